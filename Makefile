@@ -1,0 +1,35 @@
+.PHONY: demo test oracle docs bench lint clean
+.DEFAULT_GOAL := help
+
+inputs := pyproject.toml constraints.txt scripts/setup.sh
+run := .venv/bin/
+
+help:
+	@echo "make demo    ten demonstrations in, a verdict and a report out (sets everything up itself)"
+	@echo "make test    all tests, linters and types (sets everything up itself)"
+	@echo "make oracle  opens our datasets with the real LeRobot loader, in an environment of its own"
+	@echo "make bench   the benchmarks whose ratios the README quotes"
+	@echo "make docs    builds the documentation into site/"
+
+.venv/stamps/demo: $(inputs)
+	scripts/setup.sh demo
+
+.venv/stamps/test: $(inputs)
+	scripts/setup.sh test
+
+demo: .venv/stamps/demo
+	$(run)roboscale demo
+
+test: .venv/stamps/test lint
+	$(run)python -m pytest -n 2 --dist loadfile tests
+
+lint: .venv/stamps/test
+	$(run)ruff check .
+	$(run)ruff format --check .
+	$(run)mypy
+
+docs: .venv/stamps/test
+	$(run)mkdocs build --strict
+
+clean:
+	rm -rf .venv .venv-oracle runs demo site build

@@ -1,0 +1,184 @@
+"""An episode: arrays over time, what was asked, what came of it, and where it comes from."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roboscale.core.errors import SpecMismatch
+from roboscale.core.spec import Spec
+
+__all__ = [
+    "Damage",
+    "Episode",
+    "EpisodeSink",
+    "Frame",
+    "Outcome",
+    "Provenance",
+    "Source",
+    "Status",
+    "Take",
+    "new_episode_id",
+]
+
+Frame = Mapping[str, NDArray[Any]]
+"""One time step: field name -> array."""
+
+Status = Literal["success", "failure", "void"]
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What a trial would have broken. `None` means that the world cannot measure it, never zero.
+
+    Args:
+        peak_force_n: largest contact force outside the intended contacts, newton.
+        dropped: the object was lifted and then fell.
+        off_table: the object left the work surface.
+        joint_limit_steps: control steps with a joint at its limit.
+        clipped_steps: control steps whose action had to be clipped to its range.
+    """
+
+    peak_force_n: float | None = None
+    dropped: bool | None = None
+    off_table: bool | None = None
+    joint_limit_steps: int | None = None
+    clipped_steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a trial ended.
+
+    Args:
+        status: `void` means that the infrastructure broke: no statement on the policy.
+        reason: why it is void or failed; empty on success.
+        progress: 0..1 where the world can say.
+        steps: control steps executed.
+        terminated, truncated: as in Gymnasium; neither means success.
+        damage: what would have broken.
+    """
+
+    status: Status
+    reason: str = ""
+    progress: float | None = None
+    steps: int = 0
+    terminated: bool = False
+    truncated: bool = False
+    damage: Damage = Damage()
+
+    @property
+    def success(self) -> bool | None:
+        """True or False; `None` when void."""
+        return None if self.status == "void" else self.status == "success"
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Outcome:
+        return cls(**{**data, "damage": Damage(**data.get("damage", {}))})
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where an episode comes from.
+
+    Args:
+        source: kind of source, e.g. `simulation.record`, `simulation.generate`, `eval`.
+        embodiment: robot, e.g. `sawyer`.
+        operator: who or what chose the actions, e.g. the policy's name.
+        licence: SPDX id, or empty when unknown.
+        parents: ids of the episodes this one was made from.
+        world, task, seed: the case it was recorded on, where there is one.
+        details: anything else that reproduces it (transform, noise, versions); JSON types only.
+    """
+
+    source: str
+    embodiment: str = ""
+    operator: str = ""
+    licence: str = ""
+    parents: tuple[str, ...] = ()
+    world: str = ""
+    task: str = ""
+    seed: int | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "parents": list(self.parents)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Provenance:
+        return cls(**{**data, "parents": tuple(data.get("parents", ()))})
+
+
+def new_episode_id(rng: np.random.Generator | None = None) -> str:
+    """32 hex digits; from `rng` when the same seed must give the same bytes."""
+    return uuid.uuid4().hex if rng is None else rng.bytes(16).hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A finished episode in memory.
+
+    Args:
+        id: UUID hex; survives every repair and merge, unlike the episode index.
+        spec: what the arrays mean.
+        arrays: field name -> array of shape (T, *field.shape).
+        instruction: what was asked.
+        outcome: how it ended; `None` where nobody judged.
+    """
+
+    id: str
+    spec: Spec
+    arrays: Mapping[str, NDArray[Any]]
+    instruction: str
+    provenance: Provenance
+    outcome: Outcome | None = None
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(array) for name, array in self.arrays.items()}
+        if len(set(lengths.values())) > 1:
+            raise SpecMismatch(f"episode {self.id}: arrays of different lengths: {lengths}")
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values()), ()))
+
+    def frames(self) -> Iterator[Frame]:
+        for t in range(len(self)):
+            yield {name: array[t] for name, array in self.arrays.items()}
+
+
+class Take(Protocol):
+    """An episode being recorded: `save` makes it permanent, `discard` leaves nothing behind."""
+
+    def add(self, frame: Frame) -> None:
+        """Appends one time step; SpecMismatch when it does not fit the sink's spec."""
+
+    def save(self, outcome: Outcome | None = None) -> str:
+        """Makes the episode durable against a killed process and returns its id."""
+
+    def discard(self) -> None:
+        """Drops the take, its video included."""
+
+
+class EpisodeSink(Protocol):
+    """Takes episodes; a dataset writer is one."""
+
+    spec: Spec
+
+    def begin(self, instruction: str, provenance: Provenance, *, episode_id: str | None = None) -> Take:
+        """Starts a take. `episode_id` makes re-runs reproducible; by default it is random."""
+
+
+class Source(Protocol):
+    """Yields episodes: a simulator, a teleoperator, someone else's recording."""
+
+    spec: Spec
+
+    def __iter__(self) -> Iterator[Episode]: ...

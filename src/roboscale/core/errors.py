@@ -1,0 +1,69 @@
+"""Every error roboscale raises on purpose.
+
+    RoboscaleError
+    ├── UnknownName          a name that is not in the list; says the near ones
+    ├── SpecMismatch         two sides disagree on what an array means; names both
+    ├── BadData              a file that is broken or lies; names file, field and both values
+    ├── PolicyError          a policy computed nonsense: the trial is a *failure*
+    └── InfrastructureError  a server, robot or process broke: the trial is *void*
+
+The last two decide how a trial is counted, which is why they are types and not messages.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "BadData",
+    "InfrastructureError",
+    "PolicyError",
+    "RoboscaleError",
+    "SpecMismatch",
+    "UnknownName",
+]
+
+
+class RoboscaleError(Exception):
+    """Base of all errors that a user can mend; the command line prints it without a traceback."""
+
+
+class UnknownName(RoboscaleError):
+    """`name` is not one of `valid`; the message lists the near names, or all when few."""
+
+    def __init__(self, kind: str, name: str, valid: Iterable[str]) -> None:
+        options = sorted(valid)
+        near = difflib.get_close_matches(name, options, n=5, cutoff=0.4)
+        hint = f"did you mean {', '.join(near)}?" if near else ""
+        if len(options) <= 12 or not near:
+            hint = f"{hint} valid: {', '.join(options) or 'none'}".strip()
+        super().__init__(f"unknown {kind} {name!r}; {hint}")
+        self.kind, self.name, self.near = kind, name, near
+
+
+class SpecMismatch(RoboscaleError):
+    """Two specs that must agree do not; the message has one line per difference."""
+
+
+class BadData(RoboscaleError):
+    """Something on disk is broken.
+
+    Args:
+        file: path of the file that is wrong.
+        field: the field, column or key in it.
+        expected: what it should have been.
+        found: what it is.
+    """
+
+    def __init__(self, file: object, field: str, expected: object, found: object) -> None:
+        super().__init__(f"{file}: {field}: expected {expected}, found {found}")
+        self.file, self.field, self.expected, self.found = str(file), field, expected, found
+
+
+class PolicyError(RoboscaleError):
+    """The policy itself computed something that is no action (NaN, a wrong shape)."""
+
+
+class InfrastructureError(RoboscaleError):
+    """What carries the trial broke (transport, server, robot, process): no verdict on the policy."""

@@ -1,0 +1,96 @@
+"""A policy: what chooses actions. All state lives in its session, so there is no reset to forget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roboscale.core.errors import PolicyError
+from roboscale.core.spec import Field, Spec
+
+__all__ = ["ActionChunk", "BatchedPolicy", "Observation", "Policy", "Session", "check_action"]
+
+Observation = Mapping[str, NDArray[Any]]
+"""Field name -> array of one time step."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionChunk:
+    """What a policy wants to do next.
+
+    Args:
+        actions: (H, D) array, one row per control step.
+        execute: how many rows to execute before the policy is asked again, 1..H; `None` means all.
+    """
+
+    actions: NDArray[np.floating[Any]]
+    execute: int | None = None
+
+    @property
+    def rows(self) -> NDArray[np.floating[Any]]:
+        """The rows to execute, (execute, D); PolicyError when the chunk is no chunk."""
+        actions = np.asarray(self.actions)
+        if actions.ndim != 2 or len(actions) == 0:
+            raise PolicyError(f"an action chunk has shape (H, D) with H >= 1, found {list(actions.shape)}")
+        execute = len(actions) if self.execute is None else self.execute
+        if not 1 <= execute <= len(actions):
+            raise PolicyError(f"execute must be in 1..{len(actions)}, found {execute}")
+        return actions[:execute]
+
+
+class Session(Protocol):
+    """One episode of one policy."""
+
+    def __call__(self, observation: Observation) -> ActionChunk:
+        """PolicyError when the policy computed nonsense, InfrastructureError when what carries it broke."""
+
+
+class Policy(Protocol):
+    """Chooses actions.
+
+    `observation_spec` is what it needs and `action_spec` what it gives; `None` means that it takes whatever the
+    world has (a constant, a user's function).
+    """
+
+    name: str
+    observation_spec: Spec | None
+    action_spec: Spec | None
+
+    def start(self, instruction: str, seed: int) -> Session:
+        """A fresh session; the same arguments give the same behaviour."""
+
+
+@runtime_checkable
+class BatchedPolicy(Protocol):
+    """A policy that is cheaper for several sessions at once."""
+
+    def act_many(self, sessions: Sequence[Session], observations: Sequence[Observation]) -> list[ActionChunk]:
+        """Same result as calling each session on its observation."""
+
+
+def check_action(action: NDArray[Any], field: Field) -> tuple[NDArray[Any], bool]:
+    """The action as it may be applied, and whether it had to be clipped.
+
+    Args:
+        action: one row, shape (D,).
+        field: the world's `action` field with its bounds.
+
+    Raises:
+        PolicyError: wrong shape, or not finite. A finite value out of range is clipped, as on a robot.
+    """
+    array = np.asarray(action)
+    if array.shape != field.shape:
+        raise PolicyError(f"action: expected shape {list(field.shape)}, found {list(array.shape)}")
+    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
+        raise PolicyError(f"action: expected {field.dtype}, found {array.dtype}")
+    array = array.astype(field.dtype)
+    if not np.isfinite(array).all():
+        raise PolicyError(f"action: expected finite values, found {array.tolist()}")
+    low = -np.inf if field.low is None else np.asarray(field.low, array.dtype).reshape(field.shape)
+    high = np.inf if field.high is None else np.asarray(field.high, array.dtype).reshape(field.shape)
+    applied = np.clip(array, low, high).astype(array.dtype)
+    return applied, bool((applied != array).any())
