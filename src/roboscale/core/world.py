@@ -45,6 +45,14 @@ class SuccessRule:
     kind: Literal["first", "end", "hold"] = "first"
     hold: int = 1
 
+    def finishes(self, streak: int) -> bool:
+        """Whether the episode ends now, when success has held for the last `streak` steps."""
+        return {"first": streak >= 1, "end": False, "hold": streak >= self.hold}[self.kind]
+
+    def succeeded(self, streak: int) -> bool:
+        """Whether an episode that stops now is a success."""
+        return streak >= (self.hold if self.kind == "hold" else 1)
+
     def __str__(self) -> str:
         return f"hold {self.hold}" if self.kind == "hold" else self.kind
 

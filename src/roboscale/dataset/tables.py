@@ -1,0 +1,165 @@
+"""Parquet: numeric columns between numpy and arrow, and LeRobot's task table.
+
+Knows column types and schema metadata as Hugging Face `datasets` and pandas write them, without needing either.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from roboscale.core.errors import BadData
+
+__all__ = ["count_rows", "data_schema", "read_columns", "read_rows", "read_tasks", "to_table", "write_tasks"]
+
+Features = Mapping[str, Mapping[str, Any]]
+
+
+def _arrow_type(feature: Mapping[str, Any]) -> pa.DataType:
+    value, shape = pa.from_numpy_dtype(np.dtype(feature["dtype"])), feature["shape"]
+    if list(shape) == [1]:
+        return value
+    if len(shape) == 1:
+        return pa.list_(value, shape[0])
+    for _ in shape:
+        value = pa.list_(value)
+    return value
+
+
+def _hub_feature(feature: Mapping[str, Any]) -> dict[str, Any]:
+    shape = list(feature["shape"])
+    if shape == [1]:
+        return {"dtype": feature["dtype"], "_type": "Value"}
+    if len(shape) == 1:
+        return {"feature": {"dtype": feature["dtype"], "_type": "Value"}, "length": shape[0], "_type": "List"}
+    return {"shape": shape, "dtype": feature["dtype"], "_type": f"Array{len(shape)}D"}
+
+
+def data_schema(features: Features) -> pa.Schema:
+    """Schema of a data file, with the metadata by which `datasets` finds its feature types again."""
+    hub = {"info": {"features": {name: _hub_feature(f) for name, f in features.items()}}}
+    fields = [pa.field(name, _arrow_type(f)) for name, f in features.items()]
+    return pa.schema(fields, {b"huggingface": json.dumps(hub).encode()})
+
+
+def _to_arrow(array: NDArray[Any], feature: Mapping[str, Any]) -> pa.Array:
+    shape = list(feature["shape"])
+    flat = pa.array(np.ascontiguousarray(array).reshape(-1))
+    if shape == [1]:
+        return flat
+    if len(shape) == 1:
+        return pa.FixedSizeListArray.from_arrays(flat, shape[0])
+    for size in reversed(shape):
+        offsets = np.arange(0, len(flat) + 1, size, dtype=np.int32)
+        flat = pa.ListArray.from_arrays(pa.array(offsets), flat)
+    return flat
+
+
+def to_table(arrays: Mapping[str, NDArray[Any]], features: Features) -> pa.Table:
+    """Columns of shape (T, *shape) as a table; every feature must be there."""
+    columns = [_to_arrow(arrays[name], feature) for name, feature in features.items()]
+    return pa.Table.from_arrays(columns, schema=data_schema(features))
+
+
+def _to_numpy(column: pa.ChunkedArray, feature: Mapping[str, Any], path: Path, name: str) -> NDArray[Any]:
+    rows, flat = len(column), column.combine_chunks()
+    if isinstance(flat, pa.ExtensionArray):
+        flat = flat.storage
+    while pa.types.is_list(flat.type) or pa.types.is_fixed_size_list(flat.type) or pa.types.is_large_list(flat.type):
+        flat = flat.flatten()
+    if flat.null_count:
+        raise BadData(path, name, "a value in every row", f"{flat.null_count} nulls")
+    shape = () if list(feature["shape"]) == [1] else tuple(feature["shape"])
+    values = flat.to_numpy(zero_copy_only=False)
+    if values.size != rows * int(np.prod(shape)):
+        raise BadData(path, name, f"{rows} rows of shape {list(shape)}", f"{values.size} values")
+    return np.asarray(values.astype(feature["dtype"], copy=False).reshape(rows, *shape))
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError:
+        raise BadData(path, "file", "to exist", "nothing") from None
+    except (pa.ArrowException, OSError) as error:
+        raise BadData(path, "footer", "a complete parquet file", _first_line(error)) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _read(path: Path, names: Collection[str] | None) -> pa.Table:
+    with _open(path) as file:
+        missing = sorted(set(names or ()) - set(file.schema_arrow.names))
+        if missing:
+            raise BadData(path, "columns", ", ".join(missing), ", ".join(file.schema_arrow.names))
+        try:
+            return file.read(columns=None if names is None else list(names), use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise BadData(path, "content", "readable row groups", _first_line(error)) from error
+
+
+def count_rows(path: Path) -> int:
+    """Rows of a parquet file, from its footer."""
+    with _open(path) as file:
+        return int(file.metadata.num_rows)
+
+
+def read_columns(path: Path, features: Features) -> dict[str, NDArray[Any]]:
+    """The named columns, each (rows, *shape); a feature of shape [1] gives (rows,), as LeRobot's loader does."""
+    table = _read(path, features.keys())
+    return {name: _to_numpy(table[name], feature, path, name) for name, feature in features.items()}
+
+
+def read_rows(path: Path, names: Collection[str]) -> list[dict[str, Any]]:
+    """The named columns as one dictionary a row."""
+    rows: list[dict[str, Any]] = _read(path, names).to_pylist()
+    return rows
+
+
+def write_tasks(path: Path, tasks: Sequence[str]) -> None:
+    """LeRobot's task table: a pandas frame with the task as index and `task_index` as its column."""
+    described = [
+        {"name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64"},
+        {"name": "task", "field_name": "task", "pandas_type": "unicode", "numpy_type": "object"},
+    ]
+    pandas = {
+        "index_columns": ["task"],
+        "column_indexes": [
+            {
+                "name": None,
+                "field_name": None,
+                "pandas_type": "unicode",
+                "numpy_type": "object",
+                "metadata": {"encoding": "UTF-8"},
+            }
+        ],
+        "columns": [{**column, "metadata": None} for column in described],
+        "creator": {"library": "pyarrow", "version": pa.__version__},
+        "pandas_version": "2.3.3",
+    }
+    schema = pa.schema(
+        [("task_index", pa.int64()), ("task", pa.string())], {b"pandas": json.dumps(pandas).encode()}
+    )
+    table = pa.table({"task_index": list(range(len(tasks))), "task": list(tasks)}, schema=schema)
+    pq.write_table(table, path, compression="snappy")
+
+
+def read_tasks(path: Path) -> list[str]:
+    """Tasks by task index; LeRobot 0.4 calls the pandas index `__index_level_0__`, later versions `task`."""
+    table = _read(path, None)
+    texts = [name for name in ("task", "__index_level_0__") if name in table.column_names]
+    if "task_index" not in table.column_names or not texts:
+        raise BadData(path, "columns", "task_index and task", ", ".join(table.column_names))
+    by_index = dict(zip(table["task_index"].to_pylist(), table[texts[0]].to_pylist(), strict=True))
+    if sorted(by_index) != list(range(len(by_index))):
+        raise BadData(path, "task_index", f"0..{len(by_index) - 1}", sorted(by_index))
+    return [str(by_index[i]) for i in range(len(by_index))]

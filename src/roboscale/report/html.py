@@ -1,0 +1,232 @@
+"""One self-contained page: no request leaves it, everything from outside is escaped, the same data give the same bytes.
+
+Knows how things look; what they are stands in `roboscale.report.model`, how they are drawn in `figures`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from roboscale.core.estimate import Verdict
+from roboscale.report import figures, text
+from roboscale.report.figures import GRID, INK, MUTED, PALETTE, Figure
+from roboscale.report.model import DamageSummary, PolicyResult, ReportData, Spread
+from roboscale.report.tables import Table, dataset_table, settings_table, show
+
+__all__ = ["render_report"]
+
+_WIDE, _NARROW = 860, 342
+"""Widths in CSS pixels at which every figure is drawn; the page shows the one that fits."""
+_TABLE_ROWS = 60
+
+
+def render_report(data: ReportData) -> str:
+    """The report as one HTML document.
+
+    Args:
+        data: what to show; absent parts leave no trace. Strings may hold anything: they are escaped.
+
+    Returns:
+        HTML that opens from a file, offline; a content security policy in it forbids every request.
+    """
+    script = _asset("report.js")
+    return _environment().get_template("report.html").render(
+        data=data,
+        headline=_headline(data),
+        figures=_figures(data),
+        settings=settings_table({curve.policy: curve.settings for curve in data.training}),
+        dataset_table=dataset_table,
+        style=Markup(_asset("report.css")),
+        script=Markup(script),
+        script_hash=Markup(_csp_hash(script)),
+        rule=_rule(data),
+        names=[policy.name for policy in data.policies],
+        damage=_damage_rows([policy for policy in data.policies if policy.damage]),
+    )
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("roboscale.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": text.count,
+        "estimate": text.estimate,
+        "interval": text.interval,
+        "number": text.number,
+        "percent": text.percent,
+        "share_of": text.share_of,
+        "show": show,
+        "thin": _thin,
+        "uri": _data_uri,
+    }
+    return environment
+
+
+def _asset(name: str) -> str:
+    return resources.files("roboscale.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _csp_hash(script: str) -> str:
+    """Source expression of the content security policy that allows exactly this script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _data_uri(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A figure at both widths, ready for the page."""
+
+    name: str
+    wide: Markup
+    narrow: Markup
+    table: Table
+    summary: str
+
+
+def _figures(data: ReportData) -> dict[str, _Drawn]:
+    drawn: dict[str, _Drawn] = {}
+    if any(policy.tasks for policy in data.policies):
+        drawn["success"] = _both("success", lambda width: figures.success_by_task(data.policies, width))
+    if data.verdict and data.verdict.evidence:
+        names, verdict, voids = _pair_names(data), data.verdict, data.voids
+        drawn["evidence"] = _both("evidence", lambda width: figures.running_evidence(verdict, names, voids, width))
+    curves = [curve for curve in data.training if curve.steps]
+    if curves:
+        order = [policy.name for policy in data.policies]
+        drawn["loss"] = _both("loss", lambda width: figures.loss_curves(curves, order, width))
+    return drawn
+
+
+def _both(name: str, draw: Callable[[int], Figure]) -> _Drawn:
+    wide, narrow = draw(_WIDE), draw(_NARROW)
+    return _Drawn(name, _inline(wide.svg, f"{name}-w"), _inline(narrow.svg, f"{name}-n"), wide.table, wide.summary)
+
+
+def _inline(svg: str, prefix: str) -> Markup:
+    """An SVG document as a part of the page: ids made unique, colours and font those of the page."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r'<style type="text/css">.*?</style>', "", svg, flags=re.DOTALL)
+    svg = re.sub(r'^<svg([^>]*?) width="[^"]*"', r"<svg\1", svg)
+    svg = re.sub(r'^<svg([^>]*?) height="[^"]*"', r'<svg\1 aria-hidden="true" focusable="false"', svg)
+    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
+    svg = re.sub(r'(url\(#|href="#)', rf"\g<1>{prefix}-", svg)
+    return Markup(re.sub(r'style="[^"<>]*"', lambda found: _themed(found[0]), svg))
+
+
+def _themed(style: str) -> str:
+    variables = {INK: "ink", MUTED: "muted", GRID: "line"} | {hue: f"p{i}" for i, hue in enumerate(PALETTE)}
+    for hue, name in variables.items():
+        style = style.replace(hue, f"var(--{name})")
+    return re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 var(--font)", style)
+
+
+def _thin(table: Table) -> Table:
+    """At most `_TABLE_ROWS` rows, evenly chosen, the last among them."""
+    step = -(-len(table.rows) // _TABLE_ROWS)
+    if step <= 1:
+        return table
+    return Table(table.columns, tuple(row for i, row in enumerate(reversed(table.rows)) if i % step == 0)[::-1])
+
+
+def _pair_names(data: ReportData) -> tuple[str, str]:
+    names = [policy.name for policy in data.policies]
+    return (names[0], names[1]) if len(names) > 1 else ("first", "second")
+
+
+@dataclass(frozen=True, slots=True)
+class _Headline:
+    """What stands on top: a tag, one sentence, and the line of small print under it."""
+
+    tag: str
+    kind: str
+    sentence: str
+    details: tuple[str, ...]
+
+
+def _headline(data: ReportData) -> _Headline | None:
+    if data.verdict:
+        return _verdict_headline(data.verdict, data)
+    if not data.policies:
+        return None
+    sentences = []
+    for policy in data.policies:
+        success = policy.success
+        if success.value is None:
+            sentences.append(f"{policy.name}: no trial counted.")
+            continue
+        bounds = text.interval(success.low, success.high)
+        sentences.append(f"{policy.name} succeeded in {text.percent(success.value)} of {success.n} trials ({bounds}).")
+    return _Headline("estimate", "estimate", " ".join(sentences), ("No comparison was made: nothing is claimed.",))
+
+
+def _verdict_headline(verdict: Verdict, data: ReportData) -> _Headline:
+    first, second = _pair_names(data)
+    tag = {"first is better": f"{first} is better", "second is better": f"{second} is better"}
+    kind = {"first is better": "p0", "second is better": "p1"}.get(verdict.decision, "open")
+    details = [
+        f"α = {text.number(verdict.alpha)}",
+        verdict.method,
+        f"{verdict.n} paired cases, {verdict.discordant} of them told the policies apart",
+    ]
+    if verdict.p_value is not None:
+        details.append(f"p = {text.number(verdict.p_value, 2)}")
+    if verdict.needed is not None:
+        details.append(f"about {text.count(verdict.needed)} more paired cases would probably decide")
+    return _Headline(tag.get(verdict.decision, verdict.decision), kind, verdict.sentence, tuple(details))
+
+
+def _rule(data: ReportData) -> str:
+    """The success rule, as it is named beside every rate."""
+    method = data.method
+    parts = []
+    if method.success_rule:
+        parts.append(f"success rule: {method.success_rule}")
+    if method.horizon is not None:
+        parts.append(f"horizon {text.count(method.horizon)} steps")
+    return ", ".join(parts)
+
+
+def _damage_rows(policies: Sequence[PolicyResult]) -> list[tuple[str, str, list[str]]]:
+    """(measure, unit, one cell per policy)."""
+    spreads: dict[str, tuple[str, str]] = {
+        "peak_force_n": ("Peak unintended contact force", "N: median, maximum"),
+        "joint_limit_steps": ("Steps with a joint at its limit", "per trial: median, maximum"),
+        "clipped_steps": ("Steps with a clipped action", "per trial: median, maximum"),
+    }
+    shares = {
+        "dropped": ("Object dropped", "share of trials"),
+        "off_table": ("Object off the table", "share of trials"),
+        "joint_limit": ("A joint reached its limit", "share of trials"),
+        "clipped": ("An action was clipped", "share of trials"),
+    }
+    summaries: list[DamageSummary] = [policy.damage for policy in policies if policy.damage]
+    order = ("peak_force_n", "dropped", "off_table", "joint_limit", "joint_limit_steps", "clipped", "clipped_steps")
+    rows = []
+    for key in order:
+        name, unit = (spreads | shares)[key]
+        form: Callable[[Any], str] = _spread if key in spreads else text.estimate
+        rows.append((name, unit, [form(getattr(summary, key)) for summary in summaries]))
+    return rows if summaries else []
+
+
+def _spread(spread: Spread | None) -> str:
+    if spread is None:
+        return "not measured"
+    return f"{text.number(spread.median)}, {text.number(spread.max)} (n = {spread.n})"

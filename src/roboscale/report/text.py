@@ -1,0 +1,59 @@
+"""Numbers as people read them. Never rounds a rate to 0 or 100 % that is neither."""
+
+from __future__ import annotations
+
+import math
+
+from roboscale.core.estimate import Estimate
+
+__all__ = ["count", "estimate", "interval", "number", "percent", "share_of"]
+
+MISSING = "–"
+_NARROW_SPACE = "\u202f"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """`digits` significant digits, whole numbers in full; a dash for `None`."""
+    if value is None:
+        return MISSING
+    if not math.isfinite(value):
+        return str(value)
+    if float(value).is_integer() and abs(value) < 1e15:
+        return count(int(value))
+    rounded = float(f"{value:.{digits}g}")
+    return count(round(rounded)) if abs(rounded) >= 10**digits else f"{rounded:.{digits}g}"
+
+
+def count(value: int | None) -> str:
+    """Thousands set apart by a narrow space."""
+    return MISSING if value is None else f"{value:,}".replace(",", _NARROW_SPACE)
+
+
+def share_of(value: float, *, decimals: int = 0) -> str:
+    """A share in 0..1 as percent without its sign: `73`, `99.6`, `<0.1`."""
+    text = f"{100 * value:.{decimals}f}"
+    if decimals == 0 and (float(text) in (0.0, 100.0)) and value not in (0.0, 1.0):
+        text = f"{100 * value:.1f}"
+        text = {"0.0": "<0.1", "100.0": ">99.9"}.get(text, text)
+    return text
+
+
+def percent(value: float | None) -> str:
+    """`73 %`; a dash for `None`."""
+    return MISSING if value is None else f"{share_of(value)}{_NARROW_SPACE}%"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """`56–86 %`, or `no interval` when the data cannot say."""
+    if low is None or high is None:
+        return "no interval"
+    return f"{share_of(low)}–{share_of(high)}{_NARROW_SPACE}%"
+
+
+def estimate(value: Estimate | None) -> str:
+    """A share with its interval and its n: `73 % (56–86 %, n = 30)`; `not measured` for `None`."""
+    if value is None:
+        return "not measured"
+    if value.value is None:
+        return "no data"
+    return f"{percent(value.value)} ({interval(value.low, value.high)}, n = {value.n})"
