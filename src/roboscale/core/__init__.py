@@ -10,6 +10,7 @@ from roboscale.core.episode import (
     Source,
     Take,
     new_episode_id,
+    write_episode,
 )
 from roboscale.core.errors import (
     BadData,
@@ -22,10 +23,10 @@ from roboscale.core.errors import (
 from roboscale.core.estimate import Decision, Estimate, PairedOutcome, StopRule, Verdict
 from roboscale.core.policy import ActionChunk, BatchedPolicy, Observation, Policy, Session, check_action
 from roboscale.core.pose import Pose
-from roboscale.core.seeds import derive_seed, generator
+from roboscale.core.seeds import derive_id, derive_seed, generator
 from roboscale.core.spec import Difference, Field, Spec, compare, require_match
 from roboscale.core.trial import Trial
-from roboscale.core.world import Capabilities, Case, HasExpert, HasPictures, Step, SuccessRule, World, cases
+from roboscale.core.world import Capabilities, Case, HasExpert, HasPictures, Step, SuccessRule, World, WorldKind, cases
 
 __all__ = [
     "ActionChunk",
@@ -64,11 +65,14 @@ __all__ = [
     "UnknownName",
     "Verdict",
     "World",
+    "WorldKind",
     "cases",
     "check_action",
     "compare",
+    "derive_id",
     "derive_seed",
     "generator",
     "new_episode_id",
     "require_match",
+    "write_episode",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -24,6 +24,7 @@ __all__ = [
     "Status",
     "Take",
     "new_episode_id",
+    "write_episode",
 ]
 
 Frame = Mapping[str, NDArray[Any]]
@@ -172,8 +173,24 @@ class EpisodeSink(Protocol):
 
     spec: Spec
 
+    @property
+    def episode_ids(self) -> Collection[str]:
+        """Ids of the episodes saved so far."""
+
     def begin(self, instruction: str, provenance: Provenance, *, episode_id: str | None = None) -> Take:
         """Starts a take. `episode_id` makes re-runs reproducible; by default it is random."""
+
+
+def write_episode(sink: EpisodeSink, episode: Episode) -> str:
+    """Streams an episode in memory into a sink; a failure leaves no half of it behind. Returns its id."""
+    take = sink.begin(episode.instruction, episode.provenance, episode_id=episode.id)
+    try:
+        for frame in episode.frames():
+            take.add(frame)
+    except BaseException:
+        take.discard()
+        raise
+    return take.save(episode.outcome)
 
 
 class Source(Protocol):

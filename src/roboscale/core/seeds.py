@@ -7,7 +7,12 @@ import json
 
 import numpy as np
 
-__all__ = ["derive_seed", "generator"]
+__all__ = ["derive_id", "derive_seed", "generator"]
+
+
+def derive_id(*parts: str | int) -> str:
+    """32 hex digits from anything that names a thing, where a re-run must find it again."""
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 
 def derive_seed(*parts: str | int) -> int:

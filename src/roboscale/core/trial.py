@@ -28,6 +28,7 @@ class Trial:
         actions: commanded actions (T, D), enough to replay the trial in a deterministic world.
         seconds: duration of the trial on a monotonic clock.
         versions: versions of what took part.
+        details: what the policy's session says of what it did (parents, transforms); JSON types only.
     """
 
     policy: str
@@ -39,3 +40,4 @@ class Trial:
     actions: NDArray[np.float32] | None = None
     seconds: float = 0.0
     versions: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)

@@ -14,7 +14,21 @@ from roboscale.core.policy import Observation, Policy
 from roboscale.core.seeds import derive_seed
 from roboscale.core.spec import Spec
 
-__all__ = ["Capabilities", "Case", "CaseSplit", "HasExpert", "HasPictures", "Step", "SuccessRule", "World", "cases"]
+__all__ = [
+    "Capabilities",
+    "Case",
+    "CaseSplit",
+    "HasExpert",
+    "HasPictures",
+    "Step",
+    "SuccessRule",
+    "World",
+    "WorldKind",
+    "cases",
+]
+
+
+WorldKind = Literal["simulated", "learned", "real"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -100,7 +114,7 @@ class World(Protocol):
     """
 
     name: str
-    kind: Literal["simulated", "learned", "real"]
+    kind: WorldKind
     version: str
     embodiment: str
     tasks: Sequence[str]

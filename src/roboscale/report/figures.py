@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from roboscale.core.estimate import Estimate, Verdict
 from roboscale.report.model import PolicyResult, TrainingCurve, VoidTrial
@@ -169,9 +169,7 @@ def _short(label: str, limit: int) -> str:
     return label if len(label) <= limit else f"{label[: limit - 1]}…"
 
 
-def _success_canvas(
-    rows: Sequence[tuple[str, Sequence[Estimate | None]]], names: Sequence[str], width: int
-) -> Canvas:
+def _success_canvas(rows: Sequence[tuple[str, Sequence[Estimate | None]]], names: Sequence[str], width: int) -> Canvas:
     wide = width >= _WIDE
     lane, gap = 19.0, (14.0 if wide else 30.0)
     band = lane * len(names) + gap
@@ -179,7 +177,7 @@ def _success_canvas(
     canvas = _canvas(width, head + band * len(rows) + 44)
     _legend(canvas, [(name, _style(index)) for index, name in enumerate(names)])
     labels = min(250.0, 30 + 7.2 * max(len(task) for task, _ in rows)) if wide else 8.0
-    axes = _axes(canvas, labels, head, 100 if wide else 44, 44)
+    axes = _axes(canvas, labels, head, 112 if wide else 50, 44)
     axes.set(xlim=(0, 1), ylim=(band * len(rows), 0), yticks=[], xlabel="success rate with its interval")
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
     axes.grid(axis="x", color=GRID, linewidth=1)
@@ -217,27 +215,27 @@ def _success_row(
             axes.text(0.01, y, label, va="center", color=MUTED, style="italic")
             continue
         if estimate.low is not None and estimate.high is not None:
-            axes.plot([estimate.low, estimate.high], [y, y], color=_colour(index), linewidth=2.2, solid_capstyle="round")
+            axes.plot(
+                [estimate.low, estimate.high], [y, y], color=_colour(index), linewidth=2.2, solid_capstyle="round"
+            )
         marker = {key: value for key, value in _style(index).items() if key != "linewidth"}
         axes.plot([estimate.value], [y], linestyle="none", clip_on=False, zorder=5, **marker)
-        n = f"  n = {estimate.n}" if wide else ""
-        axes.annotate(
-            f"{percent(estimate.value)}{n}",
-            (1, y),
-            xycoords=at,
-            xytext=(12, 0),
-            textcoords="offset points",
-            va="center",
-            weight=weight,
-            annotation_clip=False,
-        )
+        _beside(axes, y, percent(estimate.value), 54 if wide else 46, "right", weight=weight)
+        if wide:
+            _beside(axes, y, f"n = {estimate.n}", 66, "left", color=MUTED)
+
+
+def _beside(axes: Any, y: float, label: str, pixels: float, align: str, **style: Any) -> None:
+    """Writes on the right of the axes, `pixels` from their edge."""
+    place = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "annotation_clip": False}
+    axes.annotate(label, (1, y), xytext=(pixels, 0), va="center", ha=align, **place, **style)
 
 
 def _evidence_canvas(verdict: Verdict, names: tuple[str, str], voids: Sequence[int], width: int) -> Canvas:
     walk = _Walk.of(verdict)
-    entries: list[tuple[str, dict[str, Any]]] = [(walk.label(names), {"color": INK, "linewidth": 2.4})]
+    entries: list[tuple[str, dict[str, Any]]] = [(walk.label(names, width), {"color": INK, "linewidth": 2.4})]
     if walk.upper or walk.lower:
-        entries.append(("boundaries of the test", {"color": MUTED, "linewidth": 1.4, "linestyle": (0, (4, 3))}))
+        entries.append(("boundary of the test", {"color": MUTED, "linewidth": 1.4, "linestyle": (0, (4, 3))}))
     if voids:
         entries.append(("a case that stayed void, not counted", {**_VOID, "linestyle": "none"}))
     head = 19.0 * len(entries) + 16
@@ -245,9 +243,10 @@ def _evidence_canvas(verdict: Verdict, names: tuple[str, str], voids: Sequence[i
     _legend(canvas, entries)
     axes = _axes(canvas, 44, head, 16, 48)
     _draw_walk(axes, walk, names)
-    low = axes.get_ylim()[0]
+    low, last = axes.get_ylim()[0], max(walk.n, default=0)
     if voids:
-        axes.plot([place + 0.5 for place in voids], [low] * len(voids), linestyle="none", clip_on=False, **_VOID)
+        places = [min(place, last) + 0.5 for place in voids]
+        axes.plot(places, [low] * len(voids), linestyle="none", clip_on=False, zorder=6, **_VOID)
     return canvas
 
 
@@ -256,14 +255,22 @@ _VOID = {"marker": "x", "markersize": 7, "markeredgewidth": 2, "color": MUTED}
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """What moves, and the boundaries that stop it; both over the paired cases counted so far."""
+    """What moves, and the boundaries that stop it; both over the paired cases counted so far.
+
+    Args:
+        n: paired cases counted.
+        value: lead of the second policy in cases; the log e-value where the rows have no wins.
+        upper, lower: points (n, boundary) at which a decision was possible.
+        lead: whether `value` is the lead.
+        decided: place in `n` where the boundary was reached; `None` when it was not.
+    """
 
     n: tuple[float, ...]
     value: tuple[float, ...]
     upper: tuple[tuple[float, float], ...]
     lower: tuple[tuple[float, float], ...]
     lead: bool
-    decided: bool
+    decided: int | None
 
     @classmethod
     def of(cls, verdict: Verdict) -> _Walk:
@@ -272,30 +279,40 @@ class _Walk:
         lead = all(key in row for row in rows for key in _WINS)
         if lead:
             value = tuple(float(row["wins_second"] - row["wins_first"]) for row in rows)
+            upper, lower = (_bound(rows, n, key) for key in ("upper", "lower"))
         else:
             value = tuple(float(row.get("log_e_value", 0.0)) for row in rows)
-        upper, lower = (_bound(rows, n, key) for key in ("upper", "lower"))
-        if not lead:
-            upper, lower = tuple((at, math.log(1 / verdict.alpha)) for at in n), ()
-        return cls(n, value, upper, lower, lead, verdict.decision in ("first is better", "second is better"))
+            upper, lower = tuple((at, -math.log(verdict.alpha)) for at in n), ()
+        decided = None
+        if rows and verdict.decision in ("first is better", "second is better"):
+            above, below = dict(upper), dict(lower)
+            crossed = (
+                v >= above.get(at, math.inf) or v <= below.get(at, -math.inf) for at, v in zip(n, value, strict=True)
+            )
+            decided = next((index for index, over in enumerate(crossed) if over), len(rows) - 1)
+        return cls(n, value, upper, lower, lead, decided)
 
-    def label(self, names: tuple[str, str]) -> str:
+    def label(self, names: tuple[str, str], width: int) -> str:
         if not self.lead:
             return "log e-value"
-        return f"cases that only {names[1]} solved, minus cases that only {names[0]} solved"
+        short = f"lead of {names[1]}, in cases"
+        return (
+            short if width < _WIDE else f"{short}: those that only it solved, less those that only {names[0]} solved"
+        )
 
 
 def _bound(rows: Sequence[Mapping[str, float]], n: Sequence[float], key: str) -> tuple[tuple[float, float], ...]:
-    found = [(at, row.get(key)) for at, row in zip(n, rows, strict=True)]
-    return tuple((at, float(value)) for at, value in found if value is not None and math.isfinite(value))
+    """The points of a boundary. One beyond the number of discordant pairs cannot be reached yet and is left out."""
+    found = [(at, row.get(key), row.get("discordant", math.inf)) for at, row in zip(n, rows, strict=True)]
+    return tuple((at, float(y)) for at, y, reach in found if y is not None and math.isfinite(y) and abs(y) <= reach)
 
 
 def _draw_walk(axes: Any, walk: _Walk, names: tuple[str, str]) -> None:
     reach = [*walk.value, *(y for _, y in (*walk.upper, *walk.lower)), 0.0, 1.0]
-    pad = 0.14 * (max(reach) - min(reach))
+    pad = 0.2 * (max(reach) - min(reach))
     low, high = min(reach) - pad, max(reach) + pad
     last = max(walk.n, default=1.0)
-    axes.set(xlim=(0, last * 1.04 + 0.5), ylim=(low, high), xlabel="paired cases counted")
+    axes.set(xlim=(0, last * 1.03 + 0.5), ylim=(low, high), xlabel="paired cases counted")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(7, integer=True))
     axes.grid(axis="y", color=GRID, linewidth=1)
@@ -304,30 +321,39 @@ def _draw_walk(axes: Any, walk: _Walk, names: tuple[str, str]) -> None:
         if not bound:
             continue
         xs, ys = [at for at, _ in bound], [y for _, y in bound]
-        axes.fill_between(xs, ys, edge, step="post", color=_colour(index), alpha=0.14, linewidth=0)
+        axes.fill_between(xs, ys, edge, step="post", color=_colour(index), alpha=0.16, linewidth=0)
         axes.step(xs, ys, where="post", color=MUTED, linewidth=1.4, linestyle=(0, (4, 3)))
         label = f"{_short(names[index], 24)} is better" if walk.lead else "decided"
-        axes.annotate(
-            label,
-            (0, edge),
-            xycoords=("axes fraction", "data"),
-            xytext=(8, -10 if index else 10),
-            textcoords="offset points",
-            va="center",
-            color=_colour(index),
-            weight="bold",
-        )
+        at = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        shift = (6, -11 if index else 11)
+        axes.annotate(label, (0, edge), xytext=shift, va="center", color=_colour(index), weight="bold", **at)
     axes.step((0, *walk.n), (0, *walk.value), where="post", color=INK, linewidth=2.4)
-    if walk.n:
-        _mark_stop(axes, walk)
+    _mark_stop(axes, walk)
 
 
 def _mark_stop(axes: Any, walk: _Walk) -> None:
-    n, value = walk.n[-1], walk.value[-1]
-    face = _colour(1 if value > 0 else 0) if walk.decided else MUTED
-    axes.plot([n], [value], marker="o", markersize=10, color=face, zorder=6, clip_on=False)
-    text = f"stopped after {n:g}" if walk.decided else f"not decided after {n:g}"
-    axes.annotate(text, (n, value), xytext=(-12, 0), textcoords="offset points", ha="right", va="center", weight="bold")
+    """A dot where it was decided, and one where the trials ended when that is later."""
+    if not walk.n:
+        return
+    end = len(walk.n) - 1
+    if walk.decided is None:
+        _stop(axes, walk, end, MUTED, f"not decided after {walk.n[end]:g}")
+        return
+    hue = _colour(1 if walk.value[walk.decided] > 0 else 0)
+    if walk.decided == end:
+        _stop(axes, walk, end, hue, f"decided, stopped after {walk.n[end]:g}")
+        return
+    _stop(axes, walk, walk.decided, hue, f"decided after {walk.n[walk.decided]:g}")
+    axes.plot([walk.n[end]], [walk.value[end]], marker="|", markersize=14, markeredgewidth=2.4, color=INK, zorder=6)
+
+
+def _stop(axes: Any, walk: _Walk, index: int, hue: str, label: str) -> None:
+    n, value = walk.n[index], walk.value[index]
+    axes.plot([n], [value], marker="o", markersize=10, color=hue, zorder=6, clip_on=False)
+    shift = (4, 15 if value >= 0 else -15)
+    right = n > 0.45 * walk.n[-1]
+    side: dict[str, Any] = {"ha": "right" if right else "left", "va": "center", "weight": "bold"}
+    axes.annotate(label, (n, value), xytext=shift, textcoords="offset points", **side)
 
 
 def _loss_canvas(training: Sequence[TrainingCurve], order: Sequence[str], width: int) -> Canvas:
@@ -352,7 +378,8 @@ def _loss_canvas(training: Sequence[TrainingCurve], order: Sequence[str], width:
     axes.margins(x=0.01)
     if seen and min(seen) > 0 and max(seen) > 10 * min(seen):
         axes.set_yscale("log")
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     axes.xaxis.set_major_locator(MaxNLocator(8 if width >= _WIDE else 4, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: number(x)))

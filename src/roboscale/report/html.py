@@ -1,4 +1,4 @@
-"""One self-contained page: no request leaves it, everything from outside is escaped, the same data give the same bytes.
+"""One self-contained page. No request leaves it, strings are escaped, and the same data give the same bytes.
 
 Knows how things look; what they are stands in `roboscale.report.model`, how they are drawn in `figures`.
 """
@@ -11,12 +11,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from roboscale.core.estimate import Verdict
+from roboscale.core.estimate import Estimate, Verdict
 from roboscale.report import figures, text
 from roboscale.report.figures import GRID, INK, MUTED, PALETTE, Figure
 from roboscale.report.model import DamageSummary, PolicyResult, ReportData, Spread
@@ -24,8 +23,8 @@ from roboscale.report.tables import Table, dataset_table, settings_table, show
 
 __all__ = ["render_report"]
 
-_WIDE, _NARROW = 860, 342
-"""Widths in CSS pixels at which every figure is drawn; the page shows the one that fits."""
+_WIDTHS = {"wide": 1040, "medium": 640, "narrow": 342}
+"""CSS pixels. Every figure is drawn at each width, and the page shows the one that fits."""
 _TABLE_ROWS = 60
 
 
@@ -39,18 +38,23 @@ def render_report(data: ReportData) -> str:
         HTML that opens from a file, offline; a content security policy in it forbids every request.
     """
     script = _asset("report.js")
-    return _environment().get_template("report.html").render(
-        data=data,
-        headline=_headline(data),
-        figures=_figures(data),
-        settings=settings_table({curve.policy: curve.settings for curve in data.training}),
-        dataset_table=dataset_table,
-        style=Markup(_asset("report.css")),
-        script=Markup(script),
-        script_hash=Markup(_csp_hash(script)),
-        rule=_rule(data),
-        names=[policy.name for policy in data.policies],
-        damage=_damage_rows([policy for policy in data.policies if policy.damage]),
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            data=data,
+            headline=_headline(data),
+            figures=_figures(data),
+            settings=settings_table({curve.policy: curve.settings for curve in data.training}),
+            dataset_table=dataset_table,
+            style=Markup(_asset("report.css")),
+            script=Markup(script),
+            script_hash=Markup(_csp_hash(script)),
+            rule=_rule(data),
+            names=[policy.name for policy in data.policies],
+            damage=_damage_rows(data.policies),
+            damage_methods=_damage_methods(data.policies),
+        )
     )
 
 
@@ -64,6 +68,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "count": text.count,
+        "duration": text.duration,
         "estimate": text.estimate,
         "interval": text.interval,
         "number": text.number,
@@ -91,11 +96,9 @@ def _data_uri(content: bytes, kind: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """A figure at both widths, ready for the page."""
+    """A figure at every width, ready for the page."""
 
-    name: str
-    wide: Markup
-    narrow: Markup
+    svgs: dict[str, Markup]
     table: Table
     summary: str
 
@@ -103,20 +106,23 @@ class _Drawn:
 def _figures(data: ReportData) -> dict[str, _Drawn]:
     drawn: dict[str, _Drawn] = {}
     if any(policy.tasks for policy in data.policies):
-        drawn["success"] = _both("success", lambda width: figures.success_by_task(data.policies, width))
+        drawn["success"] = _at_widths("success", lambda width: figures.success_by_task(data.policies, width))
     if data.verdict and data.verdict.evidence:
         names, verdict, voids = _pair_names(data), data.verdict, data.voids
-        drawn["evidence"] = _both("evidence", lambda width: figures.running_evidence(verdict, names, voids, width))
+        drawn["evidence"] = _at_widths(
+            "evidence", lambda width: figures.running_evidence(verdict, names, voids, width)
+        )
     curves = [curve for curve in data.training if curve.steps]
     if curves:
         order = [policy.name for policy in data.policies]
-        drawn["loss"] = _both("loss", lambda width: figures.loss_curves(curves, order, width))
+        drawn["loss"] = _at_widths("loss", lambda width: figures.loss_curves(curves, order, width))
     return drawn
 
 
-def _both(name: str, draw: Callable[[int], Figure]) -> _Drawn:
-    wide, narrow = draw(_WIDE), draw(_NARROW)
-    return _Drawn(name, _inline(wide.svg, f"{name}-w"), _inline(narrow.svg, f"{name}-n"), wide.table, wide.summary)
+def _at_widths(name: str, draw: Callable[[int], Figure]) -> _Drawn:
+    drawn = {size: draw(width) for size, width in _WIDTHS.items()}
+    svgs = {size: _inline(figure.svg, f"{name}-{size}") for size, figure in drawn.items()}
+    return _Drawn(svgs, drawn["wide"].table, drawn["wide"].summary)
 
 
 def _inline(svg: str, prefix: str) -> Markup:
@@ -203,30 +209,39 @@ def _rule(data: ReportData) -> str:
     return ", ".join(parts)
 
 
-def _damage_rows(policies: Sequence[PolicyResult]) -> list[tuple[str, str, list[str]]]:
+_Cell = tuple[str, str]
+"""What stands large in a cell, and the small print under it."""
+
+
+def _damage_rows(policies: Sequence[PolicyResult]) -> list[tuple[str, str, list[_Cell]]]:
     """(measure, unit, one cell per policy)."""
-    spreads: dict[str, tuple[str, str]] = {
-        "peak_force_n": ("Peak unintended contact force", "N: median, maximum"),
-        "joint_limit_steps": ("Steps with a joint at its limit", "per trial: median, maximum"),
-        "clipped_steps": ("Steps with a clipped action", "per trial: median, maximum"),
-    }
-    shares = {
-        "dropped": ("Object dropped", "share of trials"),
-        "off_table": ("Object off the table", "share of trials"),
-        "joint_limit": ("A joint reached its limit", "share of trials"),
-        "clipped": ("An action was clipped", "share of trials"),
-    }
-    summaries: list[DamageSummary] = [policy.damage for policy in policies if policy.damage]
-    order = ("peak_force_n", "dropped", "off_table", "joint_limit", "joint_limit_steps", "clipped", "clipped_steps")
-    rows = []
-    for key in order:
-        name, unit = (spreads | shares)[key]
-        form: Callable[[Any], str] = _spread if key in spreads else text.estimate
-        rows.append((name, unit, [form(getattr(summary, key)) for summary in summaries]))
-    return rows if summaries else []
+    measures: list[tuple[str, str, Callable[[DamageSummary], _Cell]]] = [
+        ("Peak unintended contact force", "median of trials", lambda d: _spread(d.peak_force_n, " N")),
+        ("Object dropped", "share of trials", lambda d: _share(d.dropped)),
+        ("Object off the table", "share of trials", lambda d: _share(d.off_table)),
+        ("A joint reached its limit", "share of trials", lambda d: _share(d.joint_limit)),
+        ("Steps with a joint at its limit", "median of trials", lambda d: _spread(d.joint_limit_steps)),
+        ("An action was clipped", "share of trials", lambda d: _share(d.clipped)),
+        ("Steps with a clipped action", "median of trials", lambda d: _spread(d.clipped_steps)),
+    ]
+    summaries = [policy.damage for policy in policies if policy.damage]
+    return [(name, unit, [form(summary) for summary in summaries]) for name, unit, form in measures if summaries]
 
 
-def _spread(spread: Spread | None) -> str:
+def _spread(spread: Spread | None, unit: str = "") -> _Cell:
     if spread is None:
-        return "not measured"
-    return f"{text.number(spread.median)}, {text.number(spread.max)} (n = {spread.n})"
+        return ("not measured", "")
+    return (f"{text.number(spread.median)}{unit}", f"at most {text.number(spread.max)}{unit}, n = {spread.n}")
+
+
+def _share(share: Estimate | None) -> _Cell:
+    if share is None or share.value is None:
+        return ("not measured" if share is None else "no data", "")
+    return (text.percent(share.value), f"{text.interval(share.low, share.high)}, n = {share.n}")
+
+
+def _damage_methods(policies: Sequence[PolicyResult]) -> str:
+    """How the shares' intervals were computed, each method once."""
+    summaries = [policy.damage for policy in policies if policy.damage]
+    shares = [s for d in summaries for s in (d.dropped, d.off_table, d.joint_limit, d.clipped) if s is not None]
+    return "; ".join(dict.fromkeys(f"{share.method}, {text.number(100 * share.level)} %" for share in shares))

@@ -113,7 +113,8 @@ class PolicyResult:
         name: as everywhere else in the report; it decides the policy's colour by its place in `ReportData.policies`.
         success: over all tasks.
         description: a few words that tell the policies apart, e.g. `trained on 10 demonstrations a task`.
-        worst_case: success rates (low, high) if every void trial had failed, or had succeeded.
+        void_as_failures, void_as_successes: the rate if every void trial had failed, or had succeeded; `None` where
+            nobody computed it.
     """
 
     name: str
@@ -121,7 +122,8 @@ class PolicyResult:
     description: str = ""
     tasks: tuple[TaskResult, ...] = ()
     damage: DamageSummary | None = None
-    worst_case: tuple[float, float] | None = None
+    void_as_failures: Estimate | None = None
+    void_as_successes: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)

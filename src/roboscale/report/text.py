@@ -6,7 +6,7 @@ import math
 
 from roboscale.core.estimate import Estimate
 
-__all__ = ["count", "estimate", "interval", "number", "percent", "share_of"]
+__all__ = ["count", "duration", "estimate", "interval", "number", "percent", "share_of"]
 
 MISSING = "–"
 _NARROW_SPACE = "\u202f"
@@ -27,6 +27,14 @@ def number(value: float | None, digits: int = 3) -> str:
 def count(value: int | None) -> str:
     """Thousands set apart by a narrow space."""
     return MISSING if value is None else f"{value:,}".replace(",", _NARROW_SPACE)
+
+
+def duration(hours: float) -> tuple[str, str]:
+    """(number, unit): hours, or minutes below one hour, or seconds below one minute."""
+    for factor, unit in ((1, "hours"), (60, "minutes")):
+        if hours * factor >= 1:
+            return number(hours * factor, 2 if hours * factor < 100 else 3), unit
+    return number(hours * 3600, 2), "seconds"
 
 
 def share_of(value: float, *, decimals: int = 0) -> str:

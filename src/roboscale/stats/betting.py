@@ -84,5 +84,3 @@ def _invert(log_wealth: Callable[[float], float], centre: float, level: float) -
         return float(brentq(lambda at: log_wealth(at) - limit, at_edge, inside, xtol=1e-13, rtol=1e-13))
 
     return root(0.0), root(1.0)
-
-

@@ -88,8 +88,8 @@ def count_pairs(pairs: Iterable[PairedOutcome]) -> PairCounts:
 def exact_paired_test(pairs: Sequence[PairedOutcome], alternative: Alternative = "two-sided") -> float:
     """The exact McNemar (sign) test: p-value of "the policies do not differ", from the discordant pairs alone.
 
-    Pairs on which both policies did the same say nothing about which is better. Of the D discordant pairs, the number W
-    won by the second policy is compared with D tosses of a fair coin.
+    Pairs on which both policies did the same say nothing about which is better. Of the D discordant pairs, the number
+    W won by the second policy is compared with D tosses of a fair coin.
 
     Strata (tasks) are pooled, and the test stays exact. The null hypothesis says that in *every* stratum the two
     policies are equally likely to be the one that succeeds alone. Given which pairs were discordant, each of them is

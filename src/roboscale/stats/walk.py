@@ -1,9 +1,9 @@
 """Boundaries for the walk of discordant pairs, and what they cost: exact by dynamic programming.
 
-Only discordant pairs (one policy succeeds, the other fails) tell two policies apart. Under the null hypothesis each is
-a fair coin, whatever the concordant rate and whatever the task, so the number W of D discordant pairs that the second
-policy won is a fair random walk. A boundary says for every D how many wins decide; its type-I error is a count of paths
-and does not depend on any unknown rate.
+Only discordant pairs (one policy succeeds, the other fails) tell two policies apart. Under the null hypothesis each
+is a fair coin, whatever the concordant rate and whatever the task, so the number W of D discordant pairs that the
+second policy won is a fair random walk. A boundary says for every D how many wins decide; its type-I error is a count
+of paths and does not depend on any unknown rate.
 
 Knows nothing of estimates or verdicts; `roboscale.stats.sequential` walks.
 """
@@ -89,6 +89,13 @@ class Boundary:
         """Most losses with which a policy can still win when at most D pairs are discordant; -1 for none; (m + 1,)."""
         return np.maximum.accumulate(np.arange(len(self.final)) - self.final)
 
+    def survivors(self, discordant: int) -> NDArray[np.float64]:
+        """P(`running` not crossed and W = w | no difference) after D discordant pairs, shape (D + 1,)."""
+        alive = np.ones(1)
+        for tosses in range(1, discordant + 1):
+            alive = _without_decided(_toss(alive), int(self.running[tosses]))
+        return alive
+
 
 @lru_cache(maxsize=64)
 def boundary(max_discordant: int, alpha: float = 0.05, spending: Spending = "three horizons") -> Boundary:
@@ -117,8 +124,7 @@ def boundary(max_discordant: int, alpha: float = 0.05, spending: Spending = "thr
         alive = _toss(alive)
         fewest = _outermost(alive, alpha * share(tosses / max_discordant) - spent[-1])
         spent.append(spent[-1] + 2 * float(alive[fewest:].sum()))
-        alive[fewest:] = 0.0
-        alive[: tosses - fewest + 1] = 0.0
+        alive = _without_decided(alive, fewest)
         running.append(fewest)
         final.append(min(fewest, _outermost(alive, alpha - spent[-1])))
     return _frozen(alpha, running, final, spent)
@@ -174,9 +180,7 @@ def type_one_error(limit: Boundary, discordance: float | None = None) -> float:
     if discordance is None:
         return float(errors.max())
     budget = limit.max_discordant
-    if not np.array_equal(limit.running, limit.final):
-        return float(binom.pmf(np.arange(budget + 1), budget, discordance) @ errors)
-    return float(binom.pmf(np.arange(budget + 1), budget, discordance) @ null_crossing(limit, last=False))
+    return float(binom.pmf(np.arange(budget + 1), budget, discordance) @ errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +288,12 @@ def _toss(alive: NDArray[np.float64]) -> NDArray[np.float64]:
     moved[:-1] += alive / 2
     moved[1:] += alive / 2
     return moved
+
+
+def _without_decided(alive: NDArray[np.float64], fewest: int) -> NDArray[np.float64]:
+    """The walk restricted to the states in which neither policy has `fewest` wins."""
+    wins = np.arange(len(alive))
+    return np.where((wins < fewest) & (wins[::-1] < fewest), alive, 0.0)
 
 
 def _outermost(alive: NDArray[np.float64], room: float) -> int:

@@ -1,7 +1,7 @@
 """The only step loop: one case, one world, and whoever answers with actions.
 
 It is a generator so that one process can drive many worlds and answer all that wait in one batch: it yields an
-observation and is sent an `ActionChunk`. An error of the policy's carrier is thrown into it. It knows no policy.
+observation and is sent an `ActionChunk`, or an error of the policy is thrown into it. It knows no policy.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from roboscale.core import (
     World,
 )
 
-__all__ = ["RolloutResult", "recording_spec", "rollout"]
+__all__ = ["Answer", "RolloutResult", "recording_spec", "replay", "rollout", "void_result"]
+
+Answer = ActionChunk | PolicyError | InfrastructureError
+"""What a rollout gets for an observation: a chunk, or why there is none."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -66,8 +69,8 @@ def rollout(
         needs: observation fields that the policy reads; all of the world's by default.
         record: keep every step's observation and actions as arrays.
 
-    A `PolicyError` (sent chunk is no chunk, NaN, wrong size) ends it as a failure, an `InfrastructureError` (thrown
-    in, or raised by the world) as void. Other exceptions of the world pass through to whoever owns it.
+    A `PolicyError` (thrown in, or the chunk is no chunk) ends it as a failure, an `InfrastructureError` (thrown in, or
+    raised by the world) as void. Other exceptions of the world pass through to whoever owns it.
     """
     start = time.monotonic()
     frames: list[dict[str, NDArray[Any]]] = []
@@ -83,9 +86,7 @@ def rollout(
     outcome = _outcome(world, broken)
     size = world.action_spec["action"].shape
     stacked = {name: np.stack([f[name] for f in frames]) for name in frames[0]} if frames else None
-    return RolloutResult(
-        outcome, np.array(actions, np.float32).reshape(-1, *size), time.monotonic() - start, stacked
-    )
+    return RolloutResult(outcome, np.array(actions, np.float32).reshape(-1, *size), time.monotonic() - start, stacked)
 
 
 def _steps(
@@ -116,3 +117,20 @@ def _outcome(world: World, broken: tuple[str, str] | None) -> Outcome:
     if status == "void":
         return Outcome("void", reason, damage=Damage())
     return replace(world.outcome(), status="failure", reason=reason)
+
+
+def replay(world: World, case: Case, actions: NDArray[np.floating[Any]], *, record: bool = False) -> RolloutResult:
+    """Plays recorded actions (T, D) again, open loop; in a deterministic world the trial repeats bit by bit."""
+    run = rollout(world, case, (), record=record)
+    try:
+        next(run)
+        run.send(ActionChunk(actions))
+        run.throw(PolicyError("the recorded actions ended before the episode did"))
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    raise AssertionError("a rollout ends when an error is thrown into it")
+
+
+def void_result(reason: str) -> RolloutResult:
+    """A rollout that did not happen."""
+    return RolloutResult(Outcome("void", reason), np.zeros((0, 0), np.float32), 0.0)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from roboscale.core import (
-    ActionChunk,
     BatchedPolicy,
     Case,
     Episode,
@@ -28,10 +27,12 @@ from roboscale.core import (
     StopRule,
     Trial,
     World,
+    derive_id,
     derive_seed,
     require_match,
+    write_episode,
 )
-from roboscale.trials.rollout import RolloutResult, recording_spec
+from roboscale.trials.rollout import Answer, RolloutResult, recording_spec, void_result
 from roboscale.trials.slots import Job, Slot, wait_for
 from roboscale.trials.store import TrialStore
 
@@ -152,27 +153,21 @@ class TrialRunner:
             else:
                 yield case, policy, len(done)
 
-    def _fill(
-        self, waiting: deque[tuple[Case, str, int]], running: dict[int, _Running], schedule: Schedule
-    ) -> None:
+    def _fill(self, waiting: deque[tuple[Case, str, int]], running: dict[int, _Running], schedule: Schedule) -> None:
         for index, slot in enumerate(self.slots):
             while index not in running and waiting:
                 case, name, attempt = waiting.popleft()
                 policy = self.policies[name]
                 try:
-                    session = policy.start(
-                        self.world.instruction(case.task), derive_seed("session", case.id, attempt)
-                    )
+                    session = policy.start(self.world.instruction(case.task), derive_seed("session", case.id, attempt))
                 except InfrastructureError as error:
-                    self._finish(_Running(slot, case, name, attempt, None), _void_result(error), waiting, schedule)
+                    self._finish(_Running(slot, case, name, attempt, None), void_result(str(error)), waiting, schedule)
                     continue
                 needs = None if policy.observation_spec is None else policy.observation_spec.names
                 slot.begin(Job(case, needs, self.sink is not None and self.record(case, name)))
                 running[index] = _Running(slot, case, name, attempt, session)
 
-    def _serve(
-        self, running: dict[int, _Running], waiting: deque[tuple[Case, str, int]], schedule: Schedule
-    ) -> None:
+    def _serve(self, running: dict[int, _Running], waiting: deque[tuple[Case, str, int]], schedule: Schedule) -> None:
         """Takes the events of all slots that have one, and answers those that wait for an action, in batches."""
         ready = {id(s) for s in wait_for([r.slot for r in running.values()])}
         asking: dict[str, list[tuple[_Running, Observation]]] = {}
@@ -189,9 +184,7 @@ class TrialRunner:
             for (run, _), chunk in zip(group, self._act(name, group), strict=True):
                 run.slot.answer(chunk)
 
-    def _act(
-        self, name: str, group: list[tuple[_Running, Observation]]
-    ) -> list[ActionChunk | InfrastructureError]:
+    def _act(self, name: str, group: list[tuple[_Running, Observation]]) -> list[Answer]:
         policy = self.policies[name]
         if len(group) > 1 and isinstance(policy, BatchedPolicy):
             sessions = [run.session for run, _ in group if run.session is not None]
@@ -217,6 +210,7 @@ class TrialRunner:
             actions=result.actions,
             seconds=result.seconds,
             versions=self.versions,
+            details=getattr(run.session, "details", {}),
         )
         self.store.save(trial)
         if trial.outcome.status == "void" and run.attempt < schedule.retries:
@@ -228,9 +222,8 @@ class TrialRunner:
     def _keep(self, run: _Running, result: RolloutResult, sink: EpisodeSink) -> str:
         """Writes the rollout as an episode. Its id follows from the trial, so that a re-run makes no second copy."""
         assert result.frames is not None
-        number = derive_seed("episode", run.policy, self.world_id, run.case.id, run.attempt)
-        episode_id = f"{number:032x}"
-        if episode_id in getattr(sink, "episode_ids", ()):
+        episode_id = derive_id("episode", run.policy, self.world_id, run.case.id, run.attempt)
+        if episode_id in sink.episode_ids:
             return episode_id
         provenance = Provenance(
             source="eval",
@@ -247,33 +240,13 @@ class TrialRunner:
         return write_episode(sink, episode)
 
 
-def write_episode(sink: EpisodeSink, episode: Episode) -> str:
-    """Streams an episode in memory into a sink; a failure leaves no half of it behind."""
-    take = sink.begin(episode.instruction, episode.provenance, episode_id=episode.id)
-    try:
-        for frame in episode.frames():
-            take.add(frame)
-    except BaseException:
-        take.discard()
-        raise
-    return take.save(episode.outcome)
-
-
-def _ask(session: Session | None, observation: Observation) -> ActionChunk | InfrastructureError:
-    """A session's chunk; a broken carrier as a value, so that it reaches the one rollout it concerns."""
+def _ask(session: Session | None, observation: Observation) -> Answer:
+    """A session's chunk; its error as a value, so that it reaches the one rollout it concerns."""
     assert session is not None, "a running trial has a session"
     try:
         return session(observation)
-    except InfrastructureError as error:
+    except (InfrastructureError, PolicyError) as error:
         return error
-
-
-def _void_result(error: InfrastructureError) -> RolloutResult:
-    import numpy as np
-
-    from roboscale.core import Outcome
-
-    return RolloutResult(Outcome("void", str(error)), np.zeros((0, 0), np.float32), 0.0)
 
 
 @dataclass(slots=True)

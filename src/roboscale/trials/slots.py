@@ -5,20 +5,22 @@ Slots know worlds and rollouts, not policies: an observation comes out, a chunk 
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from roboscale.core import ActionChunk, Case, InfrastructureError, Observation, Outcome, RoboscaleError, World
-from roboscale.trials.rollout import RolloutResult, rollout
+from roboscale.core import ActionChunk, Case, Observation, RoboscaleError, World
+from roboscale.trials.rollout import Answer, RolloutResult, replay, rollout, void_result
 
-__all__ = ["Job", "LocalSlot", "ProcessSlot", "Slot", "make_slots", "wait_for"]
+__all__ = ["Job", "LocalSlot", "ProcessSlot", "Slot", "make_slots", "run_in_order", "wait_for"]
 
 WorldFactory = Callable[[], World]
 START_TIMEOUT_S = 120.0
@@ -26,11 +28,12 @@ START_TIMEOUT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a slot is asked to run."""
+    """What a slot is asked to run; with `actions` it replays them and asks nobody."""
 
     case: Case
-    needs: tuple[str, ...] | None
+    needs: tuple[str, ...] | None = None
     record: bool = False
+    actions: NDArray[np.float32] | None = None
 
 
 Event = Observation | RolloutResult
@@ -42,7 +45,7 @@ class Slot(Protocol):
 
     def begin(self, job: Job) -> None: ...
 
-    def answer(self, chunk: ActionChunk | InfrastructureError) -> None:
+    def answer(self, chunk: Answer) -> None:
         """The chunk for the last observation, or why there is none."""
 
     def ready(self) -> bool:
@@ -52,10 +55,6 @@ class Slot(Protocol):
         """The next event of the job; waits for it."""
 
     def close(self) -> None: ...
-
-
-def _void(reason: str) -> RolloutResult:
-    return RolloutResult(Outcome("void", reason), np.zeros((0, 0), np.float32), 0.0)
 
 
 class LocalSlot:
@@ -70,16 +69,19 @@ class LocalSlot:
     def begin(self, job: Job) -> None:
         if self._world is None:
             self._world = self._factory()
-        self._run = rollout(self._world, job.case, job.needs, record=job.record)
-        self._advance(None)
+        if job.actions is None:
+            self._run = rollout(self._world, job.case, job.needs, record=job.record)
+            self._advance(None)
+        else:
+            self._event = replay(self._world, job.case, job.actions, record=job.record)
 
-    def answer(self, chunk: ActionChunk | InfrastructureError) -> None:
+    def answer(self, chunk: Answer) -> None:
         self._advance(chunk)
 
-    def _advance(self, chunk: ActionChunk | InfrastructureError | None) -> None:
+    def _advance(self, chunk: Answer | None) -> None:
         assert self._run is not None, "begin comes before answer"
         try:
-            if isinstance(chunk, InfrastructureError):
+            if isinstance(chunk, RoboscaleError):
                 self._event = self._run.throw(chunk)
             else:
                 self._event = self._run.send(chunk)  # type: ignore[arg-type]  # None starts a generator
@@ -88,7 +90,7 @@ class LocalSlot:
         except RoboscaleError:
             raise  # an unknown task or scene is the user's to mend, not a broken trial
         except Exception as error:  # noqa: BLE001  # whatever a simulator raises, the trial is void and the run goes on
-            self._event = _void(f"world raised {type(error).__name__}: {error}")
+            self._event = void_result(f"world raised {type(error).__name__}: {error}")
             self.close()
 
     def ready(self) -> bool:
@@ -153,15 +155,13 @@ class ProcessSlot:
 
     def _send(self, message: object) -> None:
         self._deadline = time.monotonic() + self._timeout_s
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `event` reports the dead process, once
             self._pipe.send(message)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # `event` reports the dead process, once and in one place
 
     def begin(self, job: Job) -> None:
         self._send(job)
 
-    def answer(self, chunk: ActionChunk | InfrastructureError) -> None:
+    def answer(self, chunk: Answer) -> None:
         self._send(chunk)
 
     def ready(self) -> bool:
@@ -184,14 +184,12 @@ class ProcessSlot:
         self._process.join()
         self._pipe.close()
         self._start()
-        return _void(reason)
+        return void_result(reason)
 
     def close(self) -> None:
         if self._process.is_alive():
-            try:
+            with contextlib.suppress(OSError):  # it died on its own
                 self._pipe.send(None)
-            except (BrokenPipeError, OSError):
-                pass  # it died on its own
             self._process.join(2)
             self._process.kill()
         self._process.join()
@@ -209,10 +207,31 @@ def wait_for(slots: Sequence[Slot]) -> list[Slot]:
     return ready
 
 
+def run_in_order(slots: Sequence[Slot], jobs: Iterable[Job]) -> Iterator[RolloutResult]:
+    """Results of replay jobs in the order of the jobs; at most one per slot is ahead of what was taken."""
+    stream = enumerate(jobs)
+    working: dict[int, int] = {}
+    done: dict[int, RolloutResult] = {}
+    following = 0
+    while True:
+        for index, slot in enumerate(slots):
+            if index not in working and len(done) < len(slots) and (job := next(stream, None)) is not None:
+                working[index] = job[0]
+                slot.begin(job[1])
+        while following in done:
+            yield done.pop(following)
+            following += 1
+        if not working:
+            return
+        ready = {id(s) for s in wait_for([slots[i] for i in working])}
+        for index in [i for i in working if id(slots[i]) in ready]:
+            event = slots[index].event()
+            assert isinstance(event, RolloutResult), "a replay asks nobody"
+            done[working.pop(index)] = event
+
+
 def make_slots(factory: WorldFactory, workers: int, per_process: int = 1) -> list[Slot]:
     """`workers` worlds in processes of their own, or with 0 `per_process` worlds in this one."""
     if workers:
         return [ProcessSlot(factory) for _ in range(workers)]
     return [LocalSlot(factory) for _ in range(per_process)]
-
-

@@ -25,7 +25,7 @@ _MIGRATIONS = (
         policy text not null, world text not null, task text not null, scene text not null, seed integer not null,
         attempt integer not null, status text not null, reason text not null, outcome text not null,
         episode text not null, actions blob, actions_shape text, seconds real not null, versions text not null,
-        finished_ns integer not null,
+        details text not null, finished_ns integer not null,
         primary key (policy, world, task, scene, seed, attempt)
     ) without rowid;
     create table run (id text primary key, plan text not null, versions text not null, created_ns integer not null);
@@ -50,7 +50,9 @@ class TrialStore:
     def _migrate(self) -> None:
         have = self._db.execute("pragma user_version").fetchone()[0]
         if have > len(_MIGRATIONS):
-            raise BadData(self.path, "user_version", f"at most {len(_MIGRATIONS)}", f"{have}, written by a newer version")
+            raise BadData(
+                self.path, "user_version", f"at most {len(_MIGRATIONS)}", f"{have}, written by a newer version"
+            )
         for number, script in enumerate(_MIGRATIONS[have:], have + 1):
             self._db.executescript(f"begin; {script} pragma user_version={number}; commit;")
 
@@ -70,7 +72,9 @@ class TrialStore:
 
     def find(self, policy: str, world: str, case: Case) -> list[Trial]:
         """All attempts of one case, oldest first."""
-        return list(self._select("policy=? and world=? and task=? and scene=? and seed=?", policy, world, *_case(case)))
+        return list(
+            self._select("policy=? and world=? and task=? and scene=? and seed=?", policy, world, *_case(case))
+        )
 
     def __iter__(self) -> Iterator[Trial]:
         return self._select("1")
@@ -141,12 +145,30 @@ def _row(trial: Trial) -> tuple[Any, ...]:
         None if actions is None else json.dumps(actions.shape),
         trial.seconds,
         json.dumps(dict(trial.versions)),
+        json.dumps(dict(trial.details)),
         time.time_ns(),
     )
 
 
 def _trial(row: tuple[Any, ...]) -> Trial:
-    policy, world, task, scene, seed, attempt, _, _, outcome, episode, actions, shape, seconds, versions, _ = row
+    (
+        policy,
+        world,
+        task,
+        scene,
+        seed,
+        attempt,
+        _,
+        _,
+        outcome,
+        episode,
+        actions,
+        shape,
+        seconds,
+        versions,
+        details,
+        _,
+    ) = row
     return Trial(
         policy=policy,
         world=world,
@@ -157,4 +179,5 @@ def _trial(row: tuple[Any, ...]) -> Trial:
         actions=None if actions is None else np.frombuffer(actions, np.float32).reshape(json.loads(shape)),
         seconds=seconds,
         versions=json.loads(versions),
+        details=json.loads(details),
     )

@@ -1,0 +1,1 @@
+"""Simulated worlds, one leaf file per simulator."""

@@ -10,7 +10,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from roboscale.core import (
     Step,
     SuccessRule,
     UnknownName,
+    WorldKind,
     check_action,
 )
 from roboscale.worlds.simulated.contacts import ContactTable, DamageMeter
@@ -109,7 +110,7 @@ class MetaWorld:
     """
 
     name = "metaworld"
-    kind: Literal["simulated"] = "simulated"
+    kind: WorldKind = "simulated"
     embodiment = "sawyer"
     tasks: Sequence[str] = tuple(TASKS)
     capabilities = Capabilities(

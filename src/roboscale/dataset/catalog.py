@@ -1,0 +1,233 @@
+"""Which episodes a dataset holds, sealed or only saved, and where the frames of each lie.
+
+Reads metadata only and writes nothing, so that a dataset can be read as its recorder was killed, or while it runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roboscale.core.episode import Outcome, Provenance
+from roboscale.core.errors import BadData
+from roboscale.core.spec import Spec, require_match
+from roboscale.dataset.journal import EpisodeRecord, Pending, has_commit, list_pending
+from roboscale.dataset.layout import Info, Layout, load_info, load_json, spec_from_features
+from roboscale.dataset.tables import read_rows, read_tasks
+
+__all__ = ["Catalog", "EpisodeInfo", "Location", "index_columns", "load_catalog", "load_spec"]
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeInfo:
+    """One episode of a dataset.
+
+    Args:
+        id: UUID hex; stays with the episode whatever its position.
+        index: LeRobot's episode index.
+        length: frames.
+        instruction: what was asked.
+        outcome: how it ended; `None` where nobody judged.
+        provenance: where it comes from.
+        from_index: its first frame's index in the dataset.
+    """
+
+    id: str
+    index: int
+    length: int
+    instruction: str
+    outcome: Outcome | None
+    provenance: Provenance
+    from_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where an episode's frames lie: a table with its first row, and for each camera a video with its first frame."""
+
+    table: Path
+    row: int
+    videos: Mapping[str, tuple[Path, int]]
+    sealed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Everything that the metadata says."""
+
+    info: Info
+    spec: Spec
+    tasks: tuple[str, ...]
+    episodes: tuple[EpisodeInfo, ...]
+    locations: tuple[Location, ...]
+    pending: tuple[Pending, ...]
+
+
+def load_catalog(root: Path) -> Catalog:
+    """Reads the metadata of a dataset; BadData names the file and field that lies."""
+    layout = Layout(root)
+    for _ in range(4):
+        before = _fingerprint(layout)
+        try:
+            catalog = _load(layout)
+        except BadData:
+            if _fingerprint(layout) == before:
+                raise
+        else:
+            if _fingerprint(layout) == before:
+                return catalog
+    raise BadData(layout.info, "content", "to hold still while it is read", "a writer that keeps changing it")
+
+
+def _fingerprint(layout: Layout) -> tuple[bytes, list[Pending], bool]:
+    """Changes whenever a writer in another process seals or saves."""
+    try:
+        info = layout.info.read_bytes()
+    except FileNotFoundError:
+        info = b""
+    return info, list_pending(layout), has_commit(layout)
+
+
+def _load(layout: Layout) -> Catalog:
+    info = load_info(layout.root)
+    spec = load_spec(layout, info)
+    tasks = read_tasks(layout.tasks) if info.total_episodes else []
+    rows = _sealed_rows(layout, info)
+    episodes, locations = [], []
+    records = _sealed_records(layout, info, rows, tasks)
+    for episode, location in zip(records, _locate(layout, info, rows), strict=True):
+        episodes.append(episode)
+        locations.append(location)
+    known = {episode.id for episode in episodes}
+    pending = tuple(p for p in list_pending(layout) if p.id not in known)  # sealed, but not removed yet
+    first = info.total_frames
+    for entry in pending:
+        record = entry.record()
+        episodes.append(_info_of(record, len(episodes), first))
+        locations.append(Location(entry.table, 0, {c: (entry.video(c), 0) for c in info.cameras}, sealed=False))
+        first += record.length
+    tasks += [t for t in dict.fromkeys(e.instruction for e in episodes) if t not in tasks]
+    return Catalog(info, spec, tuple(tasks), tuple(episodes), tuple(locations), pending)
+
+
+def _info_of(record: EpisodeRecord, index: int, first: int) -> EpisodeInfo:
+    return EpisodeInfo(
+        record.id, index, record.length, record.instruction, record.outcome, record.provenance, first
+    )
+
+
+def load_spec(layout: Layout, info: Info) -> Spec:
+    """The spec, from our sidecar where there is one; BadData or SpecMismatch when `info.json` says otherwise."""
+    said = spec_from_features(info)
+    if not layout.spec.exists():
+        return said
+    try:
+        spec = Spec.from_json(load_json(layout.spec)["spec"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadData(layout.spec, "spec", "fields and a rate", repr(error)) from error
+    if spec.rate_hz != said.rate_hz:
+        raise BadData(info.file, "fps", f"{spec.rate_hz:g} as in {layout.spec}", info.fps)
+    bare = [(f.name, f.shape or (1,), f.dtype) for f in spec]
+    if bare != [(f.name, f.shape, f.dtype) for f in said]:
+        require_match(spec, said, str(layout.spec), str(info.file), subset=False)
+        raise BadData(info.file, "features", f"the order of {layout.spec}", ", ".join(said.names))
+    return spec
+
+
+def _sealed_rows(layout: Layout, info: Info) -> list[dict[str, Any]]:
+    names = ["episode_index", "tasks", "length", "data/chunk_index", "data/file_index", "dataset_from_index"]
+    for camera in info.cameras:
+        names += [f"videos/{camera}/{what}" for what in ("chunk_index", "file_index", "from_timestamp")]
+    files = sorted(layout.episodes.glob("*/*.parquet"))
+    rows = [row for file in files for row in read_rows(file, names)]
+    # A seal killed half-way has moved its episode file already; its commit says so, and info.json decides.
+    if len(rows) < info.total_episodes or (len(rows) > info.total_episodes and not has_commit(layout)):
+        raise BadData(info.file, "total_episodes", f"{len(rows)} as in {layout.episodes}", info.total_episodes)
+    rows = rows[: info.total_episodes]
+    first = 0
+    for i, row in enumerate(rows):
+        if row["episode_index"] != i or row["dataset_from_index"] != first:
+            found = f"{row['episode_index']} from {row['dataset_from_index']}"
+            raise BadData(layout.episodes, f"row {i}", f"episode {i} from frame {first}", found)
+        first += row["length"]
+    if first != info.total_frames:
+        raise BadData(info.file, "total_frames", f"{first} as in {layout.episodes}", info.total_frames)
+    return rows
+
+
+def _sealed_records(
+    layout: Layout, info: Info, rows: Sequence[Mapping[str, Any]], tasks: Sequence[str]
+) -> list[EpisodeInfo]:
+    records = _sidecar(layout)[: len(rows)]
+    if not records:
+        records = [_foreign_record(info, row) for row in rows]
+    if len(records) != len(rows):
+        raise BadData(layout.own / "episodes", "episodes", len(rows), len(records))
+    episodes = []
+    for i, (record, row) in enumerate(zip(records, rows, strict=True)):
+        if record.length != row["length"]:
+            raise BadData(layout.own / "episodes", f"length of {record.id}", row["length"], record.length)
+        if record.instruction not in tasks:
+            raise BadData(layout.tasks, "task", repr(record.instruction), ", ".join(map(repr, tasks)))
+        episodes.append(_info_of(record, i, row["dataset_from_index"]))
+    return episodes
+
+
+def _sidecar(layout: Layout) -> list[EpisodeRecord]:
+    records = []
+    for file in sorted((layout.own / "episodes").glob("*/*.jsonl")):
+        for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
+            try:
+                data = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise BadData(file, f"line {number}", "JSON", error) from error
+            records.append(EpisodeRecord.from_json(data, file))
+    return records
+
+
+def _foreign_record(info: Info, row: Mapping[str, Any]) -> EpisodeRecord:
+    """An episode that somebody else wrote: its id follows from what LeRobot keeps, so it is the same every time."""
+    facts = [info.root.name, info.raw.get("robot_type"), row["episode_index"], row["length"], row["tasks"]]
+    id_ = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+    provenance = Provenance("lerobot", embodiment=info.raw.get("robot_type") or "")
+    return EpisodeRecord(id_, (row["tasks"] or [""])[0], row["length"], None, provenance)
+
+
+def _locate(layout: Layout, info: Info, rows: Sequence[Mapping[str, Any]]) -> list[Location]:
+    locations = []
+    for (chunk, file), group in itertools.groupby(rows, lambda r: (r["data/chunk_index"], r["data/file_index"])):
+        table, row = info.data_file(chunk, file), 0
+        for episode in group:
+            videos = {camera: _video(info, episode, camera) for camera in info.cameras}
+            locations.append(Location(table, row, videos, sealed=True))
+            row += episode["length"]
+    for path in dict.fromkeys(p for at in locations for p in (at.table, *(v for v, _ in at.videos.values()))):
+        if not path.exists():
+            raise BadData(path, "file", f"to exist, {layout.episodes} names it", "nothing")
+    return locations
+
+
+def _video(info: Info, row: Mapping[str, Any], camera: str) -> tuple[Path, int]:
+    prefix = f"videos/{camera}"
+    path = info.video_file(camera, row[f"{prefix}/chunk_index"], row[f"{prefix}/file_index"])
+    return path, round(row[f"{prefix}/from_timestamp"] * info.fps)
+
+
+def index_columns(episode: EpisodeInfo, task_index: int, fps: int) -> dict[str, NDArray[Any]]:
+    """The columns that LeRobot adds, for one episode; (T,) each. Timestamps are the frame number over the rate."""
+    frames = np.arange(episode.length, dtype=np.int64)
+    return {
+        "timestamp": (frames / fps).astype(np.float32),
+        "frame_index": frames,
+        "episode_index": np.full(episode.length, episode.index, np.int64),
+        "index": episode.from_index + frames,
+        "task_index": np.full(episode.length, task_index, np.int64),
+    }

@@ -1,0 +1,97 @@
+"""What a training run can be told: one frozen, JSON-able record. Does not know torch, data or files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from roboscale.core import BadData, UnknownName
+
+__all__ = ["HEADS", "INPUTS", "PRECISIONS", "TrainConfig"]
+
+INPUTS = ("images", "state")
+HEADS = ("flow", "regression")
+PRECISIONS = ("auto", "bf16", "float32")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Everything that decides what is learned; the same config, data and seed give the same weights.
+
+    Args:
+        inputs: `images` learns from the cameras and `observation.state`, `state` from
+            `observation.environment_state`; both from the instruction.
+        head: `flow` samples the chunk by rectified flow, `regression` predicts it directly (L1).
+        chunk: actions predicted at once, control steps.
+        execute: how many of them are executed before the policy looks again, 1..chunk.
+        steps, batch: optimiser steps, and observations in each.
+        lr: peak of the one-cycle learning rate. weight_decay: AdamW's.
+        width: hidden units of the head. channels: of the image encoder. keypoints: per camera.
+        auxiliary: fields of the data set that the image features must also predict, while training only;
+            those that the data set does not have are left out.
+        auxiliary_weight: weight of that loss beside the action loss.
+        shift: largest random image shift, pixels. state_noise: standard deviation of the noise added to the
+            normalised state.
+        noise_samples: flow only: noise levels drawn per observation. euler_steps: flow only: integration steps.
+        ema: decay of the weight average that is kept.
+        precision: of the image encoder while training; `auto` is bf16 where the processor computes in it.
+        image_budget_mb: decoded images in memory; of a larger data set every n-th frame is learned from.
+        checkpoint_s: seconds between training checkpoints; the one setting that the weights do not depend on.
+    """
+
+    inputs: str = "images"
+    head: str = "flow"
+    chunk: int = 16
+    execute: int = 8
+    steps: int = 4000
+    batch: int = 64
+    lr: float = 2e-3
+    weight_decay: float = 1e-4
+    width: int = 256
+    channels: int = 32
+    keypoints: int = 32
+    auxiliary: tuple[str, ...] = ("observation.environment_state",)
+    auxiliary_weight: float = 1.0
+    shift: int = 4
+    state_noise: float = 0.05
+    noise_samples: int = 4
+    euler_steps: int = 5
+    ema: float = 0.998
+    precision: str = "auto"
+    image_budget_mb: int = 800
+    checkpoint_s: float = 30.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for kind, name, valid in (
+            ("inputs", self.inputs, INPUTS),
+            ("head", self.head, HEADS),
+            ("precision", self.precision, PRECISIONS),
+        ):
+            if name not in valid:
+                raise UnknownName(kind, name, valid)
+        for name in ("chunk", "steps", "batch", "width", "channels", "keypoints", "noise_samples", "euler_steps"):
+            _require(name, getattr(self, name) >= 1, "at least 1", getattr(self, name))
+        for name in ("auxiliary_weight", "shift", "state_noise", "weight_decay"):
+            _require(name, getattr(self, name) >= 0, "at least 0", getattr(self, name))
+        _require("execute", 1 <= self.execute <= self.chunk, f"1..{self.chunk} (the chunk)", self.execute)
+        _require("lr", self.lr > 0, "more than 0", self.lr)
+        _require("ema", 0 <= self.ema < 1, "0 <= ema < 1", self.ema)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "auxiliary": list(self.auxiliary)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TrainConfig:
+        """Inverse of `to_json`; UnknownName for a setting that does not exist."""
+        known = {f.name for f in fields(cls)}
+        for name in data:
+            if name not in known:
+                raise UnknownName("setting of TrainConfig", name, known)
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+
+
+def _require(name: str, holds: bool, expected: str, found: object) -> None:
+    if not holds:
+        raise BadData("TrainConfig", name, expected, found)

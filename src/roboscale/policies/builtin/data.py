@@ -1,0 +1,193 @@
+"""Demonstrations as arrays in memory, and the batches drawn from them.
+
+Knows data sets and numpy. Does not know torch or networks. Every frame is decoded once; a batch is a function of
+(seed, step) alone, so a resumed run draws what an uninterrupted one would have drawn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roboscale.core import BadData, Field, Spec, SpecMismatch, generator
+from roboscale.policies.builtin.config import TrainConfig
+
+__all__ = ["Batch", "Normaliser", "TrainingData", "draw_batch", "input_names", "load_training_data"]
+
+ENVIRONMENT_STATE = "observation.environment_state"
+STATE = "observation.state"
+_CONSTANT = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Demonstrations of one or more tasks.
+
+    Args:
+        name: what errors call it, usually the data set's folder.
+        spec: what `arrays` and `images` mean, at the control rate.
+        arrays: field name -> (N, ...) of all episodes, one after the other.
+        images: camera field name -> (M, H, W, 3) uint8 of the frames `frames`.
+        frames: (M,) which of the N frames are learned from.
+        lengths: (E,) frames per episode; their sum is N.
+        instructions: one per episode.
+    """
+
+    name: str
+    spec: Spec
+    arrays: Mapping[str, NDArray[Any]]
+    images: Mapping[str, NDArray[np.uint8]]
+    frames: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    instructions: Sequence[str]
+
+    def __post_init__(self) -> None:
+        total = int(self.lengths.sum())
+        for name, array in self.arrays.items():
+            if len(array) != total:
+                raise BadData(self.name, name, f"{total} frames", len(array))
+            bad = ~np.isfinite(array.reshape(total, -1)).all(axis=1)
+            if bad.any():
+                frame = int(np.argmax(bad))
+                episode = int(np.searchsorted(np.cumsum(self.lengths), frame, side="right"))
+                raise BadData(self.name, name, "finite values", f"{array[frame]} at frame {frame}, episode {episode}")
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the arrays and instructions: what was learned from, without decoding a picture."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name in sorted(self.arrays):
+            digest.update(name.encode() + np.ascontiguousarray(self.arrays[name]).tobytes())
+        digest.update(self.lengths.tobytes() + self.frames.tobytes() + "\0".join(self.instructions).encode())
+        return digest.hexdigest()
+
+    @property
+    def actions(self) -> NDArray[np.float32]:
+        """(N, D) as the robot would have executed them: a command beyond the range does what its bound does."""
+        field = self.spec["action"]
+        actions = self.arrays["action"].astype(np.float32)
+        low = None if field.low is None else np.asarray(field.low, np.float32)
+        high = None if field.high is None else np.asarray(field.high, np.float32)
+        return actions if low is None and high is None else np.clip(actions, low, high)
+
+
+def input_names(spec: Spec, inputs: str) -> tuple[str, ...]:
+    """What a policy with these `inputs` reads; SpecMismatch when the data set lacks it."""
+    names = (ENVIRONMENT_STATE,) if inputs == "state" else (STATE, *(f.name for f in spec.images))
+    missing = [n for n in names if n not in spec]
+    if missing or (inputs == "images" and not spec.images):
+        lacks = ", ".join(missing) or "a camera"
+        raise SpecMismatch(f"inputs {inputs!r} need {lacks}; the data set has {', '.join(spec.names)}")
+    return names
+
+
+def load_training_data(root: Path, config: TrainConfig, *, images: bool = True) -> TrainingData:
+    """Reads a LeRobotDataset v3 and decodes the frames to learn from.
+
+    Args:
+        images: False leaves the pictures undecoded (enough for a fingerprint).
+
+    Raises:
+        SpecMismatch: the data set lacks an input or `action`.
+        BadData: a file is broken, or a value is not finite.
+    """
+    from roboscale.dataset import Dataset
+
+    dataset = Dataset(root)
+    names = input_names(dataset.spec, config.inputs)
+    if "action" not in dataset.spec:
+        raise SpecMismatch(f"{root}: there is no action; it has {', '.join(dataset.spec.names)}")
+    cameras = [f for f in dataset.spec.images if f.name in names]
+    extra = [n for n in config.auxiliary if n in dataset.spec and config.inputs == "images"]
+    arrays = {n: np.asarray(dataset.arrays(n)) for n in {*names, *extra, "action"} if n not in {c.name for c in cameras}}
+    lengths = np.array([e.length for e in dataset.episodes], np.int64)
+    kept = _kept_frames(lengths, cameras, config.image_budget_mb)
+    pictures = {c.name: _decode(dataset, c, kept, lengths) for c in cameras} if images else {}
+    spec = dataset.spec.select([*names, *extra, "action"])
+    instructions = [e.instruction for e in dataset.episodes]
+    return TrainingData(str(root), spec, arrays, pictures, kept, lengths, instructions)
+
+
+def _kept_frames(lengths: NDArray[np.int64], cameras: Sequence[Field], budget_mb: int) -> NDArray[np.int64]:
+    total = int(lengths.sum())
+    bytes_needed = total * sum(math.prod(c.shape) for c in cameras)
+    stride = max(1, math.ceil(bytes_needed / (budget_mb * 1e6)))
+    starts = np.cumsum(lengths) - lengths
+    return np.concatenate([np.arange(s + i % stride, s + n, stride) for i, (s, n) in enumerate(zip(starts, lengths, strict=True))])
+
+
+def _decode(dataset: Any, camera: Field, kept: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint8]:
+    pictures = np.empty((len(kept), *camera.shape), np.uint8)
+    ends = np.cumsum(lengths)
+    at = 0
+    for episode, (start, end) in enumerate(zip(ends - lengths, ends, strict=True)):
+        chosen = kept[(kept >= start) & (kept < end)] - start
+        pictures[at : at + len(chosen)] = dataset.decode(episode, camera.name)[chosen]
+        at += len(chosen)
+    return pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Normaliser:
+    """Shift and scale of one array: `(x - mean) / std`, elementwise; constant elements are only shifted."""
+
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+
+    @classmethod
+    def fit(cls, array: NDArray[Any]) -> Normaliser:
+        """From (N, D) data."""
+        data = np.asarray(array, np.float64)
+        std = data.std(axis=0)
+        return cls(data.mean(axis=0).astype(np.float32), np.where(std < _CONSTANT, 1, std).astype(np.float32))
+
+    def forward(self, array: NDArray[Any]) -> NDArray[np.float32]:
+        return ((np.asarray(array, np.float32) - self.mean) / self.std).astype(np.float32)
+
+    def inverse(self, array: NDArray[Any]) -> NDArray[np.float32]:
+        return (np.asarray(array, np.float32) * self.std + self.mean).astype(np.float32)
+
+    def to_json(self) -> dict[str, list[float]]:
+        return {"mean": self.mean.tolist(), "std": self.std.tolist()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Normaliser:
+        return cls(np.asarray(data["mean"], np.float32), np.asarray(data["std"], np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B observations and what was done after each.
+
+    Args:
+        rows: (B,) rows of `TrainingData.frames`.
+        frames: (B,) frames among all N.
+        episodes: (B,) episode of each.
+        future: (B, chunk) frames whose actions make the chunk; the last one repeats beyond the episode's end.
+        valid: (B, chunk) False beyond the episode's end.
+    """
+
+    rows: NDArray[np.int64]
+    frames: NDArray[np.int64]
+    episodes: NDArray[np.int64]
+    future: NDArray[np.int64]
+    valid: NDArray[np.bool_]
+
+
+def draw_batch(data: TrainingData, config: TrainConfig, step: int) -> Batch:
+    """The batch of one step, a function of the config's seed and `step` alone."""
+    rng = generator("batch", config.seed, step)
+    rows = rng.integers(len(data.frames), size=config.batch)
+    frames = data.frames[rows]
+    ends = np.cumsum(data.lengths)
+    episodes = np.searchsorted(ends, frames, side="right")
+    future = frames[:, None] + np.arange(config.chunk)
+    last = ends[episodes][:, None] - 1
+    return Batch(rows, frames, episodes, np.minimum(future, last), future <= last)

@@ -1,0 +1,92 @@
+"""Our worlds as gymnasium environments: `gym.make("roboscale/metaworld-pick-place-v3")` after `register_envs()`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from roboscale.core import Case, Field, HasPictures, World, derive_seed
+from roboscale.worlds.catalog import WORLDS, open_world
+
+__all__ = ["WorldEnv", "register_envs"]
+
+
+def _space(field: Field) -> spaces.Box:
+    if field.is_image:
+        return spaces.Box(0, 255, field.shape, np.uint8)
+    dtype = np.dtype(field.dtype)
+    if field.low is not None and field.high is not None:
+        low, high = (np.asarray(b, dtype).reshape(field.shape) for b in (field.low, field.high))
+        return spaces.Box(low, high, field.shape, dtype.type)
+    if np.issubdtype(dtype, np.integer):
+        return spaces.Box(np.iinfo(dtype).min, np.iinfo(dtype).max, field.shape, dtype.type)
+    return spaces.Box(-np.inf, np.inf, field.shape, dtype.type)
+
+
+class WorldEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]]):
+    """One task of a world behind gymnasium's interface.
+
+    Args:
+        world: name of the world.
+        task: one of its tasks.
+        fields: observation fields, all without the cameras by default (rendering costs ten times the physics).
+        render_mode: `rgb_array` or `None`.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012  # gymnasium's convention
+
+    def __init__(
+        self, world: str, task: str, fields: tuple[str, ...] | None = None, render_mode: str | None = None
+    ) -> None:
+        self.world: World = open_world(world)
+        self.task = task
+        self.world.instruction(task)  # UnknownName before the first reset
+        spec = self.world.observation_spec
+        self.fields = tuple(f.name for f in spec if not f.is_image) if fields is None else fields
+        self.observation_space: Any = spaces.Dict({f.name: _space(f) for f in spec.select(self.fields)})
+        self.action_space: Any = _space(self.world.action_spec["action"])
+        self.render_mode = render_mode
+        self.metadata = {**self.metadata, "render_fps": int(self.world.observation_spec.rate_hz)}
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """`seed` is the case's seed; without one, the next seed follows from the generator of the last."""
+        super().reset(seed=seed)
+        drawn = int(self.np_random.integers(2**31))
+        case = Case(self.task, derive_seed("gymnasium", drawn) if seed is None else seed % 2**31)
+        self.world.reset(case)
+        return dict(self.world.observe(self.fields)), {"instruction": self.world.instruction(self.task)}
+
+    def step(self, action: NDArray[np.float32]) -> tuple[dict[str, NDArray[Any]], float, bool, bool, dict[str, Any]]:
+        step = self.world.step(action)
+        info: dict[str, Any] = {"is_success": step.success, "clipped": step.clipped}
+        if step.terminated or step.truncated:
+            info["outcome"] = self.world.outcome().to_json()
+        observation = dict(self.world.observe(self.fields))
+        return observation, step.reward or 0.0, step.terminated, step.truncated, info
+
+    def render(self) -> NDArray[np.uint8] | None:
+        if self.render_mode == "rgb_array" and isinstance(self.world, HasPictures):
+            return self.world.picture(320, 240)
+        return None
+
+    def close(self) -> None:
+        self.world.close()
+
+
+def register_envs() -> list[str]:
+    """Registers every task of the built-in worlds that can be made here; the ids are `roboscale/<world>[-<task>]`."""
+    from roboscale.worlds.simulated.metaworld_tasks import TASKS
+
+    wanted = {f"roboscale/metaworld-{task}": ("metaworld", task) for task in TASKS}
+    wanted |= {"roboscale/pusht": ("pusht", "push-t"), "roboscale/fetch-push": ("fetch-push", "fetch-push")}
+    assert {world for world, _ in wanted.values()} == set(WORLDS), "a world without an environment"
+    for name, (world, task) in wanted.items():
+        if name not in gymnasium.registry:
+            gymnasium.register(name, "roboscale.worlds.environments:WorldEnv", kwargs={"world": world, "task": task})
+    return sorted(wanted)
