@@ -92,5 +92,8 @@ class StopRule(Protocol):
     def update(self, pair: PairedOutcome) -> bool:
         """Consumes the next pair; True when no further trial can be needed."""
 
+    def finish(self) -> None:
+        """No further pair will come, for a reason that has nothing to do with who was winning."""
+
     def verdict(self) -> Verdict:
         """What the pairs consumed so far allow to say."""

@@ -56,9 +56,14 @@ class Policy(Protocol):
     world has (a constant, a user's function).
     """
 
-    name: str
-    observation_spec: Spec | None
-    action_spec: Spec | None
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def observation_spec(self) -> Spec | None: ...
+
+    @property
+    def action_spec(self) -> Spec | None: ...
 
     def start(self, instruction: str, seed: int) -> Session:
         """A fresh session; the same arguments give the same behaviour."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,13 +71,16 @@ class Catalog:
     pending: tuple[Pending, ...]
 
 
-def load_catalog(root: Path) -> Catalog:
-    """Reads the metadata of a dataset; BadData names the file and field that lies."""
+def load_catalog(root: Path, skip: Collection[Path] = ()) -> Catalog:
+    """Reads the metadata of a dataset, without the pending folders in `skip`.
+
+    BadData names the file and field that lies.
+    """
     layout = Layout(root)
     for _ in range(4):
         before = _fingerprint(layout)
         try:
-            catalog = _load(layout)
+            catalog = _load(layout, skip)
         except BadData:
             if _fingerprint(layout) == before:
                 raise
@@ -96,18 +99,15 @@ def _fingerprint(layout: Layout) -> tuple[bytes, list[Pending], bool]:
     return info, list_pending(layout), has_commit(layout)
 
 
-def _load(layout: Layout) -> Catalog:
+def _load(layout: Layout, skip: Collection[Path]) -> Catalog:
     info = load_info(layout.root)
     spec = load_spec(layout, info)
     tasks = read_tasks(layout.tasks) if info.total_episodes else []
     rows = _sealed_rows(layout, info)
-    episodes, locations = [], []
-    records = _sealed_records(layout, info, rows, tasks)
-    for episode, location in zip(records, _locate(layout, info, rows), strict=True):
-        episodes.append(episode)
-        locations.append(location)
+    episodes, locations = _sealed_records(layout, info, rows, tasks), _locate(layout, info, rows)
     known = {episode.id for episode in episodes}
-    pending = tuple(p for p in list_pending(layout) if p.id not in known)  # sealed, but not removed yet
+    # A known one is sealed, but its folder not removed yet.
+    pending = tuple(p for p in list_pending(layout) if p.id not in known and p.path not in skip)
     first = info.total_frames
     for entry in pending:
         record = entry.record()
@@ -119,9 +119,7 @@ def _load(layout: Layout) -> Catalog:
 
 
 def _info_of(record: EpisodeRecord, index: int, first: int) -> EpisodeInfo:
-    return EpisodeInfo(
-        record.id, index, record.length, record.instruction, record.outcome, record.provenance, first
-    )
+    return EpisodeInfo(record.id, index, record.length, record.instruction, record.outcome, record.provenance, first)
 
 
 def load_spec(layout: Layout, info: Info) -> Spec:

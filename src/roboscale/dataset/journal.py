@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,10 +31,12 @@ from roboscale.dataset.layout import Layout, atomic_write, confined, load_json, 
 from roboscale.dataset.statistics import PixelCounts
 
 __all__ = [
+    "ID",
     "EpisodeRecord",
     "Pending",
     "clear_sealing",
     "commit",
+    "committed_names",
     "exclusive",
     "has_commit",
     "list_pending",
@@ -110,7 +111,7 @@ class Pending:
 def list_pending(layout: Layout) -> list[Pending]:
     """Saved and unsealed episodes, in the order in which they were saved."""
     try:
-        names = os.listdir(layout.pending)
+        names = [path.name for path in layout.pending.iterdir()]
     except FileNotFoundError:
         return []
     matches = ((name, _PENDING.fullmatch(name)) for name in names)
@@ -120,6 +121,12 @@ def list_pending(layout: Layout) -> list[Pending]:
 def has_commit(layout: Layout) -> bool:
     """True while a seal is complete but not all of its files are in their place."""
     return (layout.sealing / "commit.json").exists()
+
+
+def committed_names(layout: Layout) -> frozenset[str]:
+    """Names of the pending folders whose episodes a commit has sealed."""
+    file = layout.sealing / "commit.json"
+    return frozenset(load_json(file)["pending"]) if file.exists() else frozenset()
 
 
 def clear_sealing(layout: Layout) -> Path:

@@ -282,7 +282,9 @@ def spec_from_features(info: Info) -> Spec:
             continue
         shape = tuple(feature["shape"])
         names = feature.get("names")
-        layout = tuple(map(str, names)) if isinstance(names, list) and len(shape) == 1 and len(names) == shape[0] else ()
+        layout = (
+            tuple(map(str, names)) if isinstance(names, list) and len(shape) == 1 and len(names) == shape[0] else ()
+        )
         dtype = "uint8" if feature["dtype"] == "video" else feature["dtype"]
         fields.append(Field(name, shape, dtype, unit="unknown", layout=layout))
     return Spec(tuple(fields), float(info.fps))

@@ -6,7 +6,9 @@ never opened for writing again: sealing more episodes begins new ones. Nothing i
 
 from __future__ import annotations
 
+import itertools
 import json
+import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,10 +23,10 @@ from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
 from roboscale.dataset.catalog import Catalog, EpisodeInfo, index_columns, load_catalog
-from roboscale.dataset.journal import EpisodeRecord, Pending, clear_sealing, commit, roll_forward
+from roboscale.dataset.journal import EpisodeRecord, Pending, clear_sealing, commit, has_commit, roll_forward
 from roboscale.dataset.layout import Info, Layout, to_json
 from roboscale.dataset.statistics import PixelCounts, Statistics, summary
-from roboscale.dataset.tables import data_schema, read_columns, to_table, write_tasks
+from roboscale.dataset.tables import read_columns, to_table, write_tasks
 from roboscale.dataset.video import extradata, join
 
 __all__ = ["seal"]
@@ -56,9 +58,9 @@ class _Position:
     chunks_size: int
 
     @classmethod
-    def after(cls, rows: Sequence[Mapping[str, Any]], prefix: str, chunks_size: int) -> _Position:
-        used = [(row[f"{prefix}/chunk_index"], row[f"{prefix}/file_index"]) for row in rows]
-        position = cls(*max(used, default=(0, -1)), chunks_size)
+    def after(cls, used: Sequence[tuple[int, int]], chunks_size: int) -> _Position:
+        chunk, file = max(used, default=(0, -1))
+        position = cls(chunk, file, chunks_size)
         position.advance()
         return position
 
@@ -80,7 +82,9 @@ class _DataFiles:
     def __enter__(self) -> _DataFiles:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         if self._writer is not None:
             self._writer.close()
 
@@ -107,8 +111,7 @@ def _video_entries(
         paths, frames = [p.video(camera) for p, _ in group], [n for _, n in group]
         target = moves.add(info.video_file(camera, position.chunk, position.file))
         join(paths, frames, target, info.fps)
-        starts = np.cumsum([0, *frames])
-        for begin, end in zip(starts[:-1], starts[1:], strict=True):
+        for begin, end in itertools.pairwise([0, *itertools.accumulate(frames)]):
             values = (position.chunk, position.file, begin / info.fps, end / info.fps)
             names = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
             entries.append({f"videos/{camera}/{n}": v for n, v in zip(names, values, strict=True)})
@@ -147,6 +150,16 @@ def seal(root: Path) -> int:
     batch = [(pending, pending.record()) for pending in catalog.pending]
     if not batch:
         return 0
+    try:
+        _write(catalog, batch, layout)
+    except BaseException:
+        if not has_commit(layout):
+            shutil.rmtree(layout.sealing, ignore_errors=True)  # a full disk needs the room
+        raise
+    return len(batch)
+
+
+def _write(catalog: Catalog, batch: Sequence[tuple[Pending, EpisodeRecord]], layout: Layout) -> None:
     moves = _Moves(layout, clear_sealing(layout))
     sealed = len(catalog.episodes) - len(batch)
     episodes = catalog.episodes[sealed:]
@@ -154,13 +167,14 @@ def seal(root: Path) -> int:
     rows, totals = _write_data(catalog, batch, episodes, moves, positions["data"])
     for camera in catalog.info.cameras:
         lengths = [(pending, record.length) for pending, record in batch]
-        for row, entry in zip(rows, _video_entries(catalog.info, moves, camera, positions[camera], lengths), strict=True):
+        for row, entry in zip(
+            rows, _video_entries(catalog.info, moves, camera, positions[camera], lengths), strict=True
+        ):
             row.update(entry)
     _write_metadata(catalog, batch, episodes, rows, moves, positions["episodes"])
     _write_statistics(layout, catalog, batch, totals, moves)
     moves.add(layout.info).write_bytes(to_json(_new_info(catalog)))
     commit(layout, moves.items, [pending for pending, _ in batch])
-    return len(batch)
 
 
 def _positions(layout: Layout, info: Info) -> dict[str, _Position]:
@@ -169,10 +183,9 @@ def _positions(layout: Layout, info: Info) -> dict[str, _Position]:
     patterns |= {camera: (f"videos/{camera}", "mp4") for camera in info.cameras}
     found = {}
     for kind, (folder, suffix) in patterns.items():
-        used = []
-        for path in (layout.root / folder).glob(f"chunk-*/file-*.{suffix}"):
-            used.append({f"{kind}/chunk_index": int(path.parent.name[6:]), f"{kind}/file_index": int(path.stem[5:])})
-        found[kind] = _Position.after(used, kind, info.chunks_size)
+        paths = (layout.root / folder).glob(f"chunk-*/file-*.{suffix}")
+        used = [(int(path.parent.name[6:]), int(path.stem[5:])) for path in paths]
+        found[kind] = _Position.after(used, info.chunks_size)
     return found
 
 

@@ -46,8 +46,14 @@ def _level(low: float, high: float) -> int:
     return level
 
 
+def _bins(values: Floats, level: int) -> NDArray[np.int64]:
+    """Numbers of the bins that values fall into."""
+    bins = np.floor(np.ldexp(values, -level)).astype(np.int64)
+    return np.where(values < 0, np.minimum(bins, -1), bins)  # a negative number may have been rounded to -0.0
+
+
 def _bin(value: float, level: int) -> int:
-    return int(np.floor(np.ldexp(value, -level)))
+    return int(_bins(np.array(value), level))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +80,8 @@ class Histogram:
         low, high = float(values.min()), float(values.max())
         level = _level(low, high)
         first = _bin(low, level)
-        bins = np.floor(np.ldexp(values, -level)).astype(np.int64) - first
-        return cls(level, first, np.bincount(bins).astype(np.int64), low, high)
+        counts = np.bincount(_bins(values, level) - first).astype(np.int64)
+        return cls(level, first, counts, low, high)
 
     def merge(self, other: Histogram) -> Histogram:
         """The histogram of both sets of values, exactly as if they had been counted together."""

@@ -146,9 +146,7 @@ def write_tasks(path: Path, tasks: Sequence[str]) -> None:
         "creator": {"library": "pyarrow", "version": pa.__version__},
         "pandas_version": "2.3.3",
     }
-    schema = pa.schema(
-        [("task_index", pa.int64()), ("task", pa.string())], {b"pandas": json.dumps(pandas).encode()}
-    )
+    schema = pa.schema([("task_index", pa.int64()), ("task", pa.string())], {b"pandas": json.dumps(pandas).encode()})
     table = pa.table({"task_index": list(range(len(tasks))), "task": list(tasks)}, schema=schema)
     pq.write_table(table, path, compression="snappy")
 

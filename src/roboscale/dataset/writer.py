@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from roboscale.core.episode import Frame, Outcome, Provenance, new_episode_id
-from roboscale.core.errors import BadData, InfrastructureError, SpecMismatch
+from roboscale.core.errors import BadData, InfrastructureError, RoboscaleError, SpecMismatch
 from roboscale.core.spec import Spec, require_match
 from roboscale.dataset.catalog import load_catalog
 from roboscale.dataset.journal import ID, EpisodeRecord, exclusive, list_pending, quarantine, roll_forward
@@ -24,6 +26,9 @@ from roboscale.dataset.tables import to_table
 from roboscale.dataset.video import Codec, Encoder, check_size, video_info
 
 __all__ = ["DatasetTake", "DatasetWriter"]
+
+
+_SEAL_BYTES = 512 * 2**20  # sealing now and then bounds what waits in pending; files have limits of their own
 
 
 class DatasetWriter:
@@ -53,6 +58,7 @@ class DatasetWriter:
         self._durable = durable
         self._open_takes: dict[str, DatasetTake] = {}
         self._held: list[DatasetTake] = []  # saved, but with durable=False only in memory
+        self._due = 0  # bytes saved since the last seal
         _require_own_folder(self._layout)
         self._resources = contextlib.ExitStack()
         self._resources.enter_context(exclusive(self._layout))
@@ -102,6 +108,8 @@ class DatasetWriter:
 
     def begin(self, instruction: str, provenance: Provenance, *, episode_id: str | None = None) -> DatasetTake:
         """Starts a take. BadData when `episode_id` is taken or is not 32 hex digits."""
+        if self._due >= _SEAL_BYTES:
+            self.seal()
         id_ = new_episode_id() if episode_id is None else episode_id
         if not ID.fullmatch(id_):
             raise BadData(self.root, "episode id", "32 hex digits", repr(id_))
@@ -118,6 +126,7 @@ class DatasetWriter:
         self._held.clear()
         with _disk_errors(self.root, "while sealing; every saved episode is still readable"):
             seal(self.root)
+        self._due = 0
 
     def finalize(self) -> None:
         """Discards open takes, seals, and gives the dataset back to other writers."""
@@ -131,10 +140,176 @@ class DatasetWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         try:
             self.finalize()
         except InfrastructureError as late:
             if error is None:
                 raise
             error.add_note(str(late))  # what went wrong first is what the caller must see
+
+    def _save(self, take: DatasetTake) -> None:
+        """Takes over a take whose video is complete."""
+        if self._durable:
+            self._publish(take)
+        else:
+            self._held.append(take)
+            self._ids.append(take.id)
+        self._due += take.bytes
+
+    def _publish(self, take: DatasetTake) -> None:
+        """Writes what a take still holds in memory and makes it durable by one rename."""
+        take.write()
+        target = self._layout.pending / f"{self._sequence:06d}-{take.id}"
+        take.folder.rename(target)
+        self._sequence += 1
+        if take.id not in self._ids:
+            self._ids.append(take.id)
+
+    def _close(self, take: DatasetTake) -> None:
+        self._open_takes.pop(take.id, None)
+
+
+class DatasetTake:
+    """An episode being recorded. Its video is encoded as frames come, into a folder of its own."""
+
+    def __init__(self, writer: DatasetWriter, id_: str, instruction: str, provenance: Provenance) -> None:
+        self.id, self.instruction, self.provenance = id_, instruction, provenance
+        self.folder = Layout(writer.root).staging / id_
+        self.bytes = 0
+        self._writer, self._spec = writer, writer.spec
+        self._outcome: Outcome | None = None
+        self._state = "open"
+        self._columns: dict[str, list[NDArray[Any]]] = {f.name: [] for f in self._spec if not f.is_image}
+        self._pixels: dict[str, list[NDArray[np.uint32]]] = {f.name: [] for f in self._spec.images}
+        self._encoders: dict[str, Encoder] = {}
+        self._frames = 0
+        with self._guard("beginning"):
+            self.folder.mkdir(parents=True)
+            for f in self._spec.images:
+                path = self.folder / f"{f.name}.mp4"
+                self._encoders[f.name] = Encoder(path, f.shape, int(self._spec.rate_hz), writer.codec)
+
+    def __len__(self) -> int:
+        return self._frames
+
+    def add(self, frame: Frame) -> None:
+        """Appends one time step.
+
+        Raises:
+            SpecMismatch: a field is missing, unknown, or of another shape or dtype; the take goes on.
+            BadData: NaN or infinity; the take goes on.
+            InfrastructureError: the disk is full; the take is lost, saved episodes are not.
+        """
+        self._require_open()
+        self._check(frame)
+        with self._guard("adding a frame"):
+            for name, column in self._columns.items():
+                column.append(np.array(frame[name]))
+            for name, encoder in self._encoders.items():
+                image = np.asarray(frame[name])
+                encoder.add(image)
+                self._pixels[name].append(PixelCounts.of_frame(image))
+            self._frames += 1
+
+    def _check(self, frame: Frame) -> None:
+        where = f"take {self.id}, frame {self._frames}"
+        self._spec.check(frame, where)
+        unknown = sorted(set(frame) - set(self._spec.names))
+        if unknown:
+            raise SpecMismatch(f"{where}: the spec has no {', '.join(unknown)}; it has {', '.join(self._spec.names)}")
+        for name in self._columns:
+            value = np.asarray(frame[name])
+            if value.dtype.kind == "f" and not np.isfinite(value).all():
+                raise BadData(where, name, "finite numbers", value.tolist())
+
+    def save(self, outcome: Outcome | None = None) -> str:
+        """Makes the episode permanent and returns its id.
+
+        Raises:
+            BadData: there is no frame.
+            InfrastructureError: the disk is full; the take is lost, saved episodes are not.
+        """
+        self._require_open()
+        if not self._frames:
+            raise BadData(f"take {self.id}", "frames", "at least 1", 0)
+        self._outcome = outcome
+        with self._guard("saving"):
+            for encoder in self._encoders.values():
+                encoder.close()
+            self.bytes = sum(path.stat().st_size for path in self.folder.iterdir())
+            self._writer._save(self)
+        self._state = "saved"
+        self._writer._close(self)
+        return self.id
+
+    def write(self) -> None:
+        """Writes the numeric columns and the record beside the video."""
+        features = features_from_spec(self._spec, {f.name: {} for f in self._spec.images})
+        numeric = {name: features[name] for name in self._columns}
+        arrays = {name: np.stack(rows) for name, rows in self._columns.items()}
+        pq.write_table(to_table(arrays, numeric), self.folder / "frames.parquet", compression="snappy")
+        pixels = {name: PixelCounts.sampled(counts) for name, counts in self._pixels.items()}
+        record = EpisodeRecord(self.id, self.instruction, self._frames, self._outcome, self.provenance, pixels)
+        (self.folder / "episode.json").write_text(json.dumps(record.to_json(), ensure_ascii=False), "utf-8")
+
+    def discard(self) -> None:
+        """Drops the take, its video included. Nothing happens when it is saved or discarded already."""
+        if self._state == "open":
+            self._drop("discarded")
+
+    def _drop(self, state: str) -> None:
+        self._state = state
+        for encoder in self._encoders.values():
+            encoder.abort()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._writer._close(self)
+
+    def _require_open(self) -> None:
+        if self._state != "open":
+            raise RoboscaleError(f"take {self.id} is {self._state}")
+
+    @contextlib.contextmanager
+    def _guard(self, doing: str) -> Iterator[None]:
+        """Drops the take when it was left in between, by a full disk or Ctrl-C."""
+        saved = len(self._writer.episode_ids)
+        note = f"while {doing}: this take of {self._frames} frames is lost, the {saved} saved episodes are not"
+        try:
+            with _disk_errors(self._writer.root, note):
+                yield
+        except BaseException:
+            if self.folder.exists():  # a rename that succeeded just before Ctrl-C has saved the take
+                self._drop("lost")
+            raise
+
+
+@contextlib.contextmanager
+def _disk_errors(root: Path, doing: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InfrastructureError(f"{root}: {error.strerror or error} {doing}") from error
+
+
+def _check_spec(spec: Spec) -> None:
+    if spec.rate_hz < 1 or spec.rate_hz != int(spec.rate_hz):
+        raise SpecMismatch(f"rate_hz: LeRobot's fps is a positive integer, found {spec.rate_hz:g}")
+    features_from_spec(spec, {f.name: {} for f in spec.images})
+    if all(f.is_image for f in spec):
+        raise SpecMismatch("a dataset needs at least one numeric field")
+    for f in spec:
+        if f.is_image:
+            check_size(f.name, f.shape)
+        elif np.dtype(f.dtype).kind not in "fiub" or len(f.shape) > 5:
+            raise SpecMismatch(f"{f.name}: numbers of at most 5 axes, found {f.dtype}{list(f.shape)}")
+
+
+def _require_own_folder(layout: Layout) -> None:
+    """BadData when the folder holds something that is no dataset: a mistyped path must not be filled."""
+    if not layout.root.exists() or layout.info.exists() or layout.own.exists():
+        return
+    found = sorted(path.name for path in layout.root.iterdir())
+    if found:
+        raise BadData(layout.root, "folder", "a dataset, or nothing", ", ".join(found[:5]))

@@ -74,7 +74,9 @@ def from_callable(fn: Callable[..., Any], name: str = "", spec: Spec | None = No
     """
     name = name or getattr(fn, "__name__", type(fn).__name__)
     if not _positional(fn, required=False):
-        raise SpecMismatch(f"policy {name}: expected fn(observation) or fn(observation, instruction), found no argument")
+        raise SpecMismatch(
+            f"policy {name}: expected fn(observation) or fn(observation, instruction), found no argument"
+        )
     return _CallablePolicy(fn, name, spec)
 
 
@@ -151,16 +153,19 @@ def _is_factory(thing: object) -> bool:
 
 
 def _load(where: str) -> ModuleType:
-    path = Path(where) if where.endswith(".py") else Path(*where.split(".")).with_suffix(".py")
+    path = Path(where if where.endswith(".py") else where.replace(".", "/") + ".py")
     if path.is_file():
         return _import_file(path)
     if where.endswith(".py"):
         raise UnknownName("policy file", where, (str(p) for p in path.parent.glob("*.py")))
+    unknown = UnknownName("module", where, [p.stem for p in Path().glob("*.py")])
+    if not all(part.isidentifier() for part in where.split(".")):
+        raise unknown
     try:
         return importlib.import_module(where)
     except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and where.startswith(error.name or where):
-            raise UnknownName("module", where, [p.stem for p in Path().glob("*.py")]) from error
+        if isinstance(error, ModuleNotFoundError) and f"{where}.".startswith(f"{error.name}."):
+            raise unknown from error
         raise BadData(where, "import", "a module that imports", f"{type(error).__name__}: {error}") from error
 
 

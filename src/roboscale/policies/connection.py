@@ -10,12 +10,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from roboscale.core import InfrastructureError, UnknownName
@@ -41,15 +41,15 @@ def parse_url(text: str) -> str:
     """`openpi://host[:port]`, `ws://...` or `wss://...` as a websocket address. UnknownName for anything else."""
     try:
         parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if host is None or parts.scheme not in ("openpi", "ws", "wss"):
+        scheme, host, port, path = parts.scheme, parts.hostname, parts.port, parts.path
+    except ValueError:  # a port that is no number, a bracket left open
+        scheme, host, port, path = "", None, None, ""
+    if host is None or scheme not in ("openpi", "ws", "wss"):
         raise UnknownName("policy server", text, ["openpi://host:port", "ws://host:port", "wss://host:port"])
-    scheme = "ws" if parts.scheme == "openpi" else parts.scheme
+    if scheme == "openpi":
+        scheme, port = "ws", port or _DEFAULT_PORT
     name = f"[{host}]" if ":" in host else host
-    default = f":{_DEFAULT_PORT}" if parts.scheme == "openpi" else ""
-    return f"{scheme}://{name}{default if port is None else f':{port}'}{parts.path}"
+    return f"{scheme}://{name}{f':{port}' if port else ''}{path}"
 
 
 def is_loopback(host: str) -> bool:
@@ -65,83 +65,80 @@ def is_loopback(host: str) -> bool:
 class Connection:
     """An open connection whose metadata frame has been read.
 
+    Args:
+        url: `ws://...` or `wss://...`.
+        timeout_s: how long the handshake, and then the metadata, may take.
+        attempts: how often a refused connection is tried.
+
     Raises:
         InfrastructureError: refused, no openpi server, wrong key, or silent for too long.
     """
 
-    def __init__(self, url: str, api_key: str | None, timeouts: Timeouts) -> None:
+    def __init__(self, url: str, api_key: str | None, timeout_s: float, attempts: int) -> None:
         self.url = url
-        self.closed_by_server = False
-        self._socket = self._connect(api_key, timeouts)
+        self._stack = ExitStack()
+        self._websocket = self._connect(api_key, timeout_s, attempts)
         try:
-            metadata = self.receive(timeouts.reply_s)
-            said = unpack(metadata) if isinstance(metadata, bytes) else metadata
+            frame = self.receive(timeout_s)
+            said = unpack(frame) if isinstance(frame, bytes) else frame
             if not isinstance(said, dict):
-                raise InfrastructureError(f"metadata: expected a dictionary, found {str(said)[:80]!r}")
+                raise InfrastructureError(f"{url}: metadata: expected a dictionary, found {str(said)[:80]!r}")
         except InfrastructureError as error:
             self.drop()
-            raise InfrastructureError(f"{url}: no openpi server: {error}") from error
+            raise InfrastructureError(f"no openpi server: {error}") from error
         self.metadata: Mapping[str, Any] = said
 
     @property
     def alive(self) -> bool:
         """False once the other side is known to be gone."""
-        return self._socket.state.name == "OPEN"
+        return self._websocket.state.name == "OPEN"
 
-    def send(self, frame: bytes) -> None:
-        """Sends one binary frame; a server that does not read is given up after 10 seconds."""
-        with self._faults("sending"), _deadline(self._socket.socket, _SEND_S) as expired:
+    def send(self, frame: bytes, timeout_s: float) -> None:
+        """Sends one binary frame; the server must have read most of it within `timeout_s`."""
+        with self._faults(), _deadline(self._websocket.socket, timeout_s) as expired:
             try:
-                self._socket.send(frame)
+                self._websocket.send(frame)
             except ConnectionClosed:
                 if expired.is_set():
-                    raise TimeoutError(f"the server did not read the request within {_SEND_S:g} s") from None
+                    raise TimeoutError(f"the server did not read the request within {timeout_s:g} s") from None
                 raise
 
     def receive(self, timeout_s: float) -> str | bytes:
         """The next frame."""
-        with self._faults("waiting"):
+        with self._faults():
             try:
-                return self._socket.recv(timeout_s)
+                return self._websocket.recv(timeout_s)
             except TimeoutError:
                 raise TimeoutError(f"no answer within {timeout_s:g} s") from None
 
     def close(self) -> None:
-        """The polite end, bounded by a second."""
-        try:
-            self._socket.close()
-        except (OSError, WebSocketException):
-            self.drop()
+        """The polite end; bounded, as `close_timeout` is."""
+        self._stack.close()
 
     def drop(self) -> None:
         """The rude end: nobody waits for a broken server."""
-        try:
-            self._socket.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # it was closed already
+        _cut(self._websocket.socket)
 
-    def _connect(self, api_key: str | None, timeouts: Timeouts) -> ClientConnection:
-        for attempt in range(max(1, timeouts.connect_attempts)):
-            if attempt:
-                time.sleep(_RETRY_S)
+    def _connect(self, api_key: str | None, timeout_s: float, attempts: int) -> ClientConnection:
+        for attempt in range(1, attempts + 1):
             try:
-                return self._open(api_key, timeouts.reply_s)
-            except ConnectionRefusedError as error:
-                refused = error
+                return self._open(api_key, timeout_s)
+            except ConnectionRefusedError:
+                if attempt < attempts:
+                    time.sleep(_RETRY_S)
             except InvalidStatus as error:
                 status = error.response.status_code
                 reason = "the server refused the key" if status in (401, 403) else "no openpi server"
                 raise InfrastructureError(f"{self.url}: {reason} (HTTP {status})") from error
             except TimeoutError as error:
-                reason = f"no openpi handshake within {timeouts.reply_s:g} s"
-                raise InfrastructureError(f"{self.url}: {reason}") from error
-            except (OSError, EOFError, WebSocketException, InvalidURI) as error:
+                raise InfrastructureError(f"{self.url}: no openpi handshake within {timeout_s:g} s") from error
+            except (OSError, EOFError, WebSocketException) as error:
                 raise InfrastructureError(f"{self.url}: cannot connect: {error}") from error
-        raise InfrastructureError(f"{self.url}: connection refused; is the server running?") from refused
+        raise InfrastructureError(f"{self.url}: connection refused ({attempts} attempts); is the server running?")
 
     def _open(self, api_key: str | None, timeout_s: float) -> ClientConnection:
         # No pings: an openpi server computes on its event loop and would seem dead while it compiles.
-        return connect(
+        opening = connect(
             self.url,
             additional_headers={"Authorization": f"Api-Key {api_key}"} if api_key else None,
             compression=None,
@@ -151,20 +148,17 @@ class Connection:
             ping_interval=None,
             proxy=None if is_loopback(urlsplit(self.url).hostname or "") else True,
         )
+        return self._stack.enter_context(opening)
 
     @contextmanager
-    def _faults(self, doing: str) -> Iterator[None]:
+    def _faults(self) -> Iterator[None]:
         """Everything that can happen to a connection is an InfrastructureError."""
         try:
             yield
         except ConnectionClosed as error:
-            self.closed_by_server = True
-            raise InfrastructureError(f"{self.url}: the connection ended while {doing}: {error}") from error
-        except (OSError, WebSocketException) as error:  # TimeoutError is one
+            raise InfrastructureError(f"{self.url}: the server ended the connection: {error}") from error
+        except (OSError, WebSocketException) as error:  # TimeoutError is an OSError
             raise InfrastructureError(f"{self.url}: {error}") from error
-
-
-_SEND_S = 10.0
 
 
 @contextmanager
@@ -174,10 +168,7 @@ def _deadline(sock: socket.socket, seconds: float) -> Iterator[threading.Event]:
 
     def cut() -> None:
         expired.set()
-        try:
-            sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return
+        _cut(sock)
 
     timer = threading.Timer(seconds, cut)
     timer.daemon = True
@@ -186,3 +177,8 @@ def _deadline(sock: socket.socket, seconds: float) -> Iterator[threading.Event]:
         yield expired
     finally:
         timer.cancel()
+
+
+def _cut(sock: socket.socket) -> None:
+    with suppress(OSError):  # closed already
+        sock.shutdown(socket.SHUT_RDWR)

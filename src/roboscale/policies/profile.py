@@ -43,17 +43,24 @@ class Normalisation:
 
     def apply(self, values: Array) -> Array:
         """Physical units -> normalised, over the last axis."""
-        low, high = np.array(self.low), np.array(self.high)
-        if self.kind == "quantile":
-            return (values - low) / (high - low + _EPSILON) * 2 - 1
-        return (values - low) / (high + _EPSILON) if self.kind == "mean_std" else values
+        if self.kind == "none":
+            return values
+        centre, width = self._centre_and_width()
+        return (values - centre) / width
 
     def undo(self, values: Array) -> Array:
         """Inverse of `apply`."""
-        low, high = np.array(self.low), np.array(self.high)
-        if self.kind == "quantile":
-            return (values + 1) / 2 * (high - low + _EPSILON) + low
-        return values * (high + _EPSILON) + low if self.kind == "mean_std" else values
+        if self.kind == "none":
+            return values
+        centre, width = self._centre_and_width()
+        return values * width + centre
+
+    def _centre_and_width(self) -> tuple[Array, Array]:
+        low, high = np.array(self.low, np.float64), np.array(self.high, np.float64)
+        if self.kind == "mean_std":
+            return low, high + _EPSILON
+        half = (high - low + _EPSILON) / 2
+        return low + half, half
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +262,9 @@ class PolicyProfile:
 
     def check(self, observation_spec: Spec, action_spec: Spec) -> None:
         """SpecMismatch that lists everything in which the profile and a world do not fit, or nothing."""
-        problems = [p for i, m in enumerate(self.observations) for p in m.problems(observation_spec, f"observation[{i}]")]
+        problems: list[str] = []
+        for i, entry in enumerate(self.observations):
+            problems += entry.problems(observation_spec, f"observation[{i}]")
         problems += self.action.problems(action_spec)
         if self.rate_hz is not None and self.rate_hz != action_spec.rate_hz:
             problems.append(f"rate_hz: profile {self.rate_hz:g}, world {action_spec.rate_hz:g}")

@@ -5,7 +5,7 @@ Knows the policy protocol and arrays. Does not know worlds; what is out of range
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -27,20 +27,25 @@ from roboscale.core import (
 __all__ = ["Recordings", "constant", "noisy", "replay", "truncated"]
 
 
-class _Wrapped(Protocol):
-    """A session around another one: changes what it answers."""
-
-    inner: Session
-
-    def change(self, chunk: ActionChunk) -> ActionChunk: ...
+Change = Callable[[ActionChunk], ActionChunk]
 
 
-class _Wrapper:
-    """What all wrappers share: the specs of the inner policy, and batches passed on to it."""
+class _WrappedSession:
+    """A session whose answers are changed."""
 
-    def __init__(self, inner: Policy, name: str) -> None:
+    def __init__(self, inner: Session, change: Change) -> None:
+        self.inner, self.change = inner, change
+
+    def __call__(self, observation: Observation) -> ActionChunk:
+        return self.change(self.inner(observation))
+
+
+class _WrappedPolicy:
+    """Another policy whose answers are changed; `make_change(seed)` makes the change of one session."""
+
+    def __init__(self, inner: Policy, name: str, make_change: Callable[[int], Change]) -> None:
         self.name = name
-        self._inner = inner
+        self._inner, self._make_change = inner, make_change
 
     @property
     def observation_spec(self) -> Spec | None:
@@ -50,79 +55,63 @@ class _Wrapper:
     def action_spec(self) -> Spec | None:
         return self._inner.action_spec
 
-    def act_many(self, sessions: Sequence[Session], observations: Sequence[Observation]) -> list[ActionChunk]:
-        """One batch of the inner policy where it takes batches, else one call per session."""
-        wrapped = [cast(_Wrapped, s) for s in sessions]
-        if isinstance(self._inner, BatchedPolicy):
-            chunks = self._inner.act_many([w.inner for w in wrapped], observations)
-        else:
-            chunks = [w.inner(o) for w, o in zip(wrapped, observations, strict=True)]
-        return [w.change(c) for w, c in zip(wrapped, chunks, strict=True)]
-
-
-class _NoisySession:
-    def __init__(self, inner: Session, sigma: float, rng: np.random.Generator) -> None:
-        self.inner, self._sigma, self._rng = inner, sigma, rng
-
-    def __call__(self, observation: Observation) -> ActionChunk:
-        return self.change(self.inner(observation))
-
-    def change(self, chunk: ActionChunk) -> ActionChunk:
-        actions = np.asarray(chunk.actions)
-        noise = self._rng.normal(0.0, self._sigma, actions.shape)
-        dtype = actions.dtype if actions.dtype.kind == "f" else np.dtype(np.float64)
-        return ActionChunk((actions + noise).astype(dtype), chunk.execute)
-
-
-class _NoisyPolicy(_Wrapper):
-    def __init__(self, inner: Policy, sigma: float) -> None:
-        super().__init__(inner, f"noisy:{inner.name}:{sigma:g}")
-        self._sigma = sigma
-
     def start(self, instruction: str, seed: int) -> Session:
-        """The inner policy gets the same seed; the noise comes from a stream of its own."""
-        return _NoisySession(self._inner.start(instruction, seed), self._sigma, generator("noisy", seed))
+        """The inner policy gets the same instruction and seed."""
+        return _WrappedSession(self._inner.start(instruction, seed), self._make_change(seed))
 
 
-def noisy(policy: Policy, sigma: float) -> Policy:
-    """`policy` with independent Gaussian noise of standard deviation `sigma` on every element of every action.
+class _BatchedWrappedPolicy(_WrappedPolicy):
+    """The same where the inner policy takes batches."""
 
-    `sigma` is in the unit of the action. The session's seed fixes the noise; batches are passed on.
+    def act_many(self, sessions: Sequence[Session], observations: Sequence[Observation]) -> list[ActionChunk]:
+        """One batch of the inner policy."""
+        mine = [cast(_WrappedSession, s) for s in sessions]
+        chunks = cast(BatchedPolicy, self._inner).act_many([s.inner for s in mine], observations)
+        return [s.change(chunk) for s, chunk in zip(mine, chunks, strict=True)]
+
+
+def _wrap(inner: Policy, name: str, make_change: Callable[[int], Change]) -> Policy:
+    kind = _BatchedWrappedPolicy if isinstance(inner, BatchedPolicy) else _WrappedPolicy
+    return kind(inner, name, make_change)
+
+
+def noisy(policy: Policy, sigma: float, seed: int = 0) -> Policy:
+    """`policy` with independent Gaussian noise on every element of every action.
+
+    Args:
+        policy: what is disturbed; it takes batches afterwards if it did before.
+        sigma: standard deviation, in the unit of the action. The world clips what leaves its range.
+        seed: another one gives other noise on the same cases. Together with the session's seed it fixes the noise,
+            which is the same up to scale for every `sigma`: a ladder of noise levels is compared on equal draws.
 
     Raises:
         SpecMismatch: `sigma` is negative or not finite.
     """
     if not (np.isfinite(sigma) and sigma >= 0):
         raise SpecMismatch(f"noisy: sigma: expected a finite number >= 0, found {sigma}")
-    return _NoisyPolicy(policy, sigma)
 
+    def make_change(session_seed: int) -> Change:
+        rng = generator("noisy", policy.name, seed, session_seed)
 
-class _TruncatedSession:
-    def __init__(self, inner: Session, execute: int) -> None:
-        self.inner, self._execute = inner, execute
+        def disturb(chunk: ActionChunk) -> ActionChunk:
+            actions = np.asarray(chunk.actions)
+            dtype = actions.dtype if actions.dtype.kind == "f" else np.dtype(np.float64)
+            return ActionChunk((actions + sigma * rng.standard_normal(actions.shape)).astype(dtype), chunk.execute)
 
-    def __call__(self, observation: Observation) -> ActionChunk:
-        return self.change(self.inner(observation))
+        return disturb
 
-    def change(self, chunk: ActionChunk) -> ActionChunk:
-        return ActionChunk(chunk.actions, min(len(chunk.rows), self._execute))
-
-
-class _TruncatedPolicy(_Wrapper):
-    def __init__(self, inner: Policy, execute: int) -> None:
-        super().__init__(inner, f"{inner.name}/execute={execute}")
-        self._execute = execute
-
-    def start(self, instruction: str, seed: int) -> Session:
-        """A session that is asked again after at most `execute` actions."""
-        return _TruncatedSession(self._inner.start(instruction, seed), self._execute)
+    return _wrap(policy, f"noisy:{policy.name}:{sigma:g}", make_change)
 
 
 def truncated(policy: Policy, execute: int) -> Policy:
     """`policy`, asked again after at most `execute` actions of each chunk. SpecMismatch unless `execute` >= 1."""
     if execute < 1:
         raise SpecMismatch(f"truncated: execute: expected 1 or more, found {execute}")
-    return _TruncatedPolicy(policy, execute)
+
+    def shorten(chunk: ActionChunk) -> ActionChunk:
+        return ActionChunk(chunk.actions, min(len(chunk.rows), execute))
+
+    return _wrap(policy, f"{policy.name}/execute={execute}", lambda seed: shorten)
 
 
 class _ConstantPolicy:
@@ -159,7 +148,7 @@ def constant(values: Sequence[float] | None = None, action_spec: Spec | None = N
         action = np.zeros(field.shape, field.dtype) if values is None else np.asarray(values, field.dtype)
         if action.shape != field.shape:
             raise SpecMismatch(f"{name}: {action.size} values, but the world's action has shape {list(field.shape)}")
-    if action.ndim != 1 or not np.isfinite(action).all():
+    if action.ndim != 1 or not action.size or not np.isfinite(action).all():
         raise SpecMismatch(f"{name}: expected finite numbers of shape (D,), found {action.tolist()}")
     return _ConstantPolicy(action, name, action_spec)
 
@@ -167,7 +156,8 @@ def constant(values: Sequence[float] | None = None, action_spec: Spec | None = N
 class Recordings(Protocol):
     """What `replay` needs of a dataset."""
 
-    spec: Spec
+    @property
+    def spec(self) -> Spec: ...
 
     @property
     def episodes(self) -> Sequence[Any]:
@@ -190,11 +180,11 @@ class _ReplaySession:
 
 
 class _ReplayPolicy:
-    def __init__(self, dataset: Recordings, name: str) -> None:
+    def __init__(self, dataset: Recordings, name: str, seed: int) -> None:
         self.name = name
         self.action_spec: Spec | None = dataset.spec.select(["action"])
         self.observation_spec = _nothing(self.action_spec)
-        self._dataset = dataset
+        self._dataset, self._seed = dataset, seed
         self._by_instruction: Mapping[str, list[int]] = _by_instruction(dataset)
 
     def start(self, instruction: str, seed: int) -> Session:
@@ -202,19 +192,19 @@ class _ReplayPolicy:
         if instruction not in self._by_instruction:
             raise UnknownName(f"instruction in {self.name}", instruction, self._by_instruction)
         indices = self._by_instruction[instruction]
-        index = indices[int(generator("replay", seed).integers(len(indices)))]
+        index = indices[int(generator("replay", self._seed, seed).integers(len(indices)))]
         actions = np.asarray(self._dataset.episode(index, images=False).arrays["action"])
         if len(actions) == 0:
             raise BadData(self.name, f"episode {index}: action", "at least one action", "none")
         return _ReplaySession(actions)
 
 
-def replay(dataset: Recordings, name: str = "replay") -> Policy:
-    """Plays recorded actions whatever it sees: an episode of the same instruction, chosen by the session's seed.
+def replay(dataset: Recordings, name: str = "replay", seed: int = 0) -> Policy:
+    """Plays recorded actions whatever it sees, then holds the last one.
 
-    After the last action it holds that one.
+    The episode is one of the same instruction, chosen by the session's seed; another `seed` chooses others.
     """
-    return _ReplayPolicy(dataset, name)
+    return _ReplayPolicy(dataset, name, seed)
 
 
 def _by_instruction(dataset: Recordings) -> dict[str, list[int]]:

@@ -17,7 +17,8 @@ from markupsafe import Markup
 
 from roboscale.core.estimate import Estimate, Verdict
 from roboscale.report import figures, text
-from roboscale.report.figures import GRID, INK, MUTED, PALETTE, Figure
+from roboscale.report.canvas import GRID, INK, MUTED, PALETTE, PAPER
+from roboscale.report.figures import Figure
 from roboscale.report.model import DamageSummary, PolicyResult, ReportData, Spread
 from roboscale.report.tables import Table, dataset_table, settings_table, show
 
@@ -69,10 +70,10 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "count": text.count,
         "duration": text.duration,
-        "estimate": text.estimate,
         "interval": text.interval,
         "number": text.number,
         "percent": text.percent,
+        "share": _share,
         "share_of": text.share_of,
         "show": show,
         "thin": _thin,
@@ -137,7 +138,9 @@ def _inline(svg: str, prefix: str) -> Markup:
 
 
 def _themed(style: str) -> str:
-    variables = {INK: "ink", MUTED: "muted", GRID: "line"} | {hue: f"p{i}" for i, hue in enumerate(PALETTE)}
+    variables = {INK: "ink", MUTED: "muted", GRID: "line", PAPER: "paper"} | {
+        hue: f"p{i}" for i, hue in enumerate(PALETTE)
+    }
     for hue, name in variables.items():
         style = style.replace(hue, f"var(--{name})")
     return re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 var(--font)", style)
@@ -163,6 +166,7 @@ class _Headline:
     tag: str
     kind: str
     sentence: str
+    small_print: str
     details: tuple[str, ...]
 
 
@@ -171,15 +175,19 @@ def _headline(data: ReportData) -> _Headline | None:
         return _verdict_headline(data.verdict, data)
     if not data.policies:
         return None
-    sentences = []
-    for policy in data.policies:
-        success = policy.success
-        if success.value is None:
-            sentences.append(f"{policy.name}: no trial counted.")
-            continue
-        bounds = text.interval(success.low, success.high)
-        sentences.append(f"{policy.name} succeeded in {text.percent(success.value)} of {success.n} trials ({bounds}).")
-    return _Headline("estimate", "estimate", " ".join(sentences), ("No comparison was made: nothing is claimed.",))
+    if len(data.policies) > 2:
+        sentence = f"Success rates of {len(data.policies)} policies."
+    else:
+        sentence = " ".join(_success_sentence(policy) for policy in data.policies)
+    return _Headline("estimate", "estimate", sentence, "", ("No comparison was made: nothing is claimed.",))
+
+
+def _success_sentence(policy: PolicyResult) -> str:
+    success = policy.success
+    if success.value is None:
+        return f"{policy.name}: no trial counted."
+    bounds = text.interval(success.low, success.high)
+    return f"{policy.name} succeeded in {text.percent(success.value)} of {text.count(success.n)} trials ({bounds})."
 
 
 def _verdict_headline(verdict: Verdict, data: ReportData) -> _Headline:
@@ -195,7 +203,10 @@ def _verdict_headline(verdict: Verdict, data: ReportData) -> _Headline:
         details.append(f"p = {text.number(verdict.p_value, 2)}")
     if verdict.needed is not None:
         details.append(f"about {text.count(verdict.needed)} more paired cases would probably decide")
-    return _Headline(tag.get(verdict.decision, verdict.decision), kind, verdict.sentence, tuple(details))
+    details += [_rule(data)] if _rule(data) else []
+    # The sentence may end in a parenthesis with test and counts; it is set smaller, but never left out.
+    claim, opening, rest = verdict.sentence.partition(" (")
+    return _Headline(tag.get(verdict.decision, verdict.decision), kind, claim, opening + rest, tuple(details))
 
 
 def _rule(data: ReportData) -> str:
@@ -209,8 +220,8 @@ def _rule(data: ReportData) -> str:
     return ", ".join(parts)
 
 
-_Cell = tuple[str, str]
-"""What stands large in a cell, and the small print under it."""
+_Cell = tuple[str, tuple[str, ...]]
+"""What stands large in a cell, and the pieces of small print under it, none of which may be broken."""
 
 
 def _damage_rows(policies: Sequence[PolicyResult]) -> list[tuple[str, str, list[_Cell]]]:
@@ -230,14 +241,15 @@ def _damage_rows(policies: Sequence[PolicyResult]) -> list[tuple[str, str, list[
 
 def _spread(spread: Spread | None, unit: str = "") -> _Cell:
     if spread is None:
-        return ("not measured", "")
-    return (f"{text.number(spread.median)}{unit}", f"at most {text.number(spread.max)}{unit}, n = {spread.n}")
+        return ("not measured", ())
+    most = f"at most {text.number(spread.max)}{unit}"
+    return (f"{text.number(spread.median)}{unit}", (most, f"n = {text.count(spread.n)}"))
 
 
 def _share(share: Estimate | None) -> _Cell:
     if share is None or share.value is None:
-        return ("not measured" if share is None else "no data", "")
-    return (text.percent(share.value), f"{text.interval(share.low, share.high)}, n = {share.n}")
+        return ("not measured" if share is None else "no data", ())
+    return (text.percent(share.value), (text.interval(share.low, share.high), f"n = {text.count(share.n)}"))
 
 
 def _damage_methods(policies: Sequence[PolicyResult]) -> str:

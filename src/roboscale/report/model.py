@@ -25,6 +25,7 @@ __all__ = [
     "PolicyResult",
     "ReportData",
     "Scalar",
+    "ShareEstimator",
     "SourceCount",
     "Spread",
     "TaskCount",

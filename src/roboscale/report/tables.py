@@ -14,19 +14,32 @@ from roboscale.report.model import DamageSummary, DatasetSummary, PolicyResult, 
 from roboscale.report.text import MISSING, number
 
 __all__ = [
+    "Cell",
     "Table",
     "damage_table",
     "dataset_table",
     "evidence_table",
     "settings_table",
+    "show",
     "success_table",
+    "task_names",
     "training_table",
 ]
 
 Cell = Scalar
 """`None` is a missing value: an empty CSV field, `null` in JSON, a dash in Markdown."""
 
-_EVIDENCE_ORDER = ("n", "discordant", "wins_first", "wins_second", "lower", "upper", "alpha_spent", "log_e_value")
+_EVIDENCE_ORDER = (
+    "n",
+    "discordant",
+    "wins_first",
+    "wins_second",
+    "lead",
+    "lower",
+    "upper",
+    "alpha_spent",
+    "log_e_value",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +59,9 @@ class Table:
                 raise SpecMismatch(f"table row {index} has {len(row)} cells for {len(self.columns)} columns")
 
     def to_csv(self) -> str:
-        """RFC 4180 with `\\n` line ends; floats in full precision."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
+        """RFC 4180; floats in full precision."""
+        out = io.StringIO(newline="")
+        writer = csv.writer(out)
         writer.writerow(self.columns)
         writer.writerows(["" if cell is None else cell for cell in row] for row in self.rows)
         return out.getvalue()

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 
-from roboscale.core.estimate import Estimate
-
-__all__ = ["count", "duration", "estimate", "interval", "number", "percent", "share_of"]
+__all__ = ["MISSING", "count", "duration", "interval", "number", "percent", "share_of"]
 
 MISSING = "–"
 _NARROW_SPACE = "\u202f"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """`digits` significant digits, whole numbers in full; a dash for `None`."""
+    """`digits` significant digits, whole numbers in full, a true minus sign; a dash for `None`."""
     if value is None:
         return MISSING
     if not math.isfinite(value):
@@ -21,12 +19,12 @@ def number(value: float | None, digits: int = 3) -> str:
     if float(value).is_integer() and abs(value) < 1e15:
         return count(int(value))
     rounded = float(f"{value:.{digits}g}")
-    return count(round(rounded)) if abs(rounded) >= 10**digits else f"{rounded:.{digits}g}"
+    return count(round(rounded)) if abs(rounded) >= 10**digits else f"{rounded:.{digits}g}".replace("-", "−")
 
 
 def count(value: int | None) -> str:
     """Thousands set apart by a narrow space."""
-    return MISSING if value is None else f"{value:,}".replace(",", _NARROW_SPACE)
+    return MISSING if value is None else f"{value:,}".replace(",", _NARROW_SPACE).replace("-", "−")
 
 
 def duration(hours: float) -> tuple[str, str]:
@@ -56,12 +54,3 @@ def interval(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return "no interval"
     return f"{share_of(low)}–{share_of(high)}{_NARROW_SPACE}%"
-
-
-def estimate(value: Estimate | None) -> str:
-    """A share with its interval and its n: `73 % (56–86 %, n = 30)`; `not measured` for `None`."""
-    if value is None:
-        return "not measured"
-    if value.value is None:
-        return "no data"
-    return f"{percent(value.value)} ({interval(value.low, value.high)}, n = {value.n})"

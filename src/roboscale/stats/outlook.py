@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
 from roboscale.stats.paired import PairCounts
 
-__all__ = ["Thresholds", "pairs_for_new_comparison", "pairs_until_decision"]
+__all__ = ["pairs_for_new_comparison", "pairs_until_decision"]
 
 # Jeffreys' prior over (first only, second only, concordant).
 _PRIOR = 0.5
 
 
-class Thresholds(Protocol):
-    """Fewest wins among D discordant pairs that decide, index D."""
-
-    @property
-    def running(self) -> NDArray[np.int64]: ...
-
-    @property
-    def final(self) -> NDArray[np.int64]: ...
-
-
 def pairs_until_decision(
-    counts: PairCounts, limit: Thresholds, horizon: int, ends: bool, chance: float = 0.5
+    counts: PairCounts,
+    running: NDArray[np.int64],
+    final: NDArray[np.int64] | None,
+    horizon: int,
+    chance: float = 0.5,
 ) -> int | None:
     """Fewest further pairs within which a decision falls with probability `chance`; exact predictive recursion.
 
@@ -36,34 +28,33 @@ def pairs_until_decision(
 
     Args:
         counts: what was seen; `None` is returned before the first discordant pair, when nothing can be known.
-        limit: thresholds up to `counts.discordant + horizon` discordant pairs.
-        horizon: most further pairs.
-        ends: whether the last of them is the last of the budget, where the final thresholds hold.
+        running: fewest wins that decide, by discordant pairs, up to `counts.discordant + horizon`.
+        final: the same at the last pair of the budget, if that is the last of the horizon; otherwise `None`.
+        horizon: most further pairs; the recursion takes about horizon^3 / 3 steps.
 
     Returns:
         The number of further pairs, or `None` when it is unknowable or the horizon is too short.
     """
     if counts.discordant == 0 or horizon < 1:
         return None
-    seen = np.arange(horizon + 1)
-    wins = counts.second_only + seen[None, :]
-    losses = counts.first_only + seen[:, None] - seen[None, :]
-    at = slice(counts.discordant, counts.discordant + horizon + 1)
-    alive = np.zeros((horizon + 1, horizon + 1))
-    alive[0, 0] = 1.0
+    alive = np.ones((1, 1))  # by further discordant pairs and, of those, wins of the second policy
     decided = 0.0
     for further in range(1, horizon + 1):
+        seen = np.arange(further)
+        wins = counts.second_only + seen[None, :]
+        losses = counts.first_only + seen[:, None] - seen[None, :]
         total = counts.n + further - 1 + 3 * _PRIOR
         to_first, to_second = alive * (losses + _PRIOR) / total, alive * (wins + _PRIOR) / total
-        alive = alive - to_first - to_second
-        alive[1:] += to_first[:-1]
-        alive[1:, 1:] += to_second[:-1, :-1]
-        fewest = (limit.final if ends and further == horizon else limit.running)[at][:, None]
-        over = (wins >= fewest) | (losses >= fewest)
-        decided += float(alive[over].sum())
+        moved = np.zeros((further + 1, further + 1))
+        moved[:-1, :-1] = alive - to_first - to_second
+        moved[1:, :-1] += to_first
+        moved[1:, 1:] += to_second
+        over = _decisive(counts, further, final if final is not None and further == horizon else running)
+        decided += float(moved[over].sum())
         if decided >= chance:
             return further
-        alive[over] = 0.0
+        moved[over] = 0.0
+        alive = moved
     return None
 
 
@@ -86,3 +77,12 @@ def pairs_for_new_comparison(counts: PairCounts, alpha: float, power: float = 0.
     gap = abs(wins - losses) / total
     root = norm.isf(alpha / 2) * np.sqrt(discordance) + norm.ppf(power) * np.sqrt(discordance - gap**2)
     return int(np.ceil((root / gap) ** 2))
+
+
+def _decisive(counts: PairCounts, further: int, thresholds: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which states decide after up to `further` more discordant pairs, shape (further + 1, further + 1)."""
+    seen = np.arange(further + 1)
+    fewest = thresholds[counts.discordant : counts.discordant + further + 1][:, None]
+    wins = counts.second_only + seen[None, :]
+    losses = counts.first_only + seen[:, None] - seen[None, :]
+    return (wins >= fewest) | (losses >= fewest)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from scipy.stats import binom
 
 from roboscale.core import PairedOutcome
@@ -132,11 +133,8 @@ def fixed_sample_power(p_first_only: float, p_second_only: float, pairs: int, al
     discordance = p_first_only + p_second_only
     if discordance == 0:
         return 0.0
-    power = 0.0
-    for tosses in range(1, pairs + 1):
-        # isf of the doubled tail gives the fewest wins whose tail is at most alpha / 2
-        fewest = int(binom.isf(alpha / 2, tosses, 0.5)) + 1
-        share = p_second_only / discordance
-        reject = binom.sf(fewest - 1, tosses, share) + binom.sf(fewest - 1, tosses, 1 - share)
-        power += float(binom.pmf(tosses, pairs, discordance) * reject)
-    return power
+    tosses, share = np.arange(1, pairs + 1), p_second_only / discordance
+    # isf of half of alpha gives the most wins that are still not decisive
+    fewest = binom.isf(alpha / 2, tosses, 0.5) + 1
+    reject = binom.sf(fewest - 1, tosses, share) + binom.sf(fewest - 1, tosses, 1 - share)
+    return float(binom.pmf(tosses, pairs, discordance) @ reject)

@@ -18,7 +18,7 @@ from roboscale.stats.verdicts import compose_sentence, paired_estimates
 from roboscale.stats.walk import (
     Spending,
     boundary,
-    eprocess_boundary,
+    eprocess_thresholds,
     expected_pairs,
     naive_peeking_error,
     stopping_table,
@@ -58,6 +58,11 @@ class _PairedRule:
         """The pairs consumed so far."""
         return self._counts
 
+    @property
+    def decision(self) -> Decision:
+        """What `verdict()` will decide, without composing it."""
+        return self._decision
+
     def update(self, pair: PairedOutcome) -> bool:
         """Consumes the next pair of the schedule; True when no further trial can be needed.
 
@@ -70,6 +75,12 @@ class _PairedRule:
         if pair.first is not None and pair.second is not None:
             self._look()
         return self._over
+
+    def finish(self) -> None:
+        """No further pair will come, for a reason that has nothing to do with who was winning."""
+        self._over = True
+        if self._decision == "undecided":
+            self._decision = "no difference shown"
 
     def _look(self) -> None:
         raise NotImplementedError
@@ -91,6 +102,10 @@ class _PairedRule:
                 "log_e_value": log_e,
             }
         )
+
+    def _log_e_value(self) -> float:
+        # of the larger side, so that relabelling the policies changes no bit
+        return beta_log_wealth(max(self._counts.first_only, self._counts.second_only), self._counts.discordant, 0.5)
 
     def _leader(self) -> Decision:
         return "second is better" if self._counts.second_only > self._counts.first_only else "first is better"
@@ -153,12 +168,10 @@ class SequentialPaired(_PairedRule):
 
         Takes the last look, with what is left of alpha. Valid as long as the end did not depend on who was winning.
         """
-        if self._over:
-            return
-        if self._evidence and self._decision == "undecided":
+        if not self._over and self._evidence and self._decision == "undecided":
             self._evidence.pop()
             self._test(last=True)
-        self._close()
+        super().finish()
 
     def verdict(self) -> Verdict:
         """What the pairs so far allow to say; valid at any time, also before the stop."""
@@ -177,12 +190,7 @@ class SequentialPaired(_PairedRule):
         n = self._counts.n
         settled = self._decision != "undecided" or (self.curtail and self._hopeless())
         if n >= self.budget or (settled and n >= self.min_pairs):
-            self._close()
-
-    def _close(self) -> None:
-        self._over = True
-        if self._decision == "undecided":
-            self._decision = "no difference shown"
+            super().finish()
 
     def _test(self, last: bool) -> None:
         tosses, most = self._counts.discordant, max(self._counts.first_only, self._counts.second_only)
@@ -198,7 +206,7 @@ class SequentialPaired(_PairedRule):
         spent = float(self.limit.spent[tosses])
         if last:
             spent += 2 * float(self.limit.survivors(tosses)[fewest:].sum())
-        self._record(fewest, spent, beta_log_wealth(self._counts.second_only, tosses, 0.5))
+        self._record(fewest, spent, self._log_e_value())
 
     def _stagewise_p_value(self, tosses: int, most: int) -> float:
         """P(a decision this early, or at this end a lead this large | no difference); Tsiatis et al. 1984 ordering."""
@@ -212,7 +220,10 @@ class SequentialPaired(_PairedRule):
     def _needed(self) -> int | None:
         if self._over:
             return pairs_for_new_comparison(self._counts, self.alpha)
-        return pairs_until_decision(self._counts, self.limit, self.budget - self._counts.n, ends=True)
+        left = self.budget - self._counts.n
+        horizon = min(left, _FORECAST_HORIZON)
+        final = self.limit.final if horizon == left else None
+        return pairs_until_decision(self._counts, self.limit.running, final, horizon)
 
 
 class EProcessPaired(_PairedRule):
@@ -241,23 +252,24 @@ class EProcessPaired(_PairedRule):
 
     def verdict(self) -> Verdict:
         """What the pairs so far allow to say; valid at any time. The p-value is 1 / (largest e-value so far)."""
-        needed = self._needed() if self._decision == "undecided" else None
+        decided = self._decision not in ("undecided", "no difference shown")
+        needed = None if decided else self._needed()
         return self._compose("anytime-valid paired e-process", "beta-mixture e-process (Ville 1939)", needed)
 
     def _look(self) -> None:
         counts = self._counts
-        log_e = beta_log_wealth(counts.second_only, counts.discordant, 0.5)
+        log_e = self._log_e_value()
         self._best = max(self._best, log_e)
         self._p_value = math.exp(-self._best)
-        fewest = int(eprocess_boundary(_rounded_up(counts.discordant), self.alpha).running[counts.discordant])
+        fewest = int(eprocess_thresholds(_rounded_up(counts.discordant), self.alpha)[counts.discordant])
         self._record(fewest, self._p_value, log_e)
         if self._decision == "undecided" and log_e >= -math.log(self.alpha):
             self._decision = self._leader()
         self._over = self._decision != "undecided" and counts.n >= self.min_pairs
 
     def _needed(self) -> int | None:
-        limit = eprocess_boundary(_rounded_up(self._counts.discordant + _FORECAST_HORIZON), self.alpha)
-        within = pairs_until_decision(self._counts, limit, _FORECAST_HORIZON, ends=False)
+        running = eprocess_thresholds(_rounded_up(self._counts.discordant + _FORECAST_HORIZON), self.alpha)
+        within = pairs_until_decision(self._counts, running, None, _FORECAST_HORIZON)
         return within or pairs_for_new_comparison(self._counts, self.alpha)
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "Spending",
     "boundary",
     "eprocess_boundary",
+    "eprocess_thresholds",
     "expected_pairs",
     "naive_boundary",
     "naive_peeking_error",
@@ -130,6 +131,7 @@ def boundary(max_discordant: int, alpha: float = 0.05, spending: Spending = "thr
     return _frozen(alpha, running, final, spent)
 
 
+@lru_cache(maxsize=64)
 def naive_boundary(max_discordant: int, alpha: float = 0.05) -> Boundary:
     """What peeking does: the fixed-sample exact test at full alpha after every pair. `spent` shows what it costs."""
     tosses = np.arange(max_discordant + 1)
@@ -137,15 +139,24 @@ def naive_boundary(max_discordant: int, alpha: float = 0.05) -> Boundary:
     return _with_spent(alpha, fewest)
 
 
+@lru_cache(maxsize=64)
 def eprocess_boundary(max_discordant: int, alpha: float = 0.05) -> Boundary:
-    """The thresholds at which the beta-mixture e-process on discordant pairs reaches 1 / alpha; no budget enters."""
+    """The thresholds of the e-process as a boundary, to compare with the others; no budget enters them."""
+    return _with_spent(alpha, eprocess_thresholds(max_discordant, alpha))
+
+
+@lru_cache(maxsize=64)
+def eprocess_thresholds(max_discordant: int, alpha: float = 0.05) -> NDArray[np.int64]:
+    """Fewest wins at which the beta-mixture e-process on D discordant pairs reaches 1 / alpha; shape (m + 1,)."""
     fewest = [1]
     for tosses in range(1, max_discordant + 1):
         wins = np.arange(tosses // 2 + 1, tosses + 1)
         log_e = betaln(wins + 0.5, tosses - wins + 0.5) - betaln(0.5, 0.5) + tosses * np.log(2)
         decisive = wins[log_e >= -np.log(alpha)]
         fewest.append(int(decisive[0]) if decisive.size else tosses + 1)
-    return _with_spent(alpha, np.array(fewest))
+    found = np.array(fewest, np.int64)
+    found.flags.writeable = False
+    return found
 
 
 def null_crossing(limit: Boundary, last: bool = True) -> NDArray[np.float64]:

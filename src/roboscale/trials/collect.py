@@ -66,10 +66,8 @@ class Collector:
         while (missing := want - sum(t.outcome.success is True for t in trials)) > 0:
             done = [t for t in trials if t.outcome.success]
             if len(trials) >= GIVE_UP_AFTER and not done:
-                reasons = {t.outcome.reason for t in trials}
-                raise RoboscaleError(
-                    f"{self.policy}: no success in {len(trials)} attempts; reasons: {'; '.join(sorted(reasons))}"
-                )
+                reasons = "; ".join(sorted({t.outcome.reason for t in trials})[:3])
+                raise RoboscaleError(f"{self.policy}: no success in {len(trials)} attempts, such as: {reasons}")
             rate = (len(done) + 1) / (len(trials) + 1)
             batch = tuple(stream(len(trials), math.ceil(missing / rate)))
             trials += self.runner.run(Schedule((self.policy,), batch))

@@ -7,7 +7,7 @@ observation and is sent an `ActionChunk`, or an error of the policy is thrown in
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Generator
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,6 @@ from roboscale.core import (
     ActionChunk,
     Case,
     Damage,
-    Field,
     InfrastructureError,
     Observation,
     Outcome,
@@ -53,21 +52,27 @@ class RolloutResult:
 
 
 def recording_spec(world: World) -> Spec:
-    """What a recorded rollout holds: all observations, the commanded and the applied action."""
+    """What a recorded rollout holds: all observations, the commanded action (which may leave its bounds) and the
+    applied one (which does not)."""
     action = world.action_spec["action"]
-    applied = replace(action, name="applied.action")
-    commanded: Field = replace(action, low=None, high=None)
-    return Spec((*world.observation_spec.fields, commanded, applied), world.observation_spec.rate_hz)
+    fields = (*world.observation_spec.fields, action, replace(action, name="applied.action"))
+    return Spec(fields, world.observation_spec.rate_hz)
 
 
 def rollout(
-    world: World, case: Case, needs: Collection[str] | None = None, *, record: bool = False
+    world: World,
+    case: Case,
+    needs: Collection[str] | None = None,
+    *,
+    record: bool = False,
+    watch: Callable[[World], None] | None = None,
 ) -> Generator[Observation, ActionChunk, RolloutResult]:
     """Runs one case; the generator's return value is the `RolloutResult`.
 
     Args:
         needs: observation fields that the policy reads; all of the world's by default.
         record: keep every step's observation and actions as arrays.
+        watch: called before every step, for who wants pictures of the world.
 
     A `PolicyError` (thrown in, or the chunk is no chunk) ends it as a failure, an `InfrastructureError` (thrown in, or
     raised by the world) as void. Other exceptions of the world pass through to whoever owns it.
@@ -78,7 +83,7 @@ def rollout(
     broken: tuple[str, str] | None = None
     try:
         world.reset(case)
-        yield from _steps(world, needs, frames if record else None, actions)
+        yield from _steps(world, needs, frames if record else None, actions, watch or (lambda world: None))
     except PolicyError as error:
         broken = ("failure", str(error))
     except InfrastructureError as error:
@@ -94,6 +99,7 @@ def _steps(
     needs: Collection[str] | None,
     frames: list[dict[str, NDArray[Any]]] | None,
     actions: list[NDArray[np.float32]],
+    watch: Callable[[World], None],
 ) -> Generator[Observation, ActionChunk, None]:
     while True:
         seen = world.observe(needs if frames is None else None)
@@ -101,6 +107,7 @@ def _steps(
         for i, action in enumerate(chunk.rows):
             if frames is not None and i:
                 seen = world.observe()
+            watch(world)
             step = world.step(action)
             commanded = np.asarray(action, np.float32)
             actions.append(commanded)
@@ -119,9 +126,16 @@ def _outcome(world: World, broken: tuple[str, str] | None) -> Outcome:
     return replace(world.outcome(), status="failure", reason=reason)
 
 
-def replay(world: World, case: Case, actions: NDArray[np.floating[Any]], *, record: bool = False) -> RolloutResult:
+def replay(
+    world: World,
+    case: Case,
+    actions: NDArray[np.floating[Any]],
+    *,
+    record: bool = False,
+    watch: Callable[[World], None] | None = None,
+) -> RolloutResult:
     """Plays recorded actions (T, D) again, open loop; in a deterministic world the trial repeats bit by bit."""
-    run = rollout(world, case, (), record=record)
+    run = rollout(world, case, (), record=record, watch=watch)
     try:
         next(run)
         run.send(ActionChunk(actions))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from roboscale.core import (
     BatchedPolicy,
@@ -210,7 +211,7 @@ class TrialRunner:
             actions=result.actions,
             seconds=result.seconds,
             versions=self.versions,
-            details=getattr(run.session, "details", {}),
+            details=_details(run.session),
         )
         self.store.save(trial)
         if trial.outcome.status == "void" and run.attempt < schedule.retries:
@@ -247,6 +248,13 @@ def _ask(session: Session | None, observation: Observation) -> Answer:
         return session(observation)
     except (InfrastructureError, PolicyError) as error:
         return error
+
+
+def _details(session: Session | None) -> dict[str, Any]:
+    """What a session says of what it did, where it says something: `details` (JSON types) and `parents` (ids)."""
+    details = dict(getattr(session, "details", {}))
+    parents = getattr(session, "parents", ())
+    return {**details, "parents": list(parents)} if parents else details
 
 
 @dataclass(slots=True)

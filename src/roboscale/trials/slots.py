@@ -214,13 +214,13 @@ def run_in_order(slots: Sequence[Slot], jobs: Iterable[Job]) -> Iterator[Rollout
     done: dict[int, RolloutResult] = {}
     following = 0
     while True:
+        while following in done:
+            yield done.pop(following)
+            following += 1
         for index, slot in enumerate(slots):
             if index not in working and len(done) < len(slots) and (job := next(stream, None)) is not None:
                 working[index] = job[0]
                 slot.begin(job[1])
-        while following in done:
-            yield done.pop(following)
-            following += 1
         if not working:
             return
         ready = {id(s) for s in wait_for([slots[i] for i in working])}

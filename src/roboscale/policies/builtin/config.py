@@ -89,7 +89,8 @@ class TrainConfig:
         for name in data:
             if name not in known:
                 raise UnknownName("setting of TrainConfig", name, known)
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**values)
 
 
 def _require(name: str, holds: bool, expected: str, found: object) -> None:

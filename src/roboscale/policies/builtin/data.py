@@ -17,13 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, Field, Spec, SpecMismatch, generator
+from roboscale.dataset import Dataset
 from roboscale.policies.builtin.config import TrainConfig
 
-__all__ = ["Batch", "Normaliser", "TrainingData", "draw_batch", "input_names", "load_training_data"]
+__all__ = [
+    "Batch",
+    "TrainingData",
+    "draw_batch",
+    "input_names",
+    "kept_frames",
+    "load_training_data",
+    "shifted_pictures",
+]
 
 ENVIRONMENT_STATE = "observation.environment_state"
 STATE = "observation.state"
-_CONSTANT = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,32 +106,31 @@ def load_training_data(root: Path, config: TrainConfig, *, images: bool = True) 
         SpecMismatch: the data set lacks an input or `action`.
         BadData: a file is broken, or a value is not finite.
     """
-    from roboscale.dataset import Dataset
-
     dataset = Dataset(root)
     names = input_names(dataset.spec, config.inputs)
     if "action" not in dataset.spec:
         raise SpecMismatch(f"{root}: there is no action; it has {', '.join(dataset.spec.names)}")
     cameras = [f for f in dataset.spec.images if f.name in names]
     extra = [n for n in config.auxiliary if n in dataset.spec and config.inputs == "images"]
-    arrays = {n: np.asarray(dataset.arrays(n)) for n in {*names, *extra, "action"} if n not in {c.name for c in cameras}}
-    lengths = np.array([e.length for e in dataset.episodes], np.int64)
-    kept = _kept_frames(lengths, cameras, config.image_budget_mb)
-    pictures = {c.name: _decode(dataset, c, kept, lengths) for c in cameras} if images else {}
     spec = dataset.spec.select([*names, *extra, "action"])
+    arrays = {f.name: dataset.arrays(f.name) for f in spec if not f.is_image}
+    lengths = np.array([e.length for e in dataset.episodes], np.int64)
+    kept = kept_frames(lengths, cameras, config.image_budget_mb)
+    pictures = {c.name: _decode(dataset, c, kept, lengths) for c in cameras} if images else {}
     instructions = [e.instruction for e in dataset.episodes]
     return TrainingData(str(root), spec, arrays, pictures, kept, lengths, instructions)
 
 
-def _kept_frames(lengths: NDArray[np.int64], cameras: Sequence[Field], budget_mb: int) -> NDArray[np.int64]:
+def kept_frames(lengths: NDArray[np.int64], cameras: Sequence[Field], budget_mb: float) -> NDArray[np.int64]:
     total = int(lengths.sum())
     bytes_needed = total * sum(math.prod(c.shape) for c in cameras)
     stride = max(1, math.ceil(bytes_needed / (budget_mb * 1e6)))
     starts = np.cumsum(lengths) - lengths
-    return np.concatenate([np.arange(s + i % stride, s + n, stride) for i, (s, n) in enumerate(zip(starts, lengths, strict=True))])
+    episodes = enumerate(zip(starts, lengths, strict=True))  # each starts elsewhere, so every phase is seen
+    return np.concatenate([np.arange(s + i % stride, s + n, stride) for i, (s, n) in episodes])
 
 
-def _decode(dataset: Any, camera: Field, kept: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint8]:
+def _decode(dataset: Dataset, camera: Field, kept: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint8]:
     pictures = np.empty((len(kept), *camera.shape), np.uint8)
     ends = np.cumsum(lengths)
     at = 0
@@ -132,34 +139,6 @@ def _decode(dataset: Any, camera: Field, kept: NDArray[np.int64], lengths: NDArr
         pictures[at : at + len(chosen)] = dataset.decode(episode, camera.name)[chosen]
         at += len(chosen)
     return pictures
-
-
-@dataclass(frozen=True, slots=True)
-class Normaliser:
-    """Shift and scale of one array: `(x - mean) / std`, elementwise; constant elements are only shifted."""
-
-    mean: NDArray[np.float32]
-    std: NDArray[np.float32]
-
-    @classmethod
-    def fit(cls, array: NDArray[Any]) -> Normaliser:
-        """From (N, D) data."""
-        data = np.asarray(array, np.float64)
-        std = data.std(axis=0)
-        return cls(data.mean(axis=0).astype(np.float32), np.where(std < _CONSTANT, 1, std).astype(np.float32))
-
-    def forward(self, array: NDArray[Any]) -> NDArray[np.float32]:
-        return ((np.asarray(array, np.float32) - self.mean) / self.std).astype(np.float32)
-
-    def inverse(self, array: NDArray[Any]) -> NDArray[np.float32]:
-        return (np.asarray(array, np.float32) * self.std + self.mean).astype(np.float32)
-
-    def to_json(self) -> dict[str, list[float]]:
-        return {"mean": self.mean.tolist(), "std": self.std.tolist()}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Normaliser:
-        return cls(np.asarray(data["mean"], np.float32), np.asarray(data["std"], np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,3 +170,24 @@ def draw_batch(data: TrainingData, config: TrainConfig, step: int) -> Batch:
     future = frames[:, None] + np.arange(config.chunk)
     last = ends[episodes][:, None] - 1
     return Batch(rows, frames, episodes, np.minimum(future, last), future <= last)
+
+
+def shifted_pictures(
+    data: TrainingData, cameras: Sequence[str], batch: Batch, config: TrainConfig, step: int
+) -> list[NDArray[np.uint8]]:
+    """Per camera (B, H, W, 3): the batch's pictures, each shifted by up to `config.shift` pixels, edges repeated.
+
+    Source: random shifts, Kostrikov et al. 2020 (arXiv:2004.13649).
+    """
+    rng = generator("shift", config.seed, step)
+    shifted = []
+    for pictures in (data.images[name] for name in cameras):
+        height, width = pictures.shape[1:3]
+        offsets = rng.integers(-config.shift, config.shift + 1, size=(len(batch.rows), 2))
+        out = np.empty((len(batch.rows), height, width, 3), np.uint8)
+        for i, (row, (down, right)) in enumerate(zip(batch.rows, offsets, strict=True)):
+            rows = np.clip(np.arange(height) + down, 0, height - 1)
+            columns = np.clip(np.arange(width) + right, 0, width - 1)
+            out[i] = pictures[row].take(rows, 0).take(columns, 1)
+        shifted.append(out)
+    return shifted

@@ -5,9 +5,9 @@ Knows torch and normalised tensors. Does not know data sets, files, fields or wo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -71,8 +71,6 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, x + self.down(F.silu(self.up(self.norm(x)))))
-
-
 
 
 def _masked_mean(error: Tensor, valid: Tensor) -> Tensor:
@@ -143,7 +141,7 @@ class ChunkNet(nn.Module):
         super().__init__()
         width = config.width
         self.cameras = nn.ModuleList(CameraEncoder(config.channels, config.keypoints) for _ in sizes.cameras)
-        self.cameras.to(memory_format=torch.channels_last)
+        self.cameras.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         visual = 3 * config.keypoints * len(sizes.cameras)
         self.trunk = nn.Sequential(
             nn.Linear(visual + sizes.state + SENTENCE_SIZE, width), nn.SiLU(), nn.Linear(width, width)

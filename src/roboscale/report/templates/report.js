@@ -30,27 +30,41 @@
       return this.videos.reduce((a, b) => (b.duration > a.duration ? b : a));
     }
     toggle() {
-      this.playing ? this.pause() : this.play();
+      if (this.playing) this.pause();
+      else this.play();
     }
     play() {
       this.playing = true;
       this.show();
-      if (this.videos.every((video) => video.ended)) this.videos.forEach((video) => (video.currentTime = 0));
-      for (const video of this.videos) if (!video.ended) video.play().catch(() => this.pause());
+      if (this.allEnded) this.rewind();
+      this.start();
+      cancelAnimationFrame(this.frame);
       this.keepStep();
     }
     pause() {
       this.playing = false;
+      cancelAnimationFrame(this.frame);
       this.videos.forEach((video) => video.pause());
       this.show();
     }
-    restart() {
-      if (!this.playing || !this.videos.every((video) => video.ended)) return;
+    get allEnded() {
+      return this.videos.every((video) => video.ended);
+    }
+    rewind() {
       this.videos.forEach((video) => (video.currentTime = 0));
-      this.play();
+    }
+    start() {
+      for (const video of this.videos) {
+        // "AbortError" is our own pause(); anything else is the browser's refusal
+        if (!video.ended) video.play().catch((error) => error.name === "AbortError" || this.pause());
+      }
+    }
+    restart() {
+      if (!this.playing || !this.allEnded) return;
+      this.rewind();
+      this.start();
     }
     keepStep() {
-      if (!this.playing) return;
       const leader = this.longest;
       for (const video of this.videos) {
         const due = Math.min(leader.currentTime, video.duration);
@@ -58,7 +72,7 @@
           video.currentTime = due;
         }
       }
-      requestAnimationFrame(() => this.keepStep());
+      this.frame = requestAnimationFrame(() => this.keepStep());
     }
     show() {
       this.root.dataset.playing = this.playing;

@@ -23,8 +23,10 @@ WORLD = "world"
 
 MOVING_M_S = 0.03  # slower is settling, or a gripper centring what it closes on
 MOVED_M = 0.01
+STARTED_M = 0.02  # a hand that is nearer to its start has touched nothing
 GAP_S = 0.1  # pauses inside one motion
-RIGID_M = 0.03  # a carried object stays within this of its place in the hand
+RIGID_M = 0.03  # a carried object stays within this of its place in the hand,
+SLIP_M = 0.015  # and within this of it when it is grasped
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Segment:
     Args:
         start, end: first step and the step after the last.
         reference: thing that the path is relative to: an object, `goal`, or `world`.
-        front: thing that has to follow the path: `hand`, or the object that is carried.
+        front: thing that has to follow the path: `hand`, the object that is carried, or what is moved with that.
+        holds: the object in the hand, or empty.
         kind: what happens.
         evidence: what in the demonstration made the cut, for people.
     """
@@ -43,6 +46,7 @@ class Segment:
     end: int
     reference: str
     front: str
+    holds: str
     kind: Literal["approach", "carry", "move", "reach"]
     evidence: str
 
@@ -68,22 +72,19 @@ def _runs(flags: NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
 
 
 def _onset(demonstration: Demonstration, thing: str) -> _Onset | None:
-    """When the robot first moves a thing: in the first motion with a touch, or the first after the scene settled.
+    """When the robot first moves a thing.
 
-    A gripper does not feel what the arm behind it pushes, so a motion without a touch counts where none has one.
+    A motion that begins before the hand has gone anywhere is the scene settling. Of the others the first in which the
+    gripper touches something counts; where none has a touch, the first: a gripper does not feel what the arm pushes.
     """
-    path = demonstration.paths[thing]
-    speed_m_s = np.linalg.norm(np.diff(path, axis=0), axis=1) * demonstration.rate_hz
-    moving = speed_m_s > MOVING_M_S
-    still = np.flatnonzero(~moving)
-    settled = int(still[0]) if len(still) else 0
-    touched = demonstration.contact_n > 0
+    path, hand = demonstration.paths[thing], demonstration.paths[HAND]
+    moving = np.linalg.norm(np.diff(path, axis=0), axis=1) * demonstration.rate_hz > MOVING_M_S
+    moving[0] &= moving[1:2].any()  # a lone first jump is a pose that was reported before the scene was set up
+    awake = int(np.argmax(np.linalg.norm(hand - hand[0], axis=1) > STARTED_M))
     found = []
     for first, last in _runs(moving, round(GAP_S * demonstration.rate_hz)):
-        felt = np.flatnonzero(touched[first : last + 1])
-        begin = first + int(felt[0]) if first <= settled and len(felt) else max(first, settled)
-        if float(np.linalg.norm(path[last] - path[begin])) >= MOVED_M:
-            found.append((begin, last, bool(len(felt))))
+        if first >= awake and float(np.linalg.norm(path[last] - path[first])) >= MOVED_M:
+            found.append((first, last, bool(demonstration.contact_n[first : last + 1].any())))
     if not found:
         return None
     begin, last, _ = next((run for run in found if run[2]), found[0])
@@ -92,12 +93,16 @@ def _onset(demonstration: Demonstration, thing: str) -> _Onset | None:
     return _Onset(begin, thing, f"{where} (gripper force {force_n:.0f} N, opening {demonstration.opening[begin]:.2f})")
 
 
-def _carried(demonstration: Demonstration, thing: str, start: int, end: int) -> bool:
-    """Whether a thing keeps its place in a gripper that touches it, in the second half of the stretch."""
+def _grasp(demonstration: Demonstration, thing: str, start: int, end: int) -> int | None:
+    """The step from which a touching gripper keeps a thing in its place, or None where it is not carried."""
     middle = (start + end) // 2
-    in_hand = demonstration.paths[thing][middle:end] - demonstration.paths[HAND][middle:end]
+    in_hand = demonstration.paths[thing] - demonstration.paths[HAND]
+    slip_m = np.linalg.norm(in_hand - in_hand[middle], axis=1)
     touched = float(np.mean(demonstration.contact_n[middle:end] > 0))
-    return bool(np.linalg.norm(in_hand - in_hand[-1], axis=1).max() < RIGID_M and touched > 0.5)
+    if np.linalg.norm(in_hand[middle:end] - in_hand[end - 1], axis=1).max() >= RIGID_M or touched <= 0.5:
+        return None
+    loose = np.flatnonzero(slip_m[start:middle] > SLIP_M)
+    return start + (int(loose[-1]) + 1 if len(loose) else 0)
 
 
 def _last_reference(demonstration: Demonstration, start: int, front: str, otherwise: str) -> tuple[str, str]:
@@ -118,18 +123,21 @@ def find_segments(demonstration: Demonstration) -> tuple[Segment, ...]:
     end = len(demonstration)
     if not onsets:
         reference, text = _last_reference(demonstration, 0, HAND, WORLD)
-        return (Segment(0, end, reference, HAND, "reach", f"nothing is moved; {text}"),)
-    segments, start, front = [], 0, HAND
-    for onset in onsets:
-        if onset.step - start >= 2:
-            kind: Literal["approach", "carry"] = "approach" if front == HAND else "carry"
-            segments.append(Segment(start, onset.step, onset.thing, front, kind, onset.evidence))
-            start = onset.step
-        following = [o.step for o in onsets if o.step > onset.step]
-        stretch_end = following[0] if following else end
-        if front == HAND and _carried(demonstration, onset.thing, onset.step, stretch_end):
-            front = onset.thing
+        return (Segment(0, end, reference, HAND, "", "reach", f"nothing is moved; {text}"),)
+    segments, start, holds = [], 0, ""
+    for i, onset in enumerate(onsets):
+        stop, held, evidence = onset.step, holds, onset.evidence
+        if not holds:
+            grasp = _grasp(demonstration, onset.thing, stop, onsets[i + 1].step if i + 1 < len(onsets) else end)
+            if grasp is not None:
+                stop, held, evidence = grasp, onset.thing, f"{evidence}, held from step {grasp}"
+        if stop - start >= 2:
+            kind: Literal["approach", "carry"] = "carry" if holds else "approach"
+            segments.append(Segment(start, stop, onset.thing, holds or HAND, holds, kind, evidence))
+            start = stop
+        holds = held
     mover = onsets[-1].thing
     reference, text = _last_reference(demonstration, start, mover, mover)
-    segments.append(Segment(start, end, reference, front, "move" if front == HAND else "carry", text))
+    front = holds or HAND
+    segments.append(Segment(start, end, reference, front, holds, "carry" if holds else "move", text))
     return tuple(segments)

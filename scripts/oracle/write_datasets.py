@@ -1,0 +1,102 @@
+"""Writes datasets for `check_dataset.py`, and beside each what was recorded and what our own reader makes of it.
+
+Runs in the main environment; LeRobot is not needed here. Usage: python write_datasets.py FOLDER
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roboscale.dataset import Dataset, DatasetWriter, repair
+
+RECORDER = Path(__file__).parents[2] / "tests/dataset/recorder.py"
+DELTAS = {
+    "action": [-0.2, -0.1, 0.0, 0.1, 0.2, 0.3],
+    "observation.state": [-0.1, 0.0],
+    "observation.images.front": [-0.2, 0.0, 0.1],
+}
+
+
+def load_recorder() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("dataset_recorder", RECORDER)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write(root: Path, robot: ModuleType, codec: Any) -> None:
+    """Three sessions, a discarded take in each, two tasks."""
+    for session in range(3):
+        with DatasetWriter(root, robot.SPEC, robot_type="square", codec=codec) as writer:
+            for k in range(4):
+                seed = 4 * session + k
+                robot.record(writer, seed, 9 + seed, f"push the block to goal number {seed % 2}")
+            lost = writer.begin("a take that fails", robot.Provenance("test"))
+            for frame in robot.frames(99, 5):
+                lost.add(frame)
+            lost.discard()
+
+
+def write_and_kill(root: Path, saved: int) -> None:
+    """Another process records; it is killed after its `saved`-th episode, in the middle of the next one."""
+    arguments = [sys.executable, str(RECORDER), str(root), "25", "9"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        reported = []
+        for line in process.stdout:
+            if line.startswith("saved"):
+                reported.append(line.split()[1])
+            if len(reported) == saved:
+                break
+        while not any((root / "meta/roboscale/staging").iterdir()):
+            pass  # the next take has not begun
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    report = repair(root)
+    ids = [episode.id for episode in Dataset(root).episodes]
+    assert ids[:saved] == reported, "a saved episode is lost"
+    print(
+        f"killed after {saved} saved episodes; repair sealed {len(report.sealed)} and set aside {report.quarantined}"
+    )
+
+
+def describe(root: Path, robot: ModuleType) -> None:
+    """Writes `<root>.npz`: recorded/<field>, ours/<key> and window/<key>."""
+    plain = Dataset(root, images="uint8")
+    windowed = Dataset(root, delta_timestamps=DELTAS, images="uint8")
+    recorded: dict[str, list[NDArray[Any]]] = {name: [] for name in plain.spec.names}
+    for episode in plain.episodes:
+        for frame in robot.frames(episode.provenance.seed, episode.length, plain.spec):
+            for name, value in frame.items():
+                recorded[name].append(value)
+    arrays = {f"recorded/{name}": np.stack(values) for name, values in recorded.items()}
+    for prefix, dataset in (("ours", plain), ("window", windowed)):
+        items = [dataset[i] for i in range(len(dataset))]
+        keys = [key for key in items[0] if key != "task"]
+        arrays |= {f"{prefix}/{key}": np.stack([item[key] for item in items]) for key in keys}
+    arrays["ours/task"] = np.array([plain[i]["task"] for i in range(len(plain))])
+    np.savez(root.with_suffix(".npz"), **arrays)  # type: ignore[arg-type]
+
+
+def main(folder: str) -> None:
+    robot = load_recorder()
+    for codec in ("h264", "av1"):
+        write(Path(folder, codec), robot, codec)
+    write_and_kill(Path(folder, "killed"), 13)
+    for name in ("h264", "av1", "killed"):
+        describe(Path(folder, name), robot)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""The command line: wiring. It may import every room, and no room imports it."""

@@ -1,0 +1,9 @@
+"""Episodes on disk, in the LeRobotDataset v3.0 format: durable while recording, exact statistics, random access."""
+
+from roboscale.dataset.catalog import EpisodeInfo
+from roboscale.dataset.reader import Dataset
+from roboscale.dataset.repair import RepairReport, repair
+from roboscale.dataset.statistics import Statistics
+from roboscale.dataset.writer import DatasetTake, DatasetWriter
+
+__all__ = ["Dataset", "DatasetTake", "DatasetWriter", "EpisodeInfo", "RepairReport", "Statistics", "repair"]

@@ -1,0 +1,115 @@
+"""A demonstration made ready to be followed in another scene: segments, weights, and what comes after its last step.
+
+Everything here is computed once per demonstration. Knows no world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roboscale.sources.simulation.demonstration import HAND, Demonstration
+from roboscale.sources.simulation.segments import GAP_S, WORLD, Segment, find_segments
+from roboscale.sources.simulation.transform import transfer_weight
+
+__all__ = ["Track", "make_track"]
+
+Array = NDArray[np.float64]
+
+LEAVE_M = 0.02  # a path keeps its first reference for this far,
+ARRIVE_M = 0.08  # and its last one for this far: the neighbourhood of a reference is what must not be distorted
+FOLLOW_ON_S = 0.4  # how long a motion that success cut short goes on,
+DECAY_S = 0.12  # slowing down with this time constant
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What to follow; N >= T steps, the last N - T of them extrapolated.
+
+    Args:
+        source: the demonstration.
+        segments: its segments; the last one ends at N.
+        paths: thing -> (N, 3) metres.
+        motion: (N, 3) translation commands, in units of the action.
+        others: (N, D - 3) the action's other elements.
+        opening: (N,) opening of the gripper.
+        weights: (N,) how far each step has gone over to its segment's reference.
+        touched: (N,) whether the gripper touches anything.
+    """
+
+    source: Demonstration
+    segments: tuple[Segment, ...]
+    paths: Mapping[str, Array]
+    motion: Array
+    others: Array
+    opening: Array
+    weights: Array
+    touched: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.motion)
+
+
+def _arrival(demonstration: Demonstration, segment: Segment) -> int:
+    """The step at which a segment has reached its reference: where the touch begins that lasts to its end."""
+    if segment.kind != "approach":
+        return segment.end - 1
+    gap = round(GAP_S * demonstration.rate_hz)
+    step = quiet = segment.end - 1
+    while quiet > segment.start and step - quiet <= gap:
+        if demonstration.contact_n[quiet] > 0:
+            step = quiet
+        quiet -= 1
+    return step
+
+
+def _weights(demonstration: Demonstration, segments: tuple[Segment, ...]) -> Array:
+    weights = np.ones(len(demonstration))
+    for segment in segments:
+        last = _arrival(demonstration, segment)
+        path = demonstration.paths[segment.front][segment.start : last + 1]
+        weights[segment.start : last + 1] = transfer_weight(path, LEAVE_M, ARRIVE_M)
+    return weights
+
+
+def _follow_on(path: Array, steps: int, decay: float) -> Array:
+    """A path continued at its last velocity, which decays."""
+    velocity = (path[-1] - path[max(0, len(path) - 4)]) / min(3, len(path) - 1)
+    gone = decay * (1 - np.exp(-np.arange(1, steps + 1) / decay))
+    return np.concatenate([path, path[-1] + gone[:, None] * velocity])
+
+
+def _settled(path: Array) -> Array:
+    """A path without its first position, which can be from before the scene was set up."""
+    return np.concatenate([path[1:2], path[1:]])
+
+
+def _hold(values: Array, steps: int) -> Array:
+    return np.concatenate([values, np.repeat(values[-1:], steps, axis=0)])
+
+
+def make_track(demonstration: Demonstration) -> Track:
+    """Finds the segments of a demonstration and prepares it to be followed."""
+    steps = round(FOLLOW_ON_S * demonstration.rate_hz)
+    decay = DECAY_S * demonstration.rate_hz
+    segments = find_segments(demonstration)
+    motion = demonstration.actions[:, list(demonstration.action.motion)]
+    ebbing = motion[-1] * np.exp(-np.arange(1, steps + 1) / decay)[:, None]
+    fronts = {HAND, *(s.front for s in segments), *(s.holds for s in segments if s.holds)}
+    references = {s.reference for s in segments} - fronts - {WORLD}
+    return Track(
+        demonstration,
+        (*segments[:-1], replace(segments[-1], end=len(demonstration) + steps)),
+        {thing: _follow_on(_settled(demonstration.paths[thing]), steps, decay) for thing in sorted(fronts)}
+        | {thing: _hold(_settled(demonstration.paths[thing]), steps) for thing in sorted(references)},
+        np.concatenate([motion, ebbing]),
+        _hold(demonstration.actions[:, list(demonstration.action.gripper)], steps),
+        _hold(demonstration.opening, steps),
+        _hold(_weights(demonstration, segments), steps),
+        _hold(demonstration.contact_n > 0, steps),
+    )
+
+

@@ -1,0 +1,98 @@
+"""Actions, chunks, cases, seeds and the JSON forms of the nouns."""
+
+import numpy as np
+import pytest
+
+from roboscale.core import (
+    ActionChunk,
+    Damage,
+    Estimate,
+    Field,
+    Outcome,
+    PolicyError,
+    Provenance,
+    SuccessRule,
+    cases,
+    check_action,
+    derive_seed,
+)
+
+ACTION = Field("action", (3,), "float32", low=(-1.0, -1.0, 0.0), high=(1.0, 1.0, 2.0))
+
+
+def test_a_finite_action_out_of_range_is_clipped_and_counted():
+    applied, clipped = check_action(np.array([2.0, -3.0, 1.0]), ACTION)
+    assert clipped and applied.tolist() == [1.0, -1.0, 1.0] and applied.dtype == np.float32
+    assert check_action(np.array([0.5, 0.5, 0.5]), ACTION)[1] is False
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (np.array([np.nan, 0, 0]), "expected finite"),
+        (np.array([np.inf, 0, 0]), "expected finite"),
+        (np.zeros(4), r"expected shape \[3\], found \[4\]"),
+        (np.zeros((1, 3)), r"found \[1, 3\]"),
+        (np.array(["a", "b", "c"]), "expected float32"),
+    ],
+)
+def test_what_is_no_action_is_the_policys_error(action: np.ndarray, message: str):
+    with pytest.raises(PolicyError, match=message):
+        check_action(action, ACTION)
+
+
+def test_chunk_rows_are_those_to_execute():
+    actions = np.arange(12.0).reshape(4, 3)
+    assert ActionChunk(actions, 2).rows.tolist() == actions[:2].tolist()
+    assert len(ActionChunk(actions).rows) == 4
+
+
+@pytest.mark.parametrize(
+    "chunk", [ActionChunk(np.zeros(3)), ActionChunk(np.zeros((0, 3))), ActionChunk(np.zeros((2, 3)), 3)]
+)
+def test_a_chunk_that_is_none_is_refused(chunk: ActionChunk):
+    with pytest.raises(PolicyError):
+        _ = chunk.rows
+
+
+def test_cases_of_different_splits_share_no_seed():
+    splits = {split: {c.seed for c in cases("t", 300, 0, split)} for split in ("collect", "generate", "eval")}
+    assert not (splits["eval"] & (splits["collect"] | splits["generate"])) and len(splits["eval"]) == 300
+
+
+def test_cases_can_be_continued():
+    assert cases("t", 5, 0, "eval")[3:] == cases("t", 2, 0, "eval", first=3)
+
+
+def test_seeds_are_stable_across_versions():
+    assert derive_seed("case", "eval", 0, "reach-v3", 0) == 1746094093
+
+
+def test_outcome_and_provenance_survive_json():
+    outcome = Outcome("failure", "late", 0.5, 7, False, True, Damage(peak_force_n=3.0, dropped=None))
+    assert Outcome.from_json(outcome.to_json()) == outcome
+    known = Provenance("simulation.generate", parents=("a", "b"), details={"k": [1]})
+    assert Provenance.from_json(known.to_json()) == known
+
+
+def test_void_is_neither_success_nor_failure():
+    assert Outcome("void", "server hung").success is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "streak", "finishes", "succeeded"),
+    [
+        (SuccessRule("first"), 1, True, True),
+        (SuccessRule("end"), 5, False, True),
+        (SuccessRule("end"), 0, False, False),
+        (SuccessRule("hold", 3), 2, False, False),
+        (SuccessRule("hold", 3), 3, True, True),
+    ],
+)
+def test_success_rules(rule: SuccessRule, streak: int, finishes: bool, succeeded: bool):
+    assert (rule.finishes(streak), rule.succeeded(streak)) == (finishes, succeeded)
+
+
+def test_an_estimate_without_data_says_so():
+    assert str(Estimate(None, None, None, 0.95, 0, "CP", void=2)) == "no data (n=0, 2 void)"
+    assert "0.50 [0.10..0.90] (n=4, 1 void, 95 %, CP)" in str(Estimate(0.5, 0.1, 0.9, 0.95, 4, "CP", void=1))

@@ -1,0 +1,75 @@
+"""Damage on a scene small enough to know the answer: a finger, an object, a wall and a table in real MuJoCo."""
+
+import pytest
+
+from roboscale.worlds.simulated.contacts import ContactTable, DamageMeter
+from roboscale.worlds.simulated.headless import import_mujoco
+
+SCENE = """
+<mujoco><option timestep="0.002"/><worldbody>
+  <geom name="table" type="plane" size="1 1 .1"/>
+  <body name="base" pos="0 0 .3">
+    <body name="arm"><joint name="right_j0" type="slide" axis="1 0 0" range="-1 1" limited="true"/>
+      <geom name="arm" type="box" size=".02 .02 .02" mass="1"/>
+      <body name="finger" pos="0 0 -.1"><joint name="lift" type="slide" axis="0 0 1" range="-1 1"/>
+        <geom name="finger" type="box" size=".02 .02 .05" mass=".2"/></body></body></body>
+  <body name="obj" pos="{obj}"><freejoint/><geom name="obj" type="box" size=".02 .02 .02" mass=".1"/></body>
+  <body name="wall" pos="{wall}"><geom name="wall" type="box" size=".02 .2 .2"/></body>
+</worldbody></mujoco>"""
+
+
+def measure(obj: str = ".5 0 .02", wall: str = "-.8 0 .2", steps: int = 40, qpos: dict | None = None):
+    mujoco = import_mujoco()
+    model = mujoco.MjModel.from_xml_string(SCENE.format(obj=obj, wall=wall))
+    data = mujoco.MjData(model)
+    table = ContactTable(model, "base", {"finger"}, {"obj"}, {"wall"})
+    meter = DamageMeter(mujoco, model, table, "obj", drops=True, leaves=False)
+    for name, value in (qpos or {}).items():
+        data.joint(name).qpos = value
+    mujoco.mj_forward(model, data)
+    meter.start(data)
+    forces = []
+    for _ in range(steps):
+        mujoco.mj_step(model, data)
+        meter.update(data)
+        forces.append(meter.gripper_n)
+    return meter, forces
+
+
+def test_nothing_touched_is_zero():
+    meter, _ = measure(steps=5)
+    assert meter.damage().peak_force_n == 0.0 and meter.damage().dropped is False
+
+
+def test_an_object_resting_on_the_table_is_intended():
+    assert measure(steps=40, qpos={"lift": 0.2})[0].damage().peak_force_n == 0.0
+
+
+def test_the_gripper_on_its_object_is_intended_and_felt():
+    meter, forces = measure(obj="0 0 .02", steps=120, qpos={"lift": -0.1})
+    assert meter.damage().peak_force_n == 0.0
+    assert max(forces) > 1.0  # at least the weight of the 0.2 kg finger
+
+
+def test_the_gripper_on_the_table_is_not_intended():
+    meter, _ = measure(steps=200, qpos={"lift": -0.14})
+    assert meter.damage().peak_force_n > 1.0
+
+
+def test_the_object_against_an_obstacle_is_not_intended():
+    meter, _ = measure(obj=".45 0 .3", wall=".45 0 .05", steps=300, qpos={"lift": 0.2})
+    assert meter.damage().peak_force_n > 0.5
+
+
+def test_a_joint_at_its_limit_is_counted_by_step():
+    meter, _ = measure(steps=7, qpos={"right_j0": 0.995})
+    assert meter.damage().joint_limit_steps == 7
+
+
+def test_an_object_that_falls_below_the_table_is_off_it():
+    meter, _ = measure(obj="0 0 .02", steps=1)
+    assert meter.damage().off_table is False
+    fallen, _ = measure(obj=".5 0 -.4", wall="-.8 0 .2", steps=1)
+    assert fallen.damage().off_table is False  # it started there
+    with pytest.raises(KeyError):
+        measure(qpos={"no such joint": 0})
