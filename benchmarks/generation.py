@@ -38,10 +38,10 @@ from roboscale.sources.simulation.generator import SegmentReplay
 from roboscale.worlds.simulated.metaworld import MetaWorld
 
 TASKS = (
-    "pick-place-v3 push-v3 peg-insert-side-v3 assembly-v3 bin-picking-v3 box-close-v3 basketball-v3 shelf-place-v3 "
-    "drawer-open-v3 door-open-v3 button-press-topdown-v3 window-open-v3 hammer-v3 stick-pull-v3 lever-pull-v3 "
-    "coffee-pull-v3 sweep-into-v3 reach-v3 handle-pull-v3 faucet-open-v3"
-).split()
+    "pick-place-v3,push-v3,peg-insert-side-v3,assembly-v3,bin-picking-v3,box-close-v3,basketball-v3,shelf-place-v3,"
+    "drawer-open-v3,door-open-v3,button-press-topdown-v3,window-open-v3,hammer-v3,stick-pull-v3,lever-pull-v3,"
+    "coffee-pull-v3,sweep-into-v3,reach-v3,handle-pull-v3,faucet-open-v3"
+)
 OBSERVED = ("observation.environment_state", "contact.gripper_n")
 MAX_EXPERT_FAILURES = 40
 
@@ -133,7 +133,7 @@ def measure(world: MetaWorld, task: str, sources: int, trials: int, seed: int) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", default=",".join(TASKS), help="names, comma separated")
+    parser.add_argument("--tasks", default=TASKS, help="names, comma separated")
     parser.add_argument("--sources", type=int, default=10, help="demonstrations per task")
     parser.add_argument("--trials", type=int, default=30, help="new scenes per task")
     parser.add_argument("--seed", type=int, default=0)

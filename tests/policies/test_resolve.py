@@ -13,7 +13,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from roboscale.core import BadData, Field, InfrastructureError, Spec, SpecMismatch, UnknownName
+from roboscale.core import (
+    BadData,
+    Field,
+    InfrastructureError,
+    Provenance,
+    Spec,
+    SpecMismatch,
+    UnknownName,
+    require_match,
+)
+from roboscale.dataset import DatasetWriter
 from roboscale.policies.resolve import FORMS, resolve_policy
 
 Servers = Callable[..., Any]
@@ -78,6 +88,20 @@ def test_the_seed_reaches_the_noise():
 
 
 def test_replay_reads_a_dataset(tmp_path: Path):
+    actions = np.arange(12, dtype=np.float32).reshape(3, 4)
+    with DatasetWriter(tmp_path / "data", Spec((*SEEN.fields, *ACTION.fields), 80.0)) as writer:
+        take = writer.begin("push the puck to the goal", Provenance("simulation.record"))
+        for action in actions:
+            take.add({"observation.state": np.zeros(3, np.float32), "action": action})
+        take.save()
+    policy = resolve_policy(f"replay:{tmp_path / 'data'}", world=WORLD)
+    require_match(policy.action_spec, ACTION, "replay", "world")
+    session = policy.start("push the puck to the goal", 0)
+    assert session({}).rows.tolist() == actions.tolist()
+    assert session({}).rows.tolist() == actions[-1:].tolist()
+
+
+def test_replay_of_no_dataset(tmp_path: Path):
     with pytest.raises(BadData):
         resolve_policy(f"replay:{tmp_path}", world=WORLD)
 

@@ -53,6 +53,14 @@ def test_the_protocol_as_a_plain_client_sees_it(shared_server: Servers):
     assert second["policy_timing"]["infer_ms"] >= 0
 
 
+def test_frames_are_neither_compressed_nor_bounded(shared_server: Servers):
+    server = shared_server("policy", "walk")
+    with connect(f"ws://127.0.0.1:{server.port}", compression="deflate", max_size=None) as websocket:
+        assert websocket.protocol.extensions == []
+        websocket.recv(20)
+        assert infer(websocket, picture=np.zeros((1500, 1500, 3), np.uint8))["actions"].shape == (2, 2)
+
+
 def test_the_real_openpi_client_is_served(shared_server: Servers, openpi: Any):
     server = shared_server("policy", "walk", "secret")
     seen = openpi("infer", str(server.port), "secret")
@@ -87,7 +95,7 @@ def test_keys_from_our_client(shared_server: Servers):
 @pytest.mark.parametrize("host", ["0.0.0.0", "", "::", "192.0.2.1", "lab.example"])
 def test_others_are_let_in_only_with_a_token(host: str):
     with pytest.raises(SpecMismatch, match="needs a token"):
-        serve_policy(None, host)
+        serve_policy(constant([0.0]), host, token="")
 
 
 def test_a_web_page_is_not_let_in(shared_server: Servers):

@@ -130,6 +130,7 @@ def test_all_ties_end_without_a_claim():
     verdict = rule.verdict()
     assert used == 25  # with five pairs left, even five wins could not decide
     assert (verdict.decision, verdict.discordant, verdict.needed) == ("no difference shown", 0, None)
+    assert "stopped when the rest of a budget of 30 could not decide" in verdict.sentence
     assert feed(SequentialPaired(budget=30, curtail=False), [BOTH] * 40) == 30
 
 
@@ -220,6 +221,15 @@ def test_simulated_type_one_error(make: Callable[[], SequentialPaired | EProcess
                 break
         wrong += rule.decision in ("first is better", "second is better")
     assert wrong / runs <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
+
+
+@pytest.mark.parametrize("make", [lambda: SequentialPaired(budget=30), EProcessPaired])
+def test_finish_ends_every_rule(make: Callable[[], SequentialPaired | EProcessPaired]):
+    rule = make()
+    feed(rule, [WIN_B, BOTH])
+    rule.finish()
+    assert rule.update(WIN_B) and rule.verdict().n == 2
+    assert rule.verdict().decision == "no difference shown"
 
 
 def test_evidence_of_the_e_process_decides_at_its_boundary():

@@ -70,14 +70,14 @@ def serve_policy(
         SpecMismatch: a reachable host without a token.
         InfrastructureError: the port is taken, or the address is not ours.
     """
-    if token is None and not is_loopback(host):
+    if not token and not is_loopback(host):
         raise SpecMismatch(f"serving on {host!r} lets others in: it needs a token, or host 127.0.0.1")
     asyncio.run(_PolicyServer(policy, token, metadata or {}).run(host, port, on_ready))
 
 
 class _PolicyServer:
     def __init__(self, policy: Policy, token: str | None, metadata: Mapping[str, Any]) -> None:
-        self._expected = None if token is None else f"Api-Key {token}".encode()
+        self._expected = f"Api-Key {token}".encode() if token else None
         self._metadata = pack({**metadata, "roboscale": _describe(policy)})
         self._worker = Worker(policy)
         self._numbers = itertools.count()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from roboscale.core import Decision, Estimate, PairedOutcome, Verdict
+from roboscale.core import Decision, PairedOutcome, Verdict
 from roboscale.stats.betting import beta_log_wealth
 from roboscale.stats.outlook import pairs_for_new_comparison, pairs_until_decision
 from roboscale.stats.paired import PairCounts
@@ -86,7 +86,10 @@ class _PairedRule:
         raise NotImplementedError
 
     def _record(self, fewest: int, spent: float, log_e: float) -> None:
-        """Appends the evidence row; thresholds become leads of the second policy over the first."""
+        """Appends the evidence row; thresholds become leads of the second policy over the first.
+
+        `spent` is the error spent so far; for the e-process, which spends none, its anytime p-value.
+        """
         counts = self._counts
         lead = 2.0 * fewest - counts.discordant
         self._evidence.append(
@@ -110,11 +113,8 @@ class _PairedRule:
     def _leader(self) -> Decision:
         return "second is better" if self._counts.second_only > self._counts.first_only else "first is better"
 
-    def _estimates(self) -> dict[str, Estimate]:
-        return paired_estimates(self._counts, self.names, self.level, stopped_by_data=True)
-
     def _compose(self, test: str, method: str, needed: int | None) -> Verdict:
-        estimates = self._estimates()
+        estimates = paired_estimates(self._counts, self.names, self.level, stopped_by_data=True)
         basis = f"{test}, alpha {self.alpha:g}; intervals are {100 * self.level:g} % confidence sequences"
         return Verdict(
             decision=self._decision,
@@ -179,6 +179,8 @@ class SequentialPaired(_PairedRule):
         test = "sequential exact paired test"
         if self._over and not decided and self._allowed[-1] < 0:
             test += f" that cannot decide within a budget of {self.budget}"
+        elif self._over and not decided and self._hopeless():
+            test += f", stopped when the rest of a budget of {self.budget} could not decide"
         method = "sequential exact paired test (McNemar walk, Lan-DeMets 1983 spending)"
         return self._compose(test, method, None if decided else self._needed())
 
@@ -214,8 +216,9 @@ class SequentialPaired(_PairedRule):
         return min(1.0, float(self.limit.spent[tosses]) + beyond)
 
     def _hopeless(self) -> bool:
-        reach = min(self._counts.discordant + self.budget - self._counts.n, self.budget)
-        return min(self._counts.first_only, self._counts.second_only) > int(self._allowed[reach])
+        left = self.budget - self._counts.n
+        reach = self._counts.discordant + left
+        return left > 0 and min(self._counts.first_only, self._counts.second_only) > int(self._allowed[reach])
 
     def _needed(self) -> int | None:
         if self._over:

@@ -85,10 +85,11 @@ class Collector:
         return ids
 
     def _save(self, episode_id: str, trial: Trial, result: RolloutResult) -> None:
-        if not result.outcome.success or result.frames is None:
+        if result.outcome != trial.outcome or result.frames is None:
             raise RoboscaleError(
                 f"{trial.world}: {trial.case.id}: the replay ended as {result.outcome.status} "
-                f"({result.outcome.reason}) although the trial succeeded; see `roboscale world check --determinism`"
+                f"({result.outcome.reason}) after {result.outcome.steps} steps, unlike the trial; "
+                "see `roboscale world check --determinism`"
             )
         world = self.runner.world
         known = Provenance(

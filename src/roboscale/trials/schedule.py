@@ -139,7 +139,8 @@ class TrialRunner:
         running: dict[int, _Running] = {}
         while not consumed.advance():
             self._fill(waiting, running, schedule)
-            if not running:
+            if not running:  # all that was left broke before it began
+                consumed.advance()
                 break
             self._serve(running, waiting, schedule)
         counted = consumed.cases()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import Episode, Field, Spec, SpecMismatch
+from roboscale.core import Episode, Field, SpecMismatch
 
 __all__ = ["ACTION", "CONTACT", "STATE", "ActionLayout", "Demonstration", "StateLayout"]
 
@@ -30,7 +30,9 @@ def _xyz(field: Field, thing: str) -> tuple[int, ...]:
     names = [f"{thing}.{axis}" for axis in _AXES]
     missing = [name for name in names if name not in field.layout]
     if missing:
-        raise SpecMismatch(f"{field.name}: layout lacks {', '.join(missing)}; it has {', '.join(field.layout) or 'none'}")
+        raise SpecMismatch(
+            f"{field.name}: layout lacks {', '.join(missing)}; it has {', '.join(field.layout) or 'none'}"
+        )
     return tuple(field.layout.index(name) for name in names)
 
 
@@ -100,10 +102,10 @@ class ActionLayout:
         return cls(motion, others, float(unit.group(1) or 1.0), low, high)
 
 
-def _required(spec: Spec, where: str) -> None:
-    missing = [name for name in (STATE, ACTION, CONTACT) if name not in spec]
+def _required(episode: Episode, where: str) -> None:
+    missing = [n for n in (STATE, ACTION, CONTACT) if n not in episode.spec or n not in episode.arrays]
     if missing:
-        raise SpecMismatch(f"{where}: a demonstration needs {', '.join(missing)}; it has {', '.join(spec.names)}")
+        raise SpecMismatch(f"{where}: a demonstration needs {', '.join(missing)}; it has {', '.join(episode.arrays)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ class Demonstration:
             SpecMismatch: a field is missing, its layout does not name what is needed, or there are under 2 steps.
         """
         where = f"episode {episode.id}"
-        _required(episode.spec, where)
+        _required(episode, where)
         if len(episode) < 2:
             raise SpecMismatch(f"{where}: a demonstration has at least 2 steps, found {len(episode)}")
         state, action = StateLayout.of(episode.spec[STATE]), ActionLayout.of(episode.spec[ACTION])

@@ -1,24 +1,24 @@
 """A policy that replays demonstrated segments where their references are now, in closed loop.
 
-At each step it knows how far along a demonstration it is, where the hand or the carried object should be by the
-demonstration moved to this scene, and corrects the demonstrated command by the error. It waits where the hand lags
-and starts over, with another demonstration, when the end is reached without success or an object is lost. Knows no
-task; everything it knows is in the demonstrations.
+At each step it knows how far along a demonstration it is and where the hand or the carried object should be by the
+demonstration moved to this scene, and corrects the demonstrated command by the error. It waits where the hand lags or
+the gripper still closes, and starts over, with another demonstration, when the end is reached without success or an
+object is lost. Knows no task; everything it knows is in the demonstrations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import ActionChunk, Episode, Observation, Spec, SpecMismatch, generator
+from roboscale.core import ActionChunk, Episode, Observation, Pose, Spec, SpecMismatch, generator, require_match
 from roboscale.sources.simulation.demonstration import ACTION, HAND, STATE, Demonstration
-from roboscale.sources.simulation.segments import WORLD
+from roboscale.sources.simulation.segments import WORLD, Segment
 from roboscale.sources.simulation.track import Track, make_track
-from roboscale.sources.simulation.transform import nearest_order
+from roboscale.sources.simulation.transform import blend, displacement, nearest_order
 
 __all__ = ["ReplaySession", "SegmentReplay"]
 
@@ -32,7 +32,10 @@ LOST_M, LOST_STEPS = 0.05, 5  # an object this far from its place in the hand, f
 OPENING = 0.15  # difference of the gripper's opening that matters
 STILL, DWELL_STEPS = 0.01, 20  # a gripper has closed when its opening changes by less than this in a step
 LONG_M = 0.1  # a demonstration that takes twice the median time counts as this much further away
-RELEASE_STEPS, RETURN_STEPS, RETURNED_M = 20, 80, 0.03
+RELEASE_STEPS, RETURN_STEPS, RETURNED_M, RETURN_GAIN = 20, 80, 0.03, 0.05
+
+NOWHERE = np.zeros(3)
+NO_ROTATION = np.eye(3)
 
 
 class SegmentReplay:
@@ -59,11 +62,13 @@ class SegmentReplay:
         retries: bool = True,
     ) -> None:
         if not demonstrations:
-            raise SpecMismatch("segment replay: needs at least 1 demonstration, found none")
+            raise SpecMismatch("segment replay needs at least 1 demonstration, found none")
         self.tracks = tuple(make_track(Demonstration.of(episode)) for episode in demonstrations)
-        spec = demonstrations[0].spec
-        self.observation_spec: Spec | None = spec.select([STATE])
-        self.action_spec: Spec | None = spec.select([ACTION])
+        specs = [episode.spec.select([STATE, ACTION]) for episode in demonstrations]
+        for episode, spec in zip(demonstrations, specs, strict=True):
+            require_match(specs[0], spec, f"demonstration {demonstrations[0].id}", f"demonstration {episode.id}")
+        self.observation_spec: Spec | None = specs[0].select([STATE])
+        self.action_spec: Spec | None = specs[0].select([ACTION])
         self.selection, self.noise, self.retries = selection, noise, retries
 
     def start(self, instruction: str, seed: int) -> ReplaySession:
@@ -72,18 +77,17 @@ class SegmentReplay:
 
 
 class ReplaySession:
-    """One episode of `SegmentReplay`; `details` and `parents` say what it did."""
+    """One episode of `SegmentReplay`; `parents` and `details` say what it did."""
 
     def __init__(self, tracks: Sequence[Track], selection: Selection, noise: float, retries: bool, seed: int) -> None:
         self._tracks, self._selection, self._noise, self._retries = tracks, selection, noise, retries
         self._seed, self._rng = seed, generator("segment-replay", seed)
-        self._layout, self._action = tracks[0].source.state, tracks[0].source.action
+        self._state, self._action = tracks[0].source.state, tracks[0].source.action
         self._attempts: list[dict[str, Any]] = []
         self._unused: list[int] = []
-        self._steps = 0
-        self._track: Track | None = None
-        self._returning = self._dwelling = 0
-        self._opening = np.nan
+        self._steps = self._returning = self._dwelt = self._lost = 0
+        self._places: Mapping[str, Array] = {}
+        self._opening = self._closing = 0.0
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -96,46 +100,49 @@ class ReplaySession:
         return {"generator": SegmentReplay.name, "seed": self._seed, "noise": self._noise, "attempts": self._attempts}
 
     def __call__(self, observation: Observation) -> ActionChunk:
-        state = np.asarray(observation[STATE], np.float64)
-        now = {thing: self._layout.position(state, thing) for thing in self._layout.places}
-        opening = float(state[self._layout.opening])
-        self._closing, self._opening = self._opening - opening, opening
+        self._look(observation)
         self._steps += 1
         if self._steps == 1:  # an object's first pose may be from before the scene was set up
-            return self._chunk(np.zeros(3), self._tracks[0].others[0])
-        if self._track is None:
-            self._begin(now)
-        if self._returning:
-            return self._return(now, opening)
-        return self._follow(now, opening)
+            return self._chunk(NOWHERE, self._tracks[0].others[0])
+        if self._steps == 2:
+            self._begin()
+        return self._return() if self._returning else self._follow()
 
-    def _begin(self, now: dict[str, Array]) -> None:
-        """Chooses a demonstration for what is left to do and starts to follow it."""
+    def _look(self, observation: Observation) -> None:
+        state = np.asarray(observation[STATE], np.float64)
+        self._places = {thing: self._state.position(state, thing) for thing in self._state.places}
+        opening = float(state[self._state.opening])
+        self._closing, self._opening = self._opening - opening, opening
+
+    # Choosing what to follow
+
+    def _begin(self) -> None:
+        """Chooses a demonstration for what is left to do and starts at its start."""
         self._unused = self._unused or list(range(len(self._tracks)))
-        choice = self._unused[0] if len(self._unused) == 1 else self._choose(now)
+        choice = self._choose()
         self._unused.remove(choice)
-        self._track, self._phase, self._segment, self._lost = self._tracks[choice], 0.0, 0, 0
+        self._track, self._phase, self._index = self._tracks[choice], 0.0, 0
         self._attempts.append({"source": self._track.source.id, "step": self._steps - 1, "segments": []})
-        self._enter(now)
+        self._enter()
 
-    def _choose(self, now: dict[str, Array]) -> int:
+    def _choose(self) -> int:
         if self._selection == "random":
             return int(self._rng.choice(self._unused))
-        candidates = []
-        for i in self._unused:
-            track = self._tracks[i]
-            references = {s.reference: s.end - 1 for s in reversed(track.segments) if s.reference != WORLD}
-            candidates.append({name: track.paths[name][step] for name, step in references.items()})
         median = float(np.median([len(track) for track in self._tracks]))
-        extra = [LONG_M * max(0.0, len(self._tracks[i]) / median - 1) for i in self._unused]
-        return self._unused[nearest_order(candidates, now, extra)[0]]
+        candidates = [self._tracks[i] for i in self._unused]
+        tedious_m = [LONG_M * max(0.0, len(track) / median - 1) for track in candidates]
+        return self._unused[nearest_order([t.references for t in candidates], self._places, tedious_m)[0]]
 
-    def _enter(self, now: dict[str, Array]) -> None:
+    @property
+    def _segment(self) -> Segment:
+        return self._track.segments[self._index]
+
+    def _enter(self) -> None:
         """Starts the current segment from where its front is."""
-        assert self._track is not None
-        segment = self._track.segments[self._segment]
-        self._dwelling = 0
-        self._offset_before = now[segment.front] - self._at(self._track.paths[segment.front])
+        segment, self._dwelt, self._lost = self._segment, 0, 0
+        if self._index == 0 or segment.front != HAND:
+            then = Pose(NO_ROTATION, self._at(self._track.paths[segment.front]))
+            self._before = displacement(then, Pose(NO_ROTATION, self._places[segment.front]))
         self._attempts[-1]["segments"].append(
             {
                 "step": self._steps - 1,
@@ -143,18 +150,12 @@ class ReplaySession:
                 "kind": segment.kind,
                 "front": segment.front,
                 "reference": segment.reference,
-                "displacement": [round(float(v), 6) for v in self._displacement(now)],
+                "displacement_m": [round(float(v), 6) for v in self._displacement().translation],
                 "evidence": segment.evidence,
             }
         )
 
-    def _displacement(self, now: dict[str, Array]) -> Array:
-        """How far the current segment's reference is from where it was at this step of the demonstration, (3,)."""
-        assert self._track is not None
-        segment = self._track.segments[self._segment]
-        if segment.reference == WORLD:
-            return np.zeros(3)
-        return now[segment.reference] - self._at(self._track.paths[segment.reference])
+    # Following it
 
     def _at(self, values: Array, ahead: float = 0.0) -> Array:
         """A track's values at the current phase, linearly interpolated."""
@@ -162,31 +163,31 @@ class ReplaySession:
         i = min(int(phase), len(values) - 2)
         return np.asarray(values[i] + (phase - i) * (values[i + 1] - values[i]))
 
-    def _follow(self, now: dict[str, Array], opening: float) -> ActionChunk:
+    def _displacement(self) -> Pose:
+        """How far the segment's reference is from where it was at this step of the demonstration."""
+        reference = self._segment.reference
+        if reference == WORLD:
+            return Pose(NO_ROTATION, NOWHERE)
+        then = Pose(NO_ROTATION, self._at(self._track.paths[reference]))
+        return displacement(then, Pose(NO_ROTATION, self._places[reference]))
+
+    def _follow(self) -> ActionChunk:
         """One step along the track."""
-        track = self._track
-        assert track is not None
-        segment = track.segments[self._segment]
-        before, after = self._offset_before, self._displacement(now)
-        weight = float(self._at(track.weights))
-        front = self._at(track.paths[segment.front])
-        error = front + (1 - weight) * before + weight * after - now[segment.front]
-        step = int(self._phase)
-        extra = (float(self._at(track.weights, 1.0)) - weight) * (after - before) / self._action.metres
-        if step + 1 >= segment.end:
-            extra = np.zeros(3)
-        forward = track.motion[step] + extra
-        pace = 0.0 if self._grasping() else self._pace(forward, float(np.linalg.norm(error)))
-        command = pace * forward + GAIN * error / self._action.metres
+        track, segment, step = self._track, self._segment, int(self._phase)
+        then, after = Pose(NO_ROTATION, self._at(track.paths[segment.front])), self._displacement()
+        weight, next_weight = (float(self._at(track.weights, ahead)) for ahead in (0.0, 1.0))
+        target = blend(then, self._before, after, weight)
+        error_m = target.translation - self._places[segment.front]
+        forward = target.rotation @ track.motion[step]
+        if step + 1 < segment.end:  # a weight of the next segment says nothing about this one
+            ahead = blend(then, self._before, after, next_weight)
+            forward = forward + (ahead.translation - target.translation) / self._action.metres
+        pace = 0.0 if self._is_grasping() else self._pace(forward, float(np.linalg.norm(error_m)))
         others = track.others[step]
         if segment.kind == "approach" and not track.touched[step]:
-            others = self._keep_opening(others, opening, float(track.opening[step]))
-        self._advance(pace, now)
-        return self._chunk(command, others)
-
-    def _keep_opening(self, others: Array, opening: float, wanted: float) -> Array:
-        """The gripper's command, or full opening where it is further closed than it should be by now."""
-        return self._action.low[list(self._action.gripper)] if opening < wanted - OPENING else others
+            others = self._keep_opening(step)
+        self._advance(pace)
+        return self._chunk(pace * forward + GAIN * error_m / self._action.metres, others)
 
     def _pace(self, forward: Array, error_m: float) -> float:
         """Share of the demonstrated pace that the bounds of the action and the lag of the hand allow."""
@@ -194,64 +195,61 @@ class ReplaySession:
         bound = np.where(forward > 0, self._action.high[motion], -self._action.low[motion])
         reach = float(np.max(np.abs(forward) / bound))
         lag = float(np.clip((FAR_M - error_m) / (FAR_M - NEAR_M), 0.0, 1.0))
-        return max(SLOWEST, min(1.0, 1.0 / reach if reach > 1 else 1.0) * lag)
+        return max(SLOWEST, lag / max(1.0, reach))
 
-    def _advance(self, pace: float, now: dict[str, Array]) -> None:
+    def _advance(self, pace: float) -> None:
         """Moves on in the demonstration, to its next segment or to another attempt."""
-        track = self._track
-        assert track is not None
         self._phase += pace
-        segment = track.segments[self._segment]
-        if self._phase >= segment.end and self._segment + 1 < len(track.segments):
-            self._segment += 1
-            self._enter(now)
-        elif self._retries and (self._phase >= len(track) - 1 or self._is_lost(now)):
-            self._begin(now)
+        if self._phase >= self._segment.end and self._index + 1 < len(self._track.segments):
+            self._before = self._displacement()
+            self._index += 1
+            self._enter()
+        elif self._retries and (self._phase >= len(self._track) - 1 or self._is_lost()):
+            self._begin()
             self._returning = 1
-        self._phase = min(self._phase, len(track) - 1.0)
+        self._phase = min(self._phase, len(self._track) - 1.0)
 
-    def _grasping(self) -> bool:
-        """Whether the gripper is still closing on what the next segment carries."""
-        track = self._track
-        assert track is not None
-        segment = track.segments[self._segment]
-        following = track.segments[self._segment + 1 : self._segment + 2]
+    def _is_grasping(self) -> bool:
+        """Whether the gripper still closes on what the next segment carries."""
+        segment = self._segment
+        following = self._track.segments[self._index + 1 : self._index + 2]
         if self._phase < segment.end - 1 or all(s.holds in ("", segment.holds) for s in following):
             return False
-        self._dwelling += 1
-        return self._closing > STILL and self._dwelling <= DWELL_STEPS
+        self._dwelt += 1
+        return self._closing > STILL and self._dwelt <= DWELL_STEPS
 
-    def _is_lost(self, now: dict[str, Array]) -> bool:
+    def _is_lost(self) -> bool:
         """Whether what should be carried has not been where it should be in the hand for a while."""
-        track = self._track
-        assert track is not None
-        holds = track.segments[self._segment].holds
+        holds, paths = self._segment.holds, self._track.paths
         if not holds:
             return False
-        in_hand = self._at(track.paths[holds]) - self._at(track.paths[HAND])
-        apart = float(np.linalg.norm(now[holds] - now[HAND] - in_hand))
-        self._lost = self._lost + 1 if apart > LOST_M else 0
+        in_hand = self._at(paths[holds]) - self._at(paths[HAND])
+        apart_m = float(np.linalg.norm(self._places[holds] - self._places[HAND] - in_hand))
+        self._lost = self._lost + 1 if apart_m > LOST_M else 0
         return self._lost > LOST_STEPS
 
-    def _return(self, now: dict[str, Array], opening: float) -> ActionChunk:
+    def _keep_opening(self, step: int) -> Array:
+        """The demonstrated gripper command, or opening where it is further closed than it should be by now."""
+        if self._opening < float(self._track.opening[step]) - OPENING:
+            return np.asarray(self._action.low[list(self._action.gripper)])
+        return np.asarray(self._track.others[step])
+
+    def _return(self) -> ActionChunk:
         """Lets go and goes back to where the demonstration starts."""
-        track = self._track
-        assert track is not None
         self._returning += 1
-        others = self._keep_opening(track.others[0], opening, float(track.opening[0]))
-        if opening < float(track.opening[0]) - OPENING and self._returning <= RELEASE_STEPS:
-            return self._chunk(np.zeros(3), others)
-        error = track.paths[HAND][0] - now[HAND]
-        if float(np.linalg.norm(error)) < RETURNED_M or self._returning > RETURN_STEPS:
+        others = self._keep_opening(0)
+        if self._opening < float(self._track.opening[0]) - OPENING and self._returning <= RELEASE_STEPS:
+            return self._chunk(NOWHERE, others)
+        error_m = self._track.paths[HAND][0] - self._places[HAND]
+        if float(np.linalg.norm(error_m)) < RETURNED_M or self._returning > RETURN_STEPS:
             self._returning = 0
             self._attempts[-1]["segments"].clear()
-            self._enter(now)
-        return self._chunk(0.5 * GAIN * error / self._action.metres, others)
+            self._enter()
+        return self._chunk(RETURN_GAIN * error_m / self._action.metres, others)
 
     def _chunk(self, motion: Array, others: Array) -> ActionChunk:
         action = np.zeros(len(self._action.low))
-        if self._noise:
-            motion = motion + self._rng.normal(0.0, self._noise, 3)
-        action[list(self._action.motion)] = motion
+        noise = self._rng.normal(0.0, self._noise, 3) if self._noise else NOWHERE
+        action[list(self._action.motion)] = motion + noise
         action[list(self._action.gripper)] = others
         return ActionChunk(np.clip(action, self._action.low, self._action.high).astype(np.float32)[None])

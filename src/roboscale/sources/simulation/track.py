@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ class Track:
         opening: (N,) opening of the gripper.
         weights: (N,) how far each step has gone over to its segment's reference.
         touched: (N,) whether the gripper touches anything.
+        references: reference -> (3,) where it was when the hand first came to it, metres.
     """
 
     source: Demonstration
@@ -48,6 +50,7 @@ class Track:
     opening: Array
     weights: Array
     touched: NDArray[np.bool_]
+    references: Mapping[str, Array]
 
     def __len__(self) -> int:
         return len(self.motion)
@@ -87,7 +90,7 @@ def _settled(path: Array) -> Array:
     return np.concatenate([path[1:2], path[1:]])
 
 
-def _hold(values: Array, steps: int) -> Array:
+def _hold(values: NDArray[Any], steps: int) -> NDArray[Any]:
     return np.concatenate([values, np.repeat(values[-1:], steps, axis=0)])
 
 
@@ -99,17 +102,16 @@ def make_track(demonstration: Demonstration) -> Track:
     motion = demonstration.actions[:, list(demonstration.action.motion)]
     ebbing = motion[-1] * np.exp(-np.arange(1, steps + 1) / decay)[:, None]
     fronts = {HAND, *(s.front for s in segments), *(s.holds for s in segments if s.holds)}
-    references = {s.reference for s in segments} - fronts - {WORLD}
+    references = {s.reference: s.end - 1 for s in reversed(segments) if s.reference != WORLD}
     return Track(
         demonstration,
         (*segments[:-1], replace(segments[-1], end=len(demonstration) + steps)),
         {thing: _follow_on(_settled(demonstration.paths[thing]), steps, decay) for thing in sorted(fronts)}
-        | {thing: _hold(_settled(demonstration.paths[thing]), steps) for thing in sorted(references)},
+        | {thing: _hold(_settled(demonstration.paths[thing]), steps) for thing in sorted(set(references) - fronts)},
         np.concatenate([motion, ebbing]),
         _hold(demonstration.actions[:, list(demonstration.action.gripper)], steps),
         _hold(demonstration.opening, steps),
         _hold(_weights(demonstration, segments), steps),
         _hold(demonstration.contact_n > 0, steps),
+        {thing: demonstration.paths[thing][step] for thing, step in references.items()},
     )
-
-

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import Pose
 
-__all__ = ["blend", "displacement", "interpolate", "move", "nearest_order", "transfer_weight"]
+__all__ = ["blend", "displacement", "interpolate", "nearest_order", "transfer_weight"]
 
 Array = NDArray[np.float64]
 
@@ -26,16 +26,13 @@ def displacement(world_from_reference_then: Pose, world_from_reference_now: Pose
     return world_from_reference_now @ world_from_reference_then.inverse()
 
 
-def move(poses: Sequence[Pose], by: Pose) -> tuple[Pose, ...]:
-    """Every pose of a path moved by a displacement."""
-    return tuple(by @ pose for pose in poses)
-
-
 def interpolate(start: Pose, end: Pose, weight: float) -> Pose:
     """The pose at `weight` in 0..1 between two: a straight line, and the shortest rotation at constant rate."""
+    translation = (1 - weight) * start.translation + weight * end.translation
+    if np.array_equal(start.rotation, end.rotation):
+        return Pose(start.rotation, translation)
     rotvec = Pose(start.rotation.T @ end.rotation, np.zeros(3)).as_layout("rotvec")
-    turned = Pose.make(np.zeros(3), weight * rotvec, "rotvec")
-    return Pose(start.rotation @ turned.rotation, (1 - weight) * start.translation + weight * end.translation)
+    return Pose(start.rotation @ Pose.make(np.zeros(3), weight * rotvec, "rotvec").rotation, translation)
 
 
 def blend(pose: Pose, before: Pose, after: Pose, weight: float) -> Pose:
