@@ -204,7 +204,7 @@ def full_disk(*args: Any, **kwargs: Any) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("where", ["Encoder.add", "Encoder.close", "pq.write_table", "begin"])
+@pytest.mark.parametrize("where", ["Encoder.add", "Encoder.close", "write_take", "begin"])
 def test_a_full_disk_while_recording(tmp_path: Path, robot: ModuleType, monkeypatch: pytest.MonkeyPatch, where: str):
     from roboscale.dataset import writer as module
 
@@ -216,7 +216,7 @@ def test_a_full_disk_while_recording(tmp_path: Path, robot: ModuleType, monkeypa
             if where == "begin":
                 patch.setattr(module.Encoder, "__init__", full_disk)
             else:
-                patch.setattr(getattr(module, owner), name, full_disk)
+                patch.setattr(getattr(module, owner) if owner else module, name, full_disk)
             with pytest.raises(
                 InfrastructureError, match=r"No space left on device while .* 1 saved episodes are not"
             ):
@@ -227,14 +227,13 @@ def test_a_full_disk_while_recording(tmp_path: Path, robot: ModuleType, monkeypa
     assert len(Dataset(root).episodes) == 2
 
 
-def test_a_full_disk_while_sealing(tmp_path: Path, robot: ModuleType, monkeypatch: pytest.MonkeyPatch):
-    from roboscale.dataset import seal as module
-
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_full_disk_while_sealing(tmp_path: Path, robot: ModuleType, monkeypatch: pytest.MonkeyPatch, durable: bool):
     root = tmp_path / "set"
-    writer = DatasetWriter(root, robot.SPEC)
+    writer = DatasetWriter(root, robot.SPEC, durable=durable)
     ids = [robot.record(writer, s, 3) for s in range(2)]
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_tasks", full_disk)
+        patch.setattr("roboscale.dataset.seal.write_tasks", full_disk)
         with pytest.raises(InfrastructureError, match="No space left on device while sealing"):
             writer.finalize()
     assert not (root / "meta/roboscale/sealing").exists()  # it gives back the room that it took

@@ -176,6 +176,7 @@ class Deadline:
             monkeypatch.setattr(Path, name, self._limited(getattr(Path, name)))
         monkeypatch.setattr(shutil, "rmtree", self._limited(self._half(shutil.rmtree)))
         monkeypatch.setattr(np, "savez_compressed", self._limited(np.savez_compressed))
+        monkeypatch.setattr(pq, "write_table", self._limited(pq.write_table))
 
     def _limited(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:

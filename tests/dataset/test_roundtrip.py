@@ -181,8 +181,10 @@ def test_another_spec_is_refused_with_every_difference(root: Path, robot: Module
     message = str(caught.value)
     for part in ("rate_hz", "action shape", "action dtype", "time.front_ns presence", "extra presence", str(root)):
         assert part in message
-    with pytest.raises(SpecMismatch, match="codec"):
+    with pytest.raises(SpecMismatch, match=r"codec: dataset .* h264, recording av1"):
         DatasetWriter(root, robot.SPEC, codec="av1")
+    with pytest.raises(SpecMismatch, match=r"robot_type: dataset .* 'square', recording 'round'"):
+        DatasetWriter(root, robot.SPEC, robot_type="round")
 
 
 def test_a_discarded_take_leaves_nothing_behind(tmp_path: Path, robot: ModuleType):
@@ -211,6 +213,19 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, robot: ModuleType):
     for file in (tmp_path / "a").rglob("*"):
         if file.is_file():
             assert file.read_bytes() == (tmp_path / "b" / file.relative_to(tmp_path / "a")).read_bytes(), file
+
+
+def test_what_waits_is_sealed_now_and_then(tmp_path: Path, robot: ModuleType, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("roboscale.dataset.writer._SEAL_BYTES", 1)
+    root = tmp_path / "set"
+    with DatasetWriter(root, robot.SPEC) as writer:
+        for seed in range(3):
+            robot.record(writer, seed, 4, f"line one\u2028line two, {seed}")
+            assert len(list((root / "meta/roboscale/pending").iterdir())) == 1
+    dataset = Dataset(root)
+    assert [dataset[4 * seed]["task"] for seed in range(3)] == [f"line one\u2028line two, {s}" for s in range(3)]
+    for seed in range(3):
+        assert_recorded(dataset, robot, seed, seed)
 
 
 def test_takes_may_overlap(tmp_path: Path, robot: ModuleType):

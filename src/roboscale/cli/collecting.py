@@ -39,7 +39,7 @@ def record(
     def policy_for(world: World, task: str) -> Policy:
         from roboscale.policies.resolve import resolve_policy
 
-        return resolve_policy(policy, world=world)
+        return resolve_policy(policy, world=world, seed=filling.seed)
 
     return _fill(filling, "collect", policy_for, lambda trial, known: known, on_saved)
 

@@ -30,6 +30,7 @@ from roboscale.trials import Schedule, TrialRunner, TrialStore, interleave, make
 from roboscale.worlds import open_world, world_id
 
 __all__ = [
+    "API_KEY_VARIABLE",
     "Judged",
     "Request",
     "Stopping",
@@ -42,6 +43,10 @@ __all__ = [
     "rates",
     "weigh",
 ]
+
+
+API_KEY_VARIABLE = "ROBOSCALE_API_KEY"
+"""Environment variable with the token of a policy server; a token on the command line is seen by all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,13 @@ def _resolve(request: Request, world: World) -> dict[str, Policy]:
     policies: dict[str, Policy] = {}
     for text in request.policies:
         served = "://" in text
-        policy = resolve_policy(text, world=world, profile=profile if served else None)
+        policy = resolve_policy(
+            text,
+            world=world,
+            profile=profile if served else None,
+            seed=request.seed,
+            api_key=os.environ.get(API_KEY_VARIABLE),
+        )
         if policy.name in policies:
             raise RoboscaleError(
                 f"{text}: a policy named {policy.name!r} already takes part; compare different policies"

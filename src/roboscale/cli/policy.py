@@ -81,7 +81,7 @@ def serve(
         str, typer.Option(help="Environment variable that holds the token clients must send.")
     ] = "ROBOSCALE_TOKEN",
     world: WorldName = "",
-    seed: Annotated[int, typer.Option(help="Recorded in the metadata; sessions bring their own seeds.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of a noisy or replaying policy.")] = 0,
     as_json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -91,7 +91,7 @@ def serve(
         from roboscale.policies.serve import serve_policy
         from roboscale.worlds import open_world
 
-        resolved = resolve_policy(policy, world=open_world(world) if world else None)
+        resolved = resolve_policy(policy, world=open_world(world) if world else None, seed=seed)
         place = {"policy": resolved.name, "host": host, "port": port}
         if dry_run:
             return print_json(place)
@@ -104,6 +104,5 @@ def serve(
             host,
             port,
             token=os.environ.get(token_variable),
-            metadata={"seed": seed},
             on_ready=on_ready,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -95,7 +96,14 @@ def check_action(action: NDArray[Any], field: Field) -> tuple[NDArray[Any], bool
     array = array.astype(field.dtype)
     if not np.isfinite(array).all():
         raise PolicyError(f"action: expected finite values, found {array.tolist()}")
-    low = -np.inf if field.low is None else np.asarray(field.low, array.dtype).reshape(field.shape)
-    high = np.inf if field.high is None else np.asarray(field.high, array.dtype).reshape(field.shape)
-    applied = np.clip(array, low, high).astype(array.dtype)
+    low, high = _bounds(field)
+    applied = np.minimum(np.maximum(array, low), high)
     return applied, bool((applied != array).any())
+
+
+@lru_cache(maxsize=256)  # every step of every trial asks
+def _bounds(field: Field) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Both bounds as arrays of the field's shape and dtype; infinite where there are none."""
+    low = np.full(field.shape, -np.inf) if field.low is None else np.reshape(field.low, field.shape)
+    high = np.full(field.shape, np.inf) if field.high is None else np.reshape(field.high, field.shape)
+    return low.astype(field.dtype), high.astype(field.dtype)

@@ -23,7 +23,7 @@ from roboscale.dataset.journal import EpisodeRecord, Pending, has_commit, list_p
 from roboscale.dataset.layout import Info, Layout, load_info, load_json, spec_from_features
 from roboscale.dataset.tables import read_rows, read_tasks
 
-__all__ = ["Catalog", "EpisodeInfo", "Location", "index_columns", "load_catalog", "load_spec"]
+__all__ = ["Catalog", "EpisodeInfo", "Location", "index_columns", "load_catalog"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,9 @@ class EpisodeInfo:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where an episode's frames lie: a table with its first row, and for each camera a video with its first frame."""
+    """Where an episode's frames lie: its table, and for each camera a video and the number of its first frame there."""
 
     table: Path
-    row: int
     videos: Mapping[str, tuple[Path, int]]
     sealed: bool
 
@@ -101,7 +100,7 @@ def _fingerprint(layout: Layout) -> tuple[bytes, list[Pending], bool]:
 
 def _load(layout: Layout, skip: Collection[Path]) -> Catalog:
     info = load_info(layout.root)
-    spec = load_spec(layout, info)
+    spec = _load_spec(layout, info)
     tasks = read_tasks(layout.tasks) if info.total_episodes else []
     rows = _sealed_rows(layout, info)
     episodes, locations = _sealed_records(layout, info, rows, tasks), _locate(layout, info, rows)
@@ -112,7 +111,7 @@ def _load(layout: Layout, skip: Collection[Path]) -> Catalog:
     for entry in pending:
         record = entry.record()
         episodes.append(_info_of(record, len(episodes), first))
-        locations.append(Location(entry.table, 0, {c: (entry.video(c), 0) for c in info.cameras}, sealed=False))
+        locations.append(Location(entry.table, {c: (entry.video(c), 0) for c in info.cameras}, sealed=False))
         first += record.length
     tasks += [t for t in dict.fromkeys(e.instruction for e in episodes) if t not in tasks]
     return Catalog(info, spec, tuple(tasks), tuple(episodes), tuple(locations), pending)
@@ -122,7 +121,7 @@ def _info_of(record: EpisodeRecord, index: int, first: int) -> EpisodeInfo:
     return EpisodeInfo(record.id, index, record.length, record.instruction, record.outcome, record.provenance, first)
 
 
-def load_spec(layout: Layout, info: Info) -> Spec:
+def _load_spec(layout: Layout, info: Info) -> Spec:
     """The spec, from our sidecar where there is one; BadData or SpecMismatch when `info.json` says otherwise."""
     said = spec_from_features(info)
     if not layout.spec.exists():
@@ -182,7 +181,8 @@ def _sealed_records(
 def _sidecar(layout: Layout) -> list[EpisodeRecord]:
     records = []
     for file in sorted((layout.own / "episodes").glob("*/*.jsonl")):
-        for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
+        lines = file.read_text("utf-8").removesuffix("\n").split("\n")  # splitlines() knows more ends than JSON does
+        for number, line in enumerate(lines, 1):
             try:
                 data = json.loads(line)
             except json.JSONDecodeError as error:
@@ -202,11 +202,10 @@ def _foreign_record(info: Info, row: Mapping[str, Any]) -> EpisodeRecord:
 def _locate(layout: Layout, info: Info, rows: Sequence[Mapping[str, Any]]) -> list[Location]:
     locations = []
     for (chunk, file), group in itertools.groupby(rows, lambda r: (r["data/chunk_index"], r["data/file_index"])):
-        table, row = info.data_file(chunk, file), 0
+        table = info.data_file(chunk, file)
         for episode in group:
             videos = {camera: _video(info, episode, camera) for camera in info.cameras}
-            locations.append(Location(table, row, videos, sealed=True))
-            row += episode["length"]
+            locations.append(Location(table, videos, sealed=True))
     for path in dict.fromkeys(p for at in locations for p in (at.table, *(v for v, _ in at.videos.values()))):
         if not path.exists():
             raise BadData(path, "file", f"to exist, {layout.episodes} names it", "nothing")

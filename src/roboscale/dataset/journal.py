@@ -1,7 +1,7 @@
 """What makes saved episodes survive a killed process: folders that change state by one atomic rename.
 
     staging/<id>/           a take being recorded; worthless until saved
-    pending/<NNNNNN>-<id>/  a saved episode: `frames.parquet`, one `<camera>.mp4` each, `episode.json`
+    pending/<NNNNNN>-<id>/  a saved episode: `frames.parquet` with the record in it, one `<camera>.mp4` each
     sealing/                new dataset files being written; `commit.json` among them says that they are complete
 
 A take is saved by renaming its folder from staging to pending. Sealing writes new files, commits by renaming
@@ -29,6 +29,7 @@ from roboscale.core.episode import Outcome, Provenance
 from roboscale.core.errors import BadData, InfrastructureError
 from roboscale.dataset.layout import Layout, atomic_write, confined, load_json, to_json
 from roboscale.dataset.statistics import PixelCounts
+from roboscale.dataset.tables import read_record
 
 __all__ = [
     "ID",
@@ -101,10 +102,14 @@ class Pending:
         return self.path / f"{camera}.mp4"
 
     def record(self) -> EpisodeRecord:
-        file = self.path / "episode.json"
-        record = EpisodeRecord.from_json(load_json(file), file)
+        """Reads what the episode's table says besides its numbers; BadData when it is broken or another's."""
+        try:
+            data = json.loads(read_record(self.table))
+        except json.JSONDecodeError as error:
+            raise BadData(self.table, "record", "JSON", error) from error
+        record = EpisodeRecord.from_json(data, self.table)
         if record.id != self.id:
-            raise BadData(file, "id", self.id, record.id)
+            raise BadData(self.table, "id", self.id, record.id)
         return record
 
 

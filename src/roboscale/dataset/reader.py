@@ -88,23 +88,25 @@ class Dataset:
         episode = self.episodes[number]
         item: dict[str, Any] = {}
         for key in (*self._cameras, *self._numeric):
-            frames, padded = self._frames_of(key, index, episode)
-            one = key not in self._windows
-            if key in self._cameras:
-                value = self._as_asked(self._decode(episode, key, frames - episode.from_index))
-                item[key] = self._tensor(value[0] if one else value)
-            else:
-                column = self._column(key)
-                item[key] = self._tensor(column[index] if one else column[frames])
-            if not one:
-                item[f"{key}_is_pad"] = self._tensor(padded)
+            offsets = self._windows.get(key)
+            if offsets is None:
+                item[key] = self._tensor(self._values(key, episode, [index])[0])
+                continue
+            wanted = index + offsets
+            first, last = episode.from_index, episode.from_index + episode.length - 1
+            item[key] = self._tensor(self._values(key, episode, np.clip(wanted, first, last)))
+            item[f"{key}_is_pad"] = self._tensor((wanted < first) | (wanted > last))
         item["task"] = self._catalog.tasks[int(self._column("task_index")[index])]
         return item
 
-    def _frames_of(self, key: str, index: int, episode: EpisodeInfo) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        frames = index + self._windows.get(key, np.zeros(1, np.int64))
-        first, last = episode.from_index, episode.from_index + episode.length - 1
-        return np.clip(frames, first, last), (frames < first) | (frames > last)
+    def _values(self, key: str, episode: EpisodeInfo, frames: Sequence[int] | NDArray[np.int64]) -> Array:
+        """Of one feature at frames of one episode, by their index in the dataset."""
+        if key not in self._cameras:
+            return np.asarray(self._column(key)[frames])
+        images = self._decode(episode, key, [int(frame) - episode.from_index for frame in frames])
+        if self._images == "uint8":
+            return images
+        return np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
 
     def _window_offsets(self, deltas: Mapping[str, Sequence[float]], tolerance_s: float) -> dict[str, Array]:
         fps, offsets = self._catalog.info.fps, {}
@@ -118,11 +120,6 @@ class Dataset:
                 raise SpecMismatch(f"delta_timestamps: {key}: expected multiples of 1/{fps} s, found {wrong}")
             offsets[key] = np.round(steps).astype(np.int64)
         return offsets
-
-    def _as_asked(self, images: NDArray[np.uint8]) -> Array:
-        if self._images == "uint8":
-            return images
-        return np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
 
     def _tensor(self, value: Any) -> Any:
         if self._to == "numpy":
@@ -185,13 +182,13 @@ class Dataset:
     def decode(self, episode: int, camera: str) -> NDArray[np.uint8]:
         """All pictures of one camera of one episode, (T, H, W, 3) uint8 RGB."""
         info = self.episodes[episode]
-        return self._decode(info, camera, np.arange(info.length))
+        return self._decode(info, camera, range(info.length))
 
-    def _decode(self, episode: EpisodeInfo, camera: str, frames: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def _decode(self, episode: EpisodeInfo, camera: str, frames: Sequence[int]) -> NDArray[np.uint8]:
         if camera not in self._cameras:
             raise UnknownName("camera", camera, self._cameras)
         path, first = self._catalog.locations[episode.index].videos[camera]
-        images = self._videos.get(path).read([first + int(frame) for frame in frames])
+        images = self._videos.get(path).read([first + frame for frame in frames])
         if images.shape[1:] != self.spec[camera].shape:
             raise BadData(path, camera, list(self.spec[camera].shape), list(images.shape[1:]))
         return images

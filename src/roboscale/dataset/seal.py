@@ -270,19 +270,21 @@ def _write_statistics(
     moves: _Moves,
 ) -> None:
     """`stats.json` and the state from which the next seal goes on."""
-    new: dict[str, AnyStatistics] = dict(columns)
-    for _, record in batch:
-        for camera, pixels in record.pixels.items():
-            before = new.get(camera)
-            new[camera] = before.merge(pixels) if isinstance(before, PixelCounts) else pixels
-    old = _load_statistics(layout.statistics) if catalog.info.total_episodes else {}
-    for name, statistics in old.items():
-        if name in new:
-            new[name] = statistics.merge(new[name])  # type: ignore[arg-type]
-    ordered = {name: new[name] for name in catalog.info.features if name in new}
-    _save_statistics(moves.add(layout.statistics), ordered)
-    stats = {name: s.to_lerobot() for name, s in ordered.items()}
+    whole = _load_statistics(layout.statistics) if catalog.info.total_episodes else {}
+    for part in (columns, *(record.pixels for _, record in batch)):
+        for name, statistics in part.items():
+            whole[name] = _merged(whole.get(name), statistics)
+    _save_statistics(moves.add(layout.statistics), whole)
+    stats = {name: whole[name].to_lerobot() for name in catalog.info.features if name in whole}
     moves.add(layout.root / "meta/stats.json").write_bytes(to_json(stats))
+
+
+def _merged(first: AnyStatistics | None, second: AnyStatistics) -> AnyStatistics:
+    if isinstance(first, Statistics) and isinstance(second, Statistics):
+        return first.merge(second)
+    if isinstance(first, PixelCounts) and isinstance(second, PixelCounts):
+        return first.merge(second)
+    return second
 
 
 def _save_statistics(path: Path, statistics: Mapping[str, AnyStatistics]) -> None:
@@ -303,8 +305,10 @@ def _load_statistics(path: Path) -> dict[str, AnyStatistics]:
         raise BadData(path, "file", "to exist beside sealed episodes", "nothing") from None
     except (OSError, ValueError, EOFError) as error:
         raise BadData(path, "file", "numpy arrays", error) from error
-    kinds = {True: PixelCounts, False: Statistics}
-    return {name: kinds["frames" in arrays].from_arrays(arrays) for name, arrays in grouped.items()}  # type: ignore[attr-defined]
+    return {
+        name: PixelCounts.from_arrays(arrays) if "frames" in arrays else Statistics.from_arrays(arrays)
+        for name, arrays in grouped.items()
+    }
 
 
 def _new_info(catalog: Catalog) -> dict[str, Any]:

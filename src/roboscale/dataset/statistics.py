@@ -253,7 +253,10 @@ class PixelCounts:
     def sampled(cls, frames: list[NDArray[np.uint32]]) -> PixelCounts:
         """Of an episode, from the counts of each of its frames."""
         chosen = sample_indices(len(frames))
-        return cls(len(chosen), np.sum([frames[i] for i in chosen], axis=0, dtype=np.int64))
+        total = np.zeros(frames[0].shape, np.int64)
+        for i in chosen:
+            total += frames[i]
+        return cls(len(chosen), total)
 
     def merge(self, other: PixelCounts) -> PixelCounts:
         return PixelCounts(self.frames + other.frames, self.counts + other.counts)

@@ -17,7 +17,19 @@ from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
 
-__all__ = ["count_rows", "data_schema", "read_columns", "read_rows", "read_tasks", "to_table", "write_tasks"]
+__all__ = [
+    "count_rows",
+    "data_schema",
+    "read_columns",
+    "read_record",
+    "read_rows",
+    "read_tasks",
+    "to_table",
+    "write_take",
+    "write_tasks",
+]
+
+_RECORD = b"roboscale.episode"
 
 Features = Mapping[str, Mapping[str, Any]]
 
@@ -123,6 +135,22 @@ def read_rows(path: Path, names: Collection[str]) -> list[dict[str, Any]]:
     """The named columns as one dictionary a row."""
     rows: list[dict[str, Any]] = _read(path, names).to_pylist()
     return rows
+
+
+def write_take(path: Path, table: pa.Table, record: bytes) -> None:
+    """A take's numbers and its record in one file: creating files is what a save spends its time on."""
+    described = table.replace_schema_metadata({**(table.schema.metadata or {}), _RECORD: record})
+    with pa.OSFile(str(path), "wb") as sink:
+        pq.write_table(described, sink, compression="none", use_dictionary=False)
+
+
+def read_record(path: Path) -> bytes:
+    """The record that `write_take` put beside the numbers."""
+    with _open(path) as file:
+        metadata = file.schema_arrow.metadata or {}
+    if _RECORD not in metadata:
+        raise BadData(path, "schema metadata", _RECORD.decode(), "none")
+    return bytes(metadata[_RECORD])
 
 
 def write_tasks(path: Path, tasks: Sequence[str]) -> None:

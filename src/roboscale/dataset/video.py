@@ -217,8 +217,8 @@ class VideoReader:
                 at = self._number(frame)
                 self._next = at + 1
                 if at == number:
-                    image: Images = self._converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-                    return image
+                    rgb = self._converter.reformat(frame, format="rgb24", threads=1)
+                    return np.asarray(rgb.to_ndarray(), np.uint8)
                 if at > number:
                     break
         except av.FFmpegError as error:

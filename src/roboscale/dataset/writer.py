@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from roboscale.core.episode import Frame, Outcome, Provenance, new_episode_id
@@ -22,11 +21,10 @@ from roboscale.dataset.journal import ID, EpisodeRecord, exclusive, list_pending
 from roboscale.dataset.layout import Layout, atomic_write, features_from_spec, new_info, to_json
 from roboscale.dataset.seal import seal
 from roboscale.dataset.statistics import PixelCounts
-from roboscale.dataset.tables import to_table
+from roboscale.dataset.tables import to_table, write_take
 from roboscale.dataset.video import Codec, Encoder, check_size, video_info
 
 __all__ = ["DatasetTake", "DatasetWriter"]
-
 
 _SEAL_BYTES = 512 * 2**20  # sealing now and then bounds what waits in pending; files have limits of their own
 
@@ -53,6 +51,8 @@ class DatasetWriter:
         self, root: Path, spec: Spec, *, robot_type: str = "", codec: Codec = "h264", durable: bool = True
     ) -> None:
         _check_spec(spec)
+        features = features_from_spec(spec, {f.name: {} for f in spec.images})
+        self.numeric = {f.name: features[f.name] for f in spec if not f.is_image}
         self.root, self.spec, self.codec = Path(root), spec, codec
         self._layout = Layout(self.root)
         self._durable = durable
@@ -72,7 +72,7 @@ class DatasetWriter:
         layout = self._layout
         roll_forward(layout)
         if layout.info.exists():
-            self._resume()
+            self._resume(robot_type)
         else:
             self._create(robot_type)
         layout.staging.mkdir(exist_ok=True)
@@ -86,19 +86,22 @@ class DatasetWriter:
         info = new_info(self.spec, features_from_spec(self.spec, videos), robot_type)
         atomic_write(self._layout.spec, to_json({"version": 1, "spec": self.spec.to_json()}))
         atomic_write(self._layout.info, to_json(info))
-        self._ids: list[str] = []
+        self._ids: dict[str, None] = {}  # an ordered set
         self._sequence = 0
 
-    def _resume(self) -> None:
+    def _resume(self, robot_type: str) -> None:
         catalog = load_catalog(self.root)
         if not self._layout.spec.exists():
             raise BadData(self._layout.spec, "file", "to exist: only our own datasets are appended to", "nothing")
         require_match(catalog.spec, self.spec, f"dataset {self.root}", "recording", subset=False)
+        recorded = catalog.info.raw.get("robot_type") or ""
+        if robot_type and robot_type != recorded:
+            raise SpecMismatch(f"robot_type: dataset {self.root} {recorded!r}, recording {robot_type!r}")
         for camera in catalog.info.cameras:
             codec = catalog.info.features[camera].get("info", {}).get("video.codec")
             if codec != self.codec:
                 raise SpecMismatch(f"{camera}: codec: dataset {self.root} {codec}, recording {self.codec}")
-        self._ids = [episode.id for episode in catalog.episodes]
+        self._ids = {episode.id: None for episode in catalog.episodes}
         self._sequence = 1 + max((p.sequence for p in list_pending(self._layout)), default=len(self._ids) - 1)
 
     @property
@@ -121,10 +124,10 @@ class DatasetWriter:
 
     def seal(self) -> None:
         """Turns every saved episode into LeRobot files; recording may go on after."""
-        for take in self._held:
-            self._publish(take)
-        self._held.clear()
-        with _disk_errors(self.root, "while sealing; every saved episode is still readable"):
+        with _disk_errors(self.root, "while sealing; no saved episode is lost"):
+            while self._held:
+                self._publish(self._held[0])
+                self._held.pop(0)
             seal(self.root)
         self._due = 0
 
@@ -145,7 +148,7 @@ class DatasetWriter:
     ) -> None:
         try:
             self.finalize()
-        except InfrastructureError as late:
+        except RoboscaleError as late:
             if error is None:
                 raise
             error.add_note(str(late))  # what went wrong first is what the caller must see
@@ -156,7 +159,7 @@ class DatasetWriter:
             self._publish(take)
         else:
             self._held.append(take)
-            self._ids.append(take.id)
+            self._ids[take.id] = None
         self._due += take.bytes
 
     def _publish(self, take: DatasetTake) -> None:
@@ -165,8 +168,7 @@ class DatasetWriter:
         target = self._layout.pending / f"{self._sequence:06d}-{take.id}"
         take.folder.rename(target)
         self._sequence += 1
-        if take.id not in self._ids:
-            self._ids.append(take.id)
+        self._ids[take.id] = None
 
     def _close(self, take: DatasetTake) -> None:
         self._open_takes.pop(take.id, None)
@@ -247,13 +249,11 @@ class DatasetTake:
 
     def write(self) -> None:
         """Writes the numeric columns and the record beside the video."""
-        features = features_from_spec(self._spec, {f.name: {} for f in self._spec.images})
-        numeric = {name: features[name] for name in self._columns}
-        arrays = {name: np.stack(rows) for name, rows in self._columns.items()}
-        pq.write_table(to_table(arrays, numeric), self.folder / "frames.parquet", compression="snappy")
+        arrays = {name: np.array(rows) for name, rows in self._columns.items()}
+        table = to_table(arrays, self._writer.numeric)
         pixels = {name: PixelCounts.sampled(counts) for name, counts in self._pixels.items()}
         record = EpisodeRecord(self.id, self.instruction, self._frames, self._outcome, self.provenance, pixels)
-        (self.folder / "episode.json").write_text(json.dumps(record.to_json(), ensure_ascii=False), "utf-8")
+        write_take(self.folder / "frames.parquet", table, json.dumps(record.to_json(), ensure_ascii=False).encode())
 
     def discard(self) -> None:
         """Drops the take, its video included. Nothing happens when it is saved or discarded already."""
@@ -296,7 +296,6 @@ def _disk_errors(root: Path, doing: str) -> Iterator[None]:
 def _check_spec(spec: Spec) -> None:
     if spec.rate_hz < 1 or spec.rate_hz != int(spec.rate_hz):
         raise SpecMismatch(f"rate_hz: LeRobot's fps is a positive integer, found {spec.rate_hz:g}")
-    features_from_spec(spec, {f.name: {} for f in spec.images})
     if all(f.is_image for f in spec):
         raise SpecMismatch("a dataset needs at least one numeric field")
     for f in spec:

@@ -18,10 +18,9 @@ def resize_stretch(image: NDArray[np.uint8], height: int, width: int) -> NDArray
     """(H, W, C) uint8 -> (height, width, C) uint8, whatever that does to the aspect."""
     pixels = image.astype(np.float32)
     if width != image.shape[1]:
-        pixels = np.rint(_weights(image.shape[1], width) @ pixels)  # Pillow rounds between its two passes
+        pixels = _resize_rows(pixels.transpose(1, 0, 2), width).transpose(1, 0, 2)
     if height != image.shape[0]:
-        rows = pixels.reshape(image.shape[0], -1)
-        pixels = np.rint(_weights(image.shape[0], height) @ rows).reshape(height, width, -1)
+        pixels = _resize_rows(pixels, height)
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
@@ -33,6 +32,13 @@ def resize_with_pad(image: NDArray[np.uint8], height: int, width: int) -> NDArra
     top, left = (height - inner_height) // 2, (width - inner_width) // 2
     padded[top : top + inner_height, left : left + inner_width] = resize_stretch(image, inner_height, inner_width)
     return padded
+
+
+def _resize_rows(pixels: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """(H, W, C) -> (size, W, C); Pillow rounds after each of its two passes."""
+    flat = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
+    resized: NDArray[np.float32] = np.rint(_weights(len(pixels), size) @ flat)
+    return resized.reshape(size, *pixels.shape[1:])
 
 
 @functools.lru_cache(maxsize=32)

@@ -99,9 +99,12 @@ def _remote(text: str, world: World | None, profile: PolicyProfile | str | Path 
 def _checkpoint(path: Path) -> Policy:
     if not (path / "policy.json").is_file():
         raise BadData(path, "policy.json", "a checkpoint", "no such file")
-    from roboscale.policies.builtin.checkpoint import load_policy
+    from roboscale.policies.builtin.checkpoint import load_policy, read_manifest
 
-    return load_policy(path)
+    policy = load_policy(path)
+    # trials are filed under the name: other weights in the same folder must be another policy
+    policy.name = f"{policy.name}@{str(read_manifest(path)['weights_blake2b'])[:8]}"
+    return policy
 
 
 def _number(text: str, part: str) -> float:

@@ -94,6 +94,12 @@ def test_arrays_of_another_length_are_refused(toy: TrainingData):
         replace(toy, arrays={**toy.arrays, "action": toy.arrays["action"][:-1]})
 
 
+def test_no_demonstrations_are_refused(toy: TrainingData):
+    nothing = {name: array[:0] for name, array in toy.arrays.items()}
+    with pytest.raises(BadData, match="at least one"):
+        replace(toy, arrays=nothing, images={}, frames=np.arange(0), lengths=np.zeros(0, int), instructions=[])
+
+
 def test_commands_count_as_the_robot_executed_them(toy: TrainingData):
     assert np.abs(toy.arrays["action"]).max() > 1
     assert np.abs(toy.actions).max() == 1

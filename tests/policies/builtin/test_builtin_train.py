@@ -12,9 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roboscale.core import BadData, SpecMismatch
+from roboscale.core import BadData, InfrastructureError, SpecMismatch
 from roboscale.policies.builtin import TrainConfig
-from roboscale.policies.builtin.checkpoint import WEIGHTS, load_policy
+from roboscale.policies.builtin.checkpoint import (
+    TRAINING,
+    WEIGHTS,
+    load_policy,
+    load_training_state,
+    save_training_state,
+)
 from roboscale.policies.builtin.data import TrainingData
 from roboscale.policies.builtin.train import train
 
@@ -62,6 +68,13 @@ def test_same_seed_same_weights_and_another_seed_others(toy: TrainingData, small
     assert a == b != c
 
 
+def test_both_precisions_learn_nearly_the_same(toy: TrainingData, small_images: TrainConfig, tmp_path: Path):
+    config = replace(small_images, steps=25)
+    one, other = (train(toy, tmp_path / p, replace(config, precision=p)) for p in ("bf16", "float32"))
+    assert one.summary.losses[-1][1] == pytest.approx(other.summary.losses[-1][1], rel=0.02)
+    assert one.summary.losses != other.summary.losses
+
+
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
@@ -89,6 +102,48 @@ def test_a_killed_run_resumes_to_the_same_weights(toy: TrainingData, small: Trai
     assert (tmp_path / "killed" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
     assert [s for s, _ in resumed.summary.losses] == [s for s, _ in whole.summary.losses]
     assert resumed.summary.losses == whole.summary.losses
+
+
+def interrupt_after_50(step: int, steps: int, loss: float) -> None:
+    if step == 75:
+        raise KeyboardInterrupt
+
+
+def test_a_broken_training_checkpoint_is_named(toy: TrainingData, small: TrainConfig, tmp_path: Path):
+    with pytest.raises(KeyboardInterrupt):
+        train(toy, tmp_path, replace(small, steps=100), progress=interrupt_after_50)
+    file = tmp_path / TRAINING
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(BadData, match=TRAINING):
+        train(toy, tmp_path, replace(small, steps=100))
+    file.write_bytes(content)
+    loaded = load_training_state(tmp_path)
+    assert loaded is not None
+    tensors, about = loaded
+    del tensors["net.head.out.bias"]
+    save_training_state(tmp_path, tensors, about)
+    with pytest.raises(BadData, match=f"{TRAINING}: tensors"):
+        train(toy, tmp_path, replace(small, steps=100))
+
+
+def test_a_full_disk_is_named_and_the_last_checkpoint_stays(
+    toy: TrainingData, small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config = replace(small, steps=100)
+    with pytest.raises(KeyboardInterrupt):
+        train(toy, tmp_path, config, progress=interrupt_after_50)
+    before = (tmp_path / TRAINING).read_bytes()
+
+    def full(self: Path, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(InfrastructureError, match=r"safetensors: cannot be written: .*No space"):
+            train(toy, tmp_path, config)
+    assert [p.name for p in tmp_path.iterdir()] == [TRAINING] and (tmp_path / TRAINING).read_bytes() == before
+    assert train(toy, tmp_path, config).resumed_from == 50
 
 
 def test_a_finished_run_returns_at_once(toy: TrainingData, small: TrainConfig, tmp_path: Path):

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from roboscale.core import BadData, RoboscaleError, Spec
+from roboscale.core import BadData, InfrastructureError, RoboscaleError, Spec
 from roboscale.policies.builtin.config import TrainConfig
 from roboscale.policies.builtin.model import ChunkNet
 from roboscale.policies.builtin.normalise import Normaliser
@@ -193,8 +193,12 @@ def _write_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[
 
 def _replace(file: Path, content: bytes) -> None:
     partial = file.with_name(file.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(file)
+    try:
+        partial.write_bytes(content)
+        partial.replace(file)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InfrastructureError(f"{file}: cannot be written: {error}") from error
 
 
 def _digest(file: Path) -> str:

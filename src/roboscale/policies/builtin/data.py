@@ -58,6 +58,8 @@ class TrainingData:
 
     def __post_init__(self) -> None:
         total = int(self.lengths.sum())
+        if not len(self.frames) or not total:
+            raise BadData(self.name, "frames", "at least one", total)
         for name, array in self.arrays.items():
             if len(array) != total:
                 raise BadData(self.name, name, f"{total} frames", len(array))

@@ -5,7 +5,8 @@ Knows torch and normalised tensors. Does not know data sets, files, fields or wo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,7 +17,18 @@ from torch.nn import functional as F
 from roboscale.policies.builtin.config import TrainConfig
 from roboscale.policies.builtin.sentences import SENTENCE_SIZE
 
-__all__ = ["ChunkNet", "Sizes"]
+__all__ = ["ChunkNet", "Sizes", "single_thread"]
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """One torch thread inside: more would sum in another order, and other processes have the other cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +57,21 @@ class CameraEncoder(nn.Module):
         self.stem = nn.Conv2d(3, channels, 4, stride=4)
         self.convs = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(3))
         self.heat = nn.Conv2d(channels, keypoints, 1)
-        self.log_sharpness = nn.Parameter(torch.zeros(keypoints))
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """(B, 3, H, W) uint8 -> (B, 3 * keypoints): x and y in -1..1, and how peaked each keypoint is."""
-        x = pixels.to(torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32) / 127.5 - 1
-        x = F.relu(self.stem(x))
-        for conv in self.convs:
-            x = x + F.relu(conv(x))
-        heat = self.heat(x).float()
+    def forward(self, pixels: Tensor, bf16: bool) -> Tensor:
+        """(B, 3, H, W) uint8 -> (B, 3 * keypoints): mean x and y in -1..1 of each keypoint, and mean x^2 + y^2."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            x = pixels.to(torch.bfloat16 if bf16 else torch.float32) / 127.5 - 1
+            x = F.relu(self.stem(x))
+            for conv in self.convs:
+                x = x + F.relu(conv(x))
+            heat = self.heat(x)
         rows, columns = heat.shape[-2:]
-        weight = F.softmax(heat.flatten(2) * self.log_sharpness.exp()[:, None], dim=-1)
+        # channels last, so that the softmax over positions needs no copy; float32, since bf16 is coarser than a pixel
+        weight = F.softmax(heat.permute(0, 2, 3, 1).flatten(1, 2).float(), dim=1)
         y = torch.linspace(-1, 1, rows).repeat_interleave(columns)
         x_axis = torch.linspace(-1, 1, columns).repeat(rows)
-        return torch.cat([weight @ x_axis, weight @ y, weight.amax(-1)], dim=-1)
+        return (torch.stack([x_axis, y, x_axis**2 + y**2]) @ weight).flatten(1)
 
 
 class Residual(nn.Module):
@@ -161,6 +174,5 @@ class ChunkNet(nn.Module):
             state: (B, S) normalised. sentence: (B, SENTENCE_SIZE).
             bf16: computes the convolutions in bfloat16.
         """
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            seen = [encoder(p) for encoder, p in zip(self.cameras, pixels, strict=True)]
+        seen = [encoder(p, bf16) for encoder, p in zip(self.cameras, pixels, strict=True)]
         return cast(Tensor, self.trunk(torch.cat([*seen, state, sentence], dim=-1)))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import ActionChunk, Observation, Session, Spec, SpecMismatch, generator
 from roboscale.policies.builtin.config import TrainConfig
-from roboscale.policies.builtin.model import ChunkNet, Sizes
+from roboscale.policies.builtin.model import ChunkNet, Sizes, single_thread
 from roboscale.policies.builtin.normalise import Normaliser
 from roboscale.policies.builtin.sentences import embed_sentence
 
@@ -108,7 +108,7 @@ class BuiltinPolicy:
         flat = [np.concatenate([np.ravel(o[name]) for name in self._arrays]) for o in observations]
         state = torch.from_numpy(self.trained.state.forward(np.stack(flat)))
         pixels = [torch.from_numpy(np.stack([o[c] for o in observations])).permute(0, 3, 1, 2) for c in self._cameras]
-        with torch.inference_mode():
+        with torch.inference_mode(), single_thread():
             features = self.trained.net.features(pixels, state, torch.from_numpy(np.stack(sentences)))
             sampled = self.trained.net.head.sample(features, torch.from_numpy(np.stack(noise)))
         return self.trained.action.inverse(sampled.numpy())[: len(asked)]

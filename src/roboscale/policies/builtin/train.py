@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from roboscale.core import BadData, SpecMismatch, derive_seed
 from roboscale.policies.builtin.checkpoint import (
     MANIFEST,
+    TRAINING,
     Summary,
     drop_training_state,
     load_training_state,
@@ -37,7 +38,7 @@ from roboscale.policies.builtin.data import (
     load_training_data,
     shifted_pictures,
 )
-from roboscale.policies.builtin.model import ChunkNet
+from roboscale.policies.builtin.model import ChunkNet, single_thread
 from roboscale.policies.builtin.normalise import Normaliser
 from roboscale.policies.builtin.policy import BuiltinPolicy, Trained, sizes_of
 from roboscale.policies.builtin.sentences import embed_sentence
@@ -85,14 +86,10 @@ def train(
     if done is not None:
         return TrainResult(out, done, done.steps)
     data = dataset if isinstance(dataset, TrainingData) else load_training_data(dataset, config)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # more would sum in another order, and two runs share the machine's cores
-    try:
+    with single_thread():
         run = _Run(data, config)
         resumed_from = run.restore(out)
         run.to_end(out, progress)
-    finally:
-        torch.set_num_threads(threads)
     save_policy(out, run.policy(out.name), run.summary)
     drop_training_state(out)
     return TrainResult(out, run.summary, resumed_from)
@@ -168,6 +165,14 @@ class _Run:
         tensors, about = found
         _require_same_config(out, about["config"], self.config)
         _require_same_data(out, about["summary"]["fingerprint"], self.data)
+        try:
+            self._restore_tensors(tensors)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise BadData(out / TRAINING, "tensors", "those of this network", error) from error
+        self.summary = Summary.from_json(about["summary"])
+        return self.summary.steps
+
+    def _restore_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         self.net.load_state_dict({k[4:]: t for k, t in tensors.items() if k.startswith("net.")})
         self.average = {name: tensors[f"average.{name}"] for name in self.average}  # in the parameters' order
         state: dict[int, dict[str, Tensor]] = {}
@@ -176,8 +181,6 @@ class _Run:
                 _, index, name = key.split(".")
                 state.setdefault(int(index), {})[name] = tensor
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
-        self.summary = Summary.from_json(about["summary"])
-        return self.summary.steps
 
     def save(self, out: Path) -> None:
         """Replaces the training checkpoint in `out`."""
@@ -252,6 +255,8 @@ def _one_cycle(progress: float) -> float:
 
 
 def _computes_bf16(precision: str) -> bool:
+    """Whether to train the convolutions in bfloat16; emulating it would be slower than float32."""
     if precision == "auto":
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+        able = torch.cpu.get_capabilities()
+        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
     return precision == "bf16"

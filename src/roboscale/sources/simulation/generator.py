@@ -81,6 +81,7 @@ class ReplaySession:
 
     def __init__(self, tracks: Sequence[Track], selection: Selection, noise: float, retries: bool, seed: int) -> None:
         self._tracks, self._selection, self._noise, self._retries = tracks, selection, noise, retries
+        self._lag = float(np.median([track.lag_steps for track in tracks]))
         self._seed, self._rng = seed, generator("segment-replay", seed)
         self._state, self._action = tracks[0].source.state, tracks[0].source.action
         self._attempts: list[dict[str, Any]] = []
@@ -143,6 +144,7 @@ class ReplaySession:
         if self._index == 0 or segment.front != HAND:
             then = Pose(NO_ROTATION, self._at(self._track.paths[segment.front]))
             self._before = displacement(then, Pose(NO_ROTATION, self._places[segment.front]))
+            self._moved_m = self._places[segment.front] - then.translation
         self._attempts[-1]["segments"].append(
             {
                 "step": self._steps - 1,
@@ -163,6 +165,10 @@ class ReplaySession:
         i = min(int(phase), len(values) - 2)
         return np.asarray(values[i] + (phase - i) * (values[i + 1] - values[i]))
 
+    def _weight(self, ahead: float = 0.0) -> float:
+        """How far the path has gone over to the segment's reference; the next segment's weights start anew."""
+        return float(self._at(self._track.weights, min(ahead, self._segment.end - 1 - self._phase)))
+
     def _displacement(self) -> Pose:
         """How far the segment's reference is from where it was at this step of the demonstration."""
         reference = self._segment.reference
@@ -175,14 +181,16 @@ class ReplaySession:
         """One step along the track."""
         track, segment, step = self._track, self._segment, int(self._phase)
         then, after = Pose(NO_ROTATION, self._at(track.paths[segment.front])), self._displacement()
-        weight, next_weight = (float(self._at(track.weights, ahead)) for ahead in (0.0, 1.0))
-        target = blend(then, self._before, after, weight)
-        error_m = target.translation - self._places[segment.front]
+        target = blend(then, self._before, after, self._weight())
+        ahead = blend(then, self._before, after, self._weight(1.0))
         forward = target.rotation @ track.motion[step]
-        if step + 1 < segment.end:  # a weight of the next segment says nothing about this one
-            ahead = blend(then, self._before, after, next_weight)
-            forward = forward + (ahead.translation - target.translation) / self._action.metres
-        pace = 0.0 if self._is_grasping() else self._pace(forward, float(np.linalg.norm(error_m)))
+        forward = forward + (ahead.translation - target.translation) / self._action.metres
+        # the demonstrated path holds the hand's lag, what it is moved by does not
+        self._moved_m = self._moved_m + (target.translation - then.translation - self._moved_m) / (1 + self._lag)
+        place = self._places[segment.front]
+        error_m = then.translation + self._moved_m - place
+        away_m = float(np.linalg.norm(target.translation - place))
+        pace = 0.0 if self._is_grasping() else self._pace(forward, away_m)
         others = track.others[step]
         if segment.kind == "approach" and not track.touched[step]:
             others = self._keep_opening(step)

@@ -16,13 +16,14 @@ from roboscale.sources.simulation.demonstration import HAND, Demonstration
 from roboscale.sources.simulation.segments import GAP_S, WORLD, Segment, find_segments
 from roboscale.sources.simulation.transform import transfer_weight
 
-__all__ = ["Track", "make_track"]
+__all__ = ["Track", "hand_lag", "make_track"]
 
 Array = NDArray[np.float64]
 
 LEAVE_M = 0.02  # a path keeps its first reference for this far,
 ARRIVE_M = 0.08  # and its last one for this far: the neighbourhood of a reference is what must not be distorted
 FOLLOW_ON_S = 0.4  # how long a motion that success cut short goes on,
+MOST_LAG_STEPS = 10.0
 DECAY_S = 0.12  # slowing down with this time constant
 
 
@@ -39,6 +40,7 @@ class Track:
         opening: (N,) opening of the gripper.
         weights: (N,) how far each step has gone over to its segment's reference.
         touched: (N,) whether the gripper touches anything.
+        lag_steps: how many steps the hand is behind its set point, see `hand_lag`.
         references: reference -> (3,) where it was when the hand first came to it, metres.
     """
 
@@ -51,9 +53,26 @@ class Track:
     weights: Array
     touched: NDArray[np.bool_]
     references: Mapping[str, Array]
+    lag_steps: float
 
     def __len__(self) -> int:
         return len(self.motion)
+
+
+def hand_lag(demonstration: Demonstration) -> float:
+    """Time constant, in steps, with which the hand follows its set point, from the motion before the first touch.
+
+    The set point is the sum of the commands. For a first-order lag it is ahead of the hand by the constant times the
+    hand's velocity; this is the least-squares fit, kept between 0 and `MOST_LAG_STEPS`.
+    """
+    touches = np.flatnonzero(demonstration.contact_n > 0)
+    last = max(3, min(int(touches[0]) if len(touches) else len(demonstration), len(demonstration)) - 1)
+    hand = demonstration.paths[HAND][: last + 1]
+    motion = demonstration.actions[:last, list(demonstration.action.motion)] * demonstration.action.metres
+    ahead = np.cumsum(motion, axis=0) - (hand[1:] - hand[0])
+    velocity = np.gradient(hand, axis=0)[1:]
+    power = float(np.sum(velocity**2))
+    return float(np.clip(np.sum(velocity * ahead) / power, 0.0, MOST_LAG_STEPS)) if power > 0 else 0.0
 
 
 def _arrival(demonstration: Demonstration, segment: Segment) -> int:
@@ -114,4 +133,5 @@ def make_track(demonstration: Demonstration) -> Track:
         _hold(_weights(demonstration, segments), steps),
         _hold(demonstration.contact_n > 0, steps),
         {thing: demonstration.paths[thing][step] for thing, step in references.items()},
+        hand_lag(demonstration),
     )

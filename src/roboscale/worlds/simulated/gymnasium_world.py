@@ -152,9 +152,7 @@ class GymnasiumWorld:
         space = self._env.action_space
         if not isinstance(space, Box):
             raise RoboscaleError(f"world {self.name}: a world takes a Box of actions, found {space}")
-        rest: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in self.declaration.action.items()
-        }
+        rest: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.declaration.action.items()}
         low, high = (tuple(float(x) for x in bound.reshape(-1)) for bound in (space.low, space.high))
         return Spec((Field("action", space.shape, "float32", low=low, high=high, **rest),), self.declaration.rate_hz)
 
