@@ -28,6 +28,19 @@ lint: .venv/stamps/test
 	$(run)ruff format --check .
 	$(run)mypy
 
+oracle: .venv/stamps/test
+	scripts/oracle.sh
+
+bench: .venv/stamps/test
+	$(run)python -m benchmarks.rollout_overhead
+	$(run)python -m benchmarks.dataset_durability
+	$(run)python -m benchmarks.dataset_quantiles
+	$(run)python -m benchmarks.generation
+	$(run)python -m benchmarks.stats_sequential
+	$(run)python -m benchmarks.rendering
+	$(run)python -m benchmarks.serve_latency
+	$(run)python -m benchmarks.policy_training
+
 docs: .venv/stamps/test
 	$(run)mkdocs build --strict
 

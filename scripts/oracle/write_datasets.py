@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roboscale.core import Field, Provenance, Spec
 from roboscale.dataset import Dataset, DatasetWriter, repair
 
 RECORDER = Path(__file__).parents[2] / "tests/dataset/recorder.py"
@@ -35,15 +36,26 @@ def load_recorder() -> ModuleType:
     return module
 
 
-def write(root: Path, robot: ModuleType, codec: Any) -> None:
+def every_kind(spec: Spec) -> Spec:
+    """The spec with a matrix, a scalar and more dtypes besides."""
+    more = (
+        Field("matrix", (2, 3), "float32"),
+        Field("flag", (), "bool"),
+        Field("double", (2,), "float64"),
+        Field("short", (3,), "float32", layout=("a", "b", "c")),
+    )
+    return Spec((*spec.fields, *more), spec.rate_hz)
+
+
+def write(root: Path, robot: ModuleType, spec: Spec, codec: Any) -> None:
     """Three sessions, a discarded take in each, two tasks."""
     for session in range(3):
-        with DatasetWriter(root, robot.SPEC, robot_type="square", codec=codec) as writer:
+        with DatasetWriter(root, spec, robot_type="square", codec=codec) as writer:
             for k in range(4):
                 seed = 4 * session + k
                 robot.record(writer, seed, 9 + seed, f"push the block to goal number {seed % 2}")
-            lost = writer.begin("a take that fails", robot.Provenance("test"))
-            for frame in robot.frames(99, 5):
+            lost = writer.begin("a take that fails", Provenance("test"))
+            for frame in robot.frames(99, 5, spec):
                 lost.add(frame)
             lost.discard()
 
@@ -92,9 +104,10 @@ def describe(root: Path, robot: ModuleType) -> None:
 def main(folder: str) -> None:
     robot = load_recorder()
     for codec in ("h264", "av1"):
-        write(Path(folder, codec), robot, codec)
+        write(Path(folder, codec), robot, robot.SPEC, codec)
+    write(Path(folder, "kinds"), robot, every_kind(robot.SPEC), "h264")
     write_and_kill(Path(folder, "killed"), 13)
-    for name in ("h264", "av1", "killed"):
+    for name in ("h264", "av1", "kinds", "killed"):
         describe(Path(folder, name), robot)
 
 

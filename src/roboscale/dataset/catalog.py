@@ -51,7 +51,7 @@ class EpisodeInfo:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where an episode's frames lie: its table, and for each camera a video and the number of its first frame there."""
+    """Where an episode's frames lie: its table, and for each camera a video and its first frame's number there."""
 
     table: Path
     videos: Mapping[str, tuple[Path, int]]

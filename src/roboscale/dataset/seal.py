@@ -271,7 +271,8 @@ def _write_statistics(
 ) -> None:
     """`stats.json` and the state from which the next seal goes on."""
     whole = _load_statistics(layout.statistics) if catalog.info.total_episodes else {}
-    for part in (columns, *(record.pixels for _, record in batch)):
+    parts: list[Mapping[str, AnyStatistics]] = [columns, *(record.pixels for _, record in batch)]
+    for part in parts:
         for name, statistics in part.items():
             whole[name] = _merged(whole.get(name), statistics)
     _save_statistics(moves.add(layout.statistics), whole)

@@ -26,6 +26,9 @@ from roboscale.policies.builtin.normalise import Normaliser
 from roboscale.policies.builtin.policy import BuiltinPolicy, Trained, sizes_of
 
 __all__ = [
+    "MANIFEST",
+    "TRAINING",
+    "WEIGHTS",
     "Summary",
     "drop_training_state",
     "load_policy",

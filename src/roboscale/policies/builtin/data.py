@@ -124,6 +124,7 @@ def load_training_data(root: Path, config: TrainConfig, *, images: bool = True) 
 
 
 def kept_frames(lengths: NDArray[np.int64], cameras: Sequence[Field], budget_mb: float) -> NDArray[np.int64]:
+    """(M,) frames to decode: all, or every n-th of each episode when the pictures would need more than `budget_mb`."""
     total = int(lengths.sum())
     bytes_needed = total * sum(math.prod(c.shape) for c in cameras)
     stride = max(1, math.ceil(bytes_needed / (budget_mb * 1e6)))

@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 Selection = Literal["nearest", "random"]
 
 GAIN = 0.1  # share of the error that is corrected per step
-NEAR_M, FAR_M = 0.015, 0.035  # below the first the demonstration goes on at its pace, above the second it waits
+NEAR_M, FAR_M = 0.02, 0.05  # below the first the demonstration goes on at its pace, above the second it waits
 SLOWEST = 0.1  # of the demonstrated pace, so that nothing waits for ever
 LOST_M, LOST_STEPS = 0.05, 5  # an object this far from its place in the hand, for this long, has been lost
 OPENING = 0.15  # difference of the gripper's opening that matters
@@ -190,7 +190,7 @@ class ReplaySession:
         place = self._places[segment.front]
         error_m = then.translation + self._moved_m - place
         away_m = float(np.linalg.norm(target.translation - place))
-        pace = 0.0 if self._is_grasping() else self._pace(forward, away_m)
+        pace = 0.0 if self._is_grasping() else self._pace(forward, float(np.linalg.norm(error_m)))
         others = track.others[step]
         if segment.kind == "approach" and not track.touched[step]:
             others = self._keep_opening(step)

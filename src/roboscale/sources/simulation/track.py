@@ -21,7 +21,7 @@ __all__ = ["Track", "hand_lag", "make_track"]
 Array = NDArray[np.float64]
 
 LEAVE_M = 0.02  # a path keeps its first reference for this far,
-ARRIVE_M = 0.08  # and its last one for this far: the neighbourhood of a reference is what must not be distorted
+ARRIVE_M = 0.12  # and its last one for this far: the neighbourhood of a reference is what must not be distorted
 FOLLOW_ON_S = 0.4  # how long a motion that success cut short goes on,
 MOST_LAG_STEPS = 10.0
 DECAY_S = 0.12  # slowing down with this time constant

@@ -1,0 +1,63 @@
+"""Expert demonstrations in physics for the tests of this room, without pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from roboscale.core import ActionChunk, Case, Episode, Outcome, Policy, Provenance, Session, Spec, cases
+from roboscale.worlds.simulated.metaworld import MetaWorld
+
+OBSERVED = ("observation.environment_state", "contact.gripper_n")
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[MetaWorld]:
+    opened = MetaWorld()
+    yield opened
+    opened.close()
+
+
+def drive(world: MetaWorld, policy: Policy, case: Case, seed: int = 0) -> tuple[Outcome, Episode, Session]:
+    """One case to its end: outcome, what was recorded, and the session."""
+    world.reset(case)
+    session = policy.start(world.instruction(case.task), seed)
+    frames = []
+    while True:
+        seen = world.observe(OBSERVED)
+        chunk: ActionChunk = session(seen)
+        step = world.step(chunk.rows[0])
+        frames.append({**seen, "action": np.asarray(chunk.rows[0], np.float32)})
+        if step.terminated or step.truncated:
+            break
+    spec = Spec((*world.observation_spec.select(OBSERVED), *world.action_spec), world.observation_spec.rate_hz)
+    arrays = {name: np.stack([frame[name] for frame in frames]) for name in spec.names}
+    outcome = world.outcome()
+    provenance = Provenance("simulation.record", task=case.task, seed=case.seed)
+    return outcome, Episode(case.id, spec, arrays, world.instruction(case.task), provenance, outcome), session
+
+
+@pytest.fixture(scope="session")
+def demonstrations(world: MetaWorld) -> Callable[[str, int], list[Episode]]:
+    """`demonstrations(task, count)`: the expert's first successes on the cases of `collect`."""
+    made: dict[str, list[Episode]] = {}
+
+    def of(task: str, count: int) -> list[Episode]:
+        known = made.setdefault(task, [])
+        for case in cases(task, 20, 0, "collect"):
+            if len(known) >= count:
+                break
+            outcome, episode, _ = drive(world, world.expert(), case)
+            if outcome.success and episode.id not in [e.id for e in known]:
+                known.append(episode)
+        return known[:count]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def try_case() -> Callable[..., tuple[Outcome, Episode, Session]]:
+    """`try_case(world, policy, case, seed)`: one case to its end."""
+    return drive
