@@ -42,7 +42,7 @@ bench: .venv/stamps/test
 	$(run)python -m benchmarks.policy_training
 
 docs: .venv/stamps/test
-	$(run)mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(run)mkdocs build --strict
 
 clean:
 	rm -rf .venv .venv-oracle runs demo site build

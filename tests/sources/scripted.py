@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from roboscale.core import Episode, Field, Provenance, Spec
@@ -33,7 +35,7 @@ SPEC = Spec((STATE, CONTACT, ACTION), 80.0)
 def line(*points: tuple[float, float, float], step_m: float = 0.01) -> np.ndarray:
     """(T, 3) positions along straight lines, `step_m` apart."""
     pieces = [np.array([points[0]])]
-    for start, end in zip(points, points[1:], strict=False):
+    for start, end in pairwise(points):
         a, b = np.array(start), np.array(end)
         count = max(1, round(float(np.linalg.norm(b - a)) / step_m))
         pieces.append(a + (b - a) * np.arange(1, count + 1)[:, None] / count)

@@ -97,7 +97,10 @@ def test_without_a_goal_the_last_segment_stays_with_what_was_moved():
 def test_where_nothing_moves_and_there_is_no_goal_the_world_is_the_reference():
     spec = Spec((replace(scripted.STATE, shape=(10,), layout=scripted.LAYOUT[:10]), *scripted.SPEC.fields[1:]), 80.0)
     episode = scripted.episode(scripted.line(UP, DOWN))
-    arrays = {**episode.arrays, "observation.environment_state": episode.arrays["observation.environment_state"][:, :10]}
+    arrays = {
+        **episode.arrays,
+        "observation.environment_state": episode.arrays["observation.environment_state"][:, :10],
+    }
     found = segments(replace(episode, spec=spec, arrays=arrays))
     assert what(found) == [("reach", "hand", "world")]
 

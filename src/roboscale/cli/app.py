@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from roboscale.cli import collect, data, demo, judge, policy, report, trials, world
@@ -28,8 +26,5 @@ app.command("demo")(demo.demo)
 
 
 def main() -> None:
-    """Entry point of the `roboscale` command. A reader that closes the pipe early is no error."""
-    try:
-        app()
-    except BrokenPipeError:
-        sys.stderr.close()
+    """Entry point of the `roboscale` command."""
+    app()

@@ -31,4 +31,9 @@ def repair(
         from roboscale.dataset import repair as repair_dataset
 
         report = repair_dataset(dataset, dry_run=dry_run)
-        print_json(asdict(report)) if as_json else print(report)
+        if as_json:
+            return print_json(asdict(report))
+        done = "would change" if report.dry_run else "changed"
+        print(f"{dataset}: {report.episodes} episodes, {report.frames} frames readable; {done}: {report.changed}")
+        for name in ("finished", "sealed", "quarantined"):
+            print(f"  {name}: {getattr(report, name)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from roboscale.policies.builtin.train import train
 
 @pytest.fixture(scope="module")
 def folder(toy: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = TrainConfig(chunk=4, execute=2, steps=25, batch=16, width=32, channels=8, keypoints=4)
+    config = TrainConfig(temperature=1.0, chunk=4, execute=2, steps=25, batch=16, width=32, channels=8, keypoints=4)
     return train(toy, tmp_path_factory.mktemp("policy") / "images", config).path
 
 
@@ -63,6 +64,12 @@ def test_noise_follows_from_the_seed_and_moves_on(policy: BuiltinPolicy, toy: Tr
     b = [again(look(toy, 0)).actions, again(look(toy, 0)).actions]
     np.testing.assert_array_equal(a, b)
     assert (a[0] != a[1]).any() and (a[0] != other(look(toy, 0)).actions).any()
+
+
+def test_without_temperature_there_is_no_chance(policy: BuiltinPolicy, toy: TrainingData):
+    still = BuiltinPolicy(replace(policy.trained, config=replace(policy.trained.config, temperature=0.0)))
+    a, b = (still.start("go", seed)(look(toy, 0)).actions for seed in (1, 2))
+    np.testing.assert_array_equal(a, b)
 
 
 def test_wrong_observation_is_named(policy: BuiltinPolicy, toy: TrainingData):

@@ -79,7 +79,7 @@ class BuiltinPolicy:
         self._cameras = [f.name for f in trained.observation_spec.images]
 
     def start(self, instruction: str, seed: int) -> Session:
-        """A session whose sampling noise follows from `seed`; any sentence is accepted."""
+        """A session; its sampling noise, where there is any, follows from `seed`. Any sentence is accepted."""
         return _Session(self, embed_sentence(instruction), generator("builtin policy", seed))
 
     def act_many(self, sessions: Sequence[Session], observations: Sequence[Observation]) -> list[ActionChunk]:
@@ -94,7 +94,8 @@ class BuiltinPolicy:
         for observation in observations:
             self.trained.observation_spec.check(observation, f"observation for policy {self.name}")
         chunk, size = self.trained.config.chunk, self.trained.action.mean.size
-        noise = [s.rng.standard_normal((chunk, size), np.float32) for s in mine]
+        temperature = np.float32(self.trained.config.temperature)
+        noise = [temperature * s.rng.standard_normal((chunk, size), np.float32) for s in mine]
         asked = list(zip(observations, [s.sentence for s in mine], noise, strict=True))
         actions = [a for i in range(0, len(asked), BLOCK) for a in self._block(asked[i : i + BLOCK])]
         return [ActionChunk(a, execute=self.trained.config.execute) for a in actions]

@@ -72,13 +72,15 @@ class ActionLayout:
 
     Args:
         motion: positions of the three translation elements.
-        gripper: positions of all other elements; they are kept as demonstrated.
+        others: positions of all other elements, the gripper's among them; they are kept as demonstrated.
+        opens: what opens a gripper, per element of `others`; NaN where that is not known.
         metres: what 1 means for a translation element, metres a step.
         low, high: bounds, (D,).
     """
 
     motion: tuple[int, ...]
-    gripper: tuple[int, ...]
+    others: tuple[int, ...]
+    opens: Array
     metres: float
     low: Array
     high: Array
@@ -99,7 +101,12 @@ class ActionLayout:
         low = np.full(size, -np.inf) if field.low is None else np.array(field.low)
         high = np.full(size, np.inf) if field.high is None else np.array(field.high)
         others = tuple(i for i in range(size) if i not in motion)
-        return cls(motion, others, float(unit.group(1) or 1.0), low, high)
+        opens = [
+            {"gripper_effort": low, "gripper_closedness": low, "gripper_width": high}.get(n) for n in field.layout
+        ]
+        opening = np.array([np.nan if (bound := opens[i]) is None else bound[i] for i in others])
+        opening[~np.isfinite(opening)] = np.nan
+        return cls(motion, others, opening, float(unit.group(1) or 1.0), low, high)
 
 
 def _required(episode: Episode, where: str) -> None:

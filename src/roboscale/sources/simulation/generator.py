@@ -14,7 +14,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import ActionChunk, Episode, Observation, Pose, Spec, SpecMismatch, generator, require_match
+from roboscale.core import (
+    ActionChunk,
+    Episode,
+    Observation,
+    PolicyError,
+    Pose,
+    Spec,
+    SpecMismatch,
+    generator,
+    require_match,
+)
 from roboscale.sources.simulation.demonstration import ACTION, HAND, STATE, Demonstration
 from roboscale.sources.simulation.segments import WORLD, Segment
 from roboscale.sources.simulation.track import Track, make_track
@@ -25,11 +35,12 @@ __all__ = ["ReplaySession", "SegmentReplay"]
 Array = NDArray[np.float64]
 Selection = Literal["nearest", "random"]
 
-GAIN = 0.1  # share of the error that is corrected per step
-NEAR_M, FAR_M = 0.02, 0.05  # below the first the demonstration goes on at its pace, above the second it waits
+GAIN = 0.15  # share of the error that is corrected per step
+NEAR_M, FAR_M = 0.01, 0.04  # below the first the demonstration goes on at its pace, above the second it waits
 SLOWEST = 0.1  # of the demonstrated pace, so that nothing waits for ever
 LOST_M, LOST_STEPS = 0.05, 5  # an object this far from its place in the hand, for this long, has been lost
-OPENING = 0.15  # difference of the gripper's opening that matters
+AHEAD = 0.03  # a gripper that is this much further closed than demonstrated waits for the hand,
+CLOSED = 0.15  # and one that is this much further closed holds something
 STILL, DWELL_STEPS = 0.01, 20  # a gripper has closed when its opening changes by less than this in a step
 LONG_M = 0.1  # a demonstration that takes twice the median time counts as this much further away
 RELEASE_STEPS, RETURN_STEPS, RETURNED_M, RETURN_GAIN = 20, 80, 0.03, 0.05
@@ -111,6 +122,8 @@ class ReplaySession:
 
     def _look(self, observation: Observation) -> None:
         state = np.asarray(observation[STATE], np.float64)
+        if not np.isfinite(state).all():
+            raise PolicyError(f"{STATE}: expected finite values, found {state.tolist()}")
         self._places = {thing: self._state.position(state, thing) for thing in self._state.places}
         opening = float(state[self._state.opening])
         self._closing, self._opening = self._opening - opening, opening
@@ -187,12 +200,10 @@ class ReplaySession:
         forward = forward + (ahead.translation - target.translation) / self._action.metres
         # the demonstrated path holds the hand's lag, what it is moved by does not
         self._moved_m = self._moved_m + (target.translation - then.translation - self._moved_m) / (1 + self._lag)
-        place = self._places[segment.front]
-        error_m = then.translation + self._moved_m - place
-        away_m = float(np.linalg.norm(target.translation - place))
+        error_m = then.translation + self._moved_m - self._places[segment.front]
         pace = 0.0 if self._is_grasping() else self._pace(forward, float(np.linalg.norm(error_m)))
         others = track.others[step]
-        if segment.kind == "approach" and not track.touched[step]:
+        if segment.kind == "approach" and not track.touched[step] and self._phase < segment.end - 1:
             others = self._keep_opening(step)
         self._advance(pace)
         return self._chunk(pace * forward + GAIN * error_m / self._action.metres, others)
@@ -238,15 +249,15 @@ class ReplaySession:
 
     def _keep_opening(self, step: int) -> Array:
         """The demonstrated gripper command, or opening where it is further closed than it should be by now."""
-        if self._opening < float(self._track.opening[step]) - OPENING:
-            return np.asarray(self._action.low[list(self._action.gripper)])
-        return np.asarray(self._track.others[step])
+        others = self._track.others[step]
+        ahead = self._opening < float(self._track.opening[step]) - AHEAD
+        return np.where(ahead & np.isfinite(self._action.opens), self._action.opens, others)
 
     def _return(self) -> ActionChunk:
         """Lets go and goes back to where the demonstration starts."""
         self._returning += 1
         others = self._keep_opening(0)
-        if self._opening < float(self._track.opening[0]) - OPENING and self._returning <= RELEASE_STEPS:
+        if self._opening < float(self._track.opening[0]) - CLOSED and self._returning <= RELEASE_STEPS:
             return self._chunk(NOWHERE, others)
         error_m = self._track.paths[HAND][0] - self._places[HAND]
         if float(np.linalg.norm(error_m)) < RETURNED_M or self._returning > RETURN_STEPS:
@@ -259,5 +270,5 @@ class ReplaySession:
         action = np.zeros(len(self._action.low))
         noise = self._rng.normal(0.0, self._noise, 3) if self._noise else NOWHERE
         action[list(self._action.motion)] = motion + noise
-        action[list(self._action.gripper)] = others
+        action[list(self._action.others)] = others
         return ActionChunk(np.clip(action, self._action.low, self._action.high).astype(np.float32)[None])

@@ -36,9 +36,10 @@ class Segment:
     Args:
         start, end: first step and the step after the last.
         reference: thing that the path is relative to: an object, `goal`, or `world`.
-        front: thing that has to follow the path: `hand`, the object that is carried, or what is moved with that.
+        front: thing that has to follow the path: `hand`, or the object that is carried.
         holds: the object in the hand, or empty.
-        kind: what happens.
+        kind: `approach` (the free hand goes to an object), `carry` (with an object in the hand), `move` (pushes or
+            pulls what it does not hold), `reach` (touches nothing).
         evidence: what in the demonstration made the cut, for people.
     """
 
@@ -95,6 +96,8 @@ def _onset(demonstration: Demonstration, thing: str) -> _Onset | None:
 
 def _grasp(demonstration: Demonstration, thing: str, start: int, end: int) -> int | None:
     """The step from which a touching gripper keeps a thing in its place, or None where it is not carried."""
+    if end - start < 2:
+        return None
     middle = (start + end) // 2
     in_hand = demonstration.paths[thing] - demonstration.paths[HAND]
     slip_m = np.linalg.norm(in_hand - in_hand[middle], axis=1)
@@ -138,6 +141,5 @@ def find_segments(demonstration: Demonstration) -> tuple[Segment, ...]:
         holds = held
     mover = onsets[-1].thing
     reference, text = _last_reference(demonstration, start, mover, mover)
-    front = holds or HAND
-    segments.append(Segment(start, end, reference, front, holds, "carry" if holds else "move", text))
+    segments.append(Segment(start, end, reference, holds or HAND, holds, "carry" if holds else "move", text))
     return tuple(segments)

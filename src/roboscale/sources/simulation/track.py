@@ -23,8 +23,8 @@ Array = NDArray[np.float64]
 LEAVE_M = 0.02  # a path keeps its first reference for this far,
 ARRIVE_M = 0.12  # and its last one for this far: the neighbourhood of a reference is what must not be distorted
 FOLLOW_ON_S = 0.4  # how long a motion that success cut short goes on,
-MOST_LAG_STEPS = 10.0
 DECAY_S = 0.12  # slowing down with this time constant
+MOST_LAG_STEPS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def make_track(demonstration: Demonstration) -> Track:
         {thing: _follow_on(_settled(demonstration.paths[thing]), steps, decay) for thing in sorted(fronts)}
         | {thing: _hold(_settled(demonstration.paths[thing]), steps) for thing in sorted(set(references) - fronts)},
         np.concatenate([motion, ebbing]),
-        _hold(demonstration.actions[:, list(demonstration.action.gripper)], steps),
+        _hold(demonstration.actions[:, list(demonstration.action.others)], steps),
         _hold(demonstration.opening, steps),
         _hold(_weights(demonstration, segments), steps),
         _hold(demonstration.contact_n > 0, steps),

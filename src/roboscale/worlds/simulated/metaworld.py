@@ -113,9 +113,7 @@ class MetaWorld:
     kind: WorldKind = "simulated"
     embodiment = "sawyer"
     tasks: Sequence[str] = tuple(TASKS)
-    capabilities = Capabilities(
-        object_poses=True, contacts=True, rendering=True, deterministic=True, expert=True
-    )
+    capabilities = Capabilities(object_poses=True, contacts=True, rendering=True, deterministic=True, expert=True)
 
     def __init__(self, image_size: int = 96, success_rule: SuccessRule = SuccessRule(), horizon: int = 500) -> None:
         self._mujoco = import_mujoco()

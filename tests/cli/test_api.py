@@ -1,0 +1,47 @@
+"""The Python API asks the same questions as the commands and gets the same answers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roboscale.api import compare, evaluate
+from roboscale.core import RoboscaleError, UnknownName
+from roboscale.policies.wrappers import constant
+from roboscale.trials import TrialStore
+
+STATE = "observation.environment_state"
+
+
+def to_goal(observation):
+    assert list(observation) == [STATE]
+    return np.append(10 * (observation[STATE][36:39] - observation[STATE][:3]), 0).clip(-1, 1)
+
+
+def test_functions_objects_and_texts_are_policies_and_are_kept(tmp_path: Path):
+    assert evaluate(to_goal, observes=[STATE], task="reach-v3", trials=3, out=tmp_path).value == 1
+    assert evaluate(constant([0, 0, 0, 0]), task="reach-v3", trials=1, out=tmp_path).n == 1
+    assert evaluate("expert", task="reach-v3", trials=2, out=tmp_path).n == 2
+    with TrialStore(tmp_path / "trials.db") as store:
+        assert sorted(t.policy for t in store) == sorted(["to_goal"] * 3 + ["constant:0,0,0,0"] + ["expert"] * 2)
+
+
+def test_compare_stops_when_it_is_decided(tmp_path: Path):
+    verdict = compare("constant", to_goal, observes=[STATE], task="reach-v3", budget=20, out=tmp_path)
+    assert verdict.decision == "second is better" and verdict.n < 20
+    again = compare("constant", to_goal, observes=[STATE], task="reach-v3", budget=20, out=tmp_path)
+    assert again == verdict
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: compare("expert", "expert", task="reach-v3"), RoboscaleError, "compare different policies"),
+        (lambda: evaluate("expert", task="reech-v3"), UnknownName, "did you mean reach-v3"),
+        (lambda: evaluate("expret", task="reach-v3"), UnknownName, "unknown policy"),
+        (lambda: evaluate(to_goal, task="reach-v3", observes=["state"]), UnknownName, "unknown field 'state'"),
+    ],
+)
+def test_mistakes_are_found_before_the_first_trial(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

@@ -1,0 +1,67 @@
+"""Every example runs as it stands, and prints what the documentation says it prints."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from roboscale.policies.profile import PolicyProfile
+from roboscale.worlds.simulated.gymnasium_world import Declaration
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+
+EXPECTED = {
+    "compare_two_policies.py": [
+        r"^noisy:expert:0\.1 is better than timid: .* paired cases .*$",
+        r"^decided after \d+ pairs, \d+ of them discordant$",
+        r"^difference +0\.\d+ \[0\.\d+\.\.0\.\d+\]",
+    ],
+    "evaluate_my_policy.py": [r"^1\.00 \[0\.83\.\.1\.00\] \(n=20, 95 %, Clopper-Pearson \(Biometrika 1934\)\)$"],
+    "own_world.py": [
+        r"^pusht-hold: keeps its promises, same bytes twice$",
+        r"^0\.00 \[0\.00\.\.0\.52\] \(n=5, 95 %",
+    ],
+    "policy_server.py": [
+        r"^the server needs observation\.state$",
+        r"^chunk of actions \(10, 2\) first row \[ 0\.8 -0\.4\]$",
+    ],
+    "record_my_robot.py": [
+        r"^saved [0-9a-f]{32}: it survives kill -9 from here on$",
+        r"^2 episodes, 80 frames at 20 Hz$",
+        r"^past states \(2, 2\) picture \(3, 64, 64\)$",
+        r"^future actions \(8, 2\) of which padding 4$",
+        r"^30 of 80 commands were clipped by the robot; both are kept$",
+    ],
+}
+
+
+def test_every_example_is_expected_to_print_something():
+    assert sorted(EXPECTED) == sorted(path.name for path in EXAMPLES.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_example(name: str, tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name)],
+        cwd=tmp_path,  # an example may not depend on where it is started, nor leave anything there
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    for line in EXPECTED[name]:
+        assert re.search(line, done.stdout, re.MULTILINE), f"{name} did not print {line!r}:\n{done.stdout}"
+    assert not list(tmp_path.iterdir())
+
+
+def test_declarations_and_profiles_load():
+    assert Declaration.load(EXAMPLES / "own_world.toml").rule.hold == 5
+    assert PolicyProfile.load(EXAMPLES / "policy_profile_droid.toml").action.execute == 8
+    assert len(list(EXAMPLES.glob("*.toml"))) == 2
