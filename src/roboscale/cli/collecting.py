@@ -53,7 +53,7 @@ def generate(
     def policy_for(world: World, task: str) -> Policy:
         from roboscale.sources.simulation.generator import SegmentReplay
 
-        replayed = SegmentReplay(by_task[task])
+        replayed = SegmentReplay(by_task[task], retries=False)  # a failed attempt is no demonstration
         replayed.name = f"{SegmentReplay.name}@{derive_id(*(e.id for e in by_task[task]))[:8]}"
         return replayed
 

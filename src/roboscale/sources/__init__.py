@@ -1,0 +1,1 @@
+"""Where action data comes from; one room per approach."""

@@ -46,7 +46,7 @@ class TrainConfig:
     head: str = "flow"
     chunk: int = 16
     execute: int = 4
-    steps: int = 4000
+    steps: int = 1500
     batch: int = 64
     lr: float = 2e-3
     weight_decay: float = 1e-4
