@@ -55,12 +55,14 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything; the same folder resumes.")] = Path(
         "demo"
     ),
-    tasks: Annotated[str, typer.Option(help="Meta-World tasks, separated by commas.")] = "pick-place-v3,push-v3",
+    tasks: Annotated[
+        str, typer.Option(help="Meta-World tasks, separated by commas.")
+    ] = "pick-place-v3,push-v3,bin-picking-v3",
     demonstrations: Annotated[int, typer.Option(min=1, help="Demonstrations per task for policy A.")] = 10,
     grown: Annotated[int, typer.Option(min=1, help="Generated episodes per task for policy B.")] = 100,
     inputs: Annotated[str, typer.Option(help="images, or state (fast).")] = "images",
-    steps: Annotated[int, typer.Option(min=0, help="Optimiser steps for each policy; 0 takes the default.")] = 0,
-    budget: Annotated[int, typer.Option(min=1, help="Most paired cases.")] = 100,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps for each policy.")] = 1500,
+    budget: Annotated[int, typer.Option(min=1, help="Most paired cases.")] = 120,
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
     workers: Workers = None,
     as_json: Json = False,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from roboscale.core import BadData, HasExpert, Policy, UnknownName, World
+from roboscale.core import BadData, HasExpert, Policy, UnknownName, World, derive_id
 from roboscale.policies.callables import load_callable
 from roboscale.policies.profile import PolicyProfile
 from roboscale.policies.wrappers import constant, noisy, replay
@@ -99,11 +99,11 @@ def _remote(text: str, world: World | None, profile: PolicyProfile | str | Path 
 def _checkpoint(path: Path) -> Policy:
     if not (path / "policy.json").is_file():
         raise BadData(path, "policy.json", "a checkpoint", "no such file")
-    from roboscale.policies.builtin.checkpoint import load_policy, read_manifest
+    from roboscale.policies.builtin.checkpoint import load_policy
 
     policy = load_policy(path)
-    # trials are filed under the name: other weights in the same folder must be another policy
-    policy.name = f"{policy.name}@{str(read_manifest(path)['weights_blake2b'])[:8]}"
+    # trials are filed under the name: other weights or settings in the same folder must be another policy
+    policy.name = f"{policy.name}@{derive_id((path / 'policy.json').read_text())[:8]}"
     return policy
 
 

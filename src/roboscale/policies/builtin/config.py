@@ -45,7 +45,7 @@ class TrainConfig:
     inputs: str = "images"
     head: str = "flow"
     chunk: int = 16
-    execute: int = 4
+    execute: int = 8
     steps: int = 1500
     batch: int = 64
     lr: float = 2e-3
