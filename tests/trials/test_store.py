@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roboscale.core import BadData, Case, Damage, Outcome, Trial
+from roboscale.core import BadData, Case, Damage, InfrastructureError, Outcome, Trial
 from roboscale.trials import TrialStore
 
 TRIAL = Trial(
@@ -50,6 +50,18 @@ def test_the_same_trial_twice_is_one_and_a_contradiction_is_an_error(tmp_path: P
         assert len(store) == 1
         with pytest.raises(BadData, match="expected success, found failure"):
             store.save(replace(TRIAL, outcome=Outcome("failure")))
+
+
+def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path: Path):
+    with TrialStore(tmp_path / "t.db") as store:
+        store.save(TRIAL)
+        pages = store._db.execute("pragma page_count").fetchone()[0]
+        store._db.execute(f"pragma max_page_count={pages}")
+        large = replace(TRIAL, case=Case("near", 4), actions=np.zeros((50_000, 4), np.float32))
+        with pytest.raises(InfrastructureError, match=r"t\.db: trial near/default/4 of expert: .*full; the 1 trials"):
+            store.save(large)
+    with TrialStore(tmp_path / "t.db") as store:
+        assert len(store) == 1
 
 
 def test_merge_is_a_union_and_all_or_nothing(tmp_path: Path):

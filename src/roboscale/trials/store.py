@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from roboscale.core import BadData, Case, Outcome, Trial
+from roboscale.core import BadData, Case, InfrastructureError, Outcome, Trial
 
 __all__ = ["TrialStore"]
 
@@ -57,9 +57,18 @@ class TrialStore:
             self._db.executescript(f"begin; {script} pragma user_version={number}; commit;")
 
     def save(self, trial: Trial) -> None:
-        """Commits one attempt; the same key again with the same status is no error, with another it is BadData."""
-        with self._db:
-            self._insert(_row(trial))
+        """Commits one attempt; the same key again with the same status is no error, with another it is BadData.
+
+        Raises:
+            InfrastructureError: it cannot be written (a full disk); what was committed before stays.
+        """
+        try:
+            with self._db:
+                self._insert(_row(trial))
+        except sqlite3.OperationalError as error:
+            raise InfrastructureError(
+                f"{self.path}: trial {trial.case.id} of {trial.policy}: {error}; the {len(self)} trials before are saved"
+            ) from error
 
     def _insert(self, row: tuple[Any, ...]) -> None:
         marks = ",".join("?" * len(row))
