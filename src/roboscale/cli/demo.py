@@ -63,7 +63,7 @@ def demo(
     inputs: Annotated[str, typer.Option(help="images, or state (fast).")] = "images",
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps for each policy.")] = 1500,
     budget: Annotated[int, typer.Option(min=1, help="Most paired cases.")] = 120,
-    seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything; defaults were tuned on 0.")] = 7,
     workers: Workers = None,
     as_json: Json = False,
     dry_run: DryRun = False,

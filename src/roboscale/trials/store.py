@@ -67,7 +67,8 @@ class TrialStore:
                 self._insert(_row(trial))
         except sqlite3.OperationalError as error:
             raise InfrastructureError(
-                f"{self.path}: trial {trial.case.id} of {trial.policy}: {error}; the {len(self)} trials before are saved"
+                f"{self.path}: trial {trial.case.id} of {trial.policy}: {error}; "
+                f"the {len(self)} trials before are saved"
             ) from error
 
     def _insert(self, row: tuple[Any, ...]) -> None:
