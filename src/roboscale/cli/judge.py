@@ -158,11 +158,10 @@ def _total(request: Request) -> int:
 
 def summarise(judged: Judged) -> dict[str, Any]:
     """JSON of all rates with their intervals, damage and void trials."""
-    from roboscale.cli.judging import rates
+    from roboscale.cli.judging import rates, share
     from roboscale.report import DamageSummary
-    from roboscale.stats import clopper_pearson
 
-    sequential = judged.verdict is not None
+    sequential = judged.sequential
     found: dict[str, Any] = {
         "world": judged.world_id,
         "success_rule": str(judged.world.success_rule),
@@ -174,7 +173,7 @@ def summarise(judged: Judged) -> dict[str, Any]:
     for name in judged.names:
         trials = judged.of(name)
         counted = [t for t in trials if t.outcome.success is not None]
-        damage = DamageSummary.of([t.outcome.damage for t in counted], clopper_pearson)
+        damage = DamageSummary.of([t.outcome.damage for t in counted], share(judged))
         tasks = dict.fromkeys(t.case.task for t in trials)
         found["policies"][name] = {
             "mean_success": rates(trials, sequential).to_json(),

@@ -41,6 +41,7 @@ __all__ = [
     "load_judged",
     "pick_workers",
     "rates",
+    "share",
     "weigh",
 ]
 
@@ -91,6 +92,7 @@ class Judged:
 
     Args:
         names: unique names under which the trials are filed, in the order of the request.
+        sequential: whether the number of trials depended on their results; then intervals are confidence sequences.
     """
 
     request: Request
@@ -100,6 +102,7 @@ class Judged:
     trials: tuple[Trial, ...]
     verdict: Verdict | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    sequential: bool = False
 
     def of(self, name: str, task: str | None = None) -> list[Trial]:
         return [t for t in self.trials if t.policy == name and task in (None, t.case.task)]
@@ -227,7 +230,8 @@ def weigh(judged: Judged, stopping: Stopping) -> Judged:
     used = next((n for n, pair in enumerate(pairs, 1) if rule.update(pair)), len(pairs))
     rule.finish()
     counted = set(listed[:used])
-    return replace(judged, trials=tuple(t for t in judged.trials if t.case in counted), verdict=rule.verdict())
+    trials = tuple(t for t in judged.trials if t.case in counted)
+    return replace(judged, trials=trials, verdict=rule.verdict(), sequential=True)
 
 
 def load_judged(folder: Path, seed: int | None = None) -> Judged:
@@ -276,6 +280,13 @@ def labels(names: Sequence[str]) -> dict[str, str]:
     """Names for people: without the weights' digest where that stays unique."""
     short = [name.split("@")[0] for name in names]
     return {name: s if short.count(s) == 1 else name for name, s in zip(names, short, strict=True)}
+
+
+def share(judged: Judged) -> Callable[..., Estimate]:
+    """(events, trials) -> the share with its interval: a confidence sequence where the stop was optional."""
+    from roboscale.stats import beta_confidence_sequence, clopper_pearson
+
+    return beta_confidence_sequence if judged.sequential else clopper_pearson
 
 
 def rates(trials: Sequence[Trial], sequential: bool) -> Estimate:

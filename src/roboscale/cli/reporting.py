@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.cli.judging import Judged, labels, pick_workers, rates
+from roboscale.cli.judging import Judged, labels, pick_workers, rates, share
 from roboscale.core import Case, Estimate, HasPictures, Trial, World
 from roboscale.report import (
     Camera,
@@ -122,14 +122,14 @@ def paired_videos(judged: Judged, per_task: int) -> tuple[PairedVideo, ...]:
 
 
 def policy_result(judged: Judged, name: str, description: str) -> PolicyResult:
-    from roboscale.stats import clopper_pearson, worst_case_bounds
+    from roboscale.stats import worst_case_bounds
 
     trials = judged.of(name)
-    sequential = judged.verdict is not None
+    sequential = judged.sequential
     counted = [t for t in trials if t.outcome.success is not None]
     successes = sum(bool(t.outcome.success) for t in counted)
     void = len(trials) - len(counted)
-    worst = worst_case_bounds(successes, len(counted) - successes, void) if void else None
+    worst = worst_case_bounds(successes, len(counted) - successes, void, interval=share(judged)) if void else None
     tasks = dict.fromkeys(t.case.task for t in trials)
     return PolicyResult(
         name=labels(judged.names)[name],
@@ -139,7 +139,7 @@ def policy_result(judged: Judged, name: str, description: str) -> PolicyResult:
             TaskResult(task, rates(judged.of(name, task), sequential), judged.world.instruction(task))
             for task in tasks
         ),
-        damage=DamageSummary.of([t.outcome.damage for t in counted], clopper_pearson),
+        damage=DamageSummary.of([t.outcome.damage for t in counted], share(judged)),
         void_as_failures=worst.as_failures if worst else None,
         void_as_successes=worst.as_successes if worst else None,
     )
