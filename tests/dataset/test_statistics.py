@@ -47,7 +47,8 @@ def test_merging_is_associative_and_commutative(a: list[np.ndarray], b: list[np.
 @given(npst.arrays(np.float64, st.integers(1, 400), elements=st.floats(-1e6, 1e6)))
 def test_quantiles_are_within_a_twentieth_of_a_percent_of_the_range(values: np.ndarray):
     histogram = Histogram.of(values)
-    allowed = 0.0005 * np.ptp(values) + 1e-12 * np.abs(values).max()
+    # the last term is the smallest difference of two doubles: a twentieth of a percent of it is no number
+    allowed = 0.0005 * np.ptp(values) + 1e-12 * np.abs(values).max() + np.nextafter(0, 1)
     for q in QUANTILES.values():
         assert abs(histogram.quantile(q) - np.quantile(values, q)) <= allowed
     assert len(histogram.counts) <= 8192
