@@ -39,8 +39,9 @@ def record(
     """Record successful episodes of a policy, with all cameras."""
     with friendly():
         from roboscale.cli.collecting import Filling, record
+        from roboscale.cli.judging import tasks_of
 
-        filling = Filling(world, _tasks(world, tasks), episodes, out, seed, codec, workers)
+        filling = Filling(world, tasks_of(world, tasks), episodes, out, seed, codec, workers)
         if dry_run:
             return _announce(filling, f"of {policy}", as_json)
         _report(filling, lambda saved: record(filling, policy, saved), as_json)
@@ -62,22 +63,12 @@ def generate(
     """Multiply demonstrations: move their segments to new scenes, replay in physics, keep the successes."""
     with friendly():
         from roboscale.cli.collecting import Filling, generate
+        from roboscale.cli.judging import tasks_of
 
-        filling = Filling(world, _tasks(world, tasks), episodes, out, seed, codec, workers)
+        filling = Filling(world, tasks_of(world, tasks), episodes, out, seed, codec, workers)
         if dry_run:
             return _announce(filling, f"generated from {sources}", as_json)
         _report(filling, lambda saved: generate(filling, sources, saved), as_json)
-
-
-def _tasks(world_name: str, text: str) -> tuple[str, ...]:
-    from roboscale.cli.judging import expand_tasks
-    from roboscale.worlds import open_world
-
-    world = open_world(world_name)
-    try:
-        return expand_tasks(world, text)
-    finally:
-        world.close()
 
 
 def _announce(filling: Filling, what: str, as_json: bool) -> None:

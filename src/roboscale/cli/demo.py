@@ -70,13 +70,9 @@ def demo(
 ) -> None:
     """From ten demonstrations to a verdict: record, multiply, train A and B, compare, report."""
     with friendly():
-        from roboscale.cli.judging import expand_tasks
-        from roboscale.worlds import open_world
+        from roboscale.cli.judging import tasks_of
 
-        world = open_world("metaworld")
-        names = expand_tasks(world, tasks)
-        world.close()
-        plan = Plan(out, names, demonstrations, grown, inputs, steps, budget, seed, workers)
+        plan = Plan(out, tasks_of("metaworld", tasks), demonstrations, grown, inputs, steps, budget, seed, workers)
         if dry_run:
             return say(f"would run: {plan.command()}")
         started = time.monotonic()

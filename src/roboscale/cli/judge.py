@@ -54,10 +54,10 @@ def evaluate(
 ) -> None:
     """Measure a policy's success rate, with its interval, on held-out cases."""
     with friendly():
-        from roboscale.cli.judging import Request, default_folder
+        from roboscale.cli.judging import Request, default_folder, tasks_of
 
         request = Request(
-            (policy,), world, _tasks(world, tasks), trials, seed, retries, parse_shard(shard), profile, render
+            (policy,), world, tasks_of(world, tasks), trials, seed, retries, parse_shard(shard), profile, render
         )
         folder = out or default_folder("eval", request)
         if dry_run:
@@ -87,12 +87,12 @@ def compare(
 ) -> None:
     """Try two policies on the same held-out cases, in turn, until a sequential test decides or the budget ends."""
     with friendly():
-        from roboscale.cli.judging import Request, Stopping, default_folder
+        from roboscale.cli.judging import Request, Stopping, default_folder, tasks_of
         from roboscale.core import RoboscaleError
 
         if len(policies) != 2:
             raise RoboscaleError(f"compare takes two policies, found {len(policies)}: {', '.join(policies)}")
-        names = _tasks(world, tasks)
+        names = tasks_of(world, tasks)
         request = Request(tuple(policies), world, names, -(-budget // len(names)), seed, retries, profile=profile)
         folder = out or default_folder("compare", request)
         if dry_run:
@@ -108,17 +108,6 @@ def compare(
         else:
             print(verdict.sentence)
             say(f"roboscale report {folder}   writes it as a page with videos")
-
-
-def _tasks(world_name: str, text: str) -> tuple[str, ...]:
-    from roboscale.cli.judging import expand_tasks
-    from roboscale.worlds import open_world
-
-    world = open_world(world_name)
-    try:
-        return expand_tasks(world, text)
-    finally:
-        world.close()
 
 
 def run_judged(

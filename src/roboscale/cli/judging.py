@@ -42,6 +42,7 @@ __all__ = [
     "pick_workers",
     "rates",
     "share",
+    "tasks_of",
     "weigh",
 ]
 
@@ -119,6 +120,15 @@ def expand_tasks(world: World, text: str) -> tuple[str, ...]:
     if not names:
         raise RoboscaleError(f"--tasks is empty; world {world.name} has {', '.join(world.tasks)}")
     return names
+
+
+def tasks_of(world_name: str, text: str) -> tuple[str, ...]:
+    """`expand_tasks` in a world that is opened only to be asked."""
+    world = open_world(world_name)
+    try:
+        return expand_tasks(world, text)
+    finally:
+        world.close()
 
 
 def default_folder(command: str, request: Request) -> Path:
