@@ -50,7 +50,7 @@ def evaluate(
     from roboscale.cli.judging import rates
 
     judged = _judge((policy,), world, task, trials, seed, workers, observes, out)
-    return rates(judged.trials, sequential=False)
+    return rates(judged, judged.trials)
 
 
 def compare(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -150,7 +151,6 @@ def summarise(judged: Judged) -> dict[str, Any]:
     from roboscale.cli.judging import rates, share
     from roboscale.report import DamageSummary
 
-    sequential = judged.sequential
     found: dict[str, Any] = {
         "world": judged.world_id,
         "success_rule": str(judged.world.success_rule),
@@ -165,18 +165,12 @@ def summarise(judged: Judged) -> dict[str, Any]:
         damage = DamageSummary.of([t.outcome.damage for t in counted], share(judged))
         tasks = dict.fromkeys(t.case.task for t in trials)
         found["policies"][name] = {
-            "mean_success": rates(trials, sequential).to_json(),
-            "tasks": {task: rates(judged.of(name, task), sequential).to_json() for task in tasks},
+            "mean_success": rates(judged, trials).to_json(),
+            "tasks": {task: rates(judged, judged.of(name, task)).to_json() for task in tasks},
             "void": [{"case": t.case.id, "reason": t.outcome.reason} for t in trials if t.outcome.success is None],
-            "damage": _plain(damage),
+            "damage": asdict(damage),
         }
     return found
-
-
-def _plain(value: Any) -> Any:
-    from dataclasses import asdict
-
-    return asdict(value)
 
 
 def _export(judged: Judged, folder: Path) -> None:

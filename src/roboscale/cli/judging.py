@@ -299,10 +299,7 @@ def share(judged: Judged) -> Callable[..., Estimate]:
     return beta_confidence_sequence if judged.sequential else clopper_pearson
 
 
-def rates(trials: Sequence[Trial], sequential: bool) -> Estimate:
-    """The success rate with its interval: a confidence sequence where the stop was optional."""
-    from roboscale.stats import beta_confidence_sequence, clopper_pearson
-
+def rates(judged: Judged, trials: Sequence[Trial]) -> Estimate:
+    """The success rate over some of the judged trials, with the interval that fits how they came to an end."""
     counted = [t.outcome.success for t in trials if t.outcome.success is not None]
-    method = beta_confidence_sequence if sequential else clopper_pearson
-    return method(sum(counted), len(counted), void=len(trials) - len(counted))
+    return share(judged)(sum(counted), len(counted), void=len(trials) - len(counted))

@@ -125,7 +125,6 @@ def policy_result(judged: Judged, name: str, description: str) -> PolicyResult:
     from roboscale.stats import worst_case_bounds
 
     trials = judged.of(name)
-    sequential = judged.sequential
     counted = [t for t in trials if t.outcome.success is not None]
     successes = sum(bool(t.outcome.success) for t in counted)
     void = len(trials) - len(counted)
@@ -133,11 +132,10 @@ def policy_result(judged: Judged, name: str, description: str) -> PolicyResult:
     tasks = dict.fromkeys(t.case.task for t in trials)
     return PolicyResult(
         name=labels(judged.names)[name],
-        success=rates(trials, sequential),
+        success=rates(judged, trials),
         description=description,
         tasks=tuple(
-            TaskResult(task, rates(judged.of(name, task), sequential), judged.world.instruction(task))
-            for task in tasks
+            TaskResult(task, rates(judged, judged.of(name, task)), judged.world.instruction(task)) for task in tasks
         ),
         damage=DamageSummary.of([t.outcome.damage for t in counted], share(judged)),
         void_as_failures=worst.as_failures if worst else None,

@@ -43,14 +43,15 @@ def check_world(
 
 def _observations(world: World, case: Case) -> list[str]:
     world.reset(case)
+    seen = world.observe()
     try:
-        world.observation_spec.check(world.observe(), f"world {world.name}")
+        world.observation_spec.check(seen, f"world {world.name}")
     except SpecMismatch as error:
         return [str(error)]
     if not world.instruction(case.task).strip():
         return ["the instruction is empty"]
     again = world.observe()
-    if any(not np.array_equal(again[k], v) for k, v in world.observe().items()):
+    if any(not np.array_equal(again[k], v) for k, v in seen.items()):
         return ["looking twice without a step shows two different things"]
     return []
 
@@ -83,7 +84,9 @@ def trial_digest(world: World, case: Case, *, images: bool) -> str:
     names = [f.name for f in world.observation_spec if images or not f.is_image]
     field = world.action_spec["action"]
     rng = generator("check", case.id)
-    expert = world.expert().start(world.instruction(case.task), 0) if isinstance(world, HasExpert) else None
+    policy = world.expert() if isinstance(world, HasExpert) else None
+    needs = None if policy is None or policy.observation_spec is None else policy.observation_spec.names
+    expert = None if policy is None else policy.start(world.instruction(case.task), 0)
     digest = hashlib.sha256()
     world.reset(case)
     for _ in range(CHECK_STEPS):
@@ -92,7 +95,7 @@ def trial_digest(world: World, case: Case, *, images: bool) -> str:
             digest.update(np.ascontiguousarray(seen[name]).tobytes())
         low = -1.0 if field.low is None else np.asarray(field.low)
         high = 1.0 if field.high is None else np.asarray(field.high)
-        action = rng.uniform(low, high, field.shape) if expert is None else expert(world.observe()).rows[0]
+        action = rng.uniform(low, high, field.shape) if expert is None else expert(world.observe(needs)).rows[0]
         step = world.step(action.astype(field.dtype))
         digest.update(f"{step.reward} {step.success}".encode())
         if step.terminated or step.truncated:

@@ -1,7 +1,7 @@
 """Trials as a source of episodes: tries cases until enough succeeded, then records the successes.
 
 Two passes, because looking costs ten times what moving does: physics alone finds the successes, and only those are
-replayed with cameras. In a world that is not deterministic the first pass records at once.
+replayed with cameras. That needs a deterministic world: a replay that differs from its trial is an error.
 """
 
 from __future__ import annotations
