@@ -1,4 +1,4 @@
-.PHONY: demo test oracle docs bench lint clean
+.PHONY: demo test fuzz oracle docs bench lint clean
 .DEFAULT_GOAL := help
 
 inputs := pyproject.toml constraints.txt scripts/setup.sh
@@ -8,6 +8,7 @@ help:
 	@echo "make demo    ten demonstrations in, a verdict and a report out (sets everything up itself)"
 	@echo "make test    all tests, linters and types (sets everything up itself)"
 	@echo "make oracle  opens our datasets with the real LeRobot loader, in an environment of its own"
+	@echo "make fuzz    10,000 mutated files for every format that is read"
 	@echo "make bench   the benchmarks whose ratios the README quotes"
 	@echo "make docs    builds the documentation into site/"
 
@@ -28,6 +29,9 @@ lint: .venv/stamps/test
 	$(run)ruff format --check .
 	$(run)mypy
 
+fuzz: .venv/stamps/test
+	$(run)python tests/fuzz/fuzz_records.py --count 10000
+
 oracle: .venv/stamps/test
 	scripts/oracle.sh
 
@@ -40,6 +44,9 @@ bench: .venv/stamps/test
 	$(run)python -m benchmarks.rendering
 	$(run)python -m benchmarks.serve_latency
 	$(run)python -m benchmarks.policy_training
+	$(run)python -m benchmarks.loader
+	$(run)python -m benchmarks.import_video
+	$(run)python -m benchmarks.audit
 
 docs: .venv/stamps/test
 	NO_MKDOCS_2_WARNING=1 $(run)mkdocs build --strict

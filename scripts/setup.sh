@@ -41,8 +41,8 @@ if [ ${#packages[@]} -gt 0 ]; then
   fi
 fi
 
-extras=sim,train
-[ "$want" = test ] && extras=sim,train,gym,test,docs
+extras=sim,train,records,web
+[ "$want" = test ] && extras=sim,train,records,web,gym,ray,test,docs
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$extras]"
 mkdir -p .venv/stamps

@@ -16,6 +16,7 @@ ALLOWED = {
     "core": set(),
     "dataset": {"core"},
     "sources": {"core"},
+    "sources.records": {"core", "dataset"},
     "sources.simulation": {"core", "dataset"},
     "stats": {"core"},
     "worlds": {"core"},
@@ -26,7 +27,25 @@ ALLOWED = {
     "report": {"core", "stats"},
 }
 WIRING = {"cli", "api", "web"}
-HEAVY = {"torch", "mujoco", "metaworld", "matplotlib", "av", "websockets", "gymnasium", "safetensors", "ray", "scipy"}
+HEAVY = {
+    "torch",
+    "mujoco",
+    "metaworld",
+    "matplotlib",
+    "av",
+    "websockets",
+    "gymnasium",
+    "safetensors",
+    "ray",
+    "scipy",
+    "h5py",
+    "zarr",
+    "mcap",
+    "rosbags",
+    "imagecodecs",
+    "starlette",
+    "uvicorn",
+}
 
 
 def module_of(path: Path) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from roboscale.core import RoboscaleError
+from roboscale.core import RoboscaleError, UnknownName
 
 __all__ = [
     "DryRun",
@@ -22,9 +22,11 @@ __all__ = [
     "WorldName",
     "count_bar",
     "friendly",
+    "one_of",
     "parse_shard",
     "print_json",
     "say",
+    "total_bar",
     "write_json",
 ]
 
@@ -96,6 +98,25 @@ def count_bar(label: str, total: int | None) -> Iterator[Any]:
             bars.update(task, advance=count, note=note)
 
         yield advance
+
+
+@contextmanager
+def total_bar(label: str) -> Iterator[Any]:
+    """A progress bar whose length is learnt on the way; yields `progress(done, total)`."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        task = bars.add_task(label, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def one_of(option: str, value: str, valid: Sequence[str]) -> Any:
+    """`value` when it is valid; UnknownName with the valid ones otherwise."""
+    if value not in valid:
+        raise UnknownName(option, value, valid)
+    return value
 
 
 def parse_shard(text: str) -> tuple[int, int]:

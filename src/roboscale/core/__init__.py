@@ -23,17 +23,31 @@ from roboscale.core.errors import (
 from roboscale.core.estimate import Decision, Estimate, PairedOutcome, StopRule, Verdict
 from roboscale.core.policy import ActionChunk, BatchedPolicy, Observation, Policy, Session, check_action
 from roboscale.core.pose import Pose
+from roboscale.core.recording import (
+    UNKNOWN,
+    Clip,
+    Finding,
+    Origin,
+    Pictures,
+    RecordedEpisode,
+    Recording,
+    Severity,
+    Span,
+    Stream,
+)
 from roboscale.core.seeds import derive_id, derive_seed, generator
 from roboscale.core.spec import Difference, Field, Spec, compare, require_match
 from roboscale.core.trial import Trial
 from roboscale.core.world import Capabilities, Case, HasExpert, HasPictures, Step, SuccessRule, World, WorldKind, cases
 
 __all__ = [
+    "UNKNOWN",
     "ActionChunk",
     "BadData",
     "BatchedPolicy",
     "Capabilities",
     "Case",
+    "Clip",
     "Damage",
     "Decision",
     "Difference",
@@ -41,24 +55,32 @@ __all__ = [
     "EpisodeSink",
     "Estimate",
     "Field",
+    "Finding",
     "Frame",
     "HasExpert",
     "HasPictures",
     "InfrastructureError",
     "Observation",
+    "Origin",
     "Outcome",
     "PairedOutcome",
+    "Pictures",
     "Policy",
     "PolicyError",
     "Pose",
     "Provenance",
+    "RecordedEpisode",
+    "Recording",
     "RoboscaleError",
     "Session",
+    "Severity",
     "Source",
+    "Span",
     "Spec",
     "SpecMismatch",
     "Step",
     "StopRule",
+    "Stream",
     "SuccessRule",
     "Take",
     "Trial",

@@ -39,7 +39,10 @@ class UnknownName(RoboscaleError):
         if len(options) <= 12 or not near:
             hint = f"{hint} valid: {', '.join(options) or 'none'}".strip()
         super().__init__(f"unknown {kind} {name!r}; {hint}")
-        self.kind, self.name, self.near = kind, name, near
+        self.kind, self.name, self.near, self._options = kind, name, near, options
+
+    def __reduce__(self) -> tuple[type[UnknownName], tuple[object, ...]]:
+        return type(self), (self.kind, self.name, self._options)  # by its arguments: errors cross processes
 
 
 class SpecMismatch(RoboscaleError):
@@ -59,6 +62,9 @@ class BadData(RoboscaleError):
     def __init__(self, file: object, field: str, expected: object, found: object) -> None:
         super().__init__(f"{file}: {field}: expected {expected}, found {found}")
         self.file, self.field, self.expected, self.found = str(file), field, expected, found
+
+    def __reduce__(self) -> tuple[type[BadData], tuple[object, ...]]:
+        return type(self), (self.file, self.field, str(self.expected), str(self.found))
 
 
 class PolicyError(RoboscaleError):

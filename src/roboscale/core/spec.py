@@ -32,6 +32,7 @@ class Field:
         side: for relative rotations, the side they compose on: `body` or `world`.
         low, high: inclusive bounds per element, `None` where unbounded.
         branch: sign or rotation-vector branch that the values were recorded on, e.g. `w>=0`.
+        role: of a camera, where it looks from whatever the robot calls it, e.g. `wrist`, `front`.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Field:
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
     branch: str = ""
+    role: str = ""
 
     def __post_init__(self) -> None:
         np.dtype(self.dtype)  # TypeError here beats a surprise while writing
@@ -151,7 +153,7 @@ class Difference:
 
 
 # A recorder that wrote less than it knew is not in conflict: these say nothing when empty.
-_OPTIONAL = ("frame", "layout", "side", "branch", "low", "high")
+_OPTIONAL = ("frame", "layout", "side", "branch", "low", "high", "role")
 
 
 def compare(left: Spec, right: Spec, *, subset: bool = False) -> tuple[Difference, ...]:

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core.episode import Outcome, Provenance
-from roboscale.core.errors import BadData
+from roboscale.core.errors import BadData, SpecMismatch
 from roboscale.core.spec import Spec, require_match
 from roboscale.dataset.journal import EpisodeRecord, Pending, has_commit, list_pending
 from roboscale.dataset.layout import Info, Layout, load_info, load_json, spec_from_features
+from roboscale.dataset.remote import is_remote
 from roboscale.dataset.tables import read_rows, read_tasks
 
 __all__ = ["Catalog", "EpisodeInfo", "Location", "index_columns", "load_catalog"]
@@ -113,7 +114,7 @@ def _load(layout: Layout, skip: Collection[Path]) -> Catalog:
         episodes.append(_info_of(record, len(episodes), first))
         locations.append(Location(entry.table, {c: (entry.video(c), 0) for c in info.cameras}, sealed=False))
         first += record.length
-    tasks += [t for t in dict.fromkeys(e.instruction for e in episodes) if t not in tasks]
+    tasks = list(dict.fromkeys([*tasks, *(e.instruction for e in episodes)]))
     return Catalog(info, spec, tuple(tasks), tuple(episodes), tuple(locations), pending)
 
 
@@ -128,7 +129,7 @@ def _load_spec(layout: Layout, info: Info) -> Spec:
         return said
     try:
         spec = Spec.from_json(load_json(layout.spec)["spec"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, SpecMismatch) as error:
         raise BadData(layout.spec, "spec", "fields and a rate", repr(error)) from error
     if spec.rate_hz != said.rate_hz:
         raise BadData(info.file, "fps", f"{spec.rate_hz:g} as in {layout.spec}", info.fps)
@@ -168,11 +169,11 @@ def _sealed_records(
         records = [_foreign_record(info, row) for row in rows]
     if len(records) != len(rows):
         raise BadData(layout.own / "episodes", "episodes", len(rows), len(records))
-    episodes = []
+    episodes, named = [], set(tasks)
     for i, (record, row) in enumerate(zip(records, rows, strict=True)):
         if record.length != row["length"]:
             raise BadData(layout.own / "episodes", f"length of {record.id}", row["length"], record.length)
-        if record.instruction not in tasks:
+        if record.instruction not in named:
             raise BadData(layout.tasks, "task", repr(record.instruction), ", ".join(map(repr, tasks)))
         episodes.append(_info_of(record, i, row["dataset_from_index"]))
     return episodes
@@ -181,7 +182,11 @@ def _sealed_records(
 def _sidecar(layout: Layout) -> list[EpisodeRecord]:
     records = []
     for file in sorted((layout.own / "episodes").glob("*/*.jsonl")):
-        lines = file.read_text("utf-8").removesuffix("\n").split("\n")  # splitlines() knows more ends than JSON does
+        try:
+            text = file.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise BadData(file, "file", "UTF-8", error) from error
+        lines = text.removesuffix("\n").split("\n")  # splitlines() knows more ends than JSON does
         for number, line in enumerate(lines, 1):
             try:
                 data = json.loads(line)
@@ -207,7 +212,7 @@ def _locate(layout: Layout, info: Info, rows: Sequence[Mapping[str, Any]]) -> li
             videos = {camera: _video(info, episode, camera) for camera in info.cameras}
             locations.append(Location(table, videos, sealed=True))
     for path in dict.fromkeys(p for at in locations for p in (at.table, *(v for v, _ in at.videos.values()))):
-        if not path.exists():
+        if not is_remote(path) and not path.exists():  # behind a URL each would be a request; reading it says the same
             raise BadData(path, "file", f"to exist, {layout.episodes} names it", "nothing")
     return locations
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ CODEBASE_VERSION = "v3.0"
 CHUNK_FILE = "chunk-{chunk_index:03d}/file-{file_index:03d}"
 DATA_PATH = f"data/{CHUNK_FILE}.parquet"
 VIDEO_PATH = f"videos/{{video_key}}/{CHUNK_FILE}.mp4"
+
+_FORMAT = re.compile(r"(0?[1-9]d?|d)?")  # a width of a billion would be as many bytes
 
 INDEX_FEATURES: Mapping[str, Mapping[str, Any]] = {
     "timestamp": {"dtype": "float32", "shape": [1], "names": None},
@@ -201,8 +204,9 @@ class Info:
     def _fill(self, key: str, **values: int | str) -> Path:
         template = self.raw[key]
         try:
-            names = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
-            text = template.format(**values) if names <= set(values) else None
+            parts = [part for part in string.Formatter().parse(template) if part[1] is not None]
+            plain = all(name in values and _FORMAT.fullmatch(spec or "") and not how for _, name, spec, how in parts)
+            text = template.format(**values) if plain else None
         except (ValueError, TypeError, AttributeError):
             text = None
         if text is None:

@@ -1,8 +1,12 @@
-"""Reading: random access to frames, windows in seconds, whole columns, whole episodes."""
+"""Reading: random access to frames, windows in seconds, whole columns, whole episodes, sensors at their own rate."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,61 +14,102 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core.episode import Episode
-from roboscale.core.errors import BadData, SpecMismatch, UnknownName
+from roboscale.core.errors import BadData, UnknownName
+from roboscale.core.recording import Stream
 from roboscale.core.spec import Spec
-from roboscale.dataset.catalog import Catalog, EpisodeInfo, index_columns, load_catalog
-from roboscale.dataset.layout import INDEX_FEATURES
+from roboscale.dataset.catalog import Catalog, EpisodeInfo, load_catalog
+from roboscale.dataset.columns import Columns
+from roboscale.dataset.layout import INDEX_FEATURES, Layout
+from roboscale.dataset.remote import is_remote, open_root
 from roboscale.dataset.statistics import Statistics
-from roboscale.dataset.tables import count_rows, read_columns
-from roboscale.dataset.video import VideoCache
+from roboscale.dataset.streams import FRAME_TIMES, Resample, read_stream, resample, stream_names, stream_path
+from roboscale.dataset.video import VideoCache, VideoReader
+from roboscale.dataset.windows import Window
 
 __all__ = ["Dataset"]
 
 Array = NDArray[Any]
+_KEPT_STREAMS = 64
 
 
 class Dataset:
-    """A LeRobotDataset v3.0 on disk; works as a torch `Dataset`.
+    """A LeRobotDataset v3.0, on disk or behind a URL; works as a torch `Dataset`.
 
     Also reads a dataset whose recorder was killed, every saved episode included, without changing it. Safe to touch
     before workers are forked, and picklable.
 
     Args:
-        root: folder of the dataset.
+        root: folder of the dataset, or its URL (`s3://...`, `hf://...`, anything fsspec opens); of what lies behind a
+            URL only the ranges that are needed are fetched.
         delta_timestamps: key -> seconds relative to each frame, as LeRobot's: `ds[i][key]` becomes a window of
             shape (W, ...), clamped at the ends of the episode, with `ds[i][key + "_is_pad"]` (W,) bool.
+            Of a stream, any seconds: it is resampled there, and `_is_pad` says where it does not reach.
         to: `numpy` arrays or `torch` tensors.
         images: `float32` gives (3, H, W) in 0..1, as LeRobot does; `uint8` gives (H, W, 3) as recorded.
         tolerance_s: how far a delta may be from a multiple of 1/fps.
+        resampling: stream -> how; `previous`, holding the last value, unless said.
+        memory_bytes: how much of the numeric columns to keep, reading them episode by episode; `None` reads all
+            columns when the first is needed. By default `None` for a folder and 256 MiB for a URL.
 
     Raises:
         BadData: a file is broken, missing or lies.
-        UnknownName: a key of `delta_timestamps` that is no feature.
+        UnknownName: a key of `delta_timestamps` that is neither a feature nor a stream.
     """
 
     def __init__(
         self,
-        root: Path,
+        root: Path | str,
         *,
         delta_timestamps: Mapping[str, Sequence[float]] | None = None,
         to: Literal["numpy", "torch"] = "numpy",
         images: Literal["float32", "uint8"] = "float32",
         tolerance_s: float = 1e-4,
+        resampling: Mapping[str, Resample] | None = None,
+        memory_bytes: int | Literal["auto"] | None = "auto",
     ) -> None:
-        self.root = Path(root)
+        self.root = open_root(root)
         self._to, self._images = to, images
         self._catalog: Catalog = load_catalog(self.root)
-        self._cameras = self._catalog.info.cameras
-        self._numeric = self._catalog.info.columns
-        self._windows = self._window_offsets(delta_timestamps or {}, tolerance_s)
-        self._starts = np.array([e.from_index for e in self.episodes], np.int64)
-        self._columns: dict[str, Array] = {}
+        self._cameras, self._numeric = self._catalog.info.cameras, tuple(self._catalog.info.columns)
+        self._spec = self._catalog.spec
+        self._shapes = {camera: self.spec[camera].shape for camera in self._cameras}
+        self._windows: dict[str, Window] = {}
+        self._stream_deltas_ns: dict[str, NDArray[np.int64]] = {}
+        self._resampling = dict(resampling or {})
+        self._declare(delta_timestamps or {}, tolerance_s)
+        self._starts = [e.from_index for e in self.episodes]
+        self._length = sum(e.length for e in self.episodes[-1:]) + (self._starts[-1] if self._starts else 0)
+        if memory_bytes == "auto":
+            memory_bytes = 2**28 if is_remote(self.root) else None
+        self._columns = Columns(self._catalog, memory_bytes)
         self._videos = VideoCache(self._catalog.info.fps)
+        self._streams: OrderedDict[tuple[int, str], Stream] = OrderedDict()
+
+    def _declare(self, deltas: Mapping[str, Sequence[float]], tolerance_s: float) -> None:
+        """Sorts windows into those of frames and those of streams."""
+        features = (*self._cameras, *self._numeric)
+        for key, seconds in deltas.items():
+            if key in features:
+                self._windows[key] = Window.of_seconds(key, seconds, self.fps, tolerance_s)
+            elif key in self.streams:
+                self._stream_deltas_ns[key] = np.round(np.asarray(seconds, np.float64) * 1e9).astype(np.int64)
+            else:
+                raise UnknownName("feature", key, (*features, *self.streams))
+        for key in self._resampling:
+            if key not in self.streams:
+                raise UnknownName("stream", key, self.streams)
 
     @property
     def spec(self) -> Spec:
         """What the arrays mean. A dataset that somebody else wrote has units `unknown`."""
-        return self._catalog.spec
+        return self._spec
+
+    @property
+    def form(self) -> dict[str, Any]:
+        """What an item is made of besides the spec: `to`, `images`, windows; datasets to be mixed agree on it."""
+        windows = {key: window.offsets.tolist() for key, window in self._windows.items()}
+        streams = {key: (at.tolist(), self._resampling.get(key)) for key, at in self._stream_deltas_ns.items()}
+        return {"to": self._to, "images": self._images, "windows": windows, "streams": streams}
 
     @property
     def episodes(self) -> tuple[EpisodeInfo, ...]:
@@ -72,131 +117,171 @@ class Dataset:
         return self._catalog.episodes
 
     @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(E,) frames of each episode."""
+        return np.array([episode.length for episode in self.episodes], np.int64)
+
+    @property
     def fps(self) -> int:
         return self._catalog.info.fps
 
+    @cached_property
+    def streams(self) -> tuple[str, ...]:
+        """Names of the sensors that were recorded at their own rate; an episode need not have all of them."""
+        names = set(stream_names(Layout(self.root).own / "streams"))
+        for entry in self._catalog.pending:
+            names |= {name.removesuffix(".parquet") for name in stream_names(entry.path / "streams")}
+        return tuple(sorted(names))
+
     def __len__(self) -> int:
-        last = self.episodes[-1] if self.episodes else None
-        return last.from_index + last.length if last else 0
+        return self._length
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """One frame: every feature, LeRobot's index columns, and `task`, the instruction."""
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"frame {index} of {len(self)}")
-        index = int(index) % len(self)
-        number = int(np.searchsorted(self._starts, index, side="right")) - 1
-        episode = self.episodes[number]
-        item: dict[str, Any] = {}
-        for key in (*self._cameras, *self._numeric):
-            offsets = self._windows.get(key)
-            if offsets is None:
-                item[key] = self._tensor(self._values(key, episode, [index])[0])
-                continue
-            wanted = index + offsets
-            first, last = episode.from_index, episode.from_index + episode.length - 1
-            item[key] = self._tensor(self._values(key, episode, np.clip(wanted, first, last)))
-            item[f"{key}_is_pad"] = self._tensor((wanted < first) | (wanted > last))
-        item["task"] = self._catalog.tasks[int(self._column("task_index")[index])]
-        return item
+        return self.finish(self._item(index, np.float32))
 
-    def _values(self, key: str, episode: EpisodeInfo, frames: Sequence[int] | NDArray[np.int64]) -> Array:
-        """Of one feature at frames of one episode, by their index in the dataset."""
-        if key not in self._cameras:
-            return np.asarray(self._column(key)[frames])
-        images = self._decode(episode, key, [int(frame) - episode.from_index for frame in frames])
-        if self._images == "uint8":
-            return images
-        return np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
+    def bounded(self, memory_bytes: int) -> Dataset:
+        """The same dataset, reading numbers episode by episode and keeping at most so many bytes of them."""
+        other = copy.copy(self)
+        other._columns = Columns(self._catalog, memory_bytes, self._numeric)
+        return other
 
-    def _window_offsets(self, deltas: Mapping[str, Sequence[float]], tolerance_s: float) -> dict[str, Array]:
-        fps, offsets = self._catalog.info.fps, {}
-        for key, seconds in deltas.items():
-            if key not in self._cameras and key not in self._numeric:
-                raise UnknownName("feature", key, (*self._cameras, *self._numeric))
-            steps = np.asarray(seconds, np.float64) * fps
-            off = np.abs(steps - np.round(steps)) / fps > tolerance_s
-            if off.any():
-                wrong = np.asarray(seconds)[off].tolist()
-                raise SpecMismatch(f"delta_timestamps: {key}: expected multiples of 1/{fps} s, found {wrong}")
-            offsets[key] = np.round(steps).astype(np.int64)
-        return offsets
+    def select(self, keys: Collection[str]) -> Dataset:
+        """The same dataset with the named features only; LeRobot's index columns and `task` stay. UnknownName."""
+        other = copy.copy(self)
+        other._spec = self.spec.select(keys)
+        other._cameras = tuple(c for c in self._cameras if c in other._spec)
+        other._numeric = tuple(n for n in self._numeric if n in other._spec or n in INDEX_FEATURES)
+        other._windows = {k: w for k, w in self._windows.items() if k in other._spec or k in INDEX_FEATURES}
+        return other
 
-    def _tensor(self, value: Any) -> Any:
+    def raw_item(self, index: int) -> dict[str, Any]:
+        """As `ds[index]` in numpy, but a picture that will be float32 is still uint8: a quarter of the bytes.
+
+        `finish` does the rest; a shuffle buffer holds what is between the two.
+        """
+        return self._item(index, np.uint8)
+
+    def finish(self, item: dict[str, Any]) -> dict[str, Any]:
+        """What `raw_item` gave, as `ds[index]` gives it."""
+        if self._images == "float32":
+            for camera in self._cameras:
+                if item[camera].dtype == np.uint8:
+                    item[camera] = np.divide(item[camera], np.float32(255))
         if self._to == "numpy":
-            return value
+            return item
         import torch
 
-        return torch.as_tensor(np.array(value))
+        tensor = torch.from_numpy
+        return {
+            key: value
+            if isinstance(value, str)
+            else tensor(value if isinstance(value, np.ndarray) else np.array(value))
+            for key, value in item.items()
+        }
+
+    def _item(self, index: int, picture_dtype: type[np.uint8 | np.float32]) -> dict[str, Any]:
+        if not -self._length <= index < self._length:
+            raise IndexError(f"frame {index} of {self._length}")
+        index = int(index) % self._length
+        number = bisect_right(self._starts, index) - 1
+        episode = self._catalog.episodes[number]
+        length, frame = episode.length, index - self._starts[number]
+        columns, first = self._columns.rows(number)
+        item: dict[str, Any] = {}
+        for key in self._cameras:
+            window = self._windows.get(key)
+            if window is None:
+                item[key] = self._pictures(episode, key, [frame], picture_dtype)[0]
+                continue
+            frames, item[f"{key}_is_pad"] = window.frames(frame, length)
+            item[key] = self._pictures(episode, key, frames.tolist(), picture_dtype)
+        for key in self._numeric:
+            window = self._windows.get(key)
+            if window is None:
+                item[key] = columns[key][first + frame].copy()
+            else:
+                item[key], item[f"{key}_is_pad"] = window.take(columns[key], first, frame, length)
+        for key in self._stream_deltas_ns:
+            item[key], item[f"{key}_is_pad"] = self._resampled(number, key, frame)
+        item["task"] = self._catalog.tasks[int(columns["task_index"][first + frame])]
+        return item
+
+    def _pictures(
+        self, episode: EpisodeInfo, camera: str, frames: Sequence[int], dtype: type[np.uint8 | np.float32]
+    ) -> Array:
+        """(n, H, W, 3) uint8 where that was asked for, else (n, 3, H, W) in this dtype."""
+        reader, first = self._reader(episode, camera)
+        numbers = [first + frame for frame in frames]
+        return reader.read(numbers) if self._images == "uint8" else reader.read_planes(numbers, dtype)
+
+    def _reader(self, episode: EpisodeInfo, camera: str) -> tuple[VideoReader, int]:
+        """The camera's video, and where the episode begins in it."""
+        path, first = self._catalog.locations[episode.index].videos[camera]
+        reader = self._videos.get(path)
+        found = (reader.probe.height, reader.probe.width, 3)
+        if found != self._shapes[camera]:
+            raise BadData(path, camera, list(self._shapes[camera]), list(found))
+        return reader, first
 
     def arrays(self, name: str) -> Array:
         """A numeric column of the whole dataset, (N, *field.shape), or (N,) for LeRobot's index columns.
 
         Loaded once, no video touched; do not write to it. UnknownName for a camera or a name that is not there.
         """
-        column = self._column(name)
+        column = self._columns.whole(name)
         return column if name in INDEX_FEATURES else column.reshape(len(column), *self.spec[name].shape)
 
     def statistics(self, name: str) -> Statistics:
         """Exact statistics of a numeric column, saved but unsealed episodes included."""
         return Statistics.of(self.arrays(name))
 
-    def _column(self, name: str) -> Array:
-        """As `arrays`, but a feature of shape (1,) is (N,), as LeRobot's loader gives it."""
-        if name not in self._numeric:
-            raise UnknownName("numeric feature", name, self._numeric)
-        if name not in self._columns:
-            self._load()
-        return self._columns[name]
-
-    def _load(self) -> None:
-        """Reads all numeric columns, file by file."""
-        parts: dict[str, list[Array]] = {name: [] for name in self._numeric}
-        tables: dict[Path, list[EpisodeInfo]] = {}
-        for episode, location in zip(self.episodes, self._catalog.locations, strict=True):
-            tables.setdefault(location.table, []).append(episode)
-        for path, episodes in tables.items():
-            for name, array in self._read_table(path, episodes).items():
-                parts[name].append(array)
-        empty = {
-            n: np.empty((0, *(f["shape"] if f["shape"] != [1] else ())), f["dtype"]) for n, f in self._numeric.items()
-        }
-        self._columns = {name: np.concatenate(p) if p else empty[name] for name, p in parts.items()}
-        for array in self._columns.values():
-            array.flags.writeable = False
-
-    def _read_table(self, path: Path, episodes: Sequence[EpisodeInfo]) -> dict[str, Array]:
-        expected = sum(episode.length for episode in episodes)
-        found = count_rows(path)
-        if found != expected:
-            raise BadData(path, "rows", f"{expected} as in meta/episodes", found)
-        first = episodes[0]
-        if self._catalog.locations[first.index].sealed:
-            columns = read_columns(path, self._numeric)
-            if not np.array_equal(columns["index"], first.from_index + np.arange(expected)):
-                raise BadData(path, "index", f"{first.from_index} counting up", columns["index"][:3].tolist())
-            return columns
-        own = {name: f for name, f in self._numeric.items() if name in self.spec}
-        task = self._catalog.tasks.index(first.instruction)
-        return {**read_columns(path, own), **index_columns(first, task, self._catalog.info.fps)}
-
     def decode(self, episode: int, camera: str) -> NDArray[np.uint8]:
         """All pictures of one camera of one episode, (T, H, W, 3) uint8 RGB."""
-        info = self.episodes[episode]
-        return self._decode(info, camera, range(info.length))
-
-    def _decode(self, episode: EpisodeInfo, camera: str, frames: Sequence[int]) -> NDArray[np.uint8]:
         if camera not in self._cameras:
             raise UnknownName("camera", camera, self._cameras)
-        path, first = self._catalog.locations[episode.index].videos[camera]
-        images = self._videos.get(path).read([first + frame for frame in frames])
-        if images.shape[1:] != self.spec[camera].shape:
-            raise BadData(path, camera, list(self.spec[camera].shape), list(images.shape[1:]))
-        return images
+        info = self.episodes[episode]
+        reader, first = self._reader(info, camera)
+        return reader.read(range(first, first + info.length))
 
     def episode(self, index: int, images: bool = True) -> Episode:
         """One episode in memory, with its pictures or without."""
         info = self.episodes[index]
         spec = self.spec if images else self.spec.select([f.name for f in self.spec if not f.is_image])
-        rows = slice(info.from_index, info.from_index + info.length)
-        arrays = {f.name: self.decode(index, f.name) if f.is_image else self.arrays(f.name)[rows] for f in spec}
+        columns, first = self._columns.rows(info.index)
+        rows = slice(first, first + info.length)
+        arrays = {
+            f.name: self.decode(index, f.name) if f.is_image else columns[f.name][rows].reshape(info.length, *f.shape)
+            for f in spec
+        }
         return Episode(info.id, spec, arrays, info.instruction, info.provenance, info.outcome)
+
+    def stream(self, episode: int, name: str) -> Stream:
+        """A sensor of one episode at its own rate; BadData when this episode does not have it."""
+        if name not in self.streams:
+            raise UnknownName("stream", name, self.streams)
+        info = self.episodes[episode]
+        key = info.index, name
+        found = self._streams.pop(key, None)
+        if found is None:
+            location = self._catalog.locations[info.index]
+            if location.sealed:
+                path = stream_path(Layout(self.root).own / "streams", name, info.id)
+            else:
+                path = stream_path(location.table.parent / "streams", name)
+            found = read_stream(path)
+        self._streams[key] = found
+        while len(self._streams) > _KEPT_STREAMS:
+            self._streams.popitem(last=False)
+        return found
+
+    def _resampled(self, number: int, name: str, frame: int) -> tuple[Array, NDArray[np.bool_]]:
+        stream = self.stream(number, name)
+        if not len(stream.time_ns):
+            raise BadData(self.root, f"stream {name} of {self.episodes[number].id}", "samples", "none")
+        columns, first = self._columns.rows(number)
+        if FRAME_TIMES in columns:
+            now = int(columns[FRAME_TIMES][first + frame])
+        else:
+            now = int(stream.time_ns[0]) + round(frame * 10**9 / self.fps)
+        return resample(stream, now + self._stream_deltas_ns[name], self._resampling.get(name, "previous"))

@@ -26,6 +26,7 @@ from roboscale.dataset.catalog import Catalog, EpisodeInfo, index_columns, load_
 from roboscale.dataset.journal import EpisodeRecord, Pending, clear_sealing, commit, has_commit, roll_forward
 from roboscale.dataset.layout import Info, Layout, to_json
 from roboscale.dataset.statistics import PixelCounts, Statistics, summary
+from roboscale.dataset.streams import stream_path
 from roboscale.dataset.tables import read_columns, to_table, write_tasks
 from roboscale.dataset.video import extradata, join
 
@@ -171,6 +172,7 @@ def _write(catalog: Catalog, batch: Sequence[tuple[Pending, EpisodeRecord]], lay
             rows, _video_entries(catalog.info, moves, camera, positions[camera], lengths), strict=True
         ):
             row.update(entry)
+    _write_streams(layout, batch, moves)
     _write_metadata(catalog, batch, episodes, rows, moves, positions["episodes"])
     _write_statistics(layout, catalog, batch, totals, moves)
     moves.add(layout.info).write_bytes(to_json(_new_info(catalog)))
@@ -213,6 +215,13 @@ def _write_data(
             for name, array in arrays.items():
                 columns[name].append(_rows(array, info.columns[name]))
     return rows, {name: Statistics.of(np.concatenate(parts)) for name, parts in columns.items()}
+
+
+def _write_streams(layout: Layout, batch: Sequence[tuple[Pending, EpisodeRecord]], moves: _Moves) -> None:
+    """Sensors at their own rate keep a file each; they are copied, because the pending episode stays until the end."""
+    for pending, record in batch:
+        for path in sorted((pending.path / "streams").glob("*.parquet")):
+            shutil.copyfile(path, moves.add(stream_path(layout.own / "streams", path.stem, record.id)))
 
 
 def _rows(array: NDArray[Any], feature: Mapping[str, Any]) -> NDArray[Any]:

@@ -252,11 +252,12 @@ class PixelCounts:
     @classmethod
     def sampled(cls, frames: list[NDArray[np.uint32]]) -> PixelCounts:
         """Of an episode, from the counts of each of its frames."""
-        chosen = sample_indices(len(frames))
-        total = np.zeros(frames[0].shape, np.int64)
-        for i in chosen:
-            total += frames[i]
-        return cls(len(chosen), total)
+        return cls.total([frames[i] for i in sample_indices(len(frames))])
+
+    @classmethod
+    def total(cls, sampled: list[NDArray[np.uint32]]) -> PixelCounts:
+        """Of an episode, from the counts of its sampled frames."""
+        return cls(len(sampled), np.sum(sampled, axis=0, dtype=np.int64))
 
     def merge(self, other: PixelCounts) -> PixelCounts:
         return PixelCounts(self.frames + other.frames, self.counts + other.counts)

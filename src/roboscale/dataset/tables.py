@@ -16,8 +16,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
+from roboscale.dataset.remote import source_of
 
 __all__ = [
+    "TableReader",
     "count_rows",
     "data_schema",
     "read_columns",
@@ -97,10 +99,10 @@ def _to_numpy(column: pa.ChunkedArray, feature: Mapping[str, Any], path: Path, n
 
 def _open(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(source_of(path))
     except FileNotFoundError:
         raise BadData(path, "file", "to exist", "nothing") from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadData(path, "footer", "a complete parquet file", _first_line(error)) from error
 
 
@@ -115,8 +117,26 @@ def _read(path: Path, names: Collection[str] | None) -> pa.Table:
             raise BadData(path, "columns", ", ".join(missing), ", ".join(file.schema_arrow.names))
         try:
             return file.read(columns=None if names is None else list(names), use_threads=False)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise BadData(path, "content", "readable row groups", _first_line(error)) from error
+
+
+def _read_rows(path: Path, names: Collection[str], rows: range) -> pa.Table:
+    with _open(path) as file:
+        missing = sorted(set(names) - set(file.schema_arrow.names))
+        if missing:
+            raise BadData(path, "columns", ", ".join(missing), ", ".join(file.schema_arrow.names))
+        if rows.stop > file.metadata.num_rows:
+            raise BadData(path, "rows", f"at least {rows.stop}", file.metadata.num_rows)
+        sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+        ends = np.cumsum(sizes)
+        groups = [i for i, end in enumerate(ends) if end > rows.start and end - sizes[i] < rows.stop]
+        try:
+            table = file.read_row_groups(groups, columns=list(names), use_threads=False)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise BadData(path, "content", "readable row groups", _first_line(error)) from error
+    before = int(ends[groups[0]] - sizes[groups[0]]) if groups else 0
+    return table.slice(rows.start - before, len(rows))
 
 
 def count_rows(path: Path) -> int:
@@ -125,10 +145,49 @@ def count_rows(path: Path) -> int:
         return int(file.metadata.num_rows)
 
 
-def read_columns(path: Path, features: Features) -> dict[str, NDArray[Any]]:
-    """The named columns, each (rows, *shape); a feature of shape [1] gives (rows,), as LeRobot's loader does."""
-    table = _read(path, features.keys())
+def read_columns(path: Path, features: Features, rows: range | None = None) -> dict[str, NDArray[Any]]:
+    """The named columns, each (rows, *shape); a feature of shape [1] gives (rows,), as LeRobot's loader does.
+
+    With `rows`, only those, and only the row groups that hold them are read.
+    """
+    table = _read(path, features.keys()) if rows is None else _read_rows(path, features.keys(), rows)
     return {name: _to_numpy(table[name], feature, path, name) for name, feature in features.items()}
+
+
+class TableReader:
+    """Rows of one parquet file, a few at a time; the file stays open.
+
+    Reads the row groups that hold the rows, so the files of LeRobot and ours, with a group an episode, cost no more
+    than what is asked for.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = _open(path)
+        metadata = self._file.metadata
+        sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        self._ends = np.cumsum(sizes, dtype=np.int64)
+        self.rows = int(metadata.num_rows)
+
+    def read(self, features: Features, first: int, count: int) -> dict[str, NDArray[Any]]:
+        """Rows `first` to `first + count - 1` as `read_columns` gives them; BadData when they are not there."""
+        path = self._path
+        if first < 0 or first + count > self.rows:
+            raise BadData(path, "rows", f"at least {first + count}", self.rows)
+        missing = sorted(features.keys() - set(self._file.schema_arrow.names))
+        if missing:
+            raise BadData(path, "columns", ", ".join(missing), ", ".join(self._file.schema_arrow.names))
+        low, high = np.searchsorted(self._ends, (first, first + count - 1), side="right").tolist()
+        offset = first - (int(self._ends[low - 1]) if low else 0)
+        try:
+            table = self._file.read_row_groups(list(range(low, high + 1)), columns=list(features), use_threads=False)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise BadData(path, "content", "readable row groups", _first_line(error)) from error
+        table = table.slice(offset, count)
+        return {name: _to_numpy(table[name], feature, path, name) for name, feature in features.items()}
+
+    def close(self) -> None:
+        self._file.close(force=True)
 
 
 def read_rows(path: Path, names: Collection[str]) -> list[dict[str, Any]]:

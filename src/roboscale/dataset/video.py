@@ -23,8 +23,9 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData, SpecMismatch
+from roboscale.dataset.remote import source_of
 
-__all__ = ["Codec", "Encoder", "VideoCache", "VideoReader", "check_size", "join", "probe", "video_info"]
+__all__ = ["Codec", "Encoder", "VideoCache", "VideoReader", "check_size", "cut", "join", "probe", "video_info"]
 
 Codec = Literal["h264", "av1"]
 Images = NDArray[np.uint8]
@@ -37,6 +38,8 @@ _ENCODERS: Mapping[Codec, tuple[str, Mapping[str, str]]] = MappingProxyType(
         "av1": ("libsvtav1", {"preset": "9", "crf": "30", "g": "2", "svtav1-params": "lp=1"}),
     }
 )
+_LEVELS = np.float32(255)
+_COPIED = frozenset({"av1", "h264", "hevc", "mpeg4", "vp9"})  # what an mp4 holds and players read
 
 
 def check_size(name: str, shape: Sequence[int]) -> None:
@@ -111,9 +114,9 @@ class Probe:
     width: int
 
 
-def _open(path: Path) -> Any:
+def open_video(path: Path) -> Any:
     try:
-        container = av.open(str(path), "r")
+        container = av.open(source_of(path), "r", metadata_errors="replace")
     except FileNotFoundError:
         raise BadData(path, "file", "to exist", "nothing") from None
     except av.FFmpegError as error:
@@ -132,7 +135,7 @@ def _text(error: BaseException) -> str:
 
 def probe(path: Path) -> Probe:
     """Reads the header of a video; BadData when it is cut off."""
-    with _open(path) as container:
+    with open_video(path) as container:
         return _probe(path, container)
 
 
@@ -145,7 +148,7 @@ def _probe(path: Path, container: Any) -> Probe:
 
 def extradata(path: Path) -> bytes:
     """The decoder's parameters; only files that agree on them can be joined."""
-    with _open(path) as container:
+    with open_video(path) as container:
         return bytes(container.streams.video[0].codec_context.extradata or b"")
 
 
@@ -158,7 +161,7 @@ def join(sources: Sequence[Path], frames: Sequence[int], target: Path, fps: int)
     with av.open(str(target), "w", format="mp4", options={"movflags": "faststart"}) as output:
         stream, first = None, 0
         for path, count in zip(sources, frames, strict=True):
-            with _open(path) as container:
+            with open_video(path) as container:
                 source = container.streams.video[0]
                 if stream is None:
                     stream = output.add_stream_from_template(source, opaque=True)  # the decoder's codec has no encoder
@@ -184,43 +187,187 @@ def _copy(path: Path, container: Any, output: Any, stream: Any, offset: int, cou
         raise BadData(path, "frames", count, copied)
 
 
-class VideoReader:
-    """Frames of one video file by number."""
+def cut(source: Path, first: int, length: int, target: Path, fps: int) -> bool:
+    """Copies the packets of frames `first` to `first + length - 1` into an mp4 of their own; frame k lies at k/fps.
 
-    _RUN = 8  # frames that are cheaper to decode on the way than to seek over
+    Returns:
+        False, with nothing written, when the frames cannot be copied: the first is no key frame, decoding them needs
+        frames outside, times are off the grid of `fps` by more than a quarter of a frame, or mp4 is not for the
+        codec.
+
+    Raises:
+        BadData: the file has fewer frames than claimed, or is broken.
+    """
+    if first < 0 or length < 1 or fps < 1:
+        raise BadData(source, "frames", "a first from 0, a length and a rate from 1", f"{first}, {length}, {fps}")
+    with open_video(source) as container:
+        stream = container.streams.video[0]
+        if 0 < stream.frames < first + length:
+            raise BadData(source, "frames", f"at least {first + length}", int(stream.frames))
+        if stream.codec.canonical_name not in _COPIED or stream.time_base is None:
+            return False
+        numbers = _numbers(_packets(source, container, first, length, fps), first, length)
+        if numbers is None:
+            return False
+        with av.open(str(target), "w", format="mp4", options={"movflags": "faststart"}) as output:
+            _copy_numbered(_packets(source, container, first, length, fps), numbers, output, stream, fps)
+    return True
+
+
+def _packets(path: Path, container: Any, first: int, length: int, fps: int) -> Iterator[tuple[Any, Fraction]]:
+    """Packets in decoding order, from the first that is not shown before `first`, with their times in frames.
+
+    BadData at the end of the file: the caller stops when it has what it wants.
+    """
+    stream = container.streams.video[0]
+    start, unit = stream.start_time or 0, stream.time_base * fps
+    begun = False
+    try:
+        container.seek(round(first / unit) + start, stream=stream)
+        for packet in container.demux(stream):
+            if packet.dts is None:  # the demuxer's end mark
+                break
+            if packet.pts is None or packet.is_corrupt:
+                at = float(packet.dts * stream.time_base)
+                raise BadData(path, "video", "complete packets", f"a broken one at {at:g} s")
+            time = (packet.pts - start) * unit
+            begun = begun or round(time) >= first
+            if begun:
+                yield packet, time
+    except av.FFmpegError as error:
+        raise BadData(path, "video", "readable packets", _text(error)) from error
+    raise BadData(path, "frames", f"at least {first + length}", "the end of the data before")
+
+
+def _numbers(packets: Iterator[tuple[Any, Fraction]], first: int, length: int) -> list[int] | None:
+    """Numbers of the frames to copy, from 0, in decoding order; None when they do not stand alone on the grid."""
+    numbers: list[int] = []
+    left = set(range(length))
+    while left:
+        packet, time = next(packets)
+        number = round(time) - first
+        if number not in left or abs(time - first - number) > Fraction(1, 4):
+            return None
+        if not numbers and (number != 0 or not packet.is_keyframe):
+            return None
+        numbers.append(number)
+        left.remove(number)
+    return numbers
+
+
+def _copy_numbered(
+    packets: Iterator[tuple[Any, Fraction]], numbers: Sequence[int], output: Any, source: Any, fps: int
+) -> None:
+    stream = output.add_stream_from_template(source, opaque=True)
+    stream.time_base = Fraction(1, fps)
+    delay = max(place - number for place, number in enumerate(numbers))  # decoded before it is shown, in frames
+    for place, number in enumerate(numbers):
+        packet, _ = next(packets)
+        packet.time_base = Fraction(1, fps)
+        packet.pts, packet.dts, packet.duration = number, place - delay, 1
+        packet.stream = stream
+        output.mux(packet)
+
+
+class VideoReader:
+    """Frames of one video file by number.
+
+    Decodes on where that is cheaper than going to a key frame, so frames asked in order cost one decoding each.
+    """
+
+    _RUN = 8  # frames to decode on the way where the file's index cannot be asked for key frames
+    _KEPT = 4  # decoded frames
+    _BACK = 64  # frames; with B-frames a key frame may be shown after a picture that follows it in the file
 
     def __init__(self, path: Path, fps: int) -> None:
         self._path, self._fps = path, fps
-        self._container = _open(path)
+        self._container = open_video(path)
         self._stream = self._container.streams.video[0]
         self._stream.codec_context.thread_count = 1
         self.probe = _probe(path, self._container)
         if self.probe.fps != fps:
             raise BadData(path, "fps", fps, f"{float(self.probe.fps):g}")
         self._converter = VideoReformatter()
-        self._start = self._stream.start_time or 0
+        self._start = int(self._stream.start_time or 0)
+        # Frame number = ticks * _up / _down; in integers, because this is asked for every picture.
+        self._up = int(self._stream.time_base.numerator) * fps
+        self._down = int(self._stream.time_base.denominator)
+        self._index = getattr(self._stream, "index_entries", None)  # PyAV 15 has none
         self._frames: Iterator[Any] = iter(())
         self._next = -1  # number of the frame that decoding on would give; -1: unknown
+        self._recent: OrderedDict[int, Any] = OrderedDict()  # a window of two frames moves on by one
 
     def read(self, numbers: Sequence[int]) -> Images:
         """The numbered frames, (n, H, W, 3) RGB, in the order asked; BadData when one is not there."""
-        found: dict[int, Images] = {}
-        for number in sorted(set(numbers)):
-            found[number] = self._frame(number)
-        return np.stack([found[number] for number in numbers])
+        images = np.empty((len(numbers), self.probe.height, self.probe.width, 3), np.uint8)
+        for number, places in _places(numbers):
+            images[places] = self._rgb(self._frame(number))
+        return images
 
-    def _frame(self, number: int) -> Images:
-        if not 0 <= number - self._next <= self._RUN or self._next < 0:
+    def read_planes(self, numbers: Sequence[int], dtype: type[np.uint8 | np.float32]) -> NDArray[Any]:
+        """As `read`, but (n, 3, H, W): levels as uint8, or 0..1 as float32."""
+        images = np.empty((len(numbers), 3, self.probe.height, self.probe.width), dtype)
+        for number, places in _places(numbers):
+            first = images[places[0]]
+            for plane, target in zip(self._planes(self._frame(number)), first, strict=True):
+                if dtype is np.uint8:
+                    target[:] = plane
+                else:
+                    np.divide(plane, _LEVELS, out=target)
+            images[places[1:]] = first
+        return images
+
+    def _rgb(self, frame: Any) -> Images:
+        return np.asarray(self._converter.reformat(frame, format="rgb24", threads=1).to_ndarray(), np.uint8)
+
+    def _planes(self, frame: Any) -> Sequence[Images]:
+        """Red, green and blue, (H, W) each."""
+        height, width = self.probe.height, self.probe.width
+        if frame.format.name != "yuv420p" or width % 16:  # where the two conversions do not agree to the last bit
+            return list(np.moveaxis(self._rgb(frame), -1, 0))
+        planes = self._converter.reformat(frame, format="gbrp", threads=1).planes
+        lines = [np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size) for plane in planes]
+        green, blue, red = (line[:height, :width] for line in lines)
+        return red, green, blue
+
+    def _frame(self, number: int) -> Any:
+        if number in self._recent:
+            return self._recent[number]
+        if not self._is_ahead(number):
             self._seek(number)
+        frame = self._decode_to(number)
+        if frame is None:
+            self._seek(max(0, number - self._BACK))
+            frame = self._decode_to(number)
+        if frame is None:
+            raise BadData(self._path, f"frame {number}", "to be there", "a gap in the times of the frames")
+        return frame
+
+    def _is_ahead(self, number: int) -> bool:
+        """True when decoding on reaches a frame no later than starting at its key frame would."""
+        ahead = number - self._next
+        if self._next < 0 or ahead <= 0:
+            return self._next >= 0 and ahead == 0
+        if self._index is None:
+            return ahead <= self._RUN
+        entry = self._index.search_timestamp(self._ticks(number))
+        return entry < 0 or self._number(self._index[entry].timestamp) <= self._next
+
+    def _decode_to(self, number: int) -> Any | None:
+        """The frame, decoding on; `None` when a later one came first. BadData at the end of the file."""
         try:
             for frame in self._frames:
-                at = self._number(frame)
+                if frame.pts is None or (frame.height, frame.width) != (self.probe.height, self.probe.width):
+                    raise BadData(self._path, f"frame {number}", "a time and the header's size", frame)
+                at = self._number(frame.pts)
                 self._next = at + 1
+                self._recent[at] = frame
+                if len(self._recent) > self._KEPT:
+                    self._recent.popitem(last=False)
                 if at == number:
-                    rgb = self._converter.reformat(frame, format="rgb24", threads=1)
-                    return np.asarray(rgb.to_ndarray(), np.uint8)
+                    return frame
                 if at > number:
-                    break
+                    return None
         except av.FFmpegError as error:
             self._next = -1
             raise BadData(self._path, f"frame {number}", "decodable data", _text(error)) from error
@@ -229,18 +376,29 @@ class VideoReader:
         raise BadData(self._path, f"frame {number}", "to be there", found)
 
     def _seek(self, number: int) -> None:
-        ticks = round(Fraction(number, self._fps) / self._stream.time_base) + self._start
         try:
-            self._container.seek(ticks, stream=self._stream)
+            self._container.seek(self._ticks(number), stream=self._stream)
         except av.FFmpegError as error:
+            self._next = -1
             raise BadData(self._path, f"frame {number}", "to exist", _text(error)) from error
         self._frames = self._container.decode(self._stream)
 
-    def _number(self, frame: Any) -> int:
-        return round(Fraction((frame.pts - self._start) * self._stream.time_base * self._fps))
+    def _ticks(self, number: int) -> int:
+        return (2 * number * self._down + self._up) // (2 * self._up) + self._start
+
+    def _number(self, ticks: int) -> int:
+        return (2 * (ticks - self._start) * self._up + self._down) // (2 * self._down)
 
     def close(self) -> None:
         self._container.close()
+
+
+def _places(numbers: Sequence[int]) -> list[tuple[int, list[int]]]:
+    """Each distinct number, rising, with the positions that ask for it."""
+    places: dict[int, list[int]] = {}
+    for position, number in enumerate(numbers):
+        places.setdefault(number, []).append(position)
+    return sorted(places.items())
 
 
 class VideoCache:
@@ -250,7 +408,7 @@ class VideoCache:
     process opens its own. Pickling drops them.
     """
 
-    def __init__(self, fps: int, size: int = 16) -> None:
+    def __init__(self, fps: int, size: int = 32) -> None:
         self._fps, self._size = fps, size
         self._pid = os.getpid()
         self._readers: OrderedDict[Path, VideoReader] = OrderedDict()

@@ -1,0 +1,227 @@
+"""What somebody else recorded, as its format holds it: the nouns between `sources/records` and a dataset.
+
+Nothing is converted here. Numbers keep their dtype, pictures stay encoded where they are, and what a format cannot
+say stays unknown.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roboscale.core.episode import Outcome, Provenance
+from roboscale.core.errors import SpecMismatch
+from roboscale.core.spec import Spec
+
+__all__ = [
+    "UNKNOWN",
+    "Clip",
+    "Finding",
+    "Origin",
+    "Pictures",
+    "RecordedEpisode",
+    "Recording",
+    "Severity",
+    "Span",
+    "Stream",
+]
+
+UNKNOWN = "unknown"
+"""Unit or mode of a field that nobody has declared; never guessed."""
+
+Severity = Literal["error", "warning", "info"]
+"""`error`: a loader fails or training gets wrong numbers; `warning`: worth a look; `info`: good to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Frames `first` to `last`, both included, of the episode at position `episode`."""
+
+    episode: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong with a recording or a dataset, with its evidence.
+
+    Args:
+        check: which check found it; kebab-case, e.g. `missing-video`.
+        text: one sentence with both sides: what is claimed and what is there.
+        episodes: positions of the episodes concerned; empty when it concerns the whole.
+        field: the feature, column or key concerned.
+        spans: where in those episodes, for a timeline.
+        evidence: the numbers behind the sentence; JSON types only.
+        repair: the command that mends it; empty where only a person can.
+    """
+
+    check: str
+    severity: Severity
+    text: str
+    episodes: tuple[int, ...] = ()
+    field: str = ""
+    spans: tuple[Span, ...] = ()
+    evidence: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    repair: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "episodes": list(self.episodes), "spans": [asdict(s) for s in self.spans]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Finding:
+        spans = tuple(Span(**s) for s in data.get("spans", ()))
+        return cls(**{**data, "episodes": tuple(data.get("episodes", ())), "spans": spans})
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One line of a conversion's proof: where a field's values come from and what was done to them.
+
+    Args:
+        field: our name.
+        source: name of the array, column, topic or file pattern in the source.
+        done: e.g. `copied`, `remuxed`, `JPEG decoded, h264 encoded`, `stacked from 3 arrays`.
+    """
+
+    field: str
+    source: str
+    done: str = "copied"
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Pictures in a video file: frames `first` to `first + length - 1`, counted at the recording's rate.
+
+    They can be copied without being decoded.
+    """
+
+    path: Path
+    first: int
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+    def cut(self, first: int, length: int) -> Clip:
+        """Frames `first` to `first + length - 1` of this clip."""
+        if first < 0 or length < 1 or first + length > self.length:
+            raise SpecMismatch(f"{self.path}: frames {first} to {first + length - 1} of a clip of {self.length}")
+        return Clip(self.path, self.first + first, length)
+
+
+class Pictures(Protocol):
+    """One camera of one episode, decoded picture by picture, so that an episode need not fit into memory."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        """Pictures (H, W, 3) uint8 RGB, from the first; may be called again. BadData when one is broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A sensor at its own rate, beside the grid of frames.
+
+    Args:
+        time_ns: (N,) int64, nanoseconds, not decreasing, on the clock of the source.
+        values: (N, *shape).
+        unit: of the values; `unknown` where nobody has declared it.
+        layout: name of each element.
+    """
+
+    time_ns: NDArray[np.int64]
+    values: NDArray[Any]
+    unit: str = UNKNOWN
+    layout: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.time_ns.shape != (len(self.values),) or self.time_ns.dtype != np.int64:
+            raise SpecMismatch(
+                f"a stream has {len(self.values)} values and times {self.time_ns.dtype}{list(self.time_ns.shape)}"
+            )
+        if (np.diff(self.time_ns) < 0).any():
+            raise SpecMismatch("a stream's times go backwards")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEpisode:
+    """One episode of a recording.
+
+    Args:
+        key: names it within its recording; the same every time the recording is opened.
+        arrays: every numeric field of the spec -> (T, *field.shape), in the source's dtype.
+        pictures: every camera of the spec -> T pictures.
+        instruction: what was asked; the source's text, unaltered. Empty where there is none.
+        id: UUID hex of an episode that has one already; empty otherwise.
+        streams: name -> sensor at its own rate. Where there are any, `arrays["time.frame_ns"]` (T,) int64 says when
+            each frame of the grid was taken, on the same clock.
+        findings: what was wrong with it and what was done about that.
+    """
+
+    key: str
+    arrays: Mapping[str, NDArray[Any]]
+    pictures: Mapping[str, Clip | Pictures]
+    instruction: str
+    provenance: Provenance
+    outcome: Outcome | None = None
+    streams: Mapping[str, Stream] = dataclasses.field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(values) for name, values in (*self.arrays.items(), *self.pictures.items())}
+        if len(set(lengths.values())) > 1:
+            raise SpecMismatch(f"episode {self.key}: fields of different lengths: {lengths}")
+
+    def __len__(self) -> int:
+        return len(next(iter((*self.arrays.values(), *self.pictures.values())), ()))
+
+
+class Recording(Protocol):
+    """Somebody else's recording, opened for reading. Opening reads metadata only.
+
+    Attributes:
+        format: e.g. `lerobot-v2.1`, `rlds`.
+        root: file or folder it was opened from.
+        spec: what the arrays mean as far as the format, or the user's declaration, says; else `UNKNOWN`.
+            Its rate is that of the grid of frames (Hz).
+        robot_type: embodiment, empty where the source does not say.
+        licence: SPDX id, or empty.
+        keys: names of the episodes, in the source's order.
+        origins: for every field of the spec, where it comes from.
+        unmapped: source field -> why it is not carried over. Together with `origins`, everything the source holds.
+        missing: camera -> keys of the episodes whose video is not there.
+        findings: what is wrong with the metadata.
+    """
+
+    format: str
+    root: Path
+    spec: Spec
+    robot_type: str
+    licence: str
+    keys: Sequence[str]
+    origins: Sequence[Origin]
+    unmapped: Mapping[str, str]
+
+    @property
+    def missing(self) -> Mapping[str, Sequence[str]]: ...
+
+    @property
+    def findings(self) -> Sequence[Finding]: ...
+
+    def read(self, key: str, cameras: Collection[str] | None = None) -> RecordedEpisode:
+        """One episode, with the named cameras only (by default all).
+
+        Raises:
+            BadData: the episode is broken; names file, field and both sides. Other episodes stay readable.
+        """
+
+    def close(self) -> None:
+        """Lets go of open files."""

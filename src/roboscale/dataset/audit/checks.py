@@ -1,0 +1,182 @@
+"""The table of checks: a stable name, how bad it is, what it means, and the command that mends it.
+
+Documentation prints this table. Knows no data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from roboscale.core import Finding, Severity, Span
+
+__all__ = [
+    "CHECKS",
+    "PICTURES",
+    "SEVERITIES",
+    "V3_FILES",
+    "V3_STATISTICS",
+    "V3_VIDEO",
+    "Check",
+    "finding",
+    "many",
+    "with_repairs",
+]
+
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+"""From bad to harmless."""
+
+_METADATA = "roboscale data repair {root} --metadata"
+_DROP = "roboscale data repair {root} OUT --drop {episodes}"
+_TRIM = "roboscale data repair {root} OUT --trim-idle"
+_BROKEN = "roboscale data repair {root} OUT --drop-broken"
+_SEAL = "roboscale data repair {root}"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the table. `repair` is a template of `root` and `episodes`; empty where only a person can mend."""
+
+    name: str
+    severity: Severity
+    meaning: str
+    repair: str = ""
+
+
+V3_FILES = (
+    Check("info-broken", "error", "info.json is missing, is no JSON, or a key of it has another type."),
+    Check("path-template", "error", "A path template of info.json cannot be filled in or leads outside.", _METADATA),
+    Check("feature-broken", "error", "A feature has no usable dtype or shape.", _METADATA),
+    Check("names-nested", "error", "The names of a feature are a list within a list.", _METADATA),
+    Check("names-count", "warning", "A feature has more or fewer names than elements.", _METADATA),
+    Check("total-episodes", "error", "info.json claims another number of episodes than there are.", _METADATA),
+    Check("total-frames", "error", "info.json claims another number of frames than there are.", _METADATA),
+    Check("total-tasks", "error", "info.json claims another number of tasks than there are.", _METADATA),
+    Check("splits-range", "warning", "A split names episodes that are not there, or leaves some out.", _METADATA),
+    Check("no-episodes", "error", "There is no episode."),
+    Check("file-broken", "error", "A file cannot be read: cut off, empty, or something else.", _BROKEN),
+    Check("file-missing", "error", "The metadata name a data file that is not there.", _BROKEN),
+    Check(
+        "file-unreferenced",
+        "warning",
+        "A data or video file that no episode names; some loaders read it all the same.",
+    ),
+    Check("episode-columns", "error", "The episode table lacks a column that loaders need.", _METADATA),
+    Check("episode-order", "error", "Row i of the episode table is not episode i; loaders look up by row.", _METADATA),
+    Check("episode-range", "error", "dataset_from_index or dataset_to_index is not where the rows are.", _METADATA),
+    Check("episode-length", "error", "An episode's claimed length is not its number of rows.", _METADATA),
+    Check("episode-location", "error", "An episode's rows are not in the file that the metadata name.", _METADATA),
+    Check("orphan-rows", "error", "Data rows that belong to no episode.", _METADATA),
+    Check("column-missing", "error", "A declared feature has no column in the data.", _METADATA),
+    Check("column-undeclared", "warning", "A data column that no feature declares.", _METADATA),
+    Check("column-type", "error", "A column has another dtype or shape than its feature declares.", _METADATA),
+    Check("null-values", "error", "A column holds nulls.", _DROP),
+    Check("frame-index", "error", "frame_index does not count 0, 1, 2, ... within an episode.", _METADATA),
+    Check("index-column", "error", "index does not count through the dataset.", _METADATA),
+    Check("timestamp-column", "error", "timestamp is not frame / fps, within .1 ms.", _METADATA),
+    Check("task-index", "error", "task_index points to no task, or to another than the episode's.", _METADATA),
+    Check("tasks-table", "error", "tasks.parquet is missing, broken, or its indices do not count from 0.", _METADATA),
+    Check("task-unused", "info", "A task that no episode has.", _METADATA),
+    Check("sidecar", "error", "meta/roboscale/ disagrees with LeRobot's files.", _METADATA),
+    Check("unsealed-episodes", "warning", "Saved episodes that LeRobot cannot see yet.", _SEAL),
+    Check("not-readable", "error", "roboscale's loader refuses the dataset."),
+)
+V3_VIDEO = (
+    Check("missing-video", "error", "A camera's video is not there.", _DROP),
+    Check("video-frames", "error", "A video ends before the frames that its episodes claim.", _DROP),
+    Check("video-surplus", "warning", "A video holds frames that no episode shows, such as discarded takes."),
+    Check("video-codec", "error", "A video has another codec than info.json says.", _METADATA),
+    Check("video-size", "error", "A video has another height or width than info.json says.", _METADATA),
+    Check("video-fps", "error", "A video has another rate than info.json says."),
+    Check("video-pixel-format", "warning", "A video has another pixel format than info.json says.", _METADATA),
+    Check("video-gop", "warning", "Key frames are further apart than info.json says, or than 60 frames."),
+    Check("video-timing", "error", "Frames inside a video are not at multiples of 1/fps."),
+    Check("video-timestamps", "error", "from_timestamp or to_timestamp drifts from frames / fps.", _METADATA),
+)
+V3_STATISTICS = (
+    Check("stats-missing", "error", "stats.json, or the statistics of a feature, are not there.", _METADATA),
+    Check("missing-quantiles", "warning", "The statistics have no quantiles, which newer policies need.", _METADATA),
+    Check("stats-wrong", "error", "Recomputed min, max, mean, std or count differ from stats.json.", _METADATA),
+    Check("quantiles-averaged", "error", "Quantiles are the mean of the episodes' quantiles.", _METADATA),
+    Check("quantiles-envelope", "error", "Quantiles are the extremes of the episodes' quantiles.", _METADATA),
+    Check("quantiles-wrong", "error", "Recomputed quantiles differ from stats.json.", _METADATA),
+    Check("image-stats-wrong", "warning", "A camera's mean colour is not that of its pictures.", _METADATA),
+    Check("episode-stats-wrong", "error", "An episode's own statistics are not those of its rows.", _METADATA),
+)
+_TEXT = (
+    Check("task-empty", "error", "Episodes without an instruction."),
+    Check("task-placeholder", "warning", "An instruction that is a placeholder, such as 'test'."),
+    Check("task-one-word", "warning", "An instruction of one word."),
+    Check("task-duplicate", "warning", "Instructions that differ by case, spaces or a full stop only."),
+    Check("licence-missing", "warning", "No licence in README card, LICENSE, info.json or provenance."),
+)
+_NUMBERS = (
+    Check("episode-unreadable", "error", "An episode cannot be read.", _DROP),
+    Check("one-frame-episode", "error", "An episode of a single frame.", _DROP),
+    Check("outlier-length", "warning", "An episode over 4 times, or under a quarter of, the median length.", _DROP),
+    Check("not-finite", "error", "NaN or infinity.", _DROP),
+    Check("clock-backwards", "error", "A column of real times does not increase.", _DROP),
+    Check("constant-dimension", "warning", "A dimension that never changes in the whole dataset."),
+    Check("duplicate-dimension", "warning", "Two dimensions of a field are the same column."),
+    Check("idle-lead", "warning", "Nothing moves for a second or more at the beginning.", _TRIM),
+    Check("idle-tail", "warning", "Nothing moves for a second or more at the end.", _TRIM),
+    Check("spikes", "warning", "A value jumps away and back within one frame.", _DROP),
+    Check("saturation", "warning", "A dimension sits at its smallest or largest value for over a quarter of frames."),
+    Check("action-copies-state", "warning", "The action is the state of the same frame: it teaches nothing."),
+    Check("action-ignored", "error", "No delay makes the actions explain the motion.", _DROP),
+    Check("action-lag", "warning", "The delay from action to motion differs from the rest of the dataset.", _DROP),
+    Check("gripper-sign", "error", "The gripper opens where it closes in the rest of the dataset.", _DROP),
+    Check("unit-mismatch", "error", "Members differ by degrees and radians, or metres and millimetres."),
+    Check("near-duplicate", "warning", "Episodes with nearly the same numbers.", _DROP),
+    Check("leaked-episode", "error", "An episode that is also in the other dataset.", _DROP),
+)
+PICTURES = (
+    Check("unreadable-pictures", "error", "Pictures that cannot be decoded.", _DROP),
+    Check("black-camera", "error", "Pictures of one colour.", _DROP),
+    Check("frozen-camera", "error", "The picture stands still while the robot moves.", _DROP),
+    Check("swapped-cameras", "error", "Two cameras are exchanged in some episodes."),
+)
+
+CHECKS: Mapping[str, Check] = MappingProxyType(
+    {c.name: c for c in (*V3_FILES, *V3_VIDEO, *V3_STATISTICS, *_TEXT, *_NUMBERS, *PICTURES)}
+)
+"""Name -> check, in the order in which they run."""
+
+
+def many(count: int, noun: str = "episode") -> str:
+    """`1 episode`, `2 episodes`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def finding(
+    check: str,
+    text: str,
+    *,
+    episodes: Iterable[int] = (),
+    field: str = "",
+    spans: Iterable[Span] = (),
+    evidence: Mapping[str, Any] | None = None,
+) -> Finding:
+    """A finding of one of `CHECKS`, with the severity of the table."""
+    return Finding(check, CHECKS[check].severity, text, tuple(episodes), field, tuple(spans), dict(evidence or {}))
+
+
+def with_repairs(findings: Iterable[Finding], root: Path, total: int = 0) -> list[Finding]:
+    """Fills in the command that mends each finding, where its check has one and the finding has none.
+
+    Dropping more than half of `total` episodes is no repair.
+    """
+    where, done = shlex.quote(str(root)), []
+    for one in findings:
+        check = CHECKS.get(one.check)
+        template = check.repair if check and not one.repair else ""
+        if "{episodes}" in template and not 0 < len(one.episodes) <= (total / 2 if total else len(one.episodes)):
+            template = ""
+        command = template.format(root=where, episodes=",".join(map(str, one.episodes)))
+        done.append(dataclasses.replace(one, repair=one.repair or command))
+    return done

@@ -1,0 +1,119 @@
+"""A few pictures of each camera of an episode: is there a picture, does it change, which camera is it?
+
+A clip is sampled by seeking; other pictures are decoded from their beginning up to a bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+import roboscale.dataset.audit.signals as signals
+from roboscale.core import Clip, Pictures
+
+__all__ = ["CameraEvidence", "look", "sample"]
+
+Images = NDArray[np.uint8]
+
+_GRID = 8
+_SIDE = 120  # pixels: larger pictures are thinned to about that
+_PLAIN = 4.0  # grey levels of standard deviation below which a picture shows nothing
+_SAME = (0.5, 8)  # mean and largest difference of two pictures of a frozen camera, in levels: the encoder's noise
+_FROZEN_RUN = 4  # intervals in a row
+_MOVED = 0.05  # of its range: what the robot moves meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class CameraEvidence:
+    """One camera of one episode.
+
+    Args:
+        frames: numbers of the pictures looked at.
+        grid: (8, 8, 3) mean picture, coarse, in levels.
+        colour: (3,) mean colour, in levels.
+        black: runs of frames of one colour.
+        frozen: runs of frames in which the picture stands still while the robot moves.
+        size: (H, W) in pixels.
+        error: why the pictures could not be decoded.
+    """
+
+    frames: tuple[int, ...] = ()
+    grid: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 3), np.float32))
+    colour: tuple[float, ...] = ()
+    black: tuple[tuple[int, int], ...] = ()
+    frozen: tuple[tuple[int, int], ...] = ()
+    size: tuple[int, int] = (0, 0)
+    error: str = ""
+
+
+def sample(pictures: Clip | Pictures, count: int, bound: int) -> tuple[list[int], Images]:
+    """At most `count` pictures, evenly spread, (n, H, W, 3), and their numbers; BadData when one is broken."""
+    reach = len(pictures) if isinstance(pictures, Clip) else min(len(pictures), bound)
+    numbers = np.unique(np.linspace(0, reach - 1, min(count, reach)).round().astype(int)).tolist()
+    if isinstance(pictures, Clip):
+        return numbers, _from_clip(pictures, numbers)
+    wanted, found = set(numbers), []
+    for number, image in enumerate(pictures):
+        if number in wanted:
+            found.append(np.asarray(image))
+        if number == numbers[-1]:
+            break
+    return numbers, np.stack(found)
+
+
+def _from_clip(clip: Clip, numbers: Sequence[int]) -> Images:
+    from roboscale.dataset.video import VideoReader, probe
+
+    reader = VideoReader(clip.path, round(probe(clip.path).fps))  # whether that is the right rate is judged elsewhere
+    try:
+        return reader.read([clip.first + number for number in numbers])
+    finally:
+        reader.close()
+
+
+def look(pictures: Clip | Pictures, state: Sequence[NDArray[np.float64]], samples: int, bound: int) -> CameraEvidence:
+    """Samples one camera of one episode; `state` (T, D) each tells when the robot moves.
+
+    Raises:
+        BadData: a picture cannot be decoded.
+    """
+    numbers, images = sample(pictures, samples, bound)
+    size = images.shape[1:3]
+    step = max(1, min(size) // _SIDE)
+    images = images[:, ::step, ::step]
+    plain = images.reshape(len(images), -1, 3).std(axis=1).max(axis=1) < _PLAIN
+    frozen = _frozen(images, numbers, state) & ~(plain[1:] | plain[:-1])
+    return CameraEvidence(
+        tuple(numbers),
+        _coarse(images),
+        tuple(images.reshape(-1, 3).mean(axis=0).tolist()),
+        tuple((numbers[a], numbers[b]) for a, b in signals.runs(plain)),
+        tuple((numbers[a], numbers[b + 1]) for a, b in signals.runs(frozen) if b - a + 1 >= _FROZEN_RUN),
+        (size[0], size[1]),
+    )
+
+
+def _frozen(images: Images, numbers: Sequence[int], state: Sequence[NDArray[np.float64]]) -> NDArray[np.bool_]:
+    """(n-1,) between which samples the picture stands still while the robot moves."""
+    same = np.zeros(len(images) - 1, np.bool_)
+    for i in range(len(images) - 1):
+        change = np.abs(images[i + 1].astype(np.int16) - images[i])
+        same[i] = change.mean() < _SAME[0] and change.max() <= _SAME[1]
+    moved = np.zeros(len(same), np.bool_)
+    for rows in state:
+        rows = rows[:, signals.moving(rows)]
+        range_ = np.ptp(rows, axis=0)
+        moved |= (np.abs(np.diff(rows[list(numbers)], axis=0)) > _MOVED * range_).any(axis=1)
+    for first, last in signals.runs(same):  # a robot that rests in between does not unfreeze the camera
+        same[first : last + 1] = moved[first : last + 1].mean() >= 0.5
+    return same
+
+
+def _coarse(images: Images) -> NDArray[np.float32]:
+    mean = images.mean(axis=0)
+    rows = np.array_split(mean, min(_GRID, mean.shape[0]), axis=0)
+    cells = [[cell.mean(axis=(0, 1)) for cell in np.array_split(r, min(_GRID, r.shape[1]), axis=1)] for r in rows]
+    return np.array(cells, np.float32)

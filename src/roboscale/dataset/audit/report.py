@@ -1,0 +1,63 @@
+"""What an audit found."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from roboscale.core import Finding, Severity
+from roboscale.dataset.audit.checks import CHECKS, SEVERITIES
+
+__all__ = ["AuditReport"]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """Findings, and what was looked at to get them.
+
+    Args:
+        root: what was audited.
+        format: as in `Recording.format`.
+        episodes, frames: how many were read.
+        pictures: how many were decoded.
+        rate_hz: of the grid of frames.
+        checked: names of the checks that could be made.
+        skipped: check -> why it could not be made.
+        facts: what was measured beside the findings, e.g. the delay from action to motion.
+        findings: errors first.
+    """
+
+    root: str
+    format: str
+    episodes: int
+    frames: int
+    pictures: int
+    rate_hz: float
+    checked: tuple[str, ...]
+    skipped: Mapping[str, str]
+    facts: Mapping[str, Any]
+    findings: tuple[Finding, ...]
+
+    def count(self, severity: Severity) -> int:
+        return sum(f.severity == severity for f in self.findings)
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """Check -> what it means, in the order in which they run."""
+        return {name: check.meaning for name, check in CHECKS.items()}
+
+    def fails(self, on: Severity) -> bool:
+        """Whether anything as bad as `on`, or worse, was found."""
+        return any(SEVERITIES.index(f.severity) <= SEVERITIES.index(on) for f in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        lists = {"checked": list(self.checked), "findings": [f.to_json() for f in self.findings]}
+        return {**data, "skipped": dict(self.skipped), "facts": dict(self.facts), **lists}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> AuditReport:
+        findings = tuple(Finding.from_json(f) for f in data["findings"])
+        return cls(**{**data, "checked": tuple(data["checked"]), "findings": findings})

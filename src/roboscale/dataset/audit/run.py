@@ -1,0 +1,229 @@
+"""The audit of any recording: evidence of every episode, judged together, and for a v3 folder the files as well."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from roboscale.core import Finding, Recording, Spec
+from roboscale.dataset.audit.checks import (
+    CHECKS,
+    PICTURES,
+    SEVERITIES,
+    V3_FILES,
+    V3_STATISTICS,
+    V3_VIDEO,
+    finding,
+    many,
+    with_repairs,
+)
+from roboscale.dataset.audit.content import judge_cameras, judge_lengths, judge_numbers
+from roboscale.dataset.audit.duplicates import judge_duplicates, judge_leaks
+from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, examine, examine_episode, links
+from roboscale.dataset.audit.folder import licence_of, load_folder
+from roboscale.dataset.audit.motion import delays, judge_grippers, judge_motion, judge_units
+from roboscale.dataset.audit.recording import V3Recording
+from roboscale.dataset.audit.report import AuditReport
+from roboscale.dataset.audit.statistics import judge_images
+from roboscale.dataset.audit.texts import judge_texts
+from roboscale.dataset.audit.v3 import Run, audit_v3
+
+__all__ = ["audit", "audit_folder", "judge", "options_for"]
+
+Opener = Callable[[], Recording]
+
+_PICTURES = tuple(check.name for check in PICTURES)
+_FILES = tuple(check.name for check in (*V3_FILES, *V3_VIDEO, *V3_STATISTICS))
+
+
+def options_for(episodes: int, cameras: int, images: bool = True) -> Options:
+    """24 pictures a camera and episode, fewer where there are many: about 50,000 in all, but at least 6 each."""
+    samples = 24 if episodes * cameras <= 2000 else max(6, 48_000 // (episodes * cameras))
+    return Options(images=images, samples=samples)
+
+
+def audit(
+    recording: Recording,
+    *,
+    against: Sequence[Recording] = (),
+    images: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+    opener: Opener | None = None,
+    run: Run = map,
+) -> AuditReport:
+    """Recomputes what a recording claims and looks at what it holds.
+
+    Args:
+        recording: of any format. For a LeRobotDataset v3 its files are checked as well.
+        against: other datasets whose episodes must not be in this one.
+        images: whether to decode pictures.
+        progress: called with (episodes done, of how many).
+        opener: opens the same recording in a worker process; picklable. Needed where `run` uses other processes.
+        run: like `map`, in order.
+
+    Returns:
+        What was found; a broken recording is reported, not raised.
+    """
+    options = options_for(len(recording.keys), len(recording.spec.images), images)
+    evidence = _gather(recording, options, opener, run, progress)
+    found = list(audit_v3(recording.root, run)) if recording.format == "lerobot-v3" else []
+    found += recording.findings
+    found += _missing(recording)
+    others = {str(o.root): _gather(o, Options(images=False), None, map, None) for o in against}
+    found = [*found, *judge(evidence, recording.spec, others), *_licence(recording, evidence)]
+    if recording.format == "lerobot-v3" and images:
+        found += judge_images(recording.root, evidence)
+    return _report(recording, evidence, _settled(found), images, bool(others))
+
+
+def audit_folder(root: Path, **options: Any) -> AuditReport:
+    """The audit of a LeRobotDataset v3 folder; one that no reader can open is reported, too."""
+    found = audit_v3(Path(root)) if not _opens(Path(root)) else []
+    if not found:
+        return audit(V3Recording(root), **options)
+    checked = tuple(sorted({f.check for f in found}))
+    skipped = {"content": "the metadata cannot be read"}
+    return AuditReport(str(root), "lerobot-v3", 0, 0, 0, 0.0, checked, skipped, {}, _settled(found, Path(root)))
+
+
+def _opens(root: Path) -> bool:
+    return load_folder(root)[0] is not None
+
+
+def _gather(
+    recording: Recording,
+    options: Options,
+    opener: Opener | None,
+    run: Run,
+    progress: Callable[[int, int], None] | None,
+) -> list[EpisodeEvidence]:
+    items = list(enumerate(recording.keys))
+    results: Iterable[EpisodeEvidence]
+    if opener is None:
+        results = (examine_episode(recording, item, options) for item in items)
+    else:
+        results = run(functools.partial(_examine, opener, options), items)
+    found = []
+    for one in results:
+        found.append(one)
+        if progress is not None:
+            progress(len(found), len(items))
+    return found
+
+
+def _examine(opener: Opener, options: Options, item: tuple[int, str]) -> EpisodeEvidence:
+    return examine(opener, item, options)
+
+
+def judge(
+    evidence: Sequence[EpisodeEvidence], spec: Spec, others: Mapping[str, Sequence[EpisodeEvidence]] | None = None
+) -> Iterator[Finding]:
+    """Everything that evidence shows; pure."""
+    yield from judge_lengths(evidence, spec.rate_hz)
+    yield from judge_texts(evidence)
+    yield from judge_numbers(evidence, spec)
+    yield from judge_motion(evidence, spec)
+    yield from judge_grippers(evidence, spec)
+    yield from judge_units(evidence, spec)
+    yield from judge_duplicates(evidence, spec)
+    yield from judge_leaks(evidence, others or {}, spec)
+    yield from judge_cameras(evidence, spec, spec.rate_hz)
+    for one in evidence:
+        yield from one.findings
+
+
+def _missing(recording: Recording) -> Iterator[Finding]:
+    places = {key: i for i, key in enumerate(recording.keys)}
+    for camera, keys in recording.missing.items():
+        if keys:
+            text = f"the video of {camera} is not there for {len(keys)} of {len(recording.keys)} episodes"
+            yield finding("missing-video", text, field=camera, episodes=[places[k] for k in keys if k in places])
+
+
+def _licence(recording: Recording, evidence: Sequence[EpisodeEvidence]) -> Iterator[Finding]:
+    good = [e for e in evidence if not e.error]
+    root = recording.root if recording.root.is_dir() else recording.root.parent
+    if recording.licence or licence_of(root, {}) or (good and all(e.licence for e in good)):
+        return
+    yield finding("licence-missing", "no licence is given: nobody may say whether this data may be used")
+
+
+_CAUSES = {
+    "episode-unreadable": (
+        "file-broken",
+        "file-missing",
+        "column-missing",
+        "column-type",
+        "null-values",
+        "orphan-rows",
+        "episode-location",
+    ),
+    "unreadable-pictures": ("file-broken", "video-frames", "video-timestamps", "video-fps", "missing-video"),
+}
+
+
+def _settled(found: Sequence[Finding], root: Path | None = None) -> tuple[Finding, ...]:
+    """Each thing once, without what follows from something else that was found; errors first."""
+    checks = {f.check for f in found}
+    empty = {f.field for f in found if f.check == "placeholder-camera"}
+    kept: dict[tuple[Any, ...], list[Finding]] = {}
+    for one in found:
+        if any(cause in checks for cause in _CAUSES.get(one.check, ())):
+            continue
+        if one.check == "black-camera" and one.field in empty:
+            continue
+        known = CHECKS.get(one.check)
+        ours = known is not None and one.check not in ("names-nested", "missing-quantiles", "missing-video")
+        kept.setdefault((one.check, one.field, one.text if ours else ""), []).append(one)
+    order = {name: i for i, name in enumerate(CHECKS)}
+    merged = [_together(same) for same in kept.values()]
+    ranked = sorted(merged, key=lambda f: (SEVERITIES.index(f.severity), order.get(f.check, len(order))))
+    return tuple(with_repairs(ranked, root) if root else ranked)
+
+
+def _together(same: Sequence[Finding]) -> Finding:
+    """What a reader says of every episode by itself, or two sides of the same file, as one finding."""
+    first = same[0]
+    episodes = tuple(sorted({i for one in same for i in one.episodes}))
+    spans = tuple(dict.fromkeys(span for one in same for span in one.spans))
+    more = len(episodes) - len(first.episodes)
+    text = f"{first.text}; the same in {many(more, 'more episode')}" if more > 0 and len(same) > 1 else first.text
+    repairs = {one.repair for one in same} - {""}
+    repair = repairs.pop() if len(repairs) == 1 else ""
+    return dataclasses.replace(first, text=text, episodes=episodes, spans=spans, repair=repair)
+
+
+def _report(
+    recording: Recording, evidence: Sequence[EpisodeEvidence], found: tuple[Finding, ...], images: bool, pooled: bool
+) -> AuditReport:
+    spec = recording.spec
+    skipped: dict[str, str] = {}
+    if not images:
+        skipped |= dict.fromkeys(_PICTURES, "pictures were not asked for")
+    elif not spec.images:
+        skipped |= dict.fromkeys(_PICTURES, "there is no camera")
+    if recording.format != "lerobot-v3":
+        skipped |= dict.fromkeys(_FILES, f"only for LeRobotDataset v3, this is {recording.format}")
+    if not links(spec):
+        skipped |= dict.fromkeys(("action-ignored", "action-lag"), "no action with a state beside it")
+    elif not delays(evidence, spec):
+        skipped |= dict.fromkeys(("action-ignored", "action-lag"), "nothing moves long enough")
+    if not pooled:
+        skipped["leaked-episode"] = "no other dataset was given"
+    made = {f.check for f in found}
+    skipped = {n: why for n, why in skipped.items() if n not in made}
+    return AuditReport(
+        str(recording.root),
+        recording.format,
+        len(evidence),
+        sum(e.length for e in evidence),
+        sum(e.decoded for e in evidence),
+        spec.rate_hz,
+        tuple(n for n in CHECKS if n not in skipped),
+        skipped,
+        {"delay from action to motion": delays(evidence, spec)},
+        tuple(with_repairs(found, recording.root, len(evidence))),
+    )

@@ -1,0 +1,92 @@
+"""What can be done to an episode on its way into a new dataset: cut its ends, correct its text, record a judgement."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from roboscale.core.episode import Outcome, Status
+from roboscale.core.errors import BadData
+from roboscale.core.recording import Clip, Finding, Pictures, RecordedEpisode
+from roboscale.dataset.packets import key_frame_before
+
+__all__ = ["Corrections", "Kept", "cut_ends"]
+
+_SNAP = 8  # frames that may stay so that a video can be copied instead of being encoded again
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Frames `first` to `last`, both included."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """An edit: picklable, and its `repr` tells two of them apart.
+
+    Args:
+        frames: key -> the frames that stay.
+        tasks: key -> the instruction that is right.
+        outcomes: key -> `success` or `failure`, as a person judged.
+    """
+
+    frames: Mapping[str, Kept] = field(default_factory=dict)
+    tasks: Mapping[str, str] = field(default_factory=dict)
+    outcomes: Mapping[str, Status] = field(default_factory=dict)
+
+    def __call__(self, episode: RecordedEpisode) -> RecordedEpisode:
+        key = episode.key
+        if key in self.frames:
+            episode = cut_ends(episode, self.frames[key])
+        if key in self.tasks:
+            episode = replace(episode, instruction=self.tasks[key])
+        if key in self.outcomes:
+            old = episode.outcome or Outcome("void", steps=len(episode))
+            episode = replace(episode, outcome=replace(old, status=self.outcomes[key], reason="judged by a person"))
+        return episode
+
+    def __repr__(self) -> str:
+        facts = [{k: [v.first, v.last] for k, v in self.frames.items()}, dict(self.tasks), dict(self.outcomes)]
+        digest = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
+        return f"Corrections({len(self.frames)} cut, {len(self.tasks)} tasks, {len(self.outcomes)} judged, {digest})"
+
+
+def cut_ends(episode: RecordedEpisode, kept: Kept) -> RecordedEpisode:
+    """The frames from `kept.first` to `kept.last`; BadData when the episode does not have them.
+
+    Begins up to 8 frames earlier where that lets every camera's video be copied instead of encoded again.
+    """
+    if not 0 <= kept.first <= kept.last < len(episode):
+        raise BadData(f"episode {episode.key}", "frames to keep", f"within 0..{len(episode) - 1}", kept)
+    first = _copyable(episode, kept.first)
+    length = kept.last - first + 1
+    pictures: dict[str, Clip | Pictures] = {}
+    for name, images in episode.pictures.items():
+        if not isinstance(images, Clip):
+            raise BadData(f"episode {episode.key}", name, "a video, to cut it", type(images).__name__)
+        pictures[name] = images.cut(first, length)
+    rows = slice(first, first + length)
+    text = f"kept frames {first} to {kept.last} of {len(episode)}"
+    return replace(
+        episode,
+        arrays={name: array[rows] for name, array in episode.arrays.items()},
+        pictures=pictures,
+        findings=(*episode.findings, Finding("trimmed", "info", text)),
+    )
+
+
+def _copyable(episode: RecordedEpisode, first: int) -> int:
+    """The latest frame from `first - 8` to `first` at which every camera has a key frame; else `first`."""
+    clips = [images for images in episode.pictures.values() if isinstance(images, Clip)]
+    candidate = first
+    while candidate >= max(0, first - _SNAP):
+        starts = [key_frame_before(clip.path, clip.first + candidate) - clip.first for clip in clips]
+        if all(start == candidate for start in starts):
+            return candidate
+        candidate = min(starts)
+    return first

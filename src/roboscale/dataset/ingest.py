@@ -1,0 +1,289 @@
+"""One recorded episode becomes one pending episode, in whatever process this runs.
+
+Writes a folder under `pending/` and nothing else of the dataset, so that any number of these run at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roboscale.core.errors import BadData, InfrastructureError, RoboscaleError, SpecMismatch
+from roboscale.core.recording import Clip, Finding, Pictures, RecordedEpisode, Recording
+from roboscale.core.seeds import derive_id
+from roboscale.core.spec import Spec
+from roboscale.dataset.journal import ID, EpisodeRecord
+from roboscale.dataset.layout import Layout, features_from_spec, load_json
+from roboscale.dataset.packets import decode_in_order, packet_digests
+from roboscale.dataset.statistics import PixelCounts, sample_indices
+from roboscale.dataset.streams import write_stream
+from roboscale.dataset.tables import to_table, write_take
+from roboscale.dataset.video import Codec, Encoder, VideoReader, check_size, cut
+
+__all__ = ["CameraProof", "Edit", "EpisodeProof", "Job", "array_digest", "bring", "forget", "require_free"]
+
+Edit = Callable[[RecordedEpisode], RecordedEpisode]
+"""Changes an episode on its way; picklable, its `repr` says what it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraProof:
+    """What was done to one camera of one episode.
+
+    Args:
+        done: `remuxed` (the packets are the source's) or `encoded`.
+        digest: of the packets' payloads, in order.
+        worst_psnr_db: of the sampled pictures, decoded again, against those that were encoded; `None` when remuxed.
+    """
+
+    done: str
+    digest: str
+    worst_psnr_db: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeProof:
+    """What was read and written of one episode.
+
+    Args:
+        part, key: where it was read.
+        digests: numeric field -> digest of its dtype, shape and bytes as read from the source.
+        largest_difference: numeric field -> largest difference between what was read and what the dataset holds;
+            `None` until that has been compared.
+    """
+
+    part: str
+    key: str
+    id: str
+    frames: int
+    duration_s: float
+    instruction: str
+    digests: Mapping[str, str]
+    cameras: Mapping[str, CameraProof]
+    streams: Mapping[str, int]
+    findings: tuple[Finding, ...] = ()
+    largest_difference: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        plain = ("part", "key", "id", "frames", "duration_s", "instruction")
+        return {
+            **{name: getattr(self, name) for name in plain},
+            "digests": dict(self.digests),
+            "cameras": {name: asdict(camera) for name, camera in self.cameras.items()},
+            "streams": dict(self.streams),
+            "findings": [finding.to_json() for finding in self.findings],
+            "largest_difference": dict(self.largest_difference),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> EpisodeProof:
+        cameras = {name: CameraProof(**camera) for name, camera in data["cameras"].items()}
+        findings = tuple(Finding.from_json(f) for f in data["findings"])
+        return cls(**{**data, "cameras": cameras, "findings": findings})
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One episode to bring: everything a worker needs to know."""
+
+    root: Path
+    spec: Spec
+    codec: Codec
+    robot_type: str
+    sequence: int
+    part: str
+    open: Callable[[], Recording]
+    key: str
+    edit: Edit | None
+
+
+Images = NDArray[np.uint8]
+
+_COMPARED = 8  # pictures of an encoded episode that are decoded again and compared
+
+_open: dict[str, Recording] = {}  # of this process: opening reads all metadata, and jobs come by the thousand
+
+
+def _recording(job: Job) -> Recording:
+    token = f"{job.root}\0{job.part}"
+    if token not in _open:
+        forget()
+        _open[token] = job.open()
+    return _open[token]
+
+
+def forget() -> None:
+    """Closes what this process has open, so that a later transfer reads its source anew."""
+    for recording in _open.values():
+        recording.close()
+    _open.clear()
+
+
+def bring(job: Job) -> EpisodeProof | RoboscaleError:
+    """Reads, edits and writes one episode; an error of the data is returned, for one episode must not stop others.
+
+    Raises:
+        InfrastructureError: the disk is full or gone.
+    """
+    folder = Layout(job.root).staging / f"{job.sequence:06d}"
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        for rest in Layout(job.root).pending.glob(f"{job.sequence:06d}-*"):
+            shutil.rmtree(rest)  # of a killed run that had not written down what it did
+        folder.mkdir(parents=True)
+        return _bring(job, folder)
+    except OSError as error:
+        raise InfrastructureError(f"{job.root}: {error.strerror or error} while writing {job.key}") from error
+    except InfrastructureError:
+        raise
+    except RoboscaleError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        return error
+
+
+def _bring(job: Job, folder: Path) -> EpisodeProof:
+    cameras = [f.name for f in job.spec.images]
+    recording = _recording(job)
+    # Cameras are asked for by the source's names, which an edit may change: then all of them are.
+    episode = recording.read(job.key, cameras if job.edit is None else None)
+    if job.edit is not None:
+        episode = job.edit(episode)
+        wanted = {name: images for name, images in episode.pictures.items() if name in cameras}
+        episode = replace(episode, pictures=wanted)
+    _check(job, episode)
+    proofs, pixels = {}, {}
+    for camera in cameras:
+        target = folder / f"{camera}.mp4"
+        proofs[camera], pixels[camera] = _write_camera(job, camera, episode.pictures[camera], target)
+    for name, stream in episode.streams.items():
+        (folder / "streams").mkdir(exist_ok=True)
+        write_stream(folder / "streams" / f"{name}.parquet", stream, name)
+    id_ = episode.id or derive_id(recording.format, job.part, job.key)
+    if not ID.fullmatch(id_):
+        raise BadData(job.key, "episode id", "32 hex digits", repr(id_))
+    arrays = {f.name: np.ascontiguousarray(episode.arrays[f.name]) for f in job.spec if not f.is_image}
+    features = features_from_spec(job.spec, {c: {} for c in cameras})
+    columns = {name: array.reshape(len(array), *features[name]["shape"]) for name, array in arrays.items()}
+    table = to_table(columns, {name: features[name] for name in columns})
+    record = EpisodeRecord(id_, episode.instruction, len(episode), episode.outcome, episode.provenance, pixels)
+    write_take(folder / "frames.parquet", table, json.dumps(record.to_json(), ensure_ascii=False).encode())
+    folder.rename(Layout(job.root).pending / f"{job.sequence:06d}-{id_}")
+    return EpisodeProof(
+        job.part,
+        job.key,
+        id_,
+        len(episode),
+        len(episode) / job.spec.rate_hz,
+        episode.instruction,
+        {name: array_digest(array) for name, array in arrays.items()},
+        proofs,
+        {name: len(stream.values) for name, stream in episode.streams.items()},
+        episode.findings,
+    )
+
+
+def array_digest(array: NDArray[Any]) -> str:
+    """Of dtype, number of rows and bytes. (T,) and (T, 1) are the same: LeRobot does not tell them apart."""
+    rows = np.ascontiguousarray(array)
+    shape = [len(rows), int(np.prod(rows.shape[1:], dtype=np.int64))]
+    head = json.dumps([rows.dtype.str, shape]).encode()
+    return hashlib.blake2b(head + rows.tobytes(), digest_size=16).hexdigest()
+
+
+def _check(job: Job, episode: RecordedEpisode) -> None:
+    where = f"{job.part}: episode {job.key}"
+    if not len(episode):
+        raise BadData(where, "frames", "at least 1", 0)
+    cameras = {f.name for f in job.spec.images}
+    expected, found = set(job.spec.names), {*episode.arrays, *episode.pictures}
+    if expected != found or set(episode.pictures) != cameras:
+        raise SpecMismatch(f"{where}: expected {', '.join(sorted(expected))}; found {', '.join(sorted(found))}")
+    for name, array in episode.arrays.items():
+        wanted = job.spec[name]
+        if array.shape[1:] != wanted.shape or array.dtype != np.dtype(wanted.dtype):
+            found_ = f"{array.dtype}{list(array.shape[1:])}"
+            raise BadData(where, name, f"{wanted.dtype}{list(wanted.shape)} in every frame", found_)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            rows = array.reshape(len(array), -1)
+            frame, element = np.argwhere(~np.isfinite(rows))[0]
+            raise BadData(where, name, "finite numbers", f"{rows[frame, element]} in frame {frame}")
+
+
+def _write_camera(job: Job, camera: str, pictures: Clip | Pictures, target: Path) -> tuple[CameraProof, PixelCounts]:
+    fps, shape, length = int(job.spec.rate_hz), job.spec[camera].shape, len(pictures)
+    if isinstance(pictures, Clip):
+        if cut(pictures.path, pictures.first, length, target, fps):
+            reader, counts = VideoReader(target, fps), []
+            for number in np.unique(sample_indices(length)).tolist():
+                counts.append(PixelCounts.of_frame(_sized(pictures.path, camera, shape, reader.read([number])[0])))
+            reader.close()
+            return CameraProof("remuxed", packet_digests(target, [length])[0]), PixelCounts.total(counts)
+        frames = decode_in_order(pictures.path, pictures.first, length)
+    else:
+        frames = iter(pictures)
+    counts, kept = _encode(job, camera, frames, length, target)
+    reader = VideoReader(target, fps)
+    worst = min(_psnr(image, reader.read([number])[0]) for number, image in kept.items())
+    reader.close()
+    return CameraProof("encoded", packet_digests(target, [length])[0], round(worst, 2)), PixelCounts.total(counts)
+
+
+def _sized(file: object, camera: str, shape: tuple[int, ...], image: Images) -> Images:
+    if image.shape != shape:
+        raise BadData(file, camera, list(shape), list(image.shape))
+    return image
+
+
+def _encode(
+    job: Job, camera: str, frames: Iterator[Images], length: int, target: Path
+) -> tuple[list[NDArray[np.uint32]], dict[int, Images]]:
+    """Encodes all pictures; returns what the statistics need, and a few pictures to compare with."""
+    shape, where = job.spec[camera].shape, f"{job.part}: episode {job.key}"
+    check_size(camera, shape)
+    chosen = set(sample_indices(length).tolist())
+    compared = set(np.linspace(0, length - 1, min(length, _COMPARED)).astype(int).tolist())
+    counts, kept, number = [], {}, 0
+    encoder = Encoder(target, shape, int(job.spec.rate_hz), job.codec)
+    try:
+        for image in frames:
+            encoder.add(_sized(where, camera, shape, image))
+            if number in chosen:
+                counts.append(PixelCounts.of_frame(image))
+            if number in compared:
+                kept[number] = image
+            number += 1
+        if number != length:
+            raise BadData(where, camera, f"{length} pictures", number)
+        encoder.close()
+    except BaseException:
+        encoder.abort()
+        raise
+    return counts, kept
+
+
+def _psnr(a: Images, b: Images) -> float:
+    """Peak signal to noise, dB; 99 for equal pictures."""
+    error = float(np.mean(np.square(a.astype(np.float32) - b.astype(np.float32))))
+    return 99.0 if error == 0 else min(99.0, 10 * math.log10(255**2 / error))
+
+
+def require_free(layout: Layout, plan: Mapping[str, Any]) -> None:
+    """BadData unless the folder is empty, or holds what a killed transfer with the same plan left."""
+    there = layout.own / "transfer" / "plan.json"
+    if there.exists():
+        found = load_json(there)
+        differs = sorted(name for name in {*found, *plan} if found.get(name) != json.loads(json.dumps(plan)).get(name))
+        if differs:
+            raise BadData(there, ", ".join(differs), "what is asked for now", "another transfer; take another folder")
+    elif layout.root.exists() and any(layout.root.iterdir()):
+        found_ = ", ".join(sorted(path.name for path in layout.root.iterdir())[:5])
+        raise BadData(layout.root, "folder", "to be empty or new", found_)

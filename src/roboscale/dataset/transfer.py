@@ -1,0 +1,240 @@
+"""Episodes that exist already, moved into a LeRobotDataset v3.0: imports, merges and repairs are all this one pipe.
+
+    recording -> read -> edit -> pending episode -> (a block is complete) seal -> compare with what was read
+
+Each episode becomes a pending episode (see `journal`) by itself, in any process; the caller's process only counts,
+seals and compares. Numbers are written in the dtype they have. Videos are copied packet by packet where that is
+possible and encoded otherwise. A killed transfer goes on where it stopped and gives the same bytes.
+
+Knows recordings by their protocol. Knows no format but its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from roboscale.core.errors import BadData, SpecMismatch
+from roboscale.core.recording import Recording
+from roboscale.core.spec import Spec
+from roboscale.dataset import ingest
+from roboscale.dataset.engine import Engine, run
+from roboscale.dataset.ingest import Edit, EpisodeProof, Job
+from roboscale.dataset.journal import exclusive, list_pending, roll_forward
+from roboscale.dataset.layout import Layout, atomic_write, features_from_spec, load_json, new_info, to_json
+from roboscale.dataset.packets import video_facts
+from roboscale.dataset.seal import seal
+from roboscale.dataset.verify import verify
+from roboscale.dataset.video import Codec, video_info
+
+__all__ = ["Broken", "Dropped", "Part", "Transfer", "plan_of", "transfer"]
+
+Broken = Literal["fail", "drop"]
+Progress = Callable[[int, str], None]
+Entry = TypeVar("Entry")
+
+_BLOCK = 500  # episodes between two seals: bounds what lies on disk twice, and what a kill may cost
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Episodes of one recording.
+
+    Args:
+        name: tells it from the other parts; the same in every run.
+        open: opens the recording; picklable, for it is opened again in every worker.
+        keys: which episodes, in the order they shall have.
+        edit: what is done to each of them on the way; picklable.
+    """
+
+    name: str
+    open: Callable[[], Recording]
+    keys: tuple[str, ...]
+    edit: Edit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """An episode that did not arrive, and why."""
+
+    part: str
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What came of it.
+
+    Args:
+        episodes: one proof for each episode of the dataset, in its order.
+        dropped: the others.
+    """
+
+    root: Path
+    episodes: tuple[EpisodeProof, ...]
+    dropped: tuple[Dropped, ...]
+
+    @property
+    def frames(self) -> int:
+        return sum(proof.frames for proof in self.episodes)
+
+
+@dataclass(slots=True)
+class _State:
+    """What is done so far, on disk: `meta/roboscale/transfer/`."""
+
+    layout: Layout
+    done: dict[int, EpisodeProof] = field(default_factory=dict)
+    dropped: dict[int, Dropped] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        return self.layout.own / "transfer"
+
+    def load(self) -> None:
+        """Reads the journal; a line that a kill cut off is done again."""
+        try:
+            lines = (self.folder / "episodes.jsonl").read_text("utf-8").split("\n")[:-1]
+        except FileNotFoundError:
+            return
+        for line in lines:
+            data = json.loads(line)
+            if "proof" in data:
+                self.done[data["sequence"]] = EpisodeProof.from_json(data["proof"])
+            else:
+                self.dropped[data["sequence"]] = Dropped(**data["dropped"])
+        text = "".join(line + "\n" for line in lines)
+        atomic_write(self.folder / "episodes.jsonl", text.encode())
+
+    def add(self, sequence: int, entry: EpisodeProof | Dropped) -> None:
+        if isinstance(entry, Dropped):
+            self.dropped[sequence] = entry
+            data = {"sequence": sequence, "dropped": asdict(entry)}
+        else:
+            self.done[sequence] = entry
+            data = {"sequence": sequence, "proof": entry.to_json()}
+        with (self.folder / "episodes.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(data, ensure_ascii=False) + "\n")
+
+
+def plan_of(parts: Sequence[Part], spec: Spec, codec: Codec) -> dict[str, Any]:
+    """What a transfer is asked to do, as JSON; a dataset that holds another plan is not gone on with."""
+    sources = {part.name: list(part.keys) for part in parts}
+    edits = {part.name: repr(part.edit) for part in parts if part.edit is not None}
+    return {"version": 1, "spec": spec.to_json(), "codec": codec, "sources": sources, "edits": edits}
+
+
+def transfer(
+    parts: Sequence[Part],
+    out: Path,
+    spec: Spec,
+    *,
+    robot_type: str = "",
+    codec: Codec = "h264",
+    broken: Broken = "fail",
+    workers: int | None = None,
+    engine: Engine = "processes",
+    progress: Progress | None = None,
+) -> Transfer:
+    """Writes the episodes of `parts`, in order, into a new dataset; or goes on with what a killed call left.
+
+    Args:
+        spec: of the dataset: every episode holds exactly these fields after its edit.
+        codec: for pictures that must be encoded.
+        broken: what to do with an episode that cannot be read: stop with its error, or leave it out and say so.
+        progress: called with a count and a note as episodes arrive.
+
+    Raises:
+        BadData: an episode is broken; what was written stays, and the same call goes on after it is mended. Or `out`
+            holds something else. Or what was written is not what was read.
+        SpecMismatch: an episode does not have the fields of `spec`.
+    """
+    layout = Layout(Path(out))
+    plan = plan_of(parts, spec, codec)
+    jobs = [Job(layout.root, spec, codec, robot_type, i, *which) for i, which in enumerate(_pairs(parts))]
+    ingest.require_free(layout, plan)
+    with exclusive(layout):
+        roll_forward(layout)
+        state = _begin(layout, spec, codec, robot_type, plan)
+        try:
+            for begin in range(0, len(jobs), _BLOCK):
+                _move_block(state, jobs[begin : begin + _BLOCK], broken, progress, workers, engine)
+        finally:
+            ingest.forget()
+    result = Transfer(layout.root, _in_order(state.done), _in_order(state.dropped))
+    if not result.episodes:
+        raise BadData(out, "episodes", "at least one that can be read", f"{len(result.dropped)} dropped")
+    return replace(result, episodes=verify(layout.root, result.episodes))
+
+
+def _pairs(parts: Sequence[Part]) -> Iterator[tuple[str, Callable[[], Recording], str, Edit | None]]:
+    for part in parts:
+        for key in part.keys:
+            yield part.name, part.open, key, part.edit
+
+
+def _in_order(entries: Mapping[int, Entry]) -> tuple[Entry, ...]:
+    return tuple(entries[i] for i in sorted(entries))
+
+
+def _begin(layout: Layout, spec: Spec, codec: Codec, robot_type: str, plan: Mapping[str, Any]) -> _State:
+    state = _State(layout)
+    state.folder.mkdir(parents=True, exist_ok=True)
+    layout.staging.mkdir(exist_ok=True)
+    layout.pending.mkdir(exist_ok=True)
+    if not layout.info.exists():
+        videos = {f.name: video_info(codec, f.shape, int(spec.rate_hz)) for f in spec.images}
+        info = new_info(spec, features_from_spec(spec, videos), robot_type)
+        atomic_write(layout.spec, to_json({"version": 1, "spec": spec.to_json()}))
+        atomic_write(state.folder / "plan.json", to_json(plan))
+        atomic_write(layout.info, to_json(info))
+    state.load()
+    return state
+
+
+def _move_block(
+    state: _State,
+    block: Sequence[Job],
+    broken: Broken,
+    progress: Progress | None,
+    workers: int | None,
+    engine: Engine,
+) -> None:
+    known = {**state.done, **state.dropped} if broken == "drop" else state.done
+    todo = [job for job in block if job.sequence not in known]
+    if progress is not None and len(todo) < len(block):
+        progress(len(block) - len(todo), "there already")
+    for job in todo:
+        state.dropped.pop(job.sequence, None)  # with `fail` it is tried again
+    for job, result in zip(todo, run(ingest.bring, todo, workers=workers, engine=engine), strict=True):
+        entry = result if isinstance(result, EpisodeProof) else Dropped(job.part, job.key, str(result))
+        if isinstance(result, Exception) and (broken == "fail" or isinstance(result, SpecMismatch)):
+            raise result
+        state.add(job.sequence, entry)
+        if progress is not None:
+            progress(1, "" if isinstance(entry, EpisodeProof) else f"{job.key} dropped")
+    twice = [id_ for id_, count in Counter(proof.id for proof in state.done.values()).items() if count > 1]
+    if twice:
+        keys = ", ".join(proof.key for proof in state.done.values() if proof.id == twice[0])
+        raise BadData(state.layout.root, "episode id", "each episode once", f"{twice[0]} for {keys}")
+    if list_pending(state.layout):
+        _describe_videos(state)
+        seal(state.layout.root)
+
+
+def _describe_videos(state: _State) -> None:
+    """Puts what the first episode's videos are into `info.json`, once: copied ones keep the codec they came in."""
+    raw = load_json(state.layout.info)
+    cameras = [name for name, feature in raw["features"].items() if feature["dtype"] == "video"]
+    if raw["total_episodes"] or not cameras:
+        return
+    first = list_pending(state.layout)[0]
+    for camera in cameras:
+        described = video_facts(first.video(camera))
+        raw["features"][camera]["info"] = {**raw["features"][camera]["info"], **described}
+    atomic_write(state.layout.info, to_json(raw))

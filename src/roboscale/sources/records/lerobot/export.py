@@ -1,0 +1,203 @@
+"""A dataset of ours as LeRobot v2.1, for loaders that know no other; or as GR00T reads it.
+
+Numbers are copied, and so are the packets of the videos wherever an episode begins with a key frame; only where it
+does not are its pictures encoded again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from roboscale.core import BadData, Clip, RecordedEpisode
+from roboscale.dataset import Dataset
+from roboscale.dataset.catalog import Catalog, EpisodeInfo, index_columns, load_catalog
+from roboscale.dataset.layout import INDEX_FEATURES, Layout, to_json
+from roboscale.dataset.statistics import PixelCounts, sample_indices, summary
+from roboscale.dataset.tables import to_table
+from roboscale.dataset.video import Encoder, VideoReader, cut
+from roboscale.sources.records.lerobot.modality import modality_of
+from roboscale.sources.records.lerobot.tables import read_rows, read_schema
+from roboscale.sources.records.lerobot.v2 import open_v2
+from roboscale.sources.records.lerobot.v3 import open_v3
+
+__all__ = ["ANNOTATION", "Progress", "export_gr00t", "export_v21"]
+
+ANNOTATION = "annotation.human.task_description"
+"""GR00T's column of the instruction: a number of `tasks.jsonl`."""
+
+Progress = Callable[[int, int], None]
+"""Called with the episodes done and all of them."""
+
+Features = Mapping[str, Mapping[str, Any]]
+
+_CHUNK = 1000  # episodes a folder, as LeRobot's
+_DATA = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
+_VIDEO = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
+_BLOCK = 64  # pictures in memory at once
+
+
+def export_v21(dataset: Dataset, out: Path, *, progress: Progress | None = None) -> None:
+    """Writes LeRobot v2.1 into the new folder `out` and reads it back.
+
+    Raises:
+        BadData: `out` holds something, the dataset is broken or empty, or what was read back differs.
+    """
+    _export(dataset, Path(out), {}, progress)
+    _verify(dataset, Path(out), "lerobot-v2.1")
+
+
+def export_gr00t(dataset: Dataset, out: Path, *, progress: Progress | None = None) -> None:
+    """As `export_v21`, with `meta/modality.json` from the layouts of state and action, and the column `ANNOTATION`.
+
+    Raises:
+        BadData: as `export_v21`.
+    """
+    _export(dataset, Path(out), {ANNOTATION: {"dtype": "int64", "shape": [1], "names": None}}, progress)
+    (Path(out) / "meta/modality.json").write_bytes(to_json(modality_of(tuple(dataset.spec))))
+    _verify(dataset, Path(out), "gr00t")
+
+
+def _export(dataset: Dataset, out: Path, also: Features, progress: Progress | None) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BadData(out, "folder", "a new one", "something")
+    catalog, source = load_catalog(dataset.root), open_v3(dataset.root)
+    features: Features = {**{f.name: catalog.info.features[f.name] for f in catalog.spec}, **INDEX_FEATURES, **also}
+    pixels = _stored_pixels(catalog)
+    (out / "meta").mkdir(parents=True, exist_ok=True)
+    tasks = [json.dumps({"task_index": i, "task": t}, ensure_ascii=False) + "\n" for i, t in enumerate(catalog.tasks)]
+    (out / "meta/tasks.jsonl").write_text("".join(tasks), "utf-8")
+    with (
+        (out / "meta/episodes.jsonl").open("w", encoding="utf-8") as episodes,
+        (out / "meta/episodes_stats.jsonl").open("w", encoding="utf-8") as statistics,
+    ):
+        for episode, key in zip(catalog.episodes, source.keys, strict=True):
+            recorded = source.read(key)
+            stats = _write_rows(out, catalog, episode, recorded, features)
+            stats |= _write_videos(out, catalog, episode, recorded, pixels)
+            _line(episodes, episode_index=episode.index, tasks=[episode.instruction], length=episode.length)
+            _line(statistics, episode_index=episode.index, stats=stats)
+            if progress is not None:
+                progress(episode.index + 1, len(catalog.episodes))
+    # Last: without it the folder is no dataset, should the export be killed before.
+    (out / "meta/info.json").write_bytes(to_json(_info(catalog, features)))
+
+
+def _line(file: TextIO, **values: Any) -> None:
+    file.write(json.dumps(values, ensure_ascii=False) + "\n")
+
+
+def _place(out: Path, template: str, index: int, camera: str = "") -> Path:
+    path = out / template.format(episode_chunk=index // _CHUNK, episode_index=index, video_key=camera)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _info(catalog: Catalog, features: Features) -> dict[str, Any]:
+    count = len(catalog.episodes)
+    return {
+        "codebase_version": "v2.1",
+        "robot_type": catalog.info.raw.get("robot_type"),
+        "total_episodes": count,
+        "total_frames": sum(episode.length for episode in catalog.episodes),
+        "total_tasks": len(catalog.tasks),
+        "total_videos": count * len(catalog.spec.images),
+        "total_chunks": -(-count // _CHUNK),
+        "chunks_size": _CHUNK,
+        "fps": catalog.info.fps,
+        "splits": {"train": f"0:{count}"},
+        "data_path": _DATA,
+        "video_path": _VIDEO if catalog.spec.images else None,
+        "features": dict(features),
+    }
+
+
+def _write_rows(
+    out: Path, catalog: Catalog, episode: EpisodeInfo, recorded: RecordedEpisode, features: Features
+) -> dict[str, Any]:
+    """One episode's parquet file; returns the statistics of its columns."""
+    task = catalog.tasks.index(episode.instruction)
+    arrays: dict[str, NDArray[Any]] = {**recorded.arrays, **index_columns(episode, task, catalog.info.fps)}
+    arrays[ANNOTATION] = arrays["task_index"]
+    numeric = {name: feature for name, feature in features.items() if name in arrays}
+    table = to_table(arrays, numeric)
+    # v2.1 is read with `datasets` 3, which does not know the name that version 4 gave to a list of fixed length.
+    described = json.loads(table.schema.metadata[b"huggingface"])
+    for feature in described["info"]["features"].values():
+        if feature["_type"] == "List":
+            feature["_type"] = "Sequence"
+    table = table.replace_schema_metadata({b"huggingface": json.dumps(described).encode()})
+    pq.write_table(table, _place(out, _DATA, episode.index), compression="snappy")
+    return {name: summary(arrays[name]) for name in numeric}
+
+
+def _write_videos(
+    out: Path,
+    catalog: Catalog,
+    episode: EpisodeInfo,
+    recorded: RecordedEpisode,
+    pixels: Mapping[str, Iterator[dict[str, Any]]],
+) -> dict[str, Any]:
+    """One video per camera; returns the statistics of their pictures."""
+    stats = {}
+    for camera, clip in recorded.pictures.items():
+        if not isinstance(clip, Clip):
+            raise BadData(catalog.info.file, camera, "pictures in video files", type(clip).__name__)
+        target, fps = _place(out, _VIDEO, episode.index, camera), catalog.info.fps
+        if not cut(clip.path, clip.first, clip.length, target, fps):
+            codec = (catalog.info.features[camera].get("info") or {}).get("video.codec")
+            _encode(clip, target, catalog.spec[camera].shape, fps, "av1" if codec == "av1" else "h264")
+        stored = next(pixels[camera], None)
+        stats[camera] = stored or _count_pixels(target, len(recorded), fps)
+    return stats
+
+
+def _encode(clip: Clip, target: Path, shape: tuple[int, ...], fps: int, codec: Any) -> None:
+    reader, encoder = VideoReader(clip.path, fps), Encoder(target, shape, fps, codec)
+    for begin in range(0, clip.length, _BLOCK):
+        for image in reader.read(range(clip.first + begin, clip.first + min(begin + _BLOCK, clip.length))):
+            encoder.add(image)
+    encoder.close()
+    reader.close()
+
+
+def _stored_pixels(catalog: Catalog) -> dict[str, Iterator[dict[str, Any]]]:
+    """Camera -> statistics of its pictures, episode by episode, as far as the dataset's metadata has them."""
+    files = sorted(Layout(catalog.info.root).episodes.glob("*/*.parquet"))
+    return {field.name: _pixels_of(files, f"stats/{field.name}/") for field in catalog.spec.images}
+
+
+def _pixels_of(files: list[Path], prefix: str) -> Iterator[dict[str, Any]]:
+    for file in files:
+        names = [name for name in read_schema(file).names if name.startswith(prefix)]
+        if not names:
+            return
+        for row in read_rows(file, names):
+            yield {name.removeprefix(prefix): row[name] for name in names}
+
+
+def _count_pixels(video: Path, length: int, fps: int) -> dict[str, Any]:
+    reader = VideoReader(video, fps)
+    chosen = sample_indices(length)
+    counts = [PixelCounts.of_frame(reader.read([int(number)])[0]) for number in chosen]
+    reader.close()
+    return PixelCounts(len(chosen), np.sum(counts, axis=0, dtype=np.int64)).to_lerobot()
+
+
+def _verify(dataset: Dataset, out: Path, format: str) -> None:
+    """BadData unless `out` holds the same numbers, and as many pictures."""
+    source, written = open_v3(dataset.root), open_v2(out, format)
+    for key in source.keys:
+        before, after = source.read(key, ()), written.read(key)
+        for name, array in before.arrays.items():
+            same = array.dtype == after.arrays[name].dtype and array.tobytes() == after.arrays[name].tobytes()
+            if not same:
+                raise BadData(out, f"{name} of {key}", "the numbers of the dataset", "others")
+        if after.instruction != before.instruction:
+            raise BadData(out, f"instruction of {key}", repr(before.instruction), repr(after.instruction))

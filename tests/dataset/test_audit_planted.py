@@ -1,0 +1,127 @@
+"""One defect at a time: each is found where it was planted, and nothing else is reported; clean sets are silent."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roboscale.dataset.audit import CHECKS, audit_folder
+from roboscale.testing.clean_sets import KINDS
+from roboscale.testing.defects import DEFECTS, clean
+
+# Planted into single episodes: which of them the finding must name.
+WHERE = {
+    "frame-skipped": (2,),
+    "index-leaps": (4,),
+    "timestamps-drift": (3,),
+    "wrong-task": (2,),
+    "range-shifted": (2,),
+    "length-too-long": (1,),
+    "wrong-file": (3,),
+    "episodes-out-of-order": (1, 2),
+    "wrong-episode-mean": (1,),
+    "data-cut-off": (4, 5, 6, 7),
+    "video-lost": (4, 5, 6, 7),
+    "video-times-drift": (1, 2, 3),
+    "empty-task": (1,),
+    "placeholder-task": (1,),
+    "one-word-task": (1,),
+    "one-frame": (3,),
+    "far-too-short": (3,),
+    "nan": (5,),
+    "clock-backwards": (1,),
+    "slow-start": (2, 5),
+    "slow-end": (2, 5),
+    "spike": (6,),
+    "action-unrelated": (3,),
+    "action-early": (5,),
+    "gripper-flipped": (2,),
+    "degrees": (4,),
+    "same-with-noise": (6,),
+    "same-but-cut": (7,),
+    "black-camera": (4,),
+    "frozen-camera": (4,),
+    "swapped-cameras": (5,),
+}
+
+
+@pytest.fixture(scope="session")
+def clean_set(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The clean set of a kind; made once, not to be changed."""
+    made: dict[str, Path] = {}
+
+    def get(kind: str) -> Path:
+        if kind not in made:
+            made[kind] = clean(tmp_path_factory.mktemp("clean") / kind, kind, seed=0)
+        return made[kind]
+
+    return get
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_clean_set_has_no_finding(kind: str, clean_set: Callable[[str], Path]):
+    report = audit_folder(clean_set(kind))
+    assert [f"{f.check}: {f.text}" for f in report.findings] == []
+    assert report.episodes == 8 and report.frames > 400
+    assert not {"action-ignored", "stats-wrong"} & set(report.skipped), "silent because it did not look"
+    if KINDS[kind][0].images:
+        assert report.pictures == 24 * 8 * len(KINDS[kind][0].images)
+
+
+@pytest.mark.parametrize("name", sorted(DEFECTS))
+def test_a_defect_is_found_and_nothing_else(name: str, clean_set: Callable[[str], Path], tmp_path: Path):
+    defect = DEFECTS[name]
+    root = tmp_path / "dataset"
+    shutil.copytree(clean_set(defect.kind), root)
+    defect.plant(root, np.random.default_rng(0))
+    findings = audit_folder(root).findings
+    assert {f.check for f in findings} == {defect.check}, [f"{f.check}: {f.text}" for f in findings]
+    assert all(f.severity == CHECKS[f.check].severity for f in findings)
+    if name in WHERE:
+        assert {f.episodes for f in findings} == {WHERE[name]}
+
+
+def test_spans_and_evidence_say_where_and_how_much(clean_set: Callable[[str], Path], tmp_path: Path):
+    root = tmp_path / "dataset"
+    shutil.copytree(clean_set("no-camera"), root)
+    DEFECTS["slow-start"].plant(root, np.random.default_rng(0))
+    (finding,) = audit_folder(root).findings
+    assert [s.episode for s in finding.spans] == [2, 5]
+    assert all(s.first == 0 and 38 <= s.last <= 46 for s in finding.spans)
+    assert finding.repair == f"roboscale data repair {root} OUT --trim-idle"
+    shutil.rmtree(root)
+    shutil.copytree(clean_set("no-camera"), root)
+    DEFECTS["action-early"].plant(root, np.random.default_rng(0))
+    (finding,) = audit_folder(root).findings
+    delays = dict(finding.evidence["plot"]["values"])
+    assert abs(delays[5] - delays[0] - 7) <= 1, "planted seven frames later than the others"
+    shutil.rmtree(root)
+    shutil.copytree(clean_set("no-camera"), root)
+    DEFECTS["spike"].plant(root, np.random.default_rng(0))
+    (finding,) = audit_folder(root).findings
+    assert [(s.episode, s.first) for s in finding.spans] == [(6, 33)]
+    assert finding.evidence["spikes"][0]["dimension"] == "elbow"
+
+
+def test_most_checks_have_a_defect_that_proves_them():
+    unproved = set(CHECKS) - {d.check for d in DEFECTS.values()}
+    assert unproved == {"no-episodes", "episode-columns", "not-readable", "episode-unreadable", "leaked-episode"}
+
+
+def test_planting_changes_one_thing(clean_set: Callable[[str], Path], tmp_path: Path):
+    """The metadata defects touch a single file."""
+    before = {p.relative_to(clean_set("no-camera")): p.read_bytes() for p in _files(clean_set("no-camera"))}
+    for name in ("too-many-frames", "wrong-std", "range-shifted", "data-cut-off", "sidecar-line-lost"):
+        root = tmp_path / name
+        shutil.copytree(clean_set("no-camera"), root)
+        DEFECTS[name].plant(root, np.random.default_rng(0))
+        after = {p.relative_to(root): p.read_bytes() for p in _files(root)}
+        assert sum(before[p] != after.get(p) for p in before) == 1, name
+
+
+def _files(root: Path) -> list[Path]:
+    return sorted(p for p in root.rglob("*") if p.is_file())

@@ -1,0 +1,133 @@
+"""The page of an audit: everything escaped, nothing requested, readable on a phone."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from roboscale.core import Finding, Span
+from roboscale.report.audit import audit_page
+from roboscale.report.audit_plots import plot_svg
+
+EVIL = "<script>alert(1)</script>\"'&</style>"
+
+
+@dataclass
+class Report:
+    """As an audit's report, filled in by hand."""
+
+    root: str = f"/data/{EVIL}"
+    format: str = "lerobot-v3"
+    episodes: int = 1200
+    frames: int = 240_000
+    pictures: int = 28_800
+    rate_hz: float = 20.0
+    checked: tuple[str, ...] = ("spikes", "idle-lead", "not-finite")
+    skipped: dict[str, str] = field(default_factory=lambda: {"leaked-episode": "no other dataset was given"})
+    facts: dict[str, Any] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        return {name: f"The meaning of {name}." for name in (*self.checked, *self.skipped)}
+
+    def to_json(self) -> dict[str, Any]:
+        return {"root": self.root, "findings": [f.to_json() for f in self.findings]}
+
+
+def findings() -> tuple[Finding, ...]:
+    bars = {"kind": "episodes", "values": [[1, 2.5], [7, 1.5]], "y": "idle, s"}
+    lines = {"kind": "lines", "x": [0, 1, 2], "lines": {EVIL: [0, 1, 0]}, "xlabel": "frame", "y": EVIL}
+    ranges = {"kind": "ranges", "rows": {"stats.json": [[0.2], [0.8]], "data": [[0.0], [1.0]]}, "x": "x", "y": "y"}
+    spans = tuple(Span(i, 0, 40) for i in range(12))
+    return (
+        Finding("not-finite", "error", f"NaN in {EVIL}", (3,), EVIL, (Span(3, 5, 5),), {EVIL: EVIL}, f"rm {EVIL}"),
+        Finding("quantiles-averaged", "error", "wrong", (), "action", (), {"plot": ranges}),
+        Finding("idle-lead", "warning", "still", tuple(range(40)), "", spans, {"plot": bars}, "roboscale data repair"),
+        Finding("spikes", "warning", "jump", (1,), "action", (), {"plot": lines, "numbers": [1, 2.5, [3]]}),
+        Finding("from-a-reader", "info", "x" * 300, (), "a.very.long.feature.name.without.spaces" * 4),
+    )
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    strip = np.random.default_rng(0).integers(0, 255, (6, 48, 64, 3)).astype(np.uint8)
+    return audit_page(Report(findings=findings()), {0: [(f"episode 3 {EVIL}", strip)]})
+
+
+def test_nothing_from_the_data_becomes_markup(page: str):
+    data = re.search(r'<script id="audit-data" type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert data is not None
+    assert json.loads(data[1])["root"] == f"/data/{EVIL}", "the data are whole"
+    assert "<script>alert" not in page and page.count("<script") == 2
+    assert page.count("</style>") == 1
+
+
+def test_it_says_how_much_was_found_and_where(page: str):
+    assert "2 errors, 2 warnings, 1 note" in page
+    assert "1\u202f200 episodes" in page and "240\u202f000 frames" in page
+    assert "and 16 more" in page, "a long list of episodes is cut"
+    assert "0: 0–40" in page and "and 4 more" in page
+    assert "not made: no other dataset was given" in page and ">nothing found<" not in page.split("checks")[0]
+    assert page.count('class="plot"') == 3 and page.count("data:image/jpeg") == 1
+
+
+def test_nothing_found_reads_well():
+    page = audit_page(Report(root="/data/good"))
+    assert "nothing found" in page and "3 checks made" in page and 'id="error"' not in page
+
+
+def test_the_same_report_gives_the_same_bytes(page: str):
+    strip = np.random.default_rng(0).integers(0, 255, (6, 48, 64, 3)).astype(np.uint8)
+    assert audit_page(Report(findings=findings()), {0: [(f"episode 3 {EVIL}", strip)]}) == page
+
+
+def test_an_unknown_plot_is_left_out():
+    assert plot_svg("p", {"kind": "pie"}) == ""
+
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    executable = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if executable is None:
+        pytest.skip(f"no Chromium on PATH (looked for {', '.join(NAMES)})")
+    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_in_a_browser(page: str, chromium: Any, tmp_path: Path, width: int):
+    file = tmp_path / "audit.html"
+    file.write_text(page, "utf-8")
+    context = chromium.new_context(viewport={"width": width, "height": 900})
+    requests, complaints = [], []
+    context.on("request", lambda request: requests.append(request.url))
+    view = context.new_page()
+    view.on("console", lambda message: complaints.append(message.text))
+    view.on("pageerror", lambda error: complaints.append(str(error)))
+    view.goto(file.as_uri())
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == [] and complaints == []
+    assert view.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
+    assert view.evaluate("[...document.images].every((i) => i.complete && i.naturalWidth > 0)")
+    button = view.locator("[data-copies]").first
+    assert button.is_visible()
+    button.click()
+    view.wait_for_function("document.querySelector('[data-copies]').textContent !== 'Copy'")
+    assert button.text_content() == "Copied"
+    context.close()

@@ -1,0 +1,168 @@
+"""Damaged HDF5 files: a clear error or the same structure, never another exception, a crash or a hang.
+
+HDF5 files of these projects have no checksums, so a flipped bit among the numbers cannot be seen; what can be told
+is that shapes, dtypes and lengths stay those of the undamaged recording.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import tempfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from roboscale.core import BadData, Clip, RoboscaleError
+from roboscale.sources.records import hdf5
+from roboscale.testing.samples import hdf5 as samples
+
+WRITERS = {
+    "robomimic": (samples.write_robomimic, {}),
+    "isaac-mimic": (samples.write_isaac_mimic, {}),
+    "aloha": (samples.write_aloha, {}),
+    "aloha compressed": (functools.partial(samples.write_aloha, compressed=True), {}),
+    "robomind": (samples.write_robomind, {"fps": 30}),
+    "agibot": (samples.write_agibot, {}),
+    "droid-raw": (samples.write_droid, {}),
+}
+TIMEOUT_S = 60  # for a whole batch; one case takes some 20 ms
+
+
+def damaged(data: bytes, number: int) -> bytes:
+    """Cut off, one bit flipped (near the front, where HDF5 keeps its tables, or anywhere), zeros, or noise."""
+    rng, changed = np.random.default_rng(number), bytearray(data)
+    kind, at = number % 5, int(rng.integers(len(data)))
+    if kind == 0:
+        return data[:at]
+    if kind == 1:
+        changed[at] ^= 1 << int(rng.integers(8))
+    elif kind == 2:
+        changed[at % 8192 % len(data)] ^= 1 << int(rng.integers(8))
+    else:
+        end = min(len(data), at + (8 if kind == 3 else int(rng.integers(1, 512))))
+        changed[at:end] = rng.bytes(end - at) if kind == 3 else bytes(end - at)
+    return bytes(changed)
+
+
+def read_all(path, form, options, spec):
+    """Reads everything; asserts that what comes out fits the spec of the undamaged recording."""
+    hdf5.detect(path)
+    recording = hdf5.open_path(path, form, **options)
+    for key in recording.keys:
+        try:
+            episode = recording.read(key)
+        except RoboscaleError:
+            continue
+        for name, values in episode.arrays.items():
+            if name in spec and values.dtype == np.dtype(spec[name].dtype):
+                assert values.shape == (len(episode), *recording.spec[name].shape)
+        for name, images in episode.pictures.items():
+            if not isinstance(images, Clip):
+                assert all(image.shape == recording.spec[name].shape for image in images)
+    recording.close()
+
+
+def _batch(name, numbers, pipe):
+    write, options = WRITERS[name]
+    form = name.split()[0]
+    failures = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder), frames=4)
+        spec = hdf5.open_path(path, form, **options).spec
+        file = sorted(p for p in Path(folder).rglob("*") if p.suffix in (".h5", ".hdf5"))[0]
+        good = file.read_bytes()
+        for number in numbers:
+            pipe.send(number)
+            file.unlink()  # a new file: the library may hold the old one
+            file.write_bytes(damaged(good, number))
+            try:
+                read_all(path, form, options, spec)
+            except RoboscaleError:
+                pass
+            except (Exception, SystemError) as error:  # noqa: BLE001  what this test is about
+                failures.append(f"{number}: {type(error).__name__}: {error}")
+    pipe.send(failures)
+
+
+def run(name, numbers):
+    """In a process of its own, so that a crash or an endless loop inside the library is a failure and not the end."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    worker = context.Process(target=_batch, args=(name, numbers, theirs))
+    worker.start()
+    theirs.close()
+    last: object = None
+    try:
+        while not isinstance(last, list):
+            assert ours.poll(TIMEOUT_S), f"{name}: no answer within {TIMEOUT_S} s on damage {last}"
+            last = ours.recv()
+    except EOFError:
+        worker.join(5)
+        pytest.fail(f"{name}: the process died (exit code {worker.exitcode}) on damage {last}")
+    finally:
+        worker.kill()
+        worker.join(5)
+    return last
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_damage_gives_an_error_or_the_same_structure(name):
+    assert run(name, range(25)) == []
+
+
+def test_a_heap_of_zeros_is_an_error_and_no_endless_loop(tmp_path):
+    """libhdf5 2.0 never returns from a global heap with a free block of size 0."""
+    path = samples.write_robomimic(tmp_path)
+    data = bytearray(path.read_bytes())
+    heap = data.find(b"GCOL")
+    data[heap + 16 : heap + 4096] = bytes(4080)
+    path.write_bytes(bytes(data))
+    assert hdf5.detect(path) is None
+    with pytest.raises(BadData, match="global heap"):
+        hdf5.open_path(path, "robomimic")
+
+
+@pytest.mark.parametrize("claim", [2**20, 2**40, 2**62])
+def test_memory_does_not_follow_what_a_header_claims(tmp_path, claim):
+    path = samples.write_robomimic(tmp_path)
+    with h5py.File(path, "r+") as file:
+        demo = file["data/demo_0"]
+        del demo["actions"]
+        demo.create_dataset("actions", (min(claim, 2**50), 7), float, chunks=(16, 7), compression="gzip")[:16] = 1
+    recording = hdf5.open_path(path, "robomimic")
+    with pytest.raises(BadData, match="chunks"):
+        recording.read("demo_0", ())
+    assert len(recording.read("demo_1", ())) == 12
+
+
+def test_one_broken_file_leaves_the_others_readable(tmp_path):
+    folder = samples.write_aloha(tmp_path, episodes=3)
+    (folder / "episode_0.hdf5").write_bytes((folder / "episode_0.hdf5").read_bytes()[:5000])
+    recording = hdf5.open_path(folder, "aloha")
+    with pytest.raises(BadData, match=r"episode_0\.hdf5"):
+        recording.read("episode_0")
+    assert len(recording.read("episode_2")) == 12
+
+
+@pytest.mark.parametrize("link", ["hard", "soft"])
+def test_groups_that_lead_back_to_themselves_are_an_error(tmp_path, link):
+    path = samples.write_robomimic(tmp_path)
+    with h5py.File(path, "r+") as file:
+        demo = file["data/demo_0"]
+        demo["obs/again"] = demo if link == "hard" else h5py.SoftLink("/data/demo_0")
+    with pytest.raises(BadData, match="levels"):
+        hdf5.open_path(path, "robomimic").read("demo_0")
+
+
+def test_a_name_that_one_file_mangled_does_not_condemn_the_others(tmp_path):
+    folder = samples.write_agibot(tmp_path, episodes=3)
+    with h5py.File(sorted(folder.rglob("*.h5"))[0], "r+") as file:
+        file.move("state/head/position", "state/head/positikn")
+    recording = hdf5.open_path(folder, "agibot")
+    assert "positikn" in str(recording.unmapped) and "observation.head.position" in recording.spec
+    with pytest.raises(BadData, match="state/head/position: expected a dataset as in the other episodes"):
+        recording.read(recording.keys[0], ())
+    assert len(recording.read(recording.keys[2])) == 12

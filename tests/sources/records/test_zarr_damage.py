@@ -1,0 +1,125 @@
+"""Broken stores give a clear error and nothing else.
+
+Format 2 has no checksums: a flipped bit in a chunk that still decodes cannot be seen in a folder. In a zip it is.
+"""
+
+import numpy as np
+import pytest
+
+from roboscale.core import RoboscaleError
+from roboscale.sources.records.zarr import detect, open_path
+from roboscale.testing.samples import zarr as samples
+
+
+def read_all(path, format):
+    recording = open_path(path, format, fps=10)
+    try:
+        found = []
+        for key in recording.keys:
+            episode = recording.read(key)
+            for name, images in episode.pictures.items():
+                assert all(image.shape == recording.spec[name].shape for image in images)
+            found.append(episode)
+        return found
+    finally:
+        recording.close()
+
+
+def survives(path, format):
+    try:
+        return read_all(path, format)
+    except RoboscaleError:
+        return None
+
+
+def flipped(data, rng, start=0):
+    broken = bytearray(data)
+    if broken:
+        broken[rng.integers(start, len(broken))] ^= 1 << int(rng.integers(8))
+    return bytes(broken)
+
+
+def mutations(data, rng, cuts, flips):
+    yield b""
+    for cut in np.linspace(0, len(data) - 1, cuts).astype(int):
+        yield data[:cut]
+    for _ in range(flips):
+        yield flipped(data, rng)
+
+
+def test_metadata_of_a_folder(tmp_path):
+    folder, rng = samples.write(tmp_path / "a.zarr", frames=3), np.random.default_rng(0)
+    for name in ("data/action/.zarray", "data/img/.zarray", "meta/episode_ends/.zarray"):
+        whole = (folder / name).read_bytes()
+        for broken in mutations(whole, rng, 10, 60):
+            (folder / name).write_bytes(broken)
+            detect(folder)
+            survives(folder, "zarr")
+        (folder / name).write_bytes(whole)
+    assert len(read_all(folder, "zarr")) == 2
+
+
+def test_chunks_of_a_folder(tmp_path):
+    folder, rng = samples.write(tmp_path / "a.zarr", frames=3), np.random.default_rng(1)
+    for name in ("data/action/0.0", "data/img/0.0.0.0", "meta/episode_ends/0"):
+        whole = (folder / name).read_bytes()
+        for number, broken in enumerate(mutations(whole, rng, 10, 60)):
+            (folder / name).write_bytes(broken)
+            found = survives(folder, "zarr")
+            assert found is None or number > 10, f"{name} cut to {len(broken)} of {len(whole)} bytes passed"
+        (folder / name).write_bytes(whole)
+
+
+def test_blosc_headers(tmp_path):
+    """Every bit of the 16 bytes that say how much is to be decoded."""
+    folder = samples.write(tmp_path / "a.zarr", frames=3)
+    path = folder / "data/action/0.0"
+    whole = path.read_bytes()
+    for bit in range(128):
+        broken = bytearray(whole)
+        broken[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(broken)
+        survives(folder, "zarr")
+
+
+def test_a_zip_never_gives_other_numbers(tmp_path):
+    file, rng = samples.write_umi(tmp_path / "u.zarr.zip", frames=3), np.random.default_rng(2)
+    truth = read_all(file, "umi-zarr")
+    images = [np.stack(list(e.pictures["observation.images.camera0"])) for e in _reopened(file)]
+    whole = file.read_bytes()
+    for broken in mutations(whole, rng, 50, 150):
+        file.write_bytes(broken)
+        detect(file)
+        try:
+            recording = open_path(file, "umi-zarr", fps=10)
+            assert list(recording.keys) == ["000000", "000001"]
+            for wanted, pictures, key in zip(truth, images, recording.keys, strict=True):
+                episode = recording.read(key)
+                assert episode.arrays.keys() == wanted.arrays.keys()
+                assert episode.pictures.keys() == wanted.pictures.keys()
+                for name, array in episode.arrays.items():
+                    assert np.array_equal(array, wanted.arrays[name]), name
+                for camera in episode.pictures.values():
+                    assert np.array_equal(np.stack(list(camera)), pictures)
+        except RoboscaleError:
+            continue
+
+
+def _reopened(file):
+    recording = open_path(file, "umi-zarr", fps=10)
+    return [recording.read(key) for key in recording.keys]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_jpeg_xl_chunks(tmp_path, seed):
+    """As it would be in a folder, where nothing but the codec protects a picture."""
+    import zipfile
+
+    file, rng = samples.write_umi(tmp_path / "u.zarr.zip", frames=2, seed=seed), np.random.default_rng(seed)
+    with zipfile.ZipFile(file) as archive:
+        archive.extractall(tmp_path / "u.zarr")
+    path = tmp_path / "u.zarr/data/camera0_rgb/0.0.0.0"
+    whole = path.read_bytes()
+    for broken in mutations(whole, rng, 10, 40):
+        path.write_bytes(broken)
+        survives(tmp_path / "u.zarr", "umi-zarr")
