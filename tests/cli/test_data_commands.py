@@ -378,3 +378,91 @@ def test_a_video_that_is_cut_off_is_one_clear_error(tmp_path: Path):
         run_import(Import(source, tmp_path / "out", workers=0))
     done = run_import(Import(source, tmp_path / "kept", broken="drop", workers=0))
     assert len(done.episodes) == 1 and video.name in done.dropped[0][1]
+
+
+def test_merged_episodes_say_which_member_they_come_from(tmp_path: Path):
+    for seed, name in enumerate("abc"):
+        record(tmp_path / name, seed)
+    invoke("data", "merge", tmp_path / "a", tmp_path / "b", tmp_path / "ab", "--workers", "0")
+    invoke("data", "merge", tmp_path / "ab", tmp_path / "c", tmp_path / "abc", "--workers", "0")
+    members = [e.provenance.details["dataset"] for e in Dataset(tmp_path / "abc").episodes]
+    assert members == ["a"] * 3 + ["b"] * 3 + ["c"] * 3
+    result = invoke("data", "merge", tmp_path / "ab", tmp_path / "b", tmp_path / "x", "--workers", "0", code=1)
+    assert "each episode once" in result.stderr and "ab/" in result.stderr and "b/" in result.stderr
+
+
+def test_two_sources_of_one_name_are_not_taken_for_each_other(tmp_path: Path):
+    first, second = record(tmp_path / "x" / "set", 1), record(tmp_path / "y" / "set", 2)
+    invoke("data", "import", first, tmp_path / "out", "--workers", "0")
+    result = invoke("data", "import", second, tmp_path / "out", "--workers", "0", code=1)
+    assert "another transfer" in result.stderr
+    invoke("data", "import", first, tmp_path / "out", "--workers", "0")
+
+
+def test_a_source_is_never_written_into(tmp_path: Path):
+    source = record(tmp_path / "a set, with ünicode", 1)
+    before = _bytes(source)
+    (tmp_path / "link").symlink_to(source)
+    for command in (["import"], ["merge"], ["repair"]):
+        for out in (source, source / "out", tmp_path / "link" / "meta" / "x"):
+            result = invoke("data", *command, source, out, code=1)
+            assert "outside" in result.stderr and result.stdout == ""
+    assert _bytes(source) == before
+
+
+def test_drop_takes_positions_and_ids_once_each(tmp_path: Path):
+    root = record(tmp_path / "a", 1, episodes=4)
+    ids = [e.id for e in Dataset(root).episodes]
+    invoke("data", "repair", root, tmp_path / "b", "--drop", f" 0, 0 ,{ids[2]},,", "--workers", "0")
+    assert [e.id for e in Dataset(tmp_path / "b").episodes] == [ids[1], ids[3]]
+    assert "0 to 3" in invoke("data", "repair", root, tmp_path / "c", "--drop", "4", code=1).stderr
+    assert "all 4 dropped" in invoke("data", "repair", root, tmp_path / "c", "--drop", "0,1,2,3", code=1).stderr
+    assert not (tmp_path / "c").exists()
+
+
+def test_ids_of_other_peoples_episodes_survive_a_repair(tmp_path: Path):
+    import shutil
+
+    from roboscale.curate.log import LOG, CurationLog
+
+    root = record(tmp_path / "a", 1, episodes=4)
+    shutil.rmtree(Layout(root).own)
+    ids = [e.id for e in Dataset(root).episodes]
+    invoke("data", "repair", root, tmp_path / "b", "--drop", ids[3], "--workers", "0")
+    assert [e.id for e in Dataset(tmp_path / "b").episodes] == ids[:3]
+    log = CurationLog(root / LOG)
+    log.append(ids[1], "drop")
+    log.append(ids[2], "task", "pour the tea")
+    Layout(root).info.write_text(json.dumps({**load_json(Layout(root).info), "total_frames": 7}))
+    invoke("data", "repair", root, tmp_path / "c", "--curation", "--workers", "0")
+    done = Dataset(tmp_path / "c").episodes
+    assert [e.id for e in done] == [ids[0], ids[2], ids[3]] and done[1].instruction == "pour the tea"
+
+
+def test_json_of_a_dry_run_is_json(tmp_path: Path):
+    a, out = record(tmp_path / "a", 1), tmp_path / "out"
+    info = Layout(a).info
+    info.write_text(json.dumps({**load_json(info), "total_frames": 7}))
+    invoke("data", "repair", a, "--metadata")
+    before = _bytes(tmp_path)
+    for words in (
+        ["import", a, out],
+        ["export", a, out, "--to", "zarr"],
+        ["merge", a, out],
+        ["repair", a, out, "--drop", "1"],
+        ["repair", a, "--metadata"],
+        ["repair", a, "--undo"],
+        ["repair", a],
+    ):
+        json.loads(invoke("data", *words, "--dry-run", "--json").stdout)
+        invoke("data", *words, "--dry-run")
+    assert _bytes(tmp_path) == before
+
+
+def test_a_path_that_cannot_be_written_is_one_line(tmp_path: Path):
+    a = record(tmp_path / "a", 1)
+    (tmp_path / "file").write_text("x")
+    result = invoke("data", "import", a, tmp_path / "file" / "out", "--workers", "0", code=1)
+    assert "Not a directory" in result.stderr and "Traceback" not in result.stderr
+    invoke("data", "import", a, tmp_path / "file", "--workers", "0", code=1)
+    assert (tmp_path / "file").read_text() == "x"

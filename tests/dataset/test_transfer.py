@@ -1,6 +1,7 @@
 """The pipe from a recording to a dataset: exact numbers, copied packets, drops, resuming, honest errors."""
 
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -269,3 +270,94 @@ def test_info_says_which_codec_was_copied(tmp_path):
 def test_a_clip_cannot_be_cut_beyond_its_end():
     with pytest.raises(SpecMismatch, match="frames 3 to 7"):
         Clip(Path("v.mp4"), 0, 5).cut(3, 5)
+
+
+def _film(path, rate, levels, **options):
+    """Pictures of one grey level each; `levels[k]` is shown at k / rate."""
+    import av
+
+    with av.open(str(path), "w", format="mp4") as output:
+        stream = output.add_stream("libx264", rate=rate, options={k: str(v) for k, v in options.items()})
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for number, level in enumerate(levels):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), level, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, rate)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+def _of_clips(clips):
+    """A recording of one camera whose episodes are these clips."""
+    spec = Spec((Field("action", (1,), "float32"), Field("observation.images.front", (32, 48, 3), "uint8")), 10)
+
+    class Filmed(Fake):
+        def read(self, key, cameras=None):
+            clip = clips[int(key[1:])]
+            arrays = {"action": np.zeros((len(clip), 1), np.float32)}
+            pictures = {"observation.images.front": clip}
+            return RecordedEpisode(key, arrays, pictures, "pour", Provenance("fake"))
+
+    return Filmed(spec, len(clips))
+
+
+def test_a_part_of_a_video_of_another_rate_is_refused(tmp_path):
+    film = _film(tmp_path / "twice.mp4", 20, [5 * (n // 2) for n in range(48)], g=2, bf=0)
+    clips = [Clip(film, 0, 12), Clip(film, 12, 12)]
+    with pytest.raises(BadData, match=r"twice\.mp4: fps: expected 10, found 20"):
+        move(_of_clips(clips), tmp_path / "out")
+
+
+def test_a_whole_video_of_another_rate_is_shown_frame_by_frame(tmp_path):
+    film = _film(tmp_path / "fast.mp4", 50, [10 * n for n in range(12)], g=2, bf=0)
+    done = move(_of_clips([Clip(film, 0, 12)]), tmp_path / "out")
+    assert done.episodes[0].cameras["observation.images.front"].done == "encoded"
+    found = Dataset(tmp_path / "out").decode(0, "observation.images.front").mean(axis=(1, 2, 3))
+    assert np.abs(found - 10 * np.arange(12)).max() < 4
+
+
+def test_videos_with_b_frames_are_copied_and_joined_in_order(tmp_path):
+    options = {"g": 6, "bf": 2, "b-adapt": 0}
+    films = [_film(tmp_path / f"{k}.mp4", 10, [10 * n + 3 * k for n in range(12)], **options) for k in range(3)]
+    done = move(_of_clips([Clip(film, 0, 12) for film in films]), tmp_path / "out")
+    assert {p.cameras["observation.images.front"].done for p in done.episodes} == {"remuxed"}
+    dataset = Dataset(tmp_path / "out")
+    for k in range(3):
+        found = dataset.decode(k, "observation.images.front").mean(axis=(1, 2, 3))
+        assert np.abs(found - 10 * np.arange(12) - 3 * k).max() < 4
+
+
+@pytest.mark.parametrize("stage", ["plan", "first word", "commit", "moves", "verify"])
+def test_a_kill_at_any_stage_costs_nothing(tmp_path, stage, monkeypatch):
+    import roboscale.dataset.journal as journal
+    import roboscale.dataset.seal as seal
+    import roboscale.dataset.transfer as transfer_
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_):
+        raise Killed
+
+    def after(function):
+        def call(path, data):
+            function(path, data)
+            if path.name == "commit.json":
+                raise Killed
+
+        return call
+
+    where = {
+        "plan": (transfer_, "atomic_write", kill),
+        "first word": (transfer_, "features_from_spec", kill),
+        "commit": (seal, "commit", kill),
+        "moves": (journal, "atomic_write", after(journal.atomic_write)),
+        "verify": (transfer_, "verify", kill),
+    }
+    move(Fake(NUMBERS), tmp_path / "whole")
+    with monkeypatch.context() as patched:
+        patched.setattr(*where[stage])
+        with pytest.raises(Killed):
+            move(Fake(NUMBERS), tmp_path / "out")
+    move(Fake(NUMBERS), tmp_path / "out")
+    assert _bytes(tmp_path / "out") == _bytes(tmp_path / "whole")

@@ -26,9 +26,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fuzz_mutants import mutate
-from fuzz_samples import SAMPLES
-from fuzz_verdicts import FAILURES, VERDICTS, judge, read_all
+from fuzz_mutants import Mutant, mutate
+from fuzz_samples import SAMPLES, Sample
+from fuzz_verdicts import FAILURES, VERDICTS, Excuse, judge, read_all
 
 from roboscale.sources.records.formats import FORMATS
 
@@ -71,8 +71,9 @@ def _one(seed: int, format: str, path: Path, options: Any, files: list[Path], so
         is_summed = mutant.file.name.endswith(SAMPLES[format].checksummed or ("\0",))
         is_summed = is_summed or any(part in mutant.file.name for part in SAMPLES[format].checksummed)
         broken = read_all(path, format, options)
+        excuse = _excuse(mutant, SAMPLES[format])
         verdict, why = judge(
-            sound, broken, checksummed=is_summed and mutant.data is not None, kind=mutant.kind, names=names
+            sound, broken, checksummed=is_summed and mutant.data is not None, excuse=excuse, names=names
         )
     except Exception as error:  # noqa: BLE001 - what a reader lets through is what is looked for
         verdict, why = "other-exception", "".join(traceback.format_exception(error))[-2000:]
@@ -84,6 +85,15 @@ def _one(seed: int, format: str, path: Path, options: Any, files: list[Path], so
         verdict, why = "memory", f"{grown / 2**20:.0f} MiB more; {verdict}: {why}"
     where = str(mutant.file.relative_to(path.parent))
     return {"seed": seed, "verdict": verdict, "kind": mutant.kind, "file": where, "why": why}
+
+
+def _excuse(mutant: Mutant, sample: Sample) -> Excuse:
+    """Why no reader can tell that a structure changed; empty where one can."""
+    if mutant.kind == "claim" and mutant.file.name.endswith(sample.alone or ("\0",)):
+        return "dtype"
+    if mutant.data is not None and str(mutant.file).endswith(sample.boundaries or ("\0",)):
+        return "boundaries"
+    return "absent" if mutant.data is None else ""
 
 
 # -- the process that watches ----------------------------------------------------------------------------------------

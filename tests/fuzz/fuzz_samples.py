@@ -25,6 +25,8 @@ class Sample:
         arguments: further ones for the writer.
         options: for `open_recording`.
         checksummed: endings of the files in which a changed payload must be noticed.
+        alone: endings of the files that are the only ones to say what dtype the numbers have.
+        boundaries: endings of the files that are the only ones to say where an episode ends and the next begins.
         name: of the file, for formats that are one file; empty for a folder.
     """
 
@@ -33,6 +35,8 @@ class Sample:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     options: Callable[[], Mapping[str, Any]] = dict
     checksummed: tuple[str, ...] = ()
+    alone: tuple[str, ...] = ()
+    boundaries: tuple[str, ...] = ()
     name: str = ""
 
     def write(self, folder: Path) -> Path:
@@ -100,7 +104,7 @@ SAMPLES: Mapping[str, Sample] = {
     "robomind": Sample(f"{_OURS}.hdf5", "write_robomind", options=_rate),
     "agibot": Sample(f"{_OURS}.hdf5", "write_agibot"),
     "droid-raw": Sample(f"{_OURS}.hdf5", "write_droid"),
-    "zarr": Sample(f"{_OURS}.zarr", "write", options=_rate),
+    "zarr": Sample(f"{_OURS}.zarr", "write", options=_rate, alone=(".zarray",), boundaries=("episode_ends/0",)),
     "umi-zarr": Sample(f"{_OURS}.zarr", "write_umi", options=_rate, checksummed=(".zip",), name="sample.zarr.zip"),
     "mcap": Sample(f"{_OURS}.mcap", "write", options=_mapping, checksummed=(".mcap",)),
     "rosbag-db3": Sample(f"{_OURS}.mcap", "write", {"storage": "db3"}, options=_mapping),

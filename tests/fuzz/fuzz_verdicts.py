@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from roboscale.core import BadData, Clip, RecordedEpisode, Recording, RoboscaleError
 from roboscale.sources.records import open_recording
 
-__all__ = ["FAILURES", "VERDICTS", "Reading", "judge", "read_all"]
+__all__ = ["FAILURES", "VERDICTS", "Excuse", "Reading", "judge", "read_all"]
 
 VERDICTS = (
     "same",
@@ -31,6 +31,9 @@ VERDICTS = (
     "crash",
 )
 """What can become of a mutant."""
+
+Excuse = Literal["", "absent", "boundaries", "dtype"]
+"""Why a change of structure may be none that a reader can tell; empty: it can."""
 
 FAILURES = frozenset(VERDICTS[5:])
 """Those that must never be. `changed-silently` is no failure: some formats have nothing to notice it by."""
@@ -109,13 +112,16 @@ def _take(episode: RecordedEpisode) -> Episode:
     return Episode(len(episode), arrays, pictures, episode.instruction)
 
 
-def judge(sound: Reading, broken: Reading, *, checksummed: bool, kind: str, names: set[str]) -> tuple[str, str]:
+def judge(sound: Reading, broken: Reading, *, checksummed: bool, excuse: Excuse, names: set[str]) -> tuple[str, str]:
     """(verdict, why).
 
     Args:
         checksummed: the broken file carries checksums over its payload.
-        kind: how it was broken. Two ways leave a recording that is sound in itself, and no reader can tell:
-            `absent`, where every episode is a file, and `claim`, where only that file says what the dtype is.
+        excuse: why what is left may be a recording that is sound in itself, so that no reader can tell. `absent`: a
+            file was taken away, and every episode is a file. `dtype`: another dtype of the same width was written
+            into the one file that says it, beside numbers that have neither types nor checksums (zarr's .zarray).
+            `boundaries`: rows moved from one episode to its neighbour, and all of them are there (zarr's
+            episode_ends, which has no checksum).
         names: of the sample's files and folder; a clear error has one of them.
     """
     errors = [e for e in broken.episodes.values() if isinstance(e, RoboscaleError)]
@@ -131,21 +137,24 @@ def judge(sound: Reading, broken: Reading, *, checksummed: bool, kind: str, name
         why = "; ".join([*structure, *values])
         if new:
             return ("prefix" if prefix and not values else "changed-with-finding"), f"{why} | {sorted(new)[0]}"
-        if structure and not _is_sound_in_itself(sound, broken, kind):
+        if structure and not _is_sound_in_itself(sound, broken, excuse):
             return "structure-silently", why
         return ("changed-despite-checksum" if checksummed else "changed-silently"), why
     return ("error", str(errors[0])) if errors else ("same", "")
 
 
-def _is_sound_in_itself(sound: Reading, broken: Reading, kind: str) -> bool:
+def _is_sound_in_itself(sound: Reading, broken: Reading, excuse: Excuse) -> bool:
     pairs = [(sound.episodes[key], now) for key, now in broken.episodes.items() if key in sound.episodes]
     if any(not isinstance(e, Episode) for pair in pairs for e in pair) or len(pairs) != len(broken.episodes):
         return False
-    if kind == "absent":
+    if excuse == "boundaries":
+        totals = [sum(e.length for e in r.episodes.values() if isinstance(e, Episode)) for r in (sound, broken)]
+        return broken.fields == sound.fields and len(pairs) == len(sound.episodes) and totals[0] == totals[1]
+    if excuse == "absent":
         return broken.fields == sound.fields and all(not _changed(was, now) for was, now in pairs)
     shapes = [sorted(shape for shape, _ in r.fields.values()) for r in (sound, broken)]
     lengths = [sorted(e.length for e in r.episodes.values()) for r in (sound, broken)]
-    return kind == "claim" and shapes[0] == shapes[1] and lengths[0] == lengths[1]
+    return excuse == "dtype" and shapes[0] == shapes[1] and lengths[0] == lengths[1]
 
 
 def _is_clear(error: RoboscaleError, names: set[str]) -> bool:
@@ -154,7 +163,7 @@ def _is_clear(error: RoboscaleError, names: set[str]) -> bool:
 
 def _differences(sound: Reading, broken: Reading) -> tuple[list[str], list[str], bool]:
     """Changes of structure, changes of values, and whether every shorter episode is a prefix."""
-    structure, values, prefix = [], [], True
+    structure, values, prefix, shorter = [], [], True, False
     if broken.fields != sound.fields:
         kinds = [sorted(map(str, r.fields.values())) for r in (sound, broken)]
         changed = sorted(set(sound.fields.items()) ^ set(broken.fields.items()), key=str)
@@ -171,11 +180,12 @@ def _differences(sound: Reading, broken: Reading) -> tuple[list[str], list[str],
             continue
         if now.length != was.length:
             structure.append(f"{key}: {now.length} frames were {was.length}")
+            shorter = True
             prefix = prefix and now.length < was.length and not _changed(was, now)
         else:
             values += [f"{key}: {name}" for name in _changed(was, now)]
         structure += [f"{key}: {name} {now.arrays[name].shape}" for name in _reshaped(was, now)]
-    return structure, values, prefix
+    return structure, values, prefix and shorter
 
 
 def _reshaped(was: Episode, now: Episode) -> list[str]:

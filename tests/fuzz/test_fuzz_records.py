@@ -81,6 +81,7 @@ def reading(verdicts, *, length: int = 5, value: float = 0.0, dtype: str = "floa
         ({"length": 3, "value": 1.0, "said": "truncated: ..."}, True, "changed-with-finding"),
         ({"length": 3}, False, "structure-silently"),
         ({"dtype": "float64"}, False, "structure-silently"),
+        ({"dtype": "float64", "said": "declared: ..."}, False, "changed-with-finding"),
         ({"value": 1.0}, False, "changed-silently"),
         ({"value": 1.0}, True, "changed-despite-checksum"),
     ],
@@ -88,19 +89,55 @@ def reading(verdicts, *, length: int = 5, value: float = 0.0, dtype: str = "floa
 def test_verdicts(harness, change: dict, checksummed: bool, verdict: str):
     verdicts = harness[1]
     broken = reading(verdicts, **change)
-    found, _ = verdicts.judge(reading(verdicts), broken, checksummed=checksummed, kind="flip", names={"f.h5"})
+    found, _ = verdicts.judge(reading(verdicts), broken, checksummed=checksummed, excuse="", names={"f.h5"})
     assert found == verdict
 
 
 def test_what_no_reader_can_tell_is_counted_but_no_failure(harness):
     verdicts = harness[1]
     other = reading(verdicts, dtype="int32")
-    for kind, verdict in (("claim", "changed-silently"), ("flip", "structure-silently")):
-        assert verdicts.judge(reading(verdicts), other, checksummed=False, kind=kind, names=set())[0] == verdict
+    for excuse, verdict in (
+        ("dtype", "changed-silently"),
+        ("absent", "structure-silently"),
+        ("", "structure-silently"),
+    ):
+        assert verdicts.judge(reading(verdicts), other, checksummed=False, excuse=excuse, names=set())[0] == verdict
     both = reading(verdicts)
     both.episodes["b"] = both.episodes["a"]
-    for kind, verdict in (("absent", "changed-silently"), ("flip", "structure-silently")):
-        assert verdicts.judge(both, reading(verdicts), checksummed=False, kind=kind, names=set())[0] == verdict
+    for excuse, verdict in (
+        ("absent", "changed-silently"),
+        ("dtype", "structure-silently"),
+        ("", "structure-silently"),
+    ):
+        assert verdicts.judge(both, reading(verdicts), checksummed=False, excuse=excuse, names=set())[0] == verdict
+
+
+def test_rows_that_change_episodes_are_excused_and_rows_that_go_are_not(harness):
+    verdicts = harness[1]
+
+    def recording(*lengths: int):
+        episodes = {str(i): reading(verdicts, length=n).episodes["a"] for i, n in enumerate(lengths)}
+        return verdicts.Reading({"action": ((2,), "float32")}, 10.0, episodes)
+
+    for now, verdict in (((4, 6), "changed-silently"), ((4, 5), "structure-silently"), ((5,), "structure-silently")):
+        found = verdicts.judge(recording(5, 5), recording(*now), checksummed=False, excuse="boundaries", names=set())
+        assert found[0] == verdict
+
+
+def test_only_a_file_that_alone_says_the_dtype_is_excused(harness, monkeypatch):
+    import fuzz_records
+
+    mutants, _, samples = harness
+    found = {}
+    for format, name in (("zarr", "sample/.zarray"), ("zarr", "sample/.zgroup"), ("rlds", "sample/features.json")):
+        mutant = mutants.Mutant(Path(name), "claim", b"")
+        found[name] = fuzz_records._excuse(mutant, samples.SAMPLES[format])
+    assert found == {"sample/.zarray": "dtype", "sample/.zgroup": "", "sample/features.json": ""}
+    ends = mutants.Mutant(Path("sample/meta/episode_ends/0"), "flip", b"")
+    assert fuzz_records._excuse(ends, samples.SAMPLES["zarr"]) == "boundaries"
+    assert fuzz_records._excuse(ends, samples.SAMPLES["umi-zarr"]) == ""
+    flipped = mutants.Mutant(Path("sample/.zarray"), "flip", b"")
+    assert fuzz_records._excuse(flipped, samples.SAMPLES["zarr"]) == ""
 
 
 @pytest.mark.parametrize(
@@ -114,7 +151,7 @@ def test_what_no_reader_can_tell_is_counted_but_no_failure(harness):
 def test_an_error_must_say_which_file(harness, error: RoboscaleError, verdict: str):
     verdicts = harness[1]
     for broken in (verdicts.Reading(error=error), verdicts.Reading({}, 10.0, {"a": error})):
-        found, _ = verdicts.judge(reading(verdicts), broken, checksummed=True, kind="flip", names={"f.h5"})
+        found, _ = verdicts.judge(reading(verdicts), broken, checksummed=True, excuse="", names={"f.h5"})
         assert found == verdict
 
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import html
+import json
 import math
+import re
+import shutil
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -199,6 +205,79 @@ def full_report() -> ReportData:
 @pytest.fixture(scope="session")
 def single_report() -> ReportData:
     return build_single()
+
+
+@pytest.fixture(scope="session")
+def page_data() -> Callable[[str], Any]:
+    """The numbers that a page carries as JSON."""
+
+    def read(page: str) -> Any:
+        found = re.search(r'<script id="page-data" type="application/json">(.*?)</script>', page, re.DOTALL)
+        assert found is not None
+        return json.loads(found[1])
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def words() -> Callable[[str], str]:
+    """The words of a page, single spaces between them."""
+
+    def read(page: str) -> str:
+        body = re.sub(r"<(script|style).*?</\1>", "", page[page.index("<body>") :], flags=re.DOTALL)
+        return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", body)))
+
+    return read
+
+
+@pytest.fixture(scope="module")
+def check_in_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, int, str], None]]:
+    """Opens a page at a width in pixels and a colour scheme: no request, no complaint, no scrolling sideways."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    executable = next((found for name in names if (found := shutil.which(name))), None)
+    if executable is None:
+        pytest.skip(f"no Chromium on PATH (looked for {', '.join(names)})")
+    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
+
+        def check(page: str, width: int, scheme: str) -> None:
+            file = tmp_path_factory.mktemp("page") / "page.html"
+            file.write_text(page, "utf-8")
+            _look_at(browser, file, width, scheme)
+
+        yield check
+        browser.close()
+
+
+def _look_at(browser: Any, file: Path, width: int, scheme: str) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    requests, complaints = [], []
+    context.on("request", lambda request: requests.append(request.url))
+    view = context.new_page()
+    view.on("console", lambda message: complaints.append(message.text))
+    view.on("pageerror", lambda error: complaints.append(str(error)))
+    view.goto(file.as_uri())
+    view.evaluate("document.querySelectorAll('details').forEach((details) => (details.open = true))")
+    assert requests == [file.as_uri()] and complaints == []
+    assert view.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
+    smallest = view.evaluate(
+        "Math.min(99, ...[...document.querySelectorAll('.drawing svg')].filter((svg) => svg.clientWidth)"
+        ".flatMap((svg) => [...svg.querySelectorAll('text')].map((text) =>"
+        " parseFloat(getComputedStyle(text).fontSize) * svg.clientWidth / svg.viewBox.baseVal.width)))"
+    )
+    assert smallest >= 9.5, "text in a figure is too small to read"
+    outside = view.evaluate(
+        "[...document.querySelectorAll('.drawing svg')].filter((svg) => svg.clientWidth).flatMap((svg) =>"
+        " [...svg.querySelectorAll('text')].filter((text) => { const box = text.getBoundingClientRect();"
+        " return box.left < -1 || box.right > innerWidth + 1; }).map((text) => text.textContent))"
+    )
+    assert outside == [], "text of a figure leaves the window"
+    for button in view.locator("[data-copies]").all():
+        button.click()
+        view.wait_for_function("document.querySelector('[data-copies]').textContent === 'Copied'")
+    context.close()
 
 
 if __name__ == "__main__":

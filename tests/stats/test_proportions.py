@@ -50,7 +50,9 @@ def test_published_table_to_six_digits():
         (beta_posterior, 8, 10, 0.482244, 0.939782),
         (clopper_pearson, 46, 50, 0.807657, 0.977772),
         (wilson, 46, 50, 0.811618, 0.968450),
+        (beta_posterior, 46, 50, 0.811194, 0.967394),
         (clopper_pearson, 0, 10, 0.0, 0.308497),
+        (wilson, 0, 10, 0.0, 0.277533),
         (beta_posterior, 0, 10, 0.002299, 0.284914),
         (clopper_pearson, 14, 50, 0.162311, 0.424905),
         # Brown, Cai, DasGupta 2001, table 5 (n = 7), printed to three digits
@@ -114,7 +116,7 @@ def coverage(function: Callable[..., Estimate], n: int, rates: NDArray[np.float6
     return (binom.pmf(np.arange(n + 1), n, rates[:, None]) * inside).sum(axis=1)
 
 
-@pytest.mark.parametrize(("n", "minimum"), [(10, 0.961), (20, 0.958)])
+@pytest.mark.parametrize(("n", "minimum"), [(10, 0.961), (20, 0.958), (50, 0.951), (100, 0.950)])
 def test_clopper_pearson_covers_everywhere(n: int, minimum: float):
     found = coverage(clopper_pearson, n, np.linspace(0, 1, 4001))
     assert found.min() >= 0.95
@@ -126,6 +128,21 @@ def test_wilson_covers_on_average_only(n: int, mean: float):
     found = coverage(wilson, n, np.linspace(0.0005, 0.9995, 4000))
     assert 0.83 < found.min() < 0.85
     assert found.mean() == pytest.approx(mean, abs=2e-3)
+
+
+@pytest.mark.parametrize(("n", "exact", "score"), [(10, 0.505, 0.433), (50, 0.2335, 0.2149), (100, 0.164, 0.154)])
+def test_expected_width_at_a_rate_of_80_percent(n: int, exact: float, score: float):
+    chance = binom.pmf(np.arange(n + 1), n, 0.8)
+    for function, reference in ((clopper_pearson, exact), (wilson, score)):
+        widths = np.array([found.high - found.low for found in (function(k, n) for k in range(n + 1))])
+        assert chance @ widths == pytest.approx(reference, abs=6e-4)
+
+
+@pytest.mark.parametrize("n", [10, 20, 50])
+def test_beta_posterior_covers_on_average_and_never_at_the_ends(n: int):
+    found = coverage(beta_posterior, n, np.linspace(0.0005, 0.9995, 4000))
+    assert found.mean() == pytest.approx(0.950, abs=1.5e-3)
+    assert coverage(beta_posterior, n, np.array([0.0, 1.0])).max() == 0.0
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.1, 0.5, 0.83, 0.97])

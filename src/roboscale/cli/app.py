@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from roboscale.cli import collect, data, demo, judge, policy, report, trials, world
+from roboscale.cli import collect, data, demo, judge, plan, policy, report, trials, weigh, world
 
 __all__ = ["app", "main"]
 
@@ -20,6 +20,11 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(world.app, name="world")
 app.command("eval")(judge.evaluate)
 app.command("compare")(judge.compare)
+app.command("rank")(weigh.rank)
+app.command("validity")(weigh.validity)
+app.command("fuse")(weigh.fuse)
+app.command("next")(weigh.next_)
+app.command("plan")(plan.plan)
 app.add_typer(trials.app, name="trials")
 app.command("report")(report.report)
 app.command("demo")(demo.demo)

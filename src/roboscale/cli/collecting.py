@@ -20,7 +20,10 @@ __all__ = ["Filling", "generate", "record"]
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """What is to be put into a dataset: `per_task` successful episodes of each task."""
+    """What is to be put into a dataset: `per_task` successful episodes of each task.
+
+    Without `images` no camera is rendered, and the dataset has none.
+    """
 
     world: str
     tasks: tuple[str, ...]
@@ -29,6 +32,16 @@ class Filling:
     seed: int = 0
     codec: str = "h264"
     workers: int | None = None
+    images: bool = True
+
+
+def _opened(world: str, images: bool) -> World:
+    """A world; without images one whose cameras nobody can ask for."""
+    opened = open_world(world)
+    if not images:
+        spec = opened.observation_spec
+        opened.observation_spec = spec.select([f.name for f in spec if not f.is_image])
+    return opened
 
 
 def record(
@@ -86,11 +99,12 @@ def _fill(
 ) -> dict[str, Collected]:
     from roboscale.dataset import DatasetWriter
 
-    world = open_world(filling.world)
+    world = _opened(filling.world, filling.images)
     for task in filling.tasks:
         world.instruction(task)
     slots = make_slots(
-        partial(open_world, filling.world), pick_workers(filling.workers, filling.per_task * len(filling.tasks))
+        partial(_opened, filling.world, filling.images),
+        pick_workers(filling.workers, filling.per_task * len(filling.tasks)),
     )
     collected: dict[str, Collected] = {}
     codec: Any = filling.codec

@@ -59,11 +59,16 @@ def write_json(path: Path, data: Any) -> None:
 
 @contextmanager
 def friendly() -> Iterator[None]:
-    """Turns our own errors into one line and exit code 1, and Ctrl-C into a word on how to go on."""
+    """Turns our own errors and the disk's into one line and exit code 1, and Ctrl-C into a word on how to go on."""
     try:
         yield
     except RoboscaleError as error:
         say(f"error: {error}")
+        raise typer.Exit(1) from error
+    except BrokenPipeError:
+        raise  # whoever read stdout has gone: not an error of ours
+    except OSError as error:
+        say(f"error: {error.filename or 'disk'}: {error.strerror or error}")
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:
         say("interrupted; what was finished is saved, and the same command goes on from there")

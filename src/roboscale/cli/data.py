@@ -82,7 +82,7 @@ def import_(
         )
         planned = announce(asked)
         if dry_run:
-            return print_json(planned) if as_json else print(f"would import {planned}")
+            return print_json(planned) if as_json else print_plan(planned)
         with count_bar("episodes", planned["episodes"]) as advance:
             done = run_import(asked, advance)
         if proof:
@@ -105,6 +105,19 @@ def import_(
             )
 
 
+def print_plan(planned: dict[str, Any]) -> None:
+    """What an import would do, for people."""
+    print(
+        f"would import {planned['episodes']} episodes of {planned['format']} {planned['source']} to {planned['out']}"
+    )
+    print(f"  fields at {planned['rate_hz']:g} Hz: {', '.join(planned['fields'])}")
+    print(f"  left out: {planned['left_out']} episodes or cameras without video")
+    for name, reason in planned["unmapped"].items():
+        print(f"  not carried over: {name}: {reason}")
+    if planned["undeclared"]:
+        print(f"  meaning not declared: {', '.join(planned['undeclared'])}")
+
+
 def _needs_out() -> Path:
     raise typer.BadParameter("OUT is missing", param_hint="OUT")
 
@@ -119,14 +132,17 @@ def export(
 ) -> None:
     """Write a dataset in somebody else's format, and verify it by reading it back."""
     with friendly():
-        from roboscale.cli.exporting import TARGETS
+        from roboscale.cli.exporting import TARGETS, require_nothing
         from roboscale.cli.exporting import export as export_dataset
         from roboscale.dataset import Dataset
 
         one_of("--to", to, tuple(TARGETS))
         opened = Dataset(dataset)
+        require_nothing(out)
         if dry_run:
-            return print(f"would write {len(opened.episodes)} episodes of {dataset} to {out} as {to}")
+            planned = {"out": str(out), "format": to, "episodes": len(opened.episodes), "frames": len(opened)}
+            text = f"would write {len(opened.episodes)} episodes of {dataset} to {out} as {to}"
+            return print_json(planned) if as_json else print(text)
         with total_bar("writing") as progress:
             done = export_dataset(opened, out, to, progress)
         if as_json:

@@ -14,7 +14,7 @@ from roboscale.core import BadData, Recording
 from roboscale.dataset import Dataset
 from roboscale.sources.records import open_recording
 
-__all__ = ["TARGETS", "Exported", "export"]
+__all__ = ["TARGETS", "Exported", "export", "require_nothing"]
 
 Progress = Callable[[int, int], None]
 """Called with how much is written, and of how much."""
@@ -95,13 +95,18 @@ def export(dataset: Dataset, out: Path, target: str, progress: Progress) -> Expo
     Raises:
         BadData: `out` exists, or what was read back is not what was written.
     """
-    if out.exists():
-        raise BadData(out, "path", "nothing there", "a file or folder")
+    require_nothing(out)
     recording = TARGETS[target](dataset, out, progress)
     try:
         return _compare(dataset, recording, out, target)
     finally:
         recording.close()
+
+
+def require_nothing(out: Path) -> None:
+    """BadData when something is at `out`."""
+    if out.exists() or out.is_symlink():
+        raise BadData(out, "path", "nothing there", "a file or folder")
 
 
 def _compare(dataset: Dataset, recording: Recording, out: Path, target: str) -> Exported:

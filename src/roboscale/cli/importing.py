@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import shlex
@@ -32,6 +33,8 @@ __all__ = [
     "MissingVideo",
     "Opened",
     "announce",
+    "apart",
+    "identity",
     "missing_table",
     "open_source",
     "proof_of",
@@ -47,10 +50,11 @@ MissingVideo = Literal["fail", "drop-episodes", "drop-camera"]
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A recording, and how to open it again in another process."""
+    """A recording, how to open it again in another process, and what tells this reading of it from others."""
 
     recording: Recording
     open: Callable[[], Recording]
+    identity: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ def open_source(
         given["action"] = ",".join(known.action)
     raw = partial(open_recording, source, name, **given)
     with_facts = partial(open_declared, raw, said, known_for(raw()))
-    return Opened(with_facts(), with_facts)
+    return Opened(with_facts(), with_facts, identity(source, declaration, given))
 
 
 def missing_table(recording: Recording) -> str:
@@ -129,10 +133,28 @@ def selection(recording: Recording, rule: MissingVideo) -> tuple[Spec, tuple[str
     return recording.spec, keys, [(key, f"no video of {camera}") for key, camera in absent.items()]
 
 
+def apart(source: Path, out: Path) -> None:
+    """BadData when `out` lies in its source, which is only read."""
+    inside, outer = out.resolve(), source.resolve()
+    if inside == outer or outer in inside.parents:
+        raise BadData(out, "OUT", f"a folder outside of {source}", "one within")
+
+
+def identity(source: Path, declaration: Path | None = None, options: Mapping[str, Any] | None = None) -> str:
+    """32 hex digits of where a source lies and how it is read, so that a resumed run does not go on with another."""
+    facts: list[Any] = [str(source.resolve()), declaration.read_text("utf-8") if declaration is not None else ""]
+    for name, value in sorted((options or {}).items()):
+        facts.append([name, value.read_text("utf-8") if isinstance(value, Path) else repr(value)])
+    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+
+
 def announce(asked: Import) -> dict[str, Any]:
     """What an import would do, from metadata alone."""
     recording = open_source(asked.source, asked.format, asked.declaration, asked.options).recording
+    apart(asked.source, asked.out)
     spec, keys, left_out = selection(recording, asked.missing_video)
+    _whole_rate(spec, recording)
+    recording.close()
     return {
         "source": asked.source.absolute().name,
         "format": recording.format,
@@ -152,11 +174,12 @@ def run_import(asked: Import, progress: Progress | None = None) -> ProofData:
     Raises:
         RoboscaleError: videos are missing and the rule is to fail; or what `transfer` raises.
     """
+    apart(asked.source, asked.out)
     opened = open_source(asked.source, asked.format, asked.declaration, asked.options)
     recording = opened.recording
     spec, keys, left_out = selection(recording, asked.missing_video)
     spec = _whole_rate(spec, recording)
-    part = Part(asked.source.absolute().name, opened.open, keys)
+    part = Part(asked.source.absolute().name, opened.open, keys, identity=opened.identity)
     result = transfer(
         [part],
         asked.out,

@@ -70,7 +70,7 @@ def evaluate(
 
 
 def compare(
-    policies: Annotated[list[str], typer.Argument(help="Two policies; see `roboscale eval --help` for the forms.")],
+    policies: Annotated[list[str], typer.Argument(help="Two or more; see `roboscale eval --help` for the forms.")],
     world: WorldName = "metaworld",
     tasks: Tasks = "all",
     budget: Annotated[int, typer.Option(min=1, help="Most paired cases, over all tasks.")] = 100,
@@ -86,18 +86,20 @@ def compare(
     as_json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Try two policies on the same held-out cases, in turn, until a sequential test decides or the budget ends."""
+    """Try policies on the same held-out cases, in turn, until a sequential test decides or the budget ends."""
     with friendly():
         from roboscale.cli.judging import Request, Stopping, default_folder, tasks_of
         from roboscale.core import RoboscaleError
 
-        if len(policies) != 2:
-            raise RoboscaleError(f"compare takes two policies, found {len(policies)}: {', '.join(policies)}")
+        if len(policies) < 2:
+            raise RoboscaleError(f"compare takes two policies or more, found {', '.join(policies)}")
         names = tasks_of(world, tasks)
         request = Request(tuple(policies), world, names, -(-budget // len(names)), seed, retries, profile=profile)
         folder = out or default_folder("compare", request)
         if dry_run:
             return _announce(request, folder, as_json)
+        if len(policies) > 2:
+            return _compare_many(request, folder, budget, alpha, sequential, min_pairs, workers, as_json)
         stopping = Stopping(budget, alpha, min_pairs, sequential)
         judged = run_judged(request, folder, workers, 2 * budget, stopping, record)
         verdict = judged.verdict
@@ -109,6 +111,43 @@ def compare(
         else:
             print(verdict.sentence)
             say(f"roboscale report {folder}   writes it as a page with videos")
+
+
+def _compare_many(
+    request: Request,
+    folder: Path,
+    budget: int,
+    alpha: float,
+    sequential: bool,
+    min_cases: int,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    from roboscale.cli.judging_many import judge_many
+
+    with count_bar("trials", budget * len(request.policies)) as advance:
+        done = judge_many(
+            request,
+            folder,
+            budget=budget,
+            alpha=alpha,
+            sequential=sequential,
+            min_cases=min_cases,
+            workers=workers,
+            on_trial=lambda trial: advance(1, f"{trial.policy.split('@')[0]}: {trial.outcome.status}"),
+        )
+    verdict = done.verdict
+    data = {**summarise(done.judged), "verdict": verdict.to_json(), "folder": str(folder)}
+    write_json(folder / "verdict.json", data)
+    if as_json:
+        return print_json(data)
+    print(verdict.sentence)
+    for name in verdict.names:
+        print(f"  {verdict.letters[name]:4} {name:24} {verdict.estimates[name]}")
+    for pair in verdict.undecided:
+        more = "unknown" if pair.verdict.needed is None else f"about {pair.verdict.needed}"
+        print(f"  undecided: {pair.first} and {pair.second}; further cases that would probably decide: {more}")
+    say(f"roboscale rank {folder}   makes the board")
 
 
 def run_judged(

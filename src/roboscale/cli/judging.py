@@ -41,6 +41,8 @@ __all__ = [
     "load_judged",
     "pick_workers",
     "rates",
+    "resolve",
+    "schedule_of",
     "share",
     "tasks_of",
     "weigh",
@@ -145,7 +147,8 @@ def pick_workers(wanted: int | None, trials: int) -> int:
     return cores if cores > 1 and trials >= 12 else 0
 
 
-def _resolve(request: Request, world: World) -> dict[str, Policy]:
+def resolve(request: Request, world: World) -> dict[str, Policy]:
+    """The request's policies by their unique names."""
     from roboscale.policies.profile import PolicyProfile
     from roboscale.policies.resolve import resolve_policy
 
@@ -177,6 +180,7 @@ class _Watched:
 
 
 def schedule_of(request: Request, names: Sequence[str]) -> Schedule:
+    """The request's cases, interleaved over tasks, for policies of these names."""
     per_task = [cases(task, request.trials, request.seed, "eval") for task in request.tasks]
     return Schedule(tuple(names), interleave(per_task), request.retries, request.shard)
 
@@ -200,7 +204,7 @@ def judge(
         record: dataset that every trial is recorded into.
     """
     world = open_world(request.world)
-    known: dict[str, Policy] = dict(policies) if policies else _resolve(request, world)
+    known: dict[str, Policy] = dict(policies) if policies else resolve(request, world)
     if request.render:
         known = {name: _Watched(policy) for name, policy in known.items()}
     names = tuple(known)
@@ -259,6 +263,8 @@ def load_judged(folder: Path, seed: int | None = None) -> Judged:
             raise BadData(path, "run", "at least one run" if seed is None else f"a run with seed {seed}", "none")
         plan = runs[-1]["plan"]
         names, stopping = tuple(plan.pop("names")), plan.pop("stopping")
+        if stopping and "many" in stopping:
+            raise RoboscaleError(f"{folder} holds {len(names)} policies: `roboscale rank {folder}` makes their board")
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plan.items()}
         request = Request(**fields)
         world = open_world(request.world)

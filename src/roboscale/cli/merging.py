@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from roboscale.cli.importing import Opened, missing_table, open_source
+from roboscale.cli.importing import Opened, apart, missing_table, open_source
 from roboscale.core import Clip, Pictures, RecordedEpisode, Recording, RoboscaleError, Spec, SpecMismatch
 from roboscale.dataset.alignment import Flatten, conflict_table, conflicts, flat_spec
 from roboscale.dataset.collection import NewMember, write_collection
 from roboscale.dataset.engine import Engine
+from roboscale.dataset.ingest import Edit
 from roboscale.dataset.layout import Layout, atomic_write, to_json
 from roboscale.dataset.transfer import Part, Progress, transfer
 
-__all__ = ["Merge", "Merged", "Renamed", "merge_datasets", "plan_merge"]
+__all__ = ["Member", "Merge", "Merged", "merge_datasets", "plan_merge"]
 
 Kind = Literal["dataset", "collection", "flattened"]
 
@@ -62,15 +63,25 @@ class Merged:
 
 
 @dataclass(frozen=True, slots=True)
-class Renamed:
-    """An edit: cameras of one member get the names that the others have for the same role."""
+class Member:
+    """An edit: an episode says which member it comes from, and its cameras get the names of the others.
 
-    names: tuple[tuple[str, str], ...]
+    Args:
+        name: of the member; kept as `provenance.details["dataset"]`, where an earlier merge has not said it.
+        cameras: (old, new) names.
+        then: an edit that follows.
+    """
+
+    name: str
+    cameras: tuple[tuple[str, str], ...] = ()
+    then: Edit | None = None
 
     def __call__(self, episode: RecordedEpisode) -> RecordedEpisode:
-        names = dict(self.names)
+        names = dict(self.cameras)
         pictures: dict[str, Clip | Pictures] = {names.get(n, n): images for n, images in episode.pictures.items()}
-        return replace(episode, pictures=pictures)
+        said = replace(episode.provenance, details={"dataset": self.name, **episode.provenance.details})
+        episode = replace(episode, pictures=pictures, provenance=said)
+        return episode if self.then is None else self.then(episode)
 
 
 def plan_merge(asked: Merge) -> tuple[Merged, dict[str, Opened]]:
@@ -79,6 +90,8 @@ def plan_merge(asked: Merge) -> tuple[Merged, dict[str, Opened]]:
     Raises:
         SpecMismatch: the members do not align, or do not say; with a table of what and who.
     """
+    for member in asked.members:
+        apart(member, asked.out)
     opened = _open_all(asked)
     recordings = {name: one.recording for name, one in opened.items()}
     robots = tuple(dict.fromkeys(r.robot_type for r in recordings.values()))
@@ -181,7 +194,7 @@ def _aligned(opened: Mapping[str, Opened]) -> tuple[list[Part], Spec]:
     for name, one in opened.items():
         names = {f.name: by_role.get(f.role, f.name) for f in one.recording.spec.images}
         changed = tuple((old, new) for old, new in names.items() if old != new)
-        parts.append(Part(name, one.open, tuple(one.recording.keys), Renamed(changed) if changed else None))
+        parts.append(Part(name, one.open, tuple(one.recording.keys), Member(name, changed), one.identity))
     return parts, spec
 
 
@@ -189,6 +202,6 @@ def _flattened(asked: Merge, opened: Mapping[str, Opened]) -> tuple[list[Part], 
     specs = {name: one.recording.spec for name, one in opened.items()}
     parts = []
     for name, one in opened.items():
-        edit: Callable[[RecordedEpisode], RecordedEpisode] = Flatten(specs, name, asked.resize)
-        parts.append(Part(name, one.open, tuple(one.recording.keys), edit))
+        edit = Member(name, then=Flatten(specs, name, asked.resize))
+        parts.append(Part(name, one.open, tuple(one.recording.keys), edit, one.identity))
     return parts, flat_spec(specs, resize=asked.resize)

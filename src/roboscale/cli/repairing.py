@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,20 +12,25 @@ from typing import Any
 import numpy as np
 
 from roboscale.cli.console import count_bar, print_json
-from roboscale.cli.importing import Opened, open_source
-from roboscale.core import BadData, Recording, UnknownName
+from roboscale.cli.importing import Opened, apart, identity, open_source
+from roboscale.core import BadData, Recording
 from roboscale.core.episode import Status
 from roboscale.curate.log import LOG, CurationLog
 from roboscale.dataset.audit.evidence import Options, examine_episode
 from roboscale.dataset.edits import Corrections, Kept
 from roboscale.dataset.engine import Engine
-from roboscale.dataset.mend import Mending, plan_mending
+from roboscale.dataset.journal import exclusive
+from roboscale.dataset.layout import Layout
+from roboscale.dataset.mend import plan_mending
+from roboscale.dataset.mending import Mending
 from roboscale.dataset.reader import Dataset
 from roboscale.dataset.repair import repair
 from roboscale.dataset.transfer import Part, Progress, Transfer, transfer
 from roboscale.dataset.undo import mend_in_place, mend_into, undo
 
 __all__ = ["Repair", "Repaired", "repair_into", "run_into", "run_metadata", "run_recovery", "run_undo"]
+
+_ID_LENGTH = 32  # digits of an episode id; a shorter number is a position
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,33 +92,54 @@ def repair_into(asked: Repair, progress: Progress | None = None) -> Repaired:
     Raises:
         BadData: nothing can be verified, or an episode that is to be dropped is not there.
     """
-    mending = plan_mending(asked.dataset)
-    view = asked.out.absolute().with_name(f".{asked.out.name}.view")
-    shutil.rmtree(view, ignore_errors=True)
-    try:
-        root = mend_into(mending, view) if mending.files else asked.dataset
-        return _repair(asked, mending, root, progress)
-    finally:
+    apart(asked.dataset, asked.out)
+    mending = _plan(asked)
+    if not mending.files and Layout(asked.dataset).own.is_dir():  # else a view, for its reader keeps other ids
+        return _repair(asked, mending, asked.dataset, progress)
+    base = asked.out.absolute().with_name(f".{asked.out.name}.view")
+    with exclusive(Layout(base)):  # two repairs into one folder must not take each other's view away
+        view = base / asked.dataset.absolute().name  # ids of other people's episodes follow from the folder's name
         shutil.rmtree(view, ignore_errors=True)
+        try:
+            return _repair(asked, mending, mend_into(mending, view), progress)
+        finally:
+            shutil.rmtree(base, ignore_errors=True)
+
+
+def _plan(asked: Repair) -> Mending:
+    positions = [int(text) for text in asked.drop if text.isdecimal() and len(text) < _ID_LENGTH]
+    return plan_mending(
+        asked.dataset,
+        without=positions,
+        without_cameras=asked.drop_camera,
+        broken="drop" if asked.drop_broken else "end",
+    )
 
 
 def _repair(asked: Repair, mending: Mending, root: Path, progress: Progress | None) -> Repaired:
     opened = open_source(root, "lerobot-v3")
     recording, ids = opened.recording, {e.id: e.index for e in Dataset(root).episodes}
-    dropped = _dropped(asked, recording, ids)
+    unsealed = range(mending.claimed, mending.claimed + len(recording.keys) - len(mending.kept))
+    numbers = dict(zip((*mending.kept, *unsealed), recording.keys, strict=True))
+    names = {key: f"episode_{number:06d}" for number, key in numbers.items()}
+    dropped = _dropped(asked, mending, numbers, {id_: recording.keys[index] for id_, index in ids.items()})
     corrections = _said(asked, recording, ids, dropped)
     keys = tuple(key for key in recording.keys if key not in dropped)
+    if not keys:
+        raise BadData(asked.dataset, "episodes", "at least one to keep", f"all {len(dropped)} dropped")
     if asked.trim_idle:
         corrections = Corrections(_busy(recording, keys), corrections.tasks, corrections.outcomes)
     done = _write(asked, opened, keys, corrections, progress)
     dropped |= {entry.key: entry.reason for entry in done.dropped}
+    lost = sorted({*range(mending.claimed)} - {*mending.kept})
     return Repaired(
         asked.out,
         len(done.episodes),
         done.frames,
         tuple(mending.changes),
-        dropped,
-        {key: (kept.first, kept.last) for key, kept in corrections.frames.items()},
+        {f"episode_{number:06d}": "it cannot be verified" for number in lost}
+        | {names[key]: reason for key, reason in dropped.items()},
+        {names[key]: (kept.first, kept.last) for key, kept in corrections.frames.items()},
         len(corrections.tasks) + len(corrections.outcomes),
     )
 
@@ -122,14 +149,10 @@ def _write(
 ) -> Transfer:
     changes = corrections.frames or corrections.tasks or corrections.outcomes
     name = asked.dataset.absolute().name
-    spec = opened.recording.spec
-    for camera in asked.drop_camera:
-        if camera not in [f.name for f in spec.images]:
-            raise UnknownName("camera", camera, [f.name for f in spec.images])
     return transfer(
-        [Part(name, opened.open, keys, corrections if changes else None)],
+        [Part(name, opened.open, keys, corrections if changes else None, identity(asked.dataset))],
         asked.out,
-        spec.select([f for f in spec.names if f not in asked.drop_camera]),
+        opened.recording.spec,
         robot_type=opened.recording.robot_type,
         broken="drop" if asked.drop_broken else "fail",
         workers=asked.workers,
@@ -138,13 +161,17 @@ def _write(
     )
 
 
-def _dropped(asked: Repair, recording: Recording, ids: Mapping[str, int]) -> dict[str, str]:
+def _dropped(asked: Repair, mending: Mending, numbers: Mapping[int, str], by_id: Mapping[str, str]) -> dict[str, str]:
+    """Keys of the episodes that the user names; those that could not be verified are left out already."""
     found = {}
+    last = max([mending.claimed - 1, *numbers])
     for text in asked.drop:
-        position = ids.get(text, int(text) if text.isdigit() else -1)
-        if not 0 <= position < len(recording.keys):
-            raise BadData(asked.dataset, "--drop", f"an id, or 0 to {len(recording.keys) - 1}", text)
-        found[recording.keys[position]] = "named by --drop"
+        if text in by_id:
+            found[by_id[text]] = "named by --drop"
+        elif not text.isdecimal() or len(text) >= _ID_LENGTH or int(text) > last:
+            raise BadData(asked.dataset, "--drop", f"an id, or 0 to {last}", text)
+        elif int(text) in numbers:
+            found[numbers[int(text)]] = "named by --drop"
     return found
 
 
@@ -186,8 +213,9 @@ def _busy(recording: Recording, keys: Sequence[str]) -> dict[str, Kept]:
 def run_into(asked: Repair, as_json: bool, dry_run: bool) -> None:
     """`data repair DATASET OUT`."""
     if dry_run:
-        plan = plan_mending(asked.dataset).to_json()
-        print_json(plan) if as_json else _print_mending(asked.dataset, plan, "would mend")
+        apart(asked.dataset, asked.out)
+        plan = _plan(asked).to_json()
+        print_json(plan) if as_json else _print_mending(f"{asked.dataset} -> {asked.out}", plan, "would mend")
         return
     with count_bar("episodes", None) as advance:
         done = repair_into(asked, advance)
@@ -204,24 +232,24 @@ def run_into(asked: Repair, as_json: bool, dry_run: bool) -> None:
 def run_metadata(dataset: Path, as_json: bool, dry_run: bool) -> None:
     """`data repair DATASET --metadata`."""
     plan = (plan_mending(dataset) if dry_run else mend_in_place(dataset)).to_json()
-    print_json(plan) if as_json else _print_mending(dataset, plan, "would mend" if dry_run else "mended")
+    if as_json:
+        return print_json(plan)
+    _print_mending(str(dataset), plan, "would mend" if dry_run else "mended")
+    if plan["files"] and not dry_run:
+        print(f"  undo with: roboscale data repair {shlex.quote(str(dataset))} --undo")
 
 
-def _print_mending(dataset: Path, plan: Mapping[str, Any], did: str) -> None:
-    print(f"{dataset}: {plan['kept']} episodes verified; {did} {len(plan['files'])} files")
+def _print_mending(what: str, plan: Mapping[str, Any], did: str) -> None:
+    print(f"{what}: {plan['kept']} episodes verified; {did} {len(plan['files'])} files")
     for change in plan["changes"]:
         print(f"  {change}")
-    if plan["files"]:
-        print(f"  undo with: roboscale data repair {dataset} --undo")
 
 
 def run_undo(dataset: Path, as_json: bool, dry_run: bool) -> None:
     """`data repair DATASET --undo`."""
-    if dry_run:
-        print(f"would put back the files under {dataset}/meta/roboscale/undo")
-        return
-    files = undo(dataset)
-    print_json({"restored": files}) if as_json else print(f"put back: {', '.join(files)}")
+    files = undo(dataset, dry_run=dry_run)
+    did = "would put back" if dry_run else "put back"
+    print_json({"restored": files, "dry_run": dry_run}) if as_json else print(f"{did}: {', '.join(files)}")
 
 
 def run_recovery(dataset: Path, as_json: bool, dry_run: bool) -> None:

@@ -27,7 +27,7 @@ from roboscale.dataset.packets import decode_in_order, packet_digests
 from roboscale.dataset.statistics import PixelCounts, sample_indices
 from roboscale.dataset.streams import write_stream
 from roboscale.dataset.tables import to_table, write_take
-from roboscale.dataset.video import Codec, Encoder, VideoReader, check_size, cut
+from roboscale.dataset.video import Codec, Encoder, VideoReader, check_size, cut, probe
 
 __all__ = ["CameraProof", "Edit", "EpisodeProof", "Job", "array_digest", "bring", "forget", "require_free"]
 
@@ -108,6 +108,7 @@ class Job:
 
 Images = NDArray[np.uint8]
 
+_BEGUN = ("lock", ".plan.json.tmp")  # all that a transfer leaves that is killed before its first word
 _COMPARED = 8  # pictures of an encoded episode that are decoded again and compared
 
 _open: dict[str, Recording] = {}  # of this process: opening reads all metadata, and jobs come by the thousand
@@ -227,6 +228,7 @@ def _write_camera(job: Job, camera: str, pictures: Clip | Pictures, target: Path
                 counts.append(PixelCounts.of_frame(_sized(pictures.path, camera, shape, reader.read([number])[0])))
             reader.close()
             return CameraProof("remuxed", packet_digests(target, [length])[0]), PixelCounts.total(counts)
+        _require_rate(pictures, fps)
         frames = decode_in_order(pictures.path, pictures.first, length)
     else:
         frames = iter(pictures)
@@ -235,6 +237,14 @@ def _write_camera(job: Job, camera: str, pictures: Clip | Pictures, target: Path
     worst = min(_psnr(image, reader.read([number])[0]) for number, image in kept.items())
     reader.close()
     return CameraProof("encoded", packet_digests(target, [length])[0], round(worst, 2)), PixelCounts.total(counts)
+
+
+def _require_rate(clip: Clip, fps: int) -> None:
+    """BadData where counting pictures would not find those of the episode: a part of a file of another rate."""
+    header = probe(clip.path)
+    whole = clip.first == 0 and header.frames == clip.length
+    if not whole and (header.fps <= 0 or abs(header.frames * (fps / header.fps) - header.frames) >= 0.5):
+        raise BadData(clip.path, "fps", fps, f"{float(header.fps):g}, so its frames are not those of the episodes")
 
 
 def _sized(file: object, camera: str, shape: tuple[int, ...], image: Images) -> Images:
@@ -284,6 +294,11 @@ def require_free(layout: Layout, plan: Mapping[str, Any]) -> None:
         differs = sorted(name for name in {*found, *plan} if found.get(name) != json.loads(json.dumps(plan)).get(name))
         if differs:
             raise BadData(there, ", ".join(differs), "what is asked for now", "another transfer; take another folder")
-    elif layout.root.exists() and any(layout.root.iterdir()):
-        found_ = ", ".join(sorted(path.name for path in layout.root.iterdir())[:5])
-        raise BadData(layout.root, "folder", "to be empty or new", found_)
+    elif layout.root.exists() and not layout.root.is_dir():
+        raise BadData(layout.root, "folder", "to be empty or new", "a file")
+    elif layout.root.exists():
+        files = [path.relative_to(layout.root) for path in layout.root.rglob("*") if not path.is_dir()]
+        others = [path for path in files if path.parts[:2] != ("meta", "roboscale") or path.name not in _BEGUN]
+        if others:
+            found_ = ", ".join(sorted(map(str, others))[:5])
+            raise BadData(layout.root, "folder", "to be empty or new", found_)

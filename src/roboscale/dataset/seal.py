@@ -9,6 +9,8 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +32,7 @@ from roboscale.dataset.streams import stream_path
 from roboscale.dataset.tables import read_columns, to_table, write_tasks
 from roboscale.dataset.video import extradata, join
 
-__all__ = ["seal"]
+__all__ = ["load_statistics", "save_statistics", "seal"]
 
 AnyStatistics = Statistics | PixelCounts
 
@@ -279,12 +281,12 @@ def _write_statistics(
     moves: _Moves,
 ) -> None:
     """`stats.json` and the state from which the next seal goes on."""
-    whole = _load_statistics(layout.statistics) if catalog.info.total_episodes else {}
+    whole = load_statistics(layout.statistics) if catalog.info.total_episodes else {}
     parts: list[Mapping[str, AnyStatistics]] = [columns, *(record.pixels for _, record in batch)]
     for part in parts:
         for name, statistics in part.items():
             whole[name] = _merged(whole.get(name), statistics)
-    _save_statistics(moves.add(layout.statistics), whole)
+    save_statistics(moves.add(layout.statistics), whole)
     stats = {name: whole[name].to_lerobot() for name in catalog.info.features if name in whole}
     moves.add(layout.root / "meta/stats.json").write_bytes(to_json(stats))
 
@@ -297,14 +299,16 @@ def _merged(first: AnyStatistics | None, second: AnyStatistics) -> AnyStatistics
     return second
 
 
-def _save_statistics(path: Path, statistics: Mapping[str, AnyStatistics]) -> None:
+def save_statistics(path: Path, statistics: Mapping[str, AnyStatistics]) -> None:
+    """Writes the state of mergeable statistics."""
     arrays = {}
     for name, one in statistics.items():
         arrays.update({f"{name}/{key}": value for key, value in one.to_arrays().items()})
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
-def _load_statistics(path: Path) -> dict[str, AnyStatistics]:
+def load_statistics(path: Path) -> dict[str, AnyStatistics]:
+    """Inverse of `save_statistics`; BadData when the file is missing or broken."""
     grouped: dict[str, dict[str, NDArray[Any]]] = defaultdict(dict)
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -313,7 +317,7 @@ def _load_statistics(path: Path) -> dict[str, AnyStatistics]:
                 grouped[name][part] = file[key]
     except FileNotFoundError:
         raise BadData(path, "file", "to exist beside sealed episodes", "nothing") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise BadData(path, "file", "numpy arrays", error) from error
     return {
         name: PixelCounts.from_arrays(arrays) if "frames" in arrays else Statistics.from_arrays(arrays)

@@ -49,12 +49,14 @@ class Part:
         open: opens the recording; picklable, for it is opened again in every worker.
         keys: which episodes, in the order they shall have.
         edit: what is done to each of them on the way; picklable.
+        identity: tells this reading of this source from others of the same name; the same in every run.
     """
 
     name: str
     open: Callable[[], Recording]
     keys: tuple[str, ...]
     edit: Edit | None = None
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +124,19 @@ class _State:
             file.write(json.dumps(data, ensure_ascii=False) + "\n")
 
 
-def plan_of(parts: Sequence[Part], spec: Spec, codec: Codec) -> dict[str, Any]:
+def plan_of(parts: Sequence[Part], spec: Spec, codec: Codec, robot_type: str) -> dict[str, Any]:
     """What a transfer is asked to do, as JSON; a dataset that holds another plan is not gone on with."""
     sources = {part.name: list(part.keys) for part in parts}
     edits = {part.name: repr(part.edit) for part in parts if part.edit is not None}
-    return {"version": 1, "spec": spec.to_json(), "codec": codec, "sources": sources, "edits": edits}
+    return {
+        "version": 1,
+        "spec": spec.to_json(),
+        "codec": codec,
+        "robot_type": robot_type,
+        "sources": sources,
+        "identities": {part.name: part.identity for part in parts if part.identity},
+        "edits": edits,
+    }
 
 
 def transfer(
@@ -155,7 +165,7 @@ def transfer(
         SpecMismatch: an episode does not have the fields of `spec`.
     """
     layout = Layout(Path(out))
-    plan = plan_of(parts, spec, codec)
+    plan = plan_of(parts, spec, codec, robot_type)
     jobs = [Job(layout.root, spec, codec, robot_type, i, *which) for i, which in enumerate(_pairs(parts))]
     ingest.require_free(layout, plan)
     with exclusive(layout):
@@ -190,8 +200,8 @@ def _begin(layout: Layout, spec: Spec, codec: Codec, robot_type: str, plan: Mapp
     if not layout.info.exists():
         videos = {f.name: video_info(codec, f.shape, int(spec.rate_hz)) for f in spec.images}
         info = new_info(spec, features_from_spec(spec, videos), robot_type)
-        atomic_write(layout.spec, to_json({"version": 1, "spec": spec.to_json()}))
         atomic_write(state.folder / "plan.json", to_json(plan))
+        atomic_write(layout.spec, to_json({"version": 1, "spec": spec.to_json()}))
         atomic_write(layout.info, to_json(info))
     state.load()
     return state
@@ -220,7 +230,7 @@ def _move_block(
             progress(1, "" if isinstance(entry, EpisodeProof) else f"{job.key} dropped")
     twice = [id_ for id_, count in Counter(proof.id for proof in state.done.values()).items() if count > 1]
     if twice:
-        keys = ", ".join(proof.key for proof in state.done.values() if proof.id == twice[0])
+        keys = ", ".join(f"{proof.part}/{proof.key}" for proof in state.done.values() if proof.id == twice[0])
         raise BadData(state.layout.root, "episode id", "each episode once", f"{twice[0]} for {keys}")
     if list_pending(state.layout):
         _describe_videos(state)

@@ -6,15 +6,11 @@ Knows the shape of an audit's report, not how it is made. The same report gives 
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, Protocol
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
@@ -23,6 +19,7 @@ from PIL import Image
 from roboscale.core import Finding, Severity
 from roboscale.report import text
 from roboscale.report.audit_plots import plot_svg
+from roboscale.report.parts import as_data, asset, csp_hash, environment
 
 __all__ = ["Audited", "audit_page"]
 
@@ -93,8 +90,8 @@ def audit_page(report: Audited, strips: Mapping[int, Sequence[Strip]] | None = N
         (severity, title, note, [c for c in cards if c.finding.severity == severity])
         for severity, title, note in _SEVERITIES
     ]
-    script = _asset("audit.js")
-    template = _environment().get_template("audit.html")
+    script = asset("audit.js")
+    template = environment({"count": text.count}).get_template("audit.html")
     return template.render(
         report=report,
         name=report.root.rstrip("/").rpartition("/")[2] or report.root,
@@ -105,27 +102,11 @@ def audit_page(report: Audited, strips: Mapping[int, Sequence[Strip]] | None = N
         groups=[g for g in groups if g[3]],
         checks=_checks(report),
         delays=_delays(report.facts),
-        data=_as_data(report),
-        style=Markup(_asset("report.css") + _asset("audit.css")),
+        data=as_data(report.to_json()),
+        style=Markup(asset("report.css") + asset("audit.css")),
         script=Markup(script),
-        script_hash=Markup(f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"),
+        script_hash=Markup(csp_hash(script)),
     )
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("roboscale.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["count"] = text.count
-    return environment
-
-
-def _asset(name: str) -> str:
-    return resources.files("roboscale.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _count(report: Audited, severity: Severity) -> int:
@@ -248,9 +229,3 @@ def _strip(frames: NDArray[np.uint8]) -> str:
     out = io.BytesIO()
     whole.save(out, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
-
-
-def _as_data(report: Audited) -> Markup:
-    """The report as JSON that no string in it can end early."""
-    plain = json.dumps(report.to_json(), ensure_ascii=True, default=str)
-    return Markup(plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

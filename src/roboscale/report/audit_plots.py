@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -11,12 +10,7 @@ from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
 from roboscale.report.canvas import (
-    GRID,
-    INK,
     LEGEND_LINE,
-    MUTED,
-    PALETTE,
-    PAPER,
     Canvas,
     add_axes,
     add_legend,
@@ -24,6 +18,7 @@ from roboscale.report.canvas import (
     draw,
     new_canvas,
 )
+from roboscale.report.parts import inline_svg
 
 __all__ = ["plot_svg"]
 
@@ -40,7 +35,7 @@ def plot_svg(name: str, plot: Mapping[str, Any]) -> Markup:
     build = _KINDS.get(str(plot.get("kind")))
     if build is None:
         return Markup("")
-    return _inline(draw(name, _WIDTH, lambda: build(plot)), name)
+    return inline_svg(draw(name, _WIDTH, lambda: build(plot)), name)
 
 
 def _lines(plot: Mapping[str, Any]) -> Canvas:
@@ -87,22 +82,3 @@ def _ranges(plot: Mapping[str, Any]) -> Canvas:
 _KINDS: Mapping[str, Callable[[Mapping[str, Any]], Canvas]] = MappingProxyType(
     {"lines": _lines, "episodes": _episodes, "ranges": _ranges}
 )
-
-
-def _inline(svg: str, prefix: str) -> Markup:
-    """An SVG document as a part of the page: ids made unique, colours and font those of the page."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r'<style type="text/css">.*?</style>', "", svg, flags=re.DOTALL)
-    svg = re.sub(r'^<svg([^>]*?) width="[^"]*"', r"<svg\1", svg)
-    svg = re.sub(r'^<svg([^>]*?) height="[^"]*"', r'<svg\1 aria-hidden="true" focusable="false"', svg)
-    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
-    svg = re.sub(r'(url\(#|href="#)', rf"\g<1>{prefix}-", svg)
-    return Markup(re.sub(r'style="[^"<>]*"', lambda found: _themed(found[0]), svg))
-
-
-def _themed(style: str) -> str:
-    variables = {INK: "ink", MUTED: "muted", GRID: "line", PAPER: "paper"}
-    variables |= {hue: f"p{i}" for i, hue in enumerate(PALETTE)}
-    for hue, name in variables.items():
-        style = style.replace(hue, f"var(--{name})")
-    return re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 var(--font)", style)

@@ -6,20 +6,17 @@ Knows how things look; what they are stands in `roboscale.report.model`, how the
 from __future__ import annotations
 
 import base64
-import hashlib
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import resources
+from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from roboscale.core.estimate import Estimate, Verdict
 from roboscale.report import figures, text
-from roboscale.report.canvas import GRID, INK, MUTED, PALETTE, PAPER
 from roboscale.report.figures import Figure
 from roboscale.report.model import DamageSummary, PolicyResult, ReportData, Spread
+from roboscale.report.parts import asset, csp_hash, environment, inline_svg
 from roboscale.report.tables import Table, dataset_table, settings_table, show
 
 __all__ = ["render_report"]
@@ -38,9 +35,9 @@ def render_report(data: ReportData) -> str:
     Returns:
         HTML that opens from a file, offline; a content security policy in it forbids every request.
     """
-    script = _asset("report.js")
+    script = asset("report.js")
     return (
-        _environment()
+        environment(_filters())
         .get_template("report.html")
         .render(
             data=data,
@@ -48,9 +45,9 @@ def render_report(data: ReportData) -> str:
             figures=_figures(data),
             settings=settings_table({curve.policy: curve.settings for curve in data.training}),
             dataset_table=dataset_table,
-            style=Markup(_asset("report.css")),
+            style=Markup(asset("report.css")),
             script=Markup(script),
-            script_hash=Markup(_csp_hash(script)),
+            script_hash=Markup(csp_hash(script)),
             rule=_rule(data),
             names=[policy.name for policy in data.policies],
             damage=_damage_rows(data.policies),
@@ -59,15 +56,8 @@ def render_report(data: ReportData) -> str:
     )
 
 
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("roboscale.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+def _filters() -> dict[str, Callable[..., Any]]:
+    return {
         "count": text.count,
         "duration": text.duration,
         "interval": text.interval,
@@ -79,16 +69,6 @@ def _environment() -> jinja2.Environment:
         "thin": _thin,
         "uri": _data_uri,
     }
-    return environment
-
-
-def _asset(name: str) -> str:
-    return resources.files("roboscale.report").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _csp_hash(script: str) -> str:
-    """Source expression of the content security policy that allows exactly this script."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _data_uri(content: bytes, kind: str) -> str:
@@ -122,28 +102,8 @@ def _figures(data: ReportData) -> dict[str, _Drawn]:
 
 def _at_widths(name: str, draw: Callable[[int], Figure]) -> _Drawn:
     drawn = {size: draw(width) for size, width in _WIDTHS.items()}
-    svgs = {size: _inline(figure.svg, f"{name}-{size}") for size, figure in drawn.items()}
+    svgs = {size: inline_svg(figure.svg, f"{name}-{size}") for size, figure in drawn.items()}
     return _Drawn(svgs, drawn["wide"].table, drawn["wide"].summary)
-
-
-def _inline(svg: str, prefix: str) -> Markup:
-    """An SVG document as a part of the page: ids made unique, colours and font those of the page."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r'<style type="text/css">.*?</style>', "", svg, flags=re.DOTALL)
-    svg = re.sub(r'^<svg([^>]*?) width="[^"]*"', r"<svg\1", svg)
-    svg = re.sub(r'^<svg([^>]*?) height="[^"]*"', r'<svg\1 aria-hidden="true" focusable="false"', svg)
-    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
-    svg = re.sub(r'(url\(#|href="#)', rf"\g<1>{prefix}-", svg)
-    return Markup(re.sub(r'style="[^"<>]*"', lambda found: _themed(found[0]), svg))
-
-
-def _themed(style: str) -> str:
-    variables = {INK: "ink", MUTED: "muted", GRID: "line", PAPER: "paper"} | {
-        hue: f"p{i}" for i, hue in enumerate(PALETTE)
-    }
-    for hue, name in variables.items():
-        style = style.replace(hue, f"var(--{name})")
-    return re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 var(--font)", style)
 
 
 def _thin(table: Table) -> Table:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import resources
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from roboscale.core.recording import Finding
 from roboscale.report import text
+from roboscale.report.parts import asset, environment
 
 __all__ = ["CameraRow", "EpisodeRow", "FieldRow", "ProofData", "proof_page"]
 
@@ -112,23 +111,17 @@ class ProofData:
 
 def proof_page(proof: ProofData) -> str:
     """The proof as one HTML document that opens from a file, offline. Strings may hold anything: they are escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("roboscale.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": text.count, "number": text.number}
-    style = resources.files("roboscale.report").joinpath("templates", "report.css").read_text("utf-8")
-    own = resources.files("roboscale.report").joinpath("templates", "proof.css").read_text("utf-8")
     numeric = [row for row in proof.fields if row.difference is not None]
     hours, unit = text.duration(proof.duration_s / 3600)
-    return environment.get_template("proof.html").render(
-        proof=proof,
-        style=Markup(style + own),
-        exact=sum(row.difference == 0 for row in numeric),
-        numeric=len(numeric),
-        duration=f"{hours} {unit}",
-        rank={"error": 0, "warning": 1, "info": 2},
+    return (
+        environment({"count": text.count, "number": text.number})
+        .get_template("proof.html")
+        .render(
+            proof=proof,
+            style=Markup(asset("report.css") + asset("proof.css")),
+            exact=sum(row.difference == 0 for row in numeric),
+            numeric=len(numeric),
+            duration=f"{hours} {unit}",
+            rank={"error": 0, "warning": 1, "info": 2},
+        )
     )

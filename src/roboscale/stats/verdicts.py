@@ -13,7 +13,7 @@ from roboscale.stats.outlook import pairs_for_new_comparison
 from roboscale.stats.paired import PairCounts, count_pairs, exact_paired_test
 from roboscale.stats.proportions import beta_confidence_sequence, clopper_pearson, worst_case_bounds
 
-__all__ = ["compose_sentence", "paired_estimates", "paired_verdict"]
+__all__ = ["compose_sentence", "paired_estimates", "paired_verdict", "rate_with_bounds"]
 
 
 def paired_estimates(
@@ -60,7 +60,8 @@ def compose_sentence(
     }.get(decision, f"{first} is better than {second}")
     if counts.n == 0:
         return f"{claim}: no paired case was counted ({_plural(counts.void, 'void pair')})"
-    rates = f"{_rate(estimates[first])} against {_rate(estimates[second])} on {_plural(counts.n, 'paired case')}"
+    both = " against ".join(rate_with_bounds(estimates[name]) for name in (first, second))
+    rates = f"{both} on {_plural(counts.n, 'paired case')}"
     void = f", {_plural(counts.void, 'void pair')}" if counts.void else ""
     return f"{claim}: {rates} ({wins[0]} to {wins[1]} discordant; {basis}{void})"
 
@@ -96,7 +97,8 @@ def paired_verdict(
     )
 
 
-def _rate(estimate: Estimate) -> str:
+def rate_with_bounds(estimate: Estimate) -> str:
+    """`0.80 [0.44, 0.97]`, or `no data`."""
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return "no data"
     return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"

@@ -6,8 +6,13 @@ is that shapes, dtypes and lengths stay those of the undamaged recording.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import multiprocessing
+import resource
+import struct
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,6 +22,8 @@ import pytest
 
 from roboscale.core import BadData, Clip, RoboscaleError
 from roboscale.sources.records import hdf5
+from roboscale.sources.records.hdf5 import clips
+from roboscale.sources.records.hdf5.common import Files, attribute, blob_reader, open_file
 from roboscale.testing.samples import hdf5 as samples
 
 WRITERS = {
@@ -125,6 +132,108 @@ def test_a_heap_of_zeros_is_an_error_and_no_endless_loop(tmp_path):
         hdf5.open_path(path, "robomimic")
 
 
+def replace_reference(path, where, number, reference):
+    """Writes another (length, heap, object) over one of a contiguous dataset of blobs."""
+    with h5py.File(path, "r") as file:
+        at = file[where].id.get_offset() + number * 16
+    data = bytearray(path.read_bytes())
+    length, heap, index = struct.unpack_from("<IQI", data, at)
+    struct.pack_into("<IQI", data, at, reference[0] or length, reference[1] or heap, reference[2] or index)
+    path.write_bytes(bytes(data))
+
+
+def peak_growth(read) -> int:
+    """Bytes that `read` adds to the largest memory of this process."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    read()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+
+
+@pytest.mark.parametrize("reference", [(2**31, 0, 0), (2**31, 2**40, 0), (0, 96, 0), (0, 0, 77)])
+def test_memory_does_not_follow_what_a_blob_claims(tmp_path, reference):
+    """Length, heap and object of a reference: libhdf5 allocates the length before it looks at the heap."""
+    root = samples.write_robomind(tmp_path, frames=4)
+    file = sorted(root.rglob("*.hdf5"))[1]
+    replace_reference(file, "observations/rgb_images/camera_top", 2, reference)
+
+    def read():
+        recording = hdf5.open_path(root, "robomind", fps=10)
+        assert len(recording.read(recording.keys[0])) == 4
+        with pytest.raises(BadData, match=r"camera_top\[2\]: (global heap at|.* of its heap)"):
+            list(recording.read(recording.keys[1]).pictures["observation.images.camera_top"])
+        recording.close()
+
+    assert peak_growth(read) < 2**28
+
+
+@pytest.mark.parametrize("userblock_size", [0, 512])
+def test_memory_does_not_follow_what_a_text_claims(tmp_path, userblock_size):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w", userblock_size=userblock_size) as file:
+        data = file.create_group("data")
+        data.attrs["other"], data.attrs["number"], data.attrs["env_args"] = "x" * 50, 3, "hello world"
+        data.attrs["lines"] = ["one", "", "three"]
+    with open_file(path) as file:
+        assert attribute(path, file["data"], "env_args") == "hello world"
+        assert attribute(path, file["data"], "lines").tolist() == ["one", "", "three"]
+        assert attribute(path, file["data"], "number") == 3 and attribute(path, file["data"], "absent") is None
+    raw = path.read_bytes()
+    heap = struct.pack("<Q", raw.find(b"GCOL") - userblock_size)
+    assert raw.count(struct.pack("<I", 11) + heap) == 1
+    path.write_bytes(raw.replace(struct.pack("<I", 11) + heap, struct.pack("<I", 2**31) + heap))
+
+    def read():
+        with (
+            open_file(path) as file,
+            pytest.raises(BadData, match=r"a\.h5: /data\.attrs\[env_args\].* the 11"),
+        ):
+            attribute(path, file["data"], "env_args")
+
+    assert peak_growth(read) < 2**28
+
+
+@pytest.mark.parametrize("options", [{}, {"chunks": (2,)}, {"chunks": (2,), "compression": "gzip"}])
+def test_blobs_are_found_wherever_they_are_stored(tmp_path, options):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        blobs = file.create_dataset("blobs", (4,), h5py.vlen_dtype("u1"), **options)
+        for number, size in enumerate((3, 0, 70_000, 5)):
+            blobs[number] = np.full(size, number, np.uint8)
+    files = Files()
+    read = blob_reader(files, path, "", "blobs")
+    assert [read(number) for number in range(4)] == [b"\0" * 3, b"", b"\2" * 70_000, b"\3" * 5]
+    files.close()
+    path.write_bytes(path.read_bytes().replace(b"GCOL\1", b"GCOL\2"))
+    with pytest.raises(BadData, match=r"blobs\[\d\]"):
+        blob_reader(Files(), path, "", "blobs")(0)
+
+
+def test_a_recording_that_nobody_closes_does_not_crash_the_process_at_its_end(tmp_path):
+    path = samples.write_robomimic(tmp_path)
+    code = f"""
+from pathlib import Path
+from roboscale.sources.records import hdf5
+recording = hdf5.open_path(Path({str(path)!r}), "robomimic")
+recording.read(recording.keys[0])
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_episodes_that_do_not_agree_on_a_dtype_are_a_finding(tmp_path):
+    path = samples.write_robomimic(tmp_path, episodes=3)
+    with h5py.File(path, "r+") as file:
+        demo = file["data/demo_1"]
+        values = demo["rewards"][()].astype("float32")
+        del demo["rewards"]
+        demo["rewards"] = values
+    recording = hdf5.open_path(path, "robomimic")
+    (found,) = [f for f in recording.findings if f.check == "differing-field"]
+    assert "float64[] per frame in 2 of 3; float32[] per frame in 1 of 3" in found.text
+    assert recording.spec[found.field].dtype == "float64"
+    with pytest.raises(BadData, match="rewards: expected float64"):
+        recording.read("demo_1", ())
+
+
 @pytest.mark.parametrize("claim", [2**20, 2**40, 2**62])
 def test_memory_does_not_follow_what_a_header_claims(tmp_path, claim):
     path = samples.write_robomimic(tmp_path)
@@ -136,6 +245,22 @@ def test_memory_does_not_follow_what_a_header_claims(tmp_path, claim):
     with pytest.raises(BadData, match="chunks"):
         recording.read("demo_0", ())
     assert len(recording.read("demo_1", ())) == 12
+
+
+@pytest.mark.parametrize("broken", [{"width": 0}, {"height": 0}, {"fps": 0}])
+def test_a_video_without_a_size_or_a_rate_does_not_make_a_camera(tmp_path, monkeypatch, broken):
+    folder = samples.write_droid(tmp_path)
+    video, real = sorted(folder.rglob("*.mp4"))[0], clips.probe
+
+    def probe(path):
+        return dataclasses.replace(real(path), **broken) if path == video else real(path)
+
+    monkeypatch.setattr(clips, "probe", probe)
+    recording = hdf5.open_path(folder, "droid-raw")
+    assert all(min(f.shape) > 0 for f in recording.spec.images)
+    with pytest.raises(BadData, match=rf"{video.name}: video: expected a size and a rate"):
+        recording.read(recording.keys[0])
+    assert len(recording.read(recording.keys[1])) == 12
 
 
 def test_one_broken_file_leaves_the_others_readable(tmp_path):

@@ -274,6 +274,17 @@ def test_agibot_videos_of_zero_bytes_or_cut_off_are_named(tmp_path, left):
     assert hdf5.open_path(root, "agibot").missing == {"observation.images.head": ("327/648642",)}
 
 
+def test_an_agibot_video_is_missing_where_it_is_missing_whatever_its_name(tmp_path):
+    root = samples.write_agibot(tmp_path)
+    videos = [video.rename(video.with_name("head{0}_color.mp4")) for video in sorted(root.rglob("head_color.mp4"))]
+    recording = hdf5.open_path(root, "agibot")
+    assert len(videos) == 2 and not recording.missing and "observation.images.head{0}" in recording.spec
+    videos[1].unlink()
+    recording = hdf5.open_path(root, "agibot")
+    assert recording.missing == {"observation.images.head{0}": (recording.keys[1],)}
+    assert "observation.images.head{0}" in recording.spec
+
+
 def test_agibot_tasks_with_different_robots_are_not_mixed(tmp_path):
     root = samples.write_agibot(tmp_path)
     shutil.copytree(root / "proprio_stats" / "327", root / "proprio_stats" / "400")

@@ -247,3 +247,15 @@ def test_a_dtype_that_the_values_do_not_have(sample, tmp_path):
     recording = open_path(folder, fps=10)
     with pytest.raises(BadData, match="steps/action: expected int64 values for int32, found float32"):
         recording.read(recording.keys[0])
+
+
+def test_float64_that_the_records_hold_as_float32_is_said(sample, tmp_path):
+    assert not [f for f in open_path(sample, fps=10).findings if f.check == "narrowed-floats"]
+    folder = copy_of(sample, tmp_path / "declared")
+    edit_features(folder, lambda steps: steps["action"]["tensor"].update(dtype="float64"))
+    recording = open_path(folder, fps=10)
+    (found,) = [f for f in recording.findings if f.check == "narrowed-floats"]
+    assert found.severity == "info" and found.field == "action" and "float32" in found.text
+    was = open_path(sample, fps=10).read(recording.keys[0], ()).arrays["action"]
+    now = recording.read(recording.keys[0], ()).arrays["action"]
+    assert now.dtype == np.float64 and (now == was).all()

@@ -3,10 +3,12 @@
 Format 2 has no checksums: a flipped bit in a chunk that still decodes cannot be seen in a folder. In a zip it is.
 """
 
+import json
+
 import numpy as np
 import pytest
 
-from roboscale.core import RoboscaleError
+from roboscale.core import BadData, RoboscaleError
 from roboscale.sources.records.zarr import detect, open_path
 from roboscale.testing.samples import zarr as samples
 
@@ -123,3 +125,42 @@ def test_jpeg_xl_chunks(tmp_path, seed):
     for broken in mutations(whole, rng, 10, 40):
         path.write_bytes(broken)
         survives(tmp_path / "u.zarr", "umi-zarr")
+
+
+@pytest.mark.parametrize("hidden", ["name", "comment"])
+def test_a_zip_whose_directory_hides_members_is_an_error(tmp_path, hidden):
+    """A length in one entry of the directory that swallows the entries behind it; zipfile reads on without a word."""
+    file = samples.write_umi(tmp_path / "u.zarr.zip", frames=2)
+    data = bytearray(file.read_bytes())
+    entry = data.find(b"PK\x01\x02", data.rfind(b"PK\x03\x04"))
+    behind = data.find(b"PK\x01\x02", data.find(b"PK\x01\x02", entry + 4) + 4)
+    at = entry + {"name": 28, "comment": 32}[hidden]
+    length = int.from_bytes(data[at : at + 2], "little") + behind - data.find(b"PK\x01\x02", entry + 4)
+    data[at : at + 2] = length.to_bytes(2, "little")
+    file.write_bytes(bytes(data))
+    with pytest.raises(BadData, match=r"members, as its end record counts"):
+        open_path(file, "umi-zarr", fps=10)
+
+
+def test_a_zip_of_more_members_than_16_bits_count_is_read(tmp_path):
+    import zipfile
+
+    file = samples.write_umi(tmp_path / "u.zarr.zip", frames=2)
+    with zipfile.ZipFile(file, "a") as archive:
+        for number in range(2**16):
+            archive.writestr(f"other/{number}", b"")
+    assert b"PK\x06\x06" in file.read_bytes()[-200:]
+    recording = open_path(file, "umi-zarr", fps=10)
+    assert len(recording.read(recording.keys[0])) == 2
+    recording.close()
+
+
+def test_a_shape_narrower_than_its_chunks_is_said(tmp_path):
+    folder = samples.write(tmp_path / "z", episodes=2)
+    assert not [f for f in open_path(folder, fps=10).findings if f.check == "cut-chunks"]
+    file = folder / "data" / "state" / ".zarray"
+    header = json.loads(file.read_text())
+    header["shape"][1] = 1
+    file.write_text(json.dumps(header))
+    (found,) = [f for f in open_path(folder, fps=10).findings if f.check == "cut-chunks"]
+    assert found.field == "observation.state" and "axis 1" in found.text

@@ -24,6 +24,7 @@ __all__ = [
     "Batch",
     "TrainingData",
     "draw_batch",
+    "first_episodes",
     "input_names",
     "kept_frames",
     "load_training_data",
@@ -86,6 +87,35 @@ class TrainingData:
         low = None if field.low is None else np.asarray(field.low, np.float32)
         high = None if field.high is None else np.asarray(field.high, np.float32)
         return actions if low is None and high is None else np.clip(actions, low, high)
+
+
+def first_episodes(data: TrainingData, per_instruction: int) -> TrainingData:
+    """The first episodes of each instruction: what a smaller data set would have been.
+
+    BadData when an instruction has fewer.
+    """
+    seen: dict[str, int] = {}
+    chosen = []
+    for index, instruction in enumerate(data.instructions):
+        seen[instruction] = seen.get(instruction, 0) + 1
+        if seen[instruction] <= per_instruction:
+            chosen.append(index)
+    for instruction, count in seen.items():
+        if count < per_instruction:
+            raise BadData(data.name, f"episodes of {instruction!r}", f"at least {per_instruction}", count)
+    ends = np.cumsum(data.lengths)
+    kept = np.concatenate([np.arange(ends[i] - data.lengths[i], ends[i]) for i in chosen])
+    frames = np.flatnonzero(np.isin(kept, data.frames))
+    images = {name: pictures[np.isin(data.frames, kept)] for name, pictures in data.images.items()}
+    return TrainingData(
+        f"{data.name}, {per_instruction} a task",
+        data.spec,
+        {name: array[kept] for name, array in data.arrays.items()},
+        images,
+        frames,
+        data.lengths[chosen],
+        [data.instructions[i] for i in chosen],
+    )
 
 
 def input_names(spec: Spec, inputs: str) -> tuple[str, ...]:

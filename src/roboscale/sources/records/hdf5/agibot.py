@@ -125,9 +125,10 @@ def open_agibot(
     layout = Agibot(path, rate, {name: _episodes(path / "task_info" / f"task_{name}.json") for name in tasks})
     plan = _plan(found, stats / found.first[0] / _H5, headers)
     missing = {
-        c.field.name: [k for k in keys if not (path / c.source.format(episode=k)).is_file()] for c in plan.cameras
+        c.field.name: [k for k in keys if not (path / c.source.replace("{episode}", k)).is_file()]
+        for c in plan.cameras
     }
-    return Hdf5Recording("agibot", path, layout, keys, plan, rate, missing=missing)
+    return Hdf5Recording("agibot", path, layout, keys, plan, rate, missing=missing, differing=found.differing)
 
 
 def _look(stats: Path, keys: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Leaf] | BadData]]:

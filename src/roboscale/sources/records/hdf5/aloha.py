@@ -169,6 +169,7 @@ def open_aloha(
         need_rate(path, fps, _RATE_HZ),
         robot_type="aloha",
         findings=findings,
+        differing=found.differing,
     )
 
 

@@ -20,7 +20,7 @@ def video_header(path: Path) -> tuple[int, float, tuple[int, int, int]]:
     """Frames, rate (Hz) and shape (H, W, 3) that a video's header claims.
 
     Raises:
-        BadData: no file, an empty one, or one that is cut off.
+        BadData: no file, an empty one, one that is cut off, or one without a size or a rate.
     """
     if not path.is_file():
         raise BadData(path, "video", "a file", "nothing")
@@ -28,6 +28,8 @@ def video_header(path: Path) -> tuple[int, float, tuple[int, int, int]]:
         raise BadData(path, "video", "a complete mp4", "an empty file (0 bytes)")
     with guarded(path, "video", av.FFmpegError):
         header = probe(path)
+    if header.width <= 0 or header.height <= 0 or header.fps <= 0:
+        raise BadData(path, "video", "a size and a rate", f"{header.width} x {header.height} at {header.fps} Hz")
     return header.frames, float(header.fps), (header.height, header.width, 3)
 
 

@@ -6,8 +6,10 @@ cannot be seen here.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
+import functools
 import json
 import math
 import os
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData
 from roboscale.sources.records.hdf5.guardfile import GuardedFile
+from roboscale.sources.records.hdf5.references import check_attribute, check_dataset
 
 __all__ = [
     "Files",
@@ -85,7 +88,21 @@ def open_file(path: Path) -> h5py.File:
     with guarded(path, "file"):
         if not h5py.is_hdf5(path):
             raise BadData(path, "signature", "that of HDF5", f"{path.stat().st_size} bytes without it")
+        _close_at_exit()
         return h5py.File(GuardedFile(path), "r")
+
+
+@functools.cache
+def _close_at_exit() -> None:
+    """What is open when the process ends is closed by the library, which then calls a Python that is gone: a crash."""
+    atexit.register(_close_guarded)
+
+
+def _close_guarded() -> None:
+    for file in h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE):
+        if file.get_access_plist().get_driver() == h5py.h5fd.fileobj_driver:
+            with contextlib.suppress(*_FAULTS):
+                h5py.File(file).close()
 
 
 class Files:
@@ -196,6 +213,8 @@ def check_stored(path: Path, name: str, dataset: h5py.Dataset) -> Leaf:
             chunk = math.prod(dataset.chunks) * size
             if claimed > _RATIO * stored + 2**20 or stored > path.stat().st_size or chunk > _CHUNK_BYTES:
                 raise BadData(path, name, f"at most {_RATIO * stored + 2**20} bytes from {stored} stored", claimed)
+        if leaf.dtype in ("bytes", "text") and dataset.dtype.kind == "O" and all(leaf.shape):
+            check_dataset(path, name, dataset)
         return leaf
 
 
@@ -211,9 +230,10 @@ def find_group(path: Path, file: h5py.Group, name: str) -> h5py.Group:
 
 def resolve(path: Path, group: h5py.Group, name: str) -> Any:
     """A member of a group, never one of another file."""
-    with guarded(path, f"{group.name}/{name}"):
-        if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
-            raise BadData(path, f"{group.name}/{name}", "data in this file", "a link to another file")
+    field = f"{group.name.rstrip('/')}/{name}"
+    with guarded(path, field):
+        if group.id.links.get_info(name.encode()).type == h5py.h5l.TYPE_EXTERNAL:
+            raise BadData(path, field, "data in this file", "a link to another file")
         return group[name]
 
 
@@ -291,13 +311,16 @@ class Frames:
 
 def blob_reader(files: Files, path: Path, group: str, name: str) -> Callable[[int], bytes]:
     """Number of a frame -> its bytes, for a dataset of blobs of varying length or of padded rows."""
-    checked: list[bool] = []
+    held: tuple[h5py.File, h5py.Dataset, str] | None = None
 
     def read(number: int) -> bytes:
-        dataset, field = resolve_dataset(path, find_group(path, files.get(path), group), name)
-        if not checked:
+        nonlocal held
+        file = files.get(path)
+        if held is None or held[0] is not file:
+            dataset, field = resolve_dataset(path, find_group(path, file, group), name)
             check_stored(path, field, dataset)
-            checked.append(True)
+            held = file, dataset, field
+        _, dataset, field = held
         with guarded(path, f"{field}[{number}]"):
             value = dataset[number]
         if isinstance(value, bytes):
@@ -313,6 +336,7 @@ def blob_reader(files: Files, path: Path, group: str, name: str) -> Callable[[in
 def attribute(path: Path, node: h5py.Group, name: str) -> Any:
     """An attribute, or None where there is none; bytes become text."""
     with guarded(path, f"{node.name}.attrs[{name}]"):
+        check_attribute(path, node, name)
         value = node.attrs.get(name)
         return text(value) if isinstance(value, (bytes, str)) else value
 

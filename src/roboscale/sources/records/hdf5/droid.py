@@ -179,7 +179,15 @@ def open_droid(
     plan = _plan(found, folders[found.first[0]], shapes, action)
     missing = {c.field.name: _missing(layout, c.field.name.rpartition(".")[2]) for c in plan.cameras}
     return Hdf5Recording(
-        "droid-raw", path, layout, tuple(folders), plan, layout.rate_hz, robot_type="franka", missing=missing
+        "droid-raw",
+        path,
+        layout,
+        tuple(folders),
+        plan,
+        layout.rate_hz,
+        robot_type="franka",
+        missing=missing,
+        differing=found.differing,
     )
 
 

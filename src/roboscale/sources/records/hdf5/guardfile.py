@@ -14,10 +14,47 @@ from pathlib import Path
 
 from roboscale.core import BadData
 
-__all__ = ["GuardedFile"]
+__all__ = ["GuardedFile", "heap_objects"]
 
 _HEAP = b"GCOL\x01\0\0\0"  # signature, version, reserved bytes of a global heap collection
 _OBJECT = struct.Struct("<HHIQ")  # index, references, reserved bytes, size
+_BLOCKS = 2**17  # of one heap; an index has 16 bits
+
+
+def heap_objects(path: Path, file: int, at: int, whose: str = "") -> dict[int, int]:
+    """Number of each object in the global heap at `at` -> its size in bytes.
+
+    Walks the blocks as the library does; each must move on and stay inside.
+
+    Args:
+        path: of the file, for errors.
+        file: its descriptor.
+        whose: the field that is read, for errors.
+
+    Raises:
+        BadData: there is no such heap, or it is broken.
+    """
+    field = f"{whose}: global heap at {at}".removeprefix(": ")
+    room = max(os.fstat(file).st_size - at, 0)
+    head = os.pread(file, len(_HEAP) + 8, at) if room else b""
+    if head[:8] != _HEAP or len(head) < 16:
+        raise BadData(path, field, "its signature", repr(head[:8]))
+    size = int.from_bytes(head[8:], "little")
+    if not 16 <= size <= room:
+        raise BadData(path, field, f"at most {room} bytes", size)
+    sizes: dict[int, int] = {}
+    position, blocks = 16, 0
+    while position + _OBJECT.size <= size:
+        index, _, _, length = _OBJECT.unpack(os.pread(file, _OBJECT.size, at + position))
+        step = length if index == 0 else _OBJECT.size + -(-length // 8) * 8
+        blocks += 1
+        if not _OBJECT.size <= step <= size - position or blocks > _BLOCKS:
+            expected = f"{_OBJECT.size} to {size - position} bytes, at most {_BLOCKS} blocks"
+            raise BadData(path, f"{field}, block {blocks} at {position}", expected, step)
+        if index:
+            sizes[index] = length
+        position += step
+    return sizes
 
 
 class GuardedFile(io.RawIOBase):
@@ -63,24 +100,9 @@ class GuardedFile(io.RawIOBase):
         found = data.find(_HEAP)
         while found >= 0:
             if first + found not in self._checked:
-                self._check_heap(first + found)
+                heap_objects(self._path, self._file, first + found)
                 self._checked.add(first + found)
             found = data.find(_HEAP, found + 1)
-
-    def _check_heap(self, at: int) -> None:
-        """Walks the blocks of a collection as the library does; each must move on and stay inside."""
-        size = int.from_bytes(os.pread(self._file, 8, at + len(_HEAP)), "little")
-        if not 16 <= size <= self._size - at:
-            raise BadData(self._path, f"global heap at {at}", f"at most {self._size - at} bytes", size)
-        data = os.pread(self._file, size, at)
-        position = 16
-        while position + _OBJECT.size <= size:
-            index, _, _, length = _OBJECT.unpack_from(data, position)
-            step = length if index == 0 else _OBJECT.size + -(-length // 8) * 8
-            if not _OBJECT.size <= step <= size - position:
-                field = f"global heap at {at}, block at {position}"
-                raise BadData(self._path, field, f"{_OBJECT.size} to {size - position} bytes", step)
-            position += step
 
     def close(self) -> None:
         if not self.closed:

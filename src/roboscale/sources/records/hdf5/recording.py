@@ -112,11 +112,13 @@ class Survey:
         common: in every episode that was looked into; the most frequent shape and dtype.
         partial: dataset -> why it is not in `common`.
         first: key and datasets of the first readable episode.
+        differing: dataset -> what it is in how many episodes, where they do not agree.
     """
 
     common: Mapping[str, Leaf]
     partial: Mapping[str, str]
     first: tuple[str, Mapping[str, Leaf]]
+    differing: Mapping[str, str]
 
 
 class Format(Protocol):
@@ -231,15 +233,23 @@ def survey(episodes: Iterator[tuple[str, Mapping[str, Leaf] | BadData]], needed:
             seen.setdefault(name, Counter())[(time, leaf.frame, leaf.dtype)] += 1
     if first is None:
         raise error or BadData("recording", "episodes", "at least one", 0)
-    common, partial = {}, {}
+    common, partial, differing = {}, {}, {}
     for name, kinds in sorted(seen.items()):
         times = sum(kinds.values())
         if times < count and not (name.startswith(needed) and 2 * times >= count):
             partial[name] = f"only in {times} of {count} episodes looked into"
             continue
-        (time, frame, dtype), _ = kinds.most_common(1)[0]
-        common[name] = Leaf(() if time is None else (time, *frame), dtype)
-    return Survey(common, partial, first)
+        leaves = {Leaf(() if time is None else (time, *frame), dtype): n for (time, frame, dtype), n in kinds.items()}
+        common[name] = max(leaves, key=leaves.__getitem__)
+        if len(leaves) > 1:
+            differing[name] = "; ".join(f"{_per_frame(leaf)} in {n} of {count}" for leaf, n in leaves.items())
+    return Survey(common, partial, first, differing)
+
+
+def _per_frame(leaf: Leaf) -> str:
+    if not leaf.shape:
+        return f"one {leaf.dtype}"
+    return f"{leaf.dtype}{list(leaf.frame)} per frame" if leaf.shape[0] else "no frames"
 
 
 class Hdf5Recording:
@@ -257,6 +267,7 @@ class Hdf5Recording:
         robot_type: str = "",
         missing: Mapping[str, Sequence[str]] | None = None,
         findings: Sequence[Finding] = (),
+        differing: Mapping[str, str] | None = None,
     ) -> None:
         self.format, self.root = format, root
         self.keys: Sequence[str] = tuple(keys)
@@ -269,7 +280,7 @@ class Hdf5Recording:
         )
         self.unmapped: Mapping[str, str] = dict(plan.unmapped)
         self.missing: Mapping[str, Sequence[str]] = {c: tuple(k) for c, k in (missing or {}).items() if k}
-        self.findings: Sequence[Finding] = tuple(findings)
+        self.findings: Sequence[Finding] = (*findings, *_disagreements(plan, differing or {}))
         self._layout = layout
         self._columns, self._cameras = plan.columns, plan.cameras
         self._files = Files()
@@ -344,6 +355,16 @@ class Hdf5Recording:
     def close(self) -> None:
         """Lets go of open files."""
         self._files.close()
+
+
+def _disagreements(plan: Plan, differing: Mapping[str, str]) -> Iterator[Finding]:
+    """What is carried over although the episodes do not agree on it."""
+    sources = [(c.field.name, part) for c in plan.columns for part in c.parts]
+    sources += [(c.field.name, c.source) for c in plan.cameras]
+    for name, source in sources:
+        if source in differing:
+            text = f"{source} is {differing[source]} episodes looked into; those that differ from the spec fail"
+            yield Finding("differing-field", "warning", text, field=name)
 
 
 def _named(parts: Sequence[str], roles: Mapping[str, str]) -> tuple[str, ...]:

@@ -194,9 +194,8 @@ def open_robomimic(path: Path, format: str, *, fps: float | None = None) -> Hdf5
     known = _control_rate(environment) or _control_rate(_meta(files, places[found.first[0]]))
     files.close()
     layout = Robomimic(format, places)
-    return Hdf5Recording(
-        format, path, layout, tuple(places), plan, need_rate(path, fps, known), robot_type=_robot(environment)
-    )
+    rate, robot = need_rate(path, fps, known), _robot(environment)
+    return Hdf5Recording(format, path, layout, tuple(places), plan, rate, robot_type=robot, differing=found.differing)
 
 
 def _look(files: Files, places: Mapping[str, Place]) -> Iterator[tuple[str, Mapping[str, Leaf] | BadData]]:

@@ -178,9 +178,17 @@ def open_robomind(
     layout = Robomind(keys, name, _instructions(path, instructions), name in _BGR_ARRAYS)
     plan = _plan(found, layout)
     missing = {c.field.name: _missing(keys, c.source) for c in plan.cameras}
-    findings = _findings(plan, layout)
     return Hdf5Recording(
-        "robomind", path, layout, tuple(keys), plan, rate, robot_type=name, missing=missing, findings=findings
+        "robomind",
+        path,
+        layout,
+        tuple(keys),
+        plan,
+        rate,
+        robot_type=name,
+        missing=missing,
+        findings=_findings(plan, layout),
+        differing=found.differing,
     )
 
 
@@ -217,7 +225,11 @@ def _missing(keys: Mapping[str, Path], source: str) -> list[str]:
     for key, path in keys.items():
         try:
             with open_file(path) as file, guarded(path, source):
-                if source not in file or not file[source].shape[0] or not len(file[source][0]):
+                if source not in file or not file[source].shape[0]:
+                    found.append(key)
+                    continue
+                check_stored(path, source, file[source])
+                if not len(file[source][0]):
                     found.append(key)
         except BadData:
             continue  # a broken file is no missing camera: reading it says what is wrong

@@ -66,7 +66,7 @@ class Mapped:
         found = []
         for name, leaves in self.columns.items():
             done = "copied" if len(leaves) == 1 else f"stacked from {len(leaves)} arrays"
-            if leaves[0].dtype == "float64" and leaves[0].encoding == "none":
+            if _is_narrowed(leaves):
                 done += "; float64 as declared, stored as float32"
             found.append(Origin(name, ", ".join(leaf.name for leaf in leaves), done))
         for name, leaf in self.cameras.items():
@@ -78,10 +78,21 @@ class Mapped:
         """What the features lack."""
         if "action" not in self.columns:
             yield Finding("no-action", "warning", "features.json describes no action: none is invented")
+        for name, leaves in self.columns.items():
+            if _is_narrowed(leaves):
+                text = (
+                    "features.json declares float64 and the records hold 32-bit floats, as TFRecords always do: "
+                    "the values are as precise as float32"
+                )
+                yield Finding("narrowed-floats", "info", text, field=name)
 
     def size_camera(self, name: str, shape: tuple[int, ...]) -> None:
         """Gives a camera whose size features.json leaves open that of a first picture."""
         self.cameras[name] = dataclasses.replace(self.cameras[name], shape=shape)
+
+
+def _is_narrowed(leaves: Sequence[Leaf]) -> bool:
+    return any(leaf.dtype == "float64" and leaf.encoding == "none" for leaf in leaves)
 
 
 def _column_shape(leaves: Sequence[Leaf]) -> tuple[int, ...]:

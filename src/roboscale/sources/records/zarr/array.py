@@ -68,6 +68,11 @@ class ZarrArray:
         self._fill = fill if isinstance(fill, (int, float)) else 0
         self._last: tuple[str, NDArray[Any]] | None = None
 
+    @property
+    def cut_axes(self) -> tuple[int, ...]:
+        """Axes, but the first, along which a chunk is longer than the array: what lies beyond is not read."""
+        return tuple(i for i, (n, c) in enumerate(zip(self.shape, self._chunks, strict=True)) if i and c > n)
+
     def __len__(self) -> int:
         return self.shape[0]
 

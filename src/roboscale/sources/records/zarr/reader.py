@@ -178,9 +178,20 @@ class ZarrRecording:
         return found
 
     def _findings(self) -> list[Finding]:
-        if "action" in self.spec:
-            return []
+        found = []
+        for name, (path, array) in (self._numeric | self._cameras).items():
+            if array.cut_axes:
+                axes = ", ".join(map(str, array.cut_axes))
+                text = (
+                    f"chunks of {path} are longer than its shape {list(array.shape)} along axis {axes}: cut off there"
+                )
+                found.append(Finding("cut-chunks", "warning", text, field=name))
+        if "action" not in self.spec:
+            found.append(self._no_action())
+        return found
+
+    def _no_action(self) -> Finding:
         if self.format == "umi-zarr":
             text = "UMI stores no action: its training code takes the next poses for it, and none is invented here"
-            return [Finding("no-action", "info", text)]
-        return [Finding("no-action", "warning", "the store holds no array called action, and none is invented")]
+            return Finding("no-action", "info", text)
+        return Finding("no-action", "warning", "the store holds no array called action, and none is invented")

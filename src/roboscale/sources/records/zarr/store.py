@@ -16,6 +16,7 @@ from roboscale.core import BadData
 __all__ = ["ByteStore", "FolderStore", "ZipStore", "open_store", "read_json"]
 
 _JSON_BYTES = 256 * 2**20
+_ZIP_TAIL = 2**16 + 128  # the end record with its comment, and what large files have before it
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -89,6 +90,23 @@ class FolderStore:
         """Nothing is held open."""
 
 
+def _claimed_members(path: Path) -> int:
+    """Members that the end record of a zip file counts: a broken length in the directory can hide some of them.
+
+    Python's zipfile does not compare the two.
+    """
+    with path.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(size - _ZIP_TAIL, 0))
+        tail = stream.read()
+    end = tail.rfind(b"PK\x05\x06")
+    (claimed,) = struct.unpack_from("<H", tail, end + 10)
+    large = tail.rfind(b"PK\x06\x06", 0, end)
+    if claimed == 2**16 - 1 and large >= 0:
+        (claimed,) = struct.unpack_from("<Q", tail, large + 32)
+    return int(claimed)
+
+
 class ZipStore:
     """A zip file; every member's checksum is verified when it is read."""
 
@@ -99,9 +117,13 @@ class ZipStore:
     def _open(self) -> None:
         try:
             self._zip = zipfile.ZipFile(self.path)
-            self._members = {info.filename: info for info in self._zip.infolist()}
+            members = self._zip.infolist()
+            self._members = {info.filename: info for info in members}
+            claimed = _claimed_members(self.path)
         except _ZIP_ERRORS as error:
             raise BadData(self.path, "zip", "a complete zip file", str(error)[:120]) from error
+        if claimed not in (len(members), len(members) % 2**16):  # some writers count in 16 bits whatever there is
+            raise BadData(self.path, "zip", f"{claimed} members, as its end record counts", len(members))
         self._pid = os.getpid()
 
     def get(self, key: str, limit: int) -> bytes | None:

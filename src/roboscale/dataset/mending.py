@@ -1,0 +1,77 @@
+"""What is wrong with the metadata of a dataset, and the files that shall replace them: the nouns of `mend`.
+
+Knows neither what is checked nor how files are replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+__all__ = ["Mending", "VerifiedEpisode", "remove_file"]
+
+
+@dataclass(slots=True)
+class Mending:
+    """What is wrong with the metadata of a dataset, and the files that replace it.
+
+    Args:
+        changes: one sentence each, with both sides.
+        lost: why some episodes cannot be kept; empty when all can.
+        claimed: how many episodes the episode table has.
+        kept: claimed numbers of the episodes that are verified; their positions are their new numbers.
+        files: path under the root -> writes the new file to a path.
+    """
+
+    root: Path
+    changes: list[str] = field(default_factory=list)
+    lost: str = ""
+    claimed: int = 0
+    kept: tuple[int, ...] = ()
+    files: dict[str, Callable[[Path], None]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"changes": self.changes, "lost": self.lost, "kept": len(self.kept), "files": sorted(self.files)}
+
+    def change(self, what: str, claimed: object, found: object) -> None:
+        """Writes down a difference, once."""
+        self.note(f"{what}: claimed {claimed}, found {found}")
+
+    def note(self, sentence: str) -> None:
+        if sentence not in self.changes:
+            self.changes.append(sentence)
+
+    def replace(self, path: Path, write: Callable[[Path], None]) -> None:
+        self.files[str(path.relative_to(self.root))] = write
+
+
+@dataclass(slots=True)
+class VerifiedEpisode:
+    """One verified episode.
+
+    Args:
+        number: as its rows claim it.
+        row: its row of the episode table.
+        columns: its numbers; (T, ...) each.
+        file, first: where its rows lie.
+        tasks: what it shows, once that is known; the first is its instruction.
+    """
+
+    number: int
+    row: dict[str, Any]
+    columns: dict[str, NDArray[Any]]
+    file: Path
+    first: int
+    tasks: list[str] = field(default_factory=list)
+
+    @property
+    def length(self) -> int:
+        return len(self.columns["episode_index"])
+
+
+def remove_file(path: Path) -> None:
+    """A file that has no successor."""

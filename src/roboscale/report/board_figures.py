@@ -1,0 +1,238 @@
+"""The figures of a board: policies with their intervals, tie groups set apart, and every policy on every task.
+
+Knows rows and estimates, not how they were computed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from roboscale.core import Estimate
+from roboscale.report.canvas import GRID, INK, MUTED, PALETTE, Canvas, add_axes, draw, is_wide, new_canvas, shorten
+from roboscale.report.figures import Figure
+from roboscale.report.pages import ESTIMATE_COLUMNS, HEAT, estimate_cells, show_signed
+from roboscale.report.tables import Table
+from roboscale.report.text import count, percent
+from roboscale.report.whiskers import draw_estimate, write_beside
+
+__all__ = ["BoardRow", "interval_figure", "task_heatmap"]
+
+_ROW = 30.0
+_GAP = 14.0
+"""Height of a policy's row and of the space between two groups, pixels."""
+_CELL = 44.0
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRow:
+    """A policy on the board.
+
+    Args:
+        ranks: the ranks it may have, e.g. `1-2`.
+        group: number of its tie group, from 0; every policy is shown better than all policies of later groups.
+    """
+
+    policy: str
+    ranks: str
+    group: int
+    estimate: Estimate | None
+
+
+def interval_figure(rows: Sequence[BoardRow], label: str, *, share: bool, width: int = 860) -> Figure:
+    """Dots with whiskers, one policy a row, tie groups apart from each other.
+
+    Args:
+        rows: in the order of the board, groups together.
+        label: of the axis.
+        share: whether the values are rates in 0..1, or scores that may have any sign.
+        width: CSS pixels.
+    """
+    svg = draw(f"board-{label}", width, lambda: _interval_canvas(rows, label, share, width))
+    columns = ("policy", "ranks left open", "tie group", *ESTIMATE_COLUMNS)
+    table = Table(columns, tuple((r.policy, r.ranks, r.group + 1, *estimate_cells(r.estimate)) for r in rows))
+    said = "; ".join(f"{r.policy} {_shown(r.estimate, share)}, ranks {r.ranks}" for r in rows)
+    return Figure(svg, table, f"{label} of every policy with its interval. {said}.")
+
+
+def task_heatmap(
+    policies: Sequence[str], tasks: Sequence[str], cells: Mapping[tuple[str, str], Estimate], width: int = 860
+) -> Figure:
+    """Rate and number of trials of each policy on each task. A fainter cell has a wider interval; no data, no colour.
+
+    Args:
+        policies, tasks: rows and columns, in this order; columns that do not fit go below.
+        cells: (policy, task) -> success rate; absent where nothing was tried.
+        width: CSS pixels.
+    """
+    svg = draw("board-tasks", width, lambda: _heat_canvas(policies, tasks, cells, width))
+    rows = [(p, t, *estimate_cells(cells.get((p, t)))) for p in policies for t in tasks]
+    tried = sum(row[2] is not None for row in rows)
+    summary = f"Success of {len(policies)} policies on {len(tasks)} tasks; {tried} of {len(rows)} cells have data."
+    return Figure(svg, Table(("policy", "task", *ESTIMATE_COLUMNS), tuple(rows)), summary)
+
+
+def _shown(estimate: Estimate | None, share: bool) -> str:
+    if estimate is None or estimate.value is None:
+        return "no data" if share else "no score"
+    return percent(estimate.value) if share else show_signed(estimate.value)
+
+
+def _tops(rows: Sequence[BoardRow]) -> list[float]:
+    """Upper edge of each row, pixels below the first."""
+    tops, at = [], 0.0
+    for index, row in enumerate(rows):
+        at += _GAP if index and row.group != rows[index - 1].group else 0.0
+        tops.append(at)
+        at += _ROW
+    return tops
+
+
+def _interval_canvas(rows: Sequence[BoardRow], label: str, share: bool, width: int) -> Canvas:
+    wide, head, foot = is_wide(width), 12.0, 46.0
+    tops = _tops(rows)
+    height = (tops[-1] if tops else 0.0) + _ROW
+    canvas = new_canvas(width, head + height + foot)
+    longest = max((len(row.policy) for row in rows), default=0)
+    left = min(270.0, 60 + 7.2 * longest) if wide else min(134.0, 46 + 7.0 * longest)
+    right = 130.0 if wide else 52.0
+    axes = add_axes(canvas, left, head, right, foot, "x")
+    axes.set(ylim=(height, 0), yticks=[], xlabel=label if wide else shorten(label, 34))
+    axes.set_xlim(*_range([row.estimate for row in rows], share))
+    if share:
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+        axes.set_xlim(-0.01, 1.01)
+    _draw_groups(axes, rows, tops, left, width - left - right)
+    for row, top in zip(rows, tops, strict=True):
+        _draw_row(axes, row, top + _ROW / 2, left, share=share, wide=wide)
+    return canvas
+
+
+def _range(estimates: Sequence[Estimate | None], share: bool) -> tuple[float, float]:
+    known = [x for e in estimates if e for x in (e.value, e.low, e.high) if x is not None and math.isfinite(x)]
+    if share or not known:
+        return 0.0, 1.0
+    pad = 0.06 * (max(known) - min(known)) or 0.5
+    return min(known) - pad, max(known) + pad
+
+
+def _draw_groups(axes: Axes, rows: Sequence[BoardRow], tops: Sequence[float], left: float, inside: float) -> None:
+    """A band behind each group that has several policies, and a bar `left` pixels before axes of width `inside`."""
+    across = axes.get_yaxis_transform()
+    for group in dict.fromkeys(row.group for row in rows):
+        places = [top for row, top in zip(rows, tops, strict=True) if row.group == group]
+        low, high = places[0] + 2, places[-1] + _ROW - 2
+        if len(places) > 1:
+            axes.axhspan(low, high, color=GRID, alpha=0.4, linewidth=0, zorder=0)
+        edge = -(left - 3) / inside
+        axes.plot([edge, edge], [low, high], transform=across, clip_on=False, color=MUTED, linewidth=3)
+
+
+def _draw_row(axes: Axes, row: BoardRow, y: float, left: float, *, share: bool, wide: bool) -> None:
+    write_beside(axes, 0, y, row.ranks, 10 - left, ha="left", color=MUTED)
+    limit = 28 if wide else 12
+    write_beside(axes, 0, y, shorten(row.policy, limit), 50 - left if wide else 44 - left, ha="left", weight="bold")
+    estimate = row.estimate
+    if estimate is None or estimate.value is None:
+        write_beside(axes, 0, y, _shown(estimate, share), 8, ha="left", color=MUTED, style="italic")
+        return
+    draw_estimate(axes, estimate, y, PALETTE[0], half_cap=4)
+    write_beside(axes, 1, y, _shown(estimate, share), 52 if wide else 48, ha="right", weight="bold")
+    if wide:
+        write_beside(axes, 1, y, f"n = {count(estimate.n)}", 62, ha="left", color=MUTED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """Where the cells of a heatmap are, pixels from the upper left corner of the figure."""
+
+    left: float
+    head: float
+    cell: float
+    key: float
+    per_block: int
+    block_height: float
+
+    @classmethod
+    def of(cls, policies: Sequence[str], tasks: Sequence[str], width: int) -> _Grid:
+        wide = is_wide(width)
+        longest = max((len(p) for p in policies), default=0)
+        left = min(220.0, 16 + 7.4 * longest) if wide else min(96.0, 12 + 7.2 * longest)
+        narrowest = 62.0 if wide else 50.0
+        per_block = max(1, int((width - left - 4) / narrowest))
+        blocks = max(1, math.ceil(len(tasks) / per_block))
+        per_block = max(1, math.ceil(len(tasks) / blocks))
+        cell = min(96.0 if wide else 60.0, (width - left - 4) / per_block)
+        slanted = 4.4 * min(20, max((len(t) for t in tasks), default=0)) + 18
+        return cls(left, slanted, cell, 30.0, per_block, slanted + _CELL * len(policies) + 14)
+
+
+def _heat_canvas(
+    policies: Sequence[str], tasks: Sequence[str], cells: Mapping[tuple[str, str], Estimate], width: int
+) -> Canvas:
+    grid = _Grid.of(policies, tasks, width)
+    blocks = [tasks[i : i + grid.per_block] for i in range(0, len(tasks), grid.per_block)]
+    height = grid.key + grid.block_height * max(1, len(blocks))
+    canvas = new_canvas(width, height)
+    axes = canvas.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
+    _draw_key(axes, width)
+    for number, block in enumerate(blocks):
+        top = grid.key + number * grid.block_height + grid.head
+        for column, task in enumerate(block):
+            x = grid.left + grid.cell * column
+            axes.text(x + grid.cell * 0.35, top - 5, shorten(task, 20), rotation=32, ha="left", va="bottom")
+        for row, policy in enumerate(policies):
+            y = top + _CELL * row
+            name = shorten(policy, 28 if is_wide(width) else 12)
+            axes.text(grid.left - 8, y + _CELL / 2, name, ha="right", va="center", weight="bold")
+            for column, task in enumerate(block):
+                _draw_cell(axes, grid.left + grid.cell * column, y, grid.cell, cells.get((policy, task)))
+    return canvas
+
+
+def _draw_cell(axes: Axes, x: float, y: float, cell: float, estimate: Estimate | None) -> None:
+    box = (x + 1.5, y + 1.5), cell - 3, _CELL - 3
+    centre: dict[str, Any] = {"ha": "center", "va": "center"}
+    if estimate is None or estimate.value is None:
+        axes.add_patch(Rectangle(*box, fill=False, edgecolor=GRID, linewidth=1, linestyle=(0, (3, 3))))
+        axes.text(x + cell / 2, y + _CELL / 2, "no data", color=MUTED, size=10, style="italic", **centre)
+        return
+    hue = HEAT[min(len(HEAT) - 1, max(0, round(estimate.value * (len(HEAT) - 1))))]
+    axes.add_patch(Rectangle(*box, facecolor=hue, alpha=_certainty(estimate), linewidth=0))
+    axes.add_patch(Rectangle(*box, fill=False, edgecolor=GRID, linewidth=1))
+    axes.text(x + cell / 2, y + _CELL * 0.36, percent(estimate.value), color=INK, weight="bold", **centre)
+    axes.text(x + cell / 2, y + _CELL * 0.72, f"n {count(estimate.n)}", color=INK, size=10, **centre)
+
+
+def _certainty(estimate: Estimate) -> float:
+    """1 for an interval without width, 0.1 for one that says nothing."""
+    if estimate.low is None or estimate.high is None:
+        return 0.1
+    return max(0.1, 1.0 - (estimate.high - estimate.low))
+
+
+def _draw_key(axes: Axes, width: int) -> None:
+    """What colour and paleness mean, in one line."""
+    axes.text(0, 12, "0 %", va="center", color=MUTED)
+    step = 12.0
+    for index, hue in enumerate(HEAT):
+        axes.add_patch(Rectangle((30 + step * index, 5), step, 14, facecolor=hue, linewidth=0))
+    end = 30 + step * len(HEAT)
+    axes.text(end + 6, 12, "100 %", va="center", color=MUTED)
+    at = end + 60
+    for index, alpha in enumerate((0.15, 0.4, 0.7, 1.0)):
+        axes.add_patch(Rectangle((at + step * index, 5), step, 14, facecolor=HEAT[-1], alpha=alpha, linewidth=0))
+    axes.text(
+        at + step * 4 + 6,
+        12,
+        "fainter: wider interval" if is_wide(width) else "fainter: less sure",
+        va="center",
+        color=MUTED,
+    )

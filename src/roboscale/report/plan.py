@@ -1,0 +1,308 @@
+"""What to collect next, as one offline page and as text: curves by source, a back-test, the next hour's value.
+
+Takes finished fits and decisions. Where the data cannot say, it says so and names the experiment that would tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from roboscale.report import text
+from roboscale.report.model import Scalar
+from roboscale.report.pages import (
+    Drawn,
+    draw_at_widths,
+    full_stop,
+    many,
+    render_page,
+    show_bounds,
+    show_signed,
+    text_table,
+    wrapped,
+)
+from roboscale.report.plan_figures import (
+    BackTest,
+    Curve,
+    Predicted,
+    back_test_figure,
+    curve_figure,
+    measured_rate,
+    predicted_band,
+)
+from roboscale.stats.decide import SourceDecision, SourceOption
+
+__all__ = ["Answer", "PlanData", "answer_more", "plan_page", "plan_text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One sentence of the answer.
+
+    Args:
+        sentence: what may be said.
+        experiment: where the data cannot say, what would tell.
+        known: whether the data could say.
+    """
+
+    sentence: str
+    experiment: str = ""
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PlanData:
+    """Everything a plan shows.
+
+    Args:
+        answers: most important first; the first is the headline.
+        curves: one for each task and source.
+        decisions: task -> where the budget buys most on it.
+        costs: source -> cost of one `unit` of it, in `currency`.
+        unit: what an amount of a source is counted in.
+        level: of the bands and whiskers.
+        method: further sentences on how it was done.
+        sources: names of what was read.
+        command: the command line that makes this page.
+    """
+
+    answers: tuple[Answer, ...]
+    curves: tuple[Curve, ...] = ()
+    decisions: Mapping[str, SourceDecision] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
+    unit: str = "hours"
+    currency: str = ""
+    level: float = 0.9
+    method: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    command: str = ""
+    versions: Mapping[str, Scalar] = field(default_factory=dict)
+    title: str = "What to collect next"
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON types only."""
+        return {
+            "title": self.title,
+            "answers": [{"sentence": a.sentence, "experiment": a.experiment, "known": a.known} for a in self.answers],
+            "curves": [_curve_json(curve, self.level) for curve in self.curves],
+            "decisions": {task: decision.to_json() for task, decision in self.decisions.items()},
+            "costs": dict(self.costs),
+            "unit": self.unit,
+            "currency": self.currency,
+            "level": self.level,
+            "method": list(self.method),
+            "sources": list(self.sources),
+            "command": self.command,
+            "versions": dict(self.versions),
+        }
+
+
+def answer_more(curve: Curve, more: float, level: float = 0.9, trials: int = 50) -> Answer:
+    """What so much more of a curve's source would bring, from the largest measured amount on.
+
+    Args:
+        more: additional amount, in the unit of the curve.
+        trials: rollouts of the experiment that would tell.
+    """
+    fit, task = curve.fit, f" of {curve.task}" if curve.task else ""
+    now = max(fit.amounts, default=0.0)
+    before, after = (fit.predict(now, level), fit.predict(now + more, level)) if now else (None, None)
+    if before is None or after is None or before.value is None or after.value is None:
+        reason = fit.why_not(now + more) if now + more > 0 else "the data cannot say"
+        experiment = fit.what_would_tell(None, trials)[0].sentence
+        return Answer(f"{curve.source}{task}: {reason}.", f"{experiment}.", known=False)
+    what = f"Collect {text.number(more)} more {fit.unit}{task} by {curve.source}"
+    rise = f"expected success {_rate(before.value)} to {_rate(after.value)} [{_rate(after.low)}, {_rate(after.high)}]"
+    return Answer(f"{what}: {rise} at {text.number(100 * level)} %.")
+
+
+def plan_page(plan: PlanData) -> str:
+    """The plan as one HTML document that makes no request; strings may hold anything, they are escaped."""
+    figures = _figures(plan)
+    tested = any(curve.back_test for curve in plan.curves)
+    back_test = draw_at_widths("back-test", lambda width: back_test_figure(plan.curves, width)) if tested else None
+    first, rest = _headline(plan)
+    claim, stop, more = full_stop(first.sentence).partition(". ")
+    sections = (
+        ("answers", "Answers", bool(rest)),
+        ("next", f"The next {plan.unit}", bool(plan.decisions)),
+        ("curves", "Success against data", bool(figures)),
+        ("tested", "Predicted, then measured", tested),
+        ("method", "How it was done", True),
+    )
+    return render_page(
+        "plan.html",
+        plan.to_json(),
+        title=plan.title,
+        kind="plan",
+        sections=[(anchor, name) for anchor, name, present in sections if present],
+        headline=first,
+        claim=claim + stop.strip(),
+        more=" ".join(part for part in (more, first.experiment and f"What would tell: {first.experiment}") if part),
+        details=_details(plan),
+        answers=rest,
+        decisions=[(task, decision, _option_rows(decision, plan)) for task, decision in plan.decisions.items()],
+        unit=plan.unit,
+        cost_name=f"cost each, {plan.currency}" if plan.currency else "cost each",
+        figures=figures,
+        curve_caption=_CURVES.format(level=text.number(100 * plan.level)),
+        back_test=back_test,
+        back_test_sentence=_back_test_sentence(plan.curves),
+        back_test_caption="Band: interval predicted from the smaller amounts, its middle marked. Dot: then measured.",
+        method=_methods(plan),
+        sources=plan.sources,
+        command=plan.command,
+        versions=plan.versions,
+    )
+
+
+def plan_text(plan: PlanData) -> str:
+    """The plan for a terminal: answers, the value of the next hour by source, and the back-test."""
+    first, rest = _headline(plan)
+    lines = [*wrapped(plan.title), ""]
+    for answer in (first, *rest):
+        lines += wrapped(full_stop(answer.sentence))
+        lines += wrapped(full_stop(f"What would tell: {answer.experiment}"), "  ") if answer.experiment else []
+    for task, decision in plan.decisions.items():
+        lines += _decision_lines(task, decision, plan)
+    lines += _back_test_lines(plan.curves)
+    for line in _methods(plan):
+        lines += ["", *wrapped(line)]
+    return "\n".join(lines) + "\n"
+
+
+def _decision_lines(task: str, decision: SourceDecision, plan: PlanData) -> list[str]:
+    columns = ("source", "cost", plan.unit, "success after", "interval", "points each", "interval", "chance best")
+    sentence = full_stop(f"{task}: {decision.sentence}" if task else decision.sentence)
+    lines = ["", *wrapped(sentence), "", *text_table(columns, _option_rows(decision, plan), right=(1, 2, 3, 5, 7))]
+    changes = [full_stop(change) for change in decision.would_change]
+    return [*lines, *(line for change in changes for line in wrapped(change, "  "))]
+
+
+def _back_test_lines(curves: Sequence[Curve]) -> list[str]:
+    tested = [(curve, curve.back_test) for curve in curves if curve.back_test]
+    if not tested:
+        return []
+    rows = [(c.task, c.source, text.number(t.n), *_test_cells(t)) for c, t in tested]
+    columns = ("task", "source", "amount", "predicted", "interval", "measured", "held")
+    return ["", *wrapped(_back_test_sentence(curves)), "", *text_table(columns, rows, right=(2, 3, 5))]
+
+
+_CURVES = (
+    "Points: measured success with {level} % intervals. Line and band: what the fit expects of a policy trained anew, "
+    "with its {level} % interval; dashed in the grey part, where nothing was measured. Sources with the same amount "
+    "stand beside each other."
+)
+
+
+def _rate(value: float | None) -> str:
+    return "open" if value is None else f"{value:.2f}"
+
+
+def _headline(plan: PlanData) -> tuple[Answer, tuple[Answer, ...]]:
+    """The first answer, and the others."""
+    if plan.answers:
+        return plan.answers[0], plan.answers[1:]
+    return Answer("The data cannot say: there is no curve to read.", known=False), ()
+
+
+def _details(plan: PlanData) -> list[str]:
+    tasks = {curve.task for curve in plan.curves}
+    points = sum(len(curve.fit.points) for curve in plan.curves)
+    trials = sum(curve.fit.trials for curve in plan.curves)
+    return [
+        many(len(tasks), "task"),
+        many(len({curve.source for curve in plan.curves}), "source"),
+        f"{text.count(points)} trained and tried",
+        many(trials, "trial"),
+    ]
+
+
+def _figures(plan: PlanData) -> list[tuple[str, Drawn]]:
+    """(task, figure) in the order of first mention."""
+    order = list(dict.fromkeys(curve.source for curve in plan.curves))
+    found = []
+    for number, task in enumerate(dict.fromkeys(curve.task for curve in plan.curves)):
+        curves = [curve for curve in plan.curves if curve.task == task]
+        bands = {curve.source: predicted_band(curve.fit, plan.level) for curve in curves}
+        found.append((task, _drawn(f"curve-{number}", curves, bands, order, plan.level)))
+    return found
+
+
+def _drawn(
+    name: str, curves: Sequence[Curve], bands: Mapping[str, Predicted], order: Sequence[str], level: float
+) -> Drawn:
+    return draw_at_widths(name, lambda width: curve_figure(curves, bands, order, level, width))
+
+
+def _option_rows(decision: SourceDecision, plan: PlanData) -> list[list[str]]:
+    """Source, cost, amount that the budget buys, success after, its interval, points per unit, interval, best."""
+    return [
+        [
+            option.source,
+            text.number(plan.costs.get(option.source)),
+            text.number(option.hours),
+            text.percent(option.success.value) if option.success.value is not None else "cannot say",
+            text.interval(option.success.low, option.success.high) if option.success.value is not None else "",
+            *_points_each(option),
+            f"{option.probability_best:.2f}" if option.gain.value is not None else text.MISSING,
+        ]
+        for option in decision.options
+    ]
+
+
+def _points_each(option: SourceOption) -> tuple[str, str]:
+    """Points of success that one unit of the source brings on average over the budget, and its interval."""
+    gain = option.gain
+    if gain.value is None or not option.hours:
+        return "cannot say", ""
+    low, high = (None if end is None else 100 * end / option.hours for end in (gain.low, gain.high))
+    return show_signed(100 * gain.value / option.hours), show_bounds(low, high)
+
+
+def _test_cells(test: BackTest) -> tuple[str, str, str, str]:
+    found = test.predicted
+    said = "cannot say" if found.value is None else text.percent(found.value)
+    held = {True: "yes", False: "no", None: text.MISSING}[test.held]
+    return said, text.interval(found.low, found.high), text.percent(test.measured.value), held
+
+
+def _back_test_sentence(curves: Sequence[Curve]) -> str:
+    tests = [curve.back_test for curve in curves if curve.back_test]
+    held = [test.held for test in tests if test.held is not None]
+    pairs = [(test.predicted.value, test.measured.value) for test in tests]
+    errors = [abs(p - m) for p, m in pairs if p is not None and m is not None]
+    if not held or not errors:
+        return "No prediction could be made before the largest amount was measured."
+    said = f"{sum(held)} of {len(held)} predicted intervals held what was then measured"
+    said += f"; the middle was off by {text.number(100 * sum(errors) / len(errors), 2)} points on average."
+    missing = len(tests) - len(held)
+    return said + (f" {text.count(missing)} more could not be predicted." if missing else "")
+
+
+def _methods(plan: PlanData) -> list[str]:
+    known = [curve.fit.exponent.method for curve in plan.curves if curve.fit.exponent.value is not None]
+    known += [o.gain.method for d in plan.decisions.values() for o in d.options if o.gain.value is not None]
+    fits = [f"Fits: {'; '.join(dict.fromkeys(known))}."] if known else []
+    return [*fits, *plan.method]
+
+
+def _curve_json(curve: Curve, level: float) -> dict[str, Any]:
+    fit, test = curve.fit, curve.back_test
+    return {
+        "task": curve.task,
+        "source": curve.source,
+        "unit": fit.unit,
+        "points": [
+            {"amount": p.n, "successes": p.k, "trials": p.trials, **measured_rate(p, level).to_json()}
+            for p in fit.points
+        ],
+        "forms": dict(fit.forms),
+        "exponent": fit.exponent.to_json(),
+        "floor": fit.floor.to_json(),
+        "prior": fit.prior.source,
+        "back_test": None
+        if test is None
+        else {"amount": test.n, "predicted": test.predicted.to_json(), "measured": test.measured.to_json()},
+    }

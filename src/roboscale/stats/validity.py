@@ -1,0 +1,224 @@
+"""The validity card: may this cheap world (simulator, learned model) stand in for the robot when policies are ranked?
+
+Collects every measure of agreement with what it is worth at this number of policies, and says in plain sentences what
+may be claimed. Four policies in perfect agreement are one of 24 orders: that is said, not hidden.
+
+Does not know how alike the policies are: checkpoints of one run are not independent evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student
+
+from roboscale.core import Estimate
+from roboscale.stats.agreement import (
+    PermutationTest,
+    correlation,
+    drop_one,
+    mmrv,
+    permutation_test,
+    policies_for_correlation,
+    top_one_regret,
+)
+from roboscale.stats.proportions import wilson
+
+__all__ = ["Score", "ValidityCard", "validity"]
+
+Score = float | tuple[float, int]
+"""A mean score in 0 .. 1, or (successes, trials)."""
+
+_ALPHA = 0.05
+_CLAIM = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class ValidityCard:
+    """Agreement of a cheap world with the real one over k policies.
+
+    Args:
+        policies: names, sorted; only those with a score in both worlds.
+        pearson, spearman: with Fisher-z intervals; `n` is the number of policies.
+        pearson_drop_one, spearman_drop_one: range when one policy is left out.
+        permutation: Pearson against chance.
+        mmrv: violations weighed by real differences (the paper's orientation); `mmrv_swapped` by cheap ones.
+        top_one_regret: real rate lost by deploying the cheap world's favourite.
+        optimism: mean of cheap minus real, Student interval; `optimistic` policies score higher in the cheap world.
+        calibration: cheap minus real by policy, with Newcombe's interval where counts are known.
+        noise_ceiling: largest correlation that the trials' own noise allows; `None` where counts are unknown.
+        policies_needed: policies at which a correlation like this would be shown to exceed .7; `None` if never.
+        claims: what may be said, most important first.
+        left_out: policies with a score in one world only.
+    """
+
+    policies: tuple[str, ...]
+    pearson: Estimate
+    spearman: Estimate
+    pearson_drop_one: tuple[float, float] | None
+    spearman_drop_one: tuple[float, float] | None
+    permutation: PermutationTest
+    mmrv: float | None
+    mmrv_swapped: float | None
+    top_one_regret: float | None
+    optimism: Estimate
+    optimistic: int
+    calibration: Mapping[str, Estimate]
+    noise_ceiling: float | None
+    policies_needed: int | None
+    claims: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON types only; `mmrv` names its orientation."""
+        found = asdict(self)
+        found["mmrv_orientation"] = "mmrv weighs by real differences (real, cheap); mmrv_swapped by cheap ones"
+        return found
+
+    def __str__(self) -> str:
+        return "\n".join(self.claims)
+
+
+def validity(real: Mapping[str, Score], cheap: Mapping[str, Score], level: float = 0.95) -> ValidityCard:
+    """Compares the scores of the same policies in two worlds.
+
+    Args:
+        real, cheap: score by policy; policies without trials, or in one world only, are left out.
+
+    Raises:
+        ValueError: scores outside 0 .. 1, impossible counts, or a level outside (0, 1).
+    """
+    rates = [{name: _rate(score) for name, score in world.items()} for world in (real, cheap)]
+    names = sorted(name for name in real if rates[0][name] is not None and rates[1].get(name) is not None)
+    x, y = (np.array([world[name] for name in names], float) for world in rates)
+    pearson = correlation(x, y, "Pearson", level)
+    needed = policies_for_correlation(pearson.value, _CLAIM, level) if pearson.value is not None else None
+    draft = ValidityCard(
+        policies=tuple(names),
+        pearson=pearson,
+        spearman=correlation(x, y, "Spearman", level),
+        pearson_drop_one=drop_one(x, y, "Pearson"),
+        spearman_drop_one=drop_one(x, y, "Spearman"),
+        permutation=permutation_test(x, y),
+        mmrv=mmrv(x, y),
+        mmrv_swapped=mmrv(y, x),
+        top_one_regret=top_one_regret(x, y),
+        optimism=_mean_difference(y - x, level),
+        optimistic=int((y > x).sum()),
+        calibration={name: _difference(real[name], cheap[name], level) for name in names},
+        noise_ceiling=_noise_ceiling([real[n] for n in names], [cheap[n] for n in names], x, y),
+        policies_needed=needed,
+        claims=(),
+        left_out=tuple(sorted((set(real) | set(cheap)) - set(names))),
+    )
+    return replace(draft, claims=(_verdict(draft), *_details(draft)))
+
+
+def _verdict(card: ValidityCard) -> str:
+    """The one sentence that decides what the card may be used for."""
+    k, p = len(card.policies), card.permutation.p_value
+    if k < 2:
+        return f"The data cannot say: {k} {'policy has' if k == 1 else 'policies have'} scores in both worlds"
+    if card.pearson.value is None or p is None:
+        return f"The data cannot say: one world gives all {k} policies the same score"
+    if card.permutation.floor > _ALPHA:
+        return (
+            f"{k} policies are too few for any claim: even perfect agreement happens by chance with probability "
+            f"{card.permutation.floor:.2f}"
+        )
+    if p > _ALPHA:
+        return f"Agreement is not shown: chance alone agrees as well with probability {p:.2g} ({k} policies)"
+    low = card.pearson.low
+    if low is not None and low >= _CLAIM:
+        return f"The cheap world ranks like the real one: correlation at least {low:.2f} over {k} policies"
+    size = "no interval can be given" if low is None else f"but it may be as low as {low:.2f}"
+    more = f"; about {card.policies_needed} policies would show more than {_CLAIM:g}" if card.policies_needed else ""
+    return f"Better than chance (p {p:.2g}), {size} with {k} policies{more}"
+
+
+def _details(card: ValidityCard) -> list[str]:
+    """Further sentences, each on one measure that is defined."""
+    found = []
+    if card.pearson_drop_one is not None:
+        low, high = card.pearson_drop_one
+        found.append(f"Without one policy the correlation lies between {low:.2f} and {high:.2f}")
+    if card.permutation.chance is not None:
+        found.append(f"An unrelated world reaches {card.permutation.chance:.2f} in one of twenty shuffles")
+    if card.top_one_regret is not None and len(card.policies) > 1:
+        found.append(f"Deploying its favourite loses {100 * card.top_one_regret:.1f} points of real success")
+    if card.optimism.value is not None:
+        found.append(_optimism_sentence(card))
+    if card.noise_ceiling is not None:
+        found.append(
+            f"The noise of the trials would hold even a perfect cheap world to about {card.noise_ceiling:.2f}"
+        )
+    if card.left_out:
+        found.append(f"Left out, no score in both worlds: {', '.join(card.left_out)}")
+    return found
+
+
+def _optimism_sentence(card: ValidityCard) -> str:
+    gap = card.optimism
+    assert gap.value is not None
+    sides = f"{card.optimistic} of {len(card.policies)} policies score higher there"
+    if gap.low is None or gap.high is None or gap.low <= 0 <= gap.high:
+        return f"Whether the cheap world is optimistic cannot be told ({100 * gap.value:+.1f} points; {sides})"
+    word = "optimistic" if gap.value > 0 else "pessimistic"
+    return f"The cheap world is {word} by {100 * abs(gap.value):.1f} points ({sides})"
+
+
+def _rate(score: Score) -> float | None:
+    if isinstance(score, tuple):
+        k, n = score
+        if not 0 <= k <= n:
+            raise ValueError(f"cannot have {k} successes in {n} trials")
+        return k / n if n else None
+    if not 0 <= score <= 1:
+        raise ValueError(f"a score is in 0 .. 1, not {score}; give counts as (successes, trials)")
+    return float(score)
+
+
+def _difference(real: Score, cheap: Score, level: float) -> Estimate:
+    """Cheap minus real for one policy; Newcombe's hybrid score interval, as the two worlds' cases may differ."""
+    x, y = _rate(real), _rate(cheap)
+    assert x is not None and y is not None
+    method = "difference of rates, Newcombe hybrid score (Stat. Med. 1998)"
+    if not (isinstance(real, tuple) and isinstance(cheap, tuple)):
+        return Estimate(y - x, None, None, level, real[1] if isinstance(real, tuple) else 0, method)
+    a, b = (wilson(round(k), n, level) for k, n in (real, cheap))
+    assert a.low is not None and a.high is not None and b.low is not None and b.high is not None
+    low = y - x - float(np.hypot(y - b.low, a.high - x))
+    high = y - x + float(np.hypot(b.high - y, x - a.low))
+    return Estimate(y - x, max(-1.0, low), min(1.0, high), level, real[1], method)
+
+
+def _mean_difference(gaps: NDArray[np.float64], level: float) -> Estimate:
+    method = "mean difference over policies, Student (1908)"
+    k = len(gaps)
+    if k == 0:
+        return Estimate(None, None, None, level, 0, method)
+    value = float(gaps.mean())
+    if k < 3:
+        return Estimate(value, None, None, level, k, method)
+    half = float(student.isf((1 - level) / 2, k - 1) * gaps.std(ddof=1) / np.sqrt(k))
+    return Estimate(value, value - half, value + half, level, k, method)
+
+
+def _noise_ceiling(
+    real: list[Score], cheap: list[Score], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> float | None:
+    """sqrt(reliability real x reliability cheap): Spearman's attenuation, from the binomial noise of both worlds."""
+    if len(real) < 3:
+        return None
+    product = 1.0
+    for scores, rates in ((real, x), (cheap, y)):
+        counts = [score for score in scores if isinstance(score, tuple)]
+        if len(counts) < len(scores) or rates.std() == 0:
+            return None
+        noise = np.mean([(k + 1) / (n + 2) * (1 - (k + 1) / (n + 2)) / n for k, n in counts])
+        product *= max(0.0, 1 - float(noise) / float(rates.var(ddof=1)))
+    return float(np.sqrt(product))
