@@ -41,6 +41,13 @@ bench: .venv/stamps/test
 	$(run)python -m benchmarks.dataset_quantiles
 	$(run)python -m benchmarks.generation
 	$(run)python -m benchmarks.stats_sequential
+	$(run)python -m benchmarks.stats_independent
+	$(run)python -m benchmarks.stats_coverage
+	$(run)python -m benchmarks.stats_many
+	$(run)python -m benchmarks.stats_ranking
+	$(run)python -m benchmarks.stats_next_trial
+	$(run)python -m benchmarks.stats_fusion
+	$(run)python -m benchmarks.stats_scaling
 	$(run)python -m benchmarks.rendering
 	$(run)python -m benchmarks.serve_latency
 	$(run)python -m benchmarks.policy_training

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import PairedOutcome
 from roboscale.stats import EProcessPaired
+from roboscale.stats.betting import bounded_mean_sequence
 from roboscale.stats.bradley_terry import count_comparisons, fit_davidson, pair_indices
 from roboscale.stats.independent import expected_trials
 from roboscale.stats.many import ManyVerdict
@@ -101,7 +102,7 @@ def study(
 
 def four_policies() -> tuple[ManyVerdict, int, dict[tuple[str, str], tuple[int, str]]]:
     """Policies of rate .35, .92, .65 and .6: the verdict, cases tried, and when each pair was decided and for whom."""
-    rng, rule = np.random.default_rng(12), SequentialMany(FOUR, budget=200, correction="shaffer")
+    rng, rule = np.random.default_rng(13), SequentialMany(FOUR, budget=200, correction="shaffer")
     ends: dict[tuple[str, str], tuple[int, str]] = {}
     case, over = 0, False
     while not over:
@@ -133,4 +134,16 @@ def mixed_runs() -> list[tuple[dict[str, float], dict[str, float]]]:
         kitchen, office = 0.3 + np.exp(-2.2 * s), 0.25 + np.exp(-1.6 * (1 - s))
         noise = 0.01 * rng.standard_normal(2)
         found.append(({"robot": s, "sim": 1 - s}, {"kitchen": kitchen + noise[0], "office": office + noise[1]}))
+    return found
+
+
+def scored_policies() -> list[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:
+    """Two policies of mean progress .6: kind of score, and both ends of the confidence sequence after each trial."""
+    rng, found = np.random.default_rng(6), []
+    kinds = (("0 or 1", (0.0, 1.0), (0.4, 0.6)), ("thirds", (0.0, 1 / 3, 2 / 3, 1.0), (0.2, 0.2, 0.2, 0.4)))
+    for label, values, chances in kinds:
+        drawn = rng.choice(len(values), size=100, p=chances)
+        counts = np.cumsum(np.eye(len(values), dtype=int)[drawn], axis=0)
+        low, high = np.array([bounded_mean_sequence(values, seen, 0.95) for seen in counts]).T
+        found.append((label, low, high))
     return found

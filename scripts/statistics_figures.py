@@ -2,8 +2,9 @@
 
     python scripts/statistics_figures.py [TOPIC ...]
 
-Writes docs/images/stats-TOPIC.svg; all of them takes half a minute. The examples are invented, except move-near.
-The data come from statistics_examples.py. Knows nothing of the tables in that page: benchmarks/ prints those, and draws docs/images/coverage.svg.
+Writes docs/images/stats-TOPIC.svg; all of them takes ten seconds. The examples are invented, except move-near.
+The data come from statistics_examples.py. Knows nothing of the tables in that page: benchmarks/ prints those,
+and draws docs/images/coverage.svg.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from statistics_examples import (
     naive,
     paired_draws,
     right_orders,
+    scored_policies,
     study,
     trained_policies,
 )
 
-from roboscale.core import Estimate
+from roboscale.core import Estimate, PairedOutcome
 from roboscale.report.board_figures import BoardRow, interval_figure
 from roboscale.report.canvas import (
     GRID,
@@ -60,10 +62,12 @@ from roboscale.stats import (
     worst_case_bounds,
 )
 from roboscale.stats.barnard import smallest_difference
+from roboscale.stats.differences import paired_difference
 from roboscale.stats.fusion import FusionMode, fuse
 from roboscale.stats.independent import ArmBoundary, naive_arm_boundary, size
 from roboscale.stats.mixing_law import fit_mixing_law
 from roboscale.stats.mixture import fit_mixture
+from roboscale.stats.paired import exact_paired_test
 from roboscale.stats.policy_prior import policy_prior
 from roboscale.stats.progress import EProcessProgress
 from roboscale.stats.scaling import fit_curve
@@ -76,9 +80,7 @@ IMAGES = Path(__file__).resolve().parents[1] / "docs/images"
 WIDTH = 720
 DASHED: dict[str, Any] = {"linestyle": (0, (4, 3))}
 BLUE, ORANGE, GREEN = PALETTE[:3]
-Lines = Sequence[
-    tuple[str, dict[str, Any], Sequence[float] | NDArray[np.float64], Sequence[float] | NDArray[np.float64]]
-]
+Lines = Sequence[tuple[str, dict[str, Any], Any, Any]]
 """(label, style, x, y) ...; a line without a label is not in the legend."""
 
 
@@ -107,14 +109,6 @@ def solid(hue: str, width: float = 2.2) -> dict[str, Any]:
 
 def dots(hue: str) -> dict[str, Any]:
     return {"color": hue, "marker": "o", "linestyle": "none", "markersize": 7}
-
-
-def log_axis(axes: Axes, places: Sequence[float]) -> None:
-    """A logarithmic horizontal axis with these labels."""
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(places))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
 
 
 def bounds(estimates: Sequence[Estimate]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -161,6 +155,33 @@ def void() -> Canvas:
 def share_axis(axes: Axes) -> None:
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
     axes.set_xlim(-0.01, 1.01)
+
+
+def mean_progress() -> Canvas:
+    """Two kinds of score with mean .6: the confidence sequence of the mean after each trial."""
+    n, rows = np.arange(1, 101), []
+    for (label, low, high), hue in zip(scored_policies(), (ORANGE, BLUE), strict=True):
+        rows += [(f"scores: {label}", solid(hue), n, low), ("", solid(hue), n, high)]
+    rows.append(("true mean of both", {**solid(MUTED, 1.4), **DASHED}, [1, 100], [0.6, 0.6]))
+    canvas, axes = line_plot(rows, "trials so far", "mean progress")
+    axes.set_ylim(0, 1.01)
+    return canvas
+
+
+def paired() -> Canvas:
+    """Three results of 60 pairs: interval of the difference and p-value."""
+    results = ((2, 22), (8, 16), (1, 3))
+    labels = [f"{old} against {new}" for old, new in results]
+    canvas, axes = named_rows(labels, WIDTH, 12, "difference of the success rates of 60 pairs, new minus old")
+    axes.axvline(0, color=MUTED, linewidth=1.4, **DASHED)
+    axes.set_xlim(-0.3, 0.6)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:.0f}"))
+    for index, (old, new) in enumerate(results):
+        outcomes = [(True, False)] * old + [(False, True)] * new + [(True, True)] * (60 - old - new)
+        pairs, y = [PairedOutcome("", *outcome) for outcome in outcomes], ROW * (index + 0.5)
+        draw_estimate(axes, paired_difference(pairs), y, BLUE, half_cap=4)
+        write_beside(axes, 1, y, f"p {exact_paired_test(pairs):.5f}", 66, ha="right", weight="bold")
+    return canvas
 
 
 def peeking() -> Canvas:
@@ -241,7 +262,9 @@ def barnard() -> Canvas:
         rows.append((f"old policy at {start:g}", {**solid(hue), "marker": "o"}, *zip(*known, strict=True)))
     canvas, axes = line_plot(rows, "trials per policy, logarithmic", "smallest difference found in 4 of 5 comparisons")
     axes.set_ylim(0, 0.5)
-    log_axis(axes, (10, 20, 50, 100, 200))
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks((10, 20, 50, 100, 200), ("10", "20", "50", "100", "200"))
     return canvas
 
 
@@ -330,8 +353,7 @@ def agreement() -> str:
 
 def agreement_worth() -> str:
     """The correlations of SIMPLER's move-near, and what they are worth."""
-    names = "abcdef"
-    card = validity(*(dict(zip(names, world, strict=True)) for world in MOVE_NEAR))
+    card = validity(*(dict(zip("abcdef", world, strict=True)) for world in MOVE_NEAR))
     return agreement_figure(card, WIDTH).svg
 
 
@@ -422,18 +444,23 @@ def mixing_law() -> Canvas:
     return canvas
 
 
-_CANVASES = (sequence, void, peeking, eprocess, barnard, independent, progress, many, rank_sets, next_trial)
-CANVASES = {f.__name__.replace("_", "-"): f for f in (*_CANVASES, fusion, prior, mixture, mixing_law)}
+_TWO = (sequence, mean_progress, void, paired, peeking, eprocess, barnard, independent, progress)
+_MORE = (many, rank_sets, next_trial, fusion, prior, mixture, mixing_law)
+CANVASES = {f.__name__.replace("_", "-"): f for f in (*_TWO, *_MORE)}
 _REPORTS = (sequential, ranking, agreement, agreement_worth, scaling)
 REPORTS = {f.__name__.replace("_", "-"): f for f in _REPORTS}
 """Figures that the report room draws whole."""
+
+
+def _shorter(found: re.Match[str]) -> str:
+    return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def picture(topic: str) -> str:
     """The SVG of a topic on white paper, with coordinates of a hundredth of a pixel, which makes it half as long."""
     svg = REPORTS[topic]() if topic in REPORTS else draw(f"stats-{topic}", WIDTH, CANVASES[topic])
     svg = svg.replace(" <defs>", ' <rect width="100%" height="100%" fill="#ffffff"/>\n <defs>', 1)
-    svg = re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), svg)
+    svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"-?\d+\.\d{3,}", _shorter, tag[0]), svg)  # tags only: text stays
     return re.sub(r" ?\n(?=[LQCMz\"])", " ", svg)
 
 

@@ -27,6 +27,17 @@ EXPECTED = {
         r"^pusht-hold: keeps its promises, same bytes twice$",
         r"^0\.00 \[0\.00\.\.0\.52\] \(n=5, 95 %",
     ],
+    "pool_recordings.py": [
+        r"^arm: 2 episodes from lerobot-v2\.1, largest difference 0$",
+        r"^widowx: 2 episodes from rlds, largest difference 0$",
+        r"^audit of arm: 0 errors, 1 warnings$",
+        r"^pool: 4 episodes of arm, widowx$",
+    ],
+    "rank_policies.py": [
+        r"^1 tie group among 3 policies at 95 % \(n=16, 1 void\)",
+        r"^  v2: rank 1 to 3, 1\.00 \[0\.54\.\.1\.00\] \(n=6",
+        r"^next: v1 and v2 on ",
+    ],
     "policy_server.py": [
         r"^the server needs observation\.state$",
         r"^chunk of actions \(10, 2\) first row \[ 0\.8 -0\.4\]$",

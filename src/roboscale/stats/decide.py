@@ -174,7 +174,7 @@ def _would_change(
         middle = float(np.sqrt(low * high))
         reached = float(fit.success(_more(hours, rival, budget / middle)).mean()) >= target
         low, high = (middle, high) if reached else (low, middle)
-    return f"{rival} would overtake {best} below a cost of {low:,.4g} an hour (now {costs[rival]:,.4g})"
+    return f"{rival} would overtake {best} below a cost of {low:,.4g} a unit (now {costs[rival]:,.4g})"
 
 
 def _experiments(
@@ -245,6 +245,8 @@ def _sentence(
         return f"Collect {what}: {size}, best with probability {first.probability_best:.2f}"
     why = f"best with probability {first.probability_best:.2f} only"
     if any(unknown.values()):
-        why = f"but nothing is known of {', '.join(s for s, reason in unknown.items() if reason)}"
+        why = "; ".join(
+            f"{s}: {reason.removeprefix('the data cannot say: ')}" for s, reason in unknown.items() if reason
+        )
     tell = f". {experiments[0].sentence}" if experiments else ""
     return f"The data cannot say which source is best. {what[0].upper()}{what[1:]} would bring {size}, {why}{tell}"
