@@ -198,6 +198,9 @@ def test_explain_drafts_a_declaration_that_import_takes(tmp_path: Path):
     source = importlib.import_module("roboscale.testing.samples.lerobot").write_v21(tmp_path / "s", seed=1)
     told = invoke("data", "import", source, "--explain")
     assert "action" in told.stdout and "observation.state" in told.stdout
+    draft = tmp_path / "draft.toml"
+    draft.write_text(told.stdout.split("--declare:\n")[1])
+    invoke("data", "import", source, tmp_path / "drafted", "--declare", draft, "--workers", "0")
     words = tmp_path / "d.toml"
     words.write_text('licence = "MIT"\n[fields."action"]\nunit = "rad"\nmode = "absolute"\n')
     invoke("data", "import", source, tmp_path / "out", "--declare", words, "--workers", "0")

@@ -11,6 +11,7 @@ from roboscale.cli.console import DryRun, Json, count_bar, friendly, one_of, pri
 
 if TYPE_CHECKING:
     from roboscale.dataset.audit import AuditReport
+    from roboscale.report.proof import ProofData
 
 __all__ = ["app"]
 
@@ -90,19 +91,22 @@ def import_(
             say(f"proof: {page}")
         if as_json:
             return print_json(done.to_json())
-        numeric = [row for row in done.fields if row.shape[2:] == () or row.dtype != "uint8"]
-        exact = sum(row.difference == 0 for row in numeric)
-        print(f"{asked.out}: {len(done.episodes)} episodes, {done.frames} frames from {done.format} {done.source}")
-        print(f"  numeric fields equal to the source, read back: {exact} of {len(numeric)}")
-        for camera in done.cameras:
-            worst = "" if camera.worst_psnr_db is None else f", PSNR at least {camera.worst_psnr_db:.1f} dB"
-            print(f"  {camera.name}: {camera.remuxed} episodes remuxed, {camera.encoded} encoded{worst}")
-        for name, count in (("left out", len(done.dropped)), ("findings", len(done.findings))):
-            print(f"  {name}: {count}")
-        if done.undeclared:
-            print(
-                f"  meaning not declared: {', '.join(done.undeclared)} (--explain shows evidence, --declare says it)"
-            )
+        print_proof(asked.out, done)
+
+
+def print_proof(out: Path, done: ProofData) -> None:
+    """What an import did, for people."""
+    numeric = [row for row in done.fields if row.shape[2:] == () or row.dtype != "uint8"]
+    exact = sum(row.difference == 0 for row in numeric)
+    print(f"{out}: {len(done.episodes)} episodes, {done.frames} frames from {done.format} {done.source}")
+    print(f"  numeric fields equal to the source, read back: {exact} of {len(numeric)}")
+    for camera in done.cameras:
+        worst = "" if camera.worst_psnr_db is None else f", PSNR at least {camera.worst_psnr_db:.1f} dB"
+        print(f"  {camera.name}: {camera.remuxed} episodes remuxed, {camera.encoded} encoded{worst}")
+    for name, count in (("left out", len(done.dropped)), ("findings", len(done.findings))):
+        print(f"  {name}: {count}")
+    if done.undeclared:
+        print(f"  not declared: {', '.join(done.undeclared)} (--explain shows evidence, --declare says it)")
 
 
 def print_plan(planned: dict[str, Any]) -> None:

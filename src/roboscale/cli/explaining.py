@@ -29,6 +29,7 @@ def explain_source(
 
     found = explain_arrays(open_source(source, format, declaration, options).recording)
     if as_json:
-        print_json(found.to_json())
-    else:
-        print(found.to_text())
+        return print_json({**found.to_json(), "declaration": found.to_toml()})
+    print(found.to_text())
+    print("\n# A declaration to correct, and to pass with --declare:")
+    print(found.to_toml())

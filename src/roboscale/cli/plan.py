@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from roboscale.cli.console import DryRun, Json, Seed, Workers, count_bar, friendly, print_json, say, write_json
+
+if TYPE_CHECKING:
+    from roboscale.cli.planning import Planned
 
 __all__ = ["plan"]
 
@@ -61,20 +64,24 @@ def plan(
         if measure:
             write_json(out / "plan.json", planned.to_json())
         page = html or (out / "plan.html" if measure else None)
-        if page is not None:
-            from roboscale.cli.plan_page import write_plan_page
+        _show(planned, page, as_json)
 
-            write_plan_page(planned, page)
-            say(f"page: {page}")
-        if as_json:
-            return print_json(planned.to_json())
-        for sentence in planned.sentences():
-            print(sentence)
-        for check in checks:
-            verdict = {True: "inside", False: "outside", None: "nothing was predicted"}[check.inside]
-            print(f"  {check.task}, {check.source}, {check.amount:g} {planned.unit}: {verdict}")
-            print(f"    predicted {check.predicted}")
-            print(f"    measured  {check.measured}")
+
+def _show(planned: Planned, page: Path | None, as_json: bool) -> None:
+    if page is not None:
+        from roboscale.cli.plan_page import write_plan_page
+
+        write_plan_page(planned, page)
+        say(f"page: {page}")
+    if as_json:
+        return print_json(planned.to_json())
+    for sentence in planned.sentences():
+        print(sentence)
+    for check in planned.checks:
+        verdict = {True: "inside", False: "outside", None: "nothing was predicted"}[check.inside]
+        print(f"  {check.task}, {check.source}, {check.amount:g} {planned.unit}: {verdict}")
+        print(f"    predicted {check.predicted}")
+        print(f"    measured  {check.measured}")
 
 
 def _words(text: str) -> tuple[str, ...]:
