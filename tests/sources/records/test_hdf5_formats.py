@@ -426,3 +426,13 @@ def test_text_records_and_empty_datasets_are_named_and_in_nobodys_way(tmp_path):
     check_recording(recording)
     grown = hdf5.open_path(path, "robomimic").read("demo_0", ()).arrays["observation.grown"]
     assert grown.dtype == np.float32 and (grown == 1.5).all()
+
+
+def test_a_demo_that_has_gone_from_the_file_is_told_by_its_total(tmp_path):
+    source = samples.write_isaac_mimic(tmp_path, episodes=3)
+    with h5py.File(source, "a") as file:
+        del file["data/demo_1"]
+    recording = hdf5.open_path(source, "isaac-mimic")
+    assert list(recording.keys) == ["demo_0", "demo_2"]
+    found = [f for f in recording.findings if f.check == "wrong-totals"]
+    assert len(found) == 1 and "claims 36 frames" in found[0].text and "2 demos have 24" in found[0].text

@@ -18,7 +18,7 @@ from typing import Any
 
 import h5py
 
-from roboscale.core import UNKNOWN, BadData, Clip, Field, Outcome, Pictures, Provenance
+from roboscale.core import UNKNOWN, BadData, Clip, Field, Finding, Outcome, Pictures, Provenance
 from roboscale.sources.records.hdf5.common import (
     Files,
     Frames,
@@ -181,12 +181,14 @@ def open_robomimic(path: Path, format: str, *, fps: float | None = None) -> Hdf5
     places: dict[str, Place] = {}
     paths = _files(path)
     environment: dict[str, Any] = {}
+    findings: list[Finding] = []
     for file in paths:
         data = find_group(file, files.get(file), "data")
         demos = sorted((name for name in members(file, data) if name.startswith("demo")), key=natural)
         environment = environment or _json(attribute(file, data, "env_args"))
         for demo in demos:
             places[demo if len(paths) == 1 else f"{file.stem}/{demo}"] = Place(file, f"data/{demo}")
+        findings += _wrong_total(file, data, demos)
     if not places:
         raise BadData(path, "data", "demos", "none")
     found = survey(_look(files, places), ("actions",))
@@ -195,7 +197,26 @@ def open_robomimic(path: Path, format: str, *, fps: float | None = None) -> Hdf5
     files.close()
     layout = Robomimic(format, places)
     rate, robot = need_rate(path, fps, known), _robot(environment)
-    return Hdf5Recording(format, path, layout, tuple(places), plan, rate, robot_type=robot, differing=found.differing)
+    return Hdf5Recording(
+        format, path, layout, tuple(places), plan, rate, robot_type=robot, findings=findings, differing=found.differing
+    )
+
+
+def _wrong_total(path: Path, data: h5py.Group, demos: list[str]) -> list[Finding]:
+    """The file's own sum of frames is all that tells when a whole demo has been lost from it."""
+    total = attribute(path, data, "total")
+    if not _is_integer(total):
+        return []
+    lengths = []
+    for demo in demos:
+        try:
+            lengths.append(attribute(path, find_group(path, data, demo), "num_samples"))
+        except BadData:
+            return []  # reading that demo says why
+    if not all(_is_integer(length) for length in lengths) or sum(lengths) == total:
+        return []
+    text = f"{path.name}: the file claims {int(total)} frames in all, its {len(demos)} demos have {int(sum(lengths))}"
+    return [Finding("wrong-totals", "warning", text, field="/data total")]
 
 
 def _look(files: Files, places: Mapping[str, Place]) -> Iterator[tuple[str, Mapping[str, Leaf] | BadData]]:
