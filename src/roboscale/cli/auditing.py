@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from roboscale.cli.console import write_text
 from roboscale.cli.importing import open_source
 from roboscale.core import RoboscaleError
 from roboscale.dataset.audit import AuditReport, V3Recording, audit, audit_folder, film_strips, is_v3
@@ -55,6 +56,4 @@ def write_page(source: Path, report: AuditReport, page: Path) -> None:
         strips = film_strips(recording, report)
     except RoboscaleError:
         strips = {}  # what cannot be opened has no pictures; the findings say so
-    temporary = page.with_name(page.name + ".part")
-    temporary.write_text(audit_page(report, strips), "utf-8")
-    temporary.replace(page)
+    write_text(page, audit_page(report, strips))

@@ -28,6 +28,7 @@ __all__ = [
     "say",
     "total_bar",
     "write_json",
+    "write_text",
 ]
 
 Seed = Annotated[int, typer.Option(help="Seed of the cases; the same seed gives the same trials.")]
@@ -51,9 +52,14 @@ def print_json(data: Mapping[str, Any]) -> None:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Writes a JSON file in one step, so that no reader sees half of it."""
+    """Writes a JSON file in one step; NaN is no JSON and raises ValueError."""
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file in one step, so that no reader sees half of it."""
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n")
+    temporary.write_text(text, "utf-8")
     temporary.replace(path)
 
 

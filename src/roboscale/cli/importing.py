@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from roboscale.cli.console import write_json, write_text
 from roboscale.cli.versions import versions
 from roboscale.core import BadData, Field, Finding, Recording, RoboscaleError, Spec
 from roboscale.dataset.engine import Engine
@@ -291,6 +292,6 @@ def write_proof(out: Path, proof: ProofData) -> tuple[Path, Path]:
     """`proof.json` and `proof.html` beside the dataset's own metadata; returns both paths."""
     folder = out / "meta" / "roboscale"
     page, data = folder / "proof.html", folder / "proof.json"
-    page.write_text(proof_page(proof), "utf-8")
-    data.write_text(json.dumps(proof.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    write_text(page, proof_page(proof))
+    write_json(data, proof.to_json())
     return page, data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from roboscale.cli.console import write_text
 from roboscale.cli.planning import Planned
 from roboscale.cli.versions import versions
 from roboscale.report.plan import Answer, PlanData, plan_page
@@ -35,6 +36,4 @@ def write_plan_page(planned: Planned, page: Path, sources: tuple[str, ...] = (),
         command=command,
         versions=versions(),
     )
-    temporary = page.with_name(page.name + ".part")
-    temporary.write_text(plan_page(data), "utf-8")
-    temporary.replace(page)
+    write_text(page, plan_page(data))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from roboscale.cli.console import Json, friendly, one_of, print_json, say
+from roboscale.cli.console import Json, friendly, one_of, print_json, say, write_text
 from roboscale.cli.versions import versions
 
 __all__ = ["fuse", "next_", "rank", "validity"]
@@ -56,7 +56,7 @@ def rank(
             versions=versions(),
         )
         if html is not None:
-            html.write_text(board_page(board), "utf-8")
+            write_text(html, board_page(board))
             say(f"page: {html}")
         if as_json:
             verdict = None if found.verdict is None else found.verdict.to_json()
@@ -131,7 +131,7 @@ def validity(
             command = shlex.join(["roboscale", "validity", "--real", real, "--cheap", cheap])
             about = {"sources": (real, cheap), "command": command, "versions": versions()}
             data = ValidityData.of(found.card, found.real, found.cheap, **about)
-            html.write_text(validity_page(data), "utf-8")
+            write_text(html, validity_page(data))
             say(f"page: {html}")
         print_json(found.card.to_json()) if as_json else print(found.card)
 
