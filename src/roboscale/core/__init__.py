@@ -1,7 +1,8 @@
 """The nouns. numpy only, no I/O; imports nothing else of roboscale."""
 
+from roboscale.core.case import NOMINAL, Case, cases
+from roboscale.core.clock import Clock, SimulatedClock, WallClock
 from roboscale.core.episode import (
-    Damage,
     Episode,
     EpisodeSink,
     Frame,
@@ -12,17 +13,21 @@ from roboscale.core.episode import (
     new_episode_id,
     write_episode,
 )
-from roboscale.core.errors import (
-    BadData,
-    InfrastructureError,
-    PolicyError,
-    RoboscaleError,
-    SpecMismatch,
-    UnknownName,
+from roboscale.core.errors import BadData, InfrastructureError, PolicyError, RoboscaleError, SpecMismatch, UnknownName
+from roboscale.core.estimate import Decision, Estimate, PairedOutcome, Verdict
+from roboscale.core.evidence import Design, Evidence, EvidenceRow, OutcomeKind, StopRule
+from roboscale.core.identity import Identity, combine, identity_labels
+from roboscale.core.policy import (
+    PENDING,
+    ActionChunk,
+    BatchedPolicy,
+    Observation,
+    Pending,
+    Policy,
+    Session,
+    check_action,
 )
-from roboscale.core.estimate import Decision, Estimate, PairedOutcome, StopRule, Verdict
-from roboscale.core.policy import ActionChunk, BatchedPolicy, Observation, Policy, Session, check_action
-from roboscale.core.pose import Pose
+from roboscale.core.pose import LAYOUTS, Pose, canonical_quat_wxyz, convert_rotation, rotation_matrix
 from roboscale.core.recording import (
     UNKNOWN,
     Clip,
@@ -35,35 +40,62 @@ from roboscale.core.recording import (
     Span,
     Stream,
 )
+from roboscale.core.referee import Judgement, Referee, SuccessRule, Watch
+from roboscale.core.robot import Robot
 from roboscale.core.seeds import derive_id, derive_seed, generator
 from roboscale.core.spec import Difference, Field, Spec, compare, require_match
-from roboscale.core.trial import Trial
-from roboscale.core.world import Capabilities, Case, HasExpert, HasPictures, Step, SuccessRule, World, WorldKind, cases
+from roboscale.core.trial import Counted, End, RolloutSettings, Trial
+from roboscale.core.world import (
+    BatchedWorld,
+    HasExpert,
+    HasPictures,
+    Measure,
+    Measures,
+    Scene,
+    Step,
+    World,
+    WorldInfo,
+    WorldKind,
+)
 
 __all__ = [
+    "LAYOUTS",
+    "NOMINAL",
+    "PENDING",
     "UNKNOWN",
     "ActionChunk",
     "BadData",
     "BatchedPolicy",
-    "Capabilities",
+    "BatchedWorld",
     "Case",
     "Clip",
-    "Damage",
+    "Clock",
+    "Counted",
     "Decision",
+    "Design",
     "Difference",
+    "End",
     "Episode",
     "EpisodeSink",
     "Estimate",
+    "Evidence",
+    "EvidenceRow",
     "Field",
     "Finding",
     "Frame",
     "HasExpert",
     "HasPictures",
+    "Identity",
     "InfrastructureError",
+    "Judgement",
+    "Measure",
+    "Measures",
     "Observation",
     "Origin",
     "Outcome",
+    "OutcomeKind",
     "PairedOutcome",
+    "Pending",
     "Pictures",
     "Policy",
     "PolicyError",
@@ -71,9 +103,14 @@ __all__ = [
     "Provenance",
     "RecordedEpisode",
     "Recording",
+    "Referee",
     "RoboscaleError",
+    "Robot",
+    "RolloutSettings",
+    "Scene",
     "Session",
     "Severity",
+    "SimulatedClock",
     "Source",
     "Span",
     "Spec",
@@ -86,15 +123,23 @@ __all__ = [
     "Trial",
     "UnknownName",
     "Verdict",
+    "WallClock",
+    "Watch",
     "World",
+    "WorldInfo",
     "WorldKind",
+    "canonical_quat_wxyz",
     "cases",
     "check_action",
+    "combine",
     "compare",
+    "convert_rotation",
     "derive_id",
     "derive_seed",
     "generator",
+    "identity_labels",
     "new_episode_id",
     "require_match",
+    "rotation_matrix",
     "write_episode",
 ]

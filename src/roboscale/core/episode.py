@@ -14,7 +14,6 @@ from roboscale.core.errors import SpecMismatch
 from roboscale.core.spec import Spec
 
 __all__ = [
-    "Damage",
     "Episode",
     "EpisodeSink",
     "Frame",
@@ -34,35 +33,16 @@ Status = Literal["success", "failure", "void"]
 
 
 @dataclass(frozen=True, slots=True)
-class Damage:
-    """What a trial would have broken. `None` means that the world cannot measure it, never zero.
-
-    Args:
-        peak_force_n: largest contact force outside the intended contacts, newton.
-        dropped: the object was lifted and then fell.
-        off_table: the object left the work surface.
-        joint_limit_steps: control steps with a joint at its limit.
-        clipped_steps: control steps whose action had to be clipped to its range.
-    """
-
-    peak_force_n: float | None = None
-    dropped: bool | None = None
-    off_table: bool | None = None
-    joint_limit_steps: int | None = None
-    clipped_steps: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a trial ended.
+    """How a trial or an episode ended, as far as somebody judged it.
 
     Args:
         status: `void` means that the infrastructure broke: no statement on the policy.
         reason: why it is void or failed; empty on success.
-        progress: 0..1 where the world can say.
+        progress: 0..1 where somebody can say.
         steps: control steps executed.
         terminated, truncated: as in Gymnasium; neither means success.
-        damage: what would have broken.
+        measures: what was measured at the end, e.g. what would have broken; `None` where it could not be, never 0.
     """
 
     status: Status
@@ -71,7 +51,7 @@ class Outcome:
     steps: int = 0
     terminated: bool = False
     truncated: bool = False
-    damage: Damage = Damage()
+    measures: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def success(self) -> bool | None:
@@ -79,11 +59,19 @@ class Outcome:
         return None if self.status == "void" else self.status == "success"
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "measures": dict(self.measures)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Outcome:
-        return cls(**{**data, "damage": Damage(**data.get("damage", {}))})
+        """Inverse of `to_json`; also reads the fixed list of damages that earlier versions wrote."""
+        fields = dict(data)
+        for name, value in (fields.pop("damage", None) or {}).items():
+            measure = _FORMER_DAMAGE.get(name, name)
+            fields.setdefault("measures", {})[measure] = None if value is None else float(value)
+        return cls(**fields)
+
+
+_FORMER_DAMAGE = {"peak_force_n": "peak_force"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-__all__ = ["Decision", "Estimate", "PairedOutcome", "StopRule", "Verdict"]
+__all__ = ["Decision", "Estimate", "PairedOutcome", "Verdict"]
 
 Decision = Literal["first is better", "second is better", "no difference shown", "undecided"]
 
@@ -55,7 +55,7 @@ class PairedOutcome:
     second: bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What the trials allow to say.
 
@@ -84,16 +84,3 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
-
-
-class StopRule(Protocol):
-    """Tells the scheduler when the paired evidence decides. Fed in schedule order, never in completion order."""
-
-    def update(self, pair: PairedOutcome) -> bool:
-        """Consumes the next pair; True when no further trial can be needed."""
-
-    def finish(self) -> None:
-        """No further pair will come, for a reason that has nothing to do with who was winning."""
-
-    def verdict(self) -> Verdict:
-        """What the pairs consumed so far allow to say."""

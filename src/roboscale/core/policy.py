@@ -4,19 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core.errors import PolicyError
+from roboscale.core.identity import Identity
 from roboscale.core.spec import Field, Spec
 
-__all__ = ["ActionChunk", "BatchedPolicy", "Observation", "Policy", "Session", "check_action"]
+__all__ = ["PENDING", "ActionChunk", "BatchedPolicy", "Observation", "Pending", "Policy", "Session", "check_action"]
 
 Observation = Mapping[str, NDArray[Any]]
-"""Field name -> array of one time step."""
+"""Field name -> array of one time step; of a policy with a history of k > 1, of the last k steps (k, ...), oldest
+first, the first step repeated where there were fewer. Arrays are read-only."""
+
+
+class Pending(Enum):
+    """The type of `PENDING`."""
+
+    PENDING = "pending"
+
+    def __repr__(self) -> str:
+        return "PENDING"
+
+
+PENDING: Final = Pending.PENDING
+"""What a session answers while it is still thinking: the world holds still for a step, which is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +62,37 @@ class ActionChunk:
 class Session(Protocol):
     """One episode of one policy."""
 
-    def __call__(self, observation: Observation) -> ActionChunk:
-        """PolicyError when the policy computed nonsense, InfrastructureError when what carries it broke."""
+    def __call__(self, observation: Observation) -> ActionChunk | Literal[Pending.PENDING]:
+        """What to do next, or `PENDING`.
+
+        Raises:
+            PolicyError: the policy computed nonsense: a failure.
+            InfrastructureError: what carries it broke: void.
+        """
 
 
 class Policy(Protocol):
-    """Chooses actions.
+    """Chooses actions. A person who teleoperates is a policy.
 
     `observation_spec` is what it needs and `action_spec` what it gives; `None` means that it takes whatever the
-    world has (a constant, a user's function).
+    world has (a constant, a user's function). `identity` is a digest of all that can change its actions, and `history`
+    the number of consecutive steps up to now that it reads: 1, or more for a policy with a memory of observations.
     """
 
     @property
     def name(self) -> str: ...
 
     @property
+    def identity(self) -> Identity: ...
+
+    @property
     def observation_spec(self) -> Spec | None: ...
 
     @property
     def action_spec(self) -> Spec | None: ...
+
+    @property
+    def history(self) -> int: ...
 
     def start(self, instruction: str, seed: int) -> Session:
         """A fresh session; the same arguments give the same behaviour."""
@@ -74,7 +102,9 @@ class Policy(Protocol):
 class BatchedPolicy(Protocol):
     """A policy that is cheaper for several sessions at once."""
 
-    def act_many(self, sessions: Sequence[Session], observations: Sequence[Observation]) -> list[ActionChunk]:
+    def act_many(
+        self, sessions: Sequence[Session], observations: Sequence[Observation]
+    ) -> Sequence[ActionChunk | Literal[Pending.PENDING]]:
         """Same result as calling each session on its observation."""
 
 

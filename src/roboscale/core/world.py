@@ -1,89 +1,124 @@
-"""A world: anything an action can be applied to. Simulator, learned model and robot differ in cost, fidelity, risk."""
+"""A world: anything an action can be applied to. Simulator, learned model and robot differ in cost, fidelity, risk.
+
+A world has no opinion. It shows (`observe`), moves (`step`) and measures (`measures`); who says whether that was a
+success is a `Referee`, and how long an episode lasts, what is clipped and how fast it goes belongs to the rollout.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core.episode import Outcome
+from roboscale.core.case import Case
+from roboscale.core.errors import UnknownName
+from roboscale.core.identity import Identity
 from roboscale.core.policy import Observation, Policy
-from roboscale.core.seeds import derive_seed
+from roboscale.core.referee import SuccessRule
 from roboscale.core.spec import Spec
 
 __all__ = [
-    "Capabilities",
-    "Case",
-    "CaseSplit",
+    "BatchedWorld",
     "HasExpert",
     "HasPictures",
+    "Measure",
+    "Measures",
+    "Scene",
     "Step",
-    "SuccessRule",
     "World",
+    "WorldInfo",
     "WorldKind",
-    "cases",
 ]
-
 
 WorldKind = Literal["simulated", "learned", "real"]
 
+Measures = Mapping[str, float | None]
+"""Name -> value now; `None` where it could not be measured, never 0. Booleans are 0 and 1."""
 
-@dataclass(frozen=True, slots=True, order=True)
-class Case:
-    """Task, scene and seed: the same case under two policies is what a paired comparison pairs."""
 
-    task: str
-    seed: int
-    scene: str = "default"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """One thing that a world measures.
+
+    Args:
+        name: e.g. `success`, `progress`, `reward`, `peak_force`, `dropped`.
+        unit: SI unit; `1` for a pure number, `bool` for 0 or 1, `step` for a count of control steps.
+        about: `task` for what referees read, `damage` for what would have broken.
+        series: whether its value after every step is kept with the trial, not only the last.
+    """
+
+    name: str
+    unit: str = "1"
+    about: Literal["task", "damage"] = "task"
+    series: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldInfo:
+    """Everything there is to know of a world without a renderer, a motor or a reset.
+
+    Args:
+        name: what people call it.
+        version: of the simulator, model or driver, for people.
+        identity: digest of all that can change a result: versions, arguments, declarations, camera sizes, code.
+        embodiment: robot, e.g. `sawyer`.
+        tasks: task -> what is asked of a policy, a sentence.
+        observation_spec, action_spec: what is seen and taken; their rate is the control rate (Hz).
+        horizon: control steps after which an episode is cut, unless the rollout says otherwise.
+        rule: when success counts, unless the rollout says otherwise.
+        measures: what `Scene.measures` gives. A referee that knows success by rule needs one named `success`.
+        starts: kinds of `Case.start` that it can set up.
+        variations: axes of `Case.variation` that it can do.
+        deterministic: the same case and actions give the same bytes.
+        pictures: whether it can show itself to people (`HasPictures`).
+        expert: whether it brings a policy known to solve its tasks (`HasExpert`).
+        scenes: how many scenes may run at once in one world; `None` for any number.
+        pace: `simulated` goes as fast as it can, `wall` at its rate.
+        hold: the action that keeps still while a policy thinks, (D,); `None` where there is none.
+        past_success: whether it can be stepped on after its own termination at success.
+        cost, risk: what a trial costs and may break, for people.
+    """
+
+    name: str
+    kind: WorldKind
+    version: str
+    identity: Identity
+    tasks: Mapping[str, str]
+    observation_spec: Spec
+    action_spec: Spec
+    horizon: int
+    embodiment: str = ""
+    rule: SuccessRule = field(default_factory=SuccessRule)
+    measures: tuple[Measure, ...] = ()
+    starts: tuple[str, ...] = ("seed",)
+    variations: tuple[str, ...] = ()
+    deterministic: bool = False
+    pictures: bool = False
+    expert: bool = False
+    scenes: int | None = 1
+    pace: Literal["simulated", "wall"] = "simulated"
+    hold: tuple[float, ...] | None = None
+    past_success: bool = False
+    cost: str = ""
+    risk: str = ""
 
     @property
-    def id(self) -> str:
-        return f"{self.task}/{self.scene}/{self.seed}"
+    def rate_hz(self) -> float:
+        """Control rate."""
+        return self.observation_spec.rate_hz
 
+    def instruction(self, task: str) -> str:
+        """What is asked of a policy, a sentence; UnknownName for a task that is not there."""
+        if task not in self.tasks:
+            raise UnknownName(f"task of {self.name}", task, self.tasks)
+        return self.tasks[task]
 
-CaseSplit = Literal["collect", "generate", "eval"]
-
-
-def cases(task: str, count: int, seed: int, split: CaseSplit, first: int = 0) -> tuple[Case, ...]:
-    """`count` cases of a task whose seeds are disjoint between splits (up to a hash collision in 2**31)."""
-    return tuple(Case(task, derive_seed("case", split, seed, task, i)) for i in range(first, first + count))
-
-
-@dataclass(frozen=True, slots=True)
-class SuccessRule:
-    """When success counts: `first` time it holds, at the `end`, or held for `hold` consecutive steps."""
-
-    kind: Literal["first", "end", "hold"] = "first"
-    hold: int = 1
-
-    def finishes(self, streak: int) -> bool:
-        """Whether the episode ends now, when success has held for the last `streak` steps."""
-        return {"first": streak >= 1, "end": False, "hold": streak >= self.hold}[self.kind]
-
-    def succeeded(self, streak: int) -> bool:
-        """Whether an episode that stops now is a success."""
-        return streak >= (self.hold if self.kind == "hold" else 1)
-
-    def __str__(self) -> str:
-        return f"hold {self.hold}" if self.kind == "hold" else self.kind
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a world can do besides stepping."""
-
-    object_poses: bool = False
-    contacts: bool = False
-    save_restore: bool = False
-    rendering: bool = False
-    deterministic: bool = False
-    expert: bool = False
-
-    def to_json(self) -> dict[str, bool]:
-        return asdict(self)
+    def measures_about(self, what: Literal["task", "damage"]) -> tuple[str, ...]:
+        """Names of the measures about `task` or `damage`."""
+        return tuple(m.name for m in self.measures if m.about == what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,56 +126,59 @@ class Step:
     """What one action did.
 
     Args:
-        applied: the action after clipping, shape (D,).
-        clipped: whether it had to be clipped.
-        reward: the environment's own reward; `None` where it has none.
-        success: whether the task's condition holds now.
-        terminated, truncated: as in Gymnasium. Under the rule `first`, success terminates.
+        terminated, truncated: the world itself ended the episode, as in Gymnasium; neither means success.
+        applied: what was really sent, (D,), where that is not the action: a guard or a driver changed it.
     """
 
-    applied: NDArray[np.floating[Any]]
-    clipped: bool
-    reward: float | None
-    success: bool
-    terminated: bool
-    truncated: bool
+    terminated: bool = False
+    truncated: bool = False
+    applied: NDArray[Any] | None = None
+
+
+class Scene(Protocol):
+    """One case being run. `observe` is apart from `step` because looking costs ten times what moving does."""
+
+    def observe(self, names: Collection[str] | None = None) -> Observation:
+        """The named fields of the observation spec now; all by default. Images are HWC uint8 RGB."""
+
+    def step(self, action: NDArray[Any]) -> Step:
+        """Applies one action, shape (D,), finite and within its bounds.
+
+        Raises:
+            InfrastructureError: the robot, its driver or the simulator broke: the trial is void.
+        """
+
+    def measures(self) -> Measures:
+        """Every measure of the world's `info`, as it stands."""
+
+    def close(self) -> None:
+        """Ends the episode; a robot holds still. Called once, whatever happened."""
 
 
 class World(Protocol):
-    """Anything an action can be applied to.
+    """Anything an action can be applied to. Made without cost; what is expensive begins with the first scene."""
 
-    `observe` is separate from `step` because looking costs ten times what moving does: a policy that executes
-    eight actions of a chunk pays for one picture.
-    """
+    @property
+    def info(self) -> WorldInfo: ...
 
-    name: str
-    kind: WorldKind
-    version: str
-    embodiment: str
-    tasks: Sequence[str]
-    observation_spec: Spec
-    action_spec: Spec
-    capabilities: Capabilities
-    success_rule: SuccessRule
-    horizon: int
+    def start(self, case: Case) -> Scene:
+        """Sets the case up; the same case gives the same bytes where `deterministic`.
 
-    def instruction(self, task: str) -> str:
-        """What is asked of a policy, a sentence; UnknownName for a task that is not there."""
-
-    def reset(self, case: Case) -> None:
-        """Sets up the case; the same case gives the same bytes where `deterministic`."""
-
-    def observe(self, names: Collection[str] | None = None) -> Observation:
-        """The named fields of `observation_spec` now; all by default. Images are HWC uint8 RGB."""
-
-    def step(self, action: NDArray[Any]) -> Step:
-        """Applies one action, shape (D,); PolicyError when it is none."""
-
-    def outcome(self) -> Outcome:
-        """How the episode stands or ended, damage included."""
+        Raises:
+            UnknownName: a task, variation or kind of start that the world does not have.
+            InfrastructureError: the robot or the simulator cannot be reached.
+        """
 
     def close(self) -> None:
         """Gives back renderers, motors, processes."""
+
+
+@runtime_checkable
+class BatchedWorld(Protocol):
+    """A world whose scenes share one model: a learned world, a batched simulator."""
+
+    def step_many(self, scenes: Sequence[Scene], actions: Sequence[NDArray[Any]]) -> list[Step]:
+        """Same result as stepping each scene by itself."""
 
 
 @runtime_checkable
@@ -152,7 +190,7 @@ class HasExpert(Protocol):
 
 @runtime_checkable
 class HasPictures(Protocol):
-    """A world that can show itself to people, apart from what a policy sees."""
+    """A scene that can show itself to people, apart from what a policy sees."""
 
     def picture(self, width: int, height: int) -> NDArray[np.uint8]:
         """One HWC uint8 RGB picture of the scene now."""
