@@ -42,6 +42,7 @@ from roboscale.core import (
     World,
     WorldInfo,
     check_action,
+    combine,
 )
 
 __all__ = ["Answer", "Asking", "RolloutResult", "recording_spec", "replay", "rollout", "void_result"]
@@ -71,6 +72,8 @@ class RolloutResult:
 
     Args:
         satisfied: whether the watching referee would have called it a success when it ended; `None` without one.
+        first_seen: digest of the numbers that a simulator or model showed before the first step: two trials of one
+            case whose digests differ did not begin alike. Empty for a robot.
     """
 
     end: End
@@ -85,6 +88,7 @@ class RolloutResult:
     seconds: float = 0.0
     thinking_s: float = 0.0
     satisfied: bool | None = None
+    first_seen: str = ""
 
 
 def recording_spec(info: WorldInfo) -> Spec:
@@ -152,6 +156,7 @@ class _Run:
         self.steps = self.clipped = self.held = self.late = 0
         self.thinking_s = 0.0
         self.end: End | None = None
+        self.first_seen = ""
 
     def play(self) -> Generator[Observation, Answer, RolloutResult]:
         """Sets up, steps until an end, and closes the scene whatever happens."""
@@ -182,10 +187,12 @@ class _Run:
             seconds=time.monotonic() - begun,
             thinking_s=self.thinking_s,
             satisfied=None if self.watch is None else self.watch.satisfied(),
+            first_seen=self.first_seen,
         )
 
     def _steps(self) -> Generator[Observation, Answer, None]:
         self.due_s = self.clock.now_s()
+        self.first_seen = self._digest()
         self._look()
         while self.end is None:
             asked = time.monotonic()
@@ -288,6 +295,14 @@ class _Run:
         names = self.asking.needs
         seen = self._whole() if self.take is not None else self._observe(names)
         self.window.append(seen if names is None else {name: seen[name] for name in names})
+
+    def _digest(self) -> str:
+        """Of the numbers shown now; pictures cost ten times the physics and follow from the same state."""
+        names = [f.name for f in self.info.observation_spec if not f.is_image]
+        if self.info.kind == "real" or not names:
+            return ""
+        seen = self.scene.observe(names)
+        return combine("first seen", {name: np.asarray(seen[name]) for name in names}).digest
 
     def _whole(self) -> Observation:
         """Everything the world shows now, looked at once a step."""

@@ -7,7 +7,10 @@ biased. Every finished trial is in the log before its slot starts the next.
 
 from __future__ import annotations
 
+import os
+import socket
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -133,6 +136,8 @@ class TrialRunner:
         keep: how a trial is kept as an episode while it runs; by default it is not. `adopt` takes over the episode,
             or drops it.
         on_trial: called with every finished trial and its judgement, for progress bars.
+        on_reuse: called before the first trial with those that the log has already.
+        worker: a name that no other process has; its leases are kept alive while trials run.
         versions: recorded with every trial.
         reused: trials that the log had, or that another process made, filled while it runs.
     """
@@ -150,11 +155,14 @@ class TrialRunner:
     keep: Callable[[Trial], Keeping | None] = lambda trial: None
     adopt: Callable[[Trial, Judgement], None] = lambda trial, judgement: None
     on_trial: Callable[[Trial, Judgement], None] = lambda trial, judgement: None
+    on_reuse: Callable[[Sequence[Trial]], None] = lambda trials: None
     versions: Mapping[str, str] = field(default_factory=dict)
+    worker: str = field(default_factory=lambda: f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}")
     reused: list[Trial] = field(default_factory=list)
     _judgements: dict[str, list[Judgement]] = field(default_factory=dict)
     _final: dict[tuple[Case, Identity], Trial] = field(default_factory=dict)
     _tried: dict[tuple[Case, Identity], int] = field(default_factory=dict)
+    _beat_at: float = 0.0
 
     def run(self, schedule: Schedule) -> list[Counted]:
         """What counts of every trial that was needed, in schedule order.
@@ -170,6 +178,8 @@ class TrialRunner:
         for policy in schedule.policies:
             check_policy_fits(self.policies[policy], self.info)
         waiting = deque(self._open_trials(schedule))
+        if self.reused:
+            self.on_reuse(self.reused)
         following = _Following(schedule, self.rule)
         running: dict[int, _Running] = {}
         self._require_action(schedule)
@@ -187,8 +197,8 @@ class TrialRunner:
         """What is still to run, and files what is done."""
         done = self.log.attempts(schedule.policies, self.world, self.settings, schedule.round)
         ids = [attempts[-1].id for attempts in done.values()]
-        for judgement in self.log.judgements(ids):
-            self._judgements.setdefault(judgement.trial, []).append(judgement)
+        for trial, said in self.log.judgements(ids).items():
+            self._judgements[trial] = list(said)
         for case, policy in schedule.pairs():
             attempts = done.get((policy.digest, case.id), [])
             if attempts and not attempts[-1].void:
@@ -226,7 +236,7 @@ class TrialRunner:
                         refused.append((case, policy, attempt))
                     continue
                 trial = self._planned(case, policy, attempt, schedule)
-                if not self.log.lease(trial.key, LEASE_S):
+                if not self.log.lease(trial.key, self.worker, LEASE_S):
                     refused.append((case, policy, attempt))
                     continue
                 self._begin(index, slot, trial, running, waiting, schedule)
@@ -285,6 +295,7 @@ class TrialRunner:
 
     def _serve(self, running: dict[int, _Running], waiting: deque[Trying], schedule: Schedule) -> None:
         """Takes the events of all slots that have one, and answers those that wait for an action, in batches."""
+        self._beat()
         ready = {id(s) for s in wait_for([r.slot for r in running.values()])}
         asking: dict[Identity, list[tuple[_Running, Observation]]] = {}
         for index, run in list(running.items()):
@@ -300,6 +311,13 @@ class TrialRunner:
             for (run, _), answer in zip(group, self._act(policy, group), strict=True):
                 run.slot.answer(answer)
 
+    def _beat(self) -> None:
+        """Says now and then that the trials under way are still under way."""
+        now = time.monotonic()
+        if now > self._beat_at:
+            self._beat_at = now + LEASE_S / 4
+            self.log.heartbeat(self.worker, LEASE_S)
+
     def _act(self, policy: Identity, group: list[tuple[_Running, Observation]]) -> list[Answer]:
         asked = self.policies[policy]
         if len(group) > 1 and isinstance(asked, BatchedPolicy):
@@ -312,11 +330,10 @@ class TrialRunner:
 
     def _finish(self, run: _Running, finished: Finished, waiting: deque[Trying], schedule: Schedule) -> None:
         """Files a trial; a void one is tried again while there are retries."""
-        trial = replace(finished.trial, details=_details(run.session))
+        trial = replace(finished.trial, details={**finished.trial.details, **_details(run.session)})
         if trial.episode:
             self.adopt(trial, finished.judgement)
         self.log.save(trial, [finished.judgement])
-        self.log.release(trial.key)
         self._judgements.setdefault(trial.id, []).append(finished.judgement)
         key = trial.case, trial.policy
         self._tried[key] = self._tried.get(key, 0) + 1

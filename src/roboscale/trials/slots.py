@@ -82,6 +82,7 @@ class Job:
             measures=result.measures,
             seconds=result.seconds,
             thinking_s=result.thinking_s,
+            details={"first_seen": result.first_seen} if result.first_seen else {},
         )
         return Finished(trial, self.referee.judge(trial))
 
