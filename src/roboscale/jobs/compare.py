@@ -123,8 +123,9 @@ def compare(
             notes.append(event.text)
         on_event(event)
 
+    things: list[AnyPolicy]
     if isinstance(first, Compare):
-        request, things = first, list(first.policies)
+        request, things = first, [*first.policies]
     else:
         things = [first, *others]
         texts = tuple(thing if isinstance(thing, str) else "(object)" for thing in things)

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from roboscale.core import BadData, Case, Counted, Estimate, Identity, Trial, identity_labels
+from roboscale.core import BadData, Case, Counted, Estimate, Identity, OutcomeKind, Trial, identity_labels
+from roboscale.core.episode import Status
 from roboscale.stats.deciding import Decided, decide, rate_of
 from roboscale.trials import count_trials, evidence_of, outcome_value
 from roboscale.trials.log import Run, TrialLog
 
-__all__ = ["Judged", "choose_run", "clock_time", "judged_run", "reasons", "reuse_note"]
+__all__ = ["Judged", "choose_run", "clock_time", "judged_run", "reasons", "reuse_note", "summary", "whole"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class Judged:
         """Success rate, or mean progress where that is compared; pending trials are not counted."""
         design = self.run.design
         outcomes = [outcome_value(c.outcome, design) for c in counted if not c.pending]
-        kind = "success" if design is None else design.outcome
+        kind: OutcomeKind = "success" if design is None else design.outcome
         return rate_of(outcomes, kind=kind, sequential=self.sequential)
 
     def bounds(self, counted: Sequence[Counted]) -> tuple[Estimate, Estimate] | None:
@@ -85,7 +86,7 @@ def _as(counted: Counted, value: float) -> Counted:
     """A void trial as a success or a failure; others as they are."""
     if counted.outcome.success is not None or counted.pending:
         return counted
-    status = "success" if value else "failure"
+    status: Status = "success" if value else "failure"
     return replace(counted, outcome=replace(counted.outcome, status=status, progress=value))
 
 
@@ -146,6 +147,11 @@ def choose_run(log: TrialLog, text: str = "") -> Run:
     if text and len(runs) > 1:
         raise BadData(log.where, "run", "one run", f"{len(runs)} that begin with {text!r}")
     return runs[-1]
+
+
+def whole(log: TrialLog, counted: Sequence[Counted]) -> list[Counted]:
+    """The same with actions and series, which are most of a log's bytes and seldom needed."""
+    return [c if c.trial is None else replace(c, trial=log.trial(c.trial.id)) for c in counted]
 
 
 def reasons(counted: Sequence[Counted], labels: dict[Identity, str]) -> list[str]:

@@ -131,6 +131,15 @@ def from_keywords(kind: type[T], fixed: dict[str, Any], world: AnyWorld | None, 
     return kind(**fixed, **named)
 
 
+def to_fields(request: Trying) -> dict[str, Any]:
+    """A request in JSON types, as a run keeps it; `from_fields` of the same kind makes it again."""
+    plain = {f.name: getattr(request, f.name) for f in fields(request)}
+    values = {
+        name: str(v) if isinstance(v, Path) else list(v) if isinstance(v, tuple) else v for name, v in plain.items()
+    }
+    return {"command": " ".join(request.words), "fields": values}
+
+
 def parse_shard(text: str) -> tuple[int, int]:
     """`i/n` as two numbers; RoboscaleError otherwise."""
     left, _, right = text.partition("/")
@@ -414,7 +423,7 @@ def _begin(asked: _Asked, log: TrialLog) -> Run:
     newest = max((r for r in rounds if r is not None), default=-1)
     run = Run(
         id=bound_to,
-        request={"args": asked.request.to_args(), "question": question, "shard": asked.request.shard},
+        request={**to_fields(asked.request), "question": question},
         command=asked.command,
         policies=tuple(policies),
         world=world,

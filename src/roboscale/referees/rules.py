@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import InfrastructureError, Judgement, Referee, SuccessRule, Trial, Watch, WorldInfo
+from roboscale.core import InfrastructureError, Judgement, Referee, SuccessRule, Trial, UnknownName, Watch, WorldInfo
 from roboscale.referees.person import Person
 
-__all__ = ["SuccessReferee", "referee_for"]
+__all__ = ["Settled", "SuccessReferee", "referee_for", "referee_named"]
 
 
 class SuccessReferee:
@@ -91,6 +93,43 @@ def _why_not(trial: Trial) -> str:
     if trial.end == "truncated":
         return f"no success within {trial.steps} steps"
     return "ended without success"
+
+
+class Settled:
+    """What was judged already: watches like another referee, and says again what somebody said.
+
+    Args:
+        inner: watches.
+        judgement: what counts of the trial.
+    """
+
+    def __init__(self, inner: Referee, judgement: Judgement) -> None:
+        self._inner, self._judgement = inner, judgement
+
+    @property
+    def name(self) -> str:
+        """That of the referee who watches."""
+        return self._inner.name
+
+    def watch(self) -> Watch | None:
+        """As the inner one does."""
+        return self._inner.watch()
+
+    def judge(self, trial: Trial) -> Judgement:
+        """What was said before."""
+        return replace(self._judgement, trial=trial.id)
+
+
+def referee_named(name: str) -> Referee:
+    """The referee that a rollout's settings name. UnknownName for one that is no part of this version."""
+    if name == Person.name:
+        return Person()
+    kind, _, count = name.removeprefix("success (").removesuffix(")").partition(" ")
+    if kind in ("first", "end"):
+        return SuccessReferee(SuccessRule(cast(Literal["first", "end"], kind)))
+    if kind == "hold" and count.isdigit():
+        return SuccessReferee(SuccessRule("hold", int(count)))
+    raise UnknownName("referee", name, ["success (first)", "success (end)", "success (hold K)", Person.name])
 
 
 def referee_for(info: WorldInfo, rule: SuccessRule | None = None) -> Referee:

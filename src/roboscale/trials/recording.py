@@ -8,7 +8,7 @@ looked at while it runs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from roboscale.core import (
     Counted,
     Identity,
     Provenance,
+    Referee,
     RoboscaleError,
     SharedSink,
     Trial,
@@ -101,8 +102,11 @@ class Recorder:
         )
         return Keeping(episode_id(trial), info.instruction(trial.case.task), self.provenance(trial, known))
 
-    def record(self, trials: Sequence[Trial]) -> list[str]:
+    def record(self, trials: Sequence[Trial], referees: Mapping[str, Referee] | None = None) -> list[str]:
         """Replays trials into the sink, those that are not there yet; ids in the order of the trials.
+
+        Args:
+            referees: trial's id -> who says the outcome that its episode gets; by default the runner's referee.
 
         Raises:
             RoboscaleError: a replay that does not repeat its trial.
