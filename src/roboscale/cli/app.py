@@ -2,32 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Annotated, Any
+
 import typer
 
-from roboscale.cli import collect, data, demo, judge, plan, policy, report, trials, weigh, world
-
-__all__ = ["app", "main"]
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Scale action data for robot policies, and weigh the policies.",
+from roboscale import __version__
+from roboscale.cli import (
+    collect,
+    commands,
+    data,
+    demo,
+    fuse,
+    judge,
+    next,
+    plan,
+    policy,
+    rank,
+    report,
+    trials,
+    validity,
+    world,
 )
+from roboscale.cli.commands import Command
+from roboscale.jobs.request import Request
+
+__all__ = ["COMMANDS", "app", "main", "parse"]
+
+COMMANDS: tuple[Command[Any], ...] = (
+    rank.command,
+    validity.command,
+    fuse.command,
+    next.command,
+)
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"roboscale {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def roboscale(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Scale action data for robot policies, and weigh the policies."""
+
+
 app.add_typer(collect.app, name="collect")
 app.add_typer(data.app, name="data")
 app.add_typer(policy.app, name="policy")
 app.add_typer(world.app, name="world")
 app.command("eval")(judge.evaluate)
 app.command("compare")(judge.compare)
-app.command("rank")(weigh.rank)
-app.command("validity")(weigh.validity)
-app.command("fuse")(weigh.fuse)
-app.command("next")(weigh.next_)
 app.command("plan")(plan.plan)
 app.add_typer(trials.app, name="trials")
 app.command("report")(report.report)
 app.command("demo")(demo.demo)
+GROUPS = {"data": data.app, "policy": policy.app}
+for one in COMMANDS:
+    one.add_to(app if len(one.words) == 1 else GROUPS[one.words[0]])
+
+
+def parse(args: Sequence[str]) -> Request:
+    """The request that these words, without `roboscale`, would make; see `request_of`."""
+    return commands.request_of(args, app, COMMANDS)
 
 
 def main() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from roboscale.cli.judging import pick_workers
-from roboscale.cli.versions import versions
 from roboscale.core import Case, Episode, Policy, Provenance, RoboscaleError, Trial, World, cases, derive_id
 from roboscale.core.world import CaseSplit
+from roboscale.jobs.versions import versions
 from roboscale.trials import Collected, Collector, TrialRunner, TrialStore, make_slots, recording_spec, with_parents
 from roboscale.worlds import open_world, world_id
 

@@ -24,7 +24,7 @@ from roboscale.cli.terminal import Terminal, terminal
 from roboscale.core import UnknownName
 from roboscale.jobs.request import Argument, Option, Parameter, Request, parameters
 
-__all__ = ["Command", "parse"]
+__all__ = ["Command", "request_of"]
 
 R = TypeVar("R", bound=Request)
 
@@ -99,7 +99,7 @@ def _typed(parameter: Parameter) -> inspect.Parameter:
     )
 
 
-def parse(args: Sequence[str], app: typer.Typer, commands: Sequence[Command[Any]]) -> Request:
+def request_of(args: Sequence[str], app: typer.Typer, commands: Sequence[Command[Any]]) -> Request:
     """The request that these words, without `roboscale`, would make. Nothing is run.
 
     Raises:

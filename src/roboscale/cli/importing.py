@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from roboscale.cli.console import write_json, write_text
-from roboscale.cli.versions import versions
 from roboscale.core import BadData, Field, Finding, Recording, RoboscaleError, Spec
 from roboscale.dataset.engine import Engine
 from roboscale.dataset.transfer import Broken, Part, Progress, Transfer, transfer
 from roboscale.dataset.video import Codec
+from roboscale.jobs.versions import versions
 from roboscale.report.proof import CameraRow, EpisodeRow, FieldRow, ProofData, proof_page
 from roboscale.sources.records import detect, open_recording
 from roboscale.sources.records.declaration import (

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from roboscale.cli.versions import versions
 from roboscale.core import (
     BadData,
     Case,
@@ -26,6 +25,7 @@ from roboscale.core import (
     cases,
     derive_id,
 )
+from roboscale.jobs.versions import versions
 from roboscale.trials import Schedule, TrialRunner, TrialStore, interleave, make_slots
 from roboscale.worlds import open_world, world_id
 

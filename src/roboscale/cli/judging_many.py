@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from roboscale.cli.judging import Judged, Request, labels, pick_workers, resolve, schedule_of
-from roboscale.cli.versions import versions
 from roboscale.core import Case, Policy, Trial, derive_id
+from roboscale.jobs.versions import versions
 from roboscale.stats.many import ManyVerdict, compare_many_paired
 from roboscale.stats.sequential_many import SequentialMany
 from roboscale.trials import Schedule, TrialRunner, TrialStore, make_slots

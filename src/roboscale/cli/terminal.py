@@ -165,7 +165,6 @@ class Lines:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._begun = clock()
         self._last: dict[str, float] = {}
         self._latest: dict[str, Progress] = {}
         self._said: set[Progress] = set()
@@ -173,7 +172,7 @@ class Lines:
     def show(self, event: Progress) -> None:
         self._latest[event.what] = event
         now = self._clock()
-        if event.done == event.total or now - self._last.get(event.what, self._begun) >= EVERY_S:
+        if event.done == event.total or now - self._last.setdefault(event.what, now) >= EVERY_S:
             self._last[event.what] = now
             self._say(event)
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from roboscale.core import BadData
-from roboscale.trials.results import read_results, read_trained
+from roboscale.results import read_results, read_trained
 
 DATA = Path(os.environ.get("ROBOSCALE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data")) / "tables"
 real = pytest.mark.skipif(not DATA.exists(), reason=f"no tables at {DATA}; set ROBOSCALE_TEST_DATA")
