@@ -21,9 +21,7 @@ class CheckCases(Request):
     words: ClassVar[tuple[str, ...]] = ("cases", "check")
 
     file: Annotated[Path, Argument("The file of cases.")]
-    world: Annotated[str, Option("A world of `roboscale world list`, a TOML declaration, or file.py:Name.")] = (
-        "metaworld"
-    )
+    world: Annotated[str, Option("A world of `roboscale world list`, a TOML file, or file.py:Name.")] = "metaworld"
 
 
 def check_cases(request: CheckCases) -> ConditionSet:

@@ -24,16 +24,12 @@ class MakeCases(Request):
     words: ClassVar[tuple[str, ...]] = ("cases", "make")
 
     out: Annotated[Path, Argument("The file that is written.")]
-    world: Annotated[str, Option("A world of `roboscale world list`, a TOML declaration, or file.py:Name.")] = (
-        "metaworld"
-    )
+    world: Annotated[str, Option("A world of `roboscale world list`, a TOML file, or file.py:Name.")] = "metaworld"
     tasks: Annotated[str, Option("Task names separated by commas, or `all`.")] = "all"
     count: Annotated[int, Option("Cases per task.", min=1)] = 50
     seed: Seed = 0
     seeds: Annotated[str, Option("The simulator's own seeds instead: 1000:1050, or separated by commas.")] = ""
-    split: Annotated[
-        Literal["test", "train"], Option("test where they are held out, train where data comes from.")
-    ] = "test"
+    split: Annotated[Literal["test", "train"], Option("test where they are held out, train where data is.")] = "test"
     name: Annotated[str, Option("What people call the set. Default: the file's name.")] = ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from roboscale.core import RoboscaleError, Trial
+from roboscale.core import Counted, RoboscaleError
 from roboscale.jobs.result_files import trials_by_policy
 from roboscale.jobs.standing import Basis, choose_basis, comparisons_of
 from roboscale.results import Results
@@ -67,14 +67,14 @@ def _evaluator(text: str) -> tuple[str, int]:
     return name, int(slots)
 
 
-def _counts(trials: Sequence[Trial]) -> tuple[int, int]:
+def _counts(trials: Sequence[Counted]) -> tuple[int, int]:
     won = [t.outcome.success for t in trials if t.outcome.success is not None]
     return sum(won), len(won)
 
 
 def _cases(results: Results, fresh: int) -> list[CaseRecord]:
     """Fresh scenes of every task: a scene that was tried already says less about the rest."""
-    tried: dict[str, list[Trial]] = defaultdict(list)
+    tried: dict[str, list[Counted]] = defaultdict(list)
     for trial in results.trials:
         tried[trial.case.task].append(trial)
     names = sorted(tried) or ["all"]
@@ -85,7 +85,7 @@ def _cases(results: Results, fresh: int) -> list[CaseRecord]:
     ]
 
 
-def _typical(trials: Sequence[Trial]) -> tuple[int, int]:
+def _typical(trials: Sequence[Counted]) -> tuple[int, int]:
     """What to expect of one more scene of a task: its rate, as if from two trials."""
     won, n = _counts(trials)
     return (round(2 * won / n), 2) if n else (0, 0)

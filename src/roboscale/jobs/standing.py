@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from roboscale.core import Estimate, RoboscaleError, Trial
+from roboscale.core import Counted, Estimate, RoboscaleError
 from roboscale.jobs.result_files import trials_by_policy
 from roboscale.results import Results
 from roboscale.stats import beta_confidence_sequence, clopper_pearson
@@ -53,20 +53,20 @@ class Standing:
         return letters(names, apart)
 
 
-def _rate(trials: Sequence[Trial], level: float, adaptive: bool) -> Estimate:
+def _rate(trials: Sequence[Counted], level: float, adaptive: bool) -> Estimate:
     """The success rate; a confidence sequence where results decided how many trials there are."""
     counted = [t.outcome.success for t in trials if t.outcome.success is not None]
     interval = beta_confidence_sequence if adaptive else clopper_pearson
     return interval(sum(counted), len(counted), level, len(trials) - len(counted))
 
 
-def _key(trial: Trial) -> str:
-    return f"{trial.world}/{trial.case.id}"
+def _key(trial: Counted) -> str:
+    return f"{trial.world.name}/{trial.case.id}"
 
 
-def _final(results: Results) -> dict[str, dict[str, Trial]]:
+def _final(results: Results) -> dict[str, dict[str, Counted]]:
     """Policy -> case -> its last attempt."""
-    final: dict[str, dict[str, Trial]] = {}
+    final: dict[str, dict[str, Counted]] = {}
     for name, trials in trials_by_policy(results).items():
         final[name] = {_key(t): t for t in sorted(trials, key=lambda t: t.attempt)}
     return final
@@ -107,7 +107,7 @@ def standing_of(
     sets = sets or ("anytime" if results.adaptive else "holm")
     chosen = choose_basis(results, basis)
     rates = {name: _rate(trials, level, results.adaptive) for name, trials in trials_by_policy(results).items()}
-    tasks: dict[tuple[str, str], list[Trial]] = defaultdict(list)
+    tasks: dict[tuple[str, str], list[Counted]] = defaultdict(list)
     for trial in results.trials:
         tasks[trial.policy, trial.case.task].append(trial)
     per_task = {key: _rate(trials, level, results.adaptive) for key, trials in tasks.items()}

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from roboscale.core import Judgement, RoboscaleError
 from roboscale.jobs.request import Option, Request
 from roboscale.jobs.stores import Store
+
+if TYPE_CHECKING:
+    from roboscale.jobs.judged import Judged
+    from roboscale.trials.log import TrialLog
 
 __all__ = ["JudgeTrial", "JudgedTrial", "judge_trial"]
 
@@ -34,9 +38,7 @@ class JudgeTrial(Request):
         if self.trial and said != 1:
             raise RoboscaleError("say one of --success, --failure and --cannot-say")
         if not self.trial and said:
-            raise RoboscaleError(
-                "--trial says which trial is judged; `roboscale trials list STORE --pending` lists them"
-            )
+            raise RoboscaleError("--trial says which is judged; `roboscale trials list STORE --pending` lists them")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ def judge_trial(request: JudgeTrial) -> JudgedTrial:
     from roboscale.trials.log import open_log
 
     with open_log(request.store, must_exist=True) as log:
-        judgement, earlier = None, ()
+        judgement: Judgement | None = None
+        earlier: tuple[Judgement, ...] = ()
         if request.trial:
             trial = log.trial(request.trial)
             if trial.void:
@@ -120,10 +123,9 @@ def judge_trial(request: JudgeTrial) -> JudgedTrial:
         return JudgedTrial(judgement, earlier, len(judged.pending), tuple(waiting))
 
 
-def _finish_if_done(log: Any, judged: Any) -> None:
+def _finish_if_done(log: TrialLog, judged: Judged) -> None:
     """Notes that a run is over once everything it asked for was tried and judged."""
-    wanted = len(judged.run.cases) * len(judged.run.policies)
-    if (judged.run.design is None and len(judged.counted) == wanted) or (
-        judged.decided is not None and (judged.decided.stopped or len(judged.counted) == wanted)
-    ):
+    complete = len(judged.counted) == len(judged.run.cases) * len(judged.run.policies)
+    stopped = judged.decided is not None and judged.decided.stopped
+    if complete or stopped:
         log.finish_run(judged.run.id, time.time_ns())

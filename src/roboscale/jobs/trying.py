@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 __all__ = ["API_KEY_VARIABLE", "AnyPolicy", "AnyWorld", "Trying", "run_trials", "world_and_tasks"]
 
 AnyPolicy = Policy | Callable[..., Any] | str
-"""A text as for `--policy`, a `Policy`, a function of (observation, instruction) or of the observation alone, an object
-with `reset()`, or a model with `predict`."""
+"""A text as for `--policy`, a `Policy`, a function of (observation, instruction) or of the observation alone, an
+object with `reset()`, or a model with `predict`."""
 
 AnyWorld = World | type | str
 """A text as for `--world`, a `World` or `Robot`, or a class that makes one."""
@@ -386,7 +386,7 @@ def question_of(asked: _Asked) -> Identity:
     """Digest of all that decides the trials: the same question finds its own results again."""
     return combine(
         "question",
-        [identity for identity in asked.policies],
+        list(asked.policies),
         asked.info.identity,
         [case.id for case in asked.cases],
         asked.settings.text,

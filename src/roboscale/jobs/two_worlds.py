@@ -21,7 +21,7 @@ def load_scores(source: str, task: str = "") -> Scores:
     for trial in sorted(load_results([source]).trials, key=lambda t: t.attempt):
         if task in ("", trial.case.task):
             success = trial.outcome.success
-            scores[trial.policy][trial.case.id] = None if success is None else float(success)
+            scores[trial.policy.name][trial.case.id] = None if success is None else float(success)
     return dict(scores)
 
 

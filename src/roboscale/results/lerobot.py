@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from roboscale.core import BadData, Case, Outcome, Trial
+from roboscale.core import BadData, Case, Counted, Outcome
+from roboscale.results.nouns import told
 
 __all__ = ["is_eval_info", "trials_of_eval_info"]
 
@@ -16,7 +17,7 @@ def is_eval_info(data: object) -> bool:
     return isinstance(data, dict) and ("per_task" in data or "overall" in data or "per_episode" in data)
 
 
-def trials_of_eval_info(path: Path, data: Mapping[str, Any], policy: str) -> Iterator[Trial]:
+def trials_of_eval_info(path: Path, data: Mapping[str, Any], policy: str) -> Iterator[Counted]:
     """LeRobot's `eval_info.json`, of today (`per_task`) and of before (`per_episode`)."""
     for entry in data.get("per_task") or ():
         metrics = entry.get("metrics", {})
@@ -27,12 +28,12 @@ def trials_of_eval_info(path: Path, data: Mapping[str, Any], policy: str) -> Ite
         task = str(entry.get("task") or f"{entry.get('task_group', 'task')}/{entry.get('task_id', 0)}")
         for number, value in enumerate(won):
             seed = int(seeds[number]) if number < len(seeds) else number
-            yield Trial(policy, str(entry.get("task_group", "")), Case(task, seed), _flag(path, value))
+            yield told(policy, str(entry.get("task_group", "")), Case(task, seed), _flag(path, value))
     for entry in data.get("per_episode") or ():
         seed = int(entry.get("seed") or entry.get("episode_ix") or 0)
-        yield Trial(policy, "", Case("all", seed), _flag(path, entry.get("success")))
+        yield told(policy, "", Case("all", seed), _flag(path, entry.get("success")))
     for void in (data.get("roboscale") or {}).get("void", ()):
-        yield Trial(policy, "", Case(str(void["task"]), int(void["seed"])), Outcome("void", str(void["reason"])))
+        yield told(policy, "", Case(str(void["task"]), int(void["seed"])), Outcome("void", str(void["reason"])))
 
 
 def _flag(path: Path, value: Any) -> Outcome:

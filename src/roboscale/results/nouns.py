@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from roboscale.core import Trial
+from roboscale.core import Case, Counted, Identity, Outcome, combine
 
-__all__ = ["Comparison", "Results", "Trained"]
+__all__ = ["Comparison", "Results", "Trained", "told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Results:
     """
 
     source: str
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[Counted, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     paired: bool = True
     adaptive: bool = False
@@ -46,6 +46,15 @@ class Results:
             self.paired and other.paired,
             self.adaptive or other.adaptive,
         )
+
+
+def told(policy: str, world: str, case: Case, outcome: Outcome) -> Counted:
+    """A trial that somebody's file tells of; who took part is known by name only."""
+    named = [
+        Identity(name, combine(kind, name).digest, ("known by its name in a file only",))
+        for kind, name in (("policy of a file", policy), ("world of a file", world))
+    ]
+    return Counted(policy=named[0], world=named[1], case=case, outcome=outcome)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from roboscale.core import BadData, Case, Outcome, Trial
+from roboscale.core import BadData, Case, Counted, Outcome
 from roboscale.results.columns import COLUMNS, WINNERS, TableColumns, counts_of, outcome_of, parse_share
-from roboscale.results.nouns import Comparison, Results
+from roboscale.results.nouns import Comparison, Results, told
 from roboscale.results.rows import Row
 
 __all__ = ["results_of_rows"]
@@ -31,7 +31,7 @@ def results_of_rows(path: Path, rows: Sequence[Row], policy: str) -> Results:
     return Results(path.name, trials, paired="case" in columns)
 
 
-def _trials(rows: Sequence[Row], columns: TableColumns, policy: str) -> Iterator[Trial]:
+def _trials(rows: Sequence[Row], columns: TableColumns, policy: str) -> Iterator[Counted]:
     attempts: dict[tuple[str, str, str, str], int] = {}
     for number, row in enumerate(rows, 1):
         name, task = columns.get(row, "policy") or policy, columns.get(row, "task", "all")
@@ -41,17 +41,19 @@ def _trials(rows: Sequence[Row], columns: TableColumns, policy: str) -> Iterator
         key = (name, world, task, scene)
         seed = attempts.get(key, 0)  # a case tried again by the same policy is another case
         attempts[key] = seed + 1
-        yield Trial(name, world, Case(task, seed, scene), outcome_of(columns, row, number))
+        yield told(
+            name, world, Case(task, f"{scene} again {seed}" if seed else scene), outcome_of(columns, row, number)
+        )
 
 
-def _counted(rows: Sequence[Row], columns: TableColumns, policy: str) -> Iterator[Trial]:
+def _counted(rows: Sequence[Row], columns: TableColumns, policy: str) -> Iterator[Counted]:
     """Counts of successes as that many trials; which case each was is not known."""
     for number, row in enumerate(rows, 1):
         won, tried = counts_of(columns, row, number)
         name, task = columns.get(row, "policy") or policy, columns.get(row, "task", "all")
         for k in range(tried):
-            case = Case(task, k, f"row {number}")
-            yield Trial(name, columns.get(row, "world"), case, Outcome("success" if k < won else "failure"))
+            case = Case(task, f"row {number}, {k}")
+            yield told(name, columns.get(row, "world"), case, Outcome("success" if k < won else "failure"))
 
 
 def _pairs(path: Path, rows: Sequence[Row], columns: TableColumns) -> Results:
@@ -66,10 +68,10 @@ def _pairs(path: Path, rows: Sequence[Row], columns: TableColumns) -> Results:
             expected = "A, B or tie; left, right or tie; or the name of one of the two"
             raise BadData(path, f"{columns.found['preference']} of row {number}", expected, repr(text))
         comparisons.append(Comparison(first, second, outcome, columns.get(row, "world")))  # type: ignore[arg-type]
-        case = Case(columns.get(row, "task", "all"), 0, columns.get(row, "case") or f"row {number}")
+        case = Case(columns.get(row, "task", "all"), columns.get(row, "case") or f"row {number}")
         for name, meaning in ((first, "progress_first"), (second, "progress_second")):
             if meaning in columns:
                 progress = parse_share(columns, row, number, meaning)
                 status = "void" if progress is None else "success" if progress >= 1 else "failure"
-                trials.append(Trial(name, columns.get(row, "world"), case, Outcome(status, progress=progress)))  # type: ignore[arg-type]
+                trials.append(told(name, columns.get(row, "world"), case, Outcome(status, progress=progress)))  # type: ignore[arg-type]
     return Results(path.name, tuple(trials), tuple(comparisons))

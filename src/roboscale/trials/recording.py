@@ -115,8 +115,8 @@ class Recorder:
         todo = [t for t in trials if episode_id(t) not in saved and t.actions is not None and t.steps]
         jobs = (
             Job(
-                trial=replace(t, measures={}, series={}),
-                referee=self.runner.referee,
+                trial=t,
+                referee=(referees or {}).get(t.id, self.runner.referee),
                 keep=self.keeping(t),
                 actions=t.actions,
             )
