@@ -9,18 +9,28 @@ import typer
 
 from roboscale import __version__
 from roboscale.cli import (
-    collect,
+    cases_check,
+    cases_make,
+    cases_show,
+    collect_generate,
+    collect_record,
     commands,
+    compare,
     data,
     demo,
+    eval,
     fuse,
-    judge,
     next,
     plan,
     policy,
+    policy_check,
     rank,
     report,
-    trials,
+    trials_export,
+    trials_judge,
+    trials_list,
+    trials_merge,
+    trials_work,
     validity,
     world,
 )
@@ -30,6 +40,19 @@ from roboscale.jobs.request import Request
 __all__ = ["COMMANDS", "app", "main", "parse"]
 
 COMMANDS: tuple[Command[Any], ...] = (
+    collect_record.command,
+    collect_generate.command,
+    cases_make.command,
+    cases_check.command,
+    cases_show.command,
+    policy_check.command,
+    eval.command,
+    compare.command,
+    trials_list.command,
+    trials_judge.command,
+    trials_work.command,
+    trials_merge.command,
+    trials_export.command,
     rank.command,
     validity.command,
     fuse.command,
@@ -54,14 +77,10 @@ def roboscale(
     """Scale action data for robot policies, and weigh the policies."""
 
 
-app.add_typer(collect.app, name="collect")
 app.add_typer(data.app, name="data")
 app.add_typer(policy.app, name="policy")
 app.add_typer(world.app, name="world")
-app.command("eval")(judge.evaluate)
-app.command("compare")(judge.compare)
 app.command("plan")(plan.plan)
-app.add_typer(trials.app, name="trials")
 app.command("report")(report.report)
 app.command("demo")(demo.demo)
 GROUPS = {"data": data.app, "policy": policy.app}

@@ -75,6 +75,22 @@ class Compared:
     def __str__(self) -> str:
         return self.sentence
 
+    @property
+    def lines(self) -> list[str]:
+        """For a terminal: the verdict, every policy's rate with bounds where trials are void, what is undecided."""
+        from roboscale.jobs.judged import rate_lines
+        from roboscale.stats.many import ManyVerdict
+
+        verdict = self.verdict
+        lines = [self.sentence]
+        if isinstance(verdict, ManyVerdict):
+            for pair in verdict.undecided:
+                more = "unknown" if pair.verdict.needed is None else f"about {pair.verdict.needed}"
+                lines.append(f"  undecided: {pair.first} and {pair.second}; further cases that would decide: {more}")
+            letters = {name: f"{verdict.letters[name]:4}" for name in verdict.names}
+            return lines + rate_lines(self.judged, letters)
+        return lines + rate_lines(self.judged)
+
     def to_json(self) -> dict[str, Any]:
         from roboscale.jobs.judged import summary
 

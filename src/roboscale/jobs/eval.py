@@ -52,6 +52,13 @@ class Evaluated:
         waiting = f", {len(self.judged.pending)} to be judged" if self.judged.pending else ""
         return f"{self.success}{waiting}{''.join(f'; {who}' for who in self.judged.unverified)}"
 
+    @property
+    def lines(self) -> list[str]:
+        """For a terminal: rates by task and over all, with bounds where trials are void, and what must be said."""
+        from roboscale.jobs.judged import rate_lines
+
+        return rate_lines(self.judged)
+
     def to_json(self) -> dict[str, Any]:
         from roboscale.jobs.judged import summary
 

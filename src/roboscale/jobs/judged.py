@@ -7,7 +7,7 @@ them print the same numbers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ from roboscale.stats.deciding import Decided, decide, rate_of
 from roboscale.trials import count_trials, evidence_of, outcome_value
 from roboscale.trials.log import Run, TrialLog
 
-__all__ = ["Judged", "choose_run", "clock_time", "judged_run", "reasons", "reuse_note", "summary", "whole"]
+__all__ = ["Judged", "choose_run", "clock_time", "judged_run", "rate_lines", "reasons", "reuse_note", "summary", "whole"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +211,25 @@ def summary(judged: Judged) -> dict[str, Any]:
         "reasons": reasons(judged.used, judged.labels),
         "policies": policies,
     }
+
+
+def rate_lines(judged: Judged, letters: Mapping[str, str] | None = None) -> list[str]:
+    """For a terminal: the rate of every policy and task, the bounds where trials are void, and what must be said."""
+    lines = [f"{judged.run.world}; {judged.run.settings.text}"]
+    for policy, label in judged.labels.items():
+        mine = judged.of(policy)
+        tasks = dict.fromkeys(c.case.task for c in mine)
+        mark = "" if policy.verified else f"  unverified: {'; '.join(policy.unverified)}"
+        lines.append(f"  {(letters or {}).get(label, '')}{label:24} {judged.rate(mine)}{mark}")
+        if len(tasks) > 1:
+            lines += [f"    {task:32} {judged.rate(judged.of(policy, task))}" for task in tasks]
+        bounds = judged.bounds(mine)
+        if bounds is not None:
+            low, high = bounds
+            lines.append(f"    void as failures {low.value:.2f}, as successes {high.value:.2f}")
+    if judged.pending:
+        lines.append(f"  {len(judged.pending)} trials wait to be judged: roboscale trials judge STORE --trial ID --success")
+    return lines
 
 
 def _bounds_json(judged: Judged, counted: Sequence[Counted]) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.trying import Trying
     from roboscale.trials.log import Run
 
-__all__ = ["RunId", "Store", "folder_of", "request_of"]
+__all__ = ["RunId", "Store", "folder_of", "run_request"]
 
 Store = Annotated[str, Argument("Folder, FILE.db or postgresql://... of the trials.")]
 RunId = Annotated[str, Option("Which run, by the beginning of its id. Default: the newest.")]
@@ -27,7 +27,7 @@ def folder_of(store: str) -> Path | None:
     return path.parent if path.suffix == ".db" else path
 
 
-def request_of(run: Run, **changed: Any) -> Trying:
+def run_request(run: Run, **changed: Any) -> Trying:
     """The request that a run was asked with.
 
     Raises:

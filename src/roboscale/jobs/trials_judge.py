@@ -97,7 +97,9 @@ def judge_trial(request: JudgeTrial) -> JudgedTrial:
     from roboscale.jobs.judged import choose_run, judged_run
     from roboscale.trials.log import open_log
 
-    with open_log(request.store, must_exist=True) as log:
+    with open_log(request.store, read_only=True):
+        pass  # a mistyped path is an error here, not a new and empty store
+    with open_log(request.store) as log:
         judgement: Judgement | None = None
         earlier: tuple[Judgement, ...] = ()
         if request.trial:

@@ -43,12 +43,12 @@ def work_trials(request: WorkTrials, on_event: OnEvent = ignore) -> Evaluated | 
     from roboscale.jobs.compare import Compare, compare
     from roboscale.jobs.eval import Evaluate, evaluate
     from roboscale.jobs.judged import choose_run
-    from roboscale.jobs.stores import request_of
+    from roboscale.jobs.stores import run_request
     from roboscale.trials.log import open_log
 
     with open_log(request.store, read_only=True) as log:
         run = choose_run(log, request.run)
-    asked = request_of(run, store=request.store, workers=request.workers, again=False)
+    asked = run_request(run, store=request.store, workers=request.workers, again=False)
     if isinstance(asked, Compare):
         return compare(asked, on_event=on_event)
     assert isinstance(asked, Evaluate), "a run is one of both"

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, cast
@@ -46,7 +46,18 @@ if TYPE_CHECKING:
     from roboscale.trials import Schedule, TrialRunner
     from roboscale.trials.log import Run, TrialLog
 
-__all__ = ["API_KEY_VARIABLE", "AnyPolicy", "AnyWorld", "Trying", "run_trials", "world_and_tasks"]
+__all__ = [
+    "API_KEY_VARIABLE",
+    "AnyPolicy",
+    "AnyWorld",
+    "Plan",
+    "Trying",
+    "from_keywords",
+    "parse_seeds",
+    "planned",
+    "run_trials",
+    "world_and_tasks",
+]
 
 AnyPolicy = Policy | Callable[..., Any] | str
 """A text as for `--policy`, a `Policy`, a function of (observation, instruction) or of the observation alone, an
@@ -212,6 +223,55 @@ class _Asked:
         if text not in self.notes:
             self.notes.append(text)
             self.on_event(Note(text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a request would do.
+
+    Args:
+        trials: at most.
+    """
+
+    command: str
+    world: str
+    policies: tuple[str, ...]
+    tasks: tuple[str, ...]
+    cases: int
+    trials: int
+    store: str
+    settings: RolloutSettings
+
+    @property
+    def text(self) -> list[str]:
+        """For a terminal."""
+        head = f"would run up to {self.trials} trials into {self.store}:"
+        names = [f"  {name} on {self.cases} cases of {len(self.tasks)} tasks of {self.world}" for name in self.policies]
+        return [head, *names, f"  {self.settings.text}"]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "settings": self.settings.to_json()}
+
+
+def planned(request: Trying, policies: Sequence[str], count: int) -> Plan:
+    """What a request would do, as far as that can be known without trying anything."""
+    world = _open_world(request.world)
+    try:
+        asked = _ask(request, policies, world, count, getattr(request, "design", None), ignore, False, None)
+        index, shards = parse_shard(request.shard)
+        own = len(asked.cases[index::shards])
+        return Plan(
+            command=request.command,
+            world=str(world.info.identity),
+            policies=tuple(str(identity) for identity in asked.policies),
+            tasks=tuple(dict.fromkeys(case.task for case in asked.cases)),
+            cases=own,
+            trials=own * len(policies),
+            store=store_of(request, question_of(asked)),
+            settings=asked.settings,
+        )
+    finally:
+        world.close()
 
 
 def run_trials(

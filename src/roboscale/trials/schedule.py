@@ -302,7 +302,10 @@ class TrialRunner:
             if id(run.slot) not in ready:
                 continue
             event = run.slot.event()
-            if isinstance(event, Finished):
+            if isinstance(event, Finished) and event.bystander:
+                del running[index]
+                waiting.appendleft((run.trial.case, run.trial.policy, run.trial.attempt))  # as if it had not begun
+            elif isinstance(event, Finished):
                 del running[index]
                 self._finish(run, event, waiting, schedule)
             else:

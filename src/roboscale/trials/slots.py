@@ -36,6 +36,8 @@ from roboscale.trials.rollout import Answer, Asking, RolloutResult, replay, roll
 
 __all__ = ["Finished", "Job", "Keeping", "LocalSlot", "ProcessSlot", "Slot", "make_slots", "run_in_order", "wait_for"]
 
+START_TIMEOUT_S = 120.0  # a process imports a simulator before it answers
+
 WorldFactory = Callable[[], World]
 SinkFactory = Callable[[], EpisodeSink]
 
@@ -89,10 +91,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A trial that ended. Its episode, where it was kept, lies in the sink and waits to be adopted."""
+    """A trial that ended. Its episode, where it was kept, lies in the sink and waits to be adopted.
+
+    Args:
+        bystander: it was lost because another trial took the process along: it never came to an end.
+    """
 
     trial: Trial
     judgement: Judgement
+    bystander: bool = False
 
 
 Event = Observation | Finished
@@ -284,7 +291,7 @@ class _Worker:
     def __init__(self, factory: WorldFactory, sink: SinkFactory | None, count: int, timeout_s: float) -> None:
         self._arguments = (factory, sink, count)
         self.timeout_s = timeout_s
-        self.jobs: dict[int, Job] = {}
+        self.jobs: dict[int, Job] = {}  # under way, oldest request first
         self.events: dict[int, deque[Any]] = {number: deque() for number in range(count)}
         self.deadlines: dict[int, float] = {}
         self._start()
@@ -298,10 +305,13 @@ class _Worker:
         self._greeted = False
 
     def send(self, number: int, payload: Job | Answer) -> None:
-        """Hands a job or an answer to one slot."""
-        self.deadlines[number] = time.monotonic() + self.timeout_s
+        """Hands a job or an answer to one slot; an answer to a trial that was lost meanwhile goes nowhere."""
         if isinstance(payload, Job):
             self.jobs[number] = payload
+        elif number not in self.jobs:
+            return
+        self.deadlines.pop(number, None)  # the newest request stands last
+        self.deadlines[number] = time.monotonic() + (self.timeout_s if self._greeted else START_TIMEOUT_S)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `receive` reports the dead process, once
             self.pipe.send((number, payload))
 
@@ -312,9 +322,13 @@ class _Worker:
                 message = self.pipe.recv()
                 if message == "ready":
                     self._greeted = True
+                    now = time.monotonic()
+                    self.deadlines = {number: now + self.timeout_s for number in self.deadlines}
                     return
                 number, event = message
                 self.deadlines.pop(number, None)
+                if isinstance(event, (Finished, RoboscaleError)):
+                    self.jobs.pop(number, None)
                 self.events[number].append(event)
                 return
         except (EOFError, ConnectionResetError):
@@ -334,12 +348,16 @@ class _Worker:
         self._replace(f"world process died (exit code {code})")
 
     def _replace(self, reason: str) -> None:
+        """A new process. The process does one thing at a time: the oldest request that is unanswered broke it."""
         self.process.kill()
         self.process.join()
         self.pipe.close()
-        for number in self.deadlines:
-            self.events[number].append(self.jobs[number].finish(void_result(reason)))
+        culprit = next(iter(self.deadlines), None)
+        for number, job in self.jobs.items():
+            finished = job.finish(void_result(reason))
+            self.events[number].append(finished if number == culprit else replace(finished, bystander=True))
         self.deadlines.clear()
+        self.jobs.clear()
         self._start()
 
     def close(self) -> None:
