@@ -18,7 +18,18 @@ from roboscale.stats.deciding import Decided, decide, rate_of
 from roboscale.trials import count_trials, evidence_of, outcome_value
 from roboscale.trials.log import Run, TrialLog
 
-__all__ = ["Judged", "choose_run", "clock_time", "judged_run", "rate_lines", "reasons", "reuse_note", "summary", "whole"]
+__all__ = [
+    "Judged",
+    "choose_run",
+    "clock_time",
+    "judged_run",
+    "rate_lines",
+    "reasons",
+    "reuse_note",
+    "rounds_of",
+    "summary",
+    "whole",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +42,7 @@ class Judged:
         used: the part of `counted` that the numbers rest on.
         decided: the verdict, where something was compared.
         before: the verdict as it was when the run ended, where a judgement was corrected afterwards.
+        all_rounds: of every policy, case and round, what counts within the round.
     """
 
     run: Run
@@ -38,6 +50,7 @@ class Judged:
     used: tuple[Counted, ...]
     decided: Decided | None = None
     before: Decided | None = None
+    all_rounds: tuple[Counted, ...] = ()
 
     @property
     def labels(self) -> dict[Identity, str]:
@@ -90,49 +103,54 @@ def _as(counted: Counted, value: float) -> Counted:
     return replace(counted, outcome=replace(counted.outcome, status=status, progress=value))
 
 
-def judged_run(log: TrialLog, run: Run, shard: tuple[int, int] = (0, 1), until_ns: int | None = None) -> Judged:
+def judged_run(log: TrialLog, run: Run, shard: tuple[int, int] = (0, 1)) -> Judged:
     """What a run came to, as a pure function of the log.
 
     Args:
         shard: judge only these cases; a run in several shards is whole once their logs are merged.
-        until_ns: judgements after that time are left out.
     """
     cases = [Case.parse(text) for text in run.cases][shard[0] :: shard[1]]
-    counted = _count(log, run, cases, until_ns)
-    if run.design is None:
-        return Judged(run=run, counted=tuple(counted), used=tuple(counted))
-    decided = _decide(counted, run, cases)
-    used = _used(counted, cases[: decided.used], decided, run)
-    before = None
-    if until_ns is None and run.finished_ns is not None and _corrected(counted, run.finished_ns):
-        before = _decide(_count(log, run, cases, run.finished_ns), run, cases)
-    return Judged(run=run, counted=tuple(counted), used=tuple(used), decided=decided, before=before)
-
-
-def _count(log: TrialLog, run: Run, cases: Sequence[Case], until_ns: int | None) -> list[Counted]:
     attempts = log.attempts(run.policies, run.world, run.settings)
-    trials = [t for group in attempts.values() for t in group if until_ns is None or t.round <= run.round]
-    judgements = log.judgements([t.id for t in trials], until_ns)
-    return count_trials(trials, judgements, run.policies, cases)
+    trials = [t for group in attempts.values() for t in group]
+    judgements = log.judgements([t.id for t in trials])
+    counted = count_trials(trials, judgements, run.policies, cases)
+    rounds = tuple(
+        one
+        for number in sorted({t.round for t in trials})
+        for one in count_trials([t for t in trials if t.round == number], judgements, run.policies, cases)
+    )
+    if run.design is None:
+        return Judged(run=run, counted=tuple(counted), used=tuple(counted), all_rounds=rounds)
+    decided = _decide(counted, run, cases)
+    used = {case.id for case in cases[: decided.used]}
+    return Judged(
+        run=run,
+        counted=tuple(counted),
+        used=tuple(c for c in counted if c.case.id in used),
+        decided=decided,
+        before=_before(trials, judgements, run, cases),
+        all_rounds=rounds,
+    )
+
+
+def _before(
+    trials: Sequence[Trial], judgements: Mapping[str, Sequence[Judgement]], run: Run, cases: Sequence[Case]
+) -> Decided | None:
+    """The verdict when the run ended, where somebody decided otherwise afterwards; `None` where nobody did."""
+    ended = run.finished_ns
+    if ended is None:
+        return None
+    then = {id_: [j for j in said if j.time_ns <= ended] for id_, said in judgements.items()}
+    earlier = {id_ for id_, said in then.items() if any(j.state == "decided" for j in said)}
+    later = {id_ for id_, said in judgements.items() if any(j.time_ns > ended and j.state == "decided" for j in said)}
+    if not earlier & later:
+        return None
+    known = [t for t in trials if t.round <= run.round]
+    return _decide(count_trials(known, then, run.policies, cases), run, cases)
 
 
 def _decide(counted: Sequence[Counted], run: Run, cases: Sequence[Case]) -> Decided:
     return decide(evidence_of(counted, run.policies, cases, run.design), final=run.finished_ns is not None)
-
-
-def _used(counted: Sequence[Counted], cases: Sequence[Case], decided: Decided, run: Run) -> list[Counted]:
-    """Trials of the cases that the verdict rests on."""
-    inside = {case.id for case in cases}
-    return [c for c in counted if c.case.id in inside]
-
-
-def _corrected(counted: Sequence[Counted], finished_ns: int) -> bool:
-    """Whether somebody decided otherwise after the run had ended."""
-    for one in counted:
-        decided = [j for j in one.judgements if j.state == "decided"]
-        if decided and decided[-1].time_ns > finished_ns and len(decided) > 1:
-            return True
-    return False
 
 
 def choose_run(log: TrialLog, text: str = "") -> Run:
@@ -147,6 +165,15 @@ def choose_run(log: TrialLog, text: str = "") -> Run:
     if text and len(runs) > 1:
         raise BadData(log.where, "run", "one run", f"{len(runs)} that begin with {text!r}")
     return runs[-1]
+
+
+def rounds_of(judged: Judged, policy: Identity) -> dict[int, list[Counted]]:
+    """What every round gave for one policy, oldest first."""
+    rounds: dict[int, list[Counted]] = {}
+    for one in judged.all_rounds:
+        if one.policy == policy and one.trial is not None:
+            rounds.setdefault(one.trial.round, []).append(one)
+    return dict(sorted(rounds.items()))
 
 
 def whole(log: TrialLog, counted: Sequence[Counted]) -> list[Counted]:
@@ -228,7 +255,9 @@ def rate_lines(judged: Judged, letters: Mapping[str, str] | None = None) -> list
             low, high = bounds
             lines.append(f"    void as failures {low.value:.2f}, as successes {high.value:.2f}")
     if judged.pending:
-        lines.append(f"  {len(judged.pending)} trials wait to be judged: roboscale trials judge STORE --trial ID --success")
+        lines.append(
+            f"  {len(judged.pending)} trials wait to be judged: roboscale trials judge STORE --trial ID --success"
+        )
     return lines
 
 

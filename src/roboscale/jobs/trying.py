@@ -246,7 +246,9 @@ class Plan:
     def text(self) -> list[str]:
         """For a terminal."""
         head = f"would run up to {self.trials} trials into {self.store}:"
-        names = [f"  {name} on {self.cases} cases of {len(self.tasks)} tasks of {self.world}" for name in self.policies]
+        names = [
+            f"  {name} on {self.cases} cases of {len(self.tasks)} tasks of {self.world}" for name in self.policies
+        ]
         return [head, *names, f"  {self.settings.text}"]
 
     def to_json(self) -> dict[str, Any]:
