@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from roboscale.core import BadData, Case, Counted, Estimate, Identity, OutcomeKind, Trial, identity_labels
+from roboscale.core import BadData, Case, Counted, Estimate, Identity, Judgement, OutcomeKind, Trial, identity_labels
 from roboscale.core.episode import Status
 from roboscale.stats.deciding import Decided, decide, rate_of
 from roboscale.trials import count_trials, evidence_of, outcome_value
