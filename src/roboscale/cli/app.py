@@ -10,8 +10,12 @@ import typer
 from roboscale import __version__
 from roboscale.cli import (
     collect,
-    commands,
-    data,
+    data_audit,
+    data_export,
+    data_import,
+    data_merge,
+    data_repair,
+    data_show,
     demo,
     fuse,
     judge,
@@ -24,12 +28,18 @@ from roboscale.cli import (
     validity,
     world,
 )
-from roboscale.cli.commands import Command
+from roboscale.cli.commands import Command, request_of
 from roboscale.jobs.request import Request
 
 __all__ = ["COMMANDS", "app", "main", "parse"]
 
 COMMANDS: tuple[Command[Any], ...] = (
+    data_import.command,
+    data_export.command,
+    data_audit.command,
+    data_repair.command,
+    data_merge.command,
+    data_show.command,
     rank.command,
     validity.command,
     fuse.command,
@@ -54,24 +64,27 @@ def roboscale(
     """Scale action data for robot policies, and weigh the policies."""
 
 
-app.add_typer(collect.app, name="collect")
-app.add_typer(data.app, name="data")
-app.add_typer(policy.app, name="policy")
-app.add_typer(world.app, name="world")
+GROUPS = {
+    "collect": collect.app,
+    "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, repair, merge, show."),
+    "policy": policy.app,
+    "world": world.app,
+    "trials": trials.app,
+}
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
 app.command("eval")(judge.evaluate)
 app.command("compare")(judge.compare)
 app.command("plan")(plan.plan)
-app.add_typer(trials.app, name="trials")
 app.command("report")(report.report)
 app.command("demo")(demo.demo)
-GROUPS = {"data": data.app, "policy": policy.app}
-for one in COMMANDS:
-    one.add_to(app if len(one.words) == 1 else GROUPS[one.words[0]])
+for command in COMMANDS:
+    command.add_to(app if len(command.words) == 1 else GROUPS[command.words[0]])
 
 
 def parse(args: Sequence[str]) -> Request:
     """The request that these words, without `roboscale`, would make; see `request_of`."""
-    return commands.request_of(args, app, COMMANDS)
+    return request_of(args, app, COMMANDS)
 
 
 def main() -> None:
