@@ -76,6 +76,12 @@ if TYPE_CHECKING:
         require_match,
         write_episode,
     )
+    from roboscale.jobs.data_audit import AuditDataset, audit_dataset
+    from roboscale.jobs.data_export import ExportDataset, export_dataset, plan_export
+    from roboscale.jobs.data_import import ImportDataset, explain_recording, import_dataset, plan_import
+    from roboscale.jobs.data_merge import MergeDatasets, merge_datasets, plan_merge
+    from roboscale.jobs.data_repair import RepairDataset, repair_dataset
+    from roboscale.jobs.data_show import ShowDataset, show_dataset
     from roboscale.jobs.fuse import FuseResults, fuse_results
     from roboscale.jobs.next import PickTrials, pick_trials
     from roboscale.jobs.rank import Rank, rank
@@ -85,6 +91,7 @@ __version__ = "0.1.0"
 __all__ = [
     "UNKNOWN",
     "ActionChunk",
+    "AuditDataset",
     "BadData",
     "BatchedPolicy",
     "Capabilities",
@@ -97,13 +104,16 @@ __all__ = [
     "Episode",
     "EpisodeSink",
     "Estimate",
+    "ExportDataset",
     "Field",
     "Finding",
     "Frame",
     "FuseResults",
     "HasExpert",
     "HasPictures",
+    "ImportDataset",
     "InfrastructureError",
+    "MergeDatasets",
     "Observation",
     "Origin",
     "Outcome",
@@ -117,9 +127,11 @@ __all__ = [
     "Rank",
     "RecordedEpisode",
     "Recording",
+    "RepairDataset",
     "RoboscaleError",
     "Session",
     "Severity",
+    "ShowDataset",
     "Source",
     "Span",
     "Spec",
@@ -135,22 +147,38 @@ __all__ = [
     "World",
     "WorldKind",
     "__version__",
+    "audit_dataset",
     "cases",
     "check_action",
     "check_validity",
     "compare",
     "derive_id",
     "derive_seed",
+    "explain_recording",
+    "export_dataset",
     "fuse_results",
     "generator",
+    "import_dataset",
+    "merge_datasets",
     "new_episode_id",
     "pick_trials",
+    "plan_export",
+    "plan_import",
+    "plan_merge",
     "rank",
+    "repair_dataset",
     "require_match",
+    "show_dataset",
     "write_episode",
 ]
 
 _JOBS = {
+    "data_audit": ("AuditDataset", "audit_dataset"),
+    "data_export": ("ExportDataset", "export_dataset", "plan_export"),
+    "data_import": ("ImportDataset", "import_dataset", "plan_import", "explain_recording"),
+    "data_merge": ("MergeDatasets", "plan_merge", "merge_datasets"),
+    "data_repair": ("RepairDataset", "repair_dataset"),
+    "data_show": ("ShowDataset", "show_dataset"),
     "fuse": ("FuseResults", "fuse_results"),
     "next": ("PickTrials", "pick_trials"),
     "rank": ("Rank", "rank"),

@@ -14,9 +14,13 @@ from roboscale.cli import (
     cases_show,
     collect_generate,
     collect_record,
-    commands,
     compare,
-    data,
+    data_audit,
+    data_export,
+    data_import,
+    data_merge,
+    data_repair,
+    data_show,
     demo,
     eval,
     fuse,
@@ -24,35 +28,50 @@ from roboscale.cli import (
     plan,
     policy,
     policy_check,
+    policy_serve,
     rank,
     report,
+    runs,
     trials_export,
     trials_judge,
     trials_list,
     trials_merge,
     trials_work,
     validity,
-    world,
+    world_check,
+    world_list,
 )
-from roboscale.cli.commands import Command
+from roboscale.cli.commands import Command, request_of
 from roboscale.jobs.request import Request
 
 __all__ = ["COMMANDS", "app", "main", "parse"]
 
 COMMANDS: tuple[Command[Any], ...] = (
+    demo.command,
     collect_record.command,
     collect_generate.command,
+    data_import.command,
+    data_export.command,
+    data_audit.command,
+    data_repair.command,
+    data_merge.command,
+    data_show.command,
+    policy_serve.command,
+    policy_check.command,
+    world_list.command,
+    world_check.command,
     cases_make.command,
     cases_check.command,
     cases_show.command,
-    policy_check.command,
     eval.command,
     compare.command,
+    report.command,
     trials_list.command,
     trials_judge.command,
     trials_work.command,
     trials_merge.command,
     trials_export.command,
+    runs.command,
     rank.command,
     validity.command,
     fuse.command,
@@ -77,20 +96,24 @@ def roboscale(
     """Scale action data for robot policies, and weigh the policies."""
 
 
-app.add_typer(data.app, name="data")
-app.add_typer(policy.app, name="policy")
-app.add_typer(world.app, name="world")
+GROUPS = {
+    "collect": typer.Typer(no_args_is_help=True, help="Make episodes: record, generate."),
+    "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, repair, merge, show."),
+    "policy": policy.app,
+    "world": typer.Typer(no_args_is_help=True, help="Worlds: list, check."),
+    "cases": typer.Typer(no_args_is_help=True, help="What is to be tried, agreed on before: make, check, show."),
+    "trials": typer.Typer(no_args_is_help=True, help="What was tried: list, judge, work, merge, export."),
+}
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
 app.command("plan")(plan.plan)
-app.command("report")(report.report)
-app.command("demo")(demo.demo)
-GROUPS = {"data": data.app, "policy": policy.app}
-for one in COMMANDS:
-    one.add_to(app if len(one.words) == 1 else GROUPS[one.words[0]])
+for command in COMMANDS:
+    command.add_to(app if len(command.words) == 1 else GROUPS[command.words[0]])
 
 
 def parse(args: Sequence[str]) -> Request:
     """The request that these words, without `roboscale`, would make; see `request_of`."""
-    return commands.request_of(args, app, COMMANDS)
+    return request_of(args, app, COMMANDS)
 
 
 def main() -> None:

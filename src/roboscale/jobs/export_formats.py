@@ -1,12 +1,10 @@
-"""A dataset in somebody else's format, read back and compared before anyone relies on it."""
+"""Datasets in somebody else's format: writes them, opens what was written and compares it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +12,7 @@ from roboscale.core import BadData, Recording
 from roboscale.dataset import Dataset
 from roboscale.sources.records import open_recording
 
-__all__ = ["TARGETS", "Exported", "export", "require_nothing"]
+__all__ = ["TARGETS", "read_back"]
 
 Progress = Callable[[int, int], None]
 """Called with how much is written, and of how much."""
@@ -67,49 +65,15 @@ TARGETS: Mapping[str, Callable[[Dataset, Path, Progress], Recording]] = MappingP
 """Format -> writes a dataset in it and opens the result with our own reader."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """What was written, and what reading it back showed.
+def read_back(dataset: Dataset, recording: Recording, out: Path) -> tuple[dict[str, float], int]:
+    """Compares every number of a dataset with a recording of it in another format.
 
-    Args:
-        largest_difference: field -> largest difference after reading back.
-        not_there: fields that the format, or its reader, has under no such name.
-        instructions: episodes whose text came back as it was; `None` where the format has no text.
-    """
-
-    out: str
-    format: str
-    episodes: int
-    frames: int
-    largest_difference: Mapping[str, float] = field(default_factory=dict)
-    not_there: tuple[str, ...] = ()
-    instructions: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def export(dataset: Dataset, out: Path, target: str, progress: Progress) -> Exported:
-    """Writes `dataset` to `out` in the format `target` and compares every number with what is read back.
+    Returns:
+        Field -> largest difference, for the fields that are in both; and how many episodes have their instruction.
 
     Raises:
-        BadData: `out` exists, or what was read back is not what was written.
+        BadData: episodes or frames are missing, or an action or state is not what was written.
     """
-    require_nothing(out)
-    recording = TARGETS[target](dataset, out, progress)
-    try:
-        return _compare(dataset, recording, out, target)
-    finally:
-        recording.close()
-
-
-def require_nothing(out: Path) -> None:
-    """BadData when something is at `out`."""
-    if out.exists() or out.is_symlink():
-        raise BadData(out, "path", "nothing there", "a file or folder")
-
-
-def _compare(dataset: Dataset, recording: Recording, out: Path, target: str) -> Exported:
     names = [f.name for f in dataset.spec if not f.is_image]
     common = [name for name in names if name in recording.spec]
     worst = dict.fromkeys(common, 0.0)
@@ -129,12 +93,4 @@ def _compare(dataset: Dataset, recording: Recording, out: Path, target: str) -> 
     for name in ("action", "observation.state"):
         if worst.get(name, 0.0) != 0.0:
             raise BadData(out, name, "what was written", f"a difference of {worst[name]:g}")
-    return Exported(
-        str(out),
-        target,
-        len(recording.keys),
-        len(dataset),
-        worst,
-        tuple(name for name in names if name not in common),
-        instructions if any(e.instruction for e in dataset.episodes) else None,
-    )
+    return worst, instructions
