@@ -91,7 +91,10 @@ def success_rule(world: World, task: str) -> Finding:
     terms = world.success_terms(task) if isinstance(world, HasSuccessTerms) else {}
     unsaid = [term for term in terms if not _words(term) & _words(sentence)]
     names = [f"{m.name} ({m.unit})" for m in info.measures if m.about == "task"]
-    judged = f"success counts {info.rule}" if "success" in info.measures_about("task") else "somebody else judges"
+    rules = {"first": "when first reached", "end": "at the end", "hold": f"when held for {info.rule.hold} steps"}
+    judged = "somebody has to judge"
+    if "success" in info.measures_about("task"):
+        judged = f"success counts {rules[info.rule.kind]}"
     parts = [
         f"asks {sentence!r}",
         f"{judged}, horizon {info.horizon} steps ({info.horizon / info.rate_hz:g} s)",

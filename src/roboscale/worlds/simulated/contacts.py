@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -80,7 +81,8 @@ class DamageMeter:
         names = [model.joint(j).name for j in range(model.njnt)]
         arm = [j for j, name in enumerate(names) if name.startswith("right_j")]
         self._arm_qpos = model.jnt_qposadr[arm]
-        self._arm_range = model.jnt_range[arm]
+        self._arm_low = model.jnt_range[arm][:, 0] + LIMIT_MARGIN_RAD
+        self._arm_high = model.jnt_range[arm][:, 1] - LIMIT_MARGIN_RAD
         self._force = np.zeros(6)
 
     def start(self, data: Any) -> None:
@@ -95,14 +97,13 @@ class DamageMeter:
 
     def _contact_force(self, data: Any, contact: int) -> float:
         self._mujoco.mj_contactForce(self._model, data, contact, self._force)
-        return float(np.linalg.norm(self._force[:3]))
+        return math.hypot(*self._force[:3].tolist())
 
     def update(self, data: Any) -> None:
         """One control step."""
         touched = self._update_contacts(data)
         qpos: NDArray[np.float64] = data.qpos[self._arm_qpos]
-        near = (qpos < self._arm_range[:, 0] + LIMIT_MARGIN_RAD) | (qpos > self._arm_range[:, 1] - LIMIT_MARGIN_RAD)
-        self.limit_steps += bool(near.any())
+        self.limit_steps += bool(((qpos < self._arm_low) | (qpos > self._arm_high)).any())
         if self._body < 0:
             return
         height = self._height(data)

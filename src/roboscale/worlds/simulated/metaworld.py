@@ -276,17 +276,14 @@ class MetaWorldScene:
         self._steps = 0
         self._success: float | None = None
         self._reward: float | None = None
-        self._see(state)
-
-    def _see(self, state: NDArray[Any]) -> None:
-        self._state = state.astype(np.float32)
-        self._state.flags.writeable = False
+        self._full: NDArray[np.float64] = state
+        self._seen: NDArray[np.float32] | None = None
 
     def step(self, action: NDArray[Any]) -> Step:
         """Applies one action (4,) within its bounds; the episode never ends by itself."""
         rig = self._rig
-        state, reward, _, _, info = rig.env.step(action)
-        self._see(state)
+        self._full, reward, _, _, info = rig.env.step(action)
+        self._seen = None
         rig.meter.update(rig.env.data)
         self._steps += 1
         self._success, self._reward = float(info["success"]), float(reward)
@@ -301,6 +298,14 @@ class MetaWorldScene:
             "reward": reward,
             **self._rig.meter.measures(),
         }
+
+    @property
+    def _state(self) -> NDArray[np.float32]:
+        """The full state (39,), converted when it is first looked at."""
+        if self._seen is None:
+            self._seen = self._full.astype(np.float32)
+            self._seen.flags.writeable = False
+        return self._seen
 
     def observe(self, names: Collection[str] | None = None) -> Observation:
         """The named fields, read-only; UnknownName for one that is not there."""
