@@ -49,7 +49,15 @@ class Cluster:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
+    def empty_database(self) -> str:
+        """The URL of a database that is the same for all tests, without what the last one left there."""
+        if not self.execute("select 1 from pg_database where datname = 'shared'"):
+            self.execute("create database shared")
+        self.execute("drop schema if exists roboscale cascade", "shared")
+        return self.url("shared")
+
     def new_database(self) -> str:
+        """The URL of a database of its own, which takes a while to make."""
         name = f"test_{next(self._numbers)}"
         self.execute(f"create database {name}")
         return self.url(name)
@@ -142,4 +150,4 @@ def log_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An address where no log is yet, on either database."""
     if request.param == "sqlite":
         return str(tmp_path / "trials.db")
-    return request.getfixturevalue("postgres").new_database()
+    return request.getfixturevalue("postgres").empty_database()

@@ -43,7 +43,7 @@ from roboscale.worlds.real.robot_world import RobotWorld
 __all__ = ["OwnWorld", "as_world"]
 
 _ROBOT = ("connect", "read", "send", "stop")
-_PASSED_ON = ("expert", "step_many")
+_PASSED_ON = ("expert", "step_many", "success_terms")
 
 
 def as_world(thing: object, name: str = "") -> World:

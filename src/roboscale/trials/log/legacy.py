@@ -77,7 +77,10 @@ def convert(source: Connection, target: Connection, where: str, prefix: str = ""
         insert_trials(target, trials, where)
         insert_judgements(target, [j for _, j in pairs if j is not None], where)
     records = source.exec_driver_sql(f"select id, plan, versions, created_ns from {prefix}run").fetchall()
-    insert_runs(target, [_run(tuple(row), worlds, where) for row in records], where)
+    runs = [_run(tuple(row), worlds, where) for row in records]
+    insert_identities(target, "policy", (p for run in runs for p in run.policies))
+    insert_identities(target, "world", (run.world for run in runs))
+    insert_runs(target, runs, where)
 
 
 def _trial(row: tuple[Any, ...], where: str) -> tuple[Trial, Judgement | None]:
