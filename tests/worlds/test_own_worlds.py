@@ -176,7 +176,8 @@ def test_names_that_are_wrong_suggest_the_near_ones(here: Path, text: str, error
 
 
 def test_a_missing_extra_is_named_with_the_command_that_brings_it(monkeypatch: pytest.MonkeyPatch):
-    absent = BuiltIn("moon", "dust", "moon", ("no-such-package-anywhere", "numpy"), ToyWorld)
+    packages = ("no-such-package-anywhere", "numpy")
+    absent = BuiltIn(name="moon", about="dust", extra="moon", packages=packages, make=ToyWorld)
     monkeypatch.setitem(WORLDS, "moon", absent)
     assert absent.missing == ("no-such-package-anywhere",)
     with pytest.raises(RoboscaleError, match=r"world moon: no-such-.* not installed; pip install 'roboscale\[moon\]'"):

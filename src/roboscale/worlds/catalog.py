@@ -29,7 +29,7 @@ def _declared(path: Path) -> World:
     return GymnasiumWorld(Declaration.load(path))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltIn:
     """A world that comes with roboscale.
 
@@ -74,19 +74,25 @@ _HERE = Path(__file__).parent / "simulated"
 
 _ALL = (
     BuiltIn(
-        "fetch-push",
-        "a Fetch arm pushes a block to a point on the table",
-        "gym",
-        ("gymnasium-robotics",),
-        lambda: _declared(_HERE / "fetch_push.toml"),
+        name="fetch-push",
+        about="a Fetch arm pushes a block to a point on the table",
+        extra="gym",
+        packages=("gymnasium-robotics",),
+        make=lambda: _declared(_HERE / "fetch_push.toml"),
     ),
-    BuiltIn("metaworld", "50 tasks of a Sawyer arm", "sim", ("metaworld", "mujoco"), _metaworld),
     BuiltIn(
-        "pusht",
-        "a round finger pushes a T onto its outline",
-        "gym",
-        ("gym-pusht",),
-        lambda: _declared(_HERE / "pusht.toml"),
+        name="metaworld",
+        about="50 tasks of a Sawyer arm",
+        extra="sim",
+        packages=("metaworld", "mujoco"),
+        make=_metaworld,
+    ),
+    BuiltIn(
+        name="pusht",
+        about="a round finger pushes a T onto its outline",
+        extra="gym",
+        packages=("gym-pusht",),
+        make=lambda: _declared(_HERE / "pusht.toml"),
     ),
 )
 
