@@ -30,7 +30,7 @@ lint: .venv/stamps/test
 	$(run)mypy
 
 fuzz: .venv/stamps/test
-	$(run)python tests/fuzz/fuzz_records.py --count 10000
+	$(run)python -m tests.fuzz.fuzz_records --count 10000
 
 oracle: .venv/stamps/test
 	scripts/oracle.sh

@@ -21,7 +21,7 @@ from roboscale.dataset import Dataset, Statistics
 from roboscale.dataset.layout import INDEX_FEATURES, load_info, to_json
 from roboscale.dataset.statistics import summary
 from roboscale.dataset.tables import read_columns, to_table
-from roboscale.testing.clean_sets import write_set
+from tests.defects.clean_sets import write_set
 
 __all__ = [
     "Arrays",
