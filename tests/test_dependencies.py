@@ -80,7 +80,11 @@ def imports(path: Path, *, at_import: bool = False) -> frozenset[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "importorskip":
+        elif (
+            isinstance(node, ast.Call)
+            and getattr(node.func, "attr", "") == "importorskip"
+            and isinstance(node.args[0], ast.Constant)
+        ):
             names.add(ast.literal_eval(node.args[0]))
     return frozenset(names)
 
