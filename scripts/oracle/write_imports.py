@@ -1,6 +1,6 @@
 """Imports real recordings and a sample of every format for `check_imports.py`, with what the source and we say.
 
-Runs in the main environment; LeRobot is not needed here. Usage: python write_imports.py FOLDER
+Runs in the main environment; LeRobot is not needed here. Usage: python -m scripts.oracle.write_imports FOLDER
 Real recordings are looked for in ROBOSCALE_TEST_DATA (default ../shared/data); without them only samples are written.
 """
 
@@ -19,7 +19,7 @@ from roboscale.core import Clip
 from roboscale.dataset import Dataset
 from roboscale.dataset.packets import decode_in_order
 from roboscale.jobs.recordings import open_source
-from roboscale.testing.samples import hdf5, lerobot, mcap, rlds, zarr
+from tests.samples import hdf5, lerobot, mcap, rlds, zarr
 
 DATA = Path(os.environ.get("ROBOSCALE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 FRAMES = 120  # compared of each dataset, evenly spread; the first and the last among them

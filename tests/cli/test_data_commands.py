@@ -127,7 +127,7 @@ def test_what_nobody_knows_lists_what_is_known(tmp_path: Path):
 
 
 def test_explain_drafts_a_declaration_that_import_takes(tmp_path: Path):
-    source = importlib.import_module("roboscale.testing.samples.lerobot").write_v21(tmp_path / "s", seed=1)
+    source = importlib.import_module("tests.samples.lerobot").write_v21(tmp_path / "s", seed=1)
     told = invoke("data", "import", source, "--explain")
     assert "action" in told.stdout and "observation.state" in told.stdout
     draft = tmp_path / "draft.toml"

@@ -20,7 +20,7 @@ from roboscale.sources.records import open_recording
 
 def sample(name: str, function: str, folder: Path, **more) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    return getattr(importlib.import_module(f"roboscale.testing.samples.{name}"), function)(folder, seed=3, **more)
+    return getattr(importlib.import_module(f"tests.samples.{name}"), function)(folder, seed=3, **more)
 
 
 # format -> (module, writer, options of its reader)
@@ -46,13 +46,13 @@ def test_every_format_becomes_a_dataset_with_equal_numbers(tmp_path: Path, forma
     module, writer, options = SAMPLES[format]
     target = tmp_path / "source" if writer != "write_umi" else tmp_path / "source.zarr.zip"
     if writer == "write_umi":
-        source = importlib.import_module("roboscale.testing.samples.zarr").write_umi(target, seed=3)
+        source = importlib.import_module("tests.samples.zarr").write_umi(target, seed=3)
     elif module in ("lerobot", "rlds", "zarr"):
-        source = getattr(importlib.import_module(f"roboscale.testing.samples.{module}"), writer)(target, seed=3)
+        source = getattr(importlib.import_module(f"tests.samples.{module}"), writer)(target, seed=3)
     else:
         source = sample(module, writer, target)
     if options.get("mapping"):
-        options = {"mapping": importlib.import_module("roboscale.testing.samples.mcap").MAPPING}
+        options = {"mapping": importlib.import_module("tests.samples.mcap").MAPPING}
     request = ImportDataset(source=source, out=tmp_path / "out", fps=options.get("fps"), workers=0)
     done = import_dataset(request, mapping=options.get("mapping")).proof
     assert done.format == format
@@ -87,7 +87,7 @@ def test_the_proof_escapes_what_the_source_says(tmp_path: Path):
 
 
 def test_a_video_that_is_cut_off_is_one_clear_error(tmp_path: Path):
-    source = importlib.import_module("roboscale.testing.samples.lerobot").write_v21(tmp_path / "s", seed=1)
+    source = importlib.import_module("tests.samples.lerobot").write_v21(tmp_path / "s", seed=1)
     video = sorted(source.rglob("*.mp4"))[1]
     video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
     with pytest.raises((BadData, RoboscaleError), match=video.name):

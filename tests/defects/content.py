@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Episode, new_episode_id
-from roboscale.testing.planting import Arrays, Defect, Plant, Rng, change, edit_columns, record_again
+from tests.defects.planting import Arrays, Defect, Plant, Rng, change, edit_columns, record_again
 
 __all__ = ["CONTENT_DEFECTS"]
 

@@ -1,6 +1,6 @@
 """Small datasets with nothing wrong: five kinds of robot, made up but moving as robots do.
 
-An audit that finds something in them is wrong. `roboscale.testing.defects` plants defects into copies.
+An audit that finds something in them is wrong. `tests.defects.planted` plants defects into copies.
 """
 
 from __future__ import annotations

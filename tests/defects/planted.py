@@ -3,7 +3,7 @@
     clean(folder, DEFECTS[name].kind, seed=0)
     DEFECTS[name].plant(folder, np.random.default_rng(0))
 
-An audit must then report `DEFECTS[name].check` and nothing else. Works on the sets of `roboscale.testing.clean_sets`.
+An audit must then report `DEFECTS[name].check` and nothing else. Works on the sets of `tests.defects.clean_sets`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from roboscale.dataset import Dataset, DatasetWriter
 from roboscale.dataset.layout import Layout, load_info
 from roboscale.dataset.statistics import QUANTILES
 from roboscale.dataset.video import join, probe
-from roboscale.testing.clean_sets import KINDS, clean
-from roboscale.testing.content_defects import CONTENT_DEFECTS
-from roboscale.testing.planting import (
+from tests.defects.clean_sets import KINDS, clean
+from tests.defects.content import CONTENT_DEFECTS
+from tests.defects.planting import (
     Defect,
     Plant,
     Rng,

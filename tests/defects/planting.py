@@ -21,7 +21,7 @@ from roboscale.dataset import Dataset, Statistics
 from roboscale.dataset.layout import INDEX_FEATURES, load_info, to_json
 from roboscale.dataset.statistics import summary
 from roboscale.dataset.tables import read_columns, to_table
-from roboscale.testing.clean_sets import write_set
+from tests.defects.clean_sets import write_set
 
 __all__ = [
     "Arrays",
@@ -166,7 +166,7 @@ def rewrite_video(
     new = path.with_suffix(".new.mp4")
     with av.open(str(path)) as source, av.open(str(new), "w", format="mp4") as target:
         given = source.streams.video[0]
-        rate = int(given.average_rate or 0)
+        rate = round(float(given.average_rate or 0))
         encoder = {"preset": "veryfast", "crf": "20", "g": "2", "bf": "0", "threads": "1", **(options or {})}
         stream = target.add_stream("libx264", rate=rate, options=encoder)
         stream.height, stream.width, stream.pix_fmt = given.height, given.width, "yuv420p"
