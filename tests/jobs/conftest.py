@@ -32,7 +32,7 @@ class Point(gymnasium.Env):
         return np.full((48, 64, 3), 128, np.uint8)
 '''
 
-DECLARATION = '''
+DECLARATION = """
 name = "point"
 environment = "my_env.py:Point"
 task = "reach"
@@ -53,9 +53,9 @@ unit = "m"
 
 [action]
 unit = "m"
-'''
+"""
 
-POLICIES = '''
+POLICIES = """
 import numpy as np
 
 GAIN = 1.0
@@ -68,7 +68,7 @@ def bad(observation):
 
 def still(observation):
     return np.zeros(2)
-'''
+"""
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ def test_a_claim_that_void_trials_could_overturn_is_withdrawn(sequential: bool):
     won, lost = [1.0] * 12, [0.0] * 12
     clean = decide(evidence(rows_of(won, lost), sequential=sequential, budget=40, min_cases=12))
     assert clean.verdict.decision == "first is better" and not clean.withdrawn
-    honest = decide(evidence(rows_of(won + [None], lost + [0.0]), sequential=sequential, budget=40, min_cases=13))
+    honest = decide(evidence(rows_of([*won, None], [*lost, 0.0]), sequential=sequential, budget=40, min_cases=13))
     assert honest.verdict.decision == "first is better", "one void trial cannot overturn twelve"
     crashing = decide(
         evidence(rows_of([None] * 14 + won, [1.0] * 14 + lost), sequential=sequential, budget=40, min_cases=26)

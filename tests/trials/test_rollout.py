@@ -262,7 +262,7 @@ def test_a_replay_repeats_a_trial_and_says_when_the_actions_ended_too_early():
 
 def test_rows_executed_can_be_set_for_any_policy():
     asked = []
-    result, seen = play(ToyWorld(horizon=12), lambda o: asked.append(1) or ActionChunk(np.zeros((8, 1))), execute=3)
+    result, _seen = play(ToyWorld(horizon=12), lambda o: asked.append(1) or ActionChunk(np.zeros((8, 1))), execute=3)
     assert len(asked) == 4 and result.steps == 12
 
 

@@ -1,4 +1,4 @@
-"""The schedule: pairing, order of evidence, void trials, resuming, rounds, dead processes, several scenes a process."""
+"""The schedule: pairing, order of evidence, void trials, resuming, rounds, dead processes, scenes side by side."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -252,7 +252,7 @@ def test_a_mistake_is_a_failure_and_a_broken_carrier_is_void(tmp_path: Path):
     run = runner(tmp_path, [stay])
     counted = run.run(schedule(stay, retries=0))
     close(run)
-    assert [c.outcome.status for c in counted] == ["failure", "failure", "failure", "failure", "void", *["failure"] * 3]
+    assert [c.outcome.status for c in counted] == [*["failure"] * 4, "void", *["failure"] * 3]
     assert counted[2].trial is not None and counted[2].trial.end == "policy error"
     assert (counted[2].outcome.reason, counted[4].outcome.reason) == ("nonsense", "server gone")
 

@@ -174,9 +174,7 @@ def _report(request: RunDemo, compared: Compared, generation: Estimate, on_event
         command=request.command,
         descriptions={
             first: f"trained on {request.demonstrations} demonstrations per task",
-            second: (
-                f"trained on {request.grown} episodes per task, generated from those {request.demonstrations}"
-            ),
+            second: (f"trained on {request.grown} episodes per task, generated from those {request.demonstrations}"),
         },
         films=films,
         datasets=(

@@ -73,13 +73,9 @@ def check_world(
         check.refusals()
         check.walk()
         if world.info.kind == "real":
-            check.say(
-                "not-tried", "info", "bounds, seeds and determinism: a real robot is only held still"
-            )
+            check.say("not-tried", "info", "bounds, seeds and determinism: a real robot is only held still")
         elif check.stuck:
-            check.say(
-                "not-tried", "info", "seeds and determinism: they need what is broken above"
-            )
+            check.say("not-tried", "info", "seeds and determinism: they need what is broken above")
         else:
             check.seeds()
             if determinism or world.info.deterministic:

@@ -323,7 +323,7 @@ class _Worker:
                 if message == "ready":
                     self._greeted = True
                     now = time.monotonic()
-                    self.deadlines = {number: now + self.timeout_s for number in self.deadlines}
+                    self.deadlines = dict.fromkeys(self.deadlines, now + self.timeout_s)
                     return
                 number, event = message
                 self.deadlines.pop(number, None)
