@@ -2,8 +2,8 @@
 
 import multiprocessing
 import signal
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
-from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -11,51 +11,72 @@ import pytest
 
 from roboscale.trials.log import open_log
 from tests.trials.log_samples import assert_same, judgement, trial
-from tests.trials.postgres import Cluster, log_address, postgres  # noqa: F401
+from tests.trials.postgres import log_address, postgres  # noqa: F401
 
 SPAWN = multiprocessing.get_context("spawn")
 WAIT_S = 120
+COUNT = 4
 
 
-def run_at_once(target, count: int, *args: object) -> list:
-    """What `target(number, barrier, *args)` returned in each of `count` processes, or the error it ended with."""
-    barrier, queue = SPAWN.Barrier(count), SPAWN.Queue()
-    processes = [SPAWN.Process(target=_report, args=(queue, target, n, barrier, *args)) for n in range(count)]
-    for process in processes:
-        process.start()
-    try:
-        answers = dict(queue.get(timeout=WAIT_S) for _ in processes)
-    finally:
-        for process in processes:
-            process.join(WAIT_S)
+class Workers:
+    """Processes that run one function at once; they start once, as that takes longer than anything they do."""
+
+    def __init__(self) -> None:
+        self._barriers = {n: SPAWN.Barrier(n) for n in range(2, COUNT + 1)}
+        ends = [SPAWN.Pipe() for _ in range(COUNT)]
+        self._pipes = [ours for ours, _ in ends]
+        self._processes = [SPAWN.Process(target=_work, args=(theirs, self._barriers)) for _, theirs in ends]
+        for process in self._processes:
+            process.start()
+
+    def run(self, target: Callable, count: int, *args: object) -> list:
+        """What `target(number, barrier, *args)` returned in each of `count` processes, or the error it ended with."""
+        pipes = self._pipes[:count]
+        for number, pipe in enumerate(pipes):
+            pipe.send((target, number, count, args))
+        for pipe in pipes:
+            assert pipe.poll(WAIT_S)
+        return [pipe.recv() for pipe in pipes]
+
+    def close(self) -> None:
+        for process in self._processes:
             process.kill()
-    return [answers[n] for n in range(count)]
+            process.join(WAIT_S)
 
 
-def _report(queue: Queue, target, number: int, barrier: Barrier, *args: object) -> None:
-    try:
-        queue.put((number, target(number, barrier, *args)))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the test is to see it
-        queue.put((number, repr(error)))
+def _work(pipe: Connection, barriers: dict[int, Barrier]) -> None:
+    while True:
+        target, number, count, args = pipe.recv()
+        try:
+            pipe.send(target(number, barriers[count], *args))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test is to see it
+            pipe.send(repr(error))
 
 
-def open_and_save(number: int, barrier: Barrier, addresses: list[str]) -> str:
-    for address in addresses:
-        barrier.wait(WAIT_S)
-        with open_log(address) as log:
-            log.save(trial(number))
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    processes = Workers()
+    yield processes
+    processes.close()
+
+
+def open_and_save(number: int, barrier: Barrier, address: str) -> str:
+    barrier.wait(WAIT_S)
+    with open_log(address) as log:
+        log.save(trial(number))
     return "fine"
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_four_processes_make_one_log_at_once(database: str, request: pytest.FixtureRequest, tmp_path: Path):
-    if database == "sqlite":
-        addresses = [str(tmp_path / f"new {n}") for n in range(30)]
-    else:
-        cluster: Cluster = request.getfixturevalue("postgres")
-        addresses = [cluster.new_database() for _ in range(30)]
-    assert run_at_once(open_and_save, 4, addresses) == ["fine"] * 4
-    for address in addresses:
+def test_four_processes_make_one_log_at_once(
+    workers: Workers, database: str, request: pytest.FixtureRequest, tmp_path: Path
+):
+    for round_ in range(30):
+        if database == "sqlite":
+            address = str(tmp_path / f"new {round_}")
+        else:
+            address = request.getfixturevalue("postgres").empty_database()
+        assert workers.run(open_and_save, 4, address) == ["fine"] * 4
         with open_log(address, read_only=True) as log:
             assert log.count() == 4
 
@@ -69,8 +90,8 @@ def save_many(number: int, barrier: Barrier, address: str) -> str:
     return "fine"
 
 
-def test_writers_at_once_lose_and_double_nothing(log_address: str):  # noqa: F811
-    assert run_at_once(save_many, 3, log_address) == ["fine"] * 3
+def test_writers_at_once_lose_and_double_nothing(workers: Workers, log_address: str):  # noqa: F811
+    assert workers.run(save_many, 3, log_address) == ["fine"] * 3
     with open_log(log_address, read_only=True) as log:
         assert log.count() == 200, "processes 0 and 2 save the same trials"
         said = log.judgements()
@@ -84,8 +105,8 @@ def take_all(number: int, barrier: Barrier, address: str) -> list[int]:
         return [seed for seed in range(60) if log.lease(trial(seed).key, f"worker {number}", 600)]
 
 
-def test_every_trial_is_leased_to_exactly_one_process(log_address: str):  # noqa: F811
-    taken = run_at_once(take_all, 4, log_address)
+def test_every_trial_is_leased_to_exactly_one_process(workers: Workers, log_address: str):  # noqa: F811
+    taken = workers.run(take_all, 4, log_address)
     assert sorted(seed for some in taken for seed in some) == list(range(60))
 
 
@@ -101,8 +122,8 @@ def lease_and_try(number: int, barrier: Barrier, address: str) -> list[int]:
     return tried
 
 
-def test_two_processes_never_try_the_same_trial(log_address: str):  # noqa: F811
-    tried = run_at_once(lease_and_try, 4, log_address)
+def test_two_processes_never_try_the_same_trial(workers: Workers, log_address: str):  # noqa: F811
+    tried = workers.run(lease_and_try, 4, log_address)
     assert sorted(seed for some in tried for seed in some) == list(range(60))
     with open_log(log_address) as log:
         assert log.count() == 60 and log.leases() == ()
@@ -159,8 +180,8 @@ def judge_on(number: int, barrier: Barrier, address: str) -> list[int]:
     return seen
 
 
-def test_judgements_are_added_while_another_process_reads(log_address: str):  # noqa: F811
+def test_judgements_are_added_while_another_process_reads(workers: Workers, log_address: str):  # noqa: F811
     with open_log(log_address) as log:
         log.save(trial())
-    seen = run_at_once(judge_on, 2, log_address)[1]
+    seen = workers.run(judge_on, 2, log_address)[1]
     assert seen == sorted(seen) and seen[-1] == 200
