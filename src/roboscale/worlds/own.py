@@ -29,11 +29,11 @@ from roboscale.core import (
     combine,
 )
 from roboscale.core.conformance import (
-    COUNT,
-    METHOD,
-    SPEC,
-    TASKS,
-    TEXT,
+    A_COUNT,
+    A_METHOD,
+    A_SPEC,
+    A_TEXT,
+    SOME_TASKS,
     Wanted,
     attribute_problems,
     positional_arguments,
@@ -103,7 +103,7 @@ class OwnWorld:
     def __init__(self, thing: Any, name: str = "") -> None:
         name = name or type(thing).__qualname__
         given = getattr(thing, "info", None)
-        problems = attribute_problems(thing, {"start": METHOD, "close": replace(METHOD, optional=True)})
+        problems = attribute_problems(thing, {"start": A_METHOD, "close": replace(A_METHOD, optional=True)})
         if given is None:
             problems = [*attribute_problems(thing, {**_NEEDED, **_OPTIONAL}), *problems]
         elif not isinstance(given, WorldInfo):
@@ -155,13 +155,13 @@ _FLAG = Wanted("True or False", lambda v: isinstance(v, bool), optional=True)
 _WORDS = Wanted("a text", lambda v: isinstance(v, str), optional=True)
 _NAMES = Wanted("a tuple of names", _is_names, optional=True)
 _NEEDED = {
-    "tasks": TASKS,
-    "observation_spec": SPEC,
+    "tasks": SOME_TASKS,
+    "observation_spec": A_SPEC,
     "action_spec": Wanted("a Spec with a field `action`", lambda v: isinstance(v, Spec) and "action" in v),
-    "horizon": COUNT,
+    "horizon": A_COUNT,
 }
 _OPTIONAL = {
-    "name": replace(TEXT, optional=True),
+    "name": replace(A_TEXT, optional=True),
     "kind": Wanted(f"one of {', '.join(get_args(WorldKind))}", lambda v: v in get_args(WorldKind), optional=True),
     "version": _WORDS,
     "embodiment": _WORDS,
@@ -171,7 +171,7 @@ _OPTIONAL = {
     "variations": _NAMES,
     "deterministic": _FLAG,
     "pictures": _FLAG,
-    "scenes": Wanted("a number from 1 up, or None", lambda v: v is None or COUNT.fits(v), optional=True),
+    "scenes": Wanted("a number from 1 up, or None", lambda v: v is None or A_COUNT.fits(v), optional=True),
     "pace": Wanted("`simulated` or `wall`", lambda v: v in ("simulated", "wall"), optional=True),
     "hold": Wanted(
         "the action that keeps still, or None", lambda v: v is None or np.asarray(v).dtype.kind in "fiu", optional=True
