@@ -96,6 +96,9 @@ def _make(factory: Callable[..., Any], name: str) -> object:
 class OwnWorld:
     """A user's world with its `info` complete; scenes are the user's own.
 
+    Attributes:
+        notes: what was assumed where the class says nothing, one line each.
+
     Raises:
         SpecMismatch: something is missing or wrong; one line each.
     """
@@ -121,6 +124,7 @@ class OwnWorld:
             raise SpecMismatch("\n".join([f"{name} is no world yet:", *(f"  {p}" for p in problems), *hint]))
         self.thing = thing
         self._info = replace(info, identity=_identify(thing, info))
+        self.notes = _assumed(thing, info) if given is None else ()
         self._start = thing.start
         for method in _PASSED_ON:  # protocols look for them on the instance
             if hasattr(thing, method):
@@ -195,6 +199,21 @@ def _described(thing: Any) -> WorldInfo:
     given.setdefault("kind", "simulated")
     given.setdefault("version", "")
     return WorldInfo(**given, identity=Identity(name, ""), expert=hasattr(thing, "expert"))
+
+
+def _assumed(thing: Any, info: WorldInfo) -> tuple[str, ...]:
+    """One line on what can change a result and was not said."""
+    values = {
+        "rule": str(info.rule),
+        "deterministic": "no",
+        "scenes": str(info.scenes),
+        "pace": info.pace,
+        "hold": "there is none",
+    }
+    silent = [f"{name} ({value})" for name, value in values.items() if not hasattr(thing, name)]
+    if not silent:
+        return ()
+    return (f"world {info.name} does not say, and is taken to be: {', '.join(silent)}",)
 
 
 def _measure(given: str | Measure) -> Measure:
