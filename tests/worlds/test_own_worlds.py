@@ -200,6 +200,13 @@ def test_the_command_checks_a_class_and_fails_for_a_broken_one(here: Path):
     assert ill.returncode == 1 and "raises ValueError: motor" in ill.stdout and "Traceback" not in ill.stderr
 
 
+def test_what_a_class_does_not_say_and_what_is_assumed_is_one_line(here: Path):
+    assert open_world("mine:PointWorld").notes == (
+        "world point does not say, and is taken to be: rule (first), pace (simulated), hold (there is none)",
+    )
+    assert as_world(ToyWorld()).notes == ()  # its info says everything
+
+
 def test_an_info_says_everything_without_its_identity_being_guessed(here: Path):
     info = open_world("mine:PointWorld").info
     assert isinstance(info, WorldInfo) and isinstance(info.identity, Identity) and len(info.identity.digest) == 32

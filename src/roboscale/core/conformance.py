@@ -12,11 +12,11 @@ from roboscale.core.errors import SpecMismatch
 from roboscale.core.spec import Spec
 
 __all__ = [
-    "COUNT",
-    "METHOD",
-    "SPEC",
-    "TASKS",
-    "TEXT",
+    "A_COUNT",
+    "A_METHOD",
+    "A_SPEC",
+    "A_TEXT",
+    "SOME_TASKS",
     "Wanted",
     "attribute_problems",
     "positional_arguments",
@@ -37,11 +37,11 @@ def _is_tasks(value: object) -> bool:
     return isinstance(value, Mapping) and bool(value) and all(isinstance(v, str) and v for v in value.values())
 
 
-TEXT = Wanted("a text", lambda v: isinstance(v, str) and bool(v))
-METHOD = Wanted("a method", callable)
-COUNT = Wanted("a whole number from 1 up", lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 1)
-SPEC = Wanted("a Spec", lambda v: isinstance(v, Spec))
-TASKS = Wanted("a dict of task -> what is asked, a sentence", _is_tasks)
+A_TEXT = Wanted("a text", lambda v: isinstance(v, str) and bool(v))
+A_METHOD = Wanted("a method", callable)
+A_COUNT = Wanted("a whole number from 1 up", lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 1)
+A_SPEC = Wanted("a Spec", lambda v: isinstance(v, Spec))
+SOME_TASKS = Wanted("a dict of task -> what is asked, a sentence", _is_tasks)
 
 
 def attribute_problems(thing: object, wanted: Mapping[str, Wanted]) -> list[str]:

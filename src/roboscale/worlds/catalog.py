@@ -11,9 +11,9 @@ from roboscale.core import RoboscaleError, UnknownName, World
 from roboscale.core.loading import load_module, load_object
 from roboscale.worlds.own import as_world
 
-__all__ = ["FORMS", "WORLDS", "BuiltIn", "open_world"]
+__all__ = ["WORLDS", "WORLD_FORMS", "BuiltIn", "open_world"]
 
-FORMS = ("FILE.toml", "file.py:Name", "module:Name")
+WORLD_FORMS = ("FILE.toml", "file.py:Name", "module:Name")
 """What a world can be called, apart from the built-in names."""
 
 
@@ -103,8 +103,8 @@ def open_world(text: str) -> World:
     """The world that a text names; nothing is built, rendered or connected yet.
 
     Args:
-        text: a built-in name or one of `FORMS`. A class or function is called without arguments; a robot becomes a
-            world of kind `real`. Modules are looked for in the current folder, then among the installed ones.
+        text: a built-in name or one of `WORLD_FORMS`. A class or function is called without arguments; a robot becomes
+            a world of kind `real`. Modules are looked for in the current folder, then among the installed ones.
 
     Raises:
         UnknownName: no such name, file or module; says the near ones.
@@ -122,4 +122,4 @@ def open_world(text: str) -> World:
         raise UnknownName("world", text, [f"{text}:{name}" for name in own] or [f"{text}:Name"])
     if ":" in text:
         return as_world(load_object(text, "world"), text)
-    raise UnknownName("world", text, (*WORLDS, *FORMS))
+    raise UnknownName("world", text, (*WORLDS, *WORLD_FORMS))

@@ -29,11 +29,11 @@ from roboscale.core import (
     combine,
 )
 from roboscale.core.conformance import (
-    COUNT,
-    METHOD,
-    SPEC,
-    TASKS,
-    TEXT,
+    A_COUNT,
+    A_METHOD,
+    A_SPEC,
+    A_TEXT,
+    SOME_TASKS,
     Wanted,
     attribute_problems,
     positional_arguments,
@@ -96,6 +96,9 @@ def _make(factory: Callable[..., Any], name: str) -> object:
 class OwnWorld:
     """A user's world with its `info` complete; scenes are the user's own.
 
+    Attributes:
+        notes: what was assumed where the class says nothing, one line each.
+
     Raises:
         SpecMismatch: something is missing or wrong; one line each.
     """
@@ -103,7 +106,7 @@ class OwnWorld:
     def __init__(self, thing: Any, name: str = "") -> None:
         name = name or type(thing).__qualname__
         given = getattr(thing, "info", None)
-        problems = attribute_problems(thing, {"start": METHOD, "close": replace(METHOD, optional=True)})
+        problems = attribute_problems(thing, {"start": A_METHOD, "close": replace(A_METHOD, optional=True)})
         if given is None:
             problems = [*attribute_problems(thing, {**_NEEDED, **_OPTIONAL}), *problems]
         elif not isinstance(given, WorldInfo):
@@ -121,6 +124,7 @@ class OwnWorld:
             raise SpecMismatch("\n".join([f"{name} is no world yet:", *(f"  {p}" for p in problems), *hint]))
         self.thing = thing
         self._info = replace(info, identity=_identify(thing, info))
+        self.notes = _assumed(thing, info) if given is None else ()
         self._start = thing.start
         for method in _PASSED_ON:  # protocols look for them on the instance
             if hasattr(thing, method):
@@ -155,13 +159,13 @@ _FLAG = Wanted("True or False", lambda v: isinstance(v, bool), optional=True)
 _WORDS = Wanted("a text", lambda v: isinstance(v, str), optional=True)
 _NAMES = Wanted("a tuple of names", _is_names, optional=True)
 _NEEDED = {
-    "tasks": TASKS,
-    "observation_spec": SPEC,
+    "tasks": SOME_TASKS,
+    "observation_spec": A_SPEC,
     "action_spec": Wanted("a Spec with a field `action`", lambda v: isinstance(v, Spec) and "action" in v),
-    "horizon": COUNT,
+    "horizon": A_COUNT,
 }
 _OPTIONAL = {
-    "name": replace(TEXT, optional=True),
+    "name": replace(A_TEXT, optional=True),
     "kind": Wanted(f"one of {', '.join(get_args(WorldKind))}", lambda v: v in get_args(WorldKind), optional=True),
     "version": _WORDS,
     "embodiment": _WORDS,
@@ -171,7 +175,7 @@ _OPTIONAL = {
     "variations": _NAMES,
     "deterministic": _FLAG,
     "pictures": _FLAG,
-    "scenes": Wanted("a number from 1 up, or None", lambda v: v is None or COUNT.fits(v), optional=True),
+    "scenes": Wanted("a number from 1 up, or None", lambda v: v is None or A_COUNT.fits(v), optional=True),
     "pace": Wanted("`simulated` or `wall`", lambda v: v in ("simulated", "wall"), optional=True),
     "hold": Wanted(
         "the action that keeps still, or None", lambda v: v is None or np.asarray(v).dtype.kind in "fiu", optional=True
@@ -195,6 +199,21 @@ def _described(thing: Any) -> WorldInfo:
     given.setdefault("kind", "simulated")
     given.setdefault("version", "")
     return WorldInfo(**given, identity=Identity(name, ""), expert=hasattr(thing, "expert"))
+
+
+def _assumed(thing: Any, info: WorldInfo) -> tuple[str, ...]:
+    """One line on what can change a result and was not said."""
+    values = {
+        "rule": str(info.rule),
+        "deterministic": "no",
+        "scenes": str(info.scenes),
+        "pace": info.pace,
+        "hold": "there is none",
+    }
+    silent = [f"{name} ({value})" for name, value in values.items() if not hasattr(thing, name)]
+    if not silent:
+        return ()
+    return (f"world {info.name} does not say, and is taken to be: {', '.join(silent)}",)
 
 
 def _measure(given: str | Measure) -> Measure:

@@ -26,21 +26,21 @@ from roboscale.core import (
     WorldInfo,
     combine,
 )
-from roboscale.core.conformance import COUNT, METHOD, SPEC, TASKS, TEXT, Wanted, require_attributes
+from roboscale.core.conformance import A_COUNT, A_METHOD, A_SPEC, A_TEXT, SOME_TASKS, Wanted, require_attributes
 
 __all__ = ["RobotScene", "RobotWorld"]
 
 Value = TypeVar("Value")
 
 _WANTED = {
-    "name": TEXT,
+    "name": A_TEXT,
     "version": Wanted("a text: declaration and driver, in which version", lambda v: isinstance(v, str)),
-    "tasks": TASKS,
-    "observation_spec": SPEC,
+    "tasks": SOME_TASKS,
+    "observation_spec": A_SPEC,
     "action_spec": Wanted("a Spec with a field `action`", lambda v: isinstance(v, Spec) and "action" in v),
-    "horizon": COUNT,
+    "horizon": A_COUNT,
     "hold": Wanted("the action that keeps still, numbers", lambda v: np.asarray(v).dtype.kind in "fiu"),
-    **dict.fromkeys(("connect", "read", "send", "stop", "disconnect"), METHOD),
+    **dict.fromkeys(("connect", "read", "send", "stop", "disconnect"), A_METHOD),
 }
 
 
