@@ -21,6 +21,8 @@ from roboscale.core.errors import (
     UnknownName,
 )
 from roboscale.core.estimate import Decision, Estimate, PairedOutcome, StopRule, Verdict
+from roboscale.core.identity import Identity, combine, labels
+from roboscale.core.objects import identify
 from roboscale.core.policy import ActionChunk, BatchedPolicy, Observation, Policy, Session, check_action
 from roboscale.core.pose import Pose
 from roboscale.core.recording import (
@@ -59,6 +61,7 @@ __all__ = [
     "Frame",
     "HasExpert",
     "HasPictures",
+    "Identity",
     "InfrastructureError",
     "Observation",
     "Origin",
@@ -90,10 +93,13 @@ __all__ = [
     "WorldKind",
     "cases",
     "check_action",
+    "combine",
     "compare",
     "derive_id",
     "derive_seed",
     "generator",
+    "identify",
+    "labels",
     "new_episode_id",
     "require_match",
     "write_episode",
