@@ -18,6 +18,7 @@ from roboscale.core.errors import BadData, InfrastructureError, PolicyError, Rob
 from roboscale.core.estimate import Decision, Estimate, PairedOutcome, Verdict
 from roboscale.core.evidence import Design, Evidence, EvidenceRow, OutcomeKind, StopRule
 from roboscale.core.identity import Identity, combine, identity_labels
+from roboscale.core.objects import identify
 from roboscale.core.policy import (
     PENDING,
     ActionChunk,
@@ -140,6 +141,7 @@ __all__ = [
     "derive_id",
     "derive_seed",
     "generator",
+    "identify",
     "identity_labels",
     "new_episode_id",
     "require_match",
