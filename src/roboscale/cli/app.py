@@ -22,6 +22,7 @@ from roboscale.cli import (
     next,
     plan,
     policy,
+    policy_train,
     rank,
     report,
     trials,
@@ -40,10 +41,12 @@ COMMANDS: tuple[Command[Any], ...] = (
     data_repair.command,
     data_merge.command,
     data_show.command,
+    policy_train.command,
     rank.command,
     validity.command,
     fuse.command,
     next.command,
+    plan.command,
 )
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -75,7 +78,6 @@ for name, group in GROUPS.items():
     app.add_typer(group, name=name)
 app.command("eval")(judge.evaluate)
 app.command("compare")(judge.compare)
-app.command("plan")(plan.plan)
 app.command("report")(report.report)
 app.command("demo")(demo.demo)
 for command in COMMANDS:

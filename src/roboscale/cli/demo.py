@@ -118,8 +118,7 @@ def _train(plan: Plan) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    from roboscale.cli.policy import training_config
-    from roboscale.cli.training import Training, train_all
+    from roboscale.jobs.training import Training, train_all, training_config
 
     say("3/5  training policy A on the recorded, policy B on the grown set")
     config = training_config(plan.inputs, "", plan.steps, plan.seed)

@@ -1,75 +1,22 @@
-"""`roboscale policy`: learn from episodes, and serve what was learned."""
+"""`roboscale policy serve`."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from roboscale.cli.console import DryRun, Json, WorldName, count_bar, friendly, print_json, say
+from roboscale.cli.console import DryRun, Json, WorldName, friendly, print_json, say
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Policies: train, serve.")
 
 
-@app.command()
-def train(
-    dataset: Annotated[Path, typer.Argument(help="A LeRobotDataset v3.0.")],
-    out: Annotated[Path, typer.Argument(help="Folder of the policy; one that is half trained is resumed.")],
-    inputs: Annotated[str, typer.Option(help="images (cameras and proprioception) or state (fast).")] = "images",
-    head: Annotated[str, typer.Option(help="flow or regression.")] = "",
-    steps: Annotated[int, typer.Option(min=0, help="Optimiser steps; 0 takes the default of the inputs.")] = 0,
-    setting: Annotated[list[str], typer.Option("--set", help="Any other setting as name=value, repeated.")] = [],  # noqa: B006
-    seed: Annotated[int, typer.Option(help="Seed of weights and batches.")] = 0,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Train the built-in policy on the processor."""
-    with friendly():
-        from roboscale.cli.training import Training, run_training
-        from roboscale.policies.builtin.config import TrainConfig
-
-        chosen = training_config(inputs, head, steps, seed, setting)
-        config = TrainConfig.from_json(chosen)
-        if dry_run:
-            return print_json({"dataset": str(dataset), "out": str(out), "config": config.to_json()})
-        with count_bar(str(out), config.steps) as advance:
-            done = [0]
-
-            def progress(step: int, total: int, loss: float) -> None:
-                advance(step - done[0], f"loss {loss:.4f}")
-                done[0] = step
-
-            run_training(Training(dataset, out, config.to_json()), progress)
-        print_json({"policy": str(out), "config": config.to_json()}) if as_json else print(f"trained {out}")
-
-
-def training_config(
-    inputs: str, head: str, steps: int, seed: int, settings: list[str] | None = None
-) -> dict[str, object]:
-    """Fields of a `TrainConfig` from the command line; the defaults of the inputs where nothing is said."""
-    import json
-
-    from roboscale.core import RoboscaleError
-    from roboscale.policies.builtin.config import TrainConfig
-
-    chosen: dict[str, object] = {**TrainConfig(inputs=inputs).to_json(), "seed": seed}
-    if head:
-        chosen["head"] = head
-    if steps:
-        chosen["steps"] = steps
-    for text in settings or []:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise RoboscaleError(f"--set: expected name=value, found {text!r}")
-        try:
-            chosen[name] = json.loads(value)
-        except json.JSONDecodeError:
-            chosen[name] = value
-    return chosen
+@app.callback()
+def group() -> None:
+    """Policies: train, serve."""
 
 
 @app.command()
