@@ -34,6 +34,7 @@ def _record(root: Path, seed: int) -> None:
     spec = Spec(
         (
             Field("observation.state", (2,), "float32", "rad", layout=("hip", "knee")),
+            Field("observation.environment_state", (3,), "float32", "m", layout=("x", "y", "z")),
             Field("action", (2,), "float32", "rad", layout=("hip", "knee")),
         ),
         10,
@@ -43,7 +44,8 @@ def _record(root: Path, seed: int) -> None:
         for _ in range(3):
             take = writer.begin("lift the foot", Provenance("example", licence="MIT"))
             for row in np.cumsum(rng.normal(0, 0.1, (20, 2)), axis=0).astype(np.float32):
-                take.add({"observation.state": row, "action": row})
+                place = np.array([*row, 0], np.float32)
+                take.add({"observation.state": row, "observation.environment_state": place, "action": row})
             take.save()
 
 

@@ -84,6 +84,8 @@ if TYPE_CHECKING:
     from roboscale.jobs.data_show import ShowDataset, show_dataset
     from roboscale.jobs.fuse import FuseResults, fuse_results
     from roboscale.jobs.next import PickTrials, pick_trials
+    from roboscale.jobs.plan import PlanCollection, experiment_of, plan_collection
+    from roboscale.jobs.policy_train import TrainPolicy, plan_training, train_policy
     from roboscale.jobs.rank import Rank, rank
     from roboscale.jobs.validity import CheckValidity, check_validity
 
@@ -120,6 +122,7 @@ __all__ = [
     "PairedOutcome",
     "PickTrials",
     "Pictures",
+    "PlanCollection",
     "Policy",
     "PolicyError",
     "Pose",
@@ -141,6 +144,7 @@ __all__ = [
     "Stream",
     "SuccessRule",
     "Take",
+    "TrainPolicy",
     "Trial",
     "UnknownName",
     "Verdict",
@@ -154,6 +158,7 @@ __all__ = [
     "compare",
     "derive_id",
     "derive_seed",
+    "experiment_of",
     "explain_recording",
     "export_dataset",
     "fuse_results",
@@ -162,13 +167,16 @@ __all__ = [
     "merge_datasets",
     "new_episode_id",
     "pick_trials",
+    "plan_collection",
     "plan_export",
     "plan_import",
     "plan_merge",
+    "plan_training",
     "rank",
     "repair_dataset",
     "require_match",
     "show_dataset",
+    "train_policy",
     "write_episode",
 ]
 
@@ -181,6 +189,8 @@ _JOBS = {
     "data_show": ("ShowDataset", "show_dataset"),
     "fuse": ("FuseResults", "fuse_results"),
     "next": ("PickTrials", "pick_trials"),
+    "plan": ("PlanCollection", "plan_collection", "experiment_of"),
+    "policy_train": ("TrainPolicy", "train_policy", "plan_training"),
     "rank": ("Rank", "rank"),
     "validity": ("CheckValidity", "check_validity"),
 }

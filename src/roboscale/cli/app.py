@@ -26,9 +26,9 @@ from roboscale.cli import (
     fuse,
     next,
     plan,
-    policy,
     policy_check,
     policy_serve,
+    policy_train,
     rank,
     report,
     runs,
@@ -72,10 +72,12 @@ COMMANDS: tuple[Command[Any], ...] = (
     trials_merge.command,
     trials_export.command,
     runs.command,
+    policy_train.command,
     rank.command,
     validity.command,
     fuse.command,
     next.command,
+    plan.command,
 )
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -99,14 +101,13 @@ def roboscale(
 GROUPS = {
     "collect": typer.Typer(no_args_is_help=True, help="Make episodes: record, generate."),
     "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, repair, merge, show."),
-    "policy": policy.app,
+    "policy": typer.Typer(no_args_is_help=True, help="Policies: train, serve, check."),
     "world": typer.Typer(no_args_is_help=True, help="Worlds: list, check."),
     "cases": typer.Typer(no_args_is_help=True, help="What is to be tried, agreed on before: make, check, show."),
     "trials": typer.Typer(no_args_is_help=True, help="What was tried: list, judge, work, merge, export."),
 }
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
-app.command("plan")(plan.plan)
 for command in COMMANDS:
     command.add_to(app if len(command.words) == 1 else GROUPS[command.words[0]])
 

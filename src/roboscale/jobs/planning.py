@@ -16,11 +16,19 @@ from roboscale.stats.mixture import MixPoint, fit_mixture
 from roboscale.stats.scaling import ScalingFit, fit_curve
 from roboscale.stats.scaling_forms import Point
 
-__all__ = ["BackTest", "Planned", "Planning", "load_points", "parse_amounts", "plan_of", "read_predictions"]
+__all__ = [
+    "CheckedPrediction",
+    "Planned",
+    "Planning",
+    "load_points",
+    "parse_amounts",
+    "plan_tasks",
+    "read_predictions",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class BackTest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedPrediction:
     """A prediction made from the smaller amounts, and what was measured afterwards."""
 
     task: str
@@ -37,7 +45,7 @@ class BackTest:
         return self.predicted.low <= self.measured.value <= self.predicted.high
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Planning:
     """What the plan is for.
 
@@ -55,7 +63,7 @@ class Planning:
     level: float = 0.9
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """The answer, task by task.
 
@@ -72,7 +80,7 @@ class Planned:
     fits: Mapping[tuple[str, str], ScalingFit]
     now: Mapping[str, tuple[Mapping[str, float], Estimate]]
     decisions: Mapping[str, SourceDecision]
-    checks: tuple[BackTest, ...] = ()
+    checks: tuple[CheckedPrediction, ...] = ()
 
     def sentences(self) -> list[str]:
         """The answer in words, one task after the other."""
@@ -136,18 +144,18 @@ class Planned:
 
 def load_points(paths: Sequence[Path]) -> list[Trained]:
     """Points of one or more files; a folder of `--measure` has them in `points.csv`."""
-    found = []
+    points = []
     for path in paths:
-        found += read_trained(path / "points.csv" if path.is_dir() else path)
-    units = {point.unit for point in found}
+        points += read_trained(path / "points.csv" if path.is_dir() else path)
+    units = {point.unit for point in points}
     if len(units) > 1:
         raise RoboscaleError(f"amounts in different units: {', '.join(sorted(units))}")
-    return found
+    return points
 
 
 def parse_amounts(texts: Sequence[str], option: str) -> dict[str, float]:
     """`NAME=NUMBER` for each, numbers above 0."""
-    found = {}
+    amounts = {}
     for text in texts:
         name, sign, number = text.rpartition("=")
         try:
@@ -156,11 +164,11 @@ def parse_amounts(texts: Sequence[str], option: str) -> dict[str, float]:
             value = -1.0
         if not sign or not name or not 0 < value < float("inf"):
             raise RoboscaleError(f"{option}: expected NAME=NUMBER with a number above 0, found {text!r}")
-        found[name] = value
-    return found
+        amounts[name] = value
+    return amounts
 
 
-def plan_of(points: Sequence[Trained], asked: Planning, checks: Sequence[BackTest] = ()) -> Planned:
+def plan_tasks(points: Sequence[Trained], asked: Planning, checks: Sequence[CheckedPrediction] = ()) -> Planned:
     """Fits every curve and decides for every task.
 
     RoboscaleError when there is no point, or `have` names a source that nobody measured.
@@ -184,7 +192,9 @@ def plan_of(points: Sequence[Trained], asked: Planning, checks: Sequence[BackTes
         offered = {source: costs[source] for source in mixture.sources if source in costs}
         decisions[task] = decide(mixture, have, offered, asked.budget, level=asked.level)
         now[task] = (have, mixture.predict(have, asked.level))
-    return Planned(points[0].unit, asked, costs, fits, now, decisions, tuple(checks))
+    return Planned(
+        unit=points[0].unit, asked=asked, costs=costs, fits=fits, now=now, decisions=decisions, checks=tuple(checks)
+    )
 
 
 def _best_owned(points: Sequence[Trained]) -> dict[str, float]:
@@ -199,16 +209,21 @@ def _best_owned(points: Sequence[Trained]) -> dict[str, float]:
     return {best.source: best.amount}
 
 
-def read_predictions(folder: Path, points: Sequence[Trained]) -> list[BackTest]:
+def read_predictions(folder: Path, points: Sequence[Trained]) -> list[CheckedPrediction]:
     """What `--measure` predicted of the largest size before trying it, beside what was then measured."""
     path = folder / "prediction.json"
     if not path.is_file():
         return []
     measured = {(p.task, p.source, p.amount): p for p in points}
-    found = []
+    checks = []
     for row in json.loads(path.read_text("utf-8"))["predictions"]:
         point = measured.get((row["task"], row["source"], float(row["amount"])))
         if point is not None:
             rate = clopper_pearson(point.successes, point.trials)
-            found.append(BackTest(row["task"], row["source"], point.amount, Estimate(**row["predicted"]), rate))
-    return found
+            predicted = Estimate(**row["predicted"])
+            checks.append(
+                CheckedPrediction(
+                    task=row["task"], source=row["source"], amount=point.amount, predicted=predicted, measured=rate
+                )
+            )
+    return checks

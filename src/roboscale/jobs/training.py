@@ -1,7 +1,8 @@
-"""Trains several policies at once, one process a core, with their progress in this one."""
+"""Trains the built-in policy, or several at once, one process a core, with their progress in this one."""
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import queue
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 from roboscale.core import RoboscaleError
 
-__all__ = ["Training", "train_all"]
+__all__ = ["Training", "run_training", "train_all", "training_config"]
 
 OnProgress = Callable[[int, int, int, float], None]
 """Called with (which training, steps done, steps in all, recent loss)."""
@@ -79,3 +80,23 @@ def _check(trainings: Sequence[Training], workers: Sequence[Any]) -> None:
             raise RoboscaleError(
                 f"training of {training.out}: the process died (exit code {worker.exitcode}); the same command resumes"
             )
+
+
+def training_config(inputs: str, head: str, steps: int, seed: int, settings: Sequence[str] = ()) -> dict[str, object]:
+    """Fields of a `TrainConfig` from the command line; the defaults of the inputs where nothing is said."""
+    from roboscale.policies.builtin.config import TrainConfig
+
+    chosen: dict[str, object] = {**TrainConfig(inputs=inputs).to_json(), "seed": seed}
+    if head:
+        chosen["head"] = head
+    if steps:
+        chosen["steps"] = steps
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise RoboscaleError(f"--set: expected name=value, found {text!r}")
+        try:
+            chosen[name] = json.loads(value)
+        except json.JSONDecodeError:
+            chosen[name] = value
+    return chosen

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from roboscale.cli.console import write_text
-from roboscale.cli.planning import Planned
+from roboscale.jobs.files import write_text
+from roboscale.jobs.planning import Planned
 from roboscale.jobs.versions import versions
 from roboscale.report.plan import Answer, PlanData, plan_page
 from roboscale.report.plan_figures import BackTest, Curve
@@ -13,8 +13,8 @@ from roboscale.report.plan_figures import BackTest, Curve
 __all__ = ["write_plan_page"]
 
 
-def write_plan_page(planned: Planned, page: Path, sources: tuple[str, ...] = (), command: str = "") -> None:
-    """Writes the plan as one offline HTML page, in one step."""
+def write_plan_page(planned: Planned, page: Path, sources: tuple[str, ...], command: str) -> None:
+    """Writes the plan as one offline HTML page, in one step; `command` makes it again."""
     checks = {(c.task, c.source): c for c in planned.checks}
     curves = []
     for (task, source), fit in planned.fits.items():

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from roboscale.cli.collecting import Filling, generate, record
-from roboscale.cli.console import write_json
 from roboscale.cli.judging import Request, judge
 from roboscale.core import RoboscaleError, UnknownName
 from roboscale.dataset.engine import run
+from roboscale.jobs.events import OnEvent, Stage, counting, ignore
+from roboscale.jobs.files import write_json
 from roboscale.results import Trained
 from roboscale.stats.scaling import fit_curve
 from roboscale.stats.scaling_forms import Point
@@ -27,11 +28,10 @@ demonstrations of an expert whose actions are disturbed."""
 _SEEDS = 10  # demonstrations that `generated` starts from
 _NOISY = "noisy:expert:0.3"
 
-Say = Callable[[str], None]
-OnStep = Callable[[int, str], None]
+Advance = Callable[[int, str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measuring:
     """An experiment on how success grows with data.
 
@@ -73,22 +73,24 @@ class _Lesson:
     config: dict[str, Any]
 
 
-def measure(asked: Measuring, say: Say, on_step: OnStep) -> list[Trained]:
+def measure(asked: Measuring, on_event: OnEvent = ignore) -> list[Trained]:
     """Collects, trains and tries; every finished piece is kept, so the same call goes on where it stopped.
 
     Writes `points.csv`, and `prediction.json` with what the smaller sizes say of the largest one before it is tried.
     """
     asked.out.mkdir(parents=True, exist_ok=True)
     _require_same(asked)
-    say(f"1/3  collecting {asked.sizes[-1]} episodes per task from {', '.join(asked.sources)}")
+    advance, most = counting(on_event, "policies", 2 * asked.policies), asked.sizes[-1]
+    on_event(Stage(1, 3, f"collecting {most} episodes per task from {', '.join(asked.sources)}"))
     for source in asked.sources:
         _collect(asked, source)
-        on_step(0, f"collected {source}")
-    say(f"2/3  training and trying {asked.policies - len(asked.sources)} policies on up to {asked.sizes[-2]} per task")
-    points = _try(asked, asked.sizes[:-1], on_step)
+        advance(0, f"collected {source}")
+    first = asked.policies - len(asked.sources)
+    on_event(Stage(2, 3, f"training and trying {first} policies on up to {asked.sizes[-2]} per task"))
+    points = _try(asked, asked.sizes[:-1], advance)
     _predict(asked, points)
-    say(f"3/3  training and trying {len(asked.sources)} policies on {asked.sizes[-1]} per task")
-    points += _try(asked, asked.sizes[-1:], on_step)
+    on_event(Stage(3, 3, f"training and trying {len(asked.sources)} policies on {most} per task"))
+    points += _try(asked, asked.sizes[-1:], advance)
     _write_points(asked.out / "points.csv", points)
     return points
 
@@ -120,11 +122,11 @@ def _collect(asked: Measuring, source: str) -> None:
         record(filling(most, source), "expert" if source == "expert" else _NOISY)
 
 
-def _try(asked: Measuring, sizes: Sequence[int], on_step: OnStep) -> list[Trained]:
+def _try(asked: Measuring, sizes: Sequence[int], advance: Advance) -> list[Trained]:
     """Trains in worker processes, one policy each; then tries each on the same held-out cases."""
     lessons = [_lesson(asked, source, size) for size in sizes for source in asked.sources]
     for lesson, _ in zip(lessons, run(_train, lessons, workers=asked.workers), strict=True):
-        on_step(1, f"trained {lesson.out.name}")
+        advance(1, f"trained {lesson.out.name}")
     points = []
     for lesson in lessons:
         request = Request((str(lesson.out),), asked.world, asked.tasks, asked.trials, asked.seed)
@@ -132,7 +134,7 @@ def _try(asked: Measuring, sizes: Sequence[int], on_step: OnStep) -> list[Traine
         for task in asked.tasks:
             won = [t.outcome.success for t in judged.of(judged.names[0], task) if t.outcome.success is not None]
             points.append(Trained(task, lesson.dataset.name, float(lesson.size), sum(won), len(won)))
-        on_step(1, f"tried {lesson.out.name}")
+        advance(1, f"tried {lesson.out.name}")
     return points
 
 
