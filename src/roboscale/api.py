@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from roboscale.core import Estimate, Policy, RoboscaleError, Verdict, World
 
@@ -116,11 +116,9 @@ def _judge(
 
 def _policy(policy: AnyPolicy, world: World, seed: int, observes: Collection[str] | None) -> Policy:
     from roboscale.cli.judging import API_KEY_VARIABLE
-    from roboscale.policies.callables import from_callable
+    from roboscale.policies.callables import as_policy
     from roboscale.policies.resolve import resolve_policy
 
     if isinstance(policy, str):
         return resolve_policy(policy, world=world, seed=seed, api_key=os.environ.get(API_KEY_VARIABLE))
-    if hasattr(policy, "start"):
-        return cast(Policy, policy)
-    return from_callable(policy, spec=None if observes is None else world.observation_spec.select(observes))
+    return as_policy(policy, spec=None if observes is None else world.observation_spec.select(observes))

@@ -149,7 +149,7 @@ def pick_workers(wanted: int | None, trials: int) -> int:
 
 def resolve(request: Request, world: World) -> dict[str, Policy]:
     """The request's policies by their unique names."""
-    from roboscale.policies.profile import PolicyProfile
+    from roboscale.policies.remote import PolicyProfile
     from roboscale.policies.resolve import resolve_policy
 
     profile = PolicyProfile.load(Path(request.profile)) if request.profile else None

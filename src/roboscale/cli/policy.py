@@ -87,8 +87,8 @@ def serve(
 ) -> None:
     """Serve a policy to openpi clients. `--world` names the world where the policy needs one (expert)."""
     with friendly():
+        from roboscale.policies.remote import serve_policy, serving_notes
         from roboscale.policies.resolve import resolve_policy
-        from roboscale.policies.serve import serve_policy
         from roboscale.worlds import open_world
 
         resolved = resolve_policy(policy, world=open_world(world) if world else None, seed=seed)
@@ -97,6 +97,8 @@ def serve(
             return print_json(place)
 
         def on_ready(bound: int) -> None:
+            for note in serving_notes(resolved):
+                say(note)
             print_json({**place, "port": bound}) if as_json else say(f"serving {resolved.name} on ws://{host}:{bound}")
 
         serve_policy(
