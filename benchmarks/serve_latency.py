@@ -22,8 +22,7 @@ import numpy as np
 import psutil
 
 from roboscale.core import ActionChunk, Field, Observation, Session, Spec
-from roboscale.policies.remote import RemotePolicy
-from roboscale.policies.serve import serve_policy
+from roboscale.policies.remote import RemotePolicy, serve_policy
 
 STATE = Field("observation.state", (8,), "float32")
 PICTURES = tuple(Field(f"observation.images.{name}", (224, 224, 3), "uint8") for name in ("front", "wrist"))

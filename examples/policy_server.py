@@ -9,9 +9,8 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from roboscale.core import Field, Spec
-from roboscale.policies.callables import from_callable
-from roboscale.policies.remote import RemotePolicy
-from roboscale.policies.serve import serve_policy
+from roboscale.policies.callables import as_policy
+from roboscale.policies.remote import RemotePolicy, serve_policy
 
 STATE = Field("observation.state", (2,), "float32", "rad", layout=("shoulder", "elbow"))
 
@@ -23,7 +22,7 @@ def go_home(observation: dict, instruction: str) -> np.ndarray:
 
 
 def server(pipe: Connection) -> None:
-    policy = from_callable(go_home, spec=Spec((STATE,), 20.0))
+    policy = as_policy(go_home, spec=Spec((STATE,), 20.0))
     serve_policy(policy, port=0, on_ready=pipe.send)  # until SIGTERM
 
 

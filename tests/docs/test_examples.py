@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from roboscale.policies.profile import PolicyProfile
+from roboscale.policies.remote import PolicyProfile
 from roboscale.worlds.simulated.gymnasium_world import Declaration
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,7 +1,7 @@
 """Servers for tests, run as `python servers.py KIND ...`; prints the port once clients can connect.
 
 hostile                     every path misbehaves in its own way
-policy NAME [TOKEN] [PORT]  `serve_policy` with a policy of this file
+policy NAME [TOKEN] [PORT]  `serve_policy` with a policy of this file, or a function or object as `as_policy` makes it
 dying                       answers once, then the process is gone
 roboarena [ids]             a RoboArena server, with session ids or without
 silent                      a port where nobody accepts
@@ -24,9 +24,10 @@ import numpy as np
 from websockets.server import ServerProtocol
 from websockets.sync.server import ServerConnection, serve
 
-from roboscale.core import ActionChunk, Field, Observation, Session, Spec, generator
-from roboscale.policies.serve import serve_policy
-from roboscale.policies.wire import pack, unpack
+from roboscale.core import PENDING, ActionChunk, Field, Identity, Observation, Session, Spec, combine, generator
+from roboscale.policies.callables import as_policy
+from roboscale.policies.remote import serve_policy
+from roboscale.wire import pack, unpack
 
 STATE = Spec((Field("observation.state", (3,), "float32"),), 20.0)
 ACTION = Spec((Field("action", (2,), "float32", layout=("x", "y")),), 20.0)
@@ -35,7 +36,11 @@ ACTION = Spec((Field("action", (2,), "float32", layout=("x", "y")),), 20.0)
 class Walk:
     """A policy with state and noise: its session counts, and the noise depends on the seed alone."""
 
-    name, observation_spec, action_spec = "walk", STATE, ACTION
+    name, observation_spec, action_spec, history = "walk", STATE, ACTION, 1
+
+    @property
+    def identity(self) -> Identity:
+        return combine(self.name, "test", self.name)
 
     def start(self, instruction: str, seed: int) -> Session:
         rng, steps = generator("walk", seed), iter(range(1000))
@@ -77,7 +82,75 @@ class Failing(Walk):
         return super().start(instruction, seed)
 
 
-POLICIES = {p.name: p for p in (Walk(), Batched(), Failing())}
+class Other(Walk):
+    """Another policy of the same name."""
+
+    @property
+    def identity(self) -> Identity:
+        return combine("walk", "another checkpoint")
+
+
+class Doubtful(Walk):
+    """One that does not know itself."""
+
+    @property
+    def identity(self) -> Identity:
+        return Identity("doubtful", "d" * 32, ("its weights are a secret",))
+
+
+class Remembering(Walk):
+    """Answers the oldest and the newest of the last three states."""
+
+    name, history = "remembering", 3
+
+    def start(self, instruction: str, seed: int) -> Session:
+        return lambda o: ActionChunk(o["observation.state"][[0, -1], 0][None])
+
+
+class Thinking(Walk):
+    """Thinks for two steps, then walks."""
+
+    name = "thinking"
+
+    def start(self, instruction: str, seed: int) -> Session:
+        walk, waits = super().start(instruction, seed), iter(range(2))
+        return lambda observation: walk(observation) if next(waits, None) is None else PENDING
+
+
+POLICIES = {p.name: p for p in (Walk(), Batched(), Failing(), Remembering(), Thinking())}
+POLICIES |= {"again": Walk(), "other": Other(), "doubtful": Doubtful()}
+
+
+def answers(observation: Observation, instruction: str) -> Any:
+    """Whatever the instruction asks for: an exception by its name, a number that is none, a wrong shape."""
+    number = float(observation["observation.state"][0])
+    errors = {e.__name__: e for e in (KeyError, MemoryError, ConnectionResetError, ZeroDivisionError, SystemExit)}
+    if instruction in errors:
+        raise errors[instruction]("as asked")
+    if instruction == "torch":
+        raise type("OutOfMemoryError", (RuntimeError,), {"__module__": "torch"})("CUDA out of memory")
+    results = {
+        "nan": [[0.0, np.nan]],
+        "late nan": ActionChunk(np.array([[1.0, 2.0], [np.nan, 0.0]]), execute=1),
+        "deep": np.zeros((1, 2, 2)),
+        "none": None,
+        "dictionary": {"action": [0.0, 0.0]},
+    }
+    return results.get(instruction, [[number, 1.0]])
+
+
+class Resetting:
+    """Counts; one episode at a time."""
+
+    def reset(self) -> None:
+        self.count = -1.0
+
+    def __call__(self, observation: Observation) -> Any:
+        self.count += 1
+        return [self.count, 0.0]
+
+
+FUNCTIONS = {"answers": answers, "resetting": Resetting()}
 
 
 def raw_frame(opcode: int, length: int, payload: bytes) -> bytes:
@@ -103,6 +176,12 @@ REPLIES: dict[str, bytes | str] = {
     "/list": pack({"actions": [[0.0, 0.0]]}),
     "/strings": pack({"actions": np.array([["a", "b"]])}),
     "/bools": pack({"actions": np.array([[True, False]])}),
+    "/ragged": pack({"actions": [[0.0], [0.0, 1.0]]}),
+    "/batch": pack({"actions": np.zeros((1, 3, 2))}),
+    "/nested": pack({"action": {"arm": [[1.0, 2.0]] * 3, "gripper": [[0.9]] * 3}}),
+    "/two_keys": pack({"action.arm": np.ones((3, 1)), "action.gripper": np.zeros((3, 1))}),
+    "/unlike": pack({"action.arm": np.ones((3, 1)), "action.gripper": np.zeros((2, 1))}),
+    "/no_rotation": pack({"actions": np.zeros(4)}),
     "/no_actions": pack({"action": np.zeros((3, 2))}),
     "/not_a_dict": msgpack.packb(7),
     "/ten_gigabytes": array("<f4", (10**5, 25_000), b"1234"),
@@ -113,6 +192,9 @@ REPLIES: dict[str, bytes | str] = {
 }
 
 
+CONNECTIONS = iter(range(1000))
+
+
 def misbehave(websocket: ServerConnection) -> None:
     path = websocket.request.path if websocket.request else ""
     if path == "/text_metadata":
@@ -121,6 +203,8 @@ def misbehave(websocket: ServerConnection) -> None:
         websocket.send(msgpack.packb([1, 2]))
     elif path == "/no_metadata":
         websocket.recv()
+    elif path == "/volatile":
+        websocket.send(pack({"step": next(CONNECTIONS)}))
     elif path == "/bad_specs":
         websocket.send(pack({"roboscale": {"observation_spec": {"fields": 3}}}))
     else:
@@ -200,8 +284,9 @@ def not_reading() -> None:
 
 
 def policy(name: str, token: str = "", port: str = "0") -> None:
+    served = POLICIES.get(name) or as_policy(FUNCTIONS[name], spec=STATE)
     serve_policy(
-        POLICIES[name],
+        served,
         port=int(port),
         token=token or None,
         metadata={"robot": "test"},

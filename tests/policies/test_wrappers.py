@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from roboscale.core import (
+    PENDING,
     ActionChunk,
-    BadData,
     BatchedPolicy,
     Field,
+    Identity,
     Observation,
     Policy,
     Session,
     Spec,
     SpecMismatch,
-    UnknownName,
 )
-from roboscale.policies.wrappers import constant, noisy, replay, truncated
+from roboscale.policies.wrappers import constant, noisy, truncated
 
 ACTION = Spec((Field("action", (4,), "float32"),), 80.0)
 
@@ -28,9 +27,10 @@ ACTION = Spec((Field("action", (4,), "float32"),), 80.0)
 class Zeros:
     """Zeros, (5, 4) float32, three to be executed."""
 
-    name, observation_spec, action_spec = "zeros", None, ACTION
+    name, observation_spec, action_spec, history = "zeros", None, ACTION, 1
 
-    def __init__(self) -> None:
+    def __init__(self, identity: Identity = Identity("zeros", "0" * 32)) -> None:
+        self.identity = identity
         self.started = []
 
     def start(self, instruction: str, seed: int):
@@ -143,45 +143,56 @@ def test_constants_that_do_not_fit(values: list[float] | None, spec: Spec | None
         constant(values, spec)
 
 
-class Recorded:
-    """Three episodes of two instructions; episode i is i + 1 long and holds i."""
-
-    spec = Spec((Field("observation.state", (2,), "float32"), *ACTION.fields), 80.0)
-    instructions = ("push", "pull", "push")
-
-    @property
-    def episodes(self):
-        return [SimpleNamespace(index=i, instruction=text) for i, text in enumerate(self.instructions)]
-
-    def episode(self, index: int, images: bool = True):
-        assert not images, "nobody decodes video for it"
-        return SimpleNamespace(arrays={"action": np.full((index + 1, 4), index, np.float32)})
+def test_an_identity_is_what_is_wrapped_and_how():
+    zeros, other = Zeros(), Zeros(Identity("zeros", "1" * 32))
+    policies = [
+        *(zeros, other, noisy(zeros, 0.1), noisy(zeros, 0.2), noisy(zeros, 0.1, seed=1), noisy(other, 0.1)),
+        *(truncated(zeros, 2), truncated(zeros, 3), truncated(noisy(zeros, 0.1), 2), noisy(truncated(zeros, 2), 0.1)),
+        *(constant([0.0]), constant([1.0]), constant([0.0, 0.0])),
+    ]
+    assert len({p.identity for p in policies}) == len(policies)
+    assert noisy(Zeros(), 0.1).identity == noisy(Zeros(), 0.1).identity
+    assert all(p.identity.name == p.name for p in policies)
 
 
-def test_replay_plays_an_episode_of_the_instruction_and_holds():
-    policy = replay(Recorded(), "replay:x")
-    session = policy.start("pull", 0)
-    assert [session({}).rows.shape for _ in range(3)] == [(2, 4), (1, 4), (1, 4)]
-    assert policy.action_spec["action"].shape == (4,)
-    assert policy.observation_spec.names == ()
+def test_what_is_not_known_of_the_inner_policy_is_not_known_of_the_outer_one():
+    doubtful = Zeros(Identity("zeros", "0" * 32, ("nobody says",)))
+    assert noisy(truncated(doubtful, 2), 0.1).identity.unverified == ("nobody says",)
 
 
-def test_replay_chooses_by_seed():
-    policy = replay(Recorded())
-    chosen = [int(policy.start("push", seed)({}).rows[0, 0]) for seed in range(20)]
-    assert set(chosen) == {0, 2}
-    assert chosen == [int(policy.start("push", seed)({}).rows[0, 0]) for seed in range(20)]
-    other = replay(Recorded(), seed=1)
-    assert chosen != [int(other.start("push", seed)({}).rows[0, 0]) for seed in range(20)]
+def test_a_name_changes_no_number():
+    renamed = Zeros()
+    renamed.name = "nil"
+    assert np.array_equal(rows(noisy(Zeros(), 0.1)), rows(noisy(renamed, 0.1)))
 
 
-def test_replay_of_something_never_recorded():
-    with pytest.raises(UnknownName, match="did you mean push"):
-        replay(Recorded()).start("pusch", 0)
+def test_what_the_inner_policy_says_of_itself_is_passed_on():
+    inner = Zeros()
+    inner.history, inner.sessions, inner.notes = 4, 1, ("it is reset",)
+    policy = truncated(noisy(inner, 0.1), 2)
+    assert (policy.history, policy.sessions, policy.notes) == (4, 1, ("it is reset",))
+    assert (noisy(Zeros(), 0.1).sessions, noisy(Zeros(), 0.1).notes) == (None, ())
 
 
-def test_replay_of_an_empty_episode():
-    empty = Recorded()
-    empty.episode = lambda index, images: SimpleNamespace(arrays={"action": np.zeros((0, 4))})
-    with pytest.raises(BadData, match="episode 1"):
-        replay(empty).start("pull", 0)
+def test_what_the_inner_session_says_is_passed_on():
+    class Telling(Zeros):
+        def start(self, instruction: str, seed: int):
+            session = super().start(instruction, seed)
+            session.details, session.parents = {"seed": seed}, ("a",)
+            return session
+
+    session = noisy(truncated(Telling(), 2), 0.1).start("push", 7)
+    assert session.details == {"seed": 7} and session.parents == ("a",)
+    silent = noisy(Zeros(), 0.1).start("push", 7)
+    assert silent.details == {} and silent.parents == ()
+
+
+def test_who_is_still_thinking_is_left_to_think():
+    class Thinking(BatchedZeros):
+        def start(self, instruction: str, seed: int):
+            return lambda observation: PENDING
+
+    policy = noisy(truncated(Thinking(), 2), 0.1)
+    session = policy.start("push", 0)
+    assert session({}) is PENDING
+    assert policy.act_many([session], [{}]) == [PENDING]

@@ -185,3 +185,18 @@ def test_an_observation_that_is_not_finite_is_an_error_of_the_policy():
     session = SegmentReplay([pick()]).start("", 0)
     with pytest.raises(PolicyError, match=STATE):
         session({STATE: np.full(13, np.nan, np.float32)})
+
+
+def test_its_identity_is_what_was_demonstrated_and_the_settings():
+    moved = pick()
+    action = moved.arrays["action"].copy()
+    action[3, 0] += 1e-3
+    moved = replace(moved, arrays={**moved.arrays, "action": action})
+    policies = [
+        *(SegmentReplay([pick()]), SegmentReplay([replace(pick(), id="other")]), SegmentReplay([moved])),
+        *(SegmentReplay([pick()] * 2), SegmentReplay([pick()], noise=0.1), SegmentReplay([pick()], retries=False)),
+        SegmentReplay([pick()], selection="random"),
+    ]
+    assert len({p.identity for p in policies}) == len(policies)
+    assert SegmentReplay([pick()]).identity == policies[0].identity
+    assert policies[0].identity.verified and policies[0].history == 1

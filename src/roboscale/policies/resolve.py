@@ -6,11 +6,16 @@ Knows the forms. What a form needs (sockets, torch, a dataset) is imported when 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from roboscale.core import BadData, HasExpert, Policy, UnknownName, World, derive_id
-from roboscale.policies.callables import load_callable
-from roboscale.policies.profile import PolicyProfile
-from roboscale.policies.wrappers import constant, noisy, replay
+from roboscale.core import HasExpert, Policy, UnknownName, World
+from roboscale.policies.callables import as_policy, load_callable
+from roboscale.policies.mistakes import is_address, refuse_address, refuse_file, refuse_folder, refuse_name
+from roboscale.policies.wrappers import constant, noisy, truncated
+
+if TYPE_CHECKING:
+    from roboscale.policies.remote import Timeouts
+    from roboscale.policies.remote.profile import Profiles
 
 __all__ = ["FORMS", "resolve_policy"]
 
@@ -33,18 +38,25 @@ def resolve_policy(
     text: str,
     *,
     world: World | None,
-    profile: PolicyProfile | str | Path | None = None,
+    profile: Profiles | None = None,
     seed: int = 0,
     api_key: str | None = None,
+    timeouts: Timeouts | None = None,
+    execute: int | None = None,
 ) -> Policy:
     """The policy that `text` names, checked against `world` as far as it can be before the first trial.
+
+    Its name is `text`, apart from what a trained policy or a server's profile is called: a label, not who it is.
 
     Args:
         text: one of `FORMS`.
         world: brings the expert, says how many values a constant has, and is what a server is checked against.
-        profile: a file or a profile, for servers that do not say what they take; other policies need none.
+        profile: for servers that do not say what they take: a profile, its file, or one for each server. Other
+            policies need none.
         seed: of the noise of `noisy` and the choice of `replay`; what else is random has the session's seed.
         api_key: for servers that ask for one.
+        timeouts: how long to wait for servers.
+        execute: rows executed of every chunk at most; `None` for as many as the policy says.
 
     Raises:
         UnknownName: no form fits, or the world has no expert.
@@ -52,59 +64,72 @@ def resolve_policy(
         BadData: a file that is named is broken.
         InfrastructureError: a server cannot be reached.
     """
-    kind, _, rest = text.partition(":")
-    if text == "expert":
-        return _expert(world)
-    if kind == "noisy" and rest:
-        inner, _, sigma = rest.rpartition(":")
-        policy = resolve_policy(inner, world=world, profile=profile, seed=seed, api_key=api_key)
-        return noisy(policy, _number(text, sigma), seed)
-    if kind == "constant":
-        values = [_number(text, part) for part in rest.split(",")] if rest else None
-        return constant(values, world.action_spec if world else None)
-    if kind == "replay" and rest:
-        return _replay(Path(rest), text, seed)
-    if text.startswith(_SERVERS):
-        return _remote(text, world, profile, api_key)
-    if text and Path(text).is_dir():
-        return _checkpoint(Path(text))
-    if rest:
-        return load_callable(text)
-    raise UnknownName("policy", text, FORMS)
+
+    def resolved(text: str) -> Policy:
+        kind, _, rest = text.partition(":")
+        if text == "expert":
+            return _expert(world)
+        if kind == "noisy" and rest:
+            inner, _, sigma = rest.rpartition(":")
+            return noisy(resolved(inner), _number(text, sigma), seed)
+        if kind == "constant":
+            values = [_number(text, part) for part in rest.split(",")] if rest else None
+            return constant(values, world.info.action_spec if world else None)
+        if kind == "replay" and rest:
+            return _replay(Path(rest), text, seed)
+        if text.startswith(_SERVERS):
+            return _remote(text, world, profile, api_key, timeouts)
+        return _local(text)
+
+    policy = resolved(text)
+    return policy if execute is None else truncated(policy, execute)
 
 
 def _expert(world: World | None) -> Policy:
     if world is not None and isinstance(world, HasExpert):
-        return world.expert()
-    where = f"world {world.name} brings none" if world else "there is no world to bring one"
+        return as_policy(world.expert())
+    where = f"world {world.info.name} brings none" if world else "there is no world to bring one"
     raise UnknownName("policy", f"expert ({where})", (f for f in FORMS if f != "expert"))
 
 
 def _replay(path: Path, text: str, seed: int) -> Policy:
     from roboscale.dataset import Dataset
+    from roboscale.policies.recorded import replay
 
     return replay(Dataset(path), text, seed)
 
 
-def _remote(text: str, world: World | None, profile: PolicyProfile | str | Path | None, api_key: str | None) -> Policy:
+def _remote(
+    text: str, world: World | None, profile: Profiles | None, api_key: str | None, timeouts: Timeouts | None
+) -> Policy:
     from roboscale.policies.remote import RemotePolicy
+    from roboscale.policies.remote.profile import profile_of
 
-    loaded = PolicyProfile.load(profile) if isinstance(profile, (str, Path)) else profile
-    policy = RemotePolicy(text, loaded, api_key)
+    policy = RemotePolicy(text, profile_of(text, profile), api_key, timeouts)
     if world is not None:
-        policy.check(world.observation_spec, world.action_spec)
+        policy.check(world.info.observation_spec, world.info.action_spec)
     return policy
+
+
+def _local(text: str) -> Policy:
+    """A folder, a function in a file or a module, or whatever else was meant."""
+    if is_address(text):
+        refuse_address(text)
+    if text and Path(text).is_dir():
+        return _checkpoint(Path(text))
+    if text and Path(text).is_file():
+        refuse_file(Path(text))
+    if text.partition(":")[2]:
+        return load_callable(text)
+    refuse_name(text, FORMS)
 
 
 def _checkpoint(path: Path) -> Policy:
     if not (path / "policy.json").is_file():
-        raise BadData(path, "policy.json", "a checkpoint", "no such file")
+        refuse_folder(path)
     from roboscale.policies.builtin.checkpoint import load_policy
 
-    policy = load_policy(path)
-    # trials are filed under the name: other weights or settings in the same folder must be another policy
-    policy.name = f"{policy.name}@{derive_id((path / 'policy.json').read_text())[:8]}"
-    return policy
+    return load_policy(path)
 
 
 def _number(text: str, part: str) -> float:

@@ -1,4 +1,4 @@
-"""Policies made of other policies, of numbers or of recordings: a ladder of known quality.
+"""Policies made of other policies or of numbers: a ladder of known quality.
 
 Knows the policy protocol and arrays. Does not know worlds; what is out of range is clipped there.
 """
@@ -6,45 +6,60 @@ Knows the policy protocol and arrays. Does not know worlds; what is out of range
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import (
+    PENDING,
     ActionChunk,
-    BadData,
     BatchedPolicy,
+    Identity,
     Observation,
+    Pending,
     Policy,
     Session,
     Spec,
     SpecMismatch,
-    UnknownName,
+    combine,
     generator,
 )
 
-__all__ = ["Recordings", "constant", "noisy", "replay", "truncated"]
+__all__ = ["constant", "noisy", "truncated"]
 
 
+Answer = ActionChunk | Literal[Pending.PENDING]
 Change = Callable[[ActionChunk], ActionChunk]
 
 
 class _WrappedSession:
-    """A session whose answers are changed."""
+    """A session whose chunks are changed; `details` and `parents` are those of the inner one."""
 
     def __init__(self, inner: Session, change: Change) -> None:
-        self.inner, self.change = inner, change
+        self.inner, self._change = inner, change
 
-    def __call__(self, observation: Observation) -> ActionChunk:
-        return self.change(self.inner(observation))
+    def __call__(self, observation: Observation) -> Answer:
+        return self.changed(self.inner(observation))
+
+    def changed(self, answer: Answer) -> Answer:
+        """The answer of the inner session as this one's; who is still thinking is left to think."""
+        return answer if answer is PENDING else self._change(answer)
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        return cast(Mapping[str, Any], getattr(self.inner, "details", {}))
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        return tuple(getattr(self.inner, "parents", ()))
 
 
 class _WrappedPolicy:
     """Another policy whose answers are changed; `make_change(seed)` makes the change of one session."""
 
-    def __init__(self, inner: Policy, name: str, make_change: Callable[[int], Change]) -> None:
-        self.name = name
+    def __init__(self, inner: Policy, identity: Identity, make_change: Callable[[int], Change]) -> None:
+        self.name, self.identity = identity.name, identity
         self._inner, self._make_change = inner, make_change
 
     @property
@@ -55,24 +70,42 @@ class _WrappedPolicy:
     def action_spec(self) -> Spec | None:
         return self._inner.action_spec
 
+    @property
+    def history(self) -> int:
+        return self._inner.history
+
+    @property
+    def sessions(self) -> int | None:
+        """How many may run at once; `None` for any number."""
+        return cast("int | None", getattr(self._inner, "sessions", None))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of it."""
+        return tuple(getattr(self._inner, "notes", ()))
+
     def start(self, instruction: str, seed: int) -> Session:
         """The inner policy gets the same instruction and seed."""
         return _WrappedSession(self._inner.start(instruction, seed), self._make_change(seed))
+
+    def close(self) -> None:
+        """Of the inner policy, where it has one."""
+        getattr(self._inner, "close", lambda: None)()
 
 
 class _BatchedWrappedPolicy(_WrappedPolicy):
     """The same where the inner policy takes batches."""
 
-    def act_many(self, sessions: Sequence[Session], observations: Sequence[Observation]) -> list[ActionChunk]:
+    def act_many(self, sessions: Sequence[Session], observations: Sequence[Observation]) -> list[Answer]:
         """One batch of the inner policy."""
         mine = [cast(_WrappedSession, s) for s in sessions]
-        chunks = cast(BatchedPolicy, self._inner).act_many([s.inner for s in mine], observations)
-        return [s.change(chunk) for s, chunk in zip(mine, chunks, strict=True)]
+        answers = cast(BatchedPolicy, self._inner).act_many([s.inner for s in mine], observations)
+        return [s.changed(answer) for s, answer in zip(mine, answers, strict=True)]
 
 
-def _wrap(inner: Policy, name: str, make_change: Callable[[int], Change]) -> Policy:
+def _wrap(inner: Policy, identity: Identity, make_change: Callable[[int], Change]) -> Policy:
     kind = _BatchedWrappedPolicy if isinstance(inner, BatchedPolicy) else _WrappedPolicy
-    return kind(inner, name, make_change)
+    return kind(inner, identity, make_change)
 
 
 def noisy(policy: Policy, sigma: float, seed: int = 0) -> Policy:
@@ -90,8 +123,10 @@ def noisy(policy: Policy, sigma: float, seed: int = 0) -> Policy:
     if not (np.isfinite(sigma) and sigma >= 0):
         raise SpecMismatch(f"noisy: sigma: expected a finite number >= 0, found {sigma}")
 
+    identity = combine(f"noisy:{policy.name}:{sigma:g}", "noisy", policy.identity, float(sigma), seed)
+
     def make_change(session_seed: int) -> Change:
-        rng = generator("noisy", policy.name, seed, session_seed)
+        rng = generator("noisy", policy.identity.digest, seed, session_seed)  # by content: a name changes no number
 
         def disturb(chunk: ActionChunk) -> ActionChunk:
             actions = np.asarray(chunk.actions)
@@ -100,7 +135,7 @@ def noisy(policy: Policy, sigma: float, seed: int = 0) -> Policy:
 
         return disturb
 
-    return _wrap(policy, f"noisy:{policy.name}:{sigma:g}", make_change)
+    return _wrap(policy, identity, make_change)
 
 
 def truncated(policy: Policy, execute: int) -> Policy:
@@ -111,13 +146,17 @@ def truncated(policy: Policy, execute: int) -> Policy:
     def shorten(chunk: ActionChunk) -> ActionChunk:
         return ActionChunk(chunk.actions, min(len(chunk.rows), execute))
 
-    return _wrap(policy, f"{policy.name}/execute={execute}", lambda seed: shorten)
+    identity = combine(f"{policy.name}/execute={execute}", "truncated", policy.identity, execute)
+    return _wrap(policy, identity, lambda seed: shorten)
 
 
 class _ConstantPolicy:
+    history = 1
+
     def __init__(self, action: NDArray[Any], name: str, action_spec: Spec | None) -> None:
         self.name, self.action_spec = name, action_spec
-        self.observation_spec = _nothing(action_spec)
+        self.identity = combine(name, "constant", action.astype(np.float64))
+        self.observation_spec = None if action_spec is None else Spec((), action_spec.rate_hz)
         self._chunk = ActionChunk(action[None])
 
     def start(self, instruction: str, seed: int) -> Session:
@@ -151,69 +190,3 @@ def constant(values: Sequence[float] | None = None, action_spec: Spec | None = N
     if action.ndim != 1 or not action.size or not np.isfinite(action).all():
         raise SpecMismatch(f"{name}: expected finite numbers of shape (D,), found {action.tolist()}")
     return _ConstantPolicy(action, name, action_spec)
-
-
-class Recordings(Protocol):
-    """What `replay` needs of a dataset."""
-
-    @property
-    def spec(self) -> Spec: ...
-
-    @property
-    def episodes(self) -> Sequence[Any]:
-        """Each has `instruction` and `index`."""
-
-    def episode(self, index: int, images: bool = ...) -> Any:
-        """Its `arrays["action"]` is (T, D)."""
-
-
-class _ReplaySession:
-    """All actions as one chunk, then the last one for as long as it is asked."""
-
-    def __init__(self, actions: NDArray[Any]) -> None:
-        self._next = actions
-
-    def __call__(self, observation: Observation) -> ActionChunk:
-        chunk = ActionChunk(self._next)
-        self._next = self._next[-1:]
-        return chunk
-
-
-class _ReplayPolicy:
-    def __init__(self, dataset: Recordings, name: str, seed: int) -> None:
-        self.name = name
-        self.action_spec: Spec | None = dataset.spec.select(["action"])
-        self.observation_spec = _nothing(self.action_spec)
-        self._dataset, self._seed = dataset, seed
-        self._by_instruction: Mapping[str, list[int]] = _by_instruction(dataset)
-
-    def start(self, instruction: str, seed: int) -> Session:
-        """An episode of this instruction, chosen by `seed`; UnknownName when none was recorded."""
-        if instruction not in self._by_instruction:
-            raise UnknownName(f"instruction in {self.name}", instruction, self._by_instruction)
-        indices = self._by_instruction[instruction]
-        index = indices[int(generator("replay", self._seed, seed).integers(len(indices)))]
-        actions = np.asarray(self._dataset.episode(index, images=False).arrays["action"])
-        if len(actions) == 0:
-            raise BadData(self.name, f"episode {index}: action", "at least one action", "none")
-        return _ReplaySession(actions)
-
-
-def replay(dataset: Recordings, name: str = "replay", seed: int = 0) -> Policy:
-    """Plays recorded actions whatever it sees, then holds the last one.
-
-    The episode is one of the same instruction, chosen by the session's seed; another `seed` chooses others.
-    """
-    return _ReplayPolicy(dataset, name, seed)
-
-
-def _by_instruction(dataset: Recordings) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
-    for episode in dataset.episodes:
-        found.setdefault(str(episode.instruction), []).append(int(episode.index))
-    return found
-
-
-def _nothing(action_spec: Spec | None) -> Spec | None:
-    """The observation spec of a policy that looks at nothing, so that nobody renders a picture for it."""
-    return None if action_spec is None else Spec((), action_spec.rate_hz)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -140,3 +141,20 @@ def test_weights_of_another_network_are_named(folder: Path, tmp_path: Path):
     (copy / "policy.json").write_text(json.dumps(manifest))
     with pytest.raises(BadData, match=r"weights.safetensors: .*: expected \(4, 16\)"):
         load_policy(copy)
+
+
+def test_its_identity_is_what_it_computes(policy: BuiltinPolicy, folder: Path, tmp_path: Path):
+    """Another folder, another name and a longer training of the same weights are the same policy."""
+    moved = tmp_path / "moved"
+    summary = replace(Summary.from_json(read_manifest(folder)["training"]), cpu_s=99.0)
+    save_policy(moved, BuiltinPolicy(replace(policy.trained, name="another")), summary)
+    assert load_policy(moved).identity == policy.identity == load_policy(folder).identity
+    assert load_policy(moved).identity.name == "another" and policy.identity.verified
+    config = replace(policy.trained.config, execute=1)
+    action = replace(policy.trained.action, mean=policy.trained.action.mean + np.float32(1e-6))
+    net = copy.deepcopy(policy.trained.net)
+    next(net.parameters()).data += 1e-6
+    changed = [
+        replace(policy.trained, **{name: v}) for name, v in (("config", config), ("action", action), ("net", net))
+    ]
+    assert len({BuiltinPolicy(t).identity for t in changed} | {policy.identity}) == 4

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from roboscale.core import ActionChunk, Observation, Session, Spec, SpecMismatch, generator
+from roboscale.core import ActionChunk, Identity, Observation, Session, Spec, SpecMismatch, combine, generator
 from roboscale.policies.builtin.config import TrainConfig
 from roboscale.policies.builtin.model import ChunkNet, Sizes, single_thread
 from roboscale.policies.builtin.normalise import Normaliser
@@ -67,10 +67,17 @@ class Trained:
 
 
 class BuiltinPolicy:
-    """Chunks of actions from a trained network; a `BatchedPolicy`."""
+    """Chunks of actions from a trained network; a `BatchedPolicy`.
+
+    Its identity is what decides its actions: weights, normalisation, specs and config. Where the folder lies, what it
+    is called and how long it took to train are no part of it.
+    """
+
+    history = 1
 
     def __init__(self, trained: Trained) -> None:
         self.name = trained.name
+        self.identity = _identity(trained)
         self.observation_spec: Spec | None = trained.observation_spec
         self.action_spec: Spec | None = trained.action_spec
         self.trained = trained
@@ -113,3 +120,10 @@ class BuiltinPolicy:
             features = self.trained.net.features(pixels, state, torch.from_numpy(np.stack(sentences)))
             sampled = self.trained.net.head.sample(features, torch.from_numpy(np.stack(noise)))
         return self.trained.action.inverse(sampled.numpy())[: len(asked)]
+
+
+def _identity(trained: Trained) -> Identity:
+    weights = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in trained.net.state_dict().items()}
+    specs = [trained.observation_spec.to_json(), trained.action_spec.to_json()]
+    normalisation = [trained.state.to_json(), trained.action.to_json()]
+    return combine(trained.name, "builtin", weights, trained.config.to_json(), specs, normalisation)

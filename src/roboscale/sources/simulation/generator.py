@@ -22,10 +22,11 @@ from roboscale.core import (
     Pose,
     Spec,
     SpecMismatch,
+    combine,
     generator,
     require_match,
 )
-from roboscale.sources.simulation.demonstration import ACTION, HAND, STATE, Demonstration
+from roboscale.sources.simulation.demonstration import ACTION, CONTACT, HAND, STATE, Demonstration
 from roboscale.sources.simulation.segments import WORLD, Segment
 from roboscale.sources.simulation.track import Track, make_track
 from roboscale.sources.simulation.transform import blend, displacement, nearest_order
@@ -63,6 +64,7 @@ class SegmentReplay:
     """
 
     name = "segment-replay"
+    history = 1
 
     def __init__(
         self,
@@ -81,6 +83,8 @@ class SegmentReplay:
         self.observation_spec: Spec | None = specs[0].select([STATE])
         self.action_spec: Spec | None = specs[0].select([ACTION])
         self.selection, self.noise, self.retries = selection, noise, retries
+        shown = [[e.id, {n: e.arrays[n] for n in (STATE, ACTION, CONTACT)}] for e in demonstrations]
+        self.identity = combine(self.name, self.name, specs[0].to_json(), shown, selection, float(noise), retries)
 
     def start(self, instruction: str, seed: int) -> ReplaySession:
         """A session; the same demonstrations and seed give the same behaviour. The instruction changes nothing."""

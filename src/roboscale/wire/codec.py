@@ -14,37 +14,47 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]
 import numpy as np
 
-from roboscale.core import InfrastructureError, SpecMismatch
-
-__all__ = ["pack", "unpack"]
+__all__ = ["CannotDecode", "CannotEncode", "WireError", "pack", "unpack"]
 
 _REFUSED = "VOc"  # openpi's own list: structured or raw, Python objects, complex
 _ALLOWED = "biufSUmM"
 _MAX_AXES = 32
 
 
+class WireError(Exception):
+    """Base of what goes wrong between values and bytes."""
+
+
+class CannotEncode(WireError):
+    """A value that the format has no place for: a mistake of whoever sends."""
+
+
+class CannotDecode(WireError):
+    """Bytes that are no message: what carried them broke, or the other side speaks something else."""
+
+
 def pack(message: Mapping[str, Any]) -> bytes:
     """Encodes a message of plain values and arrays.
 
     Raises:
-        SpecMismatch: a value that the format has no place for (complex, object and structured arrays among them).
+        CannotEncode: a value that the format has no place for (complex, object and structured arrays among them).
     """
     try:
         return bytes(msgpack.packb(message, default=_encode))
     except (TypeError, ValueError, OverflowError) as error:
-        raise SpecMismatch(f"cannot be sent over the openpi wire: {error}") from error
+        raise CannotEncode(f"cannot be sent over the openpi wire: {error}") from error
 
 
 def unpack(frame: bytes) -> Any:
     """Decodes one binary frame; arrays are read-only views of it.
 
     Raises:
-        InfrastructureError: broken msgpack, or an array whose dtype, shape and data do not agree.
+        CannotDecode: broken msgpack, or an array whose dtype, shape and data do not agree.
     """
     try:
         return msgpack.unpackb(frame, object_hook=_decode)
     except (ValueError, TypeError, OverflowError, msgpack.exceptions.UnpackException) as error:
-        raise InfrastructureError(f"not a message of the openpi wire: {error or type(error).__name__}") from error
+        raise CannotDecode(f"not a message of the openpi wire: {error or type(error).__name__}") from error
 
 
 def _encode(value: object) -> object:
@@ -64,8 +74,16 @@ def _decode(value: dict[Any, Any]) -> Any:
         dtype, data = _dtype(value.get(b"dtype")), value.get(b"data")
         if not isinstance(data, (bool, int, float, str, bytes)):
             raise ValueError(f"a scalar of {dtype} cannot hold {type(data).__name__}")
+        if dtype.kind in "iu" and isinstance(data, (bool, int)) and not _fits(data, dtype):
+            raise ValueError(f"a scalar of {dtype} cannot hold {data}")
         return dtype.type(data)
     return value
+
+
+def _fits(number: int, dtype: np.dtype[Any]) -> bool:
+    """Whether the integer is in the dtype's range; older numpy wraps it without a word."""
+    limits = np.iinfo(dtype)
+    return bool(limits.min <= number <= limits.max)
 
 
 def _array(value: dict[Any, Any]) -> np.ndarray[Any, Any]:

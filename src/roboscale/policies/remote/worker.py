@@ -5,6 +5,7 @@ Knows the policy protocol. Does not know websockets.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -12,34 +13,41 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from roboscale.core import (
+    PENDING,
     ActionChunk,
     BatchedPolicy,
     Field,
     InfrastructureError,
     Observation,
+    Pending,
     Policy,
     PolicyError,
+    RoboscaleError,
     Session,
     Spec,
     SpecMismatch,
 )
+from roboscale.core.faults import check_chunk, faults_of
 
 __all__ = ["Answered", "Asked", "Worker", "read_observation"]
 
+Answer = ActionChunk | Literal[Pending.PENDING]
+
+_log = logging.getLogger(__name__)
 _MAX_BATCH = 64
 _MAX_SESSIONS = 1024  # the longest unused is forgotten first
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A chunk, and how long the policy computed on the batch it was in, milliseconds."""
+    """A chunk or `PENDING`, and how long the policy computed on the batch it was in, milliseconds."""
 
-    chunk: ActionChunk
+    chunk: Answer
     infer_ms: float
 
 
@@ -71,11 +79,11 @@ class _Open:
 class Worker:
     """Answers requests in order, together where the policy takes batches.
 
-    When a batch fails, all of its requests fail: an error leaves it unknown which sessions have moved on.
+    When a batch fails, its requests are asked one by one, as a runner in this process would: who is at fault pays.
     """
 
     def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+        self._policy, self._who = policy, f"policy {policy.name}"
         self._requests: queue.SimpleQueue[Asked | str] = queue.SimpleQueue()
         self._waiting: list[Asked] = []
         self._sessions: OrderedDict[str, _Open] = OrderedDict()
@@ -131,33 +139,65 @@ class Worker:
             if not asked.answer.set_running_or_notify_cancel():
                 continue  # the client is gone
             try:
-                observation = read_observation(asked.values, self._policy.observation_spec)
+                observation = read_observation(asked.values, self._policy.observation_spec, self._policy.history)
                 ready.append((asked, self._session(asked), observation))
             except Exception as error:  # noqa: BLE001  the thread outlives it, whoever asked gets it
                 asked.answer.set_exception(error)
         if not ready:
             return
         started = time.perf_counter()
-        try:
-            chunks = self._compute([o.session for _, o, _ in ready], [o for _, _, o in ready])
-        except Exception as error:  # noqa: BLE001  the same
-            for asked, _, _ in ready:
-                self._sessions.pop(asked.session, None)
-                asked.answer.set_exception(error)
-            return
+        answers = self._compute([o.session for _, o, _ in ready], [o for _, _, o in ready])
         infer_ms = (time.perf_counter() - started) * 1000
-        for (asked, opened, _), chunk in zip(ready, chunks, strict=True):
-            opened.steps += 1
-            asked.answer.set_result(Answered(chunk, infer_ms))
+        for (asked, opened, _), answer in zip(ready, answers, strict=True):
+            if isinstance(answer, Exception):
+                self._sessions.pop(asked.session, None)
+                asked.answer.set_exception(answer)
+            else:
+                opened.steps += 1
+                asked.answer.set_result(Answered(answer, infer_ms))
 
-    def _compute(self, sessions: list[Session], observations: list[Observation]) -> list[ActionChunk]:
+    def _compute(self, sessions: list[Session], observations: list[Observation]) -> list[Answer | Exception]:
+        """One answer, or what was raised instead, per session."""
         if len(sessions) > 1 and isinstance(self._policy, BatchedPolicy):
-            chunks = self._policy.act_many(sessions, observations)
-        else:
-            chunks = [session(o) for session, o in zip(sessions, observations, strict=True)]
-        if len(chunks) != len(sessions):
-            raise PolicyError(f"{len(chunks)} chunks for {len(sessions)} sessions")
-        return [ActionChunk(np.asarray(chunk.actions), len(chunk.rows)) for chunk in chunks]
+            try:
+                return self._together(self._policy, sessions, observations)
+            except (PolicyError, InfrastructureError) as error:
+                _log.info("a batch of %d failed and is asked one by one: %s", len(sessions), error)
+        return [self._one(session, o) for session, o in zip(sessions, observations, strict=True)]
+
+    def _together(
+        self, policy: BatchedPolicy, sessions: list[Session], observations: list[Observation]
+    ) -> list[Answer | Exception]:
+        try:
+            with faults_of(self._who, passing=(RoboscaleError,)):
+                answers = policy.act_many(sessions, observations)
+        except (PolicyError, InfrastructureError):
+            raise
+        except RoboscaleError as error:
+            return [error] * len(sessions)
+        if len(answers) != len(sessions):
+            raise PolicyError(f"{self._who} returned {len(answers)} answers for {len(sessions)} sessions")
+        return [self._read(answer) for answer in answers]
+
+    def _one(self, session: Session, observation: Observation) -> Answer | Exception:
+        try:
+            with faults_of(self._who, passing=(RoboscaleError,)):
+                answer = session(observation)
+        except RoboscaleError as error:
+            return error
+        return self._read(answer)
+
+    def _read(self, answer: object) -> Answer | PolicyError:
+        """The answer as it is sent; what is wrong with it costs its own session only."""
+        if answer is PENDING:
+            return PENDING
+        if not isinstance(answer, ActionChunk):
+            return PolicyError(f"{self._who} returned {type(answer).__name__}: expected an ActionChunk")
+        try:
+            chunk = check_chunk(answer, self._who)
+        except PolicyError as error:
+            return error
+        return ActionChunk(np.asarray(chunk.actions), len(chunk.rows))
 
     def _session(self, asked: Asked) -> _Open:
         opened = self._sessions.get(asked.session)
@@ -165,7 +205,8 @@ class Worker:
             have = f"is at step {opened.steps}" if opened else "is not known here; the server was restarted"
             raise InfrastructureError(f"session {asked.session}: asked for step {asked.step}, but it {have}")
         if opened is None:
-            opened = _Open(self._policy.start(asked.instruction, asked.seed))
+            with faults_of(self._who, passing=(RoboscaleError,)):
+                opened = _Open(self._policy.start(asked.instruction, asked.seed))
             self._sessions[asked.session] = opened
             if len(self._sessions) > _MAX_SESSIONS:
                 self._sessions.popitem(last=False)
@@ -173,36 +214,38 @@ class Worker:
         return opened
 
 
-def read_observation(values: Mapping[Any, Any], spec: Spec | None) -> dict[str, Any]:
+def read_observation(values: Mapping[Any, Any], spec: Spec | None, history: int = 1) -> dict[str, Any]:
     """What a client sent, as the policy declared it.
 
     A number type that loses nothing in kind is converted (openpi clients send float64); more keys than needed are
-    ignored. Without a spec, everything is passed on.
+    ignored. Without a spec, everything is passed on. With a history of k > 1, every array has a first axis of k.
 
     Raises:
         SpecMismatch: a field is missing or is something else; all of them are listed.
     """
     if spec is None:
         return {str(key): np.asarray(value) for key, value in values.items()}
-    found: dict[str, Any] = {}
+    read: dict[str, Any] = {}
     problems: list[str] = []
     for wanted in spec:
         try:
-            found[wanted.name] = _read_field(values, wanted)
+            read[wanted.name] = _read_field(values, wanted, history)
         except SpecMismatch as error:
             problems.append(str(error))
     if problems:
         sent = ", ".join(sorted(map(str, values))) or "nothing"
         raise SpecMismatch("\n  ".join(["the observation is not what the policy takes:", *problems, f"sent: {sent}"]))
-    return found
+    return read
 
 
-def _read_field(values: Mapping[Any, Any], wanted: Field) -> Any:
+def _read_field(values: Mapping[Any, Any], wanted: Field, history: int) -> Any:
     if wanted.name not in values:
         raise SpecMismatch(f"{wanted.name} is missing")
     array = np.asarray(values[wanted.name])
-    if array.shape != wanted.shape or not np.can_cast(array.dtype, wanted.dtype, "same_kind"):
+    shape = wanted.shape if history == 1 else (history, *wanted.shape)
+    if array.shape != shape or not np.can_cast(array.dtype, wanted.dtype, "same_kind"):
+        last = f" of the last {history} steps" if history > 1 else ""
         raise SpecMismatch(
-            f"{wanted.name}: expected {wanted.dtype}{list(wanted.shape)}, found {array.dtype}{list(array.shape)}"
+            f"{wanted.name}: expected {wanted.dtype}{list(shape)}{last}, found {array.dtype}{list(array.shape)}"
         )
     return array.astype(wanted.dtype, copy=False)

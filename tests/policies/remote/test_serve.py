@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import runpy
 import signal
 import urllib.request
 from collections.abc import Callable
@@ -14,12 +15,11 @@ import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
-from roboscale.core import Field, InfrastructureError, Spec, SpecMismatch
-from roboscale.policies.remote import RemotePolicy
-from roboscale.policies.serve import serve_policy
-from roboscale.policies.wire import pack, unpack
-from roboscale.policies.worker import read_observation
+from roboscale.core import Field, Identity, InfrastructureError, Spec, SpecMismatch
+from roboscale.policies.remote import RemotePolicy, serve_policy, serving_notes
+from roboscale.policies.remote.worker import read_observation
 from roboscale.policies.wrappers import constant
+from roboscale.wire import pack, unpack
 
 Servers = Callable[..., Any]
 SEEN = {"observation.state": np.array([0.0, 1.0, 2.0], np.float32)}
@@ -59,6 +59,13 @@ def test_frames_are_neither_compressed_nor_bounded(shared_server: Servers):
         assert websocket.protocol.extensions == []
         websocket.recv(20)
         assert infer(websocket, picture=np.zeros((1500, 1500, 3), np.uint8))["actions"].shape == (2, 2)
+
+
+def test_openpi_packs_the_same_bytes_and_reads_ours(openpi: Any):
+    messages = runpy.run_path(str(openpi.script))["messages"]()
+    ours = [pack(m).hex() for m in messages]
+    assert openpi("pack") == ours
+    assert openpi("unpack", *ours) == [True] * len(ours)
 
 
 def test_the_real_openpi_client_is_served(shared_server: Servers, openpi: Any):
@@ -111,8 +118,6 @@ def test_a_web_page_is_not_let_in(shared_server: Servers):
         (pack({"prompt": "push"}), "observation.state is missing"),
         (pack({"observation.state": np.zeros(4, np.float32)}), r"expected float32[3], found float32[4]"),
         (pack({"observation.state": np.zeros((3,), np.complex64).real.astype("S3")}), "found |S3[3]"),
-        (pack({**SEEN, "roboscale/session": 7}), "roboscale/session: expected str, found int"),
-        (pack({**SEEN, "roboscale/session": "x", "roboscale/seed": 1, "roboscale/step": 3}), "asked for step 3"),
         (msgpack.packb([1]), "a request is a dictionary"),
         (b"\xc1", "not a message of the openpi wire"),
         ("text", "a request is a binary frame"),
@@ -129,6 +134,63 @@ def test_what_goes_wrong_is_told_in_text_and_closes(shared_server: Servers, requ
             websocket.recv(20)
     assert caught.value.rcvd.code == 1011
     assert caught.value.rcvd.reason == "Internal server error. Traceback included in previous frame."
+
+
+OURS = {**SEEN, "roboscale/session": "x", "roboscale/seed": 1, "roboscale/step": 0}
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind", "says"),
+    [
+        ({"prompt": "fail"}, "policy", "policy failing raised ZeroDivisionError: the policy fell over"),
+        ({"roboscale/session": 7}, "infrastructure", "roboscale/session: expected str, found int"),
+        ({"roboscale/step": 3}, "infrastructure", "asked for step 3"),
+        ({"observation.state": np.zeros(4, np.float32)}, "infrastructure", "expected float32[3], found float32[4]"),
+    ],
+)
+def test_clients_of_ours_are_told_whose_fault_it_is_and_stay(
+    shared_server: Servers, request_: Any, kind: str, says: str
+):
+    with client(shared_server("policy", "failing")) as (websocket, _):
+        websocket.send(pack({**OURS, **request_}))
+        error = unpack(websocket.recv(20))["roboscale/error"]
+        assert error["kind"] == kind
+        assert says in error["text"] and "Traceback" in error["traceback"]
+        websocket.send(pack({**OURS, "roboscale/session": says}))  # a session of its own: the server is shared
+        assert unpack(websocket.recv(20))["actions"].shape == (2, 2)
+
+
+def test_a_policy_that_thinks_is_an_error_for_who_does_not_know_that(shared_server: Servers):
+    with client(shared_server("policy", "thinking")) as (websocket, _):
+        assert "only clients of roboscale understand" in infer(websocket)
+
+
+def test_a_history_is_asked_for_in_words(shared_server: Servers):
+    with client(shared_server("policy", "remembering")) as (websocket, metadata):
+        assert metadata["roboscale"]["history"] == 3
+        assert "expected float32[3, 3] of the last 3 steps, found float32[3]" in infer(websocket)
+
+
+def test_metadata_says_who_is_served(shared_server: Servers):
+    with client(shared_server("policy", "doubtful")) as (_, metadata):
+        said = metadata["roboscale"]
+    assert Identity.from_json(said["identity"]).unverified == ("its weights are a secret",)
+    assert (said["history"], said["sessions"]) == (1, None)
+    with client(shared_server("policy", "resetting")) as (_, metadata):
+        assert metadata["roboscale"]["sessions"] == 1
+
+
+def test_whoever_serves_is_told_how_episodes_are_told_apart():
+    (only,) = serving_notes(constant([0.0]))
+    assert "clients other than roboscale's" in only and "endpoint=reset" in only
+
+    class Odd:
+        name, observation_spec, action_spec, history, sessions = "odd", None, None, 3, 1
+        identity, notes = Identity("odd", "0" * 32, ("nobody says",)), ("it is reset",)
+
+    said = "\n".join(serving_notes(Odd()))
+    for words in ("it is reset", "the last 3 steps", "1 episode at a time", "not verified: nobody says"):
+        assert words in said
 
 
 def test_one_client_s_error_leaves_the_others_alone(shared_server: Servers):
@@ -221,3 +283,5 @@ def test_observations_of_plain_clients_are_converted_or_refused():
     with pytest.raises(SpecMismatch, match=r"(?s)state is missing.*image: expected uint8.*found float64.*sent: image"):
         read_observation({"image": image * 1.0}, spec)
     assert read_observation({"a": 1}, None)["a"].shape == ()
+    last = {"state": np.zeros((3, 2)), "image": np.zeros((3, 2, 2, 3), np.uint8)}
+    assert read_observation(last, spec, 3)["state"].shape == (3, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from roboscale.policies.images import resize_stretch, resize_with_pad
+from roboscale.policies.remote.images import resize_stretch, resize_with_pad
 
 
 def picture(height: int, width: int):

@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from roboscale.core import ActionChunk, Observation, Policy, PolicyError, Session
-from roboscale.policies.worker import Answered, Asked, Worker
+from roboscale.core import PENDING, ActionChunk, InfrastructureError, Observation, Policy, PolicyError, Session
+from roboscale.policies.remote.worker import Answered, Asked, Worker
 
 
 class Gated:
     """Computes when it is let; answers with the size of the batch."""
 
-    name, observation_spec, action_spec = "gated", None, None
+    name, observation_spec, action_spec, history = "gated", None, None, 1
 
     def __init__(self) -> None:
         self.entered, self.gate = threading.Semaphore(0), threading.Semaphore(0)
@@ -78,17 +77,44 @@ def test_a_session_is_never_twice_in_one_batch():
     assert len(policy.started) == 4
 
 
-def test_a_failed_batch_fails_for_all_and_the_next_one_works():
+def test_a_failed_batch_is_asked_one_by_one_and_who_is_at_fault_pays():
     policy = GatedBatched()
     worker = running(policy)
-    futures = submit_behind(worker, policy, [asked("good", step=0), asked("bad", -1.0)])
-    policy.gate.release(4)
-    for future in futures[1:]:
-        with pytest.raises(PolicyError, match="cannot look there"):
-            future.result(20)
-    with pytest.raises(Exception, match="asked for step 1, but it is not known"):
-        worker.submit(asked("good", step=1)).result(20)
-    assert sizes([worker.submit(asked("good", step=0))]) == [1]
+    requests = [asked("good", step=0), asked("bad", -1.0), asked("also good")]
+    futures = submit_behind(worker, policy, requests)
+    policy.gate.release(9)
+    with pytest.raises(PolicyError, match="cannot look there"):
+        futures[2].result(20)
+    assert sizes([futures[0], futures[1], futures[3]]) == [1, 1, 1]
+    assert sizes([worker.submit(asked("good", step=1))]) == [1]
+
+
+def test_what_a_policy_raises_is_sorted_and_outlived():
+    class Raising(Gated):
+        def _compute(self, observations: Sequence[Observation]) -> list[ActionChunk]:
+            if observations[0]["x"] > 1:
+                raise MemoryError
+            if observations[0]["x"] > 0:
+                raise SystemExit(1)
+            return super()._compute(observations)
+
+    policy = Raising()
+    policy.gate.release(9)
+    worker = running(policy)
+    with pytest.raises(InfrastructureError, match="policy gated raised MemoryError"):
+        worker.submit(asked("a", 2.0)).result(20)
+    with pytest.raises(PolicyError, match="policy gated raised SystemExit: 1"):
+        worker.submit(asked("b", 1.0)).result(20)
+    assert sizes([worker.submit(asked("c"))]) == [1], "the thread lives on"
+
+
+def test_what_starting_raises_is_sorted():
+    class Never(Gated):
+        def start(self, instruction: str, seed: int):
+            raise KeyError(instruction)
+
+    with pytest.raises(PolicyError, match="policy gated raised KeyError: 'push'"):
+        running(Never()).submit(asked("a")).result(20)
 
 
 def test_a_request_that_is_wrong_in_itself_fails_alone():
@@ -112,7 +138,7 @@ def test_a_forgotten_session_begins_again():
 
 
 def test_the_longest_unused_session_is_forgotten_first(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("roboscale.policies.worker._MAX_SESSIONS", 2)
+    monkeypatch.setattr("roboscale.policies.remote.worker._MAX_SESSIONS", 2)
     policy = Gated()
     policy.gate.release(10)
     worker = running(policy)
@@ -123,14 +149,28 @@ def test_the_longest_unused_session_is_forgotten_first(monkeypatch: pytest.Monke
     assert len(policy.started) == 4
 
 
-@pytest.mark.parametrize("actions", [np.zeros(2), np.zeros((0, 2))], ids=str)
-def test_a_chunk_that_is_none_is_the_policy_s_error(actions: NDArray[Any]):
-    class Wrong(Gated):
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (ActionChunk(np.zeros(2)), "an action chunk has shape"),
+        (ActionChunk(np.zeros((0, 2))), "an action chunk has shape"),
+        (ActionChunk(np.array([[np.nan]])), "found 1 of 1 that are NaN"),
+        (None, "policy gated returned NoneType: expected an ActionChunk"),
+    ],
+    ids=str,
+)
+def test_a_bad_answer_is_the_policy_s_error_and_costs_its_own_session(answer: Any, says: str):
+    class Wrong(GatedBatched):
         def _compute(self, observations: Sequence[Observation]) -> list[ActionChunk]:
-            return [ActionChunk(actions)]
+            good = super()._compute(observations)
+            return [answer if o["x"] == 7 else g for o, g in zip(observations, good, strict=True)]
 
-    with pytest.raises(PolicyError, match="an action chunk has shape"):
-        running(Wrong()).submit(asked("a")).result(20)
+    policy = Wrong()
+    futures = submit_behind(running(policy), policy, [asked("a", 7.0), asked("b"), asked("c")])
+    policy.gate.release(2)
+    with pytest.raises(PolicyError, match=says):
+        futures[1].result(20)
+    assert sizes([futures[2], futures[3]]) == [3, 3], "answered in the one batch"
 
 
 def test_too_few_chunks_do_not_stop_the_thread():
@@ -141,10 +181,18 @@ def test_too_few_chunks_do_not_stop_the_thread():
     policy = Short()
     worker = running(policy)
     futures = submit_behind(worker, policy, [asked("a"), asked("b")])
-    policy.gate.release(3)
-    with pytest.raises(PolicyError, match="1 chunks for 2 sessions"):
-        futures[1].result(20)
-    assert sizes([worker.submit(asked("c"))]) == [1]
+    policy.gate.release(9)
+    assert sizes(futures) == [1, 1, 1]
+
+
+def test_who_is_still_thinking_says_so():
+    class Thinking(Gated):
+        def _compute(self, observations: Sequence[Observation]) -> Any:
+            return [PENDING]
+
+    worker = running(Thinking())
+    assert worker.submit(asked("a", step=0)).result(20).chunk is PENDING
+    assert worker.submit(asked("a", step=1)).result(20).chunk is PENDING
 
 
 def test_a_cancelled_request_is_not_computed():

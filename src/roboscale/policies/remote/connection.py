@@ -6,6 +6,7 @@ Knows websockets and clocks. Does not know observations or actions.
 from __future__ import annotations
 
 import ipaddress
+import math
 import socket
 import threading
 import time
@@ -18,8 +19,8 @@ from urllib.parse import urlsplit
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-from roboscale.core import InfrastructureError, UnknownName
-from roboscale.policies.wire import unpack
+from roboscale.core import BadData, InfrastructureError, UnknownName
+from roboscale.wire import CannotDecode, unpack
 
 __all__ = ["Connection", "Timeouts", "is_loopback", "parse_url"]
 
@@ -30,11 +31,31 @@ _MAX_REPLY_BYTES = 64 * 2**20  # a chunk of actions is kilobytes; whatever is la
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds to wait for an answer, for the first answer, and how often to try a refused connection."""
+    """How long to wait for a server.
 
-    reply_s: float
-    warmup_s: float
-    connect_attempts: int
+    Args:
+        reply_s: seconds for one answer.
+        warmup_s: the same for the first answer, and the first after the server was gone: it may compile.
+        connect_s: seconds for the handshake and the metadata; `None` for as long as the next answer may take, since a
+            server that computes accepts nobody.
+        attempts: how often a refused connection is tried in a row, half a second apart.
+
+    Raises:
+        BadData: a number that is no time.
+    """
+
+    reply_s: float = 10.0
+    warmup_s: float = 120.0
+    connect_s: float | None = None
+    attempts: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("reply_s", "warmup_s", "connect_s"):
+            seconds = getattr(self, name)
+            if not (seconds is None and name == "connect_s") and not (math.isfinite(seconds) and seconds > 0):
+                raise BadData("timeouts", name, "more than 0 seconds", seconds)
+        if self.attempts < 1:
+            raise BadData("timeouts", "attempts", "1 or more", self.attempts)
 
 
 def parse_url(text: str) -> str:
@@ -80,7 +101,7 @@ class Connection:
         self._websocket = self._connect(api_key, timeout_s, attempts)
         try:
             frame = self.receive(timeout_s)
-            said = unpack(frame) if isinstance(frame, bytes) else frame
+            said = self.decoded(frame) if isinstance(frame, bytes) else frame
             if not isinstance(said, dict):
                 raise InfrastructureError(f"{url}: metadata: expected a dictionary, found {str(said)[:80]!r}")
         except InfrastructureError as error:
@@ -110,6 +131,13 @@ class Connection:
                 return self._websocket.recv(timeout_s)
             except TimeoutError:
                 raise TimeoutError(f"no answer within {timeout_s:g} s") from None
+
+    def decoded(self, frame: bytes) -> Any:
+        """A binary frame as values; InfrastructureError for bytes that are none."""
+        try:
+            return unpack(frame)
+        except CannotDecode as error:
+            raise InfrastructureError(f"{self.url}: {error}") from error
 
     def close(self) -> None:
         """The polite end; bounded, as `close_timeout` is."""

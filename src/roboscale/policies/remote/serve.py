@@ -9,8 +9,13 @@ Knows the openpi websocket protocol and the policy protocol. Does not know check
 Keys of a request are the policy's own field names plus `prompt`. The policy runs in one thread of its own, so that
 connections and pings live while it computes; requests that arrive meanwhile become one batch where it takes batches.
 
-Only clients of ours send `roboscale/session`, `/instruction`, `/seed` and `/step`: then a session is an episode.
-For others a session lasts as long as the connection and the prompt, or until RoboArena's `endpoint: reset`.
+Only clients of ours send `roboscale/session`, `/instruction`, `/seed` and `/step`: then a session is an episode, and
+
+    anything goes wrong       -> binary frame: {"roboscale/error": {"kind": "policy" | "infrastructure", "text", ...}}
+    the policy still thinks   -> binary frame: {"roboscale/pending": true}
+
+and the connection lives on. For others a session lasts as long as the connection and the prompt, or until RoboArena's
+`endpoint: reset`.
 """
 
 from __future__ import annotations
@@ -34,14 +39,24 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
 from roboscale import __version__
-from roboscale.core import InfrastructureError, Policy, SpecMismatch, derive_seed
-from roboscale.policies.connection import is_loopback
-from roboscale.policies.wire import pack, unpack
-from roboscale.policies.worker import Asked, Worker
+from roboscale.core import (
+    PENDING,
+    InfrastructureError,
+    Policy,
+    PolicyError,
+    RoboscaleError,
+    SpecMismatch,
+    derive_seed,
+)
+from roboscale.policies.remote.connection import is_loopback
+from roboscale.policies.remote.replies import ERROR, EXECUTE, PENDING_KEY
+from roboscale.policies.remote.worker import Answered, Asked, Worker
+from roboscale.wire import pack, unpack
 
 __all__ = ["serve_policy"]
 
 _GRACE_S = 2.0
+_MAX_TRACEBACK = 20_000
 _PING_TIMEOUT_S = 120.0  # a client may be busy with a simulator that lets no other thread run
 
 _log = logging.getLogger(__name__)
@@ -63,7 +78,7 @@ def serve_policy(
         host: address to listen on; one that others can reach needs a `token`.
         port: 0 picks a free one.
         token: clients must send `Authorization: Api-Key <token>`.
-        metadata: what a client is told on connecting, besides `roboscale` (name and specs of the policy).
+        metadata: what a client is told on connecting, besides `roboscale` (name, identity and specs of the policy).
         on_ready: called with the port once clients can connect.
 
     Raises:
@@ -73,6 +88,20 @@ def serve_policy(
     if not token and not is_loopback(host):
         raise SpecMismatch(f"serving on {host!r} lets others in: it needs a token, or host 127.0.0.1")
     asyncio.run(_PolicyServer(policy, token, metadata or {}).run(host, port, on_ready))
+
+
+def serving_notes(policy: Policy) -> tuple[str, ...]:
+    """What whoever starts a server should know, one line each: what its clients will not be told by anybody else."""
+    notes = list(getattr(policy, "notes", ()))
+    notes.append(
+        "clients other than roboscale's say nothing of episodes: for them one lasts as long as connection and prompt, "
+        "or until they send endpoint=reset; what the policy remembers runs on until then"
+    )
+    if policy.history > 1:
+        notes.append(f"it reads the last {policy.history} steps, which only clients of roboscale send")
+    if getattr(policy, "sessions", None) is not None:
+        notes.append(f"it runs {policy.sessions} episode at a time: another client's first request ends it")  # type: ignore[attr-defined]
+    return (*notes, *(f"its identity is not verified: {reason}" for reason in policy.identity.unverified))
 
 
 class _PolicyServer:
@@ -147,19 +176,35 @@ class _PolicyServer:
             self._worker.forget(client.own_session)
             client.restart()
             return "reset successful"
-        asked = client.read(message)
-        answer = await asyncio.wrap_future(self._worker.submit(asked))
-        infer_ms = (time.monotonic() - started) * 1000
-        timing = {"infer_ms": infer_ms} | ({} if client.total_ms is None else {"prev_total_ms": client.total_ms})
-        reply: dict[str, Any] = {
-            "actions": answer.chunk.actions,
-            "server_timing": timing,
-            "policy_timing": {"infer_ms": answer.infer_ms},
-        }
-        if client.ours:
-            reply["roboscale/execute"] = answer.chunk.execute
+        try:
+            asked = client.read(message)
+            answer = await asyncio.wrap_future(self._worker.submit(asked))
+        except Exception as error:
+            if not client.ours:
+                raise
+            return _told(error)
+        if answer.chunk is PENDING and not client.ours:
+            raise InfrastructureError("the policy is still thinking, which only clients of roboscale understand")
+        reply = _reply(client, answer, (time.monotonic() - started) * 1000)
         client.total_ms = (time.monotonic() - started) * 1000
         return pack(reply)
+
+
+def _reply(client: _Client, answer: Answered, infer_ms: float) -> dict[str, Any]:
+    timing = {"infer_ms": infer_ms} | ({} if client.total_ms is None else {"prev_total_ms": client.total_ms})
+    reply: dict[str, Any] = {"server_timing": timing, "policy_timing": {"infer_ms": answer.infer_ms}}
+    if answer.chunk is PENDING:
+        return {PENDING_KEY: True, **reply}
+    ours = {EXECUTE: answer.chunk.execute} if client.ours else {}
+    return {"actions": answer.chunk.actions, **reply, **ours}
+
+
+def _told(error: Exception) -> bytes:
+    """A fault as a client of ours is told it, so that it counts there as it would here."""
+    kind = "policy" if isinstance(error, PolicyError) else "infrastructure"
+    lines = "".join(traceback.format_exception(error))
+    text = str(error) if isinstance(error, RoboscaleError) else f"{type(error).__name__}: {error}"
+    return pack({ERROR: {"kind": kind, "text": text, "traceback": lines[-_MAX_TRACEBACK:]}})
 
 
 class _Client:
@@ -205,7 +250,8 @@ def _typed(ours: Mapping[str, Any], key: str, kind: type) -> Any:
 def _describe(policy: Policy) -> dict[str, Any]:
     specs = {"observation_spec": policy.observation_spec, "action_spec": policy.action_spec}
     described = {name: None if spec is None else spec.to_json() for name, spec in specs.items()}
-    return {"name": policy.name, "version": __version__, **described}
+    who = {"name": policy.name, "identity": policy.identity.to_json(), "version": __version__}
+    return {**who, "history": policy.history, "sessions": getattr(policy, "sessions", None), **described}
 
 
 async def _say_error(websocket: ServerConnection) -> None:

@@ -1,0 +1,171 @@
+"""`as_policy`: the one door through which a user's things become policies.
+
+Whatever their code raises is sorted into the policy's own mistakes and those of the machine (`core.faults`), and what
+it returns is read here, so that a trial is counted the same way in this process, behind a server and in a guest.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from roboscale.core import (
+    ActionChunk,
+    BadData,
+    Identity,
+    InfrastructureError,
+    Observation,
+    Pending,
+    Policy,
+    PolicyError,
+    RoboscaleError,
+    Session,
+    Spec,
+    SpecMismatch,
+    combine,
+)
+from roboscale.core.faults import faults_of, in_a_line
+from roboscale.core.objects import identify
+from roboscale.policies.callables.answers import read_answer
+from roboscale.policies.callables.calling import FORMS, METHODS, Ask, DoesNotFit, Way, way_of
+from roboscale.policies.callables.guarding import guard, is_policy, read_only
+from roboscale.policies.callables.lives import Life, life_of, life_of_class
+
+__all__ = ["CallablePolicy", "as_policy", "name_of"]
+
+Answer = ActionChunk | Literal[Pending.PENDING]
+
+_OBSERVATIONS = {"observation", "observations", "obs", "o", "state", "x"}
+
+
+def as_policy(thing: object, *, name: str = "", spec: Spec | None = None) -> Policy:
+    """Makes a policy of whatever can act.
+
+    Args:
+        thing: a `Policy`, which may lack `identity` and `history`; a function of `(observation)` or
+            `(observation, instruction)`; a class, which is made anew for every session; an object that can be called,
+            or has `predict` as stable-baselines3's models have it, or `select_action`, or one of its methods; a
+            function without arguments that makes one of these.
+        name: what people call it; by default its own name.
+        spec: the observation it is shown; `None` means whatever the world has, or what a `Policy` says itself.
+
+    Returns:
+        A policy with, beside the protocol, `sessions` (how many may run at once; `None` for any number) and `notes`.
+
+    Raises:
+        SpecMismatch: it cannot act, or takes what nobody gives.
+        BadData: it is made by a call, which failed.
+    """
+    name = name or name_of(thing)
+    if is_policy(thing):
+        return guard(cast(Policy, thing), name, spec)
+    if isinstance(thing, type):
+        first = _make(thing, name)
+        if is_policy(first):
+            return guard(first, name, spec)
+        return CallablePolicy(thing, name, spec, way_of(first, name), life_of_class(thing, first))
+    if _is_factory(thing):
+        made = _make(cast(Callable[[], Any], thing), name)
+        if not (callable(made) or is_policy(made) or any(hasattr(made, m) for m in METHODS)):
+            found = f"a function of no argument, which made {type(made).__name__}"
+            raise SpecMismatch(f"policy {name}: expected {FORMS}, found {found}")
+        return as_policy(made, name=name, spec=spec)
+    owner, method = getattr(thing, "__self__", None), str(getattr(thing, "__name__", ""))
+    if owner is not None and not isinstance(owner, type) and getattr(owner, method, None) == thing:
+        way, life = way_of(owner, name, method), owner
+    else:
+        way, life = way_of(thing, name), thing
+    return CallablePolicy(thing, name, spec, way, life_of(life, name, stateless="state" in way.options))
+
+
+def name_of(thing: object) -> str:
+    """What people call a thing: its qualified name without where it was defined; a lambda by its file and line."""
+    own = getattr(thing, "name", None)
+    if isinstance(own, str) and own and is_policy(thing):
+        return own
+    owner = getattr(thing, "__self__", None)
+    if inspect.ismethod(thing) and not isinstance(owner, type):
+        return f"{type(owner).__name__}.{thing.__name__}"
+    name = str(getattr(thing, "__qualname__", "") or type(thing).__qualname__).split("<locals>.")[-1]
+    code = getattr(thing, "__code__", None)
+    if name == "<lambda>" and code is not None:
+        return f"lambda at {Path(code.co_filename).name}:{code.co_firstlineno}"
+    return name
+
+
+class CallablePolicy:
+    """A user's code that is asked once per observation."""
+
+    def __init__(self, thing: Any, name: str, spec: Spec | None, way: Way, life: Life) -> None:
+        self.name = name
+        self.identity = _identity(thing, name, spec)
+        self.observation_spec = spec
+        self.action_spec: Spec | None = None
+        self.history = 1
+        self.sessions = life.sessions
+        self.notes = tuple(f"{name}: {note}" for note in (*way.notes, *life.notes))
+        self._way, self._life = way, life
+        self._current: _CallableSession | None = None
+
+    def start(self, instruction: str, seed: int) -> Session:
+        """A session. What beginning it raises is raised by its first call, where it costs one trial."""
+        session = _CallableSession(self, f"policy {self.name}")
+        self._current = session
+        try:
+            with faults_of(f"policy {self.name}"):
+                session.ask = self._way.ask(self._life.begin(instruction, seed), instruction)
+        except (PolicyError, InfrastructureError) as fault:
+            session.fault = fault
+        return session
+
+    def may_go_on(self, session: _CallableSession) -> bool:
+        """Whether the object has not been taken for another episode meanwhile."""
+        return self.sessions is None or session is self._current
+
+
+class _CallableSession:
+    """One episode of a user's code."""
+
+    def __init__(self, policy: CallablePolicy, who: str) -> None:
+        self._policy, self._who = policy, who
+        self.ask: Ask | None = None
+        self.fault: PolicyError | InfrastructureError | None = None
+
+    def __call__(self, observation: Observation) -> Answer:
+        if self.fault is not None or self.ask is None:
+            raise self.fault or InfrastructureError(f"{self._who}: the session has not begun")
+        if not self._policy.may_go_on(self):
+            raise InfrastructureError(f"{self._who} runs one episode at a time, and another one was started")
+        with faults_of(self._who, passing=(DoesNotFit,)):
+            answer = self.ask(read_only(observation))
+        return read_answer(answer, self._who)
+
+
+def _is_factory(thing: object) -> bool:
+    """Whether it is a function that is to be called without arguments, once, to make what acts."""
+    if not inspect.isroutine(thing):
+        return False
+    try:
+        parameters = list(inspect.signature(cast(Callable[..., Any], thing)).parameters.values())
+    except (ValueError, TypeError):  # a builtin without signature
+        return False
+    if any(p.kind is p.VAR_POSITIONAL or p.default is p.empty for p in parameters):
+        return False
+    return not parameters or parameters[0].name not in _OBSERVATIONS
+
+
+def _make(factory: Callable[[], Any], name: str) -> Any:
+    try:
+        return factory()
+    except RoboscaleError:
+        raise
+    except Exception as error:
+        raise BadData(name, "making it", "a policy", in_a_line(error)) from error
+
+
+def _identity(thing: Any, name: str, spec: Spec | None) -> Identity:
+    """By content; what it is shown is part of it."""
+    content = identify(thing, name)
+    return content.renamed(name) if spec is None else combine(name, content, spec.to_json())

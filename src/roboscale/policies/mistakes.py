@@ -1,0 +1,84 @@
+"""What is typed after `--policy` and is nothing that can act: what it is, and what to type instead.
+
+Knows names, addresses and folders, and reads a few small files. Never loads or runs anything.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import NoReturn
+
+from roboscale.core import BadData, UnknownName
+
+__all__ = ["is_address", "refuse_address", "refuse_file", "refuse_folder", "refuse_name"]
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+):\d+(/.*)?")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+WORKS_TODAY = "serve it, or write a class with reset() and __call__(observation) around it and give file.py:Class"
+
+
+def is_address(text: str) -> bool:
+    """Whether it looks like the address of a server."""
+    return bool(_SCHEME.match(text) or _HOST_AND_PORT.fullmatch(text))
+
+
+def refuse_address(text: str) -> NoReturn:
+    """An address that does not say that a policy server is there."""
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        raise UnknownName("policy", text, [f"openpi://{text}"])
+    name, rest = scheme.groups()
+    ours = {"http": "openpi", "https": "wss"}.get(name.lower(), "openpi")
+    raise UnknownName("policy", text, [f"{ours}://{rest.rstrip('/')}"])
+
+
+def refuse_folder(path: Path) -> NoReturn:
+    """A folder that holds no policy of ours."""
+    expected = "a policy of `roboscale policy train` (policy.json)"
+    if (path / "training.safetensors").is_file():
+        raise BadData(path, "folder", expected, "one that is half trained: train it with the same command to the end")
+    if (path / "meta" / "info.json").is_file():
+        raise BadData(path, "folder", expected, f"a dataset, which replay:{path} plays")
+    for inner in (path, path / "pretrained_model", path / "checkpoints" / "last" / "pretrained_model"):
+        config = inner / "config.json"
+        if config.is_file() and any(inner.glob("*.safetensors")):
+            where = "" if inner == path else f" in {inner.relative_to(path)}"
+            raise BadData(path, "folder", expected, f"{_checkpoint(config)}{where}: {WORKS_TODAY}")
+    raise BadData(path, "policy.json", "a policy of `roboscale policy train`", "no such file")
+
+
+def refuse_file(path: Path) -> NoReturn:
+    """A file without the name of what is in it."""
+    if path.suffix != ".py":
+        raise BadData(path, "policy", "file.py:callable or the folder of a policy", f"a file; {WORKS_TODAY}")
+    try:
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+    except (SyntaxError, ValueError) as error:
+        raise BadData(path, "import", "a Python file", error) from error
+    names = [n.name for n in body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and n.name[0] != "_"]
+    raise UnknownName("policy", str(path), [f"{path}:{name}" for name in names or ["callable"]])
+
+
+def refuse_name(text: str, forms: tuple[str, ...]) -> NoReturn:
+    """Anything else."""
+    if _REPOSITORY.fullmatch(text):
+        said = f"{text} (no such folder; from the Hugging Face Hub nothing is downloaded: {WORKS_TODAY})"
+        raise UnknownName("policy", said, forms)
+    raise UnknownName("policy", text, forms)
+
+
+def _checkpoint(config: Path) -> str:
+    """What a folder of weights says that it is."""
+    try:
+        said = json.loads(config.read_bytes())
+    except ValueError:
+        said = {}
+    kind = said.get("type") if isinstance(said, dict) else None
+    if kind and "input_features" in said:
+        return f"a LeRobot checkpoint ({kind})"
+    return "weights of another library"

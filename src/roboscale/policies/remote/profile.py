@@ -1,0 +1,294 @@
+"""What a foreign policy server does not say of itself: how our arrays become its keys, and its numbers our actions.
+
+An openpi server may send empty metadata and take any dictionary. A profile declares the key map, the meaning of the
+actions, the horizon and the normalisation in one small file, and is checked against the world before the first trial.
+Knows specs, arrays and the file. Does not know sockets. A full example: `examples/policy_profile_droid.toml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from roboscale.core import LAYOUTS, BadData, Identity, Observation, Spec, SpecMismatch, UnknownName, combine
+from roboscale.policies.remote.maps import ActionMap, Normalisation, ObservationMap, Part, Rotation, near
+from roboscale.policies.remote.tables import Table, read_table
+
+__all__ = ["PolicyProfile", "Profiles", "profile_of", "read_profiles"]
+
+_RESERVED = {"roboarena": (("endpoint",), ("session_id",)), "none": ()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyProfile:
+    """One server's profile.
+
+    Args:
+        name: what results call the policy.
+        observations: one map per key that the server wants.
+        action: the map of its answer.
+        prompt: key of the instruction; empty where the server takes none.
+        reset: `roboarena` servers take `endpoint` and answer a reset in text; others know no reset.
+        rate_hz: control rate that the actions are meant for; `None` takes the world's.
+        file: where it was read from, for messages.
+
+    Raises:
+        BadData: two maps make the same key, or one makes a value of what is another one's dictionary.
+    """
+
+    name: str
+    observations: tuple[ObservationMap, ...]
+    action: ActionMap
+    prompt: str = "prompt"
+    reset: Literal["none", "roboarena"] = "none"
+    rate_hz: float | None = None
+    file: str = ""
+
+    def __post_init__(self) -> None:
+        for expected, found in self._clashes():
+            raise BadData(self.file or f"profile {self.name}", "observation", expected, found)
+
+    @classmethod
+    def load(cls, path: str | Path) -> PolicyProfile:
+        """Reads a TOML or JSON file. BadData or UnknownName name file and field."""
+        table = read_table(Path(path))
+        profile = cls(
+            name=table.text("name"),
+            observations=tuple(_read_observation(t) for t in table.tables("observation")),
+            action=_read_action(table.table("action")),
+            prompt=table.text("prompt", "prompt"),
+            reset=table.choice("reset", ("none", "roboarena"), "none"),  # type: ignore[arg-type]
+            rate_hz=table.number("rate_hz"),
+            file=str(path),
+        )
+        table.done()
+        return profile
+
+    @property
+    def identity(self) -> Identity:
+        """By all that it does; what it is called and where it lies do not matter."""
+        return combine(self.name, {k: v for k, v in asdict(self).items() if k not in ("name", "file")})
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Our fields that the server needs, each once."""
+        return tuple(dict.fromkeys(part.field for m in self.observations for part in m.parts))
+
+    def encode(self, observation: Observation, instruction: str) -> dict[str, Any]:
+        """The request for one observation; SpecMismatch for what is not observed, or is no rotation."""
+        message: dict[str, Any] = {}
+        for entry in self.observations:
+            for name in (part.field for part in entry.parts if part.field not in observation):
+                raise SpecMismatch(f"{self._where}: {name} is not observed{near(name, observation)}")
+            inner = message
+            for part in entry.key[:-1]:
+                inner = inner.setdefault(part, {})
+            inner[entry.key[-1]] = entry.encode([np.asarray(observation[part.field]) for part in entry.parts])
+        if self.prompt:
+            message[self.prompt] = instruction
+        return message
+
+    def check(self, observation_spec: Spec, action_spec: Spec) -> None:
+        """SpecMismatch that lists everything in which the profile and a world do not fit, or nothing."""
+        problems: list[str] = []
+        for i, entry in enumerate(self.observations):
+            problems += entry.problems(observation_spec, f"observation[{i}]")
+        problems += self.action.problems(action_spec)
+        if self.rate_hz is not None and self.rate_hz != action_spec.rate_hz:
+            problems.append(f"rate_hz: profile {self.rate_hz:g}, world {action_spec.rate_hz:g}")
+        if problems:
+            raise SpecMismatch("\n  ".join([f"{self._where} does not fit the world:", *problems]))
+
+    def _clashes(self) -> Iterator[tuple[str, str]]:
+        """Keys that cannot stand beside each other: what is expected, and what is there."""
+        known: dict[tuple[str, ...], str] = dict.fromkeys(_RESERVED[self.reset], "the protocol's own")
+        if self.prompt:
+            known[(self.prompt,)] = "the instruction's"
+        for i, entry in enumerate(self.observations):
+            said = f"observation[{i}].key {_say(entry.key)}"
+            for other, owner in known.items():
+                if entry.key == other:
+                    yield "every key once (several fields in one key are [[observation.part]])", f"{said}, {owner} too"
+                elif entry.key == other[: len(entry.key)] or other == entry.key[: len(other)]:
+                    yield "a key to be a value or a dictionary", f"{said} beside {_say(other)}, {owner}"
+            known[entry.key] = f"that of observation[{i}]"
+
+    @property
+    def _where(self) -> str:
+        return f"profile {self.name}" + (f" ({self.file})" if self.file else "")
+
+
+Profiles = PolicyProfile | str | Path | Mapping[str, "PolicyProfile"]
+"""A profile, its file, or a profile for each server as it was typed, with one for all others under the empty text."""
+
+
+def read_profiles(texts: Sequence[str], policies: Sequence[str]) -> dict[str, PolicyProfile]:
+    """The profiles that were named for several policies: `PROFILE` for every server, `SERVER=PROFILE` for one.
+
+    Args:
+        texts: as typed after `--policy-profile`.
+        policies: as typed after `--policy`.
+
+    Raises:
+        UnknownName: a server that no policy asks.
+        SpecMismatch: two profiles for one server, or a profile where no policy is a server.
+        BadData: a file that is broken.
+    """
+    servers = [part for text in policies for part in _servers(text)]
+    profiles: dict[str, PolicyProfile] = {}
+    for text in texts:
+        server, _, path = ("", "", text) if Path(text).is_file() else text.rpartition("=")
+        if server and server not in servers:
+            raise UnknownName("server of a policy profile", server, servers)
+        if not servers:
+            raise SpecMismatch(f"policy profile {text}: none of {', '.join(policies) or 'no policies'} is a server")
+        if server in profiles:
+            raise SpecMismatch(f"two policy profiles for {server or 'every server'}: the second is {path}")
+        profiles[server] = PolicyProfile.load(path)
+    return profiles
+
+
+def profile_of(server: str, profiles: Profiles | None) -> PolicyProfile | None:
+    """The profile of the server that was typed as `server`, if there is one."""
+    if isinstance(profiles, Mapping):
+        return profiles.get(server, profiles.get(""))
+    return PolicyProfile.load(profiles) if isinstance(profiles, (str, Path)) else profiles
+
+
+def _servers(text: str) -> Iterator[str]:
+    """The server in a policy's text, also inside `noisy:SERVER:SIGMA`."""
+    while text.startswith("noisy:"):
+        text = text.removeprefix("noisy:").rpartition(":")[0]
+    if "://" in text:
+        yield text
+
+
+def _read_observation(table: Table) -> ObservationMap:
+    size = table.integers("resize")
+    if size is not None and (len(size) != 2 or 0 in size):
+        raise table.bad("resize", "[height, width]", list(size))
+    key = table.texts("key")
+    if not key or "" in key:
+        raise table.bad("key", "text or a list of texts", "nothing" if not key else list(key))
+    entry = ObservationMap(
+        key=key,
+        parts=_read_parts(table, fields=True),
+        normalise=_read_normalisation(table.table("normalise", optional=True)),
+        dtype=_read_dtype(table),
+        resize=None if size is None else (size[0], size[1]),
+        fit=table.choice("fit", ("pad", "stretch"), "pad"),  # type: ignore[arg-type]
+        axes=table.choice("axes", ("hwc", "chw"), "hwc"),  # type: ignore[arg-type]
+        rotate180=table.flag("rotate180"),
+    )
+    table.done()
+    return entry
+
+
+def _read_action(table: Table) -> ActionMap:
+    dimension, horizon, execute = table.count("dimension"), table.count("horizon"), table.count("execute")
+    if dimension is None:
+        raise table.bad("dimension", "an integer of 1 or more", "nothing")
+    if horizon is not None and execute is not None and execute > horizon:
+        raise table.bad("execute", f"at most the horizon {horizon}", execute)
+    form = table.choice("form", ("chunk", "row", "batch"), "chunk")
+    if form == "row" and (horizon or 1) > 1:
+        raise table.bad("horizon", "1, since every answer is one row", horizon)
+    action = ActionMap(
+        dimension=dimension,
+        mode=table.text("mode"),
+        unit=table.text("unit", ""),
+        layout=table.texts("layout"),
+        frame=table.text("frame", ""),
+        keys=_read_keys(table),
+        form=form,  # type: ignore[arg-type]
+        horizon=horizon,
+        execute=execute,
+        parts=_read_parts(table, fields=False),
+        normalise=_read_normalisation(table.table("normalise", optional=True)),
+    )
+    table.done()
+    return action
+
+
+def _read_keys(table: Table) -> tuple[tuple[str, ...], ...]:
+    """`key`, a text or a path of nested keys; or `keys`, whose rows are put one behind the other."""
+    several = table.texts("keys")
+    if several and "key" in table:
+        raise table.bad("keys", "no key beside it", table.texts("key"))
+    return tuple((k,) for k in several) if several else (table.texts("key") or ("actions",),)
+
+
+_PART = ("field", "index", "rotation", "threshold", "scale", "offset")
+
+
+def _read_parts(table: Table, *, fields: bool) -> tuple[Part, ...]:
+    """`[[part]]` tables, or the one part that the table itself is."""
+    if "part" not in table:
+        return (_read_part(table, fields=fields),)
+    beside = [name for name in _PART if name in table]
+    if beside:
+        raise table.bad("part", f"no {beside[0]} beside it, but inside", beside[0])
+    parts = []
+    for inner in table.tables("part"):
+        parts.append(_read_part(inner, fields=fields))
+        inner.done()
+    if not parts:
+        raise table.bad("part", "at least one", "none")
+    return tuple(parts)
+
+
+def _read_part(table: Table, *, fields: bool) -> Part:
+    """One part. With `fields` it names a field of ours, and its unit and layout are of the elements it picks."""
+    return Part(
+        field=table.text("field") if fields else "",
+        index=table.integers("index"),
+        rotation=_read_rotation(table),
+        threshold=table.number("threshold"),
+        scale=table.numbers("scale"),
+        offset=table.numbers("offset"),
+        unit=table.text("unit", "") if fields else "",
+        layout=table.texts("layout") if fields else (),
+    )
+
+
+def _read_rotation(table: Table) -> Rotation | None:
+    if "rotation" not in table:
+        return None
+    inner = table.table("rotation")
+    source, target = inner.choice("from", LAYOUTS), inner.choice("to", LAYOUTS)
+    branch = inner.choice("branch", ("shortest", "quaternion"), "shortest")
+    if branch == "quaternion" and not (source.startswith("quat_") and target == "rotvec"):
+        raise inner.bad("branch", "shortest, except from a quaternion to a rotvec", f"{source} to {target}")
+    inner.done()
+    return Rotation(source, target, branch)  # type: ignore[arg-type]
+
+
+def _read_normalisation(table: Table) -> Normalisation:
+    kind = table.choice("kind", ("none", "quantile", "mean_std"), "none")
+    if kind == "none":
+        table.done()
+        return Normalisation()
+    names = ("q01", "q99") if kind == "quantile" else ("mean", "std")
+    low, high = (table.numbers(n, required=True) or () for n in names)
+    table.done()
+    if len(low) != len(high):
+        raise table.bad(names[1], f"{len(low)} numbers as {names[0]} has", len(high))
+    wrong = [i for i, (a, b) in enumerate(zip(low, high, strict=True)) if (b < a if kind == "quantile" else b < 0)]
+    if wrong:
+        raise table.bad(names[1], "q99 >= q01" if kind == "quantile" else "std >= 0", f"element {wrong[0]}")
+    return Normalisation(kind, low, high)  # type: ignore[arg-type]
+
+
+def _read_dtype(table: Table) -> str:
+    text = table.text("dtype", "")
+    if text and text not in ("float32", "float64", "uint8", "int32", "int64"):
+        raise table.bad("dtype", "float32, float64, uint8, int32 or int64", repr(text))
+    return text
+
+
+def _say(key: tuple[str, ...]) -> str:
+    return repr(key[0]) if len(key) == 1 else repr(list(key))
