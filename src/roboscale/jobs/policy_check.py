@@ -49,6 +49,7 @@ def check_policy_in_world(request: CheckPolicy, *, policy: AnyPolicy | None = No
         PolicyError: the policy gives no action at all.
     """
     from roboscale.policies.callables import as_policy
+    from roboscale.policies.remote.profile import read_profiles
     from roboscale.policies.resolve import resolve_policy
     from roboscale.testing.policy_checks import check_policy
     from roboscale.trials import check_policy_fits
@@ -62,7 +63,7 @@ def check_policy_in_world(request: CheckPolicy, *, policy: AnyPolicy | None = No
             resolve_policy(
                 request.policy,
                 world=world,
-                profile=request.policy_profile,
+                profile=read_profiles(request.policy_profile, [request.policy]),
                 seed=request.seed,
                 api_key=os.environ.get(API_KEY_VARIABLE),
             )

@@ -67,7 +67,7 @@ def serve_any_policy(
         SpecMismatch: a reachable host without a token.
         InfrastructureError: the port is taken.
     """
-    from roboscale.policies.remote.serve import serve_policy
+    from roboscale.policies.remote.serve import serve_policy, serving_notes
     from roboscale.policies.resolve import resolve_policy
     from roboscale.worlds import open_world
 
@@ -76,7 +76,7 @@ def serve_any_policy(
     served = ServedPolicy(resolved.name, request.host, request.port)
     if dry_run:
         return served
-    for note in getattr(resolved, "notes", ()):
+    for note in serving_notes(resolved):
         on_event(Note(note))
     serve_policy(
         resolved,
