@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from tests.trials.log_samples import ANNA, BERT, INFO, SETTINGS, WORLD, assert_same, judgement, run, trial
-from tests.trials.postgres import log_address, postgres  # noqa: F401
 
 from roboscale.core import BadData, Case, Identity, RoboscaleError, RolloutSettings, Trial, combine, derive_id
 from roboscale.trials.log import MergeCounts, TrialLog, open_log, world_facts
+from tests.trials.log_samples import ANNA, BERT, INFO, SETTINGS, WORLD, assert_same, judgement, run, trial
+from tests.trials.postgres import log_address, postgres  # noqa: F401
 
 
 @pytest.fixture

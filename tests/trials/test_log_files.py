@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.trials.log_samples import assert_same, judgement, run, trial
 
 from roboscale.core import BadData, InfrastructureError, RoboscaleError
 from roboscale.trials.log import LogAddress, open_log
+from tests.trials.log_samples import assert_same, judgement, run, trial
 
 NOBODY = 65534
 

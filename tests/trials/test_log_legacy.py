@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.trials.log_samples import assert_same, trial
-from tests.trials.postgres import log_address, postgres  # noqa: F401
 
 from roboscale.core import BadData, Case, Design, Judgement, Trial, cases
 from roboscale.trials.log import TrialLog, open_log
+from tests.trials.log_samples import assert_same, trial
+from tests.trials.postgres import log_address, postgres  # noqa: F401
 
 # What the earlier store made, word for word.
 SCHEMA = """

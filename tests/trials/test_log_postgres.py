@@ -4,11 +4,11 @@ import sys
 import traceback
 
 import pytest
-from tests.trials.log_samples import trial
-from tests.trials.postgres import USER, Cluster, postgres  # noqa: F401
 
 from roboscale.core import BadData, InfrastructureError, RoboscaleError
 from roboscale.trials.log import LogAddress, open_log
+from tests.trials.log_samples import trial
+from tests.trials.postgres import USER, Cluster, postgres  # noqa: F401
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
-from tests.trials.log_samples import assert_same, judgement, trial
-from tests.trials.postgres import log_address, postgres  # noqa: F401
 
 from roboscale.trials.log import open_log
+from tests.trials.log_samples import assert_same, judgement, trial
+from tests.trials.postgres import log_address, postgres  # noqa: F401
 
 SPAWN = multiprocessing.get_context("spawn")
 WAIT_S = 120

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from roboscale.core import RoboscaleError, UnknownName
+from roboscale.jobs.files import write_json, write_text
 
 __all__ = [
     "DryRun",
@@ -49,18 +50,6 @@ def say(text: str) -> None:
 def print_json(data: Mapping[str, Any]) -> None:
     """One JSON document on stdout. NaN is no JSON and raises ValueError."""
     print(json.dumps(data, indent=2, allow_nan=False))
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Writes a JSON file in one step; NaN is no JSON and raises ValueError."""
-    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file in one step, so that no reader sees half of it."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, "utf-8")
-    temporary.replace(path)
 
 
 @contextmanager

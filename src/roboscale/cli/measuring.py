@@ -14,9 +14,9 @@ from roboscale.cli.console import write_json
 from roboscale.cli.judging import Request, judge
 from roboscale.core import RoboscaleError, UnknownName
 from roboscale.dataset.engine import run
+from roboscale.results import Trained
 from roboscale.stats.scaling import fit_curve
 from roboscale.stats.scaling_forms import Point
-from roboscale.trials.results import Trained
 
 __all__ = ["SOURCES", "Measuring", "measure"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from roboscale.cli.console import write_text
 from roboscale.cli.planning import Planned
-from roboscale.cli.versions import versions
+from roboscale.jobs.versions import versions
 from roboscale.report.plan import Answer, PlanData, plan_page
 from roboscale.report.plan_figures import BackTest, Curve
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from roboscale.core import Estimate, RoboscaleError
+from roboscale.results import Trained, read_trained
 from roboscale.stats import clopper_pearson
 from roboscale.stats.decide import SourceDecision, decide
 from roboscale.stats.mixture import MixPoint, fit_mixture
 from roboscale.stats.scaling import ScalingFit, fit_curve
 from roboscale.stats.scaling_forms import Point
-from roboscale.trials.results import Trained, read_trained
 
 __all__ = ["BackTest", "Planned", "Planning", "load_points", "parse_amounts", "plan_of", "read_predictions"]
 

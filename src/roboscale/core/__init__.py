@@ -8,6 +8,7 @@ from roboscale.core.episode import (
     Frame,
     Outcome,
     Provenance,
+    SharedSink,
     Source,
     Take,
     new_episode_id,
@@ -43,12 +44,13 @@ from roboscale.core.recording import (
 from roboscale.core.referee import Judgement, Referee, SuccessRule, Watch
 from roboscale.core.robot import Robot
 from roboscale.core.seeds import derive_id, derive_seed, generator
-from roboscale.core.spec import Difference, Field, Spec, compare, require_match
+from roboscale.core.spec import Difference, Field, Spec, require_match, spec_differences
 from roboscale.core.trial import Counted, End, RolloutSettings, Trial
 from roboscale.core.world import (
     BatchedWorld,
     HasExpert,
     HasPictures,
+    HasSuccessTerms,
     Measure,
     Measures,
     Scene,
@@ -85,6 +87,7 @@ __all__ = [
     "Frame",
     "HasExpert",
     "HasPictures",
+    "HasSuccessTerms",
     "Identity",
     "InfrastructureError",
     "Judgement",
@@ -110,6 +113,7 @@ __all__ = [
     "Scene",
     "Session",
     "Severity",
+    "SharedSink",
     "SimulatedClock",
     "Source",
     "Span",
@@ -132,7 +136,6 @@ __all__ = [
     "cases",
     "check_action",
     "combine",
-    "compare",
     "convert_rotation",
     "derive_id",
     "derive_seed",
@@ -141,5 +144,6 @@ __all__ = [
     "new_episode_id",
     "require_match",
     "rotation_matrix",
+    "spec_differences",
     "write_episode",
 ]
