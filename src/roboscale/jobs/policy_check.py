@@ -16,13 +16,13 @@ from roboscale.jobs.trying import API_KEY_VARIABLE, AnyPolicy
 if TYPE_CHECKING:
     from roboscale.testing.policy_checks import PolicyCheck
 
-__all__ = ["CheckPolicy", "check_policy_in_world"]
+__all__ = ["CheckPolicyInWorld", "check_policy_in_world"]
 
 LOOKS, APART = 4, 5  # observations of an episode, and random steps between two of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckPolicy(Request):
+class CheckPolicyInWorld(Request):
     """Asks how a policy behaves when it is asked the same again."""
 
     words: ClassVar[tuple[str, ...]] = ("policy", "check")
@@ -34,11 +34,11 @@ class CheckPolicy(Request):
     seed: Seed = 0
 
 
-def check_policy_in_world(request: CheckPolicy, *, policy: AnyPolicy | None = None) -> PolicyCheck:
+def check_policy_in_world(request: CheckPolicyInWorld, *, policy: AnyPolicy | None = None) -> PolicyCheck:
     """Shows a policy observations of a world: one twice, in another order, in batches, after another episode.
 
-    >>> from roboscale import CheckPolicy, check_policy_in_world
-    >>> check_policy_in_world(CheckPolicy(policy="constant", task="reach-v3")).verdicts
+    >>> from roboscale import CheckPolicyInWorld, check_policy_in_world
+    >>> check_policy_in_world(CheckPolicyInWorld(policy="constant", task="reach-v3")).verdicts
     ('deterministic',)
 
     Args:
