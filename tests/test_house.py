@@ -134,10 +134,8 @@ def allowed(module: str, name: str) -> bool:
     room, other = room_of(module), room_of(name)
     if module == "roboscale":
         return other in ("core", "jobs")
-    if module == "roboscale.api" or (room == "cli" and module.rpartition(".")[2] in UNMOVED):
-        return True
-    if module == "roboscale.cli.app" and name.removeprefix("roboscale.cli.") in UNMOVED:
-        return True
+    if module == "roboscale.api":
+        return other == "jobs"
     beside = room.split(".")[0] == other.split(".")[0] and (room.count(".") == 0 or other.count(".") == 0)
     return other == room or beside or other in ALLOWED[room]
 
@@ -152,7 +150,6 @@ def test_rooms_import_only_what_the_table_allows(module: str):
 
 def test_every_room_is_in_the_table():
     assert {room_of(m) for m in TREES} - {"", "api"} <= set(ALLOWED)
-    assert {SOURCE / "cli" / f"{name}.py" for name in UNMOVED} <= set(FILES), "moved: take it out of the list"
 
 
 def test_no_circle():
@@ -287,12 +284,12 @@ JOB_FILES = {words.replace(" ", "_") for words in BY_WORDS}
 
 
 def test_every_command_has_its_two_files():
-    assert commands(app) == set(BY_WORDS) | UNMOVED_COMMANDS
+    assert commands(app) == set(BY_WORDS)
     for words, command in BY_WORDS.items():
         file = words.replace(" ", "_")
         assert command.run.__module__ == f"roboscale.cli.{file}"
         assert command.request.__module__ == f"roboscale.jobs.{file}"
-    assert {path.stem for path in (SOURCE / "cli").glob("*.py")} == JOB_FILES | UNMOVED | TERMINAL | {"__init__"}
+    assert {path.stem for path in (SOURCE / "cli").glob("*.py")} == JOB_FILES | TERMINAL | {"__init__"}
 
 
 def job_of(request: type):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from roboscale.cli.commands import Command
 from roboscale.cli.console import say
 from roboscale.cli.terminal import Terminal
-from roboscale.jobs.policy_serve import ServedPolicy, ServeAnyPolicy, serve_any_policy
+from roboscale.jobs.policy_serve import ServeAnyPolicy, ServedPolicy, serve_any_policy
 
 __all__ = ["command"]
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from roboscale.core import Estimate
 from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.request import Option
-from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying, run_trials
+from roboscale.jobs.running import run_trials
+from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying
 
 if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
