@@ -1,4 +1,4 @@
-.PHONY: demo test fuzz oracle docs bench lint clean
+.PHONY: demo test fuzz oracle ends docs bench lint clean
 .DEFAULT_GOAL := help
 
 inputs := pyproject.toml constraints.txt scripts/setup.sh
@@ -8,6 +8,7 @@ help:
 	@echo "make demo    ten demonstrations in, a verdict and a report out (sets everything up itself)"
 	@echo "make test    all tests, linters and types (sets everything up itself)"
 	@echo "make oracle  opens our datasets with the real LeRobot loader, in an environment of its own"
+	@echo "make ends    tests at the lowest and the newest versions that are declared, in environments of their own"
 	@echo "make fuzz    10,000 mutated files for every format that is read"
 	@echo "make bench   the benchmarks whose ratios the README quotes"
 	@echo "make docs    builds the documentation into site/"
@@ -30,10 +31,13 @@ lint: .venv/stamps/test
 	$(run)mypy
 
 fuzz: .venv/stamps/test
-	$(run)python tests/fuzz/fuzz_records.py --count 10000
+	$(run)python -m tests.fuzz.fuzz_records --count 10000
 
 oracle: .venv/stamps/test
 	scripts/oracle.sh
+
+ends:
+	scripts/version_ends.sh
 
 bench: .venv/stamps/test
 	$(run)python -m benchmarks.rollout_overhead

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from benchmarks.import_video import make_source
-from roboscale.cli.auditing import audit_source
+from roboscale import AuditDataset, audit_dataset
 
 ROUNDS = 3
 
@@ -30,7 +30,7 @@ def main() -> None:
             spent = []
             for _ in range(ROUNDS):
                 begin = time.process_time()
-                report = audit_source(Path(folder) / "v3", images=images, workers=0)
+                report = audit_dataset(AuditDataset(dataset=Path(folder) / "v3", images=images, workers=0)).report
                 spent.append(time.process_time() - begin)
             cost = statistics.median(spent)
             what = f"{report.pictures} decoded" if images else "none decoded"

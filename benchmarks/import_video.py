@@ -21,7 +21,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.cli.importing import Import, run_import
+from roboscale import ImportDataset, import_dataset
 from roboscale.core import Field, Provenance, Spec
 from roboscale.dataset import Dataset, DatasetWriter
 from roboscale.sources.records.lerobot.export import export_v21
@@ -98,7 +98,7 @@ def main() -> None:
         ours, theirs = [], []
         for k in range(chosen.rounds):
             out = folder / f"out{k}"
-            ours.append(seconds(run_import, Import(source, out, workers=0)))
+            ours.append(seconds(import_dataset, ImportDataset(source=source, out=out, workers=0)))
             again = folder / f"again{k}"
             again.mkdir()
             theirs.append(seconds(encode_again, source, again))

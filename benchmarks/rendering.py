@@ -14,14 +14,14 @@ import time
 
 from roboscale.core import cases
 from roboscale.worlds.simulated.headless import SceneRenderer, import_mujoco
-from roboscale.worlds.simulated.metaworld import CAMERAS, MetaWorld
+from roboscale.worlds.simulated.metaworld import CAMERAS, MetaWorld, MetaWorldScene
 
 
-def cost(world: MetaWorld, size: int, frames: int, camera: str, settings: tuple[bool, bool, bool]) -> float:
+def cost(running: MetaWorldScene, size: int, frames: int, camera: str, settings: tuple[bool, bool, bool]) -> float:
     """Median processor milliseconds of one frame."""
     mujoco = import_mujoco()
     shadows, multisampling, reflections = settings
-    env = world._scenes[world._task].env
+    env = running._rig.env
     reflectance = env.model.mat_reflectance.copy()
     renderer = SceneRenderer(env.model, size, size, "good" if multisampling else "fast")
     env.model.mat_reflectance[:] = 0.3 if reflections else 0.0
@@ -45,12 +45,12 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=30)
     args = parser.parse_args()
     world = MetaWorld()
-    world.reset(cases(args.task, 1, 0, "eval")[0])
+    running = world.start(cases(args.task, 1, 0, "eval")[0])
     print(f"{args.task}, {args.size} x {args.size}, processor ms a frame (median of {args.frames})")
     print("| shadows | multisampling | reflections | front | wrist |\n|---|---|---|---|---|")
     for settings in itertools.product((True, False), repeat=3):
         words = " | ".join("on" if s else "off" for s in settings)
-        costs = " | ".join(f"{cost(world, args.size, args.frames, c, settings):.1f}" for c in CAMERAS)
+        costs = " | ".join(f"{cost(running, args.size, args.frames, c, settings):.1f}" for c in CAMERAS)
         print(f"| {words} | {costs} |", flush=True)
     world.close()
 

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from roboscale.cli.standing import load_results, next_picks, parse_venue, standing_of
+from roboscale import PickTrials, Rank, pick_trials, rank
 
 if __name__ == "__main__":
-    results = load_results([str(Path(__file__).with_name("rank_policies.csv"))])
-    standing = standing_of(results)
+    table = str(Path(__file__).with_name("rank_policies.csv"))
+    standing = rank(Rank(sources=(table,))).standing
     print(standing.ranking.sentence)
     for name, (best, worst) in standing.ranking.rank_sets.items():
         print(f"  {name}: rank {best} to {worst}, {standing.rates[name]}")
-    plan = next_picks(results, [parse_venue("robot:1")], count=2)
-    for pick in plan.picks:
+    for pick in pick_trials(PickTrials(sources=(table,), world=("robot:1",), count=2)).plan.picks:
         print(f"next: {pick.first} and {pick.second} on {pick.case}")

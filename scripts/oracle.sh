@@ -38,7 +38,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work" "${constraint:-}"' EXIT
 export HF_HUB_OFFLINE=1 HF_LEROBOT_HOME="$work/home" HF_HOME="$work/hub"
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-"$here" scripts/oracle/write_datasets.py "$work"
+"$here" -m scripts.oracle.write_datasets "$work"
 "$venv/bin/python" scripts/oracle/check_dataset.py "$work"
-"$here" scripts/oracle/write_imports.py "$work/imports"
+"$here" -m scripts.oracle.write_imports "$work/imports"
 "$venv/bin/python" scripts/oracle/check_imports.py "$work/imports/sets"

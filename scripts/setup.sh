@@ -6,8 +6,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 want=${1:-demo}
 
-# What each shared library or program comes from. EGL and Mesa render without a screen; Chromium opens reports in tests.
+# What each shared library or program comes from. EGL and Mesa render without a screen; Chromium opens reports in tests;
+# PostgreSQL keeps logs of trials in tests, which start a cluster of their own.
 packages=()
+server=()
 need_library() { ldconfig -p 2>/dev/null | grep -q "$1" || packages+=("$2"); }
 need_library libEGL.so.1 libegl1
 need_library libOpenGL.so.0 libopengl0
@@ -16,6 +18,7 @@ compgen -G '/usr/lib/*/dri/swrast_dri.so' >/dev/null || packages+=(libgl1-mesa-d
 if [ "$want" = test ]; then
   command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
     packages+=(chromium)
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || server=(postgresql)
 fi
 
 python=""
@@ -28,21 +31,30 @@ done
 [ -n "$python" ] || { packages+=(python3 python3-venv) && python=python3; }
 "$python" -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 
-if [ ${#packages[@]} -gt 0 ]; then
-  install="apt-get install -y --no-install-recommends ${packages[*]}"
+if [ $((${#packages[@]} + ${#server[@]})) -gt 0 ]; then
   if [ "$(id -u)" = 0 ]; then
-    apt-get update -q && DEBIAN_FRONTEND=noninteractive $install
+    as_root=()
   elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-    sudo apt-get update -q && sudo DEBIAN_FRONTEND=noninteractive $install
+    as_root=(sudo)
   else
     echo "missing system packages; run this, then the same command again:" >&2
-    echo "  sudo apt-get update && sudo $install" >&2
+    echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${packages[*]} ${server[*]}" >&2
     exit 1
+  fi
+  install() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+  }
+  "${as_root[@]}" apt-get update -q
+  [ ${#packages[@]} -eq 0 ] || install "${packages[@]}"
+  # Debian also makes and starts a cluster, which fails where no service can be started; the tests start their own.
+  if [ ${#server[@]} -gt 0 ] && ! install "${server[@]}"; then
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || { echo "${server[*]} is not installed" >&2; exit 1; }
+    echo "${server[*]} is installed; its own service did not start, which the tests do not need" >&2
   fi
 fi
 
 extras=sim,train,records,web
-[ "$want" = test ] && extras=sim,train,records,web,gym,ray,test,docs
+[ "$want" = test ] && extras=sim,train,records,web,postgres,gym,ray,test,docs
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$extras]"
 mkdir -p .venv/stamps

@@ -1,37 +1,99 @@
-"""The house keeps its shape: who may import whom, no circles, true `__all__`, documented commands, short functions."""
+"""The house keeps its shape: who may import whom, no circles, true `__all__`, two files a command, short functions."""
 
 import ast
+import doctest
+import importlib
 import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from dataclasses import MISSING
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+import roboscale
+from roboscale.cli.app import COMMANDS, app, parse
+from roboscale.core import RoboscaleError
+from roboscale.jobs.request import Option, Parameter, parameters
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "roboscale"
 FILES = sorted(SOURCE.rglob("*.py"))
 
-# room -> rooms it may import; see ARCHITECTURE.md. `cli` and `api` are wiring: all may be imported, by nobody.
+# room -> rooms it may import; see ARCHITECTURE.md. Rooms that are not there yet have their row. The parts of a divided
+# room may import what stands undivided beside them (`policies.builtin` may import `policies.images`), and it them.
 ALLOWED = {
     "core": set(),
-    "dataset": {"core"},
-    "sources": {"core"},
-    "sources.records": {"core", "dataset"},
-    "sources.simulation": {"core", "dataset"},
-    "stats": {"core"},
-    "worlds": {"core"},
-    "trials": {"core"},
     "wire": set(),
+    "kinematics": {"core"},
+    "dataset": {"core"},
+    "sources": {"core", "dataset", "kinematics"},
+    "curate": {"core", "dataset"},
     "policies": {"core", "dataset"},
     "policies.builtin": {"core", "dataset"},
-    "policies.callables": {"core"},
-    "policies.recorded": {"core"},
+    "policies.recorded": {"core", "dataset"},
+    "policies.callables": {"core", "kinematics"},
     "policies.remote": {"core", "wire"},
-    "curate": {"core", "dataset"},
-    "testing": {"core", "dataset"},
+    "worlds": {"core"},
+    "worlds.simulated": {"core"},
+    "worlds.learned": {"core", "dataset"},
+    "worlds.real": {"core", "kinematics"},
+    "guests": {"core", "wire"},
+    "trials": {"core"},
+    "referees": {"core", "dataset"},
+    "results": {"core"},
+    "arena": {"core", "dataset", "stats", "trials", "wire"},
+    "stats": {"core"},
     "report": {"core", "stats"},
+    "web": {"core", "dataset", "report"},
+    "testing": {"core", "dataset", "guests"},
+    "cli": {"core", "jobs"},
 }
-WIRING = {"cli", "api", "web"}
+ALLOWED["jobs"] = set(ALLOWED) - {"cli"}
+
+# Modules of `cli` whose commands still wait for their job; they and `api` may import everything.
+UNMOVED = {
+    "collect",
+    "collecting",
+    "demo",
+    "judge",
+    "judging",
+    "judging_many",
+    "policy",
+    "report",
+    "reporting",
+    "trials",
+    "world",
+}
+UNMOVED_COMMANDS = {
+    "collect generate",
+    "collect record",
+    "compare",
+    "demo",
+    "eval",
+    "policy serve",
+    "report",
+    "trials export",
+    "trials merge",
+    "world check",
+    "world list",
+}
+# (module, module) -> why it may import it, against the table.
+EXCEPTIONS = {
+    ("roboscale.jobs.plan_measuring", "roboscale.cli.collecting"): "until collecting is a job",
+    ("roboscale.jobs.plan_measuring", "roboscale.cli.judging"): "until judging is a job",
+}
+TERMINAL = {"app", "commands", "console", "terminal"}
+"""Modules of `cli` that are no command."""
+
+TO_BE_MENDED = tomllib.loads((ROOT / "tests" / "to_be_mended.toml").read_text())
+"""What was so before the rule was: it may only shrink."""
+
 HEAVY = {
     "torch",
     "mujoco",
@@ -95,21 +157,29 @@ def top_level(tree: ast.AST):
         stack += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
 
 
+def allowed(module: str, name: str) -> bool:
+    room, other = room_of(module), room_of(name)
+    if module == "roboscale":
+        return other in ("core", "jobs")
+    if module == "roboscale.api" or (room == "cli" and module.rpartition(".")[2] in UNMOVED):
+        return True
+    if module == "roboscale.cli.app" and name.removeprefix("roboscale.cli.") in UNMOVED:
+        return True
+    beside = room.split(".")[0] == other.split(".")[0] and (room.count(".") == 0 or other.count(".") == 0)
+    return other == room or beside or other in ALLOWED[room]
+
+
 @pytest.mark.parametrize("module", sorted(TREES))
 def test_rooms_import_only_what_the_table_allows(module: str):
     room = room_of(module)
-    for name in imports(TREES[module], module):
-        if not name.startswith("roboscale.") or room in WIRING:
-            continue
-        other = room_of(name)
-        assert other == room or other.split(".")[0] == room or other in ALLOWED.get(room, set()), (
-            f"{module} imports {name}: {room} may import {sorted(ALLOWED.get(room, ()))}"
-        )
+    wrong = {n for n in imports(TREES[module], module) if n.startswith("roboscale.") and not allowed(module, n)}
+    excused = {name for one, name in EXCEPTIONS if one == module}
+    assert wrong == excused, f"{module}: {room} may import {sorted(ALLOWED.get(room, ()))}"
 
 
 def test_every_room_is_in_the_table():
-    rooms = {room_of(m).split(".")[0] for m in TREES} - {"", "__version__"}
-    assert rooms <= set(ALLOWED) | WIRING
+    assert {room_of(m) for m in TREES} - {"", "api"} <= set(ALLOWED)
+    assert {SOURCE / "cli" / f"{name}.py" for name in UNMOVED} <= set(FILES), "moved: take it out of the list"
 
 
 def test_no_circle():
@@ -118,40 +188,89 @@ def test_no_circle():
     list(TopologicalSorter(ours).static_order())
 
 
-@pytest.mark.parametrize("module", sorted(TREES))
-def test_all_is_sorted_and_true(module: str):
-    tree = TREES[module]
-    listed = None
-    defined = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.alias):
-            defined.add((node.asname or node.name).split(".")[0])
-    for node in tree.body:
+def listed(module: str) -> list[str] | None:
+    """`__all__` of a module."""
+    for node in TREES[module].body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return ast.literal_eval(node.value)
+    return None
+
+
+def defined(module: str) -> set[str]:
+    """Names that a module itself makes at its top."""
+    found = set()
+    for node in TREES[module].body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)):
-            defined.add(node.name)
+            found.add(node.name)
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                defined |= {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}
-                if isinstance(target, ast.Name) and target.id == "__all__":
-                    listed = ast.literal_eval(node.value)
-    if listed is None:
-        empty = all(isinstance(n, ast.Expr) for n in tree.body)
-        assert empty, f"{module} has no __all__"
+                found |= {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}
+    return found
+
+
+@pytest.mark.parametrize("module", sorted(TREES))
+def test_all_is_sorted_and_true(module: str):
+    tree, names = TREES[module], listed(module)
+    if names is None:
+        assert all(isinstance(n, ast.Expr) for n in tree.body), f"{module} has no __all__"
         return
-    in_order = sorted(listed, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
-    assert listed == in_order and set(listed) <= defined, f"{module}: __all__ is unsorted or untrue"
+    brought = {(n.asname or n.name).split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.alias)}
+    in_order = sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+    assert names == in_order and set(names) <= brought | defined(module), f"{module}: __all__ is unsorted or untrue"
 
 
 @pytest.mark.parametrize("module", sorted(TREES))
 def test_functions_and_files_stay_short(module: str):
-    assert MODULES[module].read_text().count("\n") <= 800
+    assert MODULES[module].read_text().count("\n") <= 600
     for node in ast.walk(TREES[module]):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            assert node.end_lineno - node.lineno + 1 <= 100, f"{module}.{node.name} is too long"
+            assert node.end_lineno - node.lineno + 1 <= 60, f"{module}.{node.name} is too long"
+
+
+def positional_dataclasses() -> set[str]:
+    """Dataclasses of more than four fields whose constructor takes them by position."""
+    found = set()
+    for module, tree in TREES.items():
+        for node in (n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)):
+            made = [d for d in map(ast.unparse, node.decorator_list) if re.match(r"(dataclasses\.)?dataclass\b", d)]
+            fields = [
+                n for n in node.body if isinstance(n, ast.AnnAssign) and "ClassVar" not in ast.unparse(n.annotation)
+            ]
+            if made and "kw_only=True" not in made[0] and len(fields) > 4:
+                found.add(f"{module.removeprefix('roboscale.')}.{node.name}")
+    return found
+
+
+def test_dataclasses_of_many_fields_are_made_by_name():
+    old, now = set(TO_BE_MENDED["positional_dataclasses"]), positional_dataclasses()
+    assert now - old == set(), "more than four fields: kw_only=True"
+    assert old - now == set(), "mended: take it out of tests/to_be_mended.toml"
+
+
+def test_a_public_name_is_defined_once():
+    homes: dict[str, set[str]] = {}
+    for module in TREES:
+        if MODULES[module].name != "__init__.py":
+            for name in set(listed(module) or ()) & defined(module):
+                homes.setdefault(name, set()).add(module.removeprefix("roboscale."))
+    twice = {name: modules for name, modules in homes.items() if len(modules) > 1 and name not in TWICE}
+    old = {name: set(modules) for name, modules in TO_BE_MENDED["names_defined_twice"].items()}
+    new = {name: modules - old.get(name, set()) for name, modules in twice.items()}
+    assert {name: modules for name, modules in new.items() if modules} == {}
+    assert {n: m for n, m in old.items() if m != twice.get(n)} == {}, "mended: correct tests/to_be_mended.toml"
+    assert all(len(homes.get(name, ())) > 1 for name in TWICE), "defined once: take it out of TWICE"
+
+
+# Public names that may be defined more than once, and why.
+TWICE = {
+    "command": "the command of each module of cli",
+    "detect": "each layout of HDF5 says whether a file has it",
+}
 
 
 def test_importing_the_package_and_its_rooms_pulls_in_nothing_heavy():
     reached, stack = set(), ["roboscale", "roboscale.core", "roboscale.cli.app", "roboscale.worlds", "roboscale.api"]
+    stack += [module for module in TREES if module.startswith("roboscale.jobs.") and module.split(".")[2] in JOB_FILES]
     while stack:
         module = stack.pop()
         if module in reached or module not in TREES:
@@ -163,6 +282,12 @@ def test_importing_the_package_and_its_rooms_pulls_in_nothing_heavy():
             stack += [name.rsplit(".", n)[0] for n in range(1, name.count("."))]
 
 
+def test_importing_the_package_alone_imports_nothing():
+    code = "import sys, roboscale; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"numpy", "typer", "rich", "pyarrow"} & set(loaded)
+
+
 def test_no_path_edits_pickles_or_bare_excepts():
     for module, path in MODULES.items():
         text = path.read_text()
@@ -171,16 +296,105 @@ def test_no_path_edits_pickles_or_bare_excepts():
             assert not re.search(pattern, text), f"{module} contains {forbidden}"
 
 
-def commands(app, prefix: str = "roboscale") -> set[str]:
-    found = {f"{prefix} {c.name or c.callback.__name__.replace('_', '-')}" for c in app.registered_commands}
+def commands(app, prefix: str = "") -> set[str]:
+    found = {f"{prefix}{c.name or c.callback.__name__.replace('_', '-')}" for c in app.registered_commands}
     for group in app.registered_groups:
-        found |= commands(group.typer_instance, f"{prefix} {group.name}")
+        found |= commands(group.typer_instance, f"{prefix}{group.name} ")
     return found
 
 
 def test_every_command_is_in_the_readme():
-    from roboscale.cli.app import app
-
     readme = (ROOT / "README.md").read_text()
     for command in commands(app):
-        assert f"`{command}" in readme, f"README.md does not mention {command}"
+        assert f"`roboscale {command}" in readme, f"README.md does not mention {command}"
+
+
+BY_WORDS = {" ".join(command.words): command for command in COMMANDS}
+JOB_FILES = {words.replace(" ", "_") for words in BY_WORDS}
+
+
+def test_every_command_has_its_two_files():
+    assert commands(app) == set(BY_WORDS) | UNMOVED_COMMANDS
+    for words, command in BY_WORDS.items():
+        file = words.replace(" ", "_")
+        assert command.run.__module__ == f"roboscale.cli.{file}"
+        assert command.request.__module__ == f"roboscale.jobs.{file}"
+    assert {path.stem for path in (SOURCE / "cli").glob("*.py")} == JOB_FILES | UNMOVED | TERMINAL | {"__init__"}
+
+
+def job_of(request: type):
+    """`import_dataset` takes `ImportDataset`."""
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", request.__name__).lower()
+    return getattr(importlib.import_module(request.__module__), name, None)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=BY_WORDS)
+def test_every_job_is_exported_with_its_request(command):
+    job = job_of(command.request)
+    assert job is not None, f"{command.request.__module__} has no job that is called as {command.request.__name__}"
+    assert getattr(roboscale, job.__name__) is job and getattr(roboscale, command.request.__name__) is command.request
+    assert {job.__name__, command.request.__name__} <= set(roboscale.__all__)
+    assert job.__name__ not in ALLOWED, "a job has no room's name"
+
+
+def test_what_the_package_exports_is_there_and_is_what_the_type_checker_sees():
+    typed = {a.name for n in ast.walk(TREES["roboscale"]) if isinstance(n, ast.ImportFrom) for a in n.names}
+    assert set(roboscale.__all__) <= typed | {"__version__"}
+    assert set(roboscale.core.__all__) <= set(roboscale.__all__)
+    assert all(hasattr(roboscale, name) for name in roboscale.__all__)
+    assert set(roboscale.__all__) <= set(dir(roboscale))
+    assert not hasattr(roboscale, "nothing")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=BY_WORDS)
+def test_the_example_of_every_job_runs(command, example_folder: Path):
+    if command.words == ("policy", "train"):
+        pytest.importorskip("torch", reason="training is an extra: pip install 'roboscale[train]'")
+    job = job_of(command.request)
+    names = {**vars(importlib.import_module(command.request.__module__))}
+    (test,) = doctest.DocTestFinder(recurse=False).find(job, globs=names)
+    assert test.examples, f"{job.__name__} has no example"
+    said: list[str] = []
+    result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=said.append)
+    assert result.failed == 0, "".join(said)
+
+
+CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+AWKWARD = ["", "-", "--", "-o", "--json", "--out=x", "a b", "'", '"$HOME"', "~", "\n", "-1", "*", "None", "ünï/ç"]
+TEXTS = st.text(CHARACTERS, max_size=12) | st.sampled_from(AWKWARD)
+
+
+def elements(parameter: Parameter) -> st.SearchStrategy:
+    if parameter.choices:
+        return st.sampled_from(parameter.choices)
+    low, high = (parameter.about.min, parameter.about.max) if isinstance(parameter.about, Option) else (None, None)
+    return {
+        bool: st.booleans(),
+        int: st.integers(low, high),
+        float: st.floats(low, high, allow_nan=False),
+        str: TEXTS,
+        Path: TEXTS.map(Path),
+    }[parameter.kind]
+
+
+def values(parameter: Parameter) -> st.SearchStrategy:
+    """Whatever the field takes; half of the time its default, where it has one."""
+    some = elements(parameter)
+    if parameter.many:
+        some = st.lists(some, min_size=parameter.default is MISSING, max_size=3).map(tuple)
+    return some if parameter.default is MISSING else st.just(parameter.default) | some
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=BY_WORDS)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_a_request_is_what_its_command_line_asks(command, data):
+    given_ = {p.name: data.draw(values(p), label=p.name) for p in parameters(command.request)}
+    try:
+        request = command.request(**given_)
+        args = request.to_args()
+    except RoboscaleError:
+        reject()  # the fields do not go together
+    assert parse(args) == request
+    assert parse(shlex.split(request.command)[1:]) == request
+    assert request.to_args() == args

@@ -1,17 +1,15 @@
 """Writes datasets for `check_dataset.py`, and beside each what was recorded and what our own reader makes of it.
 
-Runs in the main environment; LeRobot is not needed here. Usage: python write_datasets.py FOLDER
+Runs in the main environment; LeRobot is not needed here. Usage: python -m scripts.oracle.write_datasets FOLDER
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,21 +17,13 @@ from numpy.typing import NDArray
 
 from roboscale.core import Field, Provenance, Spec
 from roboscale.dataset import Dataset, DatasetWriter, repair
+from tests.dataset import recorder
 
-RECORDER = Path(__file__).parents[2] / "tests/dataset/recorder.py"
 DELTAS = {
     "action": [-0.2, -0.1, 0.0, 0.1, 0.2, 0.3],
     "observation.state": [-0.1, 0.0],
     "observation.images.front": [-0.2, 0.0, 0.1],
 }
-
-
-def load_recorder() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("dataset_recorder", RECORDER)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def every_kind(spec: Spec) -> Spec:
@@ -47,22 +37,22 @@ def every_kind(spec: Spec) -> Spec:
     return Spec((*spec.fields, *more), spec.rate_hz)
 
 
-def write(root: Path, robot: ModuleType, spec: Spec, codec: Any) -> None:
+def write(root: Path, spec: Spec, codec: Any) -> None:
     """Three sessions, a discarded take in each, two tasks."""
     for session in range(3):
         with DatasetWriter(root, spec, robot_type="square", codec=codec) as writer:
             for k in range(4):
                 seed = 4 * session + k
-                robot.record(writer, seed, 9 + seed, f"push the block to goal number {seed % 2}")
+                recorder.record(writer, seed, 9 + seed, f"push the block to goal number {seed % 2}")
             lost = writer.begin("a take that fails", Provenance("test"))
-            for frame in robot.frames(99, 5, spec):
+            for frame in recorder.frames(99, 5, spec):
                 lost.add(frame)
             lost.discard()
 
 
 def write_and_kill(root: Path, saved: int) -> None:
     """Another process records; it is killed after its `saved`-th episode, in the middle of the next one."""
-    arguments = [sys.executable, str(RECORDER), str(root), "25", "9"]
+    arguments = [sys.executable, recorder.__file__, str(root), "25", "9"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         reported = []
@@ -83,13 +73,13 @@ def write_and_kill(root: Path, saved: int) -> None:
     )
 
 
-def describe(root: Path, robot: ModuleType) -> None:
+def describe(root: Path) -> None:
     """Writes `<root>.npz`: recorded/<field>, ours/<key> and window/<key>."""
     plain = Dataset(root, images="uint8")
     windowed = Dataset(root, delta_timestamps=DELTAS, images="uint8")
     recorded: dict[str, list[NDArray[Any]]] = {name: [] for name in plain.spec.names}
     for episode in plain.episodes:
-        for frame in robot.frames(episode.provenance.seed, episode.length, plain.spec):
+        for frame in recorder.frames(episode.provenance.seed, episode.length, plain.spec):
             for name, value in frame.items():
                 recorded[name].append(value)
     arrays = {f"recorded/{name}": np.stack(values) for name, values in recorded.items()}
@@ -102,13 +92,12 @@ def describe(root: Path, robot: ModuleType) -> None:
 
 
 def main(folder: str) -> None:
-    robot = load_recorder()
     for codec in ("h264", "av1"):
-        write(Path(folder, codec), robot, robot.SPEC, codec)
-    write(Path(folder, "kinds"), robot, every_kind(robot.SPEC), "h264")
+        write(Path(folder, codec), recorder.SPEC, codec)
+    write(Path(folder, "kinds"), every_kind(recorder.SPEC), "h264")
     write_and_kill(Path(folder, "killed"), 13)
     for name in ("h264", "av1", "kinds", "killed"):
-        describe(Path(folder, name), robot)
+        describe(Path(folder, name))
 
 
 if __name__ == "__main__":

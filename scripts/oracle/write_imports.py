@@ -1,6 +1,6 @@
 """Imports real recordings and a sample of every format for `check_imports.py`, with what the source and we say.
 
-Runs in the main environment; LeRobot is not needed here. Usage: python write_imports.py FOLDER
+Runs in the main environment; LeRobot is not needed here. Usage: python -m scripts.oracle.write_imports FOLDER
 Real recordings are looked for in ROBOSCALE_TEST_DATA (default ../shared/data); without them only samples are written.
 """
 
@@ -14,30 +14,31 @@ from typing import Any
 
 import numpy as np
 
-from roboscale.cli.importing import Import, open_source, run_import
+from roboscale import ImportDataset, import_dataset
 from roboscale.core import Clip
 from roboscale.dataset import Dataset
 from roboscale.dataset.packets import decode_in_order
-from roboscale.testing.samples import hdf5, lerobot, mcap, rlds, zarr
+from roboscale.jobs.recordings import open_source
+from tests.samples import hdf5, lerobot, mcap, rlds, zarr
 
 DATA = Path(os.environ.get("ROBOSCALE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 FRAMES = 120  # compared of each dataset, evenly spread; the first and the last among them
 
 
 def samples(folder: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
-    """Name -> (source, further arguments of `Import`), one of each format, made from seeded numbers."""
+    """Name -> (source, further fields of the request), one of each format, made from seeded numbers."""
     made: dict[str, tuple[Path, dict[str, Any]]] = {}
     for name in ("v21", "v20", "gr00t"):
         made[name] = getattr(lerobot, f"write_{name}")(folder / name), {}
     for name in ("robomimic", "isaac_mimic", "aloha", "agibot", "droid", "robomind"):
         (folder / name).mkdir()
-        options = {"fps": 30} if name == "robomind" else {}
-        made[name] = getattr(hdf5, f"write_{name}")(folder / name), {"options": options}
-    made["rlds"] = rlds.write(folder / "rlds"), {"options": {"fps": 10}}
-    made["zarr"] = zarr.write(folder / "zarr"), {"options": {"fps": 10}}
-    made["umi"] = zarr.write_umi(folder / "umi.zarr.zip"), {"options": {"fps": 20}}
+        more = {"fps": 30} if name == "robomind" else {}
+        made[name] = getattr(hdf5, f"write_{name}")(folder / name), more
+    made["rlds"] = rlds.write(folder / "rlds"), {"fps": 10}
+    made["zarr"] = zarr.write(folder / "zarr"), {"fps": 10}
+    made["umi"] = zarr.write_umi(folder / "umi.zarr.zip"), {"fps": 20}
     (folder / "bags").mkdir()
-    made["mcap"] = mcap.write(folder / "bags"), {"options": {"mapping": mcap.MAPPING}}
+    made["mcap"] = mcap.write(folder / "bags"), {"mapping": mcap.MAPPING}
     return made
 
 
@@ -55,15 +56,18 @@ def recordings() -> dict[str, tuple[Path, dict[str, Any]]]:
         "bridge": (DATA / "rlds_bridge", {}),
     }
     for store in ("mcap", "sqlite3"):
-        found[f"talker_{store}"] = bags / store / "talker", {"options": {"fps": 10}}
-        found[f"types_{store}"] = types / store / "cdr_test", {"options": {"mapping": {"fps": 20, "fields": fields}}}
+        found[f"talker_{store}"] = bags / store / "talker", {"fps": 10}
+        found[f"types_{store}"] = types / store / "cdr_test", {"mapping": {"fps": 20, "fields": fields}}
     return found
 
 
 def describe(source: Path, more: Mapping[str, Any], out: Path) -> dict[str, Any]:
     """Imports, and says for chosen frames what the source holds and what our loader gives."""
-    done = run_import(Import(source, out, workers=0, **more))
-    recording, dataset = open_source(source, options=more.get("options")).recording, Dataset(out)
+    fields = {name: value for name, value in more.items() if name != "mapping"}
+    request = ImportDataset(source=source, out=out, workers=0, **fields)
+    done = import_dataset(request, mapping=more.get("mapping")).proof
+    options = {name: value for name, value in more.items() if name in ("fps", "mapping")}
+    recording, dataset = open_source(source, options=options).recording, Dataset(out)
     keys = [row.key for row in done.episodes]
     chosen = np.unique(np.linspace(0, len(dataset) - 1, min(FRAMES, len(dataset))).astype(int))
     said: dict[str, Any] = {"index": chosen}

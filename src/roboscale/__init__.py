@@ -1,4 +1,342 @@
-"""roboscale: scale action data, and weigh robot policies on a scale that others can trust."""
+"""roboscale: scale action data, and weigh robot policies on a scale that others can trust.
+
+The nouns of `roboscale.core` and every job, each with the request that it takes. A request knows the command line that
+asks the same:
+
+    import roboscale
+
+    request = roboscale.Rank(sources=("trials.csv",))
+    print(roboscale.rank(request).text)
+    print(request.command)  # roboscale rank trials.csv
+
+Nothing is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from roboscale.core import (
+        LAYOUTS,
+        NOMINAL,
+        PENDING,
+        UNKNOWN,
+        ActionChunk,
+        BadData,
+        BatchedPolicy,
+        BatchedWorld,
+        Case,
+        Clip,
+        Clock,
+        Counted,
+        Decision,
+        Design,
+        Difference,
+        End,
+        Episode,
+        EpisodeSink,
+        Estimate,
+        Evidence,
+        EvidenceRow,
+        Field,
+        Finding,
+        Frame,
+        HasExpert,
+        HasPictures,
+        HasSuccessTerms,
+        Identity,
+        InfrastructureError,
+        Judgement,
+        Measure,
+        Measures,
+        Observation,
+        Origin,
+        Outcome,
+        OutcomeKind,
+        PairedOutcome,
+        Pending,
+        Pictures,
+        Policy,
+        PolicyError,
+        Pose,
+        Provenance,
+        RecordedEpisode,
+        Recording,
+        Referee,
+        RoboscaleError,
+        Robot,
+        RolloutSettings,
+        Scene,
+        Session,
+        Severity,
+        SharedSink,
+        SimulatedClock,
+        Source,
+        Span,
+        Spec,
+        SpecMismatch,
+        Step,
+        StopRule,
+        Stream,
+        SuccessRule,
+        Take,
+        Trial,
+        UnknownName,
+        Verdict,
+        WallClock,
+        Watch,
+        World,
+        WorldInfo,
+        WorldKind,
+        canonical_quat_wxyz,
+        cases,
+        check_action,
+        combine,
+        convert_rotation,
+        derive_id,
+        derive_seed,
+        generator,
+        identify,
+        identity_labels,
+        new_episode_id,
+        require_match,
+        rotation_matrix,
+        spec_differences,
+        write_episode,
+    )
+    from roboscale.jobs.cases_check import CheckCases, check_cases
+    from roboscale.jobs.cases_make import MakeCases, make_cases
+    from roboscale.jobs.cases_show import ShowCases, show_cases
+    from roboscale.jobs.collect_generate import GenerateEpisodes, generate_episodes
+    from roboscale.jobs.collect_record import RecordEpisodes, record_episodes
+    from roboscale.jobs.compare import Compare, compare
+    from roboscale.jobs.data_audit import AuditDataset, audit_dataset
+    from roboscale.jobs.data_export import ExportDataset, export_dataset
+    from roboscale.jobs.data_import import ImportDataset, import_dataset
+    from roboscale.jobs.data_merge import MergeDatasets, merge_datasets
+    from roboscale.jobs.data_repair import RepairDataset, repair_dataset
+    from roboscale.jobs.data_show import ShowDataset, show_dataset
+    from roboscale.jobs.demo import RunDemo, run_demo
+    from roboscale.jobs.eval import Evaluate, evaluate
+    from roboscale.jobs.fuse import FuseResults, fuse_results
+    from roboscale.jobs.next import PickTrials, pick_trials
+    from roboscale.jobs.plan import PlanCollection, plan_collection
+    from roboscale.jobs.policy_check import CheckPolicy, check_policy_in_world
+    from roboscale.jobs.policy_serve import ServePolicy, serve_any_policy
+    from roboscale.jobs.policy_train import TrainPolicy, train_policy
+    from roboscale.jobs.rank import Rank, rank
+    from roboscale.jobs.report import WriteReport, write_report
+    from roboscale.jobs.runs import ListRuns, list_runs
+    from roboscale.jobs.trials_export import ExportTrials, export_trials
+    from roboscale.jobs.trials_judge import JudgeTrial, judge_trial
+    from roboscale.jobs.trials_list import ListTrials, list_trials
+    from roboscale.jobs.trials_merge import MergeTrials, merge_trials
+    from roboscale.jobs.trials_work import WorkTrials, work_trials
+    from roboscale.jobs.validity import CheckValidity, check_validity
+    from roboscale.jobs.world_check import CheckWorld, check_world_tasks
+    from roboscale.jobs.world_list import ListWorlds, list_worlds
 
 __version__ = "0.1.0"
-__all__ = ["__version__"]
+__all__ = [
+    "LAYOUTS",
+    "NOMINAL",
+    "PENDING",
+    "UNKNOWN",
+    "ActionChunk",
+    "AuditDataset",
+    "BadData",
+    "BatchedPolicy",
+    "BatchedWorld",
+    "Case",
+    "CheckCases",
+    "CheckPolicy",
+    "CheckValidity",
+    "CheckWorld",
+    "Clip",
+    "Clock",
+    "Compare",
+    "Counted",
+    "Decision",
+    "Design",
+    "Difference",
+    "End",
+    "Episode",
+    "EpisodeSink",
+    "Estimate",
+    "Evaluate",
+    "Evidence",
+    "EvidenceRow",
+    "ExportDataset",
+    "ExportTrials",
+    "Field",
+    "Finding",
+    "Frame",
+    "FuseResults",
+    "GenerateEpisodes",
+    "HasExpert",
+    "HasPictures",
+    "HasSuccessTerms",
+    "Identity",
+    "ImportDataset",
+    "InfrastructureError",
+    "JudgeTrial",
+    "Judgement",
+    "ListRuns",
+    "ListTrials",
+    "ListWorlds",
+    "MakeCases",
+    "Measure",
+    "Measures",
+    "MergeDatasets",
+    "MergeTrials",
+    "Observation",
+    "Origin",
+    "Outcome",
+    "OutcomeKind",
+    "PairedOutcome",
+    "Pending",
+    "PickTrials",
+    "Pictures",
+    "PlanCollection",
+    "Policy",
+    "PolicyError",
+    "Pose",
+    "Provenance",
+    "Rank",
+    "RecordEpisodes",
+    "RecordedEpisode",
+    "Recording",
+    "Referee",
+    "RepairDataset",
+    "RoboscaleError",
+    "Robot",
+    "RolloutSettings",
+    "RunDemo",
+    "Scene",
+    "ServePolicy",
+    "Session",
+    "Severity",
+    "SharedSink",
+    "ShowCases",
+    "ShowDataset",
+    "SimulatedClock",
+    "Source",
+    "Span",
+    "Spec",
+    "SpecMismatch",
+    "Step",
+    "StopRule",
+    "Stream",
+    "SuccessRule",
+    "Take",
+    "TrainPolicy",
+    "Trial",
+    "UnknownName",
+    "Verdict",
+    "WallClock",
+    "Watch",
+    "WorkTrials",
+    "World",
+    "WorldInfo",
+    "WorldKind",
+    "WriteReport",
+    "__version__",
+    "audit_dataset",
+    "canonical_quat_wxyz",
+    "cases",
+    "check_action",
+    "check_cases",
+    "check_policy_in_world",
+    "check_validity",
+    "check_world_tasks",
+    "combine",
+    "compare",
+    "convert_rotation",
+    "derive_id",
+    "derive_seed",
+    "evaluate",
+    "export_dataset",
+    "export_trials",
+    "fuse_results",
+    "generate_episodes",
+    "generator",
+    "identify",
+    "identity_labels",
+    "import_dataset",
+    "judge_trial",
+    "list_runs",
+    "list_trials",
+    "list_worlds",
+    "make_cases",
+    "merge_datasets",
+    "merge_trials",
+    "new_episode_id",
+    "pick_trials",
+    "plan_collection",
+    "rank",
+    "record_episodes",
+    "repair_dataset",
+    "require_match",
+    "rotation_matrix",
+    "run_demo",
+    "serve_any_policy",
+    "show_cases",
+    "show_dataset",
+    "spec_differences",
+    "train_policy",
+    "work_trials",
+    "write_episode",
+    "write_report",
+]
+
+_JOBS = {
+    "cases_check": ("CheckCases", "check_cases"),
+    "cases_make": ("MakeCases", "make_cases"),
+    "cases_show": ("ShowCases", "show_cases"),
+    "collect_generate": ("GenerateEpisodes", "generate_episodes"),
+    "collect_record": ("RecordEpisodes", "record_episodes"),
+    "compare": ("Compare", "compare"),
+    "data_audit": ("AuditDataset", "audit_dataset"),
+    "data_export": ("ExportDataset", "export_dataset"),
+    "data_import": ("ImportDataset", "import_dataset"),
+    "data_merge": ("MergeDatasets", "merge_datasets"),
+    "data_repair": ("RepairDataset", "repair_dataset"),
+    "data_show": ("ShowDataset", "show_dataset"),
+    "demo": ("RunDemo", "run_demo"),
+    "eval": ("Evaluate", "evaluate"),
+    "fuse": ("FuseResults", "fuse_results"),
+    "next": ("PickTrials", "pick_trials"),
+    "plan": ("PlanCollection", "plan_collection"),
+    "policy_check": ("CheckPolicy", "check_policy_in_world"),
+    "policy_serve": ("ServePolicy", "serve_any_policy"),
+    "policy_train": ("TrainPolicy", "train_policy"),
+    "rank": ("Rank", "rank"),
+    "report": ("WriteReport", "write_report"),
+    "runs": ("ListRuns", "list_runs"),
+    "trials_export": ("ExportTrials", "export_trials"),
+    "trials_judge": ("JudgeTrial", "judge_trial"),
+    "trials_list": ("ListTrials", "list_trials"),
+    "trials_merge": ("MergeTrials", "merge_trials"),
+    "trials_work": ("WorkTrials", "work_trials"),
+    "validity": ("CheckValidity", "check_validity"),
+    "world_check": ("CheckWorld", "check_world_tasks"),
+    "world_list": ("ListWorlds", "list_worlds"),
+}
+"""Module in `roboscale.jobs` -> its request and its job."""
+
+
+if not TYPE_CHECKING:  # else every misspelt name would be one that may exist
+
+    def __getattr__(name: str) -> Any:
+        """Imports a name when it is first asked for."""
+        if name not in __all__:
+            raise AttributeError(f"module 'roboscale' has no attribute {name!r}")
+        homes = (f"roboscale.jobs.{module}" for module, names in _JOBS.items() if name in names)
+        value = getattr(import_module(next(homes, "roboscale.core")), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -14,13 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from roboscale.cli.app import app
-from roboscale.cli.exporting import TARGETS
-from roboscale.cli.importing import Import, run_import, write_proof
-from roboscale.core import BadData, Field, Provenance, RoboscaleError, Spec
+from roboscale.core import Field, Provenance, Spec
 from roboscale.dataset import Dataset, DatasetWriter
 from roboscale.dataset.collection import Collection
 from roboscale.dataset.layout import Layout, load_json
-from roboscale.sources.records import open_recording
+from roboscale.jobs.export_formats import TARGETS
 
 DATA = Path(os.environ.get("ROBOSCALE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 real = pytest.mark.skipif(not DATA.exists(), reason=f"no recordings at {DATA}; set ROBOSCALE_TEST_DATA")
@@ -31,72 +29,6 @@ def invoke(*arguments, code=0):
     result = runner.invoke(app, [str(a) for a in arguments])
     assert result.exit_code == code, f"{arguments}: {result.exit_code}\n{result.stdout}\n{result.stderr}"
     return result
-
-
-def sample(name: str, function: str, folder: Path, **more) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return getattr(importlib.import_module(f"roboscale.testing.samples.{name}"), function)(folder, seed=3, **more)
-
-
-# format -> (module, writer, options of its reader)
-SAMPLES = {
-    "lerobot-v2.1": ("lerobot", "write_v21", {}),
-    "lerobot-v2.0": ("lerobot", "write_v20", {}),
-    "gr00t": ("lerobot", "write_gr00t", {}),
-    "rlds": ("rlds", "write", {"fps": 10}),
-    "robomimic": ("hdf5", "write_robomimic", {}),
-    "isaac-mimic": ("hdf5", "write_isaac_mimic", {}),
-    "aloha": ("hdf5", "write_aloha", {}),
-    "robomind": ("hdf5", "write_robomind", {"fps": 10}),
-    "agibot": ("hdf5", "write_agibot", {}),
-    "droid-raw": ("hdf5", "write_droid", {}),
-    "zarr": ("zarr", "write", {"fps": 10}),
-    "umi-zarr": ("zarr", "write_umi", {"fps": 10}),
-    "mcap": ("mcap", "write", {"mapping": "sample"}),
-}
-
-
-@pytest.mark.parametrize("format", SAMPLES)
-def test_every_format_becomes_a_dataset_with_equal_numbers(tmp_path: Path, format: str):
-    module, writer, options = SAMPLES[format]
-    target = tmp_path / "source" if writer != "write_umi" else tmp_path / "source.zarr.zip"
-    if writer == "write_umi":
-        source = importlib.import_module("roboscale.testing.samples.zarr").write_umi(target, seed=3)
-    elif module in ("lerobot", "rlds", "zarr"):
-        source = getattr(importlib.import_module(f"roboscale.testing.samples.{module}"), writer)(target, seed=3)
-    else:
-        source = sample(module, writer, target)
-    if options.get("mapping"):
-        options = {"mapping": importlib.import_module("roboscale.testing.samples.mcap").MAPPING}
-    done = run_import(Import(source, tmp_path / "out", options=options, workers=0))
-    assert done.format == format
-    recording, dataset = open_recording(source, format, **options), Dataset(tmp_path / "out")
-    assert len(dataset.episodes) == len(recording.keys) >= 1
-    for info, key in zip(dataset.episodes, recording.keys, strict=True):
-        expected = recording.read(key)
-        rows = slice(info.from_index, info.from_index + info.length)
-        for name, array in expected.arrays.items():
-            assert dataset.arrays(name).dtype == array.dtype
-            assert np.array_equal(dataset.arrays(name)[rows], array)
-        assert info.instruction == expected.instruction
-        for camera, pictures in expected.pictures.items():
-            assert len(dataset.decode(info.index, camera)) == len(pictures)
-    numeric = [row for row in done.fields if row.name not in {c.name for c in done.cameras}]
-    assert numeric and all(row.difference == 0 for row in numeric)
-    page, data = write_proof(tmp_path / "out", done)
-    assert json.loads(data.read_text())["episodes"][0]["frames"] == dataset.episodes[0].length
-    assert "every number as in the source" in page.read_text()
-
-
-def test_the_proof_escapes_what_the_source_says(tmp_path: Path):
-    spec = Spec((Field("action", (1,), "float32"),), 10)
-    with DatasetWriter(tmp_path / "a", spec) as writer:
-        take = writer.begin("<script>alert(1)</script>", Provenance("x"))
-        take.add({"action": np.zeros(1, np.float32)})
-        take.save()
-    done = run_import(Import(tmp_path / "a", tmp_path / "b", workers=0))
-    page, _ = write_proof(tmp_path / "b", done)
-    assert "<script>" not in page.read_text() and "&lt;script&gt;" in page.read_text()
 
 
 @real
@@ -195,7 +127,7 @@ def test_what_nobody_knows_lists_what_is_known(tmp_path: Path):
 
 
 def test_explain_drafts_a_declaration_that_import_takes(tmp_path: Path):
-    source = importlib.import_module("roboscale.testing.samples.lerobot").write_v21(tmp_path / "s", seed=1)
+    source = importlib.import_module("tests.samples.lerobot").write_v21(tmp_path / "s", seed=1)
     told = invoke("data", "import", source, "--explain")
     assert "action" in told.stdout and "observation.state" in told.stdout
     draft = tmp_path / "draft.toml"
@@ -348,7 +280,11 @@ def test_a_dataset_cut_off_by_a_crash_is_repaired_to_its_verified_prefix(tmp_pat
 
 def test_repair_never_changes_the_original_by_these_options(tmp_path: Path):
     for option in ("--trim-idle", "--curation", "--drop-broken"):
-        invoke("data", "repair", idle(tmp_path / option), option, code=2)
+        result = invoke("data", "repair", idle(tmp_path / option), option, code=1)
+        assert "OUT is missing: the original is never changed" in result.stderr
+    for option in ("--metadata", "--undo"):
+        result = invoke("data", "repair", tmp_path / "--curation", tmp_path / "out", option, code=1)
+        assert "in place" in result.stderr
 
 
 def test_audit_has_an_exit_code_a_page_and_json(tmp_path: Path):
@@ -371,16 +307,6 @@ def test_dry_runs_write_nothing(tmp_path: Path):
     invoke("data", "export", a, tmp_path / "out", "--to", "zarr", "--dry-run")
     invoke("data", "repair", a, tmp_path / "out", "--dry-run")
     assert not (tmp_path / "out").exists()
-
-
-def test_a_video_that_is_cut_off_is_one_clear_error(tmp_path: Path):
-    source = importlib.import_module("roboscale.testing.samples.lerobot").write_v21(tmp_path / "s", seed=1)
-    video = sorted(source.rglob("*.mp4"))[1]
-    video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
-    with pytest.raises((BadData, RoboscaleError), match=video.name):
-        run_import(Import(source, tmp_path / "out", workers=0))
-    done = run_import(Import(source, tmp_path / "kept", broken="drop", workers=0))
-    assert len(done.episodes) == 1 and video.name in done.dropped[0][1]
 
 
 def test_merged_episodes_say_which_member_they_come_from(tmp_path: Path):

@@ -16,7 +16,7 @@ from roboscale.cli.app import app
 from roboscale.core import Provenance
 from roboscale.dataset import Dataset, DatasetWriter
 from roboscale.dataset.audit import audit_folder
-from roboscale.testing.defects import DEFECTS, clean
+from tests.defects.planted import DEFECTS, clean
 
 runner = CliRunner()
 

@@ -10,7 +10,6 @@ import pytest
 from typer.testing import CliRunner
 
 from roboscale.cli.app import app
-from roboscale.cli.measuring import Measuring, measure
 
 runner = CliRunner()
 
@@ -134,23 +133,6 @@ def test_one_amount_is_an_honest_no(tmp_path: Path):
     path = tmp_path / "p.csv"
     path.write_text("task,source,demonstrations,successes,rollouts\ncup,teleop,10,8,40\n")
     assert "the data cannot say" in invoke("plan", path).stdout.lower()
-
-
-def test_the_experiment_is_measured_predicted_before_and_resumed(tmp_path: Path):
-    pytest.importorskip("torch", reason="training is an extra: pip install 'roboscale[train]'")
-    asked = Measuring("metaworld", ("reach-v3",), ("expert",), (1, 2, 3), 2, 20, tmp_path / "m", workers=0)
-    first = measure(asked, lambda text: None, lambda count, note: None)
-    assert [(p.source, p.amount, p.trials) for p in first] == [("expert", 1, 2), ("expert", 2, 2), ("expert", 3, 2)]
-    before = (tmp_path / "m" / "prediction.json").stat().st_mtime_ns
-    notes: list[str] = []
-    again = measure(asked, lambda text: None, lambda count, note: notes.append(note))
-    assert again == first and (tmp_path / "m" / "points.csv").read_text().count("\n") == 4
-    assert (tmp_path / "m" / "prediction.json").stat().st_mtime_ns >= before
-    told = json.loads(invoke("plan", tmp_path / "m", "--json").stdout)
-    assert len(told["checks"]) == 1 and told["checks"][0]["amount"] == 3
-    other = Measuring("metaworld", ("reach-v3",), ("expert",), (1, 2, 4), 2, 20, tmp_path / "m", workers=0)
-    with pytest.raises(Exception, match="another experiment"):
-        measure(other, lambda text: None, lambda count, note: None)
 
 
 def test_compare_takes_several_policies(tmp_path: Path):

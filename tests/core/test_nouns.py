@@ -5,7 +5,8 @@ import pytest
 
 from roboscale.core import (
     ActionChunk,
-    Damage,
+    BadData,
+    Case,
     Estimate,
     Field,
     Outcome,
@@ -69,7 +70,7 @@ def test_seeds_are_stable_across_versions():
 
 
 def test_outcome_and_provenance_survive_json():
-    outcome = Outcome("failure", "late", 0.5, 7, False, True, Damage(peak_force_n=3.0, dropped=None))
+    outcome = Outcome("failure", "late", 0.5, 7, False, True, {"peak_force": 3.0, "dropped": None})
     assert Outcome.from_json(outcome.to_json()) == outcome
     known = Provenance("simulation.generate", parents=("a", "b"), details={"k": [1]})
     assert Provenance.from_json(known.to_json()) == known
@@ -96,3 +97,19 @@ def test_success_rules(rule: SuccessRule, streak: int, finishes: bool, succeeded
 def test_an_estimate_without_data_says_so():
     assert str(Estimate(None, None, None, 0.95, 0, "CP", void=2)) == "no data (n=0, 2 void)"
     assert "0.50 [0.10..0.90] (n=4, 1 void, 95 %, CP)" in str(Estimate(0.5, 0.1, 0.9, 0.95, 4, "CP", void=1))
+
+
+def test_outcomes_of_earlier_versions_are_read():
+    data = {"status": "failure", "damage": {"peak_force_n": 3.0, "dropped": True, "off_table": None}}
+    assert Outcome.from_json(data).measures == {"peak_force": 3.0, "dropped": 1.0, "off_table": None}
+
+
+@pytest.mark.parametrize("case", [Case("t", 7), Case("t", "episode:ab@3"), Case("t", "picture:ff", "light:2")])
+def test_the_id_of_a_case_says_all_of_it(case: Case):
+    assert Case.parse(case.id) == case
+
+
+@pytest.mark.parametrize("text", ["", "t", "t/nominal", "t//3", "/nominal/3", "t/nominal/"])
+def test_what_is_no_case_is_refused(text: str):
+    with pytest.raises(BadData, match="task/variation/start"):
+        Case.parse(text)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from roboscale.core import Field, Spec, SpecMismatch, UnknownName, compare, require_match
+from roboscale.core import Field, Spec, SpecMismatch, UnknownName, require_match, spec_differences
 
 STATE = Field("observation.state", (4,), "float32", "m", "world", ("x", "y", "z", "gripper_width"))
 ACTION = Field("action", (4,), "float32", mode="relative to state", low=(-1.0,) * 4, high=(1.0,) * 4)
@@ -27,7 +27,7 @@ SPEC = Spec((STATE, ACTION, IMAGE), 30.0)
 )
 def test_every_property_that_differs_is_named(change: dict, what: str):
     other = Spec((replace(STATE, **change), ACTION, IMAGE), 30.0)
-    named = {d.what for d in compare(SPEC, other)}
+    named = {d.what for d in spec_differences(SPEC, other)}
     assert what in named if what else not named  # a branch that only one side gives is no conflict
 
 
@@ -42,8 +42,8 @@ def test_all_differences_come_at_once_with_both_names():
 
 def test_subset_ignores_what_only_the_world_has():
     need = SPEC.select(["action"])
-    assert compare(need, SPEC, subset=True) == ()
-    assert [d.what for d in compare(need, SPEC)] == ["presence", "presence"]
+    assert spec_differences(need, SPEC, subset=True) == ()
+    assert [d.what for d in spec_differences(need, SPEC)] == ["presence", "presence"]
 
 
 def test_json_round_trip():

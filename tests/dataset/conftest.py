@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from roboscale.dataset import DatasetWriter
-
-RECORDER = Path(__file__).with_name("recorder.py")
+from tests.dataset import recorder
 
 
 @pytest.fixture(scope="session")
 def robot() -> ModuleType:
     """The module `recorder`: SPEC, frames(seed, length), record(writer, seed, length)."""
-    spec = importlib.util.spec_from_file_location("dataset_recorder", RECORDER)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickling look modules up by name
-    spec.loader.exec_module(module)
-    return module
+    return recorder
 
 
 @pytest.fixture

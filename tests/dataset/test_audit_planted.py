@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from roboscale.dataset.audit import CHECKS, audit_folder
-from roboscale.testing.clean_sets import KINDS
-from roboscale.testing.defects import DEFECTS, clean
+from tests.defects.clean_sets import KINDS
+from tests.defects.planted import DEFECTS, clean
 
 # Planted into single episodes: which of them the finding must name.
 WHERE = {

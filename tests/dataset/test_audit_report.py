@@ -21,9 +21,9 @@ from roboscale.dataset.audit import CHECKS, AuditReport, V3Recording, audit, aud
 from roboscale.dataset.audit.duplicates import judge_duplicates
 from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, examine_episode
 from roboscale.dataset.audit.run import judge
-from roboscale.testing.defects import DEFECTS, clean
-from roboscale.testing.planting import edit_columns
 from roboscale.testing.recording_checks import check_recording
+from tests.defects.planted import DEFECTS, clean
+from tests.defects.planting import edit_columns
 
 DATA = Path(os.environ.get("ROBOSCALE_TEST_DATA", Path(__file__).parents[3] / "shared/data"))
 

@@ -21,6 +21,7 @@ import pytest
 from roboscale.core import BadData, InfrastructureError, Provenance, SpecMismatch
 from roboscale.dataset import Dataset, DatasetWriter, repair
 
+ROOT = Path(__file__).parents[2]
 CAMERA = "observation.images.front"
 VIDEO = f"videos/{CAMERA}/chunk-000/file-000.mp4"
 DATA = "data/chunk-000/file-000.parquet"
@@ -242,12 +243,11 @@ def test_a_full_disk_while_sealing(tmp_path: Path, robot: ModuleType, monkeypatc
 
 
 LIMITED = """
-import resource, signal, sys
-sys.path.insert(0, {folder!r})
-import recorder
+import resource, signal
 from pathlib import Path
 from roboscale.core import RoboscaleError
 from roboscale.dataset import DatasetWriter
+from tests.dataset import recorder
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 writer = DatasetWriter(Path({root!r}), recorder.SPEC)
 recorder.record(writer, 0, 3)
@@ -264,8 +264,8 @@ writer.finalize()
 
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE") or not hasattr(signal, "SIGXFSZ"), reason="no file limits")
 def test_a_real_limit_in_the_middle_of_a_video(tmp_path: Path):
-    script = LIMITED.format(folder=str(Path(__file__).parent), root=str(tmp_path / "set"))
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    script = LIMITED.format(root=str(tmp_path / "set"))
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "File too large while" in done.stdout
     assert [e.provenance.seed for e in Dataset(tmp_path / "set").episodes] == [0, 2]

@@ -70,6 +70,7 @@ def test_random_access_finds_the_same_pictures_as_reading_through(root: Path):
 
 @pytest.mark.parametrize("to", ["numpy", "torch"])
 def test_windows_are_clamped_and_padded_at_the_ends_of_the_episode(root: Path, to: str):
+    pytest.importorskip(to)
     deltas = {"action": [-0.1, 0.0, 0.1, 0.2], CAMERAS[0]: [-0.2, 0.0], "time.front_ns": [0.0, 0.5]}
     dataset = Dataset(root, delta_timestamps=deltas, to=to, images="uint8")
     action = dataset.arrays("action")

@@ -23,6 +23,10 @@ EXPECTED = {
         r"^difference +0\.\d+ \[0\.\d+\.\.0\.\d+\]",
     ],
     "evaluate_my_policy.py": [r"^1\.00 \[0\.83\.\.1\.00\] \(n=20, 95 %, Clopper-Pearson \(Biometrika 1934\)\)$"],
+    "my_world.py": [
+        r"^asks 'move the point to the goal on the table'; success counts when first reached, horizon 50 steps \(5 s\)",
+        r"^point keeps its promises$",
+    ],
     "own_world.py": [
         r"^pusht-hold: keeps its promises, same bytes twice$",
         r"^0\.00 \[0\.00\.\.0\.52\] \(n=5, 95 %",

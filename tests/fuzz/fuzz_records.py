@@ -1,7 +1,7 @@
 """Breaks recordings of every format and sees what their readers make of them.
 
-    python tests/fuzz/fuzz_records.py --count 10000              every format, 10,000 mutants each
-    python tests/fuzz/fuzz_records.py --format mcap --only 4711  one mutant again, with all that is known of it
+    python -m tests.fuzz.fuzz_records --count 10000              every format, 10,000 mutants each
+    python -m tests.fuzz.fuzz_records --format mcap --only 4711  one mutant again, with all that is known of it
 
 A reader may raise a clear error, give the same data, or give less and say so. It must not crash, hang, raise anything
 else, take memory without bound, change a structure without a word, or pass a payload whose checksum fails. Each format
@@ -26,12 +26,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fuzz_mutants import Mutant, mutate
-from fuzz_samples import SAMPLES, Sample
-from fuzz_verdicts import FAILURES, VERDICTS, Excuse, judge, read_all
-
 from roboscale.sources.records.formats import FORMATS
+from tests.fuzz.fuzz_mutants import Mutant, mutate
+from tests.fuzz.fuzz_samples import SAMPLES, Sample
+from tests.fuzz.fuzz_verdicts import FAILURES, VERDICTS, Excuse, judge, read_all
 
+_ROOT = Path(__file__).parents[2]
+_WORKER = (sys.executable, "-m", "tests.fuzz.fuzz_records")
 _START_S = 120.0
 _MAX_GROWTH = 2**30  # bytes that one mutant may add to the reader's memory
 _MAX_ADDRESSES = 8 * 2**30
@@ -110,10 +111,10 @@ class Reader:
     def start(self) -> None:
         """RuntimeError when the format's sample cannot be written or read."""
         self._folder = tempfile.TemporaryDirectory(prefix="fuzz-")
-        command = [sys.executable, __file__, "--worker", self._format, "--folder", self._folder.name]
+        command = [*_WORKER, "--worker", self._format, "--folder", self._folder.name]
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in `stop`
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+            command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
         )
         answer = self._answer(_START_S)
         if answer is None or not answer["ready"]:

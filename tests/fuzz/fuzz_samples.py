@@ -20,7 +20,7 @@ class Sample:
     """How one format's sample is made and opened.
 
     Args:
-        module: of `roboscale.testing.samples`; imported when it is needed.
+        module: of `tests.samples`; imported when it is needed.
         writer: its function `(folder, *, episodes, seed) -> path`.
         arguments: further ones for the writer.
         options: for `open_recording`.
@@ -57,7 +57,7 @@ _WANT_A_FOLDER = {
     "write_agibot",
     "write_droid",
 }
-_OURS = "roboscale.testing.samples"
+_OURS = "tests.samples"
 
 
 def _rate() -> Mapping[str, Any]:
@@ -93,7 +93,7 @@ def write_v3(folder: Path, *, episodes: int, seed: int) -> Path:
 
 
 SAMPLES: Mapping[str, Sample] = {
-    "lerobot-v3": Sample("fuzz_samples", "write_v3"),
+    "lerobot-v3": Sample("tests.fuzz.fuzz_samples", "write_v3"),
     "lerobot-v2.1": Sample(f"{_OURS}.lerobot", "write_v21"),
     "lerobot-v2.0": Sample(f"{_OURS}.lerobot", "write_v20"),
     "gr00t": Sample(f"{_OURS}.lerobot", "write_gr00t"),

@@ -10,14 +10,18 @@ import pytest
 
 from roboscale.core import BadData, RoboscaleError
 from roboscale.sources.records.formats import FORMATS
+from tests.fuzz import fuzz_records
+from tests.fuzz.fuzz_mutants import KINDS, Mutant, mutate
+from tests.fuzz.fuzz_samples import SAMPLES
+from tests.fuzz.fuzz_verdicts import Episode, Reading, judge
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 MUTANTS = 30
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(HERE / "fuzz_records.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, "-m", "tests.fuzz.fuzz_records", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -35,39 +39,28 @@ def test_a_broken_recording_is_an_error_or_says_what_is_lost(results: dict, name
     assert found["counts"].get("error", 0) > 0, "mutants that no reader minds are no test"
 
 
-@pytest.fixture
-def harness(monkeypatch):
-    monkeypatch.syspath_prepend(str(HERE))
-    import fuzz_mutants
-    import fuzz_samples
-    import fuzz_verdicts
-
-    return fuzz_mutants, fuzz_verdicts, fuzz_samples
+def test_every_format_has_a_sample():
+    assert list(SAMPLES) == list(FORMATS)
 
 
-def test_every_format_has_a_sample(harness):
-    assert list(harness[2].SAMPLES) == list(FORMATS)
-
-
-def test_a_seed_names_one_mutant(harness, tmp_path):
-    mutants = harness[0]
+def test_a_seed_names_one_mutant(tmp_path):
     (tmp_path / "a").write_bytes(np.random.default_rng(0).bytes(5000))
     (tmp_path / "b").write_text('{"shape": [3, 4], "dtype": "float32"}' * 9)
     files = [tmp_path / "a", tmp_path / "b"]
     kinds = set()
     for seed in range(200):
-        first = mutants.mutate(files, seed)
-        assert first == mutants.mutate(files, seed)
+        first = mutate(files, seed)
+        assert first == mutate(files, seed)
         kinds.add(first.kind)
-    assert kinds == set(mutants.KINDS)
+    assert kinds == set(KINDS)
 
 
-def reading(verdicts, *, length: int = 5, value: float = 0.0, dtype: str = "float32", said: str = ""):
+def reading(*, length: int = 5, value: float = 0.0, dtype: str = "float32", said: str = ""):
     values = np.full((length, 2), value, dtype)
-    return verdicts.Reading(
+    return Reading(
         {"action": ((2,), dtype)},
         10.0,
-        {"a": verdicts.Episode(length, {"action": values}, {}, "push")},
+        {"a": Episode(length, {"action": values}, {}, "push")},
         {said} if said else set(),
     )
 
@@ -86,58 +79,51 @@ def reading(verdicts, *, length: int = 5, value: float = 0.0, dtype: str = "floa
         ({"value": 1.0}, True, "changed-despite-checksum"),
     ],
 )
-def test_verdicts(harness, change: dict, checksummed: bool, verdict: str):
-    verdicts = harness[1]
-    broken = reading(verdicts, **change)
-    found, _ = verdicts.judge(reading(verdicts), broken, checksummed=checksummed, excuse="", names={"f.h5"})
+def test_verdicts(change: dict, checksummed: bool, verdict: str):
+    broken = reading(**change)
+    found, _ = judge(reading(), broken, checksummed=checksummed, excuse="", names={"f.h5"})
     assert found == verdict
 
 
-def test_what_no_reader_can_tell_is_counted_but_no_failure(harness):
-    verdicts = harness[1]
-    other = reading(verdicts, dtype="int32")
+def test_what_no_reader_can_tell_is_counted_but_no_failure():
+    other = reading(dtype="int32")
     for excuse, verdict in (
         ("dtype", "changed-silently"),
         ("absent", "structure-silently"),
         ("", "structure-silently"),
     ):
-        assert verdicts.judge(reading(verdicts), other, checksummed=False, excuse=excuse, names=set())[0] == verdict
-    both = reading(verdicts)
+        assert judge(reading(), other, checksummed=False, excuse=excuse, names=set())[0] == verdict
+    both = reading()
     both.episodes["b"] = both.episodes["a"]
     for excuse, verdict in (
         ("absent", "changed-silently"),
         ("dtype", "structure-silently"),
         ("", "structure-silently"),
     ):
-        assert verdicts.judge(both, reading(verdicts), checksummed=False, excuse=excuse, names=set())[0] == verdict
+        assert judge(both, reading(), checksummed=False, excuse=excuse, names=set())[0] == verdict
 
 
-def test_rows_that_change_episodes_are_excused_and_rows_that_go_are_not(harness):
-    verdicts = harness[1]
-
+def test_rows_that_change_episodes_are_excused_and_rows_that_go_are_not():
     def recording(*lengths: int):
-        episodes = {str(i): reading(verdicts, length=n).episodes["a"] for i, n in enumerate(lengths)}
-        return verdicts.Reading({"action": ((2,), "float32")}, 10.0, episodes)
+        episodes = {str(i): reading(length=n).episodes["a"] for i, n in enumerate(lengths)}
+        return Reading({"action": ((2,), "float32")}, 10.0, episodes)
 
     for now, verdict in (((4, 6), "changed-silently"), ((4, 5), "structure-silently"), ((5,), "structure-silently")):
-        found = verdicts.judge(recording(5, 5), recording(*now), checksummed=False, excuse="boundaries", names=set())
+        found = judge(recording(5, 5), recording(*now), checksummed=False, excuse="boundaries", names=set())
         assert found[0] == verdict
 
 
-def test_only_a_file_that_alone_says_the_dtype_is_excused(harness, monkeypatch):
-    import fuzz_records
-
-    mutants, _, samples = harness
+def test_only_a_file_that_alone_says_the_dtype_is_excused():
     found = {}
     for format, name in (("zarr", "sample/.zarray"), ("zarr", "sample/.zgroup"), ("rlds", "sample/features.json")):
-        mutant = mutants.Mutant(Path(name), "claim", b"")
-        found[name] = fuzz_records._excuse(mutant, samples.SAMPLES[format])
+        mutant = Mutant(Path(name), "claim", b"")
+        found[name] = fuzz_records._excuse(mutant, SAMPLES[format])
     assert found == {"sample/.zarray": "dtype", "sample/.zgroup": "", "sample/features.json": ""}
-    ends = mutants.Mutant(Path("sample/meta/episode_ends/0"), "flip", b"")
-    assert fuzz_records._excuse(ends, samples.SAMPLES["zarr"]) == "boundaries"
-    assert fuzz_records._excuse(ends, samples.SAMPLES["umi-zarr"]) == ""
-    flipped = mutants.Mutant(Path("sample/.zarray"), "flip", b"")
-    assert fuzz_records._excuse(flipped, samples.SAMPLES["zarr"]) == ""
+    ends = Mutant(Path("sample/meta/episode_ends/0"), "flip", b"")
+    assert fuzz_records._excuse(ends, SAMPLES["zarr"]) == "boundaries"
+    assert fuzz_records._excuse(ends, SAMPLES["umi-zarr"]) == ""
+    flipped = Mutant(Path("sample/.zarray"), "flip", b"")
+    assert fuzz_records._excuse(flipped, SAMPLES["zarr"]) == ""
 
 
 @pytest.mark.parametrize(
@@ -148,17 +134,14 @@ def test_only_a_file_that_alone_says_the_dtype_is_excused(harness, monkeypatch):
         (RoboscaleError("shapes differ"), "vague-error"),
     ],
 )
-def test_an_error_must_say_which_file(harness, error: RoboscaleError, verdict: str):
-    verdicts = harness[1]
-    for broken in (verdicts.Reading(error=error), verdicts.Reading({}, 10.0, {"a": error})):
-        found, _ = verdicts.judge(reading(verdicts), broken, checksummed=True, excuse="", names={"f.h5"})
+def test_an_error_must_say_which_file(error: RoboscaleError, verdict: str):
+    for broken in (Reading(error=error), Reading({}, 10.0, {"a": error})):
+        found, _ = judge(reading(), broken, checksummed=True, excuse="", names={"f.h5"})
         assert found == verdict
 
 
-def test_a_reader_that_hangs_or_dies_is_found_and_replaced(harness, monkeypatch, tmp_path):
+def test_a_reader_that_hangs_or_dies_is_found_and_replaced(monkeypatch, tmp_path):
     """The harness's own worker, with a reader that sleeps, then one that kills its process."""
-    import fuzz_records
-
     faulty = tmp_path / "faulty.py"
     faulty.write_text(
         "import os, sys, time\n"
@@ -169,6 +152,6 @@ def test_a_reader_that_hangs_or_dies_is_found_and_replaced(harness, monkeypatch,
         "    if seed == 2: os._exit(9)\n"
         '    print(\'{"seed": %d, "verdict": "same", "kind": "", "file": "", "why": ""}\' % seed, flush=True)\n'
     )
-    monkeypatch.setattr(fuzz_records, "__file__", str(faulty))
+    monkeypatch.setattr(fuzz_records, "_WORKER", (sys.executable, str(faulty)))
     found = [answer["verdict"] for answer in fuzz_records.fuzz("mcap", range(4), 0.5)]
     assert found == ["same", "hang", "crash", "same"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +11,7 @@ from roboscale.core import Episode, Spec, SpecMismatch
 from roboscale.sources.simulation.demonstration import Demonstration
 from roboscale.sources.simulation.segments import Segment, find_segments
 from roboscale.sources.simulation.track import hand_lag, make_track
-
-_spec = importlib.util.spec_from_file_location("scripted", Path(__file__).with_name("scripted.py"))
-scripted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(scripted)
+from tests.sources import scripted
 
 UP, DOWN, THERE = (0.0, 0.0, 0.2), (0.1, 0.0, 0.0), (0.1, 0.3, 0.0)
 

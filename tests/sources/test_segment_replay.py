@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from roboscale.core import ActionChunk, Observation, PolicyError, Spec, SpecMismatch, cases
 from roboscale.sources.simulation.generator import ReplaySession, SegmentReplay
-
-_spec = importlib.util.spec_from_file_location("scripted", Path(__file__).with_name("scripted.py"))
-scripted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(scripted)
+from tests.sources import scripted
 
 STATE = "observation.environment_state"
 HOME, OBJECT, GOAL = (0.0, 0.0, 0.2), (0.2, 0.0, 0.0), (0.2, 0.3, 0.1)

@@ -1,4 +1,4 @@
-"""The schedule: pairing, order of evidence, void trials, resuming, dead processes."""
+"""The schedule: pairing, order of evidence, void trials, resuming, rounds, dead processes, scenes side by side."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -10,15 +10,20 @@ import pytest
 from roboscale.core import (
     ActionChunk,
     Case,
+    Identity,
     InfrastructureError,
-    PairedOutcome,
+    PolicyError,
     RoboscaleError,
+    RolloutSettings,
     SpecMismatch,
-    Verdict,
+    SuccessRule,
     cases,
+    combine,
 )
-from roboscale.testing.toy_world import ToyWorld
-from roboscale.trials import Schedule, TrialRunner, TrialStore, interleave, make_slots
+from roboscale.referees import Person, SuccessReferee
+from roboscale.trials import Schedule, TrialRunner, interleave, make_slots
+from roboscale.trials.log import open_log
+from tests.toy_world import ToyExpert, ToyWorld
 
 CASES = interleave([cases("near", 4, 0, "eval"), cases("far", 4, 0, "eval")])
 
@@ -26,55 +31,83 @@ CASES = interleave([cases("near", 4, 0, "eval"), cases("far", 4, 0, "eval")])
 class Stay:
     """Never moves; remembers its sessions."""
 
-    name = "stay"
     observation_spec = None
     action_spec = None
+    history = 1
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "stay", answer=None) -> None:
+        self.name, self.identity = name, combine(name, "stay", name)
         self.started: list[int] = []
+        self.answer = answer or (lambda seen: ActionChunk(np.zeros((20, 1), np.float32)))
 
     def start(self, instruction: str, seed: int):
         self.started.append(seed)
-        return lambda seen: ActionChunk(np.zeros((20, 1), np.float32))
+        return self.answer
+
+
+class Batched(Stay):
+    """The expert, asked for several sessions at once."""
+
+    def __init__(self) -> None:
+        super().__init__("batched")
+        self.sizes: list[int] = []
+
+    def act_many(self, sessions, observations):
+        self.sizes.append(len(sessions))
+        return [self.answer(o) for o in observations]
 
 
 class Stop:
-    """Stops after `limit` pairs and keeps what it was told."""
+    """Stops after `limit` cases and keeps what it was told."""
 
-    def __init__(self, limit: int) -> None:
-        self.limit, self.pairs = limit, []
+    def __init__(self, limit: int, drop: str = "") -> None:
+        self.limit, self.drop, self.rows = limit, drop, []
 
-    def update(self, pair: PairedOutcome) -> bool:
-        self.pairs.append(pair)
-        return len(self.pairs) >= self.limit
-
-    def finish(self) -> None: ...
-
-    def verdict(self) -> Verdict: ...
+    def update(self, case: Case, outcomes):
+        self.rows.append((case, dict(outcomes)))
+        if len(self.rows) >= self.limit:
+            return ()
+        return tuple(name for name in outcomes if name != self.drop)
 
 
-def runner(path: Path, policies: Sequence, workers: int = 0, faults=None, per_process: int = 1, **more):
-    factory = partial(ToyWorld, faults or {})
-    slots = make_slots(factory, workers, per_process)
-    store = TrialStore(path / "t.db")
-    return TrialRunner(ToyWorld(), "toy", {p.name: p for p in policies}, slots, store, **more)
+def runner(
+    path: Path, policies: Sequence, workers: int = 0, worlds: int = 1, faults=None, judged: bool = True, **more
+) -> TrialRunner:
+    factory = partial(ToyWorld, faults or {}, judged=judged)
+    info = ToyWorld(judged=judged).info
+    referee = SuccessReferee(SuccessRule()) if judged else Person()
+    return TrialRunner(
+        info=info,
+        world=info.identity,
+        policies={p.identity: p for p in policies},
+        settings=RolloutSettings(horizon=info.horizon, rate_hz=info.rate_hz, watch=referee.name),
+        referee=referee,
+        slots=make_slots(factory, workers=workers, worlds=worlds, timeout_s=more.pop("timeout_s", 60.0)),
+        log=open_log(path / "t.db"),
+        **more,
+    )
 
 
 def close(run: TrialRunner) -> None:
     for slot in run.slots:
         slot.close()
-    run.store.close()
+    run.log.close()
 
 
-@pytest.mark.parametrize(("workers", "per_process"), [(0, 1), (0, 3), (2, 1)])
-def test_pairs_come_in_schedule_order_whoever_finishes_first(tmp_path: Path, workers: int, per_process: int):
-    run = runner(tmp_path, [ToyWorld().expert(), Stay()], workers, per_process=per_process)
-    schedule = Schedule(("expert", "stay"), CASES)
-    trials = run.run(schedule)
+def schedule(*policies, of=CASES, **more) -> Schedule:
+    return Schedule(policies=tuple(p.identity for p in policies), cases=tuple(of), **more)
+
+
+@pytest.mark.parametrize(("workers", "worlds"), [(0, 1), (0, 3), (2, 1), (1, 3)])
+def test_pairs_come_in_schedule_order_whoever_finishes_first(tmp_path: Path, workers: int, worlds: int):
+    expert, stay = ToyExpert(), Stay()
+    run = runner(tmp_path, [expert, stay], workers, worlds)
+    plan = schedule(expert, stay)
+    counted = run.run(plan)
     close(run)
-    assert [(t.case, t.policy) for t in trials] == list(schedule.pairs())
-    assert all(t.outcome.success is (t.policy == "expert") for t in trials)
-    first = [p for c, p in schedule.pairs()][::2]
+    assert [(c.case, c.policy) for c in counted] == list(plan.pairs())
+    assert all(c.outcome.success is (c.policy == expert.identity) for c in counted)
+    first = [p.name for c, p in plan.pairs()][::2]
     assert first == ["expert", "stay"] * 4, "no policy always goes first"
 
 
@@ -83,162 +116,226 @@ def test_interleaving_balances_every_prefix():
     assert len(interleave([cases("a", 1, 0, "eval"), cases("b", 3, 0, "eval")])) == 4
 
 
-def test_evidence_stops_the_run_and_what_was_under_way_does_not_count(tmp_path: Path):
-    rule = Stop(3)
-    run = runner(tmp_path, [ToyWorld().expert(), Stay()], per_process=4, rule=rule)
-    trials = run.run(Schedule(("expert", "stay"), CASES))
-    assert len(trials) == 6 and [p.stratum for p in rule.pairs] == ["near", "far", "near"]
-    assert all(p.first is True and p.second is False for p in rule.pairs)
-    assert len(run.store) > 6, "trials under way are kept on disk"
+def test_a_policy_that_takes_batches_gets_what_waits_in_one_process(tmp_path: Path):
+    batched = Batched()
+    run = runner(tmp_path, [batched], worlds=4)
+    run.run(schedule(batched))
+    close(run)
+    assert max(batched.sizes) == 4
+
+
+def test_evidence_stops_the_run_and_what_was_under_way_is_kept(tmp_path: Path):
+    rule, expert, stay = Stop(3), ToyExpert(), Stay()
+    run = runner(tmp_path, [expert, stay], worlds=4, rule=rule)
+    run.run(schedule(expert, stay))
+    assert [case.task for case, _ in rule.rows] == ["near", "far", "near"]
+    assert all(outcomes == {"expert": 1.0, "stay": 0.0} for _, outcomes in rule.rows)
+    assert 6 <= run.log.count() < 16
     close(run)
 
 
-def test_finished_trials_are_not_run_again(tmp_path: Path):
-    stay = Stay()
+def test_a_policy_out_of_play_is_not_tried_further(tmp_path: Path):
+    rule, expert, stay, third = Stop(99, drop="third"), ToyExpert(), Stay(), Stay("third")
+    run = runner(tmp_path, [expert, stay, third], rule=rule)
+    counted = run.run(schedule(expert, stay, third))
+    close(run)
+    assert len([c for c in counted if c.policy.name == "third"]) <= 2
+    assert len([c for c in counted if c.policy.name == "stay"]) == len(CASES)
+    assert [set(o) for _, o in rule.rows[1:]] == [{"expert", "stay"}] * (len(CASES) - 1)
+
+
+def test_finished_trials_are_found_and_said(tmp_path: Path):
+    stay, reused = Stay(), []
     first = runner(tmp_path, [stay])
-    before = first.run(Schedule(("stay",), CASES[:5]))
+    before = first.run(schedule(stay, of=CASES[:5]))
     close(first)
-    again = runner(tmp_path, [stay])
-    trials = again.run(Schedule(("stay",), CASES))
+    again = runner(tmp_path, [stay], on_reuse=reused.extend)
+    counted = again.run(schedule(stay))
     close(again)
-    assert len(stay.started) == len(CASES) and [t.case for t in trials[:5]] == [t.case for t in before]
+    assert len(stay.started) == len(CASES) and [c.case for c in counted[:5]] == [c.case for c in before]
+    assert len(reused) == 5
+
+
+def test_another_round_tries_all_again_and_counts(tmp_path: Path):
+    stay = Stay()
+    for number in (0, 1):
+        run = runner(tmp_path, [stay])
+        counted = run.run(schedule(stay, round=number))
+        close(run)
+    assert len(stay.started) == 2 * len(CASES) and {c.rounds for c in counted} == {2}
+
+
+def test_results_belong_to_content_not_to_names(tmp_path: Path):
+    first, second = Stay("policy"), Stay("policy")
+    second.identity = Identity("policy", combine("other weights").digest)
+    for policy in (first, second):
+        run = runner(tmp_path, [policy])
+        run.run(schedule(policy))
+        close(run)
+    assert len(first.started) == len(second.started) == len(CASES)
 
 
 def test_a_killed_run_finishes_with_the_same_results(tmp_path: Path):
-    whole = runner(tmp_path / "whole", [ToyWorld().expert(), Stay()])
-    expected = [(t.case, t.policy, t.outcome) for t in whole.run(Schedule(("expert", "stay"), CASES))]
-    close(whole)
+    def run_of(path, **more):
+        return runner(tmp_path / path, [ToyExpert(), stay], **more)
 
-    def interrupt(trial) -> None:
-        if len(killed.store) == 5:
+    stay = Stay()
+    plan = schedule(ToyExpert(), stay)
+    whole = run_of("whole")
+    expected = [(c.case, c.policy, c.outcome) for c in whole.run(plan)]
+    close(whole)
+    finished = []
+
+    def interrupt(trial, judgement) -> None:
+        finished.append(trial)
+        if len(finished) == 5:
             raise KeyboardInterrupt
 
-    killed = runner(tmp_path / "killed", [ToyWorld().expert(), Stay()], on_trial=interrupt)
+    killed = run_of("killed", on_trial=interrupt)
     with pytest.raises(KeyboardInterrupt):
-        killed.run(Schedule(("expert", "stay"), CASES))
-    assert len(killed.store) == 5
+        killed.run(plan)
+    assert killed.log.count() == 5
     close(killed)
-    resumed = runner(tmp_path / "killed", [ToyWorld().expert(), Stay()])
-    assert [(t.case, t.policy, t.outcome) for t in resumed.run(Schedule(("expert", "stay"), CASES))] == expected
+    resumed = run_of("killed")
+    assert [(c.case, c.policy, c.outcome) for c in resumed.run(plan)] == expected
     close(resumed)
 
 
-@pytest.mark.parametrize(
-    ("fault", "workers", "reason"),
-    [
-        ("void", 0, "motor is off"),
-        ("raise", 0, "ZeroDivisionError"),
-        ("void", 1, "motor is off"),
-        ("raise", 1, "ZeroDivisionError"),
-        ("die", 1, "exit code 7"),
-        ("hang", 1, "did not answer within 1"),
-    ],
-)
-def test_a_broken_world_is_void_retried_and_costs_no_other_trial(tmp_path: Path, fault, workers: int, reason: str):
-    broken = CASES[1]
-    run = runner(tmp_path, [Stay()], workers, {broken.seed: fault})
-    for slot in run.slots:
-        if fault == "hang":
-            slot._timeout_s = 1.0
-    trials = run.run(Schedule(("stay",), CASES[:4], retries=2))
-    attempts = run.store.find("stay", "toy", broken)
-    close(run)
-    assert [t.outcome.status for t in trials] == ["failure", "void", "failure", "failure"]
-    assert len(attempts) == 3 and all(reason in t.outcome.reason for t in attempts)
-
-
-def test_a_case_that_stays_void_leaves_the_comparison_for_both(tmp_path: Path):
-    rule = Stop(99)
-    run = runner(tmp_path, [ToyWorld().expert(), Stay()], faults={CASES[0].seed: "void"}, rule=rule)
-    run.run(Schedule(("expert", "stay"), CASES, retries=0))
-    close(run)
-    assert (rule.pairs[0].first, rule.pairs[0].second) == (None, None) and len(rule.pairs) == len(CASES)
-
-
-def test_a_policy_that_cannot_start_is_void(tmp_path: Path):
-    class Gone(Stay):
-        name = "gone"
-
-        def start(self, instruction: str, seed: int):
-            raise InfrastructureError("connection refused")
-
-    run = runner(tmp_path, [Gone()])
-    (trial,) = run.run(Schedule(("gone",), CASES[:1]))
-    close(run)
-    assert trial.outcome.status == "void" and trial.attempt == 1
-
-
-def test_batches_are_used_where_a_policy_has_them(tmp_path: Path):
-    class Batched(Stay):
-        name = "batched"
-        sizes: list[int] = []
-
-        def act_many(self, sessions, observations):
-            self.sizes.append(len(sessions))
-            return [s(o) for s, o in zip(sessions, observations, strict=True)]
-
-    run = runner(tmp_path, [Batched()], per_process=3)
-    run.run(Schedule(("batched",), CASES))
-    close(run)
-    assert max(Batched.sizes) == 3
-
-
-def test_one_policy_error_in_a_batch_fails_only_its_own_trial(tmp_path: Path):
-    class Picky(Stay):
-        name = "picky"
-
-        def start(self, instruction: str, seed: int):
-            return lambda seen: ActionChunk(np.full((20, 1), np.nan if "far" in instruction else 0.0))
-
-        def act_many(self, sessions, observations):
-            raise InfrastructureError("one of you is bad")
-
-    run = runner(tmp_path, [Picky()], per_process=2)
-    trials = run.run(Schedule(("picky",), CASES))
-    close(run)
-    assert all(("finite" in t.outcome.reason) is (t.case.task == "far") for t in trials)
-
-
-def test_recorded_trials_become_episodes_once(tmp_path: Path):
-    from roboscale.dataset import Dataset, DatasetWriter
-    from roboscale.trials import recording_spec
-
-    for _ in range(2):
-        with DatasetWriter(tmp_path / "d", recording_spec(ToyWorld())) as writer:
-            run = runner(tmp_path / str(len(writer.episode_ids)), [ToyWorld().expert()], sink=writer)
-            run.record = lambda case, policy: case.task == "near"
-            trials = run.run(Schedule(("expert",), CASES))
-            close(run)
-    dataset = Dataset(tmp_path / "d")
-    assert [e.id for e in dataset.episodes] == [t.episode for t in trials if t.case.task == "near"]
-    assert dataset.episodes[0].outcome == trials[0].outcome and dataset.episodes[0].provenance.source == "eval"
-
-
-def test_impossible_requests_are_refused_before_the_first_trial(tmp_path: Path):
-    with pytest.raises(RoboscaleError, match="named twice"):
-        Schedule(("stay", "stay"), CASES)
-    with pytest.raises(RoboscaleError, match="expected i/n"):
-        Schedule(("stay",), CASES, shard=(2, 2))
-    run = runner(tmp_path, [ToyWorld().expert(), Stay()], rule=Stop(1))
-    with pytest.raises(RoboscaleError, match="--shard"):
-        run.run(Schedule(("expert", "stay"), CASES, shard=(0, 2)))
+def test_void_trials_are_retried_and_then_stay_void(tmp_path: Path):
+    seed = CASES[0].seed
+    assert seed is not None
     stay = Stay()
-    stay.action_spec = ToyWorld().observation_spec
-    run = runner(tmp_path / "x", [stay])
-    with pytest.raises(SpecMismatch, match="policy stay does not fit world toy"):
-        run.run(Schedule(("stay",), CASES))
-    assert len(run.store) == 0
+    run = runner(tmp_path, [stay], faults={seed: "void"})
+    counted = run.run(schedule(stay, retries=2))
+    close(run)
+    assert counted[0].outcome.status == "void" and counted[0].attempt == 2
+    assert [c.outcome.status for c in counted[1:]] == ["failure"] * (len(CASES) - 1)
 
 
-def test_an_unknown_task_is_an_error_and_no_void_trial(tmp_path: Path):
-    for workers in (0, 1):
-        run = runner(tmp_path / str(workers), [Stay()], workers)
-        with pytest.raises(RoboscaleError, match="unknown task"):
-            run.run(Schedule(("stay",), (Case("nera", 1),)))
-        assert len(run.store) == 0
+def test_voids_of_an_earlier_run_are_tried_again(tmp_path: Path):
+    stay = Stay()
+    broken = runner(tmp_path, [stay], faults={c.seed: "void" for c in CASES if c.seed is not None})
+    assert all(c.outcome.status == "void" for c in broken.run(schedule(stay)))
+    close(broken)
+    mended = runner(tmp_path, [stay])
+    counted = mended.run(schedule(stay))
+    close(mended)
+    assert all(c.outcome.status == "failure" and c.attempt == 2 for c in counted)
+
+
+@pytest.mark.parametrize("worlds", [1, 2])
+@pytest.mark.parametrize(("fault", "reason"), [("die", "exit code 7"), ("hang", "did not answer"), ("raise", "Zero")])
+def test_a_world_that_dies_or_hangs_takes_one_trial_along(tmp_path: Path, fault, reason: str, worlds: int):
+    seed = CASES[2].seed
+    assert seed is not None
+    stay = Stay(answer=lambda seen: ActionChunk(np.zeros((4, 1), np.float32)))
+    run = runner(tmp_path, [stay], workers=1, worlds=worlds, faults={seed: fault}, timeout_s=4.0)
+    counted = run.run(schedule(stay, retries=1))
+    close(run)
+    void = [c for c in counted if c.outcome.success is None]
+    assert [c.case.seed for c in void] == [seed] and reason in void[0].outcome.reason
+    assert len(counted) == len(CASES)
+
+
+def test_a_mistake_is_a_failure_and_a_broken_carrier_is_void(tmp_path: Path):
+    calls = iter(range(1000))
+
+    def answer(seen):
+        number = next(calls)
+        if number == 2:
+            raise PolicyError("nonsense")
+        if number == 4:
+            raise InfrastructureError("server gone")
+        return ActionChunk(np.zeros((20, 1), np.float32))
+
+    stay = Stay(answer=answer)
+    run = runner(tmp_path, [stay])
+    counted = run.run(schedule(stay, retries=0))
+    close(run)
+    assert [c.outcome.status for c in counted] == [*["failure"] * 4, "void", *["failure"] * 3]
+    assert counted[2].trial is not None and counted[2].trial.end == "policy error"
+    assert (counted[2].outcome.reason, counted[4].outcome.reason) == ("nonsense", "server gone")
+
+
+def test_a_policy_that_never_acts_stops_the_run_with_the_reason(tmp_path: Path):
+    wrong = Stay(answer=lambda seen: PolicyError("returned a tuple"))
+    run = runner(tmp_path, [wrong, ToyExpert()])
+    with pytest.raises(RoboscaleError, match=r"stay never acted: .* first 3 .*returned a tuple"):
+        run.run(schedule(wrong, ToyExpert()))
+    again = runner(tmp_path, [wrong])
+    with pytest.raises(RoboscaleError, match="never acted"):
+        again.run(schedule(wrong))
+    close(run)
+    close(again)
+
+
+def test_trials_that_wait_for_a_person_do_not_hold_up_the_run(tmp_path: Path):
+    stay = Stay()
+    run = runner(tmp_path, [stay], judged=False)
+    counted = run.run(schedule(stay))
+    close(run)
+    assert all(c.pending for c in counted) and len(counted) == len(CASES)
+
+
+def test_policies_that_do_not_fit_are_refused_before_the_first_trial(tmp_path: Path):
+    class Wrong(ToyExpert):
+        observation_spec = ToyWorld().info.action_spec
+
+    run = runner(tmp_path, [Wrong()])
+    with pytest.raises(SpecMismatch, match="expert"):
+        run.run(schedule(Wrong()))
+    assert run.log.count() == 0
+    close(run)
+
+
+def test_a_policy_that_takes_one_session_is_asked_for_one_at_a_time(tmp_path: Path):
+    busy, most = [0], [0]
+
+    class Single(Stay):
+        sessions = 1
+
+        def start(self, instruction: str, seed: int):
+            steps = iter(range(5))
+
+            def act(seen):
+                step = next(steps)
+                if step == 0:
+                    busy[0] += 1
+                    most[0] = max(most[0], busy[0])
+                if step == 4:
+                    busy[0] -= 1
+                return ActionChunk(np.zeros((4, 1), np.float32))
+
+            return act
+
+    single = Single("single")
+    run = runner(tmp_path, [single], worlds=4)
+    assert len(run.run(schedule(single))) == len(CASES)
+    close(run)
+    assert most[0] == 1
+
+
+def test_the_same_content_twice_is_refused():
+    stay = Stay()
+    with pytest.raises(RoboscaleError, match="takes part twice"):
+        schedule(stay, stay)
+
+
+def test_two_runs_on_one_log_share_the_work(tmp_path: Path):
+    import threading
+
+    policies = [Stay("stay"), Stay("stay")]  # one for each process, the same content
+    results = []
+
+    def work(policy: Stay) -> None:
+        run = runner(tmp_path, [policy])
+        results.append(run.run(schedule(policy)))
         close(run)
 
-
-def test_shards_are_a_partition():
-    parts = [Schedule(("p",), CASES, shard=(i, 3)).own_cases() for i in range(3)]
-    assert sorted(c for part in parts for c in part) == sorted(CASES)
+    threads = [threading.Thread(target=work, args=(p,)) for p in policies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [len(r) for r in results] == [len(CASES)] * 2
+    assert sum(len(p.started) for p in policies) == len(CASES), "no trial was made twice"

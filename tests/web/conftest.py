@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from roboscale.core import Field, Finding, Outcome, Provenance, Span, Spec, new_episode_id
+from roboscale.curate.log import LOG, CurationLog
 from roboscale.dataset import DatasetWriter
 from roboscale.dataset.journal import EpisodeRecord
 from roboscale.dataset.layout import Layout, features_from_spec, new_info, to_json
@@ -109,7 +110,7 @@ def audit(tmp_path: Path) -> Path:
 @contextmanager
 def _serving(root: Path, **options: Any) -> Iterator[httpx.Client]:
     """A client of a server that really listens."""
-    server = make_server(make_app(root, session="secret", author="ada", **options))
+    server = make_server(make_app(root, CurationLog(root / LOG), session="secret", author="ada", **options))
     with listen("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

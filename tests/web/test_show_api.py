@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 from roboscale.core import BadData, InfrastructureError, SpecMismatch
+from roboscale.curate.log import LOG, CurationLog
 from roboscale.dataset import Dataset
 from roboscale.web.show import make_app, serve
 from roboscale.web.show.framing import unpack
@@ -400,21 +401,14 @@ def test_the_token_is_wanted_everywhere(serving: Any, recorded: Path):
         assert label(client, 0, "drop").status_code == 403
 
 
-class Stop(Exception):
-    pass
+def log_of(root: Path) -> CurationLog:
+    return CurationLog(root / LOG)
 
 
 def address(root: Path, **options: Any) -> str:
     """What `serve` says where it can be reached."""
-    said: list[str] = []
-
-    def ready(url: str) -> None:
-        said.append(url)
-        raise Stop
-
-    with pytest.raises(Stop):
-        serve(root, ready=ready, **options)
-    return said[0]
+    with serve(root, log_of(root), **options) as page:
+        return page.url
 
 
 def test_only_this_machine_needs_no_token(recorded: Path):
@@ -427,12 +421,21 @@ def test_only_this_machine_needs_no_token(recorded: Path):
 @pytest.mark.parametrize("token", ["", "short", "with/slash-and-enough-characters", "spaces are no good in here"])
 def test_a_poor_token_is_refused(recorded: Path, token: str):
     with pytest.raises(SpecMismatch, match="token"):
-        serve(recorded, token=token)
+        serve(recorded, log_of(recorded), token=token)
+
+
+def test_a_page_answers_until_it_is_closed(recorded: Path):
+    page = serve(recorded, log_of(recorded))
+    assert httpx.get(page.url).status_code == 200
+    page.close()
+    page.wait()  # returns at once
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(page.url)
 
 
 def test_a_port_that_is_taken_is_a_clear_error(recorded: Path):
     with listen("127.0.0.1", 0) as taken, pytest.raises(InfrastructureError, match="cannot listen on 127"):
-        serve(recorded, port=taken.getsockname()[1])
+        serve(recorded, log_of(recorded), port=taken.getsockname()[1])
 
 
 def test_findings_reach_their_episodes(serving: Any, root: Path, audit: Path):
@@ -481,12 +484,12 @@ def test_a_broken_audit_is_named(recorded: Path, tmp_path: Path, content: str):
     file = tmp_path / "audit.json"
     file.write_text(content)
     with pytest.raises(BadData, match=r"audit\.json"):
-        make_app(recorded, audit=file)
+        make_app(recorded, log_of(recorded), audit=file)
 
 
 def test_a_dataset_that_is_none_is_a_clear_error(tmp_path: Path):
     with pytest.raises(BadData, match=r"info\.json"):
-        serve(tmp_path)
+        serve(tmp_path, log_of(tmp_path))
 
 
 def test_a_dataset_of_somebody_else_is_played(serving: Any, root: Path):
@@ -531,7 +534,7 @@ def test_episodes_that_are_saved_but_not_sealed_are_played(serving: Any, tmp_pat
 
 def test_ten_thousand_episodes_open_and_answer_quickly(serving: Any, many: Path):
     begin = time.process_time()
-    app = make_app(many)
+    app = make_app(many, log_of(many))
     assert time.process_time() - begin < 5
     assert app is not None
     with serving(many) as client:

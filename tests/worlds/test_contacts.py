@@ -2,7 +2,7 @@
 
 import pytest
 
-from roboscale.worlds.simulated.contacts import ContactTable, DamageMeter
+from roboscale.worlds.simulated.contacts import DAMAGE, ContactTable, DamageMeter
 from roboscale.worlds.simulated.headless import import_mujoco
 
 SCENE = """
@@ -38,38 +38,52 @@ def measure(obj: str = ".5 0 .02", wall: str = "-.8 0 .2", steps: int = 40, qpos
 
 def test_nothing_touched_is_zero():
     meter, _ = measure(steps=5)
-    assert meter.damage().peak_force_n == 0.0 and meter.damage().dropped is False
+    assert meter.measures()["peak_force"] == 0.0 and meter.measures()["dropped"] == 0.0
 
 
 def test_an_object_resting_on_the_table_is_intended():
-    assert measure(steps=40, qpos={"lift": 0.2})[0].damage().peak_force_n == 0.0
+    assert measure(steps=40, qpos={"lift": 0.2})[0].measures()["peak_force"] == 0.0
 
 
 def test_the_gripper_on_its_object_is_intended_and_felt():
     meter, forces = measure(obj="0 0 .02", steps=120, qpos={"lift": -0.1})
-    assert meter.damage().peak_force_n == 0.0
+    assert meter.measures()["peak_force"] == 0.0
     assert max(forces) > 1.0  # at least the weight of the 0.2 kg finger
 
 
 def test_the_gripper_on_the_table_is_not_intended():
     meter, _ = measure(steps=200, qpos={"lift": -0.14})
-    assert meter.damage().peak_force_n > 1.0
+    assert meter.measures()["peak_force"] > 1.0
 
 
 def test_the_object_against_an_obstacle_is_not_intended():
     meter, _ = measure(obj=".45 0 .3", wall=".45 0 .05", steps=300, qpos={"lift": 0.2})
-    assert meter.damage().peak_force_n > 0.5
+    assert meter.measures()["peak_force"] > 0.5
 
 
 def test_a_joint_at_its_limit_is_counted_by_step():
     meter, _ = measure(steps=7, qpos={"right_j0": 0.995})
-    assert meter.damage().joint_limit_steps == 7
+    assert meter.measures()["joint_limit_steps"] == 7
 
 
 def test_an_object_that_falls_below_the_table_is_off_it():
     meter, _ = measure(obj="0 0 .02", steps=1)
-    assert meter.damage().off_table is False
+    assert meter.measures()["off_table"] == 0.0
     fallen, _ = measure(obj=".5 0 -.4", wall="-.8 0 .2", steps=1)
-    assert fallen.damage().off_table is False  # it started there
+    assert fallen.measures()["off_table"] == 0.0  # it started there
     with pytest.raises(KeyError):
         measure(qpos={"no such joint": 0})
+
+
+def test_a_model_without_an_arm_has_no_joint_limits_to_reach():
+    mujoco = import_mujoco()
+    model = mujoco.MjModel.from_xml_string("<mujoco><worldbody><geom name='floor' size='1 1 1'/></worldbody></mujoco>")
+    meter = DamageMeter(mujoco, model, ContactTable(model, "base", (), (), ()), "", drops=False, leaves=False)
+    data = mujoco.MjData(model)
+    meter.start(data)
+    meter.update(data)
+    assert meter.measures() == {"peak_force": 0.0, "dropped": None, "off_table": None, "joint_limit_steps": None}
+
+
+def test_what_is_measured_is_what_is_declared():
+    assert set(measure(steps=1)[0].measures()) == {m.name for m in DAMAGE}

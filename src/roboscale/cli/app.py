@@ -2,32 +2,119 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Annotated, Any
+
 import typer
 
-from roboscale.cli import collect, data, demo, judge, plan, policy, report, trials, weigh, world
-
-__all__ = ["app", "main"]
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Scale action data for robot policies, and weigh the policies.",
+from roboscale import __version__
+from roboscale.cli import (
+    cases_check,
+    cases_make,
+    cases_show,
+    collect_generate,
+    collect_record,
+    compare,
+    data_audit,
+    data_export,
+    data_import,
+    data_merge,
+    data_repair,
+    data_show,
+    demo,
+    eval,
+    fuse,
+    next,
+    plan,
+    policy_check,
+    policy_serve,
+    policy_train,
+    rank,
+    report,
+    runs,
+    trials_export,
+    trials_judge,
+    trials_list,
+    trials_merge,
+    trials_work,
+    validity,
+    world_check,
+    world_list,
 )
-app.add_typer(collect.app, name="collect")
-app.add_typer(data.app, name="data")
-app.add_typer(policy.app, name="policy")
-app.add_typer(world.app, name="world")
-app.command("eval")(judge.evaluate)
-app.command("compare")(judge.compare)
-app.command("rank")(weigh.rank)
-app.command("validity")(weigh.validity)
-app.command("fuse")(weigh.fuse)
-app.command("next")(weigh.next_)
-app.command("plan")(plan.plan)
-app.add_typer(trials.app, name="trials")
-app.command("report")(report.report)
-app.command("demo")(demo.demo)
+from roboscale.cli.commands import Command, request_of
+from roboscale.jobs.request import Request
+
+__all__ = ["COMMANDS", "app", "main", "parse"]
+
+COMMANDS: tuple[Command[Any], ...] = (
+    demo.command,
+    collect_record.command,
+    collect_generate.command,
+    data_import.command,
+    data_export.command,
+    data_audit.command,
+    data_repair.command,
+    data_merge.command,
+    data_show.command,
+    policy_serve.command,
+    policy_check.command,
+    world_list.command,
+    world_check.command,
+    cases_make.command,
+    cases_check.command,
+    cases_show.command,
+    eval.command,
+    compare.command,
+    report.command,
+    trials_list.command,
+    trials_judge.command,
+    trials_work.command,
+    trials_merge.command,
+    trials_export.command,
+    runs.command,
+    policy_train.command,
+    rank.command,
+    validity.command,
+    fuse.command,
+    next.command,
+    plan.command,
+)
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"roboscale {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def roboscale(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Scale action data for robot policies, and weigh the policies."""
+
+
+GROUPS = {
+    "collect": typer.Typer(no_args_is_help=True, help="Make episodes: record, generate."),
+    "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, repair, merge, show."),
+    "policy": typer.Typer(no_args_is_help=True, help="Policies: train, serve, check."),
+    "world": typer.Typer(no_args_is_help=True, help="Worlds: list, check."),
+    "cases": typer.Typer(no_args_is_help=True, help="What is to be tried, agreed on before: make, check, show."),
+    "trials": typer.Typer(no_args_is_help=True, help="What was tried: list, judge, work, merge, export."),
+}
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
+for command in COMMANDS:
+    command.add_to(app if len(command.words) == 1 else GROUPS[command.words[0]])
+
+
+def parse(args: Sequence[str]) -> Request:
+    """The request that these words, without `roboscale`, would make; see `request_of`."""
+    return request_of(args, app, COMMANDS)
 
 
 def main() -> None:

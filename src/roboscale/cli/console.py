@@ -4,37 +4,32 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from roboscale.core import RoboscaleError, UnknownName
+from roboscale.core import RoboscaleError
+from roboscale.jobs.files import write_json
 
 __all__ = [
     "DryRun",
     "Json",
-    "OutDir",
     "Seed",
     "Workers",
     "WorldName",
     "count_bar",
     "friendly",
-    "one_of",
     "parse_shard",
     "print_json",
     "say",
-    "total_bar",
     "write_json",
-    "write_text",
 ]
 
 Seed = Annotated[int, typer.Option(help="Seed of the cases; the same seed gives the same trials.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
-OutDir = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; the same folder resumes.")]
 Workers = Annotated[
     int | None, typer.Option(help="Worlds in processes of their own; 0 runs them in this one. Default: the cores.")
 ]
@@ -49,18 +44,6 @@ def say(text: str) -> None:
 def print_json(data: Mapping[str, Any]) -> None:
     """One JSON document on stdout. NaN is no JSON and raises ValueError."""
     print(json.dumps(data, indent=2, allow_nan=False))
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Writes a JSON file in one step; NaN is no JSON and raises ValueError."""
-    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file in one step, so that no reader sees half of it."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, "utf-8")
-    temporary.replace(path)
 
 
 @contextmanager
@@ -109,25 +92,6 @@ def count_bar(label: str, total: int | None) -> Iterator[Any]:
             bars.update(task, advance=count, note=note)
 
         yield advance
-
-
-@contextmanager
-def total_bar(label: str) -> Iterator[Any]:
-    """A progress bar whose length is learnt on the way; yields `progress(done, total)`."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        task = bars.add_task(label, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
-
-
-def one_of(option: str, value: str, valid: Sequence[str]) -> Any:
-    """`value` when it is valid; UnknownName with the valid ones otherwise."""
-    if value not in valid:
-        raise UnknownName(option, value, valid)
-    return value
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from roboscale.core.episode import (
     Frame,
     Outcome,
     Provenance,
+    SharedSink,
     Source,
     Take,
     new_episode_id,
@@ -17,6 +18,7 @@ from roboscale.core.errors import BadData, InfrastructureError, PolicyError, Rob
 from roboscale.core.estimate import Decision, Estimate, PairedOutcome, Verdict
 from roboscale.core.evidence import Design, Evidence, EvidenceRow, OutcomeKind, StopRule
 from roboscale.core.identity import Identity, combine, identity_labels
+from roboscale.core.objects import identify
 from roboscale.core.policy import (
     PENDING,
     ActionChunk,
@@ -43,12 +45,13 @@ from roboscale.core.recording import (
 from roboscale.core.referee import Judgement, Referee, SuccessRule, Watch
 from roboscale.core.robot import Robot
 from roboscale.core.seeds import derive_id, derive_seed, generator
-from roboscale.core.spec import Difference, Field, Spec, compare, require_match
+from roboscale.core.spec import Difference, Field, Spec, require_match, spec_differences
 from roboscale.core.trial import Counted, End, RolloutSettings, Trial
 from roboscale.core.world import (
     BatchedWorld,
     HasExpert,
     HasPictures,
+    HasSuccessTerms,
     Measure,
     Measures,
     Scene,
@@ -85,6 +88,7 @@ __all__ = [
     "Frame",
     "HasExpert",
     "HasPictures",
+    "HasSuccessTerms",
     "Identity",
     "InfrastructureError",
     "Judgement",
@@ -110,6 +114,7 @@ __all__ = [
     "Scene",
     "Session",
     "Severity",
+    "SharedSink",
     "SimulatedClock",
     "Source",
     "Span",
@@ -132,14 +137,15 @@ __all__ = [
     "cases",
     "check_action",
     "combine",
-    "compare",
     "convert_rotation",
     "derive_id",
     "derive_seed",
     "generator",
+    "identify",
     "identity_labels",
     "new_episode_id",
     "require_match",
     "rotation_matrix",
+    "spec_differences",
     "write_episode",
 ]

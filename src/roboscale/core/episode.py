@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -19,6 +19,7 @@ __all__ = [
     "Frame",
     "Outcome",
     "Provenance",
+    "SharedSink",
     "Source",
     "Status",
     "Take",
@@ -167,6 +168,19 @@ class EpisodeSink(Protocol):
 
     def begin(self, instruction: str, provenance: Provenance, *, episode_id: str | None = None) -> Take:
         """Starts a take. `episode_id` makes re-runs reproducible; by default it is random."""
+
+
+class SharedSink(EpisodeSink, Protocol):
+    """A sink whose takes can be recorded in other processes: they save beside it, and it adopts them."""
+
+    def apart(self) -> Callable[[], EpisodeSink]:
+        """Makes, in any process, a sink whose saved takes wait to be adopted or dropped; picklable."""
+
+    def adopt(self, episode_id: str) -> None:
+        """Makes a take that was saved apart an episode of this sink; BadData when there is none."""
+
+    def drop(self, episode_id: str) -> None:
+        """Removes a take that was saved apart."""
 
 
 def write_episode(sink: EpisodeSink, episode: Episode) -> str:

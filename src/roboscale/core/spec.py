@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from roboscale.core.errors import SpecMismatch, UnknownName
 
-__all__ = ["Difference", "Field", "Spec", "compare", "require_match"]
+__all__ = ["Difference", "Field", "Spec", "require_match", "spec_differences"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class Difference:
 _OPTIONAL = ("frame", "layout", "side", "branch", "low", "high", "role")
 
 
-def compare(left: Spec, right: Spec, *, subset: bool = False) -> tuple[Difference, ...]:
+def spec_differences(left: Spec, right: Spec, *, subset: bool = False) -> tuple[Difference, ...]:
     """Every difference between two specs, in the order of `left`.
 
     With `subset`, fields that only `right` has are no difference: a policy needs some of what a world gives.
@@ -179,7 +179,7 @@ def compare(left: Spec, right: Spec, *, subset: bool = False) -> tuple[Differenc
 
 def require_match(left: Spec, right: Spec, left_name: str, right_name: str, *, subset: bool = True) -> None:
     """SpecMismatch that lists every difference and names both sides, or nothing."""
-    found = compare(left, right, subset=subset)
+    found = spec_differences(left, right, subset=subset)
     if found:
         lines = [f"  {d.field or 'spec'} {d.what}: {left_name} {d.left}, {right_name} {d.right}" for d in found]
         raise SpecMismatch("\n".join([f"{left_name} does not fit {right_name}:", *lines]))

@@ -13,8 +13,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core.case import Case
-from roboscale.core.errors import UnknownName
+from roboscale.core.case import NOMINAL, Case
+from roboscale.core.errors import BadData, UnknownName
 from roboscale.core.identity import Identity
 from roboscale.core.policy import Observation, Policy
 from roboscale.core.referee import SuccessRule
@@ -24,6 +24,7 @@ __all__ = [
     "BatchedWorld",
     "HasExpert",
     "HasPictures",
+    "HasSuccessTerms",
     "Measure",
     "Measures",
     "Scene",
@@ -116,6 +117,25 @@ class WorldInfo:
             raise UnknownName(f"task of {self.name}", task, self.tasks)
         return self.tasks[task]
 
+    def require(self, case: Case) -> None:
+        """Nothing, or an error that says what the world has instead. Every world asks it first in `start`.
+
+        Raises:
+            UnknownName: a task, an axis of the variation or a kind of start that is not there.
+            BadData: a negative seed, or a variation that is not `axis:level,axis:level`.
+        """
+        self.instruction(case.task)
+        if case.kind not in self.starts:
+            raise UnknownName(f"start of {self.name}", str(case.start), [f"a {kind}" for kind in self.starts])
+        if case.seed is not None and case.seed < 0:
+            raise BadData(f"case {case.id}", "start", "a seed from 0 up", case.seed)
+        for part in () if case.variation == NOMINAL else case.variation.split(","):
+            axis, _, level = part.partition(":")
+            if axis not in self.variations:
+                raise UnknownName(f"variation of {self.name}", part, [NOMINAL, *self.variations])
+            if not level:
+                raise BadData(f"case {case.id}", "variation", f"{axis}:LEVEL", part)
+
     def measures_about(self, what: Literal["task", "damage"]) -> tuple[str, ...]:
         """Names of the measures about `task` or `damage`."""
         return tuple(m.name for m in self.measures if m.about == what)
@@ -186,6 +206,14 @@ class HasExpert(Protocol):
     """A world that brings a policy known to solve its tasks."""
 
     def expert(self) -> Policy: ...
+
+
+@runtime_checkable
+class HasSuccessTerms(Protocol):
+    """A world that can say what its measure `success` is computed from."""
+
+    def success_terms(self, task: str) -> Mapping[str, str]:
+        """What is looked at -> the condition on it, e.g. `obj_to_target` -> `obj_to_target <= 0.07`."""
 
 
 @runtime_checkable

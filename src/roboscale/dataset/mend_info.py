@@ -30,6 +30,7 @@ from roboscale.dataset.layout import (
 )
 from roboscale.dataset.mending import Mending, VerifiedEpisode
 from roboscale.dataset.packets import video_facts
+from roboscale.dataset.tables import number_dtype
 from roboscale.dataset.video import probe
 
 __all__ = ["UNREAD", "finish_info", "numeric_columns", "read_info"]
@@ -185,13 +186,14 @@ def _described(column: pa.Array) -> Feature | None:
         kind = kind.value_type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return {"dtype": "string", "shape": [1]}
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+    dtype = number_dtype(kind)
+    if dtype is None:
         return None
     try:
         shape = np.shape(column[0].as_py())
     except ValueError:  # ragged
         return None
-    return {"dtype": np.dtype(kind.to_pandas_dtype()).name, "shape": [int(n) for n in shape] or [1]}
+    return {"dtype": dtype.name, "shape": [int(n) for n in shape] or [1]}
 
 
 def _layouts(layout: Layout) -> dict[str, tuple[str, ...]]:

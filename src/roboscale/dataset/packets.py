@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
+from roboscale.dataset.pyav import fraction
 from roboscale.dataset.video import open_video
 
 __all__ = ["decode_in_order", "key_frame_before", "packet_digests", "video_facts"]
@@ -88,9 +89,10 @@ def key_frame_before(path: Path, number: int) -> int:
     """Number of the last key frame shown at or before frame `number`, by presentation times and the file's rate."""
     with open_video(path) as container:
         stream = container.streams.video[0]
-        if stream.average_rate is None or stream.time_base is None:
+        base, rate = fraction(stream.time_base), fraction(stream.average_rate)
+        if base is None or rate is None:
             raise BadData(path, "video", "a rate", "none")
-        start, unit = stream.start_time or 0, stream.time_base * stream.average_rate
+        start, unit = stream.start_time or 0, base * rate
         try:
             container.seek(round(number / unit) + start, stream=stream)
             for packet in container.demux(stream):

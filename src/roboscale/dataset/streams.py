@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from roboscale.core.errors import BadData, SpecMismatch
 from roboscale.core.recording import Stream
 from roboscale.dataset.remote import source_of
+from roboscale.dataset.tables import number_dtype
 
 __all__ = ["FRAME_TIMES", "Resample", "read_stream", "resample", "stream_names", "stream_path", "write_stream"]
 
@@ -123,11 +124,8 @@ def _values(path: Path, column: pa.ChunkedArray, shape: tuple[int, ...], dtype: 
     width = int(np.prod(shape))
     if pa.types.is_fixed_size_list(flat.type):
         flat = flat.flatten()
-    try:
-        kind = flat.type.to_pandas_dtype()
-    except NotImplementedError:
-        kind = None
-    if flat.null_count or len(flat) != rows * width or any(n < 1 for n in shape) or kind != dtype:
+    is_sound = not flat.null_count and len(flat) == rows * width and all(n > 0 for n in shape)
+    if not is_sound or number_dtype(flat.type) != dtype:
         found = f"{len(flat)} of {flat.type} with {flat.null_count} nulls"
         raise BadData(path, "value", f"{rows} of shape {list(shape)}, {dtype}, no nulls", found)
     return np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(rows, *shape)

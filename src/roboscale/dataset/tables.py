@@ -22,6 +22,7 @@ __all__ = [
     "TableReader",
     "count_rows",
     "data_schema",
+    "number_dtype",
     "read_columns",
     "read_record",
     "read_rows",
@@ -34,6 +35,14 @@ __all__ = [
 _RECORD = b"roboscale.episode"
 
 Features = Mapping[str, Mapping[str, Any]]
+
+
+def number_dtype(kind: pa.DataType) -> np.dtype[Any] | None:
+    """numpy's dtype of an Arrow number or truth value; None for anything else."""
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        return None
+    empty = pa.array([], kind).to_numpy(zero_copy_only=False)  # `to_pandas_dtype` needs pandas before pyarrow 20
+    return np.asarray(empty).dtype
 
 
 def _arrow_type(feature: Mapping[str, Any]) -> pa.DataType:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,8 +25,9 @@ from roboscale.dataset.statistics import PixelCounts
 from roboscale.dataset.tables import to_table, write_take
 from roboscale.dataset.video import Codec, Encoder, check_size, video_info
 
-__all__ = ["DatasetTake", "DatasetWriter"]
+__all__ = ["DatasetTake", "DatasetWriter", "TakesApart"]
 
+_TABLE = "frames.parquet"
 _SEAL_BYTES = 512 * 2**20  # sealing now and then bounds what waits in pending; files have limits of their own
 
 
@@ -122,6 +124,33 @@ class DatasetWriter:
         self._open_takes[id_] = take
         return take
 
+    def apart(self) -> Callable[[], TakesApart]:
+        """Makes, in any process, a sink whose saved takes wait to be adopted or dropped; picklable."""
+        return partial(TakesApart, self.root, self.spec, self.codec)
+
+    def adopt(self, episode_id: str) -> None:
+        """Makes a take that was saved apart an episode of this dataset, by one rename; it comes last.
+
+        Raises:
+            BadData: no such take was saved, or the dataset has the episode already.
+        """
+        folder = self._layout.staging / episode_id
+        if episode_id in self._ids or not (folder / _TABLE).is_file():
+            what = "in the dataset already" if episode_id in self._ids else "not there"
+            raise BadData(self.root, f"take {episode_id}", "a take that was saved apart", what)
+        if self._due >= _SEAL_BYTES:
+            self.seal()
+        with _disk_errors(self.root, "while adopting a take; no saved episode is lost"):
+            self._due += sum(path.stat().st_size for path in folder.iterdir())
+            folder.rename(self._layout.pending / f"{self._sequence:06d}-{episode_id}")
+        self._sequence += 1
+        self._ids[episode_id] = None
+
+    def drop(self, episode_id: str) -> None:
+        """Removes a take that was saved apart; nothing happens where there is none."""
+        if ID.fullmatch(episode_id):
+            shutil.rmtree(self._layout.staging / episode_id, ignore_errors=True)
+
     def seal(self) -> None:
         """Turns every saved episode into LeRobot files; recording may go on after."""
         with _disk_errors(self.root, "while sealing; no saved episode is lost"):
@@ -153,8 +182,8 @@ class DatasetWriter:
                 raise
             error.add_note(str(late))  # what went wrong first is what the caller must see
 
-    def _save(self, take: DatasetTake) -> None:
-        """Takes over a take whose video is complete."""
+    def keep(self, take: DatasetTake) -> None:
+        """Takes over a take whose video is complete. Called by the take."""
         if self._durable:
             self._publish(take)
         else:
@@ -170,14 +199,42 @@ class DatasetWriter:
         self._sequence += 1
         self._ids[take.id] = None
 
-    def _close(self, take: DatasetTake) -> None:
+    def let_go(self, take: DatasetTake) -> None:
         self._open_takes.pop(take.id, None)
+
+
+class TakesApart:
+    """The takes of another process: recorded into the dataset's staging folder, where its writer adopts them.
+
+    Args:
+        root, spec, codec: of the `DatasetWriter` that is open in some process.
+    """
+
+    def __init__(self, root: Path, spec: Spec, codec: Codec) -> None:
+        self.root, self.spec, self.codec = root, spec, codec
+        features = features_from_spec(spec, {f.name: {} for f in spec.images})
+        self.numeric = {f.name: features[f.name] for f in spec if not f.is_image}
+        self.episode_ids: tuple[str, ...] = ()
+
+    def begin(self, instruction: str, provenance: Provenance, *, episode_id: str | None = None) -> DatasetTake:
+        """Starts a take. BadData when `episode_id` is not 32 hex digits."""
+        id_ = new_episode_id() if episode_id is None else episode_id
+        if not ID.fullmatch(id_):
+            raise BadData(self.root, "episode id", "32 hex digits", repr(id_))
+        return DatasetTake(self, id_, instruction, provenance)
+
+    def keep(self, take: DatasetTake) -> None:
+        """Completes a take where it is; its table is written last, so a take without one was never saved."""
+        take.write()
+
+    def let_go(self, take: DatasetTake) -> None:
+        """Nothing is remembered of a take here."""
 
 
 class DatasetTake:
     """An episode being recorded. Its video is encoded as frames come, into a folder of its own."""
 
-    def __init__(self, writer: DatasetWriter, id_: str, instruction: str, provenance: Provenance) -> None:
+    def __init__(self, writer: DatasetWriter | TakesApart, id_: str, instruction: str, provenance: Provenance) -> None:
         self.id, self.instruction, self.provenance = id_, instruction, provenance
         self.folder = Layout(writer.root).staging / id_
         self.bytes = 0
@@ -242,9 +299,9 @@ class DatasetTake:
             for encoder in self._encoders.values():
                 encoder.close()
             self.bytes = sum(path.stat().st_size for path in self.folder.iterdir())
-            self._writer._save(self)
+            self._writer.keep(self)
         self._state = "saved"
-        self._writer._close(self)
+        self._writer.let_go(self)
         return self.id
 
     def write(self) -> None:
@@ -253,7 +310,7 @@ class DatasetTake:
         table = to_table(arrays, self._writer.numeric)
         pixels = {name: PixelCounts.sampled(counts) for name, counts in self._pixels.items()}
         record = EpisodeRecord(self.id, self.instruction, self._frames, self._outcome, self.provenance, pixels)
-        write_take(self.folder / "frames.parquet", table, json.dumps(record.to_json(), ensure_ascii=False).encode())
+        write_take(self.folder / _TABLE, table, json.dumps(record.to_json(), ensure_ascii=False).encode())
 
     def discard(self) -> None:
         """Drops the take, its video included. Nothing happens when it is saved or discarded already."""
@@ -265,7 +322,7 @@ class DatasetTake:
         for encoder in self._encoders.values():
             encoder.abort()
         shutil.rmtree(self.folder, ignore_errors=True)
-        self._writer._close(self)
+        self._writer.let_go(self)
 
     def _require_open(self) -> None:
         if self._state != "open":

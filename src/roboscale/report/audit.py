@@ -78,12 +78,20 @@ class _Card:
     strips: tuple[tuple[str, str], ...]
 
 
-def audit_page(report: Audited, strips: Mapping[int, Sequence[Strip]] | None = None) -> str:
+def audit_page(
+    report: Audited,
+    strips: Mapping[int, Sequence[Strip]] | None = None,
+    *,
+    command: str = "",
+    versions: Mapping[str, str] | None = None,
+) -> str:
     """The findings as one HTML document that makes no request.
 
     Args:
         report: what was found. Strings may hold anything: they are escaped.
         strips: position in `report.findings` -> film strips of it.
+        command: the command line that makes this page.
+        versions: of what took part.
     """
     cards = [_card(i, one, report, (strips or {}).get(i, ())) for i, one in enumerate(report.findings)]
     groups = [
@@ -102,7 +110,9 @@ def audit_page(report: Audited, strips: Mapping[int, Sequence[Strip]] | None = N
         groups=[g for g in groups if g[3]],
         checks=_checks(report),
         delays=_delays(report.facts),
-        data=as_data(report.to_json()),
+        command=command,
+        versions=versions or {},
+        data=as_data({**report.to_json(), "command": command, "versions": dict(versions or {})}),
         style=Markup(asset("report.css") + asset("audit.css")),
         script=Markup(script),
         script_hash=Markup(csp_hash(script)),

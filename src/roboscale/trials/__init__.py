@@ -1,30 +1,49 @@
-"""Trials: the only step loop, the schedule that pairs and orders, the store that never loses one."""
+"""Trials: the only step loop, the schedule that pairs and orders, the log that never loses one."""
 
-from roboscale.trials.collect import Collected, Collector, with_parents
+from roboscale.trials.evidence import count_trials, evidence_of, outcome_of, outcome_value, waits
 from roboscale.trials.export import to_eval_info
-from roboscale.trials.rollout import RolloutResult, recording_spec, replay, rollout
+from roboscale.trials.recording import (
+    Collected,
+    Collector,
+    Recorder,
+    differences,
+    episode_id,
+    records_afterwards,
+    with_parents,
+)
+from roboscale.trials.rollout import Asking, RolloutResult, recording_spec, replay, rollout
 from roboscale.trials.schedule import Schedule, TrialRunner, check_policy_fits, interleave
-from roboscale.trials.slots import Job, LocalSlot, ProcessSlot, Slot, make_slots, run_in_order
-from roboscale.trials.store import TrialStore
+from roboscale.trials.slots import Finished, Job, Keeping, LocalSlot, ProcessSlot, Slot, make_slots, run_in_order
 
 __all__ = [
+    "Asking",
     "Collected",
     "Collector",
+    "Finished",
     "Job",
+    "Keeping",
     "LocalSlot",
     "ProcessSlot",
+    "Recorder",
     "RolloutResult",
     "Schedule",
     "Slot",
     "TrialRunner",
-    "TrialStore",
     "check_policy_fits",
+    "count_trials",
+    "differences",
+    "episode_id",
+    "evidence_of",
     "interleave",
     "make_slots",
+    "outcome_of",
+    "outcome_value",
     "recording_spec",
+    "records_afterwards",
     "replay",
     "rollout",
     "run_in_order",
     "to_eval_info",
+    "waits",
     "with_parents",
 ]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from roboscale.core import Estimate, Trial
+import numpy as np
+
+from roboscale.core import Counted, Estimate
 
 __all__ = ["to_eval_info"]
 
@@ -13,61 +15,78 @@ Interval = Callable[[int, int], Estimate]
 """(successes, n) -> the rate with its interval."""
 
 
-def to_eval_info(trials: Sequence[Trial], interval: Interval) -> dict[str, Any]:
-    """LeRobot's `eval_info.json` of one policy's trials.
+def to_eval_info(counted: Sequence[Counted], interval: Interval) -> dict[str, Any]:
+    """LeRobot's `eval_info.json` of one policy's trials, with rewards as rewards.
 
-    Void trials are no episodes: they stand apart under `roboscale`, with seeds and reasons. Our worlds have a
-    progress in 0..1 but no common reward, so `max_rewards` holds the progress and `sum_rewards` stays empty.
+    Void trials and those that nobody has judged are no episodes: they stand apart under `roboscale`, with cases and
+    reasons. Where the world has no reward, `sum_rewards` and `max_rewards` are empty. `seeds` holds `None` for a
+    case that does not begin with a seed.
     """
-    tasks: dict[str, list[Trial]] = {}
-    for trial in trials:
-        tasks.setdefault(trial.case.task, []).append(trial)
-    world = trials[0].world.split(" ")[0] if trials else ""
+    tasks: dict[str, list[Counted]] = {}
+    for one in counted:
+        tasks.setdefault(one.case.task, []).append(one)
+    world = counted[0].world.name if counted else ""
     per_task = [
-        {"task_group": world, "task_id": i, "task": task, "metrics": _metrics(group)}
-        for i, (task, group) in enumerate(tasks.items())
+        {"task_group": world, "task_id": number, "task": task, "metrics": _metrics(group)}
+        for number, (task, group) in enumerate(tasks.items())
     ]
-    overall = _summary(trials, interval)
-    seconds = sum(t.seconds for t in trials)
+    overall = _summary(counted, interval)
+    seconds = sum(c.trial.seconds for c in counted if c.trial is not None)
     return {
         "per_task": per_task,
-        "per_group": {world: overall} if trials else {},
-        "overall": {**overall, "eval_s": seconds, "eval_ep_s": seconds / max(1, len(trials))},
-        "roboscale": {"void": [_void(t) for t in trials if t.outcome.success is None]},
+        "per_group": {world: overall} if counted else {},
+        "overall": {**overall, "eval_s": seconds, "eval_ep_s": seconds / max(1, len(counted))},
+        "roboscale": {
+            "void": [_apart(c) for c in counted if c.outcome.success is None and not c.pending],
+            "pending": [_apart(c) for c in counted if c.pending],
+            "unverified": sorted(
+                {reason for c in counted for who in (c.policy, c.world) for reason in who.unverified}
+            ),
+        },
     }
 
 
-def _counted(trials: Sequence[Trial]) -> list[Trial]:
-    return [t for t in trials if t.outcome.success is not None]
+def _valid(counted: Sequence[Counted]) -> list[Counted]:
+    return [c for c in counted if c.outcome.success is not None]
 
 
-def _metrics(trials: Sequence[Trial]) -> dict[str, Any]:
-    counted = _counted(trials)
+def _rewards(counted: Sequence[Counted], summed: bool) -> list[float]:
+    """Sum or maximum of the reward of every trial that has one."""
+    values = []
+    for one in counted:
+        series = one.trial.series.get("reward") if one.trial is not None else None
+        if series is not None and len(series) and np.isfinite(series).all():
+            values.append(float(series.sum(dtype=np.float64) if summed else series.max()))
+    return values
+
+
+def _metrics(counted: Sequence[Counted]) -> dict[str, Any]:
+    valid = _valid(counted)
     return {
-        "sum_rewards": [],
-        "max_rewards": [t.outcome.progress for t in counted],
-        "successes": [bool(t.outcome.success) for t in counted],
-        "seeds": [t.case.seed for t in counted],
+        "sum_rewards": _rewards(valid, summed=True),
+        "max_rewards": _rewards(valid, summed=False),
+        "successes": [bool(c.outcome.success) for c in valid],
+        "seeds": [c.case.seed for c in valid],
         "video_paths": [],
     }
 
 
-def _summary(trials: Sequence[Trial], interval: Interval) -> Mapping[str, Any]:
-    counted = _counted(trials)
-    successes = sum(bool(t.outcome.success) for t in counted)
-    rate = interval(successes, len(counted))
-    progress = [t.outcome.progress for t in counted if t.outcome.progress is not None]
+def _summary(counted: Sequence[Counted], interval: Interval) -> Mapping[str, Any]:
+    valid = _valid(counted)
+    successes = sum(bool(c.outcome.success) for c in valid)
+    rate = interval(successes, len(valid))
     bounds = None if rate.low is None or rate.high is None else [100 * rate.low, 100 * rate.high]
+    sums, largest = _rewards(valid, summed=True), _rewards(valid, summed=False)
     return {
-        "avg_sum_reward": None,
-        "avg_max_reward": sum(progress) / len(progress) if progress else None,
+        "avg_sum_reward": float(np.mean(sums)) if sums else None,
+        "avg_max_reward": float(np.mean(largest)) if largest else None,
         "pc_success": None if rate.value is None else 100 * rate.value,
         "pc_success_ci95": bounds,
         "n_success": successes,
-        "n_episodes": len(counted),
+        "n_episodes": len(valid),
         "video_paths": [],
     }
 
 
-def _void(trial: Trial) -> dict[str, Any]:
-    return {"task": trial.case.task, "seed": trial.case.seed, "reason": trial.outcome.reason}
+def _apart(one: Counted) -> dict[str, Any]:
+    return {"task": one.case.task, "case": one.case.id, "seed": one.case.seed, "reason": one.outcome.reason}

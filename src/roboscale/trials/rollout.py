@@ -1,150 +1,354 @@
 """The only step loop: one case, one world, and whoever answers with actions.
 
-It is a generator so that one process can drive many worlds and answer all that wait in one batch: it yields an
-observation and is sent an `ActionChunk`, or an error of the policy is thrown into it. It knows no policy.
+It is a generator so that one process can drive many scenes and answer all that wait in one batch: it yields an
+observation and is sent an `ActionChunk`, `PENDING`, or an error of the policy. It knows no policy, and whether the
+episode was a success is the referee's to say.
+
+What belongs to the rollout and to nobody else: horizon, clipping, pace, what happens while a policy thinks, which
+steps are looked at, and the stream of frames into a `Take`.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Collection, Generator
-from dataclasses import dataclass, replace
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import (
+    PENDING,
     ActionChunk,
     Case,
-    Damage,
+    Clock,
+    End,
     InfrastructureError,
     Observation,
-    Outcome,
+    Pending,
     PolicyError,
+    Referee,
+    RoboscaleError,
+    RolloutSettings,
+    Scene,
+    SimulatedClock,
     Spec,
+    Take,
+    WallClock,
+    Watch,
     World,
+    WorldInfo,
+    check_action,
+    combine,
 )
 
-__all__ = ["Answer", "RolloutResult", "recording_spec", "replay", "rollout", "void_result"]
+__all__ = ["Answer", "Asking", "RolloutResult", "recording_spec", "replay", "rollout", "void_result"]
 
-Answer = ActionChunk | PolicyError | InfrastructureError
-"""What a rollout gets for an observation: a chunk, or why there is none."""
+Answer = ActionChunk | Literal[Pending.PENDING] | PolicyError | InfrastructureError
+"""What a rollout gets for an observation: a chunk, `PENDING`, or why there is neither."""
 
-Arrays = dict[str, NDArray[Any]]
+SLACK_S = 0.5  # of a control period: a step that comes later than that counts as late
 
 
-@dataclass(frozen=True, slots=True)
-class RolloutResult:
-    """What a rollout leaves.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """Who is asked, as far as the rollout has to know.
 
     Args:
-        outcome: how it ended; void when the world or the policy's carrier broke.
-        actions: commanded actions, (T, D) float32.
-        seconds: monotonic duration, reset included.
-        frames: field name -> (T, ...) array when it was recorded, else `None`.
+        needs: observation fields that the policy reads; `None` for all of the world's.
+        history: how many consecutive steps up to now it reads.
     """
 
-    outcome: Outcome
-    actions: NDArray[np.float32]
-    seconds: float
-    frames: Arrays | None = None
+    needs: tuple[str, ...] | None = None
+    history: int = 1
 
 
-def recording_spec(world: World) -> Spec:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutResult:
+    """What a rollout leaves: facts, no opinion. See `Trial` for the fields.
+
+    Args:
+        satisfied: whether the watching referee would have called it a success when it ended; `None` without one.
+        first_seen: digest of the numbers that a simulator or model showed before the first step: two trials of one
+            case whose digests differ did not begin alike. Empty for a robot.
+    """
+
+    end: End
+    reason: str = ""
+    steps: int = 0
+    clipped: int = 0
+    held: int = 0
+    late: int = 0
+    actions: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    series: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    measures: Mapping[str, float | None] = field(default_factory=dict)
+    seconds: float = 0.0
+    thinking_s: float = 0.0
+    satisfied: bool | None = None
+    first_seen: str = ""
+
+
+def recording_spec(info: WorldInfo) -> Spec:
     """What a recorded rollout holds: all observations, the commanded action (which may leave its bounds) and the
     applied one (which does not)."""
-    action = world.action_spec["action"]
-    fields = (*world.observation_spec.fields, action, replace(action, name="applied.action"))
-    return Spec(fields, world.observation_spec.rate_hz)
+    action = info.action_spec["action"]
+    fields = (*info.observation_spec.fields, action, replace(action, name="applied.action"))
+    return Spec(fields, info.rate_hz)
 
 
 def rollout(
     world: World,
     case: Case,
-    needs: Collection[str] | None = None,
+    settings: RolloutSettings,
     *,
-    record: bool = False,
-    watch: Callable[[World], None] | None = None,
-) -> Generator[Observation, ActionChunk, RolloutResult]:
+    referee: Referee | None = None,
+    asking: Asking | None = None,
+    take: Take | None = None,
+    film: Callable[[Scene], None] | None = None,
+    clock: Clock | None = None,
+) -> Generator[Observation, Answer, RolloutResult]:
     """Runs one case; the generator's return value is the `RolloutResult`.
 
     Args:
-        needs: observation fields that the policy reads; all of the world's by default.
-        record: keep every step's observation and actions as arrays.
-        watch: called before every step, for who wants pictures of the world.
+        settings: horizon, rate, pace, rows executed, whether thinking time is charged.
+        referee: watches every step and may end the episode; by default only the world and the horizon do.
+        asking: what the policy reads; everything by default.
+        take: gets every step's observation and actions as they come. The caller saves or discards it.
+        film: called before every step and at the end, for who wants pictures of the scene.
+        clock: by default simulated or wall time, as the settings' pace says.
 
-    A `PolicyError` (thrown in, or the chunk is no chunk) ends it as a failure, an `InfrastructureError` (thrown in, or
-    raised by the world) as void. Other exceptions of the world pass through to whoever owns it.
+    A `PolicyError` (sent in, or the chunk is no chunk) ends it as the policy's mistake; an `InfrastructureError` (sent
+    in, or raised by the world) as void. Other exceptions of the world pass through to whoever owns it.
     """
-    start = time.monotonic()
-    frames: list[dict[str, NDArray[Any]]] = []
-    actions: list[NDArray[np.float32]] = []
-    broken: tuple[str, str] | None = None
-    try:
-        world.reset(case)
-        yield from _steps(world, needs, frames if record else None, actions, watch or (lambda world: None))
-    except PolicyError as error:
-        broken = ("failure", str(error))
-    except InfrastructureError as error:
-        broken = ("void", str(error))
-    outcome = _outcome(world, broken)
-    size = world.action_spec["action"].shape
-    stacked = {name: np.stack([f[name] for f in frames]) for name in frames[0]} if frames else None
-    return RolloutResult(outcome, np.array(actions, np.float32).reshape(-1, *size), time.monotonic() - start, stacked)
+    watch = None if referee is None else referee.watch()
+    made = clock or (WallClock() if settings.pace == "wall" else SimulatedClock())
+    run = _Run(world, case, settings, watch, asking or Asking(), take, film, made)
+    return (yield from run.play())
 
 
-def _steps(
-    world: World,
-    needs: Collection[str] | None,
-    frames: list[dict[str, NDArray[Any]]] | None,
-    actions: list[NDArray[np.float32]],
-    watch: Callable[[World], None],
-) -> Generator[Observation, ActionChunk, None]:
-    while True:
-        seen = world.observe(needs if frames is None else None)
-        chunk = yield seen
-        for i, action in enumerate(chunk.rows):
-            if frames is not None and i:
-                seen = world.observe()
-            watch(world)
-            step = world.step(action)
-            commanded = np.asarray(action, np.float32)
-            actions.append(commanded)
-            if frames is not None:
-                frames.append({**seen, "action": commanded, "applied.action": step.applied})
-            if step.terminated or step.truncated:
+class _Run:
+    """The state of one rollout."""
+
+    def __init__(
+        self,
+        world: World,
+        case: Case,
+        settings: RolloutSettings,
+        watch: Watch | None,
+        asking: Asking,
+        take: Take | None,
+        film: Callable[[Scene], None] | None,
+        clock: Clock,
+    ) -> None:
+        self.world, self.case, self.settings, self.watch = world, case, settings, watch
+        self.asking, self.take, self.film, self.clock = asking, take, film, clock
+        self.info = world.info
+        self.action = self.info.action_spec["action"]
+        self.kept = tuple(m.name for m in self.info.measures if m.series)
+        self.series: dict[str, list[float]] = {name: [] for name in self.kept}
+        self.measures: dict[str, float | None] = {}
+        self.actions: list[NDArray[np.float32]] = []
+        self.window: deque[Observation] = deque(maxlen=asking.history)
+        self.seen: Observation | None = None  # the present step, where somebody has looked at it
+        self.steps = self.clipped = self.held = self.late = 0
+        self.thinking_s = 0.0
+        self.end: End | None = None
+        self.first_seen = ""
+
+    def play(self) -> Generator[Observation, Answer, RolloutResult]:
+        """Sets up, steps until an end, and closes the scene whatever happens."""
+        begun = time.monotonic()
+        reason = ""
+        try:
+            self.scene = self.world.start(self.case)
+            try:
+                yield from self._steps()
+            finally:
+                self.scene.close()
+        except PolicyError as error:
+            self.end, reason = "policy error", str(error)
+        except InfrastructureError as error:
+            self.end, reason = "void", str(error)
+        assert self.end is not None, "a rollout has an end"
+        size = self.action.shape
+        return RolloutResult(
+            end=self.end,
+            reason=reason,
+            steps=self.steps,
+            clipped=self.clipped,
+            held=self.held,
+            late=self.late,
+            actions=np.array(self.actions, np.float32).reshape(-1, *size),
+            series={name: np.array(values, np.float32) for name, values in self.series.items()},
+            measures=self.measures,
+            seconds=time.monotonic() - begun,
+            thinking_s=self.thinking_s,
+            satisfied=None if self.watch is None else self.watch.satisfied(),
+            first_seen=self.first_seen,
+        )
+
+    def _steps(self) -> Generator[Observation, Answer, None]:
+        self.due_s = self.clock.now_s()
+        self.first_seen = self._digest()
+        self._look()
+        while self.end is None:
+            asked = time.monotonic()
+            answer = yield self._observation()
+            thought_s = time.monotonic() - asked
+            self.thinking_s += thought_s
+            if isinstance(answer, RoboscaleError):
+                raise answer
+            if self.settings.latency:
+                self._hold(math.floor(thought_s * self.settings.rate_hz))
+            if answer is PENDING:
+                self._hold(1)
+            elif isinstance(answer, ActionChunk):
+                self._execute(answer)
+            else:
+                raise PolicyError(f"expected an ActionChunk or PENDING, found {type(answer).__name__}")
+
+    def _execute(self, chunk: ActionChunk) -> None:
+        rows = chunk.rows
+        if self.settings.execute is not None:
+            rows = np.asarray(chunk.actions)[: self.settings.execute]
+        for index, row in enumerate(rows):
+            if self.end is not None:
                 return
+            applied, clipped = check_action(row, self.action)
+            self.clipped += clipped
+            self._step(np.asarray(row, np.float32), applied, until_asked=len(rows) - 1 - index)
 
+    def _hold(self, count: int) -> None:
+        """Holds still for some steps while the policy thinks."""
+        if not count:
+            return
+        if self.info.hold is None:
+            raise InfrastructureError(
+                f"world {self.info.name} says no action that holds still, and the policy was still thinking"
+            )
+        hold = np.asarray(self.info.hold, self.action.dtype).reshape(self.action.shape)
+        for index in range(count):
+            if self.end is None:
+                self.held += 1
+                self._step(np.asarray(hold, np.float32), hold, until_asked=count - 1 - index)
 
-def _outcome(world: World, broken: tuple[str, str] | None) -> Outcome:
-    if broken is None:
-        return world.outcome()
-    status, reason = broken
-    if status == "void":
-        return Outcome("void", reason, damage=Damage())
-    return replace(world.outcome(), status="failure", reason=reason)
+    def _step(self, commanded: NDArray[np.float32], applied: NDArray[Any], until_asked: int) -> None:
+        """One control step, and the look at what it led to where the policy will read that."""
+        if self.take is not None:
+            seen = self._whole()
+        if self.film is not None:
+            self.film(self.scene)
+        self._pace()
+        step = self.scene.step(applied)
+        self.steps += 1
+        self.actions.append(commanded)
+        self.seen = None
+        if self.take is not None:
+            sent = applied if step.applied is None else step.applied
+            self.take.add({**seen, "action": commanded, "applied.action": np.asarray(sent, self.action.dtype)})
+        self._measure(step.terminated, step.truncated)
+        if self.end is not None:
+            if self.film is not None:
+                self.film(self.scene)
+        elif until_asked < self.asking.history:
+            self._look()
+
+    def _measure(self, terminated: bool, truncated: bool) -> None:
+        """Reads the measures and decides whether the episode ends here."""
+        self.measures = dict(self.scene.measures())
+        for name in self.kept:
+            value = self.measures.get(name)
+            self.series[name].append(math.nan if value is None else value)
+        if self.watch is not None and self.watch.update(self.measures):
+            self.end = "decided"
+        elif terminated and not self._goes_on():
+            self.end = "terminated"
+        elif truncated or self.steps >= self.settings.horizon:
+            self.end = "truncated"
+
+    def _goes_on(self) -> bool:
+        """Whether the world's own end is stepped over: it ended at a success that the rule wants to see held."""
+        success = self.measures.get("success")
+        if self.watch is None or not success or self.watch.satisfied():
+            return False
+        if not self.info.past_success:
+            raise RoboscaleError(
+                f"world {self.info.name} ends at the first success, and the rule {self.settings.watch} wants more of "
+                "it: choose the rule `first`, or a world that goes on"
+            )
+        return True
+
+    def _pace(self) -> None:
+        """Waits until the next step is due; counts those that come late. Simulated time is never late."""
+        now = self.clock.now_s()
+        if now > self.due_s + SLACK_S / self.settings.rate_hz:
+            self.late += 1
+            self.due_s = now  # what is lost is lost: the steps after it keep the rate
+        self.clock.wait_until(self.due_s)
+        self.due_s += 1 / self.settings.rate_hz
+
+    def _look(self) -> None:
+        """Looks at the present step for the policy."""
+        names = self.asking.needs
+        seen = self._whole() if self.take is not None else self._observe(names)
+        self.window.append(seen if names is None else {name: seen[name] for name in names})
+
+    def _digest(self) -> str:
+        """Of the numbers shown now; pictures cost ten times the physics and follow from the same state."""
+        names = [f.name for f in self.info.observation_spec if not f.is_image]
+        if self.info.kind == "real" or not names:
+            return ""
+        seen = self.scene.observe(names)
+        return combine("first seen", {name: np.asarray(seen[name]) for name in names}).digest
+
+    def _whole(self) -> Observation:
+        """Everything the world shows now, looked at once a step."""
+        if self.seen is None:
+            self.seen = self._observe(None)
+        return self.seen
+
+    def _observe(self, names: Collection[str] | None) -> Observation:
+        seen = dict(self.scene.observe(names))
+        for array in seen.values():
+            array.flags.writeable = False  # a policy that writes into it would change what is recorded
+        return seen
+
+    def _observation(self) -> Observation:
+        """What the policy reads: the present step, or the last ones, the first repeated where there were fewer."""
+        if self.asking.history == 1:
+            return self.window[-1]
+        steps = [self.window[0]] * (self.asking.history - len(self.window)) + list(self.window)
+        stacked = {name: np.stack([step[name] for step in steps]) for name in steps[-1]}
+        for array in stacked.values():
+            array.flags.writeable = False
+        return stacked
 
 
 def replay(
     world: World,
     case: Case,
+    settings: RolloutSettings,
     actions: NDArray[np.floating[Any]],
     *,
-    record: bool = False,
-    watch: Callable[[World], None] | None = None,
+    referee: Referee | None = None,
+    take: Take | None = None,
+    film: Callable[[Scene], None] | None = None,
 ) -> RolloutResult:
     """Plays recorded actions (T, D) again, open loop; in a deterministic world the trial repeats bit by bit."""
-    run = rollout(world, case, (), record=record, watch=watch)
+    whole = replace(settings, execute=None, latency=False)
+    run = rollout(world, case, whole, referee=referee, asking=Asking(needs=()), take=take, film=film)
     try:
         next(run)
         run.send(ActionChunk(actions))
-        run.throw(PolicyError("the recorded actions ended before the episode did"))
+        run.send(PolicyError("the recorded actions ended before the episode did"))
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
-    raise AssertionError("a rollout ends when an error is thrown into it")
+    raise AssertionError("a rollout ends when an error is sent to it")
 
 
 def void_result(reason: str) -> RolloutResult:
     """A rollout that did not happen."""
-    return RolloutResult(Outcome("void", reason), np.zeros((0, 0), np.float32), 0.0)
+    return RolloutResult(end="void", reason=reason)

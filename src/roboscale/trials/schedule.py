@@ -2,70 +2,85 @@
 
 Cases are paired across policies and interleaved, so that a drift of the world hits all policies alike. Evidence is
 consumed in schedule order, never in order of completion: successes end sooner, and whoever counts them first is
-biased. Every finished trial is on disk before its slot starts the next.
+biased. Every finished trial is in the log before its slot starts the next.
 """
 
 from __future__ import annotations
 
+import os
+import socket
+import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from roboscale.core import (
     BatchedPolicy,
     Case,
-    Episode,
-    EpisodeSink,
+    Counted,
+    Design,
+    Identity,
     InfrastructureError,
+    Judgement,
     Observation,
-    PairedOutcome,
     Policy,
     PolicyError,
-    Provenance,
+    Referee,
     RoboscaleError,
+    RolloutSettings,
     Session,
     StopRule,
     Trial,
-    World,
-    derive_id,
+    WorldInfo,
     derive_seed,
+    identity_labels,
     require_match,
-    write_episode,
 )
-from roboscale.trials.rollout import Answer, RolloutResult, recording_spec, void_result
-from roboscale.trials.slots import Job, Slot, wait_for
-from roboscale.trials.store import TrialStore
+from roboscale.trials.evidence import count_trials, outcome_value
+from roboscale.trials.log import TrialLog
+from roboscale.trials.rollout import Answer, Asking, void_result
+from roboscale.trials.slots import Finished, Job, Keeping, Slot, wait_for
 
 __all__ = ["Schedule", "TrialRunner", "check_policy_fits", "interleave"]
 
+FIRST_ANSWERS = 3  # trials of a policy that all end before the first step mean that it is used wrongly
+LEASE_S = 120.0
+RETRY_LEASE_S = 1.0
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """What is to be tried.
 
     Args:
-        policies: names, in the order of the comparison.
+        policies: in the order of the comparison.
         cases: paired across policies, in the order in which their evidence counts.
-        retries: further attempts for a trial that was void.
+        round: which time the whole is asked for.
+        retries: further attempts, in this run, for a trial that was void.
         shard: (i, n) keeps the cases whose position modulo n is i.
     """
 
-    policies: tuple[str, ...]
+    policies: tuple[Identity, ...]
     cases: tuple[Case, ...]
+    round: int = 0
     retries: int = 1
     shard: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
-        if len(set(self.policies)) != len(self.policies):
-            raise RoboscaleError(f"a policy is named twice: {', '.join(self.policies)}; compare different policies")
+        labels = identity_labels(self.policies)
+        if len(labels) != len(self.policies):
+            twice = next(p for p in self.policies if self.policies.count(p) > 1)
+            raise RoboscaleError(f"{twice.name} takes part twice, with the same content: compare different policies")
         if not 0 <= self.shard[0] < self.shard[1]:
             raise RoboscaleError(f"shard: expected i/n with 0 <= i < n, found {self.shard[0]}/{self.shard[1]}")
 
     def own_cases(self) -> tuple[Case, ...]:
+        """The cases of this shard."""
         return self.cases[self.shard[0] :: self.shard[1]]
 
-    def pairs(self) -> Iterator[tuple[Case, str]]:
+    def pairs(self) -> Iterator[tuple[Case, Identity]]:
         """Case by case; every second case in reverse order of policies, so that no policy always goes first."""
         for position, case in enumerate(self.own_cases()):
             for policy in self.policies if position % 2 == 0 else self.policies[::-1]:
@@ -78,12 +93,16 @@ def interleave(per_task: Sequence[Sequence[Case]]) -> tuple[Case, ...]:
     return tuple(c[i] for i in range(longest) for c in per_task if i < len(c))
 
 
-def check_policy_fits(policy: Policy, world: World) -> None:
+def check_policy_fits(policy: Policy, info: WorldInfo) -> None:
     """SpecMismatch that names both sides unless the world gives what the policy needs and takes what it gives."""
     if policy.observation_spec is not None:
-        require_match(policy.observation_spec, world.observation_spec, f"policy {policy.name}", f"world {world.name}")
+        require_match(policy.observation_spec, info.observation_spec, f"policy {policy.name}", f"world {info.name}")
     if policy.action_spec is not None:
-        require_match(policy.action_spec, world.action_spec, f"policy {policy.name}", f"world {world.name}")
+        require_match(policy.action_spec, info.action_spec, f"policy {policy.name}", f"world {info.name}")
+
+
+Trying = tuple[Case, Identity, int]
+"""A case, the policy to try on it, and the number of the attempt."""
 
 
 @dataclass(slots=True)
@@ -91,159 +110,258 @@ class _Running:
     """A slot at work."""
 
     slot: Slot
-    case: Case
-    policy: str
-    attempt: int
+    job: Job
     session: Session | None
 
+    @property
+    def trial(self) -> Trial:
+        return self.job.trial
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, kw_only=True)
 class TrialRunner:
     """Runs a schedule.
 
     Args:
-        world: a world of the kind that the slots hold, for its specs and names; it is never stepped.
-        world_id: name under which trials are filed; equal ids mean comparable trials.
-        policies: by name.
-        slots: where worlds run.
-        store: where finished trials go.
-        rule: ends the run early; needs exactly two policies and the whole schedule (no shard).
-        record: which trials to keep as episodes, and `sink` where.
-        on_trial: called with every finished trial, for progress bars.
+        info: of the world that the slots hold.
+        world: its identity, under which trials are filed.
+        policies: by identity.
+        settings: how every episode runs.
+        referee: who judges.
+        slots: where scenes run.
+        log: where finished trials go.
+        run: id of this run.
+        rule: ends the run early; needs the whole schedule (no shard).
+        design: says whether successes or progress are compared.
+        keep: how a trial is kept as an episode while it runs; by default it is not. `adopt` takes over the episode,
+            or drops it.
+        on_trial: called with every finished trial and its judgement, for progress bars.
+        on_reuse: called before the first trial with those that the log has already.
+        worker: a name that no other process has; its leases are kept alive while trials run.
         versions: recorded with every trial.
+        reused: trials that the log had, or that another process made, filled while it runs.
     """
 
-    world: World
-    world_id: str
-    policies: Mapping[str, Policy]
+    info: WorldInfo
+    world: Identity
+    policies: Mapping[Identity, Policy]
+    settings: RolloutSettings
+    referee: Referee
     slots: Sequence[Slot]
-    store: TrialStore
+    log: TrialLog
+    run_id: str = ""
     rule: StopRule | None = None
-    sink: EpisodeSink | None = None
-    record: Callable[[Case, str], bool] = lambda case, policy: False
-    on_trial: Callable[[Trial], None] = lambda trial: None
+    design: Design | None = None
+    keep: Callable[[Trial], Keeping | None] = lambda trial: None
+    adopt: Callable[[Trial, Judgement], None] = lambda trial, judgement: None
+    on_trial: Callable[[Trial, Judgement], None] = lambda trial, judgement: None
+    on_reuse: Callable[[Sequence[Trial]], None] = lambda trials: None
     versions: Mapping[str, str] = field(default_factory=dict)
-    _final: dict[tuple[Case, str], Trial] = field(default_factory=dict)
+    worker: str = field(default_factory=lambda: f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}")
+    reused: list[Trial] = field(default_factory=list)
+    _judgements: dict[str, list[Judgement]] = field(default_factory=dict)
+    _final: dict[tuple[Case, Identity], Trial] = field(default_factory=dict)
+    _tried: dict[tuple[Case, Identity], int] = field(default_factory=dict)
+    _beat_at: float = 0.0
 
-    def run(self, schedule: Schedule) -> list[Trial]:
-        """The final attempt of every trial that counts, in schedule order; those beyond a stop are left out.
+    def run(self, schedule: Schedule) -> list[Counted]:
+        """What counts of every trial that was needed, in schedule order.
 
-        Finished trials in the store are not run again. An error or Ctrl-C loses none that was finished.
+        Finished trials in the log are not run again; voids of earlier runs are. An error or Ctrl-C loses no trial
+        that was finished.
+
+        Raises:
+            RoboscaleError: the first answers of a policy in all of its first trials were no actions.
         """
-        if self.rule is not None and (len(schedule.policies) != 2 or schedule.shard[1] != 1):
-            raise RoboscaleError("a sequential stop needs two policies and the whole schedule: drop --shard")
-        for name in schedule.policies:
-            check_policy_fits(self.policies[name], self.world)
+        if self.rule is not None and schedule.shard[1] != 1:
+            raise RoboscaleError("a sequential stop needs the whole schedule: drop --shard")
+        for policy in schedule.policies:
+            check_policy_fits(self.policies[policy], self.info)
         waiting = deque(self._open_trials(schedule))
-        consumed = _Evidence(schedule, self._final, self.rule)
+        if self.reused:
+            self.on_reuse(self.reused)
+        following = _Following(schedule, self.rule)
         running: dict[int, _Running] = {}
-        while not consumed.advance():
-            self._fill(waiting, running, schedule)
-            if not running:  # all that was left broke before it began
-                consumed.advance()
-                break
-            self._serve(running, waiting, schedule)
-        counted = consumed.cases()
-        return [self._final[c, p] for c, p in schedule.pairs() if c in counted and (c, p) in self._final]
+        self._require_action(schedule)
+        while not self._advance(following) and (waiting or running):
+            self._fill(waiting, running, schedule, following)
+            if running:
+                self._serve(running, waiting, schedule)
+        return self._counted(schedule)
 
-    def _open_trials(self, schedule: Schedule) -> Iterator[tuple[Case, str, int]]:
+    def _counted(self, schedule: Schedule) -> list[Counted]:
+        """Of this schedule's cases, whatever has come to an end."""
+        return count_trials(self._final.values(), self._judgements, schedule.policies, schedule.own_cases())
+
+    def _open_trials(self, schedule: Schedule) -> Iterator[Trying]:
         """What is still to run, and files what is done."""
+        done = self.log.attempts(schedule.policies, self.world, self.settings, schedule.round)
+        ids = [attempts[-1].id for attempts in done.values()]
+        for trial, said in self.log.judgements(ids).items():
+            self._judgements[trial] = list(said)
         for case, policy in schedule.pairs():
-            done = self.store.find(policy, self.world_id, case)
-            if done and (done[-1].outcome.status != "void" or len(done) > schedule.retries):
-                self._final[case, policy] = done[-1]
+            attempts = done.get((policy.digest, case.id), [])
+            if attempts and not attempts[-1].void:
+                if (case, policy) not in self._final:
+                    self.reused.append(attempts[-1])
+                self._final[case, policy] = attempts[-1]
             else:
-                yield case, policy, len(done)
+                yield case, policy, len(attempts)
 
-    def _fill(self, waiting: deque[tuple[Case, str, int]], running: dict[int, _Running], schedule: Schedule) -> None:
+    def _advance(self, following: _Following) -> bool:
+        return following.advance(self._outcome)
+
+    def _outcome(self, case: Case, policy: Identity) -> tuple[bool, float | None]:
+        """Whether the outcome of a trial is known, and the outcome."""
+        if (case, policy) not in self._final:
+            return False, None
+        trial = self._final[case, policy]
+        counted = count_trials([trial], self._judgements, [policy], [case])[0]
+        return not counted.pending, outcome_value(counted.outcome, self.design)
+
+    def _fill(
+        self,
+        waiting: deque[Trying],
+        running: dict[int, _Running],
+        schedule: Schedule,
+        following: _Following,
+    ) -> None:
+        """Gives every idle slot the next trial that is needed."""
+        refused: list[Trying] = []
         for index, slot in enumerate(self.slots):
             while index not in running and waiting:
-                case, name, attempt = waiting.popleft()
-                policy = self.policies[name]
-                try:
-                    session = policy.start(self.world.instruction(case.task), derive_seed("session", case.id, attempt))
-                except InfrastructureError as error:
-                    self._finish(_Running(slot, case, name, attempt, None), void_result(str(error)), waiting, schedule)
+                case, policy, attempt = waiting.popleft()
+                if policy not in following.in_play or self._full(policy, running):
+                    if policy in following.in_play:
+                        refused.append((case, policy, attempt))
                     continue
-                needs = None if policy.observation_spec is None else policy.observation_spec.names
-                slot.begin(Job(case, needs, self.sink is not None and self.record(case, name)))
-                running[index] = _Running(slot, case, name, attempt, session)
+                trial = self._planned(case, policy, attempt, schedule)
+                if not self.log.lease(trial.key, self.worker, LEASE_S):
+                    refused.append((case, policy, attempt))
+                    continue
+                self._begin(index, slot, trial, running, waiting, schedule)
+        waiting.extendleft(reversed(refused))
+        if refused and not running:
+            self._others(waiting, schedule)
 
-    def _serve(self, running: dict[int, _Running], waiting: deque[tuple[Case, str, int]], schedule: Schedule) -> None:
+    def _full(self, policy: Identity, running: Mapping[int, _Running]) -> bool:
+        """Whether the policy runs as many sessions as it can."""
+        most = getattr(self.policies[policy], "sessions", None)
+        return most is not None and sum(r.trial.policy == policy for r in running.values()) >= most
+
+    def _others(self, waiting: deque[Trying], schedule: Schedule) -> None:
+        """Every trial that is left is in the hands of another process: waits, and files what it has finished."""
+        time.sleep(RETRY_LEASE_S)
+        still = [t for t in self._open_trials(schedule) if (t[0], t[1]) not in self._final]
+        waiting.clear()
+        waiting.extend(still)
+
+    def _planned(self, case: Case, policy: Identity, attempt: int, schedule: Schedule) -> Trial:
+        return Trial(
+            policy=policy,
+            world=self.world,
+            case=case,
+            settings=self.settings,
+            round=schedule.round,
+            attempt=attempt,
+            run=self.run_id,
+            started_ns=time.time_ns(),
+            versions=self.versions,
+        )
+
+    def _begin(
+        self,
+        index: int,
+        slot: Slot,
+        trial: Trial,
+        running: dict[int, _Running],
+        waiting: deque[Trying],
+        schedule: Schedule,
+    ) -> None:
+        policy = self.policies[trial.policy]
+        needs = None if policy.observation_spec is None else policy.observation_spec.names
+        asking = Asking(needs=needs, history=getattr(policy, "history", 1))
+        job = Job(trial=trial, referee=self.referee, asking=asking, keep=self.keep(trial))
+        try:
+            seed = derive_seed("session", trial.case.id, trial.round, trial.attempt)
+            session = policy.start(self.info.instruction(trial.case.task), seed)
+        except InfrastructureError as error:
+            return self._finish(_Running(slot, job, None), job.finish(void_result(str(error))), waiting, schedule)
+        except PolicyError as error:
+            failed = replace(void_result(str(error)), end="policy error")
+            return self._finish(_Running(slot, job, None), job.finish(failed), waiting, schedule)
+        running[index] = _Running(slot, job, session)
+        slot.begin(job)
+
+    def _serve(self, running: dict[int, _Running], waiting: deque[Trying], schedule: Schedule) -> None:
         """Takes the events of all slots that have one, and answers those that wait for an action, in batches."""
+        self._beat()
         ready = {id(s) for s in wait_for([r.slot for r in running.values()])}
-        asking: dict[str, list[tuple[_Running, Observation]]] = {}
+        asking: dict[Identity, list[tuple[_Running, Observation]]] = {}
         for index, run in list(running.items()):
             if id(run.slot) not in ready:
                 continue
             event = run.slot.event()
-            if isinstance(event, RolloutResult):
+            if isinstance(event, Finished) and event.bystander:
+                del running[index]
+                waiting.appendleft((run.trial.case, run.trial.policy, run.trial.attempt))  # as if it had not begun
+            elif isinstance(event, Finished):
                 del running[index]
                 self._finish(run, event, waiting, schedule)
             else:
-                asking.setdefault(run.policy, []).append((run, event))
-        for name, group in asking.items():
-            for (run, _), chunk in zip(group, self._act(name, group), strict=True):
-                run.slot.answer(chunk)
+                asking.setdefault(run.trial.policy, []).append((run, event))
+        for policy, group in asking.items():
+            for (run, _), answer in zip(group, self._act(policy, group), strict=True):
+                run.slot.answer(answer)
 
-    def _act(self, name: str, group: list[tuple[_Running, Observation]]) -> list[Answer]:
-        policy = self.policies[name]
-        if len(group) > 1 and isinstance(policy, BatchedPolicy):
+    def _beat(self) -> None:
+        """Says now and then that the trials under way are still under way."""
+        now = time.monotonic()
+        if now > self._beat_at:
+            self._beat_at = now + LEASE_S / 4
+            self.log.heartbeat(self.worker, LEASE_S)
+
+    def _act(self, policy: Identity, group: list[tuple[_Running, Observation]]) -> list[Answer]:
+        asked = self.policies[policy]
+        if len(group) > 1 and isinstance(asked, BatchedPolicy):
             sessions = [run.session for run, _ in group if run.session is not None]
             try:
-                return list(policy.act_many(sessions, [observation for _, observation in group]))
+                return list(asked.act_many(sessions, [observation for _, observation in group]))
             except (PolicyError, InfrastructureError):
                 pass  # one of them is at fault: asked one by one, only that one pays
         return [_ask(run.session, observation) for run, observation in group]
 
-    def _finish(
-        self, run: _Running, result: RolloutResult, waiting: deque[tuple[Case, str, int]], schedule: Schedule
-    ) -> None:
-        episode = ""
-        if result.frames is not None and self.sink is not None and result.outcome.status != "void":
-            episode = self._keep(run, result, self.sink)
-        trial = Trial(
-            policy=run.policy,
-            world=self.world_id,
-            case=run.case,
-            outcome=result.outcome,
-            attempt=run.attempt,
-            episode=episode,
-            actions=result.actions,
-            seconds=result.seconds,
-            versions=self.versions,
-            details=_details(run.session),
-        )
-        self.store.save(trial)
-        if trial.outcome.status == "void" and run.attempt < schedule.retries:
-            waiting.appendleft((run.case, run.policy, run.attempt + 1))
+    def _finish(self, run: _Running, finished: Finished, waiting: deque[Trying], schedule: Schedule) -> None:
+        """Files a trial; a void one is tried again while there are retries."""
+        trial = replace(finished.trial, details={**finished.trial.details, **_details(run.session)})
+        if trial.episode:
+            self.adopt(trial, finished.judgement)
+        self.log.save(trial, [finished.judgement])
+        self._judgements.setdefault(trial.id, []).append(finished.judgement)
+        key = trial.case, trial.policy
+        self._tried[key] = self._tried.get(key, 0) + 1
+        if trial.void and self._tried[key] <= schedule.retries:
+            waiting.appendleft((*key, trial.attempt + 1))
         else:
-            self._final[run.case, run.policy] = trial
-        self.on_trial(trial)
+            self._final[key] = trial
+        self.on_trial(trial, finished.judgement)
+        self._require_action(schedule)
 
-    def _keep(self, run: _Running, result: RolloutResult, sink: EpisodeSink) -> str:
-        """Writes the rollout as an episode. Its id follows from the trial, so that a re-run makes no second copy."""
-        assert result.frames is not None
-        episode_id = derive_id("episode", run.policy, self.world_id, run.case.id, run.attempt)
-        if episode_id in sink.episode_ids:
-            return episode_id
-        provenance = Provenance(
-            source="eval",
-            embodiment=self.world.embodiment,
-            operator=run.policy,
-            world=self.world_id,
-            task=run.case.task,
-            seed=run.case.seed,
-        )
-        instruction = self.world.instruction(run.case.task)
-        episode = Episode(
-            episode_id, recording_spec(self.world), result.frames, instruction, provenance, result.outcome
-        )
-        return write_episode(sink, episode)
+    def _require_action(self, schedule: Schedule) -> None:
+        """Stops when a policy's first answers were no actions in all of its first trials: it is used wrongly."""
+        for policy in schedule.policies:
+            mine = [t for (_, p), t in self._final.items() if p == policy]
+            first = [t for t in mine if not t.void]
+            enough = min(FIRST_ANSWERS, len(schedule.own_cases()))
+            if len(first) >= enough and all(t.end == "policy error" and not t.steps for t in first):
+                raise RoboscaleError(
+                    f"{policy.name} never acted: its first answer was no action in all of the first {len(first)} "
+                    f"trials, such as: {first[0].reason}"
+                )
 
 
 def _ask(session: Session | None, observation: Observation) -> Answer:
-    """A session's chunk; its error as a value, so that it reaches the one rollout it concerns."""
+    """A session's answer; its error as a value, so that it reaches the one rollout it concerns."""
     assert session is not None, "a running trial has a session"
     try:
         return session(observation)
@@ -259,29 +377,28 @@ def _details(session: Session | None) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class _Evidence:
-    """Walks the schedule in order as trials become final, and feeds the rule."""
+class _Following:
+    """Walks the schedule in order as outcomes become known, and feeds the rule."""
 
     schedule: Schedule
-    final: Mapping[tuple[Case, str], Trial]
     rule: StopRule | None
     position: int = 0
-    stopped: bool = False
+    in_play: tuple[Identity, ...] = ()
 
-    def advance(self) -> bool:
-        """Consumes what is complete; True when the rule has decided."""
+    def __post_init__(self) -> None:
+        self.in_play = self.schedule.policies
+
+    def advance(self, outcome: Callable[[Case, Identity], tuple[bool, float | None]]) -> bool:
+        """Consumes what is complete; True when the rule needs no further trial, or the schedule is at its end."""
         own = self.schedule.own_cases()
-        while not self.stopped and self.position < len(own):
+        labels = identity_labels(self.schedule.policies)
+        while self.in_play and self.position < len(own):
             case = own[self.position]
-            trials = [self.final.get((case, p)) for p in self.schedule.policies]
-            if any(t is None for t in trials):
-                break
+            known = {labels[p]: outcome(case, p) for p in self.in_play}
+            if not all(is_known for is_known, _ in known.values()):
+                return False
             self.position += 1
             if self.rule is not None:
-                first, second = (t.outcome.success for t in trials if t is not None)
-                self.stopped = self.rule.update(PairedOutcome(case.task, first, second))
-        return self.stopped
-
-    def cases(self) -> set[Case]:
-        """The cases whose evidence counts."""
-        return set(self.schedule.own_cases()[: self.position])
+                still = self.rule.update(case, {name: value for name, (_, value) in known.items()})
+                self.in_play = tuple(p for p in self.schedule.policies if labels[p] in still)
+        return not self.in_play or self.position >= len(own)

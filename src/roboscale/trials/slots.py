@@ -1,6 +1,7 @@
-"""Where worlds run: in this process, or one process each. A slot holds one world and runs one rollout at a time.
+"""Where scenes run: in this process, or in processes of their own. A slot runs one rollout at a time.
 
-Slots know worlds and rollouts, not policies: an observation comes out, a chunk goes in.
+Slots know worlds, rollouts and referees, not policies: an observation comes out, a chunk goes in. Several slots can
+share one process, and one world where that has room for several scenes, so that a policy that takes batches is fed.
 """
 
 from __future__ import annotations
@@ -9,43 +10,108 @@ import contextlib
 import multiprocessing
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import ActionChunk, Case, Observation, RoboscaleError, World
-from roboscale.trials.rollout import Answer, RolloutResult, replay, rollout, void_result
+from roboscale.core import (
+    EpisodeSink,
+    InfrastructureError,
+    Judgement,
+    Observation,
+    Provenance,
+    Referee,
+    RoboscaleError,
+    Take,
+    Trial,
+    World,
+)
+from roboscale.trials.evidence import outcome_of
+from roboscale.trials.rollout import Answer, Asking, RolloutResult, replay, rollout, void_result
 
-__all__ = ["Job", "LocalSlot", "ProcessSlot", "Slot", "make_slots", "run_in_order", "wait_for"]
+__all__ = ["Finished", "Job", "Keeping", "LocalSlot", "ProcessSlot", "Slot", "make_slots", "run_in_order", "wait_for"]
+
+START_TIMEOUT_S = 120.0  # a process imports a simulator before it answers
 
 WorldFactory = Callable[[], World]
-START_TIMEOUT_S = 120.0
+SinkFactory = Callable[[], EpisodeSink]
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What a slot is asked to run; with `actions` it replays them and asks nobody."""
+class Keeping:
+    """How a rollout is kept as an episode."""
 
-    case: Case
-    needs: tuple[str, ...] | None = None
-    record: bool = False
+    episode: str
+    instruction: str
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What a slot is asked to run.
+
+    Args:
+        trial: the trial to be, with its key and without facts.
+        referee: watches and judges.
+        asking: what the policy reads.
+        keep: as which episode it is recorded; nothing by default.
+        actions: to be replayed (T, D); then nobody is asked.
+    """
+
+    trial: Trial
+    referee: Referee
+    asking: Asking = field(default_factory=Asking)
+    keep: Keeping | None = None
     actions: NDArray[np.float32] | None = None
 
+    def finish(self, result: RolloutResult) -> Finished:
+        """The trial with its facts, and what the referee says of it at once."""
+        trial = replace(
+            self.trial,
+            end=result.end,
+            reason=result.reason,
+            steps=result.steps,
+            clipped=result.clipped,
+            held=result.held,
+            late=result.late,
+            actions=result.actions,
+            series=result.series,
+            measures=result.measures,
+            seconds=result.seconds,
+            thinking_s=result.thinking_s,
+            details={"first_seen": result.first_seen} if result.first_seen else {},
+        )
+        return Finished(trial, self.referee.judge(trial))
 
-Event = Observation | RolloutResult
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A trial that ended. Its episode, where it was kept, lies in the sink and waits to be adopted.
+
+    Args:
+        bystander: it was lost because another trial took the process along: it never came to an end.
+    """
+
+    trial: Trial
+    judgement: Judgement
+    bystander: bool = False
+
+
+Event = Observation | Finished
 """A slot either needs an action for an observation, or is done."""
 
 
 class Slot(Protocol):
-    """One world that runs one job at a time."""
+    """Runs one job at a time."""
 
     def begin(self, job: Job) -> None: ...
 
-    def answer(self, chunk: Answer) -> None:
+    def answer(self, answer: Answer) -> None:
         """The chunk for the last observation, or why there is none."""
 
     def ready(self) -> bool:
@@ -57,41 +123,124 @@ class Slot(Protocol):
     def close(self) -> None: ...
 
 
-class LocalSlot:
-    """A world in this process."""
+class _Host:
+    """The worlds and the sink of one process, made when first needed."""
 
-    def __init__(self, factory: WorldFactory) -> None:
-        self._factory = factory
-        self._world: World | None = None
-        self._run: Generator[Observation, ActionChunk, RolloutResult] | None = None
+    def __init__(self, factory: WorldFactory, sink: SinkFactory | None) -> None:
+        self._factory, self._make_sink = factory, sink
+        self._sink: EpisodeSink | None = None
+        self._worlds: list[World] = []
+        self._users: dict[int, World] = {}
+
+    def world(self, slot: int) -> World:
+        """The world of a slot: one that has room for another scene, or a new one."""
+        if slot not in self._users:
+            for world in self._worlds:
+                used = sum(w is world for w in self._users.values())
+                if world.info.scenes is None or used < world.info.scenes:
+                    self._users[slot] = world
+                    break
+            else:
+                self._users[slot] = self._factory()
+                self._worlds.append(self._users[slot])
+        return self._users[slot]
+
+    def take(self, keep: Keeping) -> Take:
+        """A take of its own for one rollout."""
+        if self._sink is None:
+            if self._make_sink is None:
+                raise RoboscaleError("there is no dataset to record into")
+            self._sink = self._make_sink()
+        return self._sink.begin(keep.instruction, keep.provenance, episode_id=keep.episode)
+
+    def drop(self, slot: int) -> None:
+        """Closes the world of a slot, which broke; who shares it gets a new one, too."""
+        broken = self._users.get(slot)
+        if broken is None:
+            return
+        self._users = {s: w for s, w in self._users.items() if w is not broken}
+        self._worlds.remove(broken)
+        with contextlib.suppress(Exception):  # it is broken already
+            broken.close()
+
+    def close(self) -> None:
+        """Closes all worlds."""
+        for world in self._worlds:
+            world.close()
+        self._worlds.clear()
+        self._users.clear()
+
+
+class LocalSlot:
+    """A scene in this process.
+
+    Args:
+        host: the worlds of this process.
+        number: which slot of the host this is.
+    """
+
+    def __init__(self, host: _Host, number: int = 0) -> None:
+        self._host, self._number = host, number
+        self._run: Generator[Observation, Answer, RolloutResult] | None = None
         self._event: Event | None = None
+        self._take: Take | None = None
 
     def begin(self, job: Job) -> None:
-        if self._world is None:
-            self._world = self._factory()
-        if job.actions is None:
-            self._run = rollout(self._world, job.case, job.needs, record=job.record)
-            self._advance(None)
-        else:
-            self._event = replay(self._world, job.case, job.actions, record=job.record)
+        self._job, self._take = job, None
+        try:
+            if job.keep is not None:
+                self._take = self._host.take(job.keep)
+            world = self._host.world(self._number)
+            if job.actions is not None:
+                self._done(replay_job(world, job, self._take))
+                return
+            self._run = rollout(
+                world, job.trial.case, job.trial.settings, referee=job.referee, asking=job.asking, take=self._take
+            )
+        except InfrastructureError as error:
+            return self._done(void_result(str(error)))
+        except RoboscaleError:
+            self._abandon()
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever a simulator raises, the trial is void and the run goes on
+            return self._broke(error)
+        self._advance(None)
 
-    def answer(self, chunk: Answer) -> None:
-        self._advance(chunk)
+    def answer(self, answer: Answer) -> None:
+        self._advance(answer)
 
-    def _advance(self, chunk: Answer | None) -> None:
+    def _advance(self, answer: Answer | None) -> None:
         assert self._run is not None, "begin comes before answer"
         try:
-            if isinstance(chunk, RoboscaleError):
-                self._event = self._run.throw(chunk)
-            else:
-                self._event = self._run.send(chunk)  # type: ignore[arg-type]  # None starts a generator
+            self._event = self._run.send(answer)  # type: ignore[arg-type]  # None starts a generator
         except StopIteration as done:
-            self._event = done.value
+            self._done(done.value)
         except RoboscaleError:
-            raise  # an unknown task or scene is the user's to mend, not a broken trial
+            self._abandon()
+            raise  # an unknown task or a wrong declaration is the user's to mend, not a broken trial
         except Exception as error:  # noqa: BLE001  # whatever a simulator raises, the trial is void and the run goes on
-            self._event = void_result(f"world raised {type(error).__name__}: {error}")
-            self.close()
+            self._broke(error)
+
+    def _broke(self, error: Exception) -> None:
+        self._done(void_result(f"world raised {type(error).__name__}: {error}"))
+        self._host.drop(self._number)
+
+    def _done(self, result: RolloutResult) -> None:
+        """Judges, and closes the take: an episode that holds nothing, or that broke, is none."""
+        finished = self._job.finish(result)
+        if self._take is not None and self._job.keep is not None:
+            if result.end == "void" or not result.steps:
+                self._abandon()
+            else:
+                self._take.save(outcome_of(finished.trial, [finished.judgement]))
+                self._take = None
+                finished = replace(finished, trial=replace(finished.trial, episode=self._job.keep.episode))
+        self._event, self._run = finished, None
+
+    def _abandon(self) -> None:
+        if self._take is not None:
+            self._take.discard()
+            self._take = None
 
     def ready(self) -> bool:
         return self._event is not None
@@ -102,116 +251,174 @@ class LocalSlot:
         return event
 
     def close(self) -> None:
-        if self._world is not None:
-            self._world.close()
-        self._world = self._run = None
+        self._abandon()
+        if self._run is not None:
+            self._run.close()  # the scene ends, a robot holds still
+            self._run = None
+        self._host.close()
 
 
-def _serve(factory: WorldFactory, pipe: Connection) -> None:
-    """The loop of a world's process. Interrupts are the parent's business: it closes the pipe."""
+def replay_job(world: World, job: Job, take: Take | None) -> RolloutResult:
+    """Plays a job's actions again."""
+    assert job.actions is not None, "a replay has actions"
+    return replay(world, job.trial.case, job.trial.settings, job.actions, referee=job.referee, take=take)
+
+
+def _serve(factory: WorldFactory, sink: SinkFactory | None, count: int, pipe: Connection) -> None:
+    """The loop of a worker process. Interrupts are the parent's business: it closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    slot = LocalSlot(factory)
+    host = _Host(factory, sink)
+    slots = [LocalSlot(host, number) for number in range(count)]
+    pipe.send("ready")
     try:
         while (message := pipe.recv()) is not None:
+            number, payload = message
             try:
-                slot.begin(message) if isinstance(message, Job) else slot.answer(message)
-                pipe.send(slot.event())
+                slots[number].begin(payload) if isinstance(payload, Job) else slots[number].answer(payload)
+                pipe.send((number, slots[number].event()))
             except RoboscaleError as error:
-                pipe.send(RuntimeError(str(error)))
+                pipe.send((number, error))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the parent is gone; nobody is left to tell
     finally:
-        slot.close()
+        for slot in slots:
+            slot.close()
 
 
-class ProcessSlot:
-    """A world in a process of its own; when that process dies or hangs, the trial is void and a new one starts.
+class _Worker:
+    """A process that runs several slots, seen from the parent; a new one starts when it dies or hangs."""
 
-    Args:
-        factory: makes the world; it must be picklable.
-        timeout_s: longest time between two observations of one episode.
-    """
-
-    def __init__(self, factory: WorldFactory, timeout_s: float = 300.0) -> None:
-        self._factory, self._timeout_s = factory, timeout_s
+    def __init__(self, factory: WorldFactory, sink: SinkFactory | None, count: int, timeout_s: float) -> None:
+        self._arguments = (factory, sink, count)
+        self.timeout_s = timeout_s
+        self.jobs: dict[int, Job] = {}  # under way, oldest request first
+        self.events: dict[int, deque[Any]] = {number: deque() for number in range(count)}
+        self.deadlines: dict[int, float] = {}
         self._start()
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")  # a forked GL context or thread pool is broken in the child
-        self._pipe, child = context.Pipe()
-        self._process = context.Process(target=_serve, args=(self._factory, child), daemon=True)
-        self._process.start()
+        self.pipe, child = context.Pipe()
+        self.process = context.Process(target=_serve, args=(*self._arguments, child), daemon=True)
+        self.process.start()
         child.close()
-        self._deadline = 0.0
+        self._greeted = False
 
-    @property
-    def pipe(self) -> Connection:
-        return self._pipe
+    def send(self, number: int, payload: Job | Answer) -> None:
+        """Hands a job or an answer to one slot; an answer to a trial that was lost meanwhile goes nowhere."""
+        if isinstance(payload, Job):
+            self.jobs[number] = payload
+        elif number not in self.jobs:
+            return
+        self.deadlines.pop(number, None)  # the newest request stands last
+        self.deadlines[number] = time.monotonic() + (self.timeout_s if self._greeted else START_TIMEOUT_S)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `receive` reports the dead process, once
+            self.pipe.send((number, payload))
 
-    @property
-    def deadline(self) -> float:
-        """Monotonic time after which the world counts as hung."""
-        return self._deadline
-
-    def _send(self, message: object) -> None:
-        self._deadline = time.monotonic() + self._timeout_s
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `event` reports the dead process, once
-            self._pipe.send(message)
-
-    def begin(self, job: Job) -> None:
-        self._send(job)
-
-    def answer(self, chunk: Answer) -> None:
-        self._send(chunk)
-
-    def ready(self) -> bool:
-        return self._pipe.poll() or time.monotonic() > self._deadline
-
-    def event(self) -> Event:
+    def receive(self, wait_s: float) -> None:
+        """Files what has come; a death or a hang makes every trial under way void."""
         try:
-            if not self._pipe.poll(max(0.0, self._deadline - time.monotonic())):
-                return self._replace(f"world did not answer within {self._timeout_s:g} s")
-            message = self._pipe.recv()
+            if self.pipe.poll(wait_s):
+                message = self.pipe.recv()
+                if message == "ready":
+                    self._greeted = True
+                    now = time.monotonic()
+                    self.deadlines = dict.fromkeys(self.deadlines, now + self.timeout_s)
+                    return
+                number, event = message
+                self.deadlines.pop(number, None)
+                if isinstance(event, (Finished, RoboscaleError)):
+                    self.jobs.pop(number, None)
+                self.events[number].append(event)
+                return
         except (EOFError, ConnectionResetError):
-            self._process.join(5)
-            return self._replace(f"world process died (exit code {self._process.exitcode})")
-        if isinstance(message, RuntimeError):
-            raise RoboscaleError(str(message))
-        return message  # type: ignore[no-any-return]
+            self.process.join(5)
+            return self._died()
+        late = [n for n, deadline in self.deadlines.items() if time.monotonic() > deadline]
+        if late:
+            self._replace(f"world did not answer within {self.timeout_s:g} s")
 
-    def _replace(self, reason: str) -> RolloutResult:
-        self._process.kill()
-        self._process.join()
-        self._pipe.close()
+    def _died(self) -> None:
+        code = self.process.exitcode
+        if not self._greeted:
+            raise RoboscaleError(
+                f"worker processes cannot start (exit code {code}): a script that uses them must make its calls under "
+                'if __name__ == "__main__": (or use workers=0)'
+            )
+        self._replace(f"world process died (exit code {code})")
+
+    def _replace(self, reason: str) -> None:
+        """A new process. The process does one thing at a time: the oldest request that is unanswered broke it."""
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+        culprit = next(iter(self.deadlines), None)
+        for number, job in self.jobs.items():
+            finished = job.finish(void_result(reason))
+            self.events[number].append(finished if number == culprit else replace(finished, bystander=True))
+        self.deadlines.clear()
+        self.jobs.clear()
         self._start()
-        return void_result(reason)
 
     def close(self) -> None:
-        if self._process.is_alive():
+        """Asks the process to end, and makes it."""
+        if self.process.is_alive():
             with contextlib.suppress(OSError):  # it died on its own
-                self._pipe.send(None)
-            self._process.join(2)
-            self._process.kill()
-        self._process.join()
-        self._pipe.close()
+                self.pipe.send(None)
+            self.process.join(2)
+            self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+class ProcessSlot:
+    """A scene in another process; when that process dies or hangs, its trials are void and a new one starts."""
+
+    def __init__(self, worker: _Worker, number: int) -> None:
+        self.worker, self._number = worker, number
+
+    def begin(self, job: Job) -> None:
+        self.worker.send(self._number, job)
+
+    def answer(self, answer: Answer) -> None:
+        self.worker.send(self._number, answer)
+
+    def ready(self) -> bool:
+        events = self.worker.events[self._number]
+        if not events:
+            self.worker.receive(0.0)
+        return bool(events)
+
+    def event(self) -> Event:
+        events = self.worker.events[self._number]
+        while not events:
+            self.worker.receive(0.1)
+        event = events.popleft()
+        if isinstance(event, RoboscaleError):
+            raise event
+        return event  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        if self._number == 0:
+            self.worker.close()
 
 
 def wait_for(slots: Sequence[Slot]) -> list[Slot]:
     """The slots that have an event; waits until at least one has."""
     ready = [s for s in slots if s.ready()]
     while not ready:
-        pipes = [s.pipe for s in slots if isinstance(s, ProcessSlot)]
-        deadline = min(s.deadline for s in slots if isinstance(s, ProcessSlot))
-        wait(pipes, max(0.0, deadline - time.monotonic()) + 0.01)
+        workers = {s.worker for s in slots if isinstance(s, ProcessSlot)}
+        deadline = min((d for w in workers for d in w.deadlines.values()), default=0.0)
+        wait([w.pipe for w in workers], max(0.0, deadline - time.monotonic()) + 0.01)
         ready = [s for s in slots if s.ready()]
     return ready
 
 
-def run_in_order(slots: Sequence[Slot], jobs: Iterable[Job]) -> Iterator[RolloutResult]:
+def run_in_order(slots: Sequence[Slot], jobs: Iterable[Job]) -> Iterator[Finished]:
     """Results of replay jobs in the order of the jobs; at most one per slot is ahead of what was taken."""
     stream = enumerate(jobs)
     working: dict[int, int] = {}
-    done: dict[int, RolloutResult] = {}
+    done: dict[int, Finished] = {}
     following = 0
     while True:
         while following in done:
@@ -226,12 +433,30 @@ def run_in_order(slots: Sequence[Slot], jobs: Iterable[Job]) -> Iterator[Rollout
         ready = {id(s) for s in wait_for([slots[i] for i in working])}
         for index in [i for i in working if id(slots[i]) in ready]:
             event = slots[index].event()
-            assert isinstance(event, RolloutResult), "a replay asks nobody"
+            assert isinstance(event, Finished), "a replay asks nobody"
             done[working.pop(index)] = event
 
 
-def make_slots(factory: WorldFactory, workers: int, per_process: int = 1) -> list[Slot]:
-    """`workers` worlds in processes of their own, or with 0 `per_process` worlds in this one."""
-    if workers:
-        return [ProcessSlot(factory) for _ in range(workers)]
-    return [LocalSlot(factory) for _ in range(per_process)]
+def make_slots(
+    factory: WorldFactory,
+    *,
+    workers: int,
+    worlds: int = 1,
+    sink: SinkFactory | None = None,
+    timeout_s: float = 300.0,
+) -> list[Slot]:
+    """`worlds` scenes in each of `workers` processes, or with no worker in this one.
+
+    Args:
+        factory: makes a world; picklable where there are workers.
+        sink: makes what episodes are recorded into; likewise.
+        timeout_s: longest time that a worker may take for one step of a rollout.
+    """
+    if not workers:
+        host = _Host(factory, sink)
+        return [LocalSlot(host, number) for number in range(worlds)]
+    slots: list[Slot] = []
+    for _ in range(workers):
+        worker = _Worker(factory, sink, worlds, timeout_s)
+        slots += [ProcessSlot(worker, number) for number in range(worlds)]
+    return slots

@@ -1,5 +1,6 @@
 """Worlds: simulated, learned or real. Nothing heavy is imported until a world is opened."""
 
-from roboscale.worlds.catalog import WORLDS, open_world, world_id
+from roboscale.worlds.catalog import WORLD_FORMS, WORLDS, open_world
+from roboscale.worlds.own import as_world
 
-__all__ = ["WORLDS", "open_world", "world_id"]
+__all__ = ["WORLDS", "WORLD_FORMS", "as_world", "open_world"]

@@ -38,6 +38,7 @@ from roboscale.sources.records.declaration import (
 )
 from roboscale.sources.records.formats import open_recording
 from roboscale.sources.records.known import KNOWN
+from tests.samples import lerobot
 
 SPEC = Spec(
     (
@@ -249,8 +250,7 @@ def test_a_dataset_is_known_by_its_info_too_and_not_by_its_name_alone(tmp_path: 
 
 
 def test_a_declared_recording_can_be_opened_in_a_worker(tmp_path: Path):
-    samples = pytest.importorskip("roboscale.testing.samples.lerobot")
-    root = samples.write_v21(tmp_path / "arm", episodes=1)
+    root = lerobot.write_v21(tmp_path / "arm", episodes=1)
     said = Declaration(fields={"action": FieldDeclaration(unit="rad", mode="absolute")})
     opener = partial(open_declared, partial(open_recording, root, "lerobot-v2.1"), said)
     found = pickle.loads(pickle.dumps(opener))()

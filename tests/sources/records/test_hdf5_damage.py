@@ -24,7 +24,7 @@ from roboscale.core import BadData, Clip, RoboscaleError
 from roboscale.sources.records import hdf5
 from roboscale.sources.records.hdf5 import clips
 from roboscale.sources.records.hdf5.common import Files, attribute, blob_reader, open_file
-from roboscale.testing.samples import hdf5 as samples
+from tests.samples import hdf5 as samples
 
 WRITERS = {
     "robomimic": (samples.write_robomimic, {}),

@@ -13,7 +13,7 @@ from roboscale.dataset import Dataset, DatasetWriter
 from roboscale.sources.records import hdf5
 from roboscale.sources.records.hdf5 import export_robomimic
 from roboscale.testing.recording_checks import check_recording
-from roboscale.testing.samples.hdf5 import picture
+from tests.samples.hdf5 import picture
 
 SPEC = Spec(
     (

@@ -14,7 +14,7 @@ import pytest
 from roboscale.core import UNKNOWN, BadData, Clip, RoboscaleError, UnknownName
 from roboscale.sources.records import hdf5
 from roboscale.testing.recording_checks import check_recording
-from roboscale.testing.samples import hdf5 as samples
+from tests.samples import hdf5 as samples
 
 CASES = {
     "robomimic": (samples.write_robomimic, {}, {}),

@@ -12,7 +12,7 @@ import pytest
 from roboscale.core import BadData, Field, Provenance, RoboscaleError, Spec
 from roboscale.dataset import DatasetWriter
 from roboscale.sources.records import lerobot
-from roboscale.testing.samples import lerobot as samples
+from tests.samples import lerobot as samples
 
 ROUNDS = int(os.environ.get("ROBOSCALE_FUZZ", "6"))
 """Mutations of each file; `make fuzz` asks for more."""

@@ -15,7 +15,7 @@ from roboscale.sources.records import lerobot
 from roboscale.sources.records.lerobot import modality
 from roboscale.sources.records.lerobot.export import ANNOTATION, export_gr00t, export_v21
 from roboscale.testing.recording_checks import check_recording
-from roboscale.testing.samples import lerobot as samples
+from tests.samples import lerobot as samples
 
 CAMERA = "observation.images.front"
 NAMES = ("arm.x", "arm.y", "gripper")

@@ -17,7 +17,7 @@ from roboscale.dataset import Dataset, DatasetWriter
 from roboscale.dataset.video import VideoReader
 from roboscale.sources.records import lerobot
 from roboscale.testing.recording_checks import check_recording
-from roboscale.testing.samples import lerobot as samples
+from tests.samples import lerobot as samples
 
 DATA = Path(os.environ.get("ROBOSCALE_TEST_DATA", Path(__file__).parents[3] / "../shared/data"))
 WRITERS = {"lerobot-v2.1": samples.write_v21, "lerobot-v2.0": samples.write_v20, "gr00t": samples.write_gr00t}

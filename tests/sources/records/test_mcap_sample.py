@@ -12,7 +12,7 @@ from roboscale.core import BadData, RoboscaleError, UnknownName
 from roboscale.sources.records.mcap import detect, explain, open_path
 from roboscale.sources.records.mcap import grid as grids
 from roboscale.testing.recording_checks import check_recording
-from roboscale.testing.samples import mcap as sample
+from tests.samples import mcap as sample
 
 FORMATS = {"mcap": "mcap", "db3": "rosbag-db3"}
 NS = 10**9

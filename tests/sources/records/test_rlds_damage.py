@@ -5,7 +5,7 @@ import pytest
 
 from roboscale.core import BadData, RoboscaleError
 from roboscale.sources.records.rlds import open_path
-from roboscale.testing.samples import rlds
+from tests.samples import rlds
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from roboscale.sources.records.rlds.example import parse_example, serialize_exam
 from roboscale.sources.records.rlds.features import Leaf, load_features, numbers
 from roboscale.sources.records.rlds.framing import index_shard, read_payload
 from roboscale.testing.recording_checks import check_recording
-from roboscale.testing.samples import rlds
+from tests.samples import rlds
 
 DATA = Path(os.environ.get("ROBOSCALE_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
 BRIDGE = DATA / "rlds_bridge"

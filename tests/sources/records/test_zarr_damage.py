@@ -10,7 +10,7 @@ import pytest
 
 from roboscale.core import BadData, RoboscaleError
 from roboscale.sources.records.zarr import detect, open_path
-from roboscale.testing.samples import zarr as samples
+from tests.samples import zarr as samples
 
 
 def read_all(path, format):

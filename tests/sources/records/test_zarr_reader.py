@@ -12,7 +12,7 @@ from roboscale.sources.records.zarr import detect, open_path
 from roboscale.sources.records.zarr.array import ZarrArray
 from roboscale.sources.records.zarr.store import FolderStore
 from roboscale.testing.recording_checks import check_recording
-from roboscale.testing.samples import zarr as samples
+from tests.samples import zarr as samples
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +37,13 @@ def examine_video(path: Path) -> VideoEvidence:
     """Reads the header and the index of one file."""
     import av
 
+    from roboscale.dataset.pyav import READING
+
     if not path.is_file():
         return VideoEvidence(path, error="missing")
     size = path.stat().st_size
     try:
-        with av.open(str(path), "r") as container:
+        with av.open(str(path), "r", **READING) as container:
             if not container.streams.video or container.streams.video[0].codec_context is None:
                 return VideoEvidence(path, error="no video stream that can be decoded")
             return _evidence(path, container.streams.video[0], size)
@@ -51,9 +52,11 @@ def examine_video(path: Path) -> VideoEvidence:
 
 
 def _evidence(path: Path, stream: Any, size: int) -> VideoEvidence:
-    entries = [(e.timestamp, e.is_keyframe) for e in stream.index_entries if e.pos + e.size <= size]
-    rate = float(stream.average_rate or 0)
-    times = np.sort(np.array([t for t, _ in entries], np.float64)) * float(stream.time_base or Fraction(1))
+    from roboscale.dataset.pyav import fraction, index_of
+
+    entries = [(time, is_key) for time, is_key, end in index_of(path, stream) if end <= size]
+    rate = float(fraction(stream.average_rate) or 0)
+    times = np.sort(np.array([t for t, _ in entries], np.float64)) * float(fraction(stream.time_base) or 1)
     # A file that was written over and over keeps its time base, but not its first time.
     off = np.abs((times - times[0]) - np.arange(len(times)) / rate).max() if len(times) and rate else 0.0
     keys = [i for i, (_, key) in enumerate(entries) if key]

@@ -29,7 +29,7 @@ from roboscale.core import (
 from roboscale.core.faults import faults_of, in_a_line
 from roboscale.core.objects import identify
 from roboscale.policies.callables.answers import read_answer
-from roboscale.policies.callables.calling import FORMS, METHODS, Ask, DoesNotFit, Way, way_of
+from roboscale.policies.callables.calling import CALLS, METHODS, Ask, DoesNotFit, Way, way_of
 from roboscale.policies.callables.guarding import guard, is_policy, read_only
 from roboscale.policies.callables.lives import Life, life_of, life_of_class
 
@@ -70,7 +70,7 @@ def as_policy(thing: object, *, name: str = "", spec: Spec | None = None) -> Pol
         made = _make(cast(Callable[[], Any], thing), name)
         if not (callable(made) or is_policy(made) or any(hasattr(made, m) for m in METHODS)):
             found = f"a function of no argument, which made {type(made).__name__}"
-            raise SpecMismatch(f"policy {name}: expected {FORMS}, found {found}")
+            raise SpecMismatch(f"policy {name}: expected {CALLS}, found {found}")
         return as_policy(made, name=name, spec=spec)
     owner, method = getattr(thing, "__self__", None), str(getattr(thing, "__name__", ""))
     if owner is not None and not isinstance(owner, type) and getattr(owner, method, None) == thing:

@@ -21,7 +21,7 @@ from collections.abc import Collection
 from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -32,9 +32,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from roboscale.core.errors import InfrastructureError, RoboscaleError
-from roboscale.curate.log import LOG, Action, CurationLog
 from roboscale.web.show.audit import Findings
 from roboscale.web.show.guard import Guard
+from roboscale.web.show.labels import LabelLog
 from roboscale.web.show.library import Library
 from roboscale.web.show.pictures import BLOCK, WIDTHS, PictureBlocks
 from roboscale.web.show.search import Index, Query
@@ -59,6 +59,7 @@ _DIGITS = 9
 
 def make_app(
     root: Path,
+    log: LabelLog,
     *,
     token: str | None = None,
     audit: Path | None = None,
@@ -69,7 +70,8 @@ def make_app(
     """The page of one dataset as an ASGI application.
 
     Args:
-        root: folder of a LeRobotDataset v3.0; labels go to `meta/roboscale/curation.jsonl` in it, nothing else does.
+        root: folder of a LeRobotDataset v3.0, which is only read.
+        log: is told every label.
         token: first part of every path; `None` for none.
         audit: `{"findings": [...]}`, drawn on the timeline.
         names: host names the server has besides localhost; addresses are always known.
@@ -80,7 +82,7 @@ def make_app(
         BadData: the dataset's metadata, the audit or the log are broken.
     """
     session = session or secrets.token_urlsafe(24)
-    show = _Show(Path(root), audit, author, session)
+    show = _Show(Path(root), log, audit, author, session)
     guard = Middleware(Guard, session=session, token=token, names=names)
     app = Starlette(
         routes=show.routes(),
@@ -94,12 +96,12 @@ def make_app(
 class _Show:
     """One open dataset and the functions that answer for it. Starlette runs them in threads."""
 
-    def __init__(self, root: Path, audit: Path | None, author: str, session: str) -> None:
+    def __init__(self, root: Path, log: LabelLog, audit: Path | None, author: str, session: str) -> None:
         self._author, self._session = author, session
         self._library = Library(root)
         self._pictures = PictureBlocks(self._library.catalog)
         self._findings = Findings(audit, len(self._library.episodes))
-        self._log = CurationLog(root / LOG)
+        self._log = log
         self._log.state()  # a broken log is said now, not at the first label
         self._index = Index(self._library.episodes, self._log, self._findings)
 
@@ -173,7 +175,7 @@ class _Show:
         if not 0 <= index < len(self._library.episodes):
             raise HTTPException(HTTPStatus.NOT_FOUND, f"no episode {index}")
         id_ = self._library.episodes[index].id
-        await run_in_threadpool(self._log.append, id_, cast(Action, action), value, self._author)
+        await run_in_threadpool(self._log.append, id_, action, value, self._author)
         return _json({"row": self._index.row(index), "counts": self._index.counts()})
 
     def _position(self, request: Request) -> int:

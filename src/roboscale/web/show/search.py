@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from roboscale.core.errors import UnknownName
-from roboscale.curate.log import CurationLog, Label
 from roboscale.dataset.catalog import EpisodeInfo
 from roboscale.web.show.audit import Findings
+from roboscale.web.show.labels import NOTHING_SAID, LabelLog, SaidOfEpisode
 
 __all__ = ["LABELS", "OUTCOMES", "Index", "Query"]
 
 OUTCOMES = ("", "success", "failure", "void", "none")
 LABELS = ("", "keep", "drop", "none", "judged", "edited", "flagged")
-
-_NOTHING = Label()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class Query:
 class Index:
     """All episodes of a dataset with what is said of them now."""
 
-    def __init__(self, episodes: Sequence[EpisodeInfo], log: CurationLog, findings: Findings) -> None:
+    def __init__(self, episodes: Sequence[EpisodeInfo], log: LabelLog, findings: Findings) -> None:
         self._episodes, self._log, self._findings = episodes, log, findings
         self._texts = [episode.instruction.casefold() for episode in episodes]
         self._severities = [findings.severity(i) for i in range(len(episodes))]
@@ -65,9 +63,9 @@ class Index:
         self._last = (key, found)
         return found
 
-    def _matches(self, index: int, query: Query, words: Sequence[str], labels: Mapping[str, Label]) -> bool:
+    def _matches(self, index: int, query: Query, words: Sequence[str], labels: Mapping[str, SaidOfEpisode]) -> bool:
         episode = self._episodes[index]
-        label = labels.get(episode.id, _NOTHING)
+        label = labels.get(episode.id, NOTHING_SAID)
         if words:
             text = self._texts[index] + ("\n" + label.task.casefold() if label.task else "")
             if not all(word in text for word in words):
@@ -76,7 +74,7 @@ class Index:
             return False
         return not query.label or query.label in self._kinds(index, label)
 
-    def _kinds(self, index: int, label: Label) -> set[str]:
+    def _kinds(self, index: int, label: SaidOfEpisode) -> set[str]:
         kinds: set[str] = {label.decision or "none"}
         kinds |= {"judged"} if label.outcome else set()
         kinds |= {"edited"} if label.task is not None else set()
@@ -107,7 +105,7 @@ class Index:
             {
                 "index": i,
                 "frames": self._episodes[i].length,
-                **_said(self._episodes[i], labels.get(self._episodes[i].id, _NOTHING)),
+                **_said(self._episodes[i], labels.get(self._episodes[i].id, NOTHING_SAID)),
                 "severity": self._severities[i],
             }
             for i in indices
@@ -118,17 +116,17 @@ class Index:
         labels = self._log.state()
         counts: Counter[str] = Counter()
         for episode in self._episodes:
-            label = labels.get(episode.id, _NOTHING)
+            label = labels.get(episode.id, NOTHING_SAID)
             counts.update([label.decision or "unlabelled", _outcome(episode, label) or "not judged"])
         return dict(counts)
 
 
-def _outcome(episode: EpisodeInfo, label: Label) -> str:
+def _outcome(episode: EpisodeInfo, label: SaidOfEpisode) -> str:
     """`success`, `failure`, `void`, or empty where nobody judged; a person's word counts more than the recorder's."""
     return label.outcome or (episode.outcome.status if episode.outcome else "")
 
 
-def _said(episode: EpisodeInfo, label: Label) -> dict[str, Any]:
+def _said(episode: EpisodeInfo, label: SaidOfEpisode) -> dict[str, Any]:
     """Task and outcome as they count now, and as they were recorded."""
     return {
         "task": episode.instruction if label.task is None else label.task,

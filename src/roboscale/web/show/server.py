@@ -6,7 +6,7 @@ import contextlib
 import getpass
 import secrets
 import socket
-from collections.abc import Callable
+import threading
 from pathlib import Path
 
 import uvicorn
@@ -15,31 +15,64 @@ from starlette.applications import Starlette
 from roboscale.core.errors import InfrastructureError, SpecMismatch
 from roboscale.web.show.api import make_app
 from roboscale.web.show.guard import is_loopback
+from roboscale.web.show.labels import LabelLog
 
-__all__ = ["listen", "make_server", "serve"]
+__all__ = ["Served", "listen", "make_server", "serve"]
 
 _TOKEN_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 _TOKEN_LENGTH = 16
 
 
+class Served:
+    """A page that is being served, until it is closed. A context manager.
+
+    Args:
+        url: where it can be opened.
+    """
+
+    def __init__(self, url: str, server: uvicorn.Server, listener: socket.socket) -> None:
+        self.url = url
+        self._server, self._listener = server, listener
+        self._thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Returns when the page is closed, by whomever; Ctrl-C closes it, too."""
+        with contextlib.suppress(KeyboardInterrupt):
+            self._thread.join()
+        self.close()
+
+    def close(self) -> None:
+        """Ends the serving; those who are being answered get their answer."""
+        self._server.should_exit = True
+        self._thread.join()
+        self._listener.close()
+
+    def __enter__(self) -> Served:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 def serve(
     root: Path,
+    log: LabelLog,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
     token: str | None = None,
     audit: Path | None = None,
-    ready: Callable[[str], None] | None = None,
-) -> None:
-    """Serves the page of a dataset until Ctrl-C.
+) -> Served:
+    """Serves the page of a dataset in a thread; it can be opened as soon as this returns.
 
     Args:
         root: folder of a LeRobotDataset v3.0.
+        log: is told every label.
         host: address to listen on; beyond this machine every address needs a token.
         port: 0 for any that is free.
         token: at least 16 letters, digits, `-` or `_`; made when `host` needs one and none is given.
         audit: JSON file of findings to draw on the timeline.
-        ready: called with the page's address as soon as it can be opened.
 
     Raises:
         BadData: the dataset or the audit is broken.
@@ -47,12 +80,9 @@ def serve(
         InfrastructureError: the address or port cannot be had.
     """
     token = _checked_token(host, token)
-    app = make_app(root, token=token, audit=audit, names=(host, socket.gethostname()), author=_author())
-    with listen(host, port) as listener:
-        if ready is not None:
-            ready(_address(host, listener, token))  # whoever connects now waits in the listener's queue
-        with contextlib.suppress(KeyboardInterrupt):
-            make_server(app).run(sockets=[listener])
+    app = make_app(root, log, token=token, audit=audit, names=(host, socket.gethostname()), author=_author())
+    listener = listen(host, port)  # whoever connects before the server runs waits in the listener's queue
+    return Served(_address(host, listener, token), make_server(app), listener)
 
 
 def make_server(app: Starlette) -> uvicorn.Server:

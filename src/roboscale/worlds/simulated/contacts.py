@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import Damage
+from roboscale.core import Measure
 
-__all__ = ["ContactTable", "DamageMeter"]
+__all__ = ["DAMAGE", "THRESHOLDS", "ContactTable", "DamageMeter"]
 
 LIFTED_M, FALLEN_M, BELOW_TABLE_M = 0.03, 0.02, 0.05
 LIMIT_MARGIN_RAD = 0.01
+
+DAMAGE = (
+    Measure(name="peak_force", unit="N", about="damage"),
+    Measure(name="dropped", unit="bool", about="damage"),
+    Measure(name="off_table", unit="bool", about="damage"),
+    Measure(name="joint_limit_steps", unit="step", about="damage"),
+)
+"""What a `DamageMeter` gives."""
+
+THRESHOLDS = {
+    "lifted_m": LIFTED_M,
+    "fallen_m": FALLEN_M,
+    "below_table_m": BELOW_TABLE_M,
+    "limit_rad": LIMIT_MARGIN_RAD,
+}
+"""What its numbers depend on, apart from the contact table."""
 
 
 def _root_names(model: Any) -> list[str]:
@@ -60,11 +77,12 @@ class DamageMeter:
     def __init__(self, mujoco: Any, model: Any, table: ContactTable, moves: str, *, drops: bool, leaves: bool) -> None:
         self._mujoco, self._model, self._table = mujoco, model, table
         self._body = model.body(moves).id if moves else -1
-        self._drops, self._leaves = drops, leaves
+        self._drops, self._says_off_table = drops, self._body >= 0 and not leaves
         names = [model.joint(j).name for j in range(model.njnt)]
         arm = [j for j, name in enumerate(names) if name.startswith("right_j")]
         self._arm_qpos = model.jnt_qposadr[arm]
-        self._arm_range = model.jnt_range[arm]
+        self._arm_low = model.jnt_range[arm][:, 0] + LIMIT_MARGIN_RAD
+        self._arm_high = model.jnt_range[arm][:, 1] - LIMIT_MARGIN_RAD
         self._force = np.zeros(6)
 
     def start(self, data: Any) -> None:
@@ -79,14 +97,13 @@ class DamageMeter:
 
     def _contact_force(self, data: Any, contact: int) -> float:
         self._mujoco.mj_contactForce(self._model, data, contact, self._force)
-        return float(np.linalg.norm(self._force[:3]))
+        return math.hypot(*self._force[:3].tolist())
 
     def update(self, data: Any) -> None:
         """One control step."""
         touched = self._update_contacts(data)
         qpos: NDArray[np.float64] = data.qpos[self._arm_qpos]
-        near = (qpos < self._arm_range[:, 0] + LIMIT_MARGIN_RAD) | (qpos > self._arm_range[:, 1] - LIMIT_MARGIN_RAD)
-        self.limit_steps += bool(near.any())
+        self.limit_steps += bool(((qpos < self._arm_low) | (qpos > self._arm_high)).any())
         if self._body < 0:
             return
         height = self._height(data)
@@ -115,10 +132,11 @@ class DamageMeter:
                 touched |= bool(intended[contact]) and force > 0
         return touched
 
-    def damage(self) -> Damage:
-        return Damage(
-            peak_force_n=self.peak_n,
-            dropped=self.fell if self._drops else None,
-            off_table=self.off if self._body >= 0 and not self._leaves else None,
-            joint_limit_steps=self.limit_steps,
-        )
+    def measures(self) -> dict[str, float | None]:
+        """Every measure of `DAMAGE` since `start`; `None` where the task cannot measure it."""
+        return {
+            "peak_force": self.peak_n,
+            "dropped": float(self.fell) if self._drops else None,
+            "off_table": float(self.off) if self._says_off_table else None,
+            "joint_limit_steps": float(self.limit_steps) if len(self._arm_qpos) else None,
+        }

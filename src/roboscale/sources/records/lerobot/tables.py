@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData
 from roboscale.dataset.layout import confined
+from roboscale.dataset.tables import number_dtype
 
 __all__ = ["Tables", "blobs", "column_array", "column_dtype", "count_rows", "read_rows", "read_schema"]
 
@@ -134,9 +135,8 @@ def _item(type_: pa.DataType) -> pa.DataType:
 
 def column_dtype(type_: pa.DataType) -> str:
     """numpy name of a column's elements; empty when they are no numbers."""
-    item = _item(type_)
-    number = pa.types.is_integer(item) or pa.types.is_floating(item) or pa.types.is_boolean(item)
-    return np.dtype(item.to_pandas_dtype()).name if number else ""
+    dtype = number_dtype(_item(type_))
+    return "" if dtype is None else dtype.name
 
 
 def column_array(column: pa.ChunkedArray, shape: tuple[int, ...], path: Path, name: str) -> NDArray[Any]:

@@ -179,6 +179,7 @@ def _read_metadata(path: Path) -> Mapping[str, Any] | None:
 
 @lru_cache(maxsize=64)  # a bag is opened several times, and this parser is slow
 def _parse_metadata(text: str) -> Mapping[str, Any] | None:
+    # Not PyYAML: its C loader dies on deep nesting, and none of its loaders minds a key that is there twice.
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 

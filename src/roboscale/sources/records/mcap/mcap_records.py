@@ -113,7 +113,7 @@ def _zstd(packed: bytes, size: int, at: int) -> bytes:
 
 
 def _lz4(packed: bytes, size: int, at: int) -> bytes:
-    import lz4.frame  # type: ignore[import-untyped]
+    import lz4.frame
 
     try:
         unpacked: bytes = lz4.frame.LZ4FrameDecompressor().decompress(packed, size + 1)

@@ -1,0 +1,6 @@
+"""`python -m roboscale.cli` is the `roboscale` command."""
+
+from roboscale.cli.app import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""A command is a request and a thin function that shows what the job made of it.
+
+    def run(request: Rank, terminal: Terminal) -> None:
+        \"\"\"The help of the command.\"\"\"
+        done = rank(request, terminal.event)
+        terminal.show(done.to_json(), done.text)
+
+    command = Command(Rank, run)
+
+The command line comes from the request's fields; `--json` and `--dry-run` are added where the command has them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass
+from typing import Annotated, Any, Generic, TypeVar
+
+import typer
+
+from roboscale.cli.console import friendly
+from roboscale.cli.terminal import Terminal, terminal
+from roboscale.core import UnknownName
+from roboscale.jobs.request import Argument, Option, Parameter, Request, parameters
+
+__all__ = ["Command", "request_of"]
+
+R = TypeVar("R", bound=Request)
+
+_PARSING = object()  # stands in a context whose command is only to be understood
+
+
+@dataclass(frozen=True)
+class Command(Generic[R]):
+    """A command of the terminal.
+
+    Args:
+        request: what its words become.
+        run: asks the job and shows the result; its docstring is the help, its number, if any, the exit code.
+        json: whether it has `--json`.
+        dry_run: whether it has `--dry-run`; then `run` looks at `terminal.dry_run`.
+    """
+
+    request: type[R]
+    run: Callable[[R, Terminal], int | None]
+    json: bool = True
+    dry_run: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return self.request.words
+
+    def add_to(self, app: typer.Typer) -> None:
+        """Registers the command under the last of its words."""
+
+        def call(context: typer.Context, **values: Any) -> Any:
+            as_json, dry_run = values.pop("as_json", False), values.pop("dry_run", False)
+            if context.obj is _PARSING:
+                return self.request(**values)
+            with terminal(as_json=as_json, dry_run=dry_run) as opened, friendly():
+                code = self.run(self.request(**values), opened)
+            if code:
+                raise typer.Exit(code)
+
+        typed = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
+        typed += [_typed(parameter) for parameter in parameters(self.request)]
+        if self.json:
+            typed.append(_flag("as_json", "--json", "Print the result as JSON on stdout."))
+        if self.dry_run:
+            typed.append(_flag("dry_run", "--dry-run", "Say what would be done, and do nothing."))
+        call.__signature__ = inspect.Signature(typed)  # type: ignore[attr-defined]
+        call.__annotations__ = {one.name: one.annotation for one in typed}
+        app.command(self.words[-1], help=inspect.cleandoc(self.run.__doc__ or ""))(call)
+
+
+def _flag(name: str, flag: str, help: str) -> inspect.Parameter:
+    return _typed(Parameter(name=name, kind=bool, default=False, about=Option(help, flag=flag)))
+
+
+def _typed(parameter: Parameter) -> inspect.Parameter:
+    """The parameter as typer wants it."""
+    kind: Any = list[parameter.kind] if parameter.many else parameter.kind  # type: ignore[name-defined]
+    kind = kind | None if parameter.optional else kind
+    default = [] if parameter.default == () else parameter.default
+    about: Any
+    if isinstance(parameter.about, Argument):
+        about = typer.Argument(help=parameter.about.help)
+    else:
+        flags = parameter.flags
+        if parameter.kind is bool and parameter.default:
+            flags = (f"{flags[0]}/--no-{flags[0].removeprefix('--')}",)
+        about = typer.Option(*flags, help=parameter.about.help, min=parameter.about.min, max=parameter.about.max)
+    return inspect.Parameter(
+        parameter.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if default is MISSING else default,
+        annotation=Annotated[kind, about],
+    )
+
+
+def request_of(args: Sequence[str], app: typer.Typer, commands: Sequence[Command[Any]]) -> Request:
+    """The request that these words, without `roboscale`, would make. Nothing is run.
+
+    Raises:
+        UnknownName: no command begins so.
+        RoboscaleError: a value that the request does not take; typer's own errors for what it does not understand.
+    """
+    if not any(tuple(args[: len(command.words)]) == command.words for command in commands):
+        raise UnknownName("command", " ".join(args[:2]), [" ".join(command.words) for command in commands])
+    request = typer.main.get_command(app).main(list(args), "roboscale", standalone_mode=False, obj=_PARSING)
+    if not isinstance(request, Request):
+        raise UnknownName("command", " ".join(args), [])  # it asked for help
+    return request

@@ -1,0 +1,23 @@
+"""`roboscale compare`."""
+
+from __future__ import annotations
+
+from roboscale.cli.commands import Command
+from roboscale.cli.terminal import Terminal
+from roboscale.jobs.compare import Compare, compare
+
+__all__ = ["command"]
+
+
+def run(request: Compare, terminal: Terminal) -> None:
+    """Try policies on the same held-out cases, in turn, until a test decides or the budget ends."""
+    if terminal.dry_run:
+        from roboscale.jobs.trying import planned
+
+        plan = planned(request, request.policies, request.budget)
+        return terminal.show(plan.to_json(), plan.text)
+    done = compare(request, on_event=terminal.event)
+    return terminal.show(done.to_json(), done.lines)
+
+
+command = Command(Compare, run, dry_run=True)

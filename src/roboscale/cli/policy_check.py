@@ -1,0 +1,18 @@
+"""`roboscale policy check`."""
+
+from __future__ import annotations
+
+from roboscale.cli.commands import Command
+from roboscale.cli.terminal import Terminal
+from roboscale.jobs.policy_check import CheckPolicy, check_policy_in_world
+
+__all__ = ["command"]
+
+
+def run(request: CheckPolicy, terminal: Terminal) -> None:
+    """Ask a policy the same again: is it deterministic, seed-dependent, batch-dependent or stateful?"""
+    done = check_policy_in_world(request)
+    terminal.show(done.to_json(), done.lines)
+
+
+command = Command(CheckPolicy, run)

@@ -1,0 +1,23 @@
+"""`roboscale world check`."""
+
+from __future__ import annotations
+
+from roboscale.cli.commands import Command
+from roboscale.cli.terminal import Terminal
+from roboscale.jobs.world_check import CheckWorld, check_world_tasks
+
+__all__ = ["command"]
+
+
+def run(request: CheckWorld, terminal: Terminal) -> int | None:
+    """Check that a world keeps its promises, task by task; exit code 1 when one is broken."""
+    if terminal.dry_run:
+        plan = {"world": request.world, "tasks": request.tasks}
+        terminal.show(plan, f"would check the tasks {request.tasks} of {request.world}")
+        return None
+    checked = check_world_tasks(request, terminal.event)
+    terminal.show(checked.to_json(), checked.lines)
+    return 1 if checked.broken else None
+
+
+command = Command(CheckWorld, run, dry_run=True)

@@ -1,0 +1,164 @@
+"""Tries policies on the same held-out cases, in turn, until the evidence decides or the budget ends."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from roboscale.core import Design, RoboscaleError
+from roboscale.jobs.events import Note, OnEvent, ignore
+from roboscale.jobs.request import Argument, Option
+from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying, run_trials
+
+if TYPE_CHECKING:
+    from roboscale.jobs.judged import Judged
+    from roboscale.stats.deciding import AnyVerdict
+
+__all__ = ["Compare", "Compared", "compare"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compare(Trying):
+    """Asks which of several policies are better."""
+
+    words: ClassVar[tuple[str, ...]] = ("compare",)
+
+    policies: Annotated[tuple[str, ...], Argument("Two or more; see `roboscale eval --help` for the forms.")]
+    budget: Annotated[int, Option("Most cases, over all tasks.", min=1)] = 100
+    sequential: Annotated[bool, Option("Stop as soon as the evidence decides.")] = True
+    alpha: Annotated[float, Option("Probability of even one false claim.", min=1e-6, max=0.5)] = 0.05
+    min_pairs: Annotated[int, Option("Do not stop before so many cases.", min=1)] = 1
+    outcome: Annotated[Literal["success", "progress"], Option("What is compared: success or progress.")] = "success"
+
+    def check(self) -> None:
+        """RoboscaleError for fewer than two policies."""
+        Trying.check(self)
+        if len(self.policies) < 2:
+            raise RoboscaleError(f"compare takes two policies or more, found {', '.join(self.policies)}")
+
+    @property
+    def design(self) -> Design:
+        """How the comparison is decided."""
+        return Design(
+            budget=self.budget,
+            alpha=self.alpha,
+            min_cases=self.min_pairs,
+            sequential=self.sequential,
+            outcome=self.outcome,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A verdict, and all that must be said beside it.
+
+    Args:
+        judged: the trials that count.
+        notes: what was reused, assumed or left out.
+    """
+
+    judged: Judged
+    notes: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> AnyVerdict:
+        """What may be claimed."""
+        assert self.judged.decided is not None, "a comparison has a verdict"
+        return self.judged.decided.verdict
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one sentence, with whoever in it is not known by content."""
+        return self.verdict.sentence + "".join(f"; {who}" for who in self.judged.unverified)
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    @property
+    def lines(self) -> list[str]:
+        """For a terminal: the verdict, every policy's rate with bounds where trials are void, what is undecided."""
+        from roboscale.jobs.judged import rate_lines
+        from roboscale.stats.many import ManyVerdict
+
+        verdict = self.verdict
+        lines = [self.sentence]
+        if isinstance(verdict, ManyVerdict):
+            for pair in verdict.undecided:
+                more = "unknown" if pair.verdict.needed is None else f"about {pair.verdict.needed}"
+                lines.append(f"  undecided: {pair.first} and {pair.second}; further cases that would decide: {more}")
+            letters = {name: f"{verdict.letters[name]:4}" for name in verdict.names}
+            return lines + rate_lines(self.judged, letters)
+        return lines + rate_lines(self.judged)
+
+    def to_json(self) -> dict[str, Any]:
+        from roboscale.jobs.judged import summary
+
+        assert self.judged.decided is not None, "a comparison has a verdict"
+        decided = self.judged.decided
+        return {
+            **summary(self.judged),
+            "verdict": decided.verdict.to_json(),
+            "cases_used": decided.used,
+            "stopped": decided.stopped,
+            "withdrawn": list(decided.withdrawn),
+        }
+
+
+def compare(
+    first: Compare | AnyPolicy,
+    *others: AnyPolicy,
+    on_event: OnEvent = ignore,
+    world: AnyWorld | None = None,
+    observes: Collection[str] | None = None,
+    **asked: Any,
+) -> Compared:
+    """Which of several policies are better, on the same cases.
+
+    >>> from roboscale import Compare, compare
+    >>> done = compare(Compare(policies=("constant", "constant:0,0,1,0"), tasks="reach-v3", budget=4, store="trials"))
+    >>> done.verdict.decision
+    'no difference shown'
+
+    Args:
+        first, others: a request, or two or more policies; see `evaluate`.
+        on_event, world, observes: as for `evaluate`.
+        asked: fields of `Compare`, e.g. `tasks`, `budget`, `seed`, `store`.
+
+    Raises:
+        UnknownName, SpecMismatch: before the first trial, when names or specs do not fit.
+        RoboscaleError: no trial could be counted, or a policy never acted; says why.
+    """
+    from roboscale.jobs.judged import reasons
+    from roboscale.jobs.trying import from_keywords
+
+    notes: list[str] = []
+
+    def listen(event: Any) -> None:
+        if isinstance(event, Note):
+            notes.append(event.text)
+        on_event(event)
+
+    things: list[AnyPolicy]
+    if isinstance(first, Compare):
+        request, things = first, [*first.policies]
+    else:
+        things = [first, *others]
+        texts = tuple(thing if isinstance(thing, str) else "(object)" for thing in things)
+        request = from_keywords(Compare, {"policies": texts}, world, asked)
+    given = None if world is None or isinstance(world, str) else world
+    judged = run_trials(
+        request,
+        things,
+        count=request.budget,
+        design=request.design,
+        on_event=listen,
+        world=given,
+        observes=observes,
+    )
+    for reason in reasons(judged.used, judged.labels):
+        listen(Note(reason))
+    assert judged.decided is not None, "a comparison has a verdict"
+    for withdrawn in judged.decided.withdrawn:
+        listen(Note(withdrawn))
+    return Compared(judged, tuple(notes))

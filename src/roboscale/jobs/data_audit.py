@@ -1,0 +1,108 @@
+"""Recomputes what a dataset, or a recording of any format that is read, claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from roboscale.core import Recording, RoboscaleError
+from roboscale.jobs import options
+from roboscale.jobs.events import Note, OnEvent, Wrote, ignore, progressing
+from roboscale.jobs.request import Argument, Option, Request
+
+if TYPE_CHECKING:
+    from roboscale.dataset.audit import AuditReport
+
+__all__ = ["AuditDataset", "AuditedDataset", "audit_dataset"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditDataset(Request):
+    """Asks what is wrong with a dataset.
+
+    Args:
+        against: datasets whose episodes must not be in this one.
+        fail_on: how bad a finding must be for `AuditedDataset.failed`.
+    """
+
+    words: ClassVar[tuple[str, ...]] = ("data", "audit")
+
+    dataset: Annotated[Path, Argument("A dataset, or a recording of any format that is read.")]
+    against: Annotated[tuple[Path, ...], Option("Dataset whose episodes must not be here.")] = ()
+    html: Annotated[Path | None, Option("Write the findings as one offline page.")] = None
+    fail_on: Annotated[
+        Literal["error", "warning", "info"], Option("Exit code 2 on findings as bad as: error, warning, info.")
+    ] = "error"
+    images: Annotated[bool, Option("Decode some pictures of every episode.")] = True
+    declare: options.Declare = None
+    fps: options.Fps = None
+    mapping: options.Mapping = None
+    engine: options.DataEngine = "processes"
+    workers: options.DataWorkers = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedDataset:
+    """What was found, and whether any of it is as bad as the request allows."""
+
+    report: AuditReport
+    failed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return self.report.to_json()
+
+
+def audit_dataset(request: AuditDataset, on_event: OnEvent = ignore) -> AuditedDataset:
+    """Audits a dataset, or a recording of any format that is read. What is broken is reported, not raised.
+
+    >>> done = audit_dataset(AuditDataset(dataset=Path("recorded"), workers=0))
+    >>> done.report.count("error"), done.failed
+    (0, False)
+    """
+    from roboscale.dataset.audit import V3Recording, audit, audit_folder, is_v3
+    from roboscale.dataset.engine import run
+    from roboscale.jobs.recordings import open_source
+
+    def spread(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterable[Any]:
+        return run(function, list(items), workers=request.workers, engine=request.engine)
+
+    source = request.dataset
+    about: dict[str, Any] = {
+        "against": [open_source(path).recording for path in request.against],
+        "images": request.images,
+        "progress": progressing(on_event, "episodes"),
+        "run": spread,
+    }
+    if is_v3(source):
+        opener: Callable[[], Recording] = partial(V3Recording, source)
+        report = audit_folder(source, opener=opener, **about)
+    else:
+        said = {"fps": request.fps, "mapping": request.mapping}
+        given = {name: value for name, value in said.items() if value is not None}
+        opened = open_source(source, "", request.declare, given, on_event)
+        opener = opened.open
+        report = audit(opened.recording, opener=opener, **about)
+    if request.html is not None:
+        _write_page(request.html, report, opener, request.command, on_event)
+    return AuditedDataset(report, report.fails(request.fail_on))
+
+
+def _write_page(
+    page: Path, report: AuditReport, opener: Callable[[], Recording], command: str, on_event: OnEvent
+) -> None:
+    """The report as one offline HTML page, with film strips where pictures are concerned."""
+    from roboscale.dataset.audit import film_strips
+    from roboscale.jobs.files import write_text
+    from roboscale.jobs.versions import versions
+    from roboscale.report.audit import audit_page
+
+    try:
+        strips = film_strips(opener(), report)
+    except RoboscaleError as error:
+        strips = {}  # the findings say why it cannot be opened
+        on_event(Note(f"the page has no film strips: {error}"))
+    write_text(page, audit_page(report, strips, command=command, versions=versions()))
+    on_event(Wrote("page", page))

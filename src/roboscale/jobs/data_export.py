@@ -1,0 +1,102 @@
+"""A dataset in somebody else's format, read back and compared before anyone relies on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from roboscale.core import BadData
+from roboscale.jobs.events import Note, OnEvent, ignore, progressing
+from roboscale.jobs.request import Argument, Option, Request
+
+if TYPE_CHECKING:
+    from roboscale.dataset import Dataset
+
+__all__ = ["ExportDataset", "Exported", "export_dataset", "plan_export"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportDataset(Request):
+    """Asks for a dataset in another format; `out` must not exist."""
+
+    words: ClassVar[tuple[str, ...]] = ("data", "export")
+
+    dataset: Annotated[Path, Argument("A LeRobotDataset v3.0.")]
+    out: Annotated[Path, Argument("A new file or folder.")]
+    to: Annotated[
+        Literal["lerobot-v2.1", "gr00t", "rlds", "hdf5-robomimic", "zarr"],
+        Option("lerobot-v2.1, gr00t, rlds, hdf5-robomimic or zarr."),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What was written, and what reading it back showed.
+
+    Args:
+        largest_difference: field -> largest difference after reading back.
+        not_there: fields that the format, or its reader, has under no such name.
+        instructions: episodes whose text came back as it was; `None` where the format has no text.
+    """
+
+    out: str
+    format: str
+    episodes: int
+    frames: int
+    largest_difference: Mapping[str, float] = field(default_factory=dict)
+    not_there: tuple[str, ...] = ()
+    instructions: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Exported:
+    """Writes the dataset in the other format and compares every number with what is read back.
+
+    >>> done = export_dataset(ExportDataset(dataset=Path("recorded"), out=Path("old"), to="lerobot-v2.1"))
+    >>> done.episodes, done.largest_difference["action"]
+    (3, 0.0)
+
+    Raises:
+        BadData: `out` exists, or what was read back is not what was written.
+    """
+    from roboscale.jobs.export_formats import TARGETS, read_back
+
+    dataset = _opened(request)
+    recording = TARGETS[request.to](dataset, request.out, progressing(on_event, "writing"))
+    try:
+        worst, instructions = read_back(dataset, recording, request.out)
+        episodes = len(recording.keys)
+    finally:
+        recording.close()
+    lost = tuple(f.name for f in dataset.spec if not f.is_image and f.name not in worst)
+    if lost:
+        on_event(Note(f"not read back under these names: {', '.join(lost)}"))
+    return Exported(
+        out=str(request.out),
+        format=request.to,
+        episodes=episodes,
+        frames=len(dataset),
+        largest_difference=worst,
+        not_there=lost,
+        instructions=instructions if any(e.instruction for e in dataset.episodes) else None,
+    )
+
+
+def plan_export(request: ExportDataset) -> dict[str, Any]:
+    """What would be written; JSON types only. Errors are those of `export_dataset`."""
+    dataset = _opened(request)
+    episodes, frames = len(dataset.episodes), len(dataset)
+    return {"out": str(request.out), "format": request.to, "episodes": episodes, "frames": frames}
+
+
+def _opened(request: ExportDataset) -> Dataset:
+    from roboscale.dataset import Dataset
+
+    dataset = Dataset(request.dataset)
+    if request.out.exists() or request.out.is_symlink():
+        raise BadData(request.out, "path", "nothing there", "a file or folder")
+    return dataset

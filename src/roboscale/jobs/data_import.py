@@ -1,0 +1,228 @@
+"""From somebody else's recording to a dataset with its proof: opens, declares, transfers, reports."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from roboscale.core import BadData, Recording, RoboscaleError, Spec
+from roboscale.jobs import options
+from roboscale.jobs.events import Note, OnEvent, Wrote, counting, ignore
+from roboscale.jobs.request import Argument, Option, Request, made_by
+
+if TYPE_CHECKING:
+    from roboscale.jobs.recordings import Opened
+    from roboscale.report.proof import ProofData
+
+__all__ = ["Explained", "ImportDataset", "Imported", "explain_recording", "import_dataset", "plan_import"]
+
+MissingVideo = Literal["fail", "drop-episodes", "drop-camera"]
+_BAGS = ("mcap", "rosbag-db3")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportDataset(Request):
+    """Asks for a recording of any known format as a LeRobotDataset v3.0.
+
+    Args:
+        out: a new folder; needed unless `explain`.
+        format: detected when empty.
+        missing_video: what to do where a video file is not there.
+        broken: what to do with an episode that cannot be read.
+        explain: only show what the arrays seem to mean; see `explain_recording`.
+    """
+
+    words: ClassVar[tuple[str, ...]] = ("data", "import")
+
+    source: Annotated[Path, Argument("File or folder of any format that is read; the format is detected.")]
+    out: Annotated[Path | None, Argument("A new folder; the same command again goes on.")] = None
+    format: Annotated[str, Option("Name of the format, where it cannot be detected.")] = ""
+    declare: options.Declare = None
+    fps: options.Fps = None
+    mapping: options.Mapping = None
+    split: Annotated[str | None, Option("RLDS: one split instead of all.")] = None
+    action: Annotated[str | None, Option("Which of several recorded actions is `action`.")] = None
+    missing_video: Annotated[
+        MissingVideo, Option("Where a video is not there: fail, drop-episodes or drop-camera.")
+    ] = "fail"
+    broken: Annotated[Literal["fail", "drop"], Option("An episode that cannot be read: fail or drop.")] = "fail"
+    codec: Annotated[Literal["h264", "av1"], Option("For pictures that are not video yet: h264 or av1.")] = "h264"
+    proof: Annotated[bool, Option("Write the conversion report (HTML and JSON).")] = True
+    explain: Annotated[bool, Option("Show what the arrays seem to mean, and draft a declaration or mapping.")] = False
+    engine: options.DataEngine = "processes"
+    workers: options.DataWorkers = None
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The dataset at `out`, and the proof of what was done to it."""
+
+    out: Path
+    proof: ProofData
+
+    def to_json(self) -> dict[str, Any]:
+        return self.proof.to_json()
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What the arrays of a recording seem to mean, for people and as data, with a draft for its user to correct."""
+
+    text: str
+    data: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(self.data)
+
+
+def import_dataset(
+    request: ImportDataset, on_event: OnEvent = ignore, *, mapping: Mapping[str, Any] | None = None
+) -> Imported:
+    """Imports, or goes on with a killed import, and proves it.
+
+    >>> done = import_dataset(ImportDataset(source=Path("recorded"), out=Path("imported"), workers=0))
+    >>> done.proof.format, len(done.proof.episodes), {row.difference for row in done.proof.fields}
+    ('lerobot-v3', 3, {0.0})
+
+    Args:
+        mapping: of a bag's topics, instead of the file `request.mapping`.
+
+    Raises:
+        RoboscaleError: videos are missing and the rule is to fail; or OUT is missing.
+        BadData: the source is broken, `out` holds something else or lies within the source.
+    """
+    from roboscale.dataset.transfer import Part, transfer
+    from roboscale.jobs.import_proof import proof_of, write_proof
+
+    out, name = _out(request), request.source.absolute().name
+    opened = _open(request, mapping, on_event)
+    recording = opened.recording
+    spec, keys, left_out = _selection(recording, request.missing_video)
+    result = transfer(
+        [Part(name, opened.open, keys, identity=opened.identity)],
+        out,
+        _whole_rate(spec, recording),
+        robot_type=recording.robot_type,
+        codec=request.codec,
+        broken=request.broken,
+        workers=request.workers,
+        engine=request.engine,
+        progress=counting(on_event, "episodes", len(keys)),
+    )
+    command = made_by(request, mapping)
+    proof = proof_of(recording, spec, result, source=name, left_out=left_out, command=command)
+    _tell(proof, on_event)
+    if request.proof:
+        page, _ = write_proof(out, proof)
+        on_event(Wrote("proof", page))
+    return Imported(out, proof)
+
+
+def plan_import(
+    request: ImportDataset, on_event: OnEvent = ignore, *, mapping: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What an import would do, from metadata alone; JSON types only. Errors are those of `import_dataset`."""
+    from roboscale.sources.records.declaration import undeclared
+
+    out, recording = _out(request), _open(request, mapping, on_event).recording
+    spec, keys, left_out = _selection(recording, request.missing_video)
+    _whole_rate(spec, recording)
+    recording.close()
+    return {
+        "source": request.source.absolute().name,
+        "format": recording.format,
+        "out": str(out),
+        "episodes": len(keys),
+        "rate_hz": spec.rate_hz,
+        "fields": list(spec.names),
+        "left_out": len(left_out),
+        "unmapped": dict(recording.unmapped),
+        "undeclared": list(undeclared(spec)),
+    }
+
+
+def explain_recording(request: ImportDataset, on_event: OnEvent = ignore) -> Explained:
+    """A drafted mapping for a bag without one; evidence and a drafted declaration for everything else."""
+    from roboscale.sources.records import detect
+
+    if (request.format or detect(request.source)) in _BAGS and request.mapping is None:
+        from roboscale.sources.records.mcap import explain as explain_topics
+
+        draft = explain_topics(request.source)
+        return Explained(draft, {"mapping": draft})
+    from roboscale.sources.records.explain import explain
+
+    evidence = explain(_open(request, None, on_event).recording)
+    draft = evidence.to_toml()
+    text = f"{evidence.to_text()}\n\n# A declaration to correct, and to pass with --declare:\n{draft}"
+    return Explained(text, {**evidence.to_json(), "declaration": draft})
+
+
+def _open(request: ImportDataset, mapping: Mapping[str, Any] | None, on_event: OnEvent) -> Opened:
+    from roboscale.jobs.recordings import open_source
+
+    said = {
+        "fps": request.fps,
+        "mapping": mapping if mapping is not None else request.mapping,
+        "split": request.split,
+        "action": request.action,
+    }
+    given = {name: value for name, value in said.items() if value is not None}
+    return open_source(request.source, request.format, request.declare, given, on_event)
+
+
+def _out(request: ImportDataset) -> Path:
+    from roboscale.jobs.recordings import apart
+
+    if request.out is None:
+        raise RoboscaleError("OUT is missing: the folder of the new dataset")
+    apart(request.source, request.out)
+    return request.out
+
+
+def _selection(recording: Recording, rule: MissingVideo) -> tuple[Spec, tuple[str, ...], list[tuple[str, str]]]:
+    """(spec, keys, what was left out) after `rule` has been applied to missing videos.
+
+    RoboscaleError with the table of missing videos when the rule is to fail.
+    """
+    from roboscale.jobs.recordings import missing_table
+
+    missing = {camera: set(keys) for camera, keys in recording.missing.items() if keys}
+    if not missing:
+        return recording.spec, tuple(recording.keys), []
+    if rule == "fail":
+        raise RoboscaleError(
+            f"{recording.root}: videos are missing:\n{missing_table(recording)}\n"
+            "choose: --missing-video drop-episodes, or --missing-video drop-camera"
+        )
+    if rule == "drop-camera":
+        kept = [name for name in recording.spec.names if name not in missing]
+        reasons = [(camera, f"{len(keys)} episodes have no video of it") for camera, keys in missing.items()]
+        return recording.spec.select(kept), tuple(recording.keys), reasons
+    absent = {key: camera for camera, keys in missing.items() for key in keys}
+    keys = tuple(key for key in recording.keys if key not in absent)
+    if not keys:
+        raise BadData(recording.root, "videos", "some episode with all of them", "none; --missing-video drop-camera")
+    return recording.spec, keys, [(key, f"no video of {camera}") for key, camera in absent.items()]
+
+
+def _whole_rate(spec: Spec, recording: Recording) -> Spec:
+    if not math.isfinite(spec.rate_hz) or spec.rate_hz < 1 or spec.rate_hz != int(spec.rate_hz):
+        raise BadData(recording.root, "fps", "a whole number from 1: --fps, or rate_hz in a declaration", spec.rate_hz)
+    return spec
+
+
+def _tell(proof: ProofData, on_event: OnEvent) -> None:
+    """One note for what is not in the dataset: source fields each, episodes by their reason."""
+    for name, reason in proof.unmapped.items():
+        on_event(Note(f"not carried over: {name}: {reason}"))
+    for reason, count in Counter(reason for _, reason in proof.dropped).items():
+        on_event(Note(f"left out {_counted(count, [key for key, why in proof.dropped if why == reason])}: {reason}"))
+
+
+def _counted(count: int, keys: Sequence[str]) -> str:
+    return f"episode {keys[0]}" if count == 1 else f"{count} episodes, the first {keys[0]}"

@@ -1,0 +1,153 @@
+"""Several datasets become one: the same robot in one dataset, different robots in a collection or padded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from roboscale.core import RoboscaleError
+from roboscale.jobs import options
+from roboscale.jobs.events import Note, OnEvent, counting, ignore
+from roboscale.jobs.request import Argument, Option, Request
+
+if TYPE_CHECKING:
+    from roboscale.jobs.recordings import Opened
+
+__all__ = ["MergeDatasets", "Merged", "merge_datasets", "plan_merge"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeDatasets(Request):
+    """Asks for several datasets as one.
+
+    Args:
+        members: folders of datasets, or recordings of any format that is read.
+        declare: the user's word on what the arrays of all members mean.
+        same: the user's word that what no member declares means the same in all.
+        flatten: pad robots that differ into one dataset instead of keeping a collection.
+        resize: `HEIGHTxWIDTH` of the pictures of a flattened dataset, where they differ.
+    """
+
+    words: ClassVar[tuple[str, ...]] = ("data", "merge")
+
+    members: Annotated[tuple[Path, ...], Argument("Datasets, or recordings of any format that is read.")]
+    out: Annotated[Path, Argument("A new folder, the last word.")]
+    declare: options.Declare = None
+    same: Annotated[bool, Option("What no member declares means the same in all of them: your word.")] = False
+    flatten: Annotated[bool, Option("Pad robots that differ into one dataset.")] = False
+    resize: Annotated[str, Option("HEIGHTxWIDTH of flattened pictures, where they differ.")] = ""
+    engine: options.DataEngine = "processes"
+    workers: options.DataWorkers = None
+
+    def check(self) -> None:
+        height, _, width = self.resize.partition("x")
+        if self.resize and not (height.isdecimal() and width.isdecimal()):
+            raise RoboscaleError(f"--resize: expected HEIGHTxWIDTH such as 240x320, found {self.resize!r}")
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """`resize` as (height, width)."""
+        height, _, width = self.resize.partition("x")
+        return (int(height), int(width)) if self.resize else None
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a merge makes; `kind` is decided by the robots, not by the user.
+
+    Args:
+        members: name -> episodes.
+        robots: their types.
+    """
+
+    kind: Literal["dataset", "collection", "flattened"]
+    out: Path
+    members: Mapping[str, int]
+    robots: tuple[str, ...]
+
+    @property
+    def episodes(self) -> int:
+        return sum(self.members.values())
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "out": str(self.out),
+            "members": dict(self.members),
+            "episodes": self.episodes,
+            "robots": list(self.robots),
+        }
+
+
+def plan_merge(request: MergeDatasets, on_event: OnEvent = ignore) -> Merged:
+    """What a merge would make. Errors are those of `merge_datasets`."""
+    return _plan(request, on_event)[0]
+
+
+def merge_datasets(request: MergeDatasets, on_event: OnEvent = ignore) -> Merged:
+    """Merges, or goes on with a killed merge.
+
+    >>> done = merge_datasets(MergeDatasets(members=(Path("recorded"), Path("more")), out=Path("both"), same=True))
+    >>> done.kind, done.members
+    ('dataset', {'recorded': 3, 'more': 3})
+
+    Raises:
+        SpecMismatch: the members do not align, or do not say; with a table of what and who.
+        BadData: a member is broken, or `out` holds something else or lies within a member.
+    """
+    from roboscale.dataset.collection import NewMember, write_collection
+    from roboscale.dataset.transfer import transfer
+    from roboscale.jobs.merging import aligned_parts, flattened_parts, write_embodiments
+
+    planned, opened = _plan(request, on_event)
+    if planned.kind == "collection":
+        members = [
+            NewMember(one.recording.root, one.recording.robot_type, one.recording.licence, spec=one.recording.spec)
+            for one in opened.values()
+        ]
+        write_collection(request.out, members, absolute=_outside(request))
+        return planned
+    one_robot = planned.kind == "dataset"
+    parts, spec = aligned_parts(opened) if one_robot else flattened_parts(opened, request.size)
+    transfer(
+        parts,
+        request.out,
+        spec,
+        robot_type=planned.robots[0] if one_robot else "+".join(sorted(planned.robots)),
+        workers=request.workers,
+        engine=request.engine,
+        progress=counting(on_event, "episodes", planned.episodes),
+    )
+    if planned.kind == "flattened":
+        write_embodiments(request.out, {name: one.recording for name, one in opened.items()})
+    return planned
+
+
+def _plan(request: MergeDatasets, on_event: OnEvent) -> tuple[Merged, dict[str, Opened]]:
+    """What the merge makes, and its members opened."""
+    from roboscale.jobs.merging import open_members, require_aligned, require_declared, require_whole
+    from roboscale.jobs.recordings import apart
+
+    for member in request.members:
+        apart(member, request.out)
+    opened = open_members(request.members, request.declare, on_event)
+    recordings = {name: one.recording for name, one in opened.items()}
+    require_whole(recordings)
+    robots = tuple(dict.fromkeys(r.robot_type for r in recordings.values()))
+    if len(robots) == 1:
+        require_aligned(recordings, same=request.same)
+        kind: Literal["dataset", "collection", "flattened"] = "dataset"
+        if request.same:
+            on_event(Note("what no member declares is taken to mean the same in all of them (--same)"))
+    else:
+        require_declared(recordings)
+        kind = "flattened" if request.flatten else "collection"
+    return Merged(kind, request.out, {n: len(r.keys) for n, r in recordings.items()}, robots), opened
+
+
+def _outside(request: MergeDatasets) -> bool:
+    """Members that do not lie beside the collection are named by absolute path: the user wrote them that way."""
+    parent = request.out.absolute().parent
+    return any(not member.absolute().is_relative_to(parent) for member in request.members)

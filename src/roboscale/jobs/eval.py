@@ -1,0 +1,118 @@
+"""Measures how well a policy does on held-out cases."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from roboscale.core import Estimate
+from roboscale.jobs.events import Note, OnEvent, ignore
+from roboscale.jobs.request import Option
+from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying, run_trials
+
+if TYPE_CHECKING:
+    from roboscale.jobs.judged import Judged
+
+__all__ = ["Evaluate", "Evaluated", "evaluate"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluate(Trying):
+    """Asks for the success rate of a policy."""
+
+    words: ClassVar[tuple[str, ...]] = ("eval",)
+
+    policy: Annotated[
+        str, Option("expert, noisy:expert:0.1, a checkpoint, openpi://host:port, file.py:name, module:name.")
+    ]
+    trials: Annotated[int, Option("Trials per task.", min=1)] = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """The rate of one policy, and all that must be said beside it.
+
+    Args:
+        judged: the trials that count.
+        success: the rate with its interval.
+        notes: what was reused, assumed or left out.
+    """
+
+    judged: Judged
+    success: Estimate
+    notes: tuple[str, ...] = ()
+
+    @property
+    def value(self) -> float | None:
+        """The rate."""
+        return self.success.value
+
+    def __str__(self) -> str:
+        waiting = f", {len(self.judged.pending)} to be judged" if self.judged.pending else ""
+        return f"{self.success}{waiting}{''.join(f'; {who}' for who in self.judged.unverified)}"
+
+    @property
+    def lines(self) -> list[str]:
+        """For a terminal: rates by task and over all, with bounds where trials are void, and what must be said."""
+        from roboscale.jobs.judged import rate_lines
+
+        return rate_lines(self.judged)
+
+    def to_json(self) -> dict[str, Any]:
+        from roboscale.jobs.judged import summary
+
+        return {**summary(self.judged), "success": self.success.to_json()}
+
+
+def evaluate(
+    policy: Evaluate | AnyPolicy,
+    on_event: OnEvent = ignore,
+    *,
+    world: AnyWorld | None = None,
+    observes: Collection[str] | None = None,
+    **asked: Any,
+) -> Evaluated:
+    """Success rate of a policy on held-out cases, with its interval.
+
+    >>> from roboscale import Evaluate, evaluate
+    >>> done = evaluate(Evaluate(policy="constant", tasks="reach-v3", trials=3, store="trials"))
+    >>> print(done.success.n)
+    3
+
+    Args:
+        policy: a request, or the policy itself: a function of (observation, instruction) or of the observation alone,
+            a class of which one is made for each episode, an object with `reset()`, a model with `predict`, a text.
+        on_event: called with progress and notes.
+        world: a `World`, a `Robot` or a class that makes one, instead of a text.
+        observes: fields that a function reads; by default all, cameras included, which cost ten times the physics.
+        asked: fields of `Evaluate`, e.g. `tasks`, `trials`, `seed`, `store`; `task` and `out` are understood, too.
+
+    Raises:
+        UnknownName, SpecMismatch: before the first trial, when names or specs do not fit.
+        RoboscaleError: no trial could be counted; says why.
+    """
+    notes: list[str] = []
+
+    def listen(event: Any) -> None:
+        if isinstance(event, Note):
+            notes.append(event.text)
+        on_event(event)
+
+    request = policy if isinstance(policy, Evaluate) else _request(policy, world, asked)
+    thing = request.policy if isinstance(policy, (Evaluate, str)) else policy
+    given = None if world is None or isinstance(world, str) else world
+    judged = run_trials(request, [thing], count=request.trials, on_event=listen, world=given, observes=observes)
+    if judged.void:
+        from roboscale.jobs.judged import reasons
+
+        for reason in reasons(judged.used, judged.labels):
+            listen(Note(reason))
+    return Evaluated(judged, judged.rate(judged.used), tuple(notes))
+
+
+def _request(policy: AnyPolicy, world: AnyWorld | None, asked: dict[str, Any]) -> Evaluate:
+    """The request that a call with objects stands for."""
+    from roboscale.jobs.trying import from_keywords
+
+    return from_keywords(Evaluate, {"policy": policy if isinstance(policy, str) else "(object)"}, world, asked)

@@ -1,0 +1,96 @@
+"""Datasets in somebody else's format: writes them, opens what was written and compares it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from roboscale.core import BadData, Recording
+from roboscale.dataset import Dataset
+from roboscale.sources.records import open_recording
+
+__all__ = ["TARGETS", "read_back"]
+
+Progress = Callable[[int, int], None]
+"""Called with how much is written, and of how much."""
+
+
+def _lerobot_v21(dataset: Dataset, out: Path, progress: Progress) -> Recording:
+    from roboscale.sources.records.lerobot.export import export_v21
+
+    export_v21(dataset, out, progress=progress)
+    return open_recording(out, "lerobot-v2.1")
+
+
+def _gr00t(dataset: Dataset, out: Path, progress: Progress) -> Recording:
+    from roboscale.sources.records.lerobot.export import export_gr00t
+
+    export_gr00t(dataset, out, progress=progress)
+    return open_recording(out, "gr00t")
+
+
+def _rlds(dataset: Dataset, out: Path, progress: Progress) -> Recording:
+    from roboscale.sources.records.rlds.export import export_rlds
+
+    export_rlds(dataset, out, progress=progress)
+    return open_recording(out, "rlds", fps=dataset.fps)
+
+
+def _robomimic(dataset: Dataset, out: Path, progress: Progress) -> Recording:
+    from roboscale.sources.records.hdf5.export import export_robomimic
+
+    export_robomimic(dataset, out, progress=progress)
+    return open_recording(out, "robomimic", fps=dataset.fps)
+
+
+def _zarr(dataset: Dataset, out: Path, progress: Progress) -> Recording:
+    from roboscale.sources.records.zarr.export import export_zarr
+
+    export_zarr(dataset, out, progress=progress)
+    return open_recording(out, "zarr", fps=dataset.fps)
+
+
+TARGETS: Mapping[str, Callable[[Dataset, Path, Progress], Recording]] = MappingProxyType(
+    {
+        "lerobot-v2.1": _lerobot_v21,
+        "gr00t": _gr00t,
+        "rlds": _rlds,
+        "hdf5-robomimic": _robomimic,
+        "zarr": _zarr,
+    }
+)
+"""Format -> writes a dataset in it and opens the result with our own reader."""
+
+
+def read_back(dataset: Dataset, recording: Recording, out: Path) -> tuple[dict[str, float], int]:
+    """Compares every number of a dataset with a recording of it in another format.
+
+    Returns:
+        Field -> largest difference, for the fields that are in both; and how many episodes have their instruction.
+
+    Raises:
+        BadData: episodes or frames are missing, or an action or state is not what was written.
+    """
+    names = [f.name for f in dataset.spec if not f.is_image]
+    common = [name for name in names if name in recording.spec]
+    worst = dict.fromkeys(common, 0.0)
+    if len(recording.keys) != len(dataset.episodes):
+        raise BadData(out, "episodes", len(dataset.episodes), len(recording.keys))
+    instructions = 0
+    for info, key in zip(dataset.episodes, recording.keys, strict=True):
+        episode = recording.read(key, ())
+        if len(episode) != info.length:
+            raise BadData(out, f"frames of {key}", info.length, len(episode))
+        rows = slice(info.from_index, info.from_index + info.length)
+        for name in common:
+            mine = dataset.arrays(name)[rows].reshape(info.length, -1).astype(np.float64)
+            its = episode.arrays[name].reshape(info.length, -1).astype(np.float64)
+            worst[name] = max(worst[name], float(np.abs(mine - its).max(initial=0.0)))
+        instructions += episode.instruction == info.instruction
+    for name in ("action", "observation.state"):
+        if worst.get(name, 0.0) != 0.0:
+            raise BadData(out, name, "what was written", f"a difference of {worst[name]:g}")
+    return worst, instructions

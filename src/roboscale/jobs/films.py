@@ -1,0 +1,168 @@
+"""Films of trials: replayed where the world repeats itself and compared with what was tried, else as recorded.
+
+A film that is not of the trial it stands under is worse than none: a replay that ended differently is left out.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roboscale.core import Counted, HasPictures, RoboscaleError, Scene, Trial
+
+if TYPE_CHECKING:
+    from roboscale.jobs.judged import Judged
+    from roboscale.report import FilmedCase, FilmedTrial
+    from roboscale.trials.log import Run
+
+__all__ = ["film_cases"]
+
+FILM_SIZE = (320, 240)
+FILM_EVERY_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Film:
+    """A finished trial to be filmed, and how the film came out."""
+
+    run: Run
+    trial: Trial
+
+
+def film_cases(judged: Judged, trials: Sequence[Counted], per_task: int, recorded: Path | None) -> list[FilmedCase]:
+    """The first `per_task` cases of each task under every policy: chosen by the schedule, not by the outcome.
+
+    Args:
+        trials: with their actions.
+        recorded: dataset that holds the episodes of trials that cannot be repeated.
+    """
+    from roboscale.report import FilmedCase
+
+    chosen = _first_cases(trials, per_task)
+    if recorded is None and not _repeats(judged.run):
+        return []
+    films = _recorded(judged, chosen, recorded) if recorded is not None else _replayed(judged, chosen)
+    tasks = judged.run.world_info.get("tasks", {})
+    cases = []
+    for case in dict.fromkeys(c.case for c in chosen):
+        mine = [c for c in chosen if c.case == case]
+        order = sorted(mine, key=lambda c: judged.run.policies.index(c.policy))
+        shown = tuple(films[c.trial.id] for c in order if c.trial is not None and c.trial.id in films)
+        if shown:
+            cases.append(FilmedCase(case=case.id, task=case.task, instruction=tasks.get(case.task, ""), films=shown))
+    return cases
+
+
+def _first_cases(trials: Sequence[Counted], per_task: int) -> list[Counted]:
+    chosen = []
+    for task in dict.fromkeys(c.case.task for c in trials):
+        cases = list(dict.fromkeys(c.case for c in trials if c.case.task == task))[:per_task]
+        chosen += [c for c in trials if c.case in cases]
+    return chosen
+
+
+def _repeats(run: Run) -> bool:
+    """Whether the world of a run can show its trials again."""
+    info = run.world_info
+    return bool(info.get("opened") and info.get("deterministic") and info.get("pictures"))
+
+
+def _replayed(judged: Judged, chosen: Sequence[Counted]) -> dict[str, FilmedTrial]:
+    from roboscale.report import FilmedTrial
+
+    listed = [c for c in chosen if c.trial is not None and not c.pending]
+    done = _film_all([_Film(judged.run, c.trial) for c in listed if c.trial is not None and c.trial.steps])
+    films = {}
+    for one in listed:
+        assert one.trial is not None, "a film is of a trial"
+        same, mp4 = done.get(one.trial.id, (True, b""))
+        origin = "replayed, same outcome" if same else "left out: the replay ended differently"
+        films[one.trial.id] = FilmedTrial(
+            policy=judged.labels[one.policy],
+            status=one.outcome.status,
+            origin=origin if one.trial.steps else "left out: nothing was executed",  # type: ignore[arg-type]
+            mp4=mp4 if same else b"",
+            steps=one.trial.steps,
+            reason=one.outcome.reason,
+        )
+    return films
+
+
+def _film_all(films: Sequence[_Film]) -> dict[str, tuple[bool, bytes]]:
+    """Trial -> whether its replay repeated it, and the film; on all cores."""
+    cores = len(os.sched_getaffinity(0))
+    if cores < 2 or len(films) < 4:
+        return dict(map(_film, films))
+    with multiprocessing.get_context("spawn").Pool(cores) as pool:
+        return dict(pool.map(_film, films, chunksize=1))
+
+
+def _film(film: _Film) -> tuple[str, tuple[bool, bytes]]:
+    """Replays a trial in its world; the film runs in real time."""
+    from roboscale.jobs.rollouts import open_again
+    from roboscale.referees import referee_named
+    from roboscale.report.video import encode_mp4
+    from roboscale.trials import differences, replay
+    from roboscale.trials.slots import Job
+
+    trial = film.trial
+    assert trial.actions is not None, "a film needs the actions"
+    rate = trial.settings.rate_hz
+    every = max(1, round(rate * FILM_EVERY_S))
+    frames: list[NDArray[np.uint8]] = []
+    steps = [0]
+
+    def watch(scene: Scene) -> None:
+        if steps[0] % every == 0 and isinstance(scene, HasPictures):
+            frames.append(scene.picture(*FILM_SIZE))
+        steps[0] += 1
+
+    referee = referee_named(trial.settings.watch)
+    world = open_again(film.run)
+    try:
+        result = replay(world, trial.case, trial.settings, trial.actions, referee=referee, film=watch)
+    except RoboscaleError as error:
+        return trial.id, (False, str(error).encode()[:0])
+    finally:
+        world.close()
+    again = Job(trial=trial, referee=referee).finish(result).trial
+    mp4 = encode_mp4(np.stack(frames), rate / every) if frames else b""
+    return trial.id, (not differences(trial, again), mp4)
+
+
+def _recorded(judged: Judged, chosen: Sequence[Counted], recorded: Path | None) -> dict[str, FilmedTrial]:
+    """Films out of the episodes that were recorded while the trials ran: the first camera."""
+    from roboscale.dataset import Dataset
+    from roboscale.report import FilmedTrial
+    from roboscale.report.video import encode_mp4
+    from roboscale.trials import episode_id
+
+    assert recorded is not None, "asked only where there is a dataset"
+    dataset = Dataset(recorded, images="uint8")
+    places = {info.id: info.index for info in dataset.episodes}
+    cameras = [field.name for field in dataset.spec.images]
+    films = {}
+    for one in chosen:
+        trial = one.trial
+        if trial is None or not cameras:
+            continue
+        place = places.get(trial.episode or episode_id(trial))
+        if place is None:
+            continue
+        frames = np.asarray(dataset.decode(place, cameras[0]))
+        films[trial.id] = FilmedTrial(
+            policy=judged.labels[one.policy],
+            status=one.outcome.status,
+            origin="recorded while tried" if trial.episode else "replayed, same outcome",
+            mp4=encode_mp4(frames, dataset.spec.rate_hz),
+            steps=trial.steps,
+            reason=one.outcome.reason,
+        )
+    return films

@@ -1,0 +1,69 @@
+"""Few real and many cheap trials in one interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from roboscale.core import RoboscaleError
+from roboscale.jobs.events import OnEvent, ignore
+from roboscale.jobs.options import Level
+from roboscale.jobs.request import Option, Request
+
+if TYPE_CHECKING:
+    from roboscale.stats.fusion import Fusion, FusionMode
+
+__all__ = ["FuseResults", "Fused", "fuse_results"]
+
+_MODES: Mapping[str, FusionMode] = {"auto": "auto", "ppi": "ppi++", "betting": "betting"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FuseResults(Request):
+    """Asks for the real success rate of each policy, from both worlds together."""
+
+    words: ClassVar[tuple[str, ...]] = ("fuse",)
+
+    real: Annotated[str, Option("Results on the real robot; any form that `rank` reads.")]
+    cheap: Annotated[str, Option("Results in the cheap world: the same cases, and as many more as there are.")]
+    mode: Annotated[
+        Literal["auto", "ppi", "betting"], Option("auto, ppi or betting (never below its coverage, wider).")
+    ] = "auto"
+    level: Level = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """Policy -> its real rate from the cases that both worlds saw and the further cases of the cheap one."""
+
+    policies: Mapping[str, Fusion]
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: fusion.to_json() for name, fusion in self.policies.items()}
+
+
+def fuse_results(request: FuseResults, on_event: OnEvent = ignore) -> Fused:
+    """Combines the trials of both worlds into one interval for each policy, and says what that saved.
+
+    >>> done = fuse_results(FuseResults(real="robot.csv", cheap="simulator.csv"))
+    >>> done.policies["good"].estimate.n
+    30
+
+    Raises:
+        RoboscaleError: no policy, or for one of them no case, is in both.
+        BadData: a file is not understood, or nothing is in it.
+    """
+    from roboscale.jobs.two_worlds import load_scores, shared_policies
+    from roboscale.stats.fusion import fuse
+
+    real, cheap = load_scores(request.real), load_scores(request.cheap)
+    fused = {}
+    for name in shared_policies(real, cheap, on_event):
+        cases = sorted(case for case in real[name] if case in cheap[name])
+        extra = [score for case, score in sorted(cheap[name].items()) if case not in real[name] and score is not None]
+        if not cases:
+            raise RoboscaleError(f"{name}: no case is in both files: the cheap world must see the real cases, too")
+        both = [[scores[name][case] for case in cases] for scores in (real, cheap)]
+        fused[name] = fuse(both[0], both[1], extra, request.level, _MODES[request.mode])
+    return Fused(fused)

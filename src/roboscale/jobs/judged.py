@@ -1,0 +1,282 @@
+"""What a run came to, read from the log: the trials that count, rates, a verdict, and everything that must be said.
+
+The same function serves while a command ends, in a report years later and after shards were merged, so that all of
+them print the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from roboscale.core import BadData, Case, Counted, Estimate, Identity, Judgement, OutcomeKind, Trial, identity_labels
+from roboscale.core.episode import Status
+from roboscale.stats.deciding import Decided, decide, rate_of
+from roboscale.trials import count_trials, evidence_of, outcome_value
+from roboscale.trials.log import Run, TrialLog
+
+__all__ = [
+    "Judged",
+    "choose_run",
+    "clock_time",
+    "judged_run",
+    "rate_lines",
+    "reasons",
+    "reuse_note",
+    "rounds_of",
+    "summary",
+    "whole",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A run with what counts of it.
+
+    Args:
+        run: what was asked.
+        counted: of every policy and case that was tried, what counts, in schedule order, those after a stop included.
+        used: the part of `counted` that the numbers rest on.
+        decided: the verdict, where something was compared.
+        before: the verdict as it was when the run ended, where a judgement was corrected afterwards.
+        all_rounds: of every policy, case and round, what counts within the round.
+    """
+
+    run: Run
+    counted: tuple[Counted, ...]
+    used: tuple[Counted, ...]
+    decided: Decided | None = None
+    before: Decided | None = None
+    all_rounds: tuple[Counted, ...] = ()
+
+    @property
+    def labels(self) -> dict[Identity, str]:
+        """Names for people, unique within the run."""
+        return identity_labels(self.run.policies)
+
+    @property
+    def sequential(self) -> bool:
+        """Whether the number of trials depended on their results; then intervals are confidence sequences."""
+        return self.run.design is not None and self.run.design.sequential
+
+    def of(self, policy: Identity, task: str | None = None) -> list[Counted]:
+        """What the numbers of one policy rest on."""
+        return [c for c in self.used if c.policy == policy and task in (None, c.case.task)]
+
+    def rate(self, counted: Sequence[Counted]) -> Estimate:
+        """Success rate, or mean progress where that is compared; pending trials are not counted."""
+        design = self.run.design
+        outcomes = [outcome_value(c.outcome, design) for c in counted if not c.pending]
+        kind: OutcomeKind = "success" if design is None else design.outcome
+        return rate_of(outcomes, kind=kind, sequential=self.sequential)
+
+    def bounds(self, counted: Sequence[Counted]) -> tuple[Estimate, Estimate] | None:
+        """The rate with every void trial counted as a failure, and as a success; `None` where none is void."""
+        if not any(c.outcome.success is None and not c.pending for c in counted):
+            return None
+        return self.rate([_as(c, 0.0) for c in counted]), self.rate([_as(c, 1.0) for c in counted])
+
+    @property
+    def pending(self) -> list[Counted]:
+        """Trials that somebody is still to judge."""
+        return [c for c in self.counted if c.pending]
+
+    @property
+    def void(self) -> list[Counted]:
+        """Trials that broke."""
+        return [c for c in self.used if c.outcome.success is None and not c.pending]
+
+    @property
+    def unverified(self) -> list[str]:
+        """Who is not known by content, and why."""
+        return [str(who) for who in (*self.run.policies, self.run.world) if not who.verified]
+
+
+def _as(counted: Counted, value: float) -> Counted:
+    """A void trial as a success or a failure; others as they are."""
+    if counted.outcome.success is not None or counted.pending:
+        return counted
+    status: Status = "success" if value else "failure"
+    return replace(counted, outcome=replace(counted.outcome, status=status, progress=value))
+
+
+def judged_run(log: TrialLog, run: Run, shard: tuple[int, int] = (0, 1)) -> Judged:
+    """What a run came to, as a pure function of the log.
+
+    Args:
+        shard: judge only these cases; a run in several shards is whole once their logs are merged.
+    """
+    cases = [Case.parse(text) for text in run.cases][shard[0] :: shard[1]]
+    attempts = log.attempts(run.policies, run.world, run.settings)
+    trials = [t for group in attempts.values() for t in group]
+    judgements = log.judgements([t.id for t in trials])
+    counted = count_trials(trials, judgements, run.policies, cases)
+    rounds = tuple(
+        one
+        for number in sorted({t.round for t in trials})
+        for one in count_trials([t for t in trials if t.round == number], judgements, run.policies, cases)
+    )
+    if run.design is None:
+        return Judged(run=run, counted=tuple(counted), used=tuple(counted), all_rounds=rounds)
+    decided = _decide(counted, run, cases)
+    used = {case.id for case in cases[: decided.used]}
+    return Judged(
+        run=run,
+        counted=tuple(counted),
+        used=tuple(c for c in counted if c.case.id in used),
+        decided=decided,
+        before=_before(trials, judgements, run, cases),
+        all_rounds=rounds,
+    )
+
+
+def _before(
+    trials: Sequence[Trial], judgements: Mapping[str, Sequence[Judgement]], run: Run, cases: Sequence[Case]
+) -> Decided | None:
+    """The verdict when the run ended, where somebody decided otherwise afterwards; `None` where nobody did."""
+    ended = run.finished_ns
+    if ended is None:
+        return None
+    then = {id_: [j for j in said if j.time_ns <= ended] for id_, said in judgements.items()}
+    earlier = {id_ for id_, said in then.items() if any(j.state == "decided" for j in said)}
+    later = {id_ for id_, said in judgements.items() if any(j.time_ns > ended and j.state == "decided" for j in said)}
+    if not earlier & later:
+        return None
+    known = [t for t in trials if t.round <= run.round]
+    return _decide(count_trials(known, then, run.policies, cases), run, cases)
+
+
+def _decide(counted: Sequence[Counted], run: Run, cases: Sequence[Case]) -> Decided:
+    return decide(evidence_of(counted, run.policies, cases, run.design), final=run.finished_ns is not None)
+
+
+def choose_run(log: TrialLog, text: str = "") -> Run:
+    """The newest run, or the one whose id begins with `text`.
+
+    Raises:
+        BadData: there is none, or several begin so.
+    """
+    runs = [run for run in log.runs() if run.id.startswith(text)]
+    if not runs:
+        raise BadData(log.where, "run", f"a run {text!r}" if text else "at least one run", "none")
+    if text and len(runs) > 1:
+        raise BadData(log.where, "run", "one run", f"{len(runs)} that begin with {text!r}")
+    return runs[-1]
+
+
+def rounds_of(judged: Judged, policy: Identity) -> dict[int, list[Counted]]:
+    """What every round gave for one policy, oldest first."""
+    rounds: dict[int, list[Counted]] = {}
+    for one in judged.all_rounds:
+        if one.policy == policy and one.trial is not None:
+            rounds.setdefault(one.trial.round, []).append(one)
+    return dict(sorted(rounds.items()))
+
+
+def whole(log: TrialLog, counted: Sequence[Counted]) -> list[Counted]:
+    """The same with actions and series, which are most of a log's bytes and seldom needed."""
+    return [c if c.trial is None else replace(c, trial=log.trial(c.trial.id)) for c in counted]
+
+
+def reasons(counted: Sequence[Counted], labels: dict[Identity, str]) -> list[str]:
+    """Why trials broke, and which failures were mistakes of a policy: grouped, most frequent first, a line each."""
+    void = Counter(
+        (labels[c.policy], c.outcome.reason) for c in counted if c.outcome.success is None and not c.pending
+    )
+    mistakes = Counter(
+        (labels[c.policy], c.trial.reason) for c in counted if c.trial is not None and c.trial.end == "policy error"
+    )
+    lines = [f"{name}: {n} void: {reason}" for (name, reason), n in void.most_common()]
+    return lines + [f"{name}: {n} failed by its own mistake: {reason}" for (name, reason), n in mistakes.most_common()]
+
+
+def clock_time(time_ns: int) -> str:
+    """Local time for people, with the day where it is not today's."""
+    then = datetime.fromtimestamp(time_ns / 1e9)
+    same = then.date() == datetime.now().date()
+    return then.strftime("%H:%M" if same else "%Y-%m-%d %H:%M")
+
+
+def reuse_note(reused: Sequence[Trial], total: int) -> str:
+    """What was there already, and what is left to do."""
+    first, last = min(t.started_ns for t in reused), max(t.started_ns for t in reused)
+    when = clock_time(first) if clock_time(first) == clock_time(last) else f"{clock_time(first)} to {clock_time(last)}"
+    left = total - len(reused)
+    rest = f"up to {left} to do" if left else "nothing to do; --again tries all anew"
+    return f"found {len(reused)} of {total} trials, tried {when}; {rest}"
+
+
+def summary(judged: Judged) -> dict[str, Any]:
+    """JSON of all rates with their intervals and bounds, measures, reasons and identities."""
+    run = judged.run
+    policies = {}
+    for policy, label in judged.labels.items():
+        mine = judged.of(policy)
+        tasks = dict.fromkeys(c.case.task for c in mine)
+        policies[label] = {
+            "identity": policy.to_json(),
+            "mean_success": judged.rate(mine).to_json(),
+            "void_bounds": _bounds_json(judged, mine),
+            "tasks": {task: judged.rate(judged.of(policy, task)).to_json() for task in tasks},
+            "void": [{"case": c.case.id, "reason": c.outcome.reason} for c in mine if c in judged.void],
+            "pending": [c.trial.id for c in mine if c.pending and c.trial is not None],
+            "measures": measure_means(mine, run.world_info),
+        }
+    return {
+        "run": run.id,
+        "world": run.world.to_json(),
+        "success_rule": run.settings.watch,
+        "horizon": run.settings.horizon,
+        "settings": run.settings.to_json(),
+        "round": run.round,
+        "outcome": "success" if run.design is None else run.design.outcome,
+        "versions": dict(run.versions),
+        "unverified": judged.unverified,
+        "reasons": reasons(judged.used, judged.labels),
+        "policies": policies,
+    }
+
+
+def rate_lines(judged: Judged, letters: Mapping[str, str] | None = None) -> list[str]:
+    """For a terminal: the rate of every policy and task, the bounds where trials are void, and what must be said."""
+    lines = [f"{judged.run.world}; {judged.run.settings.text}"]
+    for policy, label in judged.labels.items():
+        mine = judged.of(policy)
+        tasks = dict.fromkeys(c.case.task for c in mine)
+        mark = "" if policy.verified else f"  unverified: {'; '.join(policy.unverified)}"
+        lines.append(f"  {(letters or {}).get(label, '')}{label:24} {judged.rate(mine)}{mark}")
+        if len(tasks) > 1:
+            lines += [f"    {task:32} {judged.rate(judged.of(policy, task))}" for task in tasks]
+        bounds = judged.bounds(mine)
+        if bounds is not None:
+            low, high = bounds
+            lines.append(f"    void as failures {low.value:.2f}, as successes {high.value:.2f}")
+    if judged.pending:
+        lines.append(
+            f"  {len(judged.pending)} trials wait to be judged: roboscale trials judge STORE --trial ID --success"
+        )
+    return lines
+
+
+def _bounds_json(judged: Judged, counted: Sequence[Counted]) -> dict[str, Any] | None:
+    bounds = judged.bounds(counted)
+    if bounds is None:
+        return None
+    return {"as_failures": bounds[0].to_json(), "as_successes": bounds[1].to_json()}
+
+
+def measure_means(counted: Sequence[Counted], world: Any) -> dict[str, Any]:
+    """Measure -> unit, mean of the trials that have it, how many have and how many lack it."""
+    units = {m["name"]: m["unit"] for m in dict(world).get("measures", ())}
+    units |= {"clipped": "step", "held": "step"}
+    valid = [c.outcome.measures for c in counted if c.outcome.success is not None]
+    means = {}
+    for name, unit in units.items():
+        values = [m[name] for m in valid if m.get(name) is not None]
+        measured = [float(v) for v in values if v is not None]
+        mean = sum(measured) / len(measured) if measured else None
+        means[name] = {"unit": unit, "mean": mean, "n": len(measured), "not_measured": len(valid) - len(measured)}
+    return means

@@ -1,0 +1,66 @@
+"""The next comparisons to run, by what each is expected to buy for its cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from roboscale.jobs.events import OnEvent, ignore
+from roboscale.jobs.options import By, Sources
+from roboscale.jobs.request import Option, Request
+
+if TYPE_CHECKING:
+    from roboscale.stats.next_trial import Plan
+
+__all__ = ["PickTrials", "Picked", "pick_trials"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickTrials(Request):
+    """Asks which comparisons to run next.
+
+    Args:
+        world: `NAME:COST[:WORTH[:BUDGET]]` of each venue; one that is called real and costs 1 where none is named.
+        evaluator: `NAME:SLOTS`, who can run how many in every venue.
+    """
+
+    words: ClassVar[tuple[str, ...]] = ("next",)
+
+    sources: Sources
+    world: Annotated[tuple[str, ...], Option("NAME:COST[:WORTH[:BUDGET]], cost of one comparison; may repeat.")] = ()
+    budget: Annotated[float | None, Option("Most to spend, in the unit of the costs.")] = None
+    count: Annotated[int, Option("Most comparisons to name.", min=1)] = 10
+    evaluator: Annotated[tuple[str, ...], Option("NAME:SLOTS, who can run how many.")] = ()
+    by: By = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """The comparisons, in order, each with its reason."""
+
+    plan: Plan
+
+    def to_json(self) -> dict[str, Any]:
+        return self.plan.to_json()
+
+
+def pick_trials(request: PickTrials, on_event: OnEvent = ignore) -> Picked:
+    """Names the next comparisons, in order, from what the results say so far.
+
+    >>> done = pick_trials(PickTrials(sources=("trials.csv",), world=("robot:1", "simulator:0.05:0.4"), count=2))
+    >>> len(done.plan.picks)
+    2
+
+    Raises:
+        RoboscaleError: a venue or an evaluator is not understood.
+        BadData: a file is not understood, or nothing is in them.
+    """
+    from roboscale.jobs.picking import next_picks, parse_venue
+    from roboscale.jobs.result_files import load_results
+
+    venues = [parse_venue(text) for text in request.world or ("real:1",)]
+    budget = request.budget
+    if budget is not None:
+        venues = [replace(v, budget=budget if v.budget is None else min(v.budget, budget)) for v in venues]
+    results = load_results(request.sources)
+    return Picked(next_picks(results, venues, count=request.count, evaluators=request.evaluator, basis=request.by))

@@ -1,0 +1,49 @@
+"""Fields that several requests share, each with one help text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from roboscale.jobs.request import Argument, Option
+
+__all__ = [
+    "By",
+    "DataEngine",
+    "DataWorkers",
+    "Declare",
+    "Fps",
+    "Html",
+    "Level",
+    "Mapping",
+    "Seed",
+    "Sources",
+    "Workers",
+]
+
+Seed = Annotated[int, Option("Seed of the cases; the same seed gives the same trials.")]
+Workers = Annotated[
+    int | None, Option("Worlds in processes of their own; 0 runs them in this one. Default: the cores.")
+]
+
+Declare = Annotated[Path | None, Option("TOML that says what the arrays mean; --explain drafts one.")]
+Fps = Annotated[float | None, Option("Frames a second, for formats that do not store it.")]
+Mapping = Annotated[Path | None, Option("TOML that maps a bag's topics; --explain drafts one.")]
+DataEngine = Annotated[
+    Literal["processes", "ray"], Option("processes, or ray for a cluster that shares the folders.", flag="--engine")
+]
+DataWorkers = Annotated[int | None, Option("Worker processes; 0 uses this one. Default: the cores.")]
+
+Sources = Annotated[
+    tuple[str, ...],
+    Argument(
+        "trials.db or its folder, eval_info.json, RoboArena sessions, CSV, JSON or Parquet; NAME=PATH names the "
+        "policy of a file that does not."
+    ),
+]
+Level = Annotated[float, Option("Confidence level of intervals and rank sets.", min=0.5, max=0.999)]
+Html = Annotated[Path | None, Option("Write the result as one offline page.")]
+By = Annotated[
+    Literal["auto", "success", "progress", "preference"],
+    Option("Compare by auto, success, progress or preference."),
+]

@@ -1,0 +1,39 @@
+"""A plan as a page: fills the report's data from fits, decisions and back-tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from roboscale.jobs.files import write_text
+from roboscale.jobs.planning import Planned
+from roboscale.jobs.versions import versions
+from roboscale.report.plan import Answer, PlanData, plan_page
+from roboscale.report.plan_figures import BackTest, Curve
+
+__all__ = ["write_plan_page"]
+
+
+def write_plan_page(planned: Planned, page: Path, sources: tuple[str, ...], command: str) -> None:
+    """Writes the plan as one offline HTML page, in one step; `command` makes it again."""
+    checks = {(c.task, c.source): c for c in planned.checks}
+    curves = []
+    for (task, source), fit in planned.fits.items():
+        check = checks.get((task, source))
+        tested = None if check is None else BackTest(check.amount, check.predicted, check.measured)
+        curves.append(Curve(task, source, fit, tested))
+    answers = tuple(
+        Answer(sentence, known=planned.decisions[task].best is not None)
+        for task, sentence in zip(planned.decisions, planned.sentences(), strict=True)
+    )
+    data = PlanData(
+        answers,
+        tuple(curves),
+        planned.decisions,
+        planned.costs,
+        unit=planned.unit,
+        level=planned.asked.level,
+        sources=sources,
+        command=command,
+        versions=versions(),
+    )
+    write_text(page, plan_page(data))

@@ -1,0 +1,94 @@
+"""Says how far a policy repeats itself: deterministic, seed-dependent, batch-dependent or stateful."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+
+from roboscale.core import Observation, World, cases, check_action, generator
+from roboscale.jobs.options import Seed
+from roboscale.jobs.request import Argument, Option, Request
+from roboscale.jobs.trying import API_KEY_VARIABLE, AnyPolicy
+
+if TYPE_CHECKING:
+    from roboscale.testing.policy_checks import PolicyCheck
+
+__all__ = ["CheckPolicy", "check_policy_in_world"]
+
+LOOKS, APART = 4, 5  # observations of an episode, and random steps between two of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckPolicy(Request):
+    """Asks how a policy behaves when it is asked the same again."""
+
+    words: ClassVar[tuple[str, ...]] = ("policy", "check")
+
+    policy: Annotated[str, Argument("Any policy of `roboscale eval --help`.")]
+    world: Annotated[str, Option("The world whose observations it is shown.")] = "metaworld"
+    task: Annotated[str, Option("A task of the world. Default: its first.")] = ""
+    policy_profile: Annotated[tuple[str, ...], Option("TOML file that maps a server's keys and actions.")] = ()
+    seed: Seed = 0
+
+
+def check_policy_in_world(request: CheckPolicy, *, policy: AnyPolicy | None = None) -> PolicyCheck:
+    """Shows a policy observations of a world: one twice, in another order, in batches, after another episode.
+
+    >>> from roboscale import CheckPolicy, check_policy_in_world
+    >>> check_policy_in_world(CheckPolicy(policy="constant", task="reach-v3")).verdicts
+    ('deterministic',)
+
+    Args:
+        policy: an object, instead of the request's text.
+
+    Raises:
+        UnknownName, SpecMismatch: names or specs do not fit.
+        PolicyError: the policy gives no action at all.
+    """
+    from roboscale.policies.callables import as_policy
+    from roboscale.policies.resolve import resolve_policy
+    from roboscale.testing.policy_checks import check_policy
+    from roboscale.trials import check_policy_fits
+    from roboscale.worlds import open_world
+
+    world = open_world(request.world)
+    try:
+        task = request.task or next(iter(world.info.tasks))
+        instruction = world.info.instruction(task)
+        resolved = (
+            resolve_policy(
+                request.policy,
+                world=world,
+                profile=request.policy_profile,
+                seed=request.seed,
+                api_key=os.environ.get(API_KEY_VARIABLE),
+            )
+            if policy is None
+            else as_policy(policy)
+        )
+        check_policy_fits(resolved, world.info)
+        needs = None if resolved.observation_spec is None else resolved.observation_spec.names
+        return check_policy(resolved, _looks(world, task, request.seed, needs), instruction)
+    finally:
+        world.close()
+
+
+def _looks(world: World, task: str, seed: int, needs: tuple[str, ...] | None) -> list[Observation]:
+    """Observations along an episode of random actions."""
+    field = world.info.action_spec["action"]
+    rng = generator("policy check", task, seed)
+    scene = world.start(cases(task, 1, seed, "eval")[0])
+    seen: list[Observation] = []
+    try:
+        for _ in range(LOOKS):
+            seen.append({name: np.array(array) for name, array in scene.observe(needs).items()})
+            for _ in range(APART):
+                low = -1.0 if field.low is None else np.reshape(field.low, field.shape)
+                high = 1.0 if field.high is None else np.reshape(field.high, field.shape)
+                scene.step(check_action(rng.uniform(low, high, field.shape), field)[0])
+    finally:
+        scene.close()
+    return seen

@@ -1,0 +1,100 @@
+"""The board of several policies, from results of any kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from roboscale.jobs.events import OnEvent, Wrote, ignore
+from roboscale.jobs.options import By, Html, Level, Sources
+from roboscale.jobs.request import Option, Request
+
+if TYPE_CHECKING:
+    from roboscale.jobs.standing import Standing
+    from roboscale.report.board import BoardData
+
+__all__ = ["Rank", "Ranked", "rank"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rank(Request):
+    """Asks where the policies of some results stand.
+
+    Args:
+        sources: `PATH` or `NAME=PATH` of each.
+        by: what is compared; `auto` takes preferences where there are any, successes otherwise.
+        sets: how rank sets are made; `auto` is `anytime` where results chose the trials, `holm` otherwise.
+        html: where the board is written as a page.
+    """
+
+    words: ClassVar[tuple[str, ...]] = ("rank",)
+
+    sources: Sources
+    by: By = "auto"
+    level: Level = 0.95
+    sets: Annotated[
+        Literal["auto", "holm", "bootstrap", "anytime"],
+        Option("Rank sets by auto, holm, bootstrap, or anytime where results chose the trials."),
+    ] = "auto"
+    html: Html = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Where the policies stand, and the board that shows it."""
+
+    standing: Standing
+    board: BoardData
+
+    @property
+    def text(self) -> str:
+        """The board for a terminal."""
+        from roboscale.report.board import board_text
+
+        return board_text(self.board)
+
+    def to_json(self) -> dict[str, Any]:
+        standing = self.standing
+        return {
+            "basis": standing.basis,
+            "ranking": standing.ranking.to_json(),
+            "rates": {name: rate.to_json() for name, rate in standing.rates.items()},
+            "letters": dict(standing.letters),
+            "verdict": None if standing.verdict is None else standing.verdict.to_json(),
+        }
+
+
+def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
+    """Makes the board: the ranks each policy may have, scores, rates and letters.
+
+    >>> done = rank(Rank(sources=("trials.csv",)))
+    >>> done.standing.ranking.rank_sets["good"]
+    (1, 1)
+
+    Raises:
+        BadData: a file is not understood, or nothing is in them.
+    """
+    from roboscale.jobs.files import write_text
+    from roboscale.jobs.result_files import load_results
+    from roboscale.jobs.standing import standing_of
+    from roboscale.jobs.versions import versions
+    from roboscale.report.board import BoardData, board_page
+
+    results = load_results(request.sources)
+    standing = standing_of(results, request.by, request.level, None if request.sets == "auto" else request.sets)
+    verdict = standing.verdict
+    board = BoardData(
+        standing.ranking,
+        standing.rates,
+        standing.per_task,
+        dict(standing.letters),
+        statements=() if verdict is None else (verdict.sentence,),
+        method="" if verdict is None else verdict.method,
+        sources=(results.source,),
+        command=request.command,
+        versions=versions(),
+    )
+    if request.html is not None:
+        write_text(request.html, board_page(board))
+        on_event(Wrote("page", request.html))
+    return Ranked(standing, board)

@@ -1,0 +1,87 @@
+"""Opens what others recorded, with what the user and the table of known datasets say about it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from roboscale.core import BadData, Recording
+from roboscale.jobs.events import Note, OnEvent, ignore
+from roboscale.sources.records import detect, open_recording
+from roboscale.sources.records.declaration import Declaration, known_at, known_for, load_declaration, open_declared
+
+__all__ = ["Opened", "apart", "identity", "missing_table", "open_source"]
+
+_WITHOUT_CLOCK = ("rlds", "zarr", "umi-zarr", "robomimic", "isaac-mimic", "aloha", "robomind", "agibot")
+"""Formats that do not, or not always, say how many frames a second they have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A recording, how to open it again in another process, and what tells this reading of it from others."""
+
+    recording: Recording
+    open: Callable[[], Recording]
+    identity: str
+
+
+def open_source(
+    source: Path,
+    format: str = "",
+    declaration: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    on_event: OnEvent = ignore,
+) -> Opened:
+    """Opens a recording with what the user and the table of known datasets say about it.
+
+    Args:
+        format: detected when empty.
+        declaration: the user's word on what the arrays mean.
+        options: of the format's reader, e.g. `fps`, `mapping`.
+        on_event: is told what was taken from the table.
+    """
+    said = load_declaration(declaration) if declaration is not None else Declaration()
+    name = format or detect(source)
+    given = dict(options or {})
+    known = known_at(source)
+    rate = said.rate_hz or (known and known.rate_hz)
+    if "fps" not in given and name in _WITHOUT_CLOCK and rate:
+        given["fps"] = rate
+    if "action" not in given and name == "rlds" and known is not None and known.action:
+        given["action"] = ",".join(known.action)
+    raw = partial(open_recording, source, name, **given)
+    table = known_for(raw())
+    if table is not None:
+        on_event(Note(f"{source}: taken for {table.name}; the table of known datasets says what it does not itself"))
+    with_facts = partial(open_declared, raw, said, table)
+    return Opened(with_facts(), with_facts, identity(source, declaration, given))
+
+
+def missing_table(recording: Recording) -> str:
+    """Which videos are not there, for people."""
+    rows = []
+    for camera, keys in recording.missing.items():
+        if keys:
+            some = ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "")
+            rows.append(f"  {camera}: {len(keys)} of {len(recording.keys)} episodes: {some}")
+    return "\n".join(rows)
+
+
+def apart(source: Path, out: Path) -> None:
+    """BadData when `out` lies in its source, which is only read."""
+    inside, outer = out.resolve(), source.resolve()
+    if inside == outer or outer in inside.parents:
+        raise BadData(out, "OUT", f"a folder outside of {source}", "one within")
+
+
+def identity(source: Path, declaration: Path | None = None, options: Mapping[str, Any] | None = None) -> str:
+    """32 hex digits of where a source lies and how it is read, so that a resumed run does not go on with another."""
+    facts: list[Any] = [str(source.resolve()), declaration.read_text("utf-8") if declaration is not None else ""]
+    for name, value in sorted((options or {}).items()):
+        facts.append([name, value.read_text("utf-8") if isinstance(value, Path) else repr(value)])
+    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()

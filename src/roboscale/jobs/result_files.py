@@ -1,0 +1,59 @@
+"""Results for a job: what others wrote, and our own trials, which are read from their store."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from roboscale.core import BadData, Counted, identity_labels
+from roboscale.jobs.judged import judged_run
+from roboscale.results import Results, read_results
+from roboscale.trials.log import open_log
+
+__all__ = ["load_results", "trials_by_policy"]
+
+
+def load_results(sources: Sequence[str]) -> Results:
+    """Reads `PATH` or `NAME=PATH` for each; NAME is the policy of files that do not say.
+
+    Raises:
+        BadData: a file is not there or not understood, or all together hold no trial and no comparison.
+    """
+    merged: Results | None = None
+    for text in sources:
+        name, sign, path = text.partition("=")
+        whole = not sign or Path(text).exists()
+        one = _read(text, "") if whole else _read(path, name)
+        merged = one if merged is None else merged.merged(one)
+    if merged is None or not (merged.trials or merged.comparisons):
+        raise BadData(", ".join(sources), "results", "at least one trial or comparison", "none")
+    return merged
+
+
+def _read(text: str, policy: str) -> Results:
+    if "://" in text:
+        return _read_store(text)
+    path = Path(text)
+    store = path / "trials.db" if path.is_dir() else path
+    if store.suffix == ".db" and store.is_file():
+        return _read_store(str(store))
+    return read_results(path, policy)
+
+
+def _read_store(store: str) -> Results:
+    """Our own trials as every run counts them; adaptive when any run could stop by what it had seen."""
+    with open_log(store, read_only=True) as log:
+        runs = log.runs()
+        counted = {(c.policy, c.case): c for run in runs for c in judged_run(log, run).counted if not c.pending}
+    adaptive = any(run.design is not None and run.design.sequential for run in runs)
+    return Results(Path(store).name, tuple(counted.values()), adaptive=adaptive)
+
+
+def trials_by_policy(results: Results) -> dict[str, list[Counted]]:
+    """Policy -> its trials, policies in the order of their names; two of one name have their digests behind it."""
+    labels = identity_labels(trial.policy for trial in results.trials)
+    grouped: dict[str, list[Counted]] = defaultdict(list)
+    for trial in results.trials:
+        grouped[labels[trial.policy]].append(trial)
+    return dict(sorted(grouped.items()))

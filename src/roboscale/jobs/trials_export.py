@@ -1,0 +1,92 @@
+"""Writes trials for other programs: LeRobot's `eval_info.json`, or a dataset of the rollouts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from roboscale.core import BadData, Identity, RoboscaleError, UnknownName
+from roboscale.jobs.events import OnEvent, Wrote, ignore
+from roboscale.jobs.request import Option, Request
+from roboscale.jobs.stores import RunId, Store
+
+__all__ = ["ExportTrials", "ExportedTrials", "export_trials"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportTrials(Request):
+    """Asks for the trials of one policy as LeRobot's file, or of all as a dataset."""
+
+    words: ClassVar[tuple[str, ...]] = ("trials", "export")
+
+    store: Store
+    out: Annotated[Path | None, Option("Where LeRobot's eval_info.json is written.", flag="--out/-o")] = None
+    dataset: Annotated[Path | None, Option("Dataset that the rollouts are added to, with outcome and origin.")] = None
+    policy: Annotated[str, Option("Name of the policy, where the run has several.")] = ""
+    run: RunId = ""
+
+    def check(self) -> None:
+        """RoboscaleError unless there is something to write."""
+        if self.out is None and self.dataset is None:
+            raise RoboscaleError("say --out FILE for eval_info.json, or --dataset FOLDER for the rollouts as episodes")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedTrials:
+    """What was written."""
+
+    policy: str
+    trials: int
+    episodes: int
+
+    @property
+    def text(self) -> str:
+        """One line for a terminal."""
+        return f"{self.trials} trials of {self.policy}" + (f", {self.episodes} episodes" if self.episodes else "")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"policy": self.policy, "trials": self.trials, "episodes": self.episodes}
+
+
+def export_trials(request: ExportTrials, on_event: OnEvent = ignore) -> ExportedTrials:
+    """Writes the trials of a run for other programs.
+
+    >>> from pathlib import Path
+    >>> from roboscale import Evaluate, ExportTrials, evaluate, export_trials
+    >>> done = evaluate(Evaluate(policy="constant", tasks="reach-v3", trials=2, store="trials"))
+    >>> export_trials(ExportTrials(store="trials", out=Path("eval_info.json"))).trials
+    2
+
+    Raises:
+        BadData: there is no such store or run.
+        UnknownName: no such policy in the run.
+        RoboscaleError: the world cannot repeat its trials, and they were not recorded.
+    """
+    from roboscale.jobs.files import write_json
+    from roboscale.jobs.judged import choose_run, judged_run, whole
+    from roboscale.jobs.rollouts import record_rollouts
+    from roboscale.stats import wilson
+    from roboscale.trials import to_eval_info
+    from roboscale.trials.log import open_log
+
+    with open_log(request.store, read_only=True) as log:
+        judged = judged_run(log, choose_run(log, request.run))
+        chosen = _choose(judged.labels, request.policy, all_will_do=request.out is None)
+        counted = whole(log, [c for c in judged.used if c.policy in chosen])
+    if not counted:
+        raise BadData(request.store, "trials", "at least one", "none")
+    if request.out is not None:
+        write_json(request.out, to_eval_info(counted, wilson))
+        on_event(Wrote("eval_info.json", request.out))
+    episodes = 0 if request.dataset is None else record_rollouts(judged.run, counted, request.dataset, on_event)
+    return ExportedTrials(", ".join(judged.labels[p] for p in chosen), len(counted), episodes)
+
+
+def _choose(labels: dict[Identity, str], name: str, *, all_will_do: bool) -> list[Identity]:
+    if not name and (all_will_do or len(labels) == 1):
+        return list(labels)
+    chosen = [policy for policy, label in labels.items() if label == name]
+    if not chosen:
+        raise UnknownName("policy of the run", name, labels.values())
+    return chosen

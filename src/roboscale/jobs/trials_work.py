@@ -1,0 +1,55 @@
+"""Takes cases from a store: several processes or machines do one run together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from roboscale.jobs.events import OnEvent, ignore
+from roboscale.jobs.options import Workers
+from roboscale.jobs.request import Request
+from roboscale.jobs.stores import RunId, Store
+
+if TYPE_CHECKING:
+    from roboscale.jobs.compare import Compared
+    from roboscale.jobs.eval import Evaluated
+
+__all__ = ["WorkTrials", "work_trials"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkTrials(Request):
+    """Asks to go on with a run, beside others that do the same."""
+
+    words: ClassVar[tuple[str, ...]] = ("trials", "work")
+
+    store: Store
+    run: RunId = ""
+    workers: Workers = None
+
+
+def work_trials(request: WorkTrials, on_event: OnEvent = ignore) -> Evaluated | Compared:
+    """Tries what is left of a run. A trial that another process runs is left to it; one that it lost is taken over.
+
+    >>> from roboscale import Evaluate, WorkTrials, evaluate, work_trials
+    >>> done = evaluate(Evaluate(policy="constant", tasks="reach-v3", trials=2, store="trials"))
+    >>> work_trials(WorkTrials(store="trials")).success.n
+    2
+
+    Raises:
+        BadData: there is no such store or run.
+        RoboscaleError: the run was made from Python, with objects that no text can name.
+    """
+    from roboscale.jobs.compare import Compare, compare
+    from roboscale.jobs.eval import Evaluate, evaluate
+    from roboscale.jobs.judged import choose_run
+    from roboscale.jobs.stores import run_request
+    from roboscale.trials.log import open_log
+
+    with open_log(request.store, read_only=True) as log:
+        run = choose_run(log, request.run)
+    asked = run_request(run, store=request.store, workers=request.workers, again=False)
+    if isinstance(asked, Compare):
+        return compare(asked, on_event=on_event)
+    assert isinstance(asked, Evaluate), "a run is one of both"
+    return evaluate(asked, on_event)

@@ -1,0 +1,104 @@
+"""Checks that a world keeps its promises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from roboscale.core import Finding, WorldInfo
+from roboscale.jobs.events import Note, OnEvent, ignore, progressing
+from roboscale.jobs.options import Seed
+from roboscale.jobs.request import Argument, Option, Request
+from roboscale.jobs.trying import AnyWorld
+
+__all__ = ["CheckWorld", "CheckedWorld", "check_world_tasks"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckWorld(Request):
+    """Asks whether a world keeps its promises, task by task."""
+
+    words: ClassVar[tuple[str, ...]] = ("world", "check")
+
+    world: Annotated[str, Argument("A world, a TOML declaration, or a class as file.py:Name or module:Name.")] = (
+        "metaworld"
+    )
+    tasks: Annotated[str, Option("Task names separated by commas, or `all`.")] = "all"
+    determinism: Annotated[
+        bool, Option("Compare every byte of a case run twice also where the world does not promise it.")
+    ] = False
+    images: Annotated[bool, Option("Compare the pictures too.")] = False
+    seed: Seed = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedWorld:
+    """What was found, task by task; the first finding of each says its rule beside its sentence."""
+
+    info: WorldInfo
+    findings: Mapping[str, tuple[Finding, ...]]
+    compared: bool
+
+    @property
+    def broken(self) -> list[str]:
+        """Tasks with a broken promise."""
+        return [task for task, found in self.findings.items() if any(f.severity == "error" for f in found)]
+
+    @property
+    def lines(self) -> list[str]:
+        """For a terminal."""
+        lines = []
+        for task, findings in self.findings.items():
+            worst = [f for f in findings if f.severity != "info"]
+            well = "ok, same bytes again" if self.compared else "ok"
+            lines.append(f"{task:32} {f'{len(worst)} found' if worst else well}")
+            listed = (*worst, *(f for f in findings if f.severity == "info"))
+            lines += [f"  {finding.severity}: {finding.text}" for finding in listed]
+        return lines
+
+    def to_json(self) -> dict[str, Any]:
+        listed = {task: [f.to_json() for f in findings] for task, findings in self.findings.items()}
+        identity = self.info.identity.to_json()
+        return {"world": self.info.name, "identity": identity, "tasks": listed, "ok": not self.broken}
+
+
+def check_world_tasks(
+    request: CheckWorld, on_event: OnEvent = ignore, *, world: AnyWorld | None = None
+) -> CheckedWorld:
+    """Starts scenes, looks, moves and measures, and says what is not as the world promises.
+
+    >>> from roboscale import CheckWorld, check_world_tasks
+    >>> check_world_tasks(CheckWorld(tasks="reach-v3")).broken
+    []
+
+    Args:
+        world: an object, instead of the request's text.
+
+    Raises:
+        UnknownName: no such world or task.
+    """
+    from roboscale.jobs.trying import expand_tasks
+    from roboscale.testing.world_checks import check_world, success_rule
+    from roboscale.worlds import as_world, open_world
+
+    opened = open_world(request.world) if world is None or isinstance(world, str) else as_world(world)
+    try:
+        info = opened.info
+        for note in getattr(opened, "notes", ()):
+            on_event(Note(note))
+        if not info.identity.verified:
+            on_event(Note(f"not known by its content alone: {'; '.join(info.identity.unverified)}"))
+        tasks = expand_tasks(info, request.tasks)
+        findings = {}
+        progress = progressing(on_event, "tasks")
+        for number, task in enumerate(tasks, 1):
+            checked = check_world(
+                opened, task, seed=request.seed, determinism=request.determinism, images=request.images
+            )
+            findings[task] = (success_rule(opened, task), *checked)
+            progress(number, len(tasks))
+        compared = info.kind != "real" and (request.determinism or info.deterministic)
+        return CheckedWorld(info, findings, compared)
+    finally:
+        opened.close()

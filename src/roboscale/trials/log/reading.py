@@ -1,0 +1,131 @@
+"""Questions to a log's tables. Long answers are read in pieces, so that no cursor or transaction stays open."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from roboscale.core import BadData, Case, Identity, Judgement, RolloutSettings, Trial
+from roboscale.trials.log import sql
+from roboscale.trials.log.protocol import IdentityKind, Lease, Run
+from roboscale.trials.log.rows import BULK, Names, judgement_of, load, run_of, trial_of
+
+__all__ = [
+    "KEY",
+    "all_identities",
+    "all_leases",
+    "all_runs",
+    "judgements_of",
+    "matching",
+    "pieces",
+    "trial_ids",
+    "trials_by_id",
+]
+
+KEY = tuple(sql.trials.c[n] for n in ("policy", "world", "case_id", "settings", "round", "attempt"))
+"""Columns of a trial's key, in the order of `Trial.key`."""
+
+_LIGHT = tuple(c for c in sql.trials.c if c.name not in BULK)
+
+T = TypeVar("T")
+
+
+def pieces(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Consecutive pieces of at most `size`: a statement takes some ten thousand values."""
+    return (items[i : i + size] for i in range(0, len(items), size))
+
+
+def matching(
+    policy: Identity | str | None = None,
+    world: Identity | str | None = None,
+    case: Case | str | None = None,
+    settings: RolloutSettings | str | None = None,
+    round: int | None = None,
+) -> list[ColumnElement[bool]]:
+    """Conditions on the table of trials."""
+    wanted: list[str | int | None] = [
+        policy.digest if isinstance(policy, Identity) else policy,
+        world.digest if isinstance(world, Identity) else world,
+        case.id if isinstance(case, Case) else case,
+        settings.text if isinstance(settings, RolloutSettings) else settings,
+        round,
+    ]
+    return [column == value for column, value in zip(KEY, wanted, strict=False) if value is not None]
+
+
+def all_identities(connection: Connection, where: str) -> dict[IdentityKind, tuple[Identity, ...]]:
+    """Identities by kind, ordered by name."""
+    table = sql.identities.c
+    query = select(table.id).order_by(table.name, table.digest, table.unverified)
+    names = _names(connection, where)
+    kinds: tuple[IdentityKind, ...] = ("policy", "world")
+    return {k: tuple(names[i] for i in connection.execute(query.where(table.kind == k)).scalars()) for k in kinds}
+
+
+def _names(connection: Connection, where: str) -> Names:
+    table = sql.identities.c
+    rows = connection.execute(select(table.id, table.name, table.digest, table.unverified))
+    try:
+        return {i: Identity(name, digest, tuple(load(unverified))) for i, name, digest, unverified in rows}
+    except (ValueError, TypeError) as error:
+        raise BadData(where, "identities", "readable rows", error) from error
+
+
+def trial_ids(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> list[str]:
+    """Ids of the trials that match, ordered by key."""
+    return list(connection.execute(select(sql.trials.c.id).where(*conditions).order_by(*KEY)).scalars())
+
+
+def trials_by_id(connection: Connection, ids: Sequence[str], where: str, *, light: bool = False) -> list[Trial]:
+    """The trials of these ids that are there, in that order; BadData for a row that cannot be understood."""
+    names = _names(connection, where)
+    columns = _LIGHT if light else tuple(sql.trials.c)
+    rows = connection.execute(select(*columns).where(sql.trials.c.id.in_(ids))).mappings()
+    trials: dict[str, Trial] = {}
+    for row in rows:
+        try:
+            trials[row["id"]] = trial_of(row, names)
+        except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
+            found = f"{type(error).__name__}: {error}"
+            raise BadData(where, f"trial {row['id'][:8]}", "a readable row", found) from error
+    return [trials[i] for i in ids if i in trials]
+
+
+def judgements_of(
+    connection: Connection, ids: Collection[str] | None, until_ns: int | None
+) -> dict[str, tuple[Judgement, ...]]:
+    """Trial id -> judgements by time, then referee; of all trials when `ids` is None."""
+    table = sql.judgements.c
+    query = select(sql.judgements).order_by(table.trial, table.time_ns, table.referee)
+    if until_ns is not None:
+        query = query.where(table.time_ns <= until_ns)
+    parts = [query] if ids is None else [query.where(table.trial.in_(p)) for p in pieces(list(ids), 1000)]
+    judged: dict[str, list[Judgement]] = {}
+    for part in parts:
+        for row in connection.execute(part).mappings():
+            judged.setdefault(row["trial"], []).append(judgement_of(row))
+    return {trial: tuple(some) for trial, some in judged.items()}
+
+
+def all_runs(connection: Connection, where: str, ids: Sequence[str] | None = None) -> tuple[Run, ...]:
+    """Runs, oldest first; of these ids, or all."""
+    query = select(sql.runs).order_by(sql.runs.c.created_ns, sql.runs.c.id)
+    runs = []
+    for row in connection.execute(query if ids is None else query.where(sql.runs.c.id.in_(ids))).mappings():
+        try:
+            runs.append(run_of(row))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise BadData(where, f"run {row['id']}", "a readable row", f"{type(error).__name__}: {error}") from error
+    return tuple(runs)
+
+
+def all_leases(connection: Connection, worker: str | None = None) -> tuple[Lease, ...]:
+    """Leases, those that expire first coming first; of one worker, or all."""
+    table = sql.leases.c
+    columns = (table.policy, table.world, table.case_id, table.settings, table.round, table.attempt)
+    query = select(*columns, table.worker, table.expires_ns - sql.clock_ns(connection)).order_by(table.expires_ns)
+    rows = connection.execute(query if worker is None else query.where(table.worker == worker))
+    return tuple(Lease((p, w, c, s, r, a), who, left / 1e9) for p, w, c, s, r, a, who, left in rows)

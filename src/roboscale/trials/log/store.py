@@ -1,0 +1,343 @@
+"""The log on SQL: one class for SQLite and PostgreSQL. Every method is one short transaction or a few questions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import quote
+
+from sqlalchemy import ColumnElement, Connection, Engine, delete, exc, func, or_, select, update
+
+from roboscale.core import (
+    BadData,
+    Case,
+    Identity,
+    InfrastructureError,
+    Judgement,
+    RoboscaleError,
+    RolloutSettings,
+    Trial,
+    derive_id,
+)
+from roboscale.trials.log import legacy, sql
+from roboscale.trials.log.address import LogAddress
+from roboscale.trials.log.engines import SqliteFile, memory_engine, postgres_engine, sqlite_engine
+from roboscale.trials.log.migrate import SCHEMA, check, create, prepare
+from roboscale.trials.log.open import open_log
+from roboscale.trials.log.protocol import IdentityKind, Lease, MergeCounts, Run, TrialKey, TrialLog
+from roboscale.trials.log.reading import (
+    all_identities,
+    all_leases,
+    all_runs,
+    judgements_of,
+    matching,
+    pieces,
+    trial_ids,
+    trials_by_id,
+)
+from roboscale.trials.log.rows import identity_id, title, words
+from roboscale.trials.log.writing import (
+    insert_identities,
+    insert_judgements,
+    insert_runs,
+    insert_trials,
+    require_trial,
+)
+
+__all__ = ["SqlLog"]
+
+_PIECE = 100
+"""Trials read at a time with everything; ten times as many light ones."""
+
+
+class SqlLog:
+    """A `TrialLog` at an address; see `open_log`."""
+
+    def __init__(self, address: LogAddress, *, read_only: bool) -> None:
+        self._where, self._read_only, self._closed = address.shown, read_only, False
+        self._secrets: tuple[str, ...] = ()
+        self._known: set[str] = set()  # rows of identities that are committed: a save skips them
+        with ExitStack() as resources, self._translated():
+            self._engine = self._opened(address, resources)
+            self._resources = resources.pop_all()
+
+    def _opened(self, address: LogAddress, resources: ExitStack) -> Engine:
+        if address.path is None:
+            engine = postgres_engine(address, read_only=self._read_only)
+            self._secrets = _secrets(engine)
+        else:
+            if not self._read_only:
+                _make_folder(address.path)
+            file = SqliteFile(address.path, read_only=self._read_only)
+            resources.callback(file.close)
+            engine = sqlite_engine(file)
+        resources.callback(engine.dispose)
+        if not self._read_only:
+            prepare(engine, self._where)
+            return engine
+        with engine.connect() as connection:
+            if check(connection, self._where) == SCHEMA:
+                return engine
+            converted = memory_engine()
+            resources.callback(converted.dispose)
+            with converted.connect() as target:
+                create(target)
+                legacy.convert(connection, target, self._where)
+        return converted
+
+    @property
+    def where(self) -> str:
+        return self._where
+
+    @property
+    def read_only(self) -> bool:
+        return self._read_only
+
+    def save(self, trial: Trial, judgements: Sequence[Judgement] = ()) -> bool:
+        for judgement in judgements:
+            if judgement.trial != trial.id:
+                raise BadData(self._where, title(trial), f"judgements of trial {trial.id}", judgement.trial)
+        both: tuple[tuple[IdentityKind, Identity], ...] = (("policy", trial.policy), ("world", trial.world))
+        new = {identity_id(kind, identity): (kind, identity) for kind, identity in both}
+        for known in self._known & new.keys():
+            del new[known]
+        try:
+            with self._writing(title(trial)) as connection:
+                for kind, identity in new.values():
+                    insert_identities(connection, kind, (identity,))
+                added = insert_trials(connection, (trial,), self._where) == 1
+                insert_judgements(connection, judgements, self._where)
+                connection.execute(delete(sql.leases).where(sql.leases.c.trial == trial.id))
+        except InfrastructureError as error:
+            raise InfrastructureError(f"{error}; {self._saved()}") from error
+        self._known |= new.keys()
+        return added
+
+    def _saved(self) -> str:
+        try:
+            return f"the {self.count()} trials before are saved"
+        except RoboscaleError:
+            return "the trials before are saved"
+
+    def judge(self, judgement: Judgement) -> None:
+        with self._writing(f"judgement of trial {judgement.trial[:8]}") as connection:
+            require_trial(connection, judgement.trial, self._where)
+            insert_judgements(connection, (judgement,), self._where)
+
+    def trials(
+        self,
+        policy: Identity | str | None = None,
+        world: Identity | str | None = None,
+        case: Case | str | None = None,
+        settings: RolloutSettings | str | None = None,
+        round: int | None = None,
+        *,
+        light: bool = False,
+    ) -> Iterator[Trial]:
+        with self._reading() as connection:
+            ids = trial_ids(connection, matching(policy, world, case, settings, round))
+        for piece in pieces(ids, _PIECE * 10 if light else _PIECE):
+            with self._reading() as connection:
+                some = trials_by_id(connection, piece, self._where, light=light)
+            yield from some
+
+    def attempts(
+        self, policies: Sequence[Identity], world: Identity, settings: RolloutSettings, round: int | None = None
+    ) -> dict[tuple[str, str], list[Trial]]:
+        conditions = matching(None, world, None, settings, round)
+        conditions.append(sql.trials.c.policy.in_([p.digest for p in policies]))
+        done: dict[tuple[str, str], list[Trial]] = {}
+        with self._reading() as connection:
+            for piece in pieces(trial_ids(connection, conditions), _PIECE * 10):
+                for trial in trials_by_id(connection, piece, self._where, light=True):
+                    done.setdefault((trial.policy.digest, trial.case.id), []).append(trial)
+        return done
+
+    def newest_round(
+        self,
+        policy: Identity | str | None = None,
+        world: Identity | str | None = None,
+        case: Case | str | None = None,
+        settings: RolloutSettings | str | None = None,
+    ) -> int | None:
+        query = select(func.max(sql.trials.c.round)).where(*matching(policy, world, case, settings))
+        with self._reading() as connection:
+            newest: int | None = connection.execute(query).scalar_one()
+        return newest
+
+    def trial(self, id: str) -> Trial:
+        if not re.fullmatch("[0-9a-f]{4,32}", id):
+            raise BadData(self._where, "trial", "an id: 32 hex digits, or the first 4 or more of them", repr(id))
+        column = sql.trials.c.id
+        query = select(column).where(column >= id, column < id + "g").order_by(column).limit(10)
+        with self._reading() as connection:
+            ids = list(connection.execute(query).scalars())
+            if len(ids) == 1:
+                return trials_by_id(connection, ids, self._where)[0]
+        raise BadData(self._where, f"trial {id}", "the beginning of one id", f"it in {', '.join(ids) or 'none'}")
+
+    def judgements(
+        self, trial_ids: Collection[str] | None = None, until_ns: int | None = None
+    ) -> dict[str, tuple[Judgement, ...]]:
+        with self._reading() as connection:
+            return judgements_of(connection, trial_ids, until_ns)
+
+    def identities(self) -> dict[IdentityKind, tuple[Identity, ...]]:
+        with self._reading() as connection:
+            return all_identities(connection, self._where)
+
+    def count(self) -> int:
+        with self._reading() as connection:
+            return connection.execute(select(func.count()).select_from(sql.trials)).scalar_one()
+
+    def begin_run(self, run: Run) -> None:
+        with self._writing(f"run {run.id}") as connection:
+            insert_identities(connection, "policy", run.policies)
+            insert_identities(connection, "world", (run.world,))
+            insert_runs(connection, (run,), self._where)
+
+    def finish_run(self, id: str, time_ns: int) -> None:
+        self._end_run(id, finished_ns=func.coalesce(sql.runs.c.finished_ns, time_ns))
+
+    def stop_run(self, id: str, time_ns: int) -> None:
+        self._end_run(id, stopped_ns=time_ns)
+
+    def _end_run(self, id: str, **times: ColumnElement[int] | int) -> None:
+        with self._writing(f"run {id}") as connection:
+            changed = connection.execute(update(sql.runs).where(sql.runs.c.id == words(id)).values(**times))
+            if not changed.rowcount:
+                raise BadData(self._where, "run", "the id of a run in this log", id)
+
+    def runs(self) -> tuple[Run, ...]:
+        with self._reading() as connection:
+            return all_runs(connection, self._where)
+
+    def lease(self, key: TrialKey, worker: str, seconds: float) -> bool:
+        id_ = derive_id("trial", *key)
+        columns = dict(zip(("policy", "world", "case_id", "settings", "round", "attempt"), key, strict=True))
+        leases = sql.leases
+        with self._writing("leases") as connection:
+            now = sql.clock_ns(connection)
+            claim = {"worker": worker, "expires_ns": now + int(seconds * 1e9)}
+            asked = sql.insert(connection, leases).values(trial=id_, **columns, **claim)
+            free = or_(leases.c.expires_ns <= now, leases.c.worker == worker)
+            asked = asked.on_conflict_do_update(index_elements=["trial"], set_=claim, where=free)
+            if connection.execute(asked).rowcount != 1:
+                return False
+            # Only now: on PostgreSQL a trial may have been saved while the statement above waited for its lease.
+            if connection.execute(select(sql.trials.c.id).where(sql.trials.c.id == id_)).first() is None:
+                return True
+            connection.execute(delete(leases).where(leases.c.trial == id_))
+            return False
+
+    def heartbeat(self, worker: str, seconds: float) -> tuple[TrialKey, ...]:
+        with self._writing("leases") as connection:
+            expires = sql.clock_ns(connection) + int(seconds * 1e9)
+            mine = update(sql.leases).where(sql.leases.c.worker == worker)
+            connection.execute(mine.values(expires_ns=expires))
+            return tuple(lease.key for lease in all_leases(connection, worker))
+
+    def release(self, key: TrialKey, worker: str) -> None:
+        leases = sql.leases.c
+        with self._writing("leases") as connection:
+            mine = (leases.trial == derive_id("trial", *key), leases.worker == worker)
+            connection.execute(delete(sql.leases).where(*mine))
+
+    def leases(self) -> tuple[Lease, ...]:
+        with self._reading() as connection:
+            return all_leases(connection)
+
+    def expired(self) -> tuple[Lease, ...]:
+        return tuple(lease for lease in self.leases() if lease.left_s <= 0)
+
+    def merge(self, others: Sequence[str]) -> MergeCounts:
+        with ExitStack() as stack:
+            logs = [stack.enter_context(open_log(other, read_only=True)) for other in others]
+            with self._writing("merge", alone=True) as connection:
+                return _merge(connection, logs, self._where)
+
+    def close(self) -> None:
+        self._closed = True
+        self._resources.close()
+
+    def __enter__(self) -> SqlLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        if self._closed:
+            raise RoboscaleError(f"{self._where}: this log is closed")
+        with self._translated(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self, what: str, *, alone: bool = False) -> Iterator[Connection]:
+        """A transaction that is committed unless something is raised."""
+        if self._closed or self._read_only:
+            state = "closed" if self._closed else "open for reading only"
+            raise RoboscaleError(f"{self._where}: {what} cannot be written: this log is {state}")
+        with self._translated(what), self._engine.connect() as connection:
+            if alone or sql.is_sqlite(connection):
+                sql.begin_alone(connection)
+            yield connection
+            connection.commit()
+
+    @contextmanager
+    def _translated(self, what: str = "") -> Iterator[None]:
+        """Errors of the database as ours, in one line, without a password."""
+        at = f"{self._where}: {what}" if what else self._where
+        try:
+            yield
+        except exc.DBAPIError as error:
+            text = " ".join(str(error.orig).split())
+            for secret in self._secrets:
+                text = text.replace(secret, "***")
+            if isinstance(error, exc.OperationalError | exc.InterfaceError | exc.InternalError):
+                raise InfrastructureError(f"{at}: {text}") from error
+            if isinstance(error, exc.DataError | exc.IntegrityError):
+                raise BadData(at, "values", "what its tables can hold", text) from error
+            if isinstance(error, exc.ProgrammingError):
+                raise RoboscaleError(f"{at}: {text}") from error
+            raise BadData(at, "file", "a SQLite file of trials", text) from error
+        except OverflowError as error:
+            raise BadData(at, "values", "integers of 64 bits", error) from error
+
+
+def _secrets(engine: Engine) -> tuple[str, ...]:
+    """What no message may hold, in either spelling."""
+    secrets = (engine.url.password, engine.url.query.get("password"))
+    plain = [s for s in secrets if isinstance(s, str) and s]
+    return (*plain, *(quote(s, safe="") for s in plain))
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadData(path, "folder", "one that can be made and written", error) from error
+
+
+def _merge(connection: Connection, logs: Sequence[TrialLog], where: str) -> MergeCounts:
+    """Adds what the logs hold, in the order in which rows refer to each other."""
+    trials = judgements = runs = identities = seen = 0
+    for log in logs:
+        at = f"{where}, from {log.where}"
+        for kind, some in log.identities().items():
+            identities += insert_identities(connection, kind, some)
+        runs += insert_runs(connection, log.runs(), at)
+        stream = log.trials()
+        while batch := tuple(islice(stream, _PIECE)):
+            seen += len(batch)
+            trials += insert_trials(connection, batch, at)
+            said = log.judgements([t.id for t in batch]).values()
+            judgements += insert_judgements(connection, [j for some in said for j in some], at)
+    return MergeCounts(trials=trials, judgements=judgements, runs=runs, identities=identities, known=seen - trials)

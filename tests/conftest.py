@@ -1,0 +1,58 @@
+"""What tests of several rooms share."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roboscale.core import Field, Provenance, Spec
+from roboscale.dataset import DatasetWriter
+
+
+@pytest.fixture(scope="session")
+def _examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("examples")
+    rates = {"good": 0.9, "fair": 0.5, "poor": 0.1}
+    rng = np.random.default_rng(0)
+    hardness = {case: rng.uniform() for case in range(60)}
+    for name, first, last in (("trials", 0, 60), ("robot", 0, 30), ("simulator", 0, 60)):
+        rows = [f"{p},{c},{int(hardness[c] < rate)}" for p, rate in rates.items() for c in range(first, last)]
+        (folder / f"{name}.csv").write_text("\n".join(["policy,case,success", *rows]) + "\n")
+    (folder / "points.csv").write_text(
+        "task,source,demonstrations,successes,rollouts\n"
+        "cup,teleop,10,8,40\ncup,teleop,20,14,40\ncup,teleop,40,22,40\n"
+        "cup,generated,10,4,40\ncup,generated,20,5,40\ncup,generated,40,6,40\n"
+    )
+    for name in ("recorded", "more"):
+        _record(folder / name, len(name))
+    return folder
+
+
+def _record(root: Path, seed: int) -> None:
+    """Three episodes of a one-armed robot that follows its actions."""
+    spec = Spec(
+        (
+            Field("observation.state", (2,), "float32", "rad", layout=("hip", "knee")),
+            Field("observation.environment_state", (3,), "float32", "m", layout=("x", "y", "z")),
+            Field("action", (2,), "float32", "rad", layout=("hip", "knee")),
+        ),
+        10,
+    )
+    rng = np.random.default_rng(seed)
+    with DatasetWriter(root, spec, robot_type="leg") as writer:
+        for _ in range(3):
+            take = writer.begin("lift the foot", Provenance("example", licence="MIT"))
+            for row in np.cumsum(rng.normal(0, 0.1, (20, 2)), axis=0).astype(np.float32):
+                place = np.array([*row, 0], np.float32)
+                take.add({"observation.state": row, "observation.environment_state": place, "action": row})
+            take.save()
+
+
+@pytest.fixture
+def example_folder(_examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which examples of docstrings run: tables of results and datasets, in the working directory."""
+    folder = tmp_path / "examples"
+    shutil.copytree(_examples, folder)
+    monkeypatch.chdir(folder)
+    return folder

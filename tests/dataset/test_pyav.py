@@ -1,0 +1,28 @@
+"""What the versions of PyAV do differently comes out the same; `make ends` runs all tests on the oldest and newest."""
+
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import pytest
+
+from roboscale.dataset import pyav
+
+VIDEO = "videos/observation.images.wrist/chunk-000/file-000.mp4"
+
+
+@pytest.mark.skipif(int(av.__version__.split(".")[0]) < 17, reason="this PyAV cannot be asked for the index")
+def test_packets_read_one_by_one_say_what_the_index_says(root: Path, monkeypatch: pytest.MonkeyPatch):
+    with av.open(str(root / VIDEO)) as container:
+        index = pyav.index_of(root / VIDEO, container.streams.video[0])
+    assert len(index) == 18 and [is_key for _, is_key, _ in index[:4]] == [True, False, True, False]
+    assert index[-1][2] <= (root / VIDEO).stat().st_size
+    monkeypatch.setattr(pyav, "_MAJOR", 16)
+    assert pyav.index_of(root / VIDEO, None) == index
+
+
+def test_a_rate_that_the_file_does_not_say_is_none():
+    unset = type("Unset", (SimpleNamespace,), {"__bool__": lambda self: False})(numerator=0, denominator=1)
+    assert pyav.fraction(None) is None and pyav.fraction(unset) is None
+    assert pyav.fraction(Fraction(30000, 1001)) == Fraction(30000, 1001)

@@ -1,0 +1,116 @@
+"""Results belong to what was tried, by content: the recipes of wrong numbers under an old label."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import roboscale as rs
+
+POINT = {"world": "point.toml", "workers": 0}
+
+
+def goal(observation):
+    return observation["observation.environment_state"]
+
+
+def at(observation):
+    return observation["observation.state"]
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_an_edited_function_is_another_policy(place: Path, roboscale):
+    words = ("eval", "--policy", "policies.py:good", "--world", "point.toml", "--out", "x", "--json", "--trials")
+    first = json.loads(roboscale(*words, "5").stdout)
+    edit(place / "policies.py", "GAIN = 1.0", "GAIN = -1.0")
+    second = json.loads(roboscale(*words, "5").stdout)
+    assert (first["success"]["value"], second["success"]["value"]) == (1.0, 0.0)
+    longer = json.loads(roboscale(*words, "10").stdout)
+    assert (longer["success"]["value"], longer["success"]["n"]) == (0.0, 10), "no version is mixed with another"
+    assert any("found 5 of 10" in note for note in longer["notes"])
+
+
+def test_an_edit_that_changes_nothing_finds_its_results(place: Path, roboscale):
+    words = ("eval", "--policy", "policies.py:good", "--world", "point.toml", "--out", "x", "--trials", "3", "--json")
+    first = json.loads(roboscale(*words).stdout)
+    edit(place / "policies.py", "GAIN = 1.0", "# faster\nGAIN =   1.0")
+    second = roboscale(*words)
+    assert "found 3 of 3 trials" in second.stderr
+    assert json.loads(second.stdout)["success"] == first["success"]
+
+
+def test_lambdas_in_a_loop_are_different_policies(place: Path):
+    rates = []
+    for s in (1, -1):
+        done = rs.evaluate(lambda o: s * (goal(o) - at(o)), trials=3, out="x", **POINT)  # noqa: B023
+        rates.append(done.value)
+    assert rates == [1.0, 0.0]
+
+
+def test_closures_of_one_factory_are_different_policies(place: Path):
+    def factory(gain):
+        return lambda o: gain * (goal(o) - at(o))
+
+    assert [rs.evaluate(factory(gain), trials=3, out="x", **POINT).value for gain in (1.0, -1.0)] == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("rate_hz = 10.0", "rate_hz = 5.0"),
+        ("horizon = 30", "horizon = 29"),
+        ('unit = "m"\n\n[action]', 'unit = "mm"\n\n[action]'),
+        ('task = "reach"', 'task = "reach"\n[arguments]\nspeed = 0.5\n'),
+    ],
+)
+def test_an_edited_declaration_is_another_world(place: Path, old: str, new: str):
+    policy = "policies.py:still"
+    rs.evaluate(policy, trials=2, out="x", **POINT)
+    text = (place / "point.toml").read_text()
+    if "[arguments]" in new:
+        text = text.replace("[[field]]", "[arguments]\nspeed = 0.5\n\n[[field]]", 1)
+    else:
+        text = text.replace(old, new, 1)
+    (place / "point.toml").write_text(text)
+    again = rs.evaluate(policy, trials=2, out="x", **POINT)
+    assert not any("found" in note for note in again.notes)
+
+
+def test_an_edited_environment_is_another_world(place: Path, roboscale):
+    words = ("eval", "--policy", "policies.py:good", "--world", "point.toml", "--out", "x", "--trials", "3", "--json")
+    roboscale(*words)
+    edit(place / "my_env.py", "< 0.1)", "< -1)")
+    assert json.loads(roboscale(*words).stdout)["success"]["value"] == 0.0
+
+
+def test_again_opens_a_round_and_the_newest_counts(place: Path, roboscale):
+    words = ("eval", "--policy", "policies.py:good", "--world", "point.toml", "--out", "x", "--trials", "2", "--json")
+    roboscale(*words)
+    again = json.loads(roboscale(*words, "--again").stdout)
+    assert again["round"] == 1 and again["success"]["n"] == 2
+    listed = json.loads(roboscale("trials", "list", "x", "--json").stdout)
+    assert {one["rounds"] for one in listed["trials"]} == {2}
+
+
+def test_what_cannot_be_known_is_unverified_and_never_reused(place: Path, roboscale):
+    (place / "gain.txt").write_text("1")
+    (place / "reads.py").write_text(
+        "import numpy as np\n"
+        "def act(o):\n"
+        "    gain = float(open('gain.txt').read())\n"
+        "    return gain * (o['observation.environment_state'] - o['observation.state'])\n"
+    )
+    words = ("eval", "--policy", "reads.py:act", "--world", "point.toml", "--out", "x", "--trials", "2", "--json")
+    first = json.loads(roboscale(*words).stdout)
+    assert first["unverified"] and first["success"]["value"] == 1.0
+    (place / "gain.txt").write_text("-1")
+    second = roboscale(*words)
+    assert json.loads(second.stdout)["success"]["value"] == 0.0, "a finished run of it is never used again"
+    assert "unverified" in second.stderr
+    page = roboscale("report", "x", "--videos", "0")
+    assert "unverified" in (place / "x" / "report.html").read_text(), page.stderr

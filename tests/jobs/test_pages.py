@@ -1,0 +1,69 @@
+"""Every page that a job writes carries the command that makes it again."""
+
+import html
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from roboscale import (
+    AuditDataset,
+    CheckValidity,
+    ImportDataset,
+    PlanCollection,
+    Rank,
+    audit_dataset,
+    check_validity,
+    import_dataset,
+    plan_collection,
+    rank,
+)
+from roboscale.cli.app import parse
+from roboscale.core import RoboscaleError
+from roboscale.jobs.events import Note, Wrote
+
+PAGE = "a page's <name>.html"
+PAGES = {
+    "rank": (rank, Rank(sources=("base=trials.csv",), level=0.9, html=PAGE)),
+    "validity": (check_validity, CheckValidity(real="robot.csv", cheap="simulator.csv", task="all", html=PAGE)),
+    "plan": (plan_collection, PlanCollection(sources=("points.csv",), cost=("teleop=3",), budget=50, html=PAGE)),
+    "audit": (audit_dataset, AuditDataset(dataset="recorded", against=("more",), html=PAGE, workers=0)),
+    "import": (import_dataset, ImportDataset(source="recorded", out="a <folder>", workers=0)),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_carries_its_command(name: str, example_folder: Path):
+    job, request = PAGES[name]
+    told: list = []
+    job(request, told.append)
+    (page,) = (event.path for event in told if isinstance(event, Wrote))
+    text = html.unescape(page.read_text())
+    assert request.command in text
+    assert parse(shlex.split(request.command)[1:]) == request
+    again = page.read_bytes()
+    if name != "import":  # that one begins nothing again
+        job(request)
+        assert page.read_bytes() == again
+
+
+def test_a_policy_in_one_world_only_is_noted(example_folder: Path):
+    with Path("robot.csv").open("a") as file:
+        file.write("alone,0,1\n")
+    told: list = []
+    check_validity(CheckValidity(real="robot.csv", cheap="simulator.csv"), told.append)
+    assert told == [Note("left out, tried in the real world only: alone")]
+
+
+def test_a_page_without_pictures_says_so(example_folder: Path):
+    Path("recorded/meta/info.json").write_text("{}")
+    told: list = []
+    done = audit_dataset(AuditDataset(dataset="recorded", html=PAGE, workers=0), told.append)
+    assert done.failed and json.dumps(done.to_json())
+    assert any(isinstance(event, Note) and "film strips" in event.text for event in told)
+
+
+def test_one_clear_line_for_what_is_not_there(example_folder: Path):
+    with pytest.raises(RoboscaleError, match=r"nothing\.csv: results: expected a file or folder, found nothing"):
+        rank(Rank(sources=("nothing.csv",)))

@@ -1,0 +1,154 @@
+"""What is imported is declared, and what is declared is imported: pyproject.toml says the truth in both directions."""
+
+import ast
+import re
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "roboscale"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+# import name -> what it is installed as, where the two differ
+INSTALLED_AS = {
+    "PIL": "pillow",
+    "google": "protobuf",
+    "ppi_py": "ppi-python",
+    "ruamel": "ruamel-yaml",
+    "yaml": "pyyaml",
+}
+
+# extra -> the modules that may need it to be imported at all, and those that import it when they are asked to work
+LEAVES = {
+    "sim": ("worlds/simulated/metaworld.py", "worlds/simulated/headless.py"),
+    "train": ("policies/builtin/", "dataset/loader.py"),
+    "records": ("sources/records/",),
+    "ray": ("dataset/engine.py",),
+    "remote": ("dataset/remote.py",),
+    "web": ("web/",),
+}
+ASKED = {"train": ("cli/measuring.py", "cli/training.py", "dataset/reader.py", "jobs/")}
+
+# declared, and used without an import
+TOOLS = {
+    "gym-pusht": "a world's declaration names it",
+    "gymnasium-robotics": "a world's declaration names it",
+    "mkdocs-material": "make docs",
+    "mypy": "make lint",
+    "pytest-xdist": "make test",
+    "ruff": "make lint",
+}
+# imported by scripts that run in an environment of their own, or in an interpreter that a variable names
+ELSEWHERE = {"lerobot", "openpi-client", "torchcodec"}
+
+
+OURS = {"roboscale", "tests", "benchmarks", "scripts"} | {path.stem for path in ROOT.glob("scripts/**/*.py")}
+
+
+def name_of(requirement: str) -> str:
+    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
+
+
+BASE = {name_of(text) for text in PROJECT["dependencies"]}
+EXTRAS = {extra: {name_of(text) for text in texts} for extra, texts in PROJECT["optional-dependencies"].items()}
+FOR_USERS = {name for extra, names in EXTRAS.items() if extra not in ("test", "docs") for name in names}
+
+
+@cache
+def third_party(name: str) -> str:
+    """What has to be installed for `import name`; empty for Python's own modules and ours."""
+    top = name.split(".")[0]
+    return "" if top in sys.stdlib_module_names or top in OURS else name_of(INSTALLED_AS.get(top, top))
+
+
+@cache
+def imports(path: Path, *, at_import: bool = False) -> frozenset[str]:
+    """Modules that a file imports; with `at_import` those that it needs to be imported itself."""
+    nodes, names = [ast.parse(path.read_text())], set()
+    while nodes:
+        node = nodes.pop()
+        if at_import and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        nodes += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif (
+            isinstance(node, ast.Call)
+            and getattr(node.func, "attr", "") == "importorskip"
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            names.add(ast.literal_eval(node.args[0]))
+    return frozenset(names)
+
+
+def packages(*folders: str) -> set[str]:
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    return {third_party(name) for path in files for name in imports(path)} - {""}
+
+
+def extras_of(path: Path, *tables: dict[str, tuple[str, ...]]) -> set[str]:
+    """Packages of the extras that a module may need."""
+    inside = path.relative_to(SOURCE).as_posix()
+    return {
+        n for table in tables for extra, leaves in table.items() if inside.startswith(leaves) for n in EXTRAS[extra]
+    }
+
+
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+@cache
+def file_of(module: str) -> Path | None:
+    path = SOURCE.parent.joinpath(*module.split("."))
+    return next((p for p in (path / "__init__.py", path.with_suffix(".py")) if p.exists()), None)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_every_import_is_declared_where_it_is_needed(path: Path):
+    needed = {third_party(name) for name in imports(path)} - {""}
+    undeclared = needed - BASE - extras_of(path, LEAVES, ASKED)
+    assert not undeclared, f"{path.relative_to(SOURCE)} imports {', '.join(sorted(undeclared))}, which is not declared"
+
+
+def test_what_is_no_extras_leaf_can_be_imported_with_the_base_alone():
+    for path in FILES:
+        allowed = BASE | extras_of(path, LEAVES)
+        stack, reached = [path], set()
+        while stack:
+            file = stack.pop()
+            if file in reached:
+                continue
+            reached.add(file)
+            names = imports(file, at_import=True)
+            more = {third_party(name) for name in names} - {""} - allowed
+            assert not more, f"importing {path.relative_to(SOURCE)} needs {', '.join(sorted(more))} ({file.name})"
+            stack += [ours for name in names if name.startswith("roboscale") and (ours := file_of(name))]
+
+
+def test_every_declared_dependency_is_imported():
+    assert packages("src") >= (BASE | FOR_USERS) - set(TOOLS)
+    everywhere = packages("src", "tests", "benchmarks", "scripts")
+    assert everywhere >= (EXTRAS["test"] | EXTRAS["docs"]) - set(TOOLS)
+    unused = set(TOOLS) - BASE - FOR_USERS - EXTRAS["test"] - EXTRAS["docs"]
+    assert not unused, f"{unused} are tools that nobody declares"
+
+
+def test_tests_benchmarks_scripts_and_examples_need_only_what_set_up_installs():
+    line = re.search(r"= test \] && extras=([\w,]+)", (ROOT / "scripts/setup.sh").read_text())
+    installed = BASE.union(*(EXTRAS[extra] for extra in line[1].split(",")))
+    assert packages("tests", "benchmarks", "scripts", "examples") <= installed | ELSEWHERE
+
+
+def test_every_declared_package_is_pinned():
+    lines = (ROOT / "constraints.txt").read_text().split()
+    pinned = {name_of(line) for line in lines}
+    assert lines == sorted(lines, key=str.lower) and len(pinned) == len(lines)
+    assert BASE.union(*EXTRAS.values()) <= pinned
