@@ -57,38 +57,9 @@ ALLOWED = {
 ALLOWED["jobs"] = set(ALLOWED) - {"cli"}
 
 # Modules of `cli` whose commands still wait for their job; they and `api` may import everything.
-UNMOVED = {
-    "collect",
-    "collecting",
-    "demo",
-    "judge",
-    "judging",
-    "judging_many",
-    "policy",
-    "report",
-    "reporting",
-    "trials",
-    "world",
-}
-UNMOVED_COMMANDS = {
-    "collect generate",
-    "collect record",
-    "compare",
-    "demo",
-    "eval",
-    "policy serve",
-    "report",
-    "trials export",
-    "trials merge",
-    "world check",
-    "world list",
-}
-# (module, module) -> why it may import it, against the table.
-EXCEPTIONS = {
-    ("roboscale.jobs.plan_measuring", "roboscale.cli.collecting"): "until collecting is a job",
-    ("roboscale.jobs.plan_measuring", "roboscale.cli.judging"): "until judging is a job",
-}
-TERMINAL = {"app", "commands", "console", "terminal"}
+EXCEPTIONS: dict[tuple[str, str], str] = {}
+"""(module, module) -> why it may import it, against the table."""
+TERMINAL = {"__main__", "app", "commands", "console", "terminal"}
 """Modules of `cli` that are no command."""
 
 TO_BE_MENDED = tomllib.loads((ROOT / "tests" / "to_be_mended.toml").read_text())
@@ -112,6 +83,8 @@ HEAVY = {
     "imagecodecs",
     "starlette",
     "uvicorn",
+    "sqlalchemy",
+    "psycopg",
 }
 
 

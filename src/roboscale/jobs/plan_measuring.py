@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from roboscale.cli.collecting import Filling, generate, record
-from roboscale.cli.judging import Request, judge
 from roboscale.core import RoboscaleError, UnknownName
 from roboscale.dataset.engine import run
-from roboscale.jobs.events import OnEvent, Stage, counting, ignore
+from roboscale.jobs.eval import Evaluate, evaluate
+from roboscale.jobs.events import Note, OnEvent, Stage, counting, ignore
 from roboscale.jobs.files import write_json
+from roboscale.jobs.filling import Filling, generated, recorded
 from roboscale.results import Trained
 from roboscale.stats.scaling import fit_curve
 from roboscale.stats.scaling_forms import Point
@@ -88,7 +88,7 @@ def measure(asked: Measuring, on_event: OnEvent = ignore) -> list[Trained]:
     first = asked.policies - len(asked.sources)
     on_event(Stage(2, 3, f"training and trying {first} policies on up to {asked.sizes[-2]} per task"))
     points = _try(asked, asked.sizes[:-1], advance)
-    _predict(asked, points)
+    _predict(asked, points, on_event)
     on_event(Stage(3, 3, f"training and trying {len(asked.sources)} policies on {most} per task"))
     points += _try(asked, asked.sizes[-1:], advance)
     _write_points(asked.out / "points.csv", points)
@@ -113,13 +113,21 @@ def _collect(asked: Measuring, source: str) -> None:
 
     def filling(count: int, name: str) -> Filling:
         out = folder / name
-        return Filling(asked.world, asked.tasks, count, out, asked.seed, workers=asked.workers, images=False)
+        return Filling(
+            world=asked.world,
+            tasks=asked.tasks,
+            per_task=count,
+            out=out,
+            seed=asked.seed,
+            workers=asked.workers,
+            images=False,
+        )
 
     if source == "generated":
-        record(filling(_SEEDS, "ten"), "expert")
-        generate(filling(most, source), folder / "ten")
+        recorded(filling(_SEEDS, "ten"), "expert", ignore)
+        generated(filling(most, source), folder / "ten", ignore)
     else:
-        record(filling(most, source), "expert" if source == "expert" else _NOISY)
+        recorded(filling(most, source), "expert" if source == "expert" else _NOISY, ignore)
 
 
 def _try(asked: Measuring, sizes: Sequence[int], advance: Advance) -> list[Trained]:
@@ -129,10 +137,20 @@ def _try(asked: Measuring, sizes: Sequence[int], advance: Advance) -> list[Train
         advance(1, f"trained {lesson.out.name}")
     points = []
     for lesson in lessons:
-        request = Request((str(lesson.out),), asked.world, asked.tasks, asked.trials, asked.seed)
-        judged = judge(request, asked.out / "trials", workers=asked.workers)
+        judged = evaluate(
+            Evaluate(
+                policy=str(lesson.out),
+                world=asked.world,
+                tasks=",".join(asked.tasks),
+                trials=asked.trials,
+                seed=asked.seed,
+                workers=asked.workers,
+                store=str(asked.out / "trials"),
+            )
+        ).judged
         for task in asked.tasks:
-            won = [t.outcome.success for t in judged.of(judged.names[0], task) if t.outcome.success is not None]
+            mine = judged.of(judged.run.policies[0], task)
+            won = [c.outcome.success for c in mine if c.outcome.success is not None]
             points.append(Trained(task, lesson.dataset.name, float(lesson.size), sum(won), len(won)))
         advance(1, f"tried {lesson.out.name}")
     return points
@@ -158,15 +176,28 @@ def _train(lesson: _Lesson) -> str:
     return str(lesson.out)
 
 
-def _predict(asked: Measuring, points: Sequence[Trained]) -> None:
-    """What the smaller sizes say of the largest, written down before it is tried."""
-    target, rows = asked.sizes[-1], []
+def _predict(asked: Measuring, points: Sequence[Trained], on_event: OnEvent) -> None:
+    """What the smaller sizes say of the largest, written down once, before it is tried.
+
+    Raises:
+        RoboscaleError: the largest was tried already: whoever predicts what is known predicts nothing.
+    """
+    path, target = asked.out / "prediction.json", asked.sizes[-1]
+    if path.exists():
+        return on_event(Note(f"{path}: the prediction that was written before is kept"))
+    known = [s for s in asked.sources if _lesson(asked, s, target).out.exists()]
+    if known:
+        raise RoboscaleError(
+            f"{path} is gone, and {target} demonstrations of {', '.join(known)} were tried already: a prediction made "
+            f"now would know the answer; measure into another folder"
+        )
+    rows = []
     for task in asked.tasks:
         for source in asked.sources:
             mine = [Point(p.amount, p.successes, p.trials) for p in points if (p.task, p.source) == (task, source)]
             estimate = fit_curve(mine).predict(target, trials=asked.trials)
             rows.append({"task": task, "source": source, "amount": target, "predicted": estimate.to_json()})
-    write_json(asked.out / "prediction.json", {"from": list(asked.sizes[:-1]), "predictions": rows})
+    write_json(path, {"from": list(asked.sizes[:-1]), "predictions": rows})
 
 
 def _write_points(path: Path, points: Sequence[Trained]) -> None:

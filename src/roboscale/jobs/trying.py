@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
@@ -43,6 +43,7 @@ from roboscale.jobs.request import Option, Request
 if TYPE_CHECKING:
     from roboscale.dataset import DatasetWriter
     from roboscale.jobs.judged import Judged
+    from roboscale.policies.remote.profile import PolicyProfile
     from roboscale.trials import Schedule, TrialRunner
     from roboscale.trials.log import Run, TrialLog
 
@@ -349,6 +350,7 @@ def _ask(
     world_object: bool,
     observes: Collection[str] | None,
 ) -> _Asked:
+    from roboscale.policies.remote.profile import read_profiles
     from roboscale.referees import referee_for
 
     info = world.info
@@ -364,7 +366,8 @@ def _ask(
     )
     if rule.needs > settings.horizon:
         raise RoboscaleError(f"rule {rule}: longer than the horizon of {settings.horizon} steps")
-    resolved = [_resolve(policy, request, world, observes) for policy in policies]
+    profiles = read_profiles(request.policy_profile, [p for p in policies if isinstance(p, str)])
+    resolved = [_resolve(policy, request, world, observes, profiles) for policy in policies]
     known = {policy.identity: policy for policy in resolved}
     if len(known) != len(resolved):
         twice = next(p for i, p in enumerate(resolved) if any(p.identity == q.identity for q in resolved[:i]))
@@ -385,10 +388,19 @@ def _ask(
         on_event=on_event,
     )
     asked.cases = _cases(asked, count)
+    for policy in resolved:
+        for note in getattr(policy, "notes", ()):
+            asked.say(f"{policy.name}: {note}")
     return asked
 
 
-def _resolve(policy: AnyPolicy, request: Trying, world: World, observes: Collection[str] | None) -> Policy:
+def _resolve(
+    policy: AnyPolicy,
+    request: Trying,
+    world: World,
+    observes: Collection[str] | None,
+    profiles: Mapping[str, PolicyProfile],
+) -> Policy:
     from roboscale.policies.callables import as_policy
     from roboscale.policies.remote import Timeouts
     from roboscale.policies.resolve import resolve_policy
@@ -397,7 +409,7 @@ def _resolve(policy: AnyPolicy, request: Trying, world: World, observes: Collect
         return resolve_policy(
             policy,
             world=world,
-            profile=request.policy_profile,
+            profile=profiles,
             seed=request.seed,
             api_key=os.environ.get(API_KEY_VARIABLE),
             timeouts=Timeouts(reply_s=request.reply_timeout, warmup_s=request.warmup_timeout),

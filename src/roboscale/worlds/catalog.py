@@ -26,7 +26,7 @@ def _metaworld() -> World:
 def _declared(path: Path) -> World:
     from roboscale.worlds.simulated.gymnasium_world import Declaration, GymnasiumWorld
 
-    return GymnasiumWorld(Declaration.load(path))
+    return GymnasiumWorld(Declaration.load(path), path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,7 @@
-"""Our worlds as gymnasium environments: `gym.make("roboscale/metaworld-pick-place-v3")` after `register_envs()`."""
+"""Our worlds as gymnasium environments: `gym.make("roboscale/metaworld-pick-place-v3")` after `register_envs()`.
+
+A gymnasium environment does what a rollout does otherwise: it clips, counts steps and ends an episode by the rule.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from roboscale.core import Case, Field, HasPictures, World, derive_seed
+from roboscale.core import Case, Field, HasPictures, Scene, World, check_action, derive_seed
 from roboscale.worlds.catalog import WORLDS, open_world
 
 __all__ = ["WorldEnv", "register_envs"]
@@ -44,13 +47,15 @@ class WorldEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]]):
     ) -> None:
         self.world: World = open_world(world)
         self.task = task
-        self.world.instruction(task)  # UnknownName before the first reset
-        spec = self.world.observation_spec
+        self.info = self.world.info
+        self.info.instruction(task)  # UnknownName before the first reset
+        spec = self.info.observation_spec
         self.fields = tuple(f.name for f in spec if not f.is_image) if fields is None else fields
         self.observation_space: Any = spaces.Dict({f.name: _space(f) for f in spec.select(self.fields)})
-        self.action_space: Any = _space(self.world.action_spec["action"])
+        self.action_space: Any = _space(self.info.action_spec["action"])
         self.render_mode = render_mode
-        self.metadata = {**self.metadata, "render_fps": int(self.world.observation_spec.rate_hz)}
+        self.metadata = {**self.metadata, "render_fps": int(self.info.rate_hz)}
+        self._scene: Scene | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -59,24 +64,40 @@ class WorldEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]]):
         super().reset(seed=seed)
         drawn = int(self.np_random.integers(2**31))
         case = Case(self.task, derive_seed("gymnasium", drawn) if seed is None else seed % 2**31)
-        self.world.reset(case)
-        return dict(self.world.observe(self.fields)), {"instruction": self.world.instruction(self.task)}
+        self._end()
+        self._scene = self.world.start(case)
+        self._steps = self._streak = 0
+        return dict(self._scene.observe(self.fields)), {"instruction": self.info.instruction(self.task)}
 
     def step(self, action: NDArray[np.float32]) -> tuple[dict[str, NDArray[Any]], float, bool, bool, dict[str, Any]]:
-        step = self.world.step(action)
-        info: dict[str, Any] = {"is_success": step.success, "clipped": step.clipped}
-        if step.terminated or step.truncated:
-            info["outcome"] = self.world.outcome().to_json()
-        observation = dict(self.world.observe(self.fields))
-        return observation, step.reward or 0.0, step.terminated, step.truncated, info
+        assert self._scene is not None, "reset comes first"
+        applied, clipped = check_action(action, self.info.action_spec["action"])
+        step = self._scene.step(applied)
+        measures = dict(self._scene.measures())
+        self._steps += 1
+        success = bool(measures.get("success"))
+        self._streak = self._streak + 1 if success else 0
+        terminated = step.terminated or self.info.rule.finishes(self._streak)
+        truncated = not terminated and (step.truncated or self._steps >= self.info.horizon)
+        info: dict[str, Any] = {"is_success": success, "clipped": clipped}
+        if terminated or truncated:
+            info["success"] = self.info.rule.succeeded(self._streak)
+            info["measures"] = measures
+        return dict(self._scene.observe(self.fields)), measures.get("reward") or 0.0, terminated, truncated, info
 
     def render(self) -> NDArray[np.uint8] | None:
-        if self.render_mode == "rgb_array" and isinstance(self.world, HasPictures):
-            return self.world.picture(320, 240)
+        if self.render_mode == "rgb_array" and isinstance(self._scene, HasPictures):
+            return self._scene.picture(320, 240)
         return None
 
     def close(self) -> None:
+        self._end()
         self.world.close()
+
+    def _end(self) -> None:
+        if self._scene is not None:
+            self._scene.close()
+            self._scene = None
 
 
 def register_envs() -> list[str]:

@@ -15,19 +15,24 @@ from numpy.typing import NDArray
 
 from roboscale.core import InfrastructureError
 
-__all__ = ["Camera", "SceneRenderer", "import_mujoco"]
+__all__ = ["Camera", "SceneRenderer", "import_mujoco", "prepare_rendering"]
 
 Camera = str | dict[str, Any]
 """A camera of the model by name, or a free camera: lookat (3,) m, distance m, azimuth and elevation in degrees."""
 
 
-def import_mujoco() -> ModuleType:
-    """The `mujoco` module, set to render through EGL unless the user chose otherwise.
+def prepare_rendering() -> None:
+    """Sets MuJoCo, wherever it is imported next, to render through EGL unless the user chose otherwise.
 
     MuJoCo reads `MUJOCO_GL` once, at import, and Mesa reads `LP_NUM_THREADS` when it makes a context.
     """
     os.environ.setdefault("MUJOCO_GL", "egl")
     os.environ.setdefault("LP_NUM_THREADS", "0")
+
+
+def import_mujoco() -> ModuleType:
+    """The `mujoco` module, set to render without a screen."""
+    prepare_rendering()
     import mujoco
 
     return mujoco  # type: ignore[no-any-return]
