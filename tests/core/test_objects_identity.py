@@ -449,11 +449,17 @@ class Arm:
         return self.weights * k
 
 
+def moved(ordered: collections.OrderedDict[str, int], key: str) -> collections.OrderedDict[str, int]:
+    ordered.move_to_end(key)
+    return ordered
+
+
 DIFFERENT = {
     "numbers": [0, 0.0, -0.0, False, "0", b"0", None, ..., 0j, np.float32(0), np.float64(0), np.int64(0), np.array(0)],
     "texts": ["a", "b", "a\ud800", b"a", Path("a"), re.compile("a"), re.compile("a", re.IGNORECASE), re.compile(b"a")],
     "collections": [[], (), {}, set(), frozenset(), [()], range(0), collections.deque(), collections.OrderedDict()],
     "more": [collections.deque([1]), collections.deque([1], 3), collections.Counter("a"), collections.Counter("ab")],
+    "ordered": [collections.OrderedDict(a=1, b=2), moved(collections.OrderedDict(a=1, b=2), "a"), {"a": 1, "b": 2}],
     "defaults": [collections.defaultdict(list), collections.defaultdict(dict), {}, collections.defaultdict(None)],
     "sharing": [[[1], [1]], [x := [1], x]],
     "order": [{"a": 1, "b": 2}, {"b": 2, "a": 1}],
@@ -707,6 +713,8 @@ READING = {
     "import not_loaded\nreturn not_loaded.f(o)": "act imports a module while acting (not_loaded)",
     "import not_there\nreturn not_there.f(o)": "act imports a module while acting (not_there)",
     "def inner():\n    return open('x')\nreturn inner()": "act reads a file while acting (open)",
+    "return getattr(np, 'load')(o)": "act reads a file while acting (numpy.load)",
+    "return getattr(READS, 'again')(o)": "Reads.again reads a file while acting (numpy.load)",
     "return list(map(lambda p: open(p), o))": "act reads a file while acting (open)",
     "return helper(o)": "helper reads a file while acting (open)",
     "return Reads('x')": "Reads.__init__ reads a file while acting (numpy.load)",
@@ -870,6 +878,17 @@ def test_modules_as_values_and_names_made_at_run_time(load: Load):
     assert first.verified and first != identify(
         load(files | {"helpers.py": files["helpers.py"].replace("2", "3")}).act
     )
+
+
+def test_a_library_that_is_imported_while_acting_counts_the_same_before_and_after(load: Load):
+    body = "import xml.dom.minidom as m\n    from wave import Error\n    import colorsys"
+    text = f"def act(o):\n    {body}\n    return m.Node, Error, colorsys.ONE_THIRD, colorsys.rgb_to_hsv(1, 1, 1)\n"
+    for name in ("xml.dom.minidom", "wave", "colorsys"):
+        sys.modules.pop(name, None)
+    module = load({"policy.py": text})
+    before = identify(module.act)
+    module.act(0)
+    assert "colorsys" in sys.modules and identify(module.act) == before and before.verified
 
 
 def test_a_library_that_somebody_has_changed_counts(load: Load):

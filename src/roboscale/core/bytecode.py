@@ -29,6 +29,7 @@ _HAS_NAME = frozenset(dis.hasname)
 _CONSTANTS = frozenset(dis.hasconst)
 _NAMED = frozenset(dis.hasname) | frozenset(dis.haslocal) | frozenset(dis.hasfree)
 _UNSEEN = frozenset({"CACHE", "EXTENDED_ARG", "NOP"})  # a NOP comes and goes with line breaks
+_BY_TEXT = frozenset({"getattr", "hasattr", "attrgetter", "methodcaller"})  # where a text may be a name
 _PLACES = frozenset(
     {"__firstlineno__", "__static_attributes__"}
 )  # what a class body of Python 3.13 stores of its place
@@ -64,7 +65,8 @@ class CodeFacts:
 
     Args:
         digest: 32 bytes over the instructions, constants, names, arguments and exception handlers.
-        names: every global, attribute and imported name in it; `attributes` are those that are read as attributes.
+        names: every global, attribute and imported name in it, and texts where they may be names (`getattr`).
+        attributes: the names that are read as attributes.
         uses: which globals and variables it reads, and through which attributes.
         imports: what it imports when it runs.
     """
@@ -87,6 +89,8 @@ def code_facts(code: CodeType) -> CodeFacts:
     steps = list(_steps(code))
     nested = [code_facts(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
     names = {step.value for step in steps if step.opcode in _HAS_NAME}
+    if names & _BY_TEXT:
+        names |= {step.value for step in steps if step.opcode in _CONSTANTS and isinstance(step.value, str)}
     return CodeFacts(
         digest=content_digest([*_signature(code), *_instructions(code, steps), *_handlers(code, steps)]),
         names=frozenset(names).union(*(facts.names for facts in nested)),

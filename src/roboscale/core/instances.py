@@ -303,6 +303,12 @@ def _dict(graph: Graph, node: Node, thing: dict[Any, Any]) -> None:
         graph.child(node, f"[{key!r}]" if type(key) in (str, int, bool) else "[...]", value)
 
 
+def _ordered_dict(graph: Graph, node: Node, thing: collections.OrderedDict[Any, Any]) -> None:
+    _dict(
+        graph, node, dict(collections.OrderedDict.items(thing))
+    )  # in its own order, which `dict.items` does not know
+
+
 def _default_dict(graph: Graph, node: Node, thing: collections.defaultdict[Any, Any]) -> None:
     graph.child(node, ".default_factory", thing.default_factory)
     _dict(graph, node, thing)
@@ -426,6 +432,7 @@ def _tensor(graph: Graph, node: Node, thing: Any) -> None:
             node.parts.append(array_token(values))
     except (RuntimeError, NotImplementedError, TypeError, AttributeError):  # no values (meta), a layout without bytes
         opaque(graph, node)
+    record_state(graph, node, thing)  # of a subclass, or put there by somebody
 
 
 def _torch_generator(graph: Graph, node: Node, thing: Any) -> None:
@@ -433,13 +440,19 @@ def _torch_generator(graph: Graph, node: Node, thing: Any) -> None:
 
 
 def _script(graph: Graph, node: Node, thing: Any) -> None:
-    """A module or function of TorchScript: what it would be saved as, without the notes on where its source stands."""
+    """A module or function of TorchScript: what it would be saved as, without notes on where its source stands.
+
+    Constants of a class come in another order in every process, so their lines are sorted.
+    """
     import zipfile
 
     saved = zipfile.ZipFile(io.BytesIO(thing.save_to_buffer()))
     for name in sorted(saved.namelist()):
-        if not name.endswith(".debug_pkl"):
-            node.parts.append(token("saved", name.partition("/")[2].encode(), content_digest([saved.read(name)])))
+        if name.endswith((".debug_pkl", "/serialization_id")):
+            continue
+        lines = saved.read(name).split(b"\n") if name.endswith(".py") else [saved.read(name)]
+        lines.sort(key=lambda line: line if b" : Final[" in line else b"")
+        node.parts.append(token("saved", name.partition("/")[2].encode(), content_digest(lines)))
 
 
 # ---- wrappers, files, machinery
@@ -514,6 +527,7 @@ _MACHINERY: tuple[type, ...] = (
 _BY_TYPE: dict[type, Recorder] = {
     **{base: _plain(base) for base in (str, int, float, complex, bytes)},
     dict: _dict,
+    collections.OrderedDict: _ordered_dict,
     collections.defaultdict: _default_dict,
     types.MappingProxyType: _proxy,
     list: _list,
@@ -577,6 +591,20 @@ _BY_NAME: dict[str, Recorder] = {
 }
 
 _WITH_STATE = frozenset(  # whose subclasses may have attributes that count
-    {str, int, float, complex, bytes, dict, collections.defaultdict, list, tuple, collections.deque, set, frozenset}
+    {
+        str,
+        int,
+        float,
+        complex,
+        bytes,
+        dict,
+        collections.OrderedDict,
+        collections.defaultdict,
+        list,
+        tuple,
+        collections.deque,
+        set,
+        frozenset,
+    }
     | {functools.partial, np.ndarray, bytearray, array.array, random.Random, np.random.Generator}
 )

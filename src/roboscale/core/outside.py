@@ -113,7 +113,7 @@ _MODULES: dict[str, str] = {
     _NETWORK: "socket _socket ssl _ssl select selectors requests httpx aiohttp urllib.request urllib3 http.client "
     "http.server xmlrpc ftplib smtplib imaplib poplib telnetlib socketserver websockets websocket zmq grpc paramiko "
     "redis paho openai anthropic boto3 botocore huggingface_hub rclpy rospy multiprocessing.connection "
-    "multiprocessing.shared_memory _posixshmem roboscale.policies.remote roboscale.policies.connection",
+    "multiprocessing.shared_memory _posixshmem roboscale.policies.remote",
     _PROGRAM: "subprocess _posixsubprocess pexpect",
     _DATABASE: "sqlite3 _sqlite3 apsw psycopg psycopg2 pymongo sqlalchemy duckdb",
     _DEVICE: "serial usb hid pyrealsense2 pygame.joystick sounddevice pynput inputs evdev",

@@ -94,9 +94,9 @@ def _expert(world: World | None) -> Policy:
 
 def _replay(path: Path, text: str, seed: int) -> Policy:
     from roboscale.dataset import Dataset
-    from roboscale.policies.recorded import replay
+    from roboscale.policies.recorded import replaying
 
-    return replay(Dataset(path), text, seed)
+    return replaying(Dataset(path), text, seed)
 
 
 def _remote(

@@ -22,7 +22,7 @@ from roboscale.core import SpecMismatch
 from roboscale.core.faults import in_a_line
 from roboscale.policies.callables.calling import libraries
 
-__all__ = ["Life", "life_of", "life_of_class"]
+__all__ = ["RESETS", "Life", "life_of", "life_of_class"]
 
 RESETS = ("reset", "start_episode")
 

@@ -24,13 +24,13 @@ from roboscale.core import (
 from roboscale.policies.remote.connection import Connection, Timeouts
 from roboscale.policies.remote.maps import ActionMap
 from roboscale.policies.remote.profile import PolicyProfile
-from roboscale.policies.remote.replies import Answer, last_line, read_reply
+from roboscale.policies.remote.replies import RemoteAnswer, last_line, read_reply
 from roboscale.wire import CannotEncode, pack
 
-__all__ = ["Asking", "Peer", "Served"]
+__all__ = ["Asker", "Peer", "Served"]
 
 
-class Asking(Protocol):
+class Asker(Protocol):
     """The session that a request belongs to."""
 
     id: str
@@ -169,7 +169,7 @@ class Peer:
             return (f"the server at {self.url} is not told where an episode begins: state in it would run on",)
         return ()
 
-    def request(self, observation: Observation, session: Asking) -> bytes:
+    def request(self, observation: Observation, session: Asker) -> bytes:
         """The frame for one observation; SpecMismatch for a value that cannot be sent."""
         instruction = session.instruction
         if self.profile is None:
@@ -212,7 +212,7 @@ class Peer:
                 "run one trial at a time"
             )
 
-    def understood(self, connection: Connection, frame: str | bytes) -> Answer:
+    def understood(self, connection: Connection, frame: str | bytes) -> RemoteAnswer:
         """The server's answer.
 
         Raises:
