@@ -93,6 +93,8 @@ def evaluate(
         UnknownName, SpecMismatch: before the first trial, when names or specs do not fit.
         RoboscaleError: no trial could be counted; says why.
     """
+    from roboscale.jobs.judged import reasons
+
     notes: list[str] = []
 
     def listen(event: Any) -> None:
@@ -104,11 +106,8 @@ def evaluate(
     thing = request.policy if isinstance(policy, (Evaluate, str)) else policy
     given = None if world is None or isinstance(world, str) else world
     judged = run_trials(request, [thing], count=request.trials, on_event=listen, world=given, observes=observes)
-    if judged.void:
-        from roboscale.jobs.judged import reasons
-
-        for reason in reasons(judged.used, judged.labels):
-            listen(Note(reason))
+    for reason in reasons(judged.used, judged.labels):
+        listen(Note(reason))
     return Evaluated(judged, judged.rate(judged.used), tuple(notes))
 
 
