@@ -130,7 +130,7 @@ def _overview(report: Audited) -> Section:
         )
         for number, one in ordered
     ]
-    columns = ("severity", "check", "where", "episodes")
+    columns = ("severity", "check", Head("where", "any"), Head("episodes", "any"))
     table = Rows(caption="All findings", columns=columns, rows=tuple(rows), header=1, kind="stack")
     return Section(anchor="findings", title="Findings", blocks=(table,) if rows else ())
 

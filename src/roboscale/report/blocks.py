@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from markupsafe import Markup
 
-from roboscale.core import Estimate
+from roboscale.core import Estimate, SpecMismatch
 from roboscale.report import text
 from roboscale.report.tables import Cell, Table
 
@@ -104,7 +104,12 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A column of `Rows`; `kind` is `num`, `prose`, `keep` (never broken), `ranks` or nothing."""
+    """A column of `Rows`.
+
+    Args:
+        kind: `num` for numbers, `prose` for sentences (without its name on a phone), `any` for words of any length,
+            `keep` for what is never broken, `ranks` for what stands large; nothing for others.
+    """
 
     name: str
     kind: str = ""
@@ -126,6 +131,9 @@ class Rows:
         header: the column whose cells name their rows.
         kind: `stack` becomes one card a row on a phone; `wide` takes the whole width; nothing for a plain one.
         groups: lengths of the blocks of rows that are set apart; one block by default.
+
+    Raises:
+        SpecMismatch: a row's length is not the number of columns.
     """
 
     block: ClassVar[str] = "rows"
@@ -135,6 +143,11 @@ class Rows:
     header: int = 0
     kind: Literal["", "stack", "wide"] = "wide"
     groups: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for index, row in enumerate(self.rows):
+            if len(row) != len(self.columns):
+                raise SpecMismatch(f"{self.caption}: row {index} has {len(row)} cells for {len(self.columns)} columns")
 
     @property
     def heads(self) -> tuple[Head, ...]:

@@ -131,7 +131,7 @@ def _board(rows: Sequence[_Row]) -> Section:
     ]
     table = Rows(
         caption="All policies with the ranks they may have",
-        columns=tuple([*columns, "success"] + ["letters"] * lettered),
+        columns=tuple(columns + ["letters"] * lettered),
         rows=tuple(shown),
         header=1,
         kind="stack",

@@ -179,6 +179,9 @@ def _draw_row(axes: Axes, row: BoardRow, name: str, y: float, left: float, *, sh
     if wide:
         void = f", {estimate.void} void: {interval(*worst)}" if worst else ""
         write_beside(axes, 1, y, f"n = {count(estimate.n)}{void}", 62, ha="left", color=MUTED)
+    elif worst is not None:
+        void = f"{estimate.void} void: {interval(*worst)}"
+        write_beside(axes, 1, y + 12, void, 48, ha="right", color=MUTED, size=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

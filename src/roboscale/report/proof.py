@@ -161,7 +161,7 @@ def _headline(proof: ProofData) -> Headline:
 
 def _fields(proof: ProofData) -> Section:
     rows = tuple(map(_field, proof.fields))
-    columns = ("field", "from", "done", num("largest difference"), "dtype, shape", "unit", "mode or role")
+    columns = ("field", "from", Head("done", "any"), num("largest difference"), "dtype, shape", "unit", "mode or role")
     table = Rows(caption="Fields", columns=(*columns, Head("layout", "prose")), rows=rows, kind="stack")
     return Section(anchor="fields", title="Fields", blocks=(table,))
 

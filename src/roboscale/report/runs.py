@@ -89,7 +89,7 @@ def runs_page(
         notes: what was dropped, guessed, reused or assumed, e.g. folders that could not be read.
     """
     ordered = _newest_first(rows)
-    columns = ("run", "state", "world", Head("policies", "prose"), Head("verdict", "prose"), "report")
+    columns = ("run", "state", "world", Head("policies", "any"), Head("verdict", "any"), "report")
     table = Rows(caption="Runs, newest first", columns=columns, rows=tuple(map(_cells, ordered)), kind="stack")
     states = {state: sum(row.state == state for row in rows) for state in ("finished", "running", "unfinished")}
     page = Page(
@@ -157,7 +157,7 @@ def _cells(row: RunRow) -> tuple[Inline, ...]:
         Phrase(text=text.moment(row.started_ns), small=(command,)),
         Phrase(text=_state(row), kind=kind, live=f"{row.id}/state"),
         Phrase(text=row.world, small=world_mark),
-        Phrase(text=_policies(row), live=f"{row.id}/policies"),
+        Phrase(text=_policies(row), kind="pre", live=f"{row.id}/policies"),
         Phrase(text=row.verdict or text.MISSING, live=f"{row.id}/verdict"),
         Phrase(text="report", href=quote(row.report.lstrip("/"))) if row.report else text.MISSING,
     )

@@ -111,7 +111,10 @@ def _card(data: ReportData, index: int, policy: PolicyResult) -> Card:
     blocks.append(Gauge(rate=rate, kind=f"p{index % 6}", small=small))
     if policy.unverified:
         blocks.append(Paragraph(text.mark(policy.unverified), "mark bad"))
-    blocks.append(NamedValues(tuple(_lines(policy, rate, progress=progress)), roomy=True))
+    lines = _lines(policy, rate, progress=progress)
+    if data.verdict is not None and not isinstance(data.verdict, Verdict):
+        lines.append(("not shown to differ from those who share", data.verdict.letters.get(policy.name, text.MISSING)))
+    blocks.append(NamedValues(tuple(lines), roomy=True))
     rule = f"; {data.rule}" if data.rule else ""
     blocks.append(Paragraph(f"{rate.method}{rule}", "fine"))
     return Card(title=Phrase(text=policy.name, policy=index), blocks=tuple(blocks), kind=f"p{index % 6}")
@@ -236,9 +239,11 @@ def _quoted(data: ReportData, verdict: Verdict) -> list[Block]:
         owner = next((policy for policy in marks if name == policy or name.startswith(f"{policy}, void")), None)
         of = [reason for policy in marks if owner in (None, policy) for reason in marks[policy]]
         small = (f"{item.method}, {text.number(100 * item.level)} %", *([text.mark(of)] if of else []))
-        cells = map(text.number, (item.value, item.low, item.high))
-        rows.append((Phrase(text=name, small=small), *cells, text.count(item.n), text.count(item.void)))
-    columns = ("what", num("value"), num("low"), num("high"), num("n"), num("void"))
+        known = item.low is not None and item.high is not None
+        ends = f"{text.number(item.low)} to {text.number(item.high)}" if known else "no interval"
+        value = Phrase(text=text.number(item.value), small=(ends,))
+        rows.append((Phrase(text=name, small=small), value, text.count(item.n), text.count(item.void)))
+    columns = ("what", num("value"), num("n"), num("void"))
     title = "Numbers the verdict quotes"
     return [Heading(title), Rows(caption=title, columns=columns, rows=tuple(rows), kind="stack")]
 
