@@ -274,9 +274,7 @@ def test_what_it_needs_is_looked_at_first():
         checked(needy)
     with pytest.raises(SpecMismatch, match="2 or more observations, found 1"):
         check_policy(Still(), LOOKS[:1], "push")
-    with pytest.raises(
-        SpecMismatch, match=r"(?s)object is no policy yet:.*identity: expected an Identity"
-    ):
+    with pytest.raises(SpecMismatch, match=r"(?s)object is no policy yet:.*identity: expected an Identity"):
         checked(object())
 
 

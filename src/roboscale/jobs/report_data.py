@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from roboscale.core import Estimate, EvidenceRow, Measure
 from roboscale.jobs.judged import Judged, reasons
 from roboscale.report import (
-    Camera,
+    DatasetCamera,
     DatasetSummary,
     FilmedCase,
     FilmStrip,
@@ -153,7 +153,7 @@ def dataset_summary(root: Path, used_by: Sequence[str] = (), generation: Estimat
         fps=rate,
         tasks=tuple(TaskCount(task, len(lengths), sum(lengths)) for task, lengths in tasks.items()),
         sources=tuple(SourceCount(kind, n, len(parents) or None) for kind, n in sources.items()),
-        cameras=tuple(Camera(f.name.rsplit(".", 1)[-1], f.shape[1], f.shape[0]) for f in dataset.spec.images),
+        cameras=tuple(DatasetCamera(f.name.rsplit(".", 1)[-1], f.shape[1], f.shape[0]) for f in dataset.spec.images),
         generation=generation,
         used_by=tuple(used_by),
         film_strips=_film_strips(dataset),

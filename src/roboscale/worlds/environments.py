@@ -86,8 +86,9 @@ class WorldEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]]):
         return dict(self._scene.observe(self.fields)), measures.get("reward") or 0.0, terminated, truncated, info
 
     def render(self) -> NDArray[np.uint8] | None:
-        if self.render_mode == "rgb_array" and isinstance(self._scene, HasPictures):
-            return self._scene.picture(320, 240)
+        scene: object = self._scene
+        if self.render_mode == "rgb_array" and isinstance(scene, HasPictures):
+            return scene.picture(320, 240)
         return None
 
     def close(self) -> None:
