@@ -6,7 +6,9 @@ scene, and one renderer thread per process leaves the other cores to other world
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -24,12 +26,20 @@ Camera = str | dict[str, Any]
 def import_mujoco() -> ModuleType:
     """The `mujoco` module, set to render through EGL unless the user chose otherwise.
 
-    MuJoCo reads `MUJOCO_GL` once, at import, and Mesa reads `LP_NUM_THREADS` when it makes a context.
+    MuJoCo reads `MUJOCO_GL` once, at import, and Mesa reads `LP_NUM_THREADS` when it makes a context. Whoever imported
+    MuJoCo before and chose nothing (a policy, a notebook) has got windows, which abort a process without a screen:
+    the choice is made again.
     """
+    chosen = "MUJOCO_GL" in os.environ
     os.environ.setdefault("MUJOCO_GL", "egl")
     os.environ.setdefault("LP_NUM_THREADS", "0")
+    windows = "mujoco" in sys.modules and not chosen
     import mujoco
 
+    if windows:
+        from mujoco import gl_context
+
+        mujoco.GLContext = importlib.reload(gl_context).GLContext
     return mujoco  # type: ignore[no-any-return]
 
 
