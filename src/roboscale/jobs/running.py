@@ -387,7 +387,9 @@ def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> Judged:
         log.finish_run(run.id, time.time_ns())
     run = next(r for r in log.runs() if r.id == run.id)
     _warn_of_unequal_starts(asked, [c.trial for c in counted if c.trial is not None])
-    return judged_run(log, run, shard)
+    judged = judged_run(log, run, shard)
+    _write_files(asked, judged, log)
+    return judged
 
 
 def _runner(asked: _Asked, log: TrialLog, run: Run, schedule: Schedule, stack: ExitStack) -> TrialRunner:
@@ -524,6 +526,23 @@ def _record(asked: _Asked, runner: TrialRunner, trials: Sequence[Trial], log: Tr
     if left_out:
         asked.say(f"{left_out} trials without a step are no episodes of {asked.request.record}")
     asked.on_event(Wrote("dataset", asked.request.record or Path()))
+
+
+def _write_files(asked: _Asked, judged: Judged, log: TrialLog) -> None:
+    """What other programs read, beside the trials: LeRobot's `eval_info.json`, or the verdict."""
+    from roboscale.jobs.files import write_json
+    from roboscale.jobs.judged import summary, whole
+    from roboscale.jobs.stores import folder_of
+    from roboscale.stats import clopper_pearson
+    from roboscale.trials import to_eval_info
+
+    folder = folder_of(store_of(asked.request, question_of(asked)))
+    if folder is None:
+        return
+    if judged.decided is None:
+        write_json(folder / "eval_info.json", to_eval_info(whole(log, judged.used), clopper_pearson))
+    else:
+        write_json(folder / "verdict.json", {**summary(judged), "verdict": judged.decided.verdict.to_json()})
 
 
 def _warn_of_unequal_starts(asked: _Asked, trials: Sequence[Trial]) -> None:
