@@ -73,6 +73,7 @@ class _Asked:
     command: str | None
     objects: bool
     on_event: OnEvent
+    question: Identity = field(default_factory=lambda: combine("question"))
     sink: DatasetWriter | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -131,7 +132,7 @@ def planned(request: Trying, policies: Sequence[str], count: int) -> RunPlan:
             tasks=tuple(dict.fromkeys(case.task for case in asked.cases)),
             cases=own,
             trials=own * len(policies),
-            store=store_of(request, question_of(asked)),
+            store=store_of(request, asked.question),
             settings=asked.settings,
         )
     finally:
@@ -238,6 +239,7 @@ def _ask(
         on_event=on_event,
     )
     asked.cases = _cases(asked, count)
+    asked.question = question_of(asked)
     for policy in resolved:
         for note in getattr(policy, "notes", ()):
             asked.say(f"{policy.name}: {note}")
@@ -322,7 +324,7 @@ def question_of(asked: _Asked) -> Identity:
 def _open_log(asked: _Asked) -> TrialLog:
     from roboscale.trials.log import open_log
 
-    return open_log(store_of(asked.request, question_of(asked)))
+    return open_log(store_of(asked.request, asked.question))
 
 
 def _begin(asked: _Asked, log: TrialLog) -> Run:
@@ -331,7 +333,7 @@ def _begin(asked: _Asked, log: TrialLog) -> Run:
     from roboscale.jobs.versions import versions
     from roboscale.trials.log import Run, world_facts
 
-    question = question_of(asked).digest
+    question = asked.question.digest
     open_runs = [r for r in log.runs() if r.request.get("question") == question and r.finished_ns is None]
     bound_to = open_runs[-1].id if open_runs else new_episode_id()
     policies = {identity.of_run(bound_to): policy for identity, policy in asked.policies.items()}
@@ -536,7 +538,7 @@ def _write_files(asked: _Asked, judged: Judged, log: TrialLog) -> None:
     from roboscale.stats import clopper_pearson
     from roboscale.trials import to_eval_info
 
-    folder = folder_of(store_of(asked.request, question_of(asked)))
+    folder = folder_of(store_of(asked.request, asked.question))
     if folder is None:
         return
     if judged.decided is None:
