@@ -17,7 +17,9 @@ from roboscale.core.outside import PATH_METHODS, READING_METHODS
 __all__ = ["CONSTRUCTORS", "doubt_what_is_read"]
 
 CONSTRUCTORS = frozenset({"__init__", "__new__", "__post_init__", "__attrs_init__", "__attrs_post_init__"})
-_ENTRIES = frozenset({"__call__", "start", "reset", "close", "act_many"})  # what a rollout calls of a policy
+_ENTRIES = frozenset(  # what a rollout or an adapter calls of a policy
+    {"__call__", "start", "reset", "close", "act_many", "act", "select_action", "predict", "predict_action_chunk"}
+)
 _OTHERWISE = CONSTRUCTORS | {
     *("__init_subclass__", "__set_name__", "__class_getitem__", "__subclasshook__", "__instancecheck__", "__del__"),
     *("__getstate__", "__setstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__"),

@@ -211,7 +211,7 @@ def _called(steps: list[_Step], first: int, end: int) -> bool:
     last = steps[end - 1]
     if last.opname == "LOAD_METHOD" or last.argument & 1 & _FLAGGED.get(last.opname, 0):
         return True
-    beside = steps[max(0, first - 1) : first] + steps[end : end + 1]
+    beside = steps[end : end + 1] if sys.version_info >= (3, 13) else steps[max(0, first - 1) : first]
     return any(step.opname == "PUSH_NULL" for step in beside)
 
 

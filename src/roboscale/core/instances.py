@@ -395,11 +395,14 @@ def _generator(graph: Graph, node: Node, thing: np.random.Generator) -> None:
 
 
 def _random_state(graph: Graph, node: Node, thing: np.random.RandomState) -> None:
+    if thing is library_member("numpy.random.mtrand", "_rand"):  # everybody's: `from numpy.random import rand`
+        return
     graph.child(node, ".get_state()", thing.get_state(legacy=False))
 
 
 def _python_random(graph: Graph, node: Node, thing: random.Random) -> None:
-    if not has_type(thing, random.SystemRandom):  # which has no state
+    is_everybodys = thing is library_member("random", "_inst")  # `from random import choice` is a method of it
+    if not is_everybodys and not has_type(thing, random.SystemRandom):  # which has no state
         graph.child(node, ".getstate()", random.Random.getstate(thing))
 
 
@@ -436,6 +439,8 @@ def _tensor(graph: Graph, node: Node, thing: Any) -> None:
 
 
 def _torch_generator(graph: Graph, node: Node, thing: Any) -> None:
+    if thing is library_member("torch", "default_generator"):
+        return
     graph.child(node, ".get_state()", thing.get_state())
 
 
