@@ -437,6 +437,7 @@ def _runner(asked: _Asked, log: TrialLog, run: Run, schedule: Schedule, stack: E
         design=asked.design,
         on_trial=on_trial,
         on_reuse=on_reuse,
+        on_wait=lambda count: asked.say("the trials that are left run in another process: waiting for it"),
         versions=dict(run.versions),
     )
     if sink is not None and not records_afterwards(asked.info):
