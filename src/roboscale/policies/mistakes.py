@@ -19,7 +19,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+):\d+(/.*)?")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
-WORKS_TODAY = "serve it, or write a class with reset() and __call__(observation) around it and give file.py:Class"
+WORKS_TODAY = "serve it, or write a class with reset() and __call__(observation) around it (see docs/policies.md)"
 
 
 def is_address(text: str) -> bool:

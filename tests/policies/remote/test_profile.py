@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -488,3 +489,9 @@ def test_broken_files(tmp_path: Path, name: str, text: str):
 def test_a_missing_file(tmp_path: Path):
     with pytest.raises(BadData, match="No such file"):
         PolicyProfile.load(tmp_path / "none.toml")
+
+
+def test_the_profiles_in_the_documentation_are_profiles(tmp_path: Path):
+    page = (EXAMPLE.parents[1] / "docs" / "policies.md").read_text()
+    blocks = re.findall(r"^```toml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert [load(tmp_path, block).name for block in blocks] == ["my-server", "libero"]
