@@ -58,6 +58,9 @@ READING = {
     "return list(map(lambda p: open(p), o))": "act reads a file while acting (open)",
     "return helper(o)": "helper reads a file while acting (open)",
     "return Reads('x')": "Reads.__init__ reads a file while acting (numpy.load)",
+    "return MADE['reads'](o)": "Reads.__init__ reads a file while acting (numpy.load)",
+    "return [make(o) for make in (Reads,)]": "Reads.__init__ reads a file while acting (numpy.load)",
+    "return functools.partial(Reads, 'x')()": "Reads.__init__ reads a file while acting (numpy.load)",
     "return Reads.made()": "Reads.__init__ reads a file while acting (numpy.load)",
     "return READS.again()": "Reads.again reads a file while acting (numpy.load)",
     "return INDEXED[o]": "Indexed.__getitem__ reads a file while acting (open)",
@@ -135,6 +138,7 @@ class Indexed:
 
 INDEXED = Indexed()
 READS = Reads.__new__(Reads)
+MADE = {"reads": Reads}
 method = READS.again
 
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roboscale.core.bytecode import Import, Use, code_facts
+from roboscale.core.bytecode import BodyImport, Use, code_facts
 
 
 def functions(code: CodeType) -> Iterator[CodeType]:
@@ -143,11 +143,11 @@ def test_uses_and_imports():
         Use(name="os", is_global=False, attributes=("path", "join")),
     }
     assert {one for one in facts.imports if one.variable} == {
-        Import(level=0, module="numpy", variable="np"),
-        Import(level=0, module="os", variable="os"),
-        Import(level=0, module="xml.dom", variable="dom"),
-        Import(level=0, module="math", attribute="sin", variable="s"),
-        Import(level=0, module="math", attribute="cos", variable="cos"),
-        Import(level=2, module="", attribute="near", variable="near"),
+        BodyImport(level=0, module="numpy", variable="np"),
+        BodyImport(level=0, module="os", variable="os"),
+        BodyImport(level=0, module="xml.dom", variable="dom"),
+        BodyImport(level=0, module="math", attribute="sin", variable="s"),
+        BodyImport(level=0, module="math", attribute="cos", variable="cos"),
+        BodyImport(level=2, module="", attribute="near", variable="near"),
     }
     assert {"norm", "result", "gain"} <= facts.attributes and "map" not in facts.attributes

@@ -12,22 +12,22 @@ import numpy as np
 import pytest
 
 import roboscale
-from roboscale.core.origins import Origin, class_origin, file_origin, module_origin
+from roboscale.core.origins import CodeOrigin, class_origin, file_origin, module_origin
 
 PYTHON = f"cpython {sys.version_info.major}.{sys.version_info.minor}"
 
 
 @pytest.mark.parametrize("module", [sys, os, os.path, types, subprocess, sys.modules["_io"]])
 def test_python(module: types.ModuleType):
-    assert module_origin(module) == Origin("python", PYTHON)
+    assert module_origin(module) == CodeOrigin("python", PYTHON)
 
 
 def test_distributions():
-    assert module_origin(np) == module_origin(np.linalg) == Origin("distribution", f"numpy {np.__version__}")
-    assert class_origin(np.ndarray) == module_origin(np) and class_origin(dict) == Origin("python", PYTHON)
-    assert module_origin(pytest) == Origin("distribution", f"pytest {pytest.__version__}")
+    assert module_origin(np) == module_origin(np.linalg) == CodeOrigin("distribution", f"numpy {np.__version__}")
+    assert class_origin(np.ndarray) == module_origin(np) and class_origin(dict) == CodeOrigin("python", PYTHON)
+    assert module_origin(pytest) == CodeOrigin("distribution", f"pytest {pytest.__version__}")
     yaml = pytest.importorskip("yaml")
-    assert module_origin(yaml) == Origin("distribution", f"PyYAML {yaml.__version__}")  # under another name
+    assert module_origin(yaml) == CodeOrigin("distribution", f"PyYAML {yaml.__version__}")  # under another name
 
 
 def test_the_users_own(tmp_path: Path):

@@ -40,7 +40,7 @@ def doubt_what_is_read(graph: Graph, calls: Collection[str] = ()) -> None:
     """
     running = _Running(graph)
     running.names.update(calls or _entries(graph.root))
-    running.reach(graph.root, "made")
+    running.reach(graph.root, "used")
     running.run()
 
 
@@ -83,7 +83,7 @@ class _Running:
         if node.facts is not None:
             self.names |= node.facts.names
         if node.kind == "class":
-            self._classes[node] = self._classes.get(node, False) or how == "made"
+            self._classes[node] = self._classes.get(node, False) or how == "used"
         for child, reach in node.edges:
             inherited = node.kind == "class" and child.kind == "class" and reach != "seen"
             self.reach(child, how if inherited else reach)
@@ -101,7 +101,7 @@ class _Running:
                 for child in children:
                     self.reach(child, "used")
                 if name in node.makers:
-                    self.reach(node, "made")
+                    self.reach(node, "used")
         return bool(self._stack)
 
     def _say(self, node: Node) -> None:
