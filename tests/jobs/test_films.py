@@ -25,7 +25,9 @@ def test_a_world_that_repeats_itself_is_filmed_by_replay(filmed: Path):
 
 def test_a_world_that_does_not_is_not_filmed_as_if_it_did(filmed: Path):
     env = filmed / "my_env.py"
-    env.write_text(env.read_text().replace("self.speed * np.asarray(action)", "np.random.default_rng().normal(0, 1, 2)"))
+    env.write_text(
+        env.read_text().replace("self.speed * np.asarray(action)", "np.random.default_rng().normal(0, 1, 2)")
+    )
     rs.evaluate("policies.py:still", world="point.toml", trials=3, workers=0, store="x")
     data = rs.write_report(rs.WriteReport(store="x"))
     films = [film for case in data.films for film in case.films]
