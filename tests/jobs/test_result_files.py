@@ -4,26 +4,31 @@ from pathlib import Path
 
 import pytest
 
-from roboscale.core import BadData, Case, Outcome, Trial
+from roboscale.core import BadData, Case, Design, Judgement, RolloutSettings, Trial, combine
 from roboscale.jobs.result_files import load_results, trials_by_policy
-from roboscale.trials import TrialStore
+from roboscale.trials.log import Run, open_log
 
 
-def store(path: Path, stopping: dict | None) -> Path:
-    with TrialStore(path) as opened:
-        opened.record_run("run", {"stopping": stopping}, {})
-        opened.save(Trial("ours", "toy", Case("cup", 1), Outcome("success")))
+def store(path: Path, design: Design | None) -> Path:
+    ours, toy = combine("ours", 1), combine("toy", 2)
+    settings, case = RolloutSettings(horizon=5, rate_hz=10), Case("cup", 1)
+    trial = Trial(policy=ours, world=toy, case=case, settings=settings, end="decided", steps=3)
+    said = Judgement(trial=trial.id, referee="success (first)", time_ns=1, state="decided", success=True)
+    run = Run(id="run", policies=(ours,), world=toy, settings=settings, created_ns=1, cases=(case.id,), design=design)
+    with open_log(path) as log:
+        log.begin_run(run)
+        log.save(trial, [said])
     return path
 
 
 @pytest.mark.parametrize(
-    ("stopping", "adaptive"), [(None, False), ({"sequential": False}, False), ({"sequential": True}, True)]
+    ("design", "adaptive"), [(None, False), (Design(budget=1, sequential=False), False), (Design(budget=1), True)]
 )
-def test_our_store_says_whether_results_chose_the_trials(tmp_path: Path, stopping: dict | None, adaptive: bool):
-    path = store(tmp_path / "run" / "trials.db", stopping)
+def test_our_store_says_whether_results_chose_the_trials(tmp_path: Path, design: Design | None, adaptive: bool):
+    path = store(tmp_path / "run" / "trials.db", design)
     for source in (path, path.parent):
         results = load_results([str(source)])
-        assert results.adaptive is adaptive and [t.policy for t in results.trials] == ["ours"]
+        assert results.adaptive is adaptive and [t.policy.name for t in results.trials] == ["ours"]
 
 
 def test_several_sources_are_one(tmp_path: Path):
@@ -38,7 +43,7 @@ def test_several_sources_are_one(tmp_path: Path):
 def test_a_sign_in_a_path_is_no_name(tmp_path: Path):
     path = tmp_path / "alpha=0.1.csv"
     path.write_text("policy,case,success\na,1,1\n")
-    assert load_results([str(path)]).trials[0].policy == "a"
+    assert load_results([str(path)]).trials[0].policy.name == "a"
 
 
 def test_nothing_is_an_error(tmp_path: Path):

@@ -120,8 +120,8 @@ def test_blocks_within_blocks_are_escaped_once(words: Callable[[str], str]):
     card = Card(title=EVIL, blocks=(Details(EVIL, inner),))
     page = page_of(Cards((card,)), headline=Headline(sentence=EVIL, small=EVIL, doubts=(EVIL,), details=(EVIL,)))
     assert "<img" not in page and "&amp;lt;" not in page
-    # title; the headline's four parts; section in the list, its heading, its lead; card; summary; heading with its small
-    # print; paragraph
+    # title; the headline's four parts; section in the list, its heading, its lead; card; summary; heading with its
+    # small print; paragraph
     assert words(page).count(EVIL) == 1 + 4 + 3 + 1 + 1 + 2 + 1
 
 

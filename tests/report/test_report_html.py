@@ -281,7 +281,8 @@ def test_an_unverified_policy_is_marked_beside_every_number(doubtful_report: Rep
         shown = words(f"<body>{cell}")
         if re.search(r"\d+.%.*n = (32|27)\b", shown):
             assert mark in shown, shown
-    assert page.count("served elsewhere is better, unverified") == 1
+    certain = report_page(dataclasses.replace(doubtful_report, extremes={}))
+    assert 'class="tag p1">served elsewhere is better, unverified<' in certain
     assert f"served elsewhere is {mark}." in words(page)
     assert f"Hollow dot and question mark: served elsewhere, {mark}" in words(page)
 
@@ -333,8 +334,13 @@ def test_a_policy_that_never_acted_is_called_out(words: Words):
     policy = PolicyResult(
         name="predict()", success=clopper_pearson(0, 6), mistakes=(ReasonCount("a tuple is no action", 6),)
     )
-    said = words(report_page(ReportData(title="t", policies=(policy,))))
-    assert "Every counted trial of predict() ended by its own mistake: a tuple is no action." in said
+    mistake = "Every counted trial of predict() ended by its own mistake: a tuple is no action."
+    assert mistake in words(report_page(ReportData(title="t", policies=(policy,))))
+    other = PolicyResult(name="honest", success=clopper_pearson(6, 6))
+    pairs = [PairedOutcome("t", True, False)] * 6
+    verdict = paired_verdict(pairs, names=("honest", "predict()"))
+    said = words(report_page(ReportData(title="t", policies=(other, policy), verdict=verdict)))
+    assert "one side never acted" in said and mistake in said
 
 
 def test_void_trials_on_hard_cases_are_called_out(doubtful_report: ReportData, words: Words):
@@ -349,6 +355,7 @@ def test_a_claim_that_depends_on_void_trials_says_so_on_top(doubtful_report: Rep
     warning = "What is claimed depends on how the void trials would have ended."
     said = words(report_page(doubtful_report))
     assert said.count(warning) == 2 and said.index(warning) < said.index("Notes on these numbers 5")
+    assert "depends on the void trials, unverified served elsewhere" in said, "no claim in the tag"
     same = dict.fromkeys(doubtful_report.extremes, doubtful_report.verdict)
     said = words(report_page(dataclasses.replace(doubtful_report, extremes=same)))
     assert warning not in said and "What is claimed would be the same either way." in said

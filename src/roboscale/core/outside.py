@@ -14,7 +14,7 @@ from functools import lru_cache
 from types import ModuleType
 
 from roboscale.core.canonical import has_type
-from roboscale.core.origins import class_fact, module_namespace
+from roboscale.core.classes import class_namespace, module_namespace
 
 __all__ = ["PATH_METHODS", "READING_METHODS", "ExternalInput", "external_module", "external_name", "external_things"]
 
@@ -183,5 +183,5 @@ def _member(thing: object, name: str) -> object:
     if has_type(thing, ModuleType):
         return module_namespace(thing).get(name)
     if has_type(thing, type):
-        return class_fact(thing, "__dict__").get(name)
+        return class_namespace(thing).get(name)
     return None

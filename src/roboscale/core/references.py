@@ -10,11 +10,11 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from roboscale.core.bytecode import CodeFacts, Import, Use
+from roboscale.core.bytecode import BodyImport, CodeFacts, Use
 from roboscale.core.canonical import has_type, plain_token, token
+from roboscale.core.classes import class_namespace, module_namespace, type_name
 from roboscale.core.graph import Graph, Node, Reach
-from roboscale.core.instances import class_namespace, type_name
-from roboscale.core.origins import Origin, class_origin, file_origin, globals_origin, module_namespace, module_origin
+from roboscale.core.origins import CodeOrigin, class_origin, file_origin, globals_origin, module_origin
 from roboscale.core.outside import ExternalInput, external_name
 
 __all__ = ["UNSEEN_GLOBALS", "is_users", "record_module_uses", "record_reads"]
@@ -79,8 +79,8 @@ def _reach(node: Node, value: object, uses: Iterable[Use]) -> Reach:
     facts = node.facts
     compares = facts is not None and bool(_COMPARING & facts.globals)
     if any(not use.attributes and (use.called or not compares) for use in uses):
-        return "made"
-    return "used" if any(use.attributes for use in uses) else "seen"
+        return "used"
+    return "typed" if any(use.attributes for use in uses) else "seen"
 
 
 def record_module_uses(
@@ -163,7 +163,7 @@ def _whole(graph: Graph, node: Node, module: types.ModuleType, constants: bool) 
 # ---- imports inside functions
 
 
-def _import(graph: Graph, node: Node, function: types.FunctionType, imported: Import) -> None:
+def _import(graph: Graph, node: Node, function: types.FunctionType, imported: BodyImport) -> None:
     """One import in a body. A library is recorded in the same way whether it is loaded already or not."""
     name, facts = _absolute(function, imported), node.facts
     uses = [use for use in facts.uses if use.name == imported.variable] if facts is not None else []
@@ -178,7 +178,7 @@ def _import(graph: Graph, node: Node, function: types.FunctionType, imported: Im
         record_module_uses(graph, node, module, uses, constants=False)
 
 
-def _absolute(function: types.FunctionType, imported: Import) -> str:
+def _absolute(function: types.FunctionType, imported: BodyImport) -> str:
     if not imported.level:
         return imported.module
     namespace = function.__globals__
@@ -196,7 +196,7 @@ def _not_loaded(node: Node, name: str, uses: list[Use]) -> None:
         spec = importlib.util.find_spec(top)  # of a top-level module: nothing is imported
     except (ImportError, ValueError):
         spec = None
-    origin = Origin("own")
+    origin = CodeOrigin("own")
     if spec is not None:
         folder = next(iter(spec.submodule_search_locations or ()), None)
         origin = file_origin(top, spec.origin if spec.has_location else folder)

@@ -35,8 +35,9 @@ def policy_results(judged: Judged, descriptions: Mapping[str, str] | None = None
     from roboscale.stats import beta_confidence_sequence, clopper_pearson
 
     measures = [Measure(**m) for m in judged.run.world_info.get("measures", ()) if m.get("about") == "damage"]
-    return tuple(
-        policy_result(
+    results = []
+    for policy, label in judged.labels.items():
+        result = policy_result(
             label,
             judged.of(policy),
             measures=measures,
@@ -44,8 +45,9 @@ def policy_results(judged: Judged, descriptions: Mapping[str, str] | None = None
             interval=beta_confidence_sequence if judged.sequential else clopper_pearson,
             description=(descriptions or {}).get(label, ""),
         )
-        for policy, label in judged.labels.items()
-    )
+        pending = sum(c.policy == policy for c in judged.pending)
+        results.append(replace(result, identity=policy, world=judged.run.world, pending=pending))
+    return tuple(results)
 
 
 def report_data(

@@ -73,6 +73,7 @@ class _Asked:
     command: str | None
     objects: bool
     on_event: OnEvent
+    question: Identity = field(default_factory=lambda: combine("question"))
     sink: DatasetWriter | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -131,7 +132,7 @@ def planned(request: Trying, policies: Sequence[str], count: int) -> RunPlan:
             tasks=tuple(dict.fromkeys(case.task for case in asked.cases)),
             cases=own,
             trials=own * len(policies),
-            store=store_of(request, question_of(asked)),
+            store=store_of(request, asked.question),
             settings=asked.settings,
         )
     finally:
@@ -238,6 +239,7 @@ def _ask(
         on_event=on_event,
     )
     asked.cases = _cases(asked, count)
+    asked.question = question_of(asked)
     for policy in resolved:
         for note in getattr(policy, "notes", ()):
             asked.say(f"{policy.name}: {note}")
@@ -322,7 +324,7 @@ def question_of(asked: _Asked) -> Identity:
 def _open_log(asked: _Asked) -> TrialLog:
     from roboscale.trials.log import open_log
 
-    return open_log(store_of(asked.request, question_of(asked)))
+    return open_log(store_of(asked.request, asked.question))
 
 
 def _begin(asked: _Asked, log: TrialLog) -> Run:
@@ -331,7 +333,7 @@ def _begin(asked: _Asked, log: TrialLog) -> Run:
     from roboscale.jobs.versions import versions
     from roboscale.trials.log import Run, world_facts
 
-    question = question_of(asked).digest
+    question = asked.question.digest
     open_runs = [r for r in log.runs() if r.request.get("question") == question and r.finished_ns is None]
     bound_to = open_runs[-1].id if open_runs else new_episode_id()
     policies = {identity.of_run(bound_to): policy for identity, policy in asked.policies.items()}
@@ -387,7 +389,9 @@ def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> Judged:
         log.finish_run(run.id, time.time_ns())
     run = next(r for r in log.runs() if r.id == run.id)
     _warn_of_unequal_starts(asked, [c.trial for c in counted if c.trial is not None])
-    return judged_run(log, run, shard)
+    judged = judged_run(log, run, shard)
+    _write_files(asked, judged, log)
+    return judged
 
 
 def _runner(asked: _Asked, log: TrialLog, run: Run, schedule: Schedule, stack: ExitStack) -> TrialRunner:
@@ -433,6 +437,7 @@ def _runner(asked: _Asked, log: TrialLog, run: Run, schedule: Schedule, stack: E
         design=asked.design,
         on_trial=on_trial,
         on_reuse=on_reuse,
+        on_wait=lambda count: asked.say("the trials that are left run in another process: waiting for it"),
         versions=dict(run.versions),
     )
     if sink is not None and not records_afterwards(asked.info):
@@ -524,6 +529,23 @@ def _record(asked: _Asked, runner: TrialRunner, trials: Sequence[Trial], log: Tr
     if left_out:
         asked.say(f"{left_out} trials without a step are no episodes of {asked.request.record}")
     asked.on_event(Wrote("dataset", asked.request.record or Path()))
+
+
+def _write_files(asked: _Asked, judged: Judged, log: TrialLog) -> None:
+    """What other programs read, beside the trials: LeRobot's `eval_info.json`, or the verdict."""
+    from roboscale.jobs.files import write_json
+    from roboscale.jobs.judged import summary, whole
+    from roboscale.jobs.stores import folder_of
+    from roboscale.stats import clopper_pearson
+    from roboscale.trials import to_eval_info
+
+    folder = folder_of(store_of(asked.request, asked.question))
+    if folder is None:
+        return
+    if judged.decided is None:
+        write_json(folder / "eval_info.json", to_eval_info(whole(log, judged.used), clopper_pearson))
+    else:
+        write_json(folder / "verdict.json", {**summary(judged), "verdict": judged.decided.verdict.to_json()})
 
 
 def _warn_of_unequal_starts(asked: _Asked, trials: Sequence[Trial]) -> None:

@@ -27,6 +27,10 @@ def report_headline(data: ReportData, blocks: tuple[Block, ...]) -> Headline:
         tag, kind, sentence, details = _of_many(data, data.verdict)
     else:
         tag, kind, sentence, details = _of_rates(data)
+    if data.verdict is not None and any(policy.only_mistakes for policy in data.policies):
+        tag, kind = "one side never acted", "open"
+    elif depends_on_voids(data):
+        tag, kind = "depends on the void trials", "open"
     waiting = sum(policy.pending for policy in data.policies)
     if waiting:
         details.append(f"{text.plural(waiting, 'trial')} await{'s' if waiting == 1 else ''} a judgement")

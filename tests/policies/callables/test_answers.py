@@ -13,6 +13,7 @@ from hypothesis import given
 
 from roboscale.core import PENDING, ActionChunk, PolicyError
 from roboscale.policies.callables import as_policy
+from tests.policies.naming import no_address
 
 torch = pytest.importorskip("torch")
 SEEN = {"x": np.array([2.0])}
@@ -143,7 +144,7 @@ def test_pending_and_chunks_pass():
         (torch.zeros(2, device="meta"), "a Tensor.*"),
         (np.ma.array([1.0, 2.0], mask=[False, True]), "1 of 2 that are NaN"),
     ],
-    ids=str,
+    ids=no_address,
 )
 def test_what_is_no_action_is_told_in_one_line_that_says_what_to_write(result: Any, says: str):
     with pytest.raises(PolicyError, match=f"policy odd returned .*{says}") as caught:

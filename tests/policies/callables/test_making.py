@@ -31,6 +31,7 @@ from roboscale.core import (
 )
 from roboscale.policies.callables import as_policy
 from roboscale.policies.wrappers import constant
+from tests.policies.naming import no_address
 
 SEEN = {"x": np.array([2.0])}
 SPEC = Spec((Field("x", (1,), "float64"),), 20.0)
@@ -347,7 +348,7 @@ def test_ours_are_what_they_are():
 @pytest.mark.parametrize(
     ("answer", "says"),
     [(None, "nothing"), (ActionChunk(np.array([[np.nan]])), "NaN"), ({"actions": 1}, "a dictionary")],
-    ids=str,
+    ids=no_address,
 )
 def test_a_policy_s_answers_are_read(answer: Any, says: str):
     with pytest.raises(PolicyError, match=f"policy foreign returned .*{says}"):
