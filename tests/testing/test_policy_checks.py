@@ -319,3 +319,14 @@ def test_doubts_of_who_it_is_are_findings():
         "its identity is not verified: nobody says",
         "its identity is not verified: nobody knows",
     ]
+
+
+def test_a_policy_that_says_nothing_of_its_actions_is_held_to_those_of_a_world():
+    class Silent(Still):
+        action_spec = None
+
+        def act(self, observation: Observation) -> Any:
+            return rows([0.0, 10.0])
+
+    assert not checked(Silent()).findings
+    assert [f.check for f in checked(Silent(), action_spec=ACTION).findings] == ["out-of-bounds"]

@@ -72,7 +72,8 @@ def check_policy_in_world(request: CheckPolicyInWorld, *, policy: AnyPolicy | No
         )
         check_policy_fits(resolved, world.info)
         needs = None if resolved.observation_spec is None else resolved.observation_spec.names
-        return check_policy(resolved, _looks(world, task, request.seed, needs), instruction)
+        looks = _looks(world, task, request.seed, needs)
+        return check_policy(resolved, looks, instruction, action_spec=world.info.action_spec)
     finally:
         world.close()
 

@@ -17,6 +17,7 @@ from roboscale.core import (
     PENDING,
     ActionChunk,
     BatchedPolicy,
+    Field,
     Finding,
     Identity,
     Observation,
@@ -109,7 +110,12 @@ class PolicyCheck:
 
 
 def check_policy(
-    policy: Policy, observations: Sequence[Observation], instruction: str, *, seed: int = 0
+    policy: Policy,
+    observations: Sequence[Observation],
+    instruction: str,
+    *,
+    action_spec: Spec | None = None,
+    seed: int = 0,
 ) -> PolicyCheck:
     """Asks a policy about the same observations in many ways and compares the answers, to the last bit.
 
@@ -117,6 +123,7 @@ def check_policy(
         observations: single steps that differ, in order, all fields that it needs, 2 or more. A policy with a history
             of k is shown the last k of them.
         instruction: what it is asked to do.
+        action_spec: what a world takes, for a policy that does not say what it gives.
         seed: of the sessions; other ones are tried too.
 
     Raises:
@@ -131,6 +138,8 @@ def check_policy(
         for i, seen in enumerate(observations):
             policy.observation_spec.check(seen, f"observation {i} for policy {policy.name}")
     check = _Check(policy, _windows(observations, policy.history), instruction, seed)
+    spec = action_spec if policy.action_spec is None else policy.action_spec
+    check.action = None if spec is None else spec["action"]
     check.first_answers()
     check.says_who_it_is()
     check.repeats()
@@ -153,6 +162,7 @@ class _Check:
         self.findings: dict[str, Finding] = {}
         self.differences: dict[str, float | None] = dict.fromkeys(_QUESTIONS)
         self.asked = 0
+        self.action: Field | None = None  # what an action should be, where somebody says so
         self._instruction, self._seed, self._who = instruction, seed, f"policy {policy.name}"
         self._first: list[_Answer] = []
         self._most: int | None = getattr(policy, "sessions", None)
@@ -212,15 +222,15 @@ class _Check:
         bad = int((~np.isfinite(rows)).sum())
         if bad:
             self.say("not-finite", "error", f"{bad} of {rows.size} numbers of a chunk are NaN or infinite")
-        field = None if self.policy.action_spec is None else self.policy.action_spec["action"]
-        if field is None or bad:
+        if self.action is None or bad:
             return
-        if rows.shape[1:] != field.shape:
-            self.say("shape", "error", f"its action spec says {list(field.shape)}, a row has {list(rows.shape[1:])}")
+        shape = list(self.action.shape)
+        if list(rows.shape[1:]) != shape:
+            self.say("shape", "error", f"the action spec says {shape}, a row has {list(rows.shape[1:])}")
             return
-        clipped = sum(check_action(row, field)[1] for row in rows)
+        clipped = sum(check_action(row, self.action)[1] for row in rows)
         if clipped:
-            self.say("out-of-bounds", "warning", f"{clipped} of {len(rows)} rows leave the bounds of its action spec")
+            self.say("out-of-bounds", "warning", f"{clipped} of {len(rows)} rows leave the bounds of the action spec")
 
     def say(self, check: str, severity: Severity, text: str) -> None:
         """The first finding of each kind."""

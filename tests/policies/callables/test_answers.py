@@ -114,7 +114,10 @@ def test_pending_and_chunks_pass():
     ("result", "says"),
     [
         (None, r"nothing \(None\).*is a `return` missing\?"),
-        ((np.zeros(2), None), r"\(action, None\).*stable-baselines3.*`return action`"),
+        ((np.zeros(2), None), "a tuple of ndarray, None.*more than the action.*`return action`"),
+        ((np.zeros(2), {"value": 1.0}), "a tuple of ndarray, dict.*more than the action"),
+        ((np.zeros(2), (), None), "a tuple of ndarray, tuple, None"),
+        ((np.zeros(2), 1.0), "a tuple.*inhomogeneous"),
         ({"action": [0.0], "value": 1}, r"a dictionary.*the keys action, value; write `return answer\['action'\]`"),
         ({"a": 1}, "a dictionary.*the keys a; return one of its values"),
         ({}, r"the keys \(none\)"),

@@ -67,7 +67,7 @@ def as_policy(thing: object, *, name: str = "", spec: Spec | None = None) -> Pol
             return guard(first, name, spec)
         way = way_of(first, name)
         content = _content_of_class(thing, first, name, way)
-        return CallablePolicy(content, spec, way, life_of_class(thing, first))
+        return CallablePolicy(content, spec, way, life_of_class(thing, first, name))
     if _is_factory(thing):
         made = _make(cast(Callable[[], Any], thing), name)
         if not (callable(made) or is_policy(made) or any(hasattr(made, m) for m in METHODS)):
