@@ -14,7 +14,15 @@ def store(path: Path, design: Design | None) -> Path:
     settings, case = RolloutSettings(horizon=5, rate_hz=10), Case("cup", 1)
     trial = Trial(policy=ours, world=toy, case=case, settings=settings, end="decided", steps=3)
     said = Judgement(trial=trial.id, referee="success (first)", time_ns=1, state="decided", success=True)
-    run = Run(id="run", policies=(ours,), world=toy, settings=settings, created_ns=1, cases=(case.id,), design=design)
+    run = Run(
+        id="run",
+        policies=(ours, combine("other", 3)),
+        world=toy,
+        settings=settings,
+        created_ns=1,
+        cases=(case.id,),
+        design=design,
+    )
     with open_log(path) as log:
         log.begin_run(run)
         log.save(trial, [said])
