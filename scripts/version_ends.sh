@@ -9,7 +9,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 extras=(records remote web)  # small ones; `sim`, `train` and `gym` are pinned to one release
-tools=(pytest hypothesis httpx 'mcap>=1.2.1' 'zarr>=3')
+tools=(pytest hypothesis httpx 'zarr>=3')
 tests=(tests/core tests/dataset tests/trials tests/policies tests/report tests/web tests/curate tests/stats/test_walk.py
   tests/stats/test_barnard.py tests/stats/test_paired.py tests/sources/records)
 # What needs an extra that is not installed here: torch, simulators, and the tfrecord package, which imports torch.

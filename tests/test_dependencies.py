@@ -27,6 +27,7 @@ LEAVES = {
     "sim": ("worlds/simulated/metaworld.py", "worlds/simulated/headless.py"),
     "train": ("policies/builtin/", "dataset/loader.py"),
     "records": ("sources/records/",),
+    "postgres": ("trials/log/engines.py",),
     "ray": ("dataset/engine.py",),
     "remote": ("dataset/remote.py",),
     "web": ("web/",),
@@ -43,7 +44,7 @@ TOOLS = {
     "ruff": "make lint",
 }
 # imported by scripts that run in an environment of their own, or in an interpreter that a variable names
-ELSEWHERE = {"lerobot", "openpi-client", "torchcodec"}
+ELSEWHERE = {"lerobot", "ml-dtypes", "numba", "openpi-client", "sklearn", "torchcodec"}
 
 
 OURS = {"roboscale", "tests", "benchmarks", "scripts"} | {path.stem for path in ROOT.glob("scripts/**/*.py")}

@@ -123,8 +123,8 @@ if TYPE_CHECKING:
     from roboscale.jobs.fuse import FuseResults, fuse_results
     from roboscale.jobs.next import PickTrials, pick_trials
     from roboscale.jobs.plan import PlanCollection, plan_collection
-    from roboscale.jobs.policy_check import CheckPolicy, check_policy_in_world
-    from roboscale.jobs.policy_serve import ServePolicy, serve_any_policy
+    from roboscale.jobs.policy_check import CheckPolicyInWorld, check_policy_in_world
+    from roboscale.jobs.policy_serve import ServeAnyPolicy, serve_any_policy
     from roboscale.jobs.policy_train import TrainPolicy, train_policy
     from roboscale.jobs.rank import Rank, rank
     from roboscale.jobs.report import WriteReport, write_report
@@ -135,7 +135,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.trials_merge import MergeTrials, merge_trials
     from roboscale.jobs.trials_work import WorkTrials, work_trials
     from roboscale.jobs.validity import CheckValidity, check_validity
-    from roboscale.jobs.world_check import CheckWorld, check_world_tasks
+    from roboscale.jobs.world_check import CheckWorldTasks, check_world_tasks
     from roboscale.jobs.world_list import ListWorlds, list_worlds
 
 __version__ = "0.1.0"
@@ -151,9 +151,9 @@ __all__ = [
     "BatchedWorld",
     "Case",
     "CheckCases",
-    "CheckPolicy",
+    "CheckPolicyInWorld",
     "CheckValidity",
-    "CheckWorld",
+    "CheckWorldTasks",
     "Clip",
     "Clock",
     "Compare",
@@ -215,7 +215,7 @@ __all__ = [
     "RolloutSettings",
     "RunDemo",
     "Scene",
-    "ServePolicy",
+    "ServeAnyPolicy",
     "Session",
     "Severity",
     "SharedSink",
@@ -309,8 +309,8 @@ _JOBS = {
     "fuse": ("FuseResults", "fuse_results"),
     "next": ("PickTrials", "pick_trials"),
     "plan": ("PlanCollection", "plan_collection"),
-    "policy_check": ("CheckPolicy", "check_policy_in_world"),
-    "policy_serve": ("ServePolicy", "serve_any_policy"),
+    "policy_check": ("CheckPolicyInWorld", "check_policy_in_world"),
+    "policy_serve": ("ServeAnyPolicy", "serve_any_policy"),
     "policy_train": ("TrainPolicy", "train_policy"),
     "rank": ("Rank", "rank"),
     "report": ("WriteReport", "write_report"),
@@ -321,7 +321,7 @@ _JOBS = {
     "trials_merge": ("MergeTrials", "merge_trials"),
     "trials_work": ("WorkTrials", "work_trials"),
     "validity": ("CheckValidity", "check_validity"),
-    "world_check": ("CheckWorld", "check_world_tasks"),
+    "world_check": ("CheckWorldTasks", "check_world_tasks"),
     "world_list": ("ListWorlds", "list_worlds"),
 }
 """Module in `roboscale.jobs` -> its request and its job."""

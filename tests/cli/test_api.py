@@ -8,7 +8,7 @@ import pytest
 from roboscale.api import compare, evaluate
 from roboscale.core import RoboscaleError, UnknownName
 from roboscale.policies.wrappers import constant
-from roboscale.trials import TrialStore
+from roboscale.trials.log import open_log
 
 STATE = "observation.environment_state"
 
@@ -20,16 +20,17 @@ def to_goal(observation):
 
 def test_functions_objects_and_texts_are_policies_and_are_kept(tmp_path: Path):
     assert evaluate(to_goal, observes=[STATE], task="reach-v3", trials=3, out=tmp_path).value == 1
-    assert evaluate(constant([0, 0, 0, 0]), task="reach-v3", trials=1, out=tmp_path).n == 1
-    assert evaluate("expert", task="reach-v3", trials=2, out=tmp_path).n == 2
-    with TrialStore(tmp_path / "trials.db") as store:
-        assert sorted(t.policy for t in store) == sorted(["to_goal"] * 3 + ["constant:0,0,0,0"] + ["expert"] * 2)
+    assert evaluate(constant([0, 0, 0, 0]), task="reach-v3", trials=1, out=tmp_path).success.n == 1
+    assert evaluate("expert", task="reach-v3", trials=2, out=tmp_path).success.n == 2
+    with open_log(tmp_path, read_only=True) as log:
+        names = sorted(t.policy.name for t in log.trials(light=True))
+    assert names == sorted(["to_goal"] * 3 + ["constant:0,0,0,0"] + ["expert"] * 2)
 
 
 def test_compare_stops_when_it_is_decided(tmp_path: Path):
-    verdict = compare("constant", to_goal, observes=[STATE], task="reach-v3", budget=20, out=tmp_path)
+    verdict = compare("constant", to_goal, observes=[STATE], task="reach-v3", budget=20, out=tmp_path).verdict
     assert verdict.decision == "second is better" and verdict.n < 20
-    again = compare("constant", to_goal, observes=[STATE], task="reach-v3", budget=20, out=tmp_path)
+    again = compare("constant", to_goal, observes=[STATE], task="reach-v3", budget=20, out=tmp_path).verdict
     assert again == verdict
 
 

@@ -116,6 +116,15 @@ def test_an_interrupt_leaves_as_it_is():
         raise KeyboardInterrupt
 
 
+def test_whatever_is_raised_is_caught():
+    class Odd(BaseException):
+        pass
+
+    for kind in (Odd, SystemExit):
+        with pytest.raises(PolicyError, match=f"policy a raised {kind.__name__}"), faults_of("policy a"):
+            raise kind
+
+
 def test_what_passes_is_left_alone():
     with pytest.raises(SpecMismatch), faults_of("policy a", passing=(SpecMismatch,)):
         raise SpecMismatch("no such field")

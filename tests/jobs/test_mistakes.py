@@ -83,7 +83,7 @@ def test_a_side_whose_conclusion_rests_on_its_voids_gets_no_claim(place: Path):
     def fails_when_easy(o):
         return towards(o) if abs(o["observation.environment_state"]).max() > 0.5 else np.zeros(2)
 
-    done = rs.compare(crashes_when_hard, fails_when_easy, budget=40, sequential=False, out="x", **POINT)
+    done = rs.compare(crashes_when_hard, fails_when_easy, budget=90, sequential=False, out="x", **POINT)
     assert done.verdict.decision == "undecided" and "void" in done.sentence
 
 

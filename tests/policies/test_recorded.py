@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from roboscale.core import BadData, Field, Spec, SpecMismatch, UnknownName
-from roboscale.policies.recorded import replay
+from roboscale.policies.recorded import replaying
 
 ACTION = Spec((Field("action", (4,), "float32"),), 80.0)
 
@@ -39,7 +39,7 @@ class Recorded:
 
 
 def test_an_episode_of_the_instruction_is_played_and_then_held():
-    policy = replay(Recorded(), "replay:x")
+    policy = replaying(Recorded(), "replay:x")
     session = policy.start("pull", 0)
     played = [session({}).rows for _ in range(3)]
     assert [r.shape for r in played] == [(2, 4), (1, 4), (1, 4)]
@@ -50,11 +50,11 @@ def test_an_episode_of_the_instruction_is_played_and_then_held():
 
 
 def test_the_seeds_choose():
-    policy = replay(Recorded())
+    policy = replaying(Recorded())
     chosen = [int(policy.start("push", seed)({}).rows[0, 0]) for seed in range(20)]
     assert set(chosen) == {0, 2}
     assert chosen == [int(policy.start("push", seed)({}).rows[0, 0]) for seed in range(20)]
-    other = replay(Recorded(), seed=1)
+    other = replaying(Recorded(), seed=1)
     assert chosen != [int(other.start("push", seed)({}).rows[0, 0]) for seed in range(20)]
 
 
@@ -65,14 +65,14 @@ def changed(data: Recorded):
 
 
 def test_another_recording_under_the_same_name_is_another_policy():
-    policy = replay(Recorded(), "x")
-    assert policy.identity == replay(Recorded(), "y").identity, "a name is no content"
+    policy = replaying(Recorded(), "x")
+    assert policy.identity == replaying(Recorded(), "y").identity, "a name is no content"
     others = [
-        replay(changed(Recorded()), "x"),
-        replay(Recorded(ids=("a", "b", "d")), "x"),
-        replay(Recorded(instructions=("push", "push", "pull")), "x"),
-        replay(Recorded((2, 1, 3)), "x"),
-        replay(Recorded(), "x", seed=1),
+        replaying(changed(Recorded()), "x"),
+        replaying(Recorded(ids=("a", "b", "d")), "x"),
+        replaying(Recorded(instructions=("push", "push", "pull")), "x"),
+        replaying(Recorded((2, 1, 3)), "x"),
+        replaying(Recorded(), "x", seed=1),
     ]
     assert len({p.identity for p in (policy, *others)}) == 6
     assert policy.identity.verified
@@ -80,13 +80,13 @@ def test_another_recording_under_the_same_name_is_another_policy():
 
 def test_something_that_was_never_recorded():
     with pytest.raises(UnknownName, match="did you mean push"):
-        replay(Recorded()).start("pusch", 0)
+        replaying(Recorded()).start("pusch", 0)
     nothing = Recorded()
     nothing.spec = Spec((Field("observation.state", (2,), "float32"),), 80.0)
     with pytest.raises(SpecMismatch, match="no action to replay; it has observation.state"):
-        replay(nothing)
+        replaying(nothing)
 
 
 def test_an_empty_episode():
     with pytest.raises(BadData, match="episode 1"):
-        replay(Recorded((1, 0, 3))).start("pull", 0)
+        replaying(Recorded((1, 0, 3))).start("pull", 0)

@@ -27,7 +27,7 @@ from roboscale.core import (
 )
 from roboscale.dataset import DatasetWriter
 from roboscale.policies.remote import Timeouts, read_profiles
-from roboscale.policies.resolve import FORMS, resolve_policy
+from roboscale.policies.resolve import POLICY_FORMS, resolve_policy
 
 Servers = Callable[..., Any]
 ACTION = Spec((Field("action", (4,), "float32"),), 80.0)
@@ -78,7 +78,7 @@ def test_an_expert_comes_from_a_world(world: Any, says: str):
 def test_anything_else_lists_the_forms(text: str):
     with pytest.raises(UnknownName) as caught:
         resolve_policy(text, world=WORLD)
-    assert all(form in str(caught.value) for form in FORMS)
+    assert all(form in str(caught.value) for form in POLICY_FORMS)
 
 
 def test_constants_are_compared_with_the_world():
@@ -157,6 +157,8 @@ def test_a_folder_that_is_no_checkpoint(tmp_path: Path):
         ("https://lab.example", "wss://lab.example"),
         ("tcp://lab:5555", "openpi://lab:5555"),
         ("noisy:localhost:8000:0.1", "openpi://localhost:8000"),
+        ("ws:localhost:8000", "openpi://localhost:8000"),
+        ("openpi:/localhost:8000", "openpi://localhost:8000"),
     ],
 )
 def test_an_address_without_the_protocol_is_told_which_one(text: str, meant: str):
@@ -211,7 +213,10 @@ def test_a_file_without_a_name_is_told_the_names(tmp_path: Path, monkeypatch: py
         resolve_policy("no.py", world=WORLD)
 
 
-@pytest.mark.parametrize("text", ["lerobot/act_aloha", "policies/missing"])
+@pytest.mark.parametrize(
+    "text",
+    ["lerobot/act_aloha", "lerobot/act@main", "hf://lerobot/act", "https://huggingface.co/a/b", "policies/missing"],
+)
 def test_a_repository_or_a_folder_that_is_not_there(text: str):
     with pytest.raises(UnknownName, match="no such folder; from the Hugging Face Hub nothing is downloaded: serve it"):
         resolve_policy(text, world=WORLD)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +11,7 @@ import pytest
 
 from roboscale.core import Finding, Span
 from roboscale.report.audit import audit_page
-from roboscale.report.audit_plots import plot_svg
+from roboscale.report.audit_plots import plot_figure
 
 EVIL = "<script>alert(1)</script>\"'&</style>"
 
@@ -63,10 +59,8 @@ def page() -> str:
     return audit_page(Report(findings=findings()), {0: [(f"episode 3 {EVIL}", strip)]})
 
 
-def test_nothing_from_the_data_becomes_markup(page: str):
-    data = re.search(r'<script id="audit-data" type="application/json">(.*?)</script>', page, re.DOTALL)
-    assert data is not None
-    assert json.loads(data[1])["root"] == f"/data/{EVIL}", "the data are whole"
+def test_nothing_from_the_data_becomes_markup(page: str, page_data: Callable[[str], Any]):
+    assert page_data(page)["root"] == f"/data/{EVIL}", "the data are whole"
     assert "<script>alert" not in page and page.count("<script") == 2
     assert page.count("</style>") == 1
 
@@ -77,7 +71,7 @@ def test_it_says_how_much_was_found_and_where(page: str):
     assert "and 16 more" in page, "a long list of episodes is cut"
     assert "0: 0–40" in page and "and 4 more" in page
     assert "not made: no other dataset was given" in page and ">nothing found<" not in page.split("checks")[0]
-    assert page.count('class="plot"') == 3 and page.count("data:image/jpeg") == 1
+    assert page.count('class="whole"') == 3 and page.count("data:image/jpeg") == 1
 
 
 def test_nothing_found_reads_well():
@@ -91,43 +85,28 @@ def test_the_same_report_gives_the_same_bytes(page: str):
 
 
 def test_an_unknown_plot_is_left_out():
-    assert plot_svg("p", {"kind": "pie"}) == ""
+    assert plot_figure("p", {"kind": "pie"}) is None
 
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+def test_every_plot_returns_its_numbers():
+    plots = [one.evidence["plot"] for one in findings() if "plot" in one.evidence]
+    tables = [plot_figure("p", plot).table for plot in plots]
+    assert [table.rows for table in tables] == [
+        (("stats.json", 0, 0.2, 0.8), ("data", 0, 0.0, 1.0)),
+        ((1, 2.5), (7, 1.5)),
+        ((0, 0), (1, 1), (2, 0)),
+    ]
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    executable = next((found for name in NAMES if (found := shutil.which(name))), None)
-    if executable is None:
-        pytest.skip(f"no Chromium on PATH (looked for {', '.join(NAMES)})")
-    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
-        yield browser
-        browser.close()
+def test_it_has_its_command_and_its_notes(page: str, words: Callable[[str], str]):
+    assert "made from python" in words(page).lower()
+    typed = audit_page(Report(), command="roboscale data audit d", notes=("one file was skipped",))
+    assert "Reproduce this page Copy roboscale data audit d" in words(typed)
+    assert "Notes on these numbers one file was skipped." in words(typed)
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1280])
-def test_in_a_browser(page: str, chromium: Any, tmp_path: Path, width: int):
-    file = tmp_path / "audit.html"
-    file.write_text(page, "utf-8")
-    context = chromium.new_context(viewport={"width": width, "height": 900})
-    requests, complaints = [], []
-    context.on("request", lambda request: requests.append(request.url))
-    view = context.new_page()
-    view.on("console", lambda message: complaints.append(message.text))
-    view.on("pageerror", lambda error: complaints.append(str(error)))
-    view.goto(file.as_uri())
-    assert [url for url in requests if not url.startswith(("file:", "data:"))] == [] and complaints == []
-    assert view.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
-    assert view.evaluate("[...document.images].every((i) => i.complete && i.naturalWidth > 0)")
-    button = view.locator("[data-copies]").first
-    assert button.is_visible()
-    button.click()
-    view.locator("[data-copies]").first.filter(has_not_text=re.compile("^Copy$")).wait_for()
-    assert button.text_content() == "Copied"
-    context.close()
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_in_a_browser(page: str, check_in_browser: Callable[..., None], width: int, scheme: str):
+    check_in_browser(page, width, scheme)

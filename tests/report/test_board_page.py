@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -97,6 +98,7 @@ def test_the_numbers_on_the_page_are_those_given(board: BoardData, page: str, pa
         score, rate = board.ranking.scores[name], board.rates[name]
         shown = f"{score.value:+.2f} {score.low:+.2f} to {score.high:+.2f}".replace("-", "−")
         assert f" {ranks} {name} {shown} {score.n} {100 * rate.value:.0f} %" in said
+        assert f"n = {rate.n}, 4 void: " in said
     assert all(sentence in said for sentence in (board.ranking.sentence, *board.statements))
 
 
@@ -107,7 +109,8 @@ def test_every_figure_returns_the_table_it_was_drawn_from(board: BoardData):
     }
     assert {row[0]: row[3] for row in rates.rows} == {name: rate.value for name, rate in board.rates.items()}
     assert len(tasks.rows) == len(NAMES) * len(TASKS)
-    for policy, task, value, *_, n, void, _method in tasks.rows:
+    for row in tasks.rows:
+        (policy, task, value), (n, void) = row[:3], row[6:8]
         given = board.per_task.get((policy, task))
         assert (value, n, void) == ((given.value, given.n, given.void) if given else (None, None, None))
 
@@ -126,7 +129,7 @@ def test_a_cell_with_fewer_trials_is_fainter():
     board = make_board()
     opacity = []
     for cells in (few, more):
-        svg = board_tasks(BoardData(board.ranking, per_task=cells), 640).svg
+        svg = board_tasks(BoardData(ranking=board.ranking, per_task=cells), 640).svg
         opacity.append(float(re.findall(r"fill: #c6c9cd; opacity: ([\d.]+)", svg)[-1]))
     assert opacity[0] < 0.3 < 0.7 < opacity[1]
 
@@ -139,7 +142,7 @@ def with_rank_sets(sets: dict[str, tuple[int, int]]) -> BoardData:
     given = Ranking(
         **{**values, "policies": names, "rank_sets": sets, "tie_groups": groups, "order": (), "scores": {}}
     )
-    return BoardData(given)
+    return BoardData(ranking=given)
 
 
 @pytest.mark.parametrize(
@@ -166,17 +169,18 @@ def test_the_headline_claims_no_more_than_the_rank_sets(sets: dict[str, tuple[in
 @pytest.mark.parametrize("policies", [(), ("only",)])
 def test_nothing_to_rank_reads_well(policies: tuple[str, ...], words: Read):
     ranking = rank_policies(count_comparisons([], [], [], policies=policies))
-    said = words(board_page(BoardData(ranking)))
+    said = words(board_page(BoardData(ranking=ranking)))
     assert "nothing to rank" in said and "None" not in said and "nan" not in said
-    assert ranking.sentence in board_text(BoardData(ranking))
+    assert ranking.sentence in board_text(BoardData(ranking=ranking))
 
 
 def test_policies_without_score_or_trials_say_so(words: Read):
     ranking = rank_policies(count_comparisons(["a"] * 5, ["b"] * 5, ["first"] * 5))
-    board = BoardData(ranking, rates={"a": clopper_pearson(5, 5), "z": Estimate(None, None, None, 0.95, 0, "m", 7)})
+    rates = {"a": clopper_pearson(5, 5), "z": Estimate(None, None, None, 0.95, 0, "m", 7)}
+    board = BoardData(ranking=ranking, rates=rates)
     said = words(board_page(board))
-    assert said.count("no score") >= 3 and "and 7 void" in said and "With intervals" in said
-    assert re.search(r"^– +z +no score +– +no data +0$", board_text(board), re.MULTILINE)
+    assert said.count("no score") >= 3 and "7 void: 0–100 %" in said and "With intervals" in said
+    assert re.search(r"^– +z +no score +– +no data +0 +7: 0–100.%$", board_text(board), re.MULTILINE)
 
 
 def test_the_text_is_aligned_and_cannot_steer_a_terminal(board: BoardData):
@@ -187,7 +191,7 @@ def test_the_text_is_aligned_and_cannot_steer_a_terminal(board: BoardData):
     assert order == list(board.ranking.order)
     assert max(map(len, lines)) <= 100
     evil = rank_policies(count_comparisons([EVIL], ["b"], ["first"]))
-    assert "\x1b" not in board_text(BoardData(evil, title=EVIL, statements=(EVIL,)))
+    assert "\x1b" not in board_text(BoardData(ranking=evil, title=EVIL, statements=(EVIL,)))
 
 
 def test_nothing_from_the_data_becomes_markup(page_data: Read):
@@ -195,9 +199,34 @@ def test_nothing_from_the_data_becomes_markup(page_data: Read):
     rate = {EVIL: Estimate(0.5, 0.2, 0.8, 0.95, 10, EVIL)}
     cells = {(EVIL, EVIL): rate[EVIL], (EVIL, "t"): rate[EVIL]}
     said = (EVIL,)
-    page = board_page(BoardData(ranking, rate, cells, {EVIL: EVIL}, said, EVIL, said, EVIL, {EVIL: EVIL}, EVIL))
+    board = BoardData(
+        ranking=ranking,
+        rates=rate,
+        per_task=cells,
+        letters={EVIL: EVIL},
+        unverified={EVIL: said},
+        statements=said,
+        method=EVIL,
+        sources=said,
+        command=EVIL,
+        notes=said,
+        created=EVIL,
+        versions={EVIL: EVIL},
+        title=EVIL,
+    )
+    page = board_page(board)
     assert "<script>alert" not in page and page.count("<script") == 2 and page.count("</style>") == 1
     assert page_data(page)["title"] == EVIL
+
+
+def test_an_unverified_policy_is_marked_beside_every_number(board: BoardData, words: Read):
+    doubtful = dataclasses.replace(board, unverified={NAMES[1]: ("the server does not say",)})
+    said = words(board_page(doubtful))
+    mark = "unverified: the server does not say"
+    tried = sum(policy == NAMES[1] for policy, _ in board.per_task)
+    assert said.count(mark) == 3 + 2 + tried, "headline, score and rate on the board, and the numbers of each figure"
+    assert f"{NAMES[1]} is {mark}" in board_text(doubtful).replace("\n", " ")
+    assert ", unverified" in board_rates(doubtful, 342).svg and mark not in words(board_page(board))
 
 
 def test_cells_take_their_colours_from_the_page(page: str):

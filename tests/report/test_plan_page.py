@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from roboscale.core import Estimate
-from roboscale.report.plan import Answer, PlanData, answer_more, plan_page, plan_text
+from roboscale.report.plan import PlanAnswer, PlanData, answer_more, plan_page, plan_text
 from roboscale.report.plan_figures import (
     BackTest,
     Curve,
@@ -64,7 +64,7 @@ def make_plan() -> PlanData:
     decision = make_decision()
     answers = tuple(answer_more(curve, 120) for curve in curves if curve.source in ("generated", "human video"))
     return PlanData(
-        answers=(Answer(f"{decision.sentence}.", known=decision.best is not None), *answers),
+        answers=(PlanAnswer(f"{decision.sentence}.", known=decision.best is not None), *answers),
         curves=curves,
         decisions={"all tasks": decision},
         costs={"robot": 60.0, "handheld": 25.0, "simulated": 2.0},
@@ -115,7 +115,7 @@ def test_an_answer_quotes_the_fit():
 def test_where_the_data_cannot_say_the_answer_is_an_experiment(points: list[Point]):
     answer = answer_more(Curve("push", "video", fit_curve(points)), 120)
     assert not answer.known and "the data cannot say" in answer.sentence and "try each policy" in answer.experiment
-    page = plan_page(PlanData((answer,), (Curve("push", "video", fit_curve(points)),)))
+    page = plan_page(PlanData(answers=(answer,), curves=(Curve("push", "video", fit_curve(points)),)))
     assert ">the data cannot say<" in page and "What would tell: " in page
 
 
@@ -148,7 +148,7 @@ def test_a_prediction_that_failed_is_counted_as_failed(words: Read):
     fit = fit_curve([Point(5, 3, 50), Point(20, 9, 50)])
     curves = (Curve("t", "a", fit, wrong), Curve("t", "b", fit, none))
     assert wrong.held is False and none.held is None
-    said = words(plan_page(PlanData((), curves)))
+    said = words(plan_page(PlanData(answers=(), curves=curves)))
     assert "0 of 1 predicted intervals held" in said
     assert "1 more could not be predicted" in said and "off by 70 points" in said
     assert "could not be predicted" in back_test_figure(curves).svg
@@ -160,9 +160,9 @@ def test_progress_scores_have_no_binomial_interval():
 
 
 def test_a_plan_without_anything_says_so(words: Read):
-    said = words(plan_page(PlanData(())))
+    said = words(plan_page(PlanData(answers=())))
     assert "The data cannot say" in said and not re.search(r"\b(None|nan|inf)\b", said)
-    assert "The data cannot say" in plan_text(PlanData(()))
+    assert "The data cannot say" in plan_text(PlanData(answers=()))
 
 
 def test_the_text_has_answers_and_aligned_columns(plan: PlanData):
@@ -170,18 +170,20 @@ def test_the_text_has_answers_and_aligned_columns(plan: PlanData):
     head = next(i for i, line in enumerate(lines) if line.startswith("source "))
     rows = lines[head + 1 : head + 4]
     assert [row.split()[0] for row in rows] == [option.source for option in plan.decisions["all tasks"].options]
-    assert "\x1b" not in plan_text(dataclasses.replace(plan, title=EVIL, answers=(Answer(EVIL, EVIL),)))
+    assert "\x1b" not in plan_text(dataclasses.replace(plan, title=EVIL, answers=(PlanAnswer(EVIL, EVIL),)))
 
 
 def test_nothing_from_the_data_becomes_markup(plan: PlanData, page_data: Read):
     curve = dataclasses.replace(plan.curves[0], task=EVIL, source=EVIL)
     evil = PlanData(
-        (Answer(EVIL, EVIL), Answer(EVIL, EVIL)),
-        (dataclasses.replace(curve, fit=dataclasses.replace(curve.fit, unit=EVIL)),),
-        {EVIL: dataclasses.replace(plan.decisions["all tasks"], sentence=EVIL, would_change=(EVIL,))},
-        {EVIL: 1.0},
-        EVIL,
-        EVIL,
+        answers=(PlanAnswer(EVIL, EVIL), PlanAnswer(EVIL, EVIL)),
+        curves=(dataclasses.replace(curve, fit=dataclasses.replace(curve.fit, unit=EVIL)),),
+        decisions={EVIL: dataclasses.replace(plan.decisions["all tasks"], sentence=EVIL, would_change=(EVIL,))},
+        costs={EVIL: 1.0},
+        unit=EVIL,
+        currency=EVIL,
+        notes=(EVIL,),
+        created=EVIL,
         method=(EVIL,),
         sources=(EVIL,),
         command=EVIL,
@@ -194,7 +196,7 @@ def test_nothing_from_the_data_becomes_markup(plan: PlanData, page_data: Read):
 
 
 def test_the_same_plan_gives_the_same_bytes(page: str):
-    small = [PlanData((), (make_curve("push", "noisy", 3),)) for _ in range(2)]
+    small = [PlanData(answers=(), curves=(make_curve("push", "noisy", 3),)) for _ in range(2)]
     assert plan_page(small[0]) == plan_page(small[1])
     assert not re.search(r"\b(src|href)=\"(?!#|data:)", page)
 

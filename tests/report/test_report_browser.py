@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,24 +9,14 @@ from typing import Any
 
 import pytest
 
-from roboscale.report.html import render_report
-from roboscale.report.model import Method, PolicyResult, ReportData, TaskResult
+from browser import Link, overflow, wait_until
+from roboscale.report.model import PolicyResult, ReportData, TaskResult
+from roboscale.report.trials import report_page
 from roboscale.stats import clopper_pearson
 
 pytestmark = pytest.mark.browser
 
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
-ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LOADED = "[...document.querySelectorAll('video')].every((video) => video.readyState >= 2)"
 TIMES = "(pair) => [...pair.querySelectorAll('video')].map((video) => video.currentTime)"
 
@@ -42,31 +31,16 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    executable = next((found for name in NAMES if (found := shutil.which(name))), None)
-    if executable is None:
-        pytest.skip(f"no Chromium on PATH (looked for {', '.join(NAMES)})")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
 def file(full_report: ReportData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(render_report(full_report), encoding="utf-8")
+    path.write_text(report_page(full_report), encoding="utf-8")
     return path
 
 
 @pytest.fixture
-def visit(browser: Any) -> Iterator[Any]:
-    contexts = []
-
+def visit(browser: Link) -> Iterator[Any]:
     def go(path: Path, viewport: dict[str, int] = DESK, **options: Any) -> Watched:
         context = browser.new_context(viewport=viewport, **options)
-        contexts.append(context)
         watched = Watched(context.new_page())
         context.on("request", lambda request: watched.requests.append(request.url))
         watched.page.on("console", lambda message: watched.complaints.append(message.text))
@@ -76,22 +50,6 @@ def visit(browser: Any) -> Iterator[Any]:
         return watched
 
     yield go
-    for context in contexts:
-        context.close()
-
-
-def wait_until(page: Any, condition: str) -> None:
-    """Looks at every frame. Playwright's own wait needs `eval`, which the page's security policy forbids."""
-    page.evaluate(
-        "() => new Promise((done, fail) => { const start = performance.now(); const look = () => {"
-        f" if ({condition}) done(); else if (performance.now() - start > 20000) fail(new Error('never true'));"
-        " else requestAnimationFrame(look); }; look(); })"
-    )
-
-
-def overflow(page: Any) -> int:
-    """Pixels by which the page is wider than the window."""
-    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
 @pytest.mark.parametrize("viewport", [PHONE, {"width": 700, "height": 900}, DESK], ids=["phone", "tablet", "desk"])
@@ -199,7 +157,7 @@ def test_copy_button_copies_the_command(visit: Any, file: Path, full_report: Rep
     page.evaluate("document.body.append(Object.assign(document.createElement('textarea'), { id: 'paste' }))")
     page.locator("#paste").focus()
     page.keyboard.press("Control+V")
-    assert page.locator("#paste").input_value() == full_report.method.command
+    assert page.locator("#paste").input_value() == full_report.command
 
 
 def test_copying_works_where_the_clipboard_api_is_absent(visit: Any, file: Path):
@@ -219,13 +177,12 @@ def test_details_open_from_the_keyboard(visit: Any, file: Path):
     assert table.is_visible() and overflow(page) == 0
 
 
-def test_without_scripts_videos_have_controls_and_no_dead_buttons(visit: Any, file: Path, browser: Any):
+def test_without_scripts_videos_have_controls_and_no_dead_buttons(browser: Link, file: Path):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(file.as_uri())
     assert page.locator("video[controls]").count() == 8
     assert page.locator("button:visible").count() == 0
-    context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -256,8 +213,48 @@ def test_text_and_marks_stand_out(visit: Any, file: Path, scheme: str):
 def test_long_names_do_not_widen_the_page(visit: Any, tmp_path: Path, viewport: dict[str, int]):
     long = "x" * 200
     tasks = (TaskResult(long, clopper_pearson(1, 3), long),)
-    policies = tuple(PolicyResult(f"{index}{long}", clopper_pearson(1, 3), long, tasks) for index in range(4))
-    method = Method(long, long, 5, {long: long}, {long: 1}, {long: long}, long, (long,))
+    policies = tuple(
+        PolicyResult(name=f"{i}{long}", success=clopper_pearson(1, 3), description=long, tasks=tasks) for i in range(4)
+    )
+    mapping = {long: long}
+    data = ReportData(
+        title=long,
+        policies=policies,
+        referee=long,
+        versions=mapping,
+        seeds=mapping,
+        settings=mapping,
+        command=long,
+        method=(long,),
+        notes=(long,),
+        judge_command=long,
+    )
     path = tmp_path / "long.html"
-    path.write_text(render_report(ReportData(long, policies, method=method)), encoding="utf-8")
+    path.write_text(report_page(data), encoding="utf-8")
     assert overflow(visit(path, viewport).page) == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("report", ["doubtful_report", "many_report", "progress_report"])
+def test_reports_of_every_kind(report: str, width: int, scheme: str, check_in_browser: Any, request: Any):
+    check_in_browser(report_page(request.getfixturevalue(report)), width, scheme)
+
+
+def test_four_films_of_a_case_play_in_step(visit: Any, many_report: ReportData, tmp_path: Path):
+    path = tmp_path / "many.html"
+    path.write_text(report_page(many_report), encoding="utf-8")
+    page = visit(path).page
+    page.locator(".pair button").first.click()
+    wait_until(page, "[...document.querySelectorAll('.pair video')].slice(0, 4).every((v) => v.currentTime > 0.4)")
+    times = page.locator(".pair").first.evaluate(TIMES)
+    assert len(times) == 4 and max(times) - min(times) < 0.15
+
+
+def test_a_case_without_its_film_plays_the_others(visit: Any, doubtful_report: ReportData, tmp_path: Path):
+    path = tmp_path / "out.html"
+    path.write_text(report_page(doubtful_report), encoding="utf-8")
+    page = visit(path).page
+    page.locator(".pair button").first.click()
+    wait_until(page, "document.querySelector('.pair video').currentTime > 0.2")
+    assert page.locator(".unseen").inner_text() == "no film"

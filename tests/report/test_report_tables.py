@@ -11,20 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roboscale.core.episode import Damage
-from roboscale.core.errors import SpecMismatch
+from roboscale.core import SpecMismatch
 from roboscale.report import text
-from roboscale.report.model import DamageSummary, PolicyResult, ReportData, Spread
+from roboscale.report.model import MeasureSummary, PolicyResult, ReportData
 from roboscale.report.tables import (
     Table,
-    damage_table,
     dataset_table,
     evidence_table,
+    measure_table,
+    rates_table,
     settings_table,
-    success_table,
     training_table,
 )
-from roboscale.stats import clopper_pearson
+from roboscale.stats import clopper_pearson, worst_case_bounds
 
 CELLS = st.none() | st.text() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 
@@ -48,12 +47,15 @@ def test_a_ragged_table_is_refused():
         Table(("a", "b"), ((1, 2), (1,)))
 
 
-def test_success_table_holds_raw_rates_of_every_policy_and_task(full_report: ReportData):
-    table = success_table(full_report.policies)
+def test_the_table_of_rates_holds_raw_rates_of_every_policy_and_task(full_report: ReportData):
+    table = rates_table(full_report.policies)
     assert len(table.rows) == 2 + 2 * 3
-    first = dict(zip(table.columns, table.rows[0], strict=True))
-    assert (first["task"], first["success"], first["n"]) == ("all tasks", 17 / 36, 36)
-    assert first["low"] == full_report.policies[0].success.low
+    first, second = (dict(zip(table.columns, row, strict=True)) for row in table.rows[:2])
+    policies = full_report.policies
+    assert (first["task"], first["value"], first["n"]) == ("all tasks", policies[0].success.value, 16)
+    assert first["low"] == policies[0].success.low
+    assert second["void"] == 1 and second["void failed"] == policies[1].worst.as_failures.value
+    assert second["void succeeded"] == policies[1].worst.as_successes.value
 
 
 def test_evidence_table_tolerates_missing_and_unknown_columns():
@@ -71,20 +73,10 @@ def test_other_tables(full_report: ReportData):
     assert settings.rows == (("x", 1, None), ("y", None, 2))
 
 
-def test_damage_that_was_not_measured_is_none_and_never_zero():
-    summary = DamageSummary.of([Damage(peak_force_n=3.0, dropped=True), Damage(peak_force_n=5.0)], clopper_pearson)
-    assert summary.peak_force_n == Spread(median=4.0, max=5.0, n=2)
-    assert summary.dropped is not None and (summary.dropped.value, summary.dropped.n) == (1.0, 1)
-    assert summary.off_table is None and summary.joint_limit_steps is None and summary.clipped is None
-    rows = damage_table([PolicyResult("a", clopper_pearson(1, 2), damage=summary)]).rows
-    unmeasured = next(row for row in rows if row[1] == "joint at its limit")
-    assert unmeasured[3:] == (None,) * 6
-
-
-def test_steps_at_a_limit_become_the_share_of_trials_that_had_any():
-    summary = DamageSummary.of([Damage(clipped_steps=0), Damage(clipped_steps=9)], clopper_pearson)
-    assert summary.clipped is not None and summary.clipped.value == 0.5
-    assert summary.clipped_steps == Spread(4.5, 9.0, 2)
+def test_a_measure_that_was_not_measured_has_no_number():
+    one = MeasureSummary(name="joint_limit", unit="step", kind="count", measured=0, missing=2)
+    rows = measure_table([PolicyResult(name="a", success=clopper_pearson(1, 2), measures=(one,))]).rows
+    assert rows == (("a", "joint_limit", "step", 0, 2, *(None,) * 8),)
 
 
 @pytest.mark.parametrize(
@@ -117,8 +109,20 @@ def test_durations_choose_a_unit():
     ]
 
 
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(1, 9))
+def test_void_trials_hide_what_manski_says(won: int, lost: int, void: int):
+    low, high = text.void_range(clopper_pearson(won, won + lost, void=void))
+    worst = worst_case_bounds(won, lost, void)
+    assert low == pytest.approx(worst.as_failures.value) and high == pytest.approx(worst.as_successes.value)
+    assert text.void_range(clopper_pearson(won, won + lost)) is None
+
+
+def test_a_moment_is_a_date_and_a_time_with_its_zone():
+    assert text.moment(1_764_111_060_000_000_000) == "2025-11-25 22:51 UTC" and text.moment(0) == "–"
+
+
 def test_the_report_is_json_but_for_its_media(full_report: ReportData):
     plain = json.loads(json.dumps(full_report.to_json()))
-    assert plain["policies"][0]["success"]["n"] == 36
-    media = plain["videos"][0]["clips"][0]["mp4"]
-    assert media["bytes"] == len(full_report.videos[0].clips[0].mp4) and len(media["sha256"]) == 64
+    assert plain["policies"][0]["success"]["n"] == 16
+    media = plain["films"][0]["films"][0]["mp4"]
+    assert media["bytes"] == len(full_report.films[0].films[0].mp4) and len(media["sha256"]) == 64

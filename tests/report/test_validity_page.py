@@ -76,7 +76,7 @@ def test_mmrv_names_its_orientation(data: ValidityData, page: str, words: Read):
 def test_every_figure_returns_the_table_it_was_drawn_from(data: ValidityData):
     card = data.card
     scatter = scatter_figure(card.policies, data.real, data.cheap).table
-    assert {row[0]: (row[1], row[8]) for row in scatter.rows} == {
+    assert {row[0]: (row[1], row[11]) for row in scatter.rows} == {
         name: (data.real[name].value, data.cheap[name].value) for name in card.policies
     }
     residuals = residual_figure(card.calibration).table
@@ -122,7 +122,8 @@ def test_nothing_from_the_data_becomes_markup(page_data: Read):
     scores: dict[str, Score] = {EVIL: (5, 10), "b": (3, 10), "c": (1, 10)}
     data = ValidityData.of(validity(scores, {**scores, f"{EVIL}2": (1, 2)}), scores, scores)
     names = {"real_name": EVIL, "cheap_name": EVIL, "title": EVIL, "command": EVIL}
-    page = validity_page(dataclasses.replace(data, **names, sources=(EVIL,), versions={EVIL: EVIL}))
+    lists = {"sources": (EVIL,), "notes": (EVIL,), "unverified": {EVIL: (EVIL,)}, "versions": {EVIL: EVIL}}
+    page = validity_page(dataclasses.replace(data, **names, **lists))
     assert "<script>alert" not in page and page.count("<script") == 2 and page.count("</style>") == 1
     assert page_data(page)["title"] == EVIL
 

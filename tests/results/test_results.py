@@ -36,7 +36,7 @@ def write(folder: Path, kind: str) -> Path:
 @pytest.mark.parametrize("kind", ["csv", "json", "jsonl", "parquet"])
 def test_every_kind_of_table_says_the_same(tmp_path: Path, kind: str):
     found = read_results(write(tmp_path, kind))
-    assert [(t.policy, t.case.task, t.case.scene, t.outcome.status) for t in found.trials] == [
+    assert [(t.policy.name, t.case.task, t.case.start, t.outcome.status) for t in found.trials] == [
         ("a", "cup", "1", "success"),
         ("a", "cup", "2", "void"),
         ("b", "cup", "1", "failure"),
@@ -65,7 +65,7 @@ def test_lerobots_eval_info_keeps_its_seeds(tmp_path: Path):
     }
     (tmp_path / "eval_info.json").write_text(json.dumps(info))
     found = read_results(tmp_path, "pi0")
-    assert [(t.policy, t.case.task, t.case.seed, t.outcome.success) for t in found.trials] == [
+    assert [(t.policy.name, t.case.task, t.case.seed, t.outcome.success) for t in found.trials] == [
         ("pi0", "libero/3", 7, True),
         ("pi0", "libero/3", 8, False),
     ]

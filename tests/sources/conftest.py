@@ -7,7 +7,21 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from roboscale.core import ActionChunk, Case, Episode, Outcome, Policy, Provenance, Session, Spec, cases
+from roboscale.core import (
+    ActionChunk,
+    Case,
+    Episode,
+    Outcome,
+    Policy,
+    Provenance,
+    RolloutSettings,
+    Session,
+    Spec,
+    Trial,
+    cases,
+)
+from roboscale.referees import SuccessReferee
+from roboscale.trials import Asking, Job, outcome_of, rollout
 from roboscale.worlds.simulated.metaworld import MetaWorld
 
 OBSERVED = ("observation.environment_state", "contact.gripper_n")
@@ -22,21 +36,27 @@ def world() -> Iterator[MetaWorld]:
 
 def drive(world: MetaWorld, policy: Policy, case: Case, seed: int = 0) -> tuple[Outcome, Episode, Session]:
     """One case to its end: outcome, what was recorded, and the session."""
-    world.reset(case)
-    session = policy.start(world.instruction(case.task), seed)
-    frames = []
-    while True:
-        seen = world.observe(OBSERVED)
-        chunk: ActionChunk = session(seen)
-        step = world.step(chunk.rows[0])
-        frames.append({**seen, "action": np.asarray(chunk.rows[0], np.float32)})
-        if step.terminated or step.truncated:
-            break
-    spec = Spec((*world.observation_spec.select(OBSERVED), *world.action_spec), world.observation_spec.rate_hz)
+    info = world.info
+    settings = RolloutSettings(horizon=info.horizon, rate_hz=info.rate_hz, watch="success (first)")
+    referee = SuccessReferee(info.rule)
+    trial = Trial(policy=policy.identity, world=info.identity, case=case, settings=settings)
+    session = policy.start(info.instruction(case.task), seed)
+    run = rollout(world, case, settings, referee=referee, asking=Asking(needs=OBSERVED))
+    frames: list[dict[str, np.ndarray]] = []
+    try:
+        seen = next(run)
+        while True:
+            chunk: ActionChunk = session(seen)
+            frames.append({**seen, "action": np.asarray(chunk.rows[0], np.float32)})
+            seen = run.send(ActionChunk(chunk.rows[:1]))
+    except StopIteration as done:
+        finished = Job(trial=trial, referee=referee).finish(done.value)
+    outcome = outcome_of(finished.trial, [finished.judgement])
+    assert outcome is not None
+    spec = Spec((*info.observation_spec.select(OBSERVED), *info.action_spec), info.rate_hz)
     arrays = {name: np.stack([frame[name] for frame in frames]) for name in spec.names}
-    outcome = world.outcome()
     provenance = Provenance("simulation.record", task=case.task, seed=case.seed)
-    return outcome, Episode(case.id, spec, arrays, world.instruction(case.task), provenance, outcome), session
+    return outcome, Episode(case.id, spec, arrays, info.instruction(case.task), provenance, outcome), session
 
 
 @pytest.fixture(scope="session")

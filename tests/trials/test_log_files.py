@@ -6,10 +6,12 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from roboscale.core import BadData, InfrastructureError, RoboscaleError
@@ -114,6 +116,18 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path: Path):
         assert log.save(large), "the same log goes on when there is room again"
     with open_log(tmp_path / "t.db") as log:
         assert log.count() == 2
+
+
+def test_saving_costs_little(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    series = {name: rng.random(500, np.float32) for name in ("success", "progress", "reward")}
+    trials = [trial(seed, actions=rng.random((500, 4), np.float32), series=series) for seed in range(50)]
+    with open_log(tmp_path) as log:
+        log.save(trial(99))
+        start = time.process_time()
+        for one in trials:
+            log.save(one, [judgement(one)])
+        assert (time.process_time() - start) / len(trials) < 0.005
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):

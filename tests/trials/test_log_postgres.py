@@ -8,7 +8,7 @@ import pytest
 from roboscale.core import BadData, InfrastructureError, RoboscaleError
 from roboscale.trials.log import LogAddress, open_log
 from tests.trials.log_samples import trial
-from tests.trials.postgres import USER, Cluster, postgres  # noqa: F401
+from tests.trials.postgres import USER, Cluster, missing, postgres  # noqa: F401
 
 
 @pytest.mark.parametrize(
@@ -105,3 +105,12 @@ def test_two_words_for_the_same_key_meet_on_the_server(postgres: Cluster):  # no
         first.save(trial())
         with pytest.raises(BadData, match="expected steps 3, found steps 9"):
             second.save(trial(steps=9))
+
+
+def test_without_a_server_a_test_is_skipped_and_on_continuous_integration_it_fails(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="not installed"):
+        missing("not installed")
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match="not installed"):
+        missing("not installed")

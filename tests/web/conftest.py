@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from browser import browser, chromium, link
 from roboscale.core import Field, Finding, Outcome, Provenance, Span, Spec, new_episode_id
 from roboscale.curate.log import LOG, CurationLog
 from roboscale.dataset import DatasetWriter
@@ -24,6 +25,8 @@ from roboscale.dataset.layout import Layout, features_from_spec, new_info, to_js
 from roboscale.dataset.tables import to_table, write_tasks
 from roboscale.web.show import make_app
 from roboscale.web.show.server import listen, make_server
+
+__all__ = ["browser", "chromium", "link"]
 
 FPS = 20
 LENGTHS = (50, 40, 37, 60, 20)

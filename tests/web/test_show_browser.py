@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,22 +12,12 @@ from typing import Any
 
 import pytest
 
+from browser import Link, overflow, wait_until
 from roboscale.core import Finding, Span
 
 pytestmark = pytest.mark.browser
 
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
-ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FRONT, WRIST = "observation.images.front", "observation.images.wrist"
 FRAMES = "[...document.querySelectorAll('.camera canvas')].map((canvas) => Number(canvas.dataset.frame))"
 GREY = """() => [...document.querySelectorAll('.camera canvas')].map((canvas) => {
@@ -49,12 +38,7 @@ class Visit:
     complaints: list[str] = field(default_factory=list)
 
     def until(self, condition: str) -> None:
-        """Looks at every frame. Playwright's own wait needs `eval`, which the page's security policy forbids."""
-        self.page.evaluate(
-            "() => new Promise((done, fail) => { const start = performance.now(); const look = () => {"
-            f" if ({condition}) done(); else if (performance.now() - start > 20000) fail(new Error('never true'));"
-            " else requestAnimationFrame(look); }; look(); })"
-        )
+        wait_until(self.page, condition)
 
     def until_frame(self, frame: int) -> None:
         self.until(f"document.getElementById('film').dataset.frame === '{frame}'")
@@ -77,28 +61,13 @@ class Visit:
         return [str(text) for text in self.page.locator(".row b").all_inner_texts()]
 
     def overflow(self) -> int:
-        return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    executable = next((found for name in NAMES if (found := shutil.which(name))), None)
-    if executable is None:
-        pytest.skip(f"no Chromium on PATH (looked for {', '.join(NAMES)})")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
-        yield chromium
-        chromium.close()
+        return overflow(self.page)
 
 
 @pytest.fixture
-def visit(browser: Any) -> Iterator[Any]:
-    contexts = []
-
+def visit(browser: Link) -> Iterator[Any]:
     def go(client: Any, viewport: dict[str, int] = DESK, path: str = "/", wait: bool = True, **options: Any) -> Visit:
         context = browser.new_context(viewport=viewport, **options)
-        contexts.append(context)
         visit = Visit(context.new_page(), str(client.base_url))
         context.on("request", lambda request: visit.requests.append(request.url))
         visit.page.on("console", lambda message: visit.complaints.append(message.text))
@@ -109,8 +78,6 @@ def visit(browser: Any) -> Iterator[Any]:
         return visit
 
     yield go
-    for context in contexts:
-        context.close()
 
 
 @pytest.fixture(scope="module")

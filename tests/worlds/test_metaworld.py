@@ -70,6 +70,16 @@ def test_the_info_needs_no_simulator():
     assert said.strip() == "metaworld 3.1.1, mujoco 3.3.0 50 []"
 
 
+def test_pictures_do_not_depend_on_who_imported_mujoco_first():
+    code = (
+        "import os; os.environ.pop('MUJOCO_GL', None); import mujoco;"
+        "from roboscale.core import Case; from roboscale.worlds import open_world;"
+        "print(open_world('metaworld').start(Case('reach-v3', 1)).picture(64, 48).std() > 10)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "True", done.stderr
+
+
 def test_what_changes_a_result_changes_the_identity(monkeypatch: pytest.MonkeyPatch):
     plain = MetaWorld().info.identity
     assert MetaWorld().info.identity == plain and plain.verified
@@ -173,6 +183,24 @@ def test_pictures_show_the_scene_and_cannot_be_written(world: MetaWorld):
         assert image.shape == (96, 96, 3) and image.std() > 10
     assert not any(array.flags.writeable for array in seen.values())
     assert scene.picture(320, 240).shape == (240, 320, 3)
+    scene.close()
+
+
+@pytest.mark.parametrize("task", ["window-close-v3", "drawer-open-v3", "lever-pull-v3"])
+def test_the_first_look_shows_the_case_and_not_the_draw_before(world: MetaWorld, task: str):
+    scene = world.start(cases(task, 1, 0, "eval")[0])
+    first = scene.observe([STATE])[STATE]
+    scene.step(np.zeros(4, np.float32))
+    then = scene.observe([STATE])[STATE]
+    np.testing.assert_allclose(first[4:7], then[4:7], atol=0.002)  # where the handle is, metres
+    assert first[18:36].tobytes() == first[:18].tobytes()  # one step earlier there was nothing
+    scene.close()
+
+
+def test_a_goal_marker_is_where_the_goal_is_in_the_first_picture(world: MetaWorld):
+    scene = world.start(cases("reach-v3", 1, 0, "eval")[0])
+    env = scene._rig.env
+    np.testing.assert_allclose(env.data.site("goal").xpos, env._target_pos)
     scene.close()
 
 

@@ -58,7 +58,7 @@ class Command(Generic[R]):
             as_json, dry_run = values.pop("as_json", False), values.pop("dry_run", False)
             if context.obj is _PARSING:
                 return self.request(**values)
-            with terminal(as_json=as_json, dry_run=dry_run) as opened, friendly():
+            with friendly(), terminal(as_json=as_json, dry_run=dry_run) as opened:
                 code = self.run(self.request(**values), opened)
             if code:
                 raise typer.Exit(code)

@@ -12,7 +12,7 @@ __all__ = ["command"]
 def run(request: Compare, terminal: Terminal) -> None:
     """Try policies on the same held-out cases, in turn, until a test decides or the budget ends."""
     if terminal.dry_run:
-        from roboscale.jobs.trying import planned
+        from roboscale.jobs.running import planned
 
         plan = planned(request, request.policies, request.budget)
         return terminal.show(plan.to_json(), plan.text)

@@ -12,7 +12,7 @@ __all__ = ["command"]
 def run(request: Evaluate, terminal: Terminal) -> None:
     """Measure a policy's success rate, with its interval, on held-out cases."""
     if terminal.dry_run:
-        from roboscale.jobs.trying import planned
+        from roboscale.jobs.running import planned
 
         plan = planned(request, (request.policy,), request.trials)
         return terminal.show(plan.to_json(), plan.text)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from roboscale.cli.commands import Command
 from roboscale.cli.terminal import Terminal
-from roboscale.jobs.policy_check import CheckPolicy, check_policy_in_world
+from roboscale.jobs.policy_check import CheckPolicyInWorld, check_policy_in_world
 
 __all__ = ["command"]
 
 
-def run(request: CheckPolicy, terminal: Terminal) -> None:
+def run(request: CheckPolicyInWorld, terminal: Terminal) -> None:
     """Ask a policy the same again: is it deterministic, seed-dependent, batch-dependent or stateful?"""
     done = check_policy_in_world(request)
     terminal.show(done.to_json(), done.lines)
 
 
-command = Command(CheckPolicy, run)
+command = Command(CheckPolicyInWorld, run)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from roboscale.cli.commands import Command
 from roboscale.cli.console import say
 from roboscale.cli.terminal import Terminal
-from roboscale.jobs.policy_serve import ServedPolicy, ServePolicy, serve_any_policy
+from roboscale.jobs.policy_serve import ServeAnyPolicy, ServedPolicy, serve_any_policy
 
 __all__ = ["command"]
 
 
-def run(request: ServePolicy, terminal: Terminal) -> None:
+def run(request: ServeAnyPolicy, terminal: Terminal) -> None:
     """Serve a policy to openpi clients. `--world` names the world where the policy needs one (expert)."""
 
     def on_ready(served: ServedPolicy) -> None:
@@ -21,4 +21,4 @@ def run(request: ServePolicy, terminal: Terminal) -> None:
         terminal.show(served.to_json(), served.text)
 
 
-command = Command(ServePolicy, run, dry_run=True)
+command = Command(ServeAnyPolicy, run, dry_run=True)

@@ -13,6 +13,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any, Protocol
 
 from roboscale.cli.console import say
+from roboscale.core import RoboscaleError
 from roboscale.jobs.events import Event, Note, Progress, Stage, Wrote
 
 __all__ = ["Lines", "Terminal", "result_stream", "terminal"]
@@ -56,9 +57,12 @@ class Terminal:
 
         Raises:
             ValueError: NaN is no JSON.
+            RoboscaleError: the result has a part that is called so itself.
         """
         self.close()
         if self.as_json:
+            if self.notes and "notes" in data:
+                raise RoboscaleError("something in the result is called notes: rename it, for notes have that place")
             said = {**data, "notes": self.notes} if self.notes else data
             self._write(json.dumps(said, indent=2, allow_nan=False) + "\n")
         else:

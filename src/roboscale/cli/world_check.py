@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from roboscale.cli.commands import Command
 from roboscale.cli.terminal import Terminal
-from roboscale.jobs.world_check import CheckWorld, check_world_tasks
+from roboscale.jobs.world_check import CheckWorldTasks, check_world_tasks
 
 __all__ = ["command"]
 
 
-def run(request: CheckWorld, terminal: Terminal) -> int | None:
+def run(request: CheckWorldTasks, terminal: Terminal) -> int | None:
     """Check that a world keeps its promises, task by task; exit code 1 when one is broken."""
     if terminal.dry_run:
         plan = {"world": request.world, "tasks": request.tasks}
@@ -20,4 +20,4 @@ def run(request: CheckWorld, terminal: Terminal) -> int | None:
     return 1 if checked.broken else None
 
 
-command = Command(CheckWorld, run, dry_run=True)
+command = Command(CheckWorldTasks, run, dry_run=True)

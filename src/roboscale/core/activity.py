@@ -17,7 +17,9 @@ from roboscale.core.outside import PATH_METHODS, READING_METHODS
 __all__ = ["CONSTRUCTORS", "doubt_what_is_read"]
 
 CONSTRUCTORS = frozenset({"__init__", "__new__", "__post_init__", "__attrs_init__", "__attrs_post_init__"})
-_ENTRIES = frozenset({"__call__", "start", "reset", "close", "act_many"})  # what a rollout calls of a policy
+_ENTRIES = frozenset(  # what a rollout or an adapter calls of a policy
+    {"__call__", "start", "reset", "close", "act_many", "act", "select_action", "predict", "predict_action_chunk"}
+)
 _OTHERWISE = CONSTRUCTORS | {
     *("__init_subclass__", "__set_name__", "__class_getitem__", "__subclasshook__", "__instancecheck__", "__del__"),
     *("__getstate__", "__setstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__"),
@@ -38,7 +40,7 @@ def doubt_what_is_read(graph: Graph, calls: Collection[str] = ()) -> None:
     """
     running = _Running(graph)
     running.names.update(calls or _entries(graph.root))
-    running.reach(graph.root, "made")
+    running.reach(graph.root, "used")
     running.run()
 
 
@@ -81,7 +83,7 @@ class _Running:
         if node.facts is not None:
             self.names |= node.facts.names
         if node.kind == "class":
-            self._classes[node] = self._classes.get(node, False) or how == "made"
+            self._classes[node] = self._classes.get(node, False) or how == "used"
         for child, reach in node.edges:
             inherited = node.kind == "class" and child.kind == "class" and reach != "seen"
             self.reach(child, how if inherited else reach)
@@ -99,7 +101,7 @@ class _Running:
                 for child in children:
                     self.reach(child, "used")
                 if name in node.makers:
-                    self.reach(node, "made")
+                    self.reach(node, "used")
         return bool(self._stack)
 
     def _say(self, node: Node) -> None:

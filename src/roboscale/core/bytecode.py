@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from roboscale.core.canonical import content_digest, plain_token, token
 
-__all__ = ["CodeFacts", "Import", "Use", "code_facts"]
+__all__ = ["BodyImport", "CodeFacts", "Use", "code_facts"]
 
 _FLAGS = 0x3FF & ~0x10  # arguments, generators, coroutines; not "nested" and not the `__future__` of the file
 _JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
@@ -29,6 +29,7 @@ _HAS_NAME = frozenset(dis.hasname)
 _CONSTANTS = frozenset(dis.hasconst)
 _NAMED = frozenset(dis.hasname) | frozenset(dis.haslocal) | frozenset(dis.hasfree)
 _UNSEEN = frozenset({"CACHE", "EXTENDED_ARG", "NOP"})  # a NOP comes and goes with line breaks
+_BY_TEXT = frozenset({"getattr", "hasattr", "attrgetter", "methodcaller"})  # where a text may be a name
 _PLACES = frozenset(
     {"__firstlineno__", "__static_attributes__"}
 )  # what a class body of Python 3.13 stores of its place
@@ -49,7 +50,7 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Import:
+class BodyImport:
     """An import inside a function: what is imported, and the variable that gets it (`None`: not seen)."""
 
     level: int
@@ -64,7 +65,8 @@ class CodeFacts:
 
     Args:
         digest: 32 bytes over the instructions, constants, names, arguments and exception handlers.
-        names: every global, attribute and imported name in it; `attributes` are those that are read as attributes.
+        names: every global, attribute and imported name in it, and texts where they may be names (`getattr`).
+        attributes: the names that are read as attributes.
         uses: which globals and variables it reads, and through which attributes.
         imports: what it imports when it runs.
     """
@@ -73,7 +75,7 @@ class CodeFacts:
     names: frozenset[str]
     attributes: frozenset[str]
     uses: frozenset[Use]
-    imports: frozenset[Import]
+    imports: frozenset[BodyImport]
 
     @property
     def globals(self) -> frozenset[str]:
@@ -87,6 +89,8 @@ def code_facts(code: CodeType) -> CodeFacts:
     steps = list(_steps(code))
     nested = [code_facts(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
     names = {step.value for step in steps if step.opcode in _HAS_NAME}
+    if names & _BY_TEXT:
+        names |= {step.value for step in steps if step.opcode in _CONSTANTS and isinstance(step.value, str)}
     return CodeFacts(
         digest=content_digest([*_signature(code), *_instructions(code, steps), *_handlers(code, steps)]),
         names=frozenset(names).union(*(facts.names for facts in nested)),
@@ -207,20 +211,20 @@ def _called(steps: list[_Step], first: int, end: int) -> bool:
     last = steps[end - 1]
     if last.opname == "LOAD_METHOD" or last.argument & 1 & _FLAGGED.get(last.opname, 0):
         return True
-    beside = steps[max(0, first - 1) : first] + steps[end : end + 1]
+    beside = steps[end : end + 1] if sys.version_info >= (3, 13) else steps[max(0, first - 1) : first]
     return any(step.opname == "PUSH_NULL" for step in beside)
 
 
-def _imports(steps: list[_Step]) -> Iterator[Import]:
+def _imports(steps: list[_Step]) -> Iterator[BodyImport]:
     for number, step in enumerate(steps):
         if step.opname == "IMPORT_NAME":
             level, listed = steps[number - 2].value, steps[number - 1].value  # two constants come before
             yield from _bound(steps[number + 1 :], level, step.value, listed)
 
 
-def _bound(after: list[_Step], level: int, module: str, listed: object) -> Iterator[Import]:
+def _bound(after: list[_Step], level: int, module: str, listed: object) -> Iterator[BodyImport]:
     """What the steps after an import bind: `import a.b` binds `a`, `import a.b as c` and `from a import b` more."""
-    yield Import(level=level, module=module)
+    yield BodyImport(level=level, module=module)
     attribute = ""
     for step in after:
         if step.opname == "IMPORT_FROM":
@@ -228,8 +232,8 @@ def _bound(after: list[_Step], level: int, module: str, listed: object) -> Itera
         elif step.opname.startswith("STORE_") and isinstance(step.value, str):
             if not listed:
                 whole = module if attribute else module.partition(".")[0]
-                yield Import(level=level, module=whole, variable=step.value)
+                yield BodyImport(level=level, module=whole, variable=step.value)
                 return
-            yield Import(level=level, module=module, attribute=attribute, variable=step.value)
+            yield BodyImport(level=level, module=module, attribute=attribute, variable=step.value)
         elif step.opname not in ("SWAP", "POP_TOP") or listed:
             return

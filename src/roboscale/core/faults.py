@@ -92,9 +92,11 @@ def faults_of(who: str, passing: tuple[type[Exception], ...] = ()) -> Iterator[N
     """
     try:
         yield
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
     except passing:
         raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001  a stranger's code raises what it likes
+    except BaseException as error:  # noqa: BLE001  a stranger's code raises what it likes, SystemExit too
         raise fault_of(error, who)  # noqa: B904  it has its cause
 
 

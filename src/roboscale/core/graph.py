@@ -16,13 +16,14 @@ from typing import Any, Literal
 
 from roboscale.core.bytecode import CodeFacts
 from roboscale.core.canonical import content_digest, has_type, plain_token, token
+from roboscale.core.classes import type_name
 from roboscale.core.outside import ExternalInput, external_things
 
 __all__ = ["Graph", "Node", "Reach"]
 
-Reach = Literal["used", "made", "seen"]
-"""What running a node does to one that it refers to: it runs or may be called (`used`); it is a class that instances
-are made of (`made`; `used` for one whose instances are there already); or it is only looked at (`seen`)."""
+Reach = Literal["used", "typed", "seen"]
+"""What running a node does to one that it refers to: it runs, may be called, or is a class that instances may be made
+of (`used`); it is the class of something that is there already (`typed`); or it is only looked at (`seen`)."""
 
 _ROUNDS = 100  # of colour refinement; what is still alike then is taken as it comes
 
@@ -123,6 +124,12 @@ class Graph:
     def doubt(self, reason: str) -> None:
         """Says why the digest may not cover everything."""
         self.reasons[reason] = None
+
+    def opaque(self, node: Node) -> None:
+        """Records that `node` cannot be looked into, and says so."""
+        name = type_name(type(node.thing))
+        node.parts.append(token("opaque", name.encode()))
+        self.doubt(f"cannot look into {node.path} ({name})")
 
     def digest(self, head: bytes) -> bytes:
         """32 bytes over `head` and all records."""

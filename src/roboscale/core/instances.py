@@ -22,28 +22,20 @@ import threading
 import types
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from roboscale.core.canonical import array_token, content_digest, has_type, plain_token, token
+from roboscale.core.arrays import ARRAY_NAMES, ARRAY_TYPES, Recorder, record_items
+from roboscale.core.canonical import has_type, token
+from roboscale.core.classes import class_fact, class_module, class_namespace, class_order, library_member, type_name
 from roboscale.core.graph import Graph, Node
 from roboscale.core.identity import Identity
-from roboscale.core.origins import Origin, class_fact, class_module, class_origin, module_namespace, module_origin
+from roboscale.core.origins import CodeOrigin, class_origin, module_origin
 from roboscale.core.outside import external_module, external_name
 
-__all__ = [
-    "class_namespace",
-    "class_order",
-    "library_member",
-    "opaque",
-    "record_instance",
-    "record_state",
-    "type_name",
-]
-
-Recorder = Callable[[Graph, Node, Any], None]
+__all__ = ["record_instance", "record_state"]
 
 _MISSING = object()
 _CACHED_HASHES = frozenset({"_hash", "_mhash", "_cached_hash", "_hash_cache", "_attrs_cached_hash"})
@@ -61,32 +53,6 @@ _THREAD = frozenset(  # how far a thread has come; its target and arguments coun
     }
     | {"_invoke_excepthook", "_handle", "_os_thread_handle", "_context"}
 )
-
-
-def class_namespace(cls: type) -> Mapping[str, Any]:
-    """The attributes of a class itself, whatever its metaclass says."""
-    namespace: Mapping[str, Any] = class_fact(cls, "__dict__")
-    return namespace
-
-
-def class_order(cls: type) -> tuple[type, ...]:
-    """The class and its bases in the order in which attributes are looked up."""
-    order: tuple[type, ...] = class_fact(cls, "__mro__")
-    return order
-
-
-def type_name(cls: type) -> str:
-    """`package.module.Class`, `Class` alone for builtins."""
-    module = class_module(cls)
-    name = str(class_fact(cls, "__qualname__"))
-    return name if module == "builtins" else f"{module}.{name}"
-
-
-def opaque(graph: Graph, node: Node) -> None:
-    """Says that `node` cannot be looked into."""
-    name = type_name(type(node.thing))
-    node.parts.append(token("opaque", name.encode()))
-    graph.doubt(f"cannot look into {node.path} ({name})")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,9 +120,9 @@ def record_instance(graph: Graph, node: Node, thing: Any) -> None:
         return
     node.parts.append(token("of", type_name(kind.base).encode()))
     if cls is not kind.base:
-        graph.child(node, "", cls)
+        graph.child(node, "", cls, "typed")
     kind.recorder(graph, node, thing)
-    if cls is not kind.base and kind.base in _WITH_STATE:
+    if type_name(kind.base) in _ALWAYS_WITH_STATE or (kind.base in _WITH_STATE and cls is not kind.base):
         record_state(graph, node, thing)
 
 
@@ -192,9 +158,9 @@ def _object(graph: Graph, node: Node, thing: Any, kind: _Kind) -> None:
     if kind.library and callable(thing) and _named(graph, node, thing):
         return
     if kind.external:
-        opaque(graph, node)
+        graph.opaque(node)
         return
-    graph.child(node, "", cls)
+    graph.child(node, "", cls, "typed")
     wrapped = _c_attribute(graph, thing, "__wrapped__") if kind.hides else _MISSING
     if wrapped is not _MISSING:
         graph.child(node, "", wrapped)
@@ -220,9 +186,9 @@ def _named(graph: Graph, node: Node, thing: Any) -> bool:
 def _cython(graph: Graph, node: Node, thing: Any) -> None:
     """A function of Cython: of a library its name and version, of an object also the object."""
     module, owner = sys.modules.get(str(thing.__module__)), getattr(thing, "__self__", None)
-    origin = module_origin(module) if has_type(module, types.ModuleType) else Origin("compiled")
+    origin = module_origin(module) if has_type(module, types.ModuleType) else CodeOrigin("compiled")
     if not origin.library:
-        opaque(graph, node)
+        graph.opaque(node)
         return
     name = f"{thing.__module__}.{thing.__qualname__}"
     node.parts.append(token("cython", origin.version.encode(), name.encode()))
@@ -230,19 +196,6 @@ def _cython(graph: Graph, node: Node, thing: Any) -> None:
     node.inputs += [external] if external is not None else []
     if owner is not None and not has_type(owner, types.ModuleType):
         graph.child(node, "", owner)
-
-
-def library_member(module: str, name: str) -> object:
-    """What the loaded module `module` has under the dotted `name`; `None` where there is none."""
-    current: object = sys.modules.get(module)
-    for step in name.split("."):
-        if has_type(current, types.ModuleType):
-            current = module_namespace(current).get(step)
-        elif has_type(current, type):
-            current = class_namespace(current).get(step)
-        else:
-            return None
-    return current.__func__ if (has_type(current, staticmethod) or has_type(current, classmethod)) else current
 
 
 def _c_attribute(graph: Graph, thing: object, name: str, otherwise: object = _MISSING) -> object:
@@ -269,7 +222,7 @@ def _pickled(graph: Graph, node: Node, thing: Any) -> None:
         made, arguments, state, items, pairs = (*reduced, None, None, None, None)[:5]
         content = [made, arguments, state, list(items or ()), list(pairs or ())]
     except Exception:  # noqa: BLE001  a stranger's code: what it raises is what cannot be known
-        return opaque(graph, node)
+        return graph.opaque(node)
     node.parts.append(token("pickled"))
     for part in content:
         graph.child(node, "", part)
@@ -280,7 +233,7 @@ def _global(graph: Graph, node: Node, name: str) -> None:
     """What pickles as a name; that is content only where a version stands for it."""
     origin = class_origin(type(node.thing))
     if not origin.library:
-        return opaque(graph, node)
+        return graph.opaque(node)
     node.parts.append(token("global", origin.version.encode(), name.encode()))
     return None
 
@@ -288,19 +241,16 @@ def _global(graph: Graph, node: Node, name: str) -> None:
 # ---- collections
 
 
-def _items(graph: Graph, node: Node, items: Iterable[Any]) -> None:
-    for number, item in enumerate(items):
-        written = plain_token(item)
-        if written is not None:  # of long lists of numbers: no label for each
-            node.parts.append(written)
-        else:
-            graph.child(node, f"[{number}]", item)
-
-
 def _dict(graph: Graph, node: Node, thing: dict[Any, Any]) -> None:
     for key, value in dict.items(thing):  # their order counts: a loop over them may depend on it
         graph.child(node, ".keys()", key)
         graph.child(node, f"[{key!r}]" if type(key) in (str, int, bool) else "[...]", value)
+
+
+def _ordered_dict(graph: Graph, node: Node, thing: collections.OrderedDict[Any, Any]) -> None:
+    _dict(
+        graph, node, dict(collections.OrderedDict.items(thing))
+    )  # in its own order, which `dict.items` does not know
 
 
 def _default_dict(graph: Graph, node: Node, thing: collections.defaultdict[Any, Any]) -> None:
@@ -313,16 +263,16 @@ def _proxy(graph: Graph, node: Node, thing: types.MappingProxyType[Any, Any]) ->
 
 
 def _list(graph: Graph, node: Node, thing: list[Any]) -> None:
-    _items(graph, node, list.__iter__(thing))
+    record_items(graph, node, list.__iter__(thing))
 
 
 def _tuple(graph: Graph, node: Node, thing: tuple[Any, ...]) -> None:
-    _items(graph, node, tuple.__iter__(thing))
+    record_items(graph, node, tuple.__iter__(thing))
 
 
 def _deque(graph: Graph, node: Node, thing: collections.deque[Any]) -> None:
     graph.child(node, ".maxlen", thing.maxlen)
-    _items(graph, node, collections.deque.__iter__(thing))
+    record_items(graph, node, collections.deque.__iter__(thing))
 
 
 def _set(graph: Graph, node: Node, thing: Any) -> None:
@@ -353,93 +303,10 @@ def _plain(base: type) -> Recorder:
 
 def _partial(graph: Graph, node: Node, thing: functools.partial[Any]) -> None:
     graph.child(node, "", thing.func)
-    _items(graph, node, thing.args)
+    record_items(graph, node, thing.args)
     for name, value in sorted(thing.keywords.items()):
         node.parts.append(token("keyword", name.encode("utf-8", "surrogatepass")))
         graph.child(node, f".{name}", value)
-    if type(thing) is functools.partial:
-        record_state(graph, node, thing)
-
-
-# ---- arrays, buffers, random numbers
-
-
-def _array(graph: Graph, node: Node, thing: Any) -> None:
-    values = np.asarray(thing)
-    if not values.dtype.hasobject:
-        node.parts.append(array_token(values))
-        return
-    node.parts.append(token("objects", repr(values.dtype).encode(), repr(values.shape).encode()))
-    _items(graph, node, values.ravel().tolist())
-
-
-def _buffer(graph: Graph, node: Node, thing: Any) -> None:
-    view = memoryview(thing)
-    head = (view.format.encode() if view.format else b"", repr(view.shape).encode())
-    flat = view if view.c_contiguous else memoryview(view.tobytes())
-    node.parts.append(token("buffer", *head, content_digest([bytes(flat.cast("B"))]) if view.nbytes else b""))
-
-
-def _bit_generator(graph: Graph, node: Node, thing: Any) -> None:
-    graph.child(node, ".state", thing.state)
-
-
-def _generator(graph: Graph, node: Node, thing: np.random.Generator) -> None:
-    graph.child(node, ".bit_generator.state", thing.bit_generator.state)
-
-
-def _random_state(graph: Graph, node: Node, thing: np.random.RandomState) -> None:
-    graph.child(node, ".get_state()", thing.get_state(legacy=False))
-
-
-def _python_random(graph: Graph, node: Node, thing: random.Random) -> None:
-    if not has_type(thing, random.SystemRandom):  # which has no state
-        graph.child(node, ".getstate()", random.Random.getstate(thing))
-
-
-def _ufunc(graph: Graph, node: Node, thing: np.ufunc) -> None:
-    for name in ("numpy", "scipy.special"):
-        module = sys.modules.get(name)
-        if module is not None and module_namespace(module).get(thing.__name__) is thing:
-            graph.child(node, "", module)
-            node.parts.append(token("ufunc", name.encode(), thing.__name__.encode()))
-            return
-    opaque(graph, node)  # a function inside (frompyfunc) cannot be had
-
-
-def _tensor(graph: Graph, node: Node, thing: Any) -> None:
-    """A torch tensor: dtype, shape, the kind of device, whether it has a gradient, and its values byte by byte."""
-    torch = sys.modules["torch"]
-    head = (thing.dtype, tuple(thing.shape), thing.device.type, thing.requires_grad, thing.layout)
-    node.parts.append(token("tensor", *(str(fact).encode() for fact in head)))
-    plain = thing.detach()
-    try:
-        if plain.layout is torch.sparse_coo:
-            plain = plain.coalesce()
-            pieces = [plain.indices(), plain.values()]
-        elif plain.layout in (torch.sparse_csr, torch.sparse_bsr):
-            pieces = [plain.crow_indices(), plain.col_indices(), plain.values()]
-        else:
-            pieces = [plain.resolve_conj().resolve_neg()]
-        for piece in pieces:
-            values = piece.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-            node.parts.append(array_token(values))
-    except (RuntimeError, NotImplementedError, TypeError, AttributeError):  # no values (meta), a layout without bytes
-        opaque(graph, node)
-
-
-def _torch_generator(graph: Graph, node: Node, thing: Any) -> None:
-    graph.child(node, ".get_state()", thing.get_state())
-
-
-def _script(graph: Graph, node: Node, thing: Any) -> None:
-    """A module or function of TorchScript: what it would be saved as, without the notes on where its source stands."""
-    import zipfile
-
-    saved = zipfile.ZipFile(io.BytesIO(thing.save_to_buffer()))
-    for name in sorted(saved.namelist()):
-        if not name.endswith(".debug_pkl"):
-            node.parts.append(token("saved", name.partition("/")[2].encode(), content_digest([saved.read(name)])))
 
 
 # ---- wrappers, files, machinery
@@ -463,7 +330,7 @@ def _compiled_module(graph: Graph, node: Node, thing: Any) -> None:
 def _weak(graph: Graph, node: Node, thing: Any) -> None:
     target = thing() if has_type(thing, weakref.ReferenceType) else None
     if target is None:
-        return opaque(graph, node) if not has_type(thing, weakref.ReferenceType) else None
+        return graph.opaque(node) if not has_type(thing, weakref.ReferenceType) else None
     part = graph.part(node, "()", target)
     if isinstance(part, Node):
         node.weak.append(part)
@@ -473,7 +340,7 @@ def _weak(graph: Graph, node: Node, thing: Any) -> None:
 def _file(graph: Graph, node: Node, thing: Any) -> None:
     standard = (sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__)
     if not any(thing is stream for stream in standard):
-        opaque(graph, node)
+        graph.opaque(node)
 
 
 def _text_buffer(graph: Graph, node: Node, thing: Any) -> None:
@@ -484,7 +351,7 @@ def _text_buffer(graph: Graph, node: Node, thing: Any) -> None:
 
 
 def _opaque(graph: Graph, node: Node, thing: Any) -> None:
-    opaque(graph, node)
+    graph.opaque(node)
 
 
 def _nothing(graph: Graph, node: Node, thing: Any) -> None:
@@ -512,8 +379,10 @@ _MACHINERY: tuple[type, ...] = (
 )
 
 _BY_TYPE: dict[type, Recorder] = {
+    **ARRAY_TYPES,
     **{base: _plain(base) for base in (str, int, float, complex, bytes)},
     dict: _dict,
+    collections.OrderedDict: _ordered_dict,
     collections.defaultdict: _default_dict,
     types.MappingProxyType: _proxy,
     list: _list,
@@ -522,18 +391,7 @@ _BY_TYPE: dict[type, Recorder] = {
     set: _set,
     frozenset: _set,
     functools.partial: _partial,
-    np.ndarray: _array,
-    np.void: _array,
-    np.memmap: _array,
-    memoryview: _buffer,
-    bytearray: _buffer,
-    array.array: _buffer,
-    np.random.BitGenerator: _bit_generator,
-    np.random.Generator: _generator,
-    np.random.RandomState: _random_state,
-    np.ufunc: _ufunc,
     np.vectorize: _wrapper("pyfunc", "otypes", "excluded", "signature"),
-    random.Random: _python_random,
     functools._lru_cache_wrapper: _wrapper("__wrapped__"),
     weakref.ReferenceType: _weak,
     weakref.ProxyType: _weak,
@@ -554,11 +412,7 @@ _BY_TYPE: dict[type, Recorder] = {
 }
 
 _BY_NAME: dict[str, Recorder] = {
-    "torch.Tensor": _tensor,
-    "torch._C.Generator": _torch_generator,
-    "torch.jit._script.RecursiveScriptModule": _script,
-    "torch.jit.torch.jit.ScriptFunction": _script,
-    "torch.ScriptFunction": _script,
+    **ARRAY_NAMES,
     "torch._dynamo.eval_frame.OptimizedModule": _compiled_module,
     "numba.core.dispatcher._DispatcherBase": _wrapper("py_func", "targetoptions", "locals"),
     "numba.np.ufunc.ufunc_base.UfuncBase": _wrapper("__wrapped__"),
@@ -571,12 +425,26 @@ _BY_NAME: dict[str, Recorder] = {
     "PIL.Image.Image": _pickled,
     "_ctypes.CFuncPtr": _opaque,
     "_ctypes._Pointer": _opaque,
-    "_ctypes._CData": _buffer,
     "ctypes.CDLL": _opaque,
     "sympy.core.basic.Basic": _pickled,
 }
 
+_ALWAYS_WITH_STATE = frozenset({"functools.partial", "torch.Tensor"})
 _WITH_STATE = frozenset(  # whose subclasses may have attributes that count
-    {str, int, float, complex, bytes, dict, collections.defaultdict, list, tuple, collections.deque, set, frozenset}
+    {
+        str,
+        int,
+        float,
+        complex,
+        bytes,
+        dict,
+        collections.OrderedDict,
+        collections.defaultdict,
+        list,
+        tuple,
+        collections.deque,
+        set,
+        frozenset,
+    }
     | {functools.partial, np.ndarray, bytearray, array.array, random.Random, np.random.Generator}
 )

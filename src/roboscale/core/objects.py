@@ -17,19 +17,19 @@ from typing import Any
 from roboscale.core.activity import doubt_what_is_read
 from roboscale.core.bytecode import CodeFacts, code_facts
 from roboscale.core.canonical import has_type, plain_token, token
-from roboscale.core.graph import Graph, Node
-from roboscale.core.identity import Identity
-from roboscale.core.instances import class_namespace, class_order, library_member, opaque, record_instance, type_name
-from roboscale.core.origins import (
-    Origin,
+from roboscale.core.classes import (
     class_fact,
     class_module,
-    class_origin,
-    file_origin,
-    globals_origin,
+    class_namespace,
+    class_order,
+    library_member,
     module_namespace,
-    module_origin,
+    type_name,
 )
+from roboscale.core.graph import Graph, Node
+from roboscale.core.identity import Identity
+from roboscale.core.instances import record_instance
+from roboscale.core.origins import CodeOrigin, class_origin, file_origin, globals_origin, module_origin
 from roboscale.core.outside import ExternalInput, external_module, external_name
 from roboscale.core.references import UNSEEN_GLOBALS, is_users, record_module_uses, record_reads
 
@@ -136,7 +136,7 @@ def _function(graph: Graph, node: Node, function: types.FunctionType) -> None:
         graph.child(node, f".{name}", value)
 
 
-def _library_function(node: Node, function: types.FunctionType, origin: Origin) -> bool:
+def _library_function(node: Node, function: types.FunctionType, origin: CodeOrigin) -> bool:
     """Records the name and version; says whether that is all, which it is not for what was made at run time."""
     node.kind = "library"
     module, code = str(function.__globals__.get("__name__")), function.__code__
@@ -221,7 +221,7 @@ def _of_pydantic(attribute: str) -> bool:
     return attribute.startswith("__pydantic_") and attribute != "__pydantic_fields__"
 
 
-def _library_class(graph: Graph, node: Node, cls: type, origin: Origin) -> None:
+def _library_class(graph: Graph, node: Node, cls: type, origin: CodeOrigin) -> None:
     """Name and version, and what a user has put into it."""
     node.parts.append(token("library class", origin.version.encode(), type_name(cls).encode()))
     graph.has_paths |= class_module(cls).startswith("pathlib")
@@ -268,7 +268,7 @@ def _module(graph: Graph, node: Node, module: types.ModuleType) -> None:
         node.inputs += [external] if external is not None else []
         return
     if origin.kind == "compiled":
-        opaque(graph, node)
+        graph.opaque(node)
         return
     for name, value in sorted(module_namespace(module).items()):
         if name not in UNSEEN_GLOBALS:
@@ -294,7 +294,7 @@ def _builtin(graph: Graph, node: Node, function: types.BuiltinFunctionType) -> N
         module = _module_of(function) if owner is None else owner.__name__
         origin = _named_origin(module) if owner is None else module_origin(owner)
         if not origin.library:
-            opaque(graph, node)
+            graph.opaque(node)
         node.parts.append(token("builtin", origin.version.encode(), module.encode(), function.__qualname__.encode()))
         external = external_name(f"{module}.{function.__qualname__}")
         node.inputs += [external] if external is not None else []
@@ -316,7 +316,7 @@ def _module_of(function: types.BuiltinFunctionType) -> str:
     return min((name for name in holders if _named_origin(name).library), default="")
 
 
-def _named_origin(module: str) -> Origin:
+def _named_origin(module: str) -> CodeOrigin:
     loaded = sys.modules.get(module)
     return module_origin(loaded) if loaded is not None else file_origin(module, None)
 
@@ -325,8 +325,10 @@ def _descriptor(graph: Graph, node: Node, thing: Any) -> None:
     """`str.upper`, `[].__len__`: the class or object it is of, and its name."""
     node.kind = "library"
     node.parts.append(token("descriptor", thing.__name__.encode()))
-    owner = thing.__self__ if has_type(thing, types.MethodWrapperType) else thing.__objclass__
-    graph.child(node, "", owner)
+    if has_type(thing, types.MethodWrapperType):
+        graph.child(node, "", thing.__self__)
+    else:
+        graph.child(node, "", thing.__objclass__, "typed")
 
 
 def _property(graph: Graph, node: Node, thing: property) -> None:

@@ -21,29 +21,20 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from roboscale.core.canonical import has_type
+from roboscale.core.classes import class_fact, class_module, module_namespace
 
 if TYPE_CHECKING:  # imported when a distribution is first asked for: it takes a while
     from importlib.metadata import Distribution
 
-__all__ = [
-    "Origin",
-    "class_fact",
-    "class_module",
-    "class_origin",
-    "file_origin",
-    "globals_origin",
-    "module_namespace",
-    "module_origin",
-]
+__all__ = ["CodeOrigin", "class_origin", "file_origin", "globals_origin", "module_origin"]
 
-_module_dict: Any = vars(ModuleType)["__dict__"].__get__
 _INSTALLED = ("site-packages", "dist-packages")
 _COMPILED = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 _PYTHON = f"{sys.implementation.name} {sys.version_info.major}.{sys.version_info.minor}"
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class CodeOrigin:
     """Whose code it is.
 
     Args:
@@ -65,25 +56,19 @@ class Origin:
         return self.kind in ("python", "distribution")
 
 
-def module_namespace(module: ModuleType) -> dict[str, Any]:
-    """The names of a module, without asking the module (a lazy one would load, another would run code)."""
-    namespace: dict[str, Any] = _module_dict(module)
-    return namespace
-
-
-def module_origin(module: ModuleType) -> Origin:
+def module_origin(module: ModuleType) -> CodeOrigin:
     """Whose module it is."""
     return globals_origin(module_namespace(module))
 
 
-def globals_origin(namespace: Mapping[str, Any]) -> Origin:
+def globals_origin(namespace: Mapping[str, Any]) -> CodeOrigin:
     """Whose module has these globals."""
     name, file = namespace.get("__name__"), namespace.get("__file__")
     name = name if isinstance(name, str) else ""
     return _origin(name, file if isinstance(file, str) else _place(name))
 
 
-def class_origin(cls: type) -> Origin:
+def class_origin(cls: type) -> CodeOrigin:
     """Whose class it is; a class of C whose module is not there is `compiled`."""
     name = class_module(cls)
     module = sys.modules.get(name)
@@ -91,21 +76,10 @@ def class_origin(cls: type) -> Origin:
         return module_origin(module)
     origin = _origin(name, _place(name))
     is_heap_type = bool(class_fact(cls, "__flags__") & (1 << 9))
-    return origin if origin.library or is_heap_type else Origin("compiled")
+    return origin if origin.library or is_heap_type else CodeOrigin("compiled")
 
 
-def class_module(cls: type) -> str:
-    """The name of the module of a class, whatever its metaclass says."""
-    name = class_fact(cls, "__module__")
-    return name if isinstance(name, str) else ""
-
-
-def class_fact(cls: type, name: str) -> Any:
-    """What Python keeps of every class under `name`, whatever the metaclass says when it is asked."""
-    return vars(type)[name].__get__(cls)
-
-
-def file_origin(name: str, file: str | None) -> Origin:
+def file_origin(name: str, file: str | None) -> CodeOrigin:
     """Whose module `name` at `file` is, loaded or not."""
     return _origin(name, file)
 
@@ -126,20 +100,24 @@ def _place(name: str) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def _origin(name: str, file: str | None) -> Origin:
+def _origin(name: str, file: str | None) -> CodeOrigin:
     top = name.partition(".")[0]
     if file is None:
-        is_python = top in sys.stdlib_module_names or top in sys.builtin_module_names
-        return Origin("python", _PYTHON) if is_python and top not in ("__main__", "__mp_main__") else Origin("own")
+        is_python = top in sys.stdlib_module_names and top not in ("__main__", "__mp_main__")
+        return (
+            CodeOrigin("python", _PYTHON)
+            if is_python and top not in ("__main__", "__mp_main__")
+            else CodeOrigin("own")
+        )
     parts = PurePath(file).parts
     installed = max((n for n, part in enumerate(parts) if part in _INSTALLED), default=None)
     if installed is not None and installed + 1 < len(parts):
         version = _version(parts[installed + 1].partition(".")[0])
         if version is not None:
-            return Origin("distribution", version)
+            return CodeOrigin("distribution", version)
     elif any(file.startswith(folder) for folder in _python_folders()):
-        return Origin("python", _PYTHON)
-    return Origin("compiled") if file.endswith(_COMPILED) else Origin("own")
+        return CodeOrigin("python", _PYTHON)
+    return CodeOrigin("compiled") if file.endswith(_COMPILED) else CodeOrigin("own")
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from types import ModuleType
 
 from roboscale.core.canonical import has_type
-from roboscale.core.origins import class_fact, module_namespace
+from roboscale.core.classes import class_namespace, module_namespace
 
 __all__ = ["PATH_METHODS", "READING_METHODS", "ExternalInput", "external_module", "external_name", "external_things"]
 
@@ -113,7 +113,7 @@ _MODULES: dict[str, str] = {
     _NETWORK: "socket _socket ssl _ssl select selectors requests httpx aiohttp urllib.request urllib3 http.client "
     "http.server xmlrpc ftplib smtplib imaplib poplib telnetlib socketserver websockets websocket zmq grpc paramiko "
     "redis paho openai anthropic boto3 botocore huggingface_hub rclpy rospy multiprocessing.connection "
-    "multiprocessing.shared_memory _posixshmem roboscale.policies.remote roboscale.policies.connection",
+    "multiprocessing.shared_memory _posixshmem roboscale.policies.remote",
     _PROGRAM: "subprocess _posixsubprocess pexpect",
     _DATABASE: "sqlite3 _sqlite3 apsw psycopg psycopg2 pymongo sqlalchemy duckdb",
     _DEVICE: "serial usb hid pyrealsense2 pygame.joystick sounddevice pynput inputs evdev",
@@ -183,5 +183,5 @@ def _member(thing: object, name: str) -> object:
     if has_type(thing, ModuleType):
         return module_namespace(thing).get(name)
     if has_type(thing, type):
-        return class_fact(thing, "__dict__").get(name)
+        return class_namespace(thing).get(name)
     return None

@@ -6,14 +6,15 @@ import importlib.util
 import sys
 import types
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from roboscale.core.bytecode import CodeFacts, Import, Use
+from roboscale.core.bytecode import BodyImport, CodeFacts, Use
 from roboscale.core.canonical import has_type, plain_token, token
+from roboscale.core.classes import class_namespace, module_namespace, type_name
 from roboscale.core.graph import Graph, Node, Reach
-from roboscale.core.instances import class_namespace, type_name
-from roboscale.core.origins import Origin, class_origin, file_origin, globals_origin, module_namespace, module_origin
+from roboscale.core.origins import CodeOrigin, class_origin, file_origin, globals_origin, module_origin
 from roboscale.core.outside import ExternalInput, external_name
 
 __all__ = ["UNSEEN_GLOBALS", "is_users", "record_module_uses", "record_reads"]
@@ -78,20 +79,25 @@ def _reach(node: Node, value: object, uses: Iterable[Use]) -> Reach:
     facts = node.facts
     compares = facts is not None and bool(_COMPARING & facts.globals)
     if any(not use.attributes and (use.called or not compares) for use in uses):
-        return "made"
-    return "used" if any(use.attributes for use in uses) else "seen"
+        return "used"
+    return "typed" if any(use.attributes for use in uses) else "seen"
 
 
-def record_module_uses(graph: Graph, node: Node, module: types.ModuleType, uses: list[Use]) -> None:
-    """What a function takes of a module: `helpers.gain`, `np.linalg.norm`, or the module as a whole."""
+def record_module_uses(
+    graph: Graph, node: Node, module: types.ModuleType, uses: list[Use], *, constants: bool = True
+) -> None:
+    """What a function takes of a module: `helpers.gain`, `np.linalg.norm`, or the module as a whole.
+
+    Of a library that is its version, and what the user has put there; `constants` says whether a number may be, too.
+    """
     node.parts.append(token("module", module_origin(module).version.encode()))
     for use in sorted(uses, key=_order):
-        _path(graph, node, module, use)
-    if not uses:
+        _path(graph, node, module, use, constants)
+    if not uses and module_origin(module).own:
         graph.child(node, f".{module.__name__}", module, "seen")
 
 
-def _path(graph: Graph, node: Node, module: types.ModuleType, use: Use) -> None:
+def _path(graph: Graph, node: Node, module: types.ModuleType, use: Use, constants: bool) -> None:
     """Follows the attributes of one use from module to module, down to a value."""
     dotted = str(module_namespace(module).get("__name__"))
     attributes = use.attributes
@@ -101,15 +107,13 @@ def _path(graph: Graph, node: Node, module: types.ModuleType, use: Use) -> None:
         external = graph.external.get(id(value)) or external_name(dotted)
         if external is not None:
             node.inputs.append(external)
-            node.parts.append(token("external", external.name.encode()))
             return
         if not has_type(value, types.ModuleType):
             rest = Use(name=attribute, is_global=False, attributes=attributes[number + 1 :], called=use.called)
-            _taken(graph, node, module, value, rest)
+            _taken(graph, node, module, value, rest, constants)
             return
         module = value
-        node.parts.append(token("module", module_origin(module).version.encode()))
-    _whole(graph, node, module)
+    _whole(graph, node, module, constants)
 
 
 def _attribute(module: types.ModuleType, name: str) -> Any:
@@ -119,16 +123,16 @@ def _attribute(module: types.ModuleType, name: str) -> Any:
     return sys.modules.get(f"{namespace.get('__name__')}.{name}", _MISSING)
 
 
-def _taken(graph: Graph, node: Node, module: types.ModuleType, value: object, use: Use) -> None:
+def _taken(graph: Graph, node: Node, module: types.ModuleType, value: object, use: Use, constants: bool) -> None:
     """A value that a function takes of a module; of a library's only what the user has put or set there."""
     origin = module_origin(module)
+    is_setting = constants and origin.kind == "distribution" and plain_token(value) is not None
     graph.has_paths |= str(module_namespace(module).get("__name__")).startswith("pathlib")
     if value is _MISSING:
-        node.parts.append(token("missing"))
         hook = module_namespace(module).get("__getattr__")
         if origin.own and hook is not None:
             _leaf(graph, node, "__getattr__", hook, [use])
-    elif origin.own or is_users(value) or (origin.kind == "distribution" and plain_token(value) is not None):
+    elif origin.own or is_users(value) or is_setting:
         _leaf(graph, node, use.name, value, [use])
     elif origin.library and use.attributes and has_type(value, type):
         member = class_namespace(value).get(use.attributes[0])
@@ -143,7 +147,7 @@ def is_users(value: object) -> bool:
     return class_origin(value if has_type(value, type) else type(value)).own
 
 
-def _whole(graph: Graph, node: Node, module: types.ModuleType) -> None:
+def _whole(graph: Graph, node: Node, module: types.ModuleType, constants: bool) -> None:
     """A module that is handed on as a value: which names are taken of it is known by the names in the code at best."""
     names = sorted(node.facts.names) if node.facts is not None else []
     namespace = module_namespace(module)
@@ -151,7 +155,7 @@ def _whole(graph: Graph, node: Node, module: types.ModuleType) -> None:
         if name in namespace and name not in UNSEEN_GLOBALS:
             use = Use(name=name, is_global=False, attributes=(name,), called=True)
             if not has_type(namespace[name], types.ModuleType):
-                _path(graph, node, module, use)
+                _path(graph, node, module, use, constants)
     if module_origin(module).own:
         graph.child(node, f".{module.__name__}", module, "seen")
 
@@ -159,26 +163,22 @@ def _whole(graph: Graph, node: Node, module: types.ModuleType) -> None:
 # ---- imports inside functions
 
 
-def _import(graph: Graph, node: Node, function: types.FunctionType, imported: Import) -> None:
-    name = _absolute(function, imported)
-    module = sys.modules.get(name)
-    facts = node.facts
+def _import(graph: Graph, node: Node, function: types.FunctionType, imported: BodyImport) -> None:
+    """One import in a body. A library is recorded in the same way whether it is loaded already or not."""
+    name, facts = _absolute(function, imported), node.facts
     uses = [use for use in facts.uses if use.name == imported.variable] if facts is not None else []
-    if module is None or not has_type(module, types.ModuleType):
-        _not_loaded(node, name, imported, uses)
-        return
-    if imported.attribute:
-        uses = [
-            Use(name=use.name, is_global=False, attributes=(imported.attribute, *use.attributes), called=use.called)
-            for use in uses
-        ]
-    if imported.variable is None:
+    taken = (imported.attribute,) if imported.attribute else ()
+    uses = [replace(use, is_global=False, attributes=(*taken, *use.attributes)) for use in uses]
+    module = sys.modules.get(name)
+    if not has_type(module, types.ModuleType):
+        _not_loaded(node, name, uses)
+    elif imported.variable is None or not uses:
         node.parts.append(token("module", module_origin(module).version.encode()))
-    elif uses:
-        record_module_uses(graph, node, module, uses)
+    else:
+        record_module_uses(graph, node, module, uses, constants=False)
 
 
-def _absolute(function: types.FunctionType, imported: Import) -> str:
+def _absolute(function: types.FunctionType, imported: BodyImport) -> str:
     if not imported.level:
         return imported.module
     namespace = function.__globals__
@@ -189,21 +189,20 @@ def _absolute(function: types.FunctionType, imported: Import) -> str:
         return f"{package}.{imported.module}"
 
 
-def _not_loaded(node: Node, name: str, imported: Import, uses: list[Use]) -> None:
+def _not_loaded(node: Node, name: str, uses: list[Use]) -> None:
     """A module that will be imported while acting: a version will do, unknown code will not."""
     top = name.partition(".")[0]
     try:
         spec = importlib.util.find_spec(top)  # of a top-level module: nothing is imported
     except (ImportError, ValueError):
         spec = None
-    place = next(iter(spec.submodule_search_locations or ()), None) if spec is not None else None
-    origin = (
-        file_origin(top, spec.origin if spec is not None and spec.has_location else place) if spec else Origin("own")
-    )
-    node.parts.append(token("not loaded", name.encode(), origin.version.encode()))
+    origin = CodeOrigin("own")
+    if spec is not None:
+        folder = next(iter(spec.submodule_search_locations or ()), None)
+        origin = file_origin(top, spec.origin if spec.has_location else folder)
+    node.parts.append(token("module", origin.version.encode()))
     if not origin.library:
         node.inputs.append(ExternalInput("imports a module", name))
     for use in uses:
-        dotted = ".".join(filter(None, (name, imported.attribute, *use.attributes)))
-        external = external_name(dotted)
+        external = external_name(".".join((name, *use.attributes)))
         node.inputs += [external] if external is not None else []

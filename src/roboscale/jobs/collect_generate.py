@@ -37,8 +37,8 @@ def generate_episodes(request: GenerateEpisodes, on_event: OnEvent = ignore) -> 
 
     >>> from pathlib import Path
     >>> from roboscale import GenerateEpisodes, RecordEpisodes, generate_episodes, record_episodes
-    >>> ten = record_episodes(RecordEpisodes(out=Path("ten"), tasks="reach-v3", episodes=1))
-    >>> made = generate_episodes(GenerateEpisodes(sources=Path("ten"), out=Path("more"), tasks="reach-v3", episodes=1))
+    >>> few = record_episodes(RecordEpisodes(out=Path("few"), tasks="reach-v3", episodes=1))
+    >>> made = generate_episodes(GenerateEpisodes(sources=Path("few"), out=Path("grown"), tasks="reach-v3", episodes=1))
     >>> made.collected["reach-v3"].successes
     1
 

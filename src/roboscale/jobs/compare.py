@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from roboscale.core import Design, RoboscaleError
 from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.request import Argument, Option
-from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying, run_trials
+from roboscale.jobs.running import run_trials
+from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying
 
 if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
     from roboscale.stats.deciding import AnyVerdict
 
-__all__ = ["Compare", "Compared", "compare"]
+__all__ = ["Compare", "ComparedPolicies", "compare"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class Compare(Trying):
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ComparedPolicies:
     """A verdict, and all that must be said beside it.
 
     Args:
@@ -112,7 +113,7 @@ def compare(
     world: AnyWorld | None = None,
     observes: Collection[str] | None = None,
     **asked: Any,
-) -> Compared:
+) -> ComparedPolicies:
     """Which of several policies are better, on the same cases.
 
     >>> from roboscale import Compare, compare
@@ -161,4 +162,4 @@ def compare(
     assert judged.decided is not None, "a comparison has a verdict"
     for withdrawn in judged.decided.withdrawn:
         listen(Note(withdrawn))
-    return Compared(judged, tuple(notes))
+    return ComparedPolicies(judged, tuple(notes))

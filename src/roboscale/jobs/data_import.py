@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -217,12 +216,17 @@ def _whole_rate(spec: Spec, recording: Recording) -> Spec:
 
 
 def _tell(proof: ProofData, on_event: OnEvent) -> None:
-    """One note for what is not in the dataset: source fields each, episodes by their reason."""
-    for name, reason in proof.unmapped.items():
-        on_event(Note(f"not carried over: {name}: {reason}"))
-    for reason, count in Counter(reason for _, reason in proof.dropped).items():
-        on_event(Note(f"left out {_counted(count, [key for key, why in proof.dropped if why == reason])}: {reason}"))
+    """What is not in the dataset, one note for each reason: source fields, then episodes."""
+    for reason, names in _by_reason(proof.unmapped.items()).items():
+        on_event(Note(f"not carried over: {', '.join(names)}: {reason}"))
+    for reason, keys in _by_reason(proof.dropped).items():
+        episodes = f"episode {keys[0]}" if len(keys) == 1 else f"{len(keys)} episodes, the first {keys[0]}"
+        on_event(Note(f"left out {episodes}: {reason}"))
 
 
-def _counted(count: int, keys: Sequence[str]) -> str:
-    return f"episode {keys[0]}" if count == 1 else f"{count} episodes, the first {keys[0]}"
+def _by_reason(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Reason -> names, from (name, reason)."""
+    grouped: dict[str, list[str]] = {}
+    for name, reason in pairs:
+        grouped.setdefault(reason, []).append(name)
+    return grouped

@@ -14,7 +14,7 @@ from roboscale.jobs.request import Option, Request
 
 if TYPE_CHECKING:
     from roboscale.core import Estimate
-    from roboscale.jobs.compare import Compared
+    from roboscale.jobs.compare import ComparedPolicies
 
 __all__ = ["RunDemo", "ShownDemo", "run_demo"]
 
@@ -52,7 +52,7 @@ class RunDemo(Request):
 class ShownDemo:
     """What the demo came to."""
 
-    compared: Compared
+    compared: ComparedPolicies
     report: Path
     minutes: float
 
@@ -132,7 +132,7 @@ def _train(request: RunDemo, on_event: OnEvent) -> None:
     train_all(trainings, on_progress)
 
 
-def _compare(request: RunDemo, on_event: OnEvent) -> Compared:
+def _compare(request: RunDemo, on_event: OnEvent) -> ComparedPolicies:
     from roboscale.jobs.compare import Compare, compare
     from roboscale.jobs.files import write_json
 
@@ -153,7 +153,7 @@ def _compare(request: RunDemo, on_event: OnEvent) -> Compared:
     return compared
 
 
-def _report(request: RunDemo, compared: Compared, generation: Estimate, on_event: OnEvent) -> Path:
+def _report(request: RunDemo, compared: ComparedPolicies, generation: Estimate, on_event: OnEvent) -> Path:
     from roboscale.jobs.files import write_text
     from roboscale.jobs.films import film_cases
     from roboscale.jobs.judged import whole

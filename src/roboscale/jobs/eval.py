@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from roboscale.core import Estimate
 from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.request import Option
-from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying, run_trials
+from roboscale.jobs.running import run_trials
+from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying
 
 if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
@@ -92,6 +93,8 @@ def evaluate(
         UnknownName, SpecMismatch: before the first trial, when names or specs do not fit.
         RoboscaleError: no trial could be counted; says why.
     """
+    from roboscale.jobs.judged import reasons
+
     notes: list[str] = []
 
     def listen(event: Any) -> None:
@@ -103,11 +106,8 @@ def evaluate(
     thing = request.policy if isinstance(policy, (Evaluate, str)) else policy
     given = None if world is None or isinstance(world, str) else world
     judged = run_trials(request, [thing], count=request.trials, on_event=listen, world=given, observes=observes)
-    if judged.void:
-        from roboscale.jobs.judged import reasons
-
-        for reason in reasons(judged.used, judged.labels):
-            listen(Note(reason))
+    for reason in reasons(judged.used, judged.labels):
+        listen(Note(reason))
     return Evaluated(judged, judged.rate(judged.used), tuple(notes))
 
 

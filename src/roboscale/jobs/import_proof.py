@@ -35,7 +35,15 @@ def proof_of(
     """
     cameras = [_camera_row(f.name, result) for f in spec.images]
     episodes = [
-        EpisodeRow(i, p.key, p.id, p.frames, p.duration_s, p.instruction, tuple(f.text for f in p.findings))
+        EpisodeRow(
+            index=i,
+            key=p.key,
+            id=p.id,
+            frames=p.frames,
+            duration_s=p.duration_s,
+            instruction=p.instruction,
+            findings=tuple(f.text for f in p.findings),
+        )
         for i, p in enumerate(result.episodes)
     ]
     dropped_fields = {name: reason for name, reason in left_out if name in recording.spec}
@@ -94,7 +102,18 @@ def _field_row(field_: Field, recording: Recording, result: Transfer, cameras: S
         difference = max(proof.largest_difference[field_.name] for proof in result.episodes)
     f = field_
     return FieldRow(
-        f.name, origin.source, f.dtype, f.shape, f.unit, f.mode, f.frame, f.layout, f.role, done, difference, note
+        name=f.name,
+        source=origin.source,
+        dtype=f.dtype,
+        shape=f.shape,
+        unit=f.unit,
+        mode=f.mode,
+        frame=f.frame,
+        layout=f.layout,
+        role=f.role,
+        done=done,
+        difference=difference,
+        note=note,
     )
 
 

@@ -222,7 +222,7 @@ def summary(judged: Judged) -> dict[str, Any]:
             "void_bounds": _bounds_json(judged, mine),
             "tasks": {task: judged.rate(judged.of(policy, task)).to_json() for task in tasks},
             "void": [{"case": c.case.id, "reason": c.outcome.reason} for c in mine if c in judged.void],
-            "pending": [c.trial.id for c in mine if c.pending and c.trial is not None],
+            "pending": [c.trial.id for c in judged.pending if c.policy == policy and c.trial is not None],
             "measures": measure_means(mine, run.world_info),
         }
     return {

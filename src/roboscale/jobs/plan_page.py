@@ -7,7 +7,7 @@ from pathlib import Path
 from roboscale.jobs.files import write_text
 from roboscale.jobs.planning import Planned
 from roboscale.jobs.versions import versions
-from roboscale.report.plan import Answer, PlanData, plan_page
+from roboscale.report.plan import PlanAnswer, PlanData, plan_page
 from roboscale.report.plan_figures import BackTest, Curve
 
 __all__ = ["write_plan_page"]
@@ -22,14 +22,14 @@ def write_plan_page(planned: Planned, page: Path, sources: tuple[str, ...], comm
         tested = None if check is None else BackTest(check.amount, check.predicted, check.measured)
         curves.append(Curve(task, source, fit, tested))
     answers = tuple(
-        Answer(sentence, known=planned.decisions[task].best is not None)
+        PlanAnswer(sentence, known=planned.decisions[task].best is not None)
         for task, sentence in zip(planned.decisions, planned.sentences(), strict=True)
     )
     data = PlanData(
-        answers,
-        tuple(curves),
-        planned.decisions,
-        planned.costs,
+        answers=answers,
+        curves=tuple(curves),
+        decisions=planned.decisions,
+        costs=planned.costs,
         unit=planned.unit,
         level=planned.asked.level,
         sources=sources,

@@ -16,13 +16,13 @@ from roboscale.jobs.trying import API_KEY_VARIABLE, AnyPolicy
 if TYPE_CHECKING:
     from roboscale.testing.policy_checks import PolicyCheck
 
-__all__ = ["CheckPolicy", "check_policy_in_world"]
+__all__ = ["CheckPolicyInWorld", "check_policy_in_world"]
 
 LOOKS, APART = 4, 5  # observations of an episode, and random steps between two of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckPolicy(Request):
+class CheckPolicyInWorld(Request):
     """Asks how a policy behaves when it is asked the same again."""
 
     words: ClassVar[tuple[str, ...]] = ("policy", "check")
@@ -34,11 +34,11 @@ class CheckPolicy(Request):
     seed: Seed = 0
 
 
-def check_policy_in_world(request: CheckPolicy, *, policy: AnyPolicy | None = None) -> PolicyCheck:
+def check_policy_in_world(request: CheckPolicyInWorld, *, policy: AnyPolicy | None = None) -> PolicyCheck:
     """Shows a policy observations of a world: one twice, in another order, in batches, after another episode.
 
-    >>> from roboscale import CheckPolicy, check_policy_in_world
-    >>> check_policy_in_world(CheckPolicy(policy="constant", task="reach-v3")).verdicts
+    >>> from roboscale import CheckPolicyInWorld, check_policy_in_world
+    >>> check_policy_in_world(CheckPolicyInWorld(policy="constant", task="reach-v3")).verdicts
     ('deterministic',)
 
     Args:
@@ -49,6 +49,7 @@ def check_policy_in_world(request: CheckPolicy, *, policy: AnyPolicy | None = No
         PolicyError: the policy gives no action at all.
     """
     from roboscale.policies.callables import as_policy
+    from roboscale.policies.remote.profile import read_profiles
     from roboscale.policies.resolve import resolve_policy
     from roboscale.testing.policy_checks import check_policy
     from roboscale.trials import check_policy_fits
@@ -62,7 +63,7 @@ def check_policy_in_world(request: CheckPolicy, *, policy: AnyPolicy | None = No
             resolve_policy(
                 request.policy,
                 world=world,
-                profile=request.policy_profile,
+                profile=read_profiles(request.policy_profile, [request.policy]),
                 seed=request.seed,
                 api_key=os.environ.get(API_KEY_VARIABLE),
             )
@@ -71,7 +72,8 @@ def check_policy_in_world(request: CheckPolicy, *, policy: AnyPolicy | None = No
         )
         check_policy_fits(resolved, world.info)
         needs = None if resolved.observation_spec is None else resolved.observation_spec.names
-        return check_policy(resolved, _looks(world, task, request.seed, needs), instruction)
+        looks = _looks(world, task, request.seed, needs)
+        return check_policy(resolved, looks, instruction, action_spec=world.info.action_spec)
     finally:
         world.close()
 

@@ -10,11 +10,11 @@ from typing import Annotated, Any, ClassVar
 from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.request import Argument, Option, Request
 
-__all__ = ["ServePolicy", "ServedPolicy", "serve_any_policy"]
+__all__ = ["ServeAnyPolicy", "ServedPolicy", "serve_any_policy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServePolicy(Request):
+class ServeAnyPolicy(Request):
     """Asks to serve a policy over openpi's websocket protocol."""
 
     words: ClassVar[tuple[str, ...]] = ("policy", "serve")
@@ -47,7 +47,7 @@ class ServedPolicy:
 
 
 def serve_any_policy(
-    request: ServePolicy,
+    request: ServeAnyPolicy,
     on_event: OnEvent = ignore,
     *,
     on_ready: Callable[[ServedPolicy], None] = lambda served: None,
@@ -55,8 +55,8 @@ def serve_any_policy(
 ) -> ServedPolicy:
     """Serves until SIGINT or SIGTERM; with `dry_run` only says where.
 
-    >>> from roboscale import ServePolicy, serve_any_policy
-    >>> serve_any_policy(ServePolicy(policy="constant:0,0,1,-1"), dry_run=True).text
+    >>> from roboscale import ServeAnyPolicy, serve_any_policy
+    >>> serve_any_policy(ServeAnyPolicy(policy="constant:0,0,1,-1"), dry_run=True).text
     'serving constant:0,0,1,-1 on ws://127.0.0.1:8000'
 
     Args:
@@ -67,7 +67,7 @@ def serve_any_policy(
         SpecMismatch: a reachable host without a token.
         InfrastructureError: the port is taken.
     """
-    from roboscale.policies.remote.serve import serve_policy
+    from roboscale.policies.remote.serve import serve_policy, serving_notes
     from roboscale.policies.resolve import resolve_policy
     from roboscale.worlds import open_world
 
@@ -76,7 +76,7 @@ def serve_any_policy(
     served = ServedPolicy(resolved.name, request.host, request.port)
     if dry_run:
         return served
-    for note in getattr(resolved, "notes", ()):
+    for note in serving_notes(resolved):
         on_event(Note(note))
     serve_policy(
         resolved,

@@ -75,7 +75,7 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
         BadData: a file is not understood, or nothing is in them.
     """
     from roboscale.jobs.files import write_text
-    from roboscale.jobs.result_files import load_results
+    from roboscale.jobs.result_files import doubts, load_results
     from roboscale.jobs.standing import standing_of
     from roboscale.jobs.versions import versions
     from roboscale.report.board import BoardData, board_page
@@ -84,10 +84,11 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
     standing = standing_of(results, request.by, request.level, None if request.sets == "auto" else request.sets)
     verdict = standing.verdict
     board = BoardData(
-        standing.ranking,
-        standing.rates,
-        standing.per_task,
-        dict(standing.letters),
+        ranking=standing.ranking,
+        rates=standing.rates,
+        per_task=standing.per_task,
+        letters=dict(standing.letters),
+        unverified=doubts(results),
         statements=() if verdict is None else (verdict.sentence,),
         method="" if verdict is None else verdict.method,
         sources=(results.source,),

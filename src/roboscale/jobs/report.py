@@ -73,7 +73,9 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
             except RoboscaleError as error:
                 notes.append(f"no films: {error}")
             if not films and not notes:
-                notes.append(f"no films: world {judged.run.world.name} cannot repeat its trials; see --recorded")
+                repeats = judged.run.world_info.get("deterministic")
+                why = "shows no pictures" if repeats else "cannot repeat its trials; see --recorded"
+                notes.append(f"no films: world {judged.run.world.name} {why}")
     for note in notes:
         on_event(Note(note))
     data = report_data(

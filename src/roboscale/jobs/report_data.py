@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from roboscale.core import Estimate, EvidenceRow, Measure
 from roboscale.jobs.judged import Judged, reasons
 from roboscale.report import (
-    Camera,
+    DatasetCamera,
     DatasetSummary,
     FilmedCase,
     FilmStrip,
@@ -35,8 +35,9 @@ def policy_results(judged: Judged, descriptions: Mapping[str, str] | None = None
     from roboscale.stats import beta_confidence_sequence, clopper_pearson
 
     measures = [Measure(**m) for m in judged.run.world_info.get("measures", ()) if m.get("about") == "damage"]
-    return tuple(
-        policy_result(
+    results = []
+    for policy, label in judged.labels.items():
+        result = policy_result(
             label,
             judged.of(policy),
             measures=measures,
@@ -44,8 +45,9 @@ def policy_results(judged: Judged, descriptions: Mapping[str, str] | None = None
             interval=beta_confidence_sequence if judged.sequential else clopper_pearson,
             description=(descriptions or {}).get(label, ""),
         )
-        for policy, label in judged.labels.items()
-    )
+        pending = sum(c.policy == policy for c in judged.pending)
+        results.append(replace(result, identity=policy, world=judged.run.world, pending=pending))
+    return tuple(results)
 
 
 def report_data(
@@ -153,7 +155,7 @@ def dataset_summary(root: Path, used_by: Sequence[str] = (), generation: Estimat
         fps=rate,
         tasks=tuple(TaskCount(task, len(lengths), sum(lengths)) for task, lengths in tasks.items()),
         sources=tuple(SourceCount(kind, n, len(parents) or None) for kind, n in sources.items()),
-        cameras=tuple(Camera(f.name.rsplit(".", 1)[-1], f.shape[1], f.shape[0]) for f in dataset.spec.images),
+        cameras=tuple(DatasetCamera(f.name.rsplit(".", 1)[-1], f.shape[1], f.shape[0]) for f in dataset.spec.images),
         generation=generation,
         used_by=tuple(used_by),
         film_strips=_film_strips(dataset),

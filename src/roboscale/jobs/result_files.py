@@ -11,7 +11,7 @@ from roboscale.jobs.judged import judged_run
 from roboscale.results import Results, read_results
 from roboscale.trials.log import open_log
 
-__all__ = ["load_results", "trials_by_policy"]
+__all__ = ["doubts", "load_results", "trials_by_policy"]
 
 
 def load_results(sources: Sequence[str]) -> Results:
@@ -57,3 +57,13 @@ def trials_by_policy(results: Results) -> dict[str, list[Counted]]:
     for trial in results.trials:
         grouped[labels[trial.policy]].append(trial)
     return dict(sorted(grouped.items()))
+
+
+def doubts(results: Results) -> dict[str, tuple[str, ...]]:
+    """Policy -> why our own numbers of it may be somebody else's; others' files name policies, and nothing more."""
+    labels = identity_labels(trial.policy for trial in results.trials)
+    return {
+        labels[trial.policy]: trial.policy.unverified
+        for trial in results.trials
+        if trial.trial is not None and trial.policy.unverified
+    }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import asdict, dataclass
+import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -13,7 +13,7 @@ from roboscale.jobs.options import Html
 from roboscale.jobs.request import Argument, Request
 
 if TYPE_CHECKING:
-    from roboscale.report import RunRow
+    from roboscale.report.runs import RunRow
 
 __all__ = ["ListRuns", "ListedRuns", "list_runs"]
 
@@ -42,7 +42,7 @@ class ListedRuns:
         return runs_text(self.rows)
 
     def to_json(self) -> dict[str, Any]:
-        return {"runs": [asdict(row) for row in self.rows]}
+        return {"runs": [row.to_json() for row in self.rows]}
 
 
 def list_runs(request: ListRuns, on_event: OnEvent = ignore) -> ListedRuns:
@@ -57,56 +57,72 @@ def list_runs(request: ListRuns, on_event: OnEvent = ignore) -> ListedRuns:
     Raises:
         BadData: no such folder, or no run in it.
     """
-    from roboscale.jobs.files import write_text
-    from roboscale.report.runs import runs_page
+    from roboscale.jobs.files import write_json, write_text
+    from roboscale.jobs.versions import versions
+    from roboscale.report.runs import RUNS_FILE, runs_page, runs_state
 
     if not request.folder.is_dir():
         raise BadData(request.folder, "folder", "a folder of runs", "nothing")
     rows: list[RunRow] = []
+    notes: list[str] = []
     for store in sorted(request.folder.rglob("*.db")):
         if "roboscale" in store.parts[-2:-1]:
             continue  # a dataset's own attempts
         try:
-            rows += _rows(store)
+            rows += _rows(store, request.folder)
         except RoboscaleError as error:
-            on_event(Note(f"left out: {error}"))
+            notes.append(f"left out: {error}")
+            on_event(Note(notes[-1]))
     if not rows:
         raise BadData(request.folder, "runs", "at least one run", "none")
-    rows.sort(key=lambda row: -row.created_ns)
+    rows.sort(key=lambda row: -row.started_ns)
     if request.html is not None:
-        write_text(request.html, runs_page(rows, command=request.command))
+        created = datetime.date.today().isoformat()
+        page = runs_page(
+            rows,
+            title=str(request.folder),
+            command=request.command,
+            notes=tuple(notes),
+            created=created,
+            versions=dict(versions()),
+        )
+        write_text(request.html, page)
+        write_json(request.html.with_name(RUNS_FILE), runs_state(rows))
         on_event(Wrote("page", request.html))
     return ListedRuns(tuple(rows))
 
 
-def _rows(store: Path) -> list[RunRow]:
+def _rows(store: Path, folder: Path) -> list[RunRow]:
     """One row for every run of a store."""
     from roboscale.jobs.judged import judged_run
-    from roboscale.jobs.report_data import policy_results
-    from roboscale.report import RunRow
+    from roboscale.report.runs import RunPolicy, RunRow
     from roboscale.trials.log import open_log
 
     rows = []
     page = store.parent / "report.html"
     with open_log(store, read_only=True) as log:
-        running = bool([lease for lease in log.leases() if lease.left_s > 0])
+        running = any(lease.left_s > 0 for lease in log.leases())
         for run in log.runs():
             judged = judged_run(log, run)
-            verdict = None if judged.decided is None else judged.decided.verdict.sentence
-            state = "finished" if run.finished_ns is not None else "running" if running else "unfinished"
+            decided = judged.decided
+            policies = tuple(
+                RunPolicy(name=label, rate=judged.rate(judged.of(policy)), unverified=policy.unverified)
+                for policy, label in judged.labels.items()
+            )
+            fixed = run.design is None or not run.design.sequential
             rows.append(
                 RunRow(
                     id=run.id,
-                    created_ns=run.created_ns,
+                    started_ns=run.created_ns,
+                    state="finished" if run.finished_ns is not None else "running" if running else "unfinished",
+                    world=run.world.name,
+                    unverified=run.world.unverified,
+                    policies=policies,
                     command=run.command,
-                    world=str(run.world),
-                    policies=policy_results(judged),
-                    verdict=verdict,
-                    state=state,
+                    verdict="" if decided is None else decided.verdict.sentence,
                     done=sum(not c.pending for c in judged.counted),
-                    total=len(run.cases) * len(run.policies),
-                    report=str(page) if page.is_file() else None,
-                    seen_ns=time.time_ns(),
+                    of=len(run.cases) * len(run.policies) if fixed else None,
+                    report=page.relative_to(folder).as_posix() if page.is_file() else "",
                 )
             )
     return rows

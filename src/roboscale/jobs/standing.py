@@ -108,8 +108,9 @@ def standing_of(
     chosen = choose_basis(results, basis)
     rates = {name: _rate(trials, level, results.adaptive) for name, trials in trials_by_policy(results).items()}
     tasks: dict[tuple[str, str], list[Counted]] = defaultdict(list)
-    for trial in results.trials:
-        tasks[trial.policy, trial.case.task].append(trial)
+    for name, trials in trials_by_policy(results).items():
+        for trial in trials:
+            tasks[name, trial.case.task].append(trial)
     per_task = {key: _rate(trials, level, results.adaptive) for key, trials in tasks.items()}
     told = partial(Standing, basis=chosen, rates=rates, per_task=per_task)
     if chosen != "success":

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from roboscale.core import BadData, Identity, RoboscaleError, UnknownName
 from roboscale.jobs.events import OnEvent, Wrote, ignore
-from roboscale.jobs.request import Option, Request
+from roboscale.jobs.request import Argument, Option, Request
 from roboscale.jobs.stores import RunId, Store
 
 __all__ = ["ExportTrials", "ExportedTrials", "export_trials"]
@@ -21,7 +21,7 @@ class ExportTrials(Request):
     words: ClassVar[tuple[str, ...]] = ("trials", "export")
 
     store: Store
-    out: Annotated[Path | None, Option("Where LeRobot's eval_info.json is written.", flag="--out/-o")] = None
+    out: Annotated[Path | None, Argument("Where LeRobot's eval_info.json is written.")] = None
     dataset: Annotated[Path | None, Option("Dataset that the rollouts are added to, with outcome and origin.")] = None
     policy: Annotated[str, Option("Name of the policy, where the run has several.")] = ""
     run: RunId = ""
@@ -29,7 +29,7 @@ class ExportTrials(Request):
     def check(self) -> None:
         """RoboscaleError unless there is something to write."""
         if self.out is None and self.dataset is None:
-            raise RoboscaleError("say --out FILE for eval_info.json, or --dataset FOLDER for the rollouts as episodes")
+            raise RoboscaleError("say a FILE for eval_info.json, or --dataset FOLDER for the rollouts as episodes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def export_trials(request: ExportTrials, on_event: OnEvent = ignore) -> Exported
     from roboscale.jobs.files import write_json
     from roboscale.jobs.judged import choose_run, judged_run, whole
     from roboscale.jobs.rollouts import record_rollouts
-    from roboscale.stats import wilson
+    from roboscale.stats import clopper_pearson
     from roboscale.trials import to_eval_info
     from roboscale.trials.log import open_log
 
@@ -77,7 +77,7 @@ def export_trials(request: ExportTrials, on_event: OnEvent = ignore) -> Exported
     if not counted:
         raise BadData(request.store, "trials", "at least one", "none")
     if request.out is not None:
-        write_json(request.out, to_eval_info(counted, wilson))
+        write_json(request.out, to_eval_info(counted, clopper_pearson))
         on_event(Wrote("eval_info.json", request.out))
     episodes = 0 if request.dataset is None else record_rollouts(judged.run, counted, request.dataset, on_event)
     return ExportedTrials(", ".join(judged.labels[p] for p in chosen), len(counted), episodes)

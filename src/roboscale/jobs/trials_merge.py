@@ -20,7 +20,7 @@ class MergeTrials(Request):
     stores: Annotated[tuple[str, ...], Argument("The stores of the shards: folders, files or databases.")]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MergedTrials:
     """What was added, and what the store now holds."""
 
@@ -64,4 +64,10 @@ def merge_trials(request: MergeTrials) -> MergedTrials:
 
     with open_log(request.out) as log:
         counts = log.merge(request.stores)
-        return MergedTrials(counts.trials, counts.known, counts.judgements, counts.runs, log.count())
+        return MergedTrials(
+            added=counts.trials,
+            known=counts.known,
+            judgements=counts.judgements,
+            runs=counts.runs,
+            total=log.count(),
+        )

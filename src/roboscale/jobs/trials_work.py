@@ -11,7 +11,7 @@ from roboscale.jobs.request import Request
 from roboscale.jobs.stores import RunId, Store
 
 if TYPE_CHECKING:
-    from roboscale.jobs.compare import Compared
+    from roboscale.jobs.compare import ComparedPolicies
     from roboscale.jobs.eval import Evaluated
 
 __all__ = ["WorkTrials", "work_trials"]
@@ -28,7 +28,7 @@ class WorkTrials(Request):
     workers: Workers = None
 
 
-def work_trials(request: WorkTrials, on_event: OnEvent = ignore) -> Evaluated | Compared:
+def work_trials(request: WorkTrials, on_event: OnEvent = ignore) -> Evaluated | ComparedPolicies:
     """Tries what is left of a run. A trial that another process runs is left to it; one that it lost is taken over.
 
     >>> from roboscale import Evaluate, WorkTrials, evaluate, work_trials

@@ -12,11 +12,11 @@ from roboscale.jobs.options import Seed
 from roboscale.jobs.request import Argument, Option, Request
 from roboscale.jobs.trying import AnyWorld
 
-__all__ = ["CheckWorld", "CheckedWorld", "check_world_tasks"]
+__all__ = ["CheckWorldTasks", "CheckedWorld", "check_world_tasks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckWorld(Request):
+class CheckWorldTasks(Request):
     """Asks whether a world keeps its promises, task by task."""
 
     words: ClassVar[tuple[str, ...]] = ("world", "check")
@@ -64,12 +64,12 @@ class CheckedWorld:
 
 
 def check_world_tasks(
-    request: CheckWorld, on_event: OnEvent = ignore, *, world: AnyWorld | None = None
+    request: CheckWorldTasks, on_event: OnEvent = ignore, *, world: AnyWorld | None = None
 ) -> CheckedWorld:
     """Starts scenes, looks, moves and measures, and says what is not as the world promises.
 
-    >>> from roboscale import CheckWorld, check_world_tasks
-    >>> check_world_tasks(CheckWorld(tasks="reach-v3")).broken
+    >>> from roboscale import CheckWorldTasks, check_world_tasks
+    >>> check_world_tasks(CheckWorldTasks(tasks="reach-v3")).broken
     []
 
     Args:

@@ -9,30 +9,35 @@ import ast
 import json
 import re
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from roboscale.core import BadData, UnknownName
 
-__all__ = ["is_address", "refuse_address", "refuse_file", "refuse_folder", "refuse_name"]
+__all__ = ["is_address", "is_repository", "refuse_address", "refuse_file", "refuse_folder", "refuse_name"]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
-_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+):\d+(/.*)?")
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_HOST_AND_PORT = re.compile(r"(?:(?:openpi|wss?|https?|tcp|grpc|zmq):/?)?((?:\[[0-9A-Fa-f:.]+\]|[\w.-]+):\d+(?:/.*)?)")
+_REPOSITORY = re.compile(r"(?:hf://|https?://huggingface\.co/)?[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(?:@[\w.-]+|/)?")
 
-WORKS_TODAY = "serve it, or write a class with reset() and __call__(observation) around it and give file.py:Class"
+WORKS_TODAY = "serve it, or write a class with reset() and __call__(observation) around it (see docs/policies.md)"
 
 
 def is_address(text: str) -> bool:
     """Whether it looks like the address of a server."""
-    return bool(_SCHEME.match(text) or _HOST_AND_PORT.fullmatch(text))
+    return bool(_SCHEME.match(text) or _HOST_AND_PORT.fullmatch(text)) and not is_repository(text)
+
+
+def is_repository(text: str) -> bool:
+    """Whether it looks like a repository of the Hugging Face Hub, or a folder in a folder."""
+    return _REPOSITORY.fullmatch(text) is not None
 
 
 def refuse_address(text: str) -> NoReturn:
     """An address that does not say that a policy server is there."""
-    scheme = _SCHEME.match(text)
-    if scheme is None:
-        raise UnknownName("policy", text, [f"openpi://{text}"])
-    name, rest = scheme.groups()
+    host = _HOST_AND_PORT.fullmatch(text)
+    if host is not None:
+        raise UnknownName("policy", text, [f"openpi://{host[1]}"])
+    name, rest = cast("re.Match[str]", _SCHEME.match(text)).groups()
     ours = {"http": "openpi", "https": "wss"}.get(name.lower(), "openpi")
     raise UnknownName("policy", text, [f"{ours}://{rest.rstrip('/')}"])
 
@@ -66,7 +71,7 @@ def refuse_file(path: Path) -> NoReturn:
 
 def refuse_name(text: str, forms: tuple[str, ...]) -> NoReturn:
     """Anything else."""
-    if _REPOSITORY.fullmatch(text):
+    if is_repository(text):
         said = f"{text} (no such folder; from the Hugging Face Hub nothing is downloaded: {WORKS_TODAY})"
         raise UnknownName("policy", said, forms)
     raise UnknownName("policy", text, forms)

@@ -23,11 +23,11 @@ from roboscale.core import (
     generator,
 )
 
-__all__ = ["Recordings", "replay"]
+__all__ = ["Recordings", "replaying"]
 
 
 class Recordings(Protocol):
-    """What `replay` needs of a dataset."""
+    """What `replaying` needs of a dataset."""
 
     @property
     def spec(self) -> Spec: ...
@@ -84,7 +84,7 @@ class _ReplayPolicy:
         return np.asarray(self._actions[episode.from_index : episode.from_index + episode.length])
 
 
-def replay(dataset: Recordings, name: str = "replay", seed: int = 0) -> _ReplayPolicy:
+def replaying(dataset: Recordings, name: str = "replay", seed: int = 0) -> _ReplayPolicy:
     """Plays recorded actions whatever it sees, then holds the last one.
 
     The episode is one of the same instruction, chosen by the session's seed; another `seed` chooses others. Its

@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING
 
 from roboscale.core import HasExpert, Policy, UnknownName, World
 from roboscale.policies.callables import as_policy, load_callable
-from roboscale.policies.mistakes import is_address, refuse_address, refuse_file, refuse_folder, refuse_name
+from roboscale.policies.mistakes import (
+    is_address,
+    is_repository,
+    refuse_address,
+    refuse_file,
+    refuse_folder,
+    refuse_name,
+)
 from roboscale.policies.wrappers import constant, noisy, truncated
 
 if TYPE_CHECKING:
     from roboscale.policies.remote import Timeouts
     from roboscale.policies.remote.profile import Profiles
 
-__all__ = ["FORMS", "resolve_policy"]
+__all__ = ["POLICY_FORMS", "resolve_policy"]
 
-FORMS = (
+POLICY_FORMS = (
     "expert",
     "noisy:POLICY:SIGMA",
     "constant",
@@ -49,7 +56,7 @@ def resolve_policy(
     Its name is `text`, apart from what a trained policy or a server's profile is called: a label, not who it is.
 
     Args:
-        text: one of `FORMS`.
+        text: one of `POLICY_FORMS`.
         world: brings the expert, says how many values a constant has, and is what a server is checked against.
         profile: for servers that do not say what they take: a profile, its file, or one for each server. Other
             policies need none.
@@ -89,14 +96,14 @@ def _expert(world: World | None) -> Policy:
     if world is not None and isinstance(world, HasExpert):
         return as_policy(world.expert())
     where = f"world {world.info.name} brings none" if world else "there is no world to bring one"
-    raise UnknownName("policy", f"expert ({where})", (f for f in FORMS if f != "expert"))
+    raise UnknownName("policy", f"expert ({where})", (f for f in POLICY_FORMS if f != "expert"))
 
 
 def _replay(path: Path, text: str, seed: int) -> Policy:
     from roboscale.dataset import Dataset
-    from roboscale.policies.recorded import replay
+    from roboscale.policies.recorded import replaying
 
-    return replay(Dataset(path), text, seed)
+    return replaying(Dataset(path), text, seed)
 
 
 def _remote(
@@ -119,9 +126,9 @@ def _local(text: str) -> Policy:
         return _checkpoint(Path(text))
     if text and Path(text).is_file():
         refuse_file(Path(text))
-    if text.partition(":")[2]:
+    if text.partition(":")[2] and not is_repository(text):
         return load_callable(text)
-    refuse_name(text, FORMS)
+    refuse_name(text, POLICY_FORMS)
 
 
 def _checkpoint(path: Path) -> Policy:
@@ -136,4 +143,4 @@ def _number(text: str, part: str) -> float:
     try:
         return float(part)
     except ValueError:
-        raise UnknownName("policy", text, FORMS) from None
+        raise UnknownName("policy", text, POLICY_FORMS) from None

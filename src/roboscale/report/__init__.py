@@ -1,42 +1,54 @@
-"""Tables, figures and one self-contained page from what the other rooms found. Reads nothing from disk.
+"""Tables, figures and self-contained pages from what the other rooms found. Reads nothing from disk.
 
-Only the nouns are imported here; `roboscale.report.html` and `roboscale.report.figures` pull in matplotlib.
+One engine (`roboscale.report.page`) makes every page: `report_page` in `trials`, `audit_page` in `audit`, `proof_page`
+in `proof`, `board_page` in `board`, `validity_page` in `validity`, `plan_page` in `plan`, `runs_page` in `runs`. Only
+the plain data are imported here; the pages pull in matplotlib and scipy.
 """
 
 from roboscale.report.model import (
-    Camera,
-    Clip,
-    DamageSummary,
+    AnyVerdict,
+    Behaviour,
+    CorrectedJudgement,
+    DatasetCamera,
     DatasetSummary,
+    FilmedCase,
+    FilmedTrial,
+    FilmOrigin,
     FilmStrip,
-    Method,
-    PairedVideo,
+    MeasureSummary,
     PolicyResult,
+    ReasonCount,
     ReportData,
+    RoundResult,
     SourceCount,
-    Spread,
     TaskCount,
     TaskResult,
     TrainingCurve,
+    VoidOverlap,
     VoidTrial,
 )
 from roboscale.report.tables import Table
 
 __all__ = [
-    "Camera",
-    "Clip",
-    "DamageSummary",
+    "AnyVerdict",
+    "Behaviour",
+    "CorrectedJudgement",
+    "DatasetCamera",
     "DatasetSummary",
+    "FilmOrigin",
     "FilmStrip",
-    "Method",
-    "PairedVideo",
+    "FilmedCase",
+    "FilmedTrial",
+    "MeasureSummary",
     "PolicyResult",
+    "ReasonCount",
     "ReportData",
+    "RoundResult",
     "SourceCount",
-    "Spread",
     "Table",
     "TaskCount",
     "TaskResult",
     "TrainingCurve",
+    "VoidOverlap",
     "VoidTrial",
 ]

@@ -5,21 +5,34 @@ Knows the shape of an audit's report, not how it is made. The same report gives 
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
 from roboscale.core import Finding, Severity
 from roboscale.report import text
-from roboscale.report.audit_plots import plot_svg
-from roboscale.report.parts import as_data, asset, csp_hash, environment
+from roboscale.report.audit_plots import plot_figure
+from roboscale.report.blocks import (
+    Beside,
+    Block,
+    Card,
+    Cards,
+    Command,
+    Drawing,
+    Head,
+    Inline,
+    NamedValues,
+    Paragraph,
+    Phrase,
+    Picture,
+    Rows,
+)
+from roboscale.report.model import Scalar
+from roboscale.report.page import Headline, Page, Section, data_uri, draw_once, render_page
 
 __all__ = ["Audited", "audit_page"]
 
@@ -64,72 +77,93 @@ class Audited(Protocol):
     def to_json(self) -> dict[str, Any]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Card:
-    """A finding, ready for the page."""
-
-    anchor: str
-    finding: Finding
-    meaning: str
-    episodes: str
-    where: str
-    evidence: tuple[tuple[str, str], ...]
-    plot: Markup
-    strips: tuple[tuple[str, str], ...]
-
-
 def audit_page(
     report: Audited,
     strips: Mapping[int, Sequence[Strip]] | None = None,
     *,
-    command: str = "",
-    versions: Mapping[str, str] | None = None,
+    command: str | None = None,
+    notes: tuple[str, ...] = (),
+    created: str = "",
+    versions: Mapping[str, Scalar] | None = None,
 ) -> str:
     """The findings as one HTML document that makes no request.
 
     Args:
         report: what was found. Strings may hold anything: they are escaped.
         strips: position in `report.findings` -> film strips of it.
-        command: the command line that makes this page.
-        versions: of what took part.
+        command: the command line that makes this page; `None` where it was made from Python.
+        notes: what was dropped, guessed, reused or assumed.
     """
     cards = [_card(i, one, report, (strips or {}).get(i, ())) for i, one in enumerate(report.findings)]
-    groups = [
-        (severity, title, note, [c for c in cards if c.finding.severity == severity])
-        for severity, title, note in _SEVERITIES
-    ]
-    script = asset("audit.js")
-    template = environment({"count": text.count}).get_template("audit.html")
-    return template.render(
-        report=report,
-        name=report.root.rstrip("/").rpartition("/")[2] or report.root,
-        tag=_tag(report),
-        sentence=_sentence(report),
-        kind="bad" if _count(report, "error") else "open" if report.findings else "good",
-        details=_details(report),
-        groups=[g for g in groups if g[3]],
-        checks=_checks(report),
-        delays=_delays(report.facts),
+    page = Page(
+        title=f"Audit of {report.root}",
+        kind="audit",
+        headline=Headline(
+            tag=_tag(report),
+            kind="bad" if _count(report, "error") else "open" if report.findings else "good",
+            sentence=_sentence(report),
+            details=(*_details(report), *_delays(report.facts)),
+        ),
+        sections=(
+            _overview(report),
+            *(_group(report, cards, severity, title, note) for severity, title, note in _SEVERITIES),
+            _checks(report),
+        ),
+        data=report.to_json(),
         command=command,
+        created=created,
         versions=versions or {},
-        data=as_data({**report.to_json(), "command": command, "versions": dict(versions or {})}),
-        style=Markup(asset("report.css") + asset("audit.css")),
-        script=Markup(script),
-        script_hash=Markup(csp_hash(script)),
+        notes=notes,
     )
+    return render_page(page)
+
+
+def _overview(report: Audited) -> Section:
+    order = [s for s, _, _ in _SEVERITIES]
+    ordered = sorted(enumerate(report.findings), key=lambda pair: order.index(pair[1].severity))
+    rows: list[tuple[Inline, ...]] = [
+        (
+            Phrase(text=one.severity, kind=one.severity),
+            Phrase(text=one.check, href=f"#finding-{number}"),
+            one.field or text.MISSING,
+            _episodes(one.episodes, report.episodes),
+        )
+        for number, one in ordered
+    ]
+    columns = ("severity", "check", Head("where", "any"), Head("episodes", "any"))
+    table = Rows(caption="All findings", columns=columns, rows=tuple(rows), header=1, kind="stack")
+    return Section(anchor="findings", title="Findings", blocks=(table,) if rows else ())
+
+
+def _group(report: Audited, cards: Sequence[Card], severity: Severity, title: str, note: str) -> Section:
+    own = tuple(c for c, one in zip(cards, report.findings, strict=True) if one.severity == severity)
+    return Section(anchor=severity, title=title, lead=note, blocks=(Cards(own, "list"),) if own else ())
+
+
+def _checks(report: Audited) -> Section:
+    """Every check with its meaning and result, in the order in which they run."""
+    with_findings = {one.check for one in report.findings}
+    rows: list[tuple[Inline, ...]] = []
+    for name, meaning in report.meanings.items():
+        if name in with_findings:
+            rows.append((name, meaning, Phrase(text="found", kind="bad")))
+        elif name in report.skipped:
+            rows.append((name, meaning, f"not made: {report.skipped[name]}"))
+        elif name in report.checked:
+            rows.append((name, meaning, Phrase(text="nothing found", kind="muted")))
+    columns = ("check", Head("means", "prose"), "result")
+    caption = "Every check, what it means and what it found"
+    table = Rows(caption=caption, columns=columns, rows=tuple(rows), kind="stack")
+    return Section(anchor="checks", title="What was checked", blocks=(table,))
 
 
 def _count(report: Audited, severity: Severity) -> int:
     return sum(one.severity == severity for one in report.findings)
 
 
-def _many(count: int, noun: str) -> str:
-    return f"{text.count(count)} {noun}{'' if count == 1 else 's'}"
-
-
 def _tag(report: Audited) -> str:
     nouns: tuple[tuple[Severity, str], ...] = (("error", "error"), ("warning", "warning"), ("info", "note"))
-    parts = [_many(_count(report, severity), noun) for severity, noun in nouns if _count(report, severity)]
+    parts = [text.plural(_count(report, severity), noun) for severity, noun in nouns if _count(report, severity)]
     return ", ".join(parts) or "nothing found"
 
 
@@ -138,15 +172,18 @@ def _sentence(report: Audited) -> str:
         return "A loader would fail on it, or training would get wrong numbers."
     if _count(report, "warning"):
         return "It can be loaded and trained on; some of it is worth a look before."
-    return f"{_many(len(report.checked), 'check')} made, and nothing is wrong that they could see."
+    return f"{text.plural(len(report.checked), 'check')} made, and nothing is wrong that they could see."
 
 
 def _details(report: Audited) -> list[str]:
-    details = [report.format, _many(report.episodes, "episode"), _many(report.frames, "frame")]
+    details = [report.format, text.plural(report.episodes, "episode"), text.plural(report.frames, "frame")]
     if report.rate_hz > 0 and report.frames:
         hours, unit = text.duration(report.frames / report.rate_hz / 3600)
         details.append(f"{hours} {unit} at {text.number(report.rate_hz)} Hz")
-    details += [f"{_many(report.pictures, 'picture')} looked at", f"{_many(len(report.checked), 'check')} made"]
+    details += [
+        f"{text.plural(report.pictures, 'picture')} looked at",
+        f"{text.plural(len(report.checked), 'check')} made",
+    ]
     return details
 
 
@@ -159,33 +196,27 @@ def _delays(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _checks(report: Audited) -> list[tuple[str, str, str]]:
-    """(check, meaning, result), in the order in which they run."""
-    found = {one.check for one in report.findings}
-    rows = []
-    for name, meaning in report.meanings.items():
-        if name in found:
-            rows.append((name, meaning, "found"))
-        elif name in report.skipped:
-            rows.append((name, meaning, f"not made: {report.skipped[name]}"))
-        elif name in report.checked:
-            rows.append((name, meaning, "nothing found"))
-    return rows
-
-
-def _card(number: int, one: Finding, report: Audited, strips: Sequence[Strip]) -> _Card:
-    plot = one.evidence.get("plot")
+def _card(number: int, one: Finding, report: Audited, strips: Sequence[Strip]) -> Card:
+    anchor = f"finding-{number}"
+    meaning = report.meanings.get(one.check, "Reported by the reader of this format.")
+    facts: list[tuple[Inline, Inline]] = [("concerns", _episodes(one.episodes, report.episodes))]
+    facts += [("episode: frames", _where(one))] if one.spans else []
     evidence = [(key, _plain(value)) for key, value in one.evidence.items() if key != "plot"]
-    return _Card(
-        f"finding-{number}",
-        one,
-        report.meanings.get(one.check, "Reported by the reader of this format."),
-        _episodes(one.episodes, report.episodes),
-        _where(one),
-        tuple((key, value) for key, value in evidence if value),
-        plot_svg(f"audit-{number}", plot) if isinstance(plot, Mapping) else Markup(""),
-        tuple((caption, _strip(frames)) for caption, frames in strips),
-    )
+    facts += [(key, value) for key, value in evidence if value]
+    plot = one.evidence.get("plot")
+    figure = plot_figure(f"audit-{number}", plot) if isinstance(plot, Mapping) else None
+    drawn = (Drawing(draw_once(anchor, figure), ""),) if figure is not None else ()
+    blocks: list[Block] = [
+        Paragraph(one.text, "what"),
+        Paragraph(meaning, "fine"),
+        Beside((("", (NamedValues(tuple(facts)),)), ("", drawn))),
+    ]
+    for caption, frames in strips:
+        blocks.append(Picture(_strip(frames), f"Pictures of {caption}, in the order of time", caption))
+    if one.repair:
+        blocks.append(Command(one.repair, f"{anchor}-repair"))
+    title = Phrase(text=one.check, small=(one.field,) if one.field else ())
+    return Card(title=title, blocks=tuple(blocks), kind=one.severity, anchor=anchor)
 
 
 def _episodes(episodes: Sequence[int], total: int) -> str:
@@ -238,4 +269,4 @@ def _strip(frames: NDArray[np.uint8]) -> str:
         left += image.width + 4
     out = io.BytesIO()
     whole.save(out, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
+    return data_uri(out.getvalue(), "image/jpeg")

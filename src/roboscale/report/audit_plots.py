@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
 from roboscale.report.canvas import (
@@ -18,24 +17,45 @@ from roboscale.report.canvas import (
     draw,
     new_canvas,
 )
-from roboscale.report.parts import inline_svg
+from roboscale.report.figures import Figure
+from roboscale.report.tables import Table
 
-__all__ = ["plot_svg"]
+__all__ = ["plot_figure"]
 
 _WIDTH = 340
 """CSS pixels: fits a phone, and stands beside the evidence on a desk."""
 
 
-def plot_svg(name: str, plot: Mapping[str, Any]) -> Markup:
-    """An inline SVG of `plot`; empty for a kind that is not known.
+def plot_figure(name: str, plot: Mapping[str, Any]) -> Figure | None:
+    """A small figure of `plot`, with the numbers in it; `None` for a kind that is not known.
 
     Kinds: `lines` (x, lines: name -> values, xlabel, y), `episodes` (values: [episode, value] each, y) and
     `ranges` (rows: name -> [low, high] lists, one entry a dimension, x, y).
     """
-    build = _KINDS.get(str(plot.get("kind")))
-    if build is None:
-        return Markup("")
-    return inline_svg(draw(name, _WIDTH, lambda: build(plot)), name)
+    if str(plot.get("kind")) not in _KINDS:
+        return None
+    build, tabulate = _KINDS[str(plot["kind"])]
+    table = tabulate(plot)
+    said = f"{plot.get('y') or 'values'} over {plot.get('xlabel') or plot.get('x') or 'episodes'}"
+    return Figure(draw(name, _WIDTH, lambda: build(plot)), table, f"Evidence: {said}, {len(table.rows)} rows.")
+
+
+def _lines_table(plot: Mapping[str, Any]) -> Table:
+    lines: Mapping[str, Any] = plot["lines"]
+    rows = zip(plot["x"], *lines.values(), strict=False)
+    return Table((str(plot.get("xlabel") or "x"), *map(str, lines)), tuple(rows))
+
+
+def _episodes_table(plot: Mapping[str, Any]) -> Table:
+    return Table(("episode", str(plot.get("y") or "value")), tuple((v[0], v[1]) for v in plot["values"]))
+
+
+def _ranges_table(plot: Mapping[str, Any]) -> Table:
+    rows: Mapping[str, Any] = plot["rows"]
+    numbered = [
+        (name, i, *ends) for name, (low, high) in rows.items() for i, ends in enumerate(zip(low, high, strict=True))
+    ]
+    return Table(("range of", "dimension", "low", "high"), tuple(numbered))
 
 
 def _lines(plot: Mapping[str, Any]) -> Canvas:
@@ -79,6 +99,12 @@ def _ranges(plot: Mapping[str, Any]) -> Canvas:
     return canvas
 
 
-_KINDS: Mapping[str, Callable[[Mapping[str, Any]], Canvas]] = MappingProxyType(
-    {"lines": _lines, "episodes": _episodes, "ranges": _ranges}
+_Kind = tuple[Callable[[Mapping[str, Any]], Canvas], Callable[[Mapping[str, Any]], Table]]
+
+_KINDS: Mapping[str, _Kind] = MappingProxyType(
+    {
+        "lines": (_lines, _lines_table),
+        "episodes": (_episodes, _episodes_table),
+        "ranges": (_ranges, _ranges_table),
+    }
 )

@@ -11,21 +11,23 @@ from typing import Any
 
 from roboscale.core import Estimate
 from roboscale.report import text
+from roboscale.report.blocks import (
+    Block,
+    Drawing,
+    Head,
+    Inline,
+    Listing,
+    Paragraph,
+    Rows,
+    estimate_phrase,
+    num,
+    rate_phrase,
+)
 from roboscale.report.board_figures import BoardRow, interval_figure, task_heatmap
 from roboscale.report.figures import Figure
-from roboscale.report.model import Scalar
-from roboscale.report.pages import (
-    Drawn,
-    draw_at_widths,
-    full_stop,
-    many,
-    plain,
-    render_page,
-    show_bounds,
-    show_signed,
-    text_table,
-    wrapped,
-)
+from roboscale.report.model import Doubts, Scalar
+from roboscale.report.page import Headline, Page, Section, draw_at_widths, render_page
+from roboscale.report.terminal import plain, text_table, wrapped
 from roboscale.stats.rank_sets import Ranking
 
 __all__ = ["BoardData", "board_page", "board_rates", "board_scores", "board_tasks", "board_text"]
@@ -34,7 +36,7 @@ _NAMED = 4
 """A headline names at most so many policies."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BoardData:
     """Everything a board shows.
 
@@ -43,20 +45,25 @@ class BoardData:
         rates: policy -> success rate over all its trials.
         per_task: (policy, task) -> success rate; absent where nothing was tried.
         letters: policy -> letters of the compact display; empty where no pairs were tested.
+        unverified: policy -> why its numbers may be somebody else's; absent where it is known by content.
         statements: further sentences, e.g. what remains undecided and how many more trials it would take.
         method: how rates and letters were computed; the ranking has its own.
         sources: names of what was read.
-        command: the command line that makes this page.
+        command: the command line that makes this page; `None` where it was made from Python.
+        notes: what was dropped, guessed, reused or assumed.
     """
 
     ranking: Ranking
     rates: Mapping[str, Estimate] = field(default_factory=dict)
     per_task: Mapping[tuple[str, str], Estimate] = field(default_factory=dict)
     letters: Mapping[str, str] = field(default_factory=dict)
+    unverified: Doubts = field(default_factory=dict)
     statements: tuple[str, ...] = ()
     method: str = ""
     sources: tuple[str, ...] = ()
-    command: str = ""
+    command: str | None = None
+    notes: tuple[str, ...] = ()
+    created: str = ""
     versions: Mapping[str, Scalar] = field(default_factory=dict)
     title: str = "Ranking of policies"
 
@@ -68,10 +75,13 @@ class BoardData:
             "rates": {name: rate.to_json() for name, rate in self.rates.items()},
             "per_task": [{"policy": p, "task": t, **rate.to_json()} for (p, t), rate in self.per_task.items()],
             "letters": dict(self.letters),
+            "unverified": {name: list(reasons) for name, reasons in self.unverified.items()},
             "statements": list(self.statements),
             "method": self.method,
             "sources": list(self.sources),
             "command": self.command,
+            "notes": list(self.notes),
+            "created": self.created,
             "versions": dict(self.versions),
         }
 
@@ -79,82 +89,114 @@ class BoardData:
 def board_page(board: BoardData) -> str:
     """The board as one HTML document that makes no request; strings may hold anything, they are escaped."""
     rows = _rows(board)
-    figures = _figures(board, rows)
+    said = tuple(text.full_stop(line) for line in (board.ranking.sentence, *board.statements))
     # one task only: its rates are those of the figure above
     several = len({task for _, task in board.per_task}) > 1
-    heatmap = draw_at_widths("tasks", lambda width: board_tasks(board, width)) if several else None
-    sections = (
-        ("board", "Board", bool(rows)),
-        ("said", "What may be said", True),
-        ("figures", "Intervals", bool(figures)),
-        ("tasks", "Task by task", heatmap is not None),
-        ("method", "How it was done", True),
-    )
-    score = next((row.score for row in rows if _known(row.score)), None)
-    rate = next((row.rate for row in rows if _known(row.rate)), None)
-    return render_page(
-        "board.html",
-        board.to_json(),
+    heat = (Drawing(draw_at_widths("tasks", lambda w: board_tasks(board, w)), _HEAT_CAPTION),) if several else ()
+    page = Page(
         title=board.title,
         kind="board",
-        sections=[(anchor, name) for anchor, name, present in sections if present],
-        headline=_headline(board.ranking),
-        groups=[[row for row in rows if row.group == group] for group in dict.fromkeys(row.group for row in rows)],
-        lettered=any(row.letters for row in rows),
-        statements=[full_stop(said) for said in (board.ranking.sentence, *board.statements)],
-        figures=figures,
-        heatmap=heatmap,
-        score_caption=_caption("Dot: log strength; 0 is the mean of the policies with one.", score, "tie groups"),
-        rate_caption=_caption("Dot: share of counted trials that succeeded.", rate, "tie groups of the board"),
-        heat_caption=_HEAT_CAPTION,
-        method=_methods(board),
-        sources=board.sources,
+        headline=_headline(board),
+        sections=(
+            _board(rows),
+            Section(anchor="said", title="What may be said", blocks=(Listing(said),)),
+            _intervals(board, rows),
+            Section(anchor="tasks", title="Task by task", blocks=heat),
+        ),
+        data=board.to_json(),
         command=board.command,
+        created=board.created,
         versions=board.versions,
+        sources=board.sources,
+        notes=board.notes,
+        method=tuple(Paragraph(line, "what") for line in _methods(board)),
     )
+    return render_page(page)
 
 
-def _figures(board: BoardData, rows: Sequence[_Row]) -> dict[str, Drawn]:
+def _board(rows: Sequence[_Row]) -> Section:
+    lettered = any(row.letters for row in rows)
+    shown: list[tuple[Inline, ...]] = []
+    for row in rows:
+        compared = text.count(row.score.n) if row.score else text.MISSING
+        score = estimate_phrase(row.score, row.unverified, none="no score")
+        cells: tuple[Inline, ...] = (row.ranks, row.policy, score, compared, rate_phrase(row.rate, row.unverified))
+        shown.append((*cells, row.letters or text.MISSING) if lettered else cells)
+    columns: list[str | Head] = [
+        Head("ranks", "ranks"),
+        "policy",
+        Head("score", "keep"),
+        num("compared"),
+        "success",
+    ]
+    table = Rows(
+        caption="All policies with the ranks they may have",
+        columns=tuple(columns + ["letters"] * lettered),
+        rows=tuple(shown),
+        header=1,
+        kind="stack",
+        groups=tuple(sum(r.group == group for r in rows) for group in dict.fromkeys(r.group for r in rows)),
+    )
+    shared = "; policies that share a letter were not shown to differ" if lettered else ""
+    lead = (
+        "The first column is every rank that the data leave open. Policies of one block were not told apart as a "
+        f"block{shared}."
+    )
+    return Section(anchor="board", title="Board", lead=lead, blocks=(table,) if rows else ())
+
+
+def _intervals(board: BoardData, rows: Sequence[_Row]) -> Section:
     """Scores and rates, each where any policy has one."""
-    figures: dict[str, Drawn] = {}
-    if any(_known(row.score) for row in rows):
-        figures["score"] = draw_at_widths("score", lambda width: board_scores(board, width))
-    if any(_known(row.rate) for row in rows):
-        figures["rate"] = draw_at_widths("rate", lambda width: board_rates(board, width))
-    return figures
+    blocks: list[Block] = []
+    score = next((row.score for row in rows if _known(row.score)), None)
+    rate = next((row.rate for row in rows if _known(row.rate)), None)
+    if score is not None:
+        caption = _caption("Dot: log strength; 0 is the mean of the policies with one.", score, "tie groups")
+        blocks.append(Drawing(draw_at_widths("score", lambda width: board_scores(board, width)), caption))
+    if rate is not None:
+        said = "Dot: share of counted trials that succeeded."
+        if any(row.rate and row.rate.void for row in rows):
+            said += " Pale band: the rate if all void trials had failed, and if all had succeeded."
+        if board.unverified:
+            said += " Hollow dot: unverified."
+        caption = _caption(said, rate, "tie groups of the board")
+        blocks.append(Drawing(draw_at_widths("rate", lambda width: board_rates(board, width)), caption))
+    return Section(anchor="figures", title="With intervals", nav="Intervals", blocks=tuple(blocks))
 
 
 def board_scores(board: BoardData, width: int = 860) -> Figure:
     """Log strengths with their intervals, tie groups apart; `width` in CSS pixels."""
     rows = [BoardRow(row.policy, row.ranks, row.group, row.score) for row in _rows(board)]
-    return interval_figure(rows, "score, log strength", share=False, width=width)
+    return interval_figure(rows, "score, log strength", share=False, width=width, unverified=board.unverified)
 
 
 def board_rates(board: BoardData, width: int = 860) -> Figure:
     """Success rates with their intervals, in the order of the board; `width` in CSS pixels."""
     rows = [BoardRow(row.policy, row.ranks, row.group, row.rate) for row in _rows(board)]
-    return interval_figure(rows, "success rate", share=True, width=width)
+    return interval_figure(rows, "success rate", share=True, width=width, unverified=board.unverified)
 
 
 def board_tasks(board: BoardData, width: int = 860) -> Figure:
     """Rate and number of trials of every policy on every task; `width` in CSS pixels."""
     named = [row.policy for row in _rows(board)]
     policies = [*named, *sorted({policy for policy, _ in board.per_task} - set(named))]
-    return task_heatmap(policies, sorted({task for _, task in board.per_task}), board.per_task, width)
+    tasks = sorted({task for _, task in board.per_task})
+    return task_heatmap(policies, tasks, board.per_task, width, unverified=board.unverified)
 
 
 def board_text(board: BoardData) -> str:
     """The board for a terminal: the headline, aligned columns, and what may be said."""
     rows = _rows(board)
-    lettered = any(row.letters for row in rows)
-    columns = ["ranks", "policy", "score", "interval", "compared", "success", "interval", "trials"]
-    columns += ["letters"] * lettered
-    lines = [plain(board.title), "", *wrapped(_headline(board.ranking).sentence), ""]
+    columns = ["ranks", "policy", "score", "interval", "compared", "success", "interval", "trials", "void", "letters"]
+    cells = [_text_cells(row) for row in rows]
+    shown = [i for i, name in enumerate(columns) if name not in ("void", "letters") or any(row[i] for row in cells)]
+    lines = [plain(board.title), "", *wrapped(_claim(board.ranking)[2]), ""]
     if rows:
-        cells = [_text_cells(row) + [row.letters or text.MISSING] * lettered for row in rows]
-        lines += [*text_table(columns, cells, right=(2, 4, 5, 7)), ""]
-    for sentence in (board.ranking.sentence, *board.statements, *_methods(board)):
-        lines += wrapped(full_stop(sentence))
+        table = [[row[i] for i in shown] for row in cells]
+        lines += [*text_table([columns[i] for i in shown], table, right=(2, 4, 5, 7)), ""]
+    doubts = [f"{name} is {text.mark(reasons)}" for name, reasons in board.unverified.items() if reasons]
+    for sentence in (board.ranking.sentence, *doubts, *board.statements, *_methods(board), *board.notes):
+        lines += wrapped(text.full_stop(sentence))
     return "\n".join(lines) + "\n"
 
 
@@ -164,21 +206,24 @@ def _text_cells(row: _Row) -> list[str]:
     if score is None or score.value is None:
         cells += ["no score", "", text.count(score.n if score else None)]
     else:
-        cells += [show_signed(score.value), show_bounds(score.low, score.high), text.count(score.n)]
+        cells += [text.signed(score.value), text.bounds(score.low, score.high), text.count(score.n)]
     if rate is None or rate.value is None:
         cells += ["no data", "", text.count(rate.n if rate else None)]
     else:
         cells += [text.percent(rate.value), text.interval(rate.low, rate.high), text.count(rate.n)]
-    return cells
+    worst = text.void_range(rate) if rate is not None else None
+    void = f"{text.count(rate.void)}: {text.interval(*worst)}" if rate is not None and worst is not None else ""
+    return [*cells, void, row.letters]
 
 
 _HEAT_CAPTION = (
     "Each cell: share of counted trials that succeeded, and their number n. Orange: few succeeded; blue: most did. "
-    "The fainter a cell, the wider its interval. A cell without colour has no data, which is not a rate of 0."
+    "The fainter a cell, the wider its interval. A cell without colour has no data, which is not a rate of 0. "
+    "Where trials were void, a third line is the rate if all of these had failed, and if all had succeeded."
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
     """A policy on the board; `group` counts from 0."""
 
@@ -188,6 +233,7 @@ class _Row:
     score: Estimate | None
     rate: Estimate | None
     letters: str
+    unverified: tuple[str, ...]
 
 
 def _rows(board: BoardData) -> list[_Row]:
@@ -205,21 +251,22 @@ def _rows(board: BoardData) -> list[_Row]:
     never = sorted(set(board.rates) - set(names))
     return [
         _Row(
-            name,
-            _ranks(ranking.rank_sets.get(name)),
-            group_of.get(name, 0) if name in ranking.policies else len(ranking.tie_groups),
-            ranking.scores.get(name),
-            board.rates.get(name),
-            board.letters.get(name, ""),
+            policy=name,
+            ranks=_ranks(ranking.rank_sets.get(name)),
+            group=group_of.get(name, 0) if name in ranking.policies else len(ranking.tie_groups),
+            score=ranking.scores.get(name),
+            rate=board.rates.get(name),
+            letters=board.letters.get(name, ""),
+            unverified=board.unverified.get(name, ()),
         )
         for name in (*names, *never)
     ]
 
 
-def _ranks(found: tuple[int, int] | None) -> str:
-    if found is None:
+def _ranks(ranks: tuple[int, int] | None) -> str:
+    if ranks is None:
         return text.MISSING
-    low, high = found
+    low, high = ranks
     return str(low) if low == high else f"{low}–{high}"
 
 
@@ -238,29 +285,20 @@ def _methods(board: BoardData) -> list[str]:
     return [line for line in (f"Ranking: {board.ranking.method}.", board.method) if line]
 
 
-@dataclass(frozen=True, slots=True)
-class _Headline:
-    """What stands on top."""
-
-    tag: str
-    kind: str
-    sentence: str
-    small_print: str
-    details: tuple[str, ...]
-
-
-def _headline(ranking: Ranking) -> _Headline:
+def _headline(board: BoardData) -> Headline:
+    ranking = board.ranking
     tag, kind, sentence = _claim(ranking)
     small = ""
     if len(ranking.policies) > 1 and ranking.n:
         small = f"All ranks on this page hold together at {text.number(100 * ranking.level)} %."
+    doubts = tuple(f"{name} is {text.mark(reasons)}." for name, reasons in board.unverified.items() if reasons)
     details = (
-        many(len(ranking.policies), "policy"),
-        many(ranking.n, "comparison"),
+        text.plural(len(ranking.policies), "policy"),
+        text.plural(ranking.n, "comparison"),
         f"{text.count(ranking.void)} void, not counted",
-        many(len(ranking.tie_groups), "tie group"),
+        text.plural(len(ranking.tie_groups), "tie group"),
     )
-    return _Headline(tag, kind, sentence, small, details)
+    return Headline(tag=tag, kind=kind, sentence=sentence, small=small, doubts=doubts, details=details)
 
 
 def _claim(ranking: Ranking) -> tuple[str, str, str]:

@@ -14,11 +14,25 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from roboscale.core import Estimate
-from roboscale.report.canvas import GRID, INK, MUTED, PALETTE, Canvas, add_axes, draw, is_wide, new_canvas, shorten
+from roboscale.report.canvas import (
+    GRID,
+    HEAT,
+    INK,
+    MUTED,
+    PALETTE,
+    RATE_TICKS,
+    Canvas,
+    add_axes,
+    draw,
+    flagged,
+    is_wide,
+    new_canvas,
+    shorten,
+)
 from roboscale.report.figures import Figure
-from roboscale.report.pages import ESTIMATE_COLUMNS, HEAT, estimate_cells, show_signed
-from roboscale.report.tables import Table
-from roboscale.report.text import count, percent
+from roboscale.report.model import Doubts
+from roboscale.report.tables import RATE_COLUMNS, Table, rate_cells
+from roboscale.report.text import count, interval, percent, signed, void_range
 from roboscale.report.whiskers import draw_estimate, write_beside
 
 __all__ = ["BoardRow", "interval_figure", "task_heatmap"]
@@ -26,7 +40,8 @@ __all__ = ["BoardRow", "interval_figure", "task_heatmap"]
 _ROW = 30.0
 _GAP = 14.0
 """Height of a policy's row and of the space between two groups, pixels."""
-_CELL = 44.0
+_CELL, _VOID_LINE = 44.0, 14.0
+"""Height of a cell, and what is added for what void trials could hide, pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +59,9 @@ class BoardRow:
     estimate: Estimate | None
 
 
-def interval_figure(rows: Sequence[BoardRow], label: str, *, share: bool, width: int = 860) -> Figure:
+def interval_figure(
+    rows: Sequence[BoardRow], label: str, *, share: bool, width: int = 860, unverified: Doubts | None = None
+) -> Figure:
     """Dots with whiskers, one policy a row, tie groups apart from each other.
 
     Args:
@@ -52,16 +69,24 @@ def interval_figure(rows: Sequence[BoardRow], label: str, *, share: bool, width:
         label: of the axis.
         share: whether the values are rates in 0..1, or scores that may have any sign.
         width: CSS pixels.
+        unverified: policy -> why its numbers may be somebody else's; absent where it is known by content.
     """
-    svg = draw(f"board-{label}", width, lambda: _interval_canvas(rows, label, share, width))
-    columns = ("policy", "ranks left open", "tie group", *ESTIMATE_COLUMNS)
-    table = Table(columns, tuple((r.policy, r.ranks, r.group + 1, *estimate_cells(r.estimate)) for r in rows))
+    doubts = {row.policy: (unverified or {}).get(row.policy, ()) for row in rows}
+    svg = draw(f"board-{label}", width, lambda: _interval_canvas(rows, doubts, label, share, width))
+    columns = ("policy", "ranks left open", "tie group", *RATE_COLUMNS)
+    cells = ((r.policy, r.ranks, r.group + 1, *rate_cells(r.estimate, doubts[r.policy])) for r in rows)
+    table = Table(columns, tuple(cells))
     said = "; ".join(f"{r.policy} {_shown(r.estimate, share)}, ranks {r.ranks}" for r in rows)
     return Figure(svg, table, f"{label} of every policy with its interval. {said}.")
 
 
 def task_heatmap(
-    policies: Sequence[str], tasks: Sequence[str], cells: Mapping[tuple[str, str], Estimate], width: int = 860
+    policies: Sequence[str],
+    tasks: Sequence[str],
+    cells: Mapping[tuple[str, str], Estimate],
+    width: int = 860,
+    *,
+    unverified: Doubts | None = None,
 ) -> Figure:
     """Rate and number of trials of each policy on each task. A fainter cell has a wider interval; no data, no colour.
 
@@ -69,18 +94,21 @@ def task_heatmap(
         policies, tasks: rows and columns, in this order; columns that do not fit go below.
         cells: (policy, task) -> success rate; absent where nothing was tried.
         width: CSS pixels.
+        unverified: policy -> why its numbers may be somebody else's.
     """
-    svg = draw("board-tasks", width, lambda: _heat_canvas(policies, tasks, cells, width))
-    rows = [(p, t, *estimate_cells(cells.get((p, t)))) for p in policies for t in tasks]
+    doubts = unverified or {}
+    names = {policy: flagged(policy, doubts.get(policy, ())) for policy in policies}
+    svg = draw("board-tasks", width, lambda: _heat_canvas(names, tasks, cells, width))
+    rows = [(p, t, *rate_cells(cells.get((p, t)), doubts.get(p, ()))) for p in policies for t in tasks]
     tried = sum(row[2] is not None for row in rows)
     summary = f"Success of {len(policies)} policies on {len(tasks)} tasks; {tried} of {len(rows)} cells have data."
-    return Figure(svg, Table(("policy", "task", *ESTIMATE_COLUMNS), tuple(rows)), summary)
+    return Figure(svg, Table(("policy", "task", *RATE_COLUMNS), tuple(rows)), summary)
 
 
 def _shown(estimate: Estimate | None, share: bool) -> str:
     if estimate is None or estimate.value is None:
         return "no data" if share else "no score"
-    return percent(estimate.value) if share else show_signed(estimate.value)
+    return percent(estimate.value) if share else signed(estimate.value)
 
 
 def _tops(rows: Sequence[BoardRow]) -> list[float]:
@@ -93,23 +121,25 @@ def _tops(rows: Sequence[BoardRow]) -> list[float]:
     return tops
 
 
-def _interval_canvas(rows: Sequence[BoardRow], label: str, share: bool, width: int) -> Canvas:
+def _interval_canvas(rows: Sequence[BoardRow], doubts: Doubts, label: str, share: bool, width: int) -> Canvas:
     wide, head, foot = is_wide(width), 12.0, 46.0
     tops = _tops(rows)
     height = (tops[-1] if tops else 0.0) + _ROW
     canvas = new_canvas(width, head + height + foot)
-    longest = max((len(row.policy) for row in rows), default=0)
+    longest = max((len(flagged(row.policy, doubts[row.policy])) for row in rows), default=0)
     left = min(270.0, 60 + 7.2 * longest) if wide else min(134.0, 46 + 7.0 * longest)
-    right = 130.0 if wide else 52.0
+    void = share and any(row.estimate and row.estimate.void for row in rows)
+    right = (242.0 if void else 130.0) if wide else 52.0
     axes = add_axes(canvas, left, head, right, foot, "x")
     axes.set(ylim=(height, 0), yticks=[], xlabel=label if wide else shorten(label, 34))
     axes.set_xlim(*_range([row.estimate for row in rows], share))
     if share:
-        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+        axes.set_xticks(*RATE_TICKS)
         axes.set_xlim(-0.01, 1.01)
     _draw_groups(axes, rows, tops, left, width - left - right)
     for row, top in zip(rows, tops, strict=True):
-        _draw_row(axes, row, top + _ROW / 2, left, share=share, wide=wide)
+        name = flagged(row.policy, doubts[row.policy])
+        _draw_row(axes, row, name, top + _ROW / 2, left, share=share, wide=wide)
     return canvas
 
 
@@ -133,33 +163,41 @@ def _draw_groups(axes: Axes, rows: Sequence[BoardRow], tops: Sequence[float], le
         axes.plot([edge, edge], [low, high], transform=across, clip_on=False, color=MUTED, linewidth=3)
 
 
-def _draw_row(axes: Axes, row: BoardRow, y: float, left: float, *, share: bool, wide: bool) -> None:
+def _draw_row(axes: Axes, row: BoardRow, name: str, y: float, left: float, *, share: bool, wide: bool) -> None:
+    """A row at height `y`, with the policy's name as it is written."""
     write_beside(axes, 0, y, row.ranks, 10 - left, ha="left", color=MUTED)
-    limit = 28 if wide else 12
-    write_beside(axes, 0, y, shorten(row.policy, limit), 50 - left if wide else 44 - left, ha="left", weight="bold")
+    write_beside(axes, 0, y, shorten(name, 28 if wide else 12), (50 if wide else 44) - left, ha="left", weight="bold")
     estimate = row.estimate
+    worst = void_range(estimate) if share and estimate is not None else None
+    if worst is not None:
+        axes.plot(worst, [y, y], color=PALETTE[0], alpha=0.28, linewidth=8, solid_capstyle="butt")
     if estimate is None or estimate.value is None:
         write_beside(axes, 0, y, _shown(estimate, share), 8, ha="left", color=MUTED, style="italic")
         return
-    draw_estimate(axes, estimate, y, PALETTE[0], half_cap=4)
+    draw_estimate(axes, estimate, y, PALETTE[0], half_cap=4, hollow=name != row.policy)
     write_beside(axes, 1, y, _shown(estimate, share), 52 if wide else 48, ha="right", weight="bold")
     if wide:
-        write_beside(axes, 1, y, f"n = {count(estimate.n)}", 62, ha="left", color=MUTED)
+        void = f", {estimate.void} void: {interval(*worst)}" if worst else ""
+        write_beside(axes, 1, y, f"n = {count(estimate.n)}{void}", 62, ha="left", color=MUTED)
+    elif worst is not None:
+        void = f"{estimate.void} void: {interval(*worst)}"
+        write_beside(axes, 1, y + 12, void, 48, ha="right", color=MUTED, size=10)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Grid:
     """Where the cells of a heatmap are, pixels from the upper left corner of the figure."""
 
     left: float
     head: float
     cell: float
+    tall: float
     key: float
     per_block: int
     block_height: float
 
     @classmethod
-    def of(cls, policies: Sequence[str], tasks: Sequence[str], width: int) -> _Grid:
+    def of(cls, policies: Sequence[str], tasks: Sequence[str], width: int, *, void: bool) -> _Grid:
         wide = is_wide(width)
         longest = max((len(p) for p in policies), default=0)
         left = min(220.0, 16 + 7.4 * longest) if wide else min(96.0, 12 + 7.2 * longest)
@@ -169,13 +207,16 @@ class _Grid:
         per_block = max(1, math.ceil(len(tasks) / blocks))
         cell = min(96.0 if wide else 60.0, (width - left - 4) / per_block)
         slanted = 4.4 * min(20, max((len(t) for t in tasks), default=0)) + 18
-        return cls(left, slanted, cell, 30.0, per_block, slanted + _CELL * len(policies) + 14)
+        tall = _CELL + _VOID_LINE * void
+        height = slanted + tall * len(policies) + 14
+        return cls(left=left, head=slanted, cell=cell, tall=tall, key=30.0, per_block=per_block, block_height=height)
 
 
 def _heat_canvas(
-    policies: Sequence[str], tasks: Sequence[str], cells: Mapping[tuple[str, str], Estimate], width: int
+    policies: Mapping[str, str], tasks: Sequence[str], cells: Mapping[tuple[str, str], Estimate], width: int
 ) -> Canvas:
-    grid = _Grid.of(policies, tasks, width)
+    """`policies` gives each the name that is written."""
+    grid = _Grid.of(tuple(policies.values()), tasks, width, void=any(rate.void for rate in cells.values()))
     blocks = [tasks[i : i + grid.per_block] for i in range(0, len(tasks), grid.per_block)]
     height = grid.key + grid.block_height * max(1, len(blocks))
     canvas = new_canvas(width, height)
@@ -188,27 +229,31 @@ def _heat_canvas(
         for column, task in enumerate(block):
             x = grid.left + grid.cell * column
             axes.text(x + grid.cell * 0.35, top - 5, shorten(task, 20), rotation=32, ha="left", va="bottom")
-        for row, policy in enumerate(policies):
-            y = top + _CELL * row
-            name = shorten(policy, 28 if is_wide(width) else 12)
-            axes.text(grid.left - 8, y + _CELL / 2, name, ha="right", va="center", weight="bold")
+        for row, (policy, written) in enumerate(policies.items()):
+            y = top + grid.tall * row
+            name = shorten(written, 28 if is_wide(width) else 12)
+            axes.text(grid.left - 8, y + grid.tall / 2, name, ha="right", va="center", weight="bold")
             for column, task in enumerate(block):
-                _draw_cell(axes, grid.left + grid.cell * column, y, grid.cell, cells.get((policy, task)))
+                _draw_cell(axes, grid.left + grid.cell * column, y, grid, cells.get((policy, task)))
     return canvas
 
 
-def _draw_cell(axes: Axes, x: float, y: float, cell: float, estimate: Estimate | None) -> None:
-    box = (x + 1.5, y + 1.5), cell - 3, _CELL - 3
+def _draw_cell(axes: Axes, x: float, y: float, grid: _Grid, estimate: Estimate | None) -> None:
+    box = (x + 1.5, y + 1.5), grid.cell - 3, grid.tall - 3
     centre: dict[str, Any] = {"ha": "center", "va": "center"}
+    middle = x + grid.cell / 2
+    worst = void_range(estimate) if estimate is not None else None
     if estimate is None or estimate.value is None:
         axes.add_patch(Rectangle(*box, fill=False, edgecolor=GRID, linewidth=1, linestyle=(0, (3, 3))))
-        axes.text(x + cell / 2, y + _CELL / 2, "no data", color=MUTED, size=10, style="italic", **centre)
+        axes.text(middle, y + grid.tall / 2, "no data", color=MUTED, size=10, style="italic", **centre)
         return
     hue = HEAT[min(len(HEAT) - 1, max(0, round(estimate.value * (len(HEAT) - 1))))]
     axes.add_patch(Rectangle(*box, facecolor=hue, alpha=_certainty(estimate), linewidth=0))
     axes.add_patch(Rectangle(*box, fill=False, edgecolor=GRID, linewidth=1))
-    axes.text(x + cell / 2, y + _CELL * 0.36, percent(estimate.value), color=INK, weight="bold", **centre)
-    axes.text(x + cell / 2, y + _CELL * 0.72, f"n {count(estimate.n)}", color=INK, size=10, **centre)
+    axes.text(middle, y + _CELL * 0.36, percent(estimate.value), color=INK, weight="bold", **centre)
+    axes.text(middle, y + _CELL * 0.72, f"n {count(estimate.n)}", color=INK, size=10, **centre)
+    if worst is not None:
+        axes.text(middle, y + _CELL * 0.72 + _VOID_LINE, interval(*worst), color=INK, size=10, **centre)
 
 
 def _certainty(estimate: Estimate) -> float:

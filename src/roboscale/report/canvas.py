@@ -18,16 +18,20 @@ from matplotlib.lines import Line2D
 
 __all__ = [
     "GRID",
+    "HEAT",
     "INK",
     "LEGEND_LINE",
     "MUTED",
     "PALETTE",
     "PAPER",
+    "RATE_TICKS",
+    "UNVERIFIED",
     "Canvas",
     "add_axes",
     "add_legend",
     "colour",
     "draw",
+    "flagged",
     "is_wide",
     "marker",
     "new_canvas",
@@ -37,8 +41,14 @@ __all__ = [
 PALETTE = ("#0b66b0", "#c85a00", "#00805f", "#9b3f8a", "#7a6a00", "#5a5f6b")
 """Colours of the policies in their order; the first two stay apart under every common colour blindness."""
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5d6672", "#d9dee5", "#fbfbfa"
+HEAT = ("#f0a35e", "#ecb27c", "#e3bf9c", "#d5c7ba", "#c6c9cd", "#b3c6da", "#9dc1e4", "#83b6e8", "#68a9e8")
+"""Colours of rates from 0 to 1: orange, grey, blue, all about equally light, so that fainter can mean less certain."""
 LEGEND_LINE = 19.0
 """Height of one line of a legend, pixels."""
+RATE_TICKS = ([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+"""Places and labels along an axis of rates."""
+UNVERIFIED = ", unverified"
+"""What a name in a figure ends with when its numbers may be somebody else's."""
 
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _WIDE = 560
@@ -65,14 +75,25 @@ def colour(index: int) -> str:
     return PALETTE[index % len(PALETTE)]
 
 
-def marker(index: int) -> dict[str, Any]:
-    """Colour and marker of the policy at this place: nobody needs to see colours to tell policies apart."""
-    return {"color": colour(index), "marker": _MARKERS[index % len(_MARKERS)], "markersize": 7}
+def marker(index: int, *, hollow: bool = False) -> dict[str, Any]:
+    """Colour and marker of the policy at this place: nobody needs to see colours to tell policies apart.
+
+    Args:
+        hollow: for numbers that are unverified.
+    """
+    style = {"color": colour(index), "marker": _MARKERS[index % len(_MARKERS)], "markersize": 7}
+    return {**style, "markerfacecolor": PAPER, "markeredgewidth": 1.8} if hollow else style
+
+
+def flagged(name: str, unverified: Sequence[str]) -> str:
+    """A name as figures show it: one whose numbers are unverified says so."""
+    return f"{name}{UNVERIFIED}" if unverified else name
 
 
 def shorten(label: str, limit: int) -> str:
-    """At most `limit` characters; the table beside the figure has the whole."""
-    return label if len(label) <= limit else f"{label[: limit - 1]}…"
+    """About `limit` characters, never without its `UNVERIFIED`; the table beside the figure has the whole."""
+    tail = UNVERIFIED if label.endswith(UNVERIFIED) else ""
+    return label if len(label) <= limit else f"{label[: max(1, limit - len(tail) - 1)]}…{tail}"
 
 
 def draw(name: str, width: int, build: Callable[[], Canvas]) -> str:

@@ -61,7 +61,7 @@ _Points = tuple[tuple[float, float], ...]
 """(paired cases counted, height) ..."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Walk:
     """What moves, and the boundaries that stop it; both over the paired cases counted so far.
 
@@ -95,11 +95,12 @@ class _Walk:
             upper, lower = tuple((at, -math.log(verdict.alpha)) for at in n), ()
         claims = verdict.decision in ("first is better", "second is better")
         decided = _crossing(n, value, upper, lower) if claims and rows else None
-        return cls(n, value, upper, lower, lead, decided, winner=int(verdict.decision == "second is better"))
+        winner = int(verdict.decision == "second is better")
+        return cls(n=n, value=value, upper=upper, lower=lower, lead=lead, decided=decided, winner=winner)
 
     def label(self, names: tuple[str, str], wide: bool) -> str:
         if not self.lead:
-            return "log e-value"
+            return "log e-value of the paired cases"
         lead = f"lead of {names[1]}, in cases"
         return f"{lead}: those that only it solved, less those that only {names[0]} solved" if wide else lead
 
@@ -115,8 +116,8 @@ def _crossing(n: Sequence[float], value: Sequence[float], upper: _Points, lower:
 
 def _bound(rows: Sequence[Mapping[str, float]], n: Sequence[float], key: str) -> _Points:
     """The points of a boundary. One beyond the number of discordant pairs cannot be reached yet and is left out."""
-    found = [(at, row.get(key), row.get("discordant", math.inf)) for at, row in zip(n, rows, strict=True)]
-    return tuple((at, float(y)) for at, y, reach in found if y is not None and math.isfinite(y) and abs(y) <= reach)
+    points = [(at, row.get(key), row.get("discordant", math.inf)) for at, row in zip(n, rows, strict=True)]
+    return tuple((at, float(y)) for at, y, reach in points if y is not None and math.isfinite(y) and abs(y) <= reach)
 
 
 def _draw_walk(axes: Axes, walk: _Walk, names: tuple[str, str]) -> None:

@@ -14,16 +14,18 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from roboscale.core.estimate import Estimate, Verdict
+from roboscale.core import Estimate, OutcomeKind, Verdict
 from roboscale.report.canvas import (
     GRID,
     LEGEND_LINE,
     MUTED,
+    RATE_TICKS,
     Canvas,
     add_axes,
     add_legend,
     colour,
     draw,
+    flagged,
     is_wide,
     marker,
     new_canvas,
@@ -31,13 +33,16 @@ from roboscale.report.canvas import (
 )
 from roboscale.report.evidence import WINS, evidence_canvas
 from roboscale.report.model import PolicyResult, TrainingCurve, VoidTrial
-from roboscale.report.tables import Table, evidence_table, success_table, task_names, training_table
-from roboscale.report.text import number, percent
+from roboscale.report.tables import Table, evidence_table, rates_table, task_names, training_table
+from roboscale.report.text import interval, number, percent, void_range
+from roboscale.report.whiskers import write_beside
 
-__all__ = ["Figure", "loss_curves", "running_evidence", "success_by_task"]
+__all__ = ["Figure", "loss_curves", "rates_by_task", "running_evidence"]
 
 _LANE = 19.0
 """Height of one policy within a task's row, pixels."""
+_VOID_LINE = 14.0
+"""Further height where there is no room for the void trials beside the rate."""
 _LINE: dict[str, Any] = {"linewidth": 2.2}
 
 
@@ -56,21 +61,24 @@ class Figure:
     summary: str
 
 
-def success_by_task(policies: Sequence[PolicyResult], width: int = 860) -> Figure:
-    """Success rates as dots with their intervals, all tasks first, policies under each other in each row.
+def rates_by_task(policies: Sequence[PolicyResult], outcome: OutcomeKind = "success", width: int = 860) -> Figure:
+    """Rates as dots with their intervals, all tasks first, policies under each other in each row.
+
+    A pale band shows what the void trials could hide; a hollow dot is unverified.
 
     Args:
         policies: in the order of their colours.
+        outcome: success rates, or mean progress.
         width: CSS pixels.
     """
-    rows: list[tuple[str, list[Estimate | None]]] = [("all tasks", [policy.success for policy in policies])]
+    rows: list[_Row] = [("all tasks", [policy.rate(outcome) for policy in policies])]
     for task in task_names(policies):
-        found = [{result.task: result.success for result in policy.tasks}.get(task) for policy in policies]
-        rows.append((task, found))
-    names = [policy.name for policy in policies]
-    svg = draw("success", width, lambda: _success_canvas(rows, names, width))
-    summary = "; ".join(f"{policy.name}: {percent(policy.success.value)} over all tasks" for policy in policies)
-    return Figure(svg, success_table(policies), f"Success rates by task. {summary}.")
+        results = [{result.task: result for result in policy.tasks}.get(task) for policy in policies]
+        rows.append((task, [r.rate(outcome) if r else None for r in results]))
+    label = "success rate" if outcome == "success" else "mean progress"
+    svg = draw(label, width, lambda: _Rates(rows, policies, label, width).canvas())
+    shown = "; ".join(f"{policy.name}: {percent(policy.rate(outcome).value)} over all tasks" for policy in policies)
+    return Figure(svg, rates_table(policies, outcome), f"{label.capitalize()} by task. {shown}.")
 
 
 def running_evidence(
@@ -111,55 +119,94 @@ _Row = tuple[str, Sequence[Estimate | None]]
 """A task and the estimate of every policy on it; `None` where a policy was not tried."""
 
 
-def _success_canvas(rows: Sequence[_Row], names: Sequence[str], width: int) -> Canvas:
-    wide, long = is_wide(width), len(rows) > 12
-    row = _LANE * len(names) + (14 if wide else 30)
-    head = LEGEND_LINE * len(names) + (36 if long else 14)
-    canvas = new_canvas(width, head + row * len(rows) + 44)
-    add_legend(canvas, [(name, marker(index) | _LINE) for index, name in enumerate(names)])
-    left = min(250.0, 30 + 7.2 * max(len(task) for task, _ in rows)) if wide else 8.0
-    axes = add_axes(canvas, left, head, 112 if wide else 50, 44, "x")
-    axes.set(xlim=(0, 1), ylim=(row * len(rows), 0), yticks=[], xlabel="success rate with its interval")
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-    axes.tick_params(labeltop=long)
-    for index, (task, estimates) in enumerate(rows):
-        if index:
-            axes.axhline(row * index, color=GRID, linewidth=1)
-        _draw_task(axes, task, estimates, row * index, wide=wide, weight="normal" if index else "bold")
-    return canvas
+@dataclass(frozen=True, slots=True)
+class _Rates:
+    """How the rates by task are drawn."""
 
+    rows: Sequence[_Row]
+    policies: Sequence[PolicyResult]
+    label: str
+    width: int
 
-def _draw_task(
-    axes: Axes, task: str, estimates: Sequence[Estimate | None], top: float, *, wide: bool, weight: str
-) -> None:
-    """The task's name beside its lanes, or above them where there is no room; one lane a policy."""
-    lanes = top + (7 if wide else 24)
-    if wide:
-        _beside(axes, 0, lanes + _LANE * len(estimates) / 2, shorten(task, 32), -14, ha="right", weight=weight)
-    else:
-        _beside(axes, 0, top + 13, shorten(task, 40), 0, ha="left", weight=weight)
-    for index, estimate in enumerate(estimates):
-        y = lanes + _LANE * (index + 0.5)
-        if estimate is None or estimate.value is None:
-            label = "not tried" if estimate is None else "no data"
+    @property
+    def wide(self) -> bool:
+        return is_wide(self.width)
+
+    @property
+    def right(self) -> float:
+        """Room for the numbers beside the axes, pixels."""
+        if not self.wide:
+            return 62 if any(policy.unverified for policy in self.policies) else 50
+        return 232 if any(rate and rate.void for _, rates in self.rows for rate in rates) else 118
+
+    def lane(self, rate: Estimate | None) -> float:
+        """Height of one policy within a task's row, pixels."""
+        return _LANE + (_VOID_LINE if rate and rate.void and not self.wide else 0)
+
+    def height(self, rates: Sequence[Estimate | None]) -> float:
+        return sum(map(self.lane, rates)) + (14 if self.wide else 30)
+
+    def canvas(self) -> Canvas:
+        long = len(self.rows) > 12
+        head = LEGEND_LINE * len(self.policies) + (36 if long else 14)
+        heights = [self.height(rates) for _, rates in self.rows]
+        canvas = new_canvas(self.width, head + sum(heights) + 44)
+        entries = [
+            (flagged(p.name, p.unverified), marker(i, hollow=bool(p.unverified)) | _LINE)
+            for i, p in enumerate(self.policies)
+        ]
+        add_legend(canvas, entries)
+        left = min(250.0, 30 + 7.2 * max(len(task) for task, _ in self.rows)) if self.wide else 8.0
+        axes = add_axes(canvas, left, head, self.right, 44, "x")
+        axes.set(xlim=(0, 1), ylim=(sum(heights), 0), yticks=[], xlabel=f"{self.label} with its interval")
+        axes.set_xticks(*RATE_TICKS)
+        axes.tick_params(labeltop=long)
+        top = 0.0
+        for index, ((task, rates), height) in enumerate(zip(self.rows, heights, strict=True)):
+            if index:
+                axes.axhline(top, color=GRID, linewidth=1)
+            self.draw_task(axes, task, rates, top, "normal" if index else "bold")
+            top += height
+        return canvas
+
+    def draw_task(self, axes: Axes, task: str, rates: Sequence[Estimate | None], top: float, weight: str) -> None:
+        """The task's name beside its lanes, or above them where there is no room; one lane a policy."""
+        y = top + (7 if self.wide else 24)
+        if self.wide:
+            middle = y + sum(map(self.lane, rates)) / 2
+            write_beside(axes, 0, middle, shorten(task, 32), -14, ha="right", weight=weight)
+        else:
+            write_beside(axes, 0, top + 13, shorten(task, 40), 0, ha="left", weight=weight)
+        for index, rate in enumerate(rates):
+            self.draw_rate(axes, rate, y + _LANE / 2, index, weight)
+            y += self.lane(rate)
+
+    def draw_rate(self, axes: Axes, rate: Estimate | None, y: float, index: int, weight: str) -> None:
+        doubtful = bool(self.policies[index].unverified)
+        worst = void_range(rate) if rate else None
+        if worst is not None:
+            axes.plot(worst, [y, y], color=colour(index), alpha=0.28, linewidth=7, solid_capstyle="butt")
+        if rate is None or rate.value is None:
+            label = "not tried" if rate is None else "no data"
             axes.text(0.01, y, label, va="center", color=MUTED, style="italic")
-            continue
-        if estimate.low is not None and estimate.high is not None:
-            axes.plot([estimate.low, estimate.high], [y, y], color=colour(index), solid_capstyle="round", **_LINE)
-        axes.plot([estimate.value], [y], linestyle="none", clip_on=False, zorder=5, **marker(index))
-        _beside(axes, 1, y, percent(estimate.value), 54 if wide else 46, ha="right", weight=weight)
-        if wide:
-            _beside(axes, 1, y, f"n = {estimate.n}", 66, ha="left", color=MUTED)
+        else:
+            if rate.low is not None and rate.high is not None:
+                axes.plot([rate.low, rate.high], [y, y], color=colour(index), solid_capstyle="round", **_LINE)
+            dot = marker(index, hollow=doubtful)
+            axes.plot([rate.value], [y], linestyle="none", clip_on=False, zorder=5, **dot)
+            write_beside(axes, 1, y, percent(rate.value), 54 if self.wide else 46, ha="right", weight=weight)
+            if doubtful:
+                write_beside(axes, 1, y, "?", 57 if self.wide else 50, ha="left", weight=weight)
+        if rate is not None:
+            self.write_counts(axes, rate, y, worst)
 
-
-def _beside(axes: Axes, x: float, y: float, label: str, shift: float, **style: Any) -> None:
-    """Writes at height `y`, `shift` pixels from the left (x = 0) or right (x = 1) edge of the axes."""
-    place: dict[str, Any] = {
-        "xycoords": axes.get_yaxis_transform(),
-        "textcoords": "offset points",
-        "annotation_clip": False,
-    }
-    axes.annotate(label, (x, y), xytext=(shift, 0), va="center", **place, **style)
+    def write_counts(self, axes: Axes, rate: Estimate, y: float, worst: tuple[float, float] | None) -> None:
+        void = f"{rate.void} void: {interval(*worst)}" if worst else ""
+        if self.wide:
+            said = ", ".join(part for part in (f"n = {rate.n}" if rate.n else "", void) if part)
+            write_beside(axes, 1, y, said, 70, ha="left", color=MUTED)
+        elif void:
+            write_beside(axes, 1, y + 15, void, 46, ha="right", color=MUTED)
 
 
 def _loss_canvas(training: Sequence[TrainingCurve], order: Sequence[str], width: int) -> Canvas:

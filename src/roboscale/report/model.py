@@ -1,168 +1,210 @@
 """What a report says, as plain data. Every part is optional: a report shows what it was given and nothing else.
 
 Knows nothing of HTML, figures, files or of how the numbers were computed: estimates and verdicts arrive finished.
+`roboscale.report.summaries` makes most of it from counted trials.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from roboscale.core.episode import Damage, Status
-from roboscale.core.estimate import Estimate, Verdict
+from roboscale.core import Design, Estimate, Identity, OutcomeKind, RolloutSettings, Verdict
+from roboscale.core.episode import Status
+
+if TYPE_CHECKING:
+    from roboscale.stats.many import ManyVerdict
+    from roboscale.stats.proportions import WorstCase
 
 __all__ = [
-    "Camera",
-    "Clip",
-    "DamageSummary",
+    "AnyVerdict",
+    "Behaviour",
+    "CorrectedJudgement",
+    "DatasetCamera",
     "DatasetSummary",
+    "Doubts",
+    "FilmOrigin",
     "FilmStrip",
-    "Method",
-    "PairedVideo",
+    "FilmedCase",
+    "FilmedTrial",
+    "MeasureSummary",
     "PolicyResult",
+    "ReasonCount",
     "ReportData",
+    "RoundResult",
     "Scalar",
     "ShareEstimator",
     "SourceCount",
-    "Spread",
     "TaskCount",
     "TaskResult",
     "TrainingCurve",
+    "VoidOverlap",
     "VoidTrial",
 ]
 
-Scalar = str | int | float | bool | None
+Scalar: TypeAlias = str | int | float | bool | None
 """A value of a setting, a version or a seed."""
 
-ShareEstimator = Callable[[int, int], Estimate]
+Doubts: TypeAlias = Mapping[str, tuple[str, ...]]
+"""Policy -> why its numbers may be somebody else's; absent where it is known by content."""
+
+ShareEstimator: TypeAlias = Callable[[int, int], Estimate]
 """(events, trials) -> the share of trials with the event, with its interval."""
 
+AnyVerdict: TypeAlias = "Verdict | ManyVerdict"
+"""Of two policies, or of all pairs of several."""
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """How a measured quantity is spread over `n` trials; the unit is the field's that holds it."""
+Behaviour = Literal["deterministic", "seed-dependent", "batch-dependent", "stateful"]
+"""What the answers of a policy depend on, apart from what it sees: nothing, the session's seed, who else is asked at
+once, or what it was asked before."""
 
-    median: float
-    max: float
-    n: int
-
-    @classmethod
-    def of(cls, values: Iterable[float | None]) -> Spread | None:
-        """Over the values that were measured; `None` when none was."""
-        known = [float(value) for value in values if value is not None]
-        return cls(median(known), max(known), len(known)) if known else None
+FilmOrigin = Literal[
+    "replayed, same outcome",
+    "recorded while tried",
+    "left out: the replay ended differently",
+    "left out: nothing was executed",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class DamageSummary:
-    """What the trials of one policy would have broken. `None` means not measured, never zero.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureSummary:
+    """One thing that was measured, over the trials of one policy. `None` means not measured, never zero.
 
     Args:
-        trials: trials looked at.
-        peak_force_n: largest contact force of a trial outside the intended contacts, newton.
-        dropped, off_table: share of trials in which it happened.
-        joint_limit, clipped: share of trials with at least one such step.
-        joint_limit_steps, clipped_steps: such control steps per trial.
+        name, unit: as the world declares it.
+        kind: `bool` for 0 or 1, `count` for control steps, `number` otherwise.
+        measured, missing: trials in which it could be measured, and could not.
+        share: share of measured trials in which it was true, or happened at least once; `None` for a number.
+        median: over the measured trials, with its interval; `None` for a boolean.
+        largest: over the measured trials; `None` for a boolean.
     """
 
-    trials: int
-    peak_force_n: Spread | None = None
-    dropped: Estimate | None = None
-    off_table: Estimate | None = None
-    joint_limit: Estimate | None = None
-    clipped: Estimate | None = None
-    joint_limit_steps: Spread | None = None
-    clipped_steps: Spread | None = None
+    name: str
+    unit: str
+    kind: Literal["bool", "number", "count"]
+    measured: int
+    missing: int
+    share: Estimate | None = None
+    median: Estimate | None = None
+    largest: float | None = None
 
-    @classmethod
-    def of(cls, damages: Sequence[Damage], share: ShareEstimator) -> DamageSummary:
-        """Summary of one `Damage` a trial; trials in which a quantity was not measured are left out of it."""
 
-        def estimate(events: Iterable[float | bool | None]) -> Estimate | None:
-            known = [bool(event) for event in events if event is not None]
-            return share(sum(known), len(known)) if known else None
+@dataclass(frozen=True, slots=True)
+class ReasonCount:
+    """A reason, in how many trials it was given, and the first case with it."""
 
-        return cls(
-            trials=len(damages),
-            peak_force_n=Spread.of(damage.peak_force_n for damage in damages),
-            dropped=estimate(damage.dropped for damage in damages),
-            off_table=estimate(damage.off_table for damage in damages),
-            joint_limit=estimate(damage.joint_limit_steps for damage in damages),
-            clipped=estimate(damage.clipped_steps for damage in damages),
-            joint_limit_steps=Spread.of(damage.joint_limit_steps for damage in damages),
-            clipped_steps=Spread.of(damage.clipped_steps for damage in damages),
-        )
+    reason: str
+    count: int
+    case: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """The success rate of one policy on one task."""
+    """What one policy achieved on one task: its success rate, and its mean progress where somebody judged that."""
 
     task: str
     success: Estimate
     instruction: str = ""
+    progress: Estimate | None = None
+
+    def rate(self, outcome: OutcomeKind) -> Estimate | None:
+        """What is compared: its success rate, or its mean progress if anybody judged that."""
+        return self.success if outcome == "success" else self.progress
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyResult:
     """What one policy achieved.
 
     Args:
-        name: as everywhere else in the report; it decides the policy's colour by its place in `ReportData.policies`.
+        name: as everywhere else in the report (see `core.identity_labels`); it decides the policy's colour by its
+            place in `ReportData.policies`.
         success: over all tasks.
+        progress: mean progress over all tasks; `None` where nobody judged it.
+        worst: success if every void trial had failed, or had succeeded; `None` where nothing was void.
+        identity, world: who was tried, and where; what they say of being unverified stands beside every number.
         description: a few words that tell the policies apart, e.g. `trained on 10 demonstrations a task`.
-        void_as_failures, void_as_successes: the rate if every void trial had failed, or had succeeded; `None` where
-            nobody computed it.
+        measures: what would have broken.
+        steps: control steps that were clipped, held or late.
+        mistakes: reasons of failures that are the policy's own mistakes (no action, NaN, a wrong shape).
+        voids: reasons of void trials.
+        pending: trials that await a judgement; they are not counted.
+        behaviour: what is known of its answers; empty where nobody tried to find out.
     """
 
     name: str
     success: Estimate
+    progress: Estimate | None = None
+    worst: WorstCase | None = None
+    identity: Identity | None = None
+    world: Identity | None = None
     description: str = ""
     tasks: tuple[TaskResult, ...] = ()
-    damage: DamageSummary | None = None
-    void_as_failures: Estimate | None = None
-    void_as_successes: Estimate | None = None
+    measures: tuple[MeasureSummary, ...] = ()
+    steps: tuple[MeasureSummary, ...] = ()
+    mistakes: tuple[ReasonCount, ...] = ()
+    voids: tuple[ReasonCount, ...] = ()
+    pending: int = 0
+    behaviour: tuple[Behaviour, ...] = ()
+
+    @property
+    def unverified(self) -> tuple[str, ...]:
+        """Why its numbers may not be those of what it is called; empty when all is known by content."""
+        own = self.identity.unverified if self.identity else ()
+        return (*own, *(f"world: {reason}" for reason in (self.world.unverified if self.world else ())))
+
+    @property
+    def only_mistakes(self) -> bool:
+        """Whether every trial that counted ended by a mistake of its own."""
+        return self.success.n > 0 and sum(m.count for m in self.mistakes) >= self.success.n
+
+    def rate(self, outcome: OutcomeKind) -> Estimate:
+        """What is compared: its success rate or its mean progress."""
+        if outcome == "success":
+            return self.success
+        return self.progress or Estimate(None, None, None, self.success.level, 0, "nobody judged progress")
 
 
-@dataclass(frozen=True, slots=True)
-class Clip:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmedTrial:
     """One trial on video.
 
     Args:
         policy: its name.
         status: how the trial ended.
-        mp4: H.264 in an MP4, bytes (see `roboscale.report.video.encode_mp4`).
+        origin: where the film comes from, or why there is none.
+        mp4: H.264 in an MP4, bytes (see `roboscale.report.video.encode_mp4`); empty where it was left out.
         steps: control steps executed.
         reason: why it failed or is void.
     """
 
     policy: str
     status: Status
-    mp4: bytes
+    origin: FilmOrigin
+    mp4: bytes = b""
     steps: int | None = None
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PairedVideo:
-    """The same case under each policy; one clip where only one policy was tried."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmedCase:
+    """The same case under each policy; one film where only one policy was tried."""
 
     case: str
     task: str
     instruction: str
-    clips: tuple[Clip, ...]
+    films: tuple[FilmedTrial, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VoidTrial:
     """A trial that says nothing about the policy, and why.
 
     Args:
-        after_pair: paired cases counted before this one, which places its mark in the running evidence.
         attempts: how often it was tried.
+        after_pair: paired cases counted before this one, which places its mark in the running evidence.
     """
 
     policy: str
@@ -172,8 +214,62 @@ class VoidTrial:
     after_pair: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoidOverlap:
+    """Whether void trials of one policy fall on cases that another one failed.
+
+    Args:
+        voids: void trials of `policy` on cases whose outcome under `other` is known.
+        on_failed: how many of these `other` failed.
+        rest, rest_failed: the same for the cases on which `policy` was not void.
+        p_value: of "void trials are no more often on failed cases", one-sided; `None` where nothing can be compared.
+    """
+
+    policy: str
+    other: str
+    voids: int
+    on_failed: int
+    rest: int
+    rest_failed: int
+    p_value: float | None = None
+
+    @property
+    def on_hard_cases(self) -> bool:
+        """Whether it would be a surprise if void trials had nothing to do with how hard their cases are."""
+        return self.p_value is not None and self.p_value <= 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundResult:
+    """What one round of the same question gave for one policy; rounds count from 0, the newest counts."""
+
+    policy: str
+    round: int
+    success: Estimate
+    started_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectedJudgement:
+    """A judgement that a later one replaced.
+
+    Args:
+        before, after: `success` or `failure`, with the progress where there is one.
+        by: who corrected it, a person or a referee.
+        time_ns: when, nanoseconds since 1970.
+    """
+
+    policy: str
+    case: str
+    before: str
+    after: str
+    by: str
+    time_ns: int
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
-class Camera:
+class DatasetCamera:
     """A camera stream of a data set; sizes in pixels."""
 
     name: str
@@ -208,7 +304,7 @@ class FilmStrip:
     png: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSummary:
     """What a data set holds.
 
@@ -226,13 +322,13 @@ class DatasetSummary:
     fps: float | None = None
     tasks: tuple[TaskCount, ...] = ()
     sources: tuple[SourceCount, ...] = ()
-    cameras: tuple[Camera, ...] = ()
+    cameras: tuple[DatasetCamera, ...] = ()
     generation: Estimate | None = None
     used_by: tuple[str, ...] = ()
     film_strips: tuple[FilmStrip, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingCurve:
     """How one policy was trained.
 
@@ -250,45 +346,65 @@ class TrainingCurve:
     settings: Mapping[str, Scalar] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """How it was done.
-
-    Args:
-        world: name and version of the world.
-        success_rule: when success counts: `first`, `end` or `hold k`.
-        horizon: control steps after which a trial ends.
-        command: the exact command line that reproduces the report.
-        notes: sentences a reader must know, e.g. how the success of a task is defined.
-    """
-
-    world: str = ""
-    success_rule: str = ""
-    horizon: int | None = None
-    versions: Mapping[str, Scalar] = field(default_factory=dict)
-    seeds: Mapping[str, Scalar] = field(default_factory=dict)
-    settings: Mapping[str, Scalar] = field(default_factory=dict)
-    command: str = ""
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData:
     """Everything one report shows, in the order in which it shows it.
 
     Args:
+        outcome: what is compared and stands large; as in the design, where there is one.
+        verdict: what may be claimed; `None` where nothing was compared.
+        extremes: assumption about the void trials -> the verdict that would follow from it.
+        before_corrections: the verdict as it was before the corrections.
+        corrections, rounds, voids, overlaps: all of them, policies by their names.
+        judge_command: what lets somebody judge the trials that await it.
+        referee: who says how a trial went, e.g. `success (first)` or `person`.
+        rollout, design: how trials ran, and how the comparison was to be decided.
+        seeds, settings: what else decides the result.
+        method: sentences a reader must know, e.g. how the success of a task is defined.
+        notes: what was dropped, guessed, reused or assumed, a sentence each.
+        command: the exact command line that makes this report again; `None` where it was made from Python.
         created: date to print, chosen by the caller, so that the same data give the same page.
     """
 
     title: str
     policies: tuple[PolicyResult, ...] = ()
-    verdict: Verdict | None = None
-    videos: tuple[PairedVideo, ...] = ()
+    outcome: OutcomeKind = "success"
+    verdict: AnyVerdict | None = None
+    extremes: Mapping[str, AnyVerdict] = field(default_factory=dict)
+    before_corrections: AnyVerdict | None = None
+    corrections: tuple[CorrectedJudgement, ...] = ()
+    rounds: tuple[RoundResult, ...] = ()
+    films: tuple[FilmedCase, ...] = ()
     voids: tuple[VoidTrial, ...] = ()
+    overlaps: tuple[VoidOverlap, ...] = ()
+    judge_command: str | None = None
     datasets: tuple[DatasetSummary, ...] = ()
     training: tuple[TrainingCurve, ...] = ()
-    method: Method = Method()
+    referee: str = ""
+    rollout: RolloutSettings | None = None
+    design: Design | None = None
+    seeds: Mapping[str, Scalar] = field(default_factory=dict)
+    settings: Mapping[str, Scalar] = field(default_factory=dict)
+    method: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    command: str | None = None
     created: str = ""
+    versions: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the policies, in the order of their colours."""
+        return [policy.name for policy in self.policies]
+
+    @property
+    def rule(self) -> str:
+        """Who judged, and when an episode is cut: what is named beside every rate."""
+        judged = [f"judged by {self.referee}"] if self.referee else []
+        return ", ".join(judged + ([f"horizon {self.rollout.horizon} steps"] if self.rollout else []))
+
+    def unverified(self, name: str) -> tuple[str, ...]:
+        """Why the numbers of a policy are unverified; empty when they are not, or when it is not known here."""
+        return next((policy.unverified for policy in self.policies if policy.name == name), ())
 
     def to_json(self) -> dict[str, Any]:
         """JSON types only. Videos and pictures become their size and SHA-256: a report's numbers, not its media."""

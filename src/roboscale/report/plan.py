@@ -7,37 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from roboscale.report import text
+from roboscale.report.blocks import Block, Drawing, Heading, Inline, Listing, Paragraph, Phrase, Rows, num
 from roboscale.report.model import Scalar
-from roboscale.report.pages import (
-    Drawn,
-    draw_at_widths,
-    full_stop,
-    many,
-    render_page,
-    show_bounds,
-    show_signed,
-    text_table,
-    wrapped,
-)
+from roboscale.report.page import Headline, Page, Section, draw_at_widths, render_page
 from roboscale.report.plan_figures import (
     BackTest,
     Curve,
-    Predicted,
     back_test_figure,
     curve_figure,
     measured_rate,
     predicted_band,
 )
+from roboscale.report.terminal import text_table, wrapped
 from roboscale.stats.decide import SourceDecision, SourceOption
 
-__all__ = ["Answer", "PlanData", "answer_more", "plan_page", "plan_text"]
+__all__ = ["PlanAnswer", "PlanData", "answer_more", "plan_page", "plan_text"]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PlanAnswer:
     """One sentence of the answer.
 
     Args:
@@ -51,7 +43,7 @@ class Answer:
     known: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanData:
     """Everything a plan shows.
 
@@ -64,10 +56,11 @@ class PlanData:
         level: of the bands and whiskers.
         method: further sentences on how it was done.
         sources: names of what was read.
-        command: the command line that makes this page.
+        command: the command line that makes this page; `None` where it was made from Python.
+        notes: what was dropped, guessed, reused or assumed.
     """
 
-    answers: tuple[Answer, ...]
+    answers: tuple[PlanAnswer, ...]
     curves: tuple[Curve, ...] = ()
     decisions: Mapping[str, SourceDecision] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=dict)
@@ -76,7 +69,9 @@ class PlanData:
     level: float = 0.9
     method: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
-    command: str = ""
+    command: str | None = None
+    notes: tuple[str, ...] = ()
+    created: str = ""
     versions: Mapping[str, Scalar] = field(default_factory=dict)
     title: str = "What to collect next"
 
@@ -94,11 +89,13 @@ class PlanData:
             "method": list(self.method),
             "sources": list(self.sources),
             "command": self.command,
+            "notes": list(self.notes),
+            "created": self.created,
             "versions": dict(self.versions),
         }
 
 
-def answer_more(curve: Curve, more: float, level: float = 0.9, trials: int = 50) -> Answer:
+def answer_more(curve: Curve, more: float, level: float = 0.9, trials: int = 50) -> PlanAnswer:
     """What so much more of a curve's source would bring, from the largest measured amount on.
 
     Args:
@@ -111,50 +108,94 @@ def answer_more(curve: Curve, more: float, level: float = 0.9, trials: int = 50)
     if before is None or after is None or before.value is None or after.value is None:
         reason = fit.why_not(now + more) if now + more > 0 else "the data cannot say"
         experiment = fit.what_would_tell(None, trials)[0].sentence
-        return Answer(f"{curve.source}{task}: {reason}.", f"{experiment}.", known=False)
+        return PlanAnswer(f"{curve.source}{task}: {reason}.", f"{experiment}.", known=False)
     what = f"Collect {text.number(more)} more {fit.unit}{task} by {curve.source}"
     rise = f"expected success {_rate(before.value)} to {_rate(after.value)} [{_rate(after.low)}, {_rate(after.high)}]"
-    return Answer(f"{what}: {rise} at {text.number(100 * level)} %.")
+    return PlanAnswer(f"{what}: {rise} at {text.number(100 * level)} %.")
 
 
 def plan_page(plan: PlanData) -> str:
     """The plan as one HTML document that makes no request; strings may hold anything, they are escaped."""
-    figures = _figures(plan)
-    tested = any(curve.back_test for curve in plan.curves)
-    back_test = draw_at_widths("back-test", lambda width: back_test_figure(plan.curves, width)) if tested else None
     first, rest = _headline(plan)
-    claim, stop, more = full_stop(first.sentence).partition(". ")
-    sections = (
-        ("answers", "Answers", bool(rest)),
-        ("next", f"The next {plan.unit}", bool(plan.decisions)),
-        ("curves", "Success against data", bool(figures)),
-        ("tested", "Predicted, then measured", tested),
-        ("method", "How it was done", True),
-    )
-    return render_page(
-        "plan.html",
-        plan.to_json(),
+    claim, stop, more = text.full_stop(first.sentence).partition(". ")
+    tell = f"What would tell: {first.experiment}" if first.experiment else ""
+    page = Page(
         title=plan.title,
         kind="plan",
-        sections=[(anchor, name) for anchor, name, present in sections if present],
-        headline=first,
-        claim=claim + stop.strip(),
-        more=" ".join(part for part in (more, first.experiment and f"What would tell: {first.experiment}") if part),
-        details=_details(plan),
-        answers=rest,
-        decisions=[(task, decision, _option_rows(decision, plan)) for task, decision in plan.decisions.items()],
-        unit=plan.unit,
-        cost_name=f"cost each, {plan.currency}" if plan.currency else "cost each",
-        figures=figures,
-        curve_caption=_CURVES.format(level=text.number(100 * plan.level)),
-        back_test=back_test,
-        back_test_sentence=_back_test_sentence(plan.curves),
-        back_test_caption="Band: interval predicted from the smaller amounts, its middle marked. Dot: then measured.",
-        method=_methods(plan),
-        sources=plan.sources,
+        headline=Headline(
+            tag="the data say" if first.known else "the data cannot say",
+            kind="good" if first.known else "open",
+            sentence=claim + stop.strip(),
+            small=" ".join(part for part in (more, tell) if part),
+            details=tuple(_details(plan)),
+        ),
+        sections=(_answers(rest), _next(plan, first), _curves(plan), _tested(plan)),
+        data=plan.to_json(),
         command=plan.command,
+        created=plan.created,
         versions=plan.versions,
+        sources=plan.sources,
+        notes=plan.notes,
+        method=tuple(Paragraph(line, "what") for line in _methods(plan)),
     )
+    return render_page(page)
+
+
+def _answers(answers: Sequence[PlanAnswer]) -> Section:
+    items: list[Inline] = []
+    for answer in answers:
+        small = (f"What would tell: {text.full_stop(answer.experiment)}",) if answer.experiment else ()
+        items.append(Phrase(text=text.full_stop(answer.sentence), small=small))
+    return Section(anchor="answers", title="Answers", blocks=(Listing(tuple(items)),) if items else ())
+
+
+def _next(plan: PlanData, first: PlanAnswer) -> Section:
+    """What the budget buys from each source, task by task."""
+    cost = f"cost each, {plan.currency}" if plan.currency else "cost each"
+    columns = ("source", num(cost), num(f"{plan.unit} bought"), "success after", "points each", num("chance best"))
+    blocks: list[Block] = []
+    for task, decision in plan.decisions.items():
+        blocks += [Heading(task)] if task else []
+        if decision.sentence not in first.sentence:
+            blocks.append(Paragraph(text.full_stop(decision.sentence), "what"))
+        rows: list[tuple[Inline, ...]] = [
+            (source, price, amount, _with_range(success, limits), _with_range(points, range_), best)
+            for source, price, amount, success, limits, points, range_, best in _option_rows(decision, plan)
+        ]
+        caption = "What the budget buys from each source"
+        blocks.append(Rows(caption=caption, columns=columns, rows=tuple(rows), kind="stack"))
+        experiments = [experiment.sentence for experiment in decision.experiments]
+        for title, lines in (("The decision would change", decision.would_change), ("What would tell", experiments)):
+            blocks += [Heading(title), Listing(tuple(map(text.full_stop, lines)))] if lines else []
+    return Section(anchor="next", title=f"The next {plan.unit}", blocks=tuple(blocks))
+
+
+def _with_range(value: str, limits: str) -> Phrase:
+    return Phrase(text=value, small=(limits,)) if limits else Phrase(text=value, kind="none")
+
+
+def _curves(plan: PlanData) -> Section:
+    """A figure for each task, in the order of first mention."""
+    order = list(dict.fromkeys(curve.source for curve in plan.curves))
+    caption = _CURVES.format(level=text.number(100 * plan.level))
+    blocks: list[Block] = []
+    for number, task in enumerate(dict.fromkeys(curve.task for curve in plan.curves)):
+        curves = [curve for curve in plan.curves if curve.task == task]
+        bands = {curve.source: predicted_band(curve.fit, plan.level) for curve in curves}
+        draw = partial(curve_figure, curves, bands, order, plan.level)
+        blocks += [Heading(task)] if task else []
+        blocks.append(Drawing(draw_at_widths(f"curve-{number}", draw), caption))
+    return Section(anchor="curves", title="Success against data", blocks=tuple(blocks))
+
+
+def _tested(plan: PlanData) -> Section:
+    blocks: tuple[Block, ...] = ()
+    if any(curve.back_test for curve in plan.curves):
+        caption = "Band: interval predicted from the smaller amounts, its middle marked. Dot: then measured."
+        drawn = draw_at_widths("back-test", lambda width: back_test_figure(plan.curves, width))
+        blocks = (Drawing(drawn, caption),)
+    lead = _back_test_sentence(plan.curves)
+    return Section(anchor="tested", title="Predicted, then measured", lead=lead, blocks=blocks)
 
 
 def plan_text(plan: PlanData) -> str:
@@ -162,21 +203,21 @@ def plan_text(plan: PlanData) -> str:
     first, rest = _headline(plan)
     lines = [*wrapped(plan.title), ""]
     for answer in (first, *rest):
-        lines += wrapped(full_stop(answer.sentence))
-        lines += wrapped(full_stop(f"What would tell: {answer.experiment}"), "  ") if answer.experiment else []
+        lines += wrapped(text.full_stop(answer.sentence))
+        lines += wrapped(text.full_stop(f"What would tell: {answer.experiment}"), "  ") if answer.experiment else []
     for task, decision in plan.decisions.items():
         lines += _decision_lines(task, decision, plan)
     lines += _back_test_lines(plan.curves)
-    for line in _methods(plan):
+    for line in (*_methods(plan), *map(text.full_stop, plan.notes)):
         lines += ["", *wrapped(line)]
     return "\n".join(lines) + "\n"
 
 
 def _decision_lines(task: str, decision: SourceDecision, plan: PlanData) -> list[str]:
     columns = ("source", "cost", plan.unit, "success after", "interval", "points each", "interval", "chance best")
-    sentence = full_stop(f"{task}: {decision.sentence}" if task else decision.sentence)
+    sentence = text.full_stop(f"{task}: {decision.sentence}" if task else decision.sentence)
     lines = ["", *wrapped(sentence), "", *text_table(columns, _option_rows(decision, plan), right=(1, 2, 3, 5, 7))]
-    changes = [full_stop(change) for change in decision.would_change]
+    changes = [text.full_stop(change) for change in decision.would_change]
     return [*lines, *(line for change in changes for line in wrapped(change, "  "))]
 
 
@@ -200,11 +241,11 @@ def _rate(value: float | None) -> str:
     return "open" if value is None else f"{value:.2f}"
 
 
-def _headline(plan: PlanData) -> tuple[Answer, tuple[Answer, ...]]:
+def _headline(plan: PlanData) -> tuple[PlanAnswer, tuple[PlanAnswer, ...]]:
     """The first answer, and the others."""
     if plan.answers:
         return plan.answers[0], plan.answers[1:]
-    return Answer("The data cannot say: there is no curve to read.", known=False), ()
+    return PlanAnswer("The data cannot say: there is no curve to read.", known=False), ()
 
 
 def _details(plan: PlanData) -> list[str]:
@@ -212,28 +253,11 @@ def _details(plan: PlanData) -> list[str]:
     points = sum(len(curve.fit.points) for curve in plan.curves)
     trials = sum(curve.fit.trials for curve in plan.curves)
     return [
-        many(len(tasks), "task"),
-        many(len({curve.source for curve in plan.curves}), "source"),
+        text.plural(len(tasks), "task"),
+        text.plural(len({curve.source for curve in plan.curves}), "source"),
         f"{text.count(points)} trained and tried",
-        many(trials, "trial"),
+        text.plural(trials, "trial"),
     ]
-
-
-def _figures(plan: PlanData) -> list[tuple[str, Drawn]]:
-    """(task, figure) in the order of first mention."""
-    order = list(dict.fromkeys(curve.source for curve in plan.curves))
-    found = []
-    for number, task in enumerate(dict.fromkeys(curve.task for curve in plan.curves)):
-        curves = [curve for curve in plan.curves if curve.task == task]
-        bands = {curve.source: predicted_band(curve.fit, plan.level) for curve in curves}
-        found.append((task, _drawn(f"curve-{number}", curves, bands, order, plan.level)))
-    return found
-
-
-def _drawn(
-    name: str, curves: Sequence[Curve], bands: Mapping[str, Predicted], order: Sequence[str], level: float
-) -> Drawn:
-    return draw_at_widths(name, lambda width: curve_figure(curves, bands, order, level, width))
 
 
 def _option_rows(decision: SourceDecision, plan: PlanData) -> list[list[str]]:
@@ -258,14 +282,14 @@ def _points_each(option: SourceOption) -> tuple[str, str]:
     if gain.value is None or not option.hours:
         return "cannot say", ""
     low, high = (None if end is None else 100 * end / option.hours for end in (gain.low, gain.high))
-    return show_signed(100 * gain.value / option.hours), show_bounds(low, high)
+    return text.signed(100 * gain.value / option.hours), text.bounds(low, high)
 
 
 def _test_cells(test: BackTest) -> tuple[str, str, str, str]:
-    found = test.predicted
-    said = "cannot say" if found.value is None else text.percent(found.value)
+    predicted = test.predicted
+    said = "cannot say" if predicted.value is None else text.percent(predicted.value)
     held = {True: "yes", False: "no", None: text.MISSING}[test.held]
-    return said, text.interval(found.low, found.high), text.percent(test.measured.value), held
+    return said, text.interval(predicted.low, predicted.high), text.percent(test.measured.value), held
 
 
 def _back_test_sentence(curves: Sequence[Curve]) -> str:

@@ -19,6 +19,7 @@ from roboscale.report.canvas import (
     LEGEND_LINE,
     MUTED,
     PALETTE,
+    RATE_TICKS,
     Canvas,
     add_axes,
     add_legend,
@@ -29,8 +30,7 @@ from roboscale.report.canvas import (
     new_canvas,
 )
 from roboscale.report.figures import Figure
-from roboscale.report.pages import ESTIMATE_COLUMNS, estimate_cells
-from roboscale.report.tables import Cell, Table
+from roboscale.report.tables import ESTIMATE_COLUMNS, Cell, Table, estimate_cells
 from roboscale.report.text import number, percent
 from roboscale.report.whiskers import ROW, draw_estimate, draw_interval, named_rows, write_beside
 from roboscale.stats.proportions import wilson
@@ -61,8 +61,8 @@ class BackTest:
     @property
     def held(self) -> bool | None:
         """Whether the interval held the measured rate; `None` where there was no interval or no measurement."""
-        low, high, found = self.predicted.low, self.predicted.high, self.measured.value
-        return None if low is None or high is None or found is None else low <= found <= high
+        low, high, value = self.predicted.low, self.predicted.high, self.measured.value
+        return None if low is None or high is None or value is None else low <= value <= high
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def _curve_canvas(
     add_legend(canvas, entries)
     axes = add_axes(canvas, 52, head, 16, 50, "y")
     axes.set(ylim=(-0.03, 1.03), xscale="log", xlabel=f"{curves[0].fit.unit}, logarithmic" if curves else "")
-    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+    axes.set_yticks(*RATE_TICKS)
     for place, curve in enumerate(curves):
         index = order.index(curve.source)
         _draw_band(axes, bands.get(curve.source, ()), max(curve.fit.amounts, default=0.0), colour(index))
@@ -206,7 +206,7 @@ def _back_test_canvas(tested: Sequence[tuple[Curve, BackTest]], width: int) -> C
     canvas, axes = named_rows(labels, width, head, "success rate")
     add_legend(canvas, entries)
     axes.set_xlim(-0.01, 1.01)
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+    axes.set_xticks(*RATE_TICKS)
     for index, (_, test) in enumerate(tested):
         y = ROW * (index + 0.5)
         if test.predicted.low is None or test.predicted.high is None:

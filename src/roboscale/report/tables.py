@@ -8,26 +8,35 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from roboscale.core.errors import SpecMismatch
-from roboscale.core.estimate import Estimate
-from roboscale.report.model import DamageSummary, DatasetSummary, PolicyResult, Scalar, Spread, TrainingCurve
-from roboscale.report.text import MISSING, number
+from roboscale.core import Estimate, OutcomeKind, SpecMismatch
+from roboscale.report.model import DatasetSummary, MeasureSummary, PolicyResult, Scalar, TrainingCurve
+from roboscale.report.text import MISSING, mark, number, void_range
 
 __all__ = [
+    "ESTIMATE_COLUMNS",
+    "RATE_COLUMNS",
     "Cell",
     "Table",
-    "damage_table",
     "dataset_table",
+    "estimate_cells",
     "evidence_table",
+    "measure_table",
+    "rate_cells",
+    "rates_table",
     "settings_table",
     "show",
-    "success_table",
     "task_names",
     "training_table",
 ]
 
 Cell = Scalar
 """`None` is a missing value: an empty CSV field, `null` in JSON, a dash in Markdown."""
+
+ESTIMATE_COLUMNS = ("value", "low", "high", "level", "n", "void", "method")
+"""Columns of a table that an `Estimate` fills, see `estimate_cells`."""
+
+RATE_COLUMNS = (*ESTIMATE_COLUMNS, "void failed", "void succeeded", "unverified")
+"""Columns of a table that a rate fills: also what it would be at both extremes of its void trials."""
 
 _EVIDENCE_ORDER = (
     "n",
@@ -91,14 +100,31 @@ def show(cell: Cell) -> str:
     return number(cell) if isinstance(cell, int | float) else cell
 
 
-def success_table(policies: Sequence[PolicyResult]) -> Table:
-    """Success of every policy over all tasks and on each task, tasks in the order of their first mention."""
-    columns = ("task", "policy", "success", "low", "high", "level", "n", "void", "method")
-    rows: list[tuple[Cell, ...]] = [("all tasks", policy.name, *_cells(policy.success)) for policy in policies]
+def estimate_cells(estimate: Estimate | None) -> tuple[Cell, ...]:
+    """The cells under `ESTIMATE_COLUMNS`; all missing where there is no estimate."""
+    if estimate is None:
+        return (None,) * len(ESTIMATE_COLUMNS)
+    e = estimate
+    return (e.value, e.low, e.high, e.level, e.n, e.void, e.method)
+
+
+def rate_cells(rate: Estimate | None, unverified: Sequence[str] = ()) -> tuple[Cell, ...]:
+    """The cells under `RATE_COLUMNS`; all missing where there is no rate."""
+    if rate is None:
+        return (None,) * len(RATE_COLUMNS)
+    return (*estimate_cells(rate), *(void_range(rate) or (rate.value, rate.value)), mark(unverified) or None)
+
+
+def rates_table(policies: Sequence[PolicyResult], outcome: OutcomeKind = "success") -> Table:
+    """What every policy achieved over all tasks and on each task, tasks in the order of their first mention."""
+    rows: list[tuple[Cell, ...]] = [
+        ("all tasks", policy.name, *rate_cells(policy.rate(outcome), policy.unverified)) for policy in policies
+    ]
     for task in task_names(policies):
         for policy in policies:
-            rows += [(task, policy.name, *_cells(result.success)) for result in policy.tasks if result.task == task]
-    return Table(columns, tuple(rows))
+            of_task = [result for result in policy.tasks if result.task == task]
+            rows += [(task, policy.name, *rate_cells(r.rate(outcome), policy.unverified)) for r in of_task]
+    return Table(("task", "policy", *RATE_COLUMNS), tuple(rows))
 
 
 def task_names(policies: Iterable[PolicyResult]) -> list[str]:
@@ -114,36 +140,22 @@ def evidence_table(evidence: Sequence[Mapping[str, float]]) -> Table:
     return Table(tuple(columns), tuple(tuple(row.get(key) for key in columns) for row in evidence))
 
 
-def damage_table(policies: Sequence[PolicyResult]) -> Table:
-    """One row per policy and measure; a measure that the world cannot give has no value."""
-    columns = ("policy", "measure", "unit", "value", "low", "high", "median", "max", "n")
-    rows = [(policy.name, *row) for policy in policies if policy.damage for row in _damage_rows(policy.damage)]
+def measure_table(policies: Sequence[PolicyResult]) -> Table:
+    """One row per policy and measure; one that could not be measured has no value."""
+    shares = ("share", "share low", "share high")
+    medians = ("median", "median low", "median high", "largest")
+    columns = ("policy", "measure", "unit", "measured", "not measured", *shares, *medians, "unverified")
+    rows = [
+        (policy.name, *_measured(one), mark(policy.unverified) or None)
+        for policy in policies
+        for one in (*policy.measures, *policy.steps)
+    ]
     return Table(columns, tuple(rows))
 
 
-def _damage_rows(damage: DamageSummary) -> list[tuple[Cell, ...]]:
-    shares = {
-        "object dropped": damage.dropped,
-        "object off the table": damage.off_table,
-        "joint at its limit": damage.joint_limit,
-        "action clipped": damage.clipped,
-    }
-    spreads = {
-        "peak unintended force": ("N", damage.peak_force_n),
-        "steps with a joint at its limit": ("steps per trial", damage.joint_limit_steps),
-        "steps with a clipped action": ("steps per trial", damage.clipped_steps),
-    }
-    rows: list[tuple[Cell, ...]] = []
-    for name, (unit, spread) in spreads.items():
-        rows.append((name, unit, None, None, None, *_spread_cells(spread)))
-    for name, share in shares.items():
-        known = (share.value, share.low, share.high, None, None, share.n) if share else (None,) * 6
-        rows.append((name, "share of trials", *known))
-    return rows
-
-
-def _spread_cells(spread: Spread | None) -> tuple[Cell, ...]:
-    return (spread.median, spread.max, spread.n) if spread else (None, None, None)
+def _measured(summary: MeasureSummary) -> tuple[Cell, ...]:
+    ends = [(e.value, e.low, e.high) if e else (None, None, None) for e in (summary.share, summary.median)]
+    return (summary.name, summary.unit, summary.measured, summary.missing, *ends[0], *ends[1], summary.largest)
 
 
 def dataset_table(datasets: Sequence[DatasetSummary]) -> Table:
@@ -170,15 +182,3 @@ def settings_table(settings: Mapping[str, Mapping[str, Scalar]]) -> Table:
     names = dict.fromkeys(name for own in settings.values() for name in own)
     rows = tuple((name, *(own.get(name) for own in settings.values())) for name in names)
     return Table(("setting", *settings), rows)
-
-
-def _cells(estimate: Estimate) -> tuple[Cell, ...]:
-    return (
-        estimate.value,
-        estimate.low,
-        estimate.high,
-        estimate.level,
-        estimate.n,
-        estimate.void,
-        estimate.method,
-    )

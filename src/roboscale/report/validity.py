@@ -7,12 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from roboscale.core import Estimate
 from roboscale.report import text
-from roboscale.report.model import Scalar
-from roboscale.report.pages import draw_at_widths, full_stop, many, render_page, show_bounds, show_signed
+from roboscale.report.blocks import (
+    Block,
+    Drawing,
+    Head,
+    Heading,
+    Inline,
+    Listing,
+    Paragraph,
+    Phrase,
+    Rows,
+    estimate_phrase,
+    num,
+    rate_phrase,
+)
+from roboscale.report.model import Doubts, Scalar
+from roboscale.report.page import Headline, Page, Section, draw_at_widths, render_page
 from roboscale.report.validity_figures import agreement_figure, residual_figure, scatter_figure
 from roboscale.stats.proportions import wilson
 from roboscale.stats.validity import Score, ValidityCard
@@ -20,7 +35,7 @@ from roboscale.stats.validity import Score, ValidityCard
 __all__ = ["ValidityData", "validity_page"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ValidityData:
     """Everything a validity page shows.
 
@@ -28,8 +43,10 @@ class ValidityData:
         card: the measures and the claims.
         real, cheap: policy -> success rate in each world; policies in one world only are listed as left out.
         real_name, cheap_name: of the two worlds.
+        unverified: policy -> why its numbers may be somebody else's; absent where it is known by content.
         sources: names of what was read.
-        command: the command line that makes this page.
+        command: the command line that makes this page; `None` where it was made from Python.
+        notes: what was dropped, guessed, reused or assumed.
     """
 
     card: ValidityCard
@@ -37,8 +54,11 @@ class ValidityData:
     cheap: Mapping[str, Estimate]
     real_name: str = "real world"
     cheap_name: str = "cheap world"
+    unverified: Doubts = field(default_factory=dict)
     sources: tuple[str, ...] = ()
-    command: str = ""
+    command: str | None = None
+    notes: tuple[str, ...] = ()
+    created: str = ""
     versions: Mapping[str, Scalar] = field(default_factory=dict)
     title: str = "Validity card"
 
@@ -48,7 +68,7 @@ class ValidityData:
     ) -> ValidityData:
         """From the scores that the card was made from: counts get Wilson's interval, mean scores none."""
         level = card.pearson.level
-        return cls(card, _estimates(real, level), _estimates(cheap, level), **rest)
+        return cls(card=card, real=_estimates(real, level), cheap=_estimates(cheap, level), **rest)
 
     def to_json(self) -> dict[str, Any]:
         """JSON types only."""
@@ -59,8 +79,11 @@ class ValidityData:
             "cheap": {name: rate.to_json() for name, rate in self.cheap.items()},
             "real_name": self.real_name,
             "cheap_name": self.cheap_name,
+            "unverified": {name: list(reasons) for name, reasons in self.unverified.items()},
             "sources": list(self.sources),
             "command": self.command,
+            "notes": list(self.notes),
+            "created": self.created,
             "versions": dict(self.versions),
         }
 
@@ -68,51 +91,83 @@ class ValidityData:
 def validity_page(data: ValidityData) -> str:
     """The card as one HTML document that makes no request; strings may hold anything, they are escaped."""
     card = data.card
-    names = [name for name in card.policies if _known(data.real.get(name)) and _known(data.cheap.get(name))]
-    figures = {}
-    if names:
-        figures["scatter"] = draw_at_widths("scatter", lambda w: scatter_figure(names, data.real, data.cheap, w))
-    if any(_known(gap) for gap in card.calibration.values()):
-        figures["residuals"] = draw_at_widths("residuals", lambda w: residual_figure(card.calibration, w))
-    if _known(card.pearson) or _known(card.spearman):
-        figures["agreement"] = draw_at_widths("agreement", lambda w: agreement_figure(card, w))
-    claims = [full_stop(claim) for claim in card.claims]
-    sections = (
-        ("said", "What may be said", len(claims) > 1),
-        ("measures", "Measures", True),
-        ("figures", "Policy by policy", bool(figures)),
-        ("method", "How it was done", True),
-    )
-    return render_page(
-        "validity.html",
-        data.to_json(),
+    claims = [text.full_stop(claim) for claim in card.claims]
+    doubts = [f"{name} is {text.mark(reasons)}." for name, reasons in data.unverified.items() if reasons]
+    page = Page(
         title=data.title,
         kind="validity",
-        sections=[(anchor, name) for anchor, name, present in sections if present],
-        tag=f"k = {many(len(card.policies), 'policy')}",
-        worlds=(f"cheap: {data.cheap_name}", f"real: {data.real_name}"),
-        sentence=claims[0] if claims else "The data cannot say.",
-        claims=claims[1:],
-        measures=_measures(card),
-        figures=figures,
-        captions=_captions(data),
-        policies=[(n, data.real.get(n), data.cheap.get(n), card.calibration.get(n)) for n in card.policies],
-        left_out=card.left_out,
-        method=_methods(data),
-        sources=data.sources,
+        headline=Headline(
+            tag=f"k = {text.plural(len(card.policies), 'policy')}",
+            sentence=claims[0] if claims else "The data cannot say.",
+            doubts=tuple(doubts),
+            details=(f"cheap: {data.cheap_name}", f"real: {data.real_name}"),
+        ),
+        sections=(
+            Section(
+                anchor="said", title="What may be said", blocks=(Listing(tuple(claims[1:])),) if claims[1:] else ()
+            ),
+            _measure_section(card),
+            _policies(data),
+        ),
+        data=data.to_json(),
         command=data.command,
+        created=data.created,
         versions=data.versions,
+        sources=data.sources,
+        notes=data.notes,
+        method=tuple(Paragraph(line, "what") for line in _methods(data)),
     )
+    return render_page(page)
+
+
+def _measure_section(card: ValidityCard) -> Section:
+    rows: list[tuple[Inline, ...]] = [
+        (name, Phrase(text=value, kind="none" if value.startswith("no ") or value == text.MISSING else ""), ends, what)
+        for name, value, ends, what in _measures(card)
+    ]
+    columns = ("measure", num("value"), Head("interval", "keep"), Head("what it is", "prose"))
+    caption = "Every measure of agreement with its meaning"
+    table = Rows(caption=caption, columns=columns, rows=tuple(rows), kind="stack")
+    return Section(anchor="measures", title="Measures", blocks=(table,))
+
+
+def _policies(data: ValidityData) -> Section:
+    """Figures, and both rates of every policy."""
+    card, captions = data.card, _captions(data)
+    names = [name for name in card.policies if _known(data.real.get(name)) and _known(data.cheap.get(name))]
+    drawn = {}
+    if names:
+        scatter = partial(scatter_figure, names, data.real, data.cheap, unverified=data.unverified)
+        drawn["scatter"] = draw_at_widths("scatter", scatter)
+    if any(_known(gap) for gap in card.calibration.values()):
+        residuals = partial(residual_figure, card.calibration, unverified=data.unverified)
+        drawn["residuals"] = draw_at_widths("residuals", residuals)
+    if any(_known(r) for r in (card.pearson, card.spearman)):
+        drawn["agreement"] = draw_at_widths("agreement", lambda width: agreement_figure(card, width))
+    blocks: list[Block] = [Drawing(figure, captions[name]) for name, figure in drawn.items()]
+    if not drawn:
+        return Section(anchor="figures", title="Policy by policy", blocks=())
+    rows: list[tuple[Inline, ...]] = []
+    for name in card.policies:
+        marks = data.unverified.get(name, ())
+        rates = (rate_phrase(rates.get(name), marks) for rates in (data.real, data.cheap))
+        rows.append((name, *rates, estimate_phrase(card.calibration.get(name), marks)))
+    caption = "Success of every policy in both worlds"
+    columns = ("policy", "real", "cheap", "cheap minus real")
+    blocks += [Heading("All policies"), Rows(caption=caption, columns=columns, rows=tuple(rows), kind="stack")]
+    if card.left_out:
+        blocks.append(Paragraph(f"Left out, no score in both worlds: {', '.join(card.left_out)}.", "fine"))
+    return Section(anchor="figures", title="Policy by policy", blocks=tuple(blocks))
 
 
 def _estimates(scores: Mapping[str, Score], level: float) -> dict[str, Estimate]:
-    found = {}
+    rates = {}
     for name, score in scores.items():
         if isinstance(score, tuple):
-            found[name] = wilson(round(score[0]), score[1], level)
+            rates[name] = wilson(round(score[0]), score[1], level)
         else:
-            found[name] = Estimate(float(score), None, None, level, 0, "a mean score, number of trials unknown")
-    return found
+            rates[name] = Estimate(float(score), None, None, level, 0, "a mean score, number of trials unknown")
+    return rates
 
 
 def _known(estimate: Estimate | None) -> bool:
@@ -134,9 +189,8 @@ _MEANINGS = {
 def _measures(card: ValidityCard) -> list[_Measure]:
     p = card.permutation
     orders = f"share of {'all orders' if p.exact else 'shuffles'} of the policies that agree at least as well"
-    sides = (
-        f"mean of cheap minus real; {card.optimistic} of {many(len(card.policies), 'policy')} score higher in cheap"
-    )
+    k = text.plural(len(card.policies), "policy")
+    sides = f"mean of cheap minus real; {card.optimistic} of {k} score higher in cheap"
     return [
         ("Pearson correlation", *_estimated(card.pearson), _dropped(card.pearson_drop_one)),
         ("Spearman correlation", *_estimated(card.spearman), _dropped(card.spearman_drop_one)),
@@ -154,7 +208,7 @@ def _estimated(estimate: Estimate) -> tuple[str, str]:
     """Value and interval."""
     if estimate.value is None:
         return "no value", ""
-    return show_signed(estimate.value), show_bounds(estimate.low, estimate.high)
+    return text.signed(estimate.value), text.bounds(estimate.low, estimate.high)
 
 
 def _plain(value: float | None) -> str:
@@ -167,10 +221,10 @@ def _probability(p: float | None) -> str:
     return text.number(p, 2) if p >= 0.0001 else "below 0.0001"
 
 
-def _dropped(found: tuple[float, float] | None) -> str:
-    if found is None:
+def _dropped(span: tuple[float, float] | None) -> str:
+    if span is None:
         return "too few policies to leave one out"
-    return f"{show_signed(found[0])} to {show_signed(found[1])} when one policy is left out"
+    return f"{text.signed(span[0])} to {text.signed(span[1])} when one policy is left out"
 
 
 def _captions(data: ValidityData) -> dict[str, str]:
@@ -187,18 +241,18 @@ def _captions(data: ValidityData) -> dict[str, str]:
 
 def _bars(estimates: Iterable[Estimate]) -> str:
     """What the bars of a figure are."""
-    found = next((e for e in estimates if e.low is not None), None)
-    if found is None:
+    example = next((e for e in estimates if e.low is not None), None)
+    if example is None:
         return "No intervals: the numbers of trials are not known."
-    return f"Bars: {text.number(100 * found.level)} % intervals ({found.method})."
+    return f"Bars: {text.number(100 * example.level)} % intervals ({example.method})."
 
 
 def _methods(data: ValidityData) -> list[str]:
     card = data.card
-    found = (
+    methods = (
         card.pearson.method,
         card.spearman.method,
         "MMRV: Li et al., SIMPLER (2024), equation 1",
         card.optimism.method,
     )
-    return ["; ".join(dict.fromkeys(found)) + "."]
+    return ["; ".join(dict.fromkeys(methods)) + "."]

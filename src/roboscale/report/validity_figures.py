@@ -18,23 +18,26 @@ from roboscale.report.canvas import (
     LEGEND_LINE,
     MUTED,
     PALETTE,
+    PAPER,
+    RATE_TICKS,
     Canvas,
     add_axes,
     add_legend,
     draw,
+    flagged,
     is_wide,
     new_canvas,
     shorten,
 )
 from roboscale.report.figures import Figure
-from roboscale.report.pages import ESTIMATE_COLUMNS, estimate_cells, show_signed
-from roboscale.report.tables import Table
+from roboscale.report.model import Doubts
+from roboscale.report.tables import ESTIMATE_COLUMNS, RATE_COLUMNS, Table, estimate_cells, rate_cells
+from roboscale.report.text import mark, signed
 from roboscale.report.whiskers import ROW, draw_estimate, draw_interval, named_rows, write_beside
 from roboscale.stats.validity import ValidityCard
 
 __all__ = ["agreement_figure", "residual_figure", "scatter_figure"]
 
-_RATES = ([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
 _NAMED = 12
 """More policies than this are numbered in the scatter, with a key below."""
 _KEY = 160.0
@@ -46,27 +49,39 @@ _AWAY = ((9, 9, "left"), (9, -10, "left"), (-9, 9, "right"), (-9, -10, "right"),
 
 
 def scatter_figure(
-    names: Sequence[str], real: Mapping[str, Estimate], cheap: Mapping[str, Estimate], width: int = 860
+    names: Sequence[str],
+    real: Mapping[str, Estimate],
+    cheap: Mapping[str, Estimate],
+    width: int = 860,
+    *,
+    unverified: Doubts | None = None,
 ) -> Figure:
     """Every policy's rate in the real world over its rate in the cheap one, with both intervals and the diagonal.
 
     Args:
         names: the policies to draw; each has a value in both worlds.
         width: CSS pixels.
+        unverified: whose dot is hollow.
     """
-    svg = draw("validity-scatter", width, lambda: _scatter_canvas(names, real, cheap, width))
-    columns = ("policy", *(f"{world} {name}" for world in ("real", "cheap") for name in ESTIMATE_COLUMNS))
-    rows = tuple((name, *estimate_cells(real[name]), *estimate_cells(cheap[name])) for name in names)
+    doubts = unverified or {}
+    svg = draw("validity-scatter", width, lambda: _scatter_canvas(names, real, cheap, doubts, width))
+    columns = ("policy", *(f"{world} {name}" for world in ("real", "cheap") for name in RATE_COLUMNS))
+    marks = {name: doubts.get(name, ()) for name in names}
+    rows = tuple((n, *rate_cells(real[n], marks[n]), *rate_cells(cheap[n], marks[n])) for n in names)
     above = sum((real[name].value or 0) > (cheap[name].value or 0) for name in names)
     said = f"{above} of {len(names)} policies lie above the diagonal: better in the real world than in the cheap one."
     return Figure(svg, Table(columns, rows), said)
 
 
-def residual_figure(calibration: Mapping[str, Estimate], width: int = 860) -> Figure:
+def residual_figure(
+    calibration: Mapping[str, Estimate], width: int = 860, *, unverified: Doubts | None = None
+) -> Figure:
     """Cheap minus real for each policy, largest first; `width` in CSS pixels."""
+    doubts = unverified or {}
     names = sorted(calibration, key=lambda name: (-(calibration[name].value or 0.0), name))
-    svg = draw("validity-residuals", width, lambda: _residual_canvas(names, calibration, width))
-    table = Table(("policy", *ESTIMATE_COLUMNS), tuple((name, *estimate_cells(calibration[name])) for name in names))
+    svg = draw("validity-residuals", width, lambda: _residual_canvas(names, calibration, doubts, width))
+    rows = ((name, *estimate_cells(calibration[name]), mark(doubts.get(name, ())) or None) for name in names)
+    table = Table(("policy", *ESTIMATE_COLUMNS, "unverified"), tuple(rows))
     said = "; ".join(f"{name} {_points(calibration[name].value)}" for name in names)
     return Figure(svg, table, f"Cheap minus real, points of success. {said}.")
 
@@ -87,16 +102,16 @@ def agreement_figure(card: ValidityCard, width: int = 860) -> Figure:
             for name, r, out in rows
         ),
     )
-    said = "; ".join(f"{name} {show_signed(r.value)}" for name, r, _ in rows)
+    said = "; ".join(f"{name} {signed(r.value)}" for name, r, _ in rows)
     return Figure(svg, table, f"Correlation over {len(card.policies)} policies: {said}.")
 
 
 def _points(value: float | None) -> str:
-    return show_signed(None if value is None else 100 * value, 0)
+    return signed(None if value is None else 100 * value, 0)
 
 
 def _scatter_canvas(
-    names: Sequence[str], real: Mapping[str, Estimate], cheap: Mapping[str, Estimate], width: int
+    names: Sequence[str], real: Mapping[str, Estimate], cheap: Mapping[str, Estimate], doubts: Doubts, width: int
 ) -> Canvas:
     side = min(540.0, width - 60.0)
     numbered = not is_wide(width) or len(names) > _NAMED
@@ -108,23 +123,24 @@ def _scatter_canvas(
     axes = add_axes(canvas, left, 10, width - left - side, foot, "x")
     axes.grid(axis="y", color=GRID, linewidth=1)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="success in the cheap world", ylabel="in the real world")
-    axes.set_xticks(*_RATES)
-    axes.set_yticks(*_RATES)
+    axes.set_xticks(*RATE_TICKS)
+    axes.set_yticks(*RATE_TICKS)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.4, linestyle=(0, (4, 3)))
     taken: list[_Box] = []
     for name in names:
-        taken += _draw_point(axes, cheap[name], real[name], side / 1.04)
+        taken += _draw_point(axes, cheap[name], real[name], side / 1.04, hollow=bool(doubts.get(name)))
+    written = [flagged(name, doubts.get(name, ())) for name in names]
     for number, name in enumerate(names):
-        label = str(number + 1) if numbered else shorten(name, 24)
+        label = str(number + 1) if numbered else shorten(written[number], 24)
         _label(axes, label, (cheap[name].value or 0.0, real[name].value or 0.0), side / 1.04, taken)
-    for number, name in enumerate(names if numbered else ()):
+    for number, name in enumerate(written if numbered else ()):
         line, column = number % lines, number // lines
         place = (4 + _KEY * column) / width, (LEGEND_LINE * (lines - line) - 9) / (side + 10 + foot)
         canvas.text(*place, f"{number + 1}  {shorten(name, 20)}", va="center_baseline")
     return canvas
 
 
-def _draw_point(axes: Axes, cheap: Estimate, real: Estimate, scale: float) -> list[_Box]:
+def _draw_point(axes: Axes, cheap: Estimate, real: Estimate, scale: float, *, hollow: bool) -> list[_Box]:
     """Draws a policy and returns what it covers."""
     x, y = cheap.value or 0.0, real.value or 0.0
     covered = [(x * scale - 6, y * scale - 6, x * scale + 6, y * scale + 6)]
@@ -134,7 +150,8 @@ def _draw_point(axes: Axes, cheap: Estimate, real: Estimate, scale: float) -> li
     if real.low is not None and real.high is not None:
         draw_interval(axes, (real.low, real.high), x, PALETTE[0], half_cap=0, upright=True)
         covered.append((x * scale - 1, real.low * scale, x * scale + 1, real.high * scale))
-    axes.plot([x], [y], "o", color=PALETTE[0], markersize=9, clip_on=False, zorder=5)
+    fill: dict[str, Any] = {"markerfacecolor": PAPER, "markeredgewidth": 1.8} if hollow else {}
+    axes.plot([x], [y], "o", color=PALETTE[0], markersize=9, clip_on=False, zorder=5, **fill)
     return covered
 
 
@@ -162,8 +179,9 @@ def _overlap(a: _Box, b: _Box) -> float:
     return max(0.0, across) * max(0.0, along)
 
 
-def _residual_canvas(names: Sequence[str], calibration: Mapping[str, Estimate], width: int) -> Canvas:
-    canvas, axes = named_rows(names, width, 12, "cheap minus real, points of success")
+def _residual_canvas(names: Sequence[str], calibration: Mapping[str, Estimate], doubts: Doubts, width: int) -> Canvas:
+    labels = [flagged(name, doubts.get(name, ())) for name in names]
+    canvas, axes = named_rows(labels, width, 12, "cheap minus real, points of success")
     ends = [abs(x) for e in calibration.values() for x in (e.value, e.low, e.high) if x is not None]
     reach = min(1.0, math.ceil(10 * max(ends, default=0.1) + 0.2) / 10)
     step = 0.1 if reach <= 0.3 else 0.25 if is_wide(width) else 0.5
@@ -173,7 +191,7 @@ def _residual_canvas(names: Sequence[str], calibration: Mapping[str, Estimate], 
     axes.axvline(0, color=MUTED, linewidth=1.4, linestyle=(0, (4, 3)))
     for index, name in enumerate(names):
         y = ROW * (index + 0.5)
-        draw_estimate(axes, calibration[name], y, PALETTE[0], half_cap=4)
+        draw_estimate(axes, calibration[name], y, PALETTE[0], half_cap=4, hollow=bool(doubts.get(name)))
         write_beside(axes, 1, y, _points(calibration[name].value), 46, ha="right", weight="bold")
     return canvas
 
@@ -199,7 +217,7 @@ def _agreement_canvas(rows: Sequence[_Row], chance: float | None, width: int) ->
         if out is not None:
             axes.plot(out, [y, y], solid_capstyle="butt", **band)
         draw_estimate(axes, r, y, PALETTE[0], half_cap=4)
-        write_beside(axes, 1, y, show_signed(r.value), 46, ha="right", weight="bold")
+        write_beside(axes, 1, y, signed(r.value), 46, ha="right", weight="bold")
         if r.value is None:
             write_beside(axes, 0, y, "no correlation", 8, ha="left", color=MUTED, style="italic")
     return canvas

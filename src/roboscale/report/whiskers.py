@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from roboscale.core import Estimate
-from roboscale.report.canvas import Canvas, add_axes, is_wide, new_canvas, shorten
+from roboscale.report.canvas import PAPER, Canvas, add_axes, is_wide, new_canvas, shorten
 
 __all__ = ["ROW", "draw_estimate", "draw_interval", "named_rows", "write_beside"]
 
@@ -16,12 +16,20 @@ ROW = 34.0
 """Height of a row, pixels."""
 
 
-def draw_estimate(axes: Axes, estimate: Estimate, y: float, hue: str, *, half_cap: float) -> None:
-    """A dot at height `y` with its interval, if it has both ends; `half_cap` in units of the vertical axis."""
+def draw_estimate(
+    axes: Axes, estimate: Estimate, y: float, hue: str, *, half_cap: float, hollow: bool = False
+) -> None:
+    """A dot at height `y` with its interval, if it has both ends.
+
+    Args:
+        half_cap: half the height of the interval's ends, in units of the vertical axis.
+        hollow: for numbers that are unverified.
+    """
     if estimate.low is not None and estimate.high is not None:
         draw_interval(axes, (estimate.low, estimate.high), y, hue, half_cap=half_cap)
     if estimate.value is not None:
-        axes.plot([estimate.value], [y], "o", color=hue, markersize=8, clip_on=False, zorder=5)
+        fill: dict[str, Any] = {"markerfacecolor": PAPER, "markeredgewidth": 1.8} if hollow else {}
+        axes.plot([estimate.value], [y], "o", color=hue, markersize=8, clip_on=False, zorder=5, **fill)
 
 
 def draw_interval(

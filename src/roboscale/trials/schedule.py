@@ -7,8 +7,10 @@ biased. Every finished trial is in the log before its slot starts the next.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import threading
 import time
 import uuid
 from collections import deque
@@ -46,7 +48,7 @@ from roboscale.trials.slots import Finished, Job, Keeping, Slot, wait_for
 __all__ = ["Schedule", "TrialRunner", "check_policy_fits", "interleave"]
 
 FIRST_ANSWERS = 3  # trials of a policy that all end before the first step mean that it is used wrongly
-LEASE_S = 120.0
+LEASE_S = 30.0  # how long a trial of a killed process stays with it
 RETRY_LEASE_S = 1.0
 
 
@@ -137,6 +139,7 @@ class TrialRunner:
             or drops it.
         on_trial: called with every finished trial and its judgement, for progress bars.
         on_reuse: called before the first trial with those that the log has already.
+        on_wait: called with how many trials are left, all in the hands of other processes.
         worker: a name that no other process has; its leases are kept alive while trials run.
         versions: recorded with every trial.
         reused: trials that the log had, or that another process made, filled while it runs.
@@ -156,13 +159,13 @@ class TrialRunner:
     adopt: Callable[[Trial, Judgement], None] = lambda trial, judgement: None
     on_trial: Callable[[Trial, Judgement], None] = lambda trial, judgement: None
     on_reuse: Callable[[Sequence[Trial]], None] = lambda trials: None
+    on_wait: Callable[[int], None] = lambda count: None
     versions: Mapping[str, str] = field(default_factory=dict)
     worker: str = field(default_factory=lambda: f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}")
     reused: list[Trial] = field(default_factory=list)
     _judgements: dict[str, list[Judgement]] = field(default_factory=dict)
     _final: dict[tuple[Case, Identity], Trial] = field(default_factory=dict)
     _tried: dict[tuple[Case, Identity], int] = field(default_factory=dict)
-    _beat_at: float = 0.0
 
     def run(self, schedule: Schedule) -> list[Counted]:
         """What counts of every trial that was needed, in schedule order.
@@ -183,11 +186,24 @@ class TrialRunner:
         following = _Following(schedule, self.rule)
         running: dict[int, _Running] = {}
         self._require_action(schedule)
-        while not self._advance(following) and (waiting or running):
-            self._fill(waiting, running, schedule, following)
-            if running:
-                self._serve(running, waiting, schedule)
+        self._bury()
+        with _Heart(self.log, self.worker):
+            try:
+                while not self._advance(following) and (waiting or running):
+                    self._fill(waiting, running, schedule, following)
+                    if running:
+                        self._serve(running, waiting, schedule)
+            finally:
+                for run in running.values():  # what was under way is anybody's again
+                    self.log.release(run.trial.key, self.worker)
         return self._counted(schedule)
+
+    def _bury(self) -> None:
+        """Takes back the trials of processes of this machine that are dead; those of others expire by themselves."""
+        for lease in self.log.leases():
+            host, _, rest = lease.worker.rpartition("/")[0].partition("/")
+            if host == socket.gethostname() and rest.isdigit() and not _alive(int(rest)):
+                self.log.release(lease.key, lease.worker)
 
     def _counted(self, schedule: Schedule) -> list[Counted]:
         """Of this schedule's cases, whatever has come to an end."""
@@ -251,6 +267,7 @@ class TrialRunner:
 
     def _others(self, waiting: deque[Trying], schedule: Schedule) -> None:
         """Every trial that is left is in the hands of another process: waits, and files what it has finished."""
+        self.on_wait(len(waiting))
         time.sleep(RETRY_LEASE_S)
         still = [t for t in self._open_trials(schedule) if (t[0], t[1]) not in self._final]
         waiting.clear()
@@ -295,7 +312,6 @@ class TrialRunner:
 
     def _serve(self, running: dict[int, _Running], waiting: deque[Trying], schedule: Schedule) -> None:
         """Takes the events of all slots that have one, and answers those that wait for an action, in batches."""
-        self._beat()
         ready = {id(s) for s in wait_for([r.slot for r in running.values()])}
         asking: dict[Identity, list[tuple[_Running, Observation]]] = {}
         for index, run in list(running.items()):
@@ -313,13 +329,6 @@ class TrialRunner:
         for policy, group in asking.items():
             for (run, _), answer in zip(group, self._act(policy, group), strict=True):
                 run.slot.answer(answer)
-
-    def _beat(self) -> None:
-        """Says now and then that the trials under way are still under way."""
-        now = time.monotonic()
-        if now > self._beat_at:
-            self._beat_at = now + LEASE_S / 4
-            self.log.heartbeat(self.worker, LEASE_S)
 
     def _act(self, policy: Identity, group: list[tuple[_Running, Observation]]) -> list[Answer]:
         asked = self.policies[policy]
@@ -360,6 +369,17 @@ class TrialRunner:
                 )
 
 
+def _alive(pid: int) -> bool:
+    """Whether a process of this machine runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _ask(session: Session | None, observation: Observation) -> Answer:
     """A session's answer; its error as a value, so that it reaches the one rollout it concerns."""
     assert session is not None, "a running trial has a session"
@@ -374,6 +394,27 @@ def _details(session: Session | None) -> dict[str, Any]:
     details = dict(getattr(session, "details", {}))
     parents = getattr(session, "parents", ())
     return {**details, "parents": list(parents)} if parents else details
+
+
+class _Heart:
+    """Says from a thread of its own that this process lives, however long a policy thinks or a world takes."""
+
+    def __init__(self, log: TrialLog, worker: str) -> None:
+        self._log, self._worker = log, worker
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="leases", daemon=True)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(LEASE_S / 4):
+            with contextlib.suppress(InfrastructureError):  # the trial that is saved next says so
+                self._log.heartbeat(self._worker, LEASE_S)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
 
 
 @dataclass(slots=True)

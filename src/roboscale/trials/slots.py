@@ -332,6 +332,10 @@ class _Worker:
                 self.events[number].append(event)
                 return
         except (EOFError, ConnectionResetError):
+            dead = True
+        else:
+            dead = False
+        if dead:  # outside the handler: what the user reads is one error, not two
             self.process.join(5)
             return self._died()
         late = [n for n, deadline in self.deadlines.items() if time.monotonic() > deadline]

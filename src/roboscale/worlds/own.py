@@ -198,7 +198,7 @@ def _described(thing: Any) -> WorldInfo:
     name = given.setdefault("name", type(thing).__qualname__)
     given.setdefault("kind", "simulated")
     given.setdefault("version", "")
-    return WorldInfo(**given, identity=Identity(name, ""), expert=hasattr(thing, "expert"))
+    return WorldInfo(**given, identity=combine(name), expert=hasattr(thing, "expert"))
 
 
 def _assumed(thing: Any, info: WorldInfo) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from hypothesis import given
 
 from roboscale.core import PENDING, ActionChunk, PolicyError
 from roboscale.policies.callables import as_policy
+from tests.policies.naming import no_address
 
 torch = pytest.importorskip("torch")
 SEEN = {"x": np.array([2.0])}
@@ -113,7 +114,10 @@ def test_pending_and_chunks_pass():
     ("result", "says"),
     [
         (None, r"nothing \(None\).*is a `return` missing\?"),
-        ((np.zeros(2), None), r"\(action, None\).*stable-baselines3.*`return action`"),
+        ((np.zeros(2), None), "a tuple of ndarray, None.*more than the action.*`return action`"),
+        ((np.zeros(2), {"value": 1.0}), "a tuple of ndarray, dict.*more than the action"),
+        ((np.zeros(2), (), None), "a tuple of ndarray, tuple, None"),
+        ((np.zeros(2), 1.0), "a tuple.*inhomogeneous"),
         ({"action": [0.0], "value": 1}, r"a dictionary.*the keys action, value; write `return answer\['action'\]`"),
         ({"a": 1}, "a dictionary.*the keys a; return one of its values"),
         ({}, r"the keys \(none\)"),
@@ -140,7 +144,7 @@ def test_pending_and_chunks_pass():
         (torch.zeros(2, device="meta"), "a Tensor.*"),
         (np.ma.array([1.0, 2.0], mask=[False, True]), "1 of 2 that are NaN"),
     ],
-    ids=str,
+    ids=no_address,
 )
 def test_what_is_no_action_is_told_in_one_line_that_says_what_to_write(result: Any, says: str):
     with pytest.raises(PolicyError, match=f"policy odd returned .*{says}") as caught:

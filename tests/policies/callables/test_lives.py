@@ -12,6 +12,7 @@ import pytest
 
 from roboscale.core import InfrastructureError, Observation, PolicyError, SpecMismatch
 from roboscale.policies.callables import as_policy
+from tests.policies.naming import no_address
 
 SEEN = {"x": np.array([2.0])}
 
@@ -79,14 +80,16 @@ def numbers(session: Any, count: int):
         *(Queue, Queue(), Queue().select_action, Resettable, Resettable(), Resettable().select_action, Started()),
         *(Selecting(), Selecting().select_action, Lazy(), Slotted(), Slotted),
     ],
-    ids=str,
+    ids=no_address,
 )
 def test_an_episode_begins_where_it_should(thing: Any):
     policy = as_policy(thing)
     assert [numbers(policy.start("push", seed), 2) for seed in range(4)] == [[0.0, 1.0]] * 4
 
 
-@pytest.mark.parametrize("thing", [Queue, Queue(), Queue().select_action, Selecting(), Lazy(), Slotted()], ids=str)
+@pytest.mark.parametrize(
+    "thing", [Queue, Queue(), Queue().select_action, Selecting(), Lazy(), Slotted()], ids=no_address
+)
 def test_episodes_may_run_side_by_side(thing: Any):
     policy = as_policy(thing)
     assert policy.sessions is None
@@ -94,7 +97,33 @@ def test_episodes_may_run_side_by_side(thing: Any):
     assert [numbers(s, 1) for s in (one, two, one, one, two)] == [[0.0], [0.0], [1.0], [2.0], [1.0]]
 
 
-@pytest.mark.parametrize("thing", [Resettable(), Started(), Resettable().select_action], ids=str)
+class Late:
+    """Has its memory once it was reset, and not before."""
+
+    def reset(self, seed: int) -> None:
+        self.count = -1 + 10 * seed
+
+    def __call__(self, observation: Observation):
+        self.count += 1
+        return [float(self.count)]
+
+
+def test_a_class_with_a_reset_is_made_and_reset():
+    policy = as_policy(Late)
+    assert policy.sessions is None
+    one, two = policy.start("push", 1), policy.start("push", 2)
+    assert [numbers(s, 1) for s in (one, two, one)] == [[10.0], [20.0], [11.0]]
+
+
+def test_an_object_that_was_used_is_still_the_same_policy():
+    """It is known by what it begins with, not by what the last episode left in it."""
+    thing = Resettable()
+    before = as_policy(thing)
+    numbers(before.start("push", 0), 2)
+    assert as_policy(thing).identity == before.identity == as_policy(Resettable()).identity
+
+
+@pytest.mark.parametrize("thing", [Resettable(), Started(), Resettable().select_action], ids=no_address)
 def test_what_is_reset_runs_one_episode_at_a_time(thing: Any):
     policy = as_policy(thing)
     assert policy.sessions == 1

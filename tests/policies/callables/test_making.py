@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,6 +31,7 @@ from roboscale.core import (
 )
 from roboscale.policies.callables import as_policy
 from roboscale.policies.wrappers import constant
+from tests.policies.naming import no_address
 
 SEEN = {"x": np.array([2.0])}
 SPEC = Spec((Field("x", (1,), "float64"),), 20.0)
@@ -346,7 +348,7 @@ def test_ours_are_what_they_are():
 @pytest.mark.parametrize(
     ("answer", "says"),
     [(None, "nothing"), (ActionChunk(np.array([[np.nan]])), "NaN"), ({"actions": 1}, "a dictionary")],
-    ids=str,
+    ids=no_address,
 )
 def test_a_policy_s_answers_are_read(answer: Any, says: str):
     with pytest.raises(PolicyError, match=f"policy foreign returned .*{says}"):
@@ -414,3 +416,53 @@ def test_too_few_answers():
 
 def test_wrapped_functions_have_an_identity_too():
     assert isinstance(combine("a", as_policy(one).identity), Identity)
+
+
+class Weighted:
+    """Reads its weights when it is made, as a class around a checkpoint does."""
+
+    file = Path()
+
+    def __init__(self) -> None:
+        self.gain = np.load(type(self).file)
+
+    def __call__(self, observation: Observation):
+        return observation["x"] * self.gain
+
+
+class Reading:
+    """Reads its weights whenever it acts."""
+
+    def __call__(self, observation: Observation):
+        return observation["x"] * np.load(Weighted.file)
+
+
+def test_a_class_is_known_by_the_weights_that_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Weighted, "file", tmp_path / "gain.npy")
+    np.save(Weighted.file, np.array([3.0]))
+    first, again = as_policy(Weighted), as_policy(Weighted)
+    np.save(Weighted.file, np.array([4.0]))
+    other = as_policy(Weighted)
+    assert first.identity == again.identity != other.identity
+    assert first.identity.verified and rows(other) == [[8.0]]
+
+
+def test_what_reads_while_it_acts_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Weighted, "file", tmp_path / "gain.npy")
+    np.save(Weighted.file, np.array([3.0]))
+    for thing in (Reading, Reading(), Reading().__call__):
+        assert any("np.load" in r or "numpy.load" in r for r in as_policy(thing).identity.unverified)
+
+
+def test_a_model_is_known_by_its_weights_and_not_by_what_it_could_load(tmp_path: Path):
+    class Saved(Model):
+        def __init__(self, gain: float) -> None:
+            super().__init__(BOX)
+            self.gain = gain
+
+        def load(self) -> None:
+            self.gain = float(np.load(tmp_path / "gain.npy"))
+
+    identities = [as_policy(thing).identity for thing in (Saved(1.0), Saved(1.0), Saved(2.0), Saved(1.0).predict)]
+    assert identities[0] == identities[1] != identities[2]
+    assert all(i.verified for i in identities)

@@ -28,7 +28,7 @@ from roboscale.core import (
 from roboscale.policies.callables import as_policy
 from roboscale.policies.remote import PolicyProfile, RemotePolicy, Timeouts
 from roboscale.policies.remote.connection import is_loopback, parse_url
-from roboscale.policies.remote.maps import ActionMap, ObservationMap, Part, Rotation
+from roboscale.policies.remote.maps import ActionMap, Elements, ObservationMap, Rotation
 
 _spec = importlib.util.spec_from_file_location("servers", Path(__file__).parents[1] / "servers.py")
 servers = importlib.util.module_from_spec(_spec)
@@ -40,7 +40,7 @@ SEEN = {"observation.state": np.array([0.0, 1.0, 2.0], np.float32)}
 
 def profile(key: str = "observation/state", field: str = "observation.state", reset: Any = "none", **action: Any):
     """One key of one field, and two numbers back."""
-    observations = (ObservationMap(key=(key,), parts=(Part(field=field),)),)
+    observations = (ObservationMap(key=(key,), parts=(Elements(field=field),)),)
     made = ActionMap(**{"dimension": 2, "mode": "absolute", **action})
     return PolicyProfile(name="test", observations=observations, action=made, reset=reset)
 
@@ -139,7 +139,7 @@ def test_answers_of_other_forms_are_declared(hostile_server: Any, path: str, act
         assert ask(policy).rows.tolist() == expected
 
 
-TURNED = {"form": "row", "dimension": 4, "parts": (Part(rotation=Rotation("quat_xyzw", "rotvec")),)}
+TURNED = {"form": "row", "dimension": 4, "parts": (Elements(rotation=Rotation("quat_xyzw", "rotvec")),)}
 
 
 @pytest.mark.parametrize(
@@ -419,7 +419,12 @@ def test_a_profile_is_part_of_who_answers(shared_server: Servers, hostile_server
     for url in (shared_server("policy", "walk").url(), hostile_server.url("/good")):
         same = [remote(url, profile()).identity, remote(url, profile()).identity]
         assert same[0] == same[1]
-        others = [profile(execute=2), profile(horizon=3), profile("state"), profile(parts=(Part(scale=(1.0, -1.0)),))]
+        others = [
+            profile(execute=2),
+            profile(horizon=3),
+            profile("state"),
+            profile(parts=(Elements(scale=(1.0, -1.0)),)),
+        ]
         assert len({remote(url, p).identity for p in others} | {same[0]}) == 5
     assert remote(shared_server("policy", "walk").url(), profile()).identity.verified
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given
 
 from roboscale.core import BadData, Field, PolicyError, Spec, SpecMismatch, UnknownName, convert_rotation
 from roboscale.policies.remote import PolicyProfile, read_profiles
-from roboscale.policies.remote.maps import ActionMap, Normalisation, ObservationMap, Part, Rotation
+from roboscale.policies.remote.maps import ActionMap, Elements, Normalisation, ObservationMap, Rotation
 from roboscale.policies.remote.profile import profile_of
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "policy_profile_droid.toml"
@@ -85,12 +86,12 @@ def test_json_says_the_same(tmp_path: Path):
     assert (from_json.observations, from_json.action) == (from_toml.observations, from_toml.action)
 
 
-def observed(key: Any, *parts: Part, **more: Any):
+def observed(key: Any, *parts: Elements, **more: Any):
     return ObservationMap(key=(key,) if isinstance(key, str) else key, parts=parts, **more)
 
 
 def of(name: str, **more: Any):
-    return Part(field=name, **more)
+    return Elements(field=name, **more)
 
 
 def made(*observations: ObservationMap, name: str = "small", dimension: int = 8, **more: Any):
@@ -98,8 +99,8 @@ def made(*observations: ObservationMap, name: str = "small", dimension: int = 8,
     return PolicyProfile(**{"name": name, "observations": observations, "action": action, **more})
 
 
-def acting(dimension: int, *parts: Part, **more: Any):
-    return ActionMap(**{"dimension": dimension, "mode": "absolute", "parts": parts or (Part(),), **more})
+def acting(dimension: int, *parts: Elements, **more: Any):
+    return ActionMap(**{"dimension": dimension, "mode": "absolute", "parts": parts or (Elements(),), **more})
 
 
 def test_nested_keys_channels_first_and_a_turned_picture():
@@ -113,13 +114,13 @@ def test_nested_keys_channels_first_and_a_turned_picture():
 
 
 def test_a_gripper_that_closes_the_other_way_and_a_new_order():
-    action = acting(3, Part(index=(2, 0), scale=(-1.0, 2.0), offset=(1.0, 0.0)))
+    action = acting(3, Elements(index=(2, 0), scale=(-1.0, 2.0), offset=(1.0, 0.0)))
     assert action.decode(np.array([[0.5, 9.0, 0.25]])).actions.tolist() == [[0.75, 1.0]]
 
 
 def test_normalisation_is_undone_before_elements_are_picked():
     quantile = Normalisation("quantile", (0.0, -10.0), (2.0, 10.0))
-    action = acting(2, Part(index=(1,)), normalise=quantile)
+    action = acting(2, Elements(index=(1,)), normalise=quantile)
     assert np.allclose(action.decode(np.array([[0.0, 1.0], [0.0, -1.0]])).actions, [[10.0], [-10.0]], atol=1e-5)
 
 
@@ -172,9 +173,9 @@ def test_the_branch_follows_the_sign_of_the_quaternion():
 def test_rows_are_turned_and_grippers_compared():
     action = acting(
         7,
-        Part(index=(0, 1, 2)),
-        Part(index=(3, 4, 5), rotation=Rotation("rotvec", "quat_wxyz")),
-        Part(index=(6,), threshold=0.5, scale=(2.0,), offset=(-1.0,)),
+        Elements(index=(0, 1, 2)),
+        Elements(index=(3, 4, 5), rotation=Rotation("rotvec", "quat_wxyz")),
+        Elements(index=(6,), threshold=0.5, scale=(2.0,), offset=(-1.0,)),
     )
     rows = np.array([[1, 2, 3, np.pi / 2, 0, 0, 0.7], [1, 2, 3, 0, 0, 0, 0.5]])
     half = np.sqrt(0.5)
@@ -184,9 +185,8 @@ def test_rows_are_turned_and_grippers_compared():
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_stays_so_whatever_is_done_to_it(number: float):
     """Otherwise a comparison would make an open gripper of NaN."""
-    action = acting(
-        4, Part(index=(0,), threshold=0.5), Part(index=(1, 2, 3), rotation=Rotation("rotvec", "rotvec")), execute=1
-    )
+    turned = Elements(index=(1, 2, 3), rotation=Rotation("rotvec", "rotvec"))
+    action = acting(4, Elements(index=(0,), threshold=0.5), turned)
     decoded = action.decode(np.array([[number, 0, 0, 0], [0, number, 0, 0]])).actions
     assert not np.isfinite(decoded[0, 0]) and np.isfinite(decoded[0, 1:]).all()
     assert decoded[1, 0] == 0 and not np.isfinite(decoded[1, 1:]).any()
@@ -194,7 +194,7 @@ def test_what_is_not_finite_stays_so_whatever_is_done_to_it(number: float):
 
 def test_a_rotation_that_is_none_is_the_server_s_fault():
     with pytest.raises(PolicyError, match="zero quaternion"):
-        acting(4, Part(rotation=Rotation("quat_wxyz", "rotvec"))).decode(np.zeros((1, 4)))
+        acting(4, Elements(rotation=Rotation("quat_wxyz", "rotvec"))).decode(np.zeros((1, 4)))
 
 
 PARTS = """
@@ -228,7 +228,7 @@ def test_all_of_it_can_be_declared(tmp_path: Path):
     profile = load(tmp_path, PARTS)
     assert profile.observations == (libero("quaternion"),)
     assert profile.fields == ("eef.position", "eef.quat_xyzw", "gripper")
-    parts = (Part(index=(0, 1, 2, 3, 4, 5)), Part(index=(6,), threshold=0.5))
+    parts = (Elements(index=(0, 1, 2, 3, 4, 5)), Elements(index=(6,), threshold=0.5))
     assert profile.action == acting(7, *parts, keys=(("arm",), ("gripper",)), form="batch")
 
 
@@ -269,7 +269,7 @@ def test_check_lists_every_problem_at_once_with_near_names():
             mode="relative to previous action",
             unit="rad",
             layout=JOINTS,
-            parts=(Part(scale=(1.0,)),),
+            parts=(Elements(scale=(1.0,)),),
         ),
         rate_hz=20.0,
         file="wrong.toml",
@@ -489,3 +489,9 @@ def test_broken_files(tmp_path: Path, name: str, text: str):
 def test_a_missing_file(tmp_path: Path):
     with pytest.raises(BadData, match="No such file"):
         PolicyProfile.load(tmp_path / "none.toml")
+
+
+def test_the_profiles_in_the_documentation_are_profiles(tmp_path: Path):
+    page = (EXAMPLE.parents[1] / "docs" / "policies.md").read_text()
+    blocks = re.findall(r"^```toml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert [load(tmp_path, block).name for block in blocks] == ["my-server", "libero"]

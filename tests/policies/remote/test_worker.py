@@ -41,7 +41,7 @@ class GatedBatched(Gated):
 
 
 def asked(session: str, x: float = 0.0, step: int | None = None):
-    return Asked(session, "push", 3, step, {"x": np.array(x)})
+    return Asked(session=session, instruction="push", seed=3, step=step, values={"x": np.array(x)})
 
 
 def running(policy: Policy):

@@ -68,9 +68,10 @@ def _refuse_what_is_no_array(answer: object, who: str) -> None:
         likely = [k for k in keys if k.split(".")[-1] in ("action", "actions")]
         hint = f"write `return answer[{likely[0]!r}]`" if likely else "return one of its values"
         raise _no_action(who, "a dictionary", f"the keys {', '.join(keys)[:200] or '(none)'}", hint)
-    if isinstance(answer, tuple) and len(answer) == 2 and answer[1] is None:
+    if isinstance(answer, tuple) and any(v is None or isinstance(v, (Mapping, str, tuple)) for v in answer[1:]):
         hint = "write `return action`, or give the model itself"
-        raise _no_action(who, "(action, None)", "a tuple as stable-baselines3's predict gives it", hint)
+        kinds = ", ".join("None" if v is None else type(v).__name__ for v in answer)
+        raise _no_action(who, f"a tuple of {kinds}", "more than the action, as predict of a model gives it", hint)
     if isinstance(answer, (str, bytes)):
         raise _no_action(who, "text", repr(answer)[:80])
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from roboscale.core import Observation, SpecMismatch
 
-__all__ = ["FORMS", "METHODS", "Ask", "DoesNotFit", "Way", "libraries", "way_of"]
+__all__ = ["CALLS", "METHODS", "Ask", "DoesNotFit", "Way", "libraries", "way_of"]
 
-FORMS = "fn(observation) or fn(observation, instruction)"
+CALLS = "fn(observation) or fn(observation, instruction)"
 
 METHODS = ("predict", "select_action")
 """Methods that are asked where an object cannot be called itself."""
@@ -137,7 +137,7 @@ def _method_of(target: Any, name: str) -> str:
     methods = [n for n in dir(type(target)) if foreign and n[0] != "_" and callable(getattr(target, n, None))]
     hint = f"; it has {', '.join(methods[:8])}: give one of them, e.g. thing.{methods[0]}" if methods else ""
     raise SpecMismatch(
-        f"policy {name}: expected a policy, {FORMS}, a class, or an object with predict, "
+        f"policy {name}: expected a policy, {CALLS}, a class, or an object with predict, "
         f"found {type(target).__name__}{hint}"
     )
 
@@ -168,7 +168,7 @@ def _instruction(fn: Callable[..., Any], name: str) -> Literal["", "positional",
         (inspect.isgeneratorfunction, "a generator, which returns nothing until it is run"),
     ):
         if is_other(fn) or is_other(called):
-            raise SpecMismatch(f"policy {name}: expected {FORMS}, found {what}")
+            raise SpecMismatch(f"policy {name}: expected {CALLS}, found {what}")
     try:
         parameters = list(inspect.signature(fn).parameters.values())
     except (ValueError, TypeError):  # a builtin without signature
@@ -200,4 +200,4 @@ def _wrong_signature(fn: Callable[..., Any], name: str, positional: list[inspect
         hint = ", a method of a class that has not been made"
     elif len(positional) > 1:
         hint = f", whose argument {positional[1].name!r} is no instruction"
-    return SpecMismatch(f"policy {name}: expected {FORMS}, found {said}{hint}")
+    return SpecMismatch(f"policy {name}: expected {CALLS}, found {said}{hint}")

@@ -13,6 +13,7 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,12 +23,16 @@ from roboscale.core import SpecMismatch
 from roboscale.core.faults import in_a_line
 from roboscale.policies.callables.calling import libraries
 
-__all__ = ["Life", "life_of", "life_of_class"]
+__all__ = ["RESETS", "Life", "life_of", "life_of_class"]
 
 RESETS = ("reset", "start_episode")
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype, type, types.ModuleType)
 _CODE = (types.FunctionType, types.BuiltinFunctionType)
+
+
+Reset = Callable[[Any, str, int], None]
+"""Resets an object for an instruction and a seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,22 @@ class Life:
     notes: tuple[str, ...] = field(default=())
 
 
-def life_of_class(kind: Callable[[], Any], first: Any) -> Life:
-    """A new object for every session; `first` is one that was made to see whether it can be, and is used up first."""
-    ready = [first]
+def life_of_class(kind: Callable[[], Any], first: Any, name: str) -> Life:
+    """A new object for every session, reset where it can be.
+
+    Args:
+        first: one that was made to see whether it can be; the first session gets it.
+
+    Raises:
+        SpecMismatch: it has a `reset` that asks for what nobody can give.
+    """
+    ready, reset = [first], _reset_of(first, name)
 
     def begin(instruction: str, seed: int) -> Any:
-        return ready.pop() if ready else kind()
+        made = ready.pop() if ready else kind()
+        if reset is not None:
+            reset(made, instruction, seed)
+        return made
 
     return Life(begin)
 
@@ -66,9 +81,9 @@ def life_of(thing: Any, name: str, *, stateless: bool = False) -> Life:
     """
     if isinstance(thing, (*_CODE, type)):
         return Life(lambda instruction, seed: thing, notes=tuple(_writes_outside(thing)))
-    for method in RESETS:
-        if callable(getattr(thing, method, None)):
-            return _life_with_reset(thing, name, getattr(thing, method))
+    reset = _reset_of(thing, name)
+    if reset is not None:
+        return _life_with_reset(thing, reset)
     if stateless or not _can_change(thing):
         return Life(lambda instruction, seed: thing)
     kind = type(thing).__name__
@@ -81,15 +96,28 @@ def life_of(thing: Any, name: str, *, stateless: bool = False) -> Life:
     return Life(lambda instruction, seed: _copy(thing), notes=(note,) if any(True for _ in _attributes(thing)) else ())
 
 
-def _life_with_reset(thing: Any, name: str, reset: Callable[..., Any]) -> Life:
-    known = _argument_names(reset, name)
-
+def _life_with_reset(thing: Any, reset: Reset) -> Life:
     def begin(instruction: str, seed: int) -> Any:
-        given = {"instruction": instruction, "seed": seed}
-        reset(**{key: given[key] for key in known})
+        reset(thing, instruction, seed)
         return thing
 
+    with suppress(Exception):  # so that it is known by what it begins with; what this raises, the first session says
+        begin("", 0)
     return Life(begin, sessions=1, notes=("it is reset before every episode and runs one episode at a time",))
+
+
+def _reset_of(thing: Any, name: str) -> Reset | None:
+    """How objects of the kind of `thing` are reset; `None` where they cannot be."""
+    method = next((m for m in RESETS if callable(getattr(thing, m, None))), None)
+    if method is None:
+        return None
+    known = _argument_names(getattr(thing, method), name)
+
+    def reset(target: Any, instruction: str, seed: int) -> None:
+        given = {"instruction": instruction, "seed": seed}
+        getattr(target, method)(**{key: given[key] for key in known})
+
+    return reset
 
 
 def _argument_names(reset: Callable[..., Any], name: str) -> tuple[str, ...]:

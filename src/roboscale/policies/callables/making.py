@@ -29,9 +29,9 @@ from roboscale.core import (
 from roboscale.core.faults import faults_of, in_a_line
 from roboscale.core.objects import identify
 from roboscale.policies.callables.answers import read_answer
-from roboscale.policies.callables.calling import FORMS, METHODS, Ask, DoesNotFit, Way, way_of
+from roboscale.policies.callables.calling import CALLS, METHODS, Ask, DoesNotFit, Way, way_of
 from roboscale.policies.callables.guarding import guard, is_policy, read_only
-from roboscale.policies.callables.lives import Life, life_of, life_of_class
+from roboscale.policies.callables.lives import RESETS, Life, life_of, life_of_class
 
 __all__ = ["CallablePolicy", "as_policy", "name_of"]
 
@@ -65,19 +65,22 @@ def as_policy(thing: object, *, name: str = "", spec: Spec | None = None) -> Pol
         first = _make(thing, name)
         if is_policy(first):
             return guard(first, name, spec)
-        return CallablePolicy(thing, name, spec, way_of(first, name), life_of_class(thing, first))
+        way = way_of(first, name)
+        content = _content_of_class(thing, first, name, way)
+        return CallablePolicy(content, spec, way, life_of_class(thing, first, name))
     if _is_factory(thing):
         made = _make(cast(Callable[[], Any], thing), name)
         if not (callable(made) or is_policy(made) or any(hasattr(made, m) for m in METHODS)):
             found = f"a function of no argument, which made {type(made).__name__}"
-            raise SpecMismatch(f"policy {name}: expected {FORMS}, found {found}")
+            raise SpecMismatch(f"policy {name}: expected {CALLS}, found {found}")
         return as_policy(made, name=name, spec=spec)
     owner, method = getattr(thing, "__self__", None), str(getattr(thing, "__name__", ""))
     if owner is not None and not isinstance(owner, type) and getattr(owner, method, None) == thing:
-        way, life = way_of(owner, name, method), owner
+        way, lives = way_of(owner, name, method), owner
     else:
-        way, life = way_of(thing, name), thing
-    return CallablePolicy(thing, name, spec, way, life_of(life, name, stateless="state" in way.options))
+        way, lives = way_of(thing, name), thing
+    life = life_of(lives, name, stateless="state" in way.options)
+    return CallablePolicy(identify(thing, name, calls=_called(way)), spec, way, life)
 
 
 def name_of(thing: object) -> str:
@@ -98,14 +101,14 @@ def name_of(thing: object) -> str:
 class CallablePolicy:
     """A user's code that is asked once per observation."""
 
-    def __init__(self, thing: Any, name: str, spec: Spec | None, way: Way, life: Life) -> None:
-        self.name = name
-        self.identity = _identity(thing, name, spec)
+    def __init__(self, content: Identity, spec: Spec | None, way: Way, life: Life) -> None:
+        self.name = content.name
+        self.identity = content if spec is None else combine(content.name, content, spec.to_json())
         self.observation_spec = spec
         self.action_spec: Spec | None = None
         self.history = 1
         self.sessions = life.sessions
-        self.notes = tuple(f"{name}: {note}" for note in (*way.notes, *life.notes))
+        self.notes = (*way.notes, *life.notes)
         self._way, self._life = way, life
         self._current: _CallableSession | None = None
 
@@ -165,7 +168,15 @@ def _make(factory: Callable[[], Any], name: str) -> Any:
         raise BadData(name, "making it", "a policy", in_a_line(error)) from error
 
 
-def _identity(thing: Any, name: str, spec: Spec | None) -> Identity:
-    """By content; what it is shown is part of it."""
-    content = identify(thing, name)
-    return content.renamed(name) if spec is None else combine(name, content, spec.to_json())
+def _called(way: Way) -> tuple[str, ...]:
+    """The methods of an object that run while it acts."""
+    return (way.method or "__call__", *RESETS)
+
+
+def _content_of_class(kind: type, first: object, name: str, way: Way) -> Identity:
+    """A class by its code; where its making reads something, such as weights, by what the first one was made of."""
+    by_code = identify(kind, name)
+    if by_code.verified:
+        return by_code
+    by_object = identify(first, name, calls=_called(way))
+    return combine(name, by_code.digest, by_object) if by_object.verified else by_code

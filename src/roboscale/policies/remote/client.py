@@ -28,7 +28,7 @@ from roboscale.core import (
 from roboscale.policies.remote.connection import Connection, Timeouts, parse_url
 from roboscale.policies.remote.peer import Peer
 from roboscale.policies.remote.profile import PolicyProfile
-from roboscale.policies.remote.replies import Answer, Told
+from roboscale.policies.remote.replies import RemoteAnswer, Told
 
 __all__ = ["RemotePolicy"]
 
@@ -111,7 +111,7 @@ class RemotePolicy:
         """A new episode; nothing is sent before its first observation."""
         return _RemoteSession(self._peer, instruction, seed)
 
-    def act_many(self, sessions: Sequence[Session], observations: Sequence[Observation]) -> list[Answer]:
+    def act_many(self, sessions: Sequence[Session], observations: Sequence[Observation]) -> list[RemoteAnswer]:
         """Asks for all sessions at once; a server of ours computes them as one batch.
 
         Raises:
@@ -148,10 +148,10 @@ class _RemoteSession:
         self.id = uuid.uuid4().hex
         self._peer = peer
         self._connection: Connection | None = None
-        self._answer: Answer | None = None
+        self._answer: RemoteAnswer | None = None
         self._failure: Fault | None = None
 
-    def __call__(self, observation: Observation) -> Answer:
+    def __call__(self, observation: Observation) -> RemoteAnswer:
         if self.to_be_asked:
             self.connect()
         self.ask(observation)
@@ -207,7 +207,7 @@ class _RemoteSession:
         self._peer.give_back(connection)
         return self._failure
 
-    def take(self) -> Answer:
+    def take(self) -> RemoteAnswer:
         """The answer, once."""
         if self._answer is None:
             raise InfrastructureError(f"{self._peer.url}: nothing was asked")

@@ -29,7 +29,7 @@ _RETRY_S = 0.5
 _MAX_REPLY_BYTES = 64 * 2**20  # a chunk of actions is kilobytes; whatever is larger is no answer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
     """How long to wait for a server.
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from roboscale.core import LAYOUTS, ActionChunk, Field, PolicyError, Spec, SpecMismatch, convert_rotation
 from roboscale.policies.remote.images import resize_stretch, resize_with_pad
 
-__all__ = ["ActionMap", "Normalisation", "ObservationMap", "Part", "Rotation", "near"]
+__all__ = ["ActionMap", "Elements", "Normalisation", "ObservationMap", "Rotation", "near"]
 
 Array = NDArray[np.float64]
 
@@ -94,7 +94,7 @@ class Rotation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Elements:
     """Some elements of an array, in this order: picked, turned, compared, scaled, shifted.
 
     Args:
@@ -136,7 +136,7 @@ class Part:
     @property
     def plain(self) -> bool:
         """Whether it takes a field as it is."""
-        return self == Part(field=self.field, unit=self.unit, layout=self.layout)
+        return self == Elements(field=self.field, unit=self.unit, layout=self.layout)
 
     def problems(self, source: int, where: str) -> Iterator[str]:
         """What does not fit an array of `source` elements."""
@@ -174,7 +174,7 @@ class ObservationMap:
     """
 
     key: tuple[str, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[Elements, ...]
     normalise: Normalisation = Normalisation()
     dtype: str = ""
     resize: tuple[int, int] | None = None
@@ -259,7 +259,7 @@ class ActionMap:
     form: Literal["chunk", "row", "batch"] = "chunk"
     horizon: int | None = None
     execute: int | None = None
-    parts: tuple[Part, ...] = (Part(),)
+    parts: tuple[Elements, ...] = (Elements(),)
     normalise: Normalisation = Normalisation()
 
     def decode(self, actions: NDArray[Any]) -> ActionChunk:

@@ -24,13 +24,13 @@ from roboscale.core import (
 from roboscale.policies.remote.connection import Connection, Timeouts
 from roboscale.policies.remote.maps import ActionMap
 from roboscale.policies.remote.profile import PolicyProfile
-from roboscale.policies.remote.replies import Answer, last_line, read_reply
+from roboscale.policies.remote.replies import RemoteAnswer, last_line, read_reply
 from roboscale.wire import CannotEncode, pack
 
-__all__ = ["Asking", "Peer", "Served"]
+__all__ = ["Asker", "Peer", "PolicyCard"]
 
 
-class Asking(Protocol):
+class Asker(Protocol):
     """The session that a request belongs to."""
 
     id: str
@@ -40,7 +40,7 @@ class Asking(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
+class PolicyCard:
     """What a server of ours says of itself.
 
     Args:
@@ -59,7 +59,7 @@ class Served:
     sessions: int | None = None
 
     @classmethod
-    def read(cls, metadata: Mapping[str, Any]) -> Served | None:
+    def read(cls, metadata: Mapping[str, Any]) -> PolicyCard | None:
         """`None` where the server is not ours."""
         said = metadata.get("roboscale")
         if said is None:
@@ -92,7 +92,7 @@ class Peer:
         self._idle: list[Connection] = []
         self._owner = os.getpid()
         self._metadata: dict[Any, Any] | None = None  # as it was when the server was first asked
-        self._served: Served | None = None
+        self._card: PolicyCard | None = None
         self._episode = ""  # the one that a server without session ids is in
 
     def __getstate__(self) -> dict[str, Any]:
@@ -136,18 +136,18 @@ class Peer:
         while self._idle:
             self._idle.pop().close()
 
-    def described(self) -> Served:
+    def described(self) -> PolicyCard:
         """What the server says of itself, empty where it is not ours; asks it the first time."""
         if self._metadata is None:
             self.give_back(self.checkout())
-        return self._served or Served()
+        return self._card or PolicyCard()
 
     def identity(self, name: str) -> Identity:
         """Who answers, and through which profile. What a server does not say is unverified."""
         self.described()
-        who = self._served.identity if self._served else None
+        who = self._card.identity if self._card else None
         if who is None:
-            release = " of an older roboscale" if self._served else ""
+            release = " of an older roboscale" if self._card else ""
             doubt = f"the server{release} at {self.url} does not say what it serves"
             who = Identity(name, combine(name, self.url, self._metadata).digest, (doubt,))
         return who.renamed(name) if self.profile is None else combine(name, who, self.profile.identity)
@@ -157,7 +157,7 @@ class Peer:
         """How many episodes may run at once; 1 for a server that cannot tell them apart."""
         served = self.described()
         one_at_a_time = not (self._metadata or {}).get("needs_session_id")
-        if self._roboarena and self._served is None and one_at_a_time:
+        if self._roboarena and self._card is None and one_at_a_time:
             return 1
         return served.sessions
 
@@ -165,18 +165,18 @@ class Peer:
     def notes(self) -> tuple[str, ...]:
         """What people should know of it."""
         self.described()
-        if self._served is None and not self._roboarena:
+        if self._card is None and not self._roboarena:
             return (f"the server at {self.url} is not told where an episode begins: state in it would run on",)
         return ()
 
-    def request(self, observation: Observation, session: Asking) -> bytes:
+    def request(self, observation: Observation, session: Asker) -> bytes:
         """The frame for one observation; SpecMismatch for a value that cannot be sent."""
         instruction = session.instruction
         if self.profile is None:
             message: dict[str, Any] = {**self._needed(observation), "prompt": instruction}
         else:
             message = self.profile.encode(observation, instruction)
-        if self._served is not None:
+        if self._card is not None:
             ours = {"session": session.id, "instruction": instruction, "seed": session.seed, "step": session.step}
             message |= {f"roboscale/{key}": value for key, value in ours.items()}
         elif self._roboarena:
@@ -188,7 +188,7 @@ class Peer:
 
     def _needed(self, observation: Observation) -> Observation:
         """What the server asked for; a picture nobody looks at is not sent."""
-        needed = self._served.observation_spec if self._served else None
+        needed = self._card.observation_spec if self._card else None
         if needed is None:
             return observation
         missing = [name for name in needed.names if name not in observation]
@@ -198,7 +198,7 @@ class Peer:
 
     def begin(self, connection: Connection, session: str, step: int) -> None:
         """What the dialect needs before an observation is sent."""
-        if not self._roboarena or self._served is not None:
+        if not self._roboarena or self._card is not None:
             return
         if step == 0:
             connection.send(pack({"endpoint": "reset", "session_id": session}), self.timeout_s)
@@ -212,7 +212,7 @@ class Peer:
                 "run one trial at a time"
             )
 
-    def understood(self, connection: Connection, frame: str | bytes) -> Answer:
+    def understood(self, connection: Connection, frame: str | bytes) -> RemoteAnswer:
         """The server's answer.
 
         Raises:
@@ -229,7 +229,7 @@ class Peer:
         """The profile's; of a server of ours the one that changes nothing."""
         if self.profile is not None:
             return self.profile.action
-        spec = self._served.action_spec if self._served else None
+        spec = self._card.action_spec if self._card else None
         return ActionMap(dimension=None if spec is None else spec["action"].shape[0], mode="")
 
     @property
@@ -239,7 +239,7 @@ class Peer:
     def _learn(self, metadata: Mapping[str, Any]) -> None:
         """Remembers who answers at this address, and notices when it becomes someone else."""
         try:
-            served = Served.read(metadata)
+            served = PolicyCard.read(metadata)
         except (RoboscaleError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise InfrastructureError(f"{self.url}: metadata: {type(error).__name__}: {error}") from error
         plain = {key: _plain(value) for key, value in metadata.items()}
@@ -250,11 +250,11 @@ class Peer:
                 f"{self.url}: the server does not say what it takes and gives; declare it with a policy profile "
                 "(example: examples/policy_profile_droid.toml)"
             )
-        self._metadata, self._served = plain, served
+        self._metadata, self._card = plain, served
 
-    def _notice_change(self, served: Served | None, before: dict[Any, Any], metadata: dict[Any, Any]) -> None:
-        if served != self._served:
-            was, now = (s.label if s else "a server that says nothing" for s in (self._served, served))
+    def _notice_change(self, served: PolicyCard | None, before: dict[Any, Any], metadata: dict[Any, Any]) -> None:
+        if served != self._card:
+            was, now = (s.label if s else "a server that says nothing" for s in (self._card, served))
             raise InfrastructureError(f"{self.url}: another policy answers now: was {was}, is {now}")
         changed = [k for k in {**before, **metadata} if combine("", before.get(k)) != combine("", metadata.get(k))]
         if served is None and changed:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from roboscale.core import LAYOUTS, BadData, Identity, Observation, Spec, SpecMismatch, UnknownName, combine
-from roboscale.policies.remote.maps import ActionMap, Normalisation, ObservationMap, Part, Rotation, near
+from roboscale.policies.remote.maps import ActionMap, Elements, Normalisation, ObservationMap, Rotation, near
 from roboscale.policies.remote.tables import Table, read_table
 
 __all__ = ["PolicyProfile", "Profiles", "profile_of", "read_profiles"]
@@ -225,7 +225,7 @@ def _read_keys(table: Table) -> tuple[tuple[str, ...], ...]:
 _PART = ("field", "index", "rotation", "threshold", "scale", "offset")
 
 
-def _read_parts(table: Table, *, fields: bool) -> tuple[Part, ...]:
+def _read_parts(table: Table, *, fields: bool) -> tuple[Elements, ...]:
     """`[[part]]` tables, or the one part that the table itself is."""
     if "part" not in table:
         return (_read_part(table, fields=fields),)
@@ -241,9 +241,9 @@ def _read_parts(table: Table, *, fields: bool) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _read_part(table: Table, *, fields: bool) -> Part:
+def _read_part(table: Table, *, fields: bool) -> Elements:
     """One part. With `fields` it names a field of ours, and its unit and layout are of the elements it picks."""
-    return Part(
+    return Elements(
         field=table.text("field") if fields else "",
         index=table.integers("index"),
         rotation=_read_rotation(table),

@@ -16,19 +16,19 @@ from roboscale.core import PENDING, ActionChunk, InfrastructureError, Pending, P
 from roboscale.core.faults import check_chunk
 from roboscale.policies.remote.maps import ActionMap
 
-__all__ = ["ERROR", "EXECUTE", "PENDING_KEY", "Answer", "Told", "last_line", "read_reply"]
+__all__ = ["ERROR", "EXECUTE", "PENDING_KEY", "RemoteAnswer", "Told", "last_line", "read_reply"]
 
 ERROR, PENDING_KEY, EXECUTE = "roboscale/error", "roboscale/pending", "roboscale/execute"
 """Keys that only a server of ours sends, and only to clients of ours."""
 
-Answer = ActionChunk | Literal[Pending.PENDING]
+RemoteAnswer = ActionChunk | Literal[Pending.PENDING]
 
 
 class Told(InfrastructureError):
     """A fault that a server of ours tells of: the connection lives on."""
 
 
-def read_reply(reply: object, action: ActionMap, who: str) -> Answer:
+def read_reply(reply: object, action: ActionMap, who: str) -> RemoteAnswer:
     """The answer of a decoded frame.
 
     Raises:

@@ -234,11 +234,12 @@ class _Client:
             self.ours = True
             instruction = prompt if ours["instruction"] is None else str(ours["instruction"])
             session, seed, step = (_typed(ours, k, t) for k, t in (("session", str), ("seed", int), ("step", int)))
-            return Asked(f"of {session}", instruction, seed, step, message)
+            return Asked(session=f"of {session}", instruction=instruction, seed=seed, step=step, values=message)
         if prompt != self._prompt:
             self._prompt = prompt
             self.restart()
-        return Asked(self.own_session, prompt, derive_seed("served", self.number, self._episode), None, message)
+        seed = derive_seed("served", self.number, self._episode)
+        return Asked(session=self.own_session, instruction=prompt, seed=seed, step=None, values=message)
 
 
 def _typed(ours: Mapping[str, Any], key: str, kind: type) -> Any:

@@ -51,7 +51,7 @@ class Answered:
     infer_ms: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """One request.
 

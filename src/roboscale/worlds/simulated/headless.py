@@ -6,7 +6,9 @@ scene, and one renderer thread per process leaves the other cores to other world
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -22,7 +24,7 @@ Camera = str | dict[str, Any]
 
 
 def prepare_rendering() -> None:
-    """Sets MuJoCo, wherever it is imported next, to render through EGL unless the user chose otherwise.
+    """Sets MuJoCo, where it is imported next, to render through EGL unless the user chose otherwise.
 
     MuJoCo reads `MUJOCO_GL` once, at import, and Mesa reads `LP_NUM_THREADS` when it makes a context.
     """
@@ -31,10 +33,19 @@ def prepare_rendering() -> None:
 
 
 def import_mujoco() -> ModuleType:
-    """The `mujoco` module, set to render without a screen."""
+    """The `mujoco` module, set to render without a screen.
+
+    Whoever imported MuJoCo before and chose nothing (a policy, a notebook) has got windows, which abort a process
+    without a screen: the choice is made again.
+    """
+    windows = "mujoco" in sys.modules and "MUJOCO_GL" not in os.environ
     prepare_rendering()
     import mujoco
 
+    if windows:
+        from mujoco import gl_context
+
+        mujoco.GLContext = importlib.reload(gl_context).GLContext
     return mujoco  # type: ignore[no-any-return]
 
 

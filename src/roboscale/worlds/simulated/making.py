@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib.metadata
+import importlib.util
 import inspect
 import re
 import sys
@@ -115,9 +116,7 @@ class Maker:
         if rest not in gymnasium.registry:
             near = difflib.get_close_matches(rest, list(gymnasium.registry), n=3, cutoff=0.5)
             meant = f"; did you mean {', '.join(near)}?" if near else ""
-            hint = (
-                "" if self.declaration.module or module else '; say module = "..." for the package that registers it'
-            )
+            hint = "" if self.declaration.module or module else f"; {_registering(rest)}"
             raise RoboscaleError(f"{self._cannot(name)}: no such id is registered{meant}{hint}{_advice(name)}")
         spec = gymnasium.registry[rest]
         try:
@@ -292,7 +291,15 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def _registering(name: str) -> str:
+    """How to say which module registers an id."""
+    package = name.partition("/")[0]
+    known = "/" in name and package.isidentifier() and importlib.util.find_spec(package) is not None
+    return f'say module = "{package}"' if known else 'say module = "..." for the package that registers it'
+
+
 def _advice(text: str) -> str:
-    """Which extra brings what a message is about."""
-    extra = next((extra for package, extra in EXTRAS.items() if package in text.replace("-", "_")), None)
-    return f"; pip install 'roboscale[{extra}]' brings it" if extra else ""
+    """Which extra brings the package that a message is about, where it is not installed."""
+    named = (package for package in EXTRAS if package in text.replace("-", "_"))
+    package = next((p for p in named if importlib.util.find_spec(p) is None), None)
+    return f"; pip install 'roboscale[{EXTRAS[package]}]' brings it" if package else ""

@@ -16,34 +16,33 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from zlib import crc32
 
+from mcap.opcode import Opcode
+from mcap.records import Channel, McapRecord, Schema, Statistics
+
 from roboscale.core import BadData, Finding
 from roboscale.sources.records.mcap.container import RawMessage, Ref, Topic
-from roboscale.sources.records.mcap.mcap_records import Cursor, Damage, unpack_chunk
+from roboscale.sources.records.mcap.mcap_records import Damage, parse, parse_all, unpack_chunk
 
 __all__ = ["MAGIC", "McapFile"]
 
 MAGIC = b"\x89MCAP0\r\n"
 
-_FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _STATISTICS, _DATA_END = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0B, 0x0F
-_KNOWN = range(0x01, 0x10)
+_KNOWN = frozenset(int(kind) for kind in Opcode)
+_READ = (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.MESSAGE, Opcode.CHUNK)
+_IN_CHUNKS = (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.MESSAGE)
 _PRIVATE = 0x80  # opcodes from here on are an application's own
+_HEAD = struct.Struct("<BQ")  # of every record: its kind and how many bytes follow
+_MESSAGE = struct.Struct("<HIQQ")  # channel, number, log time, time of sending; unpacked here, for there are millions
 _PIECE = 2**20
-_FOOTER_BYTES = 9 + 20 + len(MAGIC)
-
-
-@dataclass(frozen=True, slots=True)
-class _Channel:
-    topic: str
-    schema: int
-    serialization: str
+_FOOTER_BYTES = _HEAD.size + 20 + len(MAGIC)
 
 
 @dataclass(slots=True)
 class _Walk:
     """What one pass from the front has seen so far."""
 
-    schemas: dict[int, tuple[str, str, str]]
-    channels: dict[int, _Channel]
+    schemas: dict[int, Schema]
+    channels: dict[int, Channel]
     counts: Counter[str]
     crc: int = 0
     chunks: int = 0
@@ -94,7 +93,7 @@ class McapFile:
         walk = _walk()
         try:
             for opcode, at, body in self._records(walk):
-                if opcode == _CHUNK:
+                if opcode == Opcode.CHUNK:
                     yield from self._chunk_messages(walk, at, body, topics)
                 elif (message := self._take(walk, opcode, body, (-1, at))) is not None and message.topic in topics:
                     yield message
@@ -128,22 +127,23 @@ class McapFile:
         at = len(MAGIC)
         while True:
             self._file.seek(at)
-            head = self._file.read(9)
-            if len(head) < 9:
+            head = self._file.read(_HEAD.size)
+            if len(head) < _HEAD.size:
                 raise Damage(at, "the file ends without the end of its data")
-            opcode, length = struct.unpack("<BQ", head)
+            opcode, length = _HEAD.unpack(head)
             if opcode not in _KNOWN and opcode < _PRIVATE:
                 raise Damage(at, f"a record of unknown kind {opcode:#04x}")
-            if at + 9 + length > self._size:
-                raise Damage(at, f"a record of {length} bytes where {self._size - at - 9} are left")
-            if opcode in (_DATA_END, _FOOTER):
+            if at + _HEAD.size + length > self._size:
+                raise Damage(at, f"a record of {length} bytes where {self._size - at - _HEAD.size} are left")
+            if opcode in (Opcode.DATA_END, Opcode.FOOTER):
                 self._end(walk, opcode, at, self._file.read(min(length, 64)))
                 return
-            wanted = opcode in (_SCHEMA, _CHANNEL, _MESSAGE, _CHUNK)
+            wanted = opcode in _READ
             body = self._file.read(length) if wanted else b""
             walk.crc = crc32(body, crc32(head, walk.crc)) if wanted else self._skip(crc32(head, walk.crc), length)
-            yield opcode, at + 9, body
-            at += 9 + length
+            at += _HEAD.size
+            yield opcode, at, body
+            at += length
 
     def _skip(self, crc: int, length: int) -> int:
         while length:
@@ -154,9 +154,9 @@ class McapFile:
         return crc
 
     def _end(self, walk: _Walk, opcode: int, at: int, body: bytes) -> None:
-        if opcode == _FOOTER:
+        if opcode == Opcode.FOOTER:
             raise Damage(at, "a footer before the end of the data")
-        claimed = Cursor(body, at).u32()
+        claimed = parse(opcode, body, at).data_section_crc
         if claimed and claimed != walk.crc:
             reason = f"the data's checksum is {walk.crc:#010x}, the file says {claimed:#010x}"
             if walk.loose or walk.unverified:
@@ -177,11 +177,11 @@ class McapFile:
         walk.unverified += not verified
         view, inner = memoryview(records), 0
         while inner < len(view):
-            if len(view) - inner < 9:
+            if len(view) - inner < _HEAD.size:
                 raise Damage(at, f"a chunk that ends within a record, at byte {inner} of its records")
-            opcode, length = struct.unpack_from("<BQ", view, inner)
-            inner += 9
-            if length > len(view) - inner or opcode not in (_SCHEMA, _CHANNEL, _MESSAGE):
+            opcode, length = _HEAD.unpack_from(view, inner)
+            inner += _HEAD.size
+            if length > len(view) - inner or opcode not in _IN_CHUNKS:
                 raise Damage(at, f"a chunk with a record of kind {opcode:#04x} and {length} bytes")
             message = self._take(walk, opcode, view[inner : inner + length], (at, inner))
             if message is not None and message.topic in topics:
@@ -191,23 +191,21 @@ class McapFile:
     def _take(self, walk: _Walk, opcode: int, body: bytes | memoryview, place: tuple[int, int]) -> RawMessage | None:
         """Learns a schema or channel, or returns a message."""
         chunk, at = place
-        if opcode not in (_SCHEMA, _CHANNEL, _MESSAGE):
+        if opcode not in _IN_CHUNKS:
             return None
         walk.loose = walk.loose or chunk < 0
-        cursor = Cursor(body, max(chunk, at))
-        if opcode == _SCHEMA:
-            _learn(walk.schemas, cursor.u16(), (cursor.text(), cursor.text(), cursor.blob()), cursor)
-        elif opcode == _CHANNEL:
-            key, schema = cursor.u16(), cursor.u16()
-            _learn(walk.channels, key, _Channel(cursor.text(), schema, cursor.text()), cursor)
-        else:
-            key, _, log_ns, _ = cursor.u16(), cursor.u32(), cursor.u64(), cursor.u64()
-            if key not in walk.channels or log_ns >= 2**63:
-                raise Damage(max(chunk, at), f"a message of channel {key} at {log_ns} ns")
-            topic = walk.channels[key].topic
-            walk.counts[topic] += 1
-            return RawMessage(topic, log_ns, body[22:], (chunk, at + 22, len(body) - 22))
-        return None
+        where = max(chunk, at)
+        if opcode != Opcode.MESSAGE:
+            _learn(walk, parse(opcode, body, where), where)
+            return None
+        if len(body) < _MESSAGE.size:
+            raise Damage(where, f"a message of {len(body)} bytes is too short")
+        channel, _, log_ns, _ = _MESSAGE.unpack_from(body)
+        if channel not in walk.channels or log_ns >= 2**63:
+            raise Damage(where, f"a message of channel {channel} at {log_ns} ns")
+        topic = walk.channels[channel].topic
+        walk.counts[topic] += 1
+        return RawMessage(topic, log_ns, body[_MESSAGE.size :], (chunk, at + _MESSAGE.size, len(body) - _MESSAGE.size))
 
     # -- the index ----------------------------------------------------------------------------------------------
 
@@ -222,7 +220,7 @@ class McapFile:
             walk = _walk()
             try:
                 for opcode, at, body in self._records(walk):
-                    if opcode == _CHUNK:
+                    if opcode == Opcode.CHUNK:
                         for _ in self._chunk_messages(walk, at, body, ()):
                             pass  # topics and counts are noted on the way
                     else:
@@ -237,53 +235,35 @@ class McapFile:
     def _topics(self, walk: _Walk) -> Mapping[str, Topic]:
         topics: dict[str, Topic] = {}
         for channel in walk.channels.values():
-            kind, encoding, text = walk.schemas.get(channel.schema, ("", "", ""))
-            topic = Topic(channel.topic, kind, walk.counts[channel.topic], text, encoding, channel.serialization)
+            schema = walk.schemas.get(channel.schema_id, Schema(0, b"", "", ""))
+            text = schema.data.decode("utf-8", "replace")  # whoever needs the definition says that it is broken
+            count, serialization = walk.counts[channel.topic], channel.message_encoding
+            topic = Topic(channel.topic, schema.name, count, text, schema.encoding, serialization)
             if topics.setdefault(channel.topic, topic) != topic:
-                raise BadData(self.path, channel.topic, f"one type, {topics[channel.topic].type}", kind)
+                raise BadData(self.path, channel.topic, f"one type, {topics[channel.topic].type}", schema.name)
         return topics
 
     def _summary(self) -> _Walk | None:
-        """The index at the end of the file; None when it has no counts. Damage when it cannot be trusted."""
+        """The index at the end of the file; None when it has no checksum or no counts. Damage when it is broken."""
         begin = self._size - _FOOTER_BYTES
         if begin < len(MAGIC):
             raise Damage(0, "the file is shorter than a footer")
         self._file.seek(begin)
-        footer = self._file.read(_FOOTER_BYTES)
-        opcode, length, start, _, claimed = struct.unpack_from("<BQQQI", footer)
-        if opcode != _FOOTER or length != 20 or footer[-len(MAGIC) :] != MAGIC:
+        end = self._file.read(_FOOTER_BYTES)
+        if end[: _HEAD.size] != _HEAD.pack(Opcode.FOOTER, 20) or end[-len(MAGIC) :] != MAGIC:
             raise Damage(begin, "there is no footer")
-        if not start:
+        footer = parse(Opcode.FOOTER, end[_HEAD.size :], begin)
+        if not footer.summary_start or not footer.summary_crc:
             return None
-        if not len(MAGIC) <= start <= begin:
-            raise Damage(begin, f"the index begins at byte {start}")
-        self._file.seek(start)
-        blob = self._file.read(begin - start)
-        found = crc32(footer[: 9 + 16], crc32(blob))
-        if claimed and found != claimed:
-            raise Damage(start, f"its checksum is {found:#010x}, the footer says {claimed:#010x}")
-        return self._parse_summary(blob, start)
-
-    def _parse_summary(self, blob: bytes, start: int) -> _Walk | None:
-        walk, at, counts = _walk(), 0, None
-        view = memoryview(blob)
-        while at < len(view):
-            if len(view) - at < 9:
-                raise Damage(start + at, "it ends within a record")
-            opcode, length = struct.unpack_from("<BQ", view, at)
-            body = view[at + 9 : at + 9 + length]
-            if len(body) != length:
-                raise Damage(start + at, f"a record of {length} bytes where {len(body)} are left")
-            if opcode in (_SCHEMA, _CHANNEL):
-                self._take(walk, opcode, body, (-1, start + at))
-            elif opcode == _STATISTICS:
-                counts = Cursor(body[42:], start + at).counts()
-            at += 9 + length
-        if counts is None or not set(counts) <= set(walk.channels):
-            return None
-        for key, count in counts.items():
-            walk.counts[walk.channels[key].topic] += count
-        return walk
+        if not len(MAGIC) <= footer.summary_start <= begin:
+            raise Damage(begin, f"the index begins at byte {footer.summary_start}")
+        self._file.seek(footer.summary_start)
+        index = self._file.read(begin - footer.summary_start)
+        crc = crc32(end[: _HEAD.size + 16], crc32(index))
+        if crc != footer.summary_crc:
+            reason = f"its checksum is {crc:#010x}, the footer says {footer.summary_crc:#010x}"
+            raise Damage(footer.summary_start, reason)
+        return _parse_summary(index + end, footer.summary_start)
 
     # -- what a pass found --------------------------------------------------------------------------------------
 
@@ -312,6 +292,22 @@ class McapFile:
             yield Finding("no-checksum", "info", text, evidence={"chunks": walk.chunks, "without": walk.unverified})
 
 
-def _learn(known: dict[int, Any], key: int, value: Any, cursor: Cursor) -> None:
-    if known.setdefault(key, value) != value:
-        raise Damage(cursor.where, f"number {key} is both {known[key]} and {value}")
+def _parse_summary(index: bytes, at: int) -> _Walk | None:
+    walk, counts = _walk(), None
+    for record in parse_all(index, at):
+        if isinstance(record, Statistics):
+            counts = record.channel_message_counts
+        _learn(walk, record, at)
+    if counts is None or not set(counts) <= set(walk.channels):
+        return None
+    for key, count in counts.items():
+        walk.counts[walk.channels[key].topic] += count
+    return walk
+
+
+def _learn(walk: _Walk, record: McapRecord, where: int) -> None:
+    """Notes a schema or channel; Damage when its number stood for another before."""
+    if isinstance(record, Schema | Channel):
+        known: dict[int, Any] = walk.schemas if isinstance(record, Schema) else walk.channels
+        if known.setdefault(record.id, record) != record:
+            raise Damage(where, f"{type(record).__name__.lower()} {record.id} has two meanings")

@@ -1,13 +1,34 @@
-"""The bytes of MCAP's records: little-endian numbers, counted texts, packed chunks. Every count is checked first."""
+"""Records of an MCAP file, parsed by the `mcap` package from exactly the bytes that are theirs.
+
+What the package does not promise for a broken file stays here and in `mcap_file.py`. Its readers believe an index
+whose checksum is wrong, pass over records of unknown kind, and let a wrong length in one record swallow the records
+after it: each loses messages without a word. They take a text that the file cuts short for a whole one, and unpack a
+chunk to whatever size its compressed bytes claim.
+"""
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
 from zlib import crc32
 
-__all__ = ["Cursor", "Damage", "unpack_chunk"]
+from mcap import records
+from mcap.data_stream import ReadDataStream
+from mcap.exceptions import McapError
+from mcap.opcode import Opcode
+from mcap.stream_reader import StreamReader
+
+__all__ = ["Damage", "parse", "parse_all", "unpack_chunk"]
 
 _MAX_CHUNK = 2**30  # bytes unpacked; a broken header may claim anything
+_KINDS = {
+    Opcode.CHANNEL: records.Channel,
+    Opcode.CHUNK: records.Chunk,
+    Opcode.DATA_END: records.DataEnd,
+    Opcode.FOOTER: records.Footer,
+    Opcode.SCHEMA: records.Schema,
+}
 
 
 class Damage(Exception):
@@ -18,55 +39,37 @@ class Damage(Exception):
         self.at, self.reason = at, reason
 
 
-class Cursor:
-    """Reads one record's body from the front; Damage at `where` when it ends too soon."""
+class _Exact(BytesIO):
+    """Gives as many bytes as are asked for, or ValueError; where a file gives what is left."""
 
-    def __init__(self, body: bytes | memoryview, where: int) -> None:
-        self._body, self._at, self.where = body, 0, where
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = self.getbuffer().nbytes - self.tell()
+        if size is None or not 0 <= size <= left:
+            raise ValueError(f"{size} bytes are claimed where {left} are left")
+        return super().read(size)
 
-    def _unpack(self, form: str, size: int) -> int:
-        if self._at + size > len(self._body):
-            raise Damage(self.where, f"a record of {len(self._body)} bytes is too short")
-        (value,) = struct.unpack_from(form, self._body, self._at)
-        self._at += size
-        return int(value)
 
-    def u16(self) -> int:
-        return self._unpack("<H", 2)
+def parse(opcode: int, body: bytes | memoryview, at: int) -> Any:
+    """The object of `mcap.records` that a schema, channel, chunk, end of data or footer is.
 
-    def u32(self) -> int:
-        return self._unpack("<I", 4)
+    Args:
+        at: byte of the file where the body begins, for messages.
 
-    def u64(self) -> int:
-        return self._unpack("<Q", 8)
+    Raises:
+        Damage: the body is shorter than it says, or a text is not UTF-8.
+    """
+    try:
+        return _KINDS[Opcode(opcode)].read(ReadDataStream(_Exact(body)))
+    except ValueError as error:
+        raise Damage(at, f"a {Opcode(opcode).name.lower()} that cannot be read: {error}") from error
 
-    def take(self, length: int) -> bytes | memoryview:
-        """The next `length` bytes."""
-        if length > len(self._body) - self._at:
-            raise Damage(self.where, f"{length} bytes are claimed where {len(self._body) - self._at} are left")
-        self._at += length
-        return self._body[self._at - length : self._at]
 
-    def text(self) -> str:
-        """A text with its length in front."""
-        return self._decode(self.take(self.u32()))
-
-    def blob(self) -> str:
-        """A schema's definition: bytes with their length in front, read as text."""
-        return self._decode(self.take(self.u32()))
-
-    def _decode(self, raw: bytes | memoryview) -> str:
-        try:
-            return str(raw, "utf-8")
-        except UnicodeDecodeError as error:
-            raise Damage(self.where, f"a text that is not UTF-8: {error.reason}") from error
-
-    def counts(self) -> dict[int, int]:
-        """A map of channel -> number of messages."""
-        rest = self.take(self.u32())
-        if len(rest) % 10:
-            raise Damage(self.where, f"a map of {len(rest)} bytes")
-        return {int(key): int(count) for key, count in struct.iter_unpack("<HQ", rest)}
+def parse_all(index: bytes, at: int) -> Iterator[Any]:
+    """Records of a file's end: an index whose checksum holds, footer and magic; Damage when they cannot be read."""
+    try:
+        yield from StreamReader(_Exact(index), skip_magic=True, emit_chunks=True).records
+    except (McapError, ValueError) as error:
+        raise Damage(at, f"an index that cannot be read: {error}") from error
 
 
 def unpack_chunk(body: bytes, at: int) -> tuple[bytes, bool]:
@@ -78,45 +81,31 @@ def unpack_chunk(body: bytes, at: int) -> tuple[bytes, bool]:
     Raises:
         Damage: sizes, compression or checksum are wrong.
     """
-    cursor = Cursor(body, at)
-    cursor.u64(), cursor.u64()
-    size, claimed = cursor.u64(), cursor.u32()
-    compression, packed = cursor.text(), cursor.take(cursor.u64())
+    chunk = parse(Opcode.CHUNK, body, at)
+    size, claimed = chunk.uncompressed_size, chunk.uncompressed_crc
     if size > _MAX_CHUNK:
         raise Damage(at, f"a chunk of {size} bytes; at most {_MAX_CHUNK} are read")
-    records = _decompress(compression, bytes(packed), size, at)
-    if len(records) != size:
-        raise Damage(at, f"a chunk of {len(records)} bytes that claims {size}")
-    if claimed and crc32(records) != claimed:
-        raise Damage(at, f"a chunk whose checksum is {crc32(records):#010x} and should be {claimed:#010x}")
-    return records, claimed != 0
+    unpacked = _decompress(chunk.compression, chunk.data, size, at)
+    if len(unpacked) != size:
+        raise Damage(at, f"a chunk of {len(unpacked)} bytes that claims {size}")
+    if claimed and crc32(unpacked) != claimed:
+        raise Damage(at, f"a chunk whose checksum is {crc32(unpacked):#010x} and should be {claimed:#010x}")
+    return unpacked, claimed != 0
 
 
 def _decompress(compression: str, packed: bytes, size: int, at: int) -> bytes:
-    if compression == "":
-        return packed
-    if compression == "zstd":
-        return _zstd(packed, size, at)
-    if compression == "lz4":
-        return _lz4(packed, size, at)
-    raise Damage(at, f"a chunk compressed with {compression[:40]!r}; zstd and lz4 can be read")
-
-
-def _zstd(packed: bytes, size: int, at: int) -> bytes:
+    """At most one byte more than `size`."""
+    import lz4.frame
     import zstandard
 
     try:
-        with zstandard.ZstdDecompressor().stream_reader(packed) as reader:
-            return reader.read(size + 1)
-    except (zstandard.ZstdError, MemoryError) as error:
-        raise Damage(at, f"a zstd chunk that cannot be unpacked: {error}") from error
-
-
-def _lz4(packed: bytes, size: int, at: int) -> bytes:
-    import lz4.frame
-
-    try:
-        unpacked: bytes = lz4.frame.LZ4FrameDecompressor().decompress(packed, size + 1)
-    except (RuntimeError, EOFError, ValueError, MemoryError) as error:
-        raise Damage(at, f"an lz4 chunk that cannot be unpacked: {error}") from error
-    return unpacked
+        if compression == "":
+            return packed
+        if compression == "zstd":
+            with zstandard.ZstdDecompressor().stream_reader(packed) as reader:
+                return reader.read(size + 1)
+        if compression == "lz4":
+            return bytes(lz4.frame.LZ4FrameDecompressor().decompress(packed, size + 1))
+    except (zstandard.ZstdError, RuntimeError, EOFError, ValueError, MemoryError) as error:
+        raise Damage(at, f"a chunk of {compression} that cannot be unpacked: {error}") from error
+    raise Damage(at, f"a chunk compressed with {compression[:40]!r}; zstd and lz4 can be read")

@@ -2,6 +2,7 @@
 (() => {
   const each = (selector, act, root = document) => root.querySelectorAll(selector).forEach(act);
   const DRIFT_S = 0.06;
+  const POLL_MS = 2000;
 
   // Some browsers refuse videos in data URIs but take the same bytes from memory.
   const fromMemory = (video) => {
@@ -10,7 +11,8 @@
     video.src = URL.createObjectURL(new Blob([bytes], { type: "video/mp4" }));
   };
 
-  class Pair {
+  // Films of one case, played in step; the shorter ones wait for the longest.
+  class Reel {
     constructor(root) {
       this.root = root;
       this.videos = [...root.querySelectorAll("video")];
@@ -18,7 +20,7 @@
       this.playing = false;
       for (const video of this.videos) {
         video.controls = false;
-        video.loop = false; // the shorter one waits for the longer one
+        video.loop = false;
         video.addEventListener("error", () => fromMemory(video));
         video.addEventListener("ended", () => this.restart());
         video.addEventListener("click", () => this.toggle());
@@ -28,6 +30,9 @@
     }
     get longest() {
       return this.videos.reduce((a, b) => (b.duration > a.duration ? b : a));
+    }
+    get allEnded() {
+      return this.videos.every((video) => video.ended);
     }
     toggle() {
       if (this.playing) this.pause();
@@ -46,9 +51,6 @@
       cancelAnimationFrame(this.frame);
       this.videos.forEach((video) => video.pause());
       this.show();
-    }
-    get allEnded() {
-      return this.videos.every((video) => video.ended);
     }
     rewind() {
       this.videos.forEach((video) => (video.currentTime = 0));
@@ -77,17 +79,18 @@
     show() {
       this.root.dataset.playing = this.playing;
       this.button.querySelector("span").textContent = this.playing ? "Pause" : this.button.dataset.label;
-      const all = document.getElementById("play-all");
-      if (all) all.querySelector("span").textContent = pairs.some((pair) => pair.playing) ? "Pause all" : "Play all";
+      const all = document.querySelector("#play-all span");
+      if (all) all.textContent = reels.some((reel) => reel.playing) ? "Pause all" : "Play all";
     }
   }
 
-  const pairs = [...document.querySelectorAll(".pair")].map((root) => new Pair(root));
+  const reels = [...document.querySelectorAll(".pair")].filter((root) => root.querySelector("video"))
+    .map((root) => new Reel(root));
   each("#play-all", (button) => {
-    button.hidden = false;
+    button.hidden = reels.length === 0;
     button.addEventListener("click", () => {
-      const any = pairs.some((pair) => pair.playing);
-      pairs.forEach((pair) => (any ? pair.pause() : pair.play()));
+      const any = reels.some((reel) => reel.playing);
+      reels.forEach((reel) => (any ? reel.pause() : reel.play()));
     });
   });
 
@@ -113,4 +116,33 @@
       setTimeout(() => (button.textContent = label), 2000);
     });
   });
+
+  each("[data-filter]", (field) => {
+    const box = field.closest(".filter");
+    const rows = [...field.closest("section").querySelectorAll("tbody tr")];
+    box.hidden = false;
+    field.addEventListener("input", () => {
+      const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+      for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+      const left = rows.filter((row) => !row.hidden).length;
+      box.querySelector("output").textContent = words.length ? `${left} of ${rows.length}` : "";
+    });
+  });
+
+  // A page that is served asks the file beside it for newer texts; one opened from a disk never asks.
+  const source = document.body.dataset.liveFrom;
+  const poll = async () => {
+    const answer = await fetch(source, { cache: "no-store" });
+    if (!answer.ok) return;
+    const texts = await answer.json();
+    const places = [...document.querySelectorAll("[data-live]")];
+    const keys = new Set(places.map((place) => place.dataset.live));
+    if (keys.size !== Object.keys(texts).length || Object.keys(texts).some((key) => !keys.has(key))) {
+      each("#newer", (line) => (line.hidden = false)); // a run began or has gone: the page itself is another one
+      return;
+    }
+    for (const place of places) place.textContent = texts[place.dataset.live];
+    setTimeout(() => poll().catch(() => {}), POLL_MS);
+  };
+  if (source && location.protocol !== "file:") poll().catch(() => {});
 })();

@@ -1,0 +1,572 @@
+"""Runs what `eval` and `compare` ask: one driver for one, two or many policies.
+
+From a request to filed trials: opens the world once, resolves the policies, finds what the log has, runs the rest,
+records episodes, and reads from the log what it came to.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from roboscale.core import (
+    Case,
+    Design,
+    Identity,
+    Judgement,
+    Policy,
+    Referee,
+    RoboscaleError,
+    RolloutSettings,
+    Trial,
+    World,
+    WorldInfo,
+    cases,
+    combine,
+    identity_labels,
+    new_episode_id,
+)
+from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, ignore
+from roboscale.jobs.trying import (
+    API_KEY_VARIABLE,
+    AnyPolicy,
+    AnyWorld,
+    Trying,
+    expand_tasks,
+    parse_rule,
+    parse_seeds,
+    parse_shard,
+    to_fields,
+)
+
+if TYPE_CHECKING:
+    from roboscale.dataset import DatasetWriter
+    from roboscale.jobs.judged import Judged
+    from roboscale.policies.remote.profile import PolicyProfile
+    from roboscale.trials import Schedule, TrialRunner
+    from roboscale.trials.log import Run, TrialLog
+
+__all__ = ["RunPlan", "planned", "run_trials"]
+
+SMALL = 12  # trials below which a built-in simulator runs in this process
+
+
+@dataclass(slots=True, kw_only=True)
+class _Asked:
+    """A request with everything in it opened."""
+
+    request: Trying
+    world: World
+    policies: dict[Identity, Policy]
+    cases: tuple[Case, ...]
+    settings: RolloutSettings
+    referee: Referee
+    design: Design | None
+    command: str | None
+    objects: bool
+    on_event: OnEvent
+    question: Identity = field(default_factory=lambda: combine("question"))
+    sink: DatasetWriter | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def info(self) -> WorldInfo:
+        return self.world.info
+
+    def say(self, text: str) -> None:
+        """A line that law 2 demands, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+            self.on_event(Note(text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """What a request would do.
+
+    Args:
+        trials: at most.
+    """
+
+    command: str
+    world: str
+    policies: tuple[str, ...]
+    tasks: tuple[str, ...]
+    cases: int
+    trials: int
+    store: str
+    settings: RolloutSettings
+
+    @property
+    def text(self) -> list[str]:
+        """For a terminal."""
+        head = f"would run up to {self.trials} trials into {self.store}:"
+        names = [
+            f"  {name} on {self.cases} cases of {len(self.tasks)} tasks of {self.world}" for name in self.policies
+        ]
+        return [head, *names, f"  {self.settings.text}"]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "settings": self.settings.to_json()}
+
+
+def planned(request: Trying, policies: Sequence[str], count: int) -> RunPlan:
+    """What a request would do, as far as that can be known without trying anything."""
+    world = _open_world(request.world)
+    try:
+        asked = _ask(request, policies, world, count, getattr(request, "design", None), ignore, False, None)
+        index, shards = parse_shard(request.shard)
+        own = len(asked.cases[index::shards])
+        return RunPlan(
+            command=request.command,
+            world=str(world.info.identity),
+            policies=tuple(str(identity) for identity in asked.policies),
+            tasks=tuple(dict.fromkeys(case.task for case in asked.cases)),
+            cases=own,
+            trials=own * len(policies),
+            store=store_of(request, asked.question),
+            settings=asked.settings,
+        )
+    finally:
+        world.close()
+
+
+def run_trials(
+    request: Trying,
+    policies: Sequence[AnyPolicy],
+    *,
+    count: int,
+    design: Design | None = None,
+    on_event: OnEvent = ignore,
+    world: AnyWorld | None = None,
+    observes: Collection[str] | None = None,
+) -> Judged:
+    """Runs what is not yet done, and says what it came to.
+
+    Args:
+        policies: texts of the request, or objects.
+        count: cases per task; with a design, over all tasks.
+        design: how the policies are compared; `None` where none is.
+        world: an object, instead of the request's text.
+        observes: fields that a function reads; by default all, cameras included, which cost ten times the physics.
+
+    Raises:
+        UnknownName, SpecMismatch: before the first trial, when names or specs do not fit.
+        RoboscaleError: no trial could be counted; says why.
+    """
+    _require_main()
+    with ExitStack() as stack:
+        opened = _open_world(request.world if world is None else world)
+        stack.callback(opened.close)
+        asked = _ask(request, policies, opened, count, design, on_event, world is not None, observes)
+        for note in getattr(opened, "notes", ()):
+            asked.say(note)
+        log = stack.enter_context(_open_log(asked))
+        run = _begin(asked, log)
+        judged = _try(asked, log, run, stack)
+    _require_result(judged)
+    return judged
+
+
+def _require_main() -> None:
+    """Worker processes import the user's script again; a script without a guard would try everything there."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        print(
+            'this script starts trials when it is imported: put them under if __name__ == "__main__":', file=sys.stderr
+        )
+        raise SystemExit(1)
+
+
+def _open_world(world: AnyWorld) -> World:
+    from roboscale.worlds import as_world, open_world
+
+    return open_world(world) if isinstance(world, str) else as_world(world)
+
+
+def _ask(
+    request: Trying,
+    policies: Sequence[AnyPolicy],
+    world: World,
+    count: int,
+    design: Design | None,
+    on_event: OnEvent,
+    world_object: bool,
+    observes: Collection[str] | None,
+) -> _Asked:
+    from roboscale.policies.remote.profile import read_profiles
+    from roboscale.referees import referee_for
+
+    info = world.info
+    rule = parse_rule(request.rule) or info.rule
+    referee = referee_for(info, rule)
+    settings = RolloutSettings(
+        horizon=request.horizon or info.horizon,
+        rate_hz=info.rate_hz,
+        pace=info.pace,
+        execute=request.execute,
+        watch=referee.name,
+        latency=request.latency,
+    )
+    if rule.needs > settings.horizon:
+        raise RoboscaleError(f"rule {rule}: longer than the horizon of {settings.horizon} steps")
+    profiles = read_profiles(request.policy_profile, [p for p in policies if isinstance(p, str)])
+    resolved = [_resolve(policy, request, world, observes, profiles) for policy in policies]
+    known = {policy.identity: policy for policy in resolved}
+    if len(known) != len(resolved):
+        twice = next(p for i, p in enumerate(resolved) if any(p.identity == q.identity for q in resolved[:i]))
+        raise RoboscaleError(f"{twice.name} takes part twice, with the same content: compare different policies")
+    if request.render:
+        known = {identity: cast(Policy, _Watched(policy)) for identity, policy in known.items()}
+    objects = world_object or any(not isinstance(policy, str) for policy in policies)
+    asked = _Asked(
+        request=request,
+        world=world,
+        policies=known,
+        cases=(),
+        settings=settings,
+        referee=referee,
+        design=design,
+        command=None if objects else request.command,
+        objects=world_object,
+        on_event=on_event,
+    )
+    asked.cases = _cases(asked, count)
+    asked.question = question_of(asked)
+    for policy in resolved:
+        for note in getattr(policy, "notes", ()):
+            asked.say(f"{policy.name}: {note}")
+    return asked
+
+
+def _resolve(
+    policy: AnyPolicy,
+    request: Trying,
+    world: World,
+    observes: Collection[str] | None,
+    profiles: Mapping[str, PolicyProfile],
+) -> Policy:
+    from roboscale.policies.callables import as_policy
+    from roboscale.policies.remote import Timeouts
+    from roboscale.policies.resolve import resolve_policy
+
+    if isinstance(policy, str):
+        return resolve_policy(
+            policy,
+            world=world,
+            profile=profiles,
+            seed=request.seed,
+            api_key=os.environ.get(API_KEY_VARIABLE),
+            timeouts=Timeouts(reply_s=request.reply_timeout, warmup_s=request.warmup_timeout),
+        )
+    return as_policy(policy, spec=None if observes is None else world.info.observation_spec.select(observes))
+
+
+class _Watched:
+    """A policy that is shown everything, cameras included: what `--render` asks for."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.name, self.identity, self.history = policy.name, policy.identity, policy.history
+        self.observation_spec, self.action_spec = None, policy.action_spec
+        self.sessions = getattr(policy, "sessions", None)
+        self.start = policy.start
+
+
+def _cases(asked: _Asked, count: int) -> tuple[Case, ...]:
+    """The schedule's cases, interleaved over tasks."""
+    from roboscale.trials import interleave
+    from roboscale.trials.condition_set import ConditionSet
+
+    request, info = asked.request, asked.info
+    if request.cases is not None:
+        chosen = ConditionSet.load(request.cases)
+        chosen.check(info)
+        if chosen.split == "train":
+            asked.say(f"{request.cases}: its cases are of the split `train`: rates on them are not held out")
+        listed = chosen.cases if asked.design is None else chosen.cases[: asked.design.budget]
+        return listed
+    tasks = expand_tasks(info, request.tasks)
+    seeds = parse_seeds(request.seeds)
+    if seeds:
+        per_task = [tuple(Case(task, seed) for seed in seeds) for task in tasks]
+    else:
+        each = -(-count // len(tasks)) if asked.design is not None else count
+        per_task = [cases(task, each, request.seed, "eval") for task in tasks]
+    listed = interleave(per_task)
+    return listed if asked.design is None else listed[: asked.design.budget]
+
+
+def store_of(request: Trying, question: Identity) -> str:
+    """Where the trials go: what was asked for, or a folder that the same question finds again."""
+    return request.store or str(Path("runs") / f"{request.words[0]}-{question.short}")
+
+
+def question_of(asked: _Asked) -> Identity:
+    """Digest of all that decides the trials: the same question finds its own results again."""
+    return combine(
+        "question",
+        list(asked.policies),
+        asked.info.identity,
+        [case.id for case in asked.cases],
+        asked.settings.text,
+        None if asked.design is None else asked.design.to_json(),
+        asked.request.shard,
+    )
+
+
+def _open_log(asked: _Asked) -> TrialLog:
+    from roboscale.trials.log import open_log
+
+    return open_log(store_of(asked.request, asked.question))
+
+
+def _begin(asked: _Asked, log: TrialLog) -> Run:
+    """The run that goes on, or a new one; binds to it whoever is not known by content."""
+    from roboscale.jobs.judged import clock_time
+    from roboscale.jobs.versions import versions
+    from roboscale.trials.log import Run, world_facts
+
+    question = asked.question.digest
+    open_runs = [r for r in log.runs() if r.request.get("question") == question and r.finished_ns is None]
+    bound_to = open_runs[-1].id if open_runs else new_episode_id()
+    policies = {identity.of_run(bound_to): policy for identity, policy in asked.policies.items()}
+    world = asked.info.identity.of_run(bound_to)
+    for who in (*policies, world):
+        if not who.verified:
+            asked.say(f"{who}: its numbers belong to this run alone")
+    asked.policies = policies
+    if open_runs:
+        asked.say(f"goes on with the run of {clock_time(open_runs[-1].created_ns)}, which did not finish")
+        return open_runs[-1]
+    rounds = [log.newest_round(policy, world, None, asked.settings) for policy in policies]
+    newest = max((r for r in rounds if r is not None), default=-1)
+    run = Run(
+        id=bound_to,
+        request={**to_fields(asked.request), "question": question},
+        command=asked.command,
+        policies=tuple(policies),
+        world=world,
+        world_info={**world_facts(asked.info), "opened": "" if asked.objects else asked.request.world},
+        cases=tuple(case.id for case in asked.cases),
+        settings=asked.settings,
+        round=newest + 1 if asked.request.again else max(newest, 0),
+        design=asked.design,
+        versions=versions(),
+        created_ns=time.time_ns(),
+    )
+    log.begin_run(run)
+    return run
+
+
+def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> Judged:
+    """Runs the schedule, records it, and reads from the log what it came to."""
+    from roboscale.jobs.judged import judged_run
+    from roboscale.stats.deciding import Decider
+    from roboscale.trials import Schedule
+
+    shard = parse_shard(asked.request.shard)
+    schedule = Schedule(
+        policies=run.policies, cases=asked.cases, round=run.round, retries=asked.request.retries, shard=shard
+    )
+    runner = _runner(asked, log, run, schedule, stack)
+    if asked.design is not None and shard[1] == 1:
+        runner.rule = Decider(tuple(identity_labels(run.policies).values()), asked.design)
+    try:
+        counted = runner.run(schedule)
+    except (RoboscaleError, KeyboardInterrupt):
+        log.stop_run(run.id, time.time_ns())
+        raise
+    if asked.request.record is not None:
+        _record(asked, runner, [c.trial for c in counted if c.trial is not None], log)
+    if not any(c.pending for c in counted):
+        log.finish_run(run.id, time.time_ns())
+    run = next(r for r in log.runs() if r.id == run.id)
+    _warn_of_unequal_starts(asked, [c.trial for c in counted if c.trial is not None])
+    judged = judged_run(log, run, shard)
+    _write_files(asked, judged, log)
+    return judged
+
+
+def _runner(asked: _Asked, log: TrialLog, run: Run, schedule: Schedule, stack: ExitStack) -> TrialRunner:
+    from roboscale.jobs.judged import reuse_note
+    from roboscale.trials import Recorder, TrialRunner, make_slots, records_afterwards
+
+    total = len(schedule.own_cases()) * len(run.policies)
+    sink = asked.sink = _writer(asked, stack)
+    workers = _workers(asked, total)
+    slots = make_slots(
+        _factory(asked, workers),
+        workers=workers,
+        worlds=min(asked.request.worlds, asked.info.scenes or asked.request.worlds),
+        sink=None if sink is None else sink.apart(),
+        timeout_s=asked.request.world_timeout,
+    )
+    for slot in slots:
+        stack.callback(slot.close)
+    counts = {"success": 0, "failure": 0, "void": 0, "pending": 0}
+    done = [0]
+
+    def on_trial(trial: Trial, judgement: Judgement) -> None:
+        status = "void" if trial.void else "pending" if judgement.state == "pending" else ""
+        counts[status or ("success" if judgement.success else "failure")] += 1
+        done[0] += 1
+        waiting = f", {counts['pending']} to be judged" if counts["pending"] else ""
+        said = f"{counts['success']} succeeded, {counts['failure']} failed, {counts['void']} void{waiting}"
+        asked.on_event(Progress("trials", done[0], total, said))
+
+    def on_reuse(trials: Sequence[Trial]) -> None:
+        done[0] = len(trials)
+        asked.say(reuse_note(trials, total))
+
+    runner = TrialRunner(
+        info=asked.info,
+        world=run.world,
+        policies=asked.policies,
+        settings=asked.settings,
+        referee=asked.referee,
+        slots=slots,
+        log=log,
+        run_id=run.id,
+        design=asked.design,
+        on_trial=on_trial,
+        on_reuse=on_reuse,
+        on_wait=lambda count: asked.say("the trials that are left run in another process: waiting for it"),
+        versions=dict(run.versions),
+    )
+    if sink is not None and not records_afterwards(asked.info):
+        runner.keep = Recorder(runner=runner, sink=sink).live
+        runner.adopt = lambda trial, judgement: sink.adopt(trial.episode)
+    return runner
+
+
+class _Factory:
+    """Makes worlds for the slots of this process: the first is the one that is open already.
+
+    A robot is connected once. Only when a world broke is another made, from its text or the same object.
+    """
+
+    def __init__(self, asked: _Asked) -> None:
+        self._first: World | None = asked.world
+        self._source: AnyWorld = asked.world if asked.objects else asked.request.world
+
+    def __call__(self) -> World:
+        first, self._first = self._first, None
+        return first if first is not None else _open_world(self._source)
+
+
+def _factory(asked: _Asked, workers: int) -> Callable[[], World]:
+    if not workers:
+        return _Factory(asked)
+    from roboscale.worlds import open_world
+
+    return partial(open_world, asked.request.world)
+
+
+def _workers(asked: _Asked, trials: int) -> int:
+    """The cores that this process may use; this process alone for a robot, an object, or little to do.
+
+    A declared world runs in a process of its own however little there is to do: one that crashes or hangs must not
+    take the command with it.
+    """
+    from roboscale.worlds import WORLDS
+
+    wanted = asked.request.workers
+    if asked.info.pace == "wall" or asked.objects:
+        if wanted:
+            why = "a robot" if asked.info.pace == "wall" else "a world given as an object"
+            asked.say(f"{why} runs in this process: --workers {wanted} is not used")
+        return 0
+    if wanted is not None:
+        return wanted
+    cores = len(os.sched_getaffinity(0))
+    if trials < SMALL:
+        return 0 if asked.request.world in WORLDS else 1
+    return cores if cores > 1 or asked.request.world not in WORLDS else 0
+
+
+def _writer(asked: _Asked, stack: ExitStack) -> DatasetWriter | None:
+    """The dataset that episodes are recorded into."""
+    if asked.request.record is None:
+        return None
+    from roboscale.dataset import DatasetWriter
+    from roboscale.trials import recording_spec
+
+    spec = recording_spec(asked.info)
+    return stack.enter_context(DatasetWriter(asked.request.record, spec, robot_type=asked.info.embodiment))
+
+
+def _record(asked: _Asked, runner: TrialRunner, trials: Sequence[Trial], log: TrialLog) -> None:
+    """Keeps what was tried as episodes: replayed where the world repeats itself, else as it was seen."""
+    from roboscale.trials import Recorder, episode_id, records_afterwards
+
+    assert asked.sink is not None, "a recording has a dataset"
+    if not records_afterwards(asked.info):
+        missing = sum(not t.episode for t in trials if not t.void)
+        if missing:
+            asked.say(
+                f"{missing} trials were tried before without --record and cannot be repeated: they are not in "
+                f"{asked.request.record}; --again tries all anew"
+            )
+        return
+    acted = [log.trial(t.id) if t.actions is None else t for t in trials if not t.void and t.steps]
+    have = set(asked.sink.episode_ids)
+    total = sum(episode_id(t) not in have for t in acted)
+    done = [0]
+
+    def on_saved(episode: str) -> None:
+        done[0] += 1
+        asked.on_event(Progress("episodes", done[0], total))
+
+    Recorder(runner=runner, sink=asked.sink, on_saved=on_saved).record(acted)
+    left_out = len(trials) - len(acted)
+    if left_out:
+        asked.say(f"{left_out} trials without a step are no episodes of {asked.request.record}")
+    asked.on_event(Wrote("dataset", asked.request.record or Path()))
+
+
+def _write_files(asked: _Asked, judged: Judged, log: TrialLog) -> None:
+    """What other programs read, beside the trials: LeRobot's `eval_info.json`, or the verdict."""
+    from roboscale.jobs.files import write_json
+    from roboscale.jobs.judged import summary, whole
+    from roboscale.jobs.stores import folder_of
+    from roboscale.stats import clopper_pearson
+    from roboscale.trials import to_eval_info
+
+    folder = folder_of(store_of(asked.request, asked.question))
+    if folder is None:
+        return
+    if judged.decided is None:
+        write_json(folder / "eval_info.json", to_eval_info(whole(log, judged.used), clopper_pearson))
+    else:
+        write_json(folder / "verdict.json", {**summary(judged), "verdict": judged.decided.verdict.to_json()})
+
+
+def _warn_of_unequal_starts(asked: _Asked, trials: Sequence[Trial]) -> None:
+    """Says so when the same case did not begin alike under two policies, or in two rounds."""
+    begun: dict[str, set[str]] = {}
+    for trial in trials:
+        if trial.details.get("first_seen"):
+            begun.setdefault(trial.case.id, set()).add(trial.details["first_seen"])
+    unequal = sum(len(digests) > 1 for digests in begun.values())
+    if unequal:
+        asked.say(
+            f"the cases are not the same: {unequal} of {len(begun)} began differently under different policies; "
+            f"world {asked.info.name} does not repeat its seeds, so pairing gains nothing"
+        )
+
+
+def _require_result(judged: Judged) -> None:
+    """RoboscaleError when nothing could be counted: a run without any result is no success."""
+    from roboscale.jobs.judged import reasons
+
+    if judged.pending or any(c.outcome.success is not None for c in judged.counted):
+        return
+    why = "; ".join(reasons(judged.counted, judged.labels)[:3]) or "no trial was made"
+    raise RoboscaleError(f"no trial could be counted: {why}")
