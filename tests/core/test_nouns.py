@@ -42,6 +42,28 @@ def test_what_is_no_action_is_the_policys_error(action: np.ndarray, message: str
         check_action(action, ACTION)
 
 
+CHOICE = Field("action", (1,), "int64", low=(0.0,), high=(4.0,))
+
+
+@pytest.mark.parametrize(
+    ("action", "applied", "clipped"), [([2], 2, False), ([2.0], 2, False), ([9.0], 4, True), ([-3], 0, True)]
+)
+def test_a_whole_number_may_come_as_a_float(action: list[float], applied: int, clipped: bool):
+    taken, was_clipped = check_action(np.array(action), CHOICE)
+    assert (taken.tolist(), taken.dtype, was_clipped) == ([applied], np.int64, clipped)
+
+
+@pytest.mark.parametrize("action", [0.7, 1e-9, np.nan, np.inf])
+def test_a_fraction_is_no_choice(action: float):
+    with pytest.raises(PolicyError, match="expected whole numbers|expected finite"):
+        check_action(np.array([action]), CHOICE)
+
+
+def test_integers_without_bounds_stay_as_they_are():
+    free = Field("action", (2,), "int64")
+    assert check_action(np.array([2**40, -7]), free)[0].tolist() == [2**40, -7]
+
+
 def test_chunk_rows_are_those_to_execute():
     actions = np.arange(12.0).reshape(4, 3)
     assert ActionChunk(actions, 2).rows.tolist() == actions[:2].tolist()

@@ -146,13 +146,12 @@ class _Check:
 
     @contextlib.contextmanager
     def scene(self, case: Case) -> Iterator[Scene]:
-        """A started scene, closed whatever happens; what breaks in between ends only this part of the check."""
-        with contextlib.suppress(_Broken):
-            scene = self.call("start(case)", lambda: self.world.start(case))
-            try:
-                yield scene
-            finally:
-                self.call("close()", scene.close)
+        """A started scene, closed whatever happens."""
+        scene = self.call("start(case)", lambda: self.world.start(case))
+        try:
+            yield scene
+        finally:
+            self.call("close()", scene.close)
 
     def info(self) -> None:
         """What the world says of itself fits together."""
@@ -202,7 +201,7 @@ class _Check:
     def walk(self) -> None:
         """Looks, moves within the bounds and at them, and measures."""
         names = [f.name for f in self.world.info.observation_spec if not f.is_image]
-        with self.scene(self.case) as scene:
+        with contextlib.suppress(_Broken), self.scene(self.case) as scene:
             self.measure(scene)
             self.look(scene, None)
             self.look_twice(scene)
@@ -337,7 +336,7 @@ class _Check:
         names = [f.name for f in self.world.info.observation_spec if not f.name.startswith("time.")]
         shown = []
         for case in (self.case, self.other):
-            with self.scene(case) as scene:
+            with contextlib.suppress(_Broken), self.scene(case) as scene:
                 seen = self.call("observe(names)", lambda scene=scene: scene.observe(names))  # type: ignore[misc]
                 shown.append(b"".join(_bytes(seen[name]) for name in names if name in seen))
         if len(shown) == 2 and shown[0] == shown[1]:

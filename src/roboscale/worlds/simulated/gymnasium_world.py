@@ -173,7 +173,10 @@ class GymnasiumWorld:
         """What the environment renders, as a picture for people. Called by scenes."""
         pool = _pool(task)
         if pool not in self._pictures:
-            table = FieldTable(name="picture", source="render")
+            shape = np.shape(self.render(env))
+            first = len(shape) == 3 and shape[0] in (1, 3, 4) and shape[2] not in (1, 3, 4)
+            layout = ("channel", "height", "width") if first else ()
+            table = FieldTable(name="picture", source="render", layout=layout)
             peek = Peek(raw=dict, render=lambda: self.render(env))
             self._pictures[pool] = plan_reading(table, None, peek, self.path, [])
         return self.read(self._pictures[pool], {}, env)
