@@ -472,7 +472,7 @@ def test_what_cannot_be_a_world_is_refused_before_the_first_reset(
         ([('from = "goal"', 'from = "at"')], [], (2,), "not observed, since no [[field]] declares it: goal"),
         ([('from = "goal"', 'from = "at"'), ("#more", 'unobserved = ["goal"]')], [], (2,), ""),
         ([("rate_hz = 10.0", "rate_hz = 50")], [], (2,), "rate_hz is 50, and the environment's own render_fps is 10"),
-        ([("deterministic = true", "")], [], (2,), "does not say whether a seed gives the same episode again"),
+        ([("deterministic = true", "")], [], (2,), "it is assumed that a seed gives the same episode again"),
         ([('embodiment = "point"', "")], [], (2,), "embodiment is not declared"),
         ([('mode = "relative to state"', "")], [], (2,), "is taken to be: mode (absolute)"),
         ([("#more", "seeds = [5, 6, 7]")], [], (2,), "task reach has 3 initial states"),
@@ -868,10 +868,14 @@ def test_a_world_that_ignores_the_seed_is_told_apart(edit: list[Edit], same: boo
     assert len(world._free) == 1  # every scene was closed
 
 
-def test_what_is_not_declared_to_repeat_is_not_taken_to(tmp_path: Path):
+def test_a_world_that_is_declared_not_to_repeat_is_not_taken_to(tmp_path: Path):
     assert opened(tmp_path).info.deterministic
-    assert not opened(tmp_path, ("deterministic = true", "")).info.deterministic
     assert not opened(tmp_path, ("deterministic = true", "deterministic = false")).info.deterministic
+
+
+def test_an_assumption_that_is_wrong_is_found_by_the_check(tmp_path: Path):
+    wild = ("self.np_random.uniform(-1, 1, 2)", "np.random.default_rng().uniform(-1, 1, 2)")
+    assert any("the same case gave other bytes" in text for text in errors(opened(tmp_path, environment=(wild,))))
 
 
 # ---- our worlds in gymnasium

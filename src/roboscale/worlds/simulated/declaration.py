@@ -268,7 +268,7 @@ class WorldDeclaration:
         module: imported to register the id; looked for beside the file, in the current folder, then installed.
         success: key of the info that holds true or false, or a table.
         progress: key of the info that holds a number in 0..1, or a table.
-        deterministic: whether a seed gives the same episode again; left out, nothing relies on it.
+        deterministic: whether a seed gives the same episode again; left out, it is assumed and said so.
         past_success: whether the environment can be stepped on after it has terminated.
         seeds, starts: as in a task.
         unobserved: parts of the observation that are left out on purpose.

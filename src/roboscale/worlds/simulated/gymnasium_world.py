@@ -267,7 +267,7 @@ class GymnasiumWorld:
             horizon=d.horizon,
             rule=d.success_rule,
             measures=self._measures(),
-            deterministic=bool(d.deterministic),
+            deterministic=d.deterministic is not False,
             pictures=rendered,
             scenes=None,
             hold=d.action.hold,
@@ -293,8 +293,8 @@ class GymnasiumWorld:
             notes.append(f"rate_hz is {d.rate_hz:g}, and the environment's own render_fps is {told:g}")
         if d.deterministic is None:
             notes.append(
-                "does not say whether a seed gives the same episode again, so nothing is replayed; `roboscale world "
-                "check --determinism` finds out, and deterministic = true says so"
+                "it is assumed that a seed gives the same episode again, since deterministic is not declared; "
+                "`roboscale world check` finds out"
             )
         for task in self.tasks.values():
             count = len(task.seeds or task.starts)
