@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from roboscale.policies.remote import PolicyProfile
-from roboscale.worlds.simulated.gymnasium_world import Declaration
+from roboscale.worlds.simulated.declaration import WorldDeclaration
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -77,6 +77,6 @@ def test_example(name: str, tmp_path: Path):
 
 
 def test_declarations_and_profiles_load():
-    assert Declaration.load(EXAMPLES / "own_world.toml").rule.hold == 5
+    assert WorldDeclaration.load(EXAMPLES / "own_world.toml").success_rule.hold == 5
     assert PolicyProfile.load(EXAMPLES / "policy_profile_droid.toml").action.execute == 8
     assert len(list(EXAMPLES.glob("*.toml"))) == 2

@@ -1,37 +1,74 @@
-"""Files that a user writes, TOML or JSON: read strictly, every error one line with file, key and both sides.
+"""What a user writes in a TOML or JSON file, read strictly: every mistake is a line with file, key and both sides.
 
-The structure is a `msgspec.Struct` with `forbid_unknown_fields`, written by the room that reads the file. An unknown
-key is an error that suggests the near one; a wrong type or choice says what was expected and what is there.
+What a file may hold is a dataclass with type hints, written by the room that reads the file:
+
+    @dataclass(frozen=True, kw_only=True)
+    class Camera:
+        name: Text
+        source: Annotated[Literal["rgb", "depth"], Key("from")] = "rgb"
+        size: Annotated[tuple[int, int], Limit("two numbers above 0", lambda size: min(size) > 0)] = (96, 96)
+
+        def mistakes(self) -> Iterator[Mistake]:  # rules over several keys
+            ...
+
+Types: text, numbers (finite), booleans, `Literal`, tuples and lists, mappings of text, other dataclasses, unions and
+`Any`. A number without a fraction is a float, too; nothing else is converted. It is read from disk here, as in
+`core.loading`, because every room takes what a user wrote and may import nothing but `core`.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import json
-import re
+import math
 import tomllib
-from collections.abc import Mapping
+import types
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from roboscale.core.errors import BadData, UnknownName
+from roboscale.core.errors import BadData, RoboscaleError, UnknownName
 
-__all__ = ["as_declared", "read_declared"]
+__all__ = ["Count", "Key", "Limit", "Mistake", "Positive", "Text", "as_declared", "read_declared"]
 
 T = TypeVar("T")
-_AT = re.compile(r"^(?P<said>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?$", re.DOTALL)
+
+Mistake = tuple[str, str, object]
+"""Key, what was expected, what is there."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limit:
+    """What a value of the right type has to be besides, in words, and whether it is."""
+
+    expected: str
+    fits: Callable[[Any], bool]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Key:
+    """The key in the file, where a field's name is another word: one that Python or the dataclass keeps for itself."""
+
+    name: str
+
+
+Text = Annotated[str, Limit("text that is not empty", lambda text: bool(text.strip()))]
+Count = Annotated[int, Limit("an integer of 1 or more", lambda number: number >= 1)]
+Positive = Annotated[float, Limit("a number above 0", lambda number: number > 0)]
 
 
 def read_declared(path: Path, kind: type[T]) -> T:
-    """The whole of a TOML file, or of a JSON file where the name ends in `.json`.
+    """The whole of a TOML file, or of a JSON file where the name ends in `.json`, as an instance of `kind`.
 
     Raises:
-        BadData: it cannot be read, or is not what `kind` says; names file, key and both sides.
-        UnknownName: a key that `kind` does not have; suggests the near one.
+        BadData: it cannot be read, or is not what `kind` says; with several mistakes, one that lists them all.
+        UnknownName: its only mistake is a key that `kind` does not have; suggests the near ones.
     """
     name = "JSON" if path.suffix == ".json" else "TOML"
     try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if name == "JSON" else tomllib.loads(text)
+        text = path.read_text(encoding="utf-8-sig")
+        values = json.loads(text, object_pairs_hook=_once) if name == "JSON" else tomllib.loads(text)
     except OSError as error:
         raise BadData(path, "file", f"a {name} file", error.strerror or error) from error
     except ValueError as error:  # what both parsers and the decoder raise
@@ -40,74 +77,146 @@ def read_declared(path: Path, kind: type[T]) -> T:
 
 
 def as_declared(values: object, kind: type[T], file: object) -> T:
-    """Parsed values as `kind`; errors as for `read_declared`."""
-    import msgspec
-
-    try:
-        return msgspec.convert(values, kind, strict=True)
-    except msgspec.ValidationError as error:
-        raise _error(str(error), values, kind, file) from None
-
-
-def _error(text: str, values: object, kind: type, file: object) -> Exception:
-    match = _AT.match(text)
-    assert match is not None, "the pattern takes any text"
-    said, path = match["said"], (match["path"] or "").lstrip(".")
-    unknown = re.search(r"unknown field `(.+)`", said)
-    if unknown:
-        return UnknownName(f"key in {file}: {path or 'top level'}:", unknown[1], _keys(kind, path))
-    missing = re.search(r"missing required field `(.+)`", said)
-    if missing:
-        key = ".".join(part for part in (path, missing[1]) if part)
-        return BadData(file, key, f"one of the keys {', '.join(_required(kind, path))}", "nothing")
-    expected, _, got = said.partition(", got ")
-    return BadData(file, path or "file", expected.removeprefix("Expected ").replace("`", ""), _seen(values, path, got))
+    """Parsed values as an instance of `kind`; errors as for `read_declared`."""
+    reader = _Reader(file)
+    made: T = reader.read(values, kind, "")
+    if len(reader.problems) > 1:
+        raise BadData(file, "declaration", "no mistakes", "\n  ".join([f"{len(reader.lines)}:", *reader.lines]))
+    for problem in reader.problems:
+        raise problem
+    return made
 
 
-def _seen(values: object, path: str, got: str) -> str:
-    """The value itself where the path leads to one, else what the validator says of it."""
-    value = values
-    for step in re.findall(r"[^.\[\]]+", path):
-        if step == "...":
-            return got.replace("`", "") or "something else"
-        try:
-            value = value[int(step)] if isinstance(value, list) else value[step]  # type: ignore[index]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return got.replace("`", "") or "something else"
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+_WRONG: Any = object()  # what a value that is a mistake is read as
 
 
-def _struct_at(kind: Any, path: str) -> list[Any]:
-    """The structures that may stand at a path; several where a value may be one of several."""
-    reached = _structs(kind)
-    for step in re.findall(r"[^.\[\]]+", path):
-        if step.isdigit() or step == "...":
-            continue
-        hints = [_hints(struct).get(step) for struct in reached]
-        reached = [inner for hint in hints if hint is not None for inner in _structs(hint)]
-    return reached
+class _Reader:
+    """Reads values by their types and collects what is wrong."""
+
+    def __init__(self, file: object) -> None:
+        self.file = file
+        self.problems: list[RoboscaleError] = []
+        self.lines: list[str] = []
+
+    def wrong(self, where: str, expected: object, found: object) -> Any:
+        self.problems.append(BadData(self.file, where or "file", expected, found))
+        self.lines.append(f"{where or 'file'}: expected {expected}, found {found}")
+        return _WRONG
+
+    def read(self, value: Any, hint: Any, where: str) -> Any:
+        """The value as its type has it, or `_WRONG`."""
+        if get_origin(hint) is Annotated:
+            hint, *notes = get_args(hint)
+            made = self.read(value, hint, where)
+            limits = [note for note in notes if isinstance(note, Limit)]
+            broken = [limit for limit in limits if made is not _WRONG and not limit.fits(made)]
+            return self.wrong(where, broken[0].expected, _shown(value)) if broken else made
+        if hint is Any:
+            return value
+        if isinstance(hint, types.UnionType) or get_origin(hint) is Union:
+            options = [option for option in get_args(hint) if _is_like(value, option)]
+            return self.read(value, options[0], where) if options else self.wrong(where, _named(hint), _shown(value))
+        if not _is_like(value, hint):
+            return self.wrong(where, _named(hint), _shown(value))
+        if dataclasses.is_dataclass(hint):
+            return self.table(value, hint, where)
+        if get_origin(hint) in (tuple, list):
+            return self.sequence(value, hint, where)
+        if get_origin(hint) in (dict, Mapping):
+            inner = get_args(hint)[1]
+            made = {key: self.read(item, inner, f"{where}.{key}") for key, item in value.items()}
+            return _WRONG if any(item is _WRONG for item in made.values()) else made
+        return float(value) if hint is float else value
+
+    def sequence(self, value: list[Any], hint: Any, where: str) -> Any:
+        args = get_args(hint)
+        if get_origin(hint) is tuple and Ellipsis not in args and len(args) != len(value):
+            return self.wrong(where, _named(hint), _shown(value))
+        kinds = args if get_origin(hint) is tuple and Ellipsis not in args else [args[0]] * len(value)
+        made = [
+            self.read(item, kind, f"{where}[{i}]") for i, (item, kind) in enumerate(zip(value, kinds, strict=True))
+        ]
+        return _WRONG if any(item is _WRONG for item in made) else get_origin(hint)(made)
+
+    def table(self, value: Mapping[str, Any], kind: Any, where: str) -> Any:
+        hints = get_type_hints(kind, include_extras=True)
+        keys = {_key(field.name, hints[field.name]): field for field in dataclasses.fields(kind)}
+        unknown = [key for key in value if key not in keys]
+        for key in unknown:
+            error = UnknownName(f"key in {self.file}: {where or 'top level'}:", key, keys)
+            self.problems.append(error)
+            self.lines.append(str(error).replace(f"unknown key in {self.file}: ", "unknown key in ", 1))
+        given: dict[str, Any] = {}
+        for key, field in keys.items():
+            place = f"{where}.{key}" if where else key
+            if key in value:
+                given[field.name] = self.read(value[key], hints[field.name], place)
+            elif _required(field) and not difflib.get_close_matches(key, unknown, n=1, cutoff=0.6):
+                given[field.name] = self.wrong(place, _named(hints[field.name]), "nothing")
+        if unknown or any(made is _WRONG for made in given.values()):
+            return _WRONG
+        made = kind(**given)
+        mistakes: Iterable[Mistake] = made.mistakes() if hasattr(made, "mistakes") else ()
+        for key, expected, found in mistakes:
+            self.wrong(f"{where}.{key}" if where else key, expected, found)
+        return made
 
 
-def _structs(hint: Any) -> list[Any]:
-    """Every structure inside a type."""
-    if hasattr(hint, "__struct_fields__"):
-        return [hint]
-    return [inner for arg in get_args(hint) for inner in _structs(arg)]
+def _key(name: str, hint: Any) -> str:
+    return next((note.name for note in get_args(hint)[1:] if isinstance(note, Key)), name)
 
 
-def _hints(struct: Any) -> Mapping[str, Any]:
-    import msgspec
-
-    return {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _keys(kind: Any, path: str) -> list[str]:
-    return sorted({key for struct in _struct_at(kind, path) for key in _hints(struct)})
+def _is_like(value: object, hint: Any) -> bool:
+    """Whether a value is of a type, as far as can be seen without looking into it."""
+    origin = get_origin(hint)
+    if origin is Annotated:
+        return _is_like(value, get_args(hint)[0])
+    if origin is Literal:
+        return any(value == option and type(value) is type(option) for option in get_args(hint))
+    if hint is float:
+        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    if dataclasses.is_dataclass(hint) or origin in (dict, Mapping):
+        return isinstance(value, Mapping)
+    if origin in (tuple, list):
+        return isinstance(value, list)
+    return hint is Any or (value is None if hint is type(None) else type(value) is hint)
 
 
-def _required(kind: Any, path: str) -> list[str]:
-    import msgspec
+_WORDS = {str: "text", int: "an integer", float: "a finite number", bool: "true or false", type(None): "null"}
+_SEVERAL = {str: "texts", int: "integers", float: "finite numbers", bool: "booleans"}
 
-    fields = [field for struct in _struct_at(kind, path) for field in msgspec.structs.fields(struct)]
-    return list(dict.fromkeys(field.encode_name for field in fields if field.required))
+
+def _named(hint: Any) -> str:
+    """A type in words."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return next((note.expected for note in args if isinstance(note, Limit)), _named(args[0]))
+    if origin is Literal:
+        return f"one of {', '.join(map(str, args))}" if len(args) > 1 else repr(args[0])
+    if origin is tuple and Ellipsis not in args:
+        return f"a list of {len(args)}: {', '.join(map(_named, args))}"
+    if origin in (tuple, list):
+        inner = get_args(args[0])[0] if get_origin(args[0]) is Annotated else args[0]
+        return f"a list of {_SEVERAL.get(inner, 'tables' if dataclasses.is_dataclass(inner) else 'values')}"
+    if args and origin not in (dict, Mapping):
+        words = [_named(arg) for arg in args if arg is not type(None)]
+        return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0]
+    return _WORDS.get(hint, "a table")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError for a key that is there twice, which TOML refuses by itself."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
+        raise ValueError(f"the key {twice!r} is there twice")
+    return values

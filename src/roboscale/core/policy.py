@@ -116,24 +116,31 @@ def check_action(action: NDArray[Any], field: Field) -> tuple[NDArray[Any], bool
         field: the world's `action` field with its bounds.
 
     Raises:
-        PolicyError: wrong shape, or not finite. A finite value out of range is clipped, as on a robot.
+        PolicyError: wrong shape, not finite, or a fraction where the field's dtype takes whole numbers. A finite value
+            out of range is clipped, as on a robot.
     """
     array = np.asarray(action)
     if array.shape != field.shape:
         raise PolicyError(f"action: expected shape {list(field.shape)}, found {list(array.shape)}")
     if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
         raise PolicyError(f"action: expected {field.dtype}, found {array.dtype}")
-    array = array.astype(field.dtype)
+    dtype = np.dtype(field.dtype)
+    if dtype.kind == "f":  # what is too large for it becomes infinite
+        array = array.astype(dtype)
     if not np.isfinite(array).all():
         raise PolicyError(f"action: expected finite values, found {array.tolist()}")
+    if dtype.kind != "f" and (array != np.rint(array)).any():
+        raise PolicyError(f"action: expected whole numbers ({dtype}), found {array.tolist()}")
     low, high = _bounds(field)
-    applied = np.minimum(np.maximum(array, low), high)
+    applied = np.minimum(np.maximum(array, low), high).astype(dtype)
     return applied, bool((applied != array).any())
 
 
 @lru_cache(maxsize=256)  # every step of every trial asks
 def _bounds(field: Field) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Both bounds as arrays of the field's shape and dtype; infinite where there are none."""
-    low = np.full(field.shape, -np.inf) if field.low is None else np.reshape(field.low, field.shape)
-    high = np.full(field.shape, np.inf) if field.high is None else np.reshape(field.high, field.shape)
-    return low.astype(field.dtype), high.astype(field.dtype)
+    """Both bounds as arrays of the field's shape and dtype; as far as that goes where there are none."""
+    dtype = np.dtype(field.dtype)
+    least, most = (-np.inf, np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    low = np.full(field.shape, least) if field.low is None else np.reshape(field.low, field.shape)
+    high = np.full(field.shape, most) if field.high is None else np.reshape(field.high, field.shape)
+    return low.astype(dtype), high.astype(dtype)

@@ -24,9 +24,9 @@ def _metaworld() -> World:
 
 
 def _declared(path: Path) -> World:
-    from roboscale.worlds.simulated.gymnasium_world import Declaration, GymnasiumWorld
+    from roboscale.worlds.simulated.gymnasium_world import GymnasiumWorld
 
-    return GymnasiumWorld(Declaration.load(path), path)
+    return GymnasiumWorld.load(path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from roboscale.core import Case, Field, HasPictures, Scene, World, check_action, derive_seed
+from roboscale.core import Case, Field, HasPictures, RoboscaleError, Scene, World, check_action, derive_seed
 from roboscale.worlds.catalog import WORLDS, open_world
 
 __all__ = ["WorldEnv", "register_envs"]
@@ -30,14 +30,18 @@ def _space(field: Field) -> spaces.Box:
     return spaces.Box(-np.inf, np.inf, field.shape, dtype.type)
 
 
-class WorldEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]]):
+class WorldEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[Any]]):
     """One task of a world behind gymnasium's interface.
 
     Args:
-        world: name of the world.
+        world: name of the world, a TOML declaration or a class, as for `--world`.
         task: one of its tasks.
         fields: observation fields, all without the cameras by default (rendering costs ten times the physics).
         render_mode: `rgb_array` or `None`.
+
+    Raises:
+        UnknownName: no such world, task or field.
+        PolicyError: in `step`, an action that is none.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012  # gymnasium's convention
@@ -46,16 +50,16 @@ class WorldEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]]):
         self, world: str, task: str, fields: tuple[str, ...] | None = None, render_mode: str | None = None
     ) -> None:
         self.world: World = open_world(world)
-        self.task = task
+        self.task, self.render_mode = task, render_mode
         self.info = self.world.info
-        self.info.instruction(task)  # UnknownName before the first reset
+        self.instruction = self.info.instruction(task)
         spec = self.info.observation_spec
         self.fields = tuple(f.name for f in spec if not f.is_image) if fields is None else fields
         self.observation_space: Any = spaces.Dict({f.name: _space(f) for f in spec.select(self.fields)})
         self.action_space: Any = _space(self.info.action_spec["action"])
-        self.render_mode = render_mode
-        self.metadata = {**self.metadata, "render_fps": int(self.info.rate_hz)}
+        self.metadata = {**self.metadata, "render_fps": round(self.info.rate_hz)}
         self._scene: Scene | None = None
+        self._steps = self._streak = 0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -67,42 +71,52 @@ class WorldEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]]):
         self._end()
         self._scene = self.world.start(case)
         self._steps = self._streak = 0
-        return dict(self._scene.observe(self.fields)), {"instruction": self.info.instruction(self.task)}
+        return dict(self._scene.observe(self.fields)), {"instruction": self.instruction}
 
-    def step(self, action: NDArray[np.float32]) -> tuple[dict[str, NDArray[Any]], float, bool, bool, dict[str, Any]]:
-        assert self._scene is not None, "reset comes first"
-        applied, clipped = check_action(action, self.info.action_spec["action"])
+    def step(self, action: NDArray[Any]) -> tuple[dict[str, NDArray[Any]], float, bool, bool, dict[str, Any]]:
+        """One control step. `info` has `is_success` for this step; in the last one also `success` of the episode by
+        the world's rule, and all `measures`. A world that does not measure success leaves both out."""
+        if self._scene is None:
+            raise RoboscaleError("reset comes before step")
+        applied, clipped = check_action(np.asarray(action), self.info.action_spec["action"])
         step = self._scene.step(applied)
         measures = dict(self._scene.measures())
         self._steps += 1
-        success = bool(measures.get("success"))
+        rule, success = self.info.rule, measures.get("success")
         self._streak = self._streak + 1 if success else 0
-        terminated = step.terminated or self.info.rule.finishes(self._streak)
+        goes_on = bool(success) and not rule.succeeded(self._streak) and self.info.past_success
+        terminated = rule.finishes(self._streak) or (step.terminated and not goes_on)
         truncated = not terminated and (step.truncated or self._steps >= self.info.horizon)
-        info: dict[str, Any] = {"is_success": success, "clipped": clipped}
+        info: dict[str, Any] = {"clipped": clipped}
+        if success is not None:
+            info["is_success"] = bool(success)
         if terminated or truncated:
-            info["success"] = self.info.rule.succeeded(self._streak)
             info["measures"] = measures
-        return dict(self._scene.observe(self.fields)), measures.get("reward") or 0.0, terminated, truncated, info
+            if success is not None:
+                info["success"] = rule.succeeded(self._streak)
+        reward = measures.get("reward")
+        return dict(self._scene.observe(self.fields)), reward or 0.0, terminated, truncated, info
 
     def render(self) -> NDArray[np.uint8] | None:
+        """A picture for people; `None` where the world has none or nothing runs yet."""
         scene: object = self._scene
-        if self.render_mode == "rgb_array" and isinstance(scene, HasPictures):
+        if self.render_mode == "rgb_array" and self.info.pictures and isinstance(scene, HasPictures):
             return scene.picture(320, 240)
         return None
 
     def close(self) -> None:
+        """Ends the episode and gives the world back."""
         self._end()
         self.world.close()
 
     def _end(self) -> None:
-        if self._scene is not None:
-            self._scene.close()
-            self._scene = None
+        scene, self._scene = self._scene, None
+        if scene is not None:
+            scene.close()
 
 
 def register_envs() -> list[str]:
-    """Registers every task of the built-in worlds that can be made here; the ids are `roboscale/<world>[-<task>]`."""
+    """Registers every task of the built-in worlds; the ids are `roboscale/<world>[-<task>]`."""
     from roboscale.worlds.simulated.metaworld_tasks import TASKS
 
     wanted = {f"roboscale/metaworld-{task}": ("metaworld", task) for task in TASKS}

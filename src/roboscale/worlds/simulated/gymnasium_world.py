@@ -1,4 +1,4 @@
-"""Any registered gymnasium environment as a world, by declaration: a small TOML file says what its arrays mean.
+"""Any gymnasium environment as a world, by declaration: a small TOML file says what its arrays mean.
 
 The file names the environment, its tasks with their instructions, where each field comes from in the environment's
 observation, and what success is. Nothing is guessed: what the file does not declare is not observed, and that is said.
@@ -7,9 +7,11 @@ See `pusht.toml` and `fetch_push.toml` beside this module, and `declaration` for
 
 from __future__ import annotations
 
-import contextlib
+import inspect
+import json
+import os
 from collections.abc import Collection, Mapping
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,6 @@ from roboscale.core import (
     BadData,
     Case,
     Field,
-    Identity,
     InfrastructureError,
     Measure,
     Observation,
@@ -28,28 +29,40 @@ from roboscale.core import (
     Spec,
     Step,
     WorldInfo,
-    combine,
-    identify,
+    require_match,
 )
-from roboscale.core.loading import load_module, load_object
-from roboscale.worlds.simulated.declaration import Declaration, FieldTable, ScoreTable, TaskTable
+from roboscale.worlds.simulated.acting import ActionWriting, plan_action
+from roboscale.worlds.simulated.declaration import (
+    TIME,
+    FieldTable,
+    InstructionTable,
+    TaskTable,
+    WorldDeclaration,
+)
 from roboscale.worlds.simulated.headless import prepare_rendering
+from roboscale.worlds.simulated.making import Maker, close_quietly
+from roboscale.worlds.simulated.observing import FieldReading, Peek, leaves, plan_reading
 from roboscale.worlds.simulated.readings import (
-    as_array,
+    AfterStep,
+    as_flag,
     as_number,
-    as_picture,
-    check_reading,
     follow,
+    read_measure,
     read_progress,
     read_success,
+    shown,
 )
 
-__all__ = ["Declaration", "GymnasiumScene", "GymnasiumWorld"]
+__all__ = ["GymnasiumScene", "GymnasiumWorld"]
 
-TIME = "time.observation_ns"
-WITHOUT_LIMIT = 10**9  # steps; the horizon belongs to the rollout, not to a wrapper of the environment
-SIMULATORS = ("gymnasium", "mujoco", "pymunk", "pygame", "box2d", "pybullet")
-EXTRAS = {"gym_pusht": "gym", "gymnasium_robotics": "gym", "metaworld": "sim"}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """How environments of one name and with the same arguments are read and told."""
+
+    readings: Mapping[str, FieldReading]
+    writing: ActionWriting
+    spec: Spec
 
 
 class GymnasiumWorld:
@@ -58,471 +71,449 @@ class GymnasiumWorld:
     Args:
         declaration: what the file says.
         path: of the file; modules and classes are looked for beside it.
+
+    Attributes:
+        notes: what is assumed, converted or left out, one line each; complete once `info` was asked for.
     """
 
-    def __init__(self, declaration: Declaration, path: Path = Path("declaration")) -> None:
+    def __init__(self, declaration: WorldDeclaration, path: Path) -> None:
         prepare_rendering()  # before the environment's module imports MuJoCo
+        os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # stdout is for results
         self.declaration, self.path = declaration, path
         self.tasks = {task.name: task for task in declaration.tasks}
         self.notes: tuple[str, ...] = ()
+        self._maker = Maker(declaration, path)
         self._free: dict[str, list[Any]] = {}
+        self._kinds: dict[str, _Kind] = {}
+        self._pictures: dict[str, FieldReading] = {}
+        self._fitted: set[str] = set()
         self._info: WorldInfo | None = None
-        self.scales: dict[str, float] = {}
+        self._closed = False
+
+    @classmethod
+    def load(cls, path: Path) -> GymnasiumWorld:
+        """The world of a TOML file; BadData or UnknownName names the file and every key that is wrong."""
+        return cls(WorldDeclaration.load(path), path)
 
     @property
     def info(self) -> WorldInfo:
-        """Known from the environment's spaces; only a rendered picture without `shape` needs one reset."""
+        """Known from the spaces of one environment of each name. It is reset once, and rendered, only where these do
+        not tell: a rendered picture or an observation without a space that has no `shape`, and sentences that the
+        environment says."""
         if self._info is None:
             self._info = self._describe()
         return self._info
 
     def start(self, case: Case) -> GymnasiumScene:
-        """Resets an environment; the seed is the case's, or the one of `seeds` that it chooses."""
+        """Resets an environment with the case's seed, or with the one of `seeds` or `starts` that the seed chooses.
+
+        Raises:
+            UnknownName: a task, variation or kind of start that is not there.
+            BadData: the environment's `reset` is not gymnasium's, or a sentence of its own is another than before.
+            InfrastructureError: `reset` raised.
+        """
         self.info.require(case)
         task = self.tasks[case.task]
         env = self._take(task)
-        seeds = task.seeds or self.declaration.seeds
-        seed = case.seed if not seeds else seeds[(case.seed or 0) % len(seeds)]
-        options = {**self.declaration.options, **task.options} or None
         try:
-            raw, info = self._reset(env, seed, options)
+            kind = self._kind(task, env, [])
+            raw, info = self._reset(env, *_begin(task, case.seed or 0))
+            self._check_sentence(task, env, raw, info)
         except BaseException:
-            self._drop(env)
+            close_quietly(env)
             raise
-        return GymnasiumScene(self, task, env, raw, info)
+        return GymnasiumScene(self, task, kind, env, raw)
 
     def success_terms(self, task: str) -> Mapping[str, str]:
-        """The key that success is read from, and the condition on it."""
-        table = self.declaration.success_of(self.tasks[task])
-        return {table.key or table.source: table.text}
-
-    def give_back(self, task: TaskTable, env: Any) -> None:
-        """Takes an environment back for the next scene. Called by scenes."""
-        self._free.setdefault(task.name, []).append(env)
+        """What success is read from, and the condition on it."""
+        table = self.tasks[task].condition
+        return {table.what: table.text}
 
     def close(self) -> None:
-        """Closes every environment that no scene has."""
-        for envs in self._free.values():
-            for env in envs:
-                self._drop(env)
+        """Closes every environment; those of scenes that still run when the scene is closed."""
+        self._closed = True
+        for env in [env for envs in self._free.values() for env in envs]:
+            close_quietly(env)
         self._free.clear()
 
-    def _take(self, task: TaskTable) -> Any:
-        free = self._free.get(task.name)
-        return free.pop() if free else self._make(task)
+    def give_back(self, task: TaskTable, env: Any, *, broken: bool) -> None:
+        """Takes an environment back for the next scene, or closes it. Called by scenes."""
+        if broken or self._closed:
+            close_quietly(env)
+        else:
+            self._free.setdefault(_pool(task), []).append(env)
 
-    def _drop(self, env: Any) -> None:
-        with contextlib.suppress(Exception):  # whatever it raises, it is not needed any more
-            env.close()
+    def read(self, reading: FieldReading, raw: Any, env: Any) -> NDArray[Any]:
+        """One field now. Called by scenes.
 
-    def _make(self, task: TaskTable) -> Any:
-        """One environment of a task."""
-        import gymnasium
-
-        d = self.declaration
-        name = task.environment or d.environment
-        arguments = {**d.arguments, **task.arguments}
+        Raises:
+            BadData, UnknownName: it has never been what the declaration and the spaces say.
+            InfrastructureError: it was, and is not any more; or it holds NaN.
+        """
+        name = reading.field.name
         try:
-            if d.module:
-                load_module(d.module, "module of an environment", self.path.parent)
-            if ":" in name:
-                made = load_object(name, "environment", self.path.parent)
-                env = made(**arguments) if callable(made) else made
-            else:
-                env = gymnasium.make(name, disable_env_checker=True, max_episode_steps=WITHOUT_LIMIT, **arguments)
-        except (RoboscaleError, ImportError, gymnasium.error.Error) as error:
-            raise RoboscaleError(f"world {d.name}: cannot make {name}: {error}{_advice(d.module or name)}") from error
+            array = reading.read(raw, lambda: self.render(env), str(self.path))
+        except InfrastructureError:
+            raise
+        except RoboscaleError as error:
+            if name in self._fitted:
+                raise InfrastructureError(f"{error}; it was so before") from error
+            raise
+        self._fitted.add(name)
+        return array
+
+    def render(self, env: Any) -> Any:
+        """What the environment renders. InfrastructureError when it raises."""
+        try:
+            return env.render()
         except Exception as error:
-            what = "arguments" if isinstance(error, TypeError) else "environment"
-            raise BadData(self.path, what, f"what makes {name}", f"{type(error).__name__}: {error}") from error
-        for needed in ("reset", "step", "action_space"):
-            if not hasattr(env, needed):
-                raise BadData(self.path, "environment", "a gymnasium environment", f"{name} without {needed}")
-        return env
+            raise InfrastructureError(f"world {self.declaration.name}: render raised {_said(error)}") from error
 
-    def _reset(self, env: Any, seed: int | None, options: Mapping[str, Any] | None) -> tuple[Any, Mapping[str, Any]]:
+    def picture(self, task: TaskTable, env: Any) -> NDArray[np.uint8]:
+        """What the environment renders, as a picture for people. Called by scenes."""
+        pool = _pool(task)
+        if pool not in self._pictures:
+            table = FieldTable(name="picture", source="render")
+            peek = Peek(raw=dict, render=lambda: self.render(env))
+            self._pictures[pool] = plan_reading(table, None, peek, self.path, [])
+        return self.read(self._pictures[pool], {}, env)
+
+    # ---- environments
+
+    def _take(self, task: TaskTable) -> Any:
+        free = self._free.get(_pool(task))
+        return free.pop() if free else self._maker.make(task)
+
+    def _reset(self, env: Any, seed: int, options: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+        given = {"options": dict(options)} if options else {}
         try:
-            answer = env.reset(seed=seed, options=options)
+            answer = env.reset(seed=seed, **given)
         except RoboscaleError:
             raise
-        except TypeError as error:
-            raise BadData(self.path, "environment", "reset(seed=..., options=...)", str(error)) from error
         except Exception as error:
-            raise InfrastructureError(
-                f"{self.declaration.name}: reset raised {type(error).__name__}: {error}"
-            ) from error
+            lacking = _lacking(env, ("seed", *given)) if isinstance(error, TypeError) else ()
+            if lacking:
+                found = f"one without {', '.join(lacking)} ({error})"
+                raise BadData(self.path, "environment", "reset(seed=..., options=...)", found) from error
+            raise InfrastructureError(f"world {self.declaration.name}: reset raised {_said(error)}") from error
         if not isinstance(answer, tuple) or len(answer) != 2 or not isinstance(answer[1], Mapping):
-            found = f"{type(answer).__name__}" + (f" of {len(answer)}" if isinstance(answer, tuple) else "")
-            raise BadData(self.path, "environment", "reset to return (observation, info)", found)
+            old = "; gym of before 0.26 gives the observation alone" if not isinstance(answer, tuple) else ""
+            raise BadData(self.path, "environment", f"reset to return (observation, info){old}", shown(answer))
         return answer
+
+    def _kind(self, task: TaskTable, env: Any, notes: list[str]) -> _Kind:
+        """How its environments are read, worked out from the first; the same for all tasks, or BadData."""
+        pool = _pool(task)
+        if pool not in self._kinds:
+            made = self._plan(task, env, notes)
+            for first in list(self._kinds.values())[:1]:
+                try:
+                    require_match(
+                        first.spec, made.spec, f"task {next(iter(self.tasks))}", f"task {task.name}", subset=False
+                    )
+                except RoboscaleError as error:
+                    raise BadData(self.path, f"task {task.name}", "the fields of the other tasks", error) from error
+            self._kinds[pool] = made
+        return self._kinds[pool]
+
+    def _plan(self, task: TaskTable, env: Any, notes: list[str]) -> _Kind:
+        d = self.declaration
+        peek = _Look(self, task, env)
+        space = getattr(env, "observation_space", None)
+        readings = {}
+        for table in d.fields:
+            self._check_renders(table, env)
+            readings[table.name] = plan_reading(table, space, Peek(raw=peek.raw, render=peek.render), self.path, notes)
+        writing = plan_action(d.action, getattr(env, "action_space", None), d.rate_hz, self.path, notes)
+        fields = tuple(reading.field for reading in readings.values())
+        return _Kind(readings=readings, writing=writing, spec=Spec((*fields, writing.field), d.rate_hz))
+
+    def _check_renders(self, table: FieldTable, env: Any) -> None:
+        mode = getattr(env, "render_mode", None)
+        if not table.sources and mode != "rgb_array":
+            expected = 'render_mode = "rgb_array" in [arguments], since it comes from render'
+            raise BadData(self.path, f"field {table.name}", expected, repr(mode))
+
+    # ---- what is known of it
 
     def _describe(self) -> WorldInfo:
         d = self.declaration
-        task = next(iter(self.tasks.values()))
-        env = self._take(task)
+        first = next(iter(self.tasks.values()))
+        env = self._take(first)
+        notes: list[str] = []
         try:
-            notes: list[str] = []
-            observation_spec = self._observation_spec(env, notes)
-            action_spec = self._action_spec(env)
-            tasks = {t.name: self._sentence(t, env) for t in self.tasks.values()}
-            self._compare_rates(env, notes)
-            self._name_unseen(env, notes)
-            identity = self._identity(env)
+            kind = self._kind(first, env, notes)
+            notes += [*self._maker.notes(first), *self._unsaid(env)]
+            rendered = getattr(env, "render_mode", None) == "rgb_array"
         except BaseException:
-            self._drop(env)
+            close_quietly(env)
             raise
-        self.give_back(task, env)
-        deterministic = d.deterministic
-        if deterministic is None:
-            deterministic = True
-            notes.append("it is assumed that a seed gives the same episode again: say deterministic = true or false")
+        self.give_back(first, env, broken=False)
+        sentences = {task.name: self._sentence(task) for task in self.tasks.values()}
         self.notes = tuple(f"world {d.name}: {note}" for note in notes)
+        fields = (*(r.field for r in kind.readings.values()), Field(TIME, (1,), "int64", "ns"))
         return WorldInfo(
             name=d.name,
             kind="simulated",
-            version=self._versions(env),
-            identity=identity,
+            version=self._maker.version(),
+            identity=self._maker.identity(),
             embodiment=d.embodiment,
-            tasks=tasks,
-            observation_spec=observation_spec,
-            action_spec=action_spec,
+            tasks=sentences,
+            observation_spec=Spec(fields, d.rate_hz),
+            action_spec=Spec((kind.writing.field,), d.rate_hz),
             horizon=d.horizon,
             rule=d.success_rule,
             measures=self._measures(),
-            deterministic=deterministic,
-            pictures=getattr(env, "render_mode", None) == "rgb_array",
+            deterministic=bool(d.deterministic),
+            pictures=rendered,
             scenes=None,
-            hold=None if d.action.hold is None else tuple(d.action.hold),
-            past_success=True,
+            hold=d.action.hold,
+            past_success=d.past_success,
         )
 
     def _measures(self) -> tuple[Measure, ...]:
         d = self.declaration
-        progress = (Measure(name="progress", series=True),) if d.progress else ()
-        own = (
-            Measure(name=name, unit=table.unit, about=table.about, series=table.series)
-            for name, table in d.measures.items()
+        progress = () if d.score is None else (Measure(name="progress", series=True),)
+        own = (Measure(name=n, unit=t.unit, about=t.about, series=t.series) for n, t in d.measures.items())
+        return (
+            Measure(name="success", unit="bool", series=True),
+            *progress,
+            Measure(name="reward", series=True),
+            *own,
         )
-        success = Measure(name="success", unit="bool", series=True)
-        return (success, *progress, Measure(name="reward", series=True), *own)
 
-    def _sentence(self, task: TaskTable, env: Any) -> str:
-        """The instruction, or the environment's own where the file points to an attribute of it."""
-        if not task.instruction.startswith("attribute."):
-            return task.instruction
-        name = task.instruction.removeprefix("attribute.")
-        own = env if task.name == next(iter(self.tasks)) else self._take(task)
-        said = getattr(own.unwrapped, name, None)
-        if own is not env:
-            self.give_back(task, own)
-        if not isinstance(said, str) or not said.strip():
-            raise BadData(
-                self.path, f"task {task.name}: instruction", f"a sentence in the attribute {name}", repr(said)
+    def _unsaid(self, env: Any) -> list[str]:
+        """What the file leaves open, contradicts or leaves out, in words."""
+        d, notes = self.declaration, []
+        told = (getattr(env, "metadata", None) or {}).get("render_fps")
+        if isinstance(told, (int, float)) and told > 0 and abs(told - d.rate_hz) >= 1:
+            notes.append(f"rate_hz is {d.rate_hz:g}, and the environment's own render_fps is {told:g}")
+        if d.deterministic is None:
+            notes.append(
+                "does not say whether a seed gives the same episode again, so nothing is replayed; `roboscale world "
+                "check --determinism` finds out, and deterministic = true says so"
             )
+        for task in self.tasks.values():
+            count = len(task.seeds or task.starts)
+            if count:
+                notes.append(f"task {task.name} has {count} initial states: more cases than these are no new ones")
+        unseen = self._unseen(getattr(env, "observation_space", None))
+        if unseen:
+            notes.append(f"not observed, since no [[field]] declares it: {', '.join(unseen)}")
+        if not d.embodiment:
+            notes.append("embodiment is not declared: what is recorded will not say on which robot")
+        return notes
+
+    def _unseen(self, space: Any) -> list[str]:
+        """Parts of the observation that no field takes and that are not left out on purpose."""
+        parts = [leaf for leaf in leaves(space) if leaf] if space is not None else []
+        for name in self.declaration.unobserved:
+            if parts and not any(_within(leaf, name) for leaf in parts):
+                raise BadData(self.path, "unobserved", f"parts of the observation, of {', '.join(parts)}", repr(name))
+        taken = [source for table in self.declaration.fields for source in table.sources]
+        taken += self.declaration.unobserved
+        return [leaf for leaf in parts if not any(_within(leaf, source) for source in taken)]
+
+    def _sentence(self, task: TaskTable) -> str:
+        """The instruction: the file's, or what the environment says once it is made and, where need be, reset."""
+        if isinstance(task.instruction, str):
+            return task.instruction
+        env = self._take(task)
+        try:
+            look = _Look(self, task, env)
+            said = self._says(task, env, look.raw, look.info)
+        except BaseException:
+            close_quietly(env)
+            raise
+        self.give_back(task, env, broken=False)
         return said
 
-    def _identity(self, env: Any) -> Identity:
-        """The declaration, the environment's code or version, and the simulators that it may use."""
-        import msgspec
-
-        classes = [type(e) for e in self._own_classes(env)]
-        code = [identify(c, f"{c.__module__}.{c.__qualname__}") for c in classes]
-        given = getattr(getattr(env, "spec", None), "kwargs", {}) or {}
-        return combine(
-            self.declaration.name,
-            msgspec.to_builtins(self.declaration),
-            [_version(name) for name in SIMULATORS],
-            {str(k): repr(v) for k, v in given.items()},
-            *code,
-        )
-
-    def _own_classes(self, env: Any) -> list[Any]:
-        """The environment without gymnasium's wrappers, and one of every other task that has its own."""
-        others = [t for t in self.tasks.values() if t.environment]
-        inner = [env.unwrapped if hasattr(env, "unwrapped") else env]
-        for task in others:
-            other = self._take(task)
-            inner.append(other.unwrapped if hasattr(other, "unwrapped") else other)
-            self.give_back(task, other)
-        return inner
-
-    def _versions(self, env: Any) -> str:
-        inner = env.unwrapped if hasattr(env, "unwrapped") else env
-        module = type(inner).__module__.split(".")[0]
-        names = packages_distributions().get(module, [])
-        holder = f"{names[0]} {version(names[0])}" if names else f"{self.declaration.environment} of one's own"
-        return f"{self.declaration.environment}, {holder}, gymnasium {_version('gymnasium')}"
-
-    def _observation_spec(self, env: Any, notes: list[str]) -> Spec:
-        fields = []
-        for table in self.declaration.fields:
-            array, done = self._template(env, table)
-            if done:
-                notes.append(f"{table.name}: {done}")
-            fields.append(self._field(table, array))
-        fields.append(Field(TIME, (1,), "int64", "ns"))
-        return Spec(tuple(fields), self.declaration.rate_hz)
-
-    def _field(self, table: FieldTable, array: NDArray[Any]) -> Field:
-        layout = tuple(table.layout)
-        if layout == ("channel", "height", "width"):
-            layout = ("height", "width", "channel")
-        try:
-            return Field(
-                table.name,
-                array.shape,
-                str(array.dtype),
-                unit=table.unit,
-                frame=table.frame,
-                layout=layout,
-                mode=table.mode,
-                side=table.side,
-                role=table.role,
-            )
-        except RoboscaleError as error:
-            raise BadData(self.path, f"field {table.name}", "a layout that fits", error) from error
-
-    def _template(self, env: Any, table: FieldTable) -> tuple[NDArray[Any], str]:
-        """An array as the field will have it: from the environment's spaces where they say it, else from one look."""
-        where = f"{self.path}: field {table.name}"
-        if table.source == "render":
-            return self._rendered(env, table, where)
-        sources = table.source if isinstance(table.source, list) else [table.source]
-        parts, done = [], ""
-        for source in sources:
-            value, high = self._sample(env, source)
-            if high is not None and np.asarray(value).ndim == 3 and np.asarray(value).dtype.kind == "f":
-                self.scales[table.name] = 255.0 if high <= 1 else 1.0
-            array, done = as_array(value, table.layout, where, self.scales.get(table.name, 1.0))
-            parts.append(array)
-        return _joined(parts, where), done
-
-    def _sample(self, env: Any, source: str) -> tuple[Any, float | None]:
-        """Zeros as the space of a part of the observation, and its largest value; a real look where no space tells."""
-        space = getattr(env, "observation_space", None)
-        with contextlib.suppress(RoboscaleError, AttributeError):
-            for key in filter(None, source.split(".")):
-                spaces = getattr(space, "spaces", None)
-                space = follow(spaces, key, "observation space")
-            shape, dtype = getattr(space, "shape", None), getattr(space, "dtype", None)
-            if shape is not None and dtype is not None and not hasattr(space, "spaces"):
-                high = getattr(space, "high", None)
-                return np.zeros(shape, dtype), None if high is None or not np.size(high) else float(np.max(high))
-        raw, _ = self._reset(env, 0, self.declaration.options or None)
-        value = follow(raw, source, f"observation of {self.declaration.environment}")
-        array = np.asarray(value) if not isinstance(value, Mapping) else value
-        if isinstance(array, Mapping):
-            raise BadData(self.path, f"from = {source!r}", "a part of the observation", f"one of {', '.join(array)}")
-        high = float(array.max()) if array.dtype.kind in "biuf" and array.size else None
-        return array, high
-
-    def _rendered(self, env: Any, table: FieldTable, where: str) -> tuple[NDArray[Any], str]:
-        if getattr(env, "render_mode", None) != "rgb_array":
-            expected = 'render_mode = "rgb_array" in [arguments], since a field comes from render'
-            raise BadData(self.path, f"field {table.name}", expected, repr(getattr(env, "render_mode", None)))
-        if table.shape:
-            if len(table.shape) != 3 or min(table.shape) < 1:
-                raise BadData(self.path, f"field {table.name}: shape", "height, width, 3", table.shape)
-            return np.zeros(table.shape, np.uint8), ""
-        self._reset(env, 0, self.declaration.options or None)
-        picture = np.asarray(env.render())
-        if picture.dtype.kind == "f":
-            self.scales[table.name] = 255.0 if picture.max() <= 1 else 1.0
-        return as_array(picture, table.layout, where, self.scales.get(table.name, 1.0))
-
-    def _action_spec(self, env: Any) -> Spec:
-        from gymnasium import spaces
-
-        table, space = self.declaration.action, env.action_space
-        if isinstance(space, spaces.Box):
-            shape, dtype = space.shape, "float32"
-            low, high = (tuple(float(x) for x in bound.reshape(-1)) for bound in (space.low, space.high))
-            bounds: tuple[Any, Any] = (
-                low if np.isfinite(low).any() else None,
-                high if np.isfinite(high).any() else None,
-            )
-        elif isinstance(space, spaces.Discrete):
-            shape, dtype = (1,), "int64"
-            bounds = ((float(space.start),), (float(space.start + space.n - 1),))
-        elif isinstance(space, (spaces.MultiDiscrete, spaces.MultiBinary)):
-            shape, dtype = (int(np.prod(space.shape)),), "int64"
-            most = np.ones(shape) if isinstance(space, spaces.MultiBinary) else np.reshape(space.nvec, -1) - 1
-            bounds = (tuple(np.zeros(shape)), tuple(float(x) for x in most))
+    def _says(self, task: TaskTable, env: Any, raw: Any, info: Any) -> str:
+        """The sentence that an environment says; `raw` and `info` are asked for when it stands there."""
+        assert isinstance(task.instruction, InstructionTable), "asked of such"
+        root, _, rest = task.instruction.source.partition(".")
+        what = f"instruction of task {task.name} ({self.path}), {root}"
+        if root == "attribute":
+            said = getattr(getattr(env, "unwrapped", env), rest, None)
         else:
-            kinds = "Box, Discrete, MultiDiscrete or MultiBinary"
-            raise BadData(self.path, "environment", f"actions of {kinds}", f"{type(space).__name__}: wrap it")
-        try:
-            field = Field(
-                "action",
-                shape,
-                dtype,
-                unit=table.unit,
-                frame=table.frame,
-                layout=tuple(table.layout),
-                mode=table.mode,
-                side=table.side,
-                low=bounds[0],
-                high=bounds[1],
+            said = follow(raw() if root == "observation" else info(), rest, what)
+        if not isinstance(said, str) or not said.strip():
+            raise BadData(
+                self.path, f"task {task.name}: instruction", f"a sentence in {task.instruction.source}", shown(said)
             )
-        except RoboscaleError as error:
-            raise BadData(self.path, "action", "a layout that fits", error) from error
-        if table.hold is not None and len(table.hold) != int(np.prod(shape)):
-            raise BadData(self.path, "action.hold", f"{int(np.prod(shape))} numbers", len(table.hold))
-        return Spec((field,), self.declaration.rate_hz)
+        return str(said)
 
-    def _compare_rates(self, env: Any, notes: list[str]) -> None:
-        told = (getattr(env, "metadata", None) or {}).get("render_fps")
-        if isinstance(told, (int, float)) and told > 0 and told != self.declaration.rate_hz:
-            notes.append(f"rate_hz is {self.declaration.rate_hz:g}, and the environment's render_fps is {told:g}")
-
-    def _name_unseen(self, env: Any, notes: list[str]) -> None:
-        """Says which parts of the observation no field takes."""
-        spaces = getattr(getattr(env, "observation_space", None), "spaces", None)
-        if not isinstance(spaces, Mapping):
+    def _check_sentence(self, task: TaskTable, env: Any, raw: Any, info: Any) -> None:
+        """BadData when an episode is about another sentence than the one that the policy is told."""
+        if isinstance(task.instruction, str):
             return
-        taken = set()
-        for table in self.declaration.fields:
-            for source in table.source if isinstance(table.source, list) else [table.source]:
-                taken.add(source.split(".")[0])
-        unseen = [str(key) for key in spaces if key not in taken]
-        if unseen and "" not in taken:
-            notes.append(f"not observed, since no field declares it: {', '.join(unseen)}")
+        said, known = self._says(task, env, lambda: raw, lambda: info), self.info.tasks[task.name]
+        if said != known:
+            expected = f"the same sentence in every episode of a task, {known!r}; one [[task]] for each"
+            raise BadData(self.path, f"task {task.name}: instruction", expected, repr(said))
+
+
+class _Look:
+    """One reset of an environment, made when it is first asked for."""
+
+    def __init__(self, world: GymnasiumWorld, task: TaskTable, env: Any) -> None:
+        self._world, self._task, self._env = world, task, env
+        self._answer: tuple[Any, Mapping[str, Any]] | None = None
+
+    def _once(self) -> tuple[Any, Mapping[str, Any]]:
+        if self._answer is None:
+            self._answer = self._world._reset(self._env, *_begin(self._task, 0))
+        return self._answer
+
+    def raw(self) -> Any:
+        return self._once()[0]
+
+    def info(self) -> Mapping[str, Any]:
+        return self._once()[1]
+
+    def render(self) -> Any:
+        self._once()
+        return self._world.render(self._env)
 
 
 class GymnasiumScene:
     """One episode of one environment."""
 
-    def __init__(self, world: GymnasiumWorld, task: TaskTable, env: Any, raw: Any, info: Mapping[str, Any]) -> None:
-        self._world, self._task, self._env = world, task, env
-        self._raw, self._env_info = raw, info
+    def __init__(self, world: GymnasiumWorld, task: TaskTable, kind: _Kind, env: Any, raw: Any) -> None:
+        self._world, self._task, self._kind, self._env, self._raw = world, task, kind, env, raw
+        self._spec = world.info.observation_spec
         self._steps = 0
-        self._reward: float | None = None
-        self._success: float = 0.0
-        self._progress: float | None = None
+        self._total: float | None = 0.0
         self._broken = self._ended = False
-        d = world.declaration
-        self._fields = {table.name: table for table in d.fields}
-        self._success_table = d.success_of(task)
-        self._score = ScoreTable(key=d.progress) if isinstance(d.progress, str) else d.progress
-        self._where = f"world {d.name}"
+        self._measured: dict[str, float | None] = {m.name: None for m in world.info.measures}
 
     def observe(self, names: Collection[str] | None = None) -> Observation:
-        """The named fields now; InfrastructureError when one is not what it was when the world was opened."""
-        spec = self._world.info.observation_spec
+        """The named fields now.
+
+        Raises:
+            UnknownName: no such field.
+            BadData: the environment does not show what the declaration and its spaces say.
+            InfrastructureError: it did and does not any more, NaN, or it raised.
+        """
         seen: dict[str, NDArray[Any]] = {}
-        for name in spec.names if names is None else names:
-            field = spec[name]
+        for name in self._spec.names if names is None else names:
             if name == TIME:
-                seen[name] = np.array([round(self._steps * 1e9 / spec.rate_hz)], np.int64)
+                seen[name] = np.array([round(self._steps * 1e9 / self._spec.rate_hz)], np.int64)
                 continue
-            where = f"{self._where}: {name}"
+            self._spec[name]
             try:
-                array = self._read(self._fields[name], where)
-            except (BadData, RoboscaleError) as error:
-                raise InfrastructureError(f"{where}: {error}") from error
-            seen[name] = check_reading(array, field.shape, field.dtype, where).copy()
+                seen[name] = self._world.read(self._kind.readings[name], self._raw, self._env)
+            except RoboscaleError:
+                self._broken = True
+                raise
         return seen
 
-    def _read(self, table: FieldTable, where: str) -> NDArray[Any]:
-        scale = self._world.scales.get(table.name, 1.0)
-        if table.source == "render":
-            return as_array(self._render(), table.layout, where, scale)[0]
-        sources = table.source if isinstance(table.source, list) else [table.source]
-        told = f"observation of {self._world.declaration.environment}"
-        return _joined([as_array(follow(self._raw, s, told), table.layout, where, scale)[0] for s in sources], where)
-
-    def _render(self) -> Any:
-        try:
-            return self._env.render()
-        except Exception as error:
-            raise InfrastructureError(f"{self._where}: render raised {type(error).__name__}: {error}") from error
-
     def step(self, action: NDArray[Any]) -> Step:
-        """One step of the environment. BadData when its answer is not gymnasium's, or its success is no success."""
-        from gymnasium import spaces
+        """One step of the environment, also after its own termination.
 
-        space = self._env.action_space
-        command: Any = action.astype(space.dtype)
-        if isinstance(space, spaces.Discrete):
-            command = int(action.reshape(-1)[0])
-        elif isinstance(space, (spaces.MultiDiscrete, spaces.MultiBinary)):
-            command = command.reshape(space.shape)
+        Raises:
+            InfrastructureError: it raised.
+            BadData, UnknownName: its answer is not gymnasium's, or what is declared as success is no such thing.
+        """
+        before = self._ended
         try:
-            answer = self._env.step(command)
+            answer = self._env.step(self._kind.writing.write(action))
         except RoboscaleError:
             raise
         except Exception as error:
             self._broken = True
-            after = " after its own termination" if self._ended else ""
-            raise InfrastructureError(f"{self._where}: step raised{after} {type(error).__name__}: {error}") from error
-        if not isinstance(answer, tuple) or len(answer) != 5:
-            found = f"{len(answer)} values" if isinstance(answer, tuple) else type(answer).__name__
-            expected = "step to return (observation, reward, terminated, truncated, info)"
-            raise BadData(self._world.path, "environment", expected, found)
-        self._raw, reward, terminated, truncated, self._env_info = answer
-        self._steps += 1
-        self._judge(reward, bool(terminated), bool(truncated))
-        return Step(terminated=bool(terminated), truncated=bool(truncated))
+            self._refuse_end(before, error)
+            said = f"step {self._steps + 1} raised {_said(error)}"
+            raise InfrastructureError(f"world {self._world.declaration.name}: {said}") from error
+        try:
+            return self._understand(answer)
+        except RoboscaleError:
+            self._broken = True
+            raise
 
-    def _judge(self, reward: Any, terminated: bool, truncated: bool) -> None:
-        self._reward = None if reward is None else as_number(reward, self._where, "reward")
-        ended = self._ended = terminated or truncated
-        info = self._env_info
+    def _refuse_end(self, ended: bool, error: Exception) -> None:
+        """BadData where the environment cannot be stepped on after its end, which the rule asks for."""
+        if ended:
+            expected = 'past_success = false, or rule = "first": it cannot be stepped on after it has terminated'
+            raise BadData(self._world.path, "past_success", expected, _said(error)) from error
+
+    def _understand(self, answer: Any) -> Step:
+        path = self._world.path
+        if not isinstance(answer, tuple) or len(answer) != 5:
+            found = f"{len(answer)} values" if isinstance(answer, tuple) else shown(answer)
+            old = "; that is gym of before 0.26" if isinstance(answer, tuple) and len(answer) == 4 else ""
+            expected = "step to return (observation, reward, terminated, truncated, info)"
+            raise BadData(path, "environment", expected, f"{found}{old}")
+        self._raw, reward, *ends, info = answer
         if not isinstance(info, Mapping):
-            raise BadData(self._world.path, "environment", "an info that is a dictionary", type(info).__name__)
-        held = read_success(self._success_table, info, self._reward, terminated, ended, self._where)
-        self._success = float(held)
-        if self._score.key or self._score.source == "reward":
-            self._progress = read_progress(self._score, info, self._reward, self._where)
+            raise BadData(path, "environment", "an info that is a dictionary", shown(info))
+        terminated = as_flag(ends[0], str(path), "terminated")
+        truncated = as_flag(ends[1], str(path), "truncated")
+        self._steps += 1
+        self._ended = terminated or truncated
+        number = as_number(reward, str(path), "reward")
+        self._total = None if number is None or self._total is None else self._total + number
+        self._measure(
+            AfterStep(
+                where=str(path),
+                info=info,
+                reward=number,
+                total=self._total,
+                terminated=terminated,
+                ended=self._ended,
+                last=self._steps >= self._world.declaration.horizon,
+            )
+        )
+        return Step(terminated=terminated, truncated=truncated)
+
+    def _measure(self, step: AfterStep) -> None:
+        d = self._world.declaration
+        self._measured["success"] = float(read_success(self._task.condition, step))
+        self._measured["reward"] = step.reward
+        if d.score is not None:
+            self._measured["progress"] = read_progress(d.score, step)
+        for name, table in d.measures.items():
+            self._measured[name] = read_measure(name, table, step, self._measured[name])
 
     def measures(self) -> dict[str, float | None]:
-        """Success, reward, progress and whatever the file declares, after the last step."""
-        d = self._world.declaration
-        measured: dict[str, float | None] = {"success": self._success, "reward": self._reward}
-        if d.progress:
-            measured["progress"] = self._progress
-        for name, table in d.measures.items():
-            try:
-                value = follow(self._env_info, table.key, "info")
-            except RoboscaleError:
-                measured[name] = None
-                continue
-            measured[name] = as_number(value, self._where, table.key)
-        return measured
+        """Success, reward, progress and what the file declares, after the last step; `None` before the first."""
+        return dict(self._measured)
 
     def picture(self, width: int, height: int) -> NDArray[np.uint8]:
         """The environment's own rendering, at whatever size it has; `width` and `height` are wishes."""
-        picture = np.asarray(self._render())
-        scale = 255.0 if picture.dtype.kind == "f" and picture.max() <= 1 else 1.0
-        return as_picture(picture, self._where, scale)[0]
+        return self._world.picture(self._task, self._env)
 
     def close(self) -> None:
-        """Gives the environment back, or closes it when it broke."""
-        if self._broken:
-            self._world._drop(self._env)
-        else:
-            self._world.give_back(self._task, self._env)
+        """Gives the environment back for the next scene, or closes it when it broke."""
+        self._world.give_back(self._task, self._env, broken=self._broken)
 
 
-def _joined(parts: list[NDArray[Any]], where: str) -> NDArray[Any]:
-    """Several parts end to end; one as it is."""
-    if len(parts) == 1:
-        return parts[0]
-    if any(part.ndim != 1 for part in parts):
-        shapes = ", ".join(str(list(part.shape)) for part in parts)
-        raise BadData(where, "from", "parts of one axis, to be joined", f"shapes {shapes}")
-    return np.concatenate(parts)
+def _pool(task: TaskTable) -> str:
+    """Tasks that can share environments have the same."""
+    return json.dumps([task.environment, task.arguments], sort_keys=True, default=repr)
 
 
-def _version(package: str) -> str:
-    """`name version`, or that it is not there."""
+def _begin(task: TaskTable, seed: int) -> tuple[int, dict[str, Any]]:
+    """Seed and options of a reset."""
+    if task.seeds:
+        return task.seeds[seed % len(task.seeds)], dict(task.options)
+    if task.starts:
+        return seed, {**task.options, **task.starts[seed % len(task.starts)]}
+    return seed, dict(task.options)
+
+
+def _lacking(env: Any, names: Collection[str]) -> list[str]:
+    """Arguments that an environment's `reset` does not take."""
     try:
-        return f"{package} {version(package)}"
-    except PackageNotFoundError:
-        return f"no {package}"
+        known = inspect.signature(getattr(env, "unwrapped", env).reset).parameters
+    except (ValueError, TypeError):
+        return []
+    return [] if any(p.kind is p.VAR_KEYWORD for p in known.values()) else [n for n in names if n not in known]
 
 
-def _advice(module: str) -> str:
-    """Which extra brings a package, where one of ours does."""
-    extra = EXTRAS.get(module.split("/")[0].split(".")[0])
-    return f"; pip install 'roboscale[{extra}]' brings it" if extra else ""
+def _within(leaf: str, source: str) -> bool:
+    return not source or leaf == source or leaf.startswith(f"{source}.")
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

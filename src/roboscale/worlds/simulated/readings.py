@@ -1,4 +1,4 @@
-"""What an environment returns, understood strictly: success, numbers, arrays and pictures.
+"""What an environment returns, understood strictly: paths, flags, numbers, success and progress.
 
 `bool(value)` is not enough: NaN, the text "False", a distance and a dictionary are all true to Python, and a policy
 that never moves would succeed.
@@ -7,168 +7,196 @@ that never moves would succeed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from roboscale.core import BadData, InfrastructureError, UnknownName
-from roboscale.worlds.simulated.declaration import ScoreTable, SuccessTable
+from roboscale.core import BadData, UnknownName
+from roboscale.worlds.simulated.declaration import MeasureTable, ScoreTable, SuccessTable
 
 __all__ = [
-    "as_array",
+    "AfterStep",
     "as_flag",
     "as_number",
-    "as_picture",
-    "check_reading",
     "follow",
+    "inside",
+    "read_measure",
     "read_progress",
     "read_success",
+    "shown",
 ]
 
-_CHANNELS_FIRST = ("channel", "height", "width")
+_SLACK = 1e-6  # by which a progress of 1 may be exceeded, from rounding
 
 
-def follow(value: Any, path: str, where: str) -> Any:
-    """The value at a dotted path of mappings, sequences (by number) and attributes of nothing else.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AfterStep:
+    """What one step of an environment gave, apart from the observation.
+
+    Args:
+        where: what the answers are read for, in messages: file and world.
+        total: sum of the rewards so far.
+        ended: whether the environment ended the episode with this step.
+        last: whether the episode ends with it anyway, at the world's horizon.
+    """
+
+    where: str
+    info: Mapping[str, Any]
+    reward: float | None
+    total: float | None
+    terminated: bool
+    ended: bool
+    last: bool
+
+    def number(self, source: str) -> float | None:
+        """The reward or the return."""
+        return self.reward if source == "reward" else self.total
+
+
+def follow(value: Any, path: str, what: str) -> Any:
+    """The value at a dotted path of mappings and sequences (by number). A key may itself hold dots.
 
     Raises:
         UnknownName: there is nothing of that name; lists what there is.
     """
-    for key in filter(None, path.split(".")):
-        if isinstance(value, Mapping) and key in value:
-            value = value[key]
-        elif isinstance(value, (tuple, list)) and key.isdigit() and int(key) < len(value):
-            value = value[int(key)]
-        elif isinstance(value, Mapping):
-            raise UnknownName(where, path, map(str, value))
-        else:
-            raise UnknownName(where, path, [str(i) for i in range(len(value))] if isinstance(value, Sequence) else ())
+    rest = path
+    while rest:
+        here = inside(value)
+        parts = rest.split(".")
+        heads = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+        head = next((head for head in heads if head in here), None)
+        if head is None:
+            raise UnknownName(what, path, [f"{path[: len(path) - len(rest)]}{name}" for name in here])
+        value, rest = here[head], rest[len(head) + 1 :]
     return value
+
+
+def inside(value: Any) -> dict[str, Any]:
+    """What is inside a mapping or a sequence, by name or number; nothing for anything else."""
+    if isinstance(value, Mapping):
+        return {str(key): item for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return {str(i): item for i, item in enumerate(value)}
+    return {}
+
+
+def _plain(value: Any) -> Any:
+    """The one element of an array of one, of whatever library; other values as they are."""
+    if not hasattr(value, "item"):
+        return value
+    try:
+        return value.item()
+    except Exception:  # noqa: BLE001  # an array of several says so as it likes, and is shown as it is
+        return value
 
 
 def as_flag(value: Any, where: str, key: str) -> bool:
     """True or false: a boolean, or 0 or 1, or an array of one of these. BadData for everything else."""
-    plain = value
-    if isinstance(value, (np.ndarray, list, tuple)) and np.size(np.asarray(value, object)) == 1:
-        plain = np.asarray(value).reshape(-1)[0]
-    if isinstance(plain, (bool, np.bool_)):
+    plain = _plain(value)
+    if isinstance(plain, (bool, int, float)) and plain in (0, 1):
         return bool(plain)
-    if isinstance(plain, (int, float, np.number)) and plain in (0, 1):
-        return bool(plain)
-    advice = "true or false, or 0 or 1; for a score a threshold, e.g. success = {key = ..., at_least = 0.9}"
-    raise BadData(where, f"info[{key}]", advice, f"{type(value).__name__} {value!r}"[:120])
+    expected = "true or false, or 0 or 1"
+    if isinstance(plain, (int, float)):
+        expected += "; for a score say a threshold, e.g. success = {key = ..., at_least = 0.9}"
+    if isinstance(value, Mapping):
+        expected += f"; for one inside say its path, as in KEY.{next(iter(value), 'NAME')}"
+    raise BadData(where, key, expected, shown(value))
 
 
-def as_number(value: Any, where: str, key: str) -> float:
-    """One finite number; BadData for everything else."""
-    array = np.asarray(value)
-    if array.size == 1 and array.dtype.kind in "biuf" and math.isfinite(array.reshape(-1)[0]):
-        return float(array.reshape(-1)[0])
-    raise BadData(where, key, "one finite number", f"{type(value).__name__} {value!r}"[:120])
+def as_number(value: Any, where: str, key: str) -> float | None:
+    """One number; `None` where it is `None`, NaN or infinite: not measured. BadData for what is no number."""
+    plain = _plain(value)
+    if plain is None:
+        return None
+    if not isinstance(plain, (bool, int, float)):
+        raise BadData(where, key, "one number", shown(value))
+    return float(plain) if math.isfinite(plain) else None
 
 
-def read_success(
-    table: SuccessTable, info: Mapping[str, Any], reward: float | None, terminated: bool, ended: bool, where: str
-) -> bool:
-    """Whether the task's condition holds after a step."""
+def read_success(table: SuccessTable, step: AfterStep) -> bool:
+    """Whether the task's condition holds after a step.
+
+    Raises:
+        BadData, UnknownName: what is declared as success is not there, or is no such thing.
+    """
     if table.source == "terminated":
-        held = terminated
-    elif table.source == "reward":
-        if reward is None:
-            raise BadData(where, "reward", "a number, since success is declared from it", "None")
-        held = _within(table, reward)
-    elif table.only_at_end and not ended:
-        return False
+        return step.terminated != table.negate
+    if table.source == "info":
+        if table.only_at_end and not step.ended:
+            if not step.last:
+                return False
+            expected = f"the environment's own end within the horizon, since {table.key} is read there"
+            raise BadData(step.where, "success.only_at_end", expected, "none: it had not ended at the horizon")
+        value = follow(step.info, table.key, f"key of success in the info ({step.where}):")
     else:
-        value = follow(info, table.key, f"success key in the info of {where}:")
-        held = (
-            _within(table, as_number(value, where, table.key))
-            if table.thresholds
-            else as_flag(value, where, table.key)
-        )
-    return held != table.negate
+        value = step.number(table.source)
+    return _holds(table, value, step.where) != table.negate
 
 
-def _within(table: SuccessTable, value: float) -> bool:
-    above = table.above is None or value > table.above
-    below = table.below is None or value < table.below
-    at_least = table.at_least is None or value >= table.at_least
-    at_most = table.at_most is None or value <= table.at_most
+def _holds(table: SuccessTable, value: Any, where: str) -> bool:
+    key = f"info[{table.key}]" if table.source == "info" else table.source
+    if isinstance(table.equals, str):
+        if not isinstance(value, str):
+            raise BadData(where, key, f"text, since success is declared as {table.text}", shown(value))
+        return value == table.equals
+    if table.equals is None and not table.thresholds:
+        return as_flag(value, where, key)
+    number = None if isinstance(value, str) else as_number(value, where, key)
+    if number is None:
+        raise BadData(where, key, f"a finite number, since success is declared as {table.text}", shown(value))
+    if table.equals is not None:
+        return number == table.equals
+    above = table.above is None or number > table.above
+    below = table.below is None or number < table.below
+    at_least = table.at_least is None or number >= table.at_least
+    at_most = table.at_most is None or number <= table.at_most
     return above and below and at_least and at_most
 
 
-def read_progress(table: ScoreTable, info: Mapping[str, Any], reward: float | None, where: str) -> float | None:
-    """Progress in 0..1; `None` in a step whose info lacks it."""
-    if table.source == "reward":
-        value = reward
-    else:
-        try:
-            value = as_number(follow(info, table.key, "info"), where, table.key)
-        except UnknownName:
-            return None
-    if value is None:
+def read_progress(table: ScoreTable, step: AfterStep) -> float | None:
+    """Progress in 0..1; `None` where it could not be measured. BadData for a number outside without low and high."""
+    key = f"info[{table.key}]" if table.source == "info" else table.source
+    value = step.number(table.source) if table.source != "info" else _in_info(table.key, table.optional, step)
+    number = as_number(value, step.where, key)
+    if number is None:
         return None
-    return float(np.clip((value - table.low) / (table.high - table.low), 0.0, 1.0))
+    if table.low is None or table.high is None:
+        if not -_SLACK <= number <= 1 + _SLACK:
+            expected = 'a number in 0..1, or low and high, e.g. progress = {key = "...", low = 0, high = 100}'
+            raise BadData(step.where, key, expected, shown(value))
+        return min(max(number, 0.0), 1.0)
+    return min(max((number - table.low) / (table.high - table.low), 0.0), 1.0)
 
 
-def as_array(value: Any, layout: Sequence[str], where: str, scale: float = 1.0) -> tuple[NDArray[Any], str]:
-    """An array of an observation in the dtype that worlds show, and what was done to it in words.
+def read_measure(name: str, table: MeasureTable, step: AfterStep, before: float | None) -> float | None:
+    """A declared measure after a step, from what it was before; `None` where it could not be measured yet."""
+    key = table.key or name
+    number = as_number(_in_info(key, table.optional, step), step.where, f"info[{key}]")
+    if number is not None and table.unit == "bool" and number not in (0, 1):
+        raise BadData(step.where, f"info[{key}]", "true or false, since its unit is bool", f"{number:g}")
+    if table.reduce == "last" or before is None:
+        return number
+    if number is None:
+        return before
+    if table.reduce == "sum":
+        return before + number
+    return max(before, number) if table.reduce == "max" else min(before, number)
 
-    Pictures become HWC uint8, everything else float32. BadData for text, ragged lists and objects.
 
-    Args:
-        scale: what a picture of floats is multiplied with: 255 where the environment shows 0..1.
-    """
+def _in_info(key: str, optional: bool, step: AfterStep) -> Any:
     try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise BadData(where, "observation", "an array of numbers", f"ragged: {error}") from error
-    if array.dtype.kind not in "biuf":
-        raise BadData(where, "observation", "an array of numbers", f"{array.dtype} {str(value)[:60]!r}")
-    if array.ndim == 3 and tuple(layout) == _CHANNELS_FIRST:
-        picture, done = as_picture(array.transpose(1, 2, 0), where, scale)
-        return picture, f"channels moved last{', ' if done else ''}{done}"
-    if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):
-        expected = 'height, width, channel; say layout = ["channel", "height", "width"] to have it turned'
-        raise BadData(where, "picture", expected, f"{array.dtype}{list(array.shape)}")
-    if array.ndim == 3 and array.shape[2] in (1, 3, 4) and (array.dtype == np.uint8 or array.dtype.kind == "f"):
-        return as_picture(array, where, scale)
-    if array.ndim == 0:
-        array = array.reshape(1)
-    return (array if array.dtype == np.uint8 and array.ndim == 3 else array.astype(np.float32)), ""
-
-
-def as_picture(array: NDArray[Any], where: str, scale: float = 1.0) -> tuple[NDArray[np.uint8], str]:
-    """A picture (H, W, C) as RGB uint8, and what was done to it in words. BadData for a range that is neither."""
-    done = []
-    if array.dtype.kind == "f":
-        if not np.isfinite(array).all() or array.min() < 0 or array.max() * scale > 255:
-            raise BadData(where, "picture", f"values in 0..{255 / scale:g}", f"{array.min()} to {array.max()}")
-        if scale != 1:
-            done.append(f"0..{255 / scale:g} scaled to 0..255")
-        array = np.rint(array * scale)
-        done.append("rounded to uint8")
-    if array.shape[2] == 1:
-        array = np.repeat(array, 3, axis=2)
-        done.append("grey repeated to RGB")
-    if array.shape[2] == 4:
-        array = array[:, :, :3]
-        done.append("transparency dropped")
-    return np.ascontiguousarray(array.astype(np.uint8)), ", ".join(done)
-
-
-def check_reading(array: NDArray[Any], shape: tuple[int, ...], dtype: str, where: str) -> NDArray[Any]:
-    """The array, when it is still what the world said it was.
-
-    Raises:
-        InfrastructureError: its shape or dtype has changed, or it holds NaN or infinity.
-    """
-    if array.shape != shape or str(array.dtype) != dtype:
-        raise InfrastructureError(
-            f"{where}: was {dtype}{list(shape)} when the world was opened, is {array.dtype}{list(array.shape)} now"
+        return follow(
+            step.info, key, f"key in the info ({step.where}; optional = true where only some steps have it):"
         )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InfrastructureError(f"{where}: {int((~np.isfinite(array)).sum())} values are NaN or infinite")
-    return array
+    except UnknownName:
+        if optional:
+            return None
+        raise
+
+
+def shown(value: Any) -> str:
+    """A value with its type, for messages."""
+    if value is None:
+        return "None"
+    text = " ".join(repr(value).split())
+    return f"{type(value).__name__} {text if len(text) <= 80 else text[:77] + '...'}"
