@@ -48,7 +48,9 @@ TOOLS = {
 ELSEWHERE = {"lerobot", "ml-dtypes", "numba", "openpi-client", "sklearn", "torchcodec"}
 
 
-OURS = {"roboscale", "tests", "benchmarks", "scripts", "browser", "report"} | {path.stem for path in ROOT.glob("scripts/**/*.py")}
+OURS = {"roboscale", "tests", "benchmarks", "scripts", "browser", "report"} | {
+    path.stem for path in ROOT.glob("scripts/**/*.py")
+}
 
 
 def name_of(requirement: str) -> str:
