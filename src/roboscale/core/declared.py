@@ -107,8 +107,10 @@ class _Reader:
         """The value as its type has it, or `_WRONG`."""
         if get_origin(hint) is Annotated:
             hint, *notes = get_args(hint)
-            made = self.read(value, hint, where)
             limits = [note for note in notes if isinstance(note, Limit)]
+            if limits and not _is_like(value, hint):
+                return self.wrong(where, limits[0].expected, _shown(value))
+            made = self.read(value, hint, where)
             broken = [limit for limit in limits if made is not _WRONG and not limit.fits(made)]
             return self.wrong(where, broken[0].expected, _shown(value)) if broken else made
         if hint is Any:
