@@ -93,12 +93,12 @@ class ComparedPolicies:
         return lines + rate_lines(self.judged)
 
     def to_json(self) -> dict[str, Any]:
-        from roboscale.jobs.judged import summary
+        from roboscale.jobs.judged import run_summary
 
         assert self.judged.decided is not None, "a comparison has a verdict"
         decided = self.judged.decided
         return {
-            **summary(self.judged),
+            **run_summary(self.judged),
             "verdict": decided.verdict.to_json(),
             "cases_used": decided.used,
             "stopped": decided.stopped,

@@ -61,9 +61,9 @@ class Evaluated:
         return rate_lines(self.judged)
 
     def to_json(self) -> dict[str, Any]:
-        from roboscale.jobs.judged import summary
+        from roboscale.jobs.judged import run_summary
 
-        return {**summary(self.judged), "success": self.success.to_json()}
+        return {**run_summary(self.judged), "success": self.success.to_json()}
 
 
 def evaluate(
