@@ -5,7 +5,7 @@ A policy is a function of yours, or a text as after `roboscale eval --policy`.
 
 import numpy as np
 
-from roboscale.api import compare
+from roboscale import compare
 
 STATE = "observation.environment_state"
 

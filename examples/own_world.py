@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from roboscale.api import evaluate
+from roboscale import evaluate
 from roboscale.testing.world_checks import check_world
 from roboscale.worlds import open_world
 
