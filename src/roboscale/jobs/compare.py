@@ -10,7 +10,7 @@ from roboscale.core import Design, RoboscaleError
 from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.request import Argument, Option
 from roboscale.jobs.running import run_trials
-from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying
+from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying, kept_or_not
 
 if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
@@ -148,15 +148,16 @@ def compare(
         texts = tuple(thing if isinstance(thing, str) else "(object)" for thing in things)
         request = from_keywords(Compare, {"policies": texts}, world, asked)
     given = None if world is None or isinstance(world, str) else world
-    judged = run_trials(
-        request,
-        things,
-        count=request.budget,
-        design=request.design,
-        on_event=listen,
-        world=given,
-        observes=observes,
-    )
+    with kept_or_not(request, asked=isinstance(first, Compare)) as request:
+        judged = run_trials(
+            request,
+            things,
+            count=request.budget,
+            design=request.design,
+            on_event=listen,
+            world=given,
+            observes=observes,
+        )
     for reason in reasons(judged.used, judged.labels):
         listen(Note(reason))
     assert judged.decided is not None, "a comparison has a verdict"
