@@ -5,7 +5,7 @@ A policy is a function of yours, or a text as after `roboscale eval --policy`.
 
 import numpy as np
 
-from roboscale.api import compare
+from roboscale import compare
 
 STATE = "observation.environment_state"
 
@@ -18,8 +18,9 @@ def timid(observation: dict) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    verdict = compare(timid, "noisy:expert:0.1", observes=[STATE], task="reach-v3,push-v3", budget=40)
-    print(verdict.sentence)
+    compared = compare(timid, "noisy:expert:0.1", observes=[STATE], task="reach-v3,push-v3", budget=40)
+    verdict = compared.verdict
+    print(compared.sentence)
     print(f"decided after {verdict.n} pairs, {verdict.discordant} of them discordant")
     for name, estimate in verdict.estimates.items():
         print(f"{name:16} {estimate}")

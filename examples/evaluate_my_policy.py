@@ -1,6 +1,6 @@
 import numpy as np
 
-from roboscale.api import evaluate
+from roboscale import evaluate
 
 STATE = "observation.environment_state"
 

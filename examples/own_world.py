@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from roboscale.api import evaluate
+from roboscale import evaluate
 from roboscale.testing.world_checks import check_world
 from roboscale.worlds import open_world
 
@@ -18,7 +18,7 @@ def lean_on_the_block(observation: dict) -> np.ndarray:
 
 if __name__ == "__main__":
     world = open_world(WORLD)
-    problems = check_world(world, "push-t-and-hold", determinism=True)
-    print(f"{world.name}: {'; '.join(problems) or 'keeps its promises, same bytes twice'}")
+    problems = [finding.text for finding in check_world(world, "push-t-and-hold")]
+    print(f"{world.info.name}: {'; '.join(problems) or 'keeps its promises, same bytes twice'}")
     world.close()
     print(evaluate(lean_on_the_block, world=WORLD, trials=5))

@@ -40,6 +40,7 @@ TOOLS = {
     "gymnasium-robotics": "a world's declaration names it",
     "mkdocs-material": "make docs",
     "mypy": "make lint",
+    "pytest-timeout": "make test",
     "pytest-xdist": "make test",
     "ruff": "make lint",
 }
@@ -47,7 +48,9 @@ TOOLS = {
 ELSEWHERE = {"lerobot", "ml-dtypes", "numba", "openpi-client", "sklearn", "torchcodec"}
 
 
-OURS = {"roboscale", "tests", "benchmarks", "scripts"} | {path.stem for path in ROOT.glob("scripts/**/*.py")}
+OURS = {"roboscale", "tests", "benchmarks", "scripts", "browser", "report"} | {
+    path.stem for path in ROOT.glob("scripts/**/*.py")
+}
 
 
 def name_of(requirement: str) -> str:

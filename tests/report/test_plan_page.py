@@ -22,7 +22,7 @@ from roboscale.report.plan_figures import (
     predicted_band,
 )
 from roboscale.stats import wilson
-from roboscale.stats.decide import SourceDecision, decide
+from roboscale.stats.decide import SourceDecision, decide_source
 from roboscale.stats.mixture import MixPoint, fit_mixture
 from roboscale.stats.scaling import fit_curve
 from roboscale.stats.scaling_forms import Point
@@ -53,7 +53,7 @@ def make_decision() -> SourceDecision:
         rate = 1 / (1 + (0.25 * robot**0.8 + 0.12 * hand**0.7) ** -1)
         points.append(MixPoint({"robot": robot, "handheld": hand, "simulated": 10}, int(rng.binomial(80, rate)), 80))
     now = {"robot": 16, "handheld": 32, "simulated": 10}
-    return decide(fit_mixture(points), now, {"robot": 60.0, "handheld": 25.0, "simulated": 2.0}, 600)
+    return decide_source(fit_mixture(points), now, {"robot": 60.0, "handheld": 25.0, "simulated": 2.0}, 600)
 
 
 def make_plan() -> PlanData:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from roboscale.core import ActionChunk, Observation, PolicyError, Spec, SpecMismatch, cases
+from roboscale.core import ActionChunk, Observation, PolicyError, Spec, SpecMismatch, cases, combine
 from roboscale.sources.simulation.generator import ReplaySession, SegmentReplay
 from tests.sources import scripted
 
@@ -19,7 +19,8 @@ HOME, OBJECT, GOAL = (0.0, 0.0, 0.2), (0.2, 0.0, 0.0), (0.2, 0.3, 0.1)
 class Recorded:
     """The recorded actions again, whatever is seen."""
 
-    name, observation_spec, action_spec = "replay", None, None
+    name, observation_spec, action_spec, history = "replay", None, None, 1
+    identity = combine("replay", "recorded")
 
     def __init__(self, actions: np.ndarray) -> None:
         self.actions = actions

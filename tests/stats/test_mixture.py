@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roboscale.core import UnknownName
-from roboscale.stats.decide import SURE, _expected_best, decide
+from roboscale.stats.decide import SURE, _expected_best, decide_source
 from roboscale.stats.mixing_law import fit_mixing_law
 from roboscale.stats.mixture import MixPoint, fit_mixture
 
@@ -66,10 +66,10 @@ def test_few_trials_give_wider_answers(well_measured):
 
 def test_ranks_sources_by_what_the_budget_buys(well_measured):
     hours = {"robot": 20, "sim": 100}
-    cheap_sim = decide(well_measured, hours, {"robot": 100.0, "sim": 0.2}, 500)
+    cheap_sim = decide_source(well_measured, hours, {"robot": 100.0, "sim": 0.2}, 500)
     assert cheap_sim.best == "sim" and cheap_sim.probability > SURE
     assert cheap_sim.options[0].gain.value > cheap_sim.options[1].gain.value > 0
-    dear_sim = decide(well_measured, hours, {"robot": 100.0, "sim": 100.0}, 1000)
+    dear_sim = decide_source(well_measured, hours, {"robot": 100.0, "sim": 100.0}, 1000)
     assert dear_sim.best == "robot"
     assert dear_sim.options[0].gain.value == pytest.approx(truth({"robot": 30, "sim": 100}) - truth(hours), abs=0.03)
     assert sum(option.probability_best for option in dear_sim.options) == pytest.approx(1)
@@ -78,18 +78,18 @@ def test_ranks_sources_by_what_the_budget_buys(well_measured):
 
 def test_would_change_names_the_price_at_which_they_swap(well_measured):
     hours, budget = {"robot": 20, "sim": 100}, 1000
-    found = decide(well_measured, hours, {"robot": 100.0, "sim": 100.0}, budget)
+    found = decide_source(well_measured, hours, {"robot": 100.0, "sim": 100.0}, budget)
     assert found.best == "robot" and "sim would overtake robot below a cost of" in found.would_change[0]
     price = float(found.would_change[0].split("cost of ")[1].split(" ")[0])
     for cost, first in ((0.9 * price, "sim"), (1.1 * price, "robot")):
-        assert decide(well_measured, hours, {"robot": 100.0, "sim": cost}, budget).options[0].source == first
+        assert decide_source(well_measured, hours, {"robot": 100.0, "sim": cost}, budget).options[0].source == first
 
 
 def test_close_calls_are_called_so(well_measured):
     hours, budget = {"robot": 20, "sim": 100}, 1000
-    found = decide(well_measured, hours, {"robot": 100.0, "sim": 100.0}, budget)
+    found = decide_source(well_measured, hours, {"robot": 100.0, "sim": 100.0}, budget)
     price = float(found.would_change[0].split("cost of ")[1].split(" ")[0])
-    close = decide(well_measured, hours, {"robot": 100.0, "sim": price}, budget)
+    close = decide_source(well_measured, hours, {"robot": 100.0, "sim": price}, budget)
     assert close.best is None and close.probability < SURE
     assert close.sentence.startswith("The data cannot say which source is best")
     assert close.certainty_worth > found.certainty_worth
@@ -110,7 +110,7 @@ def test_a_source_that_never_varied_cannot_be_judged():
     assert fit.predict({"robot": 30, "web": 7}).low is not None
     assert fit.predict({"robot": 30, "web": 9}).value is None
     assert fit.exchange({"robot": 5, "web": 7}, "web", "robot").value is None
-    found = decide(fit, {"robot": 20, "web": 7}, {"robot": 1.0, "web": 1.0}, 4)
+    found = decide_source(fit, {"robot": 20, "web": 7}, {"robot": 1.0, "web": 1.0}, 4)
     assert found.best is None and found.options[-1].source == "web" and found.options[-1].gain.low is None
     assert "web" in found.experiments[0].sentence and "all else equal" in found.experiments[0].sentence
 
@@ -120,14 +120,14 @@ def test_too_little_data_says_so(points):
     fit = fit_mixture(points)
     assert fit.predict({}).value is None and "cannot say" in fit.predict({}).method
     if fit.sources:
-        found = decide(fit, {"a": 1}, {"a": 1.0}, 1)
+        found = decide_source(fit, {"a": 1}, {"a": 1.0}, 1)
         assert found.best is None and found.options[0].gain.value is None and found.experiments
 
 
 def test_declines_far_extrapolation(well_measured):
     assert well_measured.predict({"robot": 399, "sim": 1}).method.startswith("the data cannot say: every") is False
     assert well_measured.predict({"robot": 401}).value is None
-    assert decide(well_measured, {"robot": 40}, {"robot": 1.0}, 1000).best is None
+    assert decide_source(well_measured, {"robot": 40}, {"robot": 1.0}, 1000).best is None
 
 
 @pytest.mark.parametrize("k", [0, 40])
@@ -135,7 +135,7 @@ def test_all_failures_and_all_successes_stay_finite(k):
     fit = fit_mixture([MixPoint({"a": a, "b": b}, k, 40) for a, b in ((1, 0), (2, 0), (2, 3), (4, 5))])
     found = fit.predict({"a": 8, "b": 5})
     assert 0 <= found.low <= found.value <= found.high <= 1
-    sentence = decide(fit, {"a": 4, "b": 5}, {"a": 1.0, "b": 1.0}, 3).sentence
+    sentence = decide_source(fit, {"a": 4, "b": 5}, {"a": 1.0, "b": 1.0}, 3).sentence
     assert "nan" not in sentence and "inf" not in sentence
 
 
@@ -168,7 +168,7 @@ def test_nonsense_is_refused(well_measured):
         well_measured.predict({"humans": 3})
     for costs, budget in (({}, 1), ({"robot": 0.0}, 1), ({"robot": 1.0}, 0)):
         with pytest.raises(ValueError):
-            decide(well_measured, {"robot": 1}, costs, budget)
+            decide_source(well_measured, {"robot": 1}, costs, budget)
 
 
 FLOORS, RATES = np.array([0.5, 0.3]), np.array([[-1.5, 0.2, 0.1], [0.3, -1.2, -0.2]])

@@ -102,6 +102,10 @@ def _place(name: str) -> str | None:
 @lru_cache(maxsize=4096)
 def _origin(name: str, file: str | None) -> CodeOrigin:
     top = name.partition(".")[0]
+    if top == "roboscale":  # known by its version also where it runs from a checkout, as it does for who develops it
+        from roboscale import __version__
+
+        return CodeOrigin("distribution", f"roboscale {__version__}")
     if file is None:
         is_python = top in sys.stdlib_module_names and top not in ("__main__", "__mp_main__")
         return (

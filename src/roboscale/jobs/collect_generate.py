@@ -38,7 +38,8 @@ def generate_episodes(request: GenerateEpisodes, on_event: OnEvent = ignore) -> 
     >>> from pathlib import Path
     >>> from roboscale import GenerateEpisodes, RecordEpisodes, generate_episodes, record_episodes
     >>> few = record_episodes(RecordEpisodes(out=Path("few"), tasks="reach-v3", episodes=1))
-    >>> made = generate_episodes(GenerateEpisodes(sources=Path("few"), out=Path("grown"), tasks="reach-v3", episodes=1))
+    >>> asked = GenerateEpisodes(sources=Path("few"), out=Path("grown"), tasks="reach-v3", episodes=1)
+    >>> made = generate_episodes(asked)
     >>> made.collected["reach-v3"].successes
     1
 

@@ -10,7 +10,7 @@ from roboscale.core import Design, RoboscaleError
 from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.request import Argument, Option
 from roboscale.jobs.running import run_trials
-from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying
+from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying, kept_or_not
 
 if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
@@ -93,12 +93,12 @@ class ComparedPolicies:
         return lines + rate_lines(self.judged)
 
     def to_json(self) -> dict[str, Any]:
-        from roboscale.jobs.judged import summary
+        from roboscale.jobs.judged import run_summary
 
         assert self.judged.decided is not None, "a comparison has a verdict"
         decided = self.judged.decided
         return {
-            **summary(self.judged),
+            **run_summary(self.judged),
             "verdict": decided.verdict.to_json(),
             "cases_used": decided.used,
             "stopped": decided.stopped,
@@ -148,15 +148,16 @@ def compare(
         texts = tuple(thing if isinstance(thing, str) else "(object)" for thing in things)
         request = from_keywords(Compare, {"policies": texts}, world, asked)
     given = None if world is None or isinstance(world, str) else world
-    judged = run_trials(
-        request,
-        things,
-        count=request.budget,
-        design=request.design,
-        on_event=listen,
-        world=given,
-        observes=observes,
-    )
+    with kept_or_not(request, asked=isinstance(first, Compare)) as request:
+        judged = run_trials(
+            request,
+            things,
+            count=request.budget,
+            design=request.design,
+            on_event=listen,
+            world=given,
+            observes=observes,
+        )
     for reason in reasons(judged.used, judged.labels):
         listen(Note(reason))
     assert judged.decided is not None, "a comparison has a verdict"

@@ -10,7 +10,7 @@ from roboscale.core import Estimate
 from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.request import Option
 from roboscale.jobs.running import run_trials
-from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying
+from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying, kept_or_not
 
 if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
@@ -61,9 +61,9 @@ class Evaluated:
         return rate_lines(self.judged)
 
     def to_json(self) -> dict[str, Any]:
-        from roboscale.jobs.judged import summary
+        from roboscale.jobs.judged import run_summary
 
-        return {**summary(self.judged), "success": self.success.to_json()}
+        return {**run_summary(self.judged), "success": self.success.to_json()}
 
 
 def evaluate(
@@ -88,6 +88,7 @@ def evaluate(
         world: a `World`, a `Robot` or a class that makes one, instead of a text.
         observes: fields that a function reads; by default all, cameras included, which cost ten times the physics.
         asked: fields of `Evaluate`, e.g. `tasks`, `trials`, `seed`, `store`; `task` and `out` are understood, too.
+            Without a store nothing is kept.
 
     Raises:
         UnknownName, SpecMismatch: before the first trial, when names or specs do not fit.
@@ -105,7 +106,8 @@ def evaluate(
     request = policy if isinstance(policy, Evaluate) else _request(policy, world, asked)
     thing = request.policy if isinstance(policy, (Evaluate, str)) else policy
     given = None if world is None or isinstance(world, str) else world
-    judged = run_trials(request, [thing], count=request.trials, on_event=listen, world=given, observes=observes)
+    with kept_or_not(request, asked=isinstance(policy, Evaluate)) as request:
+        judged = run_trials(request, [thing], count=request.trials, on_event=listen, world=given, observes=observes)
     for reason in reasons(judged.used, judged.labels):
         listen(Note(reason))
     return Evaluated(judged, judged.rate(judged.used), tuple(notes))

@@ -25,9 +25,9 @@ __all__ = [
     "judged_run",
     "rate_lines",
     "reasons",
-    "reuse_note",
+    "reused_line",
     "rounds_of",
-    "summary",
+    "run_summary",
     "whole",
 ]
 
@@ -200,7 +200,7 @@ def clock_time(time_ns: int) -> str:
     return then.strftime("%H:%M" if same else "%Y-%m-%d %H:%M")
 
 
-def reuse_note(reused: Sequence[Trial], total: int) -> str:
+def reused_line(reused: Sequence[Trial], total: int) -> str:
     """What was there already, and what is left to do."""
     first, last = min(t.started_ns for t in reused), max(t.started_ns for t in reused)
     when = clock_time(first) if clock_time(first) == clock_time(last) else f"{clock_time(first)} to {clock_time(last)}"
@@ -209,7 +209,7 @@ def reuse_note(reused: Sequence[Trial], total: int) -> str:
     return f"found {len(reused)} of {total} trials, tried {when}; {rest}"
 
 
-def summary(judged: Judged) -> dict[str, Any]:
+def run_summary(judged: Judged) -> dict[str, Any]:
     """JSON of all rates with their intervals and bounds, measures, reasons and identities."""
     run = judged.run
     policies = {}

@@ -11,7 +11,7 @@ from typing import Any
 from roboscale.core import Estimate, RoboscaleError
 from roboscale.results import Trained, read_trained
 from roboscale.stats import clopper_pearson
-from roboscale.stats.decide import SourceDecision, decide
+from roboscale.stats.decide import SourceDecision, decide_source
 from roboscale.stats.mixture import MixPoint, fit_mixture
 from roboscale.stats.scaling import ScalingFit, fit_curve
 from roboscale.stats.scaling_forms import Point
@@ -190,7 +190,7 @@ def plan_tasks(points: Sequence[Trained], asked: Planning, checks: Sequence[Chec
         have = dict(asked.have) or _best_owned(mine)
         mixture = fit_mixture([MixPoint({p.source: p.amount}, p.successes, p.trials) for p in mine])
         offered = {source: costs[source] for source in mixture.sources if source in costs}
-        decisions[task] = decide(mixture, have, offered, asked.budget, level=asked.level)
+        decisions[task] = decide_source(mixture, have, offered, asked.budget, level=asked.level)
         now[task] = (have, mixture.predict(have, asked.level))
     return Planned(
         unit=points[0].unit, asked=asked, costs=costs, fits=fits, now=now, decisions=decisions, checks=tuple(checks)

@@ -395,7 +395,7 @@ def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> Judged:
 
 
 def _runner(asked: _Asked, log: TrialLog, run: Run, schedule: Schedule, stack: ExitStack) -> TrialRunner:
-    from roboscale.jobs.judged import reuse_note
+    from roboscale.jobs.judged import reused_line
     from roboscale.trials import Recorder, TrialRunner, make_slots, records_afterwards
 
     total = len(schedule.own_cases()) * len(run.policies)
@@ -423,7 +423,7 @@ def _runner(asked: _Asked, log: TrialLog, run: Run, schedule: Schedule, stack: E
 
     def on_reuse(trials: Sequence[Trial]) -> None:
         done[0] = len(trials)
-        asked.say(reuse_note(trials, total))
+        asked.say(reused_line(trials, total))
 
     runner = TrialRunner(
         info=asked.info,
@@ -534,7 +534,7 @@ def _record(asked: _Asked, runner: TrialRunner, trials: Sequence[Trial], log: Tr
 def _write_files(asked: _Asked, judged: Judged, log: TrialLog) -> None:
     """What other programs read, beside the trials: LeRobot's `eval_info.json`, or the verdict."""
     from roboscale.jobs.files import write_json
-    from roboscale.jobs.judged import summary, whole
+    from roboscale.jobs.judged import run_summary, whole
     from roboscale.jobs.stores import folder_of
     from roboscale.stats import clopper_pearson
     from roboscale.trials import to_eval_info
@@ -545,7 +545,7 @@ def _write_files(asked: _Asked, judged: Judged, log: TrialLog) -> None:
     if judged.decided is None:
         write_json(folder / "eval_info.json", to_eval_info(whole(log, judged.used), clopper_pearson))
     else:
-        write_json(folder / "verdict.json", {**summary(judged), "verdict": judged.decided.verdict.to_json()})
+        write_json(folder / "verdict.json", {**run_summary(judged), "verdict": judged.decided.verdict.to_json()})
 
 
 def _warn_of_unequal_starts(asked: _Asked, trials: Sequence[Trial]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
@@ -25,6 +27,7 @@ __all__ = [
     "Trying",
     "expand_tasks",
     "from_keywords",
+    "kept_or_not",
     "parse_rule",
     "parse_seeds",
     "parse_shard",
@@ -111,6 +114,16 @@ def from_keywords(kind: type[T], fixed: dict[str, Any], world: AnyWorld | None, 
     if world is not None:
         named["world"] = world if isinstance(world, str) else "(object)"
     return kind(**fixed, **named)
+
+
+@contextmanager
+def kept_or_not(request: T, *, asked: bool) -> Iterator[T]:
+    """The request itself; a call from Python that names no store keeps its trials only as long as it runs."""
+    if asked or request.store is not None:
+        yield request
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield replace(request, store=folder)
 
 
 def to_fields(request: Trying) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from roboscale.core import BadData, Outcome
 from roboscale.results.rows import Row
 
-__all__ = ["COLUMNS", "WINNERS", "TableColumns", "amount_of", "counts_of", "outcome_of", "parse_share"]
+__all__ = ["COLUMNS", "WINNERS", "TableColumns", "amount_of", "counts_of", "outcome_of_row", "parse_share"]
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "policy": ("policy", "policy_name", "method", "model", "checkpoint"),
@@ -71,7 +71,7 @@ class TableColumns:
         return "" if value is None else str(value).strip()
 
 
-def outcome_of(columns: TableColumns, row: Row, number: int) -> Outcome:
+def outcome_of_row(columns: TableColumns, row: Row, number: int) -> Outcome:
     """How the trial of a row ended."""
     progress = parse_share(columns, row, number, "progress")
     if "outcome" not in columns:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from roboscale.core import BadData, Case, Counted, Outcome
-from roboscale.results.columns import COLUMNS, WINNERS, TableColumns, counts_of, outcome_of, parse_share
+from roboscale.results.columns import COLUMNS, WINNERS, TableColumns, counts_of, outcome_of_row, parse_share
 from roboscale.results.nouns import Comparison, Results, told
 from roboscale.results.rows import Row
 
@@ -42,7 +42,7 @@ def _trials(rows: Sequence[Row], columns: TableColumns, policy: str) -> Iterator
         seed = attempts.get(key, 0)  # a case tried again by the same policy is another case
         attempts[key] = seed + 1
         yield told(
-            name, world, Case(task, f"{scene} again {seed}" if seed else scene), outcome_of(columns, row, number)
+            name, world, Case(task, f"{scene} again {seed}" if seed else scene), outcome_of_row(columns, row, number)
         )
 
 

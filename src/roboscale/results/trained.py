@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from roboscale.core import BadData
-from roboscale.results.columns import COLUMNS, TableColumns, amount_of, counts_of, outcome_of
+from roboscale.results.columns import COLUMNS, TableColumns, amount_of, counts_of, outcome_of_row
 from roboscale.results.nouns import Trained
 from roboscale.results.rows import Row, load_rows
 
@@ -38,5 +38,5 @@ def read_trained(path: Path) -> list[Trained]:
 
 
 def _one(columns: TableColumns, row: Row, number: int) -> tuple[int, int]:
-    success = outcome_of(columns, row, number).success
+    success = outcome_of_row(columns, row, number).success
     return (0, 0) if success is None else (int(success), 1)

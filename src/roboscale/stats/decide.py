@@ -17,7 +17,7 @@ from scipy.special import gammaln, xlog1py, xlogy
 from roboscale.core import Estimate
 from roboscale.stats.mixture import MixtureFit
 
-__all__ = ["SURE", "MixtureExperiment", "SourceDecision", "SourceOption", "decide"]
+__all__ = ["SURE", "MixtureExperiment", "SourceDecision", "SourceOption", "decide_source"]
 
 SURE = 0.8
 """Probability of being best from which a source is named as the one to collect."""
@@ -88,7 +88,7 @@ class SourceDecision:
         return asdict(self)
 
 
-def decide(
+def decide_source(
     fit: MixtureFit,
     hours: Mapping[str, float],
     costs: Mapping[str, float],

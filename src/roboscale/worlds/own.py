@@ -6,7 +6,6 @@ default of `WorldInfo`. Either way its identity covers its source and state. Wha
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, get_args
@@ -27,6 +26,7 @@ from roboscale.core import (
     WorldInfo,
     WorldKind,
     combine,
+    identify,
 )
 from roboscale.core.conformance import (
     A_COUNT,
@@ -270,8 +270,8 @@ def _refuse_environment(thing: object, name: str) -> None:
 
 
 def _identify(thing: Any, info: WorldInfo) -> Identity:
-    """What it says of itself and the source of its class's module; beside these its own identity, or where it gives
-    none, its state as it was made."""
+    """What it says of itself and the code of its class; beside these its own identity, or where it gives none, its
+    state as it was made."""
     said = {
         "tasks": dict(info.tasks),
         "observation": info.observation_spec.to_json(),
@@ -279,29 +279,5 @@ def _identify(thing: Any, info: WorldInfo) -> Identity:
         "measures": [(m.name, m.unit, m.about) for m in info.measures],
         "hold": info.hold,
     }
-    parts: list[object] = [info.version, said, type(thing).__qualname__]
-    unknown: list[str] = []
-    if info.identity.digest:
-        parts.append(info.identity)
-    else:
-        parts += _state(thing, unknown)
-    module = inspect.getmodule(type(thing))
-    try:
-        parts.append(inspect.getsource(module if module is not None else type(thing)))
-    except (OSError, TypeError):
-        unknown.append(f"the source of {type(thing).__qualname__} cannot be read")
-    identity = combine(info.name, *parts)
-    return Identity(info.name, identity.digest, (*identity.unverified, *unknown))
-
-
-def _state(thing: Any, unknown: list[str]) -> list[Identity]:
-    """Its attributes, one identity each; adds to `unknown` those that are no plain values."""
-    parts = []
-    for key, value in sorted(getattr(thing, "__dict__", {}).items()):
-        if isinstance(value, (Spec, Measure, SuccessRule)):
-            continue  # said by the info, or the rollout's to choose
-        try:
-            parts.append(combine(key, value))
-        except TypeError:
-            unknown.append(f"{type(thing).__qualname__}.{key} is a {type(value).__name__}, not plain values")
-    return parts
+    own = identify(type(thing), info.name) if info.identity != combine(info.name) else identify(thing, info.name)
+    return combine(info.name, info.version, said, info.identity, own)

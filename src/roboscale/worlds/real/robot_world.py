@@ -6,7 +6,6 @@ its clipping are belongs to the rollout. Nothing here measures success: that is 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
@@ -25,6 +24,7 @@ from roboscale.core import (
     Step,
     WorldInfo,
     combine,
+    identify,
 )
 from roboscale.core.conformance import A_COUNT, A_METHOD, A_SPEC, A_TEXT, SOME_TASKS, Wanted, require_attributes
 
@@ -256,20 +256,11 @@ def _info(robot: Robot, variations: tuple[str, ...], starts: tuple[str, ...]) ->
 
 
 def _identity(robot: Robot, hold: tuple[float, ...]) -> Identity:
-    """Declaration (what the attributes say), driver (the source of its class's module), version."""
+    """Declaration (what its public attributes say), driver (the code of its class), version."""
     specs = [robot.observation_spec.to_json(), robot.action_spec.to_json()]
     parts: list[object] = [robot.version, dict(robot.tasks), specs, hold, type(robot).__qualname__]
-    unknown = []
     for name, value in sorted(getattr(robot, "__dict__", {}).items()):
         if name.startswith("_") or name in _WANTED:
             continue
-        try:
-            parts.append(combine(name, value))
-        except TypeError:
-            unknown.append(f"{type(robot).__qualname__}.{name} is a {type(value).__name__}, not plain values")
-    module = inspect.getmodule(type(robot))
-    try:
-        parts.append(inspect.getsource(module if module is not None else type(robot)))
-    except (OSError, TypeError):
-        unknown.append(f"the source of {type(robot).__qualname__} cannot be read")
-    return Identity(robot.name, combine(robot.name, *parts).digest, tuple(unknown))
+        parts.append(identify(value, name))
+    return combine(robot.name, *parts, identify(type(robot), robot.name))
