@@ -1,6 +1,7 @@
 """The grammar of declared worlds: what is refused, and that whatever can change a result changes the identity."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator
 from importlib.resources import files
@@ -316,6 +317,13 @@ def test_what_comes_with_us_loads(name: str):
 def test_the_example_loads():
     made = WorldDeclaration.load(EXAMPLE)
     assert made.success_rule.needs == 5 <= made.horizon
+
+
+def test_the_files_in_the_documentation_load():
+    page = (Path(__file__).parents[2] / "docs" / "worlds.md").read_text()
+    blocks = [block for block in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if block.startswith("name = ")]
+    tasks = [as_declared(tomllib.loads(block), WorldDeclaration, "docs/worlds.md").tasks for block in blocks]
+    assert [len(t) for t in tasks] == [1, 2]
 
 
 def test_the_tests_own_declaration_is_one(tmp_path: Path):
