@@ -350,6 +350,13 @@ def test_progress_that_is_none(progress: str, says: str, tmp_path: Path):
         stepped(world)
 
 
+def test_the_check_says_what_decides_and_what_the_sentence_leaves_unsaid(tmp_path: Path):
+    assert "unsaid" in success_rule(opened(tmp_path), "reach").evidence
+    for success, unsaid in (('"is_success"', []), ('{key = "distance", below = 1}', ["distance"])):
+        said = success_rule(opened(tmp_path, (SUCCESS, f"success = {success}")), "reach")
+        assert said.evidence["unsaid"] == unsaid
+
+
 # ---- what breaks, and whose fault it is
 
 API = "        return self.see(), -distance, near, False, info"

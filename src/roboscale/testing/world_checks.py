@@ -38,6 +38,9 @@ from roboscale.core import (
 __all__ = ["check_world", "success_rule"]
 
 CHECK_STEPS = 60
+FLAGS = frozenset({"success", "succeeded", "solved", "terminated", "done", "reward", "return", "final", "info"})
+"""Words that name a result and say nothing of what was to be reached."""
+
 BRIGHT = 1  # a picture without a value above this is black, or was in 0..1
 
 Value = TypeVar("Value")
@@ -91,7 +94,7 @@ def success_rule(world: World, task: str) -> Finding:
     info = world.info
     sentence = info.instruction(task)
     terms = world.success_terms(task) if isinstance(world, HasSuccessTerms) else {}
-    unsaid = [term for term in terms if not _words(term) & _words(sentence)]
+    unsaid = [term for term in terms if _words(term) - FLAGS and not _words(term) & _words(sentence)]
     names = [f"{m.name} ({m.unit})" for m in info.measures if m.about == "task"]
     rules = {"first": "when first reached", "end": "at the end", "hold": f"when held for {info.rule.hold} steps"}
     judged = "somebody has to judge"
