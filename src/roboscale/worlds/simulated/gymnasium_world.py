@@ -311,8 +311,9 @@ class GymnasiumWorld:
         """Parts of the observation that no field takes and that are not left out on purpose."""
         parts = [leaf for leaf in leaves(space) if leaf] if space is not None else []
         for name in self.declaration.unobserved:
-            if parts and not any(_within(leaf, name) for leaf in parts):
-                raise BadData(self.path, "unobserved", f"parts of the observation, of {', '.join(parts)}", repr(name))
+            if space is not None and not any(_within(leaf, name) for leaf in parts):
+                expected = f"parts of the observation, of {', '.join(parts) or 'which there are none'}"
+                raise BadData(self.path, "unobserved", expected, repr(name))
         taken = [source for table in self.declaration.fields for source in table.sources]
         taken += self.declaration.unobserved
         return [leaf for leaf in parts if not any(_within(leaf, source) for source in taken)]
