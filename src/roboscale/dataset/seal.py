@@ -220,7 +220,7 @@ def _write_data(
 
 
 def _statistics(parts: list[NDArray[Any]]) -> Statistics:
-    """Of one column of the batch; its parts are let go of as soon as they are joined, since hours may be among them."""
+    """Of one column of the batch; its parts, which may be hours long, are let go of as soon as they are joined."""
     whole = parts.pop() if len(parts) == 1 else np.concatenate(parts)
     parts.clear()
     return Statistics.of(whole)

@@ -259,20 +259,20 @@ class PixelCounts:
     def sampled(cls, length: int, blocks: Iterable[NDArray[np.unsignedinteger[Any]]]) -> PixelCounts:
         """Of an episode of `length` frames, from the counts of each; they come in blocks (n, C, 256), in order."""
         numbers = sample_indices(length)
-        total, first = np.int64(0), 0
+        total, first = np.zeros((1, 256), np.int64), 0
         for block in blocks:
             inside = numbers[(numbers >= first) & (numbers < first + len(block))] - first
             total = total + block[inside].sum(axis=0, dtype=np.int64)
             first += len(block)
-        return cls(len(numbers), np.asarray(total))
+        return cls(len(numbers), total)
 
     @classmethod
     def total(cls, sampled: Iterable[NDArray[np.uint32]]) -> PixelCounts:
         """Of an episode, from the counts of its sampled frames; one is in memory at a time."""
-        frames, total = 0, np.int64(0)
+        frames, total = 0, np.zeros((1, 256), np.int64)
         for counts in sampled:
             frames, total = frames + 1, total + counts.astype(np.int64)
-        return cls(frames, np.asarray(total))
+        return cls(frames, total)
 
     def merge(self, other: PixelCounts) -> PixelCounts:
         return PixelCounts(self.frames + other.frames, self.counts + other.counts)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
