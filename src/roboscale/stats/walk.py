@@ -20,7 +20,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln
-from scipy.stats import binom
+
+from roboscale.stats.distributions import binomial_isf, binomial_pmf
 
 __all__ = [
     "SPENDING",
@@ -135,7 +136,7 @@ def boundary(max_discordant: int, alpha: float = 0.05, spending: Spending = "thr
 def naive_boundary(max_discordant: int, alpha: float = 0.05) -> Boundary:
     """What peeking does: the fixed-sample exact test at full alpha after every pair. `spent` shows what it costs."""
     tosses = np.arange(max_discordant + 1)
-    fewest = np.minimum(binom.isf(alpha / 2, tosses, 0.5).astype(int) + 1, tosses + 1)
+    fewest = np.minimum(binomial_isf(alpha / 2, tosses, 0.5) + 1, tosses + 1)
     return _with_spent(alpha, fewest)
 
 
@@ -191,7 +192,7 @@ def type_one_error(limit: Boundary, discordance: float | None = None) -> float:
     if discordance is None:
         return float(errors.max())
     budget = limit.max_discordant
-    return float(binom.pmf(np.arange(budget + 1), budget, discordance) @ errors)
+    return float(binomial_pmf(np.arange(budget + 1), budget, discordance) @ errors)
 
 
 @dataclass(frozen=True, slots=True)
