@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     BigInteger,
@@ -23,7 +23,10 @@ from sqlalchemy import (
     UniqueConstraint,
     literal_column,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 __all__ = [
     "NAMESPACE",
@@ -153,8 +156,11 @@ def is_sqlite(connection: Connection | Engine) -> bool:
 
 def insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An insertion that knows `on_conflict_do_nothing`, `on_conflict_do_update` and how many rows it changed."""
-    statement = sqlite.insert(table) if is_sqlite(connection) else postgresql.insert(table)
-    return statement.execution_options(preserve_rowcount=True)
+    if is_sqlite(connection):
+        return sqlite.insert(table).execution_options(preserve_rowcount=True)
+    from sqlalchemy.dialects import postgresql  # only where there is one: it loads all of its drivers' dialects
+
+    return postgresql.insert(table).execution_options(preserve_rowcount=True)
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
