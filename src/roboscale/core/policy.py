@@ -15,7 +15,17 @@ from roboscale.core.errors import PolicyError
 from roboscale.core.identity import Identity
 from roboscale.core.spec import Field, Spec
 
-__all__ = ["PENDING", "ActionChunk", "BatchedPolicy", "Observation", "Pending", "Policy", "Session", "check_action"]
+__all__ = [
+    "PENDING",
+    "ActionCheck",
+    "ActionChunk",
+    "BatchedPolicy",
+    "Observation",
+    "Pending",
+    "Policy",
+    "Session",
+    "check_action",
+]
 
 Observation = Mapping[str, NDArray[Any]]
 """Field name -> array of one time step; of a policy with a history of k > 1, of the last k steps (k, ...), oldest
@@ -108,32 +118,43 @@ class BatchedPolicy(Protocol):
         """Same result as calling each session on its observation."""
 
 
-def check_action(action: NDArray[Any], field: Field) -> tuple[NDArray[Any], bool]:
-    """The action as it may be applied, and whether it had to be clipped.
+class ActionCheck:
+    """Makes of an action what may be applied; every step of every trial asks it.
 
     Args:
-        action: one row, shape (D,).
-        field: the world's `action` field with its bounds.
-
-    Raises:
-        PolicyError: wrong shape, or not finite. A finite value out of range is clipped, as on a robot.
+        field: the world's `action` field with its bounds; infinite where there are none.
     """
-    array = np.asarray(action)
-    if array.shape != field.shape:
-        raise PolicyError(f"action: expected shape {list(field.shape)}, found {list(array.shape)}")
-    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
-        raise PolicyError(f"action: expected {field.dtype}, found {array.dtype}")
-    array = array.astype(field.dtype)
-    if not np.isfinite(array).all():
-        raise PolicyError(f"action: expected finite values, found {array.tolist()}")
-    low, high = _bounds(field)
-    applied = np.minimum(np.maximum(array, low), high)
-    return applied, bool((applied != array).any())
+
+    def __init__(self, field: Field) -> None:
+        self._shape, self._dtype = field.shape, np.dtype(field.dtype)
+        low = np.full(field.shape, -np.inf) if field.low is None else np.reshape(field.low, field.shape)
+        high = np.full(field.shape, np.inf) if field.high is None else np.reshape(field.high, field.shape)
+        self._low, self._high = low.astype(self._dtype), high.astype(self._dtype)
+
+    def __call__(self, action: NDArray[Any]) -> tuple[NDArray[Any], bool]:
+        """The action as it may be applied, and whether it had to be clipped.
+
+        Args:
+            action: one row, shape (D,).
+
+        Raises:
+            PolicyError: wrong shape, or not finite. A finite value out of range is clipped, as on a robot.
+        """
+        array = np.asarray(action)
+        if array.shape != self._shape:
+            raise PolicyError(f"action: expected shape {list(self._shape)}, found {list(array.shape)}")
+        if array.dtype.kind not in "iuf":
+            raise PolicyError(f"action: expected {self._dtype}, found {array.dtype}")
+        array = array.astype(self._dtype)
+        if not np.isfinite(array).all():
+            raise PolicyError(f"action: expected finite values, found {array.tolist()}")
+        applied = np.minimum(np.maximum(array, self._low), self._high)
+        return applied, bool((applied != array).any())
 
 
-@lru_cache(maxsize=256)  # every step of every trial asks
-def _bounds(field: Field) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Both bounds as arrays of the field's shape and dtype; infinite where there are none."""
-    low = np.full(field.shape, -np.inf) if field.low is None else np.reshape(field.low, field.shape)
-    high = np.full(field.shape, np.inf) if field.high is None else np.reshape(field.high, field.shape)
-    return low.astype(field.dtype), high.astype(field.dtype)
+_checks = lru_cache(maxsize=256)(ActionCheck)
+
+
+def check_action(action: NDArray[Any], field: Field) -> tuple[NDArray[Any], bool]:
+    """One action, shape (D,), against the world's `action` field; see `ActionCheck`."""
+    return _checks(field)(action)

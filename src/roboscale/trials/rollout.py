@@ -42,9 +42,9 @@ from roboscale.core import (
     Watch,
     World,
     WorldInfo,
-    check_action,
     combine,
 )
+from roboscale.core.policy import ActionCheck
 
 __all__ = ["Answer", "Asking", "RolloutResult", "recording_spec", "replay", "rollout", "void_result"]
 
@@ -148,6 +148,7 @@ class _Run:
         self.asking, self.take, self.film, self.clock = asking, take, film, clock
         self.info = world.info
         self.action = self.info.action_spec["action"]
+        self.check = ActionCheck(self.action)
         self.kept = tuple(m.name for m in self.info.measures if m.series)
         self.series = {name: array("f") for name in self.kept}  # four bytes a step: an episode may last for hours
         self.measures: dict[str, float | None] = {}
@@ -218,7 +219,7 @@ class _Run:
         for index, row in enumerate(rows):
             if self.end is not None:
                 return
-            applied, clipped = check_action(row, self.action)
+            applied, clipped = self.check(row)
             self.clipped += clipped
             self._step(np.asarray(row, np.float32), applied, until_asked=len(rows) - 1 - index)
 
