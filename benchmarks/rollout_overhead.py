@@ -2,8 +2,8 @@
 
     python -m benchmarks.rollout_overhead [--task reach-v3] [--trials 20] [--rounds 5] [--peer]
 
-The bare loop makes the environment, resets, asks the expert and steps: what a careful person writes in ten lines. Ours
-adds specs, checks, contact forces, records and the SQLite file. Rounds alternate; the ratio is the median over rounds.
+The bare loop makes the environment, resets, asks the expert and steps: what a careful person writes in ten lines.
+Ours adds specs, checks, contact forces, measures, a referee and the log. Rounds alternate; the ratio is the median.
 `--peer` adds LeRobot's `lerobot-eval` where it is installed.
 """
 
@@ -15,12 +15,13 @@ import statistics
 import tempfile
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 
-from roboscale.core import cases
-from roboscale.trials import Schedule, TrialRunner, TrialStore, make_slots
+from roboscale.core import RolloutSettings, cases
+from roboscale.referees import referee_for
+from roboscale.trials import Schedule, TrialRunner, make_slots
+from roboscale.trials.log import open_log
 from roboscale.worlds.simulated.metaworld import MetaWorld
 
 
@@ -49,12 +50,22 @@ def bare(task: str, seeds: list[int]) -> int:
 def ours(task: str, count: int) -> int:
     """Steps taken by the trial machinery in this process."""
     world = MetaWorld()
-    slots = make_slots(MetaWorld, 0)
-    with tempfile.TemporaryDirectory() as folder, TrialStore(Path(folder) / "trials.db") as store:
-        runner = TrialRunner(world, "metaworld", {"expert": world.expert()}, slots, store)
-        trials = runner.run(Schedule(("expert",), cases(task, count, 0, "eval")))
+    info, expert, referee = world.info, world.expert(), referee_for(world.info)
+    settings = RolloutSettings(horizon=info.horizon, rate_hz=info.rate_hz, watch=referee.name)
+    slots = make_slots(lambda: world, workers=0)  # as a command does: the world is opened once
+    with tempfile.TemporaryDirectory() as folder, open_log(folder) as log:
+        runner = TrialRunner(
+            info=info,
+            world=info.identity,
+            policies={expert.identity: expert},
+            settings=settings,
+            referee=referee,
+            slots=slots,
+            log=log,
+        )
+        counted = runner.run(Schedule(policies=(expert.identity,), cases=cases(task, count, 0, "eval")))
     slots[0].close()
-    return sum(t.outcome.steps for t in trials)
+    return sum(c.outcome.steps for c in counted)
 
 
 def main() -> None:

@@ -216,6 +216,25 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, robot: ModuleType):
             assert file.read_bytes() == (tmp_path / "b" / file.relative_to(tmp_path / "a")).read_bytes(), file
 
 
+def test_a_long_take_is_written_as_a_short_one(tmp_path: Path, robot: ModuleType, monkeypatch: pytest.MonkeyPatch):
+    """What does not fit into memory goes through a file, and nobody can tell."""
+    for name, rows in (("whole", 1024), ("blocks", 16), ("single", 1)):
+        monkeypatch.setattr("roboscale.dataset.spool._ROWS", rows)
+        with DatasetWriter(tmp_path / name, robot.SPEC) as writer:
+            for seed, length in enumerate((1, 16, 130, 33)):
+                robot.record(writer, seed, length)
+                assert not list((tmp_path / name / "meta/roboscale/pending").rglob("*.rows"))
+    files = [
+        p.relative_to(tmp_path / "whole")
+        for p in (tmp_path / "whole").rglob("*")
+        if p.suffix in (".parquet", ".json", ".jsonl", ".npz")
+    ]
+    assert len(files) >= 6
+    for name in ("blocks", "single"):
+        for file in files:
+            assert (tmp_path / name / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), (name, file)
+
+
 def test_what_waits_is_sealed_now_and_then(tmp_path: Path, robot: ModuleType, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("roboscale.dataset.writer._SEAL_BYTES", 1)
     root = tmp_path / "set"

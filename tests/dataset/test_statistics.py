@@ -112,7 +112,7 @@ def test_summary_of_one_row_has_zero_deviation():
 def test_pixel_statistics_are_exact():
     rng = np.random.default_rng(2)
     images = rng.integers(0, 200, (7, 20, 30, 3), np.uint8)
-    counts = PixelCounts.sampled([PixelCounts.of_frame(i) for i in images])
+    counts = PixelCounts.total(PixelCounts.of_frame(i) for i in images)
     entry, pixels = counts.to_lerobot(), images.reshape(-1, 3) / 255
     assert entry["count"] == [7]
     for name, value in {
@@ -125,8 +125,26 @@ def test_pixel_statistics_are_exact():
         assert np.shape(entry[name]) == (3, 1, 1)
     for name, q in QUANTILES.items():
         np.testing.assert_allclose(np.ravel(entry[name]), np.quantile(pixels, q, axis=0), rtol=1e-12)
-    halves = [PixelCounts.sampled([PixelCounts.of_frame(i) for i in part]) for part in (images[:3], images[3:])]
+    halves = [PixelCounts.total(PixelCounts.of_frame(i) for i in part) for part in (images[:3], images[3:])]
     assert halves[0].merge(halves[1]).to_lerobot() == entry
+
+
+@pytest.mark.parametrize("length", [1, 99, 100, 101, 500, 1777])
+def test_pixels_are_counted_in_the_sampled_frames_however_they_are_cut_into_blocks(length: int):
+    rng = np.random.default_rng(length)
+    frames = rng.integers(0, 2**16, (length, 3, 256), np.uint16)
+    direct = PixelCounts.total(frames[i].astype(np.uint32) for i in sample_indices(length))
+    for size in (1, 7, 100, 2000):
+        counts = PixelCounts.sampled(length, (frames[i : i + size] for i in range(0, length, size)))
+        assert counts.frames == direct.frames
+        np.testing.assert_array_equal(counts.counts, direct.counts)
+
+
+@pytest.mark.parametrize("shape", [(48, 48, 3), (299, 299, 3), (480, 640, 3), (301, 16, 3)])
+def test_the_counts_of_a_picture_fit_into_a_row(shape: tuple[int, ...]):
+    counts, dtype = PixelCounts.of_frame(np.zeros(shape, np.uint8)), PixelCounts.row(shape)[1]
+    assert counts.shape == PixelCounts.row(shape)[0]
+    np.testing.assert_array_equal(counts.astype(dtype), counts)
 
 
 def test_frames_are_sampled_as_lerobot_does():

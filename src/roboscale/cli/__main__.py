@@ -1,6 +1,21 @@
-"""`python -m roboscale.cli` is the `roboscale` command."""
+"""The `roboscale` command, which is `python -m roboscale.cli`, too."""
 
-from roboscale.cli.app import main
+import os
+
+__all__ = ["main"]
+
+_IDLE = "20"
+"""An idle thread of OpenBLAS goes to sleep after 2**n cycles. By its own default of 28 that is a tenth of a second of
+every core, for each of the two copies that NumPy and SciPy bring, whenever a command starts."""
+
+
+def main() -> None:
+    """Entry point."""
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", _IDLE)  # read when NumPy is imported, so before anything of ours
+    from roboscale.cli.app import main as run
+
+    run()
+
 
 __all__ = ["main"]
 

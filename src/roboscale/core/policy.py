@@ -15,7 +15,17 @@ from roboscale.core.errors import PolicyError
 from roboscale.core.identity import Identity
 from roboscale.core.spec import Field, Spec
 
-__all__ = ["PENDING", "ActionChunk", "BatchedPolicy", "Observation", "Pending", "Policy", "Session", "check_action"]
+__all__ = [
+    "PENDING",
+    "ActionCheck",
+    "ActionChunk",
+    "BatchedPolicy",
+    "Observation",
+    "Pending",
+    "Policy",
+    "Session",
+    "check_action",
+]
 
 Observation = Mapping[str, NDArray[Any]]
 """Field name -> array of one time step; of a policy with a history of k > 1, of the last k steps (k, ...), oldest
@@ -108,39 +118,49 @@ class BatchedPolicy(Protocol):
         """Same result as calling each session on its observation."""
 
 
-def check_action(action: NDArray[Any], field: Field) -> tuple[NDArray[Any], bool]:
-    """The action as it may be applied, and whether it had to be clipped.
+class ActionCheck:
+    """Makes of an action what may be applied; every step of every trial asks it.
 
     Args:
-        action: one row, shape (D,).
-        field: the world's `action` field with its bounds.
-
-    Raises:
-        PolicyError: wrong shape, not finite, or a fraction where the field's dtype takes whole numbers. A finite value
-            out of range is clipped, as on a robot.
+        field: the world's `action` field with its bounds; as far as its dtype goes where there are none.
     """
-    array = np.asarray(action)
-    if array.shape != field.shape:
-        raise PolicyError(f"action: expected shape {list(field.shape)}, found {list(array.shape)}")
-    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
-        raise PolicyError(f"action: expected {field.dtype}, found {array.dtype}")
-    dtype = np.dtype(field.dtype)
-    if dtype.kind == "f":  # what is too large for it becomes infinite
-        array = array.astype(dtype)
-    if not np.isfinite(array).all():
-        raise PolicyError(f"action: expected finite values, found {array.tolist()}")
-    if dtype.kind != "f" and (array != np.rint(array)).any():
-        raise PolicyError(f"action: expected whole numbers ({dtype}), found {array.tolist()}")
-    low, high = _bounds(field)
-    applied = np.minimum(np.maximum(array, low), high).astype(dtype)
-    return applied, bool((applied != array).any())
+
+    def __init__(self, field: Field) -> None:
+        self._shape, self._dtype = field.shape, np.dtype(field.dtype)
+        self._whole = self._dtype.kind != "f"
+        least, most = (np.iinfo(self._dtype).min, np.iinfo(self._dtype).max) if self._whole else (-np.inf, np.inf)
+        low = np.full(field.shape, least) if field.low is None else np.reshape(field.low, field.shape)
+        high = np.full(field.shape, most) if field.high is None else np.reshape(field.high, field.shape)
+        self._low, self._high = low.astype(self._dtype), high.astype(self._dtype)
+
+    def __call__(self, action: NDArray[Any]) -> tuple[NDArray[Any], bool]:
+        """The action as it may be applied, and whether it had to be clipped.
+
+        Args:
+            action: one row, shape (D,).
+
+        Raises:
+            PolicyError: wrong shape, not finite, or a fraction where the field's dtype takes whole numbers. A finite
+                value out of range is clipped, as on a robot.
+        """
+        array = np.asarray(action)
+        if array.shape != self._shape:
+            raise PolicyError(f"action: expected shape {list(self._shape)}, found {list(array.shape)}")
+        if array.dtype.kind not in "iuf":
+            raise PolicyError(f"action: expected {self._dtype}, found {array.dtype}")
+        if not self._whole:  # what is too large for it becomes infinite
+            array = array.astype(self._dtype)
+        if not np.isfinite(array).all():
+            raise PolicyError(f"action: expected finite values, found {array.tolist()}")
+        if self._whole and (array != np.rint(array)).any():
+            raise PolicyError(f"action: expected whole numbers ({self._dtype}), found {array.tolist()}")
+        applied = np.minimum(np.maximum(array, self._low), self._high).astype(self._dtype, copy=False)
+        return applied, bool((applied != array).any())
 
 
-@lru_cache(maxsize=256)  # every step of every trial asks
-def _bounds(field: Field) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Both bounds as arrays of the field's shape and dtype; as far as that goes where there are none."""
-    dtype = np.dtype(field.dtype)
-    least, most = (-np.inf, np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    low = np.full(field.shape, least) if field.low is None else np.reshape(field.low, field.shape)
-    high = np.full(field.shape, most) if field.high is None else np.reshape(field.high, field.shape)
-    return low.astype(dtype), high.astype(dtype)
+_checks = lru_cache(maxsize=256)(ActionCheck)
+
+
+def check_action(action: NDArray[Any], field: Field) -> tuple[NDArray[Any], bool]:
+    """One action, shape (D,), against the world's `action` field; see `ActionCheck`."""
+    return _checks(field)(action)

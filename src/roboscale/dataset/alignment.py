@@ -5,6 +5,41 @@ in mask columns what is real, for loaders that know one shape only: the numbers 
 robot's own spec. Cameras are matched by their role, not by their name.
 
 Knows specs and episodes on their way. Does not know files.
+
+By hand, an arm of two joints and one of three. Rows are padded with zeros to the longest, a mask says which elements
+are real, and a column says whose row it is, counted in the sorted names:
+
+>>> two = Spec((Field("observation.state", (2,), "int16", "rad"),), rate_hz=10)
+>>> three = Spec((Field("observation.state", (3,), "float32", "rad"),), rate_hz=10)
+>>> short = Flatten({"two": two, "three": three}, "two")
+>>> short.spec["observation.state"].shape, short.spec["observation.state"].dtype
+((3,), 'float32')
+>>> rows = np.array([[1, 2], [3, 4]], np.int16)
+>>> episode = RecordedEpisode(
+...     key="e", arrays={"observation.state": rows}, pictures={}, instruction="", provenance=Provenance("by hand")
+... )
+>>> flat = short(episode)
+>>> flat.arrays["observation.state"].tolist()
+[[1.0, 2.0, 0.0], [3.0, 4.0, 0.0]]
+>>> flat.arrays["mask.observation.state"].tolist()
+[[True, True, False], [True, True, False]]
+>>> flat.arrays["embodiment_index"].tolist()  # three is 0, two is 1
+[[1], [1]]
+>>> unflatten(flat, short.specs, "two").arrays["observation.state"].tolist()
+[[1, 2], [3, 4]]
+
+Where specs do not agree, both sides are named; what a side does not say is no agreement:
+
+>>> print(conflict_table(conflicts({"two": two, "three": three})))
+observation.state: shape: differs
+    three  [3]
+    two    [2]
+observation.state: dtype: differs
+    three  float32
+    two    int16
+observation.state: mode: not declared
+    three  not declared
+    two    not declared
 """
 
 from __future__ import annotations
@@ -254,11 +289,19 @@ def _common(values: Sequence[str], otherwise: str) -> str:
 
 
 def _flat_dtype(name: str, fields: Mapping[str, Field]) -> str:
-    """The smallest dtype that holds everybody's numbers exactly."""
+    """The smallest dtype that holds everybody's numbers exactly.
+
+    int16 and float32 meet in float32, whose 24 bits hold every int16. int32 and float32 meet in float64 (53 bits).
+    int64 and float32 meet in float64 too, which cannot hold 2**53 + 1, so that they are refused.
+
+    >>> _flat_dtype("x", {"a": Field("x", (1,), "int32"), "b": Field("x", (1,), "float32")})
+    'float64'
+    """
     dtypes = {member: np.dtype(field.dtype) for member, field in fields.items()}
     result = np.result_type(*dtypes.values())
     for dtype in dtypes.values():
-        if dtype.kind in "iu" and result.kind == "f" and 8 * dtype.itemsize > np.finfo(result).nmant + 1:
+        bits = 8 * dtype.itemsize  # of an integer; a float holds as many as its mantissa, and the leading one besides
+        if dtype.kind in "iu" and result.kind == "f" and bits > np.finfo(result).nmant + 1:
             raise SpecMismatch(f"{name}: no dtype holds these exactly: {_listed(dtypes)}")
         if (dtype.kind == "b") != (result.kind == "b"):
             raise SpecMismatch(f"{name}: truth values and numbers do not mix: {_listed(dtypes)}")

@@ -26,7 +26,7 @@ from roboscale.dataset.layout import Layout, features_from_spec, load_json
 from roboscale.dataset.packets import decode_in_order, packet_digests
 from roboscale.dataset.statistics import PixelCounts, sample_indices
 from roboscale.dataset.streams import write_stream
-from roboscale.dataset.tables import to_table, write_take
+from roboscale.dataset.tables import write_take
 from roboscale.dataset.video import Codec, Encoder, VideoReader, check_size, cut, probe
 
 __all__ = ["CameraProof", "Edit", "EpisodeProof", "Job", "array_digest", "bring", "forget", "require_free"]
@@ -174,9 +174,9 @@ def _bring(job: Job, folder: Path) -> EpisodeProof:
     arrays = {f.name: np.ascontiguousarray(episode.arrays[f.name]) for f in job.spec if not f.is_image}
     features = features_from_spec(job.spec, {c: {} for c in cameras})
     columns = {name: array.reshape(len(array), *features[name]["shape"]) for name, array in arrays.items()}
-    table = to_table(columns, {name: features[name] for name in columns})
     record = EpisodeRecord(id_, episode.instruction, len(episode), episode.outcome, episode.provenance, pixels)
-    write_take(folder / "frames.parquet", table, json.dumps(record.to_json(), ensure_ascii=False).encode())
+    said = json.dumps(record.to_json(), ensure_ascii=False).encode()
+    write_take(folder / "frames.parquet", {name: features[name] for name in columns}, [columns], said)
     folder.rename(Layout(job.root).pending / f"{job.sequence:06d}-{id_}")
     return EpisodeProof(
         job.part,
@@ -223,20 +223,20 @@ def _write_camera(job: Job, camera: str, pictures: Clip | Pictures, target: Path
     fps, shape, length = int(job.spec.rate_hz), job.spec[camera].shape, len(pictures)
     if isinstance(pictures, Clip):
         if cut(pictures.path, pictures.first, length, target, fps):
-            reader, counts = VideoReader(target, fps), []
-            for number in np.unique(sample_indices(length)).tolist():
-                counts.append(PixelCounts.of_frame(_sized(pictures.path, camera, shape, reader.read([number])[0])))
+            reader = VideoReader(target, fps)
+            sampled = (reader.read([number])[0] for number in np.unique(sample_indices(length)).tolist())
+            pixels = PixelCounts.total(PixelCounts.of_frame(_sized(pictures.path, camera, shape, i)) for i in sampled)
             reader.close()
-            return CameraProof("remuxed", packet_digests(target, [length])[0]), PixelCounts.total(counts)
+            return CameraProof("remuxed", packet_digests(target, [length])[0]), pixels
         _require_rate(pictures, fps)
         frames = decode_in_order(pictures.path, pictures.first, length)
     else:
         frames = iter(pictures)
-    counts, kept = _encode(job, camera, frames, length, target)
+    pixels, kept = _encode(job, camera, frames, length, target)
     reader = VideoReader(target, fps)
     worst = min(_psnr(image, reader.read([number])[0]) for number, image in kept.items())
     reader.close()
-    return CameraProof("encoded", packet_digests(target, [length])[0], round(worst, 2)), PixelCounts.total(counts)
+    return CameraProof("encoded", packet_digests(target, [length])[0], round(worst, 2)), pixels
 
 
 def _require_rate(clip: Clip, fps: int) -> None:
@@ -255,19 +255,19 @@ def _sized(file: object, camera: str, shape: tuple[int, ...], image: Images) -> 
 
 def _encode(
     job: Job, camera: str, frames: Iterator[Images], length: int, target: Path
-) -> tuple[list[NDArray[np.uint32]], dict[int, Images]]:
-    """Encodes all pictures; returns what the statistics need, and a few pictures to compare with."""
+) -> tuple[PixelCounts, dict[int, Images]]:
+    """Encodes all pictures; returns their statistics, and a few pictures to compare with."""
     shape, where = job.spec[camera].shape, f"{job.part}: episode {job.key}"
     check_size(camera, shape)
     chosen = set(sample_indices(length).tolist())
     compared = set(np.linspace(0, length - 1, min(length, _COMPARED)).astype(int).tolist())
-    counts, kept, number = [], {}, 0
+    counts, kept, number = np.zeros((shape[2], 256), np.int64), {}, 0
     encoder = Encoder(target, shape, int(job.spec.rate_hz), job.codec)
     try:
         for image in frames:
             encoder.add(_sized(where, camera, shape, image))
             if number in chosen:
-                counts.append(PixelCounts.of_frame(image))
+                counts += PixelCounts.of_frame(image)
             if number in compared:
                 kept[number] = image
             number += 1
@@ -277,7 +277,7 @@ def _encode(
     except BaseException:
         encoder.abort()
         raise
-    return counts, kept
+    return PixelCounts(len(chosen), counts), kept
 
 
 def _psnr(a: Images, b: Images) -> float:

@@ -103,7 +103,7 @@ def _of_camera(info: Info, camera: str, episodes: Sequence[VerifiedEpisode]) -> 
         path, first = _video(info, camera, episode.row)
         reader = VideoReader(path, info.fps)
         numbers = np.unique(sample_indices(episode.length)) + first
-        parts.append(PixelCounts.total([PixelCounts.of_frame(reader.read([n])[0]) for n in numbers.tolist()]))
+        parts.append(PixelCounts.total(PixelCounts.of_frame(reader.read([n])[0]) for n in numbers.tolist()))
         reader.close()
     return reduce(PixelCounts.merge, parts)
 

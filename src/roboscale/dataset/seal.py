@@ -216,7 +216,14 @@ def _write_data(
             rows.append(_episode_row(record, episode, files.add(table), arrays))
             for name, array in arrays.items():
                 columns[name].append(_rows(array, info.columns[name]))
-    return rows, {name: Statistics.of(np.concatenate(parts)) for name, parts in columns.items()}
+    return rows, {name: _statistics(columns.pop(name)) for name in list(columns)}
+
+
+def _statistics(parts: list[NDArray[Any]]) -> Statistics:
+    """Of one column of the batch; its parts, which may be hours long, are let go of as soon as they are joined."""
+    whole = parts.pop() if len(parts) == 1 else np.concatenate(parts)
+    parts.clear()
+    return Statistics.of(whole)
 
 
 def _write_streams(layout: Layout, batch: Sequence[tuple[Pending, EpisodeRecord]], moves: _Moves) -> None:

@@ -13,7 +13,7 @@ Knows arrays. Does not know files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -249,15 +249,30 @@ class PixelCounts:
         channels = [np.bincount(pixels[..., c].ravel(), minlength=256) for c in range(pixels.shape[2])]
         return np.stack(channels).astype(np.uint32)
 
-    @classmethod
-    def sampled(cls, frames: list[NDArray[np.uint32]]) -> PixelCounts:
-        """Of an episode, from the counts of each of its frames."""
-        return cls.total([frames[i] for i in sample_indices(len(frames))])
+    @staticmethod
+    def row(shape: tuple[int, ...]) -> tuple[tuple[int, int], type[np.uint16 | np.uint32]]:
+        """Shape and dtype that hold the counts of one picture (H, W, C) without loss."""
+        height, width, channels = shrink(np.broadcast_to(np.uint8(0), shape)).shape
+        return (channels, 256), np.uint16 if height * width < 2**16 else np.uint32
 
     @classmethod
-    def total(cls, sampled: list[NDArray[np.uint32]]) -> PixelCounts:
-        """Of an episode, from the counts of its sampled frames."""
-        return cls(len(sampled), np.sum(sampled, axis=0, dtype=np.int64))
+    def sampled(cls, length: int, blocks: Iterable[NDArray[np.unsignedinteger[Any]]]) -> PixelCounts:
+        """Of an episode of `length` frames, from the counts of each; they come in blocks (n, C, 256), in order."""
+        numbers = sample_indices(length)
+        total, first = np.zeros((1, 256), np.int64), 0
+        for block in blocks:
+            inside = numbers[(numbers >= first) & (numbers < first + len(block))] - first
+            total = total + block[inside].sum(axis=0, dtype=np.int64)
+            first += len(block)
+        return cls(len(numbers), total)
+
+    @classmethod
+    def total(cls, sampled: Iterable[NDArray[np.uint32]]) -> PixelCounts:
+        """Of an episode, from the counts of its sampled frames; one is in memory at a time."""
+        frames, total = 0, np.zeros((1, 256), np.int64)
+        for counts in sampled:
+            frames, total = frames + 1, total + counts.astype(np.int64)
+        return cls(frames, total)
 
     def merge(self, other: PixelCounts) -> PixelCounts:
         return PixelCounts(self.frames + other.frames, self.counts + other.counts)

@@ -6,7 +6,7 @@ Knows column types and schema metadata as Hugging Face `datasets` and pandas wri
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -205,11 +205,20 @@ def read_rows(path: Path, names: Collection[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def write_take(path: Path, table: pa.Table, record: bytes) -> None:
-    """A take's numbers and its record in one file: creating files is what a save spends its time on."""
-    described = table.replace_schema_metadata({**(table.schema.metadata or {}), _RECORD: record})
-    with pa.OSFile(str(path), "wb") as sink:
-        pq.write_table(described, sink, compression="none", use_dictionary=False)
+def write_take(path: Path, features: Features, blocks: Iterable[Mapping[str, NDArray[Any]]], record: bytes) -> None:
+    """A take's numbers and its record in one file: creating files is what a save spends its time on.
+
+    Args:
+        blocks: the columns (n, *shape) of consecutive frames; each becomes a row group.
+    """
+    plain = data_schema(features)
+    schema = plain.with_metadata({**(plain.metadata or {}), _RECORD: record})
+    with (
+        pa.OSFile(str(path), "wb") as sink,
+        pq.ParquetWriter(sink, schema, compression="none", use_dictionary=False) as writer,
+    ):
+        for arrays in blocks:
+            writer.write_table(to_table(arrays, features).cast(schema))
 
 
 def read_record(path: Path) -> bytes:

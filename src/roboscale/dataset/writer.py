@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roboscale.core.episode import Frame, Outcome, Provenance, new_episode_id
 from roboscale.core.errors import BadData, InfrastructureError, RoboscaleError, SpecMismatch
@@ -21,13 +20,15 @@ from roboscale.dataset.catalog import load_catalog
 from roboscale.dataset.journal import ID, EpisodeRecord, exclusive, list_pending, quarantine, roll_forward
 from roboscale.dataset.layout import Layout, atomic_write, features_from_spec, new_info, to_json
 from roboscale.dataset.seal import seal
+from roboscale.dataset.spool import Spool
 from roboscale.dataset.statistics import PixelCounts
-from roboscale.dataset.tables import to_table, write_take
+from roboscale.dataset.tables import write_take
 from roboscale.dataset.video import Codec, Encoder, check_size, video_info
 
 __all__ = ["DatasetTake", "DatasetWriter", "TakesApart"]
 
 _TABLE = "frames.parquet"
+_ROWS = "frames.rows"  # of a take that is being recorded
 _SEAL_BYTES = 512 * 2**20  # sealing now and then bounds what waits in pending; files have limits of their own
 
 
@@ -241,10 +242,11 @@ class DatasetTake:
         self._writer, self._spec = writer, writer.spec
         self._outcome: Outcome | None = None
         self._state = "open"
-        self._columns: dict[str, list[NDArray[Any]]] = {f.name: [] for f in self._spec if not f.is_image}
-        self._pixels: dict[str, list[NDArray[np.uint32]]] = {f.name: [] for f in self._spec.images}
+        self._numbers = tuple(f.name for f in self._spec if not f.is_image)
         self._encoders: dict[str, Encoder] = {}
-        self._frames = 0
+        numbers = {f.name: (f.shape, f.dtype) for f in self._spec if not f.is_image}
+        pixels = {f.name: PixelCounts.row(f.shape) for f in self._spec.images}
+        self._rows = Spool(self.folder / _ROWS, {**numbers, **pixels})
         with self._guard("beginning"):
             self.folder.mkdir(parents=True)
             for f in self._spec.images:
@@ -252,7 +254,7 @@ class DatasetTake:
                 self._encoders[f.name] = Encoder(path, f.shape, int(self._spec.rate_hz), writer.codec)
 
     def __len__(self) -> int:
-        return self._frames
+        return len(self._rows)
 
     def add(self, frame: Frame) -> None:
         """Appends one time step.
@@ -265,21 +267,20 @@ class DatasetTake:
         self._require_open()
         self._check(frame)
         with self._guard("adding a frame"):
-            for name, column in self._columns.items():
-                column.append(np.array(frame[name]))
+            row = {name: np.asarray(frame[name]) for name in self._numbers}
             for name, encoder in self._encoders.items():
                 image = np.asarray(frame[name])
                 encoder.add(image)
-                self._pixels[name].append(PixelCounts.of_frame(image))
-            self._frames += 1
+                row[name] = PixelCounts.of_frame(image)
+            self._rows.add(row)
 
     def _check(self, frame: Frame) -> None:
-        where = f"take {self.id}, frame {self._frames}"
+        where = f"take {self.id}, frame {len(self)}"
         self._spec.check(frame, where)
         unknown = sorted(set(frame) - set(self._spec.names))
         if unknown:
             raise SpecMismatch(f"{where}: the spec has no {', '.join(unknown)}; it has {', '.join(self._spec.names)}")
-        for name in self._columns:
+        for name in self._numbers:
             value = np.asarray(frame[name])
             if value.dtype.kind == "f" and not np.isfinite(value).all():
                 raise BadData(where, name, "finite numbers", value.tolist())
@@ -292,13 +293,13 @@ class DatasetTake:
             InfrastructureError: the disk is full; the take is lost, saved episodes are not.
         """
         self._require_open()
-        if not self._frames:
+        if not len(self):
             raise BadData(f"take {self.id}", "frames", "at least 1", 0)
         self._outcome = outcome
         with self._guard("saving"):
             for encoder in self._encoders.values():
                 encoder.close()
-            self.bytes = sum(path.stat().st_size for path in self.folder.iterdir())
+            self.bytes = sum(path.stat().st_size for path in self.folder.glob("*.mp4"))
             self._writer.keep(self)
         self._state = "saved"
         self._writer.let_go(self)
@@ -306,11 +307,15 @@ class DatasetTake:
 
     def write(self) -> None:
         """Writes the numeric columns and the record beside the video."""
-        arrays = {name: np.array(rows) for name, rows in self._columns.items()}
-        table = to_table(arrays, self._writer.numeric)
-        pixels = {name: PixelCounts.sampled(counts) for name, counts in self._pixels.items()}
-        record = EpisodeRecord(self.id, self.instruction, self._frames, self._outcome, self.provenance, pixels)
-        write_take(self.folder / _TABLE, table, json.dumps(record.to_json(), ensure_ascii=False).encode())
+        length = len(self)
+        pixels = {
+            name: PixelCounts.sampled(length, (block[name] for block in self._rows.blocks([name])))
+            for name in self._encoders
+        }
+        record = EpisodeRecord(self.id, self.instruction, length, self._outcome, self.provenance, pixels)
+        said = json.dumps(record.to_json(), ensure_ascii=False).encode()
+        write_take(self.folder / _TABLE, self._writer.numeric, self._rows.blocks(self._numbers), said)
+        self._rows.close()
 
     def discard(self) -> None:
         """Drops the take, its video included. Nothing happens when it is saved or discarded already."""
@@ -332,7 +337,7 @@ class DatasetTake:
     def _guard(self, doing: str) -> Iterator[None]:
         """Drops the take when it was left in between, by a full disk or Ctrl-C."""
         saved = len(self._writer.episode_ids)
-        note = f"while {doing}: this take of {self._frames} frames is lost, the {saved} saved episodes are not"
+        note = f"while {doing}: this take of {len(self)} frames is lost, the {saved} saved episodes are not"
         try:
             with _disk_errors(self._writer.root, note):
                 yield

@@ -50,6 +50,7 @@ from roboscale.jobs.trying import (
 if TYPE_CHECKING:
     from roboscale.dataset import DatasetWriter
     from roboscale.jobs.judged import Judged
+    from roboscale.policies.remote import Timeouts
     from roboscale.policies.remote.profile import PolicyProfile
     from roboscale.trials import Schedule, TrialRunner
     from roboscale.trials.log import Run, TrialLog
@@ -201,7 +202,6 @@ def _ask(
     world_object: bool,
     observes: Collection[str] | None,
 ) -> _Asked:
-    from roboscale.policies.remote.profile import read_profiles
     from roboscale.referees import referee_for
 
     info = world.info
@@ -217,7 +217,7 @@ def _ask(
     )
     if rule.needs > settings.horizon:
         raise RoboscaleError(f"rule {rule}: longer than the horizon of {settings.horizon} steps")
-    profiles = read_profiles(request.policy_profile, [p for p in policies if isinstance(p, str)])
+    profiles = _profiles(request, policies)
     resolved = [_resolve(policy, request, world, observes, profiles) for policy in policies]
     known = {policy.identity: policy for policy in resolved}
     if len(known) != len(resolved):
@@ -246,6 +246,24 @@ def _ask(
     return asked
 
 
+def _profiles(request: Trying, policies: Sequence[AnyPolicy]) -> Mapping[str, PolicyProfile]:
+    """What `--policy-profile` says of servers; sockets are not loaded where it says nothing."""
+    if not request.policy_profile:
+        return {}
+    from roboscale.policies.remote.profile import read_profiles
+
+    return read_profiles(request.policy_profile, [p for p in policies if isinstance(p, str)])
+
+
+def _timeouts(request: Trying, policy: str) -> Timeouts | None:
+    """How long to wait for a server; `None` for a policy that is none."""
+    if "://" not in policy:
+        return None
+    from roboscale.policies.remote import Timeouts
+
+    return Timeouts(reply_s=request.reply_timeout, warmup_s=request.warmup_timeout)
+
+
 def _resolve(
     policy: AnyPolicy,
     request: Trying,
@@ -254,7 +272,6 @@ def _resolve(
     profiles: Mapping[str, PolicyProfile],
 ) -> Policy:
     from roboscale.policies.callables import as_policy
-    from roboscale.policies.remote import Timeouts
     from roboscale.policies.resolve import resolve_policy
 
     if isinstance(policy, str):
@@ -264,7 +281,7 @@ def _resolve(
             profile=profiles,
             seed=request.seed,
             api_key=os.environ.get(API_KEY_VARIABLE),
-            timeouts=Timeouts(reply_s=request.reply_timeout, warmup_s=request.warmup_timeout),
+            timeouts=_timeouts(request, policy),
         )
     return as_policy(policy, spec=None if observes is None else world.info.observation_spec.select(observes))
 

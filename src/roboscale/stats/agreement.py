@@ -14,9 +14,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, rankdata
 
 from roboscale.core import Estimate
+from roboscale.stats.distributions import average_ranks, normal_isf
 
 __all__ = [
     "EXACT_POLICIES",
@@ -93,7 +93,7 @@ def correlation(real: ArrayLike, cheap: ArrayLike, kind: Agreement = "Pearson", 
     if r is None or k < 4 or abs(r) >= 1 - 1e-12:
         return Estimate(r, None, None, level, k, method)
     variance = (1 + r**2 / 2) / (k - 3) if kind == "Spearman" else 1 / (k - 3)
-    half = float(norm.isf((1 - level) / 2) * np.sqrt(variance))
+    half = float(normal_isf((1 - level) / 2) * np.sqrt(variance))
     return Estimate(r, float(np.tanh(np.arctanh(r) - half)), float(np.tanh(np.arctanh(r) + half)), level, k, method)
 
 
@@ -126,7 +126,7 @@ def permutation_test(real: ArrayLike, cheap: ArrayLike, kind: Agreement = "Pears
         order = np.lexsort((y, x))
         x, y = x[order], y[order]
         orders = rng.permuted(np.tile(np.arange(k), (_SHUFFLES, 1)), axis=1)
-    a, b = (rankdata(x), rankdata(y)) if kind == "Spearman" else (x, y)
+    a, b = (average_ranks(x), average_ranks(y)) if kind == "Spearman" else (x, y)
     a, b = (a - a.mean()) / a.std(), (b - b.mean()) / b.std()
     chance = b[orders] @ a / k
     as_good = int((chance >= seen - 1e-9).sum())
@@ -149,7 +149,7 @@ def policies_for_correlation(r: float, at_least: float, level: float = 0.95) -> 
     if not at_least < r < 1:
         return 4 if r >= 1 else None
     gap = float(np.arctanh(r) - np.arctanh(at_least))
-    return max(4, int(np.ceil((norm.isf((1 - level) / 2) / gap) ** 2 + 3)))
+    return max(4, int(np.ceil((normal_isf((1 - level) / 2) / gap) ** 2 + 3)))
 
 
 def _correlate(x: NDArray[np.float64], y: NDArray[np.float64], kind: Agreement) -> float | None:
@@ -157,7 +157,7 @@ def _correlate(x: NDArray[np.float64], y: NDArray[np.float64], kind: Agreement) 
         raise ValueError(f"kind is Pearson or Spearman, not {kind!r}")
     if len(x) < 2 or np.ptp(x) < 1e-12 or np.ptp(y) < 1e-12:
         return None
-    a, b = (rankdata(x), rankdata(y)) if kind == "Spearman" else (x, y)
+    a, b = (average_ranks(x), average_ranks(y)) if kind == "Spearman" else (x, y)
     return float(np.clip(np.corrcoef(a, b)[0, 1], -1, 1))
 
 

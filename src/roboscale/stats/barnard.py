@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln, gammaln, xlog1py, xlogy
-from scipy.stats import norm
 
 from roboscale.core import Decision, Estimate, Verdict
+from roboscale.stats.distributions import normal_isf
 from roboscale.stats.proportions import clopper_pearson
 from roboscale.stats.verdicts import rate_with_bounds
 
@@ -154,8 +154,8 @@ def trials_for_new_comparison(first: Counts, second: Counts, alpha: float, power
     if gap <= np.sqrt(p0 * (1 - p0) / n0 + p1 * (1 - p1) / n1):
         return None
     pooled = (p0 + p1) / 2
-    root = norm.isf(alpha / 2) * np.sqrt(2 * pooled * (1 - pooled))
-    root += norm.ppf(power) * np.sqrt(p0 * (1 - p0) + p1 * (1 - p1))
+    root = normal_isf(alpha / 2) * np.sqrt(2 * pooled * (1 - pooled))
+    root -= normal_isf(power) * np.sqrt(p0 * (1 - p0) + p1 * (1 - p1))
     return int(np.ceil((root / gap) ** 2))
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import norm
 
 from roboscale.core import Estimate, PairedOutcome
 from roboscale.stats.betting import bounded_mean_sequence
+from roboscale.stats.distributions import find_root, normal_isf
 from roboscale.stats.paired import PairCounts, count_pairs
 
 __all__ = ["paired_difference", "paired_difference_sequence"]
@@ -34,7 +33,7 @@ def paired_difference(pairs: Sequence[PairedOutcome] | PairCounts, level: float 
     if counts.n == 0:
         return Estimate(None, None, None, level, 0, method, counts.void)
     value = (counts.second_only - counts.first_only) / counts.n
-    z = float(norm.isf((1 - level) / 2))
+    z = normal_isf((1 - level) / 2)
     low = _score_root(counts, value, -1.0, z)
     high = _score_root(counts, value, 1.0, -z)
     return Estimate(value, low, high, level, counts.n, method, counts.void)
@@ -85,4 +84,4 @@ def _score_root(counts: PairCounts, value: float, end: float, z: float) -> float
         return end
     if (_score(counts, far) - z) * np.copysign(1.0, end) >= 0:
         return end
-    return float(brentq(lambda delta: _score(counts, delta) - z, min(near, far), max(near, far), xtol=1e-12))
+    return find_root(lambda delta: _score(counts, delta) - z, min(near, far), max(near, far), xtol=1e-12)

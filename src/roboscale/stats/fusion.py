@@ -17,10 +17,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
-from scipy.stats import t as student
 
 from roboscale.core import Estimate
+from roboscale.stats.distributions import normal_isf, student_isf
 from roboscale.stats.fusion_betting import betting_interval
 
 __all__ = ["MIN_PAIRS", "Fusion", "FusionMode", "case_ceiling", "fuse", "ppi_estimate"]
@@ -171,7 +170,7 @@ def case_ceiling(outcomes: Sequence[Sequence[float | bool]], level: float = 0.95
     if len(known) < 3:
         return Estimate(value, None, None, level, n, method)
     error = float(np.sqrt((len(known) - 1) * known.var()))
-    half = float(student.isf((1 - level) / 2, len(known) - 1)) * error
+    half = student_isf((1 - level) / 2, len(known) - 1) * error
     return Estimate(value, max(0.0, whole - half), min(1.0, whole + half), level, n, method)
 
 
@@ -257,7 +256,7 @@ def _ppi_interval(
 def _wilson(rate: float, n: float, level: float, freedom: float | None = None) -> tuple[float, float, float]:
     """Wilson's interval for a real number of trials, with Student quantiles where the variance was fitted."""
     tail = (1 - level) / 2
-    z = float(norm.isf(tail)) if freedom is None else float(student.isf(tail, freedom))
+    z = normal_isf(tail) if freedom is None else student_isf(tail, freedom)
     centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * float(np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))) / (1 + z**2 / n)
     low = max(0.0, centre - half) if rate > 0 else 0.0

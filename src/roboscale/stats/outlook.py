@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
+from roboscale.stats.distributions import normal_isf
 from roboscale.stats.paired import PairCounts
 
 __all__ = ["pairs_for_new_comparison", "pairs_until_decision"]
@@ -75,7 +75,7 @@ def pairs_for_new_comparison(counts: PairCounts, alpha: float, power: float = 0.
     total = counts.n + 3 * _PRIOR
     discordance = (wins + losses + 2 * _PRIOR) / total
     gap = abs(wins - losses) / total
-    root = norm.isf(alpha / 2) * np.sqrt(discordance) + norm.ppf(power) * np.sqrt(discordance - gap**2)
+    root = normal_isf(alpha / 2) * np.sqrt(discordance) - normal_isf(power) * np.sqrt(discordance - gap**2)
     return int(np.ceil((root / gap) ** 2))
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import binom
 
 from roboscale.core import PairedOutcome
+from roboscale.stats.distributions import binomial_isf, binomial_pmf, binomial_sf
 
 __all__ = ["Alternative", "PairCounts", "count_pairs", "exact_paired_test", "fixed_sample_power"]
 
@@ -119,7 +119,7 @@ def _sign_test(first_only: int, second_only: int, alternative: Alternative) -> f
     }
     if alternative not in wins:
         raise ValueError(f"alternative is one of {', '.join(wins)}, not {alternative!r}")
-    tail = float(binom.sf(wins[alternative] - 1, first_only + second_only, 0.5))
+    tail = float(binomial_sf(wins[alternative] - 1, first_only + second_only, 0.5))
     return min(1.0, 2 * tail) if alternative == "two-sided" else tail
 
 
@@ -135,6 +135,6 @@ def fixed_sample_power(p_first_only: float, p_second_only: float, pairs: int, al
         return 0.0
     tosses, share = np.arange(1, pairs + 1), p_second_only / discordance
     # isf of half of alpha gives the most wins that are still not decisive
-    fewest = binom.isf(alpha / 2, tosses, 0.5) + 1
-    reject = binom.sf(fewest - 1, tosses, share) + binom.sf(fewest - 1, tosses, 1 - share)
-    return float(binom.pmf(tosses, pairs, discordance) @ reject)
+    fewest = binomial_isf(alpha / 2, tosses, 0.5) + 1
+    reject = binomial_sf(fewest - 1, tosses, share) + binomial_sf(fewest - 1, tosses, 1 - share)
+    return float(binomial_pmf(tosses, pairs, discordance) @ reject)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from roboscale.core import Estimate
+from roboscale.stats.distributions import normal_cdf
 from roboscale.stats.proportions import wilson
 
 __all__ = ["MIN_POLICIES", "PolicyPrior", "policy_prior", "prior_worth"]
@@ -164,7 +164,7 @@ def _mixture_estimate(
     sds = np.sqrt(variances)
     span = 8 * float(sds.max())
     grid = np.linspace(float(means.min()) - span, float(means.max()) + span, 4001)
-    cumulative = (weights[:, None] * norm.cdf((grid - means[:, None]) / sds[:, None])).sum(axis=0)
+    cumulative = (weights[:, None] * normal_cdf((grid - means[:, None]) / sds[:, None])).sum(axis=0)
     value, low, high = (
         float(grid[min(int(np.searchsorted(cumulative, q)), 4000)]) for q in (0.5, (1 - level) / 2, (1 + level) / 2)
     )

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import betaincinv
-from scipy.stats import norm
 
 from roboscale.core import Estimate
 from roboscale.stats.betting import proportion_sequence
+from roboscale.stats.distributions import normal_isf
 
 __all__ = [
     "WorstCase",
@@ -47,7 +47,7 @@ def wilson(successes: int, n: int, level: float = 0.95, void: int = 0) -> Estima
 
     Source: Wilson, JASA 22 (1927).
     """
-    z = float(norm.isf(_check(successes, n, level, void)))
+    z = normal_isf(_check(successes, n, level, void))
     if n == 0:
         return _estimate(successes, n, 0.0, 1.0, level, "Wilson (JASA 1927)", void)
     rate = successes / n

@@ -32,6 +32,7 @@ from roboscale.stats.bradley_terry import (
     pair_indices,
     strong_components,
 )
+from roboscale.stats.distributions import binomial_sf, normal_sf
 
 __all__ = ["Ranking", "SetMethod", "rank_policies", "rank_sets", "tie_groups"]
 
@@ -271,8 +272,6 @@ def _above_by_holm(lead: Floats, p_values: Floats, level: float) -> Flags:
 
 def _pairwise_tests(comparisons: Comparisons, inside: Comparisons, model: _Model) -> tuple[Floats, Floats]:
     """Leads and p-values (K, K): of the model for scored pairs, of direct comparisons for the others."""
-    from scipy.stats import norm
-
     lead, p_values = _sign_tests(comparisons)
     if model.fit is not None:
         at = np.ix_(model.scored, model.scored)
@@ -284,7 +283,7 @@ def _pairwise_tests(comparisons: Comparisons, inside: Comparisons, model: _Model
         met = comparisons.wins + comparisons.wins.T + comparisons.ties > 0
         modelled = ~met[at] | (comparisons.by_case is None)
         lead[at] = np.where(modelled, gaps, lead[at])
-        p_values[at] = np.where(modelled, 2 * norm.sf(np.abs(z)), p_values[at])
+        p_values[at] = np.where(modelled, 2 * normal_sf(np.abs(z)), p_values[at])
     return lead, p_values
 
 
@@ -311,14 +310,12 @@ def _sign_tests(comparisons: Comparisons) -> tuple[Floats, Floats]:
     Given that a comparison was decided, Davidson's model gives the better policy more than one half: a fair coin tests
     it whatever the other strengths are. Weights are rounded down.
     """
-    from scipy.stats import binomtest
-
     wins = comparisons.wins
     p_values = np.ones_like(wins)
     for i, j in zip(*pair_indices(len(wins)), strict=True):
         won, lost = int(wins[i, j]), int(wins[j, i])
         if won + lost:
-            p_values[i, j] = binomtest(won, won + lost).pvalue
+            p_values[i, j] = min(1.0, 2 * float(binomial_sf(max(won, lost) - 1, won + lost, 0.5)))
     return wins - wins.T, p_values
 
 

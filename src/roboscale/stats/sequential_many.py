@@ -7,6 +7,25 @@ alpha; without one the evidence is an e-process and one may stop or go on for an
 
 Cases come in the order of the schedule. With a budget, leave a policy out only once it is not `active`; the e-process
 allows it for any reason.
+
+By hand, three policies without a budget, alpha = 1/4. There are m = 3 pairs, so the first claim needs evidence
+e >= 3 / alpha = 12, the second 2 / alpha = 8, the third 1 / alpha = 4. A pair's e-process is 1, 1.5, 2.5, 4.375, 7.875
+and 14.4375 after 0 or 1, 2, 3, 4, 5 and 6 discordant cases that all went one way. `a` fails everything, `c` solves
+everything, `b` fails in the sixth case only:
+
+    case  a-b               a-c               b-c               claims
+    5     7.875             7.875             1 (none differ)   none: nobody reaches 12
+    6     7.875             14.4375           1                 a-c, with 12; a-b is just below the 8 of the next
+    7     14.4375           26.8              1                 a-b, with 8; `a` needs no further case
+
+>>> rule = SequentialMany(["a", "b", "c"], alpha=0.25)
+>>> for case in range(1, 8):
+...     over = rule.update({"a": False, "b": case != 6, "c": True})
+...     if case >= 5:
+...         print(case, [f"{p.first} {p.second}" for p in rule.verdict().pairs if p.decided], rule.active)
+5 [] ('a', 'b', 'c')
+6 ['c a'] ('a', 'b', 'c')
+7 ['c a', 'b a'] ('b', 'c')
 """
 
 from __future__ import annotations
@@ -179,7 +198,10 @@ class SequentialMany:
         return found
 
     def _strength_of(self, counts: PairCounts, last: bool) -> int:
-        """The largest k for which the test of this pair at level alpha / k rejects now; 0 for none."""
+        """The largest k for which the test of this pair at level alpha / k rejects now; 0 for none.
+
+        At alpha = 1/4, e = 14.4 gives k = floor(14.4 / 4) = 3, e = 7.9 gives 1, e = 3 gives 0.
+        """
         if self.budget is None:
             # a relative 1e-12, so that e = k / alpha exactly is enough
             return min(len(self._counts), int(self.alpha * np.exp(min(_log_e(counts), 500.0)) * (1 + 1e-12)))
@@ -246,6 +268,15 @@ def _levels(budget: int, alpha: float, count: int) -> tuple[NDArray[np.int64], N
 
     Made nested: a smaller level never decides where a larger one does not. Raising a threshold can only lower its
     error, and with nested tests Holm's argument holds at every case at once.
+
+    For six cases and alpha = 1/4 one pair needs 5 wins of 5 or 6 discordant cases, one of two pairs (alpha = 1/8) all
+    of 6. Who may win in the end with at most D discordant cases may lose as often as the third says (-1: never):
+
+    >>> running, final, allowed = _levels(6, 0.25, 2)
+    >>> final.tolist()
+    [[1, 2, 3, 3, 4, 5, 5], [1, 2, 3, 4, 4, 5, 6]]
+    >>> allowed.tolist()
+    [[-1, -1, -1, 0, 0, 0, 1], [-1, -1, -1, -1, 0, 0, 0]]
     """
     limits = [boundary(budget, alpha / k) for k in range(1, count + 1)]
     running = np.maximum.accumulate([limit.running for limit in limits], axis=0)

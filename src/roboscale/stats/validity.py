@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from roboscale.core import Estimate
 from roboscale.stats.agreement import (
@@ -26,6 +25,7 @@ from roboscale.stats.agreement import (
     policies_for_correlation,
     top_one_regret,
 )
+from roboscale.stats.distributions import student_isf
 from roboscale.stats.proportions import wilson
 
 __all__ = ["Score", "ValidityCard", "validity"]
@@ -204,7 +204,7 @@ def _mean_difference(gaps: NDArray[np.float64], level: float) -> Estimate:
     value = float(gaps.mean())
     if k < 3:
         return Estimate(value, None, None, level, k, method)
-    half = float(student.isf((1 - level) / 2, k - 1) * gaps.std(ddof=1) / np.sqrt(k))
+    half = float(student_isf((1 - level) / 2, k - 1) * gaps.std(ddof=1) / np.sqrt(k))
     return Estimate(value, value - half, value + half, level, k, method)
 
 

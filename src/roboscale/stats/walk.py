@@ -6,6 +6,36 @@ second policy won is a fair random walk. A boundary says for every D how many wi
 of paths and does not depend on any unknown rate.
 
 Knows nothing of estimates or verdicts; `roboscale.stats.sequential` walks.
+
+By hand, for six pairs, alpha = 1/4, spent in proportion (1/24 a pair). `alive` is P(W = w, not decided yet); a toss
+sends half of each entry to w and half to w + 1; both tails are made decisive as far as the allowance goes:
+
+    D  alive before deciding             allowed  cheapest tails              fewest wins  spent
+    1  1/2  1/2                          1/24     w = 1 costs 2/2             none (2)     0
+    2  1/4  2/4  1/4                     2/24     w = 2 costs 2/4             none (3)     0
+    3  1/8  3/8  3/8  1/8                3/24     w = 3 costs 2/8             none (4)     0
+    4  1/16 4/16 6/16 4/16 1/16          4/24     w = 4 costs 2/16 = 3/24     4            1/8
+    5  0    4/32 10/32 10/32 4/32 0      5/24     w = 4 costs 8/32 more       5 (no cost)  1/8
+    6  0 0  4/64.. are 0 4 14 20 14 4 0  6/24     w = 5 costs 8/64 = 1/8      5            1/4
+
+At the last pair of the budget all that is left may be spent, whatever D is by then: had only three pairs been
+discordant, three wins would cost 1/4 and decide (`final[3]`), although they did not while more pairs could come.
+
+>>> limit = boundary(6, alpha=0.25, spending="linear")
+>>> limit.running.tolist(), limit.final.tolist()
+([1, 2, 3, 4, 4, 5, 5], [1, 2, 3, 3, 4, 5, 5])
+>>> limit.spent.tolist()
+[0.0, 0.0, 0.0, 0.0, 0.125, 0.125, 0.25]
+>>> limit.survivors(5).tolist()  # in 32nds: 0 4 10 10 4 0
+[0.0, 0.125, 0.3125, 0.3125, 0.125, 0.0]
+
+Who wins every pair decides at the fourth; of two equal policies on pairs that are all discordant, one is called better
+with probability 1/4 = alpha, and not more at any other rate:
+
+>>> expected_pairs(0.0, 1.0, 6, limit=limit).pairs
+4.0
+>>> null_crossing(limit).tolist()
+[0.0, 0.0, 0.0, 0.25, 0.125, 0.125, 0.25]
 """
 
 from __future__ import annotations
@@ -20,7 +50,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln
-from scipy.stats import binom
+
+from roboscale.stats.distributions import binomial_isf, binomial_pmf
 
 __all__ = [
     "SPENDING",
@@ -135,7 +166,7 @@ def boundary(max_discordant: int, alpha: float = 0.05, spending: Spending = "thr
 def naive_boundary(max_discordant: int, alpha: float = 0.05) -> Boundary:
     """What peeking does: the fixed-sample exact test at full alpha after every pair. `spent` shows what it costs."""
     tosses = np.arange(max_discordant + 1)
-    fewest = np.minimum(binom.isf(alpha / 2, tosses, 0.5).astype(int) + 1, tosses + 1)
+    fewest = np.minimum(binomial_isf(alpha / 2, tosses, 0.5) + 1, tosses + 1)
     return _with_spent(alpha, fewest)
 
 
@@ -147,7 +178,14 @@ def eprocess_boundary(max_discordant: int, alpha: float = 0.05) -> Boundary:
 
 @lru_cache(maxsize=64)
 def eprocess_thresholds(max_discordant: int, alpha: float = 0.05) -> NDArray[np.int64]:
-    """Fewest wins at which the beta-mixture e-process on D discordant pairs reaches 1 / alpha; shape (m + 1,)."""
+    """Fewest wins at which the beta-mixture e-process on D discordant pairs reaches 1 / alpha; shape (m + 1,).
+
+    E = 2^D B(w + 1/2, D - w + 1/2) / B(1/2, 1/2). For D wins in a row each one multiplies it by 2 (D - 1/2) / D, so it
+    runs 1, 3/2, 5/2, 35/8 = 4.375: at alpha = 1/4, which needs 4, four in a row decide.
+
+    >>> eprocess_thresholds(5, alpha=0.25).tolist()
+    [1, 2, 3, 4, 4, 5]
+    """
     fewest = [1]
     for tosses in range(1, max_discordant + 1):
         wins = np.arange(tosses // 2 + 1, tosses + 1)
@@ -191,7 +229,7 @@ def type_one_error(limit: Boundary, discordance: float | None = None) -> float:
     if discordance is None:
         return float(errors.max())
     budget = limit.max_discordant
-    return float(binom.pmf(np.arange(budget + 1), budget, discordance) @ errors)
+    return float(binomial_pmf(np.arange(budget + 1), budget, discordance) @ errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +332,11 @@ def naive_peeking_error(pairs: int, discordance: float, alpha: float = 0.05) -> 
 
 
 def _toss(alive: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The walk after one more fair coin: index is the number of wins."""
+    """The walk after one more fair coin: index is the number of wins.
+
+    >>> _toss(np.array([0.5, 0.5])).tolist()  # 1/2 1/2 becomes 1/4 2/4 1/4
+    [0.25, 0.5, 0.25]
+    """
     moved = np.zeros(len(alive) + 1)
     moved[:-1] += alive / 2
     moved[1:] += alive / 2
@@ -302,13 +344,21 @@ def _toss(alive: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _without_decided(alive: NDArray[np.float64], fewest: int) -> NDArray[np.float64]:
-    """The walk restricted to the states in which neither policy has `fewest` wins."""
+    """The walk restricted to the states in which neither policy has `fewest` wins.
+
+    >>> _without_decided(np.array([0.25, 0.5, 0.25]), 2).tolist()  # two wins of two decided, for either
+    [0.0, 0.5, 0.0]
+    """
     wins = np.arange(len(alive))
     return np.where((wins < fewest) & (wins[::-1] < fewest), alive, 0.0)
 
 
 def _outermost(alive: NDArray[np.float64], room: float) -> int:
-    """Fewest wins, above half, such that both tails from there on hold at most `room` probability."""
+    """Fewest wins, above half, such that both tails from there on hold at most `room` probability.
+
+    >>> _outermost(np.array([1, 4, 6, 4, 1]) / 16, 2 / 16), _outermost(np.array([1, 4, 6, 4, 1]) / 16, 1 / 16)
+    (4, 5)
+    """
     tosses = len(alive) - 1
     tails = 2 * np.append(np.cumsum(alive[::-1])[::-1], 0.0)
     fits = np.flatnonzero(tails <= room)

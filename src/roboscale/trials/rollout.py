@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import time
+from array import array
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field, replace
@@ -41,9 +42,9 @@ from roboscale.core import (
     Watch,
     World,
     WorldInfo,
-    check_action,
     combine,
 )
+from roboscale.core.policy import ActionCheck
 
 __all__ = ["Answer", "Asking", "RolloutResult", "recording_spec", "replay", "rollout", "void_result"]
 
@@ -147,10 +148,11 @@ class _Run:
         self.asking, self.take, self.film, self.clock = asking, take, film, clock
         self.info = world.info
         self.action = self.info.action_spec["action"]
+        self.check = ActionCheck(self.action)
         self.kept = tuple(m.name for m in self.info.measures if m.series)
-        self.series: dict[str, list[float]] = {name: [] for name in self.kept}
+        self.series = {name: array("f") for name in self.kept}  # four bytes a step: an episode may last for hours
         self.measures: dict[str, float | None] = {}
-        self.actions: list[NDArray[np.float32]] = []
+        self.actions = array("f")
         self.window: deque[Observation] = deque(maxlen=asking.history)
         self.seen: Observation | None = None  # the present step, where somebody has looked at it
         self.steps = self.clipped = self.held = self.late = 0
@@ -217,7 +219,7 @@ class _Run:
         for index, row in enumerate(rows):
             if self.end is not None:
                 return
-            applied, clipped = check_action(row, self.action)
+            applied, clipped = self.check(row)
             self.clipped += clipped
             self._step(np.asarray(row, np.float32), applied, until_asked=len(rows) - 1 - index)
 
@@ -244,7 +246,7 @@ class _Run:
         self._pace()
         step = self.scene.step(applied)
         self.steps += 1
-        self.actions.append(commanded)
+        self.actions.frombytes(commanded.tobytes())
         self.seen = None
         if self.take is not None:
             sent = applied if step.applied is None else step.applied
@@ -312,8 +314,8 @@ class _Run:
 
     def _observe(self, names: Collection[str] | None) -> Observation:
         seen = dict(self.scene.observe(names))
-        for array in seen.values():
-            array.flags.writeable = False  # a policy that writes into it would change what is recorded
+        for values in seen.values():
+            values.flags.writeable = False  # a policy that writes into it would change what is recorded
         return seen
 
     def _observation(self) -> Observation:
@@ -322,8 +324,8 @@ class _Run:
             return self.window[-1]
         steps = [self.window[0]] * (self.asking.history - len(self.window)) + list(self.window)
         stacked = {name: np.stack([step[name] for step in steps]) for name in steps[-1]}
-        for array in stacked.values():
-            array.flags.writeable = False
+        for values in stacked.values():
+            values.flags.writeable = False
         return stacked
 
 

@@ -166,6 +166,7 @@ class TrialRunner:
     _judgements: dict[str, list[Judgement]] = field(default_factory=dict)
     _final: dict[tuple[Case, Identity], Trial] = field(default_factory=dict)
     _tried: dict[tuple[Case, Identity], int] = field(default_factory=dict)
+    _changed: bool = False  # whether a trial has come to its end; until one has, there is nothing to count or to begin
 
     def run(self, schedule: Schedule) -> list[Counted]:
         """What counts of every trial that was needed, in schedule order.
@@ -183,15 +184,16 @@ class TrialRunner:
         waiting = deque(self._open_trials(schedule))
         if self.reused:
             self.on_reuse(self.reused)
-        following = _Following(schedule, self.rule)
+        following = _Following(schedule=schedule, rule=self.rule)
         running: dict[int, _Running] = {}
         self._require_action(schedule)
         self._bury()
         with _Heart(self.log, self.worker):
             try:
                 while not self._advance(following) and (waiting or running):
+                    self._changed = False
                     self._fill(waiting, running, schedule, following)
-                    if running:
+                    while running and not self._changed:
                         self._serve(running, waiting, schedule)
             finally:
                 for run in running.values():  # what was under way is anybody's again
@@ -320,6 +322,7 @@ class TrialRunner:
             event = run.slot.event()
             if isinstance(event, Finished) and event.bystander:
                 del running[index]
+                self._changed = True
                 waiting.appendleft((run.trial.case, run.trial.policy, run.trial.attempt))  # as if it had not begun
             elif isinstance(event, Finished):
                 del running[index]
@@ -342,6 +345,7 @@ class TrialRunner:
 
     def _finish(self, run: _Running, finished: Finished, waiting: deque[Trying], schedule: Schedule) -> None:
         """Files a trial; a void one is tried again while there are retries."""
+        self._changed = True
         trial = replace(finished.trial, details={**finished.trial.details, **_details(run.session)})
         if trial.episode:
             self.adopt(trial, finished.judgement)
@@ -417,7 +421,7 @@ class _Heart:
         self._thread.join()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Following:
     """Walks the schedule in order as outcomes become known, and feeds the rule."""
 
@@ -425,16 +429,18 @@ class _Following:
     rule: StopRule | None
     position: int = 0
     in_play: tuple[Identity, ...] = ()
+    cases: tuple[Case, ...] = ()
+    labels: Mapping[Identity, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.in_play = self.schedule.policies
+        self.in_play, self.cases = self.schedule.policies, self.schedule.own_cases()
+        self.labels = identity_labels(self.schedule.policies)
 
     def advance(self, outcome: Callable[[Case, Identity], tuple[bool, float | None]]) -> bool:
         """Consumes what is complete; True when the rule needs no further trial, or the schedule is at its end."""
-        own = self.schedule.own_cases()
-        labels = identity_labels(self.schedule.policies)
-        while self.in_play and self.position < len(own):
-            case = own[self.position]
+        labels = self.labels
+        while self.in_play and self.position < len(self.cases):
+            case = self.cases[self.position]
             known = {labels[p]: outcome(case, p) for p in self.in_play}
             if not all(is_known for is_known, _ in known.values()):
                 return False
@@ -442,4 +448,4 @@ class _Following:
             if self.rule is not None:
                 still = self.rule.update(case, {name: value for name, (_, value) in known.items()})
                 self.in_play = tuple(p for p in self.schedule.policies if labels[p] in still)
-        return not self.in_play or self.position >= len(own)
+        return not self.in_play or self.position >= len(self.cases)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     BigInteger,
@@ -21,14 +22,24 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    bindparam,
+    delete,
     literal_column,
+    or_,
+    select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 __all__ = [
+    "LEASE_ENDS",
     "NAMESPACE",
     "TABLES",
+    "TRIAL_IS_SAVED",
     "begin_alone",
+    "claim",
     "clock_ns",
     "header",
     "identities",
@@ -153,20 +164,61 @@ def is_sqlite(connection: Connection | Engine) -> bool:
 
 def insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An insertion that knows `on_conflict_do_nothing`, `on_conflict_do_update` and how many rows it changed."""
-    statement = sqlite.insert(table) if is_sqlite(connection) else postgresql.insert(table)
-    return statement.execution_options(preserve_rowcount=True)
+    return _insertion(is_sqlite(connection), table)
+
+
+@lru_cache
+def _insertion(into_sqlite: bool, table: Table) -> sqlite.Insert | postgresql.Insert:
+    if into_sqlite:
+        return sqlite.insert(table).execution_options(preserve_rowcount=True)
+    from sqlalchemy.dialects import postgresql  # only where there is one: it loads all of its drivers' dialects
+
+    return postgresql.insert(table).execution_options(preserve_rowcount=True)
+
+
+@lru_cache
+def _new_only(into_sqlite: bool, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return _insertion(into_sqlite, table).on_conflict_do_nothing()
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
     """Adds the rows whose key is not there yet, and says how many these were."""
     if not rows:
         return 0
-    return connection.execute(insert(connection, table).on_conflict_do_nothing(), [dict(r) for r in rows]).rowcount
+    return connection.execute(_new_only(is_sqlite(connection), table), [dict(r) for r in rows]).rowcount
+
+
+# Statements that every trial needs are made once: making one costs as much as running it.
+_ITS_TRIAL = bindparam("its_trial", type_=Text())
+TRIAL_IS_SAVED = select(trials.c.id).where(trials.c.id == _ITS_TRIAL)
+LEASE_ENDS = delete(leases).where(leases.c.trial == _ITS_TRIAL)
+
+
+def claim(connection: Connection, trial: str, worker: str, span_ns: int, **columns: Any) -> bool:
+    """Takes or prolongs a lease, unless another worker has one that has not run out; True when it is now ours."""
+    values = {"trial": trial, "worker": worker, "span_ns": span_ns, **columns}
+    given = {f"its_{name}": value for name, value in values.items()}
+    return connection.execute(_claim(is_sqlite(connection)), given).rowcount == 1
+
+
+@lru_cache
+def _claim(into_sqlite: bool) -> sqlite.Insert | postgresql.Insert:
+    now = _clock_ns(into_sqlite)
+    names = [column.name for column in leases.c if column.name != "expires_ns"]
+    given = {name: bindparam(f"its_{name}", type_=leases.c[name].type) for name in names}
+    taken = {"worker": given["worker"], "expires_ns": now + bindparam("its_span_ns", type_=BigInteger())}
+    free = or_(leases.c.expires_ns <= now, leases.c.worker == given["worker"])
+    asked = _insertion(into_sqlite, leases).values({**given, **taken})
+    return asked.on_conflict_do_update(index_elements=["trial"], set_=taken, where=free)
 
 
 def clock_ns(connection: Connection) -> ColumnElement[int]:
     """The database's clock as the statement runs, nanoseconds since 1970 (SQLite's ticks in milliseconds)."""
-    if is_sqlite(connection):
+    return _clock_ns(is_sqlite(connection))
+
+
+def _clock_ns(of_sqlite: bool) -> ColumnElement[int]:
+    if of_sqlite:
         return literal_column("(cast(round((julianday('now') - 2440587.5) * 86400000.0) as integer) * 1000000)")
     return literal_column("((extract(epoch from clock_timestamp()) * 1000000000)::bigint)")
 

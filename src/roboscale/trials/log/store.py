@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, exc, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, exc, func, select, update
 
 from roboscale.core import (
     BadData,
@@ -111,7 +111,7 @@ class SqlLog:
                     insert_identities(connection, kind, (identity,))
                 added = insert_trials(connection, (trial,), self._where) == 1
                 insert_judgements(connection, judgements, self._where)
-                connection.execute(delete(sql.leases).where(sql.leases.c.trial == trial.id))
+                connection.execute(sql.LEASE_ENDS, {"its_trial": trial.id})
         except InfrastructureError as error:
             raise InfrastructureError(f"{error}; {self._saved()}") from error
         self._known |= new.keys()
@@ -219,19 +219,13 @@ class SqlLog:
     def lease(self, key: TrialKey, worker: str, seconds: float) -> bool:
         id_ = derive_id("trial", *key)
         columns = dict(zip(("policy", "world", "case_id", "settings", "round", "attempt"), key, strict=True))
-        leases = sql.leases
         with self._writing("leases") as connection:
-            now = sql.clock_ns(connection)
-            claim = {"worker": worker, "expires_ns": now + int(seconds * 1e9)}
-            asked = sql.insert(connection, leases).values(trial=id_, **columns, **claim)
-            free = or_(leases.c.expires_ns <= now, leases.c.worker == worker)
-            asked = asked.on_conflict_do_update(index_elements=["trial"], set_=claim, where=free)
-            if connection.execute(asked).rowcount != 1:
+            if not sql.claim(connection, id_, worker, int(seconds * 1e9), **columns):
                 return False
             # Only now: on PostgreSQL a trial may have been saved while the statement above waited for its lease.
-            if connection.execute(select(sql.trials.c.id).where(sql.trials.c.id == id_)).first() is None:
+            if connection.execute(sql.TRIAL_IS_SAVED, {"its_trial": id_}).first() is None:
                 return True
-            connection.execute(delete(leases).where(leases.c.trial == id_))
+            connection.execute(sql.LEASE_ENDS, {"its_trial": id_})
             return False
 
     def heartbeat(self, worker: str, seconds: float) -> tuple[TrialKey, ...]:

@@ -69,6 +69,8 @@ class ContactTable:
         # a fixture resting in an obstacle was put there by the scene, not by the policy
         self.intended |= np.outer(avoided, avoided) | np.outer(avoided, [r == "" for r in roots])
         self.intended |= np.outer([r == "" for r in roots], avoided)
+        self.grip = self.is_gripper[:, None] ^ self.is_gripper[None, :]
+        self.watched = ~self.intended | self.grip  # whose force matters
 
 
 class DamageMeter:
@@ -120,16 +122,15 @@ class DamageMeter:
         pairs = data.contact.geom[: data.ncon]
         if not len(pairs):
             return False
-        first, second = pairs[:, 0], pairs[:, 1]
-        intended = self._table.intended[first, second]
-        grip = self._table.is_gripper[first] ^ self._table.is_gripper[second]
-        for contact in np.flatnonzero(~intended | grip):
-            force = self._contact_force(data, int(contact))
-            if not intended[contact]:
+        for contact in self._table.watched[pairs[:, 0], pairs[:, 1]].nonzero()[0].tolist():
+            force = self._contact_force(data, contact)
+            pair = tuple(pairs[contact])
+            intended = bool(self._table.intended[pair])
+            if not intended:
                 self.peak_n = max(self.peak_n, force)
-            if grip[contact]:
+            if self._table.grip[pair]:
                 self.gripper_n += force
-                touched |= bool(intended[contact]) and force > 0
+                touched |= intended and force > 0
         return touched
 
     def measures(self) -> dict[str, float | None]:

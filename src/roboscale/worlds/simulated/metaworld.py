@@ -378,13 +378,12 @@ class Expert:
         import_mujoco()  # the policies' package imports it, and the first import chooses the renderer
         from metaworld.policies import ENV_POLICY_MAP
 
+        # The experts command more than the range and warn of it at every step; the rollout clips, and counts.
+        warnings.filterwarnings("ignore", message="Constant.s. may be too high", module="metaworld")
         script = ENV_POLICY_MAP[self._tasks[instruction]]()
 
         def act(observation: Observation) -> ActionChunk:
             state = observation["observation.environment_state"].astype(np.float64)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the experts command more than the range, which is clipped
-                action = script.get_action(state)
-            return ActionChunk(np.asarray(action, np.float32)[None])
+            return ActionChunk(np.asarray(script.get_action(state), np.float32)[None])
 
         return act

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -184,10 +183,9 @@ def _pixels_of(files: list[Path], prefix: str) -> Iterator[dict[str, Any]]:
 
 def _count_pixels(video: Path, length: int, fps: int) -> dict[str, Any]:
     reader = VideoReader(video, fps)
-    chosen = sample_indices(length)
-    counts = [PixelCounts.of_frame(reader.read([int(number)])[0]) for number in chosen]
+    pixels = PixelCounts.total(PixelCounts.of_frame(reader.read([n])[0]) for n in sample_indices(length).tolist())
     reader.close()
-    return PixelCounts(len(chosen), np.sum(counts, axis=0, dtype=np.int64)).to_lerobot()
+    return pixels.to_lerobot()
 
 
 def _verify(dataset: Dataset, out: Path, format: str) -> None:
