@@ -19,6 +19,7 @@ from roboscale.core.estimate import Decision, Estimate, PairedOutcome, Verdict
 from roboscale.core.evidence import Design, Evidence, EvidenceRow, OutcomeKind, StopRule
 from roboscale.core.identity import Identity, combine, identity_labels
 from roboscale.core.objects import identify
+from roboscale.core.outcomes import Outcomes, Stratum
 from roboscale.core.policy import (
     PENDING,
     ActionChunk,
@@ -98,6 +99,7 @@ __all__ = [
     "Origin",
     "Outcome",
     "OutcomeKind",
+    "Outcomes",
     "PairedOutcome",
     "Pending",
     "Pictures",
@@ -122,6 +124,7 @@ __all__ = [
     "SpecMismatch",
     "Step",
     "StopRule",
+    "Stratum",
     "Stream",
     "SuccessRule",
     "Take",
