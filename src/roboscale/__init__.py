@@ -84,6 +84,7 @@ if TYPE_CHECKING:
         Take,
         Trial,
         UnknownName,
+        UsageError,
         Verdict,
         WallClock,
         Watch,
@@ -112,6 +113,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.collect_generate import GenerateEpisodes, generate_episodes
     from roboscale.jobs.collect_record import RecordEpisodes, record_episodes
     from roboscale.jobs.compare import Compare, compare
+    from roboscale.jobs.count import WeighCounts, weigh_counts
     from roboscale.jobs.data_audit import AuditDataset, audit_dataset
     from roboscale.jobs.data_export import ExportDataset, export_dataset
     from roboscale.jobs.data_import import ImportDataset, import_dataset
@@ -121,6 +123,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.demo import RunDemo, run_demo
     from roboscale.jobs.eval import Evaluate, evaluate
     from roboscale.jobs.fuse import FuseResults, fuse_results
+    from roboscale.jobs.methods import Methods, methods_of
     from roboscale.jobs.next import PickTrials, pick_trials
     from roboscale.jobs.plan import PlanCollection, plan_collection
     from roboscale.jobs.policy_check import CheckPolicyInWorld, check_policy_in_world
@@ -191,6 +194,7 @@ __all__ = [
     "Measures",
     "MergeDatasets",
     "MergeTrials",
+    "Methods",
     "Observation",
     "Origin",
     "Outcome",
@@ -234,9 +238,11 @@ __all__ = [
     "TrainPolicy",
     "Trial",
     "UnknownName",
+    "UsageError",
     "Verdict",
     "WallClock",
     "Watch",
+    "WeighCounts",
     "WorkTrials",
     "World",
     "WorldInfo",
@@ -272,6 +278,7 @@ __all__ = [
     "make_cases",
     "merge_datasets",
     "merge_trials",
+    "methods_of",
     "new_episode_id",
     "pick_trials",
     "plan_collection",
@@ -286,6 +293,7 @@ __all__ = [
     "show_dataset",
     "spec_differences",
     "train_policy",
+    "weigh_counts",
     "work_trials",
     "write_episode",
     "write_report",
@@ -298,6 +306,7 @@ _JOBS = {
     "collect_generate": ("GenerateEpisodes", "generate_episodes"),
     "collect_record": ("RecordEpisodes", "record_episodes"),
     "compare": ("Compare", "compare"),
+    "count": ("WeighCounts", "weigh_counts"),
     "data_audit": ("AuditDataset", "audit_dataset"),
     "data_export": ("ExportDataset", "export_dataset"),
     "data_import": ("ImportDataset", "import_dataset"),
@@ -307,6 +316,7 @@ _JOBS = {
     "demo": ("RunDemo", "run_demo"),
     "eval": ("Evaluate", "evaluate"),
     "fuse": ("FuseResults", "fuse_results"),
+    "methods": ("Methods", "methods_of"),
     "next": ("PickTrials", "pick_trials"),
     "plan": ("PlanCollection", "plan_collection"),
     "policy_check": ("CheckPolicyInWorld", "check_policy_in_world"),
@@ -324,7 +334,7 @@ _JOBS = {
     "world_check": ("CheckWorldTasks", "check_world_tasks"),
     "world_list": ("ListWorlds", "list_worlds"),
 }
-"""Module in `roboscale.jobs` -> its request and its job."""
+"""Module in `roboscale.jobs` -> its request and its job, or what is asked of any result."""
 
 
 if not TYPE_CHECKING:  # else every misspelt name would be one that may exist

@@ -15,4 +15,4 @@ def run(request: CheckValidity, terminal: Terminal) -> None:
     terminal.show(done.to_json(), str(done.card))
 
 
-command = Command(CheckValidity, run)
+command = Command(CheckValidity, run, methods=True)

@@ -26,7 +26,7 @@ from roboscale.stats.agreement import (
     top_one_regret,
 )
 from roboscale.stats.distributions import student_isf
-from roboscale.stats.proportions import wilson
+from roboscale.stats.rate_difference import rate_difference
 
 __all__ = ["Score", "ValidityCard", "validity"]
 
@@ -189,11 +189,7 @@ def _difference(real: Score, cheap: Score, level: float) -> Estimate:
     method = "difference of rates, Newcombe hybrid score (Stat. Med. 1998)"
     if not (isinstance(real, tuple) and isinstance(cheap, tuple)):
         return Estimate(y - x, None, None, level, real[1] if isinstance(real, tuple) else 0, method)
-    a, b = (wilson(round(k), n, level) for k, n in (real, cheap))
-    assert a.low is not None and a.high is not None and b.low is not None and b.high is not None
-    low = y - x - float(np.hypot(y - b.low, a.high - x))
-    high = y - x + float(np.hypot(b.high - y, x - a.low))
-    return Estimate(y - x, max(-1.0, low), min(1.0, high), level, real[1], method)
+    return rate_difference((round(real[0]), real[1]), (round(cheap[0]), cheap[1]), level)
 
 
 def _mean_difference(gaps: NDArray[np.float64], level: float) -> Estimate:
