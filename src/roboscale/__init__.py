@@ -131,6 +131,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.policy_check import CheckPolicyInWorld, check_policy_in_world
     from roboscale.jobs.policy_serve import ServeAnyPolicy, serve_any_policy
     from roboscale.jobs.policy_train import TrainPolicy, train_policy
+    from roboscale.jobs.power import SizeComparison, size_comparison
     from roboscale.jobs.rank import Rank, rank
     from roboscale.jobs.report import WriteReport, write_report
     from roboscale.jobs.runs import ListRuns, list_runs
@@ -229,6 +230,7 @@ __all__ = [
     "ShowCases",
     "ShowDataset",
     "SimulatedClock",
+    "SizeComparison",
     "Source",
     "Span",
     "Spec",
@@ -295,6 +297,7 @@ __all__ = [
     "serve_any_policy",
     "show_cases",
     "show_dataset",
+    "size_comparison",
     "spec_differences",
     "train_policy",
     "weigh_counts",
@@ -326,6 +329,7 @@ _JOBS = {
     "policy_check": ("CheckPolicyInWorld", "check_policy_in_world"),
     "policy_serve": ("ServeAnyPolicy", "serve_any_policy"),
     "policy_train": ("TrainPolicy", "train_policy"),
+    "power": ("SizeComparison", "size_comparison"),
     "rank": ("Rank", "rank"),
     "report": ("WriteReport", "write_report"),
     "runs": ("ListRuns", "list_runs"),

@@ -93,7 +93,7 @@ def judge_counts(counts: Mapping[str, Mapping[str, tuple[int, int]]], level: flo
     >>> (task,) = judge_counts({"": {"A": (12, 20), "B": (17, 20)}}).tasks
     >>> pair = task.pairs[0]
     >>> f"{pair.difference.value:.2f}, p {pair.p_value:.3f}: {pair.decision}"
-    '0.25, p 0.102: no difference shown'
+    '0.25, p 0.107: no difference shown'
 
     Raises:
         ValueError: counts that cannot be, or a level outside (0, 1).
@@ -176,7 +176,7 @@ def trials_for_width(rate: float, half_width: float, level: float = 0.95) -> int
     """Fewest trials at which the exact interval around this rate is at most so wide to either side, on average.
 
     >>> trials_for_width(0.6, 0.1)
-    97
+    100
     """
     low, high = 1, 2
     while _half_width(rate, high, level) > half_width:

@@ -29,7 +29,7 @@ def rate_difference(first: tuple[int, int], second: tuple[int, int], level: floa
 
     >>> e = rate_difference((12, 20), (17, 20))
     >>> f"{e.value:.2f} [{e.low:.3f}, {e.high:.3f}]"
-    '0.25 [-0.030, 0.482]'
+    '0.25 [-0.028, 0.485]'
     """
     method = "difference of rates, Newcombe hybrid score (Stat. Med. 1998)"
     (k0, n0), (k1, n1) = first, second
