@@ -48,7 +48,7 @@ def methods_of(result: Any) -> Methods:
 
     data = result if isinstance(result, Mapping) else result.to_json()
     known, unknown = cite(_values(data, ("method", "methods_used")))
-    sentences = [f"{one.sentence} [{', '.join(one.keys)}]." for one in known]
+    sentences = [one.sentence + (f" [{', '.join(one.keys)}]." if one.keys else ".") for one in known]
     sentences += [f"Further: {name}." for name in unknown]
     levels = sorted({value for value in _values(data, ("level",)) if isinstance(value, float)})
     alphas = sorted({value for value in _values(data, ("alpha",)) if isinstance(value, float)})

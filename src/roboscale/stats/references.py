@@ -15,7 +15,7 @@ __all__ = ["BIBTEX", "RECIPES", "Citation", "cite"]
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A method as a sentence, and the keys of `BIBTEX` that it cites."""
+    """A method as a sentence, and the keys of `BIBTEX` that it cites; none for what every textbook has."""
 
     sentence: str
     keys: tuple[str, ...]
@@ -407,6 +407,7 @@ def _said(sentence: str, *keys: str) -> Citation:
 
 
 RECIPES: tuple[tuple[str, Citation], ...] = (
+    ("difference of mean scores|mean over tasks", _said("Means and their differences have normal intervals")),
     (
         "Clopper-Pearson",
         _said(
@@ -502,7 +503,10 @@ RECIPES: tuple[tuple[str, Citation], ...] = (
         _said("Spearman's correlation has a Fisher-z interval with Bonett and Wright's variance", "bonett2000"),
     ),
     ("MMRV", _said("Wrong orders are weighed by the mean maximum rank violation (MMRV)", "li2024simpler")),
-    ("bootstrap", _said("Further intervals are bootstrap intervals", "efron1979")),
+    (
+        "bootstrap|resampling",
+        _said("Further intervals come from resampling", "efron1979"),
+    ),
     (
         "Bradley-Terry",
         _said("Strengths come from a Bradley-Terry model of pairwise comparisons", "bradley1952"),
