@@ -7,6 +7,15 @@ that it cannot understand is an error with file, row and what was expected, neve
 from roboscale.results.columns import COLUMNS
 from roboscale.results.nouns import Comparison, Results, Trained
 from roboscale.results.read import read_results
-from roboscale.results.trained import read_trained
+from roboscale.results.trained import TrainedTable, read_trained, trained_table
 
-__all__ = ["COLUMNS", "Comparison", "Results", "Trained", "read_results", "read_trained"]
+__all__ = [
+    "COLUMNS",
+    "Comparison",
+    "Results",
+    "Trained",
+    "TrainedTable",
+    "read_results",
+    "read_trained",
+    "trained_table",
+]
