@@ -14,7 +14,7 @@ from roboscale.cli.app import app
 from roboscale.core import RoboscaleError
 from roboscale.trials.log import open_log
 
-ROBOSCALE = [sys.executable, "-c", "from roboscale.cli.app import main; main()"]
+ROBOSCALE = [sys.executable, "-c", "from roboscale.cli.__main__ import main; main()"]
 
 
 def run(*words: object, ok: bool = True, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -100,7 +100,7 @@ def _bytes(root: Path) -> dict[str, bytes]:
 @real
 def test_a_killed_import_goes_on_and_gives_the_same_bytes(tmp_path: Path):
     arguments = ["data", "import", DATA / "lerobot_v21_g1", "--missing-video", "drop-camera", "--no-proof"]
-    start = "from roboscale.cli.app import main; main()"
+    start = "from roboscale.cli.__main__ import main; main()"
     command = [sys.executable, "-c", start, *map(str, arguments), str(tmp_path / "killed")]
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True

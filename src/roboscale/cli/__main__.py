@@ -12,9 +12,9 @@ every core, for each of the two copies that NumPy and SciPy bring, whenever a co
 def main() -> None:
     """Entry point."""
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", _IDLE)  # read when NumPy is imported, so before anything of ours
-    from roboscale.cli.app import main as run
+    from roboscale.cli.app import app
 
-    run()
+    app()
 
 
 __all__ = ["main"]

@@ -44,7 +44,7 @@ from roboscale.cli import (
 from roboscale.cli.commands import Command, request_of
 from roboscale.jobs.request import Request
 
-__all__ = ["COMMANDS", "app", "main", "parse"]
+__all__ = ["COMMANDS", "app", "parse"]
 
 COMMANDS: tuple[Command[Any], ...] = (
     demo.command,
@@ -115,8 +115,3 @@ for command in COMMANDS:
 def parse(args: Sequence[str]) -> Request:
     """The request that these words, without `roboscale`, would make; see `request_of`."""
     return request_of(args, app, COMMANDS)
-
-
-def main() -> None:
-    """Entry point of the `roboscale` command."""
-    app()

@@ -120,6 +120,9 @@ class Slot(Protocol):
     def event(self) -> Event:
         """The next event of the job; waits for it."""
 
+    def abandon(self) -> None:
+        """Gives up the job, if there is one: no event of it will come, and the slot is idle."""
+
     def close(self) -> None: ...
 
 
@@ -200,7 +203,7 @@ class LocalSlot:
         except InfrastructureError as error:
             return self._done(void_result(str(error)))
         except RoboscaleError:
-            self._abandon()
+            self._discard()
             raise
         except Exception as error:  # noqa: BLE001  # whatever a simulator raises, the trial is void and the run goes on
             return self._broke(error)
@@ -216,7 +219,7 @@ class LocalSlot:
         except StopIteration as done:
             self._done(done.value)
         except RoboscaleError:
-            self._abandon()
+            self._discard()
             raise  # an unknown task or a wrong declaration is the user's to mend, not a broken trial
         except Exception as error:  # noqa: BLE001  # whatever a simulator raises, the trial is void and the run goes on
             self._broke(error)
@@ -230,14 +233,14 @@ class LocalSlot:
         finished = self._job.finish(result)
         if self._take is not None and self._job.keep is not None:
             if result.end == "void" or not result.steps:
-                self._abandon()
+                self._discard()
             else:
                 self._take.save(outcome_of(finished.trial, [finished.judgement]))
                 self._take = None
                 finished = replace(finished, trial=replace(finished.trial, episode=self._job.keep.episode))
         self._event, self._run = finished, None
 
-    def _abandon(self) -> None:
+    def _discard(self) -> None:
         if self._take is not None:
             self._take.discard()
             self._take = None
@@ -250,11 +253,14 @@ class LocalSlot:
         event, self._event = self._event, None
         return event
 
-    def close(self) -> None:
-        self._abandon()
+    def abandon(self) -> None:
+        self._discard()
         if self._run is not None:
             self._run.close()  # the scene ends, a robot holds still
-            self._run = None
+        self._run = self._event = None
+
+    def close(self) -> None:
+        self.abandon()
         self._host.close()
 
 
@@ -273,6 +279,10 @@ def _serve(factory: WorldFactory, sink: SinkFactory | None, count: int, pipe: Co
     try:
         while (message := pipe.recv()) is not None:
             number, payload = message
+            if payload is None:
+                slots[number].abandon()
+                pipe.send((number, None))
+                continue
             try:
                 slots[number].begin(payload) if isinstance(payload, Job) else slots[number].answer(payload)
                 pipe.send((number, slots[number].event()))
@@ -294,6 +304,7 @@ class _Worker:
         self.jobs: dict[int, Job] = {}  # under way, oldest request first
         self.events: dict[int, deque[Any]] = {number: deque() for number in range(count)}
         self.deadlines: dict[int, float] = {}
+        self.given_up: set[int] = set()  # slots whose next events belong to an abandoned job, up to its confirmation
         self._start()
 
     def _start(self) -> None:
@@ -307,6 +318,8 @@ class _Worker:
     def send(self, number: int, payload: Job | Answer) -> None:
         """Hands a job or an answer to one slot; an answer to a trial that was lost meanwhile goes nowhere."""
         if isinstance(payload, Job):
+            while number in self.given_up:
+                self.receive(0.1)
             self.jobs[number] = payload
         elif number not in self.jobs:
             return
@@ -314,6 +327,15 @@ class _Worker:
         self.deadlines[number] = time.monotonic() + (self.timeout_s if self._greeted else START_TIMEOUT_S)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `receive` reports the dead process, once
             self.pipe.send((number, payload))
+
+    def abandon(self, number: int) -> None:
+        """Gives up what a slot does; the process confirms it, and what comes before that is of no use."""
+        self.events[number].clear()
+        if self.jobs.pop(number, None) is not None:
+            self.given_up.add(number)
+            self.deadlines[number] = time.monotonic() + (self.timeout_s if self._greeted else START_TIMEOUT_S)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self.pipe.send((number, None))
 
     def receive(self, wait_s: float) -> None:
         """Files what has come; a death or a hang makes every trial under way void."""
@@ -326,6 +348,11 @@ class _Worker:
                     self.deadlines = dict.fromkeys(self.deadlines, now + self.timeout_s)
                     return
                 number, event = message
+                if number in self.given_up:
+                    if event is None:
+                        self.given_up.discard(number)
+                        self.deadlines.pop(number, None)
+                    return
                 self.deadlines.pop(number, None)
                 if isinstance(event, (Finished, RoboscaleError)):
                     self.jobs.pop(number, None)
@@ -362,6 +389,7 @@ class _Worker:
             self.events[number].append(finished if number == culprit else replace(finished, bystander=True))
         self.deadlines.clear()
         self.jobs.clear()
+        self.given_up.clear()
         self._start()
 
     def close(self) -> None:
@@ -401,6 +429,9 @@ class ProcessSlot:
         if isinstance(event, RoboscaleError):
             raise event
         return event  # type: ignore[no-any-return]
+
+    def abandon(self) -> None:
+        self.worker.abandon(self._number)
 
     def close(self) -> None:
         if self._number == 0:
