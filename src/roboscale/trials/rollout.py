@@ -314,19 +314,23 @@ class _Run:
 
     def _observe(self, names: Collection[str] | None) -> Observation:
         seen = dict(self.scene.observe(names))
-        for values in seen.values():
-            values.flags.writeable = False  # a policy that writes into it would change what is recorded
-        return seen
+        return {name: _read_only(values) for name, values in seen.items()}
 
     def _observation(self) -> Observation:
         """What the policy reads: the present step, or the last ones, the first repeated where there were fewer."""
         if self.asking.history == 1:
-            return self.window[-1]
+            seen = self.window[-1]
+            # torch.from_numpy writes through a read-only array: what is recorded has to be another one
+            return seen if self.take is None else {name: _read_only(values.copy()) for name, values in seen.items()}
         steps = [self.window[0]] * (self.asking.history - len(self.window)) + list(self.window)
         stacked = {name: np.stack([step[name] for step in steps]) for name in steps[-1]}
-        for values in stacked.values():
-            values.flags.writeable = False
-        return stacked
+        return {name: _read_only(values) for name, values in stacked.items()}
+
+
+def _read_only(values: NDArray[Any]) -> NDArray[Any]:
+    """The same array, which says so to whoever writes into it."""
+    values.flags.writeable = False
+    return values
 
 
 def replay(
