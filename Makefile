@@ -1,4 +1,4 @@
-.PHONY: demo test fuzz oracle ends docs bench lint clean
+.PHONY: demo test fuzz oracle peers ends docs bench lint clean
 .DEFAULT_GOAL := help
 
 inputs := pyproject.toml constraints.txt scripts/setup.sh
@@ -8,6 +8,7 @@ help:
 	@echo "make demo    ten demonstrations in, a verdict and a report out (sets everything up itself)"
 	@echo "make test    all tests, linters and types (sets everything up itself)"
 	@echo "make oracle  opens our datasets with the real LeRobot loader, in an environment of its own"
+	@echo "make peers   compares counts and sample sizes with statsmodels and fieldtrial, in an environment of their own"
 	@echo "make ends    tests at the lowest and the newest versions that are declared, in environments of their own"
 	@echo "make fuzz    10,000 mutated files for every format that is read"
 	@echo "make bench   the benchmarks whose ratios the README quotes"
@@ -35,6 +36,9 @@ fuzz: .venv/stamps/test
 
 oracle: .venv/stamps/test
 	scripts/oracle.sh
+
+peers: .venv/stamps/test
+	scripts/peers.sh
 
 ends:
 	scripts/version_ends.sh
