@@ -47,6 +47,17 @@ def test_episodes_are_recorded_from_trials_that_were_made_before(filmed: Path):
     assert len(episodes) == 3 and all(e.outcome is not None and e.outcome.success for e in episodes)
 
 
+def test_a_comparison_that_stops_early_records_what_it_tried(filmed: Path):
+    done = rs.compare(
+        "policies.py:good", "policies.py:still", world="point.toml", budget=20, workers=2, record=Path("set")
+    )
+    from roboscale.dataset import Dataset
+
+    ran = [c for c in done.judged.counted if c.trial is not None and c.trial.steps]
+    assert len(done.judged.counted) < 40, "the evidence decided"
+    assert len(Dataset(Path("set")).episodes) == len(ran)
+
+
 def test_an_exported_rollout_has_the_outcome_that_counts(filmed: Path):
     done = rs.evaluate("policies.py:good", world="point.toml", trials=2, workers=0, store="x")
     trial = done.judged.counted[0].trial

@@ -23,6 +23,7 @@ from roboscale.core import (
 from roboscale.referees import Person, SuccessReferee
 from roboscale.trials import Schedule, TrialRunner, interleave, make_slots
 from roboscale.trials.log import open_log
+from roboscale.trials.slots import Job, run_in_order
 from tests.toy_world import ToyExpert, ToyWorld
 
 CASES = interleave([cases("near", 4, 0, "eval"), cases("far", 4, 0, "eval")])
@@ -73,7 +74,7 @@ class Stop:
 def runner(
     path: Path, policies: Sequence, workers: int = 0, worlds: int = 1, faults=None, judged: bool = True, **more
 ) -> TrialRunner:
-    factory = partial(ToyWorld, faults or {}, judged=judged)
+    factory = more.pop("factory", None) or partial(ToyWorld, faults or {}, judged=judged)
     info = ToyWorld(judged=judged).info
     referee = SuccessReferee(SuccessRule()) if judged else Person()
     return TrialRunner(
@@ -132,6 +133,19 @@ def test_evidence_stops_the_run_and_what_was_under_way_is_kept(tmp_path: Path):
     assert all(outcomes == {"expert": 1.0, "stay": 0.0} for _, outcomes in rule.rows)
     assert 6 <= run.log.count() < 16
     close(run)
+
+
+@pytest.mark.parametrize(("workers", "worlds"), [(0, 4), (2, 1), (1, 4)])
+def test_what_was_under_way_when_a_run_stopped_leaves_its_slot_idle(tmp_path: Path, workers: int, worlds: int):
+    """The slots go on to replay trials into a dataset; an event of a rollout that nobody waits for is not theirs."""
+    expert, stay = ToyExpert(), Stay()
+    run = runner(tmp_path, [expert, stay], workers, worlds, rule=Stop(3))
+    counted = [c.trial for c in run.run(schedule(expert, stay)) if c.trial is not None]
+    jobs = [Job(trial=t, referee=run.referee, actions=t.actions) for t in counted]
+    again = [finished.trial for finished in run_in_order(run.slots, jobs)]
+    close(run)
+    assert len(again) >= 6
+    assert [(t.id, t.end, t.steps) for t in again] == [(t.id, t.end, t.steps) for t in counted]
 
 
 def test_a_policy_out_of_play_is_not_tried_further(tmp_path: Path):

@@ -28,7 +28,7 @@ class PickTrials(Request):
 
     sources: Sources
     world: Annotated[tuple[str, ...], Option("NAME:COST[:WORTH[:BUDGET]], cost of one comparison; may repeat.")] = ()
-    budget: Annotated[float | None, Option("Most to spend, in the unit of the costs.")] = None
+    budget: Annotated[float | None, Option("Most to spend, in the unit of the costs.", min=0)] = None
     count: Annotated[int, Option("Most comparisons to name.", min=1)] = 10
     evaluator: Annotated[tuple[str, ...], Option("NAME:SLOTS, who can run how many.")] = ()
     by: By = "auto"

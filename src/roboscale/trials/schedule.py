@@ -198,6 +198,7 @@ class TrialRunner:
             finally:
                 for run in running.values():  # what was under way is anybody's again
                     self.log.release(run.trial.key, self.worker)
+                    run.slot.abandon()
         return self._counted(schedule)
 
     def _bury(self) -> None:
