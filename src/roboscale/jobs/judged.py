@@ -28,6 +28,7 @@ __all__ = [
     "reused_line",
     "rounds_of",
     "run_summary",
+    "unequal_starts",
     "whole",
 ]
 
@@ -191,6 +192,21 @@ def reasons(counted: Sequence[Counted], labels: dict[Identity, str]) -> list[str
     )
     lines = [f"{name}: {n} void: {reason}" for (name, reason), n in void.most_common()]
     return lines + [f"{name}: {n} failed by its own mistake: {reason}" for (name, reason), n in mistakes.most_common()]
+
+
+def unequal_starts(judged: Judged) -> str:
+    """What is to be said when the same case did not begin alike under two policies, or in two rounds; else nothing."""
+    begun: dict[str, set[str]] = {}
+    for one in (*judged.counted, *judged.all_rounds):
+        if one.trial is not None and one.trial.details.get("first_seen"):
+            begun.setdefault(one.case.id, set()).add(one.trial.details["first_seen"])
+    unequal = sum(len(digests) > 1 for digests in begun.values())
+    if not unequal:
+        return ""
+    return (
+        f"the cases are not the same: {unequal} of {len(begun)} began differently under different policies; "
+        f"world {judged.run.world.name} does not repeat its seeds, so pairing gains nothing"
+    )
 
 
 def clock_time(time_ns: int) -> str:

@@ -58,7 +58,7 @@ def check_validity(request: CheckValidity, on_event: OnEvent = ignore) -> Checke
     from roboscale.report.validity import ValidityData, validity_page
     from roboscale.stats.validity import validity
 
-    worlds = [load_scores(source, request.task) for source in (request.real, request.cheap)]
+    worlds = [load_scores(source, request.task, on_event) for source in (request.real, request.cheap)]
     shared_policies(worlds[0], worlds[1], on_event)
     real, cheap = ({name: counts_of_scores(scores) for name, scores in world.items()} for world in worlds)
     card = validity(real, cheap, level=request.level)
