@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 from statistics_examples import (
@@ -44,7 +45,6 @@ from roboscale.report.canvas import (
     LEGEND_LINE,
     MUTED,
     PALETTE,
-    Canvas,
     add_axes,
     add_legend,
     draw,
@@ -70,6 +70,7 @@ from roboscale.stats.mixture import fit_mixture
 from roboscale.stats.paired import exact_paired_test
 from roboscale.stats.policy_prior import policy_prior
 from roboscale.stats.progress import EProcessProgress
+from roboscale.stats.sample_size import independent_power, paired_power
 from roboscale.stats.scaling import fit_curve
 from roboscale.stats.scaling_forms import Point
 from roboscale.stats.validity import validity
@@ -268,6 +269,19 @@ def barnard() -> Canvas:
     return canvas
 
 
+def power() -> Canvas:
+    """Power against the number of trials for .5 against .7: independent, and the same cases at two agreements."""
+    trials = np.arange(5, 151, 5)
+    rows: list[Any] = [("independent trials", solid(BLUE), trials, [independent_power(0.5, 0.7, n) for n in trials])]
+    for agreement, hue in ((0.8, GREEN), (0.6, ORANGE)):
+        label = f"same cases, {100 * agreement:.0f} % alike"
+        rows.append((label, solid(hue), trials, [paired_power(0.5, 0.7, agreement, n) for n in trials]))
+    canvas, axes = line_plot(rows, "trials of each policy", "probability of showing .5 against .7", rates=True)
+    axes.axhline(0.8, color=MUTED, linewidth=1.4, **DASHED)
+    axes.set_ylim(0, 1.01)
+    return canvas
+
+
 def independent() -> Canvas:
     """Share of comparisons decided after n trials a policy."""
     n = np.arange(201)
@@ -444,7 +458,7 @@ def mixing_law() -> Canvas:
     return canvas
 
 
-_TWO = (sequence, mean_progress, void, paired, peeking, eprocess, barnard, independent, progress)
+_TWO = (power, sequence, mean_progress, void, paired, peeking, eprocess, barnard, independent, progress)
 _MORE = (many, rank_sets, next_trial, fusion, prior, mixture, mixing_law)
 CANVASES = {f.__name__.replace("_", "-"): f for f in (*_TWO, *_MORE)}
 _REPORTS = (sequential, ranking, agreement, agreement_worth, scaling)

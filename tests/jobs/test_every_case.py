@@ -215,7 +215,7 @@ def test_who_never_acted_is_not_ranked(tmp_path: Path):
     tried(towards, store=store, trials=8)
     board = rs.rank(rs.Rank(sources=(store,)), told.append)
     assert list(board.standing.rates) == ["towards"]
-    assert all("Says never acted in 3 trials" in event.text for event in told) and len(told) == 2
+    assert sum("Says never acted in 3 trials" in event.text for event in told) == 2
 
 
 EXCEPTIONS = [

@@ -79,23 +79,25 @@ def test_no_claim_that_the_void_trials_could_overturn(table: Table, sequential: 
         assert decided.withdrawn == (), "where nothing is void, nothing is withdrawn"
 
 
-def results(table: Table) -> Results:
+def results(table: Table, paired: bool = True) -> Results:
     trials = []
     for seed, row in enumerate(table):
         for name, value in row.items():
             status = "void" if value is None else "success" if value else "failure"
             world, policy = combine("w", 1), combine(name, name)
             trials.append(Counted(policy=policy, world=world, case=Case("t", seed), outcome=Outcome(status, "")))
-    return Results("table", tuple(trials))
+    return Results.of_objects("table", trials, paired=paired)
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(2, 4).flatmap(tables), st.sampled_from(["holm", "anytime"]))
+@given(st.integers(2, 4).flatmap(tables), st.sampled_from(["holm", "anytime", "independent"]))
 def test_no_rank_that_the_void_trials_could_overturn(table: Table, sets):
     """Of two policies whose ranks are shown apart, the better leads even against its voids."""
-    standing = standing_of(results(table), sets=sets)
+    paired = sets != "independent"
+    sets = sets if paired else None
+    standing = standing_of(results(table, paired), sets=sets)
     ranks = standing.ranking.rank_sets
-    full = standing_of(results([{p: 0.0 if v is None else v for p, v in row.items()} for row in table]), sets=sets)
+    full = standing_of(results([{p: v or 0.0 for p, v in row.items()} for row in table], paired), sets=sets)
     assert not full.withdrawn
     for one, two in combinations(table[0], 2):
         for better, worse in ((one, two), (two, one)):
@@ -113,5 +115,7 @@ def test_a_claim_that_rests_on_voids_is_withdrawn_from_a_board_and_said():
     assert standing.ranking.rank_sets == {"a": (1, 2), "b": (1, 2)} and standing.verdict is not None
     assert claims(standing.verdict) == set() and set(standing.letters.values()) == {"a"}
     assert len(standing.withdrawn) == 1 and "30 void trials of a and 0 of b" in standing.withdrawn[0]
+    alone = standing_of(results(table, paired=False))
+    assert alone.ranking.rank_sets == {"a": (1, 2), "b": (1, 2)} and len(alone.withdrawn) == 1
     few = standing_of(results([*table[:40:2], {"a": None, "b": 1.0}]))
     assert few.ranking.rank_sets == {"a": (1, 1), "b": (2, 2)} and not few.withdrawn

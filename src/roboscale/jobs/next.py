@@ -28,7 +28,7 @@ class PickTrials(Request):
 
     sources: Sources
     world: Annotated[tuple[str, ...], Option("NAME:COST[:WORTH[:BUDGET]], cost of one comparison; may repeat.")] = ()
-    budget: Annotated[float | None, Option("Most to spend, in the unit of the costs.")] = None
+    budget: Annotated[float | None, Option("Most to spend, in the unit of the costs.", min=0)] = None
     count: Annotated[int, Option("Most comparisons to name.", min=1)] = 10
     evaluator: Annotated[tuple[str, ...], Option("NAME:SLOTS, who can run how many.")] = ()
     by: By = "auto"
@@ -62,5 +62,5 @@ def pick_trials(request: PickTrials, on_event: OnEvent = ignore) -> Picked:
     budget = request.budget
     if budget is not None:
         venues = [replace(v, budget=budget if v.budget is None else min(v.budget, budget)) for v in venues]
-    results = load_results(request.sources, on_event)
+    results = load_results(request.sources, on_event=on_event)
     return Picked(next_picks(results, venues, count=request.count, evaluators=request.evaluator, basis=request.by))

@@ -81,7 +81,7 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
     from roboscale.jobs.versions import versions
     from roboscale.report.board import BoardData, board_page
 
-    results = load_results(request.sources, on_event)
+    results = load_results(request.sources, on_event=on_event)
     standing = standing_of(results, request.by, request.level, None if request.sets == "auto" else request.sets)
     for withdrawn in standing.withdrawn:
         on_event(Note(withdrawn))

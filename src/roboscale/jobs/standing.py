@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from typing import Literal
@@ -16,9 +16,9 @@ from roboscale.jobs.result_files import trials_by_policy
 from roboscale.results import Results
 from roboscale.stats import beta_confidence_sequence, clopper_pearson
 from roboscale.stats.bradley_terry import Comparisons, compare_by_case, count_comparisons
-from roboscale.stats.deciding import without_void_claims
+from roboscale.stats.deciding import rests_on_voids, without_void_claims
 from roboscale.stats.letters import letters
-from roboscale.stats.many import ManyVerdict, compare_many, compare_many_paired
+from roboscale.stats.many import ManyVerdict, assemble, compare_many, compare_many_paired
 from roboscale.stats.rank_sets import Ranking, SetMethod, rank_policies, rank_sets, tie_groups
 
 __all__ = ["Basis", "Standing", "choose_basis", "comparisons_of", "standing_of"]
@@ -128,10 +128,7 @@ class _Worst:
         ranking = rank_policies(compare_by_case(imputed), self._level, sets=self._sets)
         if ranking.rank_sets[ahead] == (1, 1):
             return True
-        self.withdrawn.append(
-            f"{ahead} did better than {behind} where both were counted, but that rests on {void[ahead]} void trials "
-            f"of {ahead} and {void[behind]} of {behind}: counted against it, nothing is shown"
-        )
+        self.withdrawn.append(rests_on_voids(ahead, behind, void))
         return False
 
 
@@ -160,8 +157,8 @@ def standing_of(
         return told(ranking=ranking, withdrawn=tuple(worst.withdrawn))
     if not results.paired:
         counts = {name: (round((e.value or 0) * e.n), e.n) for name, e in rates.items()}
-        verdict = compare_many(counts, 1 - level, level=level)
-        return told(ranking=_unpaired_ranking(verdict, level), verdict=verdict)
+        verdict, withdrawn = _independent(counts, {name: e.void for name, e in rates.items()}, level)
+        return told(ranking=_unpaired_ranking(verdict, level), verdict=verdict, withdrawn=withdrawn)
     ranking = rank_policies(comparisons_of(results, chosen), level, sets=sets, stands=worst.stands)
     if results.adaptive:
         return told(ranking=ranking, withdrawn=tuple(worst.withdrawn))
@@ -172,6 +169,30 @@ def standing_of(
     left, withdrawn = without_void_claims(claimed, _evidence(scores, cases, level), len(cases))
     assert isinstance(left, ManyVerdict), "what was said of many stays so"
     return told(ranking=ranking, verdict=left, withdrawn=tuple(dict.fromkeys((*worst.withdrawn, *withdrawn))))
+
+
+def _independent(
+    counts: Mapping[str, tuple[int, int]], void: Mapping[str, int], level: float
+) -> tuple[ManyVerdict, tuple[str, ...]]:
+    """What independent trials show of every pair, without the claims that their void ones could overturn."""
+    verdict = compare_many(counts, 1 - level, level=level)
+    kept, withdrawn = [], []
+    for pair in verdict.pairs:
+        ahead, behind = (pair.first, pair.second)
+        if pair.verdict.decision == "second is better":
+            ahead, behind = behind, ahead
+        if pair.decided and void[ahead] + void[behind]:
+            (won, n), (lost, m) = counts[ahead], counts[behind]
+            worst = {ahead: (won, n + void[ahead]), behind: (lost + void[behind], m + void[behind])}
+            again = compare_many(worst, (1 - level) / len(verdict.pairs), level=level)
+            if again.best != (ahead,):
+                withdrawn.append(rests_on_voids(ahead, behind, void))
+                said = f"Undecided between {pair.first} and {pair.second}: {withdrawn[-1]}"
+                pair = replace(pair, verdict=replace(pair.verdict, decision="undecided", sentence=said))
+        kept.append(pair)
+    if not withdrawn:
+        return verdict, ()
+    return assemble(verdict.names, verdict.estimates, kept, verdict.alpha, verdict.method), tuple(withdrawn)
 
 
 def _evidence(scores: Scores, cases: Sequence[str], level: float) -> Evidence:

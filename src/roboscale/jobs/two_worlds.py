@@ -18,7 +18,7 @@ Scores = Mapping[str, Mapping[str, float | None]]
 def load_scores(source: str, task: str = "", on_event: OnEvent = ignore) -> Scores:
     """The scores of a file or folder of results, of one task or of all."""
     scores: dict[str, dict[str, float | None]] = defaultdict(dict)
-    for trial in sorted(load_results([source], on_event).trials, key=lambda t: t.attempt):
+    for trial in sorted(load_results([source], on_event=on_event).trials, key=lambda t: t.attempt):
         if task in ("", trial.case.task):
             success = trial.outcome.success
             scores[trial.policy.name][trial.case.id] = None if success is None else float(success)
