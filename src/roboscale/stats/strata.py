@@ -268,6 +268,7 @@ def _given_total(masses: list[Floats], seen: Counts, seed: int) -> float:
     total = int(seen.sum())
     if _products(masses) > _MOST_PRODUCTS:
         masses, seen, total = _coarse(masses, seen)
+    masses = _tilted(masses, total)
     sums = [np.ones(1)]  # of the first strata, none to all but the last
     for mass in masses[:-1]:
         sums.append(np.convolve(sums[-1], mass))
@@ -287,6 +288,28 @@ def _given_total(masses: list[Floats], seen: Counts, seed: int) -> float:
             logs[who] += log_mass[drawn]
             left[who] -= drawn
     return float((1 + np.count_nonzero(logs <= seen_log + 1e-9)) / (DRAWS + 1))
+
+
+def _tilted(masses: list[Floats], total: int) -> list[Floats]:
+    """The same distributions given the total, tilted by one odds ratio so that the total is where they expect it.
+
+    Otherwise a total far out in the tail would be a sum of numbers too small to be written down.
+    """
+
+    def tilt(by: float) -> list[Floats]:
+        tilted = []
+        for mass in masses:
+            logs = np.log(np.maximum(mass, 1e-300)) + by * np.arange(len(mass))
+            raised = np.exp(logs - logs.max())
+            tilted.append(raised / raised.sum())
+        return tilted
+
+    low, high = -60.0, 60.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        expected = sum(float(mass @ np.arange(len(mass))) for mass in tilt(middle))
+        low, high = (middle, high) if expected < total else (low, middle)
+    return tilt((low + high) / 2)
 
 
 def _coarse(masses: list[Floats], seen: Counts) -> tuple[list[Floats], Counts, int]:
