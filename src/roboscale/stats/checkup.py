@@ -29,7 +29,7 @@ from roboscale.stats.proportions import clopper_pearson
 from roboscale.stats.rate_difference import rate_difference
 from roboscale.stats.sample_size import smallest_rise
 
-__all__ = ["SUSPECT", "TaskCheck", "TaskChecks", "TaskDesign", "TaskVerdict", "check_tasks"]
+__all__ = ["SUSPECT", "TaskCheck", "TaskChecks", "TaskDesign", "TaskVerdict", "check_candidate"]
 
 TaskVerdict = Literal["improved", "worse", "suspect", "held"]
 TaskDesign = Literal["paired", "independent", "training runs"]
@@ -90,7 +90,7 @@ class TaskChecks:
         return sum(check.verdict == verdict for check in self.checks)
 
 
-def check_tasks(outcomes: Outcomes, order: Sequence[str], alpha: float = 0.05) -> TaskChecks:
+def check_candidate(outcomes: Outcomes, order: Sequence[str], alpha: float = 0.05) -> TaskChecks:
     """Holds the last policy of `order` against the newest earlier one that was tried on the same task.
 
     Args:
@@ -101,7 +101,7 @@ def check_tasks(outcomes: Outcomes, order: Sequence[str], alpha: float = 0.05) -
         RoboscaleError: fewer than two policies.
 
     >>> both = Outcomes.of_counts({"old": (18, 20), "new": (8, 20)})
-    >>> check_tasks(both, ["old", "new"]).checks[0].verdict
+    >>> check_candidate(both, ["old", "new"]).checks[0].verdict
     'worse'
     """
     if len(order) < 2:

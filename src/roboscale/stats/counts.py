@@ -1,7 +1,8 @@
 """Successes of trials, as plain counts, on one task or several: every rate, every difference, and what n would tell.
 
-The trials are independent: counts do not say which of them were the same case. All tests of one call share one
-family-wise error (Holm). What is compared are these checkpoints; nothing follows for how they were trained.
+The trials are independent: counts do not say which of them were the same case. Over several tasks, trials are compared
+with trials of the same task only. All tests of one call share one family-wise error (Holm). What is compared are these
+checkpoints; nothing follows for how they were trained.
 """
 
 from __future__ import annotations
@@ -15,25 +16,23 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from roboscale.core import Decision, Estimate
-from roboscale.stats.barnard import barnard, trials_for_new_comparison
+from roboscale.stats.barnard import EXACT_SIDE, barnard, trials_for_new_comparison
 from roboscale.stats.many import adjusted
 from roboscale.stats.proportions import clopper_pearson
 from roboscale.stats.rate_difference import rate_difference
 from roboscale.stats.sample_size import smallest_rise
+from roboscale.stats.strata import cmh_test, interaction_test, stratified_difference
 
 __all__ = [
-    "EXACT_SIDE",
     "CountPair",
     "JudgedCounts",
+    "OverallPair",
     "TaskCounts",
     "compare_counts",
     "judge_counts",
     "mid_p_test",
     "trials_for_width",
 ]
-
-EXACT_SIDE = 2000
-"""Up to so many trials a side the exact unconditional test; beyond, the conditional one with mid-p."""
 
 _POWER = 0.8
 
@@ -70,17 +69,51 @@ class TaskCounts:
     pairs: tuple[CountPair, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverallPair:
+    """Two policies over all tasks that both were tried on.
+
+    Args:
+        tasks: names of them.
+        difference: mean over tasks of the second's rate minus the first's.
+        p_value: of "on no task do they differ"; `adjusted` for all tests at once.
+        interaction: p-value of "they differ alike on every task".
+        better_on, worse_on: tasks on which the second has the higher, the lower rate.
+    """
+
+    first: str
+    second: str
+    tasks: tuple[str, ...]
+    difference: Estimate
+    p_value: float
+    adjusted: float
+    decision: Decision
+    method: str
+    interaction: float
+    better_on: tuple[str, ...]
+    worse_on: tuple[str, ...]
+
+    @property
+    def opposite(self) -> bool:
+        """Whether one is better here and worse there, beyond chance: then there is no overall statement."""
+        return bool(self.better_on and self.worse_on) and self.interaction <= _INTERACTION
+
+
+_INTERACTION = 0.05
+
+
 @dataclass(frozen=True, slots=True)
 class JudgedCounts:
-    """All tasks; `alpha` is the probability of even one false claim among all pairs and tasks."""
+    """All tasks, and all pairs over several; `alpha` is the probability of even one false claim among them all."""
 
     tasks: tuple[TaskCounts, ...]
     alpha: float
+    overall: tuple[OverallPair, ...] = ()
 
     @property
     def comparisons(self) -> int:
         """How many tests share alpha."""
-        return sum(len(task.pairs) for task in self.tasks)
+        return sum(len(task.pairs) for task in self.tasks) + len(self.overall)
 
 
 def judge_counts(counts: Mapping[str, Mapping[str, tuple[int, int]]], level: float = 0.95) -> JudgedCounts:
@@ -99,6 +132,9 @@ def judge_counts(counts: Mapping[str, Mapping[str, tuple[int, int]]], level: flo
         ValueError: counts that cannot be, or a level outside (0, 1).
     """
     alpha = round(1 - level, 12)
+    names = list(dict.fromkeys(name for policies in counts.values() for name in policies))
+    # one order for all tasks, so that a difference has the same sign everywhere
+    counts = {task: {n: policies[n] for n in names if n in policies} for task, policies in counts.items()}
     tasks = [
         TaskCounts(
             task,
@@ -107,14 +143,51 @@ def judge_counts(counts: Mapping[str, Mapping[str, tuple[int, int]]], level: flo
         )
         for task, policies in counts.items()
     ]
-    corrected = iter(adjusted([pair.p_value for task in tasks for pair in task.pairs], "holm"))
+    overall = _overall(counts, level)
+    tests = [pair.p_value for task in tasks for pair in task.pairs] + [pair.p_value for pair in overall]
+    corrected = iter(map(float, adjusted(tests, "holm")))
     decided = [
-        replace(
-            task, pairs=tuple(_decided(pair, counts[task.task], float(next(corrected)), alpha) for pair in task.pairs)
-        )
+        replace(task, pairs=tuple(_decided(p, counts[task.task], next(corrected), alpha) for p in task.pairs))
         for task in tasks
     ]
-    return JudgedCounts(tuple(decided), alpha)
+    together = tuple(_decided_overall(pair, next(corrected), alpha) for pair in overall)
+    return JudgedCounts(tuple(decided), alpha, together)
+
+
+def _overall(counts: Mapping[str, Mapping[str, tuple[int, int]]], level: float) -> list[OverallPair]:
+    """Every pair that shares two tasks or more; undecided yet."""
+    names = list(dict.fromkeys(name for policies in counts.values() for name in policies))
+    pairs = []
+    for a, b in combinations(names, 2):
+        tasks = [task for task, policies in counts.items() if a in policies and b in policies]
+        if len(tasks) < 2:
+            continue
+        won, tried = np.array([[counts[task][name] for task in tasks] for name in (a, b)]).transpose(2, 0, 1)
+        p_value, method = cmh_test(won, tried)
+        gaps = dict(zip(tasks, won[1] / tried[1] - won[0] / tried[0], strict=True))
+        pairs.append(
+            OverallPair(
+                first=a,
+                second=b,
+                tasks=tuple(tasks),
+                difference=stratified_difference(won, tried, level),
+                p_value=p_value,
+                adjusted=p_value,
+                decision="no difference shown",
+                method=method,
+                interaction=interaction_test(won, tried)[0],
+                better_on=tuple(task for task, gap in gaps.items() if gap > 0),
+                worse_on=tuple(task for task, gap in gaps.items() if gap < 0),
+            )
+        )
+    return pairs
+
+
+def _decided_overall(pair: OverallPair, corrected: float, alpha: float) -> OverallPair:
+    decision: Decision = "no difference shown"
+    if corrected <= alpha and pair.difference.value and not pair.opposite:
+        decision = "second is better" if pair.difference.value > 0 else "first is better"
+    return replace(pair, adjusted=corrected, decision=decision)
 
 
 def _pair(first: str, second: str, one: tuple[int, int], two: tuple[int, int], level: float) -> CountPair:

@@ -137,6 +137,38 @@ BIBTEX: dict[str, str] = dict(
             "volume = {10}; pages = {417--451}",
         ),
         _article(
+            "mehta1985",
+            "Mehta, C. R. and Patel, N. R. and Gray, R.",
+            "Computing an exact confidence interval for the common odds ratio in several 2 x 2 contingency tables",
+            "Journal of the American Statistical Association",
+            1985,
+            "volume = {80}; pages = {969--973}",
+        ),
+        _article(
+            "yan2010",
+            "Yan, X. and Su, X. G.",
+            "Stratified Wilson and Newcombe confidence intervals for multiple binomial proportions",
+            "Statistics in Biopharmaceutical Research",
+            2010,
+            "volume = {2}; pages = {329--335}",
+        ),
+        _article(
+            "zelen1971",
+            "Zelen, M.",
+            "The analysis of several 2 x 2 contingency tables",
+            "Biometrika",
+            1971,
+            "volume = {58}; pages = {129--137}",
+        ),
+        _article(
+            "welch1947",
+            "Welch, B. L.",
+            "The generalization of `Student's' problem when several different population variances are involved",
+            "Biometrika",
+            1947,
+            "volume = {34}; pages = {28--35}",
+        ),
+        _article(
             "mcnemar1947",
             "McNemar, Q.",
             "Note on the sampling error of the difference between correlated proportions or percentages",
@@ -458,11 +490,15 @@ RECIPES: tuple[tuple[str, Citation], ...] = (
     (
         "Mantel|Cochran",
         _said(
-            "Claims over several tasks are stratified by task with the Cochran-Mantel-Haenszel test",
+            "Claims over several tasks are stratified by task with the exact Cochran-Mantel-Haenszel test",
             "cochran1954",
             "mantel1959",
+            "mehta1985",
         ),
     ),
+    ("Yan, Su", _said("Differences over tasks have stratified Newcombe intervals", "yan2010")),
+    ("interaction", _said("Whether tasks differ alike was tested by Zelen's exact test", "zelen1971")),
+    ("Welch", _said("Differences of means have Welch's interval", "welch1947")),
     (
         "sequential exact paired|McNemar walk",
         _said(

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
 from roboscale.core import Estimate
-from roboscale.stats.counts import EXACT_SIDE
+from roboscale.stats.barnard import EXACT_SIDE
 from roboscale.stats.distributions import normal_isf, normal_sf, student_isf
 
 __all__ = [
