@@ -1,4 +1,4 @@
-.PHONY: demo test fuzz oracle ends docs bench lint clean
+.PHONY: demo test fuzz oracle peers ends mutants docs bench lint clean
 .DEFAULT_GOAL := help
 
 inputs := pyproject.toml constraints.txt scripts/setup.sh
@@ -8,7 +8,9 @@ help:
 	@echo "make demo    ten demonstrations in, a verdict and a report out (sets everything up itself)"
 	@echo "make test    all tests, linters and types (sets everything up itself)"
 	@echo "make oracle  opens our datasets with the real LeRobot loader, in an environment of its own"
+	@echo "make peers   compares counts and sample sizes with statsmodels and fieldtrial, in an environment of their own"
 	@echo "make ends    tests at the lowest and the newest versions that are declared, in environments of their own"
+	@echo "make mutants plants 60 small faults in a room (ROOM=trials) and looks whether its tests notice"
 	@echo "make fuzz    10,000 mutated files for every format that is read"
 	@echo "make bench   the benchmarks whose ratios the README quotes"
 	@echo "make docs    builds the documentation into site/"
@@ -36,8 +38,15 @@ fuzz: .venv/stamps/test
 oracle: .venv/stamps/test
 	scripts/oracle.sh
 
+peers: .venv/stamps/test
+	scripts/peers.sh
+
 ends:
 	scripts/version_ends.sh
+
+mutants: .venv/stamps/test
+	[ -x mutants/.venv/bin/cosmic-ray ] || { $(run)python -m venv mutants/.venv && mutants/.venv/bin/pip install -q cosmic-ray; }
+	$(run)python scripts/mutants.py $(or $(ROOM),trials)
 
 bench: .venv/stamps/test
 	$(run)python -m benchmarks.rollout_overhead

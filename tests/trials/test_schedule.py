@@ -74,7 +74,7 @@ class Stop:
 def runner(
     path: Path, policies: Sequence, workers: int = 0, worlds: int = 1, faults=None, judged: bool = True, **more
 ) -> TrialRunner:
-    factory = partial(ToyWorld, faults or {}, judged=judged)
+    factory = more.pop("factory", None) or partial(ToyWorld, faults or {}, judged=judged)
     info = ToyWorld(judged=judged).info
     referee = SuccessReferee(SuccessRule()) if judged else Person()
     return TrialRunner(

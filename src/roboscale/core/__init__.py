@@ -14,7 +14,15 @@ from roboscale.core.episode import (
     new_episode_id,
     write_episode,
 )
-from roboscale.core.errors import BadData, InfrastructureError, PolicyError, RoboscaleError, SpecMismatch, UnknownName
+from roboscale.core.errors import (
+    BadData,
+    InfrastructureError,
+    PolicyError,
+    RoboscaleError,
+    SpecMismatch,
+    UnknownName,
+    UsageError,
+)
 from roboscale.core.estimate import Decision, Estimate, PairedOutcome, Verdict
 from roboscale.core.evidence import Design, Evidence, EvidenceRow, OutcomeKind, StopRule
 from roboscale.core.identity import Identity, combine, identity_labels
@@ -130,6 +138,7 @@ __all__ = [
     "Take",
     "Trial",
     "UnknownName",
+    "UsageError",
     "Verdict",
     "WallClock",
     "Watch",

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from roboscale.core import BadData, Counted, identity_labels
+from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.judged import judged_run
-from roboscale.results import Results, read_results
+from roboscale.results import AS_THEY_ARE, ReadOptions, Results, join_results, read_results
 from roboscale.trials.log import open_log
 
 __all__ = ["doubts", "load_results", "trials_by_policy"]
 
 
-def load_results(sources: Sequence[str]) -> Results:
-    """Reads `PATH` or `NAME=PATH` for each; NAME is the policy of files that do not say.
+def load_results(sources: Sequence[str], options: ReadOptions = AS_THEY_ARE, on_event: OnEvent = ignore) -> Results:
+    """Reads `PATH` or `NAME=PATH` for each; NAME names the policy where a file does not. Notes say how each was read.
 
     Raises:
         BadData: a file is not there or not understood, or all together hold no trial and no comparison.
     """
-    merged: Results | None = None
+    parts = []
     for text in sources:
         name, sign, path = text.partition("=")
         whole = not sign or Path(text).exists()
-        one = _read(text, "") if whole else _read(path, name)
-        merged = one if merged is None else merged.merged(one)
-    if merged is None or not (merged.trials or merged.comparisons):
+        parts.append(_read(text, "") if whole else _read(path, name))
+    joined = join_results(parts)
+    if not (len(joined.columns) or len(joined.preferences)):
         raise BadData(", ".join(sources), "results", "at least one trial or comparison", "none")
-    return merged
+    for line in joined.reading.lines():
+        on_event(Note(line))
+    return joined
 
 
 def _read(text: str, policy: str) -> Results:
@@ -45,9 +49,10 @@ def _read_store(store: str) -> Results:
     """Our own trials as every run counts them; adaptive when any run could stop by what it had seen."""
     with open_log(store, read_only=True) as log:
         runs = log.runs()
-        counted = {(c.policy, c.case): c for run in runs for c in judged_run(log, run).counted if not c.pending}
+        judged = [c for run in runs for c in judged_run(log, run).counted if not c.pending]
     adaptive = any(run.design is not None and run.design.sequential for run in runs)
-    return Results(Path(store).name, tuple(counted.values()), adaptive=adaptive)
+    own = tuple({(c.policy, c.world, c.case): c for c in judged}.values())
+    return replace(Results.of_objects(Path(store).name, own), own=own, adaptive=adaptive)
 
 
 def trials_by_policy(results: Results) -> dict[str, list[Counted]]:

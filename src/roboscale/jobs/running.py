@@ -6,10 +6,9 @@ records episodes, and reads from the log what it came to.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -35,6 +34,7 @@ from roboscale.core import (
     new_episode_id,
 )
 from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, ignore
+from roboscale.jobs.processes import require_main
 from roboscale.jobs.trying import (
     API_KEY_VARIABLE,
     AnyPolicy,
@@ -163,7 +163,7 @@ def run_trials(
         UnknownName, SpecMismatch: before the first trial, when names or specs do not fit.
         RoboscaleError: no trial could be counted; says why.
     """
-    _require_main()
+    require_main()
     with ExitStack() as stack:
         opened = _open_world(request.world if world is None else world)
         stack.callback(opened.close)
@@ -175,15 +175,6 @@ def run_trials(
         judged = _try(asked, log, run, stack)
     _require_result(judged)
     return judged
-
-
-def _require_main() -> None:
-    """Worker processes import the user's script again; a script without a guard would try everything there."""
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        print(
-            'this script starts trials when it is imported: put them under if __name__ == "__main__":', file=sys.stderr
-        )
-        raise SystemExit(1)
 
 
 def _open_world(world: AnyWorld) -> World:
@@ -430,10 +421,17 @@ def _runner(asked: _Asked, log: TrialLog, run: Run, schedule: Schedule, stack: E
     counts = {"success": 0, "failure": 0, "void": 0, "pending": 0}
     done = [0]
 
+    tried: dict[str, str] = {}
+
     def on_trial(trial: Trial, judgement: Judgement) -> None:
         status = "void" if trial.void else "pending" if judgement.state == "pending" else ""
-        counts[status or ("success" if judgement.success else "failure")] += 1
-        done[0] += 1
+        place = f"{trial.policy.digest}/{trial.case.id}"  # an attempt that is made again is no further trial
+        if place in tried:
+            counts[tried[place]] -= 1
+        else:
+            done[0] += 1
+        tried[place] = status or ("success" if judgement.success else "failure")
+        counts[tried[place]] += 1
         waiting = f", {counts['pending']} to be judged" if counts["pending"] else ""
         said = f"{counts['success']} succeeded, {counts['failure']} failed, {counts['void']} void{waiting}"
         asked.on_event(Progress("trials", done[0], total, said))
@@ -580,10 +578,16 @@ def _warn_of_unequal_starts(asked: _Asked, trials: Sequence[Trial]) -> None:
 
 
 def _require_result(judged: Judged) -> None:
-    """RoboscaleError when nothing could be counted: a run without any result is no success."""
+    """RoboscaleError when nothing could be counted: a run without any result is no success.
+
+    A comparison needs a case that was counted under two policies.
+    """
     from roboscale.jobs.judged import reasons
 
-    if judged.pending or any(c.outcome.success is not None for c in judged.counted):
+    counted = Counter(c.case for c in judged.counted if c.outcome.success is not None)
+    needed = 1 if judged.run.design is None else 2
+    if judged.pending or any(times >= needed for times in counted.values()):
         return
     why = "; ".join(reasons(judged.counted, judged.labels)[:3]) or "no trial was made"
-    raise RoboscaleError(f"no trial could be counted: {why}")
+    what = "no trial could be counted" if not counted else "no case could be counted under two policies"
+    raise RoboscaleError(f"{what}: {why}")

@@ -35,7 +35,8 @@ def read_results(path: Path, policy: str = "") -> Results:
     if path.suffix == ".json":
         data = read_document(path)
         if is_eval_info(data):
-            return Results(path.name, tuple(trials_of_eval_info(path, data, policy or path.parent.name or path.stem)))
+            trials = tuple(trials_of_eval_info(path, data, policy or path.parent.name or path.stem))
+            return Results.of_objects(path.name, trials)
         return results_of_rows(path, as_rows(path, data), policy)
     return results_of_rows(path, load_rows(path), policy)
 

@@ -33,4 +33,4 @@ def results_of_sessions(root: Path, files: Iterable[Path]) -> Results:
         if {"A", "B"} <= set(names):
             outcome = {"A": "first", "B": "second", "TIE": "tie"}.get(said, "void")
             comparisons.append(Comparison(names["A"], names["B"], outcome, place))  # type: ignore[arg-type]
-    return Results(root.name, tuple(trials), tuple(comparisons))
+    return Results.of_objects(root.name, trials, comparisons)

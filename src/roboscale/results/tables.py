@@ -16,19 +16,19 @@ __all__ = ["results_of_rows"]
 def results_of_rows(path: Path, rows: Sequence[Row], policy: str) -> Results:
     """What a table says; `policy` is whose results they are where it does not. BadData names columns that would do."""
     if not rows:
-        return Results(path.name)
+        return Results(source=path.name)
     columns = TableColumns(path, list(rows[0]))
     if "first" in columns and "second" in columns and "preference" in columns:
         return _pairs(path, rows, columns)
     if "policy" not in columns and not policy:
         raise BadData(path, "columns", f"a policy: {', '.join(COLUMNS['policy'])}", ", ".join(map(str, columns.names)))
     if "successes" in columns and "rollouts" in columns:
-        return Results(path.name, tuple(_counted(rows, columns, policy)), paired=False)
+        return Results.of_objects(path.name, tuple(_counted(rows, columns, policy)), paired=False)
     if "outcome" not in columns and "progress" not in columns:
         wanted = f"an outcome: {', '.join(COLUMNS['outcome'])}; or progress: {', '.join(COLUMNS['progress'])}"
         raise BadData(path, "columns", wanted, ", ".join(map(str, columns.names)))
     trials = tuple(_trials(rows, columns, policy))
-    return Results(path.name, trials, paired="case" in columns)
+    return Results.of_objects(path.name, trials, paired="case" in columns)
 
 
 def _trials(rows: Sequence[Row], columns: TableColumns, policy: str) -> Iterator[Counted]:
@@ -74,4 +74,4 @@ def _pairs(path: Path, rows: Sequence[Row], columns: TableColumns) -> Results:
                 progress = parse_share(columns, row, number, meaning)
                 status = "void" if progress is None else "success" if progress >= 1 else "failure"
                 trials.append(told(name, columns.get(row, "world"), case, Outcome(status, progress=progress)))  # type: ignore[arg-type]
-    return Results(path.name, tuple(trials), tuple(comparisons))
+    return Results.of_objects(path.name, trials, comparisons)

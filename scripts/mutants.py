@@ -1,0 +1,187 @@
+"""Plants small faults in a room, one at a time, and looks whether the room's tests notice.
+
+    scripts/mutants.py trials            60 faults drawn with seed 0, in an environment that has cosmic-ray
+    make mutants ROOM=trials             the same; makes that environment
+
+The list of faults is cosmic-ray's (operators, comparisons, numbers, conditions, loops, exceptions ...). Annotations
+are left out: they are not evaluated, so no test can notice. Results go to `mutants/ROOM.jsonl`, one line a fault, and
+the same command goes on where it was. The summary lists every survivor with its line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = {
+    "trials": (("trials",), ("tests/trials", "tests/jobs/test_films.py", "tests/jobs/test_identity_of_results.py")),
+    "referees": (("referees", "core/referee.py"), ("tests/referees", "tests/trials/test_rollout.py")),
+    "results": (("results",), ("tests/results", "tests/jobs/test_result_files.py")),
+    "worlds": (("worlds",), ("tests/worlds",)),
+    "deciding": (
+        ("stats/deciding.py", "jobs/judged.py", "jobs/running.py"),
+        ("tests/stats/test_deciding.py", "tests/jobs", "tests/cli/test_commands.py"),
+    ),
+}
+"""Room -> its files below src/roboscale, and its tests, the quickest first."""
+
+LIMIT_S = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """One planted fault: cosmic-ray's operator, and which of its occurrences in the file."""
+
+    path: str
+    operator: str
+    occurrence: int
+    line: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.path}:{self.line} {self.operator} {self.occurrence}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("room", choices=ROOMS)
+    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tool", type=Path, default=Path("mutants/.venv/bin/cosmic-ray"), help="cosmic-ray's command")
+    parser.add_argument("--python", default=sys.executable, help="runs the tests")
+    parser.add_argument("--again", action="store_true", help="try survivors again")
+    args = parser.parse_args()
+    out = ROOT / "mutants" / f"{args.room}.jsonl"
+    out.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        scratch = copy_of_the_project(Path(folder))
+        drawn = draw(scratch, args.room, args.tool.resolve(), args.count, args.seed)
+        told = {line["key"]: line for line in map(json.loads, out.read_text().splitlines())} if out.exists() else {}
+        for number, mutant in enumerate(drawn, 1):
+            known = told.get(mutant.key)
+            if known is None or (args.again and known["survived"]):
+                told[mutant.key] = try_out(scratch, mutant, args.room, args.tool.resolve(), args.python)
+                with out.open("a") as file:
+                    file.write(json.dumps(told[mutant.key]) + "\n")
+            said = told[mutant.key]
+            print(
+                f"{number:3} {'SURVIVED' if said['survived'] else 'killed  '} {said['seconds']:5.0f} s  {mutant.key}"
+            )
+    survivors = [told[m.key] for m in drawn if told[m.key]["survived"]]
+    print(f"{args.room}: {len(drawn)} drawn with seed {args.seed}, {len(drawn) - len(survivors)} killed")
+    for said in survivors:
+        print(f"\n{said['key']}\n{said['change']}")
+
+
+def copy_of_the_project(folder: Path) -> Path:
+    """Source and tests as they stand now, so that nothing is ever mutated in place."""
+    for name in ("src", "tests", "examples", "docs", "scripts"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("pyproject.toml", "README.md", "Makefile", "constraints.txt"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def draw(scratch: Path, room: str, tool: Path, count: int, seed: int) -> list[Mutant]:
+    """`count` of the room's faults, in the order in which they were drawn."""
+    listed = [m for file in files_of(scratch, room) for m in faults_in(scratch, file, tool)]
+    return random.Random(seed).sample(listed, min(count, len(listed)))
+
+
+def files_of(scratch: Path, room: str) -> list[Path]:
+    package = scratch / "src" / "roboscale"
+    listed = [package / name for name in ROOMS[room][0]]
+    return sorted(file for path in listed for file in ([path] if path.is_file() else path.rglob("*.py")))
+
+
+def faults_in(scratch: Path, file: Path, tool: Path) -> Iterator[Mutant]:
+    """What cosmic-ray would change in a file, outside annotations."""
+    config, session = scratch / "session.toml", scratch / "session.sqlite"
+    session.unlink(missing_ok=True)
+    lines = (f'module-path = "{file}"', "timeout = 10.0", 'test-command = "true"', "excluded-modules = []")
+    config.write_text("\n".join(("[cosmic-ray]", *lines, "[cosmic-ray.distributor]", 'name = "local"', "")))
+    subprocess.run([tool, "init", config, session], check=True, capture_output=True, cwd=scratch)
+    dump = subprocess.run([tool, "dump", session], check=True, capture_output=True, text=True, cwd=scratch).stdout
+    notes = annotations(file)
+    for line in dump.splitlines():
+        (spec,) = json.loads(line)[0]["mutations"]
+        (row, column) = spec["start_pos"]
+        if not any(start <= (row, column) < end for start, end in notes):
+            path = file.relative_to(scratch).as_posix()
+            yield Mutant(path=path, operator=spec["operator_name"], occurrence=spec["occurrence"], line=row)
+
+
+def annotations(file: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """From where to where annotations and `TYPE_CHECKING` blocks reach."""
+    ranges = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        found = [getattr(node, "annotation", None), getattr(node, "returns", None)]
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            found.append(node)
+        ranges += [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in found if n is not None]
+    return ranges
+
+
+def try_out(scratch: Path, mutant: Mutant, room: str, tool: Path, python: str) -> dict[str, object]:
+    """Plants a fault, runs the room's tests until one fails, and takes it out again."""
+    file = scratch / mutant.path
+    whole = file.read_text()
+    begun = time.monotonic()
+    try:
+        subprocess.run(
+            [tool, "apply", file, mutant.operator, str(mutant.occurrence)],
+            check=True,
+            capture_output=True,
+            cwd=scratch,
+        )
+        change = difference(whole, file.read_text())
+        survived, by = run_tests(scratch, mutant, room, python)
+    finally:
+        file.write_text(whole)
+    seconds = round(time.monotonic() - begun, 1)
+    said = {"key": mutant.key, "survived": survived, "by": by, "seconds": seconds, "change": change}
+    return {**asdict(mutant), **said}
+
+
+def difference(before: str, after: str) -> str:
+    pairs = zip(before.splitlines(), after.splitlines(), strict=False)
+    return "\n".join(f"- {a.strip()}\n+ {b.strip()}" for a, b in pairs if a != b)
+
+
+def run_tests(scratch: Path, mutant: Mutant, room: str, python: str) -> tuple[bool, str]:
+    """Whether all tests pass, and else which one does not. Files that are called as the module come first."""
+    stem = Path(mutant.path).stem
+    files = [
+        path.relative_to(scratch).as_posix()
+        for name in ROOMS[room][1]
+        for path in (sorted((scratch / name).rglob("test_*.py")) if (scratch / name).is_dir() else [scratch / name])
+    ]
+    ordered = sorted(dict.fromkeys(files), key=lambda name: stem.removesuffix("s") not in name)
+    environment = {**os.environ, "PYTHONPATH": str(scratch / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    words = ["-m", "pytest", "-x", "-q", "--no-header", "--timeout=120", "-p", "no:cacheprovider", *ordered]
+    try:
+        done = subprocess.run(
+            [python, *words], cwd=scratch, env=environment, capture_output=True, text=True, timeout=LIMIT_S
+        )
+    except subprocess.TimeoutExpired:
+        return False, f"no end within {LIMIT_S} s"
+    failed = [
+        line.removeprefix("FAILED ") for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))
+    ]
+    return done.returncode == 0, (failed or [f"exit code {done.returncode}"])[0]
+
+
+if __name__ == "__main__":
+    main()
