@@ -15,7 +15,7 @@ from roboscale.jobs.request import Argument, Request
 
 if TYPE_CHECKING:
     from roboscale.core import Estimate
-    from roboscale.stats.counts import CountPair, JudgedCounts, OverallPair
+    from roboscale.stats.judged_counts import CountPair, JudgedCounts, OverallPair
 
 __all__ = ["UNIT_OF_COUNTS", "WeighCounts", "WeighedCounts", "parse_counts", "weigh_counts"]
 
@@ -78,7 +78,7 @@ class WeighedCounts:
         used = [*(pair.method for pair in pairs), *(pair.method for pair in self.judged.overall)]
         tests = "; ".join(dict.fromkeys(used))
         count = self.judged.comparisons
-        family = f", for {count} tests at once (Holm 1979)" if count > 1 else ""
+        family = f", for all {count} pairs and tasks at once (Holm 1979)" if count > 1 else ""
         return (
             f"Independent trials, two-sided: {tests}; alpha {self.judged.alpha:g}{family}. {shown}: Clopper-Pearson, "
             "of differences Newcombe.",
@@ -98,7 +98,7 @@ class WeighedCounts:
                 }
                 for task in self.judged.tasks
             ],
-            "overall": [{**asdict(pair), "opposite": pair.opposite} for pair in self.judged.overall],
+            "overall": [asdict(pair) for pair in self.judged.overall],
         }
 
 
@@ -116,7 +116,7 @@ def weigh_counts(request: WeighCounts | str, *others: str, on_event: OnEvent = i
     Raises:
         UsageError: a count cannot be understood or cannot be.
     """
-    from roboscale.stats.counts import judge_counts
+    from roboscale.stats.judged_counts import judge_counts
 
     if isinstance(request, str):
         request = WeighCounts(counts=(request, *others), **asked)
@@ -231,16 +231,18 @@ def _overall_line(pair: OverallPair) -> str:
 
     over = f"Over {len(pair.tasks)} tasks, {pair.second} − {pair.first}"
     if pair.opposite:
-        sides = f"better on {', '.join(pair.better_on)}, worse on {', '.join(pair.worse_on)}"
-        return f"{over}: {sides} (differs by task, p {text.number(pair.interaction, 2)}): no overall statement"
+        return (
+            f"{over}: better on {', '.join(pair.better_on)}, worse on {', '.join(pair.worse_on)}: no overall statement"
+        )
     gap = pair.difference
     low, high = (text.signed(100 * (end or 0), 0) for end in (gap.low, gap.high))
     said = f"{over}: {text.signed(100 * (gap.value or 0), 0)} points [{low}, {high}]"
-    p = f"p {text.number(pair.p_value, 2)}, {text.number(pair.adjusted, 2)} adjusted"
+    p = f"adjusted p {text.number(pair.adjusted, 2)}"
+    doubt = "" if pair.unequal is None else f"; it is not the same on every task (p {text.number(pair.unequal, 2)})"
     if "better" not in pair.decision:
-        return f"{said}; not shown to differ ({p})"
+        return f"{said}; not shown to differ ({p}){doubt}"
     ahead, behind = (pair.second, pair.first) if pair.decision == "second is better" else (pair.first, pair.second)
-    return f"{said}; {ahead} is better than {behind} on these tasks ({p})"
+    return f"{said}; {ahead} is better than {behind} on these tasks ({p}){doubt}"
 
 
 def _narrower(rate: Estimate) -> list[str]:
