@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from roboscale.core import BadData, Counted, identity_labels
@@ -26,8 +25,8 @@ def load_results(sources: Sequence[str], options: ReadOptions = AS_THEY_ARE, on_
     for text in sources:
         name, sign, path = text.partition("=")
         whole = not sign or Path(text).exists()
-        parts.append(_read(text, "") if whole else _read(path, name))
-    joined = join_results(parts)
+        parts.append(_read(text, "", options) if whole else _read(path, name, options))
+    joined = join_results(parts, options)
     if not (len(joined.columns) or len(joined.preferences)):
         raise BadData(", ".join(sources), "results", "at least one trial or comparison", "none")
     for line in joined.reading.lines():
@@ -35,14 +34,14 @@ def load_results(sources: Sequence[str], options: ReadOptions = AS_THEY_ARE, on_
     return joined
 
 
-def _read(text: str, policy: str) -> Results:
+def _read(text: str, policy: str, options: ReadOptions) -> Results:
     if "://" in text:
         return _read_store(text)
     path = Path(text)
     store = path / "trials.db" if path.is_dir() else path
     if store.suffix == ".db" and store.is_file():
         return _read_store(str(store))
-    return read_results(path, policy)
+    return read_results(path, policy, options)
 
 
 def _read_store(store: str) -> Results:
@@ -52,7 +51,7 @@ def _read_store(store: str) -> Results:
         judged = [c for run in runs for c in judged_run(log, run).counted if not c.pending]
     adaptive = any(run.design is not None and run.design.sequential for run in runs)
     own = tuple({(c.policy, c.world, c.case): c for c in judged}.values())
-    return replace(Results.of_objects(Path(store).name, own), own=own, adaptive=adaptive)
+    return Results.of_objects(Path(store).name, own, form="our own trials", own=True, adaptive=adaptive)
 
 
 def trials_by_policy(results: Results) -> dict[str, list[Counted]]:

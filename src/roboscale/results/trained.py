@@ -4,39 +4,66 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from roboscale.core import BadData
-from roboscale.results.columns import COLUMNS, TableColumns, amount_of, counts_of, outcome_of_row
+from roboscale.results.files import load_grids
+from roboscale.results.grid import Texts
+from roboscale.results.measures import counts_measured, long_measured
+from roboscale.results.names import COLUMNS, normal_name
 from roboscale.results.nouns import Trained
-from roboscale.results.rows import Row, load_rows
+from roboscale.results.reading import AS_THEY_ARE, ReadOptions
+from roboscale.results.roles import Roles
+from roboscale.results.values import number_of
 
 __all__ = ["read_trained"]
 
 
-def read_trained(path: Path) -> list[Trained]:
+def read_trained(path: Path, options: ReadOptions = AS_THEY_ARE) -> list[Trained]:
     """Success against the amount of data: columns amount, successes and rollouts, or an outcome a row; source, task.
 
     Rows of the same task, source and amount are added up. BadData names what is not understood.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise BadData(path, "results", "a file", "nothing")
-    rows = load_rows(path)
-    columns = TableColumns(path, list(rows[0]) if rows else [])
-    counted = "successes" in columns and "rollouts" in columns
-    if "amount" not in columns or not (counted or "outcome" in columns):
-        wanted = f"an amount ({', '.join(COLUMNS['amount'])}) and successes with rollouts, or an outcome"
-        raise BadData(path, "columns", wanted, ", ".join(map(str, columns.names)) or "none")
-    sums: dict[tuple[str, str, float], list[int]] = {}
-    for number, row in enumerate(rows, 1):
-        key = columns.get(row, "task", "all"), columns.get(row, "source", "data"), amount_of(columns, row, number)
-        won, tried = counts_of(columns, row, number) if counted else _one(columns, row, number)
-        total = sums.setdefault(key, [0, 0])
-        total[0], total[1] = total[0] + won, total[1] + tried
-    unit = columns.found["amount"].strip().lower()
-    unit = "demonstrations" if unit in ("amount", "n_demos", "demos", "episodes") else unit
-    return [Trained(*key, won, tried, unit) for key, (won, tried) in sorted(sums.items())]
+    points: dict[tuple[str, str, float], list[int]] = {}
+    unit = "demonstrations"
+    for grid in load_grids(Path(path), options):
+        roles = Roles.of(Path(path), grid, options)
+        names = roles.names("amount")
+        if not names or not len(grid):
+            wanted = f"an amount ({', '.join(COLUMNS['amount'])}) and successes with rollouts, or an outcome"
+            raise BadData(path, "columns", wanted, ", ".join(grid.names) or "none")
+        amount = roles.use("amount", names[0])
+        notes: list[str] = []
+        measured = counts_measured(roles, notes) or long_measured(roles, notes, options)
+        task, source = (_text(roles, role, rest) for role, rest in (("task", "all"), ("source", "data")))
+        amounts = _amounts(roles, amount, names[0])
+        word = normal_name(names[0])
+        plain = ("amount", "n_demos", "num_demos", "demos", "episodes")
+        unit = "demonstrations" if word in plain else names[0].strip().lower()
+        for k, row in enumerate(measured.row):
+            total = points.setdefault((task.at(row), source.at(row), float(amounts[row])), [0, 0])
+            if not np.isnan(measured.success[k]):
+                total[0] += int(measured.success[k] * measured.weight[k])
+                total[1] += int(measured.weight[k])
+    return [Trained(*key, won, tried, unit) for key, (won, tried) in sorted(points.items())]
 
 
-def _one(columns: TableColumns, row: Row, number: int) -> tuple[int, int]:
-    success = outcome_of_row(columns, row, number).success
-    return (0, 0) if success is None else (int(success), 1)
+def _text(roles: Roles, role: str, otherwise: str) -> Texts:
+    column = roles.one(role)
+    if column is None:
+        return Texts.same(otherwise, len(roles.grid))
+    return Texts([text or otherwise for text in column.values], column.codes)
+
+
+def _amounts(roles: Roles, column: Texts, name: str) -> np.ndarray:
+    """Amounts above 0, shape (n,). BadData where one is none."""
+    numbers = [number_of(text) for text in column.values]
+    for code, number in enumerate(numbers):
+        if number is None or number <= 0:
+            rows = np.flatnonzero(column.codes == code)
+            if len(rows):
+                row = int(rows[0])
+                raise BadData(
+                    roles.path, f"{name} of {roles.grid.row_text(row)}", "a number above 0", repr(column.values[code])
+                )
+    return np.array([np.nan if n is None else n for n in numbers])[column.codes]
