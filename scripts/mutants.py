@@ -27,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {
     "trials": (("trials",), ("tests/trials", "tests/jobs/test_films.py", "tests/jobs/test_identity_of_results.py")),
-    "referees": (("referees", "core/referee.py"), ("tests/referees", "tests/core", "tests/trials/test_schedule.py")),
+    "referees": (("referees", "core/referee.py"), ("tests/referees", "tests/trials/test_rollout.py")),
     "results": (("results",), ("tests/results", "tests/jobs/test_result_files.py")),
     "worlds": (("worlds",), ("tests/worlds",)),
     "deciding": (

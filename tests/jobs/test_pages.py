@@ -27,7 +27,7 @@ from roboscale.jobs.events import Note, Wrote
 PAGE = "a page's <name>.html"
 PAGES = {
     "rank": (rank, Rank(sources=("base=trials.csv",), level=0.9, html=PAGE)),
-    "validity": (check_validity, CheckValidity(real="robot.csv", cheap="simulator.csv", task="all", html=PAGE)),
+    "validity": (check_validity, CheckValidity(real="robot.csv", cheap="simulator.csv", only_task="all", html=PAGE)),
     "plan": (plan_collection, PlanCollection(sources=("points.csv",), cost=("teleop=3",), budget=50, html=PAGE)),
     "audit": (audit_dataset, AuditDataset(dataset="recorded", against=("more",), html=PAGE, workers=0)),
     "import": (import_dataset, ImportDataset(source="recorded", out="a <folder>", workers=0)),
@@ -54,7 +54,7 @@ def test_a_policy_in_one_world_only_is_noted(example_folder: Path):
         file.write("alone,0,1\n")
     told: list = []
     check_validity(CheckValidity(real="robot.csv", cheap="simulator.csv"), told.append)
-    assert told == [Note("left out, tried in the real world only: alone")]
+    assert Note("left out, tried in the real world only: alone") in told
 
 
 def test_a_page_without_pictures_says_so(example_folder: Path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from roboscale.jobs.events import OnEvent, Wrote, ignore
+from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.options import By, Html, Level, Sources
 from roboscale.jobs.request import Option, Request
 
@@ -61,6 +61,7 @@ class Ranked:
             "rates": {name: rate.to_json() for name, rate in standing.rates.items()},
             "letters": dict(standing.letters),
             "verdict": None if standing.verdict is None else standing.verdict.to_json(),
+            "withdrawn": list(standing.withdrawn),
         }
 
 
@@ -80,8 +81,10 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
     from roboscale.jobs.versions import versions
     from roboscale.report.board import BoardData, board_page
 
-    results = load_results(request.sources)
+    results = load_results(request.sources, on_event=on_event)
     standing = standing_of(results, request.by, request.level, None if request.sets == "auto" else request.sets)
+    for withdrawn in standing.withdrawn:
+        on_event(Note(withdrawn))
     verdict = standing.verdict
     board = BoardData(
         ranking=standing.ranking,
@@ -89,7 +92,7 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
         per_task=standing.per_task,
         letters=dict(standing.letters),
         unverified=doubts(results),
-        statements=() if verdict is None else (verdict.sentence,),
+        statements=(*standing.withdrawn, *(() if verdict is None else (verdict.sentence,))),
         method="" if verdict is None else verdict.method,
         sources=(results.source,),
         command=request.command,

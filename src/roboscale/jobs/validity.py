@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from roboscale.core import Outcomes, RoboscaleError
+from roboscale.core import OutcomeKind, Outcomes, RoboscaleError
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.options import Html, Level
-from roboscale.jobs.request import Option, Request
+from roboscale.jobs.reading_options import TableRequest
+from roboscale.jobs.request import Option
 
 if TYPE_CHECKING:
     from roboscale.core import Estimate
@@ -22,14 +23,13 @@ __all__ = ["CheckValidity", "CheckedValidity", "check_validity"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckValidity(Request):
+class CheckValidity(TableRequest):
     """Asks whether the world of `cheap` orders policies as that of `real` does."""
 
     words: ClassVar[tuple[str, ...]] = ("validity",)
 
     real: Annotated[str, Option("Results on the real robot; any form that `rank` reads.")]
     cheap: Annotated[str, Option("Results of the same policies in the cheap world.")]
-    task: Annotated[str, Option("Only this task; default: the mean over all tasks that both worlds have.")] = ""
     outcome: Annotated[
         Literal["auto", "success", "progress"],
         Option("success, progress, or auto: progress where nothing else was noted."),
@@ -118,9 +118,9 @@ def check_validity(request: CheckValidity, on_event: OnEvent = ignore) -> Checke
         notes.append(text)
         on_event(Note(text))
 
-    kind, worlds = _load(request, note)
+    kind, worlds = _load(request, on_event, note)
     means = [task_means(world, request.level) for world in worlds]
-    names, tasks = _shared(means, request.task, note)
+    names, tasks = _shared(means, request.only_task, note)
     real, cheap = ({name: one.score(name, tasks) for name in names} for one in means)
     cells = {(name, task): (means[0].cell(name, task), means[1].cell(name, task)) for name in names for task in tasks}
     done = CheckedValidity(
@@ -140,27 +140,31 @@ def check_validity(request: CheckValidity, on_event: OnEvent = ignore) -> Checke
 
 
 def _load(
-    request: CheckValidity, note: Callable[[str], None]
-) -> tuple[Literal["success", "progress"], list[Outcomes]]:
+    request: CheckValidity, on_event: OnEvent, note: Callable[[str], None]
+) -> tuple[OutcomeKind, list[Outcomes]]:
     """Both worlds, compared by the same kind of outcome."""
-    from roboscale.jobs.outcomes import choose_outcome, outcomes_of_results
+    from roboscale.jobs.outcome_kinds import kinds_of
     from roboscale.jobs.result_files import load_results
 
-    results = [load_results([source]) for source in (request.real, request.cheap)]
-    chosen = [choose_outcome(one, request.outcome) for one in results]
-    if len({kind for kind, _ in chosen}) > 1:
-        sides = f"real has {chosen[0][0]}, cheap has {chosen[1][0]}"
-        raise RoboscaleError(
-            f"the two worlds are scored on different scales: {sides}; --outcome success compares both"
-        )
-    for said in dict.fromkeys(word for _, word in chosen if word):
-        note(said)
-    worlds = [outcomes_of_results(one, chosen[0][0]) for one in results]
+    options = request.reading_options()
+    results = [load_results([source], options, on_event) for source in (request.real, request.cheap)]
+    for side, one in zip(("real", "cheap"), results, strict=True):
+        if not one.kinds:
+            raise RoboscaleError(f"{side}: {one.source} holds preferences and no trials")
+    kinds = [kinds_of(one) for one in results]
+    both = [kind for kind in kinds[0] if kind in kinds[1]]
+    if not both:
+        sides = f"real has {', '.join(kinds[0])}, cheap has {', '.join(kinds[1])}"
+        raise RoboscaleError(f"the two worlds are scored on different scales: {sides}")
+    kind = both[0] if request.outcome == "auto" else request.outcome
+    worlds = [one.outcomes(kind) for one in results]
+    if request.outcome == "auto" and kind == "progress":
+        note("nobody noted success on both sides, so means of progress are compared")
     for side, world in zip(("real", "cheap"), worlds, strict=True):
         places = sorted({stratum.world for stratum in world.strata})
         if len(places) > 1:
             note(f"{side}: trials in {len(places)} worlds are taken together: {', '.join(places)}")
-    return chosen[0][0], worlds
+    return kind, worlds
 
 
 def _shared(means: Sequence[TaskMeans], task: str, note: Callable[[str], None]) -> tuple[list[str], tuple[str, ...]]:

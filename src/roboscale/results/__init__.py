@@ -9,7 +9,7 @@ from roboscale.results.names import COLUMNS
 from roboscale.results.nouns import PREFERENCE_OUTCOMES, Comparison, Preferences, Results, Trained, TrialColumns
 from roboscale.results.read import read_results
 from roboscale.results.reading import AS_THEY_ARE, LeftOut, ReadOptions, ResultsReading, TableColumn, TableReading
-from roboscale.results.trained import read_trained
+from roboscale.results.trained import TrainedTable, read_trained, trained_table
 
 __all__ = [
     "AS_THEY_ARE",
@@ -24,8 +24,10 @@ __all__ = [
     "TableColumn",
     "TableReading",
     "Trained",
+    "TrainedTable",
     "TrialColumns",
     "join_results",
     "read_results",
     "read_trained",
+    "trained_table",
 ]

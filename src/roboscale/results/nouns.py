@@ -440,16 +440,28 @@ def _renumbered(
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """How a policy did that was trained on some amount of data of one source.
+    """How a policy did that was trained on some amount of data of one source, or of a mixture of several.
 
     Args:
-        amount: in `unit`, e.g. demonstrations.
-        successes, trials: counted trials of that policy.
+        source: its name; of a mixture the names with ` + ` between them.
+        amount: in `unit`, e.g. demonstrations; of a mixture the sum.
+        successes, trials: counted trials of that policy; a sum of progress where successes were not noted.
+        policy: whose recipe it is, where the table tells recipes apart.
+        run: which training of it; empty where nobody said.
+        mixture: amount of each source; empty for a single one.
     """
 
     task: str
     source: str
     amount: float
-    successes: int
+    successes: float
     trials: int
     unit: str = "demonstrations"
+    policy: str = ""
+    run: str = ""
+    mixture: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def amounts(self) -> dict[str, float]:
+        """Amount by source."""
+        return dict(self.mixture) or {self.source: self.amount}

@@ -10,7 +10,7 @@ Knows nothing of where comparisons come from; the model is in `roboscale.stats.b
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -133,6 +133,7 @@ def rank_policies(
     sets: SetMethod = "holm",
     bootstraps: int = 1000,
     rng: np.random.Generator | None = None,
+    stands: Callable[[str, str], bool] | None = None,
 ) -> Ranking:
     """Fits strengths and says which ranks the comparisons leave open.
 
@@ -148,6 +149,7 @@ def rank_policies(
             studentised difference, which says nothing of policies without a score.
         bootstraps: resamples for `bootstrap`.
         rng: for `bootstrap`; seed 0 by default.
+        stands: asked for each claim (ahead, behind); what it refuses is not claimed.
     """
     if not (0 < level < 1 and 0 <= ridge < np.inf and bootstraps >= 1):
         raise ValueError(f"level must be in (0, 1), ridge >= 0, bootstraps >= 1: {level}, {ridge}, {bootstraps}")
@@ -164,6 +166,8 @@ def rank_policies(
         tests = _anytime_tests(comparisons) if sets == "anytime" else _pairwise_tests(comparisons, inside, model)
         above = _above_by_holm(*tests, level)
         how = f"rank sets by Holm (1979) on {_tests(comparisons, ridge, sets)}"
+    for i, j in np.argwhere(above).tolist() if stands is not None else ():
+        above[i, j] = stands is None or stands(names[i], names[j])
     method = _model_name(comparisons, ties, ridge)
     groups = tie_groups(above)
     return Ranking(
