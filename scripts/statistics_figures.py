@@ -37,7 +37,7 @@ from statistics_examples import (
     trained_policies,
 )
 
-from roboscale.core import Estimate, PairedOutcome
+from roboscale.core import Estimate, Outcomes, PairedOutcome, Stratum
 from roboscale.report.board_figures import BoardRow, interval_figure
 from roboscale.report.canvas import (
     GRID,
@@ -50,6 +50,7 @@ from roboscale.report.canvas import (
     draw,
     new_canvas,
 )
+from roboscale.report.check import CheckRow, differences_figure
 from roboscale.report.figures import running_evidence
 from roboscale.report.plan_figures import Curve, curve_figure, predicted_band
 from roboscale.report.validity_figures import agreement_figure, scatter_figure
@@ -62,6 +63,7 @@ from roboscale.stats import (
     worst_case_bounds,
 )
 from roboscale.stats.barnard import smallest_difference
+from roboscale.stats.checkup import check_candidate
 from roboscale.stats.differences import paired_difference
 from roboscale.stats.fusion import FusionMode, fuse
 from roboscale.stats.independent import ArmBoundary, naive_arm_boundary, size
@@ -269,6 +271,30 @@ def barnard() -> Canvas:
     return canvas
 
 
+def check() -> str:
+    """Five tasks before and now, with the verdict of each."""
+    tasks = {"lift": (18, 6), "pour": (14, 9), "stack": (11, 11), "wipe": (8, 10), "open": (5, 17)}
+    checked = []
+    for task, (before, now) in tasks.items():
+        outcomes = Outcomes.of_counts({"before": (before, 20), "now": (now, 20)}, Stratum("", task))
+        (one,) = check_candidate(outcomes, ["before", "now"], 0.01).checks  # .05 over five tasks
+        checked.append(one)
+    rows = [
+        CheckRow(
+            verdict=c.verdict,
+            task=c.stratum.task,
+            before=c.before,
+            old=c.old,
+            new=c.new,
+            difference=c.difference,
+            p_value=c.p_value,
+            design=c.design,
+        )
+        for c in checked
+    ]
+    return differences_figure(tuple(rows), 720).svg
+
+
 def power() -> Canvas:
     """Power against the number of trials for .5 against .7: independent, and the same cases at two agreements."""
     trials = np.arange(5, 151, 5)
@@ -461,7 +487,7 @@ def mixing_law() -> Canvas:
 _TWO = (power, sequence, mean_progress, void, paired, peeking, eprocess, barnard, independent, progress)
 _MORE = (many, rank_sets, next_trial, fusion, prior, mixture, mixing_law)
 CANVASES = {f.__name__.replace("_", "-"): f for f in (*_TWO, *_MORE)}
-_REPORTS = (sequential, ranking, agreement, agreement_worth, scaling)
+_REPORTS = (sequential, check, ranking, agreement, agreement_worth, scaling)
 REPORTS = {f.__name__.replace("_", "-"): f for f in _REPORTS}
 """Figures that the report room draws whole."""
 

@@ -112,6 +112,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.cases_check import CheckCases, check_cases
     from roboscale.jobs.cases_make import MakeCases, make_cases
     from roboscale.jobs.cases_show import ShowCases, show_cases
+    from roboscale.jobs.check import CheckResults, check_results
     from roboscale.jobs.collect_generate import GenerateEpisodes, generate_episodes
     from roboscale.jobs.collect_record import RecordEpisodes, record_episodes
     from roboscale.jobs.compare import Compare, compare
@@ -158,6 +159,7 @@ __all__ = [
     "Case",
     "CheckCases",
     "CheckPolicyInWorld",
+    "CheckResults",
     "CheckValidity",
     "CheckWorldTasks",
     "Clip",
@@ -261,6 +263,7 @@ __all__ = [
     "check_action",
     "check_cases",
     "check_policy_in_world",
+    "check_results",
     "check_validity",
     "check_world_tasks",
     "combine",
@@ -310,6 +313,7 @@ _JOBS = {
     "cases_check": ("CheckCases", "check_cases"),
     "cases_make": ("MakeCases", "make_cases"),
     "cases_show": ("ShowCases", "show_cases"),
+    "check": ("CheckResults", "check_results"),
     "collect_generate": ("GenerateEpisodes", "generate_episodes"),
     "collect_record": ("RecordEpisodes", "record_episodes"),
     "compare": ("Compare", "compare"),

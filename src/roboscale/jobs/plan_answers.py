@@ -10,7 +10,7 @@ from roboscale.stats.decide import SourceDecision, SourceOption
 from roboscale.stats.scaling import MAX_EXTRAPOLATION, ScalingFit
 from roboscale.stats.scaling_checks import CurveCheck, rates_between_runs
 
-__all__ = ["WORTH_IT", "Answer", "CheckedCurve", "Planning", "TaskPlan", "answer_of"]
+__all__ = ["WORTH_IT", "CheckedCurve", "Planning", "TaskAnswer", "TaskPlan", "answer_of"]
 
 WORTH_IT = 0.02
 """A rise of success that is expected to be smaller is not advised: hardly anybody could tell it from none."""
@@ -43,7 +43,7 @@ class CheckedCurve:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TaskAnswer:
     """What may be said, and whether it says what to collect."""
 
     sentence: str
@@ -57,7 +57,7 @@ class TaskPlan:
     curves: Mapping[str, CheckedCurve]
     now: tuple[Mapping[str, float], Estimate]
     decision: SourceDecision | None
-    answer: Answer
+    answer: TaskAnswer
 
 
 def answer_of(
@@ -68,7 +68,7 @@ def answer_of(
     asked: Planning,
     unit: str,
     misfit: float | None,
-) -> Answer:
+) -> TaskAnswer:
     """The answer for one task: advice or why there is none, doubts about the curves, and the target.
 
     Args:
@@ -78,7 +78,7 @@ def answer_of(
     said += [line for source, curve in curves.items() for line in _doubts(source, curve, unit)]
     said += [_target(source, curve, asked, unit) for source, curve in curves.items() if curve.check.advises]
     said += [line for source, curve in curves.items() for line in _runs(source, curve)]
-    return Answer(f"{task}: {'. '.join(line.rstrip('.') for line in said if line)}", known)
+    return TaskAnswer(f"{task}: {'. '.join(line.rstrip('.') for line in said if line)}", known)
 
 
 def _advice(

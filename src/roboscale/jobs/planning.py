@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from roboscale.core import Estimate, RoboscaleError
-from roboscale.jobs.plan_answers import Answer, CheckedCurve, Planning, TaskPlan, answer_of
+from roboscale.jobs.plan_answers import CheckedCurve, Planning, TaskAnswer, TaskPlan, answer_of
 from roboscale.results import Trained, TrainedTable, trained_table
 from roboscale.stats import clopper_pearson
 from roboscale.stats.decide import SourceDecision, decide_source
@@ -70,7 +70,7 @@ class Planned:
     curve_checks: Mapping[tuple[str, str], CurveCheck]
     now: Mapping[str, tuple[Mapping[str, float], Estimate]]
     decisions: Mapping[str, SourceDecision]
-    answers: Mapping[str, Answer]
+    answers: Mapping[str, TaskAnswer]
     checks: tuple[CheckedPrediction, ...] = ()
     runs: Mapping[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
