@@ -420,6 +420,7 @@ def _compared(
     gap = one.difference
     size = "no task in common" if gap.value is None else f"{points(gap)} points, n = {gap.n}"
     on = f" on these {len(pair.tasks)} tasks" if len(pair.tasks) > 1 else ""
+    claim = claim[0].upper() + claim[1:] if not decided else claim
     sentence = f"{claim}{on}: {one.first} − {one.second} {size} (adjusted p {p_value:.2g})"
     if pair.opposite:
         sentence = pair.headline
