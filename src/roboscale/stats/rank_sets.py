@@ -67,6 +67,7 @@ class Ranking:
         method: model, ridge, and how the rank sets were made.
         sentence: what may be said, and why some scores are missing.
         bootstrap_share: share of resamples with a finite fit; `None` without bootstrap.
+        claims: (better, worse) of every pair that was shown to differ: what rank sets and groups are made from.
     """
 
     policies: tuple[str, ...]
@@ -84,6 +85,7 @@ class Ranking:
     method: str
     sentence: str
     bootstrap_share: float | None = None
+    claims: tuple[tuple[str, str], ...] = ()
 
     def difference(self, first: str, second: str) -> Estimate:
         """Log strength of `first` minus that of `second`, with a Wald interval for this one pair.
@@ -116,6 +118,7 @@ class Ranking:
             "rank_sets": {name: list(ranks) for name, ranks in self.rank_sets.items()},
             "tie_groups": [list(group) for group in self.tie_groups],
             "components": [list(group) for group in self.components],
+            "claims": [list(pair) for pair in self.claims],
             "n": self.n,
             "void": self.void,
             "level": self.level,
@@ -186,6 +189,7 @@ def rank_policies(
         f"{method}; {how}",
         _sentence(comparisons, components, scored, groups, level, share),
         share,
+        tuple((names[i], names[j]) for i, j in np.argwhere(above).tolist()),
     )
 
 
