@@ -18,7 +18,7 @@ def kinds_of(results: Results) -> tuple[OutcomeKind, ...]:
     """
     success, progress = results.columns.success, results.columns.progress
     counted = ~np.isnan(success)
-    if not counted.any() or np.isnan(progress[counted]).any():
+    if results.own or not counted.any() or np.isnan(progress[counted]).any():
         return results.kinds
     derived = bool(np.array_equal(progress[counted] >= 1, success[counted] >= 1))
     between = bool(((progress[counted] > 0) & (progress[counted] < 1)).any())
