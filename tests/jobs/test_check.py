@@ -90,6 +90,13 @@ def test_a_table_without_a_policy_is_called_after_its_file_or_folder(tmp_path: P
     assert set(check_results(tmp_path).order) == {"one", "two"}
 
 
+def test_folders_of_one_name_in_different_places_are_different_policies(tmp_path: Path):
+    for k, seed in enumerate(("seed0", "seed1")):
+        aged(eval_info(tmp_path / seed / "pi0" / "eval_info.json", {"lift": 5 + 9 * k}), k)
+    aged(eval_info(tmp_path / "act" / "eval_info.json", {"lift": 5}), 2)
+    assert check_results(tmp_path).order == ("seed0/pi0", "seed1/pi0", "act")
+
+
 def test_nothing_to_check_is_one_clear_error(tmp_path: Path):
     with pytest.raises(RoboscaleError, match="no evaluation was found; no table"):
         check_results(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -74,13 +75,14 @@ def find_evaluations(folder: Path, on_event: OnEvent) -> FoundFiles:
         RoboscaleError: none was found; says what was looked at.
     """
     paths = sorted(_candidates(folder))
+    names = _names_of(paths, folder)
     advance = counting(on_event, "files", len(paths))
     parts: list[Results] = []
     sources: dict[Path, tuple[str, ...]] = {}
     refused: dict[Path, str] = {}
     for path in paths:
         try:
-            results = _read(path)
+            results = _read(path, names[path])
         except RoboscaleError as error:
             refused[path] = str(error)
         else:
@@ -123,15 +125,33 @@ def _candidates(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _read(path: Path) -> Results:
-    """One file; a table that names no policy is called after itself, or after its folder."""
+def _names_of(paths: Sequence[Path], root: Path) -> dict[Path, str]:
+    """What the policy of each file is called where the file does not say: after the file, or after its folder.
+
+    Folders of the same name in different places are told apart by their places: `seed0/pi0` and `seed1/pi0`.
+    """
+    plain = {path: path.stem.lower() in _PLAIN_NAMES or path.is_dir() for path in paths}
+    short = {path: path.parent.name if plain[path] else path.stem for path in paths}
+    often = Counter(short.values())
+    names = {}
+    for path, name in short.items():
+        inside = path.relative_to(root) if path.is_relative_to(root) and path != root else Path(path.name)
+        place = inside.parent if plain[path] else inside.with_suffix("")
+        told = str(place) if often[name] > 1 and str(place) != "." else name
+        names[path] = told.replace("=", "-") or "policy"
+    return names
+
+
+def _read(path: Path, name: str) -> Results:
+    """One file; a table that names no policy is called `name`, as is LeRobot's file, which never names one."""
+    if path.stem == "eval_info":
+        return load_results([f"{name}={path}"])
     try:
         return load_results([str(path)])
     except BadData as error:
         if "policy" not in str(error.expected):
             raise
-        name = path.parent.name if path.stem.lower() in _PLAIN_NAMES else path.stem
-        return load_results([f"{name.replace('=', '-') or 'policy'}={path}"])
+        return load_results([f"{name}={path}"])
 
 
 def ages_of(found: FoundFiles, root: Path) -> dict[str, Age]:
