@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from roboscale.core import BadData, Counted, identity_labels
@@ -26,8 +25,8 @@ def load_results(sources: Sequence[str], options: ReadOptions = AS_THEY_ARE, on_
     for text in sources:
         name, sign, path = text.partition("=")
         whole = not sign or Path(text).exists()
-        parts.append(_read(text, "", on_event) if whole else _read(path, name, on_event))
-    joined = join_results(parts)
+        parts.append(_read(text, "", options, on_event) if whole else _read(path, name, options, on_event))
+    joined = join_results(parts, options)
     if not (len(joined.columns) or len(joined.preferences)):
         raise BadData(", ".join(sources), "results", "at least one trial or comparison", "none")
     for line in joined.reading.lines():
@@ -35,14 +34,14 @@ def load_results(sources: Sequence[str], options: ReadOptions = AS_THEY_ARE, on_
     return joined
 
 
-def _read(text: str, policy: str, on_event: OnEvent) -> Results:
+def _read(text: str, policy: str, options: ReadOptions, on_event: OnEvent) -> Results:
     if "://" in text:
         return _read_store(text, on_event)
     path = Path(text)
     store = path / "trials.db" if path.is_dir() else path
     if store.suffix == ".db" and store.is_file():
         return _read_store(str(store), on_event)
-    return read_results(path, policy)
+    return read_results(path, policy, options)
 
 
 def _read_store(store: str, on_event: OnEvent) -> Results:
@@ -61,7 +60,7 @@ def _read_store(store: str, on_event: OnEvent) -> Results:
         if never_acted(mine):
             own = [c for c in own if c.policy != policy]
             on_event(Note(f"left out: {label} never acted in {len(mine)} trials: {mine[-1].outcome.reason}"))
-    return replace(Results.of_objects(Path(store).name, own), own=tuple(own), adaptive=adaptive)
+    return Results.of_objects(Path(store).name, own, form="our own trials", own=True, adaptive=adaptive)
 
 
 def never_acted(counted: Sequence[Counted]) -> bool:

@@ -26,13 +26,13 @@ from roboscale.stats.paired import PairCounts, exact_counts_test
 from roboscale.stats.proportions import clopper_pearson
 from roboscale.stats.strata import (
     DRAWS,
-    Scores,
+    StratifiedScores,
     cmh_test,
     interaction_test,
     mean_difference,
     paired_interaction_test,
-    permutation_test,
     stratified_difference,
+    stratified_permutation_test,
 )
 from roboscale.stats.task_means import task_means
 
@@ -298,9 +298,9 @@ class _Independent:
         one, two = (set(kept.stratum[side == s].tolist()) for s in (0, 1))
         shared = sorted(one & two)
         parts = [kept.stratum == s for s in shared]
-        scores = Scores(kept.value, side, kept.stratum)
-        p_value, method = permutation_test(scores, seed)
-        singles = [Scores(kept.value[rows], side[rows], kept.stratum[rows]) for rows in parts]
+        scores = StratifiedScores(kept.value, side, kept.stratum)
+        p_value, method = stratified_permutation_test(scores, seed)
+        singles = [StratifiedScores(kept.value[rows], side[rows], kept.stratum[rows]) for rows in parts]
         return _Tested(
             first=first,
             second=second,
@@ -311,7 +311,7 @@ class _Independent:
             needed=None,
             strata=tuple(shared),
             left_out=tuple(sorted(one ^ two)),
-            task_p=tuple(permutation_test(single, seed)[0] for single in singles),
+            task_p=tuple(stratified_permutation_test(single, seed)[0] for single in singles),
             task_difference=tuple(mean_difference(single, self.level) for single in singles),
             interaction=None,
         )

@@ -10,7 +10,7 @@ Knows nothing of where comparisons come from; the model is in `roboscale.stats.b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -156,21 +156,18 @@ def rank_policies(
     """
     if not (0 < level < 1 and 0 <= ridge < np.inf and bootstraps >= 1):
         raise ValueError(f"level must be in (0, 1), ridge >= 0, bootstraps >= 1: {level}, {ridge}, {bootstraps}")
-    names = comparisons.policies
+    names, share = comparisons.policies, None
     components = strong_components((comparisons.wins > 0) | (comparisons.ties > 0))
     scored = _scored(comparisons, components, ties, ridge)
     inside = comparisons.among([names[k] for k in scored])
     model = _fit(inside, scored, ties, ridge)
-    share = None
     if sets == "bootstrap":
         above, share = _above_by_bootstrap(comparisons, inside, model, level, bootstraps, rng)
         how = f"rank sets by bootstrap max-|t|, {bootstraps} resamples (Mogstad et al. 2024)"
     else:
         tests = _anytime_tests(comparisons) if sets == "anytime" else _pairwise_tests(comparisons, inside, model)
-        above = _above_by_holm(*tests, level)
-        how = f"rank sets by Holm (1979) on {_tests(comparisons, ridge, sets)}"
-    for i, j in np.argwhere(above).tolist() if stands is not None else ():
-        above[i, j] = stands is None or stands(names[i], names[j])
+        above, how = _above_by_holm(*tests, level), f"rank sets by Holm (1979) on {_tests(comparisons, ridge, sets)}"
+    above = _standing(above, names, stands)
     method = _model_name(comparisons, ties, ridge)
     groups = tie_groups(above)
     return Ranking(
@@ -191,6 +188,16 @@ def rank_policies(
         share,
         tuple((names[i], names[j]) for i, j in np.argwhere(above).tolist()),
     )
+
+
+def _standing(above: Flags, names: Sequence[str], stands: Callable[[str, str], bool] | None) -> Flags:
+    """The claims that `stands` does not refuse."""
+    if stands is None:
+        return above
+    kept = np.zeros_like(above)
+    for i, j in np.argwhere(above).tolist():
+        kept[i, j] = stands(names[i], names[j])
+    return kept
 
 
 def rank_sets(above: Flags) -> tuple[tuple[int, int], ...]:
