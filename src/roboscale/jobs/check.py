@@ -180,10 +180,8 @@ def check_results(
 
 
 def _outcomes(found: FoundFiles, note: Any) -> Outcomes:
-    from roboscale.jobs.outcome_kinds import kinds_of
-
     results = found.results
-    kind = kinds_of(results)[0]
+    kind = results.kinds[0]
     if kind == "progress":
         note("nobody noted success, so means of progress are compared")
     note(f"{len(found.sources)} files read; {results.reading.pairing}: {results.reading.case}")

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from roboscale.core import BadData, RoboscaleError
-from roboscale.jobs.events import OnEvent, counting
+from roboscale.jobs.events import Note, OnEvent, counting
 from roboscale.jobs.result_files import load_results
-from roboscale.results import Results, join_results
+from roboscale.results import ReadOptions, Results, join_results
 
 __all__ = ["Age", "FoundFiles", "ages_of", "find_evaluations", "natural_order"]
 
@@ -96,7 +96,16 @@ def find_evaluations(folder: Path, on_event: OnEvent) -> FoundFiles:
         looked = f"{len(paths)} files were looked at" if paths else "no table, eval_info.json, sessions or trials.db"
         first = next(iter(refused.values()), "")
         raise RoboscaleError(f"{folder}: no evaluation was found; {looked}{f', the first: {first}' if first else ''}")
-    return FoundFiles(results=join_results(parts), sources=sources, refused=refused)
+    return FoundFiles(results=_joined(parts, on_event), sources=sources, refused=refused)
+
+
+def _joined(parts: Sequence[Results], on_event: OnEvent) -> Results:
+    """All files as one; where it is not clear which cases are the same, no two are, which is said."""
+    try:
+        return join_results(parts)
+    except BadData as error:
+        on_event(Note(f"compared as independent trials, since it is not clear which cases are the same: {error}"))
+        return join_results(parts, ReadOptions(pairing="independent"))
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
