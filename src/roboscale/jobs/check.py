@@ -221,7 +221,7 @@ def _unseen(checks: TaskChecks, outcomes: Outcomes, found: FoundFiles) -> list[s
         span = " to ".join(dict.fromkeys(f"{100 * fall:.0f}" for fall in (min(falls), max(falls))))
         said.append(f"Falls of fewer than {span} points, by task: so few trials seldom show them (power .8).")
     if blind:
-        said.append(f"Any fall at all on {_some(blind)}: too few trials.")
+        said.append(f"Any fall at all on {_some(blind)}: too few trials, or too few successes to lose.")
     if all(check.design != "training runs" for check in checks.checks):
         said.append("How they were trained: these are two checkpoints, one training run each as far as is known.")
     if checks.first_seen:

@@ -18,7 +18,7 @@ from roboscale.results import ReadOptions, Results, join_results
 
 __all__ = ["Age", "FoundFiles", "ages_of", "find_evaluations", "natural_order"]
 
-_ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xls", ".ods", ".db", ".eval")
+_ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".db")
 _NOT_LOOKED_INTO = {"node_modules", "__pycache__", "site-packages", "wandb", "checkpoints"}
 _MOST_BYTES = 64 * 2**20
 _PLAIN_NAMES = {
