@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.options import By, Html, Level, Sources
-from roboscale.jobs.request import Option, Request
+from roboscale.jobs.reading_options import TableRequest
+from roboscale.jobs.request import Option
 
 if TYPE_CHECKING:
     from roboscale.jobs.standing import Standing
@@ -17,7 +19,7 @@ __all__ = ["Rank", "Ranked", "rank"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rank(Request):
+class Rank(TableRequest):
     """Asks where the policies of some results stand.
 
     Args:
@@ -45,6 +47,7 @@ class Ranked:
 
     standing: Standing
     board: BoardData
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -62,6 +65,7 @@ class Ranked:
             "letters": dict(standing.letters),
             "verdict": None if standing.verdict is None else standing.verdict.to_json(),
             "withdrawn": list(standing.withdrawn),
+            "reading": dict(self.reading),
         }
 
 
@@ -81,7 +85,7 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
     from roboscale.jobs.versions import versions
     from roboscale.report.board import BoardData, board_page
 
-    results = load_results(request.sources, on_event=on_event)
+    results = load_results(request.sources, request.reading_options(), on_event)
     standing = standing_of(results, request.by, request.level, None if request.sets == "auto" else request.sets)
     for withdrawn in standing.withdrawn:
         on_event(Note(withdrawn))
@@ -97,8 +101,9 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
         sources=(results.source,),
         command=request.command,
         versions=versions(),
+        notes=results.reading.lines(),
     )
     if request.html is not None:
         write_text(request.html, board_page(board))
         on_event(Wrote("page", request.html))
-    return Ranked(standing, board)
+    return Ranked(standing, board, results.reading.to_json())

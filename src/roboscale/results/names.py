@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-__all__ = ["AMOUNTS", "COLUMNS", "ROLES", "column_table", "is_percent", "normal_name", "strength"]
+__all__ = ["AMOUNTS", "COLUMNS", "ROLES", "column_table", "is_percent", "normal_name", "place", "strength"]
 
 ROLES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "policy": (
@@ -174,6 +174,14 @@ def strength(role: str, name: str) -> int | None:
     if short in known:
         return known[short]
     return known.get(normal_name(name.rpartition(".")[2])) if "." in name else None
+
+
+def place(role: str, name: str) -> int:
+    """Where a column's name stands among those of a role: of two that are equally strong, the first one speaks."""
+    for short in (normal_name(name), normal_name(name.rpartition(".")[2])):
+        if short in COLUMNS[role]:
+            return COLUMNS[role].index(short)
+    return len(COLUMNS[role])
 
 
 def column_table() -> str:
