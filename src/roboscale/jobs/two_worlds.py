@@ -13,9 +13,9 @@ from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.result_files import load_results
 from roboscale.results import AS_THEY_ARE, ReadOptions, Results, is_running_number
 
-__all__ = ["Scores", "TwoWorlds", "load_two_worlds", "same_mix", "shared_policies"]
+__all__ = ["TwoWorlds", "WorldScores", "load_two_worlds", "same_mix", "shared_policies"]
 
-Scores = Mapping[str, Mapping[tuple[str, str], float | None]]
+WorldScores = Mapping[str, Mapping[tuple[str, str], float | None]]
 """Policy -> (task, case) -> success as 0 or 1, or progress; `None` where void."""
 
 
@@ -29,8 +29,8 @@ class TwoWorlds:
     """
 
     kind: OutcomeKind
-    real: Scores
-    cheap: Scores
+    real: WorldScores
+    cheap: WorldScores
     readings: tuple[Results, Results]
 
 
@@ -71,7 +71,7 @@ def _needs_cases(results: Results, options: ReadOptions) -> None:
                 raise BadData(name, column, expected, "numbers from 1 on, as every table of trials has")
 
 
-def _scores(results: Results, kind: OutcomeKind) -> Scores:
+def _scores(results: Results, kind: OutcomeKind) -> WorldScores:
     """Policy -> case -> its score. BadData where one policy has two trials of one case in two places of the world."""
     scores: dict[str, dict[tuple[str, str], float | None]] = defaultdict(dict)
     for part in results.parts:
