@@ -30,11 +30,11 @@ __all__ = [
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """From bad to harmless."""
 
-_METADATA = "roboscale data repair {root} --metadata"
-_DROP = "roboscale data repair {root} OUT --drop {episodes}"
-_TRIM = "roboscale data repair {root} OUT --trim-idle"
-_BROKEN = "roboscale data repair {root} OUT --drop-broken"
-_SEAL = "roboscale data repair {root}"
+_METADATA = "roboscale data fix {root} --metadata"
+_DROP = "roboscale data fix {root} OUT --drop {episodes}"
+_TRIM = "roboscale data fix {root} OUT --trim-idle"
+_BROKEN = "roboscale data fix {root} OUT --drop-broken"
+_SEAL = "roboscale data fix {root}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +234,7 @@ def _fix(one: Finding, where: str, total: int) -> str:
     check = CHECKS.get(one.check)
     template = check.repair if check is not None else ""
     if one.check == "missing-video" and total and len(one.episodes) > total / 2 and one.field:
-        return f"roboscale data repair {where} OUT --drop-camera {shlex.quote(one.field)}"
+        return f"roboscale data fix {where} OUT --drop-camera {shlex.quote(one.field)}"
     if "{episodes}" in template and not 0 < len(one.episodes) <= (total / 2 if total else len(one.episodes)):
         return ""
     return template.format(root=where, episodes=",".join(map(str, one.episodes)))
