@@ -44,6 +44,8 @@ def mended_lines(request: FixDataset, done: Mended) -> Iterator[str]:
     yield f"{what}: {done.plan['kept']} episodes verified; {did} {len(files)} files"
     for change in done.plan["changes"]:
         yield f"  {change}"
+    for name in done.plan["kept_as_they_are"]:
+        yield f"  {name}: not colour pictures; its metadata and statistics stay as their writer left them"
     if files and not done.dry_run:
         yield f"  undo with: roboscale data fix {shlex.quote(str(request.dataset))} --undo"
 

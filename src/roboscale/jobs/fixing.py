@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from roboscale.core import BadData, Recording
+from roboscale.core import BadData, Recording, splits_of
 from roboscale.core.episode import Status
 from roboscale.curate.log import LOG, CurationLog
 from roboscale.dataset.audit.evidence import Options, examine_episode
@@ -104,6 +104,7 @@ def _write(
         opened.recording.spec,
         robot_type=opened.recording.robot_type,
         broken="drop" if request.drop_broken else "fail",
+        splits=splits_of(opened.recording),
         workers=request.workers,
         progress=counting(on_event, "episodes", len(keys)),
     )
