@@ -1,5 +1,6 @@
 """The schedule: pairing, order of evidence, void trials, resuming, rounds, dead processes, scenes side by side."""
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from roboscale.referees import Person, SuccessReferee
 from roboscale.trials import Schedule, TrialRunner, interleave, make_slots
 from roboscale.trials.log import open_log
 from roboscale.trials.slots import Job, run_in_order
-from tests.toy_world import ToyExpert, ToyWorld
+from tests.toy_world import HANG_MARKS, ToyExpert, ToyWorld
 
 CASES = interleave([cases("near", 4, 0, "eval"), cases("far", 4, 0, "eval")])
 
@@ -77,13 +78,14 @@ def runner(
     factory = more.pop("factory", None) or partial(ToyWorld, faults or {}, judged=judged)
     info = ToyWorld(judged=judged).info
     referee = SuccessReferee(SuccessRule()) if judged else Person()
+    clock = {"now_s": more.pop("now_s")} if "now_s" in more else {}
     return TrialRunner(
         info=info,
         world=info.identity,
         policies={p.identity: p for p in policies},
         settings=RolloutSettings(horizon=info.horizon, rate_hz=info.rate_hz, watch=referee.name),
         referee=referee,
-        slots=make_slots(factory, workers=workers, worlds=worlds, timeout_s=more.pop("timeout_s", 60.0)),
+        slots=make_slots(factory, workers=workers, worlds=worlds, timeout_s=more.pop("timeout_s", 60.0), **clock),
         log=open_log(path / "t.db"),
         **more,
     )
@@ -239,16 +241,26 @@ def test_voids_of_an_earlier_run_are_tried_again(tmp_path: Path):
 
 @pytest.mark.parametrize("worlds", [1, 2])
 @pytest.mark.parametrize(("fault", "reason"), [("die", "exit code 7"), ("hang", "did not answer"), ("raise", "Zero")])
-def test_a_world_that_dies_or_hangs_takes_one_trial_along(tmp_path: Path, fault, reason: str, worlds: int):
+def test_a_world_that_dies_or_hangs_takes_one_trial_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault, reason: str, worlds: int
+):
+    marks = tmp_path / "marks"
+    marks.touch()
+    monkeypatch.setenv(HANG_MARKS, str(marks))
+
+    def now_s() -> float:
+        return 1e6 * marks.stat().st_size + time.monotonic()  # an hour is over as soon as a world hangs
+
     seed = CASES[2].seed
     assert seed is not None
     stay = Stay(answer=lambda seen: ActionChunk(np.zeros((4, 1), np.float32)))
-    run = runner(tmp_path, [stay], workers=1, worlds=worlds, faults={seed: fault}, timeout_s=4.0)
+    run = runner(tmp_path, [stay], workers=1, worlds=worlds, faults={seed: fault}, timeout_s=3600.0, now_s=now_s)
     counted = run.run(schedule(stay, retries=1))
     close(run)
     void = [c for c in counted if c.outcome.success is None]
     assert [c.case.seed for c in void] == [seed] and reason in void[0].outcome.reason
     assert len(counted) == len(CASES)
+    assert marks.stat().st_size == (2 if fault == "hang" else 0), "it was tried twice"
 
 
 def test_a_mistake_is_a_failure_and_a_broken_carrier_is_void(tmp_path: Path):

@@ -161,6 +161,17 @@ def compare(
     for reason in reasons(judged.used, judged.labels):
         listen(Note(reason))
     assert judged.decided is not None, "a comparison has a verdict"
-    for withdrawn in judged.decided.withdrawn:
-        listen(Note(withdrawn))
+    for sentence in (*_voids_on_hard_cases(judged), *judged.decided.withdrawn):
+        listen(Note(sentence))
     return ComparedPolicies(judged, tuple(notes))
+
+
+def _voids_on_hard_cases(judged: Judged) -> list[str]:
+    """A sentence for each policy whose void trials fall on cases that another one failed."""
+    if not judged.void:
+        return []
+    from roboscale.report.doubts import overlap_sentence
+    from roboscale.report.summaries import void_overlaps
+
+    overlaps = void_overlaps({label: judged.of(policy) for policy, label in judged.labels.items()})
+    return [overlap_sentence(overlap) for overlap in overlaps if overlap.on_hard_cases]

@@ -57,7 +57,7 @@ def fuse_results(request: FuseResults, on_event: OnEvent = ignore) -> Fused:
     from roboscale.jobs.two_worlds import load_scores, shared_policies
     from roboscale.stats.fusion import fuse
 
-    real, cheap = load_scores(request.real), load_scores(request.cheap)
+    real, cheap = (load_scores(source, "", on_event) for source in (request.real, request.cheap))
     fused = {}
     for name in shared_policies(real, cheap, on_event):
         cases = sorted(case for case in real[name] if case in cheap[name])

@@ -28,6 +28,7 @@ __all__ = [
     "reused_line",
     "rounds_of",
     "run_summary",
+    "unequal_starts",
     "whole",
 ]
 
@@ -208,6 +209,21 @@ def _batch_lines(counted: Sequence[Counted], labels: dict[Identity, str]) -> lis
         "that it gives alone; --worlds 1 and --workers 1 ask alone"
         for name, (difference, size) in largest.items()
     ]
+
+
+def unequal_starts(judged: Judged) -> str:
+    """What is to be said when the same case did not begin alike under two policies, or in two rounds; else nothing."""
+    begun: dict[str, set[str]] = {}
+    for one in (*judged.counted, *judged.all_rounds):
+        if one.trial is not None and one.trial.details.get("first_seen"):
+            begun.setdefault(one.case.id, set()).add(one.trial.details["first_seen"])
+    unequal = sum(len(digests) > 1 for digests in begun.values())
+    if not unequal:
+        return ""
+    return (
+        f"the cases are not the same: {unequal} of {len(begun)} began differently under different policies; "
+        f"world {judged.run.world.name} does not repeat its seeds, so pairing gains nothing"
+    )
 
 
 def clock_time(time_ns: int) -> str:

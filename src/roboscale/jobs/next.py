@@ -62,5 +62,5 @@ def pick_trials(request: PickTrials, on_event: OnEvent = ignore) -> Picked:
     budget = request.budget
     if budget is not None:
         venues = [replace(v, budget=budget if v.budget is None else min(v.budget, budget)) for v in venues]
-    results = load_results(request.sources)
+    results = load_results(request.sources, on_event=on_event)
     return Picked(next_picks(results, venues, count=request.count, evaluators=request.evaluator, basis=request.by))

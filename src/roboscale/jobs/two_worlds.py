@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from roboscale.core import RoboscaleError
-from roboscale.jobs.events import Note, OnEvent
+from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.result_files import load_results
 
 __all__ = ["Scores", "counts_of_scores", "load_scores", "shared_policies"]
@@ -15,10 +15,10 @@ Scores = Mapping[str, Mapping[str, float | None]]
 """Policy -> case -> success as 0 or 1, `None` where void; the last attempt of each case."""
 
 
-def load_scores(source: str, task: str = "") -> Scores:
+def load_scores(source: str, task: str = "", on_event: OnEvent = ignore) -> Scores:
     """The scores of a file or folder of results, of one task or of all."""
     scores: dict[str, dict[str, float | None]] = defaultdict(dict)
-    for trial in sorted(load_results([source]).trials, key=lambda t: t.attempt):
+    for trial in sorted(load_results([source], on_event=on_event).trials, key=lambda t: t.attempt):
         if task in ("", trial.case.task):
             success = trial.outcome.success
             scores[trial.policy.name][trial.case.id] = None if success is None else float(success)

@@ -4,8 +4,8 @@ So that people use the statistics without adopting the rest. Knows columns by th
 that it cannot understand is an error with file, row and what was expected, never a failure of a policy.
 """
 
-from roboscale.results.columns import COLUMNS
 from roboscale.results.joining import join_results
+from roboscale.results.names import COLUMNS
 from roboscale.results.nouns import PREFERENCE_OUTCOMES, Comparison, Preferences, Results, Trained, TrialColumns
 from roboscale.results.read import read_results
 from roboscale.results.reading import AS_THEY_ARE, LeftOut, ReadOptions, ResultsReading, TableColumn, TableReading

@@ -25,7 +25,17 @@ from roboscale.core import (
 )
 from roboscale.results.reading import Pairing, ResultsReading, TableReading
 
-__all__ = ["PREFERENCE_OUTCOMES", "Comparison", "Preferences", "Results", "Trained", "TrialColumns", "by_name", "told"]
+__all__ = [
+    "PREFERENCE_OUTCOMES",
+    "Comparison",
+    "Part",
+    "Preferences",
+    "Results",
+    "Trained",
+    "TrialColumns",
+    "by_name",
+    "told",
+]
 
 PREFERENCE_OUTCOMES: tuple[Literal["first"], Literal["second"], Literal["tie"], Literal["void"]] = (
     "first",
@@ -72,6 +82,17 @@ class Preferences:
 
     def __len__(self) -> int:
         return len(self.outcome)
+
+    def where(self, keep: NDArray[np.bool_]) -> Preferences:
+        """The rows where `keep`, shape (n,), is true; all names stay."""
+        return replace(
+            self,
+            first=self.first[keep],
+            second=self.second[keep],
+            stratum=self.stratum[keep],
+            outcome=self.outcome[keep],
+            weight=self.weight[keep],
+        )
 
     def tally(self) -> NDArray[np.int64]:
         """How often each pair, (policies, policies), said each of `PREFERENCE_OUTCOMES`: int64, shape (k, k, 4)."""
@@ -222,6 +243,35 @@ class TrialColumns:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What one table says, before it is known which cases it shares with others.
+
+    Args:
+        columns: its trials; `case` is -1 where no column says it.
+        case_columns: the columns that say the case; empty where none does.
+        row: the row of the file that each trial is from, shape (n,).
+        counted: rows are counts, of which no trial has a case.
+        seeded: whether the layout has a place for cases at all.
+        shared: whether the layout itself says which trials belong together.
+        own: our own trials, where these are.
+        attempt: number of the attempt, shape (n,), where a column says it.
+        content: digest of all cells; empty where it is not known.
+    """
+
+    reading: TableReading
+    columns: TrialColumns = field(default_factory=TrialColumns)
+    preferences: Preferences = field(default_factory=Preferences)
+    case_columns: tuple[str, ...] = ()
+    row: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    counted: bool = False
+    seeded: bool = True
+    shared: bool = False
+    own: tuple[Counted, ...] = ()
+    attempt: NDArray[np.float64] | None = None
+    content: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Results:
     """What files and stores hold.
@@ -233,6 +283,7 @@ class Results:
         own: our own trials, with everything that is known of them; their numbers are in `columns`, too.
         reading: how each table was read, and whether the same case under two policies can be recognised.
         adaptive: whether results decided which trials came next, or when to stop.
+        parts: what each table said by itself, for joining it with others.
     """
 
     source: str
@@ -241,6 +292,7 @@ class Results:
     own: tuple[Counted, ...] = ()
     reading: ResultsReading = field(default_factory=ResultsReading)
     adaptive: bool = False
+    parts: tuple[Part, ...] = field(default=(), repr=False, compare=False)
 
     @classmethod
     def of_objects(
@@ -250,18 +302,30 @@ class Results:
         comparisons: Sequence[Comparison] = (),
         *,
         paired: bool = True,
-        reading: TableReading | None = None,
+        form: str = "trials",
+        own: bool = False,
+        adaptive: bool = False,
     ) -> Results:
-        """What a source holds that tells of each trial with more than a row."""
+        """What a source holds that tells of each trial with more than a row; they may be our own."""
         pairing: Pairing = "preferences" if comparisons else "paired" if paired else "independent"
         case = "the source names the case of each trial" if paired else "no trial says which case it is"
-        return cls(
-            source=source,
+        reading = TableReading(source=source, form=form, rows=len(trials) + len(comparisons))
+        part = Part(
+            reading=reading,
             columns=TrialColumns.of_counted(trials),
             preferences=Preferences.of_objects(comparisons),
-            reading=ResultsReading(
-                tables=() if reading is None else (reading,), pairing=pairing, case=case, paired=paired
-            ),
+            case_columns=("case",) if paired else (),
+            shared=True,
+            own=tuple(trials) if own else (),
+        )
+        return cls(
+            source=source,
+            columns=part.columns,
+            preferences=part.preferences,
+            reading=ResultsReading(tables=(reading,), pairing=pairing, case=case, paired=paired),
+            own=part.own,
+            adaptive=adaptive,
+            parts=(part,),
         )
 
     @property

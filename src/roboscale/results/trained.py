@@ -6,21 +6,30 @@ as `demos_teleop` and `demos_generated`.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from roboscale.core import BadData
-from roboscale.results.columns import COLUMNS, TableColumns, counts_of, outcome_of_row
+from roboscale.results.files import load_grids
+from roboscale.results.grid import Grid, Texts
+from roboscale.results.measures import Measured, counts_measured, long_measured
+from roboscale.results.names import COLUMNS, normal_name
 from roboscale.results.nouns import Trained
-from roboscale.results.rows import Row, load_rows
+from roboscale.results.reading import AS_THEY_ARE, ReadOptions, TableReading
+from roboscale.results.roles import Roles
+from roboscale.results.values import number_of
 
 __all__ = ["TrainedTable", "read_trained", "trained_table"]
 
-_RUNS = ("run", "train_run", "training_run", "train_seed", "training_seed", "replicate")
-_PLAIN_UNITS = ("amount", "n_demos", "demos", "episodes", "demonstrations")
+_RUNS = ("run", "train_run")
+_PLAIN_UNITS = ("amount", "n_demos", "num_demos", "demos", "episodes", "demonstrations")
+
+Mixture = tuple[tuple[str, float], ...]
+"""(source, amount) of everything that a policy was trained on, sources in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +40,12 @@ class TrainedTable:
     notes: tuple[str, ...] = field(default=())
 
 
-def read_trained(path: Path) -> list[Trained]:
+def read_trained(path: Path, options: ReadOptions = AS_THEY_ARE) -> list[Trained]:
     """The points of a table; see `trained_table`."""
-    return list(trained_table(path).points)
+    return list(trained_table(path, options).points)
 
 
-def trained_table(path: Path) -> TrainedTable:
+def trained_table(path: Path, options: ReadOptions = AS_THEY_ARE) -> TrainedTable:
     """Success against the amount of data: columns amount, successes and rollouts, or an outcome a row; source, task.
 
     Rows of the same policy, task, source, amount and run are added up. A policy column tells recipes apart where a
@@ -44,31 +53,28 @@ def trained_table(path: Path) -> TrainedTable:
     understood.
     """
     path = Path(path)
-    if not path.is_file():
-        raise BadData(path, "results", "a file", "nothing")
-    rows = load_rows(path)
-    columns = TableColumns(path, list(rows[0]) if rows else [])
-    parts = _amount_columns(columns)
-    counted = "successes" in columns and "rollouts" in columns
-    scored = "outcome" in columns or "progress" in columns
-    if not (parts or "amount" in columns) or not (counted or scored):
+    grid = load_grids(path, options)[0]
+    roles = Roles.of(path, grid, options)
+    parts = _amount_columns(roles.grid)
+    if not (parts or roles.has("amount")) or not len(grid):
         wanted = f"an amount ({', '.join(COLUMNS['amount'])}) and successes with rollouts, or an outcome"
-        raise BadData(path, "columns", wanted, ", ".join(map(str, columns.names)) or "none")
-    run_column = next((name for name in columns.names if str(name).strip().lower() in _RUNS), "")
-    policies, said = _policies(columns, rows, parts)
-    sums: dict[tuple[str, str, tuple[tuple[str, float], ...], str], list[float]] = {}
-    for number, row in enumerate(rows, 1):
-        run = str(row.get(run_column, "") or "").strip() if run_column else ""
-        policy = columns.get(row, "policy") if policies else ""
-        key = columns.get(row, "task", "all"), policy, _amounts(columns, row, number, parts), run
-        won, tried = counts_of(columns, row, number) if counted else _one(columns, row, number)
-        total = sums.setdefault(key, [0.0, 0.0])
-        total[0], total[1] = total[0] + won, total[1] + tried
-    unit = _unit(columns, parts)
+        raise BadData(path, "columns", wanted, ", ".join(grid.names) or "none")
+    name = "" if parts else roles.names("amount")[0]
+    mixtures = _mixtures(roles, name, parts)
+    notes: list[str] = []
+    measured = counts_measured(roles, notes) or long_measured(roles, notes, options)
+    run_column = next((n for n in roles.grid.names if normal_name(n) in _RUNS), "") or next(
+        iter(roles.names("run")), ""
+    )
+    runs = roles.use("run", run_column) if run_column else Texts.same("", len(grid))
+    policies, said = _policies(roles, mixtures)
+    task = _texts(roles, "task", "all")
+    sums = _sums(measured, (task, policies, runs), mixtures)
+    unit = _unit(name, parts)
     points = tuple(
         Trained(
-            task,
-            " + ".join(name for name, _ in mixture),
+            key_task,
+            " + ".join(source for source, _ in mixture),
             sum(amount for _, amount in mixture),
             int(won) if float(won).is_integer() else won,
             int(tried),
@@ -77,86 +83,121 @@ def trained_table(path: Path) -> TrainedTable:
             run,
             mixture if len(mixture) > 1 else (),
         )
-        for (task, policy, mixture, run), (won, tried) in sorted(sums.items())
+        for (key_task, policy, mixture, run), (won, tried) in sorted(sums.items())
     )
-    notes = [f"{path.name}: {word}" for word in said]
-    if not counted and "outcome" not in columns:
-        notes.append(f"{path.name}: no successes are noted, so the sum of progress stands for them")
+    if "success" not in measured.kinds:
+        said.append("no successes are noted, so the sum of progress stands for them")
     if run_column:
-        notes.append(f"{path.name}: column {run_column} says which training run; runs are not added up")
-    return TrainedTable(points, tuple(notes))
+        said.append(f"column {run_column} says which training run; runs are not added up")
+    reading = TableReading(
+        source=grid.source,
+        form="success against data",
+        columns=roles.columns(),
+        rows=len(grid),
+        left_out=(*grid.left_out, *measured.left_out),
+        notes=(*grid.notes, *notes),
+    )
+    return TrainedTable(points, (*(f"{grid.source}: {word}" for word in said), *reading.lines()))
 
 
-def _policies(columns: TableColumns, rows: list[Row], parts: Mapping[str, str]) -> tuple[bool, list[str]]:
-    """Whether the policy column tells recipes apart, and a word on it."""
-    amounts: dict[str, set[object]] = {}
-    for number, row in enumerate(rows, 1):
-        amounts.setdefault(columns.get(row, "policy"), set()).add(_amounts(columns, row, number, parts))
-    if "policy" not in columns or len(amounts) < 2:
-        return False, []
-    several = [name for name, seen in amounts.items() if len(seen) > 1]
-    name = columns.found["policy"]
-    if several:
-        return True, [f"{len(amounts)} policies in column {name}, planned one by one"]
-    return False, [f"column {name} names one policy for each amount: taken as checkpoints of one recipe"]
+def _sums(
+    measured: Measured, texts: tuple[Texts, Texts, Texts], mixtures: list[Mixture]
+) -> dict[tuple[str, str, Mixture, str], list[float]]:
+    """(task, policy, mixture, run) -> successes or the sum of progress, and trials that counted."""
+    task, policy, run = texts
+    values = measured.success if "success" in measured.kinds else measured.progress
+    sums: dict[tuple[str, str, Mixture, str], list[float]] = {}
+    for k, row in enumerate(measured.row):
+        total = sums.setdefault((task.at(row), policy.at(row), mixtures[row], run.at(row)), [0.0, 0.0])
+        if not np.isnan(values[k]):
+            total[0] += float(values[k] * measured.weight[k])
+            total[1] += float(measured.weight[k])
+    return sums
 
 
-def _amount_columns(columns: TableColumns) -> dict[str, str]:
+def _texts(roles: Roles, role: str, otherwise: str) -> Texts:
+    column = roles.one(role)
+    if column is None:
+        return Texts.same(otherwise, len(roles.grid))
+    return Texts([text or otherwise for text in column.values], column.codes)
+
+
+def _policies(roles: Roles, mixtures: list[Mixture]) -> tuple[Texts, list[str]]:
+    """The policy of each row, empty where the column tells no recipes apart, and a word on it."""
+    nobody = Texts.same("", len(roles.grid))
+    names = roles.names("policy")
+    if not names:
+        return nobody, []
+    column = roles.grid.column(names[0])
+    amounts: dict[str, set[Mixture]] = {}
+    for row, mixture in enumerate(mixtures):
+        amounts.setdefault(column.at(row), set()).add(mixture)
+    if len(amounts) < 2:
+        roles.use("policy", names[0], "one recipe")
+        return nobody, []
+    if any(len(seen) > 1 for seen in amounts.values()):
+        roles.use("policy", names[0])
+        return column, [f"{len(amounts)} policies in column {names[0]}, planned one by one"]
+    roles.use("policy", names[0], "checkpoints of one recipe")
+    return nobody, [f"column {names[0]} names one policy for each amount: taken as checkpoints of one recipe"]
+
+
+def _amount_columns(grid: Grid) -> dict[str, str]:
     """Column -> source, where every source has a column of amounts: `demos_teleop` or `teleop_demos`."""
     words = "|".join(sorted(COLUMNS["amount"], key=len, reverse=True))
     taken = {name for names in COLUMNS.values() for name in names}
     parts = {}
-    for column in columns.names:
-        lower = str(column).strip().lower()
+    for column in grid.names:
+        lower = column.strip().lower()
         match = re.fullmatch(rf"(?:{words})[ _:./-]+(.+)|(.+?)[ _:./-]+(?:{words})", lower)
         if match is not None and lower not in taken:
             parts[column] = match[1] or match[2]
     return parts if len(parts) > 1 else {}
 
 
-def _amounts(columns: TableColumns, row: Row, number: int, parts: Mapping[str, str]) -> tuple[tuple[str, float], ...]:
-    """(source, amount) of everything that a policy was trained on, sources in their order."""
+def _mixtures(roles: Roles, name: str, parts: Mapping[str, str]) -> list[Mixture]:
+    """What each row's policy was trained on. BadData where an amount is none."""
+    rows = range(len(roles.grid))
     if parts:
-        each = [(source, _number(columns, number, column, row.get(column) or 0)) for column, source in parts.items()]
-        mixture = tuple(sorted((source, amount) for source, amount in each if amount > 0))
-        if not mixture:
-            raise BadData(columns.path, f"row {number}", "an amount above 0", "none")
-        return mixture
-    names = [name.strip() for name in columns.get(row, "source", "data").split("+")]
-    texts = [text.strip() for text in columns.get(row, "amount").split("+")]
-    column = columns.found["amount"]
+        for column, source in parts.items():
+            roles.use("amount", column, f"of {source}")
+        return [_of_columns(roles, parts, row) for row in rows]
+    amounts, sources = roles.use("amount", name), _texts(roles, "source", "data")
+    return [_of_texts(roles, name, sources.at(row), amounts.at(row), row) for row in rows]
+
+
+def _of_columns(roles: Roles, parts: Mapping[str, str], row: int) -> Mixture:
+    each = [
+        (source, _number(roles, row, name, roles.grid.column(name).at(row) or "0")) for name, source in parts.items()
+    ]
+    mixture = tuple(sorted((source, amount) for source, amount in each if amount > 0))
+    if not mixture:
+        raise BadData(roles.path, roles.grid.row_text(row), "an amount above 0", "none")
+    return mixture
+
+
+def _of_texts(roles: Roles, name: str, source: str, text: str, row: int) -> Mixture:
+    names = [part.strip() for part in source.split("+")]
+    texts = [part.strip() for part in text.split("+")]
     if len(names) != len(texts):
-        found = f"{columns.get(row, 'source', 'data')!r} with {columns.get(row, 'amount')!r}"
-        raise BadData(columns.path, f"row {number}", "as many amounts as sources, e.g. a+b with 10+40", found)
-    amounts = [_number(columns, number, column, text) for text in texts]
+        expected = "as many amounts as sources, e.g. a+b with 10+40"
+        raise BadData(roles.path, roles.grid.row_text(row), expected, f"{source!r} with {text!r}")
+    amounts = [_number(roles, row, name, part) for part in texts]
     if any(amount <= 0 for amount in amounts):
-        raise BadData(columns.path, f"{column} of row {number}", "a number above 0", repr(columns.get(row, "amount")))
+        raise BadData(roles.path, f"{name} of {roles.grid.row_text(row)}", "a number above 0", repr(text))
     return tuple(sorted(zip(names, amounts, strict=True)))
 
 
-def _number(columns: TableColumns, number: int, column: str, value: object) -> float:
-    try:
-        amount = float(str(value).strip() or "nan")
-    except ValueError:
-        amount = math.nan
-    if not (math.isfinite(amount) and amount >= 0):
-        raise BadData(columns.path, f"{column} of row {number}", "a number above 0", repr(value))
+def _number(roles: Roles, row: int, name: str, text: str) -> float:
+    amount = number_of(text)
+    if amount is None or amount < 0:
+        raise BadData(roles.path, f"{name} of {roles.grid.row_text(row)}", "a number above 0", repr(text))
     return amount
 
 
-def _unit(columns: TableColumns, parts: Mapping[str, str]) -> str:
+def _unit(name: str, parts: Mapping[str, str]) -> str:
+    unit = name.strip().lower()
     if parts:
-        column = str(next(iter(parts))).strip().lower()
+        column = next(iter(parts)).strip().lower()
         unit = next((word for word in COLUMNS["amount"] if re.search(rf"(^|[ _:./-]){word}($|[ _:./-])", column)), "")
-    else:
-        unit = columns.found["amount"].strip().lower()
-    return "demonstrations" if unit in ("", *_PLAIN_UNITS) else unit
-
-
-def _one(columns: TableColumns, row: Row, number: int) -> tuple[float, int]:
-    outcome = outcome_of_row(columns, row, number)
-    if outcome.success is None:
-        return 0, 0
-    if "outcome" in columns or outcome.progress is None:
-        return int(outcome.success), 1
-    return outcome.progress, 1
+    return "demonstrations" if unit in ("", *_PLAIN_UNITS) or normal_name(unit) in _PLAIN_UNITS else unit

@@ -17,17 +17,17 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
 from roboscale.core import Estimate
-from roboscale.stats.counts import EXACT_SIDE
+from roboscale.stats.barnard import EXACT_SIDE
 from roboscale.stats.distributions import normal_isf, normal_sf, student_isf
 
 __all__ = [
-    "Scores",
+    "StratifiedScores",
     "cmh_test",
     "interaction_test",
     "mean_difference",
     "paired_interaction_test",
-    "permutation_test",
     "stratified_difference",
+    "stratified_permutation_test",
 ]
 
 Floats = NDArray[np.float64]
@@ -136,15 +136,15 @@ def paired_interaction_test(first_only: ArrayLike, second_only: ArrayLike, seed:
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
-    """Scores in 0..1 of both policies in each stratum, as one row a score: value, side (0 or 1) and stratum, (n,)."""
+class StratifiedScores:
+    """StratifiedScores in 0..1 of both policies in each stratum, as one row a score: value, side (0 or 1) and stratum, (n,)."""
 
     value: Floats
     side: NDArray[np.int8]
     stratum: NDArray[np.int32]
 
     def groups(self) -> Iterator[tuple[Floats, Floats]]:
-        """Scores of the first and of the second policy, for every stratum that has both."""
+        """StratifiedScores of the first and of the second policy, for every stratum that has both."""
         order = np.argsort(self.stratum, kind="stable")
         ends = np.flatnonzero(np.diff(self.stratum[order], prepend=-1))
         for rows in np.split(order, ends[1:]):
@@ -153,10 +153,10 @@ class Scores:
                 yield one, two
 
 
-def permutation_test(scores: Scores, seed: int = 0) -> tuple[float, str]:
+def stratified_permutation_test(scores: StratifiedScores, seed: int = 0) -> tuple[float, str]:
     """Two-sided p-value of "within a stratum, scores do not depend on the policy", and the name of the test.
 
-    Scores are dealt to the policies anew within each stratum, DRAWS times, always the same for one seed; the statistic
+    StratifiedScores are dealt to the policies anew within each stratum, DRAWS times, always the same for one seed; the statistic
     is the difference of means, weighted as in `mean_difference`.
     """
     groups = list(scores.groups())
@@ -176,7 +176,7 @@ def permutation_test(scores: Scores, seed: int = 0) -> tuple[float, str]:
     return float((1 + np.count_nonzero(np.abs(drawn) >= abs(seen) - 1e-12)) / (DRAWS + 1)), name
 
 
-def mean_difference(scores: Scores, level: float = 0.95) -> Estimate:
+def mean_difference(scores: StratifiedScores, level: float = 0.95) -> Estimate:
     """Mean score of the second policy minus that of the first over strata, with Welch's interval.
 
     Source: Welch, Biometrika 34 (1947), the variances of all strata and both sides with Satterthwaite's degrees.
@@ -268,6 +268,7 @@ def _given_total(masses: list[Floats], seen: Counts, seed: int) -> float:
     total = int(seen.sum())
     if _products(masses) > _MOST_PRODUCTS:
         masses, seen, total = _coarse(masses, seen)
+    masses = _tilted(masses, total)
     sums = [np.ones(1)]  # of the first strata, none to all but the last
     for mass in masses[:-1]:
         sums.append(np.convolve(sums[-1], mass))
@@ -287,6 +288,28 @@ def _given_total(masses: list[Floats], seen: Counts, seed: int) -> float:
             logs[who] += log_mass[drawn]
             left[who] -= drawn
     return float((1 + np.count_nonzero(logs <= seen_log + 1e-9)) / (DRAWS + 1))
+
+
+def _tilted(masses: list[Floats], total: int) -> list[Floats]:
+    """The same distributions given the total, tilted by one odds ratio so that the total is where they expect it.
+
+    Otherwise a total far out in the tail would be a sum of numbers too small to be written down.
+    """
+
+    def tilt(by: float) -> list[Floats]:
+        tilted = []
+        for mass in masses:
+            logs = np.log(np.maximum(mass, 1e-300)) + by * np.arange(len(mass))
+            raised = np.exp(logs - logs.max())
+            tilted.append(raised / raised.sum())
+        return tilted
+
+    low, high = -60.0, 60.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        expected = sum(float(mass @ np.arange(len(mass))) for mass in tilt(middle))
+        low, high = (middle, high) if expected < total else (low, middle)
+    return tilt((low + high) / 2)
 
 
 def _coarse(masses: list[Floats], seen: Counts) -> tuple[list[Floats], Counts, int]:

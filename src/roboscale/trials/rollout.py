@@ -288,7 +288,9 @@ class _Run:
             self.series[name].append(math.nan if value is None else value)
         if self.watch is not None and self.watch.update(self.measures):
             self.end = "decided"
-        elif terminated and not self._goes_on():
+        elif (terminated or truncated) and self.steps < self.settings.horizon and self._goes_on():
+            return
+        elif terminated:
             self.end = "terminated"
         elif truncated or self.steps >= self.settings.horizon:
             self.end = "truncated"

@@ -40,6 +40,7 @@ from roboscale.trials.rollout import Answer, Asking, RolloutResult, Stepping, re
 __all__ = ["Finished", "Job", "Keeping", "LocalSlot", "ProcessSlot", "Slot", "make_slots", "run_in_order", "wait_for"]
 
 START_TIMEOUT_S = 120.0  # a process imports a simulator before it answers
+LOOK_S = 0.5  # how often the clock is looked at while nothing comes
 TOGETHER_S = 0.005  # scenes of one model wait so long for one more whose policy has not answered yet
 
 WorldFactory = Callable[[], World]
@@ -372,9 +373,11 @@ def _handle(slots: Sequence[LocalSlot], pipe: Connection, number: int, payload: 
 class _Worker:
     """A process that runs several slots, seen from the parent; a new one starts when it dies or hangs."""
 
-    def __init__(self, factory: WorldFactory, sink: SinkFactory | None, count: int, timeout_s: float) -> None:
+    def __init__(
+        self, factory: WorldFactory, sink: SinkFactory | None, count: int, timeout_s: float, now_s: Callable[[], float]
+    ) -> None:
         self._arguments = (factory, sink, count)
-        self.timeout_s = timeout_s
+        self.timeout_s, self.now_s = timeout_s, now_s
         self.jobs: dict[int, Job] = {}  # under way, oldest request first
         self.events: dict[int, deque[Any]] = {number: deque() for number in range(count)}
         self.deadlines: dict[int, float] = {}
@@ -398,7 +401,7 @@ class _Worker:
         elif number not in self.jobs:
             return
         self.deadlines.pop(number, None)  # the newest request stands last
-        self.deadlines[number] = time.monotonic() + (self.timeout_s if self._greeted else START_TIMEOUT_S)
+        self.deadlines[number] = self.now_s() + (self.timeout_s if self._greeted else START_TIMEOUT_S)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `receive` reports the dead process, once
             self.pipe.send((number, payload))
 
@@ -407,7 +410,7 @@ class _Worker:
         self.events[number].clear()
         if self.jobs.pop(number, None) is not None:
             self.given_up.add(number)
-            self.deadlines[number] = time.monotonic() + (self.timeout_s if self._greeted else START_TIMEOUT_S)
+            self.deadlines[number] = self.now_s() + (self.timeout_s if self._greeted else START_TIMEOUT_S)
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self.pipe.send((number, None))
 
@@ -418,7 +421,7 @@ class _Worker:
                 message = self.pipe.recv()
                 if message == "ready":
                     self._greeted = True
-                    now = time.monotonic()
+                    now = self.now_s()
                     self.deadlines = dict.fromkeys(self.deadlines, now + self.timeout_s)
                     return
                 number, event = message
@@ -439,7 +442,7 @@ class _Worker:
         if dead:  # outside the handler: what the user reads is one error, not two
             self.process.join(5)
             return self._died()
-        late = [n for n, deadline in self.deadlines.items() if time.monotonic() > deadline]
+        late = [n for n, deadline in self.deadlines.items() if self.now_s() > deadline]
         if late:
             self._replace(f"world did not answer within {self.timeout_s:g} s")
 
@@ -519,9 +522,9 @@ def wait_for(slots: Sequence[Slot]) -> list[Slot]:
         for host in {s.host for s in slots if isinstance(s, LocalSlot)}:
             host.step_together()
         workers = {s.worker for s in slots if isinstance(s, ProcessSlot)}
-        deadline = min((d for w in workers for d in w.deadlines.values()), default=0.0)
         if workers:
-            wait([w.pipe for w in workers], max(0.0, deadline - time.monotonic()) + 0.01)
+            left_s = min((d - w.now_s() for w in workers for d in w.deadlines.values()), default=0.0)
+            wait([w.pipe for w in workers], min(max(left_s, 0.0) + 0.01, LOOK_S))
         ready = [s for s in slots if s.ready()]
     return ready
 
@@ -556,6 +559,7 @@ def make_slots(
     worlds: int = 1,
     sink: SinkFactory | None = None,
     timeout_s: float = 300.0,
+    now_s: Callable[[], float] = time.monotonic,
 ) -> list[Slot]:
     """`worlds` scenes in each of `workers` processes, or with no worker in this one.
 
@@ -563,12 +567,13 @@ def make_slots(
         factory: makes a world; picklable where there are workers.
         sink: makes what episodes are recorded into; likewise.
         timeout_s: longest time that a worker may take for one step of a rollout.
+        now_s: the clock that it is measured on.
     """
     if not workers:
         host = _Host(factory, sink)
         return [LocalSlot(host, number) for number in range(worlds)]
     slots: list[Slot] = []
     for _ in range(workers):
-        worker = _Worker(factory, sink, worlds, timeout_s)
+        worker = _Worker(factory, sink, worlds, timeout_s, now_s)
         slots += [ProcessSlot(worker, number) for number in range(worlds)]
     return slots
