@@ -63,7 +63,7 @@ from roboscale.stats import (
     worst_case_bounds,
 )
 from roboscale.stats.barnard import smallest_difference
-from roboscale.stats.checkup import check_tasks
+from roboscale.stats.checkup import check_candidate
 from roboscale.stats.differences import paired_difference
 from roboscale.stats.fusion import FusionMode, fuse
 from roboscale.stats.independent import ArmBoundary, naive_arm_boundary, size
@@ -277,7 +277,7 @@ def check() -> str:
     checked = []
     for task, (before, now) in tasks.items():
         outcomes = Outcomes.of_counts({"before": (before, 20), "now": (now, 20)}, Stratum("", task))
-        (one,) = check_tasks(outcomes, ["before", "now"], 0.01).checks  # .05 over five tasks
+        (one,) = check_candidate(outcomes, ["before", "now"], 0.01).checks  # .05 over five tasks
         checked.append(one)
     rows = [
         CheckRow(

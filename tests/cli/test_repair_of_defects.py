@@ -38,6 +38,7 @@ FOR_PEOPLE = {
     "swapped-cameras",
     "task-spelled-twice",
     "text-for-a-number",
+    "two-instructions",
     "uneven-video",
     "wrong-rate",
 }

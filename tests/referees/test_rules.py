@@ -126,6 +126,8 @@ def test_a_person_is_waited_for_except_for_mistakes():
     wrong = Person().judge(replace(seen, end="policy error", reason="returned None"))
     assert (wrong.state, wrong.success, wrong.referee) == ("decided", False, "policy error")
     assert wrong.reason == "returned None" and Person().watch() is None
+    for end in ("decided", "terminated"):
+        assert Person().judge(replace(seen, end=end)).state == "pending"
 
 
 def test_judgements_are_dated_and_belong_to_their_trial():

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from roboscale.jobs.count import WeighCounts, parse_counts, weigh_counts
-from roboscale.stats.barnard import barnard
-from roboscale.stats.counts import EXACT_SIDE, compare_counts, judge_counts, mid_p_test, trials_for_width
+from roboscale.stats.barnard import EXACT_SIDE, barnard
+from roboscale.stats.counts import compare_counts, mid_p_test, trials_for_width
+from roboscale.stats.judged_counts import judge_counts, outcomes_of_counts
+from roboscale.stats.overall import compare_policies
 from roboscale.stats.proportions import clopper_pearson
 
 
@@ -41,6 +43,41 @@ def test_all_tests_of_a_call_share_one_error():
     assert many.comparisons == 5
     assert [p.adjusted for t in many.tasks for p in t.pairs] == pytest.approx([5 * alone.p_value] * 5)
     assert all(p.decision == "no difference shown" for t in many.tasks for p in t.pairs)
+    # five tasks that say the same are one claim over all of them
+    assert many.overall[0].decision == "second is better" and many.overall[0].adjusted < 0.001
+
+
+def test_unequal_mixes_of_tasks_make_no_overall_claim():
+    """Pooled, `ours` has 47 of 60 and the baseline 30 of 60; on both tasks the baseline is better."""
+    counts = {"easy": {"ours": (45, 50), "base": (10, 10)}, "hard": {"ours": (2, 10), "base": (20, 50)}}
+    (pair,) = judge_counts(counts).overall
+    assert pair.difference.value > 0 and pair.better_on == ("easy", "hard") and pair.decision != "first is better"
+
+
+def test_a_table_of_the_same_counts_gets_the_same_claims():
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        counts = {t: {p: (int(rng.binomial(20, rng.uniform())), 20) for p in "ABC"} for t in ("lift", "pour")}
+        ours, theirs = judge_counts(counts), compare_policies(outcomes_of_counts(counts))
+        claimed = {
+            (p.second, p.first) if p.decision == "second is better" else (p.first, p.second)
+            for p in ours.overall
+            if "better" in p.decision
+        }
+        assert claimed == {
+            (p.second, p.first) if p.verdict.decision == "second is better" else (p.first, p.second)
+            for p in theirs.verdict.pairs
+            if p.decided
+        }
+
+
+def test_opposite_signs_are_no_overall_statement():
+    counts = {"carrot": {"A": (86, 200), "B": (57, 200)}, "spoon": {"A": (56, 200), "B": (90, 200)}}
+    done = weigh_counts(*(f"{t}:{p}={k}/{n}" for t, policies in counts.items() for p, (k, n) in policies.items()))
+    (pair,) = done.judged.overall
+    assert pair.opposite and pair.decision == "no difference shown"
+    said = " ".join(str(done).split())
+    assert "better on spoon, worse on carrot: no overall statement" in said
 
 
 @pytest.mark.parametrize("first, second", [((2, 7), (6, 9)), ((0, 5), (5, 5)), ((3, 3), (1, 4))])

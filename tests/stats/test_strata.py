@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from roboscale.stats.strata import (
-    Scores,
+    StratifiedScores,
     cmh_test,
     interaction_test,
     mean_difference,
     paired_interaction_test,
-    permutation_test,
     stratified_difference,
+    stratified_permutation_test,
 )
 
 counts = st.integers(1, 4).flatmap(
@@ -166,22 +166,22 @@ def test_pairs_have_an_interaction_of_their_own():
     assert paired_interaction_test([5, 0], [6, 0])[0] == 1.0
 
 
-def scores(*groups) -> Scores:
+def scores(*groups) -> StratifiedScores:
     rows = [(v, side, s) for s, sides in enumerate(groups) for side, values in enumerate(sides) for v in values]
     value, side, stratum = zip(*rows, strict=True)
-    return Scores(np.array(value, float), np.array(side, np.int8), np.array(stratum, np.int32))
+    return StratifiedScores(np.array(value, float), np.array(side, np.int8), np.array(stratum, np.int32))
 
 
 def test_progress_is_compared_within_strata():
     rng = np.random.default_rng(6)
     easy, hard = rng.uniform(0.6, 1, 60), rng.uniform(0, 0.4, 60)
     mixed = scores((easy[:50], easy[50:]), (hard[:10], hard[10:]))
-    assert permutation_test(mixed)[0] > 0.05, "the second was tried on the hard one: no evidence"
+    assert stratified_permutation_test(mixed)[0] > 0.05, "the second was tried on the hard one: no evidence"
     better = scores((easy[:30] - 0.3, easy[30:]), (hard[:30], hard[30:] + 0.3))
-    p, name = permutation_test(better)
+    p, name = stratified_permutation_test(better)
     gap = mean_difference(better)
     assert p == 1 / 10_000 and "permutation" in name and 0.2 < gap.low < 0.3 < gap.high
-    assert permutation_test(better, seed=1)[0] == pytest.approx(p, abs=0.001)
+    assert stratified_permutation_test(better, seed=1)[0] == pytest.approx(p, abs=0.001)
 
 
 def test_progress_with_one_score_a_side_has_no_interval():

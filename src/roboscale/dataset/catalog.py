@@ -205,11 +205,11 @@ def _foreign_record(info: Info, row: Mapping[str, Any]) -> EpisodeRecord:
 
 
 def _locate(layout: Layout, info: Info, rows: Sequence[Mapping[str, Any]]) -> list[Location]:
-    locations = []
+    locations, made = [], dict[tuple[str, int, int], Path]()
     for (chunk, file), group in itertools.groupby(rows, lambda r: (r["data/chunk_index"], r["data/file_index"])):
         table = info.data_file(chunk, file)
         for episode in group:
-            videos = {camera: _video(info, episode, camera) for camera in info.cameras}
+            videos = {camera: _video(info, episode, camera, made) for camera in info.cameras}
             locations.append(Location(table, videos, sealed=True))
     for path in dict.fromkeys(p for at in locations for p in (at.table, *(v for v, _ in at.videos.values()))):
         if not is_remote(path) and not path.exists():  # behind a URL each would be a request; reading it says the same
@@ -217,10 +217,14 @@ def _locate(layout: Layout, info: Info, rows: Sequence[Mapping[str, Any]]) -> li
     return locations
 
 
-def _video(info: Info, row: Mapping[str, Any], camera: str) -> tuple[Path, int]:
+def _video(
+    info: Info, row: Mapping[str, Any], camera: str, made: dict[tuple[str, int, int], Path]
+) -> tuple[Path, int]:
     prefix = f"videos/{camera}"
-    path = info.video_file(camera, row[f"{prefix}/chunk_index"], row[f"{prefix}/file_index"])
-    return path, round(row[f"{prefix}/from_timestamp"] * info.fps)
+    key = camera, row[f"{prefix}/chunk_index"], row[f"{prefix}/file_index"]
+    if key not in made:
+        made[key] = info.video_file(*key)
+    return made[key], round(row[f"{prefix}/from_timestamp"] * info.fps)
 
 
 def index_columns(episode: EpisodeInfo, task_index: int, fps: int) -> dict[str, NDArray[Any]]:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
 from roboscale.dataset.layout import Info, Layout
@@ -134,13 +135,22 @@ def _runs(mending: Mending, info: Info) -> Runs:
             mending.note(str(error))
             continue
         indices = columns["episode_index"]
-        edges = np.flatnonzero(np.diff(indices)) + 1
-        for begin, end in zip([0, *edges.tolist()], [*edges.tolist(), len(indices)], strict=True):
-            if end > begin:
-                part = {name: column[begin:end] for name, column in columns.items()}
-                number = int(indices[begin])
-                runs.setdefault(number, []).append(VerifiedEpisode(number, {}, part, path, begin))
+        together = np.argsort(indices, kind="stable")
+        edges = np.flatnonzero(np.diff(indices[together])) + 1
+        for rows in np.split(together, edges):
+            if len(rows):
+                rows = _in_order(columns, rows)
+                part = {name: column[rows] for name, column in columns.items()}
+                number = int(indices[rows[0]])
+                runs.setdefault(number, []).append(VerifiedEpisode(number, {}, part, path, rows))
     return runs
+
+
+def _in_order(columns: Mapping[str, NDArray[Any]], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows of an episode by their frame_index, where it counts every frame once; else as they lie."""
+    frames = columns["frame_index"][rows]
+    order = np.argsort(frames, kind="stable")
+    return rows[order] if np.array_equal(frames[order], np.arange(len(rows))) else rows
 
 
 def _verify(

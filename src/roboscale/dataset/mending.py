@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Mending", "VerifiedEpisode", "remove_file"]
@@ -57,7 +58,7 @@ class VerifiedEpisode:
         number: as its rows claim it.
         row: its row of the episode table.
         columns: its numbers; (T, ...) each.
-        file, first: where its rows lie.
+        file, rows: where its rows lie, in the order of its frames; (T,) int64.
         tasks: what it shows, once that is known; the first is its instruction.
     """
 
@@ -65,8 +66,13 @@ class VerifiedEpisode:
     row: dict[str, Any]
     columns: dict[str, NDArray[Any]]
     file: Path
-    first: int
+    rows: NDArray[np.int64]
     tasks: list[str] = field(default_factory=list)
+
+    @property
+    def moved(self) -> bool:
+        """Whether its rows do not follow one another in the file."""
+        return bool((np.diff(self.rows) != 1).any())
 
     @property
     def length(self) -> int:

@@ -138,7 +138,7 @@ def check_results(
         RoboscaleError: no evaluation was found, or of one policy only.
     """
     from roboscale.jobs.evaluation_files import ages_of, find_evaluations
-    from roboscale.stats.checkup import check_tasks
+    from roboscale.stats.checkup import check_candidate
 
     if not isinstance(request, CheckResults):
         request = CheckResults(folder=Path(request), **asked)
@@ -154,7 +154,7 @@ def check_results(
     ages = ages_of(found, request.folder)
     outcomes = _outcomes(found, note)
     order = _order(request, outcomes, ages, note)
-    checks = check_tasks(outcomes, order, request.alpha)
+    checks = check_candidate(outcomes, order, request.alpha)
     if not checks.checks:
         raise RoboscaleError(f"{checks.candidate}: no other policy was tried on any of its tasks")
     _, counted, void = outcomes.counts()

@@ -15,7 +15,7 @@ from roboscale.jobs.request import Argument, Request
 
 if TYPE_CHECKING:
     from roboscale.core import Estimate
-    from roboscale.stats.counts import CountPair, JudgedCounts
+    from roboscale.stats.judged_counts import CountPair, JudgedCounts, OverallPair
 
 __all__ = ["UNIT_OF_COUNTS", "WeighCounts", "WeighedCounts", "parse_counts", "weigh_counts"]
 
@@ -62,6 +62,10 @@ class WeighedCounts:
         from roboscale.report.terminal import wrapped
 
         lines = [line for task in self.judged.tasks for line in (*_task_lines(task.task, task.rates, task.pairs), "")]
+        if self.judged.overall:
+            lines += [line for pair in self.judged.overall[:_MOST_PAIRS] for line in wrapped(_overall_line(pair))]
+            hidden = len(self.judged.overall) - _MOST_PAIRS
+            lines += [*([f"{hidden} more pairs over all tasks: --json has them."] if hidden > 0 else []), ""]
         return lines + [line for said in self.method for line in wrapped(said)]
 
     @property
@@ -71,14 +75,14 @@ class WeighedCounts:
         pairs = [pair for task in self.judged.tasks for pair in task.pairs]
         if not pairs:
             return (f"{shown}: {next(iter(self.judged.tasks[0].rates.values())).method}.",)
-        tests = "; ".join(dict.fromkeys(pair.method for pair in pairs))
-        family = f", for {len(pairs)} tests at once (Holm 1979)" if len(pairs) > 1 else ""
-        several = len(self.judged.tasks) > 1
+        used = [*(pair.method for pair in pairs), *(pair.method for pair in self.judged.overall)]
+        tests = "; ".join(dict.fromkeys(used))
+        count = self.judged.comparisons
+        family = f", for all {count} pairs and tasks at once (Holm 1979)" if count > 1 else ""
         return (
             f"Independent trials, two-sided: {tests}; alpha {self.judged.alpha:g}{family}. {shown}: Clopper-Pearson, "
             "of differences Newcombe.",
             f"About {UNIT_OF_COUNTS}.",
-            *(("Each task by itself: tasks are not pooled, and no overall statement is made.",) if several else ()),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -94,6 +98,7 @@ class WeighedCounts:
                 }
                 for task in self.judged.tasks
             ],
+            "overall": [asdict(pair) for pair in self.judged.overall],
         }
 
 
@@ -111,7 +116,7 @@ def weigh_counts(request: WeighCounts | str, *others: str, on_event: OnEvent = i
     Raises:
         UsageError: a count cannot be understood or cannot be.
     """
-    from roboscale.stats.counts import judge_counts
+    from roboscale.stats.judged_counts import judge_counts
 
     if isinstance(request, str):
         request = WeighCounts(counts=(request, *others), **asked)
@@ -218,6 +223,26 @@ def _pair_lines(pair: CountPair) -> list[str]:
     else:
         more = f"about {text.count(pair.needed)} new trials each would show this difference"
     return [f"{said}; not shown to differ ({p})", *wrapped(f"{more}; {seen} (power .8).".capitalize(), "  ")]
+
+
+def _overall_line(pair: OverallPair) -> str:
+    """What may be said over all tasks; where signs differ by task, nothing."""
+    from roboscale.report import text
+
+    over = f"Over {len(pair.tasks)} tasks, {pair.second} − {pair.first}"
+    if pair.opposite:
+        return (
+            f"{over}: better on {', '.join(pair.better_on)}, worse on {', '.join(pair.worse_on)}: no overall statement"
+        )
+    gap = pair.difference
+    low, high = (text.signed(100 * (end or 0), 0) for end in (gap.low, gap.high))
+    said = f"{over}: {text.signed(100 * (gap.value or 0), 0)} points [{low}, {high}]"
+    p = f"adjusted p {text.number(pair.adjusted, 2)}"
+    doubt = "" if pair.unequal is None else f"; it is not the same on every task (p {text.number(pair.unequal, 2)})"
+    if "better" not in pair.decision:
+        return f"{said}; not shown to differ ({p}){doubt}"
+    ahead, behind = (pair.second, pair.first) if pair.decision == "second is better" else (pair.first, pair.second)
+    return f"{said}; {ahead} is better than {behind} on these tasks ({p}){doubt}"
 
 
 def _narrower(rate: Estimate) -> list[str]:

@@ -44,7 +44,8 @@ def methods_of(result: Any) -> Methods:
     Args:
         result: what a job returned, or its JSON; every `method` in it is told, and `alpha` and `level` where said.
     """
-    from roboscale.stats.references import BIBTEX, cite
+    from roboscale.stats.bibliography import BIBTEX
+    from roboscale.stats.references import cite
 
     data = result if isinstance(result, Mapping) else result.to_json()
     known, unknown = cite(_values(data, ("method", "methods_used")))

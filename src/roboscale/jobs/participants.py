@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from roboscale.policies.remote import Timeouts
     from roboscale.policies.remote.profile import PolicyProfile
 
-__all__ = ["Watched", "profiles_of", "resolve"]
+__all__ = ["Watched", "participant_of", "profiles_of"]
 
 
 def profiles_of(request: Trying, policies: Sequence[AnyPolicy]) -> Mapping[str, PolicyProfile]:
@@ -34,7 +34,7 @@ def _timeouts(request: Trying, policy: str) -> Timeouts | None:
     return Timeouts(reply_s=request.reply_timeout, warmup_s=request.warmup_timeout)
 
 
-def resolve(
+def participant_of(
     policy: AnyPolicy,
     request: Trying,
     world: World,

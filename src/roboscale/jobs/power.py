@@ -125,6 +125,7 @@ class SizedComparison:
             where = "independent" if agreement is None else f"paired, {100 * agreement:.0f} % alike"
             said.append(f"{asked.trials} trials of each policy, {where}: power {power:.2f}.")
         said.append(self._runs_sentence())
+        said.append("For mean progress the numbers are upper bounds: scores in 0..1 spread no more than successes do.")
         if any(not design.exact for design in self.designs.values()):
             said.append("Numbers above 300 are normal approximations; budgets end at 500.")
         return said

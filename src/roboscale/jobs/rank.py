@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from roboscale.report.board import BoardData
 
 __all__ = ["Rank", "Ranked", "rank"]
+
+_SHOWN = 10
+"""At most so many pairs, or tasks of a pair, are told one by one; --json and the page have all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,7 @@ class Ranked:
             "verdict": None if standing.verdict is None else standing.verdict.to_json(),
             "withdrawn": list(standing.withdrawn),
             "reading": dict(self.reading),
+            "tasks": [] if standing.overall is None else [asdict(pair) for pair in standing.overall.pairs],
         }
 
 
@@ -87,8 +91,10 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
 
     results = load_results(request.sources, request.reading_options(), on_event)
     standing = standing_of(results, request.by, request.level, None if request.sets == "auto" else request.sets)
-    for withdrawn in standing.withdrawn:
-        on_event(Note(withdrawn))
+    pairs = () if standing.overall is None else standing.overall.pairs
+    said = (*standing.withdrawn, *(() if standing.overall is None else standing.overall.notes))
+    for line in said:
+        on_event(Note(line))
     verdict = standing.verdict
     board = BoardData(
         ranking=standing.ranking,
@@ -96,7 +102,8 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
         per_task=standing.per_task,
         letters=dict(standing.letters),
         unverified=doubts(results),
-        statements=(*standing.withdrawn, *(() if verdict is None else (verdict.sentence,))),
+        statements=tuple(dict.fromkeys((*said, *_pair_sentences(standing)))),
+        opposite=tuple(pair.headline for pair in pairs if pair.opposite),
         method="" if verdict is None else verdict.method,
         sources=(results.source,),
         command=request.command,
@@ -107,3 +114,21 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
         write_text(request.html, board_page(board))
         on_event(Wrote("page", request.html))
     return Ranked(standing, board, results.reading.to_json())
+
+
+def _pair_sentences(standing: Standing) -> list[str]:
+    """Each pair's claim with its difference, and task by task; where there are many pairs, those that differ."""
+    from roboscale.stats.overall import points
+
+    if standing.overall is None:
+        return []
+    pairs = list(zip(standing.overall.verdict.pairs, standing.overall.pairs, strict=True))
+    if len(pairs) > _SHOWN:
+        pairs = [(claim, tasks) for claim, tasks in pairs if claim.decided][:_SHOWN]
+    lines = []
+    for claim, tasks in pairs:
+        lines.append(claim.verdict.sentence)
+        if 1 < len(tasks.tasks) <= _SHOWN:
+            each = [f"{one.task} {points(one.difference)}" for one in tasks.tasks]
+            lines.append(f"task by task, {tasks.first} − {tasks.second}: {'; '.join(each)}")
+    return lines

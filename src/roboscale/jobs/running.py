@@ -34,7 +34,7 @@ from roboscale.core import (
     new_episode_id,
 )
 from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, ignore
-from roboscale.jobs.participants import Watched, profiles_of, resolve
+from roboscale.jobs.participants import Watched, participant_of, profiles_of
 from roboscale.jobs.processes import require_main
 from roboscale.jobs.trying import (
     AnyPolicy,
@@ -207,7 +207,7 @@ def _ask(
     if rule.needs > settings.horizon:
         raise RoboscaleError(f"rule {rule}: longer than the horizon of {settings.horizon} steps")
     profiles = profiles_of(request, policies)
-    resolved = [resolve(policy, request, world, observes, profiles) for policy in policies]
+    resolved = [participant_of(policy, request, world, observes, profiles) for policy in policies]
     known = {policy.identity: policy for policy in resolved}
     if len(known) != len(resolved):
         twice = next(p for i, p in enumerate(resolved) if any(p.identity == q.identity for q in resolved[:i]))

@@ -84,7 +84,7 @@ def power_page(data: PowerData) -> str:
         headline=Headline(
             tag=f"power {data.power:g}",
             sentence=sentence,
-            details=(f"two-sided α = {text.number(data.alpha)}", "exact tests"),
+            details=(f"two-sided α = {text.number(data.alpha)}", "rates are assumed"),
         ),
         sections=(
             Section(anchor="designs", title="By design", blocks=(Drawing(figure, caption), designs)),
@@ -109,11 +109,11 @@ def _paired(data: PowerData) -> str:
 
 def _runs(data: PowerData) -> Rows:
     rows: list[tuple[Inline, ...]] = [
-        (str(runs), "no number would do" if trials is None else text.count(trials), f"{best:.2f}")
+        (text.plural(runs, "run"), "no number would do" if trials is None else text.count(trials), f"{best:.2f}")
         for runs, trials, best in data.runs
     ]
     caption = f"Claims about recipes, with {100 * data.run_sd:g} points from run to run"
-    columns = (num("runs of each recipe"), num("trials of each run"), num("power at best"))
+    columns = ("of each recipe", num("trials of each run"), num("power at best"))
     return Rows(caption=caption, columns=columns, rows=tuple(rows), kind="stack")
 
 

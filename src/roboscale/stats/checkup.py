@@ -24,12 +24,14 @@ from roboscale.stats.counts import compare_counts
 from roboscale.stats.differences import paired_difference
 from roboscale.stats.distributions import binomial_sf, student_isf
 from roboscale.stats.many import adjusted
+from roboscale.stats.overall import sign_flips
 from roboscale.stats.paired import PairCounts
 from roboscale.stats.proportions import clopper_pearson
 from roboscale.stats.rate_difference import rate_difference
 from roboscale.stats.sample_size import smallest_rise
+from roboscale.stats.strata import StratifiedScores, mean_difference, stratified_permutation_test
 
-__all__ = ["SUSPECT", "TaskCheck", "TaskChecks", "TaskDesign", "TaskVerdict", "check_tasks"]
+__all__ = ["SUSPECT", "TaskCheck", "TaskChecks", "TaskDesign", "TaskVerdict", "check_candidate"]
 
 TaskVerdict = Literal["improved", "worse", "suspect", "held"]
 TaskDesign = Literal["paired", "independent", "training runs"]
@@ -90,7 +92,7 @@ class TaskChecks:
         return sum(check.verdict == verdict for check in self.checks)
 
 
-def check_tasks(outcomes: Outcomes, order: Sequence[str], alpha: float = 0.05) -> TaskChecks:
+def check_candidate(outcomes: Outcomes, order: Sequence[str], alpha: float = 0.05) -> TaskChecks:
     """Holds the last policy of `order` against the newest earlier one that was tried on the same task.
 
     Args:
@@ -101,7 +103,7 @@ def check_tasks(outcomes: Outcomes, order: Sequence[str], alpha: float = 0.05) -
         RoboscaleError: fewer than two policies.
 
     >>> both = Outcomes.of_counts({"old": (18, 20), "new": (8, 20)})
-    >>> check_tasks(both, ["old", "new"]).checks[0].verdict
+    >>> check_candidate(both, ["old", "new"]).checks[0].verdict
     'worse'
     """
     if len(order) < 2:
@@ -166,7 +168,7 @@ def _check(rows: Outcomes, stratum: Stratum, before: str, candidate: str, level:
         difference = rate_difference(one, two, level)
         p_value = compare_counts(one, two)[0]
     else:
-        difference, p_value = _student(_values(old), _values(new), level, "t test on progress (Student 1908)")
+        difference, p_value = _unpaired(_values(old), _values(new), level)
     scores = [_score(side, level) for side in (old, new)]
     return TaskCheck(
         stratum=stratum,
@@ -187,7 +189,7 @@ def _method(design: str, kind: str, old: Outcomes, new: Outcomes) -> str:
     if design == "training runs":
         return "t test on means of training runs (Student 1908)"
     if kind == "progress":
-        return f"t test on {'paired differences of ' if design == 'paired' else ''}progress (Student 1908)"
+        return "sign-flip test on paired progress" if design == "paired" else "permutation test on progress"
     if design == "paired":
         return "exact paired test (McNemar 1947)"
     return compare_counts(_counts(old), _counts(new))[1]
@@ -219,13 +221,17 @@ def _paired(pairs: Floats, kind: str, level: float) -> tuple[Estimate, float]:
     gaps = pairs[:, 1] - pairs[:, 0]
     n, mean = len(gaps), float(gaps.mean())
     method = "mean of paired differences, Student (1908)"
-    spread = float(gaps.std(ddof=1)) if n > 1 else 0.0
-    if n < 2 or spread == 0:
+    if n < 2:
         return Estimate(mean, None, None, level, n, method), 1.0
-    error = spread / np.sqrt(n)
-    half = student_isf((1 - level) / 2, n - 1) * error
-    p_value = float(2 * stdtr(n - 1, -abs(mean) / error))
-    return Estimate(mean, max(-1.0, mean - half), min(1.0, mean + half), level, n, method), p_value
+    half = float(student_isf((1 - level) / 2, n - 1) * gaps.std(ddof=1) / np.sqrt(n))
+    return Estimate(mean, max(-1.0, mean - half), min(1.0, mean + half), level, n, method), sign_flips(gaps)
+
+
+def _unpaired(old: Floats, new: Floats, level: float) -> tuple[Estimate, float]:
+    """New minus old mean progress of independent trials, and the two-sided p-value."""
+    side = np.repeat(np.array([0, 1], np.int8), [len(old), len(new)])
+    scores = StratifiedScores(np.concatenate([old, new]), side, np.zeros(len(side), np.int32))
+    return mean_difference(scores, level), stratified_permutation_test(scores)[0]
 
 
 def _student(old: Floats, new: Floats, level: float, method: str) -> tuple[Estimate, float]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from roboscale.core import Decision, Estimate, Outcomes, RoboscaleError, Verdict
 from roboscale.stats.barnard import trials_for_new_comparison
 from roboscale.stats.counts import compare_counts
+from roboscale.stats.deciding import rests_on_voids
 from roboscale.stats.differences import paired_difference
 from roboscale.stats.distributions import student_isf
 from roboscale.stats.many import Compared, ManyVerdict, adjusted, assemble
@@ -25,17 +26,17 @@ from roboscale.stats.paired import PairCounts, exact_counts_test
 from roboscale.stats.proportions import clopper_pearson
 from roboscale.stats.strata import (
     DRAWS,
-    Scores,
+    StratifiedScores,
     cmh_test,
     interaction_test,
     mean_difference,
     paired_interaction_test,
-    permutation_test,
     stratified_difference,
+    stratified_permutation_test,
 )
 from roboscale.stats.task_means import task_means
 
-__all__ = ["Overall", "PairOverTasks", "TaskClaim", "compare_policies"]
+__all__ = ["Overall", "PairOverTasks", "TaskClaim", "compare_policies", "points"]
 
 Floats = NDArray[np.float64]
 
@@ -92,11 +93,13 @@ class Overall:
         verdict: every pair, over tasks.
         pairs: the same pairs task by task, in the verdict's order.
         notes: what was left out, and where the average hides a difference between tasks.
+        withdrawn: claims that the counted trials allow and the void ones forbid, a sentence each.
     """
 
     verdict: ManyVerdict
     pairs: tuple[PairOverTasks, ...]
     notes: tuple[str, ...]
+    withdrawn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,26 +138,59 @@ def compare_policies(outcomes: Outcomes, alpha: float = 0.05, level: float = 0.9
         RoboscaleError: nothing was counted.
     """
     rates = _rates(outcomes, level)
-    names = sorted(rates, key=lambda name: (-(rates[name].value if rates[name].value is not None else -1.0), name))
+    names = sorted(rates, key=lambda name: (-_value(rates[name]), name))
     if not any(rate.n for rate in rates.values()):
         raise RoboscaleError("no trial was counted: all are void")
-    tester = (_Pairs if outcomes.paired else _Counts if outcomes.kind == "success" else _Independent)(outcomes, level)
+    tester = _tester(outcomes, level)
     tested = [tester.test(a, b, seed) for a, b in combinations(names, 2)]
     over = adjusted([t.p_value for t in tested], "holm", len(names)) if tested else np.zeros(0)
     each = adjusted([p for t in tested for p in t.task_p], "holm") if any(t.task_p for t in tested) else np.zeros(0)
-    position, pairs, compared = 0, [], []
+    position, pairs, compared, withdrawn = 0, [], [], []
     for one, p_value in zip(tested, over, strict=True):
-        pair = _over_tasks(one, outcomes, each[position : position + len(one.task_p)], alpha)
+        pair = _over_tasks(one, outcomes, each[position : position + len(one.task_p)].tolist(), alpha)
         position += len(one.task_p)
+        claim = _compared(one, pair, float(p_value), rates, alpha, outcomes)
+        reason = _rests_on_voids(claim, outcomes, alpha / len(tested), level, seed) if claim.decided else ""
+        if reason:
+            withdrawn.append(reason)
+            said = f"Undecided between {one.first} and {one.second}: {reason}"
+            claim = replace(claim, verdict=replace(claim.verdict, decision="undecided", sentence=said))
         pairs.append(pair)
-        compared.append(_compared(one, pair, float(p_value), rates, alpha, outcomes))
+        compared.append(claim)
     methods = list(dict.fromkeys(one.method for one in tested))
     method = f"{'; '.join(methods) or 'no test'}; family-wise error by Holm (1979)"
     verdict = assemble(names, rates, compared, alpha, method)
-    return Overall(verdict=verdict, pairs=tuple(pairs), notes=tuple(_notes(pairs, outcomes)))
+    return Overall(
+        verdict=verdict, pairs=tuple(pairs), notes=tuple(_notes(pairs, outcomes)), withdrawn=tuple(withdrawn)
+    )
+
+
+def _rests_on_voids(claim: Compared, outcomes: Outcomes, alpha: float, level: float, seed: int) -> str:
+    """Why a claim does not stand when the winner's void trials are failures and the loser's successes; "" if it does.
+
+    What breaks in its hard cases must not gain from it.
+    """
+    ahead, behind = (claim.first, claim.second)
+    if claim.verdict.decision == "second is better":
+        ahead, behind = behind, ahead
+    at = {name: outcomes.policies.index(name) for name in (ahead, behind)}
+    missing = np.isnan(outcomes.value)
+    void = {name: int(outcomes.weight[missing & (outcomes.policy == k)].sum()) for name, k in at.items()}
+    if not any(void.values()):
+        return ""
+    value = np.where(missing & (outcomes.policy == at[ahead]), 0.0, outcomes.value)
+    value = np.where(missing & (outcomes.policy == at[behind]), 1.0, value)
+    worst = _tester(replace(outcomes, value=value), level).test(behind, ahead, seed)
+    stands = worst.p_value <= alpha and (worst.difference.value or 0.0) > 0
+    return "" if stands else rests_on_voids(ahead, behind, void)
 
 
 # ---- what is known of one pair
+
+
+def _tester(outcomes: Outcomes, level: float) -> _Pairs | _Counts | _Independent:
+    kind = _Pairs if outcomes.paired else _Counts if outcomes.kind == "success" else _Independent
+    return kind(outcomes, level)
 
 
 class _Counts:
@@ -243,13 +279,8 @@ class _Pairs:
         return exact_counts_test(counts), "exact paired test (McNemar 1947)", paired_difference(counts, self.level)
 
     def _progress(self, a: Floats, b: Floats) -> tuple[float, str, Estimate]:
-        gap = b - a
-        scores = Scores(gap, np.ones(len(gap), np.int8), np.zeros(len(gap), np.int32))
-        return (
-            sign_flips(gap),
-            f"sign-flip test on paired progress ({DRAWS:,} draws)",
-            _paired_mean(scores, self.level),
-        )
+        method = f"sign-flip test on paired progress ({DRAWS:,} draws)"
+        return sign_flips(b - a), method, _paired_mean(b - a, self.level)
 
 
 class _Independent:
@@ -267,9 +298,9 @@ class _Independent:
         one, two = (set(kept.stratum[side == s].tolist()) for s in (0, 1))
         shared = sorted(one & two)
         parts = [kept.stratum == s for s in shared]
-        scores = Scores(kept.value, side, kept.stratum)
-        p_value, method = permutation_test(scores, seed)
-        singles = [Scores(kept.value[rows], side[rows], kept.stratum[rows]) for rows in parts]
+        scores = StratifiedScores(kept.value, side, kept.stratum)
+        p_value, method = stratified_permutation_test(scores, seed)
+        singles = [StratifiedScores(kept.value[rows], side[rows], kept.stratum[rows]) for rows in parts]
         return _Tested(
             first=first,
             second=second,
@@ -280,7 +311,7 @@ class _Independent:
             needed=None,
             strata=tuple(shared),
             left_out=tuple(sorted(one ^ two)),
-            task_p=tuple(permutation_test(single, seed)[0] for single in singles),
+            task_p=tuple(stratified_permutation_test(single, seed)[0] for single in singles),
             task_difference=tuple(mean_difference(single, self.level) for single in singles),
             interaction=None,
         )
@@ -387,10 +418,10 @@ def _compared(
     better = "makes more progress than" if outcomes.kind == "progress" else "is better than"
     claim = f"{ahead} {better} {behind}" if decided else f"no difference shown between {ahead} and {behind}"
     gap = one.difference
-    shown = "no interval" if gap.low is None or gap.high is None else f"{100 * gap.low:+.0f}, {100 * gap.high:+.0f}"
-    size = "no task in common" if gap.value is None else f"{100 * gap.value:+.0f} points [{shown}], n = {gap.n}"
+    size = "no task in common" if gap.value is None else f"{points(gap)} points, n = {gap.n}"
     on = f" on these {len(pair.tasks)} tasks" if len(pair.tasks) > 1 else ""
-    sentence = f"{claim}{on}: {one.second} − {one.first} {size} (adjusted p {p_value:.2g})"
+    claim = claim[0].upper() + claim[1:] if not decided else claim
+    sentence = f"{claim}{on}: {one.first} − {one.second} {size} (adjusted p {p_value:.2g})"
     if pair.opposite:
         sentence = pair.headline
     estimates = {one.first: rates[one.first], one.second: rates[one.second], "difference": gap}
@@ -427,6 +458,19 @@ def _notes(pairs: Sequence[PairOverTasks], outcomes: Outcomes) -> list[str]:
         who = [f"{p.first} and {p.second} (p {p.interaction:.2g})" for p in unequal]
         notes.append(f"the difference is not the same on every task, read them one by one: {_few(who)}")
     return notes
+
+
+def points(difference: Estimate) -> str:
+    """First minus second, in points, from a difference that is second minus first: `+12 [+3, +21]`."""
+    if difference.value is None:
+        return "no data"
+    if difference.low is None or difference.high is None:
+        return f"{-100 * difference.value:+.0f} [no interval]"
+    return f"{-100 * difference.value:+.0f} [{-100 * difference.high:+.0f}, {-100 * difference.low:+.0f}]"
+
+
+def _value(estimate: Estimate) -> float:
+    return -1.0 if estimate.value is None else estimate.value
 
 
 def _few(names: Sequence[str]) -> str:

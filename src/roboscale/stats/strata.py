@@ -17,17 +17,17 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
 from roboscale.core import Estimate
-from roboscale.stats.counts import EXACT_SIDE
+from roboscale.stats.barnard import EXACT_SIDE
 from roboscale.stats.distributions import normal_isf, normal_sf, student_isf
 
 __all__ = [
-    "Scores",
+    "StratifiedScores",
     "cmh_test",
     "interaction_test",
     "mean_difference",
     "paired_interaction_test",
-    "permutation_test",
     "stratified_difference",
+    "stratified_permutation_test",
 ]
 
 Floats = NDArray[np.float64]
@@ -136,7 +136,7 @@ def paired_interaction_test(first_only: ArrayLike, second_only: ArrayLike, seed:
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class StratifiedScores:
     """Scores in 0..1 of both policies in each stratum, as one row a score: value, side (0 or 1) and stratum, (n,)."""
 
     value: Floats
@@ -153,7 +153,7 @@ class Scores:
                 yield one, two
 
 
-def permutation_test(scores: Scores, seed: int = 0) -> tuple[float, str]:
+def stratified_permutation_test(scores: StratifiedScores, seed: int = 0) -> tuple[float, str]:
     """Two-sided p-value of "within a stratum, scores do not depend on the policy", and the name of the test.
 
     Scores are dealt to the policies anew within each stratum, DRAWS times, always the same for one seed; the statistic
@@ -176,7 +176,7 @@ def permutation_test(scores: Scores, seed: int = 0) -> tuple[float, str]:
     return float((1 + np.count_nonzero(np.abs(drawn) >= abs(seen) - 1e-12)) / (DRAWS + 1)), name
 
 
-def mean_difference(scores: Scores, level: float = 0.95) -> Estimate:
+def mean_difference(scores: StratifiedScores, level: float = 0.95) -> Estimate:
     """Mean score of the second policy minus that of the first over strata, with Welch's interval.
 
     Source: Welch, Biometrika 34 (1947), the variances of all strata and both sides with Satterthwaite's degrees.

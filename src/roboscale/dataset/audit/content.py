@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Finding, Span, Spec
-from roboscale.dataset.audit.checks import finding, many
 from roboscale.dataset.audit.evidence import EpisodeEvidence, elements, is_motion
+from roboscale.dataset.checks import finding, many
 
 __all__ = ["judge_cameras", "judge_lengths", "judge_numbers"]
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Finding, Spec
-from roboscale.dataset.audit.checks import finding, many
 from roboscale.dataset.audit.evidence import EpisodeEvidence, is_motion
+from roboscale.dataset.checks import finding, many
 
 __all__ = ["judge_duplicates", "judge_leaks"]
 

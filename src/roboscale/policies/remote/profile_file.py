@@ -19,7 +19,7 @@ from roboscale.core import LAYOUTS
 from roboscale.core.declared import Count, Key, Limit, Mistake, Positive, Text
 from roboscale.policies.remote.maps import ActionMap, Elements, Normalisation, ObservationMap, Rotation
 
-__all__ = ["ActionTable", "ObservationTable", "ProfileFile"]
+__all__ = ["AnswerTable", "ObservationTable", "ProfileFile"]
 
 Layout = Annotated[str, Limit(f"one of {', '.join(sorted(LAYOUTS))}", lambda text: text in LAYOUTS)]
 Index = Annotated[
@@ -167,7 +167,7 @@ class ObservationTable(PartTable):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ActionTable(PartTable):
+class AnswerTable(PartTable):
     """The server's answer; see `maps.ActionMap`."""
 
     dimension: Count
@@ -216,13 +216,13 @@ class ProfileFile:
 
     name: Text
     observation: tuple[ObservationTable, ...]
-    action: ActionTable
+    action: AnswerTable
     prompt: str = "prompt"
     reset: Literal["none", "roboarena"] = "none"
     rate_hz: Positive | None = None
 
 
-def _beside_parts(table: ObservationTable | ActionTable) -> Iterator[Mistake]:
+def _beside_parts(table: ObservationTable | AnswerTable) -> Iterator[Mistake]:
     """A table is one part itself, or has `[[part]]` tables."""
     if table.part is None:
         return

@@ -18,13 +18,12 @@ from roboscale.core import BadData, Clip, RecordedEpisode
 from roboscale.dataset import Dataset
 from roboscale.dataset.catalog import Catalog, EpisodeInfo, index_columns, load_catalog
 from roboscale.dataset.layout import INDEX_FEATURES, Layout, to_json
+from roboscale.dataset.lerobot import open_lerobot
+from roboscale.dataset.lerobot.modality import modality_of
+from roboscale.dataset.lerobot.tables import table_of
 from roboscale.dataset.statistics import PixelCounts, sample_indices, summary
 from roboscale.dataset.tables import to_table
 from roboscale.dataset.video import Encoder, VideoReader, cut
-from roboscale.sources.records.lerobot.modality import modality_of
-from roboscale.sources.records.lerobot.tables import read_rows, read_schema
-from roboscale.sources.records.lerobot.v2 import open_v2
-from roboscale.sources.records.lerobot.v3 import open_v3
 
 __all__ = ["ANNOTATION", "Progress", "export_gr00t", "export_v21"]
 
@@ -66,7 +65,7 @@ def export_gr00t(dataset: Dataset, out: Path, *, progress: Progress | None = Non
 def _export(dataset: Dataset, out: Path, also: Features, progress: Progress | None) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadData(out, "folder", "a new one", "something")
-    catalog, source = load_catalog(dataset.root), open_v3(dataset.root)
+    catalog, source = load_catalog(dataset.root), open_lerobot(dataset.root)
     features: Features = {**{f.name: catalog.info.features[f.name] for f in catalog.spec}, **INDEX_FEATURES, **also}
     pixels = _stored_pixels(catalog)
     (out / "meta").mkdir(parents=True, exist_ok=True)
@@ -174,10 +173,11 @@ def _stored_pixels(catalog: Catalog) -> dict[str, Iterator[dict[str, Any]]]:
 
 def _pixels_of(files: list[Path], prefix: str) -> Iterator[dict[str, Any]]:
     for file in files:
-        names = [name for name in read_schema(file).names if name.startswith(prefix)]
+        table = table_of(file)
+        names = [name for name in table.column_names if name.startswith(prefix)]
         if not names:
             return
-        for row in read_rows(file, names):
+        for row in table.select(names).to_pylist():
             yield {name.removeprefix(prefix): row[name] for name in names}
 
 
@@ -190,7 +190,7 @@ def _count_pixels(video: Path, length: int, fps: int) -> dict[str, Any]:
 
 def _verify(dataset: Dataset, out: Path, format: str) -> None:
     """BadData unless `out` holds the same numbers, and as many pictures."""
-    source, written = open_v3(dataset.root), open_v2(out, format)
+    source, written = open_lerobot(dataset.root), open_lerobot(out)
     for key in source.keys:
         before, after = source.read(key, ()), written.read(key)
         for name, array in before.arrays.items():

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from roboscale.core import BadData, Finding, Origin, Provenance, RecordedEpisode, Spec, UnknownName
-from roboscale.sources.records.pictures import decode_picture
+from roboscale.dataset.pictures import decode_picture
 from roboscale.sources.records.rlds.checks import check_cameras, check_discount, check_flags, check_tasks, text_runs
 from roboscale.sources.records.rlds.features import Leaf, load_features
 from roboscale.sources.records.rlds.framing import index_shard

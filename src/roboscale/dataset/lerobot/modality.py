@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from roboscale.core import BadData, Field, Finding
-from roboscale.sources.records.lerobot.features import Features
-from roboscale.sources.records.lerobot.metadata import integer, load_object
+from roboscale.dataset.lerobot.features import Features
+from roboscale.dataset.lerobot.info import as_whole, read_object
 
 __all__ = ["apply_modality", "modality_of"]
 
@@ -33,7 +33,7 @@ def apply_modality(root: Path, features: Features) -> None:
     names. BadData when a slice lies outside its field.
     """
     path = root / "meta/modality.json"
-    modality = load_object(path)
+    modality = read_object(path)
     fields = {field.name: field for field in features.fields}
     for part, column in _COLUMNS.items():
         slices: dict[str, list[tuple[int, int, str]]] = {}
@@ -43,8 +43,8 @@ def apply_modality(root: Path, features: Features) -> None:
             key = _text(path, where, entry.get("original_key", column))
             if key not in features.arrays:
                 raise BadData(path, f"{where}.original_key", "a numeric feature of info.json", key)
-            end = integer(path, f"{where}.end", entry.get("end"), 1)
-            start = integer(path, f"{where}.start", entry.get("start"), 0)
+            end = as_whole(path, f"{where}.end", entry.get("end"), 1)
+            start = as_whole(path, f"{where}.start", entry.get("start"), 0)
             if not start < end <= fields[key].shape[0] or len(fields[key].shape) != 1:
                 raise BadData(path, where, f"elements of {key}{list(fields[key].shape)}", f"{start} to {end}")
             slices.setdefault(key, []).append((start, end, group))

@@ -17,14 +17,13 @@ from roboscale.core import Finding, Severity, Span
 
 __all__ = [
     "CHECKS",
+    "FILES",
     "PICTURES",
     "SEVERITIES",
-    "V3_FILES",
-    "V3_STATISTICS",
-    "V3_VIDEO",
     "Check",
     "finding",
     "many",
+    "means_nothing",
     "with_repairs",
 ]
 
@@ -48,16 +47,19 @@ class Check:
     repair: str = ""
 
 
-V3_FILES = (
+_FILES = (
     Check("info-broken", "error", "info.json is missing, is no JSON, or a key of it has another type."),
     Check("path-template", "error", "A path template of info.json cannot be filled in or leads outside.", _METADATA),
     Check("feature-broken", "error", "A feature has no usable dtype or shape.", _METADATA),
-    Check("names-nested", "error", "The names of a feature are a list within a list.", _METADATA),
+    Check("names-nested", "warning", "The names of a feature are a list within a list.", _METADATA),
     Check("names-count", "warning", "A feature has more or fewer names than elements.", _METADATA),
     Check("total-episodes", "error", "info.json claims another number of episodes than there are.", _METADATA),
     Check("total-frames", "error", "info.json claims another number of frames than there are.", _METADATA),
     Check("total-tasks", "error", "info.json claims another number of tasks than there are.", _METADATA),
-    Check("splits-range", "warning", "A split names episodes that are not there, or leaves some out.", _METADATA),
+    Check("total-videos", "warning", "info.json of v2.x claims another number of videos than there are."),
+    Check("codebase-version", "warning", "Statistics lie in the file of another version than info.json says."),
+    Check("modality", "warning", "modality.json names elements twice, not at all, or what is not there."),
+    Check("splits-range", "warning", "A split names episodes that are not there.", _METADATA),
     Check("no-episodes", "error", "There is no episode."),
     Check("file-broken", "error", "A file cannot be read: cut off, empty, or something else.", _BROKEN),
     Check("file-missing", "error", "The metadata name a data file that is not there.", _BROKEN),
@@ -77,16 +79,18 @@ V3_FILES = (
     Check("column-type", "error", "A column has another dtype or shape than its feature declares.", _METADATA),
     Check("null-values", "error", "A column holds nulls.", _DROP),
     Check("frame-index", "error", "frame_index does not count 0, 1, 2, ... within an episode.", _METADATA),
+    Check("row-order", "error", "Rows of an episode lie in another order than their frames.", _METADATA),
     Check("index-column", "error", "index does not count through the dataset.", _METADATA),
     Check("timestamp-column", "error", "timestamp is not frame / fps, within .1 ms.", _METADATA),
     Check("task-index", "error", "task_index points to no task, or to another than the episode's.", _METADATA),
+    Check("several-tasks", "info", "The instruction changes within an episode."),
     Check("tasks-table", "error", "tasks.parquet is missing, broken, or its indices do not count from 0.", _METADATA),
     Check("task-unused", "info", "A task that no episode has.", _METADATA),
     Check("sidecar", "error", "meta/roboscale/ disagrees with LeRobot's files.", _METADATA),
     Check("unsealed-episodes", "warning", "Saved episodes that LeRobot cannot see yet.", _SEAL),
     Check("not-readable", "error", "roboscale's loader refuses the dataset."),
 )
-V3_VIDEO = (
+_VIDEO = (
     Check("missing-video", "error", "A camera's video is not there.", _DROP),
     Check("video-frames", "error", "A video ends before the frames that its episodes claim.", _DROP),
     Check("video-surplus", "warning", "A video holds frames that no episode shows, such as discarded takes."),
@@ -98,7 +102,7 @@ V3_VIDEO = (
     Check("video-timing", "error", "Frames inside a video are not at multiples of 1/fps."),
     Check("video-timestamps", "error", "from_timestamp or to_timestamp drifts from frames / fps.", _METADATA),
 )
-V3_STATISTICS = (
+_STATISTICS = (
     Check("stats-missing", "error", "stats.json, or the statistics of a feature, are not there.", _METADATA),
     Check("missing-quantiles", "warning", "The statistics have no quantiles, which newer policies need.", _METADATA),
     Check("stats-wrong", "error", "Recomputed min, max, mean, std or count differ from stats.json.", _METADATA),
@@ -142,10 +146,44 @@ PICTURES = (
     Check("swapped-cameras", "error", "Two cameras are exchanged in some episodes."),
 )
 
-CHECKS: Mapping[str, Check] = MappingProxyType(
-    {c.name: c for c in (*V3_FILES, *V3_VIDEO, *V3_STATISTICS, *_TEXT, *_NUMBERS, *PICTURES)}
-)
+FILES = (*_FILES, *_VIDEO, *_STATISTICS)
+"""Checks of LeRobot's files and metadata; the others look at what any recording holds."""
+
+CHECKS: Mapping[str, Check] = MappingProxyType({c.name: c for c in (*FILES, *_TEXT, *_NUMBERS, *PICTURES)})
 """Name -> check, in the order in which they run."""
+
+_NO_FILES = "the format has no such metadata; its reader says what is wrong with its own"
+_ONE_FILE = "a file is an episode"
+_NOT_V2: Mapping[str, str] = MappingProxyType(
+    {
+        "episode-range": "there is no dataset_from_index",
+        "video-timestamps": _ONE_FILE,
+        "sidecar": "roboscale writes v3 only",
+        "unsealed-episodes": "roboscale writes v3 only",
+        "not-readable": "roboscale's loader reads v3 only; import makes it so",
+    }
+)
+_NOT_V3: Mapping[str, str] = MappingProxyType(
+    {"total-videos": "there is no total_videos", "codebase-version": "stats.json is the only file of statistics"}
+)
+
+
+def means_nothing(check: str, format: str) -> str:
+    """Why a check means nothing for a format; empty where it can be made.
+
+    Args:
+        format: as in `Recording.format`.
+    """
+    if check == "modality":
+        return "" if format == "gr00t" else "only GR00T has modality.json"
+    if format == "lerobot-v3":
+        return _NOT_V3.get(check, "")
+    if format in _V2:
+        return _NOT_V2.get(check, "")
+    return _NO_FILES if any(one.name == check for one in FILES) else ""
+
+
+_V2 = ("lerobot-v2.1", "lerobot-v2.0", "gr00t")
 
 
 def many(count: int, noun: str = "episode") -> str:
@@ -166,17 +204,46 @@ def finding(
     return Finding(check, CHECKS[check].severity, text, tuple(episodes), field, tuple(spans), dict(evidence or {}))
 
 
-def with_repairs(findings: Iterable[Finding], root: Path, total: int = 0) -> list[Finding]:
+_IMPORTED = (
+    *("names-nested", "names-count", "total-episodes", "total-frames", "total-tasks", "total-videos"),
+    *("codebase-version", "splits-range", "episode-order", "episode-length", "column-missing", "column-undeclared"),
+    *("column-type", "frame-index", "row-order", "index-column", "task-unused", "video-surplus", "video-codec"),
+    *("video-size", "video-pixel-format", "stats-missing", "missing-quantiles", "stats-wrong", "quantiles-averaged"),
+    *("quantiles-envelope", "quantiles-wrong", "image-stats-wrong", "episode-stats-wrong"),
+)
+"""What is not there any more in the dataset that an import makes."""
+
+
+def with_repairs(findings: Iterable[Finding], root: Path, format: str, total: int = 0) -> list[Finding]:
     """Fills in the command that mends each finding, where its check has one and the finding has none.
 
-    Dropping more than half of `total` episodes is no repair.
+    Args:
+        format: as in `Recording.format`: a v3 dataset is fixed, any other is imported.
+        total: episodes there are; dropping more than half of them is no repair.
     """
-    where, done = shlex.quote(str(root)), []
-    for one in findings:
-        check = CHECKS.get(one.check)
-        template = check.repair if check and not one.repair else ""
-        if "{episodes}" in template and not 0 < len(one.episodes) <= (total / 2 if total else len(one.episodes)):
-            template = ""
-        command = template.format(root=where, episodes=",".join(map(str, one.episodes)))
-        done.append(dataclasses.replace(one, repair=one.repair or command))
-    return done
+    where = shlex.quote(str(root))
+    command = _fix if format == "lerobot-v3" else _import if format in _V2 else _nothing
+    return [one if one.repair else dataclasses.replace(one, repair=command(one, where, total)) for one in findings]
+
+
+def _nothing(one: Finding, where: str, total: int) -> str:
+    return ""
+
+
+def _fix(one: Finding, where: str, total: int) -> str:
+    check = CHECKS.get(one.check)
+    template = check.repair if check is not None else ""
+    if one.check == "missing-video" and total and len(one.episodes) > total / 2 and one.field:
+        return f"roboscale data repair {where} OUT --drop-camera {shlex.quote(one.field)}"
+    if "{episodes}" in template and not 0 < len(one.episodes) <= (total / 2 if total else len(one.episodes)):
+        return ""
+    return template.format(root=where, episodes=",".join(map(str, one.episodes)))
+
+
+def _import(one: Finding, where: str, total: int) -> str:
+    if one.check == "missing-video":
+        rule = "drop-camera" if total and len(one.episodes) > total / 2 else "drop-episodes"
+        return f"roboscale data import {where} OUT --missing-video {rule}"
+    if one.check in ("file-missing", "file-broken", "episode-unreadable") and 0 < len(one.episodes) <= total / 2:
+        return f"roboscale data import {where} OUT --broken drop"
+    return f"roboscale data import {where} OUT" if one.check in _IMPORTED else ""
