@@ -7,14 +7,14 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from roboscale.core import BadData, RoboscaleError
 from roboscale.jobs.events import Note, OnEvent, counting
 from roboscale.jobs.result_files import load_results
-from roboscale.results import ReadOptions, Results, join_results
+from roboscale.results import AS_THEY_ARE, ReadOptions, Results, join_results
 
 __all__ = ["Age", "FoundFiles", "ages_of", "find_evaluations", "natural_order"]
 
@@ -68,21 +68,25 @@ class FoundFiles:
     refused: dict[Path, str]
 
 
-def find_evaluations(folder: Path, on_event: OnEvent) -> FoundFiles:
+def find_evaluations(folder: Path, on_event: OnEvent, options: ReadOptions = AS_THEY_ARE) -> FoundFiles:
     """Reads every evaluation file below a folder.
+
+    Args:
+        options: what need not be guessed of the tables; tasks and worlds are chosen among all files together.
 
     Raises:
         RoboscaleError: none was found; says what was looked at.
     """
     paths = sorted(_candidates(folder))
     names = _names_of(paths, folder)
+    alone = replace(options, task="", world="")
     advance = counting(on_event, "files", len(paths))
     parts: list[Results] = []
     sources: dict[Path, tuple[str, ...]] = {}
     refused: dict[Path, str] = {}
     for path in paths:
         try:
-            results = _read(path, names[path])
+            results = _read(path, names[path], alone)
         except RoboscaleError as error:
             refused[path] = str(error)
         else:
@@ -96,16 +100,18 @@ def find_evaluations(folder: Path, on_event: OnEvent) -> FoundFiles:
         looked = f"{len(paths)} files were looked at" if paths else "no table, eval_info.json, sessions or trials.db"
         first = next(iter(refused.values()), "")
         raise RoboscaleError(f"{folder}: no evaluation was found; {looked}{f', the first: {first}' if first else ''}")
-    return FoundFiles(results=_joined(parts, on_event), sources=sources, refused=refused)
+    return FoundFiles(results=_joined(parts, on_event, options), sources=sources, refused=refused)
 
 
-def _joined(parts: Sequence[Results], on_event: OnEvent) -> Results:
+def _joined(parts: Sequence[Results], on_event: OnEvent, options: ReadOptions) -> Results:
     """All files as one; where it is not clear which cases are the same, no two are, which is said."""
     try:
-        return join_results(parts)
+        return join_results(parts, options)
     except BadData as error:
+        if options.pairing == "paired":
+            raise
         on_event(Note(f"compared as independent trials, since it is not clear which cases are the same: {error}"))
-        return join_results(parts, ReadOptions(pairing="independent"))
+        return join_results(parts, replace(options, pairing="independent"))
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
@@ -151,16 +157,16 @@ def _names_of(paths: Sequence[Path], root: Path) -> dict[Path, str]:
     return names
 
 
-def _read(path: Path, name: str) -> Results:
+def _read(path: Path, name: str, options: ReadOptions) -> Results:
     """One file; a table that names no policy is called `name`, as is LeRobot's file, which never names one."""
     if path.stem == "eval_info":
-        return load_results([f"{name}={path}"])
+        return load_results([f"{name}={path}"], options)
     try:
-        return load_results([str(path)])
+        return load_results([str(path)], options)
     except BadData as error:
         if "policy" not in str(error.expected):
             raise
-        return load_results([f"{name}={path}"])
+        return load_results([f"{name}={path}"], options)
 
 
 def ages_of(found: FoundFiles, root: Path) -> dict[str, Age]:
