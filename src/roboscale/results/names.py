@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-__all__ = ["AMOUNTS", "COLUMNS", "ROLES", "column_table", "is_percent", "normal_name", "strength"]
+__all__ = ["AMOUNTS", "COLUMNS", "ROLES", "column_table", "is_percent", "normal_name", "place", "strength"]
 
 ROLES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "policy": (
@@ -176,6 +176,14 @@ def strength(role: str, name: str) -> int | None:
     if short in known:
         return known[short]
     return known.get(normal_name(name.rpartition(".")[2])) if "." in name else None
+
+
+def place(role: str, name: str) -> int:
+    """Where a column's name stands among those of a role: of two that are equally strong, the first one speaks."""
+    for short in (normal_name(name), normal_name(name.rpartition(".")[2])):
+        if short in COLUMNS[role]:
+            return COLUMNS[role].index(short)
+    return len(COLUMNS[role])
 
 
 def column_table() -> str:
