@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections import Counter
@@ -15,6 +14,8 @@ from roboscale.core import BadData, RoboscaleError
 from roboscale.jobs.events import Note, OnEvent, counting
 from roboscale.jobs.result_files import load_results
 from roboscale.results import AS_THEY_ARE, ReadOptions, Results, join_results
+from roboscale.results.files import load_grids
+from roboscale.results.names import normal_name
 
 __all__ = ["Age", "FoundFiles", "ages_of", "find_evaluations", "natural_order"]
 
@@ -175,7 +176,9 @@ def ages_of(found: FoundFiles, root: Path) -> dict[str, Age]:
     for path, policies in found.sources.items():
         inside = _times_inside(path)
         for policy in policies:
-            age = _age(path, root, inside.get(policy, inside.get("")))
+            # where policies are named by several columns, only a file of a single one has a time of its own
+            whole = inside.get("") if len(policies) == 1 else None
+            age = _age(path, root, inside.get(policy, whole))
             old = ages.get(policy)
             if old is None or (_TRUST[age.origin], age.time_s) > (_TRUST[old.origin], old.time_s):
                 ages[policy] = age
@@ -201,26 +204,32 @@ def _age(path: Path, root: Path, inside: float | None) -> Age:
 
 
 def _times_inside(path: Path) -> dict[str, float]:
-    """Policy -> newest time in a column of times of a text table; empty where there is none."""
-    if path.suffix.lower() not in (".csv", ".tsv"):
+    """Policy -> newest time in a column of times, "" for the newest of all; empty where there is no such column."""
+    if path.is_dir() or path.suffix.lower() == ".db" or not _may_tell_times(path):
         return {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-            names = {str(name).strip().lower(): name for name in reader.fieldnames or ()}
-            column = next((names[name] for name in _TIMES if name in names), None)
-            policy = next((names[name] for name in _POLICIES if name in names), "")
-            if column is None:
-                return {}
-            newest: dict[str, float] = {}
-            for row in reader:
-                match = _DATE.search(str(row.get(column) or ""))
-                if match is not None:
-                    name = str(row.get(policy) or "").strip() if policy else ""
-                    newest[name] = max(newest.get(name, 0.0), _seconds(match))
-            return newest
-    except (UnicodeDecodeError, csv.Error):
-        return {}
+    newest: dict[str, float] = {}
+    for grid in load_grids(path):
+        names = {normal_name(name): column for name, column in zip(grid.names, grid.columns, strict=True)}
+        times = next((names[name] for name in _TIMES if name in names), None)
+        if times is None:
+            continue
+        policies = next((names[name] for name in _POLICIES if name in names), None)
+        found = [_DATE.search(text) for text in times.values]
+        seconds = [0.0 if match is None else _seconds(match) for match in found]
+        for row in range(len(grid)):
+            at = seconds[int(times.codes[row])]
+            for name in {"", policies.at(row) if policies is not None else ""} if at else ():
+                newest[name] = max(newest.get(name, 0.0), at)
+    return newest
+
+
+def _may_tell_times(path: Path) -> bool:
+    """Whether a look at the beginning of a text file says so; of others it is not known before they are read."""
+    if path.suffix.lower() not in (".csv", ".tsv", ".json", ".jsonl", ".ndjson"):
+        return True
+    with path.open("rb") as file:
+        head = file.read(4096).replace(b"\0", b"").lower()
+    return any(word.encode() in head for word in _TIMES)
 
 
 def _seconds(match: re.Match[str]) -> float:
