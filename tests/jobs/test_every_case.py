@@ -382,6 +382,10 @@ def test_the_page_of_a_run_says_how_it_was_made(place: Path):
         assert data.command is not None and parse(shlex.split(data.command)[1:]) == request
         page = html.unescape(re.sub(r"</?span>", "", (Path(str(request.store)) / "report.html").read_text()))
         assert request.command in page
+    listing = rs.ListRuns(folder=Path("a store"), html=Path("an index.html"))
+    rs.list_runs(listing)
+    page = html.unescape(re.sub(r"</?span>", "", Path("an index.html").read_text()))
+    assert listing.command in page and parse(shlex.split(listing.command)[1:]) == listing
 
 
 @SLOW
