@@ -94,7 +94,7 @@ def test_spans_and_evidence_say_where_and_how_much(clean_set: Callable[[str], Pa
     (finding,) = audit_folder(root).findings
     assert [s.episode for s in finding.spans] == [2, 5]
     assert all(s.first == 0 and 38 <= s.last <= 46 for s in finding.spans)
-    assert finding.repair == f"roboscale data repair {root} OUT --trim-idle"
+    assert finding.repair == f"roboscale data fix {root} OUT --trim-idle"
     shutil.rmtree(root)
     shutil.copytree(clean_set("no-camera"), root)
     DEFECTS["action-early"].plant(root, np.random.default_rng(0))
