@@ -45,6 +45,7 @@ CASES = {
     "A8": "trials/test_kinds_of_rollouts.py::test_a_replay_is_the_trial_or_says_what_differs "
     "jobs/test_films.py::test_a_world_that_does_not_is_not_filmed_as_if_it_did",
     "A9": "trials/test_kinds_of_rollouts.py::test_nothing_that_a_policy_writes_is_recorded "
+    "trials/test_kinds_of_rollouts.py::test_a_world_that_shows_its_own_memory_is_seen_and_recorded_as_it_was "
     "jobs/test_mistakes.py::test_observations_cannot_be_changed_by_a_policy",
     "A10": "stats/test_void_claims.py::test_no_claim_that_the_void_trials_could_overturn "
     "stats/test_void_claims.py::test_no_rank_that_the_void_trials_could_overturn "
