@@ -180,10 +180,8 @@ def check_results(
 
 
 def _outcomes(found: FoundFiles, note: Any) -> Outcomes:
-    from roboscale.jobs.outcome_kinds import kinds_of
-
     results = found.results
-    kind = kinds_of(results)[0]
+    kind = results.kinds[0]
     if kind == "progress":
         note("nobody noted success, so means of progress are compared")
     note(f"{len(found.sources)} files read; {results.reading.pairing}: {results.reading.case}")
@@ -223,7 +221,7 @@ def _unseen(checks: TaskChecks, outcomes: Outcomes, found: FoundFiles) -> list[s
         span = " to ".join(dict.fromkeys(f"{100 * fall:.0f}" for fall in (min(falls), max(falls))))
         said.append(f"Falls of fewer than {span} points, by task: so few trials seldom show them (power .8).")
     if blind:
-        said.append(f"Any fall at all on {_some(blind)}: too few trials.")
+        said.append(f"Any fall at all on {_some(blind)}: too few trials, or too few successes to lose.")
     if all(check.design != "training runs" for check in checks.checks):
         said.append("How they were trained: these are two checkpoints, one training run each as far as is known.")
     if checks.first_seen:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import csv
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from roboscale.core import BadData, RoboscaleError
-from roboscale.jobs.events import OnEvent, counting
+from roboscale.jobs.events import Note, OnEvent, counting
 from roboscale.jobs.result_files import load_results
-from roboscale.results import Results, join_results
+from roboscale.results import ReadOptions, Results, join_results
 
 __all__ = ["Age", "FoundFiles", "ages_of", "find_evaluations", "natural_order"]
 
-_ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xls", ".ods", ".db", ".eval")
+_ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".db")
 _NOT_LOOKED_INTO = {"node_modules", "__pycache__", "site-packages", "wandb", "checkpoints"}
 _MOST_BYTES = 64 * 2**20
 _PLAIN_NAMES = {
@@ -74,13 +75,14 @@ def find_evaluations(folder: Path, on_event: OnEvent) -> FoundFiles:
         RoboscaleError: none was found; says what was looked at.
     """
     paths = sorted(_candidates(folder))
+    names = _names_of(paths, folder)
     advance = counting(on_event, "files", len(paths))
     parts: list[Results] = []
     sources: dict[Path, tuple[str, ...]] = {}
     refused: dict[Path, str] = {}
     for path in paths:
         try:
-            results = _read(path)
+            results = _read(path, names[path])
         except RoboscaleError as error:
             refused[path] = str(error)
         else:
@@ -94,7 +96,16 @@ def find_evaluations(folder: Path, on_event: OnEvent) -> FoundFiles:
         looked = f"{len(paths)} files were looked at" if paths else "no table, eval_info.json, sessions or trials.db"
         first = next(iter(refused.values()), "")
         raise RoboscaleError(f"{folder}: no evaluation was found; {looked}{f', the first: {first}' if first else ''}")
-    return FoundFiles(results=join_results(parts), sources=sources, refused=refused)
+    return FoundFiles(results=_joined(parts, on_event), sources=sources, refused=refused)
+
+
+def _joined(parts: Sequence[Results], on_event: OnEvent) -> Results:
+    """All files as one; where it is not clear which cases are the same, no two are, which is said."""
+    try:
+        return join_results(parts)
+    except BadData as error:
+        on_event(Note(f"compared as independent trials, since it is not clear which cases are the same: {error}"))
+        return join_results(parts, ReadOptions(pairing="independent"))
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
@@ -123,15 +134,33 @@ def _candidates(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _read(path: Path) -> Results:
-    """One file; a table that names no policy is called after itself, or after its folder."""
+def _names_of(paths: Sequence[Path], root: Path) -> dict[Path, str]:
+    """What the policy of each file is called where the file does not say: after the file, or after its folder.
+
+    Folders of the same name in different places are told apart by their places: `seed0/pi0` and `seed1/pi0`.
+    """
+    plain = {path: path.stem.lower() in _PLAIN_NAMES or path.is_dir() for path in paths}
+    short = {path: path.parent.name if plain[path] else path.stem for path in paths}
+    often = Counter(short.values())
+    names = {}
+    for path, name in short.items():
+        inside = path.relative_to(root) if path.is_relative_to(root) and path != root else Path(path.name)
+        place = inside.parent if plain[path] else inside.with_suffix("")
+        told = str(place) if often[name] > 1 and str(place) != "." else name
+        names[path] = told.replace("=", "-") or "policy"
+    return names
+
+
+def _read(path: Path, name: str) -> Results:
+    """One file; a table that names no policy is called `name`, as is LeRobot's file, which never names one."""
+    if path.stem == "eval_info":
+        return load_results([f"{name}={path}"])
     try:
         return load_results([str(path)])
     except BadData as error:
         if "policy" not in str(error.expected):
             raise
-        name = path.parent.name if path.stem.lower() in _PLAIN_NAMES else path.stem
-        return load_results([f"{name.replace('=', '-') or 'policy'}={path}"])
+        return load_results([f"{name}={path}"])
 
 
 def ages_of(found: FoundFiles, root: Path) -> dict[str, Age]:

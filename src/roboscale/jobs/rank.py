@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.options import By, Html, Level, Sources
-from roboscale.jobs.request import Option, Request
+from roboscale.jobs.reading_options import TableRequest
+from roboscale.jobs.request import Option
 
 if TYPE_CHECKING:
     from roboscale.jobs.standing import Standing
@@ -20,7 +22,7 @@ _SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rank(Request):
+class Rank(TableRequest):
     """Asks where the policies of some results stand.
 
     Args:
@@ -48,6 +50,7 @@ class Ranked:
 
     standing: Standing
     board: BoardData
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -67,6 +70,8 @@ class Ranked:
             "withdrawn": list(standing.withdrawn),
             "tasks": [] if standing.overall is None else [asdict(pair) for pair in standing.overall.pairs],
             "notes": [] if standing.overall is None else list(standing.overall.notes),
+            "unit": "" if standing.overall is None else standing.overall.unit,
+            "reading": dict(self.reading),
         }
 
 
@@ -86,10 +91,11 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
     from roboscale.jobs.versions import versions
     from roboscale.report.board import BoardData, board_page
 
-    results = load_results(request.sources, on_event=on_event)
+    results = load_results(request.sources, request.reading_options(), on_event)
     standing = standing_of(results, request.by, request.level, None if request.sets == "auto" else request.sets)
     pairs = () if standing.overall is None else standing.overall.pairs
-    said = (*standing.withdrawn, *(() if standing.overall is None else standing.overall.notes))
+    said = () if standing.overall is None else (standing.overall.unit, *standing.overall.notes)
+    said = (*standing.withdrawn, *said)
     for line in said:
         on_event(Note(line))
     verdict = standing.verdict
@@ -105,11 +111,12 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
         sources=(results.source,),
         command=request.command,
         versions=versions(),
+        notes=results.reading.lines(),
     )
     if request.html is not None:
         write_text(request.html, board_page(board))
         on_event(Wrote("page", request.html))
-    return Ranked(standing, board)
+    return Ranked(standing, board, results.reading.to_json())
 
 
 def _pair_sentences(standing: Standing) -> list[str]:

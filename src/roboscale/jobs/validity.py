@@ -143,7 +143,6 @@ def _load(
     request: CheckValidity, on_event: OnEvent, note: Callable[[str], None]
 ) -> tuple[OutcomeKind, list[Outcomes]]:
     """Both worlds, compared by the same kind of outcome."""
-    from roboscale.jobs.outcome_kinds import kinds_of
     from roboscale.jobs.result_files import load_results
 
     options = request.reading_options()
@@ -151,7 +150,7 @@ def _load(
     for side, one in zip(("real", "cheap"), results, strict=True):
         if not one.kinds:
             raise RoboscaleError(f"{side}: {one.source} holds preferences and no trials")
-    kinds = [kinds_of(one) for one in results]
+    kinds = [one.kinds for one in results]
     both = [kind for kind in kinds[0] if kind in kinds[1]]
     if not both:
         sides = f"real has {', '.join(kinds[0])}, cheap has {', '.join(kinds[1])}"

@@ -4,6 +4,7 @@ So that people use the statistics without adopting the rest. Knows columns by th
 that it cannot understand is an error with file, row and what was expected, never a failure of a policy.
 """
 
+from roboscale.results.cases import is_running_number
 from roboscale.results.joining import join_results
 from roboscale.results.names import COLUMNS
 from roboscale.results.nouns import PREFERENCE_OUTCOMES, Comparison, Preferences, Results, Trained, TrialColumns
@@ -26,6 +27,7 @@ __all__ = [
     "Trained",
     "TrainedTable",
     "TrialColumns",
+    "is_running_number",
     "join_results",
     "read_results",
     "read_trained",

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, RoboscaleError
-from roboscale.results.grid import pack
+from roboscale.results.grid import packed_rows
 from roboscale.results.names import strength
-from roboscale.results.nouns import Part, TrialColumns
+from roboscale.results.nouns import TablePart, TrialColumns
 from roboscale.results.reading import LeftOut, ReadOptions
 from roboscale.results.values import number_of
 
@@ -38,10 +38,10 @@ class Joined:
     columns: TrialColumns
     paired: bool
     text: str
-    parts: tuple[Part, ...]
+    parts: tuple[TablePart, ...]
 
 
-def joined_trials(parts: Sequence[Part], options: ReadOptions) -> Joined:
+def joined_trials(parts: Sequence[TablePart], options: ReadOptions) -> Joined:
     """All trials, with numbers of cases that hold for all tables.
 
     Raises:
@@ -65,7 +65,7 @@ def joined_trials(parts: Sequence[Part], options: ReadOptions) -> Joined:
     return _decided(parts, filled, columns, per_file, options)
 
 
-def _why_not(part: Part) -> str:
+def _why_not(part: TablePart) -> str:
     name = part.reading.source
     if part.counted:
         return f"{name} has counts, of which no trial is known by itself"
@@ -74,19 +74,19 @@ def _why_not(part: Part) -> str:
     return f"no column of {name} says which case each trial was"
 
 
-def _independent(parts: Sequence[Part], filled: Sequence[Part], text: str) -> Joined:
+def _independent(parts: Sequence[TablePart], filled: Sequence[TablePart], text: str) -> Joined:
     plain = [replace(p.columns, cases=("",), case=np.zeros(len(p.columns), np.int64)) for p in filled]
     columns = TrialColumns.joined(plain)
     numbers = np.arange(len(columns), dtype=np.int64)
     return Joined(columns=replace(columns, case=numbers, cases=()), paired=False, text=text, parts=tuple(parts))
 
 
-def _last_attempts(part: Part) -> Part:
+def _last_attempts(part: TablePart) -> TablePart:
     """Of several attempts at one case the last one counts."""
     if part.attempt is None or not part.case_columns:
         return part
     c = part.columns
-    _, place = np.unique(pack([c.policy, c.stratum, c.run, c.case]), return_inverse=True)
+    _, place = np.unique(packed_rows([c.policy, c.stratum, c.run, c.case]), return_inverse=True)
     order = np.lexsort((part.attempt, place))
     last = np.zeros(len(c), np.bool_)
     if not len(c):
@@ -95,7 +95,7 @@ def _last_attempts(part: Part) -> Part:
     return _kept(part, last, "earlier attempts at the same case")
 
 
-def _kept(part: Part, keep: NDArray[np.bool_], because: str) -> Part:
+def _kept(part: TablePart, keep: NDArray[np.bool_], because: str) -> TablePart:
     left = int((~keep).sum())
     reading = (
         replace(part.reading, left_out=(*part.reading.left_out, LeftOut(left, because))) if left else part.reading
@@ -109,16 +109,16 @@ def _kept(part: Part, keep: NDArray[np.bool_], because: str) -> Part:
     )
 
 
-def _no_file_twice(parts: Sequence[Part]) -> None:
+def _no_file_twice(parts: Sequence[TablePart]) -> None:
     """BadData where two files hold the same rows of the same policies: one of them is a copy."""
-    known: dict[object, Part] = {}
+    known: dict[object, TablePart] = {}
     for part in parts:
         if part.content and (other := known.setdefault((part.content, part.columns.policies), part)) is not part:
             names = f"{other.reading.source}, {part.reading.source}"
             raise BadData(names, "rows", "files of their own", f"the same rows in both, {part.reading.rows} of them")
 
 
-def is_running_number(part: Part) -> bool:
+def is_running_number(part: TablePart) -> bool:
     """Whether its cases are only counted, 0 or 1 to n, by policy or through the file; seeds and scenes never are."""
     if part.shared or not part.case_columns:
         return False
@@ -131,7 +131,7 @@ def is_running_number(part: Part) -> bool:
         return False
     values = np.array(numbers, np.float64)[part.columns.case]
     c = part.columns
-    groups = np.unique(pack([c.policy, c.stratum]), return_inverse=True)[1]
+    groups = np.unique(packed_rows([c.policy, c.stratum]), return_inverse=True)[1]
     size = np.bincount(groups)
     low, high = np.full(len(size), np.inf), np.full(len(size), -np.inf)
     np.minimum.at(low, groups, values)
@@ -141,7 +141,7 @@ def is_running_number(part: Part) -> bool:
     return by_policy or bool(through)
 
 
-def _per_file(filled: Sequence[Part], options: ReadOptions) -> list[bool]:
+def _per_file(filled: Sequence[TablePart], options: ReadOptions) -> list[bool]:
     """Whether the file belongs to the identity of each table's cases. BadData where both are possible."""
     running = [is_running_number(part) for part in filled]
     if options.case_scope != "auto":
@@ -162,21 +162,21 @@ def _per_file(filled: Sequence[Part], options: ReadOptions) -> list[bool]:
     ]
 
 
-def _strong(part: Part) -> bool:
+def _strong(part: TablePart) -> bool:
     """Whether the name of the column says that it is a case, not a number of a trial."""
     return any((strength("case", name) or 0) == 0 and strength("case", name) is not None for name in part.case_columns)
 
 
-def _texts(part: Part, which: str) -> tuple[str, ...]:
+def _texts(part: TablePart, which: str) -> tuple[str, ...]:
     return tuple(getattr(part.columns, which))
 
 
-def _common(a: Part, b: Part) -> bool:
+def _common(a: TablePart, b: TablePart) -> bool:
     """Whether two tables have an equal case of an equal stratum."""
     return bool(set(a.columns.strata) & set(b.columns.strata)) and bool(set(a.columns.cases) & set(b.columns.cases))
 
 
-def _either(a: Part, b: Part) -> BadData:
+def _either(a: TablePart, b: TablePart) -> BadData:
     case = next(text for text in a.columns.cases if text in set(b.columns.cases))
     rows = [_row_of(part, case) for part in (a, b)]
     expected = "to know whether equal numbers in two files are one case: --case-across-files or --case-per-file"
@@ -184,7 +184,7 @@ def _either(a: Part, b: Part) -> BadData:
     return BadData(f"{a.reading.source}, {b.reading.source}", "case", expected, found)
 
 
-def _row_of(part: Part, case: str) -> str:
+def _row_of(part: TablePart, case: str) -> str:
     place = list(part.columns.cases).index(case)
     at = np.flatnonzero(part.columns.case == place)
     if not len(at):
@@ -193,7 +193,7 @@ def _row_of(part: Part, case: str) -> str:
     return f"row {part.row[at[0]]} ({policy})" if len(part.row) else f"({policy})"
 
 
-def _numbered(filled: Sequence[Part], per_file: Iterable[bool]) -> TrialColumns:
+def _numbered(filled: Sequence[TablePart], per_file: Iterable[bool]) -> TrialColumns:
     """The trials of all tables; a case of a table whose file counts has the file's name in its own."""
     return TrialColumns.joined(
         [
@@ -205,9 +205,9 @@ def _numbered(filled: Sequence[Part], per_file: Iterable[bool]) -> TrialColumns:
     )
 
 
-def _no_two(filled: Sequence[Part], columns: TrialColumns, per_file: Sequence[bool]) -> None:
+def _no_two(filled: Sequence[TablePart], columns: TrialColumns, per_file: Sequence[bool]) -> None:
     """BadData where one policy has two trials of one case: nobody said which of them counts."""
-    keys = pack([columns.policy, columns.run, columns.stratum, columns.case])
+    keys = packed_rows([columns.policy, columns.run, columns.stratum, columns.case])
     unique, counts = np.unique(keys, return_counts=True)
     if len(unique) == len(keys):
         return
@@ -232,8 +232,8 @@ def _no_two(filled: Sequence[Part], columns: TrialColumns, per_file: Sequence[bo
 
 
 def _decided(
-    parts: Sequence[Part],
-    filled: Sequence[Part],
+    parts: Sequence[TablePart],
+    filled: Sequence[TablePart],
     columns: TrialColumns,
     per_file: Sequence[bool],
     options: ReadOptions,
@@ -258,7 +258,7 @@ def _decided(
 
 def _shared(columns: TrialColumns) -> float:
     """Share of trials whose case another policy has, too."""
-    cells = np.unique(pack([columns.stratum, columns.case]), return_inverse=True)[1]
-    pairs = np.unique(pack([cells, columns.policy]), return_index=True)[1]
+    cells = np.unique(packed_rows([columns.stratum, columns.case]), return_inverse=True)[1]
+    pairs = np.unique(packed_rows([cells, columns.policy]), return_index=True)[1]
     policies = np.bincount(cells[pairs])
     return float((policies[cells] > 1).mean()) if len(cells) else 0.0

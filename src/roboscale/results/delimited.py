@@ -48,7 +48,7 @@ def grid_of_cells(path: Path, name: str, rows: Sequence[Row]) -> Grid:
     """A sheet: the same, with cells that stand where they stand. BadData: it is no table."""
     used = max((k for row in rows for k, cell in enumerate(row, 1) if cell.strip()), default=0)
     cells = iter([row[:used] for row in rows])
-    return _grid(path, name, list(islice(cells, _LOOKED_AT)), cells, ())
+    return _grid(path, name, list(islice(cells, _LOOKED_AT)), cells, (), width=used)
 
 
 def _records(text: str, delimiter: str) -> Iterator[Row]:
@@ -100,7 +100,10 @@ def _header(path: Path, head: Sequence[Row]) -> int:
     return next(k for k in candidates if known[k] == most) if candidates else next(k for k, n in enumerate(full) if n)
 
 
-def _grid(path: Path, name: str, head: Sequence[Row], rest: Iterator[Row], notes: tuple[str, ...]) -> Grid:
+def _grid(
+    path: Path, name: str, head: Sequence[Row], rest: Iterator[Row], notes: tuple[str, ...], width: int = 0
+) -> Grid:
+    """The table below its header; `width` columns at least, those without a name included."""
     place = _header(path, head)
     titles = [" ".join(cell.strip() for cell in row if cell.strip()) for row in head[:place]]
     if said := [title for title in titles if title]:
@@ -109,6 +112,7 @@ def _grid(path: Path, name: str, head: Sequence[Row], rest: Iterator[Row], notes
     names = [cell.strip() for cell in head[place]]
     while names and not names[-1]:
         names.pop()
+    names += [""] * (width - len(names))
     if names and names[0].startswith("#") and len(names[0]) > 1 and _is_known(names[0].lstrip("# ")):
         names[0] = names[0].lstrip("# ")
     below = head[place + 1 :]

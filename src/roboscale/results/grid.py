@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from roboscale.results.reading import LeftOut
 
-__all__ = ["Counter", "Grid", "GridBuilder", "Texts", "grid_of_rows", "pack", "text_of"]
+__all__ = ["Counter", "Grid", "GridBuilder", "Texts", "grid_of_rows", "packed_rows", "text_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,14 @@ class Texts:
         """Several columns as one: their texts with a word between them; empty ones are left out."""
         if len(parts) == 1:
             return parts[0]
-        keys, codes = np.unique(pack([part.codes for part in parts]), return_inverse=True)
+        keys, codes = np.unique(packed_rows([part.codes for part in parts]), return_inverse=True)
         first = np.zeros(len(keys), np.int64)
         first[codes[::-1]] = np.arange(len(codes))[::-1]
         values = [between.join(text for part in parts if (text := part.at(int(row)))) for row in first]
         return cls(values, codes.astype(np.int32))
 
 
-def pack(codes: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+def packed_rows(codes: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
     """One number for each different row of several columns of numbers, int64, shape (n,)."""
     packed = np.zeros(len(codes[0]), np.int64)
     for column in codes:

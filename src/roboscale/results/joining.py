@@ -9,7 +9,7 @@ import numpy as np
 
 from roboscale.core import Counted, Stratum, UnknownName, identity_labels
 from roboscale.results.cases import joined_trials
-from roboscale.results.nouns import Part, Preferences, Results, TrialColumns, by_name
+from roboscale.results.nouns import Preferences, Results, TablePart, TrialColumns, by_name
 from roboscale.results.reading import AS_THEY_ARE, LeftOut, Pairing, ReadOptions, ResultsReading
 
 __all__ = ["join_results"]
@@ -59,7 +59,7 @@ def join_results(parts: Sequence[Results], options: ReadOptions = AS_THEY_ARE) -
     )
 
 
-def _only(tables: Sequence[Part], kind: str, wanted: str, fits: Callable[[Stratum], bool]) -> list[Part]:
+def _only(tables: Sequence[TablePart], kind: str, wanted: str, fits: Callable[[Stratum], bool]) -> list[TablePart]:
     """Rows of some strata."""
     strata = [s for table in tables for s in (*table.columns.strata, *table.preferences.strata)]
     if not any(fits(stratum) for stratum in strata):
@@ -90,7 +90,7 @@ def _only(tables: Sequence[Part], kind: str, wanted: str, fits: Callable[[Stratu
     return made
 
 
-def _told_apart(tables: Sequence[Part], own: Sequence[Counted]) -> list[Part]:
+def _told_apart(tables: Sequence[TablePart], own: Sequence[Counted]) -> list[TablePart]:
     """The tables under names of policies that are unique among all policies of ours and of files."""
     told = [by_name("policy", name) for table in tables if not table.own for name in table.columns.policies]
     labels = identity_labels([*(trial.policy for trial in own), *told])

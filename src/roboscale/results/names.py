@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
-__all__ = ["AMOUNTS", "COLUMNS", "ROLES", "column_table", "is_percent", "normal_name", "strength"]
+__all__ = ["AMOUNTS", "COLUMNS", "ROLES", "column_table", "is_percent", "normal_name", "place", "strength"]
 
 ROLES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "policy": (
@@ -148,6 +149,7 @@ _SIGNS = re.compile(r"[^0-9a-zà-ÿ]+")
 _PERCENT = re.compile(r"%|\bpct\b|percent|_pct", re.IGNORECASE)
 
 
+@lru_cache(maxsize=4096)  # the same few names are asked for again with every file
 def normal_name(name: str) -> str:
     """How a column's name is looked up: `Success Rate (%)` is `success_rate`, and `#` is `number`."""
     if name.strip() in ("#", "№"):
@@ -174,6 +176,14 @@ def strength(role: str, name: str) -> int | None:
     if short in known:
         return known[short]
     return known.get(normal_name(name.rpartition(".")[2])) if "." in name else None
+
+
+def place(role: str, name: str) -> int:
+    """Where a column's name stands among those of a role: of two that are equally strong, the first one speaks."""
+    for short in (normal_name(name), normal_name(name.rpartition(".")[2])):
+        if short in COLUMNS[role]:
+            return COLUMNS[role].index(short)
+    return len(COLUMNS[role])
 
 
 def column_table() -> str:

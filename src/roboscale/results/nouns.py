@@ -28,9 +28,9 @@ from roboscale.results.reading import Pairing, ResultsReading, TableReading
 __all__ = [
     "PREFERENCE_OUTCOMES",
     "Comparison",
-    "Part",
     "Preferences",
     "Results",
+    "TablePart",
     "Trained",
     "TrialColumns",
     "by_name",
@@ -244,7 +244,7 @@ class TrialColumns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class TablePart:
     """What one table says, before it is known which cases it shares with others.
 
     Args:
@@ -292,7 +292,7 @@ class Results:
     own: tuple[Counted, ...] = ()
     reading: ResultsReading = field(default_factory=ResultsReading)
     adaptive: bool = False
-    parts: tuple[Part, ...] = field(default=(), repr=False, compare=False)
+    parts: tuple[TablePart, ...] = field(default=(), repr=False, compare=False)
 
     @classmethod
     def of_objects(
@@ -310,7 +310,7 @@ class Results:
         pairing: Pairing = "preferences" if comparisons else "paired" if paired else "independent"
         case = "the source names the case of each trial" if paired else "no trial says which case it is"
         reading = TableReading(source=source, form=form, rows=len(trials) + len(comparisons))
-        part = Part(
+        part = TablePart(
             reading=reading,
             columns=TrialColumns.of_counted(trials),
             preferences=Preferences.of_objects(comparisons),

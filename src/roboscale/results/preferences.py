@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, Stratum
-from roboscale.results.grid import Texts, pack
+from roboscale.results.grid import Texts, packed_rows
 from roboscale.results.measures import shares_of
-from roboscale.results.nouns import Part, Preferences, TrialColumns
+from roboscale.results.nouns import Preferences, TablePart, TrialColumns
 from roboscale.results.reading import ReadOptions, TableReading
 from roboscale.results.roles import Roles
 from roboscale.results.values import is_missing, number_of
@@ -71,7 +71,7 @@ def is_pairs(roles: Roles) -> bool:
     return sides or (roles.has("preferred") and roles.has("non_preferred"))
 
 
-def preferences_of(roles: Roles, options: ReadOptions) -> Part:
+def preferences_of(roles: Roles, options: ReadOptions) -> TablePart:
     """The comparisons of a table, and how far each side came where that is said.
 
     Raises:
@@ -110,7 +110,7 @@ def preferences_of(roles: Roles, options: ReadOptions) -> Part:
         weight=np.ones(int(keep.sum()), np.int64),
     )
     columns = _progress_of_sides(roles, made, keep, texts)
-    return Part(
+    return TablePart(
         reading=_reading(roles, notes),
         columns=columns,
         preferences=made,
@@ -150,7 +150,7 @@ def _strata(roles: Roles) -> tuple[list[Stratum], NDArray[np.int32]]:
         names = [n for role in kinds for n in roles.names(role)[:1]]
         columns = [roles.use(role, roles.names(role)[0]) for role in kinds if roles.names(role)]
         parts.append(Texts.joined(columns, " · ") if names else Texts.same("" if len(parts) == 0 else "all", rows))
-    _, first, codes = np.unique(pack([part.codes for part in parts]), return_index=True, return_inverse=True)
+    _, first, codes = np.unique(packed_rows([part.codes for part in parts]), return_index=True, return_inverse=True)
     strata = [Stratum(parts[0].at(int(row)), parts[1].at(int(row)) or "all") for row in first]
     return strata, codes.astype(np.int32)
 
@@ -159,7 +159,7 @@ def _outcomes(
     roles: Roles, column: Texts, sides: tuple[Texts, Texts], notes: list[str], options: ReadOptions
 ) -> NDArray[np.int8]:
     """What each row says, as places in `PREFERENCE_OUTCOMES`; shape (n,)."""
-    keys = pack([column.codes, sides[0].codes, sides[1].codes])
+    keys = packed_rows([column.codes, sides[0].codes, sides[1].codes])
     _, rows, place = np.unique(keys, return_index=True, return_inverse=True)
     texts = [(column.at(int(r)), sides[0].at(int(r)), sides[1].at(int(r))) for r in rows]
     named = [_by_name(*text) for text in texts]
@@ -260,7 +260,7 @@ def _not_copies(roles: Roles, case: Texts | None, notes: list[str]) -> NDArray[n
     """Rows that repeat an earlier one in every cell, its case included, are copies of it."""
     keep = np.ones(len(roles.grid), np.bool_)
     if case is not None:
-        _, first = np.unique(pack([c.codes for c in roles.grid.columns]), return_index=True)
+        _, first = np.unique(packed_rows([c.codes for c in roles.grid.columns]), return_index=True)
         keep[:] = False
         keep[first] = True
         if not keep.all():

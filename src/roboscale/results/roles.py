@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from roboscale.core import BadData, RoboscaleError, UnknownName
-from roboscale.results.grid import Grid, Texts, pack
-from roboscale.results.names import COLUMNS, ROLES, strength
+from roboscale.results.grid import Grid, Texts, packed_rows
+from roboscale.results.names import COLUMNS, ROLES, place, strength
 from roboscale.results.reading import ReadOptions, TableColumn
 
 __all__ = ["Roles", "follows", "named_columns"]
@@ -29,6 +29,7 @@ class Roles:
         said: role -> columns, from whoever asked.
         scales: role -> what its numbers are divided by, from whoever asked.
         used: column -> (role, why); ignored: column -> why. Filled while the table is read.
+        made: columns that were made of the names of others.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Roles:
     scales: Mapping[str, float]
     used: dict[str, tuple[str, str]] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)
+    made: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, path: Path, grid: Grid, options: ReadOptions) -> Roles:
@@ -55,9 +57,11 @@ class Roles:
             return list(self.said[role])
         taken = {name for names in self.said.values() for name in names} | set(self.ignored)
         ranked = [
-            (s, k, n) for k, n in enumerate(self.grid.names) if n not in taken and (s := strength(role, n)) is not None
+            (s, place(role, n), k, n)
+            for k, n in enumerate(self.grid.names)
+            if n not in taken and (s := strength(role, n)) is not None
         ]
-        return [name for s, _, name in sorted(ranked) if s <= weakest]
+        return [name for s, _, _, name in sorted(ranked) if s <= weakest]
 
     def level(self, role: str) -> int:
         """How strong the best name for a role is: -1 where it was asked for, 99 where there is none."""
@@ -71,7 +75,8 @@ class Roles:
 
     def use(self, role: str, name: str, because: str = "") -> Texts:
         """Gives the column the role; its texts."""
-        self.used[name] = (role, because or ("as asked" if role in self.said else ""))
+        asked = "as asked" if role in self.said and name not in self.made else ""
+        self.used[name] = (role, because or asked)
         self.ignored.pop(name, None)
         return self.grid.column(name)
 
@@ -144,12 +149,12 @@ def named_columns(
 
 def same_texts(a: Texts, b: Texts) -> bool:
     """Whether two columns say the same in every row."""
-    return all(a.at(row) == b.at(row) for row in _firsts(pack([a.codes, b.codes])))
+    return all(a.at(row) == b.at(row) for row in _firsts(packed_rows([a.codes, b.codes])))
 
 
 def follows(b: Texts, a: Texts) -> bool:
     """Whether column `b` is known once column `a` is."""
-    return len(np.unique(pack([a.codes, b.codes]))) == len(np.unique(a.codes))
+    return len(np.unique(packed_rows([a.codes, b.codes]))) == len(np.unique(a.codes))
 
 
 def _firsts(keys: np.ndarray) -> list[int]:

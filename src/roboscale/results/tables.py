@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, Stratum
-from roboscale.results.grid import Counter, Grid, Texts, pack
+from roboscale.results.grid import Counter, Grid, Texts, packed_rows
 from roboscale.results.measures import Measured, counts_measured, long_measured
 from roboscale.results.names import COLUMNS, strength
-from roboscale.results.nouns import Part, Preferences, TrialColumns
+from roboscale.results.nouns import Preferences, TablePart, TrialColumns
 from roboscale.results.preferences import is_pairs, preferences_of
 from roboscale.results.reading import ReadOptions, TableReading
 from roboscale.results.roles import Roles, follows
@@ -31,7 +31,7 @@ _SUMS = {"total", "average", "avg", "mean", "sum", "overall", "std", "median", "
 """Names of rows that add the others up."""
 
 
-def part_of_grid(path: Path, grid: Grid, policy: str, options: ReadOptions) -> Part:
+def part_of_grid(path: Path, grid: Grid, policy: str, options: ReadOptions) -> TablePart:
     """What a table says.
 
     Args:
@@ -42,7 +42,7 @@ def part_of_grid(path: Path, grid: Grid, policy: str, options: ReadOptions) -> P
     """
     if not len(grid):
         form = grid.form or "a table without rows"
-        return Part(reading=TableReading(source=grid.source, form=form, left_out=grid.left_out, notes=grid.notes))
+        return TablePart(reading=TableReading(source=grid.source, form=form, left_out=grid.left_out, notes=grid.notes))
     roles = Roles.of(path, grid, options)
     if is_pairs(roles):
         return preferences_of(roles, options)
@@ -66,7 +66,7 @@ class Table:
     left: Counter = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
-    def read(self) -> Part:
+    def read(self) -> TablePart:
         wide = unfolded(self.roles, self.notes, self.options)
         if wide is not None:
             self.roles = wide
@@ -179,7 +179,7 @@ class Table:
         task = self._together(("task", "variation"), ", ")
         worlds = world or Texts.same("", len(grid))
         tasks = task or Texts.same("all", len(grid))
-        keys, codes = np.unique(pack([worlds.codes, tasks.codes]), return_inverse=True)
+        keys, codes = np.unique(packed_rows([worlds.codes, tasks.codes]), return_inverse=True)
         first = np.zeros(len(keys), np.int64)
         first[codes[::-1]] = np.arange(len(codes))[::-1]
         order = np.argsort(first, kind="stable")
@@ -219,7 +219,7 @@ class Table:
         for name in names:
             column = self.roles.grid.column(name)
             strong = "run" in self.roles.said or _level("run", name) == 0
-            groups = len(np.unique(pack([policy.codes, column.codes])))
+            groups = len(np.unique(packed_rows([policy.codes, column.codes])))
             if name in self.roles.used or (not strong and groups * 3 > len(column)):
                 continue  # fewer than three rows each: it numbers trials
             self.roles.ignore([n for n in names if n != name], f"{name!r} says the training run")
@@ -243,7 +243,7 @@ class Table:
         attempt = [grid.column(n).codes for n in roles.names("attempt")[:1]]
         for chosen in _choices(names):
             columns = [grid.column(n) for n in chosen]
-            together = pack([*keys, *attempt, *(c.codes for c in columns)])
+            together = packed_rows([*keys, *attempt, *(c.codes for c in columns)])
             if len(np.unique(together)) == len(together):
                 break
         else:
@@ -287,7 +287,7 @@ class Table:
         runs: Texts | None,
         case: tuple[tuple[str, ...], Texts | None],
         attempt: Texts | None,
-    ) -> Part:
+    ) -> TablePart:
         row = measured.row
         named = policy if runs is None else Texts.joined([policy, runs], "/")
         cases, texts = case
@@ -306,7 +306,7 @@ class Table:
             kinds=measured.kinds,
         )
         grid = self.roles.grid
-        return Part(
+        return TablePart(
             reading=self._reading(measured),
             columns=_used_names(columns),
             preferences=Preferences(),
@@ -337,7 +337,7 @@ def rows_of(grid: Grid, keep: NDArray[np.bool_]) -> Grid:
 
 def whole_rows(grid: Grid) -> NDArray[np.int64]:
     """One number for each different row, all columns together; shape (n,)."""
-    return np.unique(pack([column.codes for column in grid.columns]), return_inverse=True)[1].astype(np.int64)
+    return np.unique(packed_rows([column.codes for column in grid.columns]), return_inverse=True)[1].astype(np.int64)
 
 
 def _digest(grid: Grid) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "MISSING",
+    "SAYS_NOTHING",
     "count_of",
     "digits_of",
     "fraction_of",
@@ -25,7 +25,7 @@ _YES = {"1", "1.0", "true", "t", "yes", "y", "success", "successful", "succeeded
 _YES |= {"solved", "ja", "oui", "si", "sí", "erfolg", "ok", "done", "✓", "✔", "✅", "completed", "complete", "+"}
 _NO = {"0", "0.0", "false", "f", "no", "n", "failure", "fail", "failed", "unsuccessful", "timeout", "timed out"}
 _NO |= {"nein", "non", "misserfolg", "✗", "✘", "❌", "incomplete", "-0", "-0.0"}
-MISSING = {"", "void", "nan", "none", "null", "invalid", "n/a", "na", "-", "–", "—", "error", "aborted", "#n/a"}
+SAYS_NOTHING = {"", "void", "nan", "none", "null", "invalid", "n/a", "na", "-", "–", "—", "error", "aborted", "#n/a"}
 """Texts that say that nothing is said: the trial is void."""
 
 _FRACTION = re.compile(r"(\d+)(?:\.0+)?\s*(?:/|of|out of|von)\s*(\d+)(?:\.0+)?(?:\s*\(.*\))?")
@@ -35,7 +35,7 @@ _THOUSANDS = re.compile(r"\d{1,3}([,\u202f ' ]\d{3})+")
 
 def is_missing(text: str) -> bool:
     """Whether a cell says nothing."""
-    return text.casefold() in MISSING
+    return text.casefold() in SAYS_NOTHING
 
 
 def success_of(text: str) -> float | None:
@@ -45,7 +45,7 @@ def success_of(text: str) -> float | None:
         return 1.0
     if low in _NO:
         return 0.0
-    if low in MISSING:
+    if low in SAYS_NOTHING:
         return math.nan
     number = number_of(text)
     return number if number in (0.0, 1.0) else None

@@ -18,20 +18,11 @@ __all__ = ["unfolded"]
 
 _OUTCOMES = ("success", "failure", "progress", "successes", "rate", "failures")
 _WORLDS = {"real", "sim", "simulation", "simulated", "real_world", "mujoco", "isaac"}
-_STAGES = {
-    "reach",
-    "grasp",
-    "pick",
-    "lift",
-    "place",
-    "touch",
-    "contact",
-    "collision",
-    "drop",
-    "insert",
-    "approach",
-    "intervention",
-}
+_STAGES = (
+    *("reach", "grasp", "pick", "lift", "place", "touch", "contact", "collision", "drop", "insert", "approach"),
+    *("intervention", "has_", "is_", "was_", "can_", "did_", "n_", "num_"),
+)
+"""Columns that begin so are stages or properties of a trial, hardly policies."""
 
 
 def unfolded(roles: Roles, notes: list[str], options: ReadOptions) -> Roles | None:
@@ -51,10 +42,10 @@ def unfolded(roles: Roles, notes: list[str], options: ReadOptions) -> Roles | No
         return _long(roles, values, "task", notes) if values and not roles.has("task") else None
     if len(values) < 2:
         return None
-    stages = [name for name in values if any(normal_name(name).startswith(stage) for stage in _STAGES)]
+    stages = [name for name in values if normal_name(name).startswith(_STAGES)]
     if stages:
         expected = f"policies as columns, or one that says success (--column success={stages[-1]})"
-        raise BadData(roles.path, "columns", expected, f"what may be stages: {', '.join(stages)}")
+        raise BadData(roles.path, "columns", expected, f"what may be stages or properties: {', '.join(stages)}")
     return _long(roles, values, "policy", notes)
 
 
@@ -112,7 +103,14 @@ def _long(roles: Roles, names: Sequence[str], role: str, notes: list[str]) -> Ro
     )
     notes.append(f"each of these columns is a {role}: {', '.join(names)}")
     asked = dict(roles.said) | {role: (role_name,)}
-    return Roles(path=roles.path, grid=made, said=asked, scales=dict(roles.scales), ignored=dict(roles.ignored))
+    return Roles(
+        path=roles.path,
+        grid=made,
+        said=asked,
+        scales=dict(roles.scales),
+        ignored=dict(roles.ignored),
+        made=(role_name,),
+    )
 
 
 def _scale(roles: Roles, names: Sequence[str], role: str, *, percent: bool) -> str:

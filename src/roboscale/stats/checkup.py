@@ -29,7 +29,7 @@ from roboscale.stats.paired import PairCounts
 from roboscale.stats.proportions import clopper_pearson
 from roboscale.stats.rate_difference import rate_difference
 from roboscale.stats.sample_size import smallest_rise
-from roboscale.stats.strata import Scores, mean_difference, permutation_test
+from roboscale.stats.strata import StratifiedScores, mean_difference, stratified_permutation_test
 
 __all__ = ["SUSPECT", "TaskCheck", "TaskChecks", "TaskDesign", "TaskVerdict", "check_candidate"]
 
@@ -230,8 +230,8 @@ def _paired(pairs: Floats, kind: str, level: float) -> tuple[Estimate, float]:
 def _unpaired(old: Floats, new: Floats, level: float) -> tuple[Estimate, float]:
     """New minus old mean progress of independent trials, and the two-sided p-value."""
     side = np.repeat(np.array([0, 1], np.int8), [len(old), len(new)])
-    scores = Scores(np.concatenate([old, new]), side, np.zeros(len(side), np.int32))
-    return mean_difference(scores, level), permutation_test(scores)[0]
+    scores = StratifiedScores(np.concatenate([old, new]), side, np.zeros(len(side), np.int32))
+    return mean_difference(scores, level), stratified_permutation_test(scores)[0]
 
 
 def _student(old: Floats, new: Floats, level: float, method: str) -> tuple[Estimate, float]:

@@ -31,6 +31,7 @@ __all__ = [
     "discordance",
     "independent_power",
     "independent_trials",
+    "largest_budget",
     "paired_power",
     "paired_trials",
     "run_power",
@@ -45,7 +46,11 @@ EXACT_TRIALS = 300
 """Up to so many trials per policy, or pairs, the power is a sum over all outcomes; beyond, a normal approximation."""
 
 _MOST = 100_000_000
-_LARGEST_BUDGET = 500
+
+
+def largest_budget(alpha: float) -> int:
+    """Largest budget of a sequential design that is tried: beyond the shipped tables, building one takes long."""
+    return 500 if alpha == 0.05 else 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +184,7 @@ def sequential_independent(p0: float, p1: float, alpha: float = 0.05, power: flo
     """
     low, high = min(p0, p1), max(p0, p1)
     fixed = independent_trials(p0, p1, alpha, power).trials or 1
-    for budget in (b for b in SHIPPED_BUDGETS if b >= 0.9 * fixed):
+    for budget in (b for b in SHIPPED_BUDGETS if 0.9 * fixed <= b <= largest_budget(alpha)):
         run = expected_trials(low, high, budget, alpha)
         if run.second >= power:
             return SizedDesign(trials=budget, expected=run.trials, power=run.second, exact=True)
@@ -196,7 +201,7 @@ def sequential_paired(p0: float, p1: float, agreement: float, alpha: float = 0.0
     first, second = sorted(discordance(p0, p1, agreement))
     fixed = paired_trials(p0, p1, agreement, alpha, power).trials or 1
     step = 5 if fixed <= 150 else 50  # the recursion takes budget^3 steps
-    for budget in range(step * (fixed // step + 1), min(2 * fixed + 10, _LARGEST_BUDGET) + 1, step):
+    for budget in range(step * (fixed // step + 1), min(2 * fixed + 10, largest_budget(alpha)) + 1, step):
         run = expected_pairs(first, second, budget, alpha)
         if run.second >= power:
             return SizedDesign(trials=budget, expected=run.pairs, power=run.second, exact=True)

@@ -137,14 +137,14 @@ def paired_interaction_test(first_only: ArrayLike, second_only: ArrayLike, seed:
 
 @dataclass(frozen=True, slots=True)
 class StratifiedScores:
-    """StratifiedScores in 0..1 of both policies in each stratum, as one row a score: value, side (0 or 1) and stratum, (n,)."""
+    """Scores in 0..1 of both policies in each stratum, as one row a score: value, side (0 or 1) and stratum, (n,)."""
 
     value: Floats
     side: NDArray[np.int8]
     stratum: NDArray[np.int32]
 
     def groups(self) -> Iterator[tuple[Floats, Floats]]:
-        """StratifiedScores of the first and of the second policy, for every stratum that has both."""
+        """Scores of the first and of the second policy, for every stratum that has both."""
         order = np.argsort(self.stratum, kind="stable")
         ends = np.flatnonzero(np.diff(self.stratum[order], prepend=-1))
         for rows in np.split(order, ends[1:]):
@@ -156,7 +156,7 @@ class StratifiedScores:
 def stratified_permutation_test(scores: StratifiedScores, seed: int = 0) -> tuple[float, str]:
     """Two-sided p-value of "within a stratum, scores do not depend on the policy", and the name of the test.
 
-    StratifiedScores are dealt to the policies anew within each stratum, DRAWS times, always the same for one seed; the statistic
+    Scores are dealt to the policies anew within each stratum, DRAWS times, always the same for one seed; the statistic
     is the difference of means, weighted as in `mean_difference`.
     """
     groups = list(scores.groups())
