@@ -116,7 +116,7 @@ def standing_of(
             rank_sets=ranking.rank_sets,
             tie_groups=ranking.tie_groups,
             claims=ranking.claims,
-            sentence=ranking.sentence,
+            sentence=ranking.sentence if len(ranking.policies) > 1 else scored.sentence,
             method=f"{scored.method.partition('; rank sets')[0]}; {ranking.method}",
         )
     return Standing(
