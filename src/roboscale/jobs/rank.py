@@ -69,7 +69,6 @@ class Ranked:
             "verdict": None if standing.verdict is None else standing.verdict.to_json(),
             "withdrawn": list(standing.withdrawn),
             "tasks": [] if standing.overall is None else [asdict(pair) for pair in standing.overall.pairs],
-            "notes": [] if standing.overall is None else list(standing.overall.notes),
             "unit": "" if standing.overall is None else standing.overall.unit,
             "reading": dict(self.reading),
         }
