@@ -70,7 +70,7 @@ def test_one_policy_and_no_trials_are_statements(tmp_path: Path):
     path = tmp_path / "one.csv"
     path.write_text("policy,outcome,case\na,1,1\na,0,2\n")
     board = invoke("rank", path).stdout
-    assert "One policy (a): nothing to rank." in board and "50 %" in board
+    assert "a is the only policy: nothing to compare" in board and "50 %" in board
     path.write_text("policy,outcome,case\n")
     assert "at least one trial" in invoke("rank", path, code=1).stderr
 
