@@ -1,8 +1,7 @@
 """What tables of many rows cost: `python -m benchmarks.tables`.
 
 A million rows of CSV (10 policies, 20 tasks, cases in common) and two policies with a million trials each as counts,
-each read in a process of its own and ranked; CPU seconds and peak memory above those of the same command with a small
-table.
+each read in a process of its own and ranked: CPU seconds and peak memory above those of a small table.
 """
 
 from __future__ import annotations

@@ -119,9 +119,9 @@ if TYPE_CHECKING:
     from roboscale.jobs.count import WeighCounts, weigh_counts
     from roboscale.jobs.data_audit import AuditDataset, audit_dataset
     from roboscale.jobs.data_export import ExportDataset, export_dataset
+    from roboscale.jobs.data_fix import FixDataset, fix_dataset
     from roboscale.jobs.data_import import ImportDataset, import_dataset
     from roboscale.jobs.data_merge import MergeDatasets, merge_datasets
-    from roboscale.jobs.data_repair import RepairDataset, repair_dataset
     from roboscale.jobs.data_show import ShowDataset, show_dataset
     from roboscale.jobs.demo import RunDemo, run_demo
     from roboscale.jobs.eval import Evaluate, evaluate
@@ -180,6 +180,7 @@ __all__ = [
     "ExportTrials",
     "Field",
     "Finding",
+    "FixDataset",
     "Frame",
     "FuseResults",
     "GenerateEpisodes",
@@ -219,7 +220,6 @@ __all__ = [
     "RecordedEpisode",
     "Recording",
     "Referee",
-    "RepairDataset",
     "RoboscaleError",
     "Robot",
     "RolloutSettings",
@@ -274,6 +274,7 @@ __all__ = [
     "evaluate",
     "export_dataset",
     "export_trials",
+    "fix_dataset",
     "fuse_results",
     "generate_episodes",
     "generator",
@@ -293,7 +294,6 @@ __all__ = [
     "plan_collection",
     "rank",
     "record_episodes",
-    "repair_dataset",
     "require_match",
     "rotation_matrix",
     "run_demo",
@@ -322,7 +322,7 @@ _JOBS = {
     "data_export": ("ExportDataset", "export_dataset"),
     "data_import": ("ImportDataset", "import_dataset"),
     "data_merge": ("MergeDatasets", "merge_datasets"),
-    "data_repair": ("RepairDataset", "repair_dataset"),
+    "data_fix": ("FixDataset", "fix_dataset"),
     "data_show": ("ShowDataset", "show_dataset"),
     "demo": ("RunDemo", "run_demo"),
     "eval": ("Evaluate", "evaluate"),

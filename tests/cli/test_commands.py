@@ -154,7 +154,7 @@ def test_record_and_generate_and_train_and_eval(tmp_path: Path):
         (("collect", "generate", "nowhere", "out"), "nowhere"),
         (("policy", "train", "nowhere", "out"), "nowhere"),
         (("policy", "train", "d", "o", "--set", "stepz=3"), "stepz"),
-        (("data", "repair", "nowhere"), "nowhere"),
+        (("data", "fix", "nowhere"), "nowhere"),
         (("policy", "serve", "constant:0,0", "--host", "0.0.0.0"), "token"),
     ],
     ids=lambda x: " ".join(map(str, x))[:50] if isinstance(x, tuple) else "",

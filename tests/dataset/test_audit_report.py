@@ -228,4 +228,4 @@ def test_a_recorder_that_was_killed_before_its_first_seal(plain: Path, tmp_path:
         shutil.copytree(tmp_path / "other", root, ignore=shutil.ignore_patterns("lock"))
     report = audit_folder(root)
     assert {f.check for f in report.findings} == {"unsealed-episodes", "licence-missing"}
-    assert report.findings[0].repair == f"roboscale data repair {root}"
+    assert report.findings[0].repair == f"roboscale data fix {root}"

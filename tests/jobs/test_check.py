@@ -6,6 +6,8 @@ import re
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from roboscale import CheckResults, RoboscaleError, UnknownName, check_results
@@ -51,6 +53,32 @@ def test_a_time_in_the_files_wins_over_when_they_changed(tmp_path: Path):
     assert done.order == ("old", "new") and done.ages["new"].origin == "file"
 
 
+def test_times_are_found_in_every_form(tmp_path: Path):
+    for k, name in enumerate(("third.jsonl", "second.parquet", "first.csv")):
+        rows = [
+            {
+                "policy": name[0],
+                "task": "lift",
+                "case": n,
+                "success": n % 2,
+                "started_at": f"2026-11-0{3 - k}T10:00:00",
+            }
+            for n in range(10)
+        ]
+        path = tmp_path / name
+        if name.endswith(".jsonl"):
+            path.write_text("\n".join(map(json.dumps, rows)))
+        elif name.endswith(".parquet"):
+            pq.write_table(pa.Table.from_pylist(rows), path)
+        else:
+            path.write_text(
+                "\n".join(";".join(map(str, r)) for r in [list(rows[0]), *(list(r.values()) for r in rows)])
+            )
+        aged(path, k)
+    done = check_results(tmp_path)
+    assert done.order == ("f", "s", "t") and {age.origin for age in done.ages.values()} == {"file"}
+
+
 def test_a_date_in_the_path_wins_over_when_they_changed(tmp_path: Path):
     aged(eval_info(tmp_path / "2026-11-02" / "10-00-00_b" / "eval_info.json", {"lift": 5}), 0)
     aged(eval_info(tmp_path / "2026-11-01" / "23-00-00_a" / "eval_info.json", {"lift": 9}), 5)
@@ -88,6 +116,47 @@ def test_a_table_without_a_policy_is_called_after_its_file_or_folder(tmp_path: P
         path.parent.mkdir(exist_ok=True)
         path.write_text("task,case,success\n" + "".join(f"lift,{k},{k % 2}\n" for k in range(10)))
     assert set(check_results(tmp_path).order) == {"one", "two"}
+
+
+def test_every_form_of_a_table_is_read(tmp_path: Path):
+    def rows(policy: str, won: int) -> list[dict]:
+        return [{"policy": policy, "task": "lift", "case": k, "success": int(k < won)} for k in range(20)]
+
+    pq.write_table(pa.Table.from_pylist(rows("parquet", 5)), tmp_path / "a.parquet")
+    (tmp_path / "b.jsonl").write_text("\n".join(map(json.dumps, rows("lines", 9))))
+    (tmp_path / "c.json").write_text(json.dumps(rows("json", 12)))
+    lines = [";".join(map(str, row.values())) for row in rows("semicolons", 15)]
+    (tmp_path / "d.csv").write_text("\n".join(["policy;task;case;success", *lines]))
+    lines = ["\t".join(map(str, row.values())) for row in rows("wide letters", 16)]
+    (tmp_path / "e.csv").write_bytes("\n".join(["policy\ttask\tcase\tsuccess", *lines]).encode("utf-16"))
+    (tmp_path / "f.csv").write_text("policy,task,successes,n\ncounts,lift,17,20\n")
+    (tmp_path / "g.csv").write_text("policy,task,result\ncells,lift,18/20\n")
+    for k, path in enumerate(sorted(tmp_path.iterdir())):
+        aged(path, k)
+    done = check_results(tmp_path)
+    assert done.order == ("parquet", "lines", "json", "semicolons", "wide letters", "counts", "cells")
+    assert not done.refused and done.trials == 140
+    assert [(c.old.value, c.new.value, c.design) for c in done.checks.checks] == [(0.85, 0.9, "independent")]
+
+
+def test_equal_cases_that_may_differ_are_compared_as_independent(tmp_path: Path):
+    """Two days whose trials are both numbered from 1 may be the same cases or not."""
+    for k, name in enumerate(("old", "new")):
+        lines = [f"{name},lift,{n},{int(n < 8 + k)}" for n in range(1, 21)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["policy,task,trial,success", *lines]))
+        aged(tmp_path / f"{name}.csv", k)
+    notes: list[str] = []
+    done = check_results(tmp_path, on_event=lambda e: notes.append(getattr(e, "text", "")))
+    assert done.checks.checks[0].design == "independent"
+    assert any("it is not clear which cases are the same" in note for note in notes)
+    assert check_results(tmp_path, case_across_files=True).checks.checks[0].design == "paired"
+
+
+def test_folders_of_one_name_in_different_places_are_different_policies(tmp_path: Path):
+    for k, seed in enumerate(("seed0", "seed1")):
+        aged(eval_info(tmp_path / seed / "pi0" / "eval_info.json", {"lift": 5 + 9 * k}), k)
+    aged(eval_info(tmp_path / "act" / "eval_info.json", {"lift": 5}), 2)
+    assert check_results(tmp_path).order == ("seed0/pi0", "seed1/pi0", "act")
 
 
 def test_nothing_to_check_is_one_clear_error(tmp_path: Path):

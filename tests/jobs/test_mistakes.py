@@ -56,7 +56,10 @@ def test_an_exception_of_the_policy_is_a_failure_with_its_reason(place: Path):
             raise ValueError("too far")
         return towards(o)
 
-    done = rs.evaluate(breaks_late, trials=8, out="x", **POINT)
+    with pytest.warns(UserWarning, match="breaks_late: . failed by its own mistake: .*ValueError: too far") as warned:
+        done = rs.evaluate(breaks_late, trials=8, out="x", **POINT)
+    assert all(Path(one.filename) == Path(__file__) for one in warned), "it is said where it was called"
+    rs.evaluate(breaks_late, lambda event: None, trials=8, out="x", **POINT)
     assert done.value is not None and 0 < done.value < 1 and any("ValueError: too far" in n for n in done.notes)
 
 
@@ -202,6 +205,16 @@ def test_a_world_that_dies_does_not_take_the_command_with_it(place: Path, robosc
     )
     rate = json.loads(done.stdout)["success"]
     assert rate["void"] > 0 and rate["n"] + rate["void"] == 4 and rate["value"] == 1.0
+
+
+def test_a_world_that_crashes_while_it_is_opened_says_where(place: Path, roboscale):
+    text = (place / "my_env.py").read_text()
+    crash = "import ctypes; ctypes.string_at(0)"
+    (place / "my_env.py").write_text(
+        text.replace("        self.render_mode,", f"        {crash}\n        self.render_mode,")
+    )
+    done = roboscale("world", "check", "point.toml", code=-11)
+    assert "Segmentation fault" in done.stderr and "my_env.py" in done.stderr
 
 
 def test_a_script_without_a_main_guard_gets_one_clear_line(place: Path):

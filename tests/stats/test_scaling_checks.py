@@ -1,5 +1,10 @@
 """Curves that check themselves: falling, flat, ill-fitting and unforeseen points are told from good ones."""
 
+import csv
+import os
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -70,3 +75,18 @@ def test_misfit_of_any_model():
     near = np.full((200, 3), 0.5)
     assert replicated_misfit([(50, 100), (48, 100), (55, 100)], near) > 0.2
     assert replicated_misfit([(99, 100), (1, 100), (99, 100)], near) < 0.001
+
+
+def test_published_curves_are_hardly_ever_doubted():
+    """120 curves of 100, 200 and 1,000 demonstrations, 150 rollouts each (Wang et al., CoRL 2024)."""
+    folder = Path(os.environ.get("ROBOSCALE_TEST_DATA", Path(__file__).parents[2] / "../shared/data"))
+    path = folder / "tables" / "equidiff_success_vs_demos.csv"
+    if not path.exists():
+        pytest.skip(f"no table at {path}; set ROBOSCALE_TEST_DATA")
+    curves: dict[tuple[str, ...], list[Point]] = {}
+    with path.open() as file:
+        for row in csv.DictReader(file):
+            point = Point(float(row["n_demos"]), round(1.5 * float(row["success_pct"])), 150)
+            curves.setdefault((row["task"], row["method"], row["control"]), []).append(point)
+    verdicts = Counter(check_curve(fit_curve(points)).verdict for points in curves.values())
+    assert verdicts == {"fits": 112, "flat": 6, "missed": 2}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from roboscale.core import (
     PolicyError,
     RoboscaleError,
     RolloutSettings,
+    Spec,
     SpecMismatch,
     SuccessRule,
     cases,
@@ -304,14 +306,20 @@ def test_trials_that_wait_for_a_person_do_not_hold_up_the_run(tmp_path: Path):
 
 
 def test_policies_that_do_not_fit_are_refused_before_the_first_trial(tmp_path: Path):
-    class Wrong(ToyExpert):
-        observation_spec = ToyWorld().info.action_spec
+    info = ToyWorld().info
 
-    run = runner(tmp_path, [Wrong()])
-    with pytest.raises(SpecMismatch, match="expert"):
-        run.run(schedule(Wrong()))
-    assert run.log.count() == 0
-    close(run)
+    class Sees(ToyExpert):
+        observation_spec = info.action_spec
+
+    class Acts(ToyExpert):
+        action_spec = Spec((replace(info.action_spec["action"], unit="mm"),), info.rate_hz)
+
+    for wrong, said in ((Sees(), "action"), (Acts(), "unit.*mm")):
+        run = runner(tmp_path, [wrong])
+        with pytest.raises(SpecMismatch, match=rf"(?s)policy expert.*world toy.*{said}|{said}.*policy expert"):
+            run.run(schedule(wrong))
+        assert run.log.count() == 0
+        close(run)
 
 
 def test_a_policy_that_takes_one_session_is_asked_for_one_at_a_time(tmp_path: Path):

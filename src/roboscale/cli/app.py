@@ -19,9 +19,9 @@ from roboscale.cli import (
     count,
     data_audit,
     data_export,
+    data_fix,
     data_import,
     data_merge,
-    data_repair,
     data_show,
     demo,
     eval,
@@ -56,7 +56,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     data_import.command,
     data_export.command,
     data_audit.command,
-    data_repair.command,
+    data_fix.command,
     data_merge.command,
     data_show.command,
     policy_serve.command,
@@ -106,7 +106,7 @@ def roboscale(
 
 GROUPS = {
     "collect": typer.Typer(no_args_is_help=True, help="Make episodes: record, generate."),
-    "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, repair, merge, show."),
+    "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, fix, merge, show."),
     "policy": typer.Typer(no_args_is_help=True, help="Policies: train, serve, check."),
     "world": typer.Typer(no_args_is_help=True, help="Worlds: list, check."),
     "cases": typer.Typer(no_args_is_help=True, help="What is to be tried, agreed on before: make, check, show."),

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import typer
 
-from roboscale.cli.console import friendly
+from roboscale.cli.console import friendly, say
 from roboscale.cli.terminal import Terminal, terminal
 from roboscale.core import UnknownName
 from roboscale.jobs.request import Argument, Option, Parameter, Request, parameters
@@ -42,6 +42,7 @@ class Command(Generic[R]):
         json: whether it has `--json`.
         dry_run: whether it has `--dry-run`; then `run` looks at `terminal.dry_run`.
         methods: whether it has `--methods`: a paragraph for a paper and BibTeX; see `jobs.methods`.
+        formerly: an older last word, under which it still runs, hidden, and says what it is called now.
     """
 
     request: type[R] = field(kw_only=False)
@@ -49,6 +50,7 @@ class Command(Generic[R]):
     json: bool = True
     dry_run: bool = False
     methods: bool = False
+    formerly: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -77,6 +79,16 @@ class Command(Generic[R]):
         call.__signature__ = inspect.Signature(typed)  # type: ignore[attr-defined]
         call.__annotations__ = {one.name: one.annotation for one in typed}
         app.command(self.words[-1], help=inspect.cleandoc(self.run.__doc__ or ""))(call)
+        if self.formerly:
+
+            def old(context: typer.Context, **values: Any) -> Any:
+                now = " ".join(self.words)
+                say(f"roboscale {' '.join((*self.words[:-1], self.formerly))} is called {now} now")
+                return call(context, **values)
+
+            old.__signature__ = call.__signature__  # type: ignore[attr-defined]
+            old.__annotations__ = call.__annotations__
+            app.command(self.formerly, hidden=True)(old)
 
 
 def _flag(name: str, flag: str, help: str) -> inspect.Parameter:

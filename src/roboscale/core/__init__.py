@@ -50,6 +50,7 @@ from roboscale.core.recording import (
     Severity,
     Span,
     Stream,
+    splits_of,
 )
 from roboscale.core.referee import Judgement, Referee, SuccessRule, Watch
 from roboscale.core.robot import Robot
@@ -159,5 +160,6 @@ __all__ = [
     "require_match",
     "rotation_matrix",
     "spec_differences",
+    "splits_of",
     "write_episode",
 ]

@@ -21,6 +21,7 @@ __all__ = [
     "PICTURES",
     "SEVERITIES",
     "Check",
+    "checks_table",
     "finding",
     "many",
     "means_nothing",
@@ -30,11 +31,11 @@ __all__ = [
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """From bad to harmless."""
 
-_METADATA = "roboscale data repair {root} --metadata"
-_DROP = "roboscale data repair {root} OUT --drop {episodes}"
-_TRIM = "roboscale data repair {root} OUT --trim-idle"
-_BROKEN = "roboscale data repair {root} OUT --drop-broken"
-_SEAL = "roboscale data repair {root}"
+_METADATA = "roboscale data fix {root} --metadata"
+_DROP = "roboscale data fix {root} OUT --drop {episodes}"
+_TRIM = "roboscale data fix {root} OUT --trim-idle"
+_BROKEN = "roboscale data fix {root} OUT --drop-broken"
+_SEAL = "roboscale data fix {root}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +107,8 @@ _STATISTICS = (
     Check("stats-missing", "error", "stats.json, or the statistics of a feature, are not there.", _METADATA),
     Check("missing-quantiles", "warning", "The statistics have no quantiles, which newer policies need.", _METADATA),
     Check("stats-wrong", "error", "Recomputed min, max, mean, std or count differ from stats.json.", _METADATA),
-    Check("quantiles-averaged", "error", "Quantiles are the mean of the episodes' quantiles.", _METADATA),
-    Check("quantiles-envelope", "error", "Quantiles are the extremes of the episodes' quantiles.", _METADATA),
+    Check("quantiles-averaged", "warning", "Quantiles are the mean of the episodes' quantiles.", _METADATA),
+    Check("quantiles-envelope", "warning", "Quantiles are the extremes of the episodes' quantiles.", _METADATA),
     Check("quantiles-wrong", "error", "Recomputed quantiles differ from stats.json.", _METADATA),
     Check("image-stats-wrong", "warning", "A camera's mean colour is not that of its pictures.", _METADATA),
     Check("episode-stats-wrong", "error", "An episode's own statistics are not those of its rows.", _METADATA),
@@ -129,15 +130,16 @@ _NUMBERS = (
     Check("duplicate-dimension", "warning", "Two dimensions of a field are the same column."),
     Check("idle-lead", "warning", "Nothing moves for a second or more at the beginning.", _TRIM),
     Check("idle-tail", "warning", "Nothing moves for a second or more at the end.", _TRIM),
-    Check("spikes", "warning", "A value jumps away and back within one frame.", _DROP),
+    Check("spikes", "warning", "A value jumps away and back within one frame."),
     Check("saturation", "warning", "A dimension sits at its smallest or largest value for over a quarter of frames."),
     Check("action-copies-state", "warning", "The action is the state of the same frame: it teaches nothing."),
     Check("action-ignored", "error", "No delay makes the actions explain the motion.", _DROP),
     Check("action-lag", "warning", "The delay from action to motion differs from the rest of the dataset.", _DROP),
-    Check("gripper-sign", "error", "The gripper opens where it closes in the rest of the dataset.", _DROP),
+    Check("gripper-sign", "warning", "The gripper runs the other way than in the rest of the dataset."),
     Check("unit-mismatch", "error", "Members differ by degrees and radians, or metres and millimetres."),
     Check("near-duplicate", "warning", "Episodes with nearly the same numbers.", _DROP),
     Check("leaked-episode", "error", "An episode that is also in the other dataset.", _DROP),
+    Check("split-leak", "error", "An episode is in two splits, such as validation data in train.", _DROP),
 )
 PICTURES = (
     Check("unreadable-pictures", "error", "Pictures that cannot be decoded.", _DROP),
@@ -186,6 +188,26 @@ def means_nothing(check: str, format: str) -> str:
 _V2 = ("lerobot-v2.1", "lerobot-v2.0", "gr00t")
 
 
+def checks_table() -> str:
+    """Markdown: every check, and for each kind of format whether it is made, or why it means nothing there."""
+    reasons: list[str] = []
+
+    def mark(why: str) -> str:
+        if not why:
+            return "yes"
+        if why not in reasons:
+            reasons.append(why)
+        return f"{reasons.index(why) + 1}"
+
+    formats = ("lerobot-v3", "lerobot-v2.1", "gr00t", "rlds")
+    lines = ["| check | severity | what it means | v3 | v2.x | GR00T | others |", "|" + " --- |" * 7]
+    for name, check in CHECKS.items():
+        cells = [mark(means_nothing(name, format)) for format in formats]
+        lines.append(f"| `{name}` | {check.severity} | {check.meaning} | {' | '.join(cells)} |")
+    notes = [f"{number}. {why}" for number, why in enumerate(reasons, 1)]
+    return "\n".join([*lines, "", "A number instead of a yes says why the check means nothing there:", "", *notes])
+
+
 def many(count: int, noun: str = "episode") -> str:
     """`1 episode`, `2 episodes`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
@@ -221,9 +243,14 @@ def with_repairs(findings: Iterable[Finding], root: Path, format: str, total: in
         format: as in `Recording.format`: a v3 dataset is fixed, any other is imported.
         total: episodes there are; dropping more than half of them is no repair.
     """
-    where = shlex.quote(str(root))
+    where, found = shlex.quote(str(root)), list(findings)
     command = _fix if format == "lerobot-v3" else _import if format in _V2 else _nothing
-    return [one if one.repair else dataclasses.replace(one, repair=command(one, where, total)) for one in findings]
+    told = [one if one.repair else dataclasses.replace(one, repair=command(one, where, total)) for one in found]
+    if format == "lerobot-v3" and any(one.check in ("file-missing", "file-broken") for one in found):
+        # Nothing is mended in place that cannot be read: a copy of what can is mended, too.
+        changed = {_METADATA.format(root=where): _BROKEN.format(root=where)}
+        told = [dataclasses.replace(one, repair=changed.get(one.repair, one.repair)) for one in told]
+    return told
 
 
 def _nothing(one: Finding, where: str, total: int) -> str:
@@ -233,8 +260,8 @@ def _nothing(one: Finding, where: str, total: int) -> str:
 def _fix(one: Finding, where: str, total: int) -> str:
     check = CHECKS.get(one.check)
     template = check.repair if check is not None else ""
-    if one.check == "missing-video" and total and len(one.episodes) > total / 2 and one.field:
-        return f"roboscale data repair {where} OUT --drop-camera {shlex.quote(one.field)}"
+    if one.check == "missing-video" and one.field and total and len(one.episodes) > total / 2:
+        return f"roboscale data fix {where} OUT --drop-camera {shlex.quote(one.field)}"
     if "{episodes}" in template and not 0 < len(one.episodes) <= (total / 2 if total else len(one.episodes)):
         return ""
     return template.format(root=where, episodes=",".join(map(str, one.episodes)))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from roboscale.core import RoboscaleError
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.options import Html
-from roboscale.jobs.request import Argument, Option, Request
+from roboscale.jobs.reading_options import TableRequest
+from roboscale.jobs.request import Argument, Option
 
 if TYPE_CHECKING:
     from roboscale.core import Outcomes
@@ -24,7 +25,7 @@ _NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResults(Request):
+class CheckResults(TableRequest):
     """Asks what the newest policy of a folder does better or worse than the one before it.
 
     Args:
@@ -150,7 +151,7 @@ def check_results(
         notes.append(text)
         on_event(Note(text))
 
-    found = find_evaluations(request.folder, on_event)
+    found = find_evaluations(request.folder, on_event, request.reading_options())
     ages = ages_of(found, request.folder)
     outcomes = _outcomes(found, note)
     order = _order(request, outcomes, ages, note)
@@ -180,10 +181,8 @@ def check_results(
 
 
 def _outcomes(found: FoundFiles, note: Any) -> Outcomes:
-    from roboscale.jobs.outcome_kinds import kinds_of
-
     results = found.results
-    kind = kinds_of(results)[0]
+    kind = results.kinds[0]
     if kind == "progress":
         note("nobody noted success, so means of progress are compared")
     note(f"{len(found.sources)} files read; {results.reading.pairing}: {results.reading.case}")
@@ -223,7 +222,7 @@ def _unseen(checks: TaskChecks, outcomes: Outcomes, found: FoundFiles) -> list[s
         span = " to ".join(dict.fromkeys(f"{100 * fall:.0f}" for fall in (min(falls), max(falls))))
         said.append(f"Falls of fewer than {span} points, by task: so few trials seldom show them (power .8).")
     if blind:
-        said.append(f"Any fall at all on {_some(blind)}: too few trials.")
+        said.append(f"Any fall at all on {_some(blind)}: too few trials, or too few successes to lose.")
     if all(check.design != "training runs" for check in checks.checks):
         said.append("How they were trained: these are two checkpoints, one training run each as far as is known.")
     if checks.first_seen:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from roboscale.core import Design, RoboscaleError
-from roboscale.jobs.events import Note, OnEvent, ignore
+from roboscale.jobs.events import Note, OnEvent, ignore, say_reason
 from roboscale.jobs.request import Argument, Option
 from roboscale.jobs.running import run_trials
 from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying, kept_or_not
@@ -158,11 +158,11 @@ def compare(
             world=given,
             observes=observes,
         )
-    for reason in reasons(judged.used, judged.labels):
-        listen(Note(reason))
     assert judged.decided is not None, "a comparison has a verdict"
-    for sentence in (*_voids_on_hard_cases(judged), *judged.decided.withdrawn):
-        listen(Note(sentence))
+    said = (*reasons(judged.used, judged.labels), *_voids_on_hard_cases(judged), *judged.decided.withdrawn)
+    for sentence in said:
+        notes.append(sentence)
+        say_reason(on_event, sentence)
     return ComparedPolicies(judged, tuple(notes))
 
 

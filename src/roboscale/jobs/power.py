@@ -91,11 +91,15 @@ class SizedComparison:
     @property
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Design, trials of each policy, at most and on average where one looks after every trial."""
+        from roboscale.stats.sample_size import EXACT_TRIALS, largest_budget
+
         rows = []
         for name, agreement in (key for key in self.designs if "sequential" not in key[0]):
             fixed, looked = self.designs[name, agreement], self.designs[f"{name}, sequential", agreement]
             label = "independent trials" if agreement is None else f"same cases, {100 * agreement:.0f} % alike"
-            rows.append((label, _number(fixed.trials), _number(looked.trials), _number(looked.expected)))
+            most = f"over {largest_budget(self.request.alpha)}"
+            ends = (_number(looked.trials, most), _number(looked.expected, most))
+            rows.append((label, _number(fixed.trials, f"over {EXACT_TRIALS}"), *ends))
         return rows
 
     @property
@@ -127,7 +131,7 @@ class SizedComparison:
         said.append(self._runs_sentence())
         said.append("For mean progress the numbers are upper bounds: scores in 0..1 spread no more than successes do.")
         if any(not design.exact for design in self.designs.values()):
-            said.append("Numbers above 300 are normal approximations; budgets end at 500.")
+            said.append("Numbers above 300 are normal approximations.")
         return said
 
     def _runs_sentence(self) -> str:
@@ -144,6 +148,8 @@ class SizedComparison:
         )
 
     def to_json(self) -> dict[str, Any]:
+        from roboscale.stats.recipes import RECIPE_TEST
+
         asked = self.request
         return {
             "from": asked.first,
@@ -174,7 +180,7 @@ class SizedComparison:
                 "sequential exact unconditional test (Barnard 1947, Lan-DeMets 1983 spending)",
                 "exact paired test (McNemar 1947)",
                 "sequential exact paired test (McNemar walk, Lan-DeMets 1983 spending)",
-                "t test on training runs (Student 1908)",
+                RECIPE_TEST,
                 *(["normal approximation"] if any(not d.exact for d in self.designs.values()) else []),
             ],
         }
@@ -248,7 +254,7 @@ def _agreements(request: SizeComparison) -> tuple[float, ...]:
     return tuple(dict.fromkeys(round(a, 12) for a in (p * q + (1 - p) * (1 - q), 1 - abs(q - p))))
 
 
-def _number(value: float | None) -> str:
+def _number(value: float | None, otherwise: str) -> str:
     from roboscale.report import text
 
-    return "over 500" if value is None else text.count(round(value))
+    return otherwise if value is None else text.count(round(value))

@@ -68,8 +68,10 @@ class Ranked:
             "letters": dict(standing.letters),
             "verdict": None if standing.verdict is None else standing.verdict.to_json(),
             "withdrawn": list(standing.withdrawn),
-            "reading": dict(self.reading),
             "tasks": [] if standing.overall is None else [asdict(pair) for pair in standing.overall.pairs],
+            "notes": [] if standing.overall is None else list(standing.overall.notes),
+            "unit": "" if standing.overall is None else standing.overall.unit,
+            "reading": dict(self.reading),
         }
 
 
@@ -92,7 +94,8 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
     results = load_results(request.sources, request.reading_options(), on_event)
     standing = standing_of(results, request.by, request.level, None if request.sets == "auto" else request.sets)
     pairs = () if standing.overall is None else standing.overall.pairs
-    said = (*standing.withdrawn, *(() if standing.overall is None else standing.overall.notes))
+    said = () if standing.overall is None else (standing.overall.unit, *standing.overall.notes)
+    said = (*standing.withdrawn, *said)
     for line in said:
         on_event(Note(line))
     verdict = standing.verdict

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 __all__ = ["AMOUNTS", "COLUMNS", "ROLES", "column_table", "is_percent", "normal_name", "place", "strength"]
 
@@ -148,6 +149,7 @@ _SIGNS = re.compile(r"[^0-9a-zà-ÿ]+")
 _PERCENT = re.compile(r"%|\bpct\b|percent|_pct", re.IGNORECASE)
 
 
+@lru_cache(maxsize=4096)  # the same few names are asked for again with every file
 def normal_name(name: str) -> str:
     """How a column's name is looked up: `Success Rate (%)` is `success_rate`, and `#` is `number`."""
     if name.strip() in ("#", "№"):

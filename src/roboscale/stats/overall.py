@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from roboscale.stats.many import Compared, ManyVerdict, adjusted, assemble
 from roboscale.stats.outlook import pairs_for_new_comparison
 from roboscale.stats.paired import PairCounts, exact_counts_test
 from roboscale.stats.proportions import clopper_pearson
+from roboscale.stats.recipes import FEWEST_RUNS, RECIPE_TEST, recipe_difference, run_means, runs_of
 from roboscale.stats.strata import (
     DRAWS,
     StratifiedScores,
@@ -36,7 +38,7 @@ from roboscale.stats.strata import (
 )
 from roboscale.stats.task_means import task_means
 
-__all__ = ["Overall", "PairOverTasks", "TaskClaim", "compare_policies", "points"]
+__all__ = ["Overall", "PairOverTasks", "TaskClaim", "compare_policies", "points", "unit_of"]
 
 Floats = NDArray[np.float64]
 
@@ -94,12 +96,14 @@ class Overall:
         pairs: the same pairs task by task, in the verdict's order.
         notes: what was left out, and where the average hides a difference between tasks.
         withdrawn: claims that the counted trials allow and the void ones forbid, a sentence each.
+        unit: what the claims are about: these checkpoints, or recipes with their training runs.
     """
 
     verdict: ManyVerdict
     pairs: tuple[PairOverTasks, ...]
     notes: tuple[str, ...]
     withdrawn: tuple[str, ...] = ()
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +165,11 @@ def compare_policies(outcomes: Outcomes, alpha: float = 0.05, level: float = 0.9
     method = f"{'; '.join(methods) or 'no test'}; family-wise error by Holm (1979)"
     verdict = assemble(names, rates, compared, alpha, method)
     return Overall(
-        verdict=verdict, pairs=tuple(pairs), notes=tuple(_notes(pairs, outcomes)), withdrawn=tuple(withdrawn)
+        verdict=verdict,
+        pairs=tuple(pairs),
+        notes=tuple(_notes(pairs, outcomes)),
+        withdrawn=tuple(withdrawn),
+        unit=unit_of(outcomes),
     )
 
 
@@ -188,9 +196,63 @@ def _rests_on_voids(claim: Compared, outcomes: Outcomes, alpha: float, level: fl
 # ---- what is known of one pair
 
 
-def _tester(outcomes: Outcomes, level: float) -> _Pairs | _Counts | _Independent:
+def unit_of(outcomes: Outcomes) -> str:
+    """What claims from these trials are about."""
+    runs = runs_of(outcomes)
+    several = [name for name, count in runs.items() if count > 1]
+    if not several:
+        return "claims are about these checkpoints: one training run each, so nothing is said of how they were made"
+    if all(count >= FEWEST_RUNS for count in runs.values()):
+        each = ", ".join(f"{name} {count}" for name, count in list(runs.items())[:5])
+        return f"claims are about recipes, and count training runs: {each}"
+    few = [f"{name} has {count}" for name, count in runs.items() if count < FEWEST_RUNS]
+    return (
+        f"claims are about these checkpoints, not about recipes: that takes {FEWEST_RUNS} training runs of each, and "
+        f"{_few(few)}"
+    )
+
+
+def _tester(outcomes: Outcomes, level: float) -> _Tester:
     kind = _Pairs if outcomes.paired else _Counts if outcomes.kind == "success" else _Independent
-    return kind(outcomes, level)
+    inner = kind(outcomes, level)
+    runs = runs_of(outcomes)
+    return _Recipes(inner) if all(count >= FEWEST_RUNS for count in runs.values() if count) else inner
+
+
+class _Tester(Protocol):
+    """Tests one pair."""
+
+    outcomes: Outcomes
+    level: float
+
+    def test(self, first: str, second: str, seed: int) -> _Tested: ...
+
+
+class _Recipes:
+    """Policies that were trained several times: training runs are compared, whatever their trials are."""
+
+    def __init__(self, inner: _Tester) -> None:
+        self.inner, self.outcomes, self.level = inner, inner.outcomes, inner.level
+
+    def test(self, first: str, second: str, seed: int) -> _Tested:
+        within = self.inner.test(first, second, seed)
+
+        def compare(strata: Sequence[int]) -> tuple[float, Estimate]:
+            means = [run_means(self.outcomes, name, strata) for name in (first, second)]
+            p_value, difference = recipe_difference(means[0], means[1], self.level)
+            return (p_value if min(map(len, means)) >= FEWEST_RUNS else 1.0), difference
+
+        singles = [compare([stratum]) for stratum in within.strata]
+        p_value, difference = compare(within.strata) if within.strata else (1.0, within.difference)
+        return replace(
+            within,
+            p_value=p_value,
+            method=RECIPE_TEST,
+            difference=difference,
+            needed=None,
+            task_p=tuple(p for p, _ in singles),
+            task_difference=tuple(d for _, d in singles),
+        )
 
 
 class _Counts:

@@ -6,16 +6,18 @@ import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
-from roboscale.core import BadData, RoboscaleError, Spec
+from roboscale.core import BadData, Field, Origin, RoboscaleError, Spec
 from roboscale.dataset.catalog import Catalog, load_catalog
 from roboscale.dataset.layout import Layout, load_json
-from roboscale.dataset.lerobot.features import described_fields
+from roboscale.dataset.lerobot.clock import off_grid
+from roboscale.dataset.lerobot.features import Features, described_fields
 from roboscale.dataset.lerobot.folder import Folder, load_folder
 from roboscale.dataset.lerobot.modality import apply_modality
-from roboscale.dataset.lerobot.recording import EpisodePlace, LeRobotRecording, sidecar_provenances
-from roboscale.dataset.lerobot.tables import Tables
+from roboscale.dataset.lerobot.recording import FRAME_CLOCK, EpisodePlace, LeRobotRecording, sidecar_provenances
+from roboscale.dataset.lerobot.tables import Tables, column_array
 from roboscale.dataset.video import probe
 
 __all__ = ["open_lerobot"]
@@ -50,7 +52,26 @@ def open_lerobot(root: Path, *, lenient: bool = False) -> LeRobotRecording:
                 raise
     spec = _own_spec(folder, features.spec) if own else None
     place = _placer(folder)
+    if not lenient and len(folder.episodes):
+        _keep_clock(folder, features, tables, place(0))
     return LeRobotRecording(folder, features, tables, spec=spec, indices=folder.numbers, place=place)
+
+
+def _keep_clock(folder: Folder, features: Features, tables: Tables, first: EpisodePlace) -> None:
+    """Makes the recorded times of the frames a field, where those of the first episode are not frame / fps."""
+    try:
+        rows = tables.rows(first.table, [], first.index if first.shared else None, ["timestamp", "frame_index"])
+        if "timestamp" not in rows.column_names or FRAME_CLOCK in folder.head.features:
+            return
+        times = column_array(rows["timestamp"], (), first.table, "timestamp")
+    except BadData:
+        return  # whoever reads the episode says so
+    if "frame_index" in rows.column_names and len(times):
+        times = times[np.argsort(rows["frame_index"].to_numpy(), kind="stable")]
+    if off_grid(times, folder.head.fps).any():
+        features.fields.append(Field(FRAME_CLOCK, (1,), "int64", unit="ns"))
+        features.origins.append(Origin(FRAME_CLOCK, "column timestamp", "seconds as nanoseconds"))
+        features.unmapped["timestamp"] = f"regenerated; the recorded times are kept as {FRAME_CLOCK}"
 
 
 def _placer(folder: Folder) -> Callable[[int], EpisodePlace]:

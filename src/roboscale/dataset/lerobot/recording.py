@@ -40,7 +40,10 @@ from roboscale.dataset.lerobot.tables import Tables, blobs, column_array
 from roboscale.dataset.pictures import ArrayPictures, EncodedPictures
 from roboscale.dataset.video import Probe, probe
 
-__all__ = ["EpisodePlace", "LeRobotRecording", "sidecar_provenances"]
+__all__ = ["FRAME_CLOCK", "EpisodePlace", "LeRobotRecording", "sidecar_provenances"]
+
+FRAME_CLOCK = "time.frame_ns"
+"""Field that keeps the recorded times of the frames, where those are not frame number over rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +155,11 @@ class LeRobotRecording:
             camera: self._pictures(place, camera, rows, findings) for camera in wanted
         }
         arrays = {name: self._array(place, name, rows) for name in features.arrays}
+        if FRAME_CLOCK in self.spec and FRAME_CLOCK not in arrays and "timestamp" in rows.column_names:
+            times = column_array(rows["timestamp"], (), place.table, "timestamp")
+            arrays[FRAME_CLOCK] = np.round(times.astype(np.float64) * 1e9).astype(np.int64)[:, None]
         instruction, details, more = self._texts(place, rows)
+        changes = details.get("instructions", ())
         return RecordedEpisode(
             key,
             arrays,
@@ -162,7 +169,19 @@ class LeRobotRecording:
             place.outcome,
             findings=(*findings, *more),
             id=place.id,
+            instructions=tuple((int(first), str(text)) for first, text in changes),
         )
+
+    @cached_property
+    def splits(self) -> Mapping[str, tuple[str, ...]]:
+        """Name -> keys of its episodes; without those that are no range `a:b` of episode indices."""
+        given = self.folder.head.raw.get("splits")
+        splits: dict[str, tuple[str, ...]] = {}
+        for name, text in given.items() if isinstance(given, dict) else ():
+            first, colon, last = str(text).partition(":")
+            if colon and first.isdecimal() and last.isdecimal():
+                splits[name] = tuple(key for key in self.keys if int(first) <= int(key[8:]) < int(last))
+        return splits
 
     def close(self) -> None:
         """Lets go of open files."""
@@ -222,9 +241,10 @@ class LeRobotRecording:
         off = off_grid(times, self.spec.rate_hz)
         if not off.any():
             return []
+        kept = "" if FRAME_CLOCK in self.spec else "; the recorded times are not kept, for episode 0 has regular ones"
         facts = clock_facts(times)
         text = f"{int(off.sum())} of {len(off)} timestamps are not frame_index / {self.spec.rate_hz:g} within 1e-4 s"
-        text += f": {facts}" if facts is not None else ""
+        text += (f": {facts}" if facts is not None else "") + kept
         evidence = {"frames": int(off.sum()), **(facts.to_json() if facts is not None else {})}
         marks, position = np.flatnonzero(off), self._positions[place.key]
         spans = [Span(position, int(marks[0]), int(marks[-1]))]
@@ -252,9 +272,11 @@ class LeRobotRecording:
         if annotations:
             details["annotations"] = annotations
         indices = self._index_column(place, rows, "task_index")
-        if place.provenance is not None or indices is None or not self.folder.tasks:
+        if indices is None or not self.folder.tasks:
             return (place.tasks or ("",))[0], details, []
         texts, unknown = self._changes(indices)
+        if place.provenance is not None and (unknown or len(texts) < 2):
+            return (place.tasks or ("",))[0], details, []
         findings = []
         if unknown:
             text = f"task_index {', '.join(map(str, unknown[:5]))} is not in the table of tasks"
@@ -264,7 +286,7 @@ class LeRobotRecording:
             findings.append(self._finding(place, "task-index", text, "task_index", tasks=list(place.tasks)))
         if len(texts) > 1:
             details["instructions"] = texts
-            text = f"{len(texts)} tasks follow one another; the first became the instruction"
+            text = f"{len(texts)} instructions follow one another; each holds for its frames"
             findings.append(self._finding(place, "several-tasks", text, "task_index", instructions=texts))
         if texts:
             return str(texts[0][1]), details, findings

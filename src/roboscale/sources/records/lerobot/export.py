@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData, Clip, RecordedEpisode
 from roboscale.dataset import Dataset
-from roboscale.dataset.catalog import Catalog, EpisodeInfo, index_columns, load_catalog
+from roboscale.dataset.catalog import Catalog, EpisodeInfo, index_columns, load_catalog, task_rows
 from roboscale.dataset.layout import INDEX_FEATURES, Layout, to_json
 from roboscale.dataset.lerobot import open_lerobot
 from roboscale.dataset.lerobot.modality import modality_of
@@ -79,7 +79,8 @@ def _export(dataset: Dataset, out: Path, also: Features, progress: Progress | No
             recorded = source.read(key)
             stats = _write_rows(out, catalog, episode, recorded, features)
             stats |= _write_videos(out, catalog, episode, recorded, pixels)
-            _line(episodes, episode_index=episode.index, tasks=[episode.instruction], length=episode.length)
+            texts = list(dict.fromkeys([episode.instruction, *(text for _, text in recorded.instructions)]))
+            _line(episodes, episode_index=episode.index, tasks=texts, length=episode.length)
             _line(statistics, episode_index=episode.index, stats=stats)
             if progress is not None:
                 progress(episode.index + 1, len(catalog.episodes))
@@ -109,7 +110,7 @@ def _info(catalog: Catalog, features: Features) -> dict[str, Any]:
         "total_chunks": -(-count // _CHUNK),
         "chunks_size": _CHUNK,
         "fps": catalog.info.fps,
-        "splits": {"train": f"0:{count}"},
+        "splits": catalog.info.raw.get("splits") or {"train": f"0:{count}"},
         "data_path": _DATA,
         "video_path": _VIDEO if catalog.spec.images else None,
         "features": dict(features),
@@ -120,7 +121,7 @@ def _write_rows(
     out: Path, catalog: Catalog, episode: EpisodeInfo, recorded: RecordedEpisode, features: Features
 ) -> dict[str, Any]:
     """One episode's parquet file; returns the statistics of its columns."""
-    task = catalog.tasks.index(episode.instruction)
+    task = task_rows(catalog.tasks, episode.instruction, recorded.instructions, episode.length)
     arrays: dict[str, NDArray[Any]] = {**recorded.arrays, **index_columns(episode, task, catalog.info.fps)}
     arrays[ANNOTATION] = arrays["task_index"]
     numeric = {name: feature for name, feature in features.items() if name in arrays}
@@ -197,5 +198,5 @@ def _verify(dataset: Dataset, out: Path, format: str) -> None:
             same = array.dtype == after.arrays[name].dtype and array.tobytes() == after.arrays[name].tobytes()
             if not same:
                 raise BadData(out, f"{name} of {key}", "the numbers of the dataset", "others")
-        if after.instruction != before.instruction:
+        if (after.instruction, after.instructions) != (before.instruction, before.instructions):
             raise BadData(out, f"instruction of {key}", repr(before.instruction), repr(after.instruction))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from roboscale.core import BadData, Recording
+from roboscale.core import BadData, Recording, splits_of
 from roboscale.core.episode import Status
 from roboscale.curate.log import LOG, CurationLog
 from roboscale.dataset.audit.evidence import Options, examine_episode
@@ -21,16 +21,16 @@ from roboscale.dataset.mending import Mending
 from roboscale.dataset.reader import Dataset
 from roboscale.dataset.transfer import Part, Transfer, transfer
 from roboscale.dataset.undo import mend_into
-from roboscale.jobs.data_repair import RepairDataset, Repaired
+from roboscale.jobs.data_fix import FixDataset, Fixed
 from roboscale.jobs.events import Note, OnEvent, counting
 from roboscale.jobs.recordings import Opened, identity, open_source
 
-__all__ = ["plan_copy", "repair_copy"]
+__all__ = ["fix_copy", "plan_copy"]
 
 _ID_LENGTH = 32  # digits of an episode id; a shorter number is a position
 
 
-def plan_copy(request: RepairDataset) -> Mending:
+def plan_copy(request: FixDataset) -> Mending:
     """What is wrong with the metadata, which the copy will not have. BadData when nothing can be verified."""
     positions = [int(text) for text in request.drops if text.isdecimal() and len(text) < _ID_LENGTH]
     return plan_mending(
@@ -41,7 +41,7 @@ def plan_copy(request: RepairDataset) -> Mending:
     )
 
 
-def repair_copy(request: RepairDataset, out: Path, on_event: OnEvent) -> Repaired:
+def fix_copy(request: FixDataset, out: Path, on_event: OnEvent) -> Fixed:
     """Writes a repaired copy to `out`. The same call goes on after a kill.
 
     Raises:
@@ -60,8 +60,11 @@ def repair_copy(request: RepairDataset, out: Path, on_event: OnEvent) -> Repaire
             shutil.rmtree(base, ignore_errors=True)
 
 
-def _repair(request: RepairDataset, out: Path, mending: Mending, root: Path, on_event: OnEvent) -> Repaired:
+def _repair(request: FixDataset, out: Path, mending: Mending, root: Path, on_event: OnEvent) -> Fixed:
     opened = open_source(root, "lerobot-v3")
+    for name, reason in opened.recording.unmapped.items():
+        if not reason.startswith("regenerated"):
+            on_event(Note(f"not carried over: {name}: {reason}"))
     recording, ids = opened.recording, {e.id: e.index for e in Dataset(root).episodes}
     unsealed = range(mending.claimed, mending.claimed + len(recording.keys) - len(mending.kept))
     numbers = dict(zip((*mending.kept, *unsealed), recording.keys, strict=True))
@@ -76,7 +79,7 @@ def _repair(request: RepairDataset, out: Path, mending: Mending, root: Path, on_
     done = _write(request, out, opened, keys, corrections, on_event)
     dropped |= {entry.key: entry.reason for entry in done.dropped}
     lost = sorted({*range(mending.claimed)} - {*mending.kept})
-    return Repaired(
+    return Fixed(
         out=out,
         episodes=len(done.episodes),
         frames=done.frames,
@@ -89,7 +92,7 @@ def _repair(request: RepairDataset, out: Path, mending: Mending, root: Path, on_
 
 
 def _write(
-    request: RepairDataset,
+    request: FixDataset,
     out: Path,
     opened: Opened,
     keys: tuple[str, ...],
@@ -104,13 +107,14 @@ def _write(
         opened.recording.spec,
         robot_type=opened.recording.robot_type,
         broken="drop" if request.drop_broken else "fail",
+        splits=splits_of(opened.recording),
         workers=request.workers,
         progress=counting(on_event, "episodes", len(keys)),
     )
 
 
 def _dropped(
-    request: RepairDataset, mending: Mending, numbers: Mapping[int, str], by_id: Mapping[str, str]
+    request: FixDataset, mending: Mending, numbers: Mapping[int, str], by_id: Mapping[str, str]
 ) -> dict[str, str]:
     """Keys of the episodes that the user names; those that could not be verified are left out already."""
     chosen = {}
@@ -126,7 +130,7 @@ def _dropped(
 
 
 def _said(
-    request: RepairDataset, recording: Recording, ids: Mapping[str, int], dropped: dict[str, str], on_event: OnEvent
+    request: FixDataset, recording: Recording, ids: Mapping[str, int], dropped: dict[str, str], on_event: OnEvent
 ) -> Corrections:
     """Adds the drops of the curation log to `dropped` and returns its other words."""
     if not request.curation:

@@ -15,11 +15,11 @@ from roboscale.jobs.request import Argument, Option, Request
 if TYPE_CHECKING:
     from roboscale.dataset.repair import RepairReport
 
-__all__ = ["Mended", "Recovered", "RepairDataset", "Repaired", "Undone", "repair_dataset"]
+__all__ = ["FixDataset", "Fixed", "Mended", "Recovered", "Undone", "fix_dataset"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RepairDataset(Request):
+class FixDataset(Request):
     """Asks for a dataset without what is wrong with it.
 
     Args:
@@ -28,7 +28,7 @@ class RepairDataset(Request):
         undo: put back what the last such correction replaced.
     """
 
-    words: ClassVar[tuple[str, ...]] = ("data", "repair")
+    words: ClassVar[tuple[str, ...]] = ("data", "fix")
 
     dataset: Annotated[Path, Argument("A dataset, e.g. one whose recording was killed.")]
     out: Annotated[Path | None, Argument("A new dataset; without it, metadata is mended in place.")] = None
@@ -55,7 +55,7 @@ class RepairDataset(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repaired:
+class Fixed:
     """A repaired copy.
 
     Args:
@@ -117,12 +117,12 @@ class Recovered:
         return asdict(self.report)
 
 
-def repair_dataset(
-    request: RepairDataset, on_event: OnEvent = ignore, *, dry_run: bool = False
-) -> Repaired | Mended | Undone | Recovered:
+def fix_dataset(
+    request: FixDataset, on_event: OnEvent = ignore, *, dry_run: bool = False
+) -> Fixed | Mended | Undone | Recovered:
     """Writes a repaired copy, or mends in place: metadata, the last correction of it, or what a kill left.
 
-    >>> done = repair_dataset(RepairDataset(dataset=Path("recorded"), out=Path("clean"), drop="0", workers=0))
+    >>> done = fix_dataset(FixDataset(dataset=Path("recorded"), out=Path("clean"), drop="0", workers=0))
     >>> done.episodes, done.dropped
     (2, {'episode_000000': 'named by --drop'})
 
@@ -136,17 +136,17 @@ def repair_dataset(
     from roboscale.dataset.mend import plan_mending
     from roboscale.dataset.repair import repair
     from roboscale.dataset.undo import mend_in_place, undo
+    from roboscale.jobs.fixing import fix_copy, plan_copy
     from roboscale.jobs.recordings import apart
-    from roboscale.jobs.repairing import plan_copy, repair_copy
 
     if request.out is not None:
         apart(request.dataset, request.out)
         if dry_run:
             return Mended(plan_copy(request).to_json(), dry_run)
-        return repair_copy(request, request.out, on_event)
+        return fix_copy(request, request.out, on_event)
     if request.undo:
         return Undone(tuple(undo(request.dataset, dry_run=dry_run)), dry_run)
     if request.metadata:
-        mending = plan_mending(request.dataset) if dry_run else mend_in_place(request.dataset)
+        mending = plan_mending(request.dataset, in_place=True) if dry_run else mend_in_place(request.dataset)
         return Mended(mending.to_json(), dry_run)
     return Recovered(repair(request.dataset, dry_run=dry_run))
