@@ -11,7 +11,7 @@ help:
 	@echo "make peers   compares counts and sample sizes with statsmodels and fieldtrial, in an environment of their own"
 	@echo "make ends    tests at the lowest and the newest versions that are declared, in environments of their own"
 	@echo "make mutants plants 60 small faults in a room (ROOM=trials) and looks whether its tests notice"
-	@echo "make fuzz    10,000 mutated files for every format that is read"
+	@echo "make fuzz    10,000 mutated files for every format that is read, 5,000 mutated tables"
 	@echo "make bench   the benchmarks whose ratios the README quotes"
 	@echo "make docs    builds the documentation into site/"
 
@@ -34,6 +34,7 @@ lint: .venv/stamps/test
 
 fuzz: .venv/stamps/test
 	$(run)python -m tests.fuzz.fuzz_records --count 10000
+	$(run)python -m tests.fuzz.fuzz_tables --count 5000
 
 oracle: .venv/stamps/test
 	scripts/oracle.sh
@@ -63,6 +64,7 @@ bench: .venv/stamps/test
 	$(run)python -m benchmarks.stats_next_trial
 	$(run)python -m benchmarks.stats_fusion
 	$(run)python -m benchmarks.stats_scaling
+	$(run)python -m benchmarks.tables
 	$(run)python -m benchmarks.rendering
 	$(run)python -m benchmarks.serve_latency
 	$(run)python -m benchmarks.policy_training

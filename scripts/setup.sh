@@ -53,8 +53,8 @@ if [ $((${#packages[@]} + ${#server[@]})) -gt 0 ]; then
   fi
 fi
 
-extras=sim,train,records,web
-[ "$want" = test ] && extras=sim,train,records,web,postgres,gym,ray,test,docs
+extras=sim,train,records,tables,web
+[ "$want" = test ] && extras=sim,train,records,tables,web,postgres,gym,ray,test,docs
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$extras]"
 mkdir -p .venv/stamps

@@ -32,7 +32,10 @@ LEAVES = {
     "remote": ("dataset/remote.py",),
     "web": ("web/",),
 }
-ASKED = {"train": ("cli/measuring.py", "cli/training.py", "dataset/reader.py", "jobs/")}
+ASKED = {
+    "tables": ("results/files.py",),
+    "train": ("cli/measuring.py", "cli/training.py", "dataset/reader.py", "jobs/"),
+}
 
 # declared, and used without an import
 TOOLS = {

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from roboscale.core import RoboscaleError
 from roboscale.jobs import options
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
-from roboscale.jobs.request import Argument, Option, Request
+from roboscale.jobs.reading_options import TableRequest
+from roboscale.jobs.request import Argument, Option
 
 if TYPE_CHECKING:
     from roboscale.jobs.plan_measuring import Measuring
@@ -23,7 +24,7 @@ ONE_RUN = "every amount was trained once: how far one training differs from the 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanCollection(Request):
+class PlanCollection(TableRequest):
     """Asks what to collect next.
 
     Args:
@@ -39,6 +40,7 @@ class PlanCollection(Request):
         tuple[Path, ...],
         Argument("Tables with source (a+b for a mixture), demonstrations, successes, rollouts, task, policy, run."),
     ] = ()
+    only_world: Annotated[str, Option("Only rows of this world, place or robot.", flag="--in-world")] = ""
     measure: Annotated[bool, Option("Run the experiment in a simulated world first.")] = False
     cost: Annotated[tuple[str, ...], Option("SOURCE=COST of one unit of data; default 1.")] = ()
     budget: Annotated[float, Option("What may be spent on a task, in the unit of the costs.", min=1e-9)] = 100.0
@@ -82,7 +84,7 @@ def plan_collection(request: PlanCollection, on_event: OnEvent = ignore) -> Plan
 
         measure(experiment_of(request), on_event)
         sources, page = (*sources, request.out), page or request.out / "plan.html"
-    table = load_points(sources)
+    table = load_points(sources, request.reading_options())
     points = table.points
     checks = [check for path in sources if path.is_dir() for check in read_predictions(path, points)]
     asked = Planning(costs=costs, budget=request.budget, have=have, target=request.target)

@@ -12,7 +12,7 @@ import numpy as np
 
 from roboscale.core import Estimate, RoboscaleError
 from roboscale.jobs.plan_answers import CheckedCurve, Planning, TaskAnswer, TaskPlan, answer_of
-from roboscale.results import Trained, TrainedTable, trained_table
+from roboscale.results import AS_THEY_ARE, ReadOptions, Trained, TrainedTable, trained_table
 from roboscale.stats import clopper_pearson
 from roboscale.stats.decide import SourceDecision, decide_source
 from roboscale.stats.mixture import MixPoint, MixtureFit, fit_mixture
@@ -132,9 +132,9 @@ def _check_json(check: CurveCheck) -> dict[str, Any]:
     }
 
 
-def load_points(paths: Sequence[Path]) -> TrainedTable:
+def load_points(paths: Sequence[Path], options: ReadOptions = AS_THEY_ARE) -> TrainedTable:
     """Points of one or more files; a folder of `--measure` has them in `points.csv`."""
-    tables = [trained_table(path / "points.csv" if path.is_dir() else path) for path in paths]
+    tables = [trained_table(path / "points.csv" if path.is_dir() else path, options) for path in paths]
     points = [point for table in tables for point in table.points]
     units = {point.unit for point in points}
     if len(units) > 1:

@@ -163,7 +163,7 @@ def _kept(
     for number, row in enumerate(chunk, start + 1):
         if not any(cell and not cell.isspace() for cell in row):
             left.add("nothing in them")
-        elif row[0].startswith("#") and (len(row) != width or row[0].lstrip("# ") in firsts):
+        elif _is_remark(row, width, firsts):
             left.add("begin with #")
         elif [cell.strip() for cell in row[:width]] == list(names):
             left.add("the header again")
@@ -174,6 +174,16 @@ def _kept(
             places.append(number)
             firsts.add(row[0])
     return kept, places
+
+
+def _is_remark(row: Row, width: int, firsts: set[str]) -> bool:
+    """Whether a row that begins with # is no data: one that was commented out, or of another width than the table.
+
+    A policy may be called #1; a name that other rows have, too, is a name.
+    """
+    if not row[0].startswith("#") or row[0] in firsts:
+        return False
+    return len(row) != width or row[0].lstrip("# ") in firsts
 
 
 def _shown(row: Row) -> str:

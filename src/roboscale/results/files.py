@@ -12,7 +12,7 @@ import numpy as np
 
 from roboscale.core import BadData, RoboscaleError, UnknownName
 from roboscale.results.delimited import grid_of_cells, grid_of_text
-from roboscale.results.grid import Grid, Texts, grid_of_rows, text_of
+from roboscale.results.grid import Grid, Texts, cell_text, grid_of_rows
 from roboscale.results.logs import grids_of_log
 from roboscale.results.reading import AS_THEY_ARE, ReadOptions
 
@@ -191,7 +191,7 @@ def _arrow(column: Any) -> Texts:
     array = column.combine_chunks()
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode(null_encoding="encode")
-    values = [text_of(value) for value in array.dictionary.to_pylist()]
+    values = [cell_text(value) for value in array.dictionary.to_pylist()]
     codes = array.indices.fill_null(len(values)).to_numpy(zero_copy_only=False).astype(np.int32)
     return _merged([*values, ""], codes)
 
@@ -243,4 +243,4 @@ def _merges(sheet: Any) -> Iterable[tuple[tuple[int, int], tuple[int, int]]]:
 
 
 def _cell(value: Any) -> str:
-    return value.isoformat() if hasattr(value, "isoformat") else text_of(value)
+    return value.isoformat() if hasattr(value, "isoformat") else cell_text(value)

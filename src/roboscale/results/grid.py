@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from roboscale.results.reading import LeftOut
 
-__all__ = ["Counter", "Grid", "GridBuilder", "Texts", "grid_of_rows", "packed_rows", "text_of"]
+__all__ = ["Counter", "Grid", "GridBuilder", "Texts", "cell_text", "grid_of_rows", "packed_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def _stripped(values: list[str], codes: NDArray[np.int32]) -> Texts:
     return Texts(list(places), numbers[codes] if len(places) < len(values) else codes)
 
 
-def text_of(value: Any) -> str:
+def cell_text(value: Any) -> str:
     """A cell of a typed table as text: whole numbers without a point, nothing as an empty text."""
     if value is None:
         return ""
@@ -174,7 +174,7 @@ def grid_of_rows(source: str, rows: Sequence[Mapping[str, Any]], **told: Any) ->
     """A table of objects; columns are all keys, in the order they come."""
     names = list(dict.fromkeys(key for row in rows for key in row))
     builder = GridBuilder(len(names))
-    builder.add([[text_of(row.get(name)) for name in names] for row in rows])
+    builder.add([[cell_text(row.get(name)) for name in names] for row in rows])
     return Grid(
         source=source,
         names=tuple(map(str, names)),

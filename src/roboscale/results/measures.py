@@ -280,6 +280,12 @@ def _agree(roles: Roles, won: NDArray[np.float64], tried: NDArray[np.float64], n
 
 def _rates(roles: Roles, name: str, notes: list[str]) -> Measured:
     """Rates of which nobody says how many trials they are from: one observation of progress each."""
+    if not roles.made and "rate" not in roles.said:
+        wanted = (
+            f"a number of trials beside {name} ({', '.join(COLUMNS['trials'][:5])}; or --column trials=NAME; "
+            f"--column rate={name} takes each rate for one observation of progress)"
+        )
+        raise BadData(roles.path, "columns", wanted, ", ".join(roles.grid.names))
     column = roles.use("rate", name, "no number of trials")
     numbers = [n for text in column.used() if (n := number_of(text)) is not None]
     scale = roles.scales.get("rate", 100.0 if max(numbers, default=0.0) > 1 and max(numbers) <= 100 else 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +43,22 @@ class Roles:
     @classmethod
     def of(cls, path: Path, grid: Grid, options: ReadOptions) -> Roles:
         """Nothing is used yet. UnknownName for a role or a column that there is not."""
-        grid, dropped = _distinct(grid)
+        grid, dropped, twins = _distinct(grid)
         said, scales = named_columns(path, grid, options.columns)
         roles = cls(path=path, grid=grid, said=said, scales=scales)
         roles.ignored |= dropped
+        roles._no_name_twice(twins)
         for name in said.get("ignore", ()):
             roles.ignored[name] = "as asked"
         return roles
+
+    def _no_name_twice(self, twins: Mapping[str, str]) -> None:
+        """BadData where two columns of one name say different things, and the name has a role that nobody decided."""
+        decided = {name for names in self.said.values() for name in names}
+        for second, first in twins.items():
+            roles = [role for role in COLUMNS if strength(role, first) is not None]
+            if roles and not decided & {first, second}:
+                raise self.unclear(roles[0], (first, second))
 
     def names(self, role: str, weakest: int = 9) -> list[str]:
         """Columns that may have the role, the strongest name first; only those that were asked for, where any were."""
@@ -161,18 +170,23 @@ def _firsts(keys: np.ndarray) -> list[int]:
     return [int(row) for row in np.unique(keys, return_index=True)[1]]
 
 
-def _distinct(grid: Grid) -> tuple[Grid, dict[str, str]]:
-    """Columns with names of their own; a second one of a name is numbered, and dropped where it says the same."""
+def _distinct(grid: Grid) -> tuple[Grid, dict[str, str], dict[str, str]]:
+    """Columns with names of their own: a second one of a name is numbered.
+
+    Returns:
+        The grid; numbered columns that say the same as the first -> why they are ignored; others -> the first's name.
+    """
     names: list[str] = []
     dropped: dict[str, str] = {}
+    twins: dict[str, str] = {}
     for k, name in enumerate(grid.names):
         number, unique = 2, name
         while unique in names:
             unique, number = f"{name} ({number})", number + 1
         names.append(unique)
         if unique != name:
-            first = grid.columns[names.index(name)]
-            if same_texts(first, grid.columns[k]):
+            if same_texts(grid.columns[names.index(name)], grid.columns[k]):
                 dropped[unique] = f"says the same as {name!r}"
-    made = Grid(**{f: getattr(grid, f) for f in grid.__dataclass_fields__} | {"names": tuple(names)})
-    return made, dropped
+            else:
+                twins[unique] = name
+    return replace(grid, names=tuple(names)), dropped, twins

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from roboscale.core import BadData
+from roboscale.core import BadData, RoboscaleError, UnknownName
 from roboscale.results.files import load_grids
 from roboscale.results.grid import Grid, Texts
 from roboscale.results.measures import Measured, counts_measured, long_measured
@@ -30,6 +30,9 @@ _PLAIN_UNITS = ("amount", "n_demos", "num_demos", "demos", "episodes", "demonstr
 
 Mixture = tuple[tuple[str, float], ...]
 """(source, amount) of everything that a policy was trained on, sources in their order."""
+
+Sums = dict[tuple[str, str, Mixture, str], list[float]]
+"""(task, policy, mixture, run) -> successes or the sum of progress, and trials that counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ def trained_table(path: Path, options: ReadOptions = AS_THEY_ARE) -> TrainedTabl
     task = _texts(roles, "task", "all")
     sums = _sums(measured, (task, policies, runs), mixtures)
     unit = _unit(name, parts)
+    sums = _only(sums, options)
     points = tuple(
         Trained(
             key_task,
@@ -100,13 +104,22 @@ def trained_table(path: Path, options: ReadOptions = AS_THEY_ARE) -> TrainedTabl
     return TrainedTable(points, (*(f"{grid.source}: {word}" for word in said), *reading.lines()))
 
 
-def _sums(
-    measured: Measured, texts: tuple[Texts, Texts, Texts], mixtures: list[Mixture]
-) -> dict[tuple[str, str, Mixture, str], list[float]]:
+def _only(sums: Sums, options: ReadOptions) -> Sums:
+    """The sums of one task. RoboscaleError for options that mean nothing here, UnknownName for a task there is not."""
+    if options.world or options.case_scope != "auto" or options.pairing != "auto":
+        raise RoboscaleError(
+            "success against data has no worlds, cases or pairs: only --column, --sheet and --task count"
+        )
+    if options.task and options.task not in {key[0] for key in sums}:
+        raise UnknownName("task", options.task, {key[0] for key in sums})
+    return {key: total for key, total in sums.items() if options.task in ("", key[0])}
+
+
+def _sums(measured: Measured, texts: tuple[Texts, Texts, Texts], mixtures: list[Mixture]) -> Sums:
     """(task, policy, mixture, run) -> successes or the sum of progress, and trials that counted."""
     task, policy, run = texts
     values = measured.success if "success" in measured.kinds else measured.progress
-    sums: dict[tuple[str, str, Mixture, str], list[float]] = {}
+    sums: Sums = {}
     for k, row in enumerate(measured.row):
         total = sums.setdefault((task.at(row), policy.at(row), mixtures[row], run.at(row)), [0.0, 0.0])
         if not np.isnan(values[k]):
