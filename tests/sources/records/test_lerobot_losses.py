@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import time
 from collections import Counter
 from pathlib import Path
@@ -342,3 +343,26 @@ def test_later_episodes_may_decode_further_ahead_than_earlier_ones(tmp_path):
         reader = VideoReader(path, samples.FPS)
         assert np.array_equal(dataset.decode(number, samples.CAMERA), reader.read(range(24)))
         reader.close()
+
+
+def test_what_a_newer_writer_adds_is_named(tmp_path):
+    root = samples.write_v21(tmp_path / "set", episodes=2)
+    edit_info(root, tools=[{"name": "look"}], splits={"train": "0:2", "odd": "80%"})
+    pq.write_table(pa.table({"subtask": ["Reach."]}), root / "meta/subtasks.parquet")
+    _, notes = imported(root, tmp_path / "out")
+    said = " ".join(notes)
+    assert "info.json tools" in said and "meta/subtasks.parquet" in said and "split odd" in said
+
+
+def test_an_episode_table_without_tasks_and_statistics_is_read(tmp_path):
+    from tests.defects.planted import clean
+
+    root = clean(tmp_path / "set", "no-camera")
+    shutil.rmtree(root / "meta/roboscale")
+    for path in (root / "meta/episodes").glob("*/*.parquet"):
+        table = pq.read_table(path)
+        gone = [n for n in table.column_names if n.startswith("stats/") or n == "tasks"]
+        pq.write_table(table.drop_columns(gone), path)
+    assert "episode-columns" in {f.check for f in audit_folder(root).findings}
+    dataset, _ = imported(root, tmp_path / "out")
+    assert all(e.instruction for e in dataset.episodes) and len(dataset.episodes) == 8

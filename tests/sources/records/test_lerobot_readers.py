@@ -146,6 +146,13 @@ def test_a_slice_outside_its_field_is_bad_data(tmp_path, group, error):
         opened(root)
 
 
+def test_a_slice_of_a_feature_without_an_axis_is_bad_data(tmp_path):
+    root = samples.write_gr00t(tmp_path / "set")
+    edit_feature(root, "action", shape=[])
+    with pytest.raises(BadData, match=r"modality\.json"):
+        opened(root)
+
+
 def test_slices_that_overlap_or_leave_elements_out_are_named(tmp_path):
     root = samples.write_gr00t(tmp_path / "set")
     groups = {"arm": {"start": 0, "end": 2}, "hand": {"start": 1, "end": 3}}

@@ -241,6 +241,8 @@ def _claims(job: TableJob, problems: list[tuple[str, str, str]]) -> dict[int, di
         except BadData as error:
             problems.append(("file-broken", file, str(error)))
             continue
+        if not table.column_names:
+            continue  # an editor of other people's leaves no statistics there
         lines = table.take([row for row, _ in entries]).to_pylist()
         found |= {number: line for (_, number), line in zip(entries, lines, strict=True)}
     return found

@@ -45,7 +45,7 @@ def apply_modality(root: Path, features: Features) -> None:
                 raise BadData(path, f"{where}.original_key", "a numeric feature of info.json", key)
             end = as_whole(path, f"{where}.end", entry.get("end"), 1)
             start = as_whole(path, f"{where}.start", entry.get("start"), 0)
-            if not start < end <= fields[key].shape[0] or len(fields[key].shape) != 1:
+            if len(fields[key].shape) != 1 or not start < end <= fields[key].shape[0]:
                 raise BadData(path, where, f"elements of {key}{list(fields[key].shape)}", f"{start} to {end}")
             slices.setdefault(key, []).append((start, end, group))
         for key, groups in slices.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,20 @@ from roboscale.dataset.lerobot.tables import Tables, column_array
 from roboscale.dataset.video import probe
 
 __all__ = ["open_lerobot"]
+
+_INFO_KEYS = frozenset(
+    {
+        *("codebase_version", "robot_type", "fps", "features", "splits", "data_path", "video_path", "chunks_size"),
+        *("total_episodes", "total_frames", "total_tasks", "total_videos", "total_chunks", "license", "licence"),
+        *("data_files_size_in_mb", "video_files_size_in_mb"),
+    }
+)
+_META_FILES = frozenset(
+    {
+        *("info.json", "stats.json", "tasks.parquet", "episodes", "roboscale", "modality.json"),
+        *("tasks.jsonl", "episodes.jsonl", "episodes_stats.jsonl"),
+    }
+)
 
 
 def open_lerobot(root: Path, *, lenient: bool = False) -> LeRobotRecording:
@@ -50,11 +65,25 @@ def open_lerobot(root: Path, *, lenient: bool = False) -> LeRobotRecording:
             problems.refuse("modality", error, "meta/modality.json")
             if not lenient:
                 raise
+    _name_the_rest(folder, features)
     spec = _own_spec(folder, features.spec) if own else None
     place = _placer(folder)
     if not lenient and len(folder.episodes):
         _keep_clock(folder, features, tables, place(0))
     return LeRobotRecording(folder, features, tables, spec=spec, indices=folder.numbers, place=place)
+
+
+def _name_the_rest(folder: Folder, features: Features) -> None:
+    """What else the metadata hold that nobody here reads: keys and files of newer writers, splits of other kinds."""
+    for key in folder.head.raw.keys() - _INFO_KEYS:
+        features.unmapped[f"info.json {str(key)[:60]}"] = "roboscale does not know this key"
+    for path in sorted((folder.root / "meta").iterdir()):
+        if path.name not in _META_FILES and not path.name.startswith("."):
+            features.unmapped[f"meta/{path.name}"] = "roboscale does not read this file"
+    splits = folder.head.raw.get("splits")
+    for name, text in splits.items() if isinstance(splits, dict) else ():
+        if not re.fullmatch(r"\d{1,9}:\d{1,9}", str(text)):
+            features.unmapped[f"split {name}"] = f"{str(text)[:60]!r} is no range of episodes a:b"
 
 
 def _keep_clock(folder: Folder, features: Features, tables: Tables, first: EpisodePlace) -> None:
