@@ -53,6 +53,32 @@ def test_a_time_in_the_files_wins_over_when_they_changed(tmp_path: Path):
     assert done.order == ("old", "new") and done.ages["new"].origin == "file"
 
 
+def test_times_are_found_in_every_form(tmp_path: Path):
+    for k, name in enumerate(("third.jsonl", "second.parquet", "first.csv")):
+        rows = [
+            {
+                "policy": name[0],
+                "task": "lift",
+                "case": n,
+                "success": n % 2,
+                "started_at": f"2026-11-0{3 - k}T10:00:00",
+            }
+            for n in range(10)
+        ]
+        path = tmp_path / name
+        if name.endswith(".jsonl"):
+            path.write_text("\n".join(map(json.dumps, rows)))
+        elif name.endswith(".parquet"):
+            pq.write_table(pa.Table.from_pylist(rows), path)
+        else:
+            path.write_text(
+                "\n".join(";".join(map(str, r)) for r in [list(rows[0]), *(list(r.values()) for r in rows)])
+            )
+        aged(path, k)
+    done = check_results(tmp_path)
+    assert done.order == ("f", "s", "t") and {age.origin for age in done.ages.values()} == {"file"}
+
+
 def test_a_date_in_the_path_wins_over_when_they_changed(tmp_path: Path):
     aged(eval_info(tmp_path / "2026-11-02" / "10-00-00_b" / "eval_info.json", {"lift": 5}), 0)
     aged(eval_info(tmp_path / "2026-11-01" / "23-00-00_a" / "eval_info.json", {"lift": 9}), 5)
@@ -121,8 +147,9 @@ def test_equal_cases_that_may_differ_are_compared_as_independent(tmp_path: Path)
         aged(tmp_path / f"{name}.csv", k)
     notes: list[str] = []
     done = check_results(tmp_path, on_event=lambda e: notes.append(getattr(e, "text", "")))
-    assert {c.design for c in done.checks.checks} <= {"paired", "independent"}
-    assert any("paired" in note or "independent" in note for note in notes)
+    assert done.checks.checks[0].design == "independent"
+    assert any("it is not clear which cases are the same" in note for note in notes)
+    assert check_results(tmp_path, case_across_files=True).checks.checks[0].design == "paired"
 
 
 def test_folders_of_one_name_in_different_places_are_different_policies(tmp_path: Path):

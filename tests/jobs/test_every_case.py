@@ -45,6 +45,7 @@ CASES = {
     "A8": "trials/test_kinds_of_rollouts.py::test_a_replay_is_the_trial_or_says_what_differs "
     "jobs/test_films.py::test_a_world_that_does_not_is_not_filmed_as_if_it_did",
     "A9": "trials/test_kinds_of_rollouts.py::test_nothing_that_a_policy_writes_is_recorded "
+    "trials/test_kinds_of_rollouts.py::test_a_world_that_shows_its_own_memory_is_seen_and_recorded_as_it_was "
     "jobs/test_mistakes.py::test_observations_cannot_be_changed_by_a_policy",
     "A10": "stats/test_void_claims.py::test_no_claim_that_the_void_trials_could_overturn "
     "stats/test_void_claims.py::test_no_rank_that_the_void_trials_could_overturn "
@@ -382,6 +383,10 @@ def test_the_page_of_a_run_says_how_it_was_made(place: Path):
         assert data.command is not None and parse(shlex.split(data.command)[1:]) == request
         page = html.unescape(re.sub(r"</?span>", "", (Path(str(request.store)) / "report.html").read_text()))
         assert request.command in page
+    listing = rs.ListRuns(folder=Path("a store"), html=Path("an index.html"))
+    rs.list_runs(listing)
+    page = html.unescape(re.sub(r"</?span>", "", Path("an index.html").read_text()))
+    assert listing.command in page and parse(shlex.split(listing.command)[1:]) == listing
 
 
 @SLOW

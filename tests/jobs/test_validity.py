@@ -79,3 +79,16 @@ def test_cells_are_drawn_where_asked(tmp_path: Path):
         pages[points] = page.read_text()
     assert "Every policy on every task" in pages["cell"] and "Every policy on every task" not in pages["policy"]
     assert "Does it rank?" in pages["policy"]
+
+
+def test_one_table_with_a_column_for_each_world(tmp_path: Path):
+    """SIMPLER's own tables have one row a policy and task, and the rates of both worlds beside each other."""
+    rows = [f"pick,p{k},{0.1 * k + 0.05},{0.1 * k + 0.1}" for k in range(9)]
+    source = write(tmp_path / "both.csv", rows, "task,policy,real,sim")
+    notes: list[str] = []
+    done = check_validity(CheckValidity(real=source, cheap=source), lambda event: notes.append(event.text))
+    assert done.card.optimism.value == pytest.approx(0.05) and done.card.pearson.value == pytest.approx(1)
+    assert (
+        "real: trials in world real; left out: sim" in notes and "cheap: trials in world sim; left out: real" in notes
+    )
+    assert done.card.criteria[-1].bar is None  # nobody says how many trials these rates are of

@@ -102,9 +102,10 @@ def test_power_on_the_same_cases_is_theirs(peers: dict):
         assert paired_power(p, q, agreement, 60) == pytest.approx(row["mcnemar"][0], abs=1e-6)
 
 
-def test_power_with_training_runs_is_that_of_a_t_test(peers: dict):
-    # an effect of two standard deviations with five runs a side
-    assert run_power(0.3, 0.5, 5, float("inf"), 0.1) == pytest.approx(peers["t"], abs=1e-3)
+def test_power_with_training_runs_is_just_below_that_of_a_pooled_t_test(peers: dict):
+    # an effect of two standard deviations with five runs a side; Welch's test pays a little for equal variances
+    own = run_power(0.3, 0.5, 5, float("inf"), 0.1)
+    assert peers["t"] - 0.04 < own < peers["t"]
 
 
 def test_other_exact_tests_say_about_the_same(peers: dict):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from roboscale.core import RoboscaleError, UsageError
 from roboscale.jobs.power import SizeComparison, size_comparison
 from roboscale.stats.barnard import barnard
+from roboscale.stats.recipes import recipe_difference
 from roboscale.stats.sample_size import (
     agreement_range,
     discordance,
@@ -77,19 +78,19 @@ def test_what_so_many_trials_show():
 
 def test_no_number_of_trials_repairs_few_training_runs():
     assert trials_per_run(0.5, 0.7, runs=3, run_sd=0.11) is None
-    assert runs_needed(0.5, 0.7, run_sd=0.11) == 6
-    assert trials_per_run(0.5, 0.7, runs=3, run_sd=0.05) == 133
+    assert runs_needed(0.5, 0.7, run_sd=0.11) == 7
+    assert trials_per_run(0.5, 0.7, runs=3, run_sd=0.05) == 307
     assert run_power(0.5, 0.7, 3, np.inf, 0.0) == 1.0
 
 
-def test_power_with_runs_against_simulation():
+@pytest.mark.parametrize("runs, trials, sd", [(3, 133, 0.05), (5, 30, 0.08)])
+def test_power_with_runs_is_that_of_the_test_on_recipes(runs: int, trials: int, sd: float):
     rng = np.random.default_rng(0)
-    runs, trials, sd, draws = 4, 50, 0.06, 4000
-    rates = [np.clip(rng.normal(p, sd, (draws, runs)), 0, 1) for p in (0.5, 0.7)]
-    a, b = (rng.binomial(trials, r) / trials for r in rates)
-    spread = np.sqrt((a.var(axis=1, ddof=1) + b.var(axis=1, ddof=1)) / runs)
-    shown = ((b.mean(axis=1) - a.mean(axis=1)) / spread > 2.4469).mean()  # Student, 6 degrees of freedom
-    assert run_power(0.5, 0.7, runs, trials, sd) == pytest.approx(shown, abs=0.025)
+    shown, draws = 0, 1500
+    for _ in range(draws):
+        sides = [rng.binomial(trials, np.clip(rng.normal(p, sd, runs), 0, 1)) / trials for p in (0.5, 0.7)]
+        shown += recipe_difference(*sides)[0] <= 0.05
+    assert run_power(0.5, 0.7, runs, trials, sd) == pytest.approx(shown / draws, abs=0.035)
 
 
 def test_the_band_and_one_agreement():

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roboscale.core import ActionChunk, Case, Identity, RoboscaleError, RolloutSettings, Step, SuccessRule, Trial
@@ -66,6 +66,7 @@ def first_run(script: list[bool], length: int) -> int | None:
     return next((n for n in range(length, len(script) + 1) if all(script[n - length : n])), None)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.booleans(), min_size=1, max_size=14), st.integers(1, 5), st.sampled_from(["terminated", "truncated"])
 )
@@ -110,6 +111,7 @@ class NoisyScene(ToyScene):
         return super().step(action)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 1e-6, 0.02, 0.3]))
 def test_a_replay_is_the_trial_or_says_what_differs(seed: int, noise: float):
     """Nothing is said exactly where end, steps, measures and every series are the same."""
@@ -207,3 +209,50 @@ def test_nothing_that_a_policy_writes_is_recorded(how, history: int):
     for one, two in zip(frames, scribbled, strict=True):
         assert one.keys() == two.keys()
         assert all(np.array_equal(one[name], two[name]) for name in one if name not in ("action", "applied.action"))
+
+
+class Lending(ToyWorld):
+    """Shows its own memory, which it changes in place."""
+
+    def start(self, case: Case) -> ToyScene:
+        self.open.append(LendingScene(self, case))
+        return self.open[-1]
+
+
+class LendingScene(ToyScene):
+    def __init__(self, world: ToyWorld, case: Case) -> None:
+        super().__init__(world, case)
+        self.lent = {name: np.array(values) for name, values in super().observe().items()}
+
+    def observe(self, names=None):
+        for name, values in super().observe(names).items():
+            self.lent[name][...] = values  # raises where somebody made it read-only
+        return {name: self.lent[name] for name in (self.lent if names is None else names)}
+
+    def step(self, action) -> Step:
+        step = super().step(action)
+        self.lent[STATE.name][...] = [self.x, self.goal]
+        return step
+
+
+@pytest.mark.parametrize("history", [1, 3])
+@pytest.mark.parametrize("rows", [1, 4])
+def test_a_world_that_shows_its_own_memory_is_seen_and_recorded_as_it_was(history: int, rows: int):
+    def act(observation) -> ActionChunk:
+        seen.append({name: np.array(values) for name, values in observation.items()})
+        return ActionChunk(np.repeat(towards(observation).actions, rows, axis=0))
+
+    came = []
+    for kind in (ToyWorld, Lending):
+        seen: list[Any] = []
+        take = Kept()
+        trial, _ = played(kind(), SuccessRule(), act, take=take, asking=Asking(history=history))
+        came.append((trial, seen, take.frames))
+    (honest, saw, frames), (lending, saw_lent, lent) = came
+    assert honest.steps == lending.steps > 2 and len(saw) == len(saw_lent)
+    pictures = [name for name in saw[0] if name.startswith("observation.images")]
+    for one, two in zip([*saw, *frames], [*saw_lent, *lent], strict=True):
+        assert one.keys() == two.keys()
+        assert all(np.array_equal(one[name], two[name]) for name in one if name not in pictures)
+    for one, two in zip(saw, saw_lent, strict=True):
+        assert all(np.array_equal(one[name], two[name]) for name in pictures)

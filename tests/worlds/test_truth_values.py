@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roboscale.core import BadData, RoboscaleError, UnknownName
@@ -49,6 +49,7 @@ def truth(value: Any) -> bool | None:
     return None
 
 
+@settings(deadline=None)
 @given(values)
 def test_only_truth_values_are_success(value: Any):
     """Everything else is one error that names key, type and value; never a success, and never a failure."""

@@ -41,7 +41,8 @@ def fixed_lines(done: Fixed) -> Iterator[str]:
 def mended_lines(request: FixDataset, done: Mended) -> Iterator[str]:
     what = str(request.dataset) if request.out is None else f"{request.dataset} -> {request.out}"
     did, files = "would mend" if done.dry_run else "mended", done.plan["files"]
-    yield f"{what}: {done.plan['kept']} episodes verified; {did} {len(files)} files"
+    rows = f"{done.plan['rows_before']} rows before, {done.plan['rows_after']} after"
+    yield f"{what}: {done.plan['kept']} episodes verified; {did} {len(files)} files; {rows}"
     for change in done.plan["changes"]:
         yield f"  {change}"
     for name in done.plan["kept_as_they_are"]:

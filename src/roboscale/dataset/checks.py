@@ -139,6 +139,7 @@ _NUMBERS = (
     Check("unit-mismatch", "error", "Members differ by degrees and radians, or metres and millimetres."),
     Check("near-duplicate", "warning", "Episodes with nearly the same numbers.", _DROP),
     Check("leaked-episode", "error", "An episode that is also in the other dataset.", _DROP),
+    Check("split-leak", "error", "An episode is in two splits, such as validation data in train.", _DROP),
 )
 PICTURES = (
     Check("unreadable-pictures", "error", "Pictures that cannot be decoded.", _DROP),
@@ -242,9 +243,14 @@ def with_repairs(findings: Iterable[Finding], root: Path, format: str, total: in
         format: as in `Recording.format`: a v3 dataset is fixed, any other is imported.
         total: episodes there are; dropping more than half of them is no repair.
     """
-    where = shlex.quote(str(root))
+    where, found = shlex.quote(str(root)), list(findings)
     command = _fix if format == "lerobot-v3" else _import if format in _V2 else _nothing
-    return [one if one.repair else dataclasses.replace(one, repair=command(one, where, total)) for one in findings]
+    told = [one if one.repair else dataclasses.replace(one, repair=command(one, where, total)) for one in found]
+    if format == "lerobot-v3" and any(one.check in ("file-missing", "file-broken") for one in found):
+        # Nothing is mended in place that cannot be read: a copy of what can is mended, too.
+        changed = {_METADATA.format(root=where): _BROKEN.format(root=where)}
+        told = [dataclasses.replace(one, repair=changed.get(one.repair, one.repair)) for one in told]
+    return told
 
 
 def _nothing(one: Finding, where: str, total: int) -> str:
@@ -254,7 +260,7 @@ def _nothing(one: Finding, where: str, total: int) -> str:
 def _fix(one: Finding, where: str, total: int) -> str:
     check = CHECKS.get(one.check)
     template = check.repair if check is not None else ""
-    if one.check == "missing-video" and total and len(one.episodes) > total / 2 and one.field:
+    if one.check == "missing-video" and one.field and total and len(one.episodes) > total / 2:
         return f"roboscale data fix {where} OUT --drop-camera {shlex.quote(one.field)}"
     if "{episodes}" in template and not 0 < len(one.episodes) <= (total / 2 if total else len(one.episodes)):
         return ""

@@ -242,7 +242,9 @@ def finish_info(mending: Mending, info: Info, raw: dict[str, Any], episodes: Seq
         mending.change("info.json splits", before.get("splits"), whole)
         raw["splits"] = whole
     for camera in info.cameras:
-        _mend_video(mending, info, raw["features"][camera], camera, episodes[0].row)
+        path = next((p for p in (_video_of(info, camera, e.row) for e in episodes) if p.is_file()), None)
+        if path is not None:
+            _mend_video(mending, info, raw["features"][camera], camera, path)
     if raw != before or list(raw["features"]) != list(before["features"]):
         mending.replace(info.file, lambda path: atomic_write(path, to_json(raw)))
     _mend_spec(mending, Info(mending.root, raw))
@@ -266,8 +268,11 @@ def is_colour(feature: Mapping[str, Any]) -> bool:
     return not (isinstance(said, dict) and said.get("video.is_depth_map")) and 3 in (shape[-1:] + shape[:1])
 
 
-def _mend_video(mending: Mending, info: Info, feature: Feature, camera: str, row: Mapping[str, Any]) -> None:
-    path = info.video_file(camera, row[f"videos/{camera}/chunk_index"], row[f"videos/{camera}/file_index"])
+def _video_of(info: Info, camera: str, row: Mapping[str, Any]) -> Path:
+    return info.video_file(camera, row[f"videos/{camera}/chunk_index"], row[f"videos/{camera}/file_index"])
+
+
+def _mend_video(mending: Mending, info: Info, feature: Feature, camera: str, path: Path) -> None:
     if probe(path).fps != info.fps:
         raise BadData(path, "fps", f"{info.fps} as in info.json", f"{float(probe(path).fps):g}")
     facts = {**video_facts(path), "video.fps": info.fps}

@@ -26,6 +26,7 @@ class Mending:
         claimed: how many episodes the episode table has.
         kept: claimed numbers of the episodes that are verified; their positions are their new numbers.
         files: path under the root -> writes the new file to a path.
+        rows_before, rows_after: rows of the data files that can be read, and those that stay.
         kept_as_they_are: features whose metadata nobody here can judge, such as depth.
     """
 
@@ -35,16 +36,14 @@ class Mending:
     claimed: int = 0
     kept: tuple[int, ...] = ()
     files: dict[str, Callable[[Path], None]] = field(default_factory=dict)
+    rows_before: int = 0
+    rows_after: int = 0
     kept_as_they_are: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "changes": self.changes,
-            "lost": self.lost,
-            "kept": len(self.kept),
-            "files": sorted(self.files),
-            "kept_as_they_are": self.kept_as_they_are,
-        }
+        plain = ("changes", "lost", "rows_before", "rows_after", "kept_as_they_are")
+        said = {name: getattr(self, name) for name in plain}
+        return {**said, "kept": len(self.kept), "files": sorted(self.files)}
 
     def change(self, what: str, claimed: object, found: object) -> None:
         """Writes down a difference, once."""

@@ -30,7 +30,7 @@ from roboscale.dataset.layout import Info, Layout, to_json
 from roboscale.dataset.statistics import PixelCounts, Statistics, summary
 from roboscale.dataset.streams import stream_path
 from roboscale.dataset.tables import read_columns, to_table, write_tasks
-from roboscale.dataset.video import extradata, join
+from roboscale.dataset.video import join, join_key
 
 __all__ = ["load_statistics", "save_statistics", "seal"]
 
@@ -125,10 +125,10 @@ def _video_entries(
 def _groups(info: Info, camera: str, batch: Sequence[tuple[Pending, int]]) -> list[list[tuple[Pending, int]]]:
     """Consecutive takes that fit into one file and agree on the decoder's parameters."""
     groups: list[list[tuple[Pending, int]]] = []
-    size, parameters = 0, b""
+    size, parameters = 0, (b"", 0.0)
     for entry in batch:
         path = entry[0].video(camera)
-        bytes_, its = path.stat().st_size, extradata(path)
+        bytes_, its = path.stat().st_size, join_key(path)
         if not groups or size + bytes_ >= info.video_bytes or its != parameters:
             groups.append([])
             size, parameters = 0, its

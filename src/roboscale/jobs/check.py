@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from roboscale.core import RoboscaleError
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.options import Html
-from roboscale.jobs.request import Argument, Option, Request
+from roboscale.jobs.reading_options import TableRequest
+from roboscale.jobs.request import Argument, Option
 
 if TYPE_CHECKING:
     from roboscale.core import Outcomes
@@ -24,7 +25,7 @@ _NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResults(Request):
+class CheckResults(TableRequest):
     """Asks what the newest policy of a folder does better or worse than the one before it.
 
     Args:
@@ -150,7 +151,7 @@ def check_results(
         notes.append(text)
         on_event(Note(text))
 
-    found = find_evaluations(request.folder, on_event)
+    found = find_evaluations(request.folder, on_event, request.reading_options())
     ages = ages_of(found, request.folder)
     outcomes = _outcomes(found, note)
     order = _order(request, outcomes, ages, note)

@@ -147,6 +147,6 @@ def fix_dataset(
     if request.undo:
         return Undone(tuple(undo(request.dataset, dry_run=dry_run)), dry_run)
     if request.metadata:
-        mending = plan_mending(request.dataset) if dry_run else mend_in_place(request.dataset)
+        mending = plan_mending(request.dataset, in_place=True) if dry_run else mend_in_place(request.dataset)
         return Mended(mending.to_json(), dry_run)
     return Recovered(repair(request.dataset, dry_run=dry_run))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from roboscale.core import BadData, RoboscaleError
 from roboscale.jobs.events import Note, OnEvent, counting
 from roboscale.jobs.result_files import load_results
-from roboscale.results import ReadOptions, Results, join_results
+from roboscale.results import AS_THEY_ARE, ReadOptions, Results, join_results
+from roboscale.results.files import load_grids
+from roboscale.results.names import normal_name
 
 __all__ = ["Age", "FoundFiles", "ages_of", "find_evaluations", "natural_order"]
 
@@ -68,21 +69,25 @@ class FoundFiles:
     refused: dict[Path, str]
 
 
-def find_evaluations(folder: Path, on_event: OnEvent) -> FoundFiles:
+def find_evaluations(folder: Path, on_event: OnEvent, options: ReadOptions = AS_THEY_ARE) -> FoundFiles:
     """Reads every evaluation file below a folder.
+
+    Args:
+        options: what need not be guessed of the tables; tasks and worlds are chosen among all files together.
 
     Raises:
         RoboscaleError: none was found; says what was looked at.
     """
     paths = sorted(_candidates(folder))
     names = _names_of(paths, folder)
+    alone = replace(options, task="", world="")
     advance = counting(on_event, "files", len(paths))
     parts: list[Results] = []
     sources: dict[Path, tuple[str, ...]] = {}
     refused: dict[Path, str] = {}
     for path in paths:
         try:
-            results = _read(path, names[path])
+            results = _read(path, names[path], alone)
         except RoboscaleError as error:
             refused[path] = str(error)
         else:
@@ -96,16 +101,18 @@ def find_evaluations(folder: Path, on_event: OnEvent) -> FoundFiles:
         looked = f"{len(paths)} files were looked at" if paths else "no table, eval_info.json, sessions or trials.db"
         first = next(iter(refused.values()), "")
         raise RoboscaleError(f"{folder}: no evaluation was found; {looked}{f', the first: {first}' if first else ''}")
-    return FoundFiles(results=_joined(parts, on_event), sources=sources, refused=refused)
+    return FoundFiles(results=_joined(parts, on_event, options), sources=sources, refused=refused)
 
 
-def _joined(parts: Sequence[Results], on_event: OnEvent) -> Results:
+def _joined(parts: Sequence[Results], on_event: OnEvent, options: ReadOptions) -> Results:
     """All files as one; where it is not clear which cases are the same, no two are, which is said."""
     try:
-        return join_results(parts)
+        return join_results(parts, options)
     except BadData as error:
+        if options.pairing == "paired":
+            raise
         on_event(Note(f"compared as independent trials, since it is not clear which cases are the same: {error}"))
-        return join_results(parts, ReadOptions(pairing="independent"))
+        return join_results(parts, replace(options, pairing="independent"))
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
@@ -151,16 +158,16 @@ def _names_of(paths: Sequence[Path], root: Path) -> dict[Path, str]:
     return names
 
 
-def _read(path: Path, name: str) -> Results:
+def _read(path: Path, name: str, options: ReadOptions) -> Results:
     """One file; a table that names no policy is called `name`, as is LeRobot's file, which never names one."""
     if path.stem == "eval_info":
-        return load_results([f"{name}={path}"])
+        return load_results([f"{name}={path}"], options)
     try:
-        return load_results([str(path)])
+        return load_results([str(path)], options)
     except BadData as error:
         if "policy" not in str(error.expected):
             raise
-        return load_results([f"{name}={path}"])
+        return load_results([f"{name}={path}"], options)
 
 
 def ages_of(found: FoundFiles, root: Path) -> dict[str, Age]:
@@ -169,7 +176,9 @@ def ages_of(found: FoundFiles, root: Path) -> dict[str, Age]:
     for path, policies in found.sources.items():
         inside = _times_inside(path)
         for policy in policies:
-            age = _age(path, root, inside.get(policy, inside.get("")))
+            # where policies are named by several columns, only a file of a single one has a time of its own
+            whole = inside.get("") if len(policies) == 1 else None
+            age = _age(path, root, inside.get(policy, whole))
             old = ages.get(policy)
             if old is None or (_TRUST[age.origin], age.time_s) > (_TRUST[old.origin], old.time_s):
                 ages[policy] = age
@@ -195,26 +204,32 @@ def _age(path: Path, root: Path, inside: float | None) -> Age:
 
 
 def _times_inside(path: Path) -> dict[str, float]:
-    """Policy -> newest time in a column of times of a text table; empty where there is none."""
-    if path.suffix.lower() not in (".csv", ".tsv"):
+    """Policy -> newest time in a column of times, "" for the newest of all; empty where there is no such column."""
+    if path.is_dir() or path.suffix.lower() == ".db" or not _may_tell_times(path):
         return {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-            names = {str(name).strip().lower(): name for name in reader.fieldnames or ()}
-            column = next((names[name] for name in _TIMES if name in names), None)
-            policy = next((names[name] for name in _POLICIES if name in names), "")
-            if column is None:
-                return {}
-            newest: dict[str, float] = {}
-            for row in reader:
-                match = _DATE.search(str(row.get(column) or ""))
-                if match is not None:
-                    name = str(row.get(policy) or "").strip() if policy else ""
-                    newest[name] = max(newest.get(name, 0.0), _seconds(match))
-            return newest
-    except (UnicodeDecodeError, csv.Error):
-        return {}
+    newest: dict[str, float] = {}
+    for grid in load_grids(path):
+        names = {normal_name(name): column for name, column in zip(grid.names, grid.columns, strict=True)}
+        times = next((names[name] for name in _TIMES if name in names), None)
+        if times is None:
+            continue
+        policies = next((names[name] for name in _POLICIES if name in names), None)
+        found = [_DATE.search(text) for text in times.values]
+        seconds = [0.0 if match is None else _seconds(match) for match in found]
+        for row in range(len(grid)):
+            at = seconds[int(times.codes[row])]
+            for name in {"", policies.at(row) if policies is not None else ""} if at else ():
+                newest[name] = max(newest.get(name, 0.0), at)
+    return newest
+
+
+def _may_tell_times(path: Path) -> bool:
+    """Whether a look at the beginning of a text file says so; of others it is not known before they are read."""
+    if path.suffix.lower() not in (".csv", ".tsv", ".json", ".jsonl", ".ndjson"):
+        return True
+    with path.open("rb") as file:
+        head = file.read(4096).replace(b"\0", b"").lower()
+    return any(word.encode() in head for word in _TIMES)
 
 
 def _seconds(match: re.Match[str]) -> float:

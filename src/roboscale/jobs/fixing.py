@@ -62,6 +62,9 @@ def fix_copy(request: FixDataset, out: Path, on_event: OnEvent) -> Fixed:
 
 def _repair(request: FixDataset, out: Path, mending: Mending, root: Path, on_event: OnEvent) -> Fixed:
     opened = open_source(root, "lerobot-v3")
+    for name, reason in opened.recording.unmapped.items():
+        if not reason.startswith("regenerated"):
+            on_event(Note(f"not carried over: {name}: {reason}"))
     recording, ids = opened.recording, {e.id: e.index for e in Dataset(root).episodes}
     unsealed = range(mending.claimed, mending.claimed + len(recording.keys) - len(mending.kept))
     numbers = dict(zip((*mending.kept, *unsealed), recording.keys, strict=True))

@@ -148,6 +148,8 @@ class SizedComparison:
         )
 
     def to_json(self) -> dict[str, Any]:
+        from roboscale.stats.recipes import RECIPE_TEST
+
         asked = self.request
         return {
             "from": asked.first,
@@ -178,7 +180,7 @@ class SizedComparison:
                 "sequential exact unconditional test (Barnard 1947, Lan-DeMets 1983 spending)",
                 "exact paired test (McNemar 1947)",
                 "sequential exact paired test (McNemar walk, Lan-DeMets 1983 spending)",
-                "t test on training runs (Student 1908)",
+                RECIPE_TEST,
                 *(["normal approximation"] if any(not d.exact for d in self.designs.values()) else []),
             ],
         }

@@ -9,7 +9,7 @@ from pathlib import Path
 from roboscale.core import BadData, Counted, identity_labels
 from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.judged import judged_run
-from roboscale.results import AS_THEY_ARE, ReadOptions, Results, join_results, read_results
+from roboscale.results import AS_THEY_ARE, ReadOptions, Results, by_name, join_results, read_results
 from roboscale.trials.log import open_log
 
 __all__ = ["doubts", "load_results", "never_acted", "trials_by_policy"]
@@ -80,9 +80,10 @@ def trials_by_policy(results: Results) -> dict[str, list[Counted]]:
 
 def doubts(results: Results) -> dict[str, tuple[str, ...]]:
     """Policy -> why our own numbers of it may be somebody else's; others' files name policies, and nothing more."""
-    labels = identity_labels(trial.policy for trial in results.trials)
+    told = [by_name("policy", name) for part in results.parts if not part.own for name in part.columns.policies]
+    labels = identity_labels([*(trial.policy for trial in results.own), *told])
     return {
         labels[trial.policy]: trial.policy.unverified
-        for trial in results.trials
+        for trial in results.own
         if trial.trial is not None and trial.policy.unverified
     }

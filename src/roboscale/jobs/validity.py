@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     _Cells = Mapping[tuple[str, str], tuple[Estimate, Estimate]]
 
-__all__ = ["CheckValidity", "CheckedValidity", "check_validity"]
+__all__ = ["REAL_WORLDS", "CheckValidity", "CheckedValidity", "check_validity"]
+
+REAL_WORLDS = ("real", "real world", "real_world", "robot", "hardware", "hw")
+"""What tables call the real world; of a source with another one besides, `--real` takes it and `--cheap` the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +149,10 @@ def _load(
     from roboscale.jobs.result_files import load_results
 
     options = request.reading_options()
-    results = [load_results([source], options, on_event) for source in (request.real, request.cheap)]
+    read = {
+        source: load_results([source], options, on_event) for source in dict.fromkeys((request.real, request.cheap))
+    }
+    results = [read[request.real], read[request.cheap]]
     for side, one in zip(("real", "cheap"), results, strict=True):
         if not one.kinds:
             raise RoboscaleError(f"{side}: {one.source} holds preferences and no trials")
@@ -159,11 +165,24 @@ def _load(
     worlds = [one.outcomes(kind) for one in results]
     if request.outcome == "auto" and kind == "progress":
         note("nobody noted success on both sides, so means of progress are compared")
-    for side, world in zip(("real", "cheap"), worlds, strict=True):
-        places = sorted({stratum.world for stratum in world.strata})
-        if len(places) > 1:
-            note(f"{side}: trials in {len(places)} worlds are taken together: {', '.join(places)}")
-    return kind, worlds
+    return kind, [_one_world(side, world, note) for side, world in zip(("real", "cheap"), worlds, strict=True)]
+
+
+def _one_world(side: str, outcomes: Outcomes, note: Callable[[str], None]) -> Outcomes:
+    """The real world of a source that has a real and another one, or the other one; a note says which."""
+    import numpy as np
+
+    places = sorted({stratum.world for stratum in outcomes.strata})
+    if len(places) < 2:
+        return outcomes
+    real = [place for place in places if place.lower() in REAL_WORLDS]
+    wanted = real if side == "real" else [place for place in places if place not in real]
+    if len(real) != 1 or len(wanted) != 1:
+        note(f"{side}: trials in {len(places)} worlds are taken together: {', '.join(places)}; see --world")
+        return outcomes
+    note(f"{side}: trials in world {wanted[0]}; left out: {', '.join(p for p in places if p != wanted[0])}")
+    fits = np.array([stratum.world == wanted[0] for stratum in outcomes.strata])
+    return outcomes.where(fits[outcomes.stratum])
 
 
 def _shared(means: Sequence[TaskMeans], task: str, note: Callable[[str], None]) -> tuple[list[str], tuple[str, ...]]:

@@ -7,7 +7,15 @@ that it cannot understand is an error with file, row and what was expected, neve
 from roboscale.results.cases import is_running_number
 from roboscale.results.joining import join_results
 from roboscale.results.names import COLUMNS
-from roboscale.results.nouns import PREFERENCE_OUTCOMES, Comparison, Preferences, Results, Trained, TrialColumns
+from roboscale.results.nouns import (
+    PREFERENCE_OUTCOMES,
+    Comparison,
+    Preferences,
+    Results,
+    Trained,
+    TrialColumns,
+    by_name,
+)
 from roboscale.results.read import read_results
 from roboscale.results.reading import AS_THEY_ARE, LeftOut, ReadOptions, ResultsReading, TableColumn, TableReading
 from roboscale.results.trained import TrainedTable, read_trained, trained_table
@@ -27,6 +35,7 @@ __all__ = [
     "Trained",
     "TrainedTable",
     "TrialColumns",
+    "by_name",
     "is_running_number",
     "join_results",
     "read_results",

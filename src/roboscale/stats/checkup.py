@@ -17,7 +17,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr
 
 from roboscale.core import Estimate, Outcomes, RoboscaleError, Stratum
 from roboscale.stats.counts import compare_counts
@@ -28,6 +27,7 @@ from roboscale.stats.overall import sign_flips
 from roboscale.stats.paired import PairCounts
 from roboscale.stats.proportions import clopper_pearson
 from roboscale.stats.rate_difference import rate_difference
+from roboscale.stats.recipes import FEWEST_RUNS, RECIPE_TEST, recipe_difference, run_means
 from roboscale.stats.sample_size import smallest_rise
 from roboscale.stats.strata import StratifiedScores, mean_difference, stratified_permutation_test
 
@@ -40,7 +40,6 @@ SUSPECT = 0.2
 """Two-sided p-value, not adjusted, at which a lower score is suspect: one in ten, one-sided."""
 
 _FEW_SHARED = 0.5
-_RUNS = 3
 
 Floats = NDArray[np.float64]
 
@@ -155,11 +154,11 @@ def _decided(checks: Sequence[TaskCheck], alpha: float) -> tuple[TaskCheck, ...]
 def _check(rows: Outcomes, stratum: Stratum, before: str, candidate: str, level: float) -> TaskCheck:
     old, new = (rows.where(rows.policy == rows.policies.index(name)) for name in (before, candidate))
     design: TaskDesign = "independent"
-    runs = [_run_means(side) for side in (old, new)]
-    pairs = None if min(map(len, runs)) >= _RUNS else _pairs(rows, before, candidate)
-    if min(map(len, runs)) >= _RUNS:
+    runs = [run_means(rows, name, [rows.strata.index(stratum)]) for name in (before, candidate)]
+    pairs = None if min(map(len, runs)) >= FEWEST_RUNS else _pairs(rows, before, candidate)
+    if min(map(len, runs)) >= FEWEST_RUNS:
         design = "training runs"
-        difference, p_value = _student(runs[0], runs[1], level, "t test on means of training runs (Student 1908)")
+        p_value, difference = recipe_difference(runs[0], runs[1], level)
     elif pairs is not None:
         design = "paired"
         difference, p_value = _paired(pairs, rows.kind, level)
@@ -187,7 +186,7 @@ def _check(rows: Outcomes, stratum: Stratum, before: str, candidate: str, level:
 
 def _method(design: str, kind: str, old: Outcomes, new: Outcomes) -> str:
     if design == "training runs":
-        return "t test on means of training runs (Student 1908)"
+        return RECIPE_TEST
     if kind == "progress":
         return "sign-flip test on paired progress" if design == "paired" else "permutation test on progress"
     if design == "paired":
@@ -232,30 +231,6 @@ def _unpaired(old: Floats, new: Floats, level: float) -> tuple[Estimate, float]:
     side = np.repeat(np.array([0, 1], np.int8), [len(old), len(new)])
     scores = StratifiedScores(np.concatenate([old, new]), side, np.zeros(len(side), np.int32))
     return mean_difference(scores, level), stratified_permutation_test(scores)[0]
-
-
-def _student(old: Floats, new: Floats, level: float, method: str) -> tuple[Estimate, float]:
-    """New minus old mean of independent values, Welch's interval and two-sided p-value."""
-    n = min(len(old), len(new))
-    value = float(new.mean() - old.mean())
-    parts = [side.var(ddof=1) / len(side) if len(side) > 1 else np.nan for side in (old, new)]
-    variance = float(sum(parts))
-    if not variance > 0:
-        return Estimate(value, None, None, level, n, method), 1.0
-    freedom = variance**2 / sum(p**2 / (len(s) - 1) for p, s in zip(parts, (old, new), strict=True))
-    error = np.sqrt(variance)
-    half = student_isf((1 - level) / 2, float(freedom)) * error
-    p_value = float(2 * stdtr(freedom, -abs(value) / error))
-    return Estimate(value, max(-1.0, value - half), min(1.0, value + half), level, n, method), p_value
-
-
-def _run_means(side: Outcomes) -> Floats:
-    """Mean of each training run, each with the same weight."""
-    counted = ~np.isnan(side.value)
-    weight = side.weight[counted].astype(float)
-    total = np.bincount(side.run[counted], weight, len(side.runs))
-    means = np.bincount(side.run[counted], weight * side.value[counted], len(side.runs))
-    return np.asarray(means[total > 0] / total[total > 0])
 
 
 def _values(side: Outcomes) -> Floats:

@@ -85,7 +85,8 @@ RECIPES: tuple[tuple[str, Citation], ...] = (
     ),
     ("Yan, Su", _said("Differences over tasks have stratified Newcombe intervals", "yan2010")),
     ("interaction", _said("Whether tasks differ alike was tested by Zelen's exact test", "zelen1971")),
-    ("Welch", _said("Differences of means have Welch's interval", "welch1947")),
+    ("training runs", _said("Recipes were compared by the means of their training runs", "welch1947")),
+    ("Welch", _said("Differences of means have Welch's test or interval", "welch1947")),
     (
         "sequential exact paired|McNemar walk",
         _said(

@@ -65,6 +65,8 @@ class TaskMeans:
         if self.kind == "success" and len(set(n)) == 1:
             return round(sum(float(self.totals[one]) for one in at)), sum(n)
         mean = float(np.mean([self.totals[one] / self.counts[one] for one in at]))
+        if self.kind == "progress" and min(n) < 2:  # a single score says nothing of its spread
+            return Estimate(mean, None, None, self.level, sum(n), "mean over tasks, numbers of trials unknown")
         error = float(np.sqrt(sum(self._error(one) ** 2 for one in at))) / len(at)
         half = normal_isf((1 - self.level) / 2) * error
         method = "mean over tasks, normal interval" if len(at) > 1 else _PROGRESS

@@ -167,6 +167,8 @@ class _Run:
         self.info = world.info
         self.action = self.info.action_spec["action"]
         self.check = ActionCheck(self.action)
+        images = [f.name for f in self.info.observation_spec if f.is_image]
+        self.drawn = frozenset(images if asking.history == 1 else ())
         self.kept = tuple(m.name for m in self.info.measures if m.series)
         self.series = {name: array("f") for name in self.kept}  # four bytes a step: an episode may last for hours
         self.measures: dict[str, float | None] = {}
@@ -337,8 +339,15 @@ class _Run:
         return self.seen
 
     def _observe(self, names: Collection[str] | None) -> Observation:
+        """What the scene shows now, read-only, and not its own memory, which its next step may write into.
+
+        A picture is drawn anew when it is looked at again, and is copied only where an older one is still needed.
+        """
         seen = dict(self.scene.observe(names))
-        return {name: _read_only(values) for name, values in seen.items()}
+        return {
+            name: _read_only(values.view() if name in self.drawn else np.array(values))
+            for name, values in seen.items()
+        }
 
     def _observation(self) -> Observation:
         """What the policy reads: the present step, or the last ones, the first repeated where there were fewer."""

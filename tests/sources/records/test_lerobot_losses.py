@@ -251,3 +251,94 @@ def write_many(root: Path, count: int) -> None:
     }
     (root / "meta/episodes/chunk-000").mkdir(parents=True)
     pq.write_table(pa.table(columns), root / "meta/episodes/chunk-000/file-000.parquet")
+
+
+def test_validation_data_that_was_trained_on_is_a_finding_of_its_own(tmp_path):
+    from tests.defects.planted import clean
+    from tests.defects.planting import edit_columns
+
+    root = clean(tmp_path / "set", "no-camera")
+
+    def copy(arrays) -> None:
+        owner = arrays["episode_index"]
+        source, target = np.flatnonzero(owner == 1), np.flatnonzero(owner == 7)
+        count = min(len(source), len(target))
+        for name in ("action", "observation.state"):
+            arrays[name][target[:count]] = arrays[name][source[:count]]
+
+    edit_columns(root, copy)
+    assert "near-duplicate" in {f.check for f in audit_folder(root).findings}
+    edit_info(root, splits={"train": "0:6", "val": "6:8"})
+    (leak,) = [f for f in audit_folder(root).findings if f.check == "split-leak"]
+    assert leak.episodes == (7,) and "episode 7 (val)" in leak.text and "episode 1 (train)" in leak.text
+
+
+def test_metadata_are_mended_although_a_video_is_not_there(tmp_path):
+    from tests.defects.planted import clean
+
+    root = clean(tmp_path / "set", "joint")
+    edit_info(root, total_frames=1)
+    sorted((root / "videos").glob("*/*/*.mp4"))[0].unlink()
+    found = {f.check: f for f in audit_folder(root).findings}
+    assert set(found) == {"total-frames", "missing-video"}
+    words = shlex.split(found["total-frames"].repair)[1:]
+    result = runner.invoke(app, words)
+    assert result.exit_code == 0, result.stderr
+    rows = sum(pq.ParquetFile(path).metadata.num_rows for path in (root / "data").rglob("*.parquet"))
+    assert f"{rows} rows before, {rows} after" in result.stdout
+    assert {f.check for f in audit_folder(root).findings} == {"missing-video"}
+    assert load_info(root).raw["total_episodes"] == 8, "no episode is lost for a video"
+
+
+def test_depth_of_a_newer_writer_is_not_mended_to_what_our_decoder_sees(tmp_path):
+    from tests.defects.planted import clean
+
+    root = clean(tmp_path / "set", "joint")
+    info = json.loads((root / "meta/info.json").read_text())
+    feature = info["features"]["observation.images.front"]
+    feature["shape"] = [48, 64, 1]
+    feature["info"]["video.is_depth_map"] = True
+    feature["info"]["video.pix_fmt"] = "gray12le"
+    edit_info(root, features=info["features"], total_frames=1)
+    stats = json.loads((root / "meta/stats.json").read_text())
+    stats["observation.images.front"]["mean"] = [[[815.0]]]
+    (root / "meta/stats.json").write_text(json.dumps(stats))
+    spec = root / "meta/roboscale/spec.json"
+    spec.unlink()
+    result = runner.invoke(app, ["data", "fix", str(root), "--metadata"])
+    assert result.exit_code == 0, result.stderr
+    assert "stay as their writer left them" in result.stdout
+    after = json.loads((root / "meta/info.json").read_text())["features"]["observation.images.front"]
+    assert after == feature
+    assert json.loads((root / "meta/stats.json").read_text())["observation.images.front"]["mean"] == [[[815.0]]]
+
+
+def encode_with_types(path: Path, pictures: np.ndarray, types: str) -> None:
+    """In one and the same setting, as x264 does by default: only the content decides where B-frames are."""
+    import av
+
+    with av.open(str(path), "w") as output:
+        options = {"bf": "3", "b-adapt": "1", "g": "24", "scenecut": "0", "threads": "1"}
+        stream = output.add_stream("libx264", rate=samples.FPS, options=options)
+        stream.height, stream.width, stream.pix_fmt = pictures.shape[1], pictures.shape[2], "yuv420p"
+        for picture, type_ in zip(pictures, types, strict=True):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pict_type = av.video.frame.PictureType[type_]
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+
+
+def test_later_episodes_may_decode_further_ahead_than_earlier_ones(tmp_path):
+    from roboscale.dataset.video import VideoReader
+
+    root = samples.write_v21(tmp_path / "set", episodes=3, frames=24)
+    videos = [root / f"videos/chunk-000/{samples.CAMERA}/episode_{n:06d}.mp4" for n in range(3)]
+    x = np.arange(32)[None, None, :] + 2 * np.arange(24)[:, None, None]
+    panning = np.broadcast_to((128 + 100 * np.sin(x / 5))[..., None], (24, 32, 32, 3)).astype(np.uint8)
+    for path, types in zip(videos, ("I" + "P" * 23, "I" + "BBP" * 7 + "PP", "I" + "P" * 23), strict=True):
+        encode_with_types(path, panning, types)
+    dataset, _ = imported(root, tmp_path / "out")
+    for number, path in enumerate(videos):
+        reader = VideoReader(path, samples.FPS)
+        assert np.array_equal(dataset.decode(number, samples.CAMERA), reader.read(range(24)))
+        reader.close()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from roboscale.core import Finding, Recording, Spec
+from roboscale.core import Finding, Recording, Spec, splits_of
 from roboscale.dataset.audit.content import judge_cameras, judge_lengths, judge_numbers
 from roboscale.dataset.audit.duplicates import judge_duplicates, judge_leaks
 from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, examine, examine_episode, links
@@ -60,7 +60,7 @@ def audit(
     options = options_for(len(recording.keys), len(recording.spec.images), images)
     evidence = _gather(recording, options, opener, run, progress)
     others = {str(o.root): _gather(o, Options(images=False), None, map, None) for o in against}
-    judged = [*judge(evidence, recording.spec, others), *_licence(recording, evidence)]
+    judged = [*judge(evidence, recording.spec, others, splits_of(recording)), *_licence(recording, evidence)]
     if isinstance(recording, LeRobotRecording):
         found = audit_files(recording.folder, run)
         found += [f for f in judged if f.check not in _FILES]  # of the files everything is said already
@@ -108,7 +108,10 @@ def _examine(opener: Opener, options: Options, item: tuple[int, str]) -> Episode
 
 
 def judge(
-    evidence: Sequence[EpisodeEvidence], spec: Spec, others: Mapping[str, Sequence[EpisodeEvidence]] | None = None
+    evidence: Sequence[EpisodeEvidence],
+    spec: Spec,
+    others: Mapping[str, Sequence[EpisodeEvidence]] | None = None,
+    splits: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[Finding]:
     """Everything that evidence shows; pure."""
     yield from judge_lengths(evidence, spec.rate_hz)
@@ -117,7 +120,7 @@ def judge(
     yield from judge_motion(evidence, spec)
     yield from judge_grippers(evidence, spec)
     yield from judge_units(evidence, spec)
-    yield from judge_duplicates(evidence, spec)
+    yield from judge_duplicates(evidence, spec, splits)
     yield from judge_leaks(evidence, others or {}, spec)
     yield from judge_cameras(evidence, spec, spec.rate_hz)
     for one in evidence:
