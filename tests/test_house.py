@@ -267,7 +267,9 @@ def test_no_path_edits_pickles_or_bare_excepts():
 
 
 def commands(app, prefix: str = "") -> set[str]:
-    found = {f"{prefix}{c.name or c.callback.__name__.replace('_', '-')}" for c in app.registered_commands}
+    found = {
+        f"{prefix}{c.name or c.callback.__name__.replace('_', '-')}" for c in app.registered_commands if not c.hidden
+    }
     for group in app.registered_groups:
         found |= commands(group.typer_instance, f"{prefix}{group.name} ")
     return found

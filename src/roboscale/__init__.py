@@ -107,6 +107,7 @@ if TYPE_CHECKING:
         require_match,
         rotation_matrix,
         spec_differences,
+        splits_of,
         write_episode,
     )
     from roboscale.jobs.cases_check import CheckCases, check_cases
@@ -302,6 +303,7 @@ __all__ = [
     "show_dataset",
     "size_comparison",
     "spec_differences",
+    "splits_of",
     "train_policy",
     "weigh_counts",
     "work_trials",

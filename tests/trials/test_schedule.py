@@ -27,7 +27,7 @@ from roboscale.referees import Person, SuccessReferee
 from roboscale.trials import Schedule, TrialRunner, interleave, make_slots
 from roboscale.trials.log import open_log
 from roboscale.trials.slots import Job, run_in_order
-from tests.toy_world import HANG_MARKS, ToyExpert, ToyWorld
+from tests.toy_world import HANG_MARKS, ToyExpert, ToyWorld, break_down
 
 CASES = interleave([cases("near", 4, 0, "eval"), cases("far", 4, 0, "eval")])
 
@@ -87,7 +87,14 @@ def runner(
         policies={p.identity: p for p in policies},
         settings=RolloutSettings(horizon=info.horizon, rate_hz=info.rate_hz, watch=referee.name),
         referee=referee,
-        slots=make_slots(factory, workers=workers, worlds=worlds, timeout_s=more.pop("timeout_s", 60.0), **clock),
+        slots=make_slots(
+            factory,
+            workers=workers,
+            worlds=worlds,
+            timeout_s=more.pop("timeout_s", 60.0),
+            start_timeout_s=more.pop("start_timeout_s", 120.0),
+            **clock,
+        ),
         log=open_log(path / "t.db"),
         **more,
     )
@@ -263,6 +270,38 @@ def test_a_world_that_dies_or_hangs_takes_one_trial_along(
     assert [c.case.seed for c in void] == [seed] and reason in void[0].outcome.reason
     assert len(counted) == len(CASES)
     assert marks.stat().st_size == (2 if fault == "hang" else 0), "it was tried twice"
+
+
+class NeverThere:
+    """A factory that hangs where a process unpickles it: that process never greets."""
+
+    def __call__(self) -> ToyWorld:
+        raise AssertionError("nobody has it")
+
+    def __reduce__(self):
+        return break_down, ("hang",)
+
+
+@pytest.mark.parametrize(
+    ("factory", "reason"),
+    [
+        (partial(ToyWorld, start_faults={c.seed: "hang" for c in CASES}), "world did not answer within 3600 s"),
+        (NeverThere(), "world process did not start within 7200 s"),
+    ],
+    ids=["start", "process"],
+)
+def test_a_world_that_hangs_before_its_first_step_is_void_with_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factory, reason: str
+):
+    marks = tmp_path / "marks"
+    marks.touch()
+    monkeypatch.setenv(HANG_MARKS, str(marks))
+    limits = {"timeout_s": 3600.0, "start_timeout_s": 7200.0, "now_s": lambda: 1e6 * marks.stat().st_size}
+    stay = Stay()
+    run = runner(tmp_path, [stay], workers=1, factory=factory, **limits)
+    (counted,) = run.run(schedule(stay, of=CASES[:1], retries=0))
+    close(run)
+    assert counted.outcome.status == "void" and counted.outcome.reason == reason
 
 
 def test_a_mistake_is_a_failure_and_a_broken_carrier_is_void(tmp_path: Path):

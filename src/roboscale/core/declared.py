@@ -22,6 +22,7 @@ import dataclasses
 import difflib
 import json
 import math
+import re
 import tomllib
 import types
 from collections.abc import Callable, Iterable, Mapping
@@ -58,8 +59,11 @@ Count = Annotated[int, Limit("an integer of 1 or more", lambda number: number >=
 Positive = Annotated[float, Limit("a number above 0", lambda number: number > 0)]
 
 
-def read_declared(path: Path, kind: type[T]) -> T:
+def read_declared(path: Path, kind: type[T], *, limit: int | None = None) -> T:
     """The whole of a TOML file, or of a JSON file where the name ends in `.json`, as an instance of `kind`.
+
+    Args:
+        limit: bytes that it may have at most.
 
     Raises:
         BadData: it cannot be read, or is not what `kind` says; with several mistakes, one that lists them all.
@@ -67,11 +71,13 @@ def read_declared(path: Path, kind: type[T]) -> T:
     """
     name = "JSON" if path.suffix == ".json" else "TOML"
     try:
+        if limit is not None and path.stat().st_size > limit:
+            raise BadData(path, "size", f"at most {limit} bytes", path.stat().st_size)
         text = path.read_text(encoding="utf-8-sig")
         values = json.loads(text, object_pairs_hook=_once) if name == "JSON" else tomllib.loads(text)
     except OSError as error:
         raise BadData(path, "file", f"a {name} file", error.strerror or error) from error
-    except ValueError as error:  # what both parsers and the decoder raise
+    except (ValueError, RecursionError) as error:  # what both parsers and the decoder raise
         raise BadData(path, "file", name, error) from error
     return as_declared(values, kind, path)
 
@@ -126,7 +132,7 @@ class _Reader:
             return self.sequence(value, hint, where)
         if get_origin(hint) in (dict, Mapping):
             inner = get_args(hint)[1]
-            made = {key: self.read(item, inner, f"{where}.{key}") for key, item in value.items()}
+            made = {key: self.read(item, inner, f"{where}.{_quoted(key)}") for key, item in value.items()}
             return _WRONG if any(item is _WRONG for item in made.values()) else made
         return float(value) if hint is float else value
 
@@ -184,7 +190,7 @@ def _is_like(value: object, hint: Any) -> bool:
     if dataclasses.is_dataclass(hint) or origin in (dict, Mapping):
         return isinstance(value, Mapping)
     if origin in (tuple, list):
-        return isinstance(value, list)
+        return isinstance(value, (list, tuple))  # a tuple only where Python gave it
     return hint is Any or (value is None if hint is type(None) else type(value) is hint)
 
 
@@ -208,6 +214,11 @@ def _named(hint: Any) -> str:
         words = [_named(arg) for arg in args if arg is not type(None)]
         return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0]
     return _WORDS.get(hint, "a table")
+
+
+def _quoted(key: str) -> str:
+    """A key as TOML writes it: one with a dot in it is no path."""
+    return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else json.dumps(key, ensure_ascii=False)
 
 
 def _shown(value: object) -> str:

@@ -8,7 +8,7 @@ import types
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 from roboscale.core.bytecode import BodyImport, CodeFacts, Use
 from roboscale.core.canonical import has_type, plain_token, token
@@ -46,7 +46,7 @@ def _order(use: Use) -> tuple[str, tuple[str, ...], bool]:
 def _global(graph: Graph, node: Node, function: types.FunctionType, name: str, uses: list[Use]) -> None:
     value = function.__globals__.get(name, _MISSING)
     if value is _MISSING:
-        builtins: Mapping[str, Any] = function.__builtins__  # type: ignore[attr-defined]
+        builtins: Mapping[str, Any] = cast(Any, function).__builtins__  # not in every typeshed
         value = builtins.get(name, _MISSING)
         if value is not _MISSING and _is_builtin(value):
             external = graph.external.get(id(value))

@@ -371,6 +371,7 @@ def _runner(asked: _Asked, log: TrialLog, run: Run, schedule: Schedule, stack: E
         worlds=min(asked.request.worlds, asked.info.scenes or asked.request.worlds),
         sink=None if sink is None else sink.apart(),
         timeout_s=asked.request.world_timeout,
+        start_timeout_s=asked.request.start_timeout,
     )
     for slot in slots:
         stack.callback(slot.close)

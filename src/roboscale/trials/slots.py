@@ -39,7 +39,6 @@ from roboscale.trials.rollout import Answer, Asking, RolloutResult, Stepping, re
 
 __all__ = ["Finished", "Job", "Keeping", "LocalSlot", "ProcessSlot", "Slot", "make_slots", "run_in_order", "wait_for"]
 
-START_TIMEOUT_S = 120.0  # a process imports a simulator before it answers
 LOOK_S = 0.5  # how often the clock is looked at while nothing comes
 TOGETHER_S = 0.005  # scenes of one model wait so long for one more whose policy has not answered yet
 
@@ -374,15 +373,27 @@ class _Worker:
     """A process that runs several slots, seen from the parent; a new one starts when it dies or hangs."""
 
     def __init__(
-        self, factory: WorldFactory, sink: SinkFactory | None, count: int, timeout_s: float, now_s: Callable[[], float]
+        self,
+        factory: WorldFactory,
+        sink: SinkFactory | None,
+        count: int,
+        *,
+        limits_s: tuple[float, float],
+        now_s: Callable[[], float],
     ) -> None:
         self._arguments = (factory, sink, count)
-        self.timeout_s, self.now_s = timeout_s, now_s
+        self._start_timeout_s, self._step_timeout_s = limits_s
+        self.now_s = now_s
         self.jobs: dict[int, Job] = {}  # under way, oldest request first
         self.events: dict[int, deque[Any]] = {number: deque() for number in range(count)}
         self.deadlines: dict[int, float] = {}
         self.given_up: set[int] = set()  # slots whose next events belong to an abandoned job, up to its confirmation
         self._start()
+
+    @property
+    def timeout_s(self) -> float:
+        """Longest time that the next answer may take: a process that starts imports a simulator first."""
+        return self._step_timeout_s if self._greeted else self._start_timeout_s
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")  # a forked GL context or thread pool is broken in the child
@@ -401,7 +412,7 @@ class _Worker:
         elif number not in self.jobs:
             return
         self.deadlines.pop(number, None)  # the newest request stands last
-        self.deadlines[number] = self.now_s() + (self.timeout_s if self._greeted else START_TIMEOUT_S)
+        self.deadlines[number] = self.now_s() + self.timeout_s
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `receive` reports the dead process, once
             self.pipe.send((number, payload))
 
@@ -410,7 +421,7 @@ class _Worker:
         self.events[number].clear()
         if self.jobs.pop(number, None) is not None:
             self.given_up.add(number)
-            self.deadlines[number] = self.now_s() + (self.timeout_s if self._greeted else START_TIMEOUT_S)
+            self.deadlines[number] = self.now_s() + self.timeout_s
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self.pipe.send((number, None))
 
@@ -444,7 +455,8 @@ class _Worker:
             return self._died()
         late = [n for n, deadline in self.deadlines.items() if self.now_s() > deadline]
         if late:
-            self._replace(f"world did not answer within {self.timeout_s:g} s")
+            what = "world did not answer" if self._greeted else "world process did not start"
+            self._replace(f"{what} within {self.timeout_s:g} s")
 
     def _died(self) -> None:
         code = self.process.exitcode
@@ -559,6 +571,7 @@ def make_slots(
     worlds: int = 1,
     sink: SinkFactory | None = None,
     timeout_s: float = 300.0,
+    start_timeout_s: float = 120.0,
     now_s: Callable[[], float] = time.monotonic,
 ) -> list[Slot]:
     """`worlds` scenes in each of `workers` processes, or with no worker in this one.
@@ -567,13 +580,14 @@ def make_slots(
         factory: makes a world; picklable where there are workers.
         sink: makes what episodes are recorded into; likewise.
         timeout_s: longest time that a worker may take for one step of a rollout.
-        now_s: the clock that it is measured on.
+        start_timeout_s: the same for its process to start, which imports a simulator.
+        now_s: the clock that both are measured on.
     """
     if not workers:
         host = _Host(factory, sink)
         return [LocalSlot(host, number) for number in range(worlds)]
     slots: list[Slot] = []
     for _ in range(workers):
-        worker = _Worker(factory, sink, worlds, timeout_s, now_s)
+        worker = _Worker(factory, sink, worlds, limits_s=(start_timeout_s, timeout_s), now_s=now_s)
         slots += [ProcessSlot(worker, number) for number in range(worlds)]
     return slots

@@ -24,15 +24,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from roboscale.core import (
     UNKNOWN,
-    BadData,
     Field,
     Finding,
     Origin,
@@ -43,6 +41,7 @@ from roboscale.core import (
     UnknownName,
     splits_of,
 )
+from roboscale.core.declared import Limit, Positive, Text, as_declared, read_declared
 from roboscale.sources.records.known import KnownDataset, KnownField, find_known
 
 __all__ = [
@@ -62,17 +61,22 @@ _LIMIT = 2**20  # bytes of a declaration, or of a dataset_info.json
 _NOT_SAID: tuple[Any, ...] = ("", UNKNOWN, (), None)
 
 
-@dataclass(frozen=True, slots=True)
+Names = Annotated[
+    tuple[Text, ...], Limit("a list of different names", lambda names: len(set(names)) == len(names) > 0)
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldDeclaration:
     """Meaning of one field, in the words of `core.Field`; `None` says nothing."""
 
-    unit: str | None = None
-    frame: str | None = None
-    layout: tuple[str, ...] | None = None
-    mode: str | None = None
-    side: str | None = None
-    branch: str | None = None
-    role: str | None = None
+    unit: Text | None = None
+    frame: Text | None = None
+    layout: Names | None = None
+    mode: Text | None = None
+    side: Text | None = None
+    branch: Text | None = None
+    role: Text | None = None
 
     def words(self) -> dict[str, str | tuple[str, ...]]:
         """What is said, by property."""
@@ -80,7 +84,7 @@ class FieldDeclaration:
         return {name: value for name, value in said.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
     """What the user says; `None` says nothing.
 
@@ -90,10 +94,10 @@ class Declaration:
         fields: field of the recording's spec -> its meaning.
     """
 
-    robot_type: str | None = None
-    licence: str | None = None
-    instruction: str | None = None
-    rate_hz: float | None = None
+    robot_type: Text | None = None
+    licence: Text | None = None
+    instruction: Text | None = None
+    rate_hz: Positive | None = None
     fields: Mapping[str, FieldDeclaration] = dataclasses.field(default_factory=dict)
 
     def to_toml(self, comments: Mapping[str, Sequence[str]] | None = None) -> str:
@@ -129,60 +133,17 @@ def _toml(value: str | float | Sequence[str]) -> str:
 
 
 def load_declaration(path: Path) -> Declaration:
-    """Reads a declaration; BadData names the file, the key and what would be valid."""
-    try:
-        size = path.stat().st_size
-        if size > _LIMIT:
-            raise BadData(path, "size", f"at most {_LIMIT} bytes", size)
-        data = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise BadData(path, "file", "to exist", "nothing") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BadData(path, "file", "TOML", error) from error
-    return parse_declaration(data, path)
+    """Reads a declaration.
+
+    Raises:
+        BadData, UnknownName: as for `core.declared.read_declared`.
+    """
+    return read_declared(path, Declaration, limit=_LIMIT)
 
 
 def parse_declaration(data: Mapping[str, Any], where: object) -> Declaration:
     """As `load_declaration`, from what a TOML or JSON parser gave; `where` names it in errors."""
-    _require_names(data, (*_GENERAL, "fields"), "", where)
-    fields = data.get("fields", {})
-    if not isinstance(fields, Mapping):
-        raise BadData(where, "fields", 'tables [fields."<name>"]', repr(fields))
-    general = {name: _text(data[name], name, where) for name in _GENERAL if name in data and name != "rate_hz"}
-    rate = _rate(data["rate_hz"], where) if "rate_hz" in data else None
-    parsed = {str(name): _field(words, f'fields."{name}"', where) for name, words in fields.items()}
-    return Declaration(**general, rate_hz=rate, fields=parsed)
-
-
-def _require_names(data: Mapping[str, Any], valid: Iterable[str], prefix: str, where: object) -> None:
-    for name in data:
-        if name not in valid:
-            raise BadData(where, f"{prefix}{name}", f"one of {', '.join(valid)}", name)
-
-
-def _text(value: object, key: str, where: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise BadData(where, key, "a text that is not empty", repr(value))
-    return value
-
-
-def _rate(value: object, where: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
-        raise BadData(where, "rate_hz", "a number above 0", repr(value))
-    return float(value)
-
-
-def _field(words: object, prefix: str, where: object) -> FieldDeclaration:
-    if not isinstance(words, Mapping):
-        raise BadData(where, prefix, f"a table of {', '.join(_WORDS)}", repr(words))
-    _require_names(words, _WORDS, f"{prefix}.", where)
-    said: dict[str, Any] = {n: _text(v, f"{prefix}.{n}", where) for n, v in words.items() if n != "layout"}
-    if "layout" in words:
-        layout = words["layout"]
-        if not isinstance(layout, list) or not layout or len(set(map(repr, layout))) < len(layout):
-            raise BadData(where, f"{prefix}.layout", "a list of different names", repr(layout))
-        said["layout"] = tuple(_text(name, f"{prefix}.layout", where) for name in layout)
-    return FieldDeclaration(**said)
+    return as_declared(data, Declaration, where)
 
 
 def undeclared(spec: Spec) -> tuple[str, ...]:

@@ -35,23 +35,21 @@ Knows no bag: whether the topics are there is found out when one is opened.
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from roboscale.core import UNKNOWN, BadData, UnknownName
+from roboscale.core import UNKNOWN, BadData
+from roboscale.core.declared import Limit, Mistake, Text, as_declared, read_declared
 
 __all__ = ["FieldMap", "TopicMap", "load_mapping"]
 
 _MAX_BYTES = 2**20
-_CLOCKS = ("header", "log")
-_RESAMPLE = ("previous", "nearest", "linear")
-_TOP = {"fps", "clock", "instruction", "robot", "licence", "ignore", "fields", "texts"}
+_FPS = Limit("frames a second, greater than 0", lambda fps: 0 < fps <= 1e9)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldMap:
     """One field: where its values come from and what the user says they mean.
 
@@ -75,7 +73,7 @@ class FieldMap:
     clock: Literal["header", "log"] = "header"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TopicMap:
     """What the topics of a bag mean; see the module.
 
@@ -100,6 +98,51 @@ class TopicMap:
         return frozenset({f.topic for f in self.fields} | {topic for topic, _ in self.texts} | said)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Instruction:
+    """A message that says what is to be done."""
+
+    topic: Text
+    element: str = "data"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FieldTable:
+    """`[fields."name"]` as it is written; see `FieldMap`."""
+
+    topic: Text
+    element: str | tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    unit: str = ""
+    mode: str = ""
+    frame: str = ""
+    role: str = ""
+    resample: Literal["previous", "nearest", "linear"] = "previous"
+    stream: bool = False
+    count: bool = False
+    clock: Literal["header", "log"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """The whole file as it is written; see `TopicMap`."""
+
+    fields: Annotated[Mapping[str, _FieldTable], Limit("a table with at least one field", bool)]
+    fps: Annotated[float, _FPS] | None = None
+    clock: Literal["header", "log"] = "header"
+    instruction: str | _Instruction = ""
+    robot: str = ""
+    licence: str = ""
+    ignore: tuple[str, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """A field has to be called something."""
+        for name in self.fields:
+            if not name.strip():
+                yield "fields", "names that are not empty", repr(name)
+
+
 def load_mapping(source: Path | str | Mapping[str, Any], fps: float | None = None) -> TopicMap:
     """A mapping from a TOML file, or from what such a file holds.
 
@@ -111,116 +154,39 @@ def load_mapping(source: Path | str | Mapping[str, Any], fps: float | None = Non
         UnknownName: a key that no mapping has.
     """
     if isinstance(source, Mapping):
-        return _topic_map("mapping", dict(source), fps)
-    path = Path(source)
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise BadData(path, "size", f"at most {_MAX_BYTES} bytes", path.stat().st_size)
-        return _topic_map(str(path), tomllib.loads(path.read_text("utf-8")), fps)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BadData(path, "mapping", "a TOML file", error) from error
+        return _topic_map("mapping", as_declared(source, _File, "mapping"), fps)
+    return _topic_map(str(source), read_declared(Path(source), _File, limit=_MAX_BYTES), fps)
 
 
-def _topic_map(where: str, data: dict[str, Any], fps: float | None) -> TopicMap:
-    _no_other_keys("key of a mapping", data, _TOP)
-    table = _Table(where, "", data)
-    clock = table.one_of("clock", _CLOCKS, "header")
-    fields = table.table("fields")
-    if not fields:
-        raise BadData(where, "fields", "at least one field", "none")
+def _topic_map(where: str, said: _File, fps: float | None) -> TopicMap:
+    rate = said.fps if fps is None else fps
+    if rate is None or not _FPS.fits(rate):
+        raise BadData(where, "fps", _FPS.expected, "nothing" if rate is None else rate)
+    asked = said.instruction
     return TopicMap(
-        where,
-        _rate(where, data.get("fps") if fps is None else fps),
-        tuple(_field(where, name, value, clock) for name, value in fields.items()),
-        _instruction(where, data.get("instruction", "")),
-        table.text("robot"),
-        table.text("licence"),
-        frozenset(table.texts("ignore")),
-        tuple((topic, _Table(where, "texts", table.table("texts")).text(topic)) for topic in table.table("texts")),
+        where=where,
+        fps=float(rate),
+        fields=tuple(_field_map(name, table, said.clock) for name, table in said.fields.items()),
+        instruction=asked if isinstance(asked, str) else (asked.topic, asked.element or "data"),
+        robot=said.robot,
+        licence=said.licence,
+        ignore=frozenset(said.ignore),
+        texts=tuple(said.texts.items()),
     )
 
 
-def _rate(where: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1e9:
-        raise BadData(where, "fps", "frames a second, greater than 0", "nothing" if value is None else repr(value))
-    return float(value)
-
-
-def _instruction(where: str, value: object) -> str | tuple[str, str]:
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, dict):
-        raise BadData(where, "instruction", 'a text, or { topic = "/task", element = "data" }', repr(value))
-    _no_other_keys("key of instruction", value, {"topic", "element"})
-    table = _Table(where, "instruction", value)
-    return table.text("topic", required=True), table.text("element") or "data"
-
-
-def _field(where: str, name: str, value: object, clock: str) -> FieldMap:
-    if not isinstance(value, dict) or not name.strip():
-        raise BadData(where, f"fields.{name}", "a table with a topic", repr(value))
-    keys = {"topic", "element", "names", "unit", "mode", "frame", "role", "resample", "stream", "count", "clock"}
-    _no_other_keys(f"key of fields.{name}", value, keys)
-    table = _Table(where, f"fields.{name}", value)
-    element = value.get("element")
+def _field_map(name: str, said: _FieldTable, clock: Literal["header", "log"]) -> FieldMap:
     return FieldMap(
-        name,
-        table.text("topic", required=True),
-        (element,) if isinstance(element, str) else table.texts("element"),
-        table.texts("names"),
-        table.text("unit") or UNKNOWN,
-        table.text("mode") or UNKNOWN,
-        table.text("frame"),
-        table.text("role"),
-        table.one_of("resample", _RESAMPLE, "previous"),  # type: ignore[arg-type]
-        table.flag("stream"),
-        table.flag("count"),
-        table.one_of("clock", _CLOCKS, clock),  # type: ignore[arg-type]
+        name=name,
+        topic=said.topic,
+        elements=(said.element,) if isinstance(said.element, str) else said.element,
+        names=said.names,
+        unit=said.unit or UNKNOWN,
+        mode=said.mode or UNKNOWN,
+        frame=said.frame,
+        role=said.role,
+        resample=said.resample,
+        stream=said.stream,
+        count=said.count,
+        clock=said.clock or clock,
     )
-
-
-def _no_other_keys(kind: str, data: Mapping[str, Any], known: set[str]) -> None:
-    for key in data:
-        if key not in known:
-            raise UnknownName(kind, key, known)
-
-
-class _Table:
-    """Typed look-ups; every error names file and key."""
-
-    def __init__(self, where: str, prefix: str, data: Mapping[str, Any]) -> None:
-        self._where, self._prefix, self._data = where, f"{prefix}." if prefix else "", data
-
-    def _wrong(self, key: str, expected: str) -> BadData:
-        found = repr(self._data[key])[:80] if key in self._data else "nothing"
-        return BadData(self._where, f"{self._prefix}{key}", expected, found)
-
-    def text(self, key: str, *, required: bool = False) -> str:
-        value = self._data.get(key, "")
-        if not isinstance(value, str) or (required and not value):
-            raise self._wrong(key, "a text")
-        return value
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self._data.get(key, [])
-        if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
-            raise self._wrong(key, "a list of texts")
-        return tuple(value)
-
-    def flag(self, key: str) -> bool:
-        value = self._data.get(key, False)
-        if not isinstance(value, bool):
-            raise self._wrong(key, "true or false")
-        return value
-
-    def one_of(self, key: str, options: tuple[str, ...], default: str) -> str:
-        value = self._data.get(key, default)
-        if value not in options:
-            raise self._wrong(key, " or ".join(options))
-        return str(value)
-
-    def table(self, key: str) -> Mapping[str, Any]:
-        value = self._data.get(key, {})
-        if not isinstance(value, dict):
-            raise self._wrong(key, "a table")
-        return value
