@@ -1,4 +1,4 @@
-.PHONY: demo test fuzz oracle ends docs bench lint clean
+.PHONY: demo test fuzz oracle ends mutants docs bench lint clean
 .DEFAULT_GOAL := help
 
 inputs := pyproject.toml constraints.txt scripts/setup.sh
@@ -10,6 +10,7 @@ help:
 	@echo "make oracle  opens our datasets with the real LeRobot loader, in an environment of its own"
 	@echo "make ends    tests at the lowest and the newest versions that are declared, in environments of their own"
 	@echo "make fuzz    10,000 mutated files for every format that is read"
+	@echo "make mutants ROOM=trials   60 changes of a room's code, and which of them its tests do not notice"
 	@echo "make bench   the benchmarks whose ratios the README quotes"
 	@echo "make docs    builds the documentation into site/"
 
@@ -39,6 +40,13 @@ oracle: .venv/stamps/test
 ends:
 	scripts/version_ends.sh
 
+.venv-mutants/bin/cosmic-ray:
+	.venv/bin/python -m venv .venv-mutants
+	.venv-mutants/bin/pip install --quiet cosmic-ray==8.7.0
+
+mutants: .venv/stamps/test .venv-mutants/bin/cosmic-ray
+	.venv-mutants/bin/python scripts/mutants.py $(ROOM)
+
 bench: .venv/stamps/test
 	$(run)python -m benchmarks.rollout_overhead
 	$(run)python -m benchmarks.rollout_memory
@@ -65,4 +73,4 @@ docs: .venv/stamps/test
 	NO_MKDOCS_2_WARNING=1 $(run)mkdocs build --strict
 
 clean:
-	rm -rf .venv .venv-oracle runs demo site build
+	rm -rf .venv .venv-oracle .venv-mutants runs demo site build
