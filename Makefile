@@ -1,4 +1,4 @@
-.PHONY: demo test fuzz oracle ends mutants docs bench lint clean
+.PHONY: demo test fuzz oracle peers ends mutants docs bench lint clean
 .DEFAULT_GOAL := help
 
 inputs := pyproject.toml constraints.txt scripts/setup.sh
@@ -8,9 +8,10 @@ help:
 	@echo "make demo    ten demonstrations in, a verdict and a report out (sets everything up itself)"
 	@echo "make test    all tests, linters and types (sets everything up itself)"
 	@echo "make oracle  opens our datasets with the real LeRobot loader, in an environment of its own"
+	@echo "make peers   compares counts and sample sizes with statsmodels and fieldtrial, in an environment of their own"
 	@echo "make ends    tests at the lowest and the newest versions that are declared, in environments of their own"
+	@echo "make mutants plants 60 small faults in a room (ROOM=trials) and looks whether its tests notice"
 	@echo "make fuzz    10,000 mutated files for every format that is read"
-	@echo "make mutants ROOM=trials   60 changes of a room's code, and which of them its tests do not notice"
 	@echo "make bench   the benchmarks whose ratios the README quotes"
 	@echo "make docs    builds the documentation into site/"
 
@@ -37,15 +38,15 @@ fuzz: .venv/stamps/test
 oracle: .venv/stamps/test
 	scripts/oracle.sh
 
+peers: .venv/stamps/test
+	scripts/peers.sh
+
 ends:
 	scripts/version_ends.sh
 
-.venv-mutants/bin/cosmic-ray:
-	.venv/bin/python -m venv .venv-mutants
-	.venv-mutants/bin/pip install --quiet cosmic-ray==8.7.0
-
-mutants: .venv/stamps/test .venv-mutants/bin/cosmic-ray
-	.venv-mutants/bin/python scripts/mutants.py $(ROOM)
+mutants: .venv/stamps/test
+	[ -x mutants/.venv/bin/cosmic-ray ] || { $(run)python -m venv mutants/.venv && mutants/.venv/bin/pip install -q cosmic-ray; }
+	$(run)python scripts/mutants.py $(or $(ROOM),trials)
 
 bench: .venv/stamps/test
 	$(run)python -m benchmarks.rollout_overhead
@@ -73,4 +74,4 @@ docs: .venv/stamps/test
 	NO_MKDOCS_2_WARNING=1 $(run)mkdocs build --strict
 
 clean:
-	rm -rf .venv .venv-oracle .venv-mutants runs demo site build
+	rm -rf .venv .venv-oracle .venv-peers runs demo site build

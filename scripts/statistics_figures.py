@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 from statistics_examples import (
@@ -36,7 +37,7 @@ from statistics_examples import (
     trained_policies,
 )
 
-from roboscale.core import Estimate, PairedOutcome
+from roboscale.core import Estimate, Outcomes, PairedOutcome, Stratum
 from roboscale.report.board_figures import BoardRow, interval_figure
 from roboscale.report.canvas import (
     GRID,
@@ -44,12 +45,12 @@ from roboscale.report.canvas import (
     LEGEND_LINE,
     MUTED,
     PALETTE,
-    Canvas,
     add_axes,
     add_legend,
     draw,
     new_canvas,
 )
+from roboscale.report.check import CheckRow, differences_figure
 from roboscale.report.figures import running_evidence
 from roboscale.report.plan_figures import Curve, curve_figure, predicted_band
 from roboscale.report.validity_figures import agreement_figure, scatter_figure
@@ -62,6 +63,7 @@ from roboscale.stats import (
     worst_case_bounds,
 )
 from roboscale.stats.barnard import smallest_difference
+from roboscale.stats.checkup import check_candidate
 from roboscale.stats.differences import paired_difference
 from roboscale.stats.fusion import FusionMode, fuse
 from roboscale.stats.independent import ArmBoundary, naive_arm_boundary, size
@@ -70,6 +72,7 @@ from roboscale.stats.mixture import fit_mixture
 from roboscale.stats.paired import exact_paired_test
 from roboscale.stats.policy_prior import policy_prior
 from roboscale.stats.progress import EProcessProgress
+from roboscale.stats.sample_size import independent_power, paired_power
 from roboscale.stats.scaling import fit_curve
 from roboscale.stats.scaling_forms import Point
 from roboscale.stats.validity import validity
@@ -268,6 +271,43 @@ def barnard() -> Canvas:
     return canvas
 
 
+def check() -> str:
+    """Five tasks before and now, with the verdict of each."""
+    tasks = {"lift": (18, 6), "pour": (14, 9), "stack": (11, 11), "wipe": (8, 10), "open": (5, 17)}
+    checked = []
+    for task, (before, now) in tasks.items():
+        outcomes = Outcomes.of_counts({"before": (before, 20), "now": (now, 20)}, Stratum("", task))
+        (one,) = check_candidate(outcomes, ["before", "now"], 0.01).checks  # .05 over five tasks
+        checked.append(one)
+    rows = [
+        CheckRow(
+            verdict=c.verdict,
+            task=c.stratum.task,
+            before=c.before,
+            old=c.old,
+            new=c.new,
+            difference=c.difference,
+            p_value=c.p_value,
+            design=c.design,
+        )
+        for c in checked
+    ]
+    return differences_figure(tuple(rows), 720).svg
+
+
+def power() -> Canvas:
+    """Power against the number of trials for .5 against .7: independent, and the same cases at two agreements."""
+    trials = np.arange(5, 151, 5)
+    rows: list[Any] = [("independent trials", solid(BLUE), trials, [independent_power(0.5, 0.7, n) for n in trials])]
+    for agreement, hue in ((0.8, GREEN), (0.6, ORANGE)):
+        label = f"same cases, {100 * agreement:.0f} % alike"
+        rows.append((label, solid(hue), trials, [paired_power(0.5, 0.7, agreement, n) for n in trials]))
+    canvas, axes = line_plot(rows, "trials of each policy", "probability of showing .5 against .7", rates=True)
+    axes.axhline(0.8, color=MUTED, linewidth=1.4, **DASHED)
+    axes.set_ylim(0, 1.01)
+    return canvas
+
+
 def independent() -> Canvas:
     """Share of comparisons decided after n trials a policy."""
     n = np.arange(201)
@@ -444,10 +484,10 @@ def mixing_law() -> Canvas:
     return canvas
 
 
-_TWO = (sequence, mean_progress, void, paired, peeking, eprocess, barnard, independent, progress)
+_TWO = (power, sequence, mean_progress, void, paired, peeking, eprocess, barnard, independent, progress)
 _MORE = (many, rank_sets, next_trial, fusion, prior, mixture, mixing_law)
 CANVASES = {f.__name__.replace("_", "-"): f for f in (*_TWO, *_MORE)}
-_REPORTS = (sequential, ranking, agreement, agreement_worth, scaling)
+_REPORTS = (sequential, check, ranking, agreement, agreement_worth, scaling)
 REPORTS = {f.__name__.replace("_", "-"): f for f in _REPORTS}
 """Figures that the report room draws whole."""
 

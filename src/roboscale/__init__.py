@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         Origin,
         Outcome,
         OutcomeKind,
+        Outcomes,
         PairedOutcome,
         Pending,
         Pictures,
@@ -79,11 +80,13 @@ if TYPE_CHECKING:
         SpecMismatch,
         Step,
         StopRule,
+        Stratum,
         Stream,
         SuccessRule,
         Take,
         Trial,
         UnknownName,
+        UsageError,
         Verdict,
         WallClock,
         Watch,
@@ -109,23 +112,27 @@ if TYPE_CHECKING:
     from roboscale.jobs.cases_check import CheckCases, check_cases
     from roboscale.jobs.cases_make import MakeCases, make_cases
     from roboscale.jobs.cases_show import ShowCases, show_cases
+    from roboscale.jobs.check import CheckResults, check_results
     from roboscale.jobs.collect_generate import GenerateEpisodes, generate_episodes
     from roboscale.jobs.collect_record import RecordEpisodes, record_episodes
     from roboscale.jobs.compare import Compare, compare
+    from roboscale.jobs.count import WeighCounts, weigh_counts
     from roboscale.jobs.data_audit import AuditDataset, audit_dataset
     from roboscale.jobs.data_export import ExportDataset, export_dataset
+    from roboscale.jobs.data_fix import FixDataset, fix_dataset
     from roboscale.jobs.data_import import ImportDataset, import_dataset
     from roboscale.jobs.data_merge import MergeDatasets, merge_datasets
-    from roboscale.jobs.data_repair import RepairDataset, repair_dataset
     from roboscale.jobs.data_show import ShowDataset, show_dataset
     from roboscale.jobs.demo import RunDemo, run_demo
     from roboscale.jobs.eval import Evaluate, evaluate
     from roboscale.jobs.fuse import FuseResults, fuse_results
+    from roboscale.jobs.methods import Methods, methods_of
     from roboscale.jobs.next import PickTrials, pick_trials
     from roboscale.jobs.plan import PlanCollection, plan_collection
     from roboscale.jobs.policy_check import CheckPolicyInWorld, check_policy_in_world
     from roboscale.jobs.policy_serve import ServeAnyPolicy, serve_any_policy
     from roboscale.jobs.policy_train import TrainPolicy, train_policy
+    from roboscale.jobs.power import SizeComparison, size_comparison
     from roboscale.jobs.rank import Rank, rank
     from roboscale.jobs.report import WriteReport, write_report
     from roboscale.jobs.runs import ListRuns, list_runs
@@ -152,6 +159,7 @@ __all__ = [
     "Case",
     "CheckCases",
     "CheckPolicyInWorld",
+    "CheckResults",
     "CheckValidity",
     "CheckWorldTasks",
     "Clip",
@@ -172,6 +180,7 @@ __all__ = [
     "ExportTrials",
     "Field",
     "Finding",
+    "FixDataset",
     "Frame",
     "FuseResults",
     "GenerateEpisodes",
@@ -191,10 +200,12 @@ __all__ = [
     "Measures",
     "MergeDatasets",
     "MergeTrials",
+    "Methods",
     "Observation",
     "Origin",
     "Outcome",
     "OutcomeKind",
+    "Outcomes",
     "PairedOutcome",
     "Pending",
     "PickTrials",
@@ -209,7 +220,6 @@ __all__ = [
     "RecordedEpisode",
     "Recording",
     "Referee",
-    "RepairDataset",
     "RoboscaleError",
     "Robot",
     "RolloutSettings",
@@ -222,21 +232,25 @@ __all__ = [
     "ShowCases",
     "ShowDataset",
     "SimulatedClock",
+    "SizeComparison",
     "Source",
     "Span",
     "Spec",
     "SpecMismatch",
     "Step",
     "StopRule",
+    "Stratum",
     "Stream",
     "SuccessRule",
     "Take",
     "TrainPolicy",
     "Trial",
     "UnknownName",
+    "UsageError",
     "Verdict",
     "WallClock",
     "Watch",
+    "WeighCounts",
     "WorkTrials",
     "World",
     "WorldInfo",
@@ -249,6 +263,7 @@ __all__ = [
     "check_action",
     "check_cases",
     "check_policy_in_world",
+    "check_results",
     "check_validity",
     "check_world_tasks",
     "combine",
@@ -259,6 +274,7 @@ __all__ = [
     "evaluate",
     "export_dataset",
     "export_trials",
+    "fix_dataset",
     "fuse_results",
     "generate_episodes",
     "generator",
@@ -272,20 +288,22 @@ __all__ = [
     "make_cases",
     "merge_datasets",
     "merge_trials",
+    "methods_of",
     "new_episode_id",
     "pick_trials",
     "plan_collection",
     "rank",
     "record_episodes",
-    "repair_dataset",
     "require_match",
     "rotation_matrix",
     "run_demo",
     "serve_any_policy",
     "show_cases",
     "show_dataset",
+    "size_comparison",
     "spec_differences",
     "train_policy",
+    "weigh_counts",
     "work_trials",
     "write_episode",
     "write_report",
@@ -295,23 +313,27 @@ _JOBS = {
     "cases_check": ("CheckCases", "check_cases"),
     "cases_make": ("MakeCases", "make_cases"),
     "cases_show": ("ShowCases", "show_cases"),
+    "check": ("CheckResults", "check_results"),
     "collect_generate": ("GenerateEpisodes", "generate_episodes"),
     "collect_record": ("RecordEpisodes", "record_episodes"),
     "compare": ("Compare", "compare"),
+    "count": ("WeighCounts", "weigh_counts"),
     "data_audit": ("AuditDataset", "audit_dataset"),
     "data_export": ("ExportDataset", "export_dataset"),
     "data_import": ("ImportDataset", "import_dataset"),
     "data_merge": ("MergeDatasets", "merge_datasets"),
-    "data_repair": ("RepairDataset", "repair_dataset"),
+    "data_fix": ("FixDataset", "fix_dataset"),
     "data_show": ("ShowDataset", "show_dataset"),
     "demo": ("RunDemo", "run_demo"),
     "eval": ("Evaluate", "evaluate"),
     "fuse": ("FuseResults", "fuse_results"),
+    "methods": ("Methods", "methods_of"),
     "next": ("PickTrials", "pick_trials"),
     "plan": ("PlanCollection", "plan_collection"),
     "policy_check": ("CheckPolicyInWorld", "check_policy_in_world"),
     "policy_serve": ("ServeAnyPolicy", "serve_any_policy"),
     "policy_train": ("TrainPolicy", "train_policy"),
+    "power": ("SizeComparison", "size_comparison"),
     "rank": ("Rank", "rank"),
     "report": ("WriteReport", "write_report"),
     "runs": ("ListRuns", "list_runs"),
@@ -324,7 +346,7 @@ _JOBS = {
     "world_check": ("CheckWorldTasks", "check_world_tasks"),
     "world_list": ("ListWorlds", "list_worlds"),
 }
-"""Module in `roboscale.jobs` -> its request and its job."""
+"""Module in `roboscale.jobs` -> its request and its job, or what is asked of any result."""
 
 
 if not TYPE_CHECKING:  # else every misspelt name would be one that may exist

@@ -14,7 +14,7 @@ from roboscale.cli.app import app
 from roboscale.core import RoboscaleError
 from roboscale.trials.log import open_log
 
-ROBOSCALE = [sys.executable, "-c", "from roboscale.cli.app import main; main()"]
+ROBOSCALE = [sys.executable, "-c", "from roboscale.cli.__main__ import main; main()"]
 
 
 def run(*words: object, ok: bool = True, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -154,7 +154,7 @@ def test_record_and_generate_and_train_and_eval(tmp_path: Path):
         (("collect", "generate", "nowhere", "out"), "nowhere"),
         (("policy", "train", "nowhere", "out"), "nowhere"),
         (("policy", "train", "d", "o", "--set", "stepz=3"), "stepz"),
-        (("data", "repair", "nowhere"), "nowhere"),
+        (("data", "fix", "nowhere"), "nowhere"),
         (("policy", "serve", "constant:0,0", "--host", "0.0.0.0"), "token"),
     ],
     ids=lambda x: " ".join(map(str, x))[:50] if isinstance(x, tuple) else "",

@@ -100,7 +100,7 @@ def _bytes(root: Path) -> dict[str, bytes]:
 @real
 def test_a_killed_import_goes_on_and_gives_the_same_bytes(tmp_path: Path):
     arguments = ["data", "import", DATA / "lerobot_v21_g1", "--missing-video", "drop-camera", "--no-proof"]
-    start = "from roboscale.cli.app import main; main()"
+    start = "from roboscale.cli.__main__ import main; main()"
     command = [sys.executable, "-c", start, *map(str, arguments), str(tmp_path / "killed")]
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -220,7 +220,7 @@ def test_repair_trims_drops_and_applies_labels_into_a_new_dataset(tmp_path: Path
     log.append(episodes[2].id, "drop")
     log.append(episodes[3].id, "task", "open the top drawer")
     log.append(episodes[3].id, "failure")
-    invoke("data", "repair", root, tmp_path / "b", "--trim-idle", "--drop", "0", "--curation", "--workers", "0")
+    invoke("data", "fix", root, tmp_path / "b", "--trim-idle", "--drop", "0", "--curation", "--workers", "0")
     done = Dataset(tmp_path / "b")
     assert [e.id for e in done.episodes] == [episodes[1].id, episodes[3].id]
     assert done.episodes[1].instruction == "open the top drawer" and done.episodes[1].outcome.status == "failure"
@@ -233,9 +233,9 @@ def test_repair_trims_drops_and_applies_labels_into_a_new_dataset(tmp_path: Path
 
 def test_a_camera_is_left_out(tmp_path: Path):
     root = record(tmp_path / "a", 1)
-    invoke("data", "repair", root, tmp_path / "b", "--drop-camera", "front", "--workers", "0", code=1)
+    invoke("data", "fix", root, tmp_path / "b", "--drop-camera", "front", "--workers", "0", code=1)
     camera = "observation.images.front"
-    invoke("data", "repair", root, tmp_path / "b", "--drop-camera", camera, "--workers", "0")
+    invoke("data", "fix", root, tmp_path / "b", "--drop-camera", camera, "--workers", "0")
     assert Dataset(tmp_path / "b").spec.names == ("observation.state", "action")
 
 
@@ -248,11 +248,11 @@ def test_metadata_is_mended_in_place_and_undone(tmp_path: Path):
     stats = load_json(root / "meta/stats.json")
     stats["action"]["q99"] = [9.0, 9.0]
     (root / "meta/stats.json").write_text(json.dumps(stats))
-    told = invoke("data", "repair", root, "--metadata")
+    told = invoke("data", "fix", root, "--metadata")
     assert "total_frames: claimed 17, found 340" in told.stdout and "action (q99)" in told.stdout
     assert load_json(Layout(root).info) == info and len(Dataset(root)) == 340
-    assert "0 files" in invoke("data", "repair", root, "--metadata").stdout
-    invoke("data", "repair", root, "--undo")
+    assert "0 files" in invoke("data", "fix", root, "--metadata").stdout
+    invoke("data", "fix", root, "--undo")
     assert load_json(Layout(root).info)["total_frames"] == 17
     del whole["meta/info.json"], whole["meta/stats.json"]
     assert {name: data for name, data in _bytes(root).items() if name in whole} == whole
@@ -270,9 +270,9 @@ def test_a_dataset_cut_off_by_a_crash_is_repaired_to_its_verified_prefix(tmp_pat
                 take.save()
     last = tmp_path / "a/data/chunk-000/file-001.parquet"
     last.write_bytes(last.read_bytes()[:-40])
-    result = invoke("data", "repair", tmp_path / "a", "--metadata", code=1)
+    result = invoke("data", "fix", tmp_path / "a", "--metadata", code=1)
     assert "repairing this needs a new dataset" in result.stderr
-    told = invoke("data", "repair", tmp_path / "a", tmp_path / "b", "--workers", "0")
+    told = invoke("data", "fix", tmp_path / "a", tmp_path / "b", "--workers", "0")
     assert "file-001.parquet" in told.stdout
     assert [e.length for e in Dataset(tmp_path / "b").episodes] == [8, 8]
     assert not list(tmp_path.glob(".b.view"))
@@ -280,10 +280,10 @@ def test_a_dataset_cut_off_by_a_crash_is_repaired_to_its_verified_prefix(tmp_pat
 
 def test_repair_never_changes_the_original_by_these_options(tmp_path: Path):
     for option in ("--trim-idle", "--curation", "--drop-broken"):
-        result = invoke("data", "repair", idle(tmp_path / option), option, code=1)
+        result = invoke("data", "fix", idle(tmp_path / option), option, code=1)
         assert "OUT is missing: the original is never changed" in result.stderr
     for option in ("--metadata", "--undo"):
-        result = invoke("data", "repair", tmp_path / "--curation", tmp_path / "out", option, code=1)
+        result = invoke("data", "fix", tmp_path / "--curation", tmp_path / "out", option, code=1)
         assert "in place" in result.stderr
 
 
@@ -294,7 +294,7 @@ def test_audit_has_an_exit_code_a_page_and_json(tmp_path: Path):
     assert {f["check"] for f in told["findings"]} >= {"idle-lead", "idle-tail"}
     assert "idle-lead" in page.read_text()
     invoke("data", "audit", root, "--fail-on", "warning", "--workers", "0", code=2)
-    invoke("data", "repair", root, tmp_path / "b", "--trim-idle", "--workers", "0")
+    invoke("data", "fix", root, tmp_path / "b", "--trim-idle", "--workers", "0")
     told = json.loads(invoke("data", "audit", tmp_path / "b", "--json", "--workers", "0").stdout)
     assert not {f["check"] for f in told["findings"]} & {"idle-lead", "idle-tail"}
 
@@ -305,7 +305,7 @@ def test_dry_runs_write_nothing(tmp_path: Path):
     invoke("data", "import", a, tmp_path / "out", "--dry-run")
     invoke("data", "merge", a, b, tmp_path / "out", "--dry-run")
     invoke("data", "export", a, tmp_path / "out", "--to", "zarr", "--dry-run")
-    invoke("data", "repair", a, tmp_path / "out", "--dry-run")
+    invoke("data", "fix", a, tmp_path / "out", "--dry-run")
     assert not (tmp_path / "out").exists()
 
 
@@ -332,7 +332,7 @@ def test_a_source_is_never_written_into(tmp_path: Path):
     source = record(tmp_path / "a set, with ünicode", 1)
     before = _bytes(source)
     (tmp_path / "link").symlink_to(source)
-    for command in (["import"], ["merge"], ["repair"]):
+    for command in (["import"], ["merge"], ["fix"]):
         for out in (source, source / "out", tmp_path / "link" / "meta" / "x"):
             result = invoke("data", *command, source, out, code=1)
             assert "outside" in result.stderr and result.stdout == ""
@@ -342,10 +342,10 @@ def test_a_source_is_never_written_into(tmp_path: Path):
 def test_drop_takes_positions_and_ids_once_each(tmp_path: Path):
     root = record(tmp_path / "a", 1, episodes=4)
     ids = [e.id for e in Dataset(root).episodes]
-    invoke("data", "repair", root, tmp_path / "b", "--drop", f" 0, 0 ,{ids[2]},,", "--workers", "0")
+    invoke("data", "fix", root, tmp_path / "b", "--drop", f" 0, 0 ,{ids[2]},,", "--workers", "0")
     assert [e.id for e in Dataset(tmp_path / "b").episodes] == [ids[1], ids[3]]
-    assert "0 to 3" in invoke("data", "repair", root, tmp_path / "c", "--drop", "4", code=1).stderr
-    assert "all 4 dropped" in invoke("data", "repair", root, tmp_path / "c", "--drop", "0,1,2,3", code=1).stderr
+    assert "0 to 3" in invoke("data", "fix", root, tmp_path / "c", "--drop", "4", code=1).stderr
+    assert "all 4 dropped" in invoke("data", "fix", root, tmp_path / "c", "--drop", "0,1,2,3", code=1).stderr
     assert not (tmp_path / "c").exists()
 
 
@@ -357,13 +357,13 @@ def test_ids_of_other_peoples_episodes_survive_a_repair(tmp_path: Path):
     root = record(tmp_path / "a", 1, episodes=4)
     shutil.rmtree(Layout(root).own)
     ids = [e.id for e in Dataset(root).episodes]
-    invoke("data", "repair", root, tmp_path / "b", "--drop", ids[3], "--workers", "0")
+    invoke("data", "fix", root, tmp_path / "b", "--drop", ids[3], "--workers", "0")
     assert [e.id for e in Dataset(tmp_path / "b").episodes] == ids[:3]
     log = CurationLog(root / LOG)
     log.append(ids[1], "drop")
     log.append(ids[2], "task", "pour the tea")
     Layout(root).info.write_text(json.dumps({**load_json(Layout(root).info), "total_frames": 7}))
-    invoke("data", "repair", root, tmp_path / "c", "--curation", "--workers", "0")
+    invoke("data", "fix", root, tmp_path / "c", "--curation", "--workers", "0")
     done = Dataset(tmp_path / "c").episodes
     assert [e.id for e in done] == [ids[0], ids[2], ids[3]] and done[1].instruction == "pour the tea"
 
@@ -372,7 +372,7 @@ def test_json_of_a_dry_run_is_json(tmp_path: Path):
     a, out = record(tmp_path / "a", 1), tmp_path / "out"
     info = Layout(a).info
     info.write_text(json.dumps({**load_json(info), "total_frames": 7}))
-    invoke("data", "repair", a, "--metadata")
+    invoke("data", "fix", a, "--metadata")
     before = _bytes(tmp_path)
     for words in (
         ["import", a, out],

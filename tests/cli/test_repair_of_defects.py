@@ -26,6 +26,7 @@ FOR_PEOPLE = {
     "dead-joint",
     "degrees",
     "empty-task",
+    "gripper-flipped",
     "joint-twice",
     "leaked-takes",
     "no-licence",
@@ -34,10 +35,12 @@ FOR_PEOPLE = {
     "placeholder-task",
     "saturated",
     "sparse-key-frames",
+    "spike",
     "stray-data-file",
     "swapped-cameras",
     "task-spelled-twice",
     "text-for-a-number",
+    "two-instructions",
     "uneven-video",
     "wrong-rate",
 }
@@ -149,7 +152,7 @@ def test_what_is_broken_in_the_middle_does_not_cost_the_end(clean_set: Callable[
     assert [e.id for e in Dataset(tmp_path / "out").episodes] == ids[4:]
     assert [f.check for f in audit_folder(tmp_path / "out").findings] == []
     camera = "observation.images.front"
-    repair(f"roboscale data repair {root} OUT --drop-camera {camera}", tmp_path / "blind")
+    repair(f"roboscale data fix {root} OUT --drop-camera {camera}", tmp_path / "blind")
     assert [e.id for e in Dataset(tmp_path / "blind").episodes] == ids
     assert camera not in Dataset(tmp_path / "blind").spec
 
@@ -160,14 +163,14 @@ def test_statistics_of_pictures_are_made_again_where_they_are_lost(clean_set: Ca
     stats = root / "meta/stats.json"
     before = stats.read_bytes()
     stats.unlink()
-    repair(f"roboscale data repair {root} --metadata", tmp_path)
+    repair(f"roboscale data fix {root} --metadata", tmp_path)
     assert [f.check for f in audit_folder(root).findings] == []
     assert len(stats.read_bytes()) > 0.9 * len(before)
 
 
 def test_a_change_after_the_mending_is_not_undone_with_it(clean_set: Callable[[str], Path], tmp_path: Path):
     root = planted("too-many-frames", clean_set, tmp_path / "a")
-    repair(f"roboscale data repair {root} --metadata", tmp_path)
+    repair(f"roboscale data fix {root} --metadata", tmp_path)
     info = root / "meta/info.json"
     info.write_text(info.read_text().replace('"robot_type": "', '"robot_type": "my-'))
     result = runner.invoke(app, ["data", "repair", str(root), "--undo"])
@@ -183,7 +186,7 @@ def test_a_lost_column_of_the_episode_table_is_made_again(
     shutil.copytree(clean_set("no-camera"), root)
     for path in (root / "meta/episodes").glob("*/*.parquet"):
         pq.write_table(pq.read_table(path).drop_columns([column]), path)
-    repair(f"roboscale data repair {root} --metadata", tmp_path)
+    repair(f"roboscale data fix {root} --metadata", tmp_path)
     assert [f.check for f in audit_folder(root).findings] == []
 
 
@@ -196,5 +199,5 @@ def test_a_broken_episode_table_costs_nothing_in_place(clean_set: Callable[[str]
     result = runner.invoke(app, ["data", "repair", str(root), "--metadata"])
     assert result.exit_code == 1 and "new dataset" in result.stderr
     assert _bytes(root) == before
-    repair(f"roboscale data repair {root} OUT --drop-broken", tmp_path / "out")
+    repair(f"roboscale data fix {root} OUT --drop-broken", tmp_path / "out")
     assert len(Dataset(tmp_path / "out").episodes) == 4

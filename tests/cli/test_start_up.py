@@ -76,3 +76,11 @@ def test_waiting_threads_do_not_spin(folder: Path):
             [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
         )
         assert done.stdout.split()[-1] == expected
+
+
+def test_texts_of_boards_and_runs_draw_nothing(folder: Path):
+    evaluate(Evaluate(policy="constant", tasks="reach-v3", trials=2, horizon=4, store="runs/a", workers=0))
+    Path("some.csv").write_text("policy,case,success\n" + "".join(f"{p},{k},1\n" for p in "AB" for k in range(4)))
+    needless = SIMULATORS | {"matplotlib", "pandas", "av", "torch", "PIL"}
+    assert loaded(["runs", "."], folder) & needless == set()
+    assert loaded(["rank", "some.csv"], folder) & needless == set()

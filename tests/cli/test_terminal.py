@@ -45,7 +45,7 @@ def test_a_job_that_prints_does_not_break_the_json():
 
 def test_a_closed_stdout_is_no_error(tmp_path: Path):
     (tmp_path / "t.csv").write_text("policy,case,success\na,1,1\na,2,0\n")
-    script = "from roboscale.cli.app import main; main()"
+    script = "from roboscale.cli.__main__ import main; main()"
     command = f"{sys.executable} -c '{script}' rank t.csv >&-"
     done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and "Traceback" not in done.stderr

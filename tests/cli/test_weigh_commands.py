@@ -69,7 +69,8 @@ def test_counts_without_cases_are_compared_as_independent(tmp_path: Path):
 def test_one_policy_and_no_trials_are_statements(tmp_path: Path):
     path = tmp_path / "one.csv"
     path.write_text("policy,outcome,case\na,1,1\na,0,2\n")
-    assert "a" in invoke("rank", path).stdout
+    board = invoke("rank", path).stdout
+    assert "One policy (a): nothing to rank." in board and "50 %" in board
     path.write_text("policy,outcome,case\n")
     assert "at least one trial" in invoke("rank", path, code=1).stderr
 

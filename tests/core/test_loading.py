@@ -111,6 +111,12 @@ def test_errors_name_what_is_wrong(here: Path, text: str, error: type[Exception]
         load_object(text, "world")
 
 
+def test_what_a_file_imports_is_no_suggestion(here: Path):
+    (here / "with_imports.py").write_text("import math\n\n\ndef reach(observation):\n    return math.pi\n")
+    with pytest.raises(UnknownName, match="valid: reach$"):
+        load_object("with_imports.py:raech_it_now", "policy")
+
+
 def test_a_module_that_does_not_import_leaves_nothing_behind(here: Path):
     before = set(sys.modules)
     with pytest.raises(BadData):

@@ -23,6 +23,8 @@ WHERE = {
     "length-too-long": (1,),
     "wrong-file": (3,),
     "episodes-out-of-order": (1, 2),
+    "row-swapped": (2,),
+    "two-instructions": (1,),
     "wrong-episode-mean": (1,),
     "data-cut-off": (4, 5, 6, 7),
     "video-lost": (4, 5, 6, 7),
@@ -92,7 +94,7 @@ def test_spans_and_evidence_say_where_and_how_much(clean_set: Callable[[str], Pa
     (finding,) = audit_folder(root).findings
     assert [s.episode for s in finding.spans] == [2, 5]
     assert all(s.first == 0 and 38 <= s.last <= 46 for s in finding.spans)
-    assert finding.repair == f"roboscale data repair {root} OUT --trim-idle"
+    assert finding.repair == f"roboscale data fix {root} OUT --trim-idle"
     shutil.rmtree(root)
     shutil.copytree(clean_set("no-camera"), root)
     DEFECTS["action-early"].plant(root, np.random.default_rng(0))
@@ -109,7 +111,14 @@ def test_spans_and_evidence_say_where_and_how_much(clean_set: Callable[[str], Pa
 
 def test_most_checks_have_a_defect_that_proves_them():
     unproved = set(CHECKS) - {d.check for d in DEFECTS.values()}
-    assert unproved == {"no-episodes", "episode-columns", "not-readable", "episode-unreadable", "leaked-episode"}
+    elsewhere = {"total-videos", "codebase-version", "modality", "split-leak"}
+    assert unproved == elsewhere | {
+        "no-episodes",
+        "episode-columns",
+        "not-readable",
+        "episode-unreadable",
+        "leaked-episode",
+    }
 
 
 def test_planting_changes_one_thing(clean_set: Callable[[str], Path], tmp_path: Path):

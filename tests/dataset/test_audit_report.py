@@ -17,10 +17,11 @@ import pytest
 
 from roboscale.core import Finding, Span, Spec, write_episode
 from roboscale.dataset import Dataset, DatasetWriter
-from roboscale.dataset.audit import CHECKS, AuditReport, V3Recording, audit, audit_folder, audit_v3, film_strips, is_v3
+from roboscale.dataset.audit import CHECKS, AuditReport, audit, audit_files, audit_folder, film_strips
 from roboscale.dataset.audit.duplicates import judge_duplicates
 from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, examine_episode
 from roboscale.dataset.audit.run import judge
+from roboscale.dataset.lerobot import load_folder, open_lerobot
 from roboscale.testing.recording_checks import check_recording
 from tests.defects.planted import DEFECTS, clean
 from tests.defects.planting import edit_columns
@@ -55,15 +56,15 @@ def test_a_report_survives_json():
 
 
 def test_the_tolerant_recording_keeps_the_promises_of_recordings(filmed: Path):
-    check_recording(V3Recording(filmed))
+    check_recording(open_lerobot(filmed, lenient=True))
 
 
 def test_other_processes_find_the_same(filmed: Path):
-    opener = functools.partial(V3Recording, filmed)
+    opener = functools.partial(open_lerobot, filmed, lenient=True)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        spread = audit(V3Recording(filmed), opener=opener, run=pool.map)
+        spread = audit(open_lerobot(filmed, lenient=True), opener=opener, run=pool.map)
     seen: list[tuple[int, int]] = []
-    alone = audit(V3Recording(filmed), progress=lambda done, total: seen.append((done, total)))
+    alone = audit(open_lerobot(filmed, lenient=True), progress=lambda done, total: seen.append((done, total)))
     assert spread.to_json() == alone.to_json()
     assert seen == [(n, 8) for n in range(1, 9)]
 
@@ -75,25 +76,25 @@ def test_without_pictures_it_says_so(filmed: Path):
 
 def test_leaked_episodes_are_found_however_they_are_packed(plain: Path, tmp_path: Path):
     other = clean(tmp_path / "other", "no-camera", seed=7)
-    assert not audit_folder(plain, against=[V3Recording(other)]).findings
+    assert not audit_folder(plain, against=[open_lerobot(other, lenient=True)]).findings
     mixed = tmp_path / "mixed"
     shutil.copytree(other, mixed)
 
     def leak(arrays: dict[str, np.ndarray]) -> None:
-        source = V3Recording(plain).read("3").arrays
+        source = open_lerobot(plain, lenient=True).read("episode_000003").arrays
         rows = np.flatnonzero(arrays["episode_index"] == 5)
         length = min(len(rows), len(source["action"]))
         for name in ("action", "observation.state"):
             arrays[name][rows[:length]] = source[name][:length]
 
     edit_columns(mixed, leak)
-    (finding,) = audit_folder(plain, against=[V3Recording(mixed)]).findings
+    (finding,) = audit_folder(plain, against=[open_lerobot(mixed, lenient=True)]).findings
     assert finding.check == "leaked-episode" and finding.episodes == (3,)
     assert finding.evidence["pairs"] == [[3, 5]]
 
 
 def evidence_of(root: Path) -> tuple[Spec, list[EpisodeEvidence]]:
-    recording = V3Recording(root)
+    recording = open_lerobot(root, lenient=True)
     items = enumerate(recording.keys)
     return recording.spec, [examine_episode(recording, item, Options(images=False)) for item in items]
 
@@ -143,7 +144,6 @@ def test_a_broken_info_is_reported(plain: Path, tmp_path: Path, broken: str):
 
 def test_a_folder_of_nothing_is_reported(tmp_path: Path):
     assert audit_folder(tmp_path / "nowhere").fails("error")
-    assert not is_v3(tmp_path)
 
 
 def test_mutated_files_never_raise(filmed: Path, tmp_path: Path):
@@ -166,11 +166,11 @@ def test_mutated_files_never_raise(filmed: Path, tmp_path: Path):
 
 
 def test_metadata_alone(plain: Path, tmp_path: Path):
-    assert audit_v3(plain) == []
+    assert audit_files(load_folder(plain)[0]) == []
     root = tmp_path / "set"
     shutil.copytree(plain, root)
     DEFECTS["orphan-rows"].plant(root, np.random.default_rng(0))
-    assert [f.check for f in audit_v3(root)] == ["orphan-rows"]
+    assert [f.check for f in audit_files(load_folder(root)[0])] == ["orphan-rows"]
 
 
 def test_a_missing_column_of_the_episode_table_is_reported(plain: Path, tmp_path: Path):
@@ -188,7 +188,7 @@ def test_film_strips_show_the_episode_and_another(filmed: Path, tmp_path: Path):
     shutil.copytree(filmed, root)
     DEFECTS["black-camera"].plant(root, np.random.default_rng(0))
     report = audit_folder(root)
-    strips = film_strips(V3Recording(root), report)
+    strips = film_strips(open_lerobot(root, lenient=True), report)
     (pair,) = strips.values()
     assert [caption.split(",")[0] for caption, _ in pair] == ["episode 4", "episode 0"]
     assert pair[0][1].shape == (6, 48, 64, 3) and pair[0][1].min(axis=(1, 2, 3)).min() == 0
@@ -228,4 +228,4 @@ def test_a_recorder_that_was_killed_before_its_first_seal(plain: Path, tmp_path:
         shutil.copytree(tmp_path / "other", root, ignore=shutil.ignore_patterns("lock"))
     report = audit_folder(root)
     assert {f.check for f in report.findings} == {"unsealed-episodes", "licence-missing"}
-    assert report.findings[0].repair == f"roboscale data repair {root}"
+    assert report.findings[0].repair == f"roboscale data fix {root}"

@@ -150,6 +150,30 @@ def _table(edit: Callable[[pa.Table], pa.Table]) -> Plant:
     return plant
 
 
+def _row_swapped(root: Path, rng: Rng) -> None:
+    """Two neighbouring rows of the third episode change places, with everything that they hold."""
+
+    def edit(table: pa.Table) -> pa.Table:
+        order = np.arange(table.num_rows)
+        at = int(np.flatnonzero(table["episode_index"].to_numpy() == 2)[10])
+        order[[at, at + 1]] = order[[at + 1, at]]
+        return table.take(order)
+
+    edit_table(data_files(root)[0], edit)
+
+
+def _two_instructions(root: Path, rng: Rng) -> None:
+    """The second half of episode 1 is about the other task."""
+
+    def edit(table: pa.Table) -> pa.Table:
+        values = table["task_index"].to_numpy().copy()
+        values[np.flatnonzero(table["episode_index"].to_numpy() == 1)[-20:]] = 0
+        return _with(table, "task_index", pa.array(values))
+
+    edit_table(data_files(root)[0], edit)
+    edit_episodes(root, lambda rows: rows[1]["tasks"].append(rows[0]["tasks"][0]))
+
+
 def _with(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
     return table.set_column(table.column_names.index(name), name, values)
 
@@ -309,6 +333,8 @@ DEFECTS: Mapping[str, Defect] = MappingProxyType(
         "length-too-long": Defect("episode-length", _PLAIN, _rows(_longer)),
         "wrong-file": Defect("episode-location", _PLAIN, _rows(_elsewhere)),
         "orphan-rows": Defect("orphan-rows", _PLAIN, _orphans),
+        "row-swapped": Defect("row-order", _PLAIN, _row_swapped),
+        "two-instructions": Defect("several-tasks", _PLAIN, _two_instructions),
         "column-lost": Defect("column-missing", _PLAIN, _table(lambda t: t.drop_columns(["action"]))),
         "column-extra": Defect("column-undeclared", _PLAIN, _table(_extra)),
         "column-double": Defect("column-type", _PLAIN, _table(_as_double)),

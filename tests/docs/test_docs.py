@@ -188,3 +188,9 @@ def test_the_site_builds_and_fetches_nothing_from_elsewhere(tmp_path: Path):
         assert not outside, f"{page.name} fetches {outside}"
     for style in tmp_path.rglob("*.css"):
         assert not re.search(r"url\(['\"]?(https?:)?//|@import", style.read_text()), style.name
+
+
+def test_the_table_of_checks_is_the_one_in_the_code():
+    from roboscale.dataset.checks import checks_table
+
+    assert checks_table() in (ROOT / "docs/data.md").read_text(), "paste what checks_table() prints"

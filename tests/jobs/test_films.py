@@ -23,6 +23,23 @@ def test_a_world_that_repeats_itself_is_filmed_by_replay(filmed: Path):
     assert [f.origin for f in films] == ["replayed, same outcome"] * 2 and all(f.mp4 for f in films)
 
 
+def test_a_film_has_the_outcome_of_its_trial(filmed: Path):
+    """Of each policy its own; what was corrected is as it was corrected, and so on the page."""
+    policies = ("policies.py:good", "policies.py:bad")
+    done = rs.compare(*policies, world="point.toml", budget=2, sequential=False, workers=0, store="x")
+    wrong = done.judged.counted[0]
+    assert wrong.trial is not None and wrong.outcome.success
+    rs.judge_trial(rs.JudgeTrial(store="x", trial=wrong.trial.id, failure=True, reason="it cheated", by="ada"))
+    data = rs.write_report(rs.WriteReport(store="x"))
+    said = {(case.case, film.policy): (film.status, film.reason) for case in data.films for film in case.films}
+    expected = {(c.case.id, c.policy.name): (c.outcome.status, c.outcome.reason) for c in done.judged.counted}
+    expected[wrong.case.id, wrong.policy.name] = ("failure", "it cheated")
+    assert said == expected and sorted(status for status, _ in said.values()) == ["failure"] * 3 + ["success"]
+    page = Path("x/report.html").read_text()
+    for (case, policy), (status, _) in said.items():
+        assert f"{policy} on case {case}: {status}" in page
+
+
 def test_a_world_that_does_not_is_not_filmed_as_if_it_did(filmed: Path):
     env = filmed / "my_env.py"
     env.write_text(
@@ -45,6 +62,17 @@ def test_episodes_are_recorded_from_trials_that_were_made_before(filmed: Path):
 
     episodes = Dataset(Path("set")).episodes
     assert len(episodes) == 3 and all(e.outcome is not None and e.outcome.success for e in episodes)
+
+
+def test_a_comparison_that_stops_early_records_what_it_tried(filmed: Path):
+    done = rs.compare(
+        "policies.py:good", "policies.py:still", world="point.toml", budget=20, workers=2, record=Path("set")
+    )
+    from roboscale.dataset import Dataset
+
+    ran = [c for c in done.judged.counted if c.trial is not None and c.trial.steps]
+    assert len(done.judged.counted) < 40, "the evidence decided"
+    assert len(Dataset(Path("set")).episodes) == len(ran)
 
 
 def test_an_exported_rollout_has_the_outcome_that_counts(filmed: Path):

@@ -56,7 +56,10 @@ def test_an_exception_of_the_policy_is_a_failure_with_its_reason(place: Path):
             raise ValueError("too far")
         return towards(o)
 
-    done = rs.evaluate(breaks_late, trials=8, out="x", **POINT)
+    with pytest.warns(UserWarning, match="breaks_late: . failed by its own mistake: .*ValueError: too far") as warned:
+        done = rs.evaluate(breaks_late, trials=8, out="x", **POINT)
+    assert all(Path(one.filename) == Path(__file__) for one in warned), "it is said where it was called"
+    rs.evaluate(breaks_late, lambda event: None, trials=8, out="x", **POINT)
     assert done.value is not None and 0 < done.value < 1 and any("ValueError: too far" in n for n in done.notes)
 
 
@@ -91,6 +94,45 @@ def test_a_run_without_any_result_fails(place: Path, roboscale):
     (place / "down.py").write_text("def act(o):\n    raise ConnectionError('server gone')\n")
     done = roboscale("eval", "--policy", "down.py:act", "--world", "point.toml", "--trials", "2", code=1)
     assert "no trial could be counted" in done.stderr and "server gone" in done.stderr
+
+
+def test_a_comparison_without_a_counted_case_fails(place: Path):
+    def down(o):
+        raise ConnectionError("server gone")
+
+    with pytest.raises(RoboscaleError, match="no case could be counted under two policies: down: 3 void: .*gone"):
+        rs.compare(towards, down, budget=3, out="x", **POINT)
+    done = rs.compare(towards, down, lambda o: np.zeros(2), budget=3, sequential=False, out="x", **POINT)
+    assert any("down: 3 void" in note for note in done.notes), "two of three were compared"
+
+
+def test_an_attempt_that_is_made_again_is_no_further_trial(place: Path):
+    from roboscale.jobs.events import Progress
+
+    def down(o):
+        raise ConnectionError("server gone")
+
+    told = []
+    with pytest.raises(RoboscaleError, match="no trial could be counted"):
+        rs.evaluate(down, told.append, trials=3, retries=2, out="x", **POINT)
+    progress = [event for event in told if isinstance(event, Progress)]
+    assert [event.done for event in progress] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert progress[-1].note.endswith("3 void") and len(progress) == 9
+
+
+def test_voids_that_fall_on_hard_cases_are_called_out(place: Path):
+    def fails(o):
+        return towards(o) if o["observation.environment_state"][0] > 0 else np.zeros(2)
+
+    def crashes(o):
+        if o["observation.environment_state"][0] <= 0:
+            raise MemoryError("no room")
+        return towards(o)
+
+    done = rs.compare(fails, crashes, budget=16, sequential=False, out="x", **POINT)
+    assert any("fall on cases that fails failed" in note and "hard cases" in note for note in done.notes)
+    same = rs.compare(towards, crashes, budget=16, sequential=False, out="y", **POINT)
+    assert not any("hard cases" in note for note in same.notes)
 
 
 def test_objects_that_cannot_act_are_refused_before_the_first_trial(place: Path):
@@ -140,6 +182,8 @@ def test_a_world_that_ignores_its_seed_is_called_out(place: Path, roboscale):
         "compare", "policies.py:good", "policies.py:still", "--world", "point.toml", "--budget", "6", "--out", "x"
     )
     assert "the cases are not the same" in done.stderr
+    roboscale("report", "x", "--videos", "0")
+    assert "the cases are not the same" in (place / "x" / "report.html").read_text()
 
 
 def test_a_world_that_prints_does_not_break_json(place: Path, roboscale):
@@ -163,6 +207,16 @@ def test_a_world_that_dies_does_not_take_the_command_with_it(place: Path, robosc
     assert rate["void"] > 0 and rate["n"] + rate["void"] == 4 and rate["value"] == 1.0
 
 
+def test_a_world_that_crashes_while_it_is_opened_says_where(place: Path, roboscale):
+    text = (place / "my_env.py").read_text()
+    crash = "import ctypes; ctypes.string_at(0)"
+    (place / "my_env.py").write_text(
+        text.replace("        self.render_mode,", f"        {crash}\n        self.render_mode,")
+    )
+    done = roboscale("world", "check", "point.toml", code=-11)
+    assert "Segmentation fault" in done.stderr and "my_env.py" in done.stderr
+
+
 def test_a_script_without_a_main_guard_gets_one_clear_line(place: Path):
     import subprocess
     import sys
@@ -174,6 +228,24 @@ def test_a_script_without_a_main_guard_gets_one_clear_line(place: Path):
     done = subprocess.run([sys.executable, "script.py"], cwd=place, capture_output=True, text=True, timeout=120)
     assert done.returncode != 0 and "__main__" in done.stderr
     assert done.stderr.count("Traceback") <= 1
+
+
+def test_films_of_a_script_without_a_main_guard_end(place: Path):
+    import subprocess
+    import sys
+
+    edit = ("[[field]]", '[arguments]\nrender_mode = "rgb_array"\n\n[[field]]', 1)
+    (place / "point.toml").write_text((place / "point.toml").read_text().replace(*edit))
+    (place / "script.py").write_text(
+        "import roboscale as rs\n"
+        "from roboscale.jobs import films\n"
+        "rs.evaluate('policies.py:good', world='point.toml', trials=5, workers=0, store='x')\n"
+        "films.os.sched_getaffinity = lambda pid: {0, 1}\n"
+        "rs.write_report(rs.WriteReport(store='x'))\n"
+    )
+    done = subprocess.run([sys.executable, "script.py"], cwd=place, capture_output=True, text=True, timeout=120)
+    assert "__main__" in done.stderr and "Traceback" not in done.stderr
+    assert "a worker process was killed" in (place / "x" / "report.html").read_text()
 
 
 def test_a_voided_run_is_tried_again_by_the_same_command(place: Path, roboscale):

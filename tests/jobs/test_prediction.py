@@ -1,6 +1,7 @@
 """A prediction is written once, before the answer is known, and never afterwards."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from roboscale.core import RoboscaleError
 from roboscale.jobs.events import ignore
 from roboscale.jobs.plan_measuring import Measuring, _lesson, _predict
 from roboscale.results import Trained
+from roboscale.stats.scaling import Point, fit_curve
 
 POINTS = [Trained("t", "expert", size, won, 10) for size, won in ((1.0, 1), (2.0, 3), (4.0, 6))]
 
@@ -26,6 +28,29 @@ def test_the_first_prediction_stays(tmp_path: Path):
     said = []
     _predict(asked(tmp_path), [*POINTS, Trained("t", "expert", 8.0, 0, 10)], said.append)
     assert (tmp_path / "prediction.json").read_bytes() == first and "kept" in said[0].text
+
+
+def test_every_task_and_source_is_predicted_from_its_own_points(tmp_path: Path):
+    two = replace(asked(tmp_path), tasks=("t", "u"), sources=("expert", "noisy"))
+    rates = {
+        ("t", "expert"): (1, 3, 6),
+        ("t", "noisy"): (0, 0, 1),
+        ("u", "expert"): (9, 9, 10),
+        ("u", "noisy"): (2, 2, 2),
+    }
+    points = [
+        Trained(task, source, size, won, 10)
+        for (task, source), row in rates.items()
+        for size, won in zip((1.0, 2.0, 4.0), row, strict=True)
+    ]
+    _predict(two, points, ignore)
+    said = json.loads((tmp_path / "prediction.json").read_bytes())
+    assert said["from"] == [1, 2, 4]
+    for one in said["predictions"]:
+        mine = [p for p in points if (p.task, p.source) == (one["task"], one["source"])]
+        curve = fit_curve([Point(p.amount, p.successes, p.trials) for p in mine])
+        assert one["amount"] == 8 and one["predicted"] == curve.predict(8, trials=10).to_json()
+    assert [(one["task"], one["source"]) for one in said["predictions"]] == list(rates)
 
 
 def test_whoever_knows_the_answer_predicts_nothing(tmp_path: Path):

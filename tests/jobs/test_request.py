@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import pytest
 
+from roboscale.cli.app import COMMANDS
 from roboscale.core import RoboscaleError, UnknownName
 from roboscale.jobs.request import FROM_PYTHON, Argument, Option, Request, made_by, parameters
 
@@ -130,3 +131,10 @@ def test_a_field_that_no_command_line_can_ask_for_is_refused(kind: Any, default:
 
 def test_a_request_can_be_an_element_of_a_set():
     assert len({Ask(sources=("a",)), Ask(sources=["a"]), Ask(sources=("b",))}) == 2
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.words))
+def test_every_number_says_how_small_it_may_be(command):
+    """-1 workers once waited for ever."""
+    numbers = [p for p in parameters(command.request) if p.kind in (int, float) and isinstance(p.about, Option)]
+    assert [p.name for p in numbers if p.about.min is None] in ([], ["seed"])

@@ -1,114 +1,180 @@
-"""What a referee says of a trial follows from the trial's facts, and its name is enough to have it again."""
+"""Who says how a trial went: the rule counts a streak, a person is waited for, and what was said stays said."""
 
 import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from roboscale.core import Case, InfrastructureError, RolloutSettings, SuccessRule, Trial, UnknownName, combine
+from roboscale.core import InfrastructureError, Judgement, Measure, SuccessRule, UnknownName
 from roboscale.referees import Person, Settled, SuccessReferee, referee_for, referee_named
-from toy_world import ToyWorld
+from tests.trials.log_samples import INFO, trial
 
-RULES = (SuccessRule(), SuccessRule("end"), SuccessRule("hold", 1), SuccessRule("hold", 25))
+NAN = float("nan")
+RULES = [SuccessRule("first"), SuccessRule("end"), *(SuccessRule("hold", k) for k in (1, 2, 3, 5))]
 
 
-def trial(success=(0.0,), end="truncated", progress=None, **more) -> Trial:
+def longest_end(flags: list[bool]) -> int:
+    streak = 0
+    for flag in flags:
+        streak = streak + 1 if flag else 0
+    return streak
+
+
+def of_series(success, progress=None, **facts):
     series = {"success": np.array(success, np.float32)}
     if progress is not None:
         series["progress"] = np.array(progress, np.float32)
-    settings = RolloutSettings(horizon=5, rate_hz=10, watch="success (first)")
-    return Trial(
-        policy=combine("A", 1),
-        world=combine("world", 2),
-        case=Case("t", 0),
-        settings=settings,
-        series=series,
-        end=end,
-        steps=len(success),
-        **more,
-    )
+    return trial(series=series, steps=len(success), **facts)
+
+
+@given(flags=st.lists(st.booleans(), min_size=1, max_size=12), rule=st.sampled_from(RULES))
+def test_watching_and_judging_agree(flags: list[bool], rule: SuccessRule):
+    """The rollout stops where the rule is met; whoever reads its series later says the same."""
+    watch = SuccessReferee(rule).watch()
+    seen = []
+    for flag in flags:
+        seen.append(flag)
+        ends = watch.update({"success": float(flag)})
+        assert ends == (rule.kind != "end" and longest_end(seen) >= rule.needs)
+        if ends:
+            break
+    assert watch.satisfied() == (longest_end(seen) >= rule.needs)
+    judged = SuccessReferee(rule).judge(of_series([float(f) for f in seen]))
+    assert judged.success == watch.satisfied() and judged.state == "decided"
+
+
+@pytest.mark.parametrize(
+    ("rule", "series", "success"),
+    [
+        (SuccessRule("first"), [], False),
+        (SuccessRule("first"), [0, 1], True),
+        (SuccessRule("end"), [1, 0], False),
+        (SuccessRule("hold", 2), [1, 1, 0], False),
+        (SuccessRule("hold", 2), [0, 1, 1], True),
+        (SuccessRule("hold", 2), [0, 0, 1], False),
+        (SuccessRule("hold", 3), [1, 1, 1], True),
+        (SuccessRule("first"), [0, NAN], False),  # not measured is no success
+        (SuccessRule("hold", 2), [1, NAN, 1], False),
+    ],
+)
+def test_the_last_streak_decides(rule: SuccessRule, series: list[float], success: bool):
+    assert SuccessReferee(rule).judge(of_series(series)).success is success
+
+
+def test_a_watch_starts_from_nothing_and_every_episode_has_its_own():
+    referee = SuccessReferee(SuccessRule("hold", 2))
+    first, second = referee.watch(), referee.watch()
+    assert not first.satisfied()
+    assert not first.update({"success": 1.0}) and first.update({"success": 1.0})
+    assert not second.satisfied() and not second.update({"success": 1.0})
+    assert not first.update({"success": 0.0}) and not first.satisfied()
+
+
+@pytest.mark.parametrize("measures", [{}, {"success": None}, {"progress": 1.0}])
+def test_a_rule_cannot_do_without_success(measures):
+    with pytest.raises(InfrastructureError, match="did not measure success"):
+        SuccessReferee(SuccessRule()).watch().update(measures)
+
+
+@pytest.mark.parametrize(
+    ("success", "progress", "expected"),
+    [
+        ([0, 0, 0], [0.2, 0.7, 0.5], 0.7),  # the best of the episode, not the last
+        ([0, 0], [NAN, 0.25], 0.25),
+        ([0, 0], [NAN, NAN], None),
+        ([0, 0], None, None),
+        ([0, 1], [0.1, 0.4], 1.0),
+        ([0], [1.5], 1.0),
+        ([0], [-0.5], 0.0),
+    ],
+)
+def test_progress_is_the_best_of_the_episode(success, progress, expected):
+    judged = SuccessReferee(SuccessRule()).judge(of_series(success, progress))
+    assert judged.progress == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("facts", "success", "reason"),
+    [
+        ({"end": "truncated"}, [0, 0, 0], "no success within 3 steps"),
+        ({"end": "terminated"}, [0, 0], "ended without success"),
+        ({"end": "policy error", "reason": "returned None"}, [0], "returned None"),
+        ({"end": "policy error", "reason": "returned None"}, [1], "returned None"),
+        ({"end": "decided"}, [0, 1], ""),
+    ],
+)
+def test_why_a_trial_is_no_success(facts, success, reason):
+    judged = SuccessReferee(SuccessRule()).judge(of_series(success, **facts))
+    assert judged.reason == reason and judged.success is (reason == "")
+    assert judged.referee == "success (first)"
+
+
+def test_a_void_trial_nobody_can_judge():
+    for referee in (SuccessReferee(SuccessRule()), Person()):
+        judged = referee.judge(of_series([1, 1], [1.0, 1.0], end="void", reason="the motor is off"))
+        assert (judged.state, judged.success, judged.progress) == ("cannot say", None, None)
+        assert judged.reason == "the motor is off"
+
+
+def test_a_person_is_waited_for_except_for_mistakes():
+    seen = trial(end="truncated")
+    judged = Person().judge(seen)
+    assert (judged.state, judged.success, judged.referee, judged.trial) == ("pending", None, "person", seen.id)
+    wrong = Person().judge(replace(seen, end="policy error", reason="returned None"))
+    assert (wrong.state, wrong.success, wrong.referee) == ("decided", False, "policy error")
+    assert wrong.reason == "returned None" and Person().watch() is None
+    for end in ("decided", "terminated"):
+        assert Person().judge(replace(seen, end=end)).state == "pending"
+
+
+def test_judgements_are_dated_and_belong_to_their_trial():
+    before = time.time_ns()
+    for referee in (SuccessReferee(SuccessRule()), Person()):
+        for facts in ({"end": "truncated"}, {"end": "policy error"}, {"end": "void"}):
+            seen = of_series([0], **facts)
+            judged = referee.judge(seen)
+            assert judged.trial == seen.id and before <= judged.time_ns <= time.time_ns()
+
+
+def test_what_is_settled_stays_and_is_watched_as_before():
+    said = Judgement(trial="another", referee="person", time_ns=1, state="decided", success=True, by="ada")
+    settled = Settled(SuccessReferee(SuccessRule("hold", 2)), said)
+    seen = of_series([0, 0])
+    assert settled.judge(seen) == replace(said, trial=seen.id)
+    assert settled.name == "success (hold 2)" and not settled.watch().update({"success": 1.0})
+    assert Settled(Person(), said).watch() is None
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
-def test_a_referee_is_made_again_from_its_name(rule: SuccessRule):
-    again = referee_named(SuccessReferee(rule).name)
-    assert isinstance(again, SuccessReferee) and again.rule == rule
+def test_a_referee_is_found_by_its_name(rule: SuccessRule):
+    named = referee_named(SuccessReferee(rule).name)
+    assert isinstance(named, SuccessReferee) and named.rule == rule
     assert isinstance(referee_named("person"), Person)
 
 
-@pytest.mark.parametrize("name", ["success (hold)", "success (hold many)", "success (keep 3)", "somebody", ""])
-def test_a_name_that_no_referee_has_is_refused(name: str):
-    with pytest.raises(UnknownName, match="referee"):
+@pytest.mark.parametrize(
+    "name",
+    ["", "success (hold)", "success (hold x)", "success (last)", "first 3", "persn", "first", "success (hold 03)"],
+)
+def test_names_that_are_none(name: str):
+    with pytest.raises(UnknownName, match=r"referee|success \(first\)"):
         referee_named(name)
 
 
-def test_a_rule_where_success_is_measured_and_else_a_person():
-    measured = ToyWorld().info
-    ours = referee_for(measured)
-    assert isinstance(ours, SuccessReferee) and ours.rule == measured.rule
-    asked = referee_for(measured, SuccessRule("hold", 3))
-    assert isinstance(asked, SuccessReferee) and asked.rule == SuccessRule("hold", 3)
-    assert isinstance(referee_for(ToyWorld(judged=False).info, SuccessRule("hold", 3)), Person)
+def test_who_judges_in_a_world():
+    assert referee_for(INFO).name == f"success ({INFO.rule})"
+    assert referee_for(INFO, SuccessRule("hold", 4)).name == "success (hold 4)"
+    unjudged = replace(INFO, measures=(Measure(name="progress"),))
+    assert isinstance(referee_for(unjudged), Person) and isinstance(referee_for(unjudged, SuccessRule()), Person)
 
 
-def test_the_streak_begins_again_after_a_step_without_success():
-    watch = SuccessReferee(SuccessRule("hold", 2)).watch()
-    assert [watch.update({"success": value}) for value in (1.0, 0.0, 1.0, 1.0, 1.0)] == [
-        False,
-        False,
-        False,
-        True,
-        True,
-    ]
-    assert watch.satisfied()
-    assert not watch.update({"success": 0.0}) and not watch.satisfied()
-
-
-def test_a_world_that_stops_measuring_success_is_no_failure_of_the_policy():
-    watch = SuccessReferee(SuccessRule()).watch()
-    for measures in ({}, {"success": None}):
-        with pytest.raises(InfrastructureError, match="did not measure success"):
-            watch.update(measures)
-
-
-def test_a_failure_says_why():
-    judge = SuccessReferee(SuccessRule()).judge
-    assert judge(trial((0, 0), "truncated")).reason == "no success within 2 steps"
-    assert judge(trial((0, 0), "terminated")).reason == "ended without success"
-    assert judge(trial((0, 0), "truncated", reason="dropped the cup")).reason == "dropped the cup"
-
-
-def test_progress_lies_between_nothing_and_all():
-    judge = SuccessReferee(SuccessRule()).judge
-    assert judge(trial(progress=[-0.5])).progress == 0.0
-    assert judge(trial(progress=[7.0])).progress == 1.0
-    assert judge(trial(progress=[np.nan])).progress is None
-    assert judge(trial((1.0,), "policy error", progress=[0.25], reason="NaN")).progress == 0.25
-
-
-@pytest.mark.parametrize("referee", [SuccessReferee(SuccessRule()), Person()], ids=lambda r: r.name)
-def test_of_a_void_trial_nothing_is_said(referee):
-    said = referee.judge(trial((1.0,), "void", progress=[0.5], reason="motor off"))
-    assert (said.state, said.success, said.progress) == ("cannot say", None, None)
-
-
-def test_a_person_is_asked_unless_the_policy_erred():
-    person, one = Person(), trial()
-    before = time.time_ns()
-    asked = person.judge(one)
-    assert (asked.trial, asked.referee, asked.state, asked.success) == (one.id, "person", "pending", None)
-    assert before <= asked.time_ns <= time.time_ns()
-    erred = person.judge(replace(one, end="policy error", reason="NaN"))
-    assert (erred.state, erred.success, erred.reason) == ("decided", False, "NaN")
-    assert person.watch() is None
-
-
-def test_what_was_judged_before_is_said_again_of_the_trial_that_is_asked_about():
-    rule, one = SuccessReferee(SuccessRule()), trial((1.0,))
-    other = replace(one, attempt=1, series={"success": np.zeros(1, np.float32)})
-    settled = Settled(rule, rule.judge(one))
-    assert settled.name == rule.name and settled.watch() is not None
-    said = settled.judge(other)
-    assert said.trial == other.id and said.success is True
-    assert Settled(Person(), rule.judge(one)).watch() is None
+@pytest.mark.parametrize(
+    ("rule", "needs", "text"), [(RULES[0], 1, "first"), (RULES[1], 1, "end"), (RULES[5], 5, "hold 5")]
+)
+def test_rules_say_what_they_need(rule: SuccessRule, needs: int, text: str):
+    assert (rule.needs, str(rule)) == (needs, text)
+    assert not rule.succeeded(needs - 1) and rule.succeeded(needs) and rule.succeeded(needs + 1)
+    assert rule.finishes(needs) == (rule.kind != "end") and not rule.finishes(needs - 1)

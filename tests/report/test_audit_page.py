@@ -47,7 +47,7 @@ def findings() -> tuple[Finding, ...]:
     return (
         Finding("not-finite", "error", f"NaN in {EVIL}", (3,), EVIL, (Span(3, 5, 5),), {EVIL: EVIL}, f"rm {EVIL}"),
         Finding("quantiles-averaged", "error", "wrong", (), "action", (), {"plot": ranges}),
-        Finding("idle-lead", "warning", "still", tuple(range(40)), "", spans, {"plot": bars}, "roboscale data repair"),
+        Finding("idle-lead", "warning", "still", tuple(range(40)), "", spans, {"plot": bars}, "roboscale data fix"),
         Finding("spikes", "warning", "jump", (1,), "action", (), {"plot": lines, "numbers": [1, 2.5, [3]]}),
         Finding("from-a-reader", "info", "x" * 300, (), "a.very.long.feature.name.without.spaces" * 4),
     )

@@ -100,7 +100,7 @@ def test_ids_are_unique_and_references_meet_one(page: Page):
 
 def evil_report() -> ReportData:
     estimate = Estimate(0.5, 0.2, 0.8, 0.95, 4, EVIL, 1)
-    who = Identity(EVIL, EVIL, (EVIL,))
+    who = Identity(EVIL, "e" * 32, (EVIL,))
     measure = MeasureSummary(name=EVIL, unit=EVIL, kind="number", measured=4, missing=1, median=estimate, largest=9.0)
     policy = PolicyResult(
         name=EVIL,

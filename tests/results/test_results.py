@@ -37,9 +37,9 @@ def write(folder: Path, kind: str) -> Path:
 def test_every_kind_of_table_says_the_same(tmp_path: Path, kind: str):
     found = read_results(write(tmp_path, kind))
     assert [(t.policy.name, t.case.task, t.case.start, t.outcome.status) for t in found.trials] == [
-        ("a", "cup", "1", "success"),
-        ("a", "cup", "2", "void"),
-        ("b", "cup", "1", "failure"),
+        ("a", "cup", 1, "success"),
+        ("a", "cup", 2, "void"),
+        ("b", "cup", 1, "failure"),
     ]
     assert found.paired
 

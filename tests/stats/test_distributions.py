@@ -13,10 +13,10 @@ from roboscale.stats.distributions import (
     binomial_isf,
     binomial_pmf,
     binomial_sf,
-    find_root,
     normal_cdf,
     normal_isf,
     normal_sf,
+    root_between,
     student_isf,
 )
 
@@ -64,10 +64,10 @@ def test_roots_are_brents_to_the_last_bit(coefficients: list[float], a: float, b
 
     for tolerance in ({}, {"xtol": 1e-13, "rtol": 1e-13}, {"xtol": 1e-12}):
         if f(a) * f(b) < 0:
-            assert find_root(f, a, b, **tolerance) == optimize.brentq(f, a, b, **tolerance)
+            assert root_between(f, a, b, **tolerance) == optimize.brentq(f, a, b, **tolerance)
         elif f(a) * f(b) > 0:
             with pytest.raises(ValueError, match="same sign"):
-                find_root(f, a, b, **tolerance)
+                root_between(f, a, b, **tolerance)
 
 
 @pytest.mark.parametrize("step", [math.inf, 1.0])
@@ -77,4 +77,4 @@ def test_roots_of_jumps(step: float):
     def f(x: float) -> float:
         return math.copysign(step, x - 0.3)
 
-    assert find_root(f, -1, 1) == optimize.brentq(f, -1, 1) == pytest.approx(0.3)
+    assert root_between(f, -1, 1) == optimize.brentq(f, -1, 1) == pytest.approx(0.3)

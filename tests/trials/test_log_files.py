@@ -253,3 +253,12 @@ def test_reading_where_one_could_write_leaves_nothing_either(tmp_path: Path):
     with open_log(tmp_path, read_only=True) as log:
         assert list(log.trials())
     assert files(tmp_path) == before
+
+
+def test_a_folder_of_logs_says_which_there_are(tmp_path: Path):
+    for name in ("first", "second"):
+        open_log(tmp_path / name).close()
+    with pytest.raises(BadData, match="no file; there are logs in .*first, .*second"):
+        open_log(tmp_path, read_only=True)
+    with pytest.raises(BadData, match="no file$"):
+        open_log(tmp_path / "elsewhere", read_only=True)

@@ -1,6 +1,8 @@
 """The schedule: pairing, order of evidence, void trials, resuming, rounds, dead processes, scenes side by side."""
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from roboscale.core import (
     PolicyError,
     RoboscaleError,
     RolloutSettings,
+    Spec,
     SpecMismatch,
     SuccessRule,
     cases,
@@ -23,7 +26,8 @@ from roboscale.core import (
 from roboscale.referees import Person, SuccessReferee
 from roboscale.trials import Schedule, TrialRunner, interleave, make_slots
 from roboscale.trials.log import open_log
-from tests.toy_world import ToyExpert, ToyWorld
+from roboscale.trials.slots import Job, run_in_order
+from tests.toy_world import HANG_MARKS, ToyExpert, ToyWorld
 
 CASES = interleave([cases("near", 4, 0, "eval"), cases("far", 4, 0, "eval")])
 
@@ -73,16 +77,17 @@ class Stop:
 def runner(
     path: Path, policies: Sequence, workers: int = 0, worlds: int = 1, faults=None, judged: bool = True, **more
 ) -> TrialRunner:
-    factory = partial(ToyWorld, faults or {}, judged=judged)
+    factory = more.pop("factory", None) or partial(ToyWorld, faults or {}, judged=judged)
     info = ToyWorld(judged=judged).info
     referee = SuccessReferee(SuccessRule()) if judged else Person()
+    clock = {"now_s": more.pop("now_s")} if "now_s" in more else {}
     return TrialRunner(
         info=info,
         world=info.identity,
         policies={p.identity: p for p in policies},
         settings=RolloutSettings(horizon=info.horizon, rate_hz=info.rate_hz, watch=referee.name),
         referee=referee,
-        slots=make_slots(factory, workers=workers, worlds=worlds, timeout_s=more.pop("timeout_s", 60.0)),
+        slots=make_slots(factory, workers=workers, worlds=worlds, timeout_s=more.pop("timeout_s", 60.0), **clock),
         log=open_log(path / "t.db"),
         **more,
     )
@@ -132,6 +137,19 @@ def test_evidence_stops_the_run_and_what_was_under_way_is_kept(tmp_path: Path):
     assert all(outcomes == {"expert": 1.0, "stay": 0.0} for _, outcomes in rule.rows)
     assert 6 <= run.log.count() < 16
     close(run)
+
+
+@pytest.mark.parametrize(("workers", "worlds"), [(0, 4), (2, 1), (1, 4)])
+def test_what_was_under_way_when_a_run_stopped_leaves_its_slot_idle(tmp_path: Path, workers: int, worlds: int):
+    """The slots go on to replay trials into a dataset; an event of a rollout that nobody waits for is not theirs."""
+    expert, stay = ToyExpert(), Stay()
+    run = runner(tmp_path, [expert, stay], workers, worlds, rule=Stop(3))
+    counted = [c.trial for c in run.run(schedule(expert, stay)) if c.trial is not None]
+    jobs = [Job(trial=t, referee=run.referee, actions=t.actions) for t in counted]
+    again = [finished.trial for finished in run_in_order(run.slots, jobs)]
+    close(run)
+    assert len(again) >= 6
+    assert [(t.id, t.end, t.steps) for t in again] == [(t.id, t.end, t.steps) for t in counted]
 
 
 def test_a_policy_out_of_play_is_not_tried_further(tmp_path: Path):
@@ -225,16 +243,26 @@ def test_voids_of_an_earlier_run_are_tried_again(tmp_path: Path):
 
 @pytest.mark.parametrize("worlds", [1, 2])
 @pytest.mark.parametrize(("fault", "reason"), [("die", "exit code 7"), ("hang", "did not answer"), ("raise", "Zero")])
-def test_a_world_that_dies_or_hangs_takes_one_trial_along(tmp_path: Path, fault, reason: str, worlds: int):
+def test_a_world_that_dies_or_hangs_takes_one_trial_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault, reason: str, worlds: int
+):
+    marks = tmp_path / "marks"
+    marks.touch()
+    monkeypatch.setenv(HANG_MARKS, str(marks))
+
+    def now_s() -> float:
+        return 1e6 * marks.stat().st_size + time.monotonic()  # an hour is over as soon as a world hangs
+
     seed = CASES[2].seed
     assert seed is not None
     stay = Stay(answer=lambda seen: ActionChunk(np.zeros((4, 1), np.float32)))
-    run = runner(tmp_path, [stay], workers=1, worlds=worlds, faults={seed: fault}, timeout_s=4.0)
+    run = runner(tmp_path, [stay], workers=1, worlds=worlds, faults={seed: fault}, timeout_s=3600.0, now_s=now_s)
     counted = run.run(schedule(stay, retries=1))
     close(run)
     void = [c for c in counted if c.outcome.success is None]
     assert [c.case.seed for c in void] == [seed] and reason in void[0].outcome.reason
     assert len(counted) == len(CASES)
+    assert marks.stat().st_size == (2 if fault == "hang" else 0), "it was tried twice"
 
 
 def test_a_mistake_is_a_failure_and_a_broken_carrier_is_void(tmp_path: Path):
@@ -278,14 +306,20 @@ def test_trials_that_wait_for_a_person_do_not_hold_up_the_run(tmp_path: Path):
 
 
 def test_policies_that_do_not_fit_are_refused_before_the_first_trial(tmp_path: Path):
-    class Wrong(ToyExpert):
-        observation_spec = ToyWorld().info.action_spec
+    info = ToyWorld().info
 
-    run = runner(tmp_path, [Wrong()])
-    with pytest.raises(SpecMismatch, match="expert"):
-        run.run(schedule(Wrong()))
-    assert run.log.count() == 0
-    close(run)
+    class Sees(ToyExpert):
+        observation_spec = info.action_spec
+
+    class Acts(ToyExpert):
+        action_spec = Spec((replace(info.action_spec["action"], unit="mm"),), info.rate_hz)
+
+    for wrong, said in ((Sees(), "action"), (Acts(), "unit.*mm")):
+        run = runner(tmp_path, [wrong])
+        with pytest.raises(SpecMismatch, match=rf"(?s)policy expert.*world toy.*{said}|{said}.*policy expert"):
+            run.run(schedule(wrong))
+        assert run.log.count() == 0
+        close(run)
 
 
 def test_a_policy_that_takes_one_session_is_asked_for_one_at_a_time(tmp_path: Path):

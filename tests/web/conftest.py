@@ -99,7 +99,7 @@ FINDINGS = (
     Finding(
         "spike", "error", "<img src=x onerror=alert(1)>", (0, 1), "observation.state", (Span(0, 30, 32), Span(1, 5, 5))
     ),
-    Finding("missing-licence", "info", "no licence is named", (), repair="roboscale data repair"),
+    Finding("missing-licence", "info", "no licence is named", (), repair="roboscale data fix"),
 )
 
 

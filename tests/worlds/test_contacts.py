@@ -7,7 +7,7 @@ from roboscale.worlds.simulated.headless import import_mujoco
 
 SCENE = """
 <mujoco><option timestep="0.002"/><worldbody>
-  <geom name="table" type="plane" size="1 1 .1"/>
+  {table}
   <body name="base" pos="0 0 .3">
     <body name="arm"><joint name="right_j0" type="slide" axis="1 0 0" range="-1 1" limited="true"/>
       <geom name="arm" type="box" size=".02 .02 .02" mass="1"/>
@@ -16,14 +16,18 @@ SCENE = """
   <body name="obj" pos="{obj}"><freejoint/><geom name="obj" type="box" size=".02 .02 .02" mass=".1"/></body>
   <body name="wall" pos="{wall}"><geom name="wall" type="box" size=".02 .2 .2"/></body>
 </worldbody></mujoco>"""
+ENDLESS = '<geom name="table" type="plane" size="1 1 .1"/>'
+SMALL = '<geom name="table" type="box" size=".3 .3 .05" pos="0 0 -.05"/>'
 
 
-def measure(obj: str = ".5 0 .02", wall: str = "-.8 0 .2", steps: int = 40, qpos: dict | None = None):
+def measure(
+    obj: str = ".5 0 .02", wall: str = "-.8 0 .2", steps: int = 40, qpos: dict | None = None, table: str = ENDLESS
+):
     mujoco = import_mujoco()
-    model = mujoco.MjModel.from_xml_string(SCENE.format(obj=obj, wall=wall))
+    model = mujoco.MjModel.from_xml_string(SCENE.format(obj=obj, wall=wall, table=table))
     data = mujoco.MjData(model)
-    table = ContactTable(model, "base", {"finger"}, {"obj"}, {"wall"})
-    meter = DamageMeter(mujoco, model, table, "obj", drops=True, leaves=False)
+    contacts = ContactTable(model, "base", {"finger"}, {"obj"}, {"wall"})
+    meter = DamageMeter(mujoco, model, contacts, "obj", drops=True, leaves=False)
     for name, value in (qpos or {}).items():
         data.joint(name).qpos = value
     mujoco.mj_forward(model, data)
@@ -67,8 +71,13 @@ def test_a_joint_at_its_limit_is_counted_by_step():
 
 
 def test_an_object_that_falls_below_the_table_is_off_it():
-    meter, _ = measure(obj="0 0 .02", steps=1)
-    assert meter.measures()["off_table"] == 0.0
+    for steps in (1, 90):
+        meter, _ = measure(obj=".2 0 .02", steps=steps, table=SMALL)
+        assert meter.measures()["off_table"] == 0.0, "it lies on the table"
+    begun, _ = measure(obj=".5 0 .02", steps=20, table=SMALL)
+    assert begun.measures()["off_table"] == 0.0, "it has just begun to fall"
+    beside, _ = measure(obj=".5 0 .02", steps=90, table=SMALL)
+    assert beside.measures()["off_table"] == 1.0
     fallen, _ = measure(obj=".5 0 -.4", wall="-.8 0 .2", steps=1)
     assert fallen.measures()["off_table"] == 0.0  # it started there
     with pytest.raises(KeyError):

@@ -328,3 +328,12 @@ def test_the_files_in_the_documentation_load():
 
 def test_the_tests_own_declaration_is_one(tmp_path: Path):
     assert "#more" in DECLARATION and load(tmp_path).name == "point"
+
+
+def test_a_key_of_the_info_may_say_so():
+    """As `instruction = {from = "info.sentence"}` does; people write it at success, too."""
+    plain = tomllib.loads(FULL) | {"success": "is_success", "progress": "near.share"}
+    said = plain | {"success": "info.is_success", "progress": "info.near.share"}
+    ours, theirs = (as_declared(values, WorldDeclaration, "point.toml") for values in (plain, said))
+    assert theirs.tasks[0].condition == ours.tasks[0].condition
+    assert theirs.score == ours.score and ours.content == theirs.content

@@ -1,5 +1,6 @@
 """The `roboscale` command, which is `python -m roboscale.cli`, too."""
 
+import faulthandler
 import os
 
 __all__ = ["main"]
@@ -11,10 +12,11 @@ every core, for each of the two copies that NumPy and SciPy bring, whenever a co
 
 def main() -> None:
     """Entry point."""
+    faulthandler.enable()  # a simulator that crashes while it is opened says where, instead of nothing
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", _IDLE)  # read when NumPy is imported, so before anything of ours
-    from roboscale.cli.app import main as run
+    from roboscale.cli.app import app
 
-    run()
+    app()
 
 
 __all__ = ["main"]

@@ -12,14 +12,16 @@ from roboscale.cli import (
     cases_check,
     cases_make,
     cases_show,
+    check,
     collect_generate,
     collect_record,
     compare,
+    count,
     data_audit,
     data_export,
+    data_fix,
     data_import,
     data_merge,
-    data_repair,
     data_show,
     demo,
     eval,
@@ -29,6 +31,7 @@ from roboscale.cli import (
     policy_check,
     policy_serve,
     policy_train,
+    power,
     rank,
     report,
     runs,
@@ -44,7 +47,7 @@ from roboscale.cli import (
 from roboscale.cli.commands import Command, request_of
 from roboscale.jobs.request import Request
 
-__all__ = ["COMMANDS", "app", "main", "parse"]
+__all__ = ["COMMANDS", "app", "parse"]
 
 COMMANDS: tuple[Command[Any], ...] = (
     demo.command,
@@ -53,7 +56,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     data_import.command,
     data_export.command,
     data_audit.command,
-    data_repair.command,
+    data_fix.command,
     data_merge.command,
     data_show.command,
     policy_serve.command,
@@ -65,6 +68,9 @@ COMMANDS: tuple[Command[Any], ...] = (
     cases_show.command,
     eval.command,
     compare.command,
+    check.command,
+    count.command,
+    power.command,
     report.command,
     trials_list.command,
     trials_judge.command,
@@ -100,7 +106,7 @@ def roboscale(
 
 GROUPS = {
     "collect": typer.Typer(no_args_is_help=True, help="Make episodes: record, generate."),
-    "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, repair, merge, show."),
+    "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, fix, merge, show."),
     "policy": typer.Typer(no_args_is_help=True, help="Policies: train, serve, check."),
     "world": typer.Typer(no_args_is_help=True, help="Worlds: list, check."),
     "cases": typer.Typer(no_args_is_help=True, help="What is to be tried, agreed on before: make, check, show."),
@@ -115,8 +121,3 @@ for command in COMMANDS:
 def parse(args: Sequence[str]) -> Request:
     """The request that these words, without `roboscale`, would make; see `request_of`."""
     return request_of(args, app, COMMANDS)
-
-
-def main() -> None:
-    """Entry point of the `roboscale` command."""
-    app()

@@ -7,19 +7,20 @@
 
     command = Command(Rank, run)
 
-The command line comes from the request's fields; `--json` and `--dry-run` are added where the command has them.
+The command line comes from the request's fields; `--json`, `--dry-run` and `--methods` are added where the command
+has them.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, dataclass, field
 from typing import Annotated, Any, Generic, TypeVar
 
 import typer
 
-from roboscale.cli.console import friendly
+from roboscale.cli.console import friendly, say
 from roboscale.cli.terminal import Terminal, terminal
 from roboscale.core import UnknownName
 from roboscale.jobs.request import Argument, Option, Parameter, Request, parameters
@@ -31,7 +32,7 @@ R = TypeVar("R", bound=Request)
 _PARSING = object()  # stands in a context whose command is only to be understood
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Command(Generic[R]):
     """A command of the terminal.
 
@@ -40,12 +41,16 @@ class Command(Generic[R]):
         run: asks the job and shows the result; its docstring is the help, its number, if any, the exit code.
         json: whether it has `--json`.
         dry_run: whether it has `--dry-run`; then `run` looks at `terminal.dry_run`.
+        methods: whether it has `--methods`: a paragraph for a paper and BibTeX; see `jobs.methods`.
+        formerly: an older last word, under which it still runs, hidden, and says what it is called now.
     """
 
-    request: type[R]
-    run: Callable[[R, Terminal], int | None]
+    request: type[R] = field(kw_only=False)
+    run: Callable[[R, Terminal], int | None] = field(kw_only=False)
     json: bool = True
     dry_run: bool = False
+    methods: bool = False
+    formerly: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -55,10 +60,10 @@ class Command(Generic[R]):
         """Registers the command under the last of its words."""
 
         def call(context: typer.Context, **values: Any) -> Any:
-            as_json, dry_run = values.pop("as_json", False), values.pop("dry_run", False)
+            asked = {name: values.pop(name, False) for name in ("as_json", "dry_run", "methods")}
             if context.obj is _PARSING:
                 return self.request(**values)
-            with friendly(), terminal(as_json=as_json, dry_run=dry_run) as opened:
+            with friendly(), terminal(**asked) as opened:
                 code = self.run(self.request(**values), opened)
             if code:
                 raise typer.Exit(code)
@@ -69,9 +74,21 @@ class Command(Generic[R]):
             typed.append(_flag("as_json", "--json", "Print the result as JSON on stdout."))
         if self.dry_run:
             typed.append(_flag("dry_run", "--dry-run", "Say what would be done, and do nothing."))
+        if self.methods:
+            typed.append(_flag("methods", "--methods", "Add a paragraph on the methods for a paper, and BibTeX."))
         call.__signature__ = inspect.Signature(typed)  # type: ignore[attr-defined]
         call.__annotations__ = {one.name: one.annotation for one in typed}
         app.command(self.words[-1], help=inspect.cleandoc(self.run.__doc__ or ""))(call)
+        if self.formerly:
+
+            def old(context: typer.Context, **values: Any) -> Any:
+                now = " ".join(self.words)
+                say(f"roboscale {' '.join((*self.words[:-1], self.formerly))} is called {now} now")
+                return call(context, **values)
+
+            old.__signature__ = call.__signature__  # type: ignore[attr-defined]
+            old.__annotations__ = call.__annotations__
+            app.command(self.formerly, hidden=True)(old)
 
 
 def _flag(name: str, flag: str, help: str) -> inspect.Parameter:

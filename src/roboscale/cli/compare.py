@@ -20,4 +20,4 @@ def run(request: Compare, terminal: Terminal) -> None:
     return terminal.show(done.to_json(), done.lines)
 
 
-command = Command(Compare, run, dry_run=True)
+command = Command(Compare, run, dry_run=True, methods=True)

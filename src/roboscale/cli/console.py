@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import typer
 
-from roboscale.core import RoboscaleError
+from roboscale.core import RoboscaleError, UsageError
 
 __all__ = ["friendly", "say"]
 
@@ -20,12 +20,13 @@ def say(text: str) -> None:
 
 @contextmanager
 def friendly() -> Iterator[None]:
-    """Turns our own errors and the disk's into one line and exit code 1, and Ctrl-C into a word on how to go on."""
+    """Turns our own errors and the disk's into one line and exit code 1 (2 for a `UsageError`), and Ctrl-C into a word
+    on how to go on."""
     try:
         yield
     except RoboscaleError as error:
         say(f"error: {error}")
-        raise typer.Exit(1) from error
+        raise typer.Exit(2 if isinstance(error, UsageError) else 1) from error
     except BrokenPipeError:
         raise  # whoever read stdout has gone: not an error of ours
     except OSError as error:

@@ -33,8 +33,10 @@ def lines(done: Imported) -> Iterator[str]:
     for camera in proof.cameras:
         worst = "" if camera.worst_psnr_db is None else f", PSNR at least {camera.worst_psnr_db:.1f} dB"
         yield f"  {camera.name}: {camera.remuxed} episodes remuxed, {camera.encoded} encoded{worst}"
-    yield f"  left out: {len(proof.dropped)}"
-    yield f"  findings: {len(proof.findings)}"
+    lost = {name: why for name, why in proof.unmapped.items() if not why.startswith("regenerated")}
+    yield f"  left out: {len(proof.dropped)} episodes, {len(lost)} columns or cameras: {', '.join(lost) or 'none'}"
+    counts = ", ".join(f"{sum(f.severity == s for f in proof.findings)} {s}s" for s in ("error", "warning", "info"))
+    yield f"  findings: {counts}; each is said above and stands in the proof"
     if proof.undeclared:
         yield f"  not declared: {', '.join(proof.undeclared)} (--explain shows evidence, --declare says it)"
 

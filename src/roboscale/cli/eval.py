@@ -20,4 +20,4 @@ def run(request: Evaluate, terminal: Terminal) -> None:
     return terminal.show(done.to_json(), done.lines)
 
 
-command = Command(Evaluate, run, dry_run=True)
+command = Command(Evaluate, run, dry_run=True, methods=True)

@@ -24,4 +24,4 @@ def lines(done: Fused) -> Iterator[str]:
         yield f"  {fusion.sentence}"
 
 
-command = Command(FuseResults, run)
+command = Command(FuseResults, run, methods=True)

@@ -25,4 +25,4 @@ def lines(done: Picked) -> Iterator[str]:
         yield f"     {pick.reason}"
 
 
-command = Command(PickTrials, run)
+command = Command(PickTrials, run, methods=True)

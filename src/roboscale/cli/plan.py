@@ -37,4 +37,4 @@ def lines(planned: Planned) -> Iterator[str]:
         yield f"    measured  {check.measured}"
 
 
-command = Command(PlanCollection, run, dry_run=True)
+command = Command(PlanCollection, run, dry_run=True, methods=True)

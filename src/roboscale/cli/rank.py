@@ -15,4 +15,4 @@ def run(request: Rank, terminal: Terminal) -> None:
     terminal.show(done.to_json(), done.text)
 
 
-command = Command(Rank, run)
+command = Command(Rank, run, methods=True)

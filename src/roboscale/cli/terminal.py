@@ -10,11 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from roboscale.cli.console import say
 from roboscale.core import RoboscaleError
 from roboscale.jobs.events import Event, Note, Progress, Stage, Wrote
+
+if TYPE_CHECKING:
+    from roboscale.jobs.methods import Methods
 
 __all__ = ["Lines", "Terminal", "result_stream", "terminal"]
 
@@ -29,10 +32,13 @@ class Terminal:
         write: puts text onto the real standard output.
         as_json: `--json` was given.
         dry_run: `--dry-run` was given.
+        methods: `--methods` was given.
     """
 
-    def __init__(self, write: Callable[[str], None], *, as_json: bool = False, dry_run: bool = False) -> None:
-        self.as_json, self.dry_run = as_json, dry_run
+    def __init__(
+        self, write: Callable[[str], None], *, as_json: bool = False, dry_run: bool = False, methods: bool = False
+    ) -> None:
+        self.as_json, self.dry_run, self.methods = as_json, dry_run, methods
         self.notes: list[str] = []
         self._write = write
         self._bars: _Bars | None = None
@@ -55,19 +61,32 @@ class Terminal:
     def show(self, data: Mapping[str, Any], text: str | Iterable[str]) -> None:
         """The result: `data` with `--json`, the text or its lines otherwise. Notes are in the JSON as `notes`.
 
+        With `--methods`, the methods that `data` names are told below the text, or in the JSON as `methods`.
+
         Raises:
             ValueError: NaN is no JSON.
             RoboscaleError: the result has a part that is called so itself.
         """
         self.close()
+        told = self._told(data)
         if self.as_json:
             if self.notes and "notes" in data:
                 raise RoboscaleError("something in the result is called notes: rename it, for notes have that place")
-            said = {**data, "notes": self.notes} if self.notes else data
+            if told is not None and "methods" in data:
+                raise RoboscaleError("something in the result is called methods: rename it, for those have that place")
+            said = {**data, "notes": self.notes} if self.notes else dict(data)
+            said |= {} if told is None else {"methods": told.to_json()}
             self._write(json.dumps(said, indent=2, allow_nan=False) + "\n")
         else:
             lines = (text,) if isinstance(text, str) else text
-            self._write("".join(f"{line}\n" for line in lines))
+            self._write("".join(f"{line}\n" for line in (*lines, *(() if told is None else ("", *told.lines)))))
+
+    def _told(self, data: Mapping[str, Any]) -> Methods | None:
+        if not self.methods:
+            return None
+        from roboscale.jobs.methods import methods_of
+
+        return methods_of(data)
 
     def close(self) -> None:
         """Ends the bars, so that what follows stands below them."""
@@ -77,10 +96,10 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*, as_json: bool = False, dry_run: bool = False) -> Iterator[Terminal]:
+def terminal(*, as_json: bool = False, dry_run: bool = False, methods: bool = False) -> Iterator[Terminal]:
     """A terminal that has stdout for itself while it is open."""
     with result_stream() as write:
-        opened = Terminal(write, as_json=as_json, dry_run=dry_run)
+        opened = Terminal(write, as_json=as_json, dry_run=dry_run, methods=methods)
         try:
             yield opened
         finally:

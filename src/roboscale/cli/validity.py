@@ -12,7 +12,7 @@ __all__ = ["command"]
 def run(request: CheckValidity, terminal: Terminal) -> None:
     """Say whether a simulator or learned world is a valid judge of policies: its validity card."""
     done = check_validity(request, terminal.event)
-    terminal.show(done.to_json(), str(done.card))
+    terminal.show(done.to_json(), done.lines)
 
 
-command = Command(CheckValidity, run)
+command = Command(CheckValidity, run, methods=True)

@@ -14,7 +14,15 @@ from roboscale.core.episode import (
     new_episode_id,
     write_episode,
 )
-from roboscale.core.errors import BadData, InfrastructureError, PolicyError, RoboscaleError, SpecMismatch, UnknownName
+from roboscale.core.errors import (
+    BadData,
+    InfrastructureError,
+    PolicyError,
+    RoboscaleError,
+    SpecMismatch,
+    UnknownName,
+    UsageError,
+)
 from roboscale.core.estimate import Decision, Estimate, PairedOutcome, Verdict
 from roboscale.core.evidence import Design, Evidence, EvidenceRow, OutcomeKind, StopRule
 from roboscale.core.identity import Identity, combine, identity_labels
@@ -42,6 +50,7 @@ from roboscale.core.recording import (
     Severity,
     Span,
     Stream,
+    splits_of,
 )
 from roboscale.core.referee import Judgement, Referee, SuccessRule, Watch
 from roboscale.core.robot import Robot
@@ -130,6 +139,7 @@ __all__ = [
     "Take",
     "Trial",
     "UnknownName",
+    "UsageError",
     "Verdict",
     "WallClock",
     "Watch",
@@ -150,5 +160,6 @@ __all__ = [
     "require_match",
     "rotation_matrix",
     "spec_differences",
+    "splits_of",
     "write_episode",
 ]

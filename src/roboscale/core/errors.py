@@ -4,6 +4,7 @@
     ├── UnknownName          a name that is not in the list; says the near ones
     ├── SpecMismatch         two sides disagree on what an array means; names both
     ├── BadData              a file that is broken or lies; names file, field and both values
+    ├── UsageError           something that was asked makes no sense; names the words
     ├── PolicyError          a policy computed nonsense: the trial is a *failure*
     └── InfrastructureError  a server, robot or process broke: the trial is *void*
 
@@ -22,6 +23,7 @@ __all__ = [
     "RoboscaleError",
     "SpecMismatch",
     "UnknownName",
+    "UsageError",
 ]
 
 
@@ -65,6 +67,10 @@ class BadData(RoboscaleError):
 
     def __reduce__(self) -> tuple[type[BadData], tuple[object, ...]]:
         return type(self), (self.file, self.field, str(self.expected), str(self.found))
+
+
+class UsageError(RoboscaleError):
+    """What was asked makes no sense, whatever the files say; the command line ends with 2, as for a wrong flag."""
 
 
 class PolicyError(RoboscaleError):

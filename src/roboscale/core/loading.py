@@ -38,8 +38,13 @@ def load_object(text: str, kind: str, beside: Path | None = None) -> object:
         raise UnknownName(kind, text, ["module:callable", "file.py:callable"])
     module = load_module(where, kind, beside)
     if not hasattr(module, name):
-        raise UnknownName(f"name in {where}", name, [n for n in vars(module) if not n.startswith("_")])
+        raise UnknownName(f"name in {where}", name, _public(module))
     return getattr(module, name)
+
+
+def _public(module: ModuleType) -> list[str]:
+    """What somebody may have meant: no modules that it imports."""
+    return [n for n, value in vars(module).items() if not n.startswith("_") and not isinstance(value, ModuleType)]
 
 
 def load_module(where: str, kind: str, beside: Path | None = None) -> ModuleType:

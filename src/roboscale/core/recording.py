@@ -30,6 +30,7 @@ __all__ = [
     "Severity",
     "Span",
     "Stream",
+    "splits_of",
 ]
 
 UNKNOWN = "unknown"
@@ -163,6 +164,7 @@ class RecordedEpisode:
         streams: name -> sensor at its own rate. Where there are any, `arrays["time.frame_ns"]` (T,) int64 says when
             each frame of the grid was taken, on the same clock.
         findings: what was wrong with it and what was done about that.
+        instructions: (frame from which it holds, text), in order, where the text changes within the episode.
     """
 
     key: str
@@ -174,6 +176,7 @@ class RecordedEpisode:
     streams: Mapping[str, Stream] = dataclasses.field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     id: str = ""
+    instructions: tuple[tuple[int, str], ...] = ()
 
     def __post_init__(self) -> None:
         lengths = {name: len(values) for name, values in (*self.arrays.items(), *self.pictures.items())}
@@ -225,3 +228,9 @@ class Recording(Protocol):
 
     def close(self) -> None:
         """Lets go of open files."""
+
+
+def splits_of(recording: Recording) -> Mapping[str, Sequence[str]]:
+    """Split -> keys of its episodes, of a format that knows splits; empty for any other."""
+    splits: Mapping[str, Sequence[str]] = getattr(recording, "splits", {})
+    return splits

@@ -195,10 +195,16 @@ class World(Protocol):
 
 @runtime_checkable
 class BatchedWorld(Protocol):
-    """A world whose scenes share one model: a learned world, a batched simulator."""
+    """A world whose scenes share one model: a learned world, a batched simulator.
+
+    `--worlds n` asks for n scenes in one process; they are then stepped by this, and never by `Scene.step`.
+    """
 
     def step_many(self, scenes: Sequence[Scene], actions: Sequence[NDArray[Any]]) -> list[Step]:
-        """Same result as stepping each scene by itself."""
+        """One `Step` for each scene, in their order; the same as stepping each by itself.
+
+        What it raises is taken to have broken all of these scenes: their trials are void, and tried again.
+        """
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ Knows specs and episodes on their way. Does not know files.
 By hand, an arm of two joints and one of three. Rows are padded with zeros to the longest, a mask says which elements
 are real, and a column says whose row it is, counted in the sorted names:
 
+>>> from roboscale.core import Provenance
 >>> two = Spec((Field("observation.state", (2,), "int16", "rad"),), rate_hz=10)
 >>> three = Spec((Field("observation.state", (3,), "float32", "rad"),), rate_hz=10)
 >>> short = Flatten({"two": two, "three": three}, "two")
@@ -28,7 +29,7 @@ are real, and a column says whose row it is, counted in the sorted names:
 >>> unflatten(flat, short.specs, "two").arrays["observation.state"].tolist()
 [[1, 2], [3, 4]]
 
-Where specs do not agree, both sides are named; what a side does not say is no agreement:
+Where specs do not agree, both sides are named:
 
 >>> print(conflict_table(conflicts({"two": two, "three": three})))
 observation.state: shape: differs
@@ -37,9 +38,6 @@ observation.state: shape: differs
 observation.state: dtype: differs
     three  float32
     two    int16
-observation.state: mode: not declared
-    three  not declared
-    two    not declared
 """
 
 from __future__ import annotations

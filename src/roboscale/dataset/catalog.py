@@ -24,7 +24,7 @@ from roboscale.dataset.layout import Info, Layout, load_info, load_json, spec_fr
 from roboscale.dataset.remote import is_remote
 from roboscale.dataset.tables import read_rows, read_tasks
 
-__all__ = ["Catalog", "EpisodeInfo", "Location", "index_columns", "load_catalog"]
+__all__ = ["Catalog", "EpisodeInfo", "Location", "index_columns", "load_catalog", "task_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +108,14 @@ def _load(layout: Layout, skip: Collection[Path]) -> Catalog:
     known = {episode.id for episode in episodes}
     # A known one is sealed, but its folder not removed yet.
     pending = tuple(p for p in list_pending(layout) if p.id not in known and p.path not in skip)
-    first = info.total_frames
+    first, later = info.total_frames, list[str]()
     for entry in pending:
         record = entry.record()
         episodes.append(_info_of(record, len(episodes), first))
+        later += record.texts
         locations.append(Location(entry.table, {c: (entry.video(c), 0) for c in info.cameras}, sealed=False))
         first += record.length
-    tasks = list(dict.fromkeys([*tasks, *(e.instruction for e in episodes)]))
+    tasks = list(dict.fromkeys([*tasks, *(e.instruction for e in episodes), *later]))
     return Catalog(info, spec, tuple(tasks), tuple(episodes), tuple(locations), pending)
 
 
@@ -205,11 +206,11 @@ def _foreign_record(info: Info, row: Mapping[str, Any]) -> EpisodeRecord:
 
 
 def _locate(layout: Layout, info: Info, rows: Sequence[Mapping[str, Any]]) -> list[Location]:
-    locations = []
+    locations, made = [], dict[tuple[str, int, int], Path]()
     for (chunk, file), group in itertools.groupby(rows, lambda r: (r["data/chunk_index"], r["data/file_index"])):
         table = info.data_file(chunk, file)
         for episode in group:
-            videos = {camera: _video(info, episode, camera) for camera in info.cameras}
+            videos = {camera: _video(info, episode, camera, made) for camera in info.cameras}
             locations.append(Location(table, videos, sealed=True))
     for path in dict.fromkeys(p for at in locations for p in (at.table, *(v for v, _ in at.videos.values()))):
         if not is_remote(path) and not path.exists():  # behind a URL each would be a request; reading it says the same
@@ -217,13 +218,17 @@ def _locate(layout: Layout, info: Info, rows: Sequence[Mapping[str, Any]]) -> li
     return locations
 
 
-def _video(info: Info, row: Mapping[str, Any], camera: str) -> tuple[Path, int]:
+def _video(
+    info: Info, row: Mapping[str, Any], camera: str, made: dict[tuple[str, int, int], Path]
+) -> tuple[Path, int]:
     prefix = f"videos/{camera}"
-    path = info.video_file(camera, row[f"{prefix}/chunk_index"], row[f"{prefix}/file_index"])
-    return path, round(row[f"{prefix}/from_timestamp"] * info.fps)
+    key = camera, row[f"{prefix}/chunk_index"], row[f"{prefix}/file_index"]
+    if key not in made:
+        made[key] = info.video_file(*key)
+    return made[key], round(row[f"{prefix}/from_timestamp"] * info.fps)
 
 
-def index_columns(episode: EpisodeInfo, task_index: int, fps: int) -> dict[str, NDArray[Any]]:
+def index_columns(episode: EpisodeInfo, task_index: int | NDArray[np.int64], fps: int) -> dict[str, NDArray[Any]]:
     """The columns that LeRobot adds, for one episode; (T,) each. Timestamps are the frame number over the rate."""
     frames = np.arange(episode.length, dtype=np.int64)
     return {
@@ -231,5 +236,15 @@ def index_columns(episode: EpisodeInfo, task_index: int, fps: int) -> dict[str, 
         "frame_index": frames,
         "episode_index": np.full(episode.length, episode.index, np.int64),
         "index": episode.from_index + frames,
-        "task_index": np.full(episode.length, task_index, np.int64),
+        "task_index": np.full(episode.length, task_index, np.int64),  # one number, or one a frame
     }
+
+
+def task_rows(
+    tasks: Sequence[str], instruction: str, changes: Sequence[tuple[int, str]], length: int
+) -> NDArray[np.int64]:
+    """(T,) task index of each frame of an episode: `instruction`, and from each frame in `changes` on its text."""
+    rows = np.full(length, tasks.index(instruction), np.int64)
+    for first, text in changes:
+        rows[first:] = tasks.index(text)
+    return rows

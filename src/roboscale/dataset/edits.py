@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from roboscale.core.episode import Outcome, Status
 from roboscale.core.errors import BadData
@@ -44,7 +45,7 @@ class Corrections:
         if key in self.frames:
             episode = cut_ends(episode, self.frames[key])
         if key in self.tasks:
-            episode = replace(episode, instruction=self.tasks[key])
+            episode = replace(episode, instruction=self.tasks[key], instructions=())
         if key in self.outcomes:
             old = episode.outcome or Outcome("void", steps=len(episode))
             episode = replace(episode, outcome=replace(old, status=self.outcomes[key], reason="judged by a person"))
@@ -77,7 +78,18 @@ def cut_ends(episode: RecordedEpisode, kept: Kept) -> RecordedEpisode:
         arrays={name: array[rows] for name, array in episode.arrays.items()},
         pictures=pictures,
         findings=(*episode.findings, Finding("trimmed", "info", text)),
+        **_shifted(episode, first, length),
     )
+
+
+def _shifted(episode: RecordedEpisode, first: int, length: int) -> dict[str, Any]:
+    """Instructions of the frames that stay."""
+    if not episode.instructions:
+        return {}
+    at_first = [text for frame, text in episode.instructions if frame <= first]
+    kept = [(frame - first, text) for frame, text in episode.instructions if first < frame < first + length]
+    begin = at_first[-1] if at_first else episode.instruction
+    return {"instruction": begin, "instructions": ((0, begin), *kept) if kept else ()}
 
 
 def _copyable(episode: RecordedEpisode, first: int) -> int:

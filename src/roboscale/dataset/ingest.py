@@ -174,9 +174,10 @@ def _bring(job: Job, folder: Path) -> EpisodeProof:
     arrays = {f.name: np.ascontiguousarray(episode.arrays[f.name]) for f in job.spec if not f.is_image}
     features = features_from_spec(job.spec, {c: {} for c in cameras})
     columns = {name: array.reshape(len(array), *features[name]["shape"]) for name, array in arrays.items()}
-    record = EpisodeRecord(id_, episode.instruction, len(episode), episode.outcome, episode.provenance, pixels)
-    said = json.dumps(record.to_json(), ensure_ascii=False).encode()
-    write_take(folder / "frames.parquet", {name: features[name] for name in columns}, [columns], said)
+    said = episode.instruction, len(episode), episode.outcome, episode.provenance
+    record = EpisodeRecord(id_, *said, pixels, episode.instructions)
+    words = json.dumps(record.to_json(), ensure_ascii=False).encode()
+    write_take(folder / "frames.parquet", {name: features[name] for name in columns}, [columns], words)
     folder.rename(Layout(job.root).pending / f"{job.sequence:06d}-{id_}")
     return EpisodeProof(
         job.part,

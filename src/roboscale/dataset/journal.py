@@ -55,6 +55,7 @@ class EpisodeRecord:
 
     Args:
         pixels: image statistics by camera; present until the episode is sealed.
+        instructions: (frame from which it holds, text) where the text changes within the episode.
     """
 
     id: str
@@ -63,6 +64,12 @@ class EpisodeRecord:
     outcome: Outcome | None
     provenance: Provenance
     pixels: Mapping[str, PixelCounts] = field(default_factory=dict)
+    instructions: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def texts(self) -> list[str]:
+        """Every instruction of the episode once, in order."""
+        return list(dict.fromkeys([self.instruction, *(text for _, text in self.instructions)]))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -72,6 +79,7 @@ class EpisodeRecord:
             "outcome": None if self.outcome is None else self.outcome.to_json(),
             "provenance": self.provenance.to_json(),
             "pixels": {name: [p.frames, p.counts.tolist()] for name, p in self.pixels.items()},
+            **({"instructions": [list(one) for one in self.instructions]} if self.instructions else {}),
         }
 
     @classmethod
@@ -81,7 +89,8 @@ class EpisodeRecord:
             pixels = {n: PixelCounts(int(k), np.array(c, np.int64)) for n, (k, c) in data.get("pixels", {}).items()}
             outcome = None if data["outcome"] is None else Outcome.from_json(data["outcome"])
             provenance = Provenance.from_json(data["provenance"])
-            return cls(data["id"], data["instruction"], int(data["length"]), outcome, provenance, pixels)
+            changes = tuple((int(first), str(text)) for first, text in data.get("instructions", ()))
+            return cls(data["id"], data["instruction"], int(data["length"]), outcome, provenance, pixels, changes)
         except (KeyError, TypeError, ValueError) as error:
             raise BadData(file, "episode", "id, instruction, length, outcome, provenance", repr(error)) from error
 

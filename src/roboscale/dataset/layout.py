@@ -30,6 +30,7 @@ from roboscale.core.errors import BadData, SpecMismatch
 from roboscale.core.spec import Field, Spec
 
 __all__ = [
+    "FORMAT_SPEC",
     "INDEX_FEATURES",
     "Info",
     "Layout",
@@ -48,7 +49,7 @@ CHUNK_FILE = "chunk-{chunk_index:03d}/file-{file_index:03d}"
 DATA_PATH = f"data/{CHUNK_FILE}.parquet"
 VIDEO_PATH = f"videos/{{video_key}}/{CHUNK_FILE}.mp4"
 
-_FORMAT = re.compile(r"(0?[1-9]d?|d)?")  # a width of a billion would be as many bytes
+FORMAT_SPEC = re.compile(r"(0?[1-9]d?|d)?")  # a width of a billion would be as many bytes
 
 INDEX_FEATURES: Mapping[str, Mapping[str, Any]] = {
     "timestamp": {"dtype": "float32", "shape": [1], "names": None},
@@ -205,7 +206,9 @@ class Info:
         template = self.raw[key]
         try:
             parts = [part for part in string.Formatter().parse(template) if part[1] is not None]
-            plain = all(name in values and _FORMAT.fullmatch(spec or "") and not how for _, name, spec, how in parts)
+            plain = all(
+                name in values and FORMAT_SPEC.fullmatch(spec or "") and not how for _, name, spec, how in parts
+            )
             text = template.format(**values) if plain else None
         except (ValueError, TypeError, AttributeError):
             text = None

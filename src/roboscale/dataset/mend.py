@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
 from roboscale.dataset.layout import Info, Layout
@@ -37,6 +38,7 @@ def plan_mending(
     without: Collection[int] = (),
     without_cameras: Collection[str] = (),
     broken: Literal["end", "drop"] = "end",
+    in_place: bool = False,
 ) -> Mending:
     """Compares the metadata of a dataset with its data.
 
@@ -44,6 +46,7 @@ def plan_mending(
         without: numbers of episodes that may be left out where they cannot be verified.
         without_cameras: cameras that are left out.
         broken: whether an episode that cannot be verified is the end, or is left out alone.
+        in_place: a video that is not there costs nothing: what the other files tell is mended without it.
 
     Raises:
         BadData: `info.json` is not even JSON, has no features or no fps: nothing says then what the data mean. Or no
@@ -53,9 +56,10 @@ def plan_mending(
     raw = read_info(mending, without_cameras)
     info = Info(mending.root, raw)
     order, rows = _rows_by_index(mending)
-    episodes = _verified(mending, info, rows, without, broken)
+    episodes = _verified(mending, info, rows, without, broken, in_place)
     mending.claimed = max(rows, default=-1) + 1
     mending.kept = tuple(episode.number for episode in episodes)
+    mending.rows_after = sum(episode.length for episode in episodes)
     if not episodes:
         raise BadData(root, "episodes", "at least one that can be verified", mending.lost or "none")
     for episode in episodes:
@@ -105,13 +109,14 @@ def _verified(
     rows: Mapping[int, dict[str, Any]],
     without: Collection[int],
     broken: Literal["end", "drop"],
+    in_place: bool,
 ) -> list[VerifiedEpisode]:
     """Episodes in the order of their numbers, up to the first whose numbers or videos are not there."""
     episodes: list[VerifiedEpisode] = []
     found, frames = _runs(mending, info), dict[Path, int]()
     for index in range(max(rows, default=-1) + 1):
         try:
-            episodes.append(_verify(info, index, rows, found, frames))
+            episodes.append(_verify(info, index, rows, found, frames, in_place))
         except BadData as error:
             if index in without or broken == "drop":
                 mending.lost = mending.lost or f"episode {index}: {error}"
@@ -134,17 +139,32 @@ def _runs(mending: Mending, info: Info) -> Runs:
             mending.note(str(error))
             continue
         indices = columns["episode_index"]
-        edges = np.flatnonzero(np.diff(indices)) + 1
-        for begin, end in zip([0, *edges.tolist()], [*edges.tolist(), len(indices)], strict=True):
-            if end > begin:
-                part = {name: column[begin:end] for name, column in columns.items()}
-                number = int(indices[begin])
-                runs.setdefault(number, []).append(VerifiedEpisode(number, {}, part, path, begin))
+        mending.rows_before += len(indices)
+        together = np.argsort(indices, kind="stable")
+        edges = np.flatnonzero(np.diff(indices[together])) + 1
+        for rows in np.split(together, edges):
+            if len(rows):
+                rows = _in_order(columns, rows)
+                part = {name: column[rows] for name, column in columns.items()}
+                number = int(indices[rows[0]])
+                runs.setdefault(number, []).append(VerifiedEpisode(number, {}, part, path, rows))
     return runs
 
 
+def _in_order(columns: Mapping[str, NDArray[Any]], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows of an episode by their frame_index, where it counts every frame once; else as they lie."""
+    frames = columns["frame_index"][rows]
+    order = np.argsort(frames, kind="stable")
+    return rows[order] if np.array_equal(frames[order], np.arange(len(rows))) else rows
+
+
 def _verify(
-    info: Info, index: int, rows: Mapping[int, dict[str, Any]], runs: Runs, frames: dict[Path, int]
+    info: Info,
+    index: int,
+    rows: Mapping[int, dict[str, Any]],
+    runs: Runs,
+    frames: dict[Path, int],
+    in_place: bool,
 ) -> VerifiedEpisode:
     if index not in rows:
         raise BadData(Layout(info.root).episodes, f"episode {index}", "a row", "none")
@@ -158,6 +178,8 @@ def _verify(
             raise BadData(Layout(info.root).episodes, f"{at} of episode {index}", "a file and a time", place)
         video = info.video_file(camera, int(place[0]), int(place[1]))  # type: ignore[arg-type]
         last = round(float(place[2]) * info.fps) + episode.length  # type: ignore[arg-type]
+        if in_place and not video.is_file():
+            continue  # the audit says that it is missing
         if video not in frames:
             frames[video] = probe(video).frames
         if frames[video] < last:

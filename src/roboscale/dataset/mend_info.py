@@ -33,7 +33,7 @@ from roboscale.dataset.packets import video_facts
 from roboscale.dataset.tables import number_dtype
 from roboscale.dataset.video import probe
 
-__all__ = ["UNREAD", "finish_info", "numeric_columns", "read_info"]
+__all__ = ["UNREAD", "finish_info", "is_colour", "numeric_columns", "read_info"]
 
 UNREAD = ("video", "image", "string", "language")
 """Features that are no numeric columns."""
@@ -237,34 +237,49 @@ def finish_info(mending: Mending, info: Info, raw: dict[str, Any], episodes: Seq
         if before.get(key) != value:
             mending.change(f"info.json {key}", before.get(key), value)
         raw[key] = value
-    if not _covers(raw.get("splits"), len(episodes)):
+    if not _within(raw.get("splits"), len(episodes)):
         whole = {"train": f"0:{len(episodes)}"}
         mending.change("info.json splits", before.get("splits"), whole)
         raw["splits"] = whole
     for camera in info.cameras:
-        _mend_video(mending, info, raw["features"][camera], camera, episodes[0].row)
+        path = next((p for p in (_video_of(info, camera, e.row) for e in episodes) if p.is_file()), None)
+        if path is not None:
+            _mend_video(mending, info, raw["features"][camera], camera, path)
     if raw != before or list(raw["features"]) != list(before["features"]):
         mending.replace(info.file, lambda path: atomic_write(path, to_json(raw)))
     _mend_spec(mending, Info(mending.root, raw))
 
 
-def _covers(splits: Any, total: int) -> bool:
-    """Whether somebody's own splits name exactly the episodes that there are."""
-    covered: set[int] = set()
-    for text in splits.values() if isinstance(splits, dict) else ():
+def _within(splits: Any, total: int) -> bool:
+    """Whether somebody's own splits name no episode that is not there; what is no range is not ours to mend."""
+    if not isinstance(splits, dict) or not splits or list(splits) == ["train"]:
+        return bool(splits == {"train": f"0:{total}"})
+    for text in splits.values():
         first, colon, last = str(text).partition(":")
-        if not (colon and first.isdecimal() and last.isdecimal() and int(last) <= total):
+        if colon and first.isdecimal() and last.isdecimal() and int(last) > total:
             return False
-        covered |= set(range(int(first), int(last)))
-    return len(covered) == total
+    return True
 
 
-def _mend_video(mending: Mending, info: Info, feature: Feature, camera: str, row: Mapping[str, Any]) -> None:
-    path = info.video_file(camera, row[f"videos/{camera}/chunk_index"], row[f"videos/{camera}/file_index"])
+def is_colour(feature: Mapping[str, Any]) -> bool:
+    """Whether a camera holds colour pictures. Depth of a newer writer is codes, which our decoder sees as pictures."""
+    said = feature.get("info") or feature.get("video_info") or {}
+    shape = feature.get("shape") or []
+    return not (isinstance(said, dict) and said.get("video.is_depth_map")) and 3 in (shape[-1:] + shape[:1])
+
+
+def _video_of(info: Info, camera: str, row: Mapping[str, Any]) -> Path:
+    return info.video_file(camera, row[f"videos/{camera}/chunk_index"], row[f"videos/{camera}/file_index"])
+
+
+def _mend_video(mending: Mending, info: Info, feature: Feature, camera: str, path: Path) -> None:
     if probe(path).fps != info.fps:
         raise BadData(path, "fps", f"{info.fps} as in info.json", f"{float(probe(path).fps):g}")
     facts = {**video_facts(path), "video.fps": info.fps}
     claimed = feature.get("info") or {}
+    if not is_colour(feature):
+        mending.kept_as_they_are.append(camera)
+        return
     for key, value in facts.items():
         if claimed.get(key) != value:
             mending.change(f"{key} of {camera}", claimed.get(key), value)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
 from roboscale.dataset.layout import Info, Layout, atomic_write, load_json, to_json
-from roboscale.dataset.mend_info import numeric_columns
+from roboscale.dataset.mend_info import is_colour, numeric_columns
 from roboscale.dataset.mending import Mending, VerifiedEpisode
 from roboscale.dataset.seal import load_statistics, save_statistics
 from roboscale.dataset.statistics import PixelCounts, Statistics, sample_indices
@@ -65,7 +65,7 @@ def _of_cameras(
 ) -> dict[str, PixelCounts]:
     """Those of the cameras whose pictures contradict the claim; what cannot be decoded is not judged."""
     found = {}
-    for camera in info.cameras:
+    for camera in (c for c in info.cameras if is_colour(info.features[c])):
         try:
             if not _shows(info, camera, claimed.get(camera), episodes):
                 found[camera] = _of_camera(info, camera, episodes)

@@ -113,6 +113,9 @@ def mend_data(mending: Mending, info: Info, episodes: Sequence[VerifiedEpisode],
                     there = f"{regular[name][:3].tolist()}"
                     mending.change(f"column {name}", f"{claimed[:3].tolist()} in episode {index}", there)
                 wrong.add(episode.file)
+        if episode.moved:
+            mending.note(f"rows of episode {index} do not lie in the order of their frames in {episode.file.name}")
+            wrong.add(episode.file)
         episode.columns.update(regular)
         first += episode.length
     for path in sorted((mending.root / "data").glob("*/*.parquet")):
@@ -152,7 +155,7 @@ def _rewritten(path: Path, episodes: Sequence[VerifiedEpisode], without: frozens
         table = table.drop_columns([name for name in table.column_names if name in without])
         with pq.ParquetWriter(target, table.schema, compression="snappy") as writer:
             for episode in episodes:
-                part = table.slice(episode.first, episode.length)
+                part = table.take(episode.rows)
                 for name in _OWN_COLUMNS:
                     place = part.column_names.index(name)
                     kind = part.schema.field(place)

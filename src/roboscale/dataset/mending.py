@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Mending", "VerifiedEpisode", "remove_file"]
@@ -25,6 +26,8 @@ class Mending:
         claimed: how many episodes the episode table has.
         kept: claimed numbers of the episodes that are verified; their positions are their new numbers.
         files: path under the root -> writes the new file to a path.
+        rows_before, rows_after: rows of the data files that can be read, and those that stay.
+        kept_as_they_are: features whose metadata nobody here can judge, such as depth.
     """
 
     root: Path
@@ -33,9 +36,14 @@ class Mending:
     claimed: int = 0
     kept: tuple[int, ...] = ()
     files: dict[str, Callable[[Path], None]] = field(default_factory=dict)
+    rows_before: int = 0
+    rows_after: int = 0
+    kept_as_they_are: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        return {"changes": self.changes, "lost": self.lost, "kept": len(self.kept), "files": sorted(self.files)}
+        plain = ("changes", "lost", "rows_before", "rows_after", "kept_as_they_are")
+        said = {name: getattr(self, name) for name in plain}
+        return {**said, "kept": len(self.kept), "files": sorted(self.files)}
 
     def change(self, what: str, claimed: object, found: object) -> None:
         """Writes down a difference, once."""
@@ -57,7 +65,7 @@ class VerifiedEpisode:
         number: as its rows claim it.
         row: its row of the episode table.
         columns: its numbers; (T, ...) each.
-        file, first: where its rows lie.
+        file, rows: where its rows lie, in the order of its frames; (T,) int64.
         tasks: what it shows, once that is known; the first is its instruction.
     """
 
@@ -65,8 +73,13 @@ class VerifiedEpisode:
     row: dict[str, Any]
     columns: dict[str, NDArray[Any]]
     file: Path
-    first: int
+    rows: NDArray[np.int64]
     tasks: list[str] = field(default_factory=list)
+
+    @property
+    def moved(self) -> bool:
+        """Whether its rows do not follow one another in the file."""
+        return bool((np.diff(self.rows) != 1).any())
 
     @property
     def length(self) -> int:

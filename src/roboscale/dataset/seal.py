@@ -24,13 +24,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
-from roboscale.dataset.catalog import Catalog, EpisodeInfo, index_columns, load_catalog
+from roboscale.dataset.catalog import Catalog, EpisodeInfo, index_columns, load_catalog, task_rows
 from roboscale.dataset.journal import EpisodeRecord, Pending, clear_sealing, commit, has_commit, roll_forward
 from roboscale.dataset.layout import Info, Layout, to_json
 from roboscale.dataset.statistics import PixelCounts, Statistics, summary
 from roboscale.dataset.streams import stream_path
 from roboscale.dataset.tables import read_columns, to_table, write_tasks
-from roboscale.dataset.video import extradata, join
+from roboscale.dataset.video import join, join_key
 
 __all__ = ["load_statistics", "save_statistics", "seal"]
 
@@ -125,10 +125,10 @@ def _video_entries(
 def _groups(info: Info, camera: str, batch: Sequence[tuple[Pending, int]]) -> list[list[tuple[Pending, int]]]:
     """Consecutive takes that fit into one file and agree on the decoder's parameters."""
     groups: list[list[tuple[Pending, int]]] = []
-    size, parameters = 0, b""
+    size, parameters = 0, (b"", 0.0)
     for entry in batch:
         path = entry[0].video(camera)
-        bytes_, its = path.stat().st_size, extradata(path)
+        bytes_, its = path.stat().st_size, join_key(path)
         if not groups or size + bytes_ >= info.video_bytes or its != parameters:
             groups.append([])
             size, parameters = 0, its
@@ -207,7 +207,7 @@ def _write_data(
     rows = []
     with _DataFiles(info, moves, position) as files:
         for (pending, record), episode in zip(batch, episodes, strict=True):
-            task = catalog.tasks.index(record.instruction)
+            task = task_rows(catalog.tasks, record.instruction, record.instructions, record.length)
             arrays = {**read_columns(pending.table, schema), **index_columns(episode, task, info.fps)}
             lengths = {len(array) for array in arrays.values()}
             if lengths != {record.length}:
@@ -242,7 +242,7 @@ def _episode_row(
 ) -> dict[str, Any]:
     row: dict[str, Any] = {
         "episode_index": episode.index,
-        "tasks": [record.instruction],
+        "tasks": record.texts,
         "length": record.length,
         **place,
         "dataset_from_index": episode.from_index,
@@ -339,5 +339,12 @@ def _new_info(catalog: Catalog) -> dict[str, Any]:
         "total_episodes": total,
         "total_frames": sum(episode.length for episode in catalog.episodes),
         "total_tasks": len(catalog.tasks),
-        "splits": {"train": f"0:{total}"},
+        "splits": _grown_splits(catalog.info, total),
     }
+
+
+def _grown_splits(info: Info, total: int) -> dict[str, Any]:
+    """`train` of all episodes; somebody's own splits stay, and new episodes belong to none of them."""
+    splits = info.raw.get("splits")
+    own = isinstance(splits, dict) and splits and list(splits.values()) != [f"0:{info.total_episodes}"]
+    return dict(splits) if own and splits is not None else {"train": f"0:{total}"}

@@ -147,6 +147,7 @@ def transfer(
     robot_type: str = "",
     codec: Codec = "h264",
     broken: Broken = "fail",
+    splits: Mapping[str, Sequence[str]] | None = None,
     workers: int | None = None,
     engine: Engine = "processes",
     progress: Progress | None = None,
@@ -157,11 +158,13 @@ def transfer(
         spec: of the dataset: every episode holds exactly these fields after its edit.
         codec: for pictures that must be encoded.
         broken: what to do with an episode that cannot be read: stop with its error, or leave it out and say so.
+        splits: name -> keys of its episodes, of one part; they become ranges of the dataset.
         progress: called with a count and a note as episodes arrive.
 
     Raises:
-        BadData: an episode is broken; what was written stays, and the same call goes on after it is mended. Or `out`
-            holds something else. Or what was written is not what was read.
+        BadData: the episodes of a split would not follow one another. Or an episode is broken; what was written
+            stays, and the same call goes on after it is mended. Or `out` holds something else. Or what was written is
+            not what was read.
         SpecMismatch: an episode does not have the fields of `spec`.
     """
     layout = Layout(Path(out))
@@ -179,7 +182,23 @@ def transfer(
     result = Transfer(layout.root, _in_order(state.done), _in_order(state.dropped))
     if not result.episodes:
         raise BadData(out, "episodes", "at least one that can be read", f"{len(result.dropped)} dropped")
+    _write_splits(layout, result.episodes, splits or {})
     return replace(result, episodes=verify(layout.root, result.episodes))
+
+
+def _write_splits(layout: Layout, episodes: Sequence[EpisodeProof], splits: Mapping[str, Sequence[str]]) -> None:
+    """`a:b` of each split, as LeRobot writes them."""
+    positions = {proof.key: position for position, proof in enumerate(episodes)}
+    ranges = {}
+    for name, keys in splits.items():
+        there = sorted(positions[key] for key in keys if key in positions)
+        if there and there[-1] - there[0] + 1 != len(there):
+            raise BadData(layout.root, f"split {name}", "episodes that follow one another", f"{there[:20]}")
+        if there:
+            ranges[name] = f"{there[0]}:{there[-1] + 1}"
+    raw = load_json(layout.info)
+    if ranges and raw.get("splits") != ranges:
+        atomic_write(layout.info, to_json({**raw, "splits": ranges}))
 
 
 def _pairs(parts: Sequence[Part]) -> Iterator[tuple[str, Callable[[], Recording], str, Edit | None]]:

@@ -30,9 +30,9 @@ def mend_in_place(root: Path) -> Mending:
     """
     layout = Layout(Path(root))
     before = layout.info.read_bytes() if layout.info.is_file() else b""
-    mending = plan_mending(layout.root)
+    mending = plan_mending(layout.root, in_place=True)
     if mending.lost:
-        advice = f"repairing this needs a new dataset: roboscale data repair {shlex.quote(str(root))} OUT"
+        advice = f"repairing this needs a new dataset: roboscale data fix {shlex.quote(str(root))} OUT"
         raise SpecMismatch(f"{root}: {mending.lost}\n{advice} (--drop-broken leaves out single episodes)")
     if not mending.files:
         return mending

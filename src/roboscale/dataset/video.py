@@ -26,7 +26,18 @@ from roboscale.core.errors import BadData, SpecMismatch
 from roboscale.dataset.pyav import READING, convert, fraction
 from roboscale.dataset.remote import source_of
 
-__all__ = ["Codec", "Encoder", "VideoCache", "VideoReader", "check_size", "cut", "join", "probe", "video_info"]
+__all__ = [
+    "Codec",
+    "Encoder",
+    "VideoCache",
+    "VideoReader",
+    "check_size",
+    "cut",
+    "join",
+    "join_key",
+    "probe",
+    "video_info",
+]
 
 Codec = Literal["h264", "av1"]
 Images = NDArray[np.uint8]
@@ -148,10 +159,17 @@ def _probe(path: Path, container: Any) -> Probe:
     return Probe(int(stream.frames), rate, int(stream.height), int(stream.width))
 
 
-def extradata(path: Path) -> bytes:
-    """The decoder's parameters; only files that agree on them can be joined."""
+def join_key(path: Path) -> tuple[bytes, float]:
+    """The decoder's parameters, and by how many seconds it decodes before it shows: files that agree can be joined."""
     with open_video(path) as container:
-        return bytes(container.streams.video[0].codec_context.extradata or b"")
+        stream = container.streams.video[0]
+        parameters, unit = bytes(stream.codec_context.extradata or b""), float(fraction(stream.time_base) or 0)
+        try:
+            first: Any = next(container.demux(stream), None)
+        except av.FFmpegError as error:
+            raise BadData(path, "video", "readable packets", _text(error)) from error
+        known = first is not None and first.pts is not None and first.dts is not None
+        return parameters, round((first.pts - first.dts) * unit, 6) if known else 0.0
 
 
 def join(sources: Sequence[Path], frames: Sequence[int], target: Path, fps: int) -> None:

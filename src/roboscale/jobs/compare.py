@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from roboscale.core import Design, RoboscaleError
-from roboscale.jobs.events import Note, OnEvent, ignore
+from roboscale.jobs.events import Note, OnEvent, ignore, say_reason
 from roboscale.jobs.request import Argument, Option
 from roboscale.jobs.running import run_trials
 from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying, kept_or_not
@@ -158,9 +158,20 @@ def compare(
             world=given,
             observes=observes,
         )
-    for reason in reasons(judged.used, judged.labels):
-        listen(Note(reason))
     assert judged.decided is not None, "a comparison has a verdict"
-    for withdrawn in judged.decided.withdrawn:
-        listen(Note(withdrawn))
+    said = (*reasons(judged.used, judged.labels), *_voids_on_hard_cases(judged), *judged.decided.withdrawn)
+    for sentence in said:
+        notes.append(sentence)
+        say_reason(on_event, sentence)
     return ComparedPolicies(judged, tuple(notes))
+
+
+def _voids_on_hard_cases(judged: Judged) -> list[str]:
+    """A sentence for each policy whose void trials fall on cases that another one failed."""
+    if not judged.void:
+        return []
+    from roboscale.report.doubts import overlap_sentence
+    from roboscale.report.summaries import void_overlaps
+
+    overlaps = void_overlaps({label: judged.of(policy) for policy, label in judged.labels.items()})
+    return [overlap_sentence(overlap) for overlap in overlaps if overlap.on_hard_cases]

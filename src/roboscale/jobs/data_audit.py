@@ -62,9 +62,12 @@ def audit_dataset(request: AuditDataset, on_event: OnEvent = ignore) -> AuditedD
     >>> done.report.count("error"), done.failed
     (0, False)
     """
-    from roboscale.dataset.audit import V3Recording, audit, audit_folder, is_v3
+    from roboscale.dataset.audit import audit, audit_folder
     from roboscale.dataset.engine import run
+    from roboscale.dataset.lerobot import open_lerobot
     from roboscale.jobs.recordings import open_source
+    from roboscale.sources.records import detect
+    from roboscale.sources.records.lerobot import FORMATS
 
     def spread(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterable[Any]:
         return run(function, list(items), workers=request.workers, engine=request.engine)
@@ -76,8 +79,8 @@ def audit_dataset(request: AuditDataset, on_event: OnEvent = ignore) -> AuditedD
         "progress": progressing(on_event, "episodes"),
         "run": spread,
     }
-    if is_v3(source):
-        opener: Callable[[], Recording] = partial(V3Recording, source)
+    if request.declare is None and source.exists() and detect(source) in FORMATS:
+        opener: Callable[[], Recording] = partial(open_lerobot, source, lenient=True)
         report = audit_folder(source, opener=opener, **about)
     else:
         said = {"fps": request.fps, "mapping": request.mapping}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from roboscale.core import BadData, Recording, RoboscaleError, Spec
+from roboscale.core import BadData, Recording, RoboscaleError, Spec, splits_of
 from roboscale.jobs import options
 from roboscale.jobs.events import Note, OnEvent, Wrote, counting, ignore
 from roboscale.jobs.request import Argument, Option, Request, made_by
@@ -108,6 +108,7 @@ def import_dataset(
         robot_type=recording.robot_type,
         codec=request.codec,
         broken=request.broken,
+        splits=splits_of(recording),
         workers=request.workers,
         engine=request.engine,
         progress=counting(on_event, "episodes", len(keys)),
@@ -219,6 +220,10 @@ def _tell(proof: ProofData, on_event: OnEvent) -> None:
     """What is not in the dataset, one note for each reason: source fields, then episodes."""
     for reason, names in _by_reason(proof.unmapped.items()).items():
         on_event(Note(f"not carried over: {', '.join(names)}: {reason}"))
+    for finding in proof.findings:
+        where = f" [{finding.field}]" if finding.field else ""
+        more = f" ({len(finding.episodes)} episodes)" if len(finding.episodes) > 1 else ""
+        on_event(Note(f"{finding.severity}: {finding.check}{where}: {finding.text}{more}"))
     for reason, keys in _by_reason(proof.dropped).items():
         episodes = f"episode {keys[0]}" if len(keys) == 1 else f"{len(keys)} episodes, the first {keys[0]}"
         on_event(Note(f"left out {episodes}: {reason}"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from roboscale.core import RoboscaleError
+from roboscale.core import Recording, RoboscaleError, splits_of
 from roboscale.jobs import options
 from roboscale.jobs.events import Note, OnEvent, counting, ignore
 from roboscale.jobs.request import Argument, Option, Request
@@ -135,6 +135,8 @@ def _plan(request: MergeDatasets, on_event: OnEvent) -> tuple[Merged, dict[str, 
     opened = open_members(request.members, request.declare, on_event)
     recordings = {name: one.recording for name, one in opened.items()}
     require_whole(recordings)
+    for name, recording in recordings.items():
+        _tell_lost(name, recording, on_event)
     robots = tuple(dict.fromkeys(r.robot_type for r in recordings.values()))
     if len(robots) == 1:
         require_aligned(recordings, same=request.same)
@@ -145,6 +147,16 @@ def _plan(request: MergeDatasets, on_event: OnEvent) -> tuple[Merged, dict[str, 
         require_declared(recordings)
         kind = "flattened" if request.flatten else "collection"
     return Merged(kind, request.out, {n: len(r.keys) for n, r in recordings.items()}, robots), opened
+
+
+def _tell_lost(name: str, recording: Recording, on_event: OnEvent) -> None:
+    """One note for each thing of a member that the merged dataset will not have."""
+    for field, reason in recording.unmapped.items():
+        if not reason.startswith("regenerated"):
+            on_event(Note(f"{name}: not carried over: {field}: {reason}"))
+    splits = splits_of(recording)
+    if len(splits) > 1:
+        on_event(Note(f"{name}: its splits ({', '.join(splits)}) are not carried over: members are pooled"))
 
 
 def _outside(request: MergeDatasets) -> bool:

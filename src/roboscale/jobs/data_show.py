@@ -28,7 +28,7 @@ class ShowDataset(Request):
     dataset: Annotated[Path, Argument("A LeRobotDataset v3.0.")]
     audit: Annotated[Path | None, Option("Findings of `data audit --json`, for the timeline.")] = None
     host: Annotated[str, Option("Address to listen on; others need a token.")] = "127.0.0.1"
-    port: Annotated[int, Option("0 takes a free one.")] = 0
+    port: Annotated[int, Option("0 takes a free one.", min=0, max=65535)] = 0
     token: Annotated[str | None, Option("Secret in the address; made up where one is needed.")] = None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from roboscale.core import Estimate
-from roboscale.jobs.events import Note, OnEvent, ignore
+from roboscale.jobs.events import Note, OnEvent, ignore, say_reason
 from roboscale.jobs.request import Option
 from roboscale.jobs.running import run_trials
 from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying, kept_or_not
@@ -84,7 +84,7 @@ def evaluate(
     Args:
         policy: a request, or the policy itself: a function of (observation, instruction) or of the observation alone,
             a class of which one is made for each episode, an object with `reset()`, a model with `predict`, a text.
-        on_event: called with progress and notes.
+        on_event: called with progress and notes; without it, void trials and mistakes of the policy are warnings.
         world: a `World`, a `Robot` or a class that makes one, instead of a text.
         observes: fields that a function reads; by default all, cameras included, which cost ten times the physics.
         asked: fields of `Evaluate`, e.g. `tasks`, `trials`, `seed`, `store`; `task` and `out` are understood, too.
@@ -109,7 +109,8 @@ def evaluate(
     with kept_or_not(request, asked=isinstance(policy, Evaluate)) as request:
         judged = run_trials(request, [thing], count=request.trials, on_event=listen, world=given, observes=observes)
     for reason in reasons(judged.used, judged.labels):
-        listen(Note(reason))
+        notes.append(reason)
+        say_reason(on_event, reason)
     return Evaluated(judged, judged.rate(judged.used), tuple(notes))
 
 

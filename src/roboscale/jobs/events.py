@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Event", "Note", "OnEvent", "Progress", "Stage", "Wrote", "counting", "ignore", "progressing"]
+__all__ = ["Event", "Note", "OnEvent", "Progress", "Stage", "Wrote", "counting", "ignore", "progressing", "say_reason"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,13 @@ OnEvent = Callable[[Event], None]
 
 def ignore(event: Event) -> None:
     """For whoever wants the result alone."""
+
+
+def say_reason(on_event: OnEvent, text: str) -> None:
+    """A note on why a number is not what it seems; a Python warning where nobody listens to events."""
+    on_event(Note(text))
+    if on_event is ignore:
+        warnings.warn(text, stacklevel=3)
 
 
 def counting(on_event: OnEvent, what: str, total: int | None = None) -> Callable[..., None]:

@@ -5,7 +5,6 @@ A film that is not of the trial it stands under is worse than none: a replay tha
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Counted, HasPictures, RoboscaleError, Scene, Trial
+from roboscale.jobs.processes import require_main
 
 if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
@@ -97,11 +97,13 @@ def _replayed(judged: Judged, chosen: Sequence[Counted]) -> dict[str, FilmedTria
 
 def _film_all(films: Sequence[_Film]) -> dict[str, tuple[bool, bytes]]:
     """Trial -> whether its replay repeated it, and the film; on all cores."""
+    from roboscale.dataset.engine import run
+
     cores = len(os.sched_getaffinity(0))
     if cores < 2 or len(films) < 4:
         return dict(map(_film, films))
-    with multiprocessing.get_context("spawn").Pool(cores) as pool:
-        return dict(pool.map(_film, films, chunksize=1))
+    require_main()
+    return dict(run(_film, films, workers=cores))
 
 
 def _film(film: _Film) -> tuple[str, tuple[bool, bytes]]:

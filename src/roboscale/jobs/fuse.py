@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from roboscale.core import RoboscaleError
-from roboscale.jobs.events import OnEvent, ignore
+from roboscale.core import OutcomeKind, RoboscaleError
+from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.options import Level
-from roboscale.jobs.request import Option, Request
+from roboscale.jobs.reading_options import TableRequest
+from roboscale.jobs.request import Option
 
 if TYPE_CHECKING:
     from roboscale.stats.fusion import Fusion, FusionMode
@@ -20,7 +21,7 @@ _MODES: Mapping[str, FusionMode] = {"auto": "auto", "ppi": "ppi++", "betting": "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FuseResults(Request):
+class FuseResults(TableRequest):
     """Asks for the real success rate of each policy, from both worlds together."""
 
     words: ClassVar[tuple[str, ...]] = ("fuse",)
@@ -38,6 +39,8 @@ class Fused:
     """Policy -> its real rate from the cases that both worlds saw and the further cases of the cheap one."""
 
     policies: Mapping[str, Fusion]
+    kind: OutcomeKind = "success"
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {name: fusion.to_json() for name, fusion in self.policies.items()}
@@ -54,16 +57,21 @@ def fuse_results(request: FuseResults, on_event: OnEvent = ignore) -> Fused:
         RoboscaleError: no policy, or for one of them no case, is in both.
         BadData: a file is not understood, or nothing is in it.
     """
-    from roboscale.jobs.two_worlds import load_scores, shared_policies
+    from roboscale.jobs.two_worlds import load_two_worlds, same_mix, shared_policies
     from roboscale.stats.fusion import fuse
 
-    real, cheap = load_scores(request.real), load_scores(request.cheap)
+    worlds = load_two_worlds(request.real, request.cheap, request.reading_options(), on_event)
     fused = {}
-    for name in shared_policies(real, cheap, on_event):
-        cases = sorted(case for case in real[name] if case in cheap[name])
-        extra = [score for case, score in sorted(cheap[name].items()) if case not in real[name] and score is not None]
+    for name in shared_policies(worlds.real, worlds.cheap, on_event):
+        real, cheap = worlds.real[name], worlds.cheap[name]
+        cases = sorted(case for case in real if case in cheap)
         if not cases:
             raise RoboscaleError(f"{name}: no case is in both files: the cheap world must see the real cases, too")
-        both = [[scores[name][case] for case in cases] for scores in (real, cheap)]
-        fused[name] = fuse(both[0], both[1], extra, request.level, _MODES[request.mode])
-    return Fused(fused)
+        if alone := len(real) - len(cases):
+            on_event(Note(f"{name}: left out {alone} real trials of cases that the cheap world has not seen"))
+        extra = {case: score for case, score in cheap.items() if case not in real and score is not None}
+        both = [[scores[case] for case in cases] for scores in (real, cheap)]
+        more = same_mix(cases, extra, name, on_event)
+        fused[name] = fuse(both[0], both[1], more, request.level, _MODES[request.mode])
+    readings = [results.reading.to_json() for results in worlds.readings]
+    return Fused(fused, worlds.kind, {"real": readings[0], "cheap": readings[1]})

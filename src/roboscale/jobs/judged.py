@@ -28,6 +28,7 @@ __all__ = [
     "reused_line",
     "rounds_of",
     "run_summary",
+    "unequal_starts",
     "whole",
 ]
 
@@ -182,7 +183,8 @@ def whole(log: TrialLog, counted: Sequence[Counted]) -> list[Counted]:
 
 
 def reasons(counted: Sequence[Counted], labels: dict[Identity, str]) -> list[str]:
-    """Why trials broke, and which failures were mistakes of a policy: grouped, most frequent first, a line each."""
+    """What must be said of these trials, a line each: why some broke, which failures were mistakes of a policy, and
+    whose answers depended on their batch."""
     void = Counter(
         (labels[c.policy], c.outcome.reason) for c in counted if c.outcome.success is None and not c.pending
     )
@@ -190,7 +192,38 @@ def reasons(counted: Sequence[Counted], labels: dict[Identity, str]) -> list[str
         (labels[c.policy], c.trial.reason) for c in counted if c.trial is not None and c.trial.end == "policy error"
     )
     lines = [f"{name}: {n} void: {reason}" for (name, reason), n in void.most_common()]
-    return lines + [f"{name}: {n} failed by its own mistake: {reason}" for (name, reason), n in mistakes.most_common()]
+    lines += [f"{name}: {n} failed by its own mistake: {reason}" for (name, reason), n in mistakes.most_common()]
+    return lines + _batch_lines(counted, labels)
+
+
+def _batch_lines(counted: Sequence[Counted], labels: dict[Identity, str]) -> list[str]:
+    """Who answered otherwise in a batch than alone, as a robot asks: a verdict on it is one on these batches."""
+    largest: dict[str, tuple[float, int]] = {}
+    for c in counted:
+        details = {} if c.trial is None else c.trial.details
+        if details.get("batch_difference"):
+            said = float(details["batch_difference"]), int(details["batch"])
+            largest[labels[c.policy]] = max(said, largest.get(labels[c.policy], (0.0, 0)))
+    return [
+        f"{name} is batch-dependent: asked in a batch of {size}, actions differ by up to {difference:.2g} from those "
+        "that it gives alone; --worlds 1 and --workers 1 ask alone"
+        for name, (difference, size) in largest.items()
+    ]
+
+
+def unequal_starts(judged: Judged) -> str:
+    """What is to be said when the same case did not begin alike under two policies, or in two rounds; else nothing."""
+    begun: dict[str, set[str]] = {}
+    for one in (*judged.counted, *judged.all_rounds):
+        if one.trial is not None and one.trial.details.get("first_seen"):
+            begun.setdefault(one.case.id, set()).add(one.trial.details["first_seen"])
+    unequal = sum(len(digests) > 1 for digests in begun.values())
+    if not unequal:
+        return ""
+    return (
+        f"the cases are not the same: {unequal} of {len(begun)} began differently under different policies; "
+        f"world {judged.run.world.name} does not repeat its seeds, so pairing gains nothing"
+    )
 
 
 def clock_time(time_ns: int) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from roboscale.jobs.events import OnEvent, ignore
 from roboscale.jobs.options import By, Sources
-from roboscale.jobs.request import Option, Request
+from roboscale.jobs.reading_options import TableRequest
+from roboscale.jobs.request import Option
 
 if TYPE_CHECKING:
     from roboscale.stats.next_trial import Plan
@@ -16,7 +17,7 @@ __all__ = ["PickTrials", "Picked", "pick_trials"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PickTrials(Request):
+class PickTrials(TableRequest):
     """Asks which comparisons to run next.
 
     Args:
@@ -28,10 +29,11 @@ class PickTrials(Request):
 
     sources: Sources
     world: Annotated[tuple[str, ...], Option("NAME:COST[:WORTH[:BUDGET]], cost of one comparison; may repeat.")] = ()
-    budget: Annotated[float | None, Option("Most to spend, in the unit of the costs.")] = None
+    budget: Annotated[float | None, Option("Most to spend, in the unit of the costs.", min=0)] = None
     count: Annotated[int, Option("Most comparisons to name.", min=1)] = 10
     evaluator: Annotated[tuple[str, ...], Option("NAME:SLOTS, who can run how many.")] = ()
     by: By = "auto"
+    only_world: Annotated[str, Option("Only rows of this world, place or robot.", flag="--in-world")] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,5 +64,5 @@ def pick_trials(request: PickTrials, on_event: OnEvent = ignore) -> Picked:
     budget = request.budget
     if budget is not None:
         venues = [replace(v, budget=budget if v.budget is None else min(v.budget, budget)) for v in venues]
-    results = load_results(request.sources)
+    results = load_results(request.sources, request.reading_options(), on_event)
     return Picked(next_picks(results, venues, count=request.count, evaluators=request.evaluator, basis=request.by))

@@ -23,16 +23,16 @@ __all__ = [
 
 Seed = Annotated[int, Option("Seed of the cases; the same seed gives the same trials.")]
 Workers = Annotated[
-    int | None, Option("Worlds in processes of their own; 0 runs them in this one. Default: the cores.")
+    int | None, Option("Worlds in processes of their own; 0 runs them in this one. Default: the cores.", min=0)
 ]
 
 Declare = Annotated[Path | None, Option("TOML that says what the arrays mean; --explain drafts one.")]
-Fps = Annotated[float | None, Option("Frames a second, for formats that do not store it.")]
+Fps = Annotated[float | None, Option("Frames a second, for formats that do not store it.", min=1e-3)]
 Mapping = Annotated[Path | None, Option("TOML that maps a bag's topics; --explain drafts one.")]
 DataEngine = Annotated[
     Literal["processes", "ray"], Option("processes, or ray for a cluster that shares the folders.", flag="--engine")
 ]
-DataWorkers = Annotated[int | None, Option("Worker processes; 0 uses this one. Default: the cores.")]
+DataWorkers = Annotated[int | None, Option("Worker processes; 0 uses this one. Default: the cores.", min=0)]
 
 Sources = Annotated[
     tuple[str, ...],

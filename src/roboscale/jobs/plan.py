@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from roboscale.core import RoboscaleError
 from roboscale.jobs import options
-from roboscale.jobs.events import OnEvent, Wrote, ignore
+from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.request import Argument, Option, Request
 
 if TYPE_CHECKING:
     from roboscale.jobs.plan_measuring import Measuring
     from roboscale.jobs.planning import Planned
 
-__all__ = ["PlanCollection", "experiment_of", "plan_collection"]
+__all__ = ["ONE_RUN", "PlanCollection", "experiment_of", "plan_collection"]
+
+
+ONE_RUN = "every amount was trained once: how far one training differs from the next is assumed (3 to 11 points)"
+"""What must be said where no column tells training runs apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,8 @@ class PlanCollection(Request):
     words: ClassVar[tuple[str, ...]] = ("plan",)
 
     sources: Annotated[
-        tuple[Path, ...], Argument("Tables with source, demonstrations, successes, rollouts and task.")
+        tuple[Path, ...],
+        Argument("Tables with source (a+b for a mixture), demonstrations, successes, rollouts, task, policy, run."),
     ] = ()
     measure: Annotated[bool, Option("Run the experiment in a simulated world first.")] = False
     cost: Annotated[tuple[str, ...], Option("SOURCE=COST of one unit of data; default 1.")] = ()
@@ -66,8 +71,9 @@ def plan_collection(request: PlanCollection, on_event: OnEvent = ignore) -> Plan
         BadData: a table is not understood.
     """
     from roboscale.jobs.files import write_json
+    from roboscale.jobs.plan_answers import Planning
     from roboscale.jobs.plan_page import write_plan_page
-    from roboscale.jobs.planning import Planning, load_points, parse_amounts, plan_tasks, read_predictions
+    from roboscale.jobs.planning import load_points, parse_amounts, plan_tasks, read_predictions
 
     costs, have = parse_amounts(request.cost, "--cost"), parse_amounts(request.have, "--have")
     sources, page = request.sources, request.html
@@ -76,10 +82,15 @@ def plan_collection(request: PlanCollection, on_event: OnEvent = ignore) -> Plan
 
         measure(experiment_of(request), on_event)
         sources, page = (*sources, request.out), page or request.out / "plan.html"
-    points = load_points(sources)
+    table = load_points(sources)
+    points = table.points
     checks = [check for path in sources if path.is_dir() for check in read_predictions(path, points)]
     asked = Planning(costs=costs, budget=request.budget, have=have, target=request.target)
     planned = plan_tasks(points, asked, checks)
+    notes = (*table.notes, *(() if planned.runs else (ONE_RUN,)))
+    planned = replace(planned, notes=notes)
+    for note in notes:
+        on_event(Note(note))
     if request.measure:
         write_json(request.out / "plan.json", planned.to_json())
     if page is not None:

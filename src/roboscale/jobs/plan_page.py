@@ -19,12 +19,14 @@ def write_plan_page(planned: Planned, page: Path, sources: tuple[str, ...], comm
     curves = []
     for (task, source), fit in planned.fits.items():
         check = checks.get((task, source))
-        tested = None if check is None else BackTest(check.amount, check.predicted, check.measured)
+        own = planned.curve_checks[task, source]
+        tested = None
+        if check is not None:
+            tested = BackTest(check.amount, check.predicted, check.measured)
+        elif own.amount is not None and own.predicted is not None and own.measured is not None:
+            tested = BackTest(own.amount, own.predicted, own.measured)
         curves.append(Curve(task, source, fit, tested))
-    answers = tuple(
-        PlanAnswer(sentence, known=planned.decisions[task].best is not None)
-        for task, sentence in zip(planned.decisions, planned.sentences(), strict=True)
-    )
+    answers = tuple(PlanAnswer(answer.sentence, known=answer.known) for answer in planned.answers.values())
     data = PlanData(
         answers=answers,
         curves=tuple(curves),
@@ -33,6 +35,7 @@ def write_plan_page(planned: Planned, page: Path, sources: tuple[str, ...], comm
         unit=planned.unit,
         level=planned.asked.level,
         sources=sources,
+        notes=planned.notes,
         command=command,
         versions=versions(),
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from roboscale.jobs.events import OnEvent, Wrote, ignore
+from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.options import By, Html, Level, Sources
-from roboscale.jobs.request import Option, Request
+from roboscale.jobs.reading_options import TableRequest
+from roboscale.jobs.request import Option
 
 if TYPE_CHECKING:
     from roboscale.jobs.standing import Standing
@@ -15,9 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Rank", "Ranked", "rank"]
 
+_SHOWN = 10
+"""At most so many pairs, or tasks of a pair, are told one by one; --json and the page have all."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rank(Request):
+class Rank(TableRequest):
     """Asks where the policies of some results stand.
 
     Args:
@@ -45,6 +50,7 @@ class Ranked:
 
     standing: Standing
     board: BoardData
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -61,6 +67,11 @@ class Ranked:
             "rates": {name: rate.to_json() for name, rate in standing.rates.items()},
             "letters": dict(standing.letters),
             "verdict": None if standing.verdict is None else standing.verdict.to_json(),
+            "withdrawn": list(standing.withdrawn),
+            "tasks": [] if standing.overall is None else [asdict(pair) for pair in standing.overall.pairs],
+            "notes": [] if standing.overall is None else list(standing.overall.notes),
+            "unit": "" if standing.overall is None else standing.overall.unit,
+            "reading": dict(self.reading),
         }
 
 
@@ -80,8 +91,13 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
     from roboscale.jobs.versions import versions
     from roboscale.report.board import BoardData, board_page
 
-    results = load_results(request.sources)
+    results = load_results(request.sources, request.reading_options(), on_event)
     standing = standing_of(results, request.by, request.level, None if request.sets == "auto" else request.sets)
+    pairs = () if standing.overall is None else standing.overall.pairs
+    said = () if standing.overall is None else (standing.overall.unit, *standing.overall.notes)
+    said = (*standing.withdrawn, *said)
+    for line in said:
+        on_event(Note(line))
     verdict = standing.verdict
     board = BoardData(
         ranking=standing.ranking,
@@ -89,13 +105,33 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
         per_task=standing.per_task,
         letters=dict(standing.letters),
         unverified=doubts(results),
-        statements=() if verdict is None else (verdict.sentence,),
+        statements=tuple(dict.fromkeys((*said, *_pair_sentences(standing)))),
+        opposite=tuple(pair.headline for pair in pairs if pair.opposite),
         method="" if verdict is None else verdict.method,
         sources=(results.source,),
         command=request.command,
         versions=versions(),
+        notes=results.reading.lines(),
     )
     if request.html is not None:
         write_text(request.html, board_page(board))
         on_event(Wrote("page", request.html))
-    return Ranked(standing, board)
+    return Ranked(standing, board, results.reading.to_json())
+
+
+def _pair_sentences(standing: Standing) -> list[str]:
+    """Each pair's claim with its difference, and task by task; where there are many pairs, those that differ."""
+    from roboscale.stats.overall import points
+
+    if standing.overall is None:
+        return []
+    pairs = list(zip(standing.overall.verdict.pairs, standing.overall.pairs, strict=True))
+    if len(pairs) > _SHOWN:
+        pairs = [(claim, tasks) for claim, tasks in pairs if claim.decided][:_SHOWN]
+    lines = []
+    for claim, tasks in pairs:
+        lines.append(claim.verdict.sentence)
+        if 1 < len(tasks.tasks) <= _SHOWN:
+            each = [f"{one.task} {points(one.difference)}" for one in tasks.tasks]
+            lines.append(f"task by task, {tasks.first} − {tasks.second}: {'; '.join(each)}")
+    return lines

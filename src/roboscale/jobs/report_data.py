@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roboscale.core import Estimate, EvidenceRow, Measure
-from roboscale.jobs.judged import Judged, reasons
+from roboscale.jobs.judged import Judged, reasons, unequal_starts
 from roboscale.report import (
     DatasetCamera,
     DatasetSummary,
@@ -93,7 +93,7 @@ def report_data(
             "retries of void trials": asked.get("retries"),
             "cases": len(run.cases),
         },
-        notes=(*notes, *withdrawn, *reasons(judged.used, judged.labels)),
+        notes=(*notes, *filter(None, [unequal_starts(judged)]), *withdrawn, *reasons(judged.used, judged.labels)),
         command=command,
         created=created,
         versions=dict(run.versions),

@@ -7,47 +7,66 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from roboscale.core import BadData, Counted, identity_labels
+from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.judged import judged_run
-from roboscale.results import Results, read_results
+from roboscale.results import AS_THEY_ARE, ReadOptions, Results, by_name, join_results, read_results
 from roboscale.trials.log import open_log
 
-__all__ = ["doubts", "load_results", "trials_by_policy"]
+__all__ = ["doubts", "load_results", "never_acted", "trials_by_policy"]
 
 
-def load_results(sources: Sequence[str]) -> Results:
-    """Reads `PATH` or `NAME=PATH` for each; NAME is the policy of files that do not say.
+def load_results(sources: Sequence[str], options: ReadOptions = AS_THEY_ARE, on_event: OnEvent = ignore) -> Results:
+    """Reads `PATH` or `NAME=PATH` for each; NAME names the policy where a file does not. Notes say how each was read.
 
     Raises:
         BadData: a file is not there or not understood, or all together hold no trial and no comparison.
     """
-    merged: Results | None = None
+    parts = []
     for text in sources:
         name, sign, path = text.partition("=")
         whole = not sign or Path(text).exists()
-        one = _read(text, "") if whole else _read(path, name)
-        merged = one if merged is None else merged.merged(one)
-    if merged is None or not (merged.trials or merged.comparisons):
+        parts.append(_read(text, "", options, on_event) if whole else _read(path, name, options, on_event))
+    joined = join_results(parts, options)
+    if not (len(joined.columns) or len(joined.preferences)):
         raise BadData(", ".join(sources), "results", "at least one trial or comparison", "none")
-    return merged
+    for line in joined.reading.lines():
+        on_event(Note(line))
+    return joined
 
 
-def _read(text: str, policy: str) -> Results:
+def _read(text: str, policy: str, options: ReadOptions, on_event: OnEvent) -> Results:
     if "://" in text:
-        return _read_store(text)
+        return _read_store(text, on_event)
     path = Path(text)
     store = path / "trials.db" if path.is_dir() else path
     if store.suffix == ".db" and store.is_file():
-        return _read_store(str(store))
-    return read_results(path, policy)
+        return _read_store(str(store), on_event)
+    return read_results(path, policy, options)
 
 
-def _read_store(store: str) -> Results:
-    """Our own trials as every run counts them; adaptive when any run could stop by what it had seen."""
+def _read_store(store: str, on_event: OnEvent) -> Results:
+    """Our own trials as every run counts them; adaptive when any run could stop by what it had seen.
+
+    A policy whose first answer was no action in all of its trials was used wrongly, and nothing is known of it: its
+    trials are left out, and a note says so.
+    """
     with open_log(store, read_only=True) as log:
         runs = log.runs()
-        counted = {(c.policy, c.case): c for run in runs for c in judged_run(log, run).counted if not c.pending}
+        judged = [c for run in runs for c in judged_run(log, run).counted if not c.pending]
     adaptive = any(run.design is not None and run.design.sequential for run in runs)
-    return Results(Path(store).name, tuple(counted.values()), adaptive=adaptive)
+    own = list({(c.policy, c.world, c.case): c for c in judged}.values())
+    for policy, label in identity_labels(c.policy for c in own).items():
+        mine = [c for c in own if c.policy == policy]
+        if never_acted(mine):
+            own = [c for c in own if c.policy != policy]
+            on_event(Note(f"left out: {label} never acted in {len(mine)} trials: {mine[-1].outcome.reason}"))
+    return Results.of_objects(Path(store).name, own, form="our own trials", own=True, adaptive=adaptive)
+
+
+def never_acted(counted: Sequence[Counted]) -> bool:
+    """Whether the first answer was no action in every trial that is not void."""
+    tried = [c.trial for c in counted if c.trial is not None and not c.trial.void]
+    return bool(tried) and all(trial.end == "policy error" and not trial.steps for trial in tried)
 
 
 def trials_by_policy(results: Results) -> dict[str, list[Counted]]:
@@ -61,9 +80,10 @@ def trials_by_policy(results: Results) -> dict[str, list[Counted]]:
 
 def doubts(results: Results) -> dict[str, tuple[str, ...]]:
     """Policy -> why our own numbers of it may be somebody else's; others' files name policies, and nothing more."""
-    labels = identity_labels(trial.policy for trial in results.trials)
+    told = [by_name("policy", name) for part in results.parts if not part.own for name in part.columns.policies]
+    labels = identity_labels([*(trial.policy for trial in results.own), *told])
     return {
         labels[trial.policy]: trial.policy.unverified
-        for trial in results.trials
+        for trial in results.own
         if trial.trial is not None and trial.policy.unverified
     }

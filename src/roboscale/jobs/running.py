@@ -6,11 +6,10 @@ records episodes, and reads from the log what it came to.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -35,8 +34,9 @@ from roboscale.core import (
     new_episode_id,
 )
 from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, ignore
+from roboscale.jobs.participants import Watched, participant_of, profiles_of
+from roboscale.jobs.processes import require_main
 from roboscale.jobs.trying import (
-    API_KEY_VARIABLE,
     AnyPolicy,
     AnyWorld,
     Trying,
@@ -50,8 +50,6 @@ from roboscale.jobs.trying import (
 if TYPE_CHECKING:
     from roboscale.dataset import DatasetWriter
     from roboscale.jobs.judged import Judged
-    from roboscale.policies.remote import Timeouts
-    from roboscale.policies.remote.profile import PolicyProfile
     from roboscale.trials import Schedule, TrialRunner
     from roboscale.trials.log import Run, TrialLog
 
@@ -163,7 +161,7 @@ def run_trials(
         UnknownName, SpecMismatch: before the first trial, when names or specs do not fit.
         RoboscaleError: no trial could be counted; says why.
     """
-    _require_main()
+    require_main()
     with ExitStack() as stack:
         opened = _open_world(request.world if world is None else world)
         stack.callback(opened.close)
@@ -175,15 +173,6 @@ def run_trials(
         judged = _try(asked, log, run, stack)
     _require_result(judged)
     return judged
-
-
-def _require_main() -> None:
-    """Worker processes import the user's script again; a script without a guard would try everything there."""
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        print(
-            'this script starts trials when it is imported: put them under if __name__ == "__main__":', file=sys.stderr
-        )
-        raise SystemExit(1)
 
 
 def _open_world(world: AnyWorld) -> World:
@@ -217,14 +206,14 @@ def _ask(
     )
     if rule.needs > settings.horizon:
         raise RoboscaleError(f"rule {rule}: longer than the horizon of {settings.horizon} steps")
-    profiles = _profiles(request, policies)
-    resolved = [_resolve(policy, request, world, observes, profiles) for policy in policies]
+    profiles = profiles_of(request, policies)
+    resolved = [participant_of(policy, request, world, observes, profiles) for policy in policies]
     known = {policy.identity: policy for policy in resolved}
     if len(known) != len(resolved):
         twice = next(p for i, p in enumerate(resolved) if any(p.identity == q.identity for q in resolved[:i]))
         raise RoboscaleError(f"{twice.name} takes part twice, with the same content: compare different policies")
     if request.render:
-        known = {identity: cast(Policy, _Watched(policy)) for identity, policy in known.items()}
+        known = {identity: cast(Policy, Watched(policy)) for identity, policy in known.items()}
     objects = world_object or any(not isinstance(policy, str) for policy in policies)
     asked = _Asked(
         request=request,
@@ -240,60 +229,15 @@ def _ask(
     )
     asked.cases = _cases(asked, count)
     asked.question = question_of(asked)
-    for policy in resolved:
-        for note in getattr(policy, "notes", ()):
-            asked.say(f"{policy.name}: {note}")
+    _say_notes(asked)
     return asked
 
 
-def _profiles(request: Trying, policies: Sequence[AnyPolicy]) -> Mapping[str, PolicyProfile]:
-    """What `--policy-profile` says of servers; sockets are not loaded where it says nothing."""
-    if not request.policy_profile:
-        return {}
-    from roboscale.policies.remote.profile import read_profiles
-
-    return read_profiles(request.policy_profile, [p for p in policies if isinstance(p, str)])
-
-
-def _timeouts(request: Trying, policy: str) -> Timeouts | None:
-    """How long to wait for a server; `None` for a policy that is none."""
-    if "://" not in policy:
-        return None
-    from roboscale.policies.remote import Timeouts
-
-    return Timeouts(reply_s=request.reply_timeout, warmup_s=request.warmup_timeout)
-
-
-def _resolve(
-    policy: AnyPolicy,
-    request: Trying,
-    world: World,
-    observes: Collection[str] | None,
-    profiles: Mapping[str, PolicyProfile],
-) -> Policy:
-    from roboscale.policies.callables import as_policy
-    from roboscale.policies.resolve import resolve_policy
-
-    if isinstance(policy, str):
-        return resolve_policy(
-            policy,
-            world=world,
-            profile=profiles,
-            seed=request.seed,
-            api_key=os.environ.get(API_KEY_VARIABLE),
-            timeouts=_timeouts(request, policy),
-        )
-    return as_policy(policy, spec=None if observes is None else world.info.observation_spec.select(observes))
-
-
-class _Watched:
-    """A policy that is shown everything, cameras included: what `--render` asks for."""
-
-    def __init__(self, policy: Policy) -> None:
-        self.name, self.identity, self.history = policy.name, policy.identity, policy.history
-        self.observation_spec, self.action_spec = None, policy.action_spec
-        self.sessions = getattr(policy, "sessions", None)
-        self.start = policy.start
+def _say_notes(asked: _Asked) -> None:
+    """What is to be known of the policies; some of it shows only once they have acted."""
+    for policy in asked.policies.values():
+        for note in getattr(policy, "notes", ()):
+            asked.say(f"{policy.name}: {note}")
 
 
 def _cases(asked: _Asked, count: int) -> tuple[Case, ...]:
@@ -384,7 +328,7 @@ def _begin(asked: _Asked, log: TrialLog) -> Run:
 
 def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> Judged:
     """Runs the schedule, records it, and reads from the log what it came to."""
-    from roboscale.jobs.judged import judged_run
+    from roboscale.jobs.judged import judged_run, unequal_starts
     from roboscale.stats.deciding import Decider
     from roboscale.trials import Schedule
 
@@ -400,13 +344,16 @@ def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> Judged:
     except (RoboscaleError, KeyboardInterrupt):
         log.stop_run(run.id, time.time_ns())
         raise
+    finally:
+        _say_notes(asked)
     if asked.request.record is not None:
         _record(asked, runner, [c.trial for c in counted if c.trial is not None], log)
     if not any(c.pending for c in counted):
         log.finish_run(run.id, time.time_ns())
     run = next(r for r in log.runs() if r.id == run.id)
-    _warn_of_unequal_starts(asked, [c.trial for c in counted if c.trial is not None])
     judged = judged_run(log, run, shard)
+    if unequal := unequal_starts(judged):
+        asked.say(unequal)
     _write_files(asked, judged, log)
     return judged
 
@@ -430,10 +377,17 @@ def _runner(asked: _Asked, log: TrialLog, run: Run, schedule: Schedule, stack: E
     counts = {"success": 0, "failure": 0, "void": 0, "pending": 0}
     done = [0]
 
+    tried: dict[str, str] = {}
+
     def on_trial(trial: Trial, judgement: Judgement) -> None:
         status = "void" if trial.void else "pending" if judgement.state == "pending" else ""
-        counts[status or ("success" if judgement.success else "failure")] += 1
-        done[0] += 1
+        place = f"{trial.policy.digest}/{trial.case.id}"  # an attempt that is made again is no further trial
+        if place in tried:
+            counts[tried[place]] -= 1
+        else:
+            done[0] += 1
+        tried[place] = status or ("success" if judgement.success else "failure")
+        counts[tried[place]] += 1
         waiting = f", {counts['pending']} to be judged" if counts["pending"] else ""
         said = f"{counts['success']} succeeded, {counts['failure']} failed, {counts['void']} void{waiting}"
         asked.on_event(Progress("trials", done[0], total, said))
@@ -565,25 +519,17 @@ def _write_files(asked: _Asked, judged: Judged, log: TrialLog) -> None:
         write_json(folder / "verdict.json", {**run_summary(judged), "verdict": judged.decided.verdict.to_json()})
 
 
-def _warn_of_unequal_starts(asked: _Asked, trials: Sequence[Trial]) -> None:
-    """Says so when the same case did not begin alike under two policies, or in two rounds."""
-    begun: dict[str, set[str]] = {}
-    for trial in trials:
-        if trial.details.get("first_seen"):
-            begun.setdefault(trial.case.id, set()).add(trial.details["first_seen"])
-    unequal = sum(len(digests) > 1 for digests in begun.values())
-    if unequal:
-        asked.say(
-            f"the cases are not the same: {unequal} of {len(begun)} began differently under different policies; "
-            f"world {asked.info.name} does not repeat its seeds, so pairing gains nothing"
-        )
-
-
 def _require_result(judged: Judged) -> None:
-    """RoboscaleError when nothing could be counted: a run without any result is no success."""
+    """RoboscaleError when nothing could be counted: a run without any result is no success.
+
+    A comparison needs a case that was counted under two policies.
+    """
     from roboscale.jobs.judged import reasons
 
-    if judged.pending or any(c.outcome.success is not None for c in judged.counted):
+    counted = Counter(c.case for c in judged.counted if c.outcome.success is not None)
+    needed = 1 if judged.run.design is None else 2
+    if judged.pending or any(times >= needed for times in counted.values()):
         return
     why = "; ".join(reasons(judged.counted, judged.labels)[:3]) or "no trial was made"
-    raise RoboscaleError(f"no trial could be counted: {why}")
+    what = "no trial could be counted" if not counted else "no case could be counted under two policies"
+    raise RoboscaleError(f"{what}: {why}")

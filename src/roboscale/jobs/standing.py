@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import combinations
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from roboscale.core import Counted, Estimate, RoboscaleError
-from roboscale.jobs.result_files import trials_by_policy
+from roboscale.core import Estimate, Outcomes, RoboscaleError
 from roboscale.results import Results
-from roboscale.stats import beta_confidence_sequence, clopper_pearson
-from roboscale.stats.bradley_terry import Comparisons, compare_by_case, count_comparisons
+from roboscale.stats import beta_confidence_sequence
+from roboscale.stats.bradley_terry import Comparisons, compare_table, count_comparisons
 from roboscale.stats.letters import letters
-from roboscale.stats.many import ManyVerdict, compare_many, compare_many_paired
+from roboscale.stats.many import ManyVerdict
+from roboscale.stats.overall import Overall, compare_policies
 from roboscale.stats.rank_sets import Ranking, SetMethod, rank_policies, rank_sets, tie_groups
+from roboscale.stats.task_means import task_means
 
 __all__ = ["Basis", "Standing", "choose_basis", "comparisons_of", "standing_of"]
 
 Basis = Literal["auto", "success", "progress", "preference"]
+
+_MOST_CASES = 20_000
+"""Cases up to which strengths are fitted beside the claims; more would take long and say the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,69 +32,62 @@ class Standing:
 
     Args:
         basis: what was compared: `success`, `progress` or `preference`.
-        verdict: pairwise claims with letters, where successes were counted and their number was fixed.
-        rates: policy -> success rate; empty where nobody counted successes.
-        per_task: (policy, task) -> success rate.
+        ranking: its rank sets and groups are made from the same claims as everything else.
+        rates: policy -> success rate or mean progress; over tasks where the policies had different mixes of them.
+        per_task: (policy, task) -> the same on one task.
+        overall: every pair over tasks and task by task, for trials whose number was fixed.
+        withdrawn: claims that the counted trials allow and the void ones forbid, a sentence each.
     """
 
     basis: str
     ranking: Ranking
     rates: Mapping[str, Estimate]
     per_task: Mapping[tuple[str, str], Estimate]
-    verdict: ManyVerdict | None = None
+    overall: Overall | None = None
+    withdrawn: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> ManyVerdict | None:
+        """Pairwise claims with letters, where the number of trials was fixed."""
+        return None if self.overall is None else self.overall.verdict
 
     @property
     def letters(self) -> Mapping[str, str]:
         """Policies that share a letter were not shown to differ."""
         if self.verdict is not None:
             return self.verdict.letters
-        names = list(self.ranking.order) or sorted(self.ranking.policies)
-        sets = self.ranking.rank_sets
-        apart = [(a, b) for a, b in combinations(names, 2) if sets[a][1] < sets[b][0] or sets[b][1] < sets[a][0]]
-        return letters(names, apart)
-
-
-def _rate(trials: Sequence[Counted], level: float, adaptive: bool) -> Estimate:
-    """The success rate; a confidence sequence where results decided how many trials there are."""
-    counted = [t.outcome.success for t in trials if t.outcome.success is not None]
-    interval = beta_confidence_sequence if adaptive else clopper_pearson
-    return interval(sum(counted), len(counted), level, len(trials) - len(counted))
-
-
-def _key(trial: Counted) -> str:
-    return f"{trial.world.name}/{trial.case.id}"
-
-
-def _final(results: Results) -> dict[str, dict[str, Counted]]:
-    """Policy -> case -> its last attempt."""
-    final: dict[str, dict[str, Counted]] = {}
-    for name, trials in trials_by_policy(results).items():
-        final[name] = {_key(t): t for t in sorted(trials, key=lambda t: t.attempt)}
-    return final
+        return letters(list(self.ranking.order) or sorted(self.ranking.policies), self.ranking.claims)
 
 
 def choose_basis(results: Results, basis: Basis) -> str:
-    """What to compare by: `auto` takes preferences where there are any, successes otherwise."""
+    """What to compare by: `auto` takes preferences where there are any, else what the trials say first."""
     if basis != "auto":
         return basis
-    if results.comparisons:
+    if len(results.preferences):
         return "preference"
-    return "success"
+    return results.kinds[0] if results.kinds else "success"
 
 
 def comparisons_of(results: Results, basis: str) -> Comparisons:
     """Wins and ties of each pair; RoboscaleError when the results hold nothing of that kind."""
     if basis == "preference":
-        if not results.comparisons:
-            raise RoboscaleError(f"{results.source} holds no preferences; it has {len(results.trials)} trials")
+        if not len(results.preferences):
+            raise RoboscaleError(f"{results.source} holds no preferences; it has {results.columns.tried} trials")
         rows = results.comparisons
         return count_comparisons([r.first for r in rows], [r.second for r in rows], [r.outcome for r in rows])
-    if not results.trials:
-        raise RoboscaleError(f"{results.source} holds no trials; it has {len(results.comparisons)} preferences")
-    final = _final(results)
-    if basis == "progress":
-        return compare_by_case({p: {c: t.outcome.progress for c, t in found.items()} for p, found in final.items()})
-    return compare_by_case({p: {c: t.outcome.success for c, t in found.items()} for p, found in final.items()})
+    return _by_case(_outcomes(results, basis))
+
+
+def _outcomes(results: Results, basis: str) -> Outcomes:
+    if not len(results.columns):
+        raise RoboscaleError(f"{results.source} holds no trials; it has {len(results.preferences)} preferences")
+    return results.outcomes("progress" if basis == "progress" else "success")
+
+
+def _by_case(outcomes: Outcomes) -> Comparisons:
+    names = tuple(sorted(outcomes.policies))
+    _, values = outcomes.by_case(names)
+    return compare_table(names, values.T, int(np.isnan(outcomes.value).sum()))
 
 
 def standing_of(
@@ -104,34 +98,111 @@ def standing_of(
     Trials whose cases cannot be recognised are compared as independent ones; then there are no scores, only claims.
     Where results decided which trials came next, only anytime-valid sets are honest, and they are the default.
     """
-    sets = sets or ("anytime" if results.adaptive else "holm")
     chosen = choose_basis(results, basis)
-    rates = {name: _rate(trials, level, results.adaptive) for name, trials in trials_by_policy(results).items()}
-    tasks: dict[tuple[str, str], list[Counted]] = defaultdict(list)
-    for name, trials in trials_by_policy(results).items():
-        for trial in trials:
-            tasks[name, trial.case.task].append(trial)
-    per_task = {key: _rate(trials, level, results.adaptive) for key, trials in tasks.items()}
-    told = partial(Standing, basis=chosen, rates=rates, per_task=per_task)
-    if chosen != "success":
-        ranking = rank_policies(comparisons_of(results, chosen), level, sets=sets)
-        return told(ranking=ranking)
-    if not results.paired:
-        counts = {name: (round((e.value or 0) * e.n), e.n) for name, e in rates.items()}
-        verdict = compare_many(counts, 1 - level, level=level)
-        return told(ranking=_unpaired_ranking(verdict, level), verdict=verdict)
-    ranking = rank_policies(comparisons_of(results, chosen), level, sets=sets)
-    if results.adaptive:
-        return told(ranking=ranking)
-    final = _final(results)
-    cases = sorted({case for found in final.values() for case in found})
-    outcomes = {p: [found[c].outcome.success if c in found else None for c in cases] for p, found in final.items()}
-    verdict = compare_many_paired(outcomes, 1 - level, level=level)
-    return told(ranking=ranking, verdict=verdict)
+    if chosen == "preference":
+        ranking = rank_policies(comparisons_of(results, chosen), level, sets=sets or "holm")
+        rates, per_task = _rates(results, level) if len(results.columns) else ({}, {})
+        return Standing(basis=chosen, ranking=ranking, rates=rates, per_task=per_task)
+    outcomes = _outcomes(results, chosen)
+    _, per_task = _rates(results, level, outcomes)
+    if results.adaptive or sets in ("anytime", "bootstrap"):
+        return _without_verdict(results, outcomes, chosen, level, sets or "anytime")
+    overall = compare_policies(outcomes, round(1 - level, 12), level)
+    ranking = _ranking(overall, level)
+    if outcomes.paired and len(outcomes.value) <= _MOST_CASES * len(outcomes.policies):
+        scored = rank_policies(_by_case(outcomes), level)
+        ranking = replace(
+            scored,
+            rank_sets=ranking.rank_sets,
+            tie_groups=ranking.tie_groups,
+            claims=ranking.claims,
+            sentence=ranking.sentence,
+            method=f"{scored.method.partition('; rank sets')[0]}; {ranking.method}",
+        )
+    return Standing(
+        basis=chosen,
+        ranking=ranking,
+        rates=dict(overall.verdict.estimates),
+        per_task=per_task,
+        overall=overall,
+        withdrawn=overall.withdrawn,
+    )
 
 
-def _unpaired_ranking(verdict: ManyVerdict, level: float) -> Ranking:
-    """Rank sets from the pairwise claims alone: independent trials have no comparisons to fit strengths to."""
+def _without_verdict(results: Results, outcomes: Outcomes, basis: str, level: float, sets: SetMethod) -> Standing:
+    """Where results decided what came next, or another method of rank sets was asked for: claims are the ranking's."""
+    worst = _Worst(outcomes, level, sets)
+    ranking = rank_policies(_by_case(outcomes), level, sets=sets, stands=worst.stands)
+    rates, per_task = _rates(results, level, outcomes)
+    return Standing(
+        basis=basis, ranking=ranking, rates=rates, per_task=per_task, withdrawn=tuple(dict.fromkeys(worst.withdrawn))
+    )
+
+
+def _rates(
+    results: Results, level: float, outcomes: Outcomes | None = None
+) -> tuple[dict[str, Estimate], dict[tuple[str, str], Estimate]]:
+    """Of every policy, and of every policy on every task; confidence sequences where results decided the numbers."""
+    outcomes = results.outcomes() if outcomes is None else outcomes
+    means = task_means(outcomes, level)
+    per_task = {
+        (policy, task): _cell(means.cell(policy, task), results.adaptive and outcomes.kind == "success")
+        for policy in means.policies
+        for task in means.tasks
+        if means.tried(policy, task)
+    }
+    rates = {}
+    for number, policy in enumerate(outcomes.policies):
+        value = outcomes.value[outcomes.policy == number]
+        weight = outcomes.weight[outcomes.policy == number]
+        void = int(weight[np.isnan(value)].sum())
+        n = int(weight.sum()) - void
+        total = float(np.nansum(value * weight))
+        if outcomes.kind == "success":
+            rates[policy] = beta_confidence_sequence(round(total), n, level, void)
+        else:
+            rates[policy] = Estimate(total / n if n else None, None, None, level, n, "mean progress", void)
+    return rates, per_task
+
+
+def _cell(estimate: Estimate, adaptive: bool) -> Estimate:
+    if not adaptive or estimate.value is None:
+        return estimate
+    return beta_confidence_sequence(round(estimate.value * estimate.n), estimate.n, estimate.level, estimate.void)
+
+
+class _Worst:
+    """Whether claims stand when the void trials of who is ahead count as failures, and the other's as successes."""
+
+    def __init__(self, outcomes: Outcomes, level: float, sets: SetMethod) -> None:
+        policies = len(outcomes.policies)
+        self._outcomes, self._sets = outcomes, sets
+        self._level = 1 - (1 - level) / max(policies * (policies - 1) / 2, 1)
+        self.withdrawn: list[str] = []
+
+    def stands(self, ahead: str, behind: str) -> bool:
+        """Asked for each claim."""
+        from roboscale.stats.deciding import rests_on_voids
+
+        at = {name: self._outcomes.policies.index(name) for name in (ahead, behind)}
+        missing = np.isnan(self._outcomes.value)
+        void = {name: int((missing & (self._outcomes.policy == k)).sum()) for name, k in at.items()}
+        if not any(void.values()):
+            return True
+        value = np.where(missing & (self._outcomes.policy == at[ahead]), 0.0, self._outcomes.value)
+        value = np.where(missing & (self._outcomes.policy == at[behind]), 1.0, value)
+        both = replace(self._outcomes, value=value).where(np.isin(self._outcomes.policy, list(at.values())))
+        names = tuple(sorted(at))
+        ranking = rank_policies(compare_table(names, both.by_case(names)[1].T), self._level, sets=self._sets)
+        if ranking.rank_sets[ahead] == (1, 1):
+            return True
+        self.withdrawn.append(rests_on_voids(ahead, behind, void))
+        return False
+
+
+def _ranking(overall: Overall, level: float) -> Ranking:
+    """Rank sets and groups from the claims alone, without scores."""
+    verdict = overall.verdict
     names = tuple(sorted(verdict.names))
     place = {name: k for k, name in enumerate(names)}
     above = np.zeros((len(names), len(names)), bool)
@@ -158,4 +229,6 @@ def _unpaired_ranking(verdict: ManyVerdict, level: float) -> Ranking:
         level,
         f"{verdict.method}; rank sets from its claims (Mogstad et al. 2024)",
         verdict.sentence,
+        None,
+        tuple((names[i], names[j]) for i, j in np.argwhere(above).tolist()),
     )

@@ -2,69 +2,251 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from roboscale.jobs.events import OnEvent, Wrote, ignore
+from roboscale.core import OutcomeKind, Outcomes, RoboscaleError
+from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.options import Html, Level
-from roboscale.jobs.request import Option, Request
+from roboscale.jobs.reading_options import TableRequest
+from roboscale.jobs.request import Option
 
 if TYPE_CHECKING:
-    from roboscale.stats.validity import ValidityCard
+    from roboscale.core import Estimate
+    from roboscale.stats.task_means import TaskMeans
+    from roboscale.stats.validity import Score, ValidityCard
 
-__all__ = ["CheckValidity", "CheckedValidity", "check_validity"]
+    _Cells = Mapping[tuple[str, str], tuple[Estimate, Estimate]]
+
+__all__ = ["REAL_WORLDS", "CheckValidity", "CheckedValidity", "check_validity"]
+
+REAL_WORLDS = ("real", "real world", "real_world", "robot", "hardware", "hw")
+"""What tables call the real world; of a source with another one besides, `--real` takes it and `--cheap` the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckValidity(Request):
+class CheckValidity(TableRequest):
     """Asks whether the world of `cheap` orders policies as that of `real` does."""
 
     words: ClassVar[tuple[str, ...]] = ("validity",)
 
     real: Annotated[str, Option("Results on the real robot; any form that `rank` reads.")]
     cheap: Annotated[str, Option("Results of the same policies in the cheap world.")]
-    task: Annotated[str, Option("Only this task; default: all tasks together.")] = ""
+    outcome: Annotated[
+        Literal["auto", "success", "progress"],
+        Option("success, progress, or auto: progress where nothing else was noted."),
+    ] = "auto"
+    points: Annotated[
+        Literal["policy", "cell"], Option("Draw a point for each policy, or for each policy on each task.")
+    ] = "policy"
     level: Level = 0.95
     html: Html = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedValidity:
-    """The validity card of the cheap world, and the counts it was made from: policy -> (successes, trials)."""
+    """The validity card of the cheap world.
+
+    Args:
+        real, cheap: the scores that it was made from, by policy.
+        tasks: over which scores are means, the same in both worlds.
+        outcome: what the scores are means of.
+        cells: (policy, task) -> mean in the real and in the cheap world.
+        within: correlation over policies and tasks once the mean of each task is taken out; `None` for one task.
+        notes: what was left out or assumed.
+    """
 
     card: ValidityCard
-    real: Mapping[str, tuple[int, int]]
-    cheap: Mapping[str, tuple[int, int]]
+    real: Mapping[str, Score]
+    cheap: Mapping[str, Score]
+    tasks: tuple[str, ...]
+    outcome: str
+    cells: Mapping[tuple[str, str], tuple[Estimate, Estimate]]
+    within: Estimate | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """For a terminal: the claim, every criterion, and what the scores are."""
+        from roboscale.report.terminal import wrapped
+
+        lines = [*wrapped(self.card.claims[0]), ""]
+        lines += [line for said in self.card.measured for line in wrapped(said, "  ")]
+        lines += ["", *(line for said in self.card.claims[1:] for line in wrapped(said)), *wrapped(self.basis)]
+        return lines
+
+    @property
+    def basis(self) -> str:
+        """What the scores are, and the agreement on policies within tasks."""
+        what = "mean progress" if self.outcome == "progress" else "success rates"
+        named = self.tasks[0] if self.tasks != ("all",) else "one task"
+        tasks = f"{len(self.tasks)} tasks, each with the same weight" if len(self.tasks) > 1 else named
+        said = f"Scores are {what} of {len(self.card.policies)} policies on {tasks}"
+        if self.within is None or self.within.value is None:
+            return said
+        return f"{said}; within tasks the {len(self.cells)} points correlate at {self.within.value:.2f}"
 
     def to_json(self) -> dict[str, Any]:
-        return self.card.to_json()
+        return {
+            **self.card.to_json(),
+            "ranks": self.card.ranks,
+            "outcome": self.outcome,
+            "tasks": list(self.tasks),
+            "cells": [
+                {"policy": policy, "task": task, "real": real.to_json(), "cheap": cheap.to_json()}
+                for (policy, task), (real, cheap) in self.cells.items()
+            ],
+            "within_tasks": None if self.within is None else self.within.to_json(),
+        }
 
 
 def check_validity(request: CheckValidity, on_event: OnEvent = ignore) -> CheckedValidity:
-    """Compares two worlds over the policies that were tried in both; others are noted and listed as left out.
+    """Compares two worlds over the policies and tasks that were tried in both; others are noted and left out.
 
     >>> done = check_validity(CheckValidity(real="robot.csv", cheap="simulator.csv"))
-    >>> done.card.policies
-    ('fair', 'good', 'poor')
+    >>> done.card.policies, done.card.ranks
+    (('fair', 'good', 'poor'), False)
 
     Raises:
-        RoboscaleError: no policy was tried in both worlds.
+        RoboscaleError: no policy, or no task, was tried in both worlds; or one has progress and the other has not.
         BadData: a file is not understood, or nothing is in it.
     """
-    from roboscale.jobs.files import write_text
-    from roboscale.jobs.two_worlds import counts_of_scores, load_scores, shared_policies
-    from roboscale.jobs.versions import versions
-    from roboscale.report.validity import ValidityData, validity_page
+    from roboscale.stats.task_means import task_means
     from roboscale.stats.validity import validity
 
-    worlds = [load_scores(source, request.task) for source in (request.real, request.cheap)]
-    shared_policies(worlds[0], worlds[1], on_event)
-    real, cheap = ({name: counts_of_scores(scores) for name, scores in world.items()} for world in worlds)
-    card = validity(real, cheap, level=request.level)
+    notes: list[str] = []
+
+    def note(text: str) -> None:
+        notes.append(text)
+        on_event(Note(text))
+
+    kind, worlds = _load(request, on_event, note)
+    means = [task_means(world, request.level) for world in worlds]
+    names, tasks = _shared(means, request.only_task, note)
+    real, cheap = ({name: one.score(name, tasks) for name in names} for one in means)
+    cells = {(name, task): (means[0].cell(name, task), means[1].cell(name, task)) for name in names for task in tasks}
+    done = CheckedValidity(
+        card=validity(real, cheap, level=request.level),
+        real=real,
+        cheap=cheap,
+        tasks=tasks,
+        outcome=kind,
+        cells=cells,
+        within=_within(cells, names, tasks, request.level),
+        notes=tuple(notes),
+    )
     if request.html is not None:
-        sources = (request.real, request.cheap)
-        data = ValidityData.of(card, real, cheap, sources=sources, command=request.command, versions=versions())
-        write_text(request.html, validity_page(data))
+        _write_page(done, request)
         on_event(Wrote("page", request.html))
-    return CheckedValidity(card, real, cheap)
+    return done
+
+
+def _load(
+    request: CheckValidity, on_event: OnEvent, note: Callable[[str], None]
+) -> tuple[OutcomeKind, list[Outcomes]]:
+    """Both worlds, compared by the same kind of outcome."""
+    from roboscale.jobs.result_files import load_results
+
+    options = request.reading_options()
+    read = {
+        source: load_results([source], options, on_event) for source in dict.fromkeys((request.real, request.cheap))
+    }
+    results = [read[request.real], read[request.cheap]]
+    for side, one in zip(("real", "cheap"), results, strict=True):
+        if not one.kinds:
+            raise RoboscaleError(f"{side}: {one.source} holds preferences and no trials")
+    kinds = [one.kinds for one in results]
+    both = [kind for kind in kinds[0] if kind in kinds[1]]
+    if not both:
+        sides = f"real has {', '.join(kinds[0])}, cheap has {', '.join(kinds[1])}"
+        raise RoboscaleError(f"the two worlds are scored on different scales: {sides}")
+    kind = both[0] if request.outcome == "auto" else request.outcome
+    worlds = [one.outcomes(kind) for one in results]
+    if request.outcome == "auto" and kind == "progress":
+        note("nobody noted success on both sides, so means of progress are compared")
+    return kind, [_one_world(side, world, note) for side, world in zip(("real", "cheap"), worlds, strict=True)]
+
+
+def _one_world(side: str, outcomes: Outcomes, note: Callable[[str], None]) -> Outcomes:
+    """The real world of a source that has a real and another one, or the other one; a note says which."""
+    import numpy as np
+
+    places = sorted({stratum.world for stratum in outcomes.strata})
+    if len(places) < 2:
+        return outcomes
+    real = [place for place in places if place.lower() in REAL_WORLDS]
+    wanted = real if side == "real" else [place for place in places if place not in real]
+    if len(real) != 1 or len(wanted) != 1:
+        note(f"{side}: trials in {len(places)} worlds are taken together: {', '.join(places)}; see --world")
+        return outcomes
+    note(f"{side}: trials in world {wanted[0]}; left out: {', '.join(p for p in places if p != wanted[0])}")
+    fits = np.array([stratum.world == wanted[0] for stratum in outcomes.strata])
+    return outcomes.where(fits[outcomes.stratum])
+
+
+def _shared(means: Sequence[TaskMeans], task: str, note: Callable[[str], None]) -> tuple[list[str], tuple[str, ...]]:
+    """Policies and tasks of which both worlds have trials; a note names the others."""
+    real, cheap = means
+    names = [name for name in real.policies if name in cheap.policies]
+    if not names:
+        sides = f"real has {', '.join(sorted(real.policies))}; cheap has {', '.join(sorted(cheap.policies))}"
+        raise RoboscaleError(f"no policy was tried in both worlds: {sides}")
+    for side, one, other in (("real", real, cheap), ("cheap", cheap, real)):
+        alone = sorted(name for name in one.policies if name not in other.policies)
+        if alone:
+            note(f"left out, tried in the {side} world only: {', '.join(alone)}")
+    wanted = [name for name in real.tasks if task in ("", name)]
+    tasks = tuple(t for t in wanted if all(one.tried(name, t) for one in means for name in names))
+    if not tasks:
+        sides = f"real has {', '.join(real.tasks)}; cheap has {', '.join(cheap.tasks)}"
+        asked = f"task {task!r}" if task else "no task"
+        raise RoboscaleError(
+            f"{asked} was {'not ' if task else ''}tried with every shared policy in both worlds: {sides}"
+        )
+    for side, one in (("real", real), ("cheap", cheap)):
+        alone = sorted(t for t in one.tasks if t not in tasks and task in ("", t))
+        if alone:
+            note(f"left out of the {side} world, not tried with every shared policy in both: {', '.join(alone)}")
+    return names, tasks
+
+
+def _within(
+    cells: Mapping[tuple[str, str], tuple[Estimate, Estimate]],
+    names: Sequence[str],
+    tasks: Sequence[str],
+    level: float,
+) -> Estimate | None:
+    """Pearson over policies and tasks, the mean of each task taken out on both sides."""
+    import numpy as np
+
+    from roboscale.stats.agreement import correlation
+
+    if len(tasks) < 2 or len(names) < 3:
+        return None
+    table = np.array([[[side.value for side in cells[name, task]] for name in names] for task in tasks], float)
+    centred = table - table.mean(axis=1, keepdims=True)
+    return correlation(centred[..., 0].ravel(), centred[..., 1].ravel(), "Pearson", level)
+
+
+def _write_page(done: CheckedValidity, request: CheckValidity) -> None:
+    from roboscale.jobs.files import write_text
+    from roboscale.jobs.versions import versions
+    from roboscale.report.validity import ValidityData, validity_page
+
+    assert request.html is not None
+    cells = (
+        {f"{name}, {task}": sides for (name, task), sides in done.cells.items()} if request.points == "cell" else {}
+    )
+    data = ValidityData.of(
+        done.card,
+        done.real,
+        done.cheap,
+        cells=cells,
+        basis=done.basis,
+        sources=(request.real, request.cheap),
+        command=request.command,
+        notes=done.notes,
+        versions=versions(),
+    )
+    write_text(request.html, validity_page(data))

@@ -42,7 +42,7 @@ class SuccessReferee:
     def judge(self, trial: Trial) -> Judgement:
         """From the series of successes; a mistake of the policy is a failure, a void trial nobody can judge."""
         success = self.rule.succeeded(_last_streak(trial.series.get("success", np.zeros(0, np.float32))))
-        decided = success and trial.end != "policy error"
+        decided = success and trial.end not in ("policy error", "void")
         return Judgement(
             trial=trial.id,
             referee=self.name,
@@ -125,10 +125,10 @@ def referee_named(name: str) -> Referee:
     if name == Person.name:
         return Person()
     kind, _, count = name.removeprefix("success (").removesuffix(")").partition(" ")
-    if kind in ("first", "end"):
-        return SuccessReferee(SuccessRule(cast(Literal["first", "end"], kind)))
-    if kind == "hold" and count.isdigit():
-        return SuccessReferee(SuccessRule("hold", int(count)))
+    if kind in ("first", "end", "hold"):
+        rule = SuccessRule(cast(Literal["first", "end", "hold"], kind), int(count) if count.isdecimal() else 1)
+        if SuccessReferee(rule).name == name:
+            return SuccessReferee(rule)
     raise UnknownName("referee", name, ["success (first)", "success (end)", "success (hold K)", Person.name])
 
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
-
-from matplotlib.ticker import MaxNLocator
+from typing import TYPE_CHECKING, Any
 
 from roboscale.report.canvas import (
     LEGEND_LINE,
-    Canvas,
     add_axes,
     add_legend,
     colour,
@@ -19,6 +16,9 @@ from roboscale.report.canvas import (
 )
 from roboscale.report.figures import Figure
 from roboscale.report.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
 
 __all__ = ["plot_figure"]
 
@@ -72,6 +72,8 @@ def _lines(plot: Mapping[str, Any]) -> Canvas:
 
 
 def _episodes(plot: Mapping[str, Any]) -> Canvas:
+    from matplotlib.ticker import MaxNLocator
+
     canvas = new_canvas(_WIDTH, 180)
     axes = add_axes(canvas, 48, 12, 10, 44, "y")
     places, values = [v[0] for v in plot["values"]], [v[1] for v in plot["values"]]
@@ -85,6 +87,8 @@ def _episodes(plot: Mapping[str, Any]) -> Canvas:
 
 
 def _ranges(plot: Mapping[str, Any]) -> Canvas:
+    from matplotlib.ticker import MaxNLocator
+
     rows: Mapping[str, Any] = plot["rows"]
     count = max((len(low) for low, _ in rows.values()), default=0)
     head = LEGEND_LINE * len(rows) + 8
@@ -99,7 +103,7 @@ def _ranges(plot: Mapping[str, Any]) -> Canvas:
     return canvas
 
 
-_Kind = tuple[Callable[[Mapping[str, Any]], Canvas], Callable[[Mapping[str, Any]], Table]]
+_Kind = tuple[Callable[[Mapping[str, Any]], "Canvas"], Callable[[Mapping[str, Any]], Table]]
 
 _KINDS: Mapping[str, _Kind] = MappingProxyType(
     {

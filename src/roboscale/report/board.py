@@ -51,6 +51,7 @@ class BoardData:
         sources: names of what was read.
         command: the command line that makes this page; `None` where it was made from Python.
         notes: what was dropped, guessed, reused or assumed.
+        opposite: pairs that are better on some tasks and worse on others, a sentence each: the headline.
     """
 
     ranking: Ranking
@@ -63,6 +64,7 @@ class BoardData:
     sources: tuple[str, ...] = ()
     command: str | None = None
     notes: tuple[str, ...] = ()
+    opposite: tuple[str, ...] = ()
     created: str = ""
     versions: Mapping[str, Scalar] = field(default_factory=dict)
     title: str = "Ranking of policies"
@@ -81,6 +83,7 @@ class BoardData:
             "sources": list(self.sources),
             "command": self.command,
             "notes": list(self.notes),
+            "opposite": list(self.opposite),
             "created": self.created,
             "versions": dict(self.versions),
         }
@@ -190,7 +193,7 @@ def board_text(board: BoardData) -> str:
     columns = ["ranks", "policy", "score", "interval", "compared", "success", "interval", "trials", "void", "letters"]
     cells = [_text_cells(row) for row in rows]
     shown = [i for i, name in enumerate(columns) if name not in ("void", "letters") or any(row[i] for row in cells)]
-    lines = [plain(board.title), "", *wrapped(_claim(board.ranking)[2]), ""]
+    lines = [plain(board.title), "", *wrapped(_said(board)[2]), ""]
     if rows:
         table = [[row[i] for i in shown] for row in cells]
         lines += [*text_table([columns[i] for i in shown], table, right=(2, 4, 5, 7)), ""]
@@ -287,7 +290,7 @@ def _methods(board: BoardData) -> list[str]:
 
 def _headline(board: BoardData) -> Headline:
     ranking = board.ranking
-    tag, kind, sentence = _claim(ranking)
+    tag, kind, sentence = _said(board)
     small = ""
     if len(ranking.policies) > 1 and ranking.n:
         small = f"All ranks on this page hold together at {text.number(100 * ranking.level)} %."
@@ -299,6 +302,14 @@ def _headline(board: BoardData) -> Headline:
         text.plural(len(ranking.tie_groups), "tie group"),
     )
     return Headline(tag=tag, kind=kind, sentence=sentence, small=small, doubts=doubts, details=details)
+
+
+def _said(board: BoardData) -> tuple[str, str, str]:
+    """What stands first: an average of better here and worse there is not to be read as an order."""
+    tag, kind, sentence = _claim(board.ranking)
+    if not board.opposite:
+        return tag, kind, sentence
+    return "opposite signs", "open", text.full_stop("; ".join(board.opposite[:_NAMED]))
 
 
 def _claim(ranking: Ranking) -> tuple[str, str, str]:

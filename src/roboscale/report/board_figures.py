@@ -8,10 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
+from typing import TYPE_CHECKING, Any
 
 from roboscale.core import Estimate
 from roboscale.report.canvas import (
@@ -21,7 +18,6 @@ from roboscale.report.canvas import (
     MUTED,
     PALETTE,
     RATE_TICKS,
-    Canvas,
     add_axes,
     draw,
     flagged,
@@ -34,6 +30,10 @@ from roboscale.report.model import Doubts
 from roboscale.report.tables import RATE_COLUMNS, Table, rate_cells
 from roboscale.report.text import count, interval, percent, signed, void_range
 from roboscale.report.whiskers import draw_estimate, write_beside
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
 
 __all__ = ["BoardRow", "interval_figure", "task_heatmap"]
 
@@ -239,6 +239,8 @@ def _heat_canvas(
 
 
 def _draw_cell(axes: Axes, x: float, y: float, grid: _Grid, estimate: Estimate | None) -> None:
+    from matplotlib.patches import Rectangle
+
     box = (x + 1.5, y + 1.5), grid.cell - 3, grid.tall - 3
     centre: dict[str, Any] = {"ha": "center", "va": "center"}
     middle = x + grid.cell / 2
@@ -265,6 +267,8 @@ def _certainty(estimate: Estimate) -> float:
 
 def _draw_key(axes: Axes, width: int) -> None:
     """What colour and paleness mean, in one line."""
+    from matplotlib.patches import Rectangle
+
     axes.text(0, 12, "0 %", va="center", color=MUTED)
     step = 12.0
     for index, hue in enumerate(HEAT):

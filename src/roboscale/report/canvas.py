@@ -1,20 +1,19 @@
 """What all figures share: size in CSS pixels, colours, axes, legend, and SVG with the same bytes for the same input.
 
 Widths are CSS pixels: one unit of the SVG is one pixel, so a figure drawn for a phone has readable text there.
-No global state: figures are built from matplotlib's classes. Knows nothing of what is drawn.
+No global state: figures are built from matplotlib's classes. They are loaded when the first figure is drawn, for the
+texts of the same pages do not wait for them. Knows nothing of what is drawn.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure as Canvas
-from matplotlib.lines import Line2D
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
 
 __all__ = [
     "GRID",
@@ -26,7 +25,6 @@ __all__ = [
     "PAPER",
     "RATE_TICKS",
     "UNVERIFIED",
-    "Canvas",
     "add_axes",
     "add_legend",
     "colour",
@@ -98,6 +96,9 @@ def shorten(label: str, limit: int) -> str:
 
 def draw(name: str, width: int, build: Callable[[], Canvas]) -> str:
     """Runs `build` under our style and returns its SVG: no date, and ids that only depend on `name` and `width`."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     style = {**_STYLE, "svg.hashsalt": f"{name}-{width}", "font.size": 12 if is_wide(width) else 11}
     with mpl.rc_context(style):
         canvas = build()
@@ -109,7 +110,9 @@ def draw(name: str, width: int, build: Callable[[], Canvas]) -> str:
 
 def new_canvas(width: float, height: float) -> Canvas:
     """A transparent canvas of this size, pixels."""
-    canvas = Canvas(figsize=(width / 72, height / 72), dpi=72)
+    from matplotlib.figure import Figure
+
+    canvas = Figure(figsize=(width / 72, height / 72), dpi=72)
     canvas.patch.set_visible(False)
     return canvas
 
@@ -135,6 +138,8 @@ def add_axes(canvas: Canvas, left: float, top: float, right: float, bottom: floa
 
 def add_legend(canvas: Canvas, entries: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
     """Lists (label, style of its line) at the top, one `LEGEND_LINE` each."""
+    from matplotlib.lines import Line2D
+
     width, height = _size(canvas)
     for index, (label, style) in enumerate(entries):
         y = 1 - (10 + LEGEND_LINE * index) / height

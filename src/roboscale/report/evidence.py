@@ -8,10 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from typing import TYPE_CHECKING, Any
 
 from roboscale.core.estimate import Verdict
 from roboscale.report.canvas import (
@@ -19,7 +16,6 @@ from roboscale.report.canvas import (
     LEGEND_LINE,
     MUTED,
     PAPER,
-    Canvas,
     add_axes,
     add_legend,
     colour,
@@ -27,6 +23,10 @@ from roboscale.report.canvas import (
     new_canvas,
     shorten,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
 
 __all__ = ["WINS", "evidence_canvas"]
 
@@ -121,6 +121,8 @@ def _bound(rows: Sequence[Mapping[str, float]], n: Sequence[float], key: str) ->
 
 
 def _draw_walk(axes: Axes, walk: _Walk, names: tuple[str, str]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     reach = [*walk.value, *(y for _, y in (*walk.upper, *walk.lower)), 0.0, 1.0]
     pad = 0.24 * (max(reach) - min(reach))
     low, high = min(reach) - pad, max(reach) + pad

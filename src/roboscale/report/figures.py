@@ -9,10 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from typing import TYPE_CHECKING, Any
 
 from roboscale.core import Estimate, OutcomeKind, Verdict
 from roboscale.report.canvas import (
@@ -20,7 +17,6 @@ from roboscale.report.canvas import (
     LEGEND_LINE,
     MUTED,
     RATE_TICKS,
-    Canvas,
     add_axes,
     add_legend,
     colour,
@@ -36,6 +32,10 @@ from roboscale.report.model import PolicyResult, TrainingCurve, VoidTrial
 from roboscale.report.tables import Table, evidence_table, rates_table, task_names, training_table
 from roboscale.report.text import interval, number, percent, void_range
 from roboscale.report.whiskers import write_beside
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
 
 __all__ = ["Figure", "loss_curves", "rates_by_task", "running_evidence"]
 
@@ -210,6 +210,8 @@ class _Rates:
 
 
 def _loss_canvas(training: Sequence[TrainingCurve], order: Sequence[str], width: int) -> Canvas:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
     dashed: dict[str, Any] = {"linestyle": (0, (4, 2.5))}
     entries: list[tuple[str, dict[str, Any]]] = []
     for curve in training:

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from roboscale.core import Estimate
 from roboscale.report.canvas import (
@@ -20,7 +18,6 @@ from roboscale.report.canvas import (
     MUTED,
     PALETTE,
     RATE_TICKS,
-    Canvas,
     add_axes,
     add_legend,
     colour,
@@ -36,6 +33,10 @@ from roboscale.report.whiskers import ROW, draw_estimate, draw_interval, named_r
 from roboscale.stats.proportions import wilson
 from roboscale.stats.scaling import ScalingFit
 from roboscale.stats.scaling_forms import Point
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
 
 __all__ = ["BackTest", "Curve", "Predicted", "back_test_figure", "curve_figure", "measured_rate", "predicted_band"]
 
@@ -177,6 +178,8 @@ def _draw_points(axes: Axes, fit: ScalingFit, level: float, index: int, aside: f
 
 def _name_amounts(axes: Axes, amounts: Sequence[float], *, wide: bool) -> None:
     """Writes the measured amounts and what lies beyond them, as many as fit without touching."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
     if not amounts:
         axes.set_xlim(1, 10)
         return

@@ -43,6 +43,8 @@ class ValidityData:
         card: the measures and the claims.
         real, cheap: policy -> success rate in each world; policies in one world only are listed as left out.
         real_name, cheap_name: of the two worlds.
+        cells: "policy, task" -> mean in the real and in the cheap world, drawn as points of their own; may be empty.
+        basis: what the scores are, a sentence.
         unverified: policy -> why its numbers may be somebody else's; absent where it is known by content.
         sources: names of what was read.
         command: the command line that makes this page; `None` where it was made from Python.
@@ -54,6 +56,8 @@ class ValidityData:
     cheap: Mapping[str, Estimate]
     real_name: str = "real world"
     cheap_name: str = "cheap world"
+    cells: Mapping[str, tuple[Estimate, Estimate]] = field(default_factory=dict)
+    basis: str = ""
     unverified: Doubts = field(default_factory=dict)
     sources: tuple[str, ...] = ()
     command: str | None = None
@@ -79,6 +83,8 @@ class ValidityData:
             "cheap": {name: rate.to_json() for name, rate in self.cheap.items()},
             "real_name": self.real_name,
             "cheap_name": self.cheap_name,
+            "cells": {name: [side.to_json() for side in sides] for name, sides in self.cells.items()},
+            "basis": self.basis,
             "unverified": {name: list(reasons) for name, reasons in self.unverified.items()},
             "sources": list(self.sources),
             "command": self.command,
@@ -100,9 +106,10 @@ def validity_page(data: ValidityData) -> str:
             tag=f"k = {text.plural(len(card.policies), 'policy')}",
             sentence=claims[0] if claims else "The data cannot say.",
             doubts=tuple(doubts),
-            details=(f"cheap: {data.cheap_name}", f"real: {data.real_name}"),
+            details=(f"cheap: {data.cheap_name}", f"real: {data.real_name}", *([data.basis] if data.basis else [])),
         ),
         sections=(
+            _criteria_section(card),
             Section(
                 anchor="said", title="What may be said", blocks=(Listing(tuple(claims[1:])),) if claims[1:] else ()
             ),
@@ -118,6 +125,20 @@ def validity_page(data: ValidityData) -> str:
         method=tuple(Paragraph(line, "what") for line in _methods(data)),
     )
     return render_page(page)
+
+
+def _criteria_section(card: ValidityCard) -> Section:
+    """What must hold before the cheap world may be said to rank policies."""
+    rows: list[tuple[Inline, ...]] = []
+    for criterion in card.criteria:
+        value = criterion.value
+        held = {True: Phrase(text="yes", kind="good"), False: Phrase(text="no", kind="bad")}
+        row = (text.number(value.value), text.bounds(value.low, value.high), criterion.asked)
+        rows.append((criterion.name, *row, held.get(criterion.held is True, held[False])))
+    columns = ("criterion", num("value"), Head("interval", "keep"), Head("asked", "prose"), "holds")
+    caption = "Criteria for saying that a world ranks policies"
+    table = Rows(caption=caption, columns=columns, rows=tuple(rows), kind="stack")
+    return Section(anchor="criteria", title="Does it rank?", blocks=(table,) if rows else ())
 
 
 def _measure_section(card: ValidityCard) -> Section:
@@ -144,6 +165,9 @@ def _policies(data: ValidityData) -> Section:
         drawn["residuals"] = draw_at_widths("residuals", residuals)
     if any(_known(r) for r in (card.pearson, card.spearman)):
         drawn["agreement"] = draw_at_widths("agreement", lambda width: agreement_figure(card, width))
+    if data.cells:
+        real, cheap = ({name: pair[side] for name, pair in data.cells.items()} for side in (0, 1))
+        drawn["cells"] = draw_at_widths("cells", partial(scatter_figure, list(data.cells), real, cheap))
     blocks: list[Block] = [Drawing(figure, captions[name]) for name, figure in drawn.items()]
     if not drawn:
         return Section(anchor="figures", title="Policy by policy", blocks=())
@@ -163,7 +187,9 @@ def _policies(data: ValidityData) -> Section:
 def _estimates(scores: Mapping[str, Score], level: float) -> dict[str, Estimate]:
     rates = {}
     for name, score in scores.items():
-        if isinstance(score, tuple):
+        if isinstance(score, Estimate):
+            rates[name] = score
+        elif isinstance(score, tuple):
             rates[name] = wilson(round(score[0]), score[1], level)
         else:
             rates[name] = Estimate(float(score), None, None, level, 0, "a mean score, number of trials unknown")
@@ -234,6 +260,7 @@ def _captions(data: ValidityData) -> dict[str, str]:
     bars = _bars((*data.real.values(), *data.cheap.values()))
     return {
         "scatter": f"Success of each policy in both worlds. {bars} {diagonal}",
+        "cells": f"Every policy on every task; tasks that are easy in both worlds agree by themselves. {diagonal}",
         "residuals": f"Right of 0 the cheap world is optimistic about a policy. {_bars(card.calibration.values())}",
         "agreement": f"Intervals at {text.number(100 * card.pearson.level)} %: {correlations}.",
     }
@@ -252,7 +279,7 @@ def _methods(data: ValidityData) -> list[str]:
     methods = (
         card.pearson.method,
         card.spearman.method,
-        "MMRV: Li et al., SIMPLER (2024), equation 1",
+        "MMRV: Li et al., SIMPLER (2024), equation 1; its interval and that of regret by resampling trials",
         card.optimism.method,
     )
     return ["; ".join(dict.fromkeys(methods)) + "."]

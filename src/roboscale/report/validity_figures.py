@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from matplotlib.axes import Axes
+from typing import TYPE_CHECKING, Any
 
 from roboscale.core import Estimate
 from roboscale.report.canvas import (
@@ -20,7 +18,6 @@ from roboscale.report.canvas import (
     PALETTE,
     PAPER,
     RATE_TICKS,
-    Canvas,
     add_axes,
     add_legend,
     draw,
@@ -35,6 +32,10 @@ from roboscale.report.tables import ESTIMATE_COLUMNS, RATE_COLUMNS, Table, estim
 from roboscale.report.text import mark, signed
 from roboscale.report.whiskers import ROW, draw_estimate, draw_interval, named_rows, write_beside
 from roboscale.stats.validity import ValidityCard
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
 
 __all__ = ["agreement_figure", "residual_figure", "scatter_figure"]
 

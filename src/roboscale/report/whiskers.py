@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from matplotlib.axes import Axes
+from typing import TYPE_CHECKING, Any
 
 from roboscale.core import Estimate
-from roboscale.report.canvas import PAPER, Canvas, add_axes, is_wide, new_canvas, shorten
+from roboscale.report.canvas import PAPER, add_axes, is_wide, new_canvas, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
 
 __all__ = ["ROW", "draw_estimate", "draw_interval", "named_rows", "write_beside"]
 

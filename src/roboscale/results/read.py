@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from roboscale.core import BadData
-from roboscale.results.lerobot import is_eval_info, trials_of_eval_info
+from roboscale.results.files import STANDARD_INPUT, load_grids
+from roboscale.results.joining import join_results
 from roboscale.results.nouns import Results
+from roboscale.results.reading import AS_THEY_ARE, ReadOptions
 from roboscale.results.roboarena import results_of_sessions
-from roboscale.results.rows import as_rows, load_rows, read_document
-from roboscale.results.tables import results_of_rows
+from roboscale.results.tables import part_of_grid
 
 __all__ = ["read_results"]
 
-_LIMIT = 512 * 2**20  # bytes
 
-
-def read_results(path: Path, policy: str = "") -> Results:
-    """Reads what others wrote: a CSV, JSON, JSON lines or Parquet table, `eval_info.json`, or a folder of sessions.
+def read_results(path: Path, policy: str = "", options: ReadOptions = AS_THEY_ARE) -> Results:
+    """Reads what others wrote: a table (CSV, spreadsheet, JSON, JSON lines, Parquet), a log, or sessions.
 
     Args:
-        policy: name for files that do not say whose results they are; by default that of the file's folder.
+        path: a file, a folder with `eval_info.json` or with sessions, or `-` for standard input.
+        policy: name for files that do not say whose results they are.
+        options: what need not be guessed.
 
     Raises:
-        BadData: nothing is there, or it is not understood; names the columns that would be.
+        BadData: nothing is there, it is not understood, or it can be read in two ways; names the flag that decides.
     """
     path = Path(path)
-    if path.is_dir():
-        return _folder(path, policy)
-    if not path.is_file():
-        raise BadData(path, "results", "a file or folder", "nothing")
-    if path.stat().st_size > _LIMIT:
-        raise BadData(path, "size", f"at most {_LIMIT} bytes", path.stat().st_size)
-    if path.suffix == ".json":
-        data = read_document(path)
-        if is_eval_info(data):
-            return Results(path.name, tuple(trials_of_eval_info(path, data, policy or path.parent.name or path.stem)))
-        return results_of_rows(path, as_rows(path, data), policy)
-    return results_of_rows(path, load_rows(path), policy)
+    if str(path) != STANDARD_INPUT and path.is_dir():
+        return _folder(path, policy, options)
+    grids = load_grids(path, options, policy)
+    parts = tuple(part_of_grid(path, grid, policy, options) for grid in grids)
+    source = grids[0].source if str(path) == STANDARD_INPUT else path.name
+    alone = replace(options, task="", world="")
+    return join_results([Results(source=source, parts=parts)], alone)
 
 
-def _folder(path: Path, policy: str) -> Results:
+def _folder(path: Path, policy: str, options: ReadOptions) -> Results:
     if (path / "eval_info.json").is_file():
-        return read_results(path / "eval_info.json", policy or path.name)
+        return read_results(path / "eval_info.json", policy or path.name, options)
     sessions = sorted(path.glob("**/metadata.yaml"))
     if sessions:
         return results_of_sessions(path, sessions)

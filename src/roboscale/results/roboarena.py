@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from roboscale.core import BadData, Case, Outcome
+from roboscale.results.files import read_yaml
 from roboscale.results.nouns import Comparison, Results, told
-from roboscale.results.rows import read_yaml
 
 __all__ = ["results_of_sessions"]
 
@@ -33,4 +33,4 @@ def results_of_sessions(root: Path, files: Iterable[Path]) -> Results:
         if {"A", "B"} <= set(names):
             outcome = {"A": "first", "B": "second", "TIE": "tie"}.get(said, "void")
             comparisons.append(Comparison(names["A"], names["B"], outcome, place))  # type: ignore[arg-type]
-    return Results(root.name, tuple(trials), tuple(comparisons))
+    return Results.of_objects(root.name, trials, comparisons, form="RoboArena sessions")

@@ -1,77 +1,384 @@
-"""Tables of trials, of counts and of comparisons become results."""
+"""Tables of trials, of counts and of rates, long or wide, as columns; tables of preferences stand in `preferences`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
+from typing import TypeVar
 
-from roboscale.core import BadData, Case, Counted, Outcome
-from roboscale.results.columns import COLUMNS, WINNERS, TableColumns, counts_of, outcome_of_row, parse_share
-from roboscale.results.nouns import Comparison, Results, told
-from roboscale.results.rows import Row
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["results_of_rows"]
+from roboscale.core import BadData, Stratum
+from roboscale.results.grid import Counter, Grid, Texts, packed_rows
+from roboscale.results.measures import Measured, counts_measured, long_measured
+from roboscale.results.names import COLUMNS, strength
+from roboscale.results.nouns import Preferences, TablePart, TrialColumns
+from roboscale.results.preferences import is_pairs, preferences_of
+from roboscale.results.reading import ReadOptions, TableReading
+from roboscale.results.roles import Roles, follows
+from roboscale.results.values import number_of
+from roboscale.results.wide import unfolded
 
+__all__ = ["part_of_grid"]
 
-def results_of_rows(path: Path, rows: Sequence[Row], policy: str) -> Results:
-    """What a table says; `policy` is whose results they are where it does not. BadData names columns that would do."""
-    if not rows:
-        return Results(path.name)
-    columns = TableColumns(path, list(rows[0]))
-    if "first" in columns and "second" in columns and "preference" in columns:
-        return _pairs(path, rows, columns)
-    if "policy" not in columns and not policy:
-        raise BadData(path, "columns", f"a policy: {', '.join(COLUMNS['policy'])}", ", ".join(map(str, columns.names)))
-    if "successes" in columns and "rollouts" in columns:
-        return Results(path.name, tuple(_counted(rows, columns, policy)), paired=False)
-    if "outcome" not in columns and "progress" not in columns:
-        wanted = f"an outcome: {', '.join(COLUMNS['outcome'])}; or progress: {', '.join(COLUMNS['progress'])}"
-        raise BadData(path, "columns", wanted, ", ".join(map(str, columns.names)))
-    trials = tuple(_trials(rows, columns, policy))
-    return Results(path.name, trials, paired="case" in columns)
+T = TypeVar("T")
+
+_SUMS = {"total", "average", "avg", "mean", "sum", "overall", "std", "median", "gesamt", "mittelwert"}
+"""Names of rows that add the others up."""
 
 
-def _trials(rows: Sequence[Row], columns: TableColumns, policy: str) -> Iterator[Counted]:
-    attempts: dict[tuple[str, str, str, str], int] = {}
-    for number, row in enumerate(rows, 1):
-        name, task = columns.get(row, "policy") or policy, columns.get(row, "task", "all")
-        scene, world = columns.get(row, "case"), columns.get(row, "world")
-        if "case" not in columns:  # no two rows are the same case
-            scene = f"row {number}"
-        key = (name, world, task, scene)
-        seed = attempts.get(key, 0)  # a case tried again by the same policy is another case
-        attempts[key] = seed + 1
-        yield told(
-            name, world, Case(task, f"{scene} again {seed}" if seed else scene), outcome_of_row(columns, row, number)
+def part_of_grid(path: Path, grid: Grid, policy: str, options: ReadOptions) -> TablePart:
+    """What a table says.
+
+    Args:
+        policy: whose results they are where it does not say.
+
+    Raises:
+        BadData: two readings are possible, or a cell is not understood: with rows, and the flag that decides.
+    """
+    if not len(grid):
+        form = grid.form or "a table without rows"
+        return TablePart(reading=TableReading(source=grid.source, form=form, left_out=grid.left_out, notes=grid.notes))
+    roles = Roles.of(path, grid, options)
+    if is_pairs(roles):
+        return preferences_of(roles, options)
+    table = Table(roles=roles, options=options, policy=policy)
+    return table.read()
+
+
+@dataclass(slots=True, kw_only=True)
+class Table:
+    """One table while it is read.
+
+    Args:
+        keep: rows that count, shape (n,).
+        left: why others do not.
+        notes: what was assumed.
+    """
+
+    roles: Roles
+    options: ReadOptions
+    policy: str
+    left: Counter = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+    def read(self) -> TablePart:
+        wide = unfolded(self.roles, self.notes, self.options)
+        if wide is not None:
+            self.roles = wide
+        self._without_sums()
+        self._without_copies()
+        policy = self._policy()
+        strata, stratum = self._strata()
+        measured = self._measured(policy)
+        if measured.form == "counts":
+            self._no_equal_counts()
+        runs = self._runs(policy)
+        attempt = self.roles.one("attempt")
+        case = self._cases(measured, policy, stratum, runs)
+        self.roles.ignore(self._unused(policy), "")
+        return self._part(policy, (strata, stratum), measured, runs, case, attempt)
+
+    def _without_sums(self) -> None:
+        """Rows that only add up others do not count."""
+        grid = self.roles.grid
+        keep = np.ones(len(grid), np.bool_)
+        for role in ("policy", "task"):
+            for name in self.roles.names(role)[:1]:
+                column = grid.column(name)
+                sums = [k for k, text in enumerate(column.values) if text.casefold() in _SUMS]
+                if sums and len(column.used()) - len(sums) >= 2:
+                    keep &= ~np.isin(column.codes, sums)
+        if not keep.all():
+            self.left.add("they add the others up", int((~keep).sum()))
+            self.roles.grid = rows_of(grid, keep)
+
+    def _without_copies(self) -> None:
+        """Rows that equal an earlier one in every cell are copies, where some cell says that they are no new trial.
+
+        Without a case two trials may well look alike: then only where a time or a film tells all other rows apart.
+        """
+        grid = self.roles.grid
+        first = np.unique(whole_rows(grid), return_index=True)[1]
+        if len(first) == len(grid):
+            return
+        known = [n for n in self.roles.names("case") if len(grid.column(n).used()) > 1]
+        if known or any(len(np.unique(column.codes)) == len(first) > 2 for column in grid.columns):
+            keep = np.zeros(len(grid), np.bool_)
+            keep[first] = True
+            self.left.add("exact copies of earlier rows", len(grid) - len(first))
+            self.roles.grid = rows_of(grid, keep)
+
+    def _no_equal_counts(self) -> None:
+        """BadData where two rows of counts are equal: two sessions, or one pasted twice."""
+        grid = self.roles.grid
+        whole = whole_rows(grid)
+        _, first, counts = np.unique(whole, return_index=True, return_counts=True)
+        if len(first) < len(whole) and self.options.pairing != "independent":
+            rows = np.flatnonzero(whole == whole[first[int(np.argmax(counts > 1))]])[:2]
+            shown = " and ".join(grid.row_text(int(r), grid.names[:4]) for r in rows)
+            expected = "rows of counts that differ (--independent if both count)"
+            raise BadData(self.roles.path, "rows", expected, f"equal {shown}")
+
+    def _policy(self) -> Texts:
+        roles, grid = self.roles, self.roles.grid
+        names = roles.names("policy")
+        if not names:
+            who = self.policy or grid.policy
+            if not who:
+                known = ", ".join(COLUMNS["policy"][:8])
+                expected = f"a policy: a column {known} (or --column policy=NAME); or NAME=PATH"
+                raise BadData(roles.path, "columns", expected, ", ".join(grid.names))
+            return Texts.same(who, len(grid))
+        column = self._policy_column(names)
+        self._nobody(column, names[0], "policy")
+        versions = [n for n in roles.names("checkpoint") if len(grid.column(n).used()) > 1]
+        versions = [n for n in versions if not follows(grid.column(n), column)]
+        if versions and "policy" not in roles.said:
+            parts = [roles.use("checkpoint", name, "a policy is a checkpoint") for name in versions]
+            told = [
+                Texts([f"{name} {text}" if text else "" for text in part.values], part.codes)
+                for name, part in zip(versions, parts, strict=True)
+            ]
+            return Texts.joined([column, *told])
+        return column
+
+    def _policy_column(self, names: list[str]) -> Texts:
+        roles, grid = self.roles, self.roles.grid
+        if "policy" in roles.said:
+            return Texts.joined([roles.use("policy", name) for name in names])
+        levels = {name: _level("policy", name) for name in names}
+        first = grid.column(names[0])
+        for name in names[1:]:
+            other = grid.column(name)
+            if follows(other, first) or (levels[name] == 3 and levels[names[0]] < 3):
+                continue
+            if levels[name] == 2:  # a checkpoint of a method is another policy
+                roles.use("policy", names[0])
+                return Texts.joined([first, roles.use("policy", name, "a policy is a checkpoint")])
+            raise roles.unclear("policy", (names[0], name))
+        roles.ignore([n for n in names[1:] if follows(grid.column(n), first)], f"{names[0]!r} says who it is")
+        return roles.use("policy", names[0])
+
+    def _nobody(self, column: Texts, name: str, role: str) -> None:
+        """A row without a policy is an error: merged cells look like that, and so does a row that lost its name."""
+        empty = [k for k, text in enumerate(column.values) if not text]
+        rows = np.flatnonzero(np.isin(column.codes, empty))
+        if len(rows):
+            where = f"{name} of {self.roles.grid.row_text(int(rows[0]))}"
+            raise BadData(self.roles.path, where, f"a {role} (merged cells? fill them)", "an empty cell")
+
+    def _strata(self) -> tuple[list[Stratum], NDArray[np.int32]]:
+        """World and task of each row: what may be pooled without a further word."""
+        grid = self.roles.grid
+        world = self._together(("world", "place", "robot"), " · ")
+        task = self._together(("task", "variation"), ", ")
+        worlds = world or Texts.same("", len(grid))
+        tasks = task or Texts.same("all", len(grid))
+        keys, codes = np.unique(packed_rows([worlds.codes, tasks.codes]), return_inverse=True)
+        first = np.zeros(len(keys), np.int64)
+        first[codes[::-1]] = np.arange(len(codes))[::-1]
+        order = np.argsort(first, kind="stable")
+        strata = [Stratum(worlds.at(int(first[k])), tasks.at(int(first[k])) or "all") for k in order]
+        return strata, np.argsort(order)[codes].astype(np.int32)
+
+    def _together(self, kinds: Sequence[str], between: str) -> Texts | None:
+        """All columns of these roles as one text; a column that another already says is left out."""
+        roles = self.roles
+        parts: list[Texts] = []
+        names: list[str] = []
+        for role in kinds:
+            for name in roles.names(role):
+                column = roles.grid.column(name)
+                if name in roles.used:
+                    continue
+                varies = len(column.used()) > 1
+                if varies and any(follows(column, part) for part in parts) and role not in roles.said:
+                    roles.ignore(
+                        [name], f"{' and '.join(map(repr, names))} say{'s' if len(names) == 1 else ''} it already"
+                    )
+                    continue
+                parts = [p for p in parts if not follows(p, column) or len(p.used()) == 1]
+                parts.append(roles.use(role, name))
+                names.append(name)
+        return Texts.joined(parts, between) if parts else None
+
+    def _measured(self, policy: Texts) -> Measured:
+        counted = counts_measured(self.roles, self.notes)
+        if counted is not None:
+            return counted
+        return long_measured(self.roles, self.notes, self.options)
+
+    def _runs(self, policy: Texts) -> Texts | None:
+        """The training run of each row, where a column says it: numbers of trials are none."""
+        names = self.roles.names("run", 9 if "run" in self.roles.said else 1)
+        for name in names:
+            column = self.roles.grid.column(name)
+            strong = "run" in self.roles.said or _level("run", name) == 0
+            groups = len(np.unique(packed_rows([policy.codes, column.codes])))
+            if name in self.roles.used or (not strong and groups * 3 > len(column)):
+                continue  # fewer than three rows each: it numbers trials
+            self.roles.ignore([n for n in names if n != name], f"{name!r} says the training run")
+            return self.roles.use("run", name, "of the training")
+        return None
+
+    def _cases(
+        self, measured: Measured, policy: Texts, stratum: NDArray[np.int32], runs: Texts | None
+    ) -> tuple[tuple[str, ...], Texts | None]:
+        """The columns that together tell the trials of one policy apart, and their texts."""
+        roles, grid = self.roles, self.roles.grid
+        if not grid.seeded or measured.form == "counts":
+            return (), None
+        names = [n for n in roles.names("case") if n not in roles.used]
+        if not names and roles.names("run") and runs is None:
+            names = [n for n in roles.names("run") if n not in roles.used]
+        if "case" in roles.said:
+            names = list(roles.said["case"])
+            return tuple(names), Texts.joined([roles.use("case", name) for name in names], "/")
+        keys = [policy.codes, stratum] + ([runs.codes] if runs is not None else [])
+        attempt = [grid.column(n).codes for n in roles.names("attempt")[:1]]
+        for chosen in _choices(names):
+            columns = [grid.column(n) for n in chosen]
+            together = packed_rows([*keys, *attempt, *(c.codes for c in columns)])
+            if len(np.unique(together)) == len(together):
+                break
+        else:
+            fixed = [n for n in names if len(grid.column(n).used()) < 2]
+            roles.ignore(fixed, "the same in every row")
+            names = [n for n in names if n not in fixed]
+            chosen = tuple(names[:2])
+        roles.ignore([n for n in names if n not in chosen], f"{' and '.join(map(repr, chosen))} says which case it is")
+        return chosen, Texts.joined([roles.use("case", name) for name in chosen], "/") if chosen else None
+
+    def _unused(self, policy: Texts) -> list[str]:
+        """Says of ignored columns with few values that they are not the same for all policies."""
+        roles, grid = self.roles, self.roles.grid
+        for name in grid.names:
+            column = grid.column(name)
+            kinds = column.used()
+            if (
+                name in roles.used
+                or name in roles.ignored
+                or not 2 <= len(kinds) <= 20
+                or len(kinds) * 3 > len(column)
+            ):
+                continue
+            if follows(policy, column) or len(policy.used()) < 2:
+                continue  # another name of the policy
+            table = np.zeros((len(policy.values), len(column.values)))
+            np.add.at(table, (policy.codes, column.codes), 1)
+            shares = table[table.sum(1) > 0]
+            shares = shares / shares.sum(1, keepdims=True)
+            if float((shares.max(0) - shares.min(0)).max()) > 0.2:
+                roles.ignored[name] = (
+                    f"but it differs between policies: if it changes what was tried, --column task={name}"
+                )
+        return []
+
+    def _part(
+        self,
+        policy: Texts,
+        strata: tuple[list[Stratum], NDArray[np.int32]],
+        measured: Measured,
+        runs: Texts | None,
+        case: tuple[tuple[str, ...], Texts | None],
+        attempt: Texts | None,
+    ) -> TablePart:
+        row = measured.row
+        named = policy if runs is None else Texts.joined([policy, runs], "/")
+        cases, texts = case
+        columns = TrialColumns(
+            policies=tuple(policy.values),
+            strata=tuple(strata[0]),
+            runs=tuple(named.values),
+            cases=() if texts is None else texts.values,
+            policy=policy.codes[row],
+            stratum=strata[1][row],
+            run=named.codes[row],
+            case=np.full(len(row), -1, np.int64) if texts is None else texts.codes[row].astype(np.int64),
+            success=measured.success,
+            progress=measured.progress,
+            weight=measured.weight,
+            kinds=measured.kinds,
+        )
+        grid = self.roles.grid
+        return TablePart(
+            reading=self._reading(measured),
+            columns=_used_names(columns),
+            preferences=Preferences(),
+            case_columns=cases,
+            row=grid.numbers[row],
+            counted=measured.form == "counts",
+            seeded=grid.seeded,
+            attempt=None if attempt is None else attempt_numbers(self.roles, attempt)[row],
+            content=_digest(grid),
+        )
+
+    def _reading(self, measured: Measured) -> TableReading:
+        grid = self.roles.grid
+        return TableReading(
+            source=grid.source,
+            form=", ".join(part for part in (grid.form, measured.text) if part),
+            columns=self.roles.columns(),
+            rows=len(grid) + sum(one.rows for one in (*grid.left_out, *self.left.made())),
+            left_out=(*grid.left_out, *self.left.made(), *measured.left_out),
+            notes=(*grid.notes, *self.notes),
         )
 
 
-def _counted(rows: Sequence[Row], columns: TableColumns, policy: str) -> Iterator[Counted]:
-    """Counts of successes as that many trials; which case each was is not known."""
-    for number, row in enumerate(rows, 1):
-        won, tried = counts_of(columns, row, number)
-        name, task = columns.get(row, "policy") or policy, columns.get(row, "task", "all")
-        for k in range(tried):
-            case = Case(task, f"row {number}, {k}")
-            yield told(name, columns.get(row, "world"), case, Outcome("success" if k < won else "failure"))
+def rows_of(grid: Grid, keep: NDArray[np.bool_]) -> Grid:
+    """The rows where `keep`, shape (n,), is true."""
+    return replace(grid, columns=tuple(c.where(keep) for c in grid.columns), numbers=grid.numbers[keep])
 
 
-def _pairs(path: Path, rows: Sequence[Row], columns: TableColumns) -> Results:
-    comparisons, trials = [], []
-    for number, row in enumerate(rows, 1):
-        text = columns.get(row, "preference").lower()
-        first, second = columns.get(row, "first"), columns.get(row, "second")
-        outcome = next((name for name, words in WINNERS.items() if text in words), None)
-        if outcome is None:
-            outcome = {first.lower(): "first", second.lower(): "second"}.get(text)
-        if outcome is None or not first or not second:
-            expected = "A, B or tie; left, right or tie; or the name of one of the two"
-            raise BadData(path, f"{columns.found['preference']} of row {number}", expected, repr(text))
-        comparisons.append(Comparison(first, second, outcome, columns.get(row, "world")))  # type: ignore[arg-type]
-        case = Case(columns.get(row, "task", "all"), columns.get(row, "case") or f"row {number}")
-        for name, meaning in ((first, "progress_first"), (second, "progress_second")):
-            if meaning in columns:
-                progress = parse_share(columns, row, number, meaning)
-                status = "void" if progress is None else "success" if progress >= 1 else "failure"
-                trials.append(told(name, columns.get(row, "world"), case, Outcome(status, progress=progress)))  # type: ignore[arg-type]
-    return Results(path.name, tuple(trials), tuple(comparisons))
+def whole_rows(grid: Grid) -> NDArray[np.int64]:
+    """One number for each different row, all columns together; shape (n,)."""
+    return np.unique(packed_rows([column.codes for column in grid.columns]), return_inverse=True)[1].astype(np.int64)
+
+
+def _digest(grid: Grid) -> str:
+    """Of all cells."""
+    digest = hashlib.sha256(repr(grid.names).encode())
+    for column in grid.columns:
+        digest.update(repr(column.values).encode("utf-8", "surrogatepass"))
+        digest.update(np.ascontiguousarray(column.codes).tobytes())
+    return digest.hexdigest()
+
+
+def attempt_numbers(roles: Roles, attempt: Texts) -> NDArray[np.float64]:
+    """The number of each row's attempt, shape (n,). BadData: one is no number."""
+    numbers = [number_of(text) if text else 0.0 for text in attempt.values]
+    for code, number in enumerate(numbers):
+        if number is None:
+            row = int(np.flatnonzero(attempt.codes == code)[0])
+            raise BadData(roles.path, f"attempt of {roles.grid.row_text(row)}", "a number", repr(attempt.values[code]))
+    return np.array(numbers, np.float64)[attempt.codes]
+
+
+def _choices(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """One column, then two, then three, the stronger ones first."""
+    return [chosen for size in (1, 2, 3) for chosen in combinations(names[:5], size)]
+
+
+def _level(role: str, name: str) -> int:
+    level = strength(role, name)
+    return 99 if level is None else level
+
+
+def _used_names(columns: TrialColumns) -> TrialColumns:
+    """Without policies, strata and runs that no row has."""
+    policy, policies = _compact(columns.policy, columns.policies)
+    run, runs = _compact(columns.run, columns.runs)
+    stratum, strata = _compact(columns.stratum, columns.strata)
+    return replace(columns, policy=policy, policies=policies, run=run, runs=runs, stratum=stratum, strata=strata)
+
+
+def _compact(codes: NDArray[np.int32], names: Sequence[T]) -> tuple[NDArray[np.int32], tuple[T, ...]]:
+    used = np.unique(codes)
+    place = np.full(len(names), -1, np.int32)
+    place[used] = np.arange(len(used))
+    return place[codes], tuple(names[k] for k in used)

@@ -1,42 +1,203 @@
-"""Success against the amount of data, from a table."""
+"""Success against the amount of data, from a table: one source a row, or a mixture of several.
+
+A mixture is written as `teleop+generated` with `10+40` beside it, or with one column of amounts for each source, such
+as `demos_teleop` and `demos_generated`.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from roboscale.core import BadData
-from roboscale.results.columns import COLUMNS, TableColumns, amount_of, counts_of, outcome_of_row
+from roboscale.results.files import load_grids
+from roboscale.results.grid import Grid, Texts
+from roboscale.results.measures import Measured, counts_measured, long_measured
+from roboscale.results.names import COLUMNS, normal_name
 from roboscale.results.nouns import Trained
-from roboscale.results.rows import Row, load_rows
+from roboscale.results.reading import AS_THEY_ARE, ReadOptions, TableReading
+from roboscale.results.roles import Roles
+from roboscale.results.values import number_of
 
-__all__ = ["read_trained"]
+__all__ = ["TrainedTable", "read_trained", "trained_table"]
+
+_RUNS = ("run", "train_run")
+_PLAIN_UNITS = ("amount", "n_demos", "num_demos", "demos", "episodes", "demonstrations")
+
+Mixture = tuple[tuple[str, float], ...]
+"""(source, amount) of everything that a policy was trained on, sources in their order."""
 
 
-def read_trained(path: Path) -> list[Trained]:
+@dataclass(frozen=True, slots=True)
+class TrainedTable:
+    """The points of a table, and in words how its columns were read."""
+
+    points: tuple[Trained, ...]
+    notes: tuple[str, ...] = field(default=())
+
+
+def read_trained(path: Path, options: ReadOptions = AS_THEY_ARE) -> list[Trained]:
+    """The points of a table; see `trained_table`."""
+    return list(trained_table(path, options).points)
+
+
+def trained_table(path: Path, options: ReadOptions = AS_THEY_ARE) -> TrainedTable:
     """Success against the amount of data: columns amount, successes and rollouts, or an outcome a row; source, task.
 
-    Rows of the same task, source and amount are added up. BadData names what is not understood.
+    Rows of the same policy, task, source, amount and run are added up. A policy column tells recipes apart where a
+    policy has several amounts; where each has one, they are checkpoints of one recipe. BadData names what is not
+    understood.
     """
     path = Path(path)
-    if not path.is_file():
-        raise BadData(path, "results", "a file", "nothing")
-    rows = load_rows(path)
-    columns = TableColumns(path, list(rows[0]) if rows else [])
-    counted = "successes" in columns and "rollouts" in columns
-    if "amount" not in columns or not (counted or "outcome" in columns):
+    grid = load_grids(path, options)[0]
+    roles = Roles.of(path, grid, options)
+    parts = _amount_columns(roles.grid)
+    if not (parts or roles.has("amount")) or not len(grid):
         wanted = f"an amount ({', '.join(COLUMNS['amount'])}) and successes with rollouts, or an outcome"
-        raise BadData(path, "columns", wanted, ", ".join(map(str, columns.names)) or "none")
-    sums: dict[tuple[str, str, float], list[int]] = {}
-    for number, row in enumerate(rows, 1):
-        key = columns.get(row, "task", "all"), columns.get(row, "source", "data"), amount_of(columns, row, number)
-        won, tried = counts_of(columns, row, number) if counted else _one(columns, row, number)
-        total = sums.setdefault(key, [0, 0])
-        total[0], total[1] = total[0] + won, total[1] + tried
-    unit = columns.found["amount"].strip().lower()
-    unit = "demonstrations" if unit in ("amount", "n_demos", "demos", "episodes") else unit
-    return [Trained(*key, won, tried, unit) for key, (won, tried) in sorted(sums.items())]
+        raise BadData(path, "columns", wanted, ", ".join(grid.names) or "none")
+    name = "" if parts else roles.names("amount")[0]
+    mixtures = _mixtures(roles, name, parts)
+    notes: list[str] = []
+    measured = counts_measured(roles, notes) or long_measured(roles, notes, options)
+    run_column = next((n for n in roles.grid.names if normal_name(n) in _RUNS), "") or next(
+        iter(roles.names("run")), ""
+    )
+    runs = roles.use("run", run_column) if run_column else Texts.same("", len(grid))
+    policies, said = _policies(roles, mixtures)
+    task = _texts(roles, "task", "all")
+    sums = _sums(measured, (task, policies, runs), mixtures)
+    unit = _unit(name, parts)
+    points = tuple(
+        Trained(
+            key_task,
+            " + ".join(source for source, _ in mixture),
+            sum(amount for _, amount in mixture),
+            int(won) if float(won).is_integer() else won,
+            int(tried),
+            unit,
+            policy,
+            run,
+            mixture if len(mixture) > 1 else (),
+        )
+        for (key_task, policy, mixture, run), (won, tried) in sorted(sums.items())
+    )
+    if "success" not in measured.kinds:
+        said.append("no successes are noted, so the sum of progress stands for them")
+    if run_column:
+        said.append(f"column {run_column} says which training run; runs are not added up")
+    reading = TableReading(
+        source=grid.source,
+        form="success against data",
+        columns=roles.columns(),
+        rows=len(grid),
+        left_out=(*grid.left_out, *measured.left_out),
+        notes=(*grid.notes, *notes),
+    )
+    return TrainedTable(points, (*(f"{grid.source}: {word}" for word in said), *reading.lines()))
 
 
-def _one(columns: TableColumns, row: Row, number: int) -> tuple[int, int]:
-    success = outcome_of_row(columns, row, number).success
-    return (0, 0) if success is None else (int(success), 1)
+def _sums(
+    measured: Measured, texts: tuple[Texts, Texts, Texts], mixtures: list[Mixture]
+) -> dict[tuple[str, str, Mixture, str], list[float]]:
+    """(task, policy, mixture, run) -> successes or the sum of progress, and trials that counted."""
+    task, policy, run = texts
+    values = measured.success if "success" in measured.kinds else measured.progress
+    sums: dict[tuple[str, str, Mixture, str], list[float]] = {}
+    for k, row in enumerate(measured.row):
+        total = sums.setdefault((task.at(row), policy.at(row), mixtures[row], run.at(row)), [0.0, 0.0])
+        if not np.isnan(values[k]):
+            total[0] += float(values[k] * measured.weight[k])
+            total[1] += float(measured.weight[k])
+    return sums
+
+
+def _texts(roles: Roles, role: str, otherwise: str) -> Texts:
+    column = roles.one(role)
+    if column is None:
+        return Texts.same(otherwise, len(roles.grid))
+    return Texts([text or otherwise for text in column.values], column.codes)
+
+
+def _policies(roles: Roles, mixtures: list[Mixture]) -> tuple[Texts, list[str]]:
+    """The policy of each row, empty where the column tells no recipes apart, and a word on it."""
+    nobody = Texts.same("", len(roles.grid))
+    names = roles.names("policy")
+    if not names:
+        return nobody, []
+    column = roles.grid.column(names[0])
+    amounts: dict[str, set[Mixture]] = {}
+    for row, mixture in enumerate(mixtures):
+        amounts.setdefault(column.at(row), set()).add(mixture)
+    if len(amounts) < 2:
+        roles.use("policy", names[0], "one recipe")
+        return nobody, []
+    if any(len(seen) > 1 for seen in amounts.values()):
+        roles.use("policy", names[0])
+        return column, [f"{len(amounts)} policies in column {names[0]}, planned one by one"]
+    roles.use("policy", names[0], "checkpoints of one recipe")
+    return nobody, [f"column {names[0]} names one policy for each amount: taken as checkpoints of one recipe"]
+
+
+def _amount_columns(grid: Grid) -> dict[str, str]:
+    """Column -> source, where every source has a column of amounts: `demos_teleop` or `teleop_demos`."""
+    words = "|".join(sorted(COLUMNS["amount"], key=len, reverse=True))
+    taken = {name for names in COLUMNS.values() for name in names}
+    parts = {}
+    for column in grid.names:
+        lower = column.strip().lower()
+        match = re.fullmatch(rf"(?:{words})[ _:./-]+(.+)|(.+?)[ _:./-]+(?:{words})", lower)
+        if match is not None and lower not in taken:
+            parts[column] = match[1] or match[2]
+    return parts if len(parts) > 1 else {}
+
+
+def _mixtures(roles: Roles, name: str, parts: Mapping[str, str]) -> list[Mixture]:
+    """What each row's policy was trained on. BadData where an amount is none."""
+    rows = range(len(roles.grid))
+    if parts:
+        for column, source in parts.items():
+            roles.use("amount", column, f"of {source}")
+        return [_of_columns(roles, parts, row) for row in rows]
+    amounts, sources = roles.use("amount", name), _texts(roles, "source", "data")
+    return [_of_texts(roles, name, sources.at(row), amounts.at(row), row) for row in rows]
+
+
+def _of_columns(roles: Roles, parts: Mapping[str, str], row: int) -> Mixture:
+    each = [
+        (source, _number(roles, row, name, roles.grid.column(name).at(row) or "0")) for name, source in parts.items()
+    ]
+    mixture = tuple(sorted((source, amount) for source, amount in each if amount > 0))
+    if not mixture:
+        raise BadData(roles.path, roles.grid.row_text(row), "an amount above 0", "none")
+    return mixture
+
+
+def _of_texts(roles: Roles, name: str, source: str, text: str, row: int) -> Mixture:
+    names = [part.strip() for part in source.split("+")]
+    texts = [part.strip() for part in text.split("+")]
+    if len(names) != len(texts):
+        expected = "as many amounts as sources, e.g. a+b with 10+40"
+        raise BadData(roles.path, roles.grid.row_text(row), expected, f"{source!r} with {text!r}")
+    amounts = [_number(roles, row, name, part) for part in texts]
+    if any(amount <= 0 for amount in amounts):
+        raise BadData(roles.path, f"{name} of {roles.grid.row_text(row)}", "a number above 0", repr(text))
+    return tuple(sorted(zip(names, amounts, strict=True)))
+
+
+def _number(roles: Roles, row: int, name: str, text: str) -> float:
+    amount = number_of(text)
+    if amount is None or amount < 0:
+        raise BadData(roles.path, f"{name} of {roles.grid.row_text(row)}", "a number above 0", repr(text))
+    return amount
+
+
+def _unit(name: str, parts: Mapping[str, str]) -> str:
+    unit = name.strip().lower()
+    if parts:
+        column = next(iter(parts)).strip().lower()
+        unit = next((word for word in COLUMNS["amount"] if re.search(rf"(^|[ _:./-]){word}($|[ _:./-])", column)), "")
+    return "demonstrations" if unit in ("", *_PLAIN_UNITS) or normal_name(unit) in _PLAIN_UNITS else unit

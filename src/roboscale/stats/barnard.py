@@ -19,6 +19,7 @@ from roboscale.stats.proportions import clopper_pearson
 from roboscale.stats.verdicts import rate_with_bounds
 
 __all__ = [
+    "EXACT_SIDE",
     "Counts",
     "Sides",
     "barnard",
@@ -33,6 +34,9 @@ __all__ = [
     "smallest_difference",
     "trials_for_new_comparison",
 ]
+
+EXACT_SIDE = 2000
+"""Up to so many trials a side the exact test is taken where a choice is left; beyond, a conditional one with mid-p."""
 
 Counts = tuple[int, int]
 """Successes and trials of one policy."""

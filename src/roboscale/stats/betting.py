@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaln, logsumexp, xlog1py, xlogy
 
-from roboscale.stats.distributions import find_root
+from roboscale.stats.distributions import root_between
 
 __all__ = ["beta_log_wealth", "bounded_mean_sequence", "mixture_log_wealth", "proportion_sequence"]
 
@@ -82,6 +82,6 @@ def _invert(log_wealth: Callable[[float], float], centre: float, level: float) -
         at_edge = min(max(edge, _EDGE), 1 - _EDGE)
         if log_wealth(at_edge) < limit or log_wealth(inside) >= limit:
             return edge
-        return find_root(lambda at: log_wealth(at) - limit, at_edge, inside, xtol=1e-13, rtol=1e-13)
+        return root_between(lambda at: log_wealth(at) - limit, at_edge, inside, xtol=1e-13, rtol=1e-13)
 
     return root(0.0), root(1.0)

@@ -24,6 +24,7 @@ __all__ = [
     "bootstrap_fits",
     "case_covariance",
     "compare_by_case",
+    "compare_table",
     "count_comparisons",
     "fit_davidson",
     "has_finite_fit",
@@ -188,12 +189,24 @@ def compare_by_case(scores: Mapping[str, Mapping[str, float | bool | None]], mar
                 void += 1
             else:
                 table[k, column[case]] = float(score)
+    return compare_table(names, table, void, margin)
+
+
+def compare_table(names: Sequence[str], table: ArrayLike, void: int = 0, margin: float = 0.0) -> Comparisons:
+    """`compare_by_case` for scores that are a table already.
+
+    Args:
+        names: the policies, sorted (K,).
+        table: score of each policy on each case (K, C), NaN where there is none.
+        void: trials among these that broke.
+    """
+    table = np.asarray(table, np.float64)
     first, second = pair_indices(len(names))
     lead = table[first] - table[second]
     by_case = np.stack([lead > margin, lead < -margin, np.abs(lead) <= margin], axis=-1).astype(float)
     by_case = by_case.transpose(1, 0, 2)
     counts = by_case.sum(axis=0)
-    return Comparisons(names, counts, counts.sum(axis=1).astype(np.int64), void, by_case)
+    return Comparisons(tuple(names), counts, counts.sum(axis=1).astype(np.int64), void, by_case)
 
 
 def strong_components(reaches: ArrayLike) -> tuple[tuple[int, ...], ...]:

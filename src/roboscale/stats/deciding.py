@@ -23,7 +23,7 @@ from roboscale.stats.sequential import SequentialPaired
 from roboscale.stats.sequential_many import SequentialMany
 from roboscale.stats.verdicts import paired_verdict
 
-__all__ = ["AnyVerdict", "Decided", "Decider", "decide", "rate_of"]
+__all__ = ["AnyVerdict", "Decided", "Decider", "decide", "rate_of", "rests_on_voids", "without_void_claims"]
 
 AnyVerdict = Verdict | ManyVerdict
 _CLAIMS = ("first is better", "second is better")
@@ -176,7 +176,7 @@ def decide(evidence: Evidence, *, final: bool = True) -> Decided:
     stopped = not decider.in_play
     if final:
         decider.finish()
-    verdict, withdrawn = _without_void_claims(decider.verdict(), evidence, used)
+    verdict, withdrawn = without_void_claims(decider.verdict(), evidence, used)
     return Decided(verdict, used, stopped, withdrawn)
 
 
@@ -193,8 +193,12 @@ def _walk(policies: Sequence[str], design: Design, rows: Sequence[EvidenceRow]) 
     return decider, used
 
 
-def _without_void_claims(verdict: AnyVerdict, evidence: Evidence, used: int) -> tuple[AnyVerdict, tuple[str, ...]]:
-    """The verdict without the claims that its void trials could overturn."""
+def without_void_claims(verdict: AnyVerdict, evidence: Evidence, used: int) -> tuple[AnyVerdict, tuple[str, ...]]:
+    """The verdict without the claims that its void trials could overturn, and a sentence for each of those.
+
+    Args:
+        used: rows that the verdict rests on.
+    """
     rows = evidence.rows[:used]
     if not any(value is None for row in rows for value in row.outcomes.values()):
         return verdict, ()
@@ -235,12 +239,17 @@ def _checked(pair: Compared, evidence: Evidence, rows: Sequence[EvidenceRow]) ->
     assert isinstance(again, Verdict), "two policies have one verdict"
     if again.decision == "first is better":
         return pair, ""
-    reason = (
+    reason = rests_on_voids(ahead, behind, void)
+    sentence = f"Undecided between {pair.first} and {pair.second}: {reason}"
+    return replace(pair, verdict=replace(pair.verdict, decision="undecided", sentence=sentence)), reason
+
+
+def rests_on_voids(ahead: str, behind: str, void: Mapping[str, int]) -> str:
+    """Why a claim is withdrawn; `void` holds the number of void trials of both."""
+    return (
         f"{ahead} did better than {behind} where both were counted, but that rests on {void[ahead]} void trials of "
         f"{ahead} and {void[behind]} of {behind}: counted against it, nothing is shown"
     )
-    sentence = f"Undecided between {pair.first} and {pair.second}: {reason}"
-    return replace(pair, verdict=replace(pair.verdict, decision="undecided", sentence=sentence)), reason
 
 
 def rate_of(

@@ -11,7 +11,7 @@ import numpy as np
 
 from roboscale.core import Estimate, PairedOutcome
 from roboscale.stats.betting import bounded_mean_sequence
-from roboscale.stats.distributions import find_root, normal_isf
+from roboscale.stats.distributions import normal_isf, root_between
 from roboscale.stats.paired import PairCounts, count_pairs
 
 __all__ = ["paired_difference", "paired_difference_sequence"]
@@ -84,4 +84,4 @@ def _score_root(counts: PairCounts, value: float, end: float, z: float) -> float
         return end
     if (_score(counts, far) - z) * np.copysign(1.0, end) >= 0:
         return end
-    return find_root(lambda delta: _score(counts, delta) - z, min(near, far), max(near, far), xtol=1e-12)
+    return root_between(lambda delta: _score(counts, delta) - z, min(near, far), max(near, far), xtol=1e-12)

@@ -20,10 +20,10 @@ __all__ = [
     "binomial_isf",
     "binomial_pmf",
     "binomial_sf",
-    "find_root",
     "normal_cdf",
     "normal_isf",
     "normal_sf",
+    "root_between",
     "student_isf",
 ]
 
@@ -86,7 +86,7 @@ def average_ranks(values: ArrayLike) -> Floats:
     return np.asarray((last - (counts - 1) / 2)[place])
 
 
-def find_root(
+def root_between(
     f: Callable[[float], Any], a: float, b: float, *, xtol: float = 2e-12, rtol: float = 4 * _EPSILON
 ) -> float:
     """A zero of a continuous function between two points where it has different signs.

@@ -15,7 +15,7 @@ import numpy as np
 from roboscale.core import PairedOutcome
 from roboscale.stats.distributions import binomial_isf, binomial_pmf, binomial_sf
 
-__all__ = ["Alternative", "PairCounts", "count_pairs", "exact_paired_test", "fixed_sample_power"]
+__all__ = ["Alternative", "PairCounts", "count_pairs", "exact_counts_test", "exact_paired_test", "fixed_sample_power"]
 
 Alternative = Literal["two-sided", "first is better", "second is better"]
 
@@ -107,7 +107,11 @@ def exact_paired_test(pairs: Sequence[PairedOutcome], alternative: Alternative =
 
     Source: McNemar, Psychometrika 12 (1947); Cochran, Biometrics 10 (1954) for the pooling.
     """
-    counts = count_pairs(pairs)
+    return exact_counts_test(count_pairs(pairs), alternative)
+
+
+def exact_counts_test(counts: PairCounts, alternative: Alternative = "two-sided") -> float:
+    """`exact_paired_test` where the pairs are counted already."""
     return _sign_test(counts.first_only, counts.second_only, alternative)
 
 

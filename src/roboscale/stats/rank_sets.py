@@ -10,7 +10,7 @@ Knows nothing of where comparisons come from; the model is in `roboscale.stats.b
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -67,6 +67,7 @@ class Ranking:
         method: model, ridge, and how the rank sets were made.
         sentence: what may be said, and why some scores are missing.
         bootstrap_share: share of resamples with a finite fit; `None` without bootstrap.
+        claims: (better, worse) of every pair that was shown to differ: what rank sets and groups are made from.
     """
 
     policies: tuple[str, ...]
@@ -84,6 +85,7 @@ class Ranking:
     method: str
     sentence: str
     bootstrap_share: float | None = None
+    claims: tuple[tuple[str, str], ...] = ()
 
     def difference(self, first: str, second: str) -> Estimate:
         """Log strength of `first` minus that of `second`, with a Wald interval for this one pair.
@@ -116,6 +118,7 @@ class Ranking:
             "rank_sets": {name: list(ranks) for name, ranks in self.rank_sets.items()},
             "tie_groups": [list(group) for group in self.tie_groups],
             "components": [list(group) for group in self.components],
+            "claims": [list(pair) for pair in self.claims],
             "n": self.n,
             "void": self.void,
             "level": self.level,
@@ -133,6 +136,7 @@ def rank_policies(
     sets: SetMethod = "holm",
     bootstraps: int = 1000,
     rng: np.random.Generator | None = None,
+    stands: Callable[[str, str], bool] | None = None,
 ) -> Ranking:
     """Fits strengths and says which ranks the comparisons leave open.
 
@@ -148,22 +152,22 @@ def rank_policies(
             studentised difference, which says nothing of policies without a score.
         bootstraps: resamples for `bootstrap`.
         rng: for `bootstrap`; seed 0 by default.
+        stands: asked for each claim (ahead, behind); what it refuses is not claimed.
     """
     if not (0 < level < 1 and 0 <= ridge < np.inf and bootstraps >= 1):
         raise ValueError(f"level must be in (0, 1), ridge >= 0, bootstraps >= 1: {level}, {ridge}, {bootstraps}")
-    names = comparisons.policies
+    names, share = comparisons.policies, None
     components = strong_components((comparisons.wins > 0) | (comparisons.ties > 0))
     scored = _scored(comparisons, components, ties, ridge)
     inside = comparisons.among([names[k] for k in scored])
     model = _fit(inside, scored, ties, ridge)
-    share = None
     if sets == "bootstrap":
         above, share = _above_by_bootstrap(comparisons, inside, model, level, bootstraps, rng)
         how = f"rank sets by bootstrap max-|t|, {bootstraps} resamples (Mogstad et al. 2024)"
     else:
         tests = _anytime_tests(comparisons) if sets == "anytime" else _pairwise_tests(comparisons, inside, model)
-        above = _above_by_holm(*tests, level)
-        how = f"rank sets by Holm (1979) on {_tests(comparisons, ridge, sets)}"
+        above, how = _above_by_holm(*tests, level), f"rank sets by Holm (1979) on {_tests(comparisons, ridge, sets)}"
+    above = _standing(above, names, stands)
     method = _model_name(comparisons, ties, ridge)
     groups = tie_groups(above)
     return Ranking(
@@ -182,7 +186,18 @@ def rank_policies(
         f"{method}; {how}",
         _sentence(comparisons, components, scored, groups, level, share),
         share,
+        tuple((names[i], names[j]) for i, j in np.argwhere(above).tolist()),
     )
+
+
+def _standing(above: Flags, names: Sequence[str], stands: Callable[[str, str], bool] | None) -> Flags:
+    """The claims that `stands` does not refuse."""
+    if stands is None:
+        return above
+    kept = np.zeros_like(above)
+    for i, j in np.argwhere(above).tolist():
+        kept[i, j] = stands(names[i], names[j])
+    return kept
 
 
 def rank_sets(above: Flags) -> tuple[tuple[int, int], ...]:

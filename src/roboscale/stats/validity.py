@@ -1,14 +1,15 @@
 """The validity card: may this cheap world (simulator, learned model) stand in for the robot when policies are ranked?
 
 Collects every measure of agreement with what it is worth at this number of policies, and says in plain sentences what
-may be claimed. Four policies in perfect agreement are one of 24 orders: that is said, not hidden.
+may be claimed: that it ranks, only where all of `validity_criteria` hold. Four policies in perfect agreement are one
+of 24 orders: that is said, not hidden.
 
 Does not know how alike the policies are: checkpoints of one run are not independent evidence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -25,16 +26,16 @@ from roboscale.stats.agreement import (
     policies_for_correlation,
     top_one_regret,
 )
-from roboscale.stats.distributions import student_isf
-from roboscale.stats.proportions import wilson
+from roboscale.stats.distributions import normal_isf, student_isf
+from roboscale.stats.rate_difference import rate_difference
+from roboscale.stats.validity_criteria import PEARSON, Criterion, criteria
 
 __all__ = ["Score", "ValidityCard", "validity"]
 
-Score = float | tuple[float, int]
-"""A mean score in 0 .. 1, or (successes, trials)."""
+Score = float | tuple[float, int] | Estimate
+"""A mean score in 0 .. 1, (successes, trials), or a mean with its interval."""
 
 _ALPHA = 0.05
-_CLAIM = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class ValidityCard:
         calibration: cheap minus real by policy, with Newcombe's interval where counts are known.
         noise_ceiling: largest correlation that the trials' own noise allows; `None` where counts are unknown.
         policies_needed: policies at which a correlation like this would be shown to exceed .7; `None` if never.
+        criteria: what must hold before the cheap world may be said to rank policies, and whether it does.
         claims: what may be said, most important first.
         left_out: policies with a score in one world only.
     """
@@ -70,6 +72,7 @@ class ValidityCard:
     calibration: Mapping[str, Estimate]
     noise_ceiling: float | None
     policies_needed: int | None
+    criteria: tuple[Criterion, ...]
     claims: tuple[str, ...]
     left_out: tuple[str, ...]
 
@@ -80,7 +83,18 @@ class ValidityCard:
         return found
 
     def __str__(self) -> str:
-        return "\n".join(self.claims)
+        return "\n".join((*self.claims, *(f"  {line}" for line in self.measured)))
+
+    @property
+    def ranks(self) -> bool:
+        """Whether every criterion holds and chance is ruled out."""
+        p = self.permutation.p_value
+        return p is not None and p <= _ALPHA and bool(self.criteria) and all(c.held for c in self.criteria)
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Every criterion with its value, interval, k and whether it holds, a line each."""
+        return tuple(_criterion_line(criterion) for criterion in self.criteria)
 
 
 def validity(real: Mapping[str, Score], cheap: Mapping[str, Score], level: float = 0.95) -> ValidityCard:
@@ -96,11 +110,14 @@ def validity(real: Mapping[str, Score], cheap: Mapping[str, Score], level: float
     names = sorted(name for name in real if rates[0][name] is not None and rates[1].get(name) is not None)
     x, y = (np.array([world[name] for name in names], float) for world in rates)
     pearson = correlation(x, y, "Pearson", level)
-    needed = policies_for_correlation(pearson.value, _CLAIM, level) if pearson.value is not None else None
+    spearman = correlation(x, y, "Spearman", level)
+    needed = policies_for_correlation(pearson.value, PEARSON, level) if pearson.value is not None else None
+    errors = [_errors([world[name] for name in names]) for world in (real, cheap)]
+    noise = None if errors[0] is None or errors[1] is None else (errors[0], errors[1])
     draft = ValidityCard(
         policies=tuple(names),
         pearson=pearson,
-        spearman=correlation(x, y, "Spearman", level),
+        spearman=spearman,
         pearson_drop_one=drop_one(x, y, "Pearson"),
         spearman_drop_one=drop_one(x, y, "Spearman"),
         permutation=permutation_test(x, y),
@@ -112,6 +129,7 @@ def validity(real: Mapping[str, Score], cheap: Mapping[str, Score], level: float
         calibration={name: _difference(real[name], cheap[name], level) for name in names},
         noise_ceiling=_noise_ceiling([real[n] for n in names], [cheap[n] for n in names], x, y),
         policies_needed=needed,
+        criteria=criteria(x, y, noise, pearson, spearman),
         claims=(),
         left_out=tuple(sorted((set(real) | set(cheap)) - set(names))),
     )
@@ -132,12 +150,32 @@ def _verdict(card: ValidityCard) -> str:
         )
     if p > _ALPHA:
         return f"Agreement is not shown: chance alone agrees as well with probability {p:.2g} ({k} policies)"
-    low = card.pearson.low
-    if low is not None and low >= _CLAIM:
-        return f"The cheap world ranks like the real one: correlation at least {low:.2f} over {k} policies"
+    strong = card.criteria[0]
+    if card.ranks:
+        bounds = " and ".join(f"{c.name} at least {c.value.low:.2f}" for c in card.criteria[:2])
+        return f"The cheap world ranks like the real one: {bounds} over {k} policies"
+    if strong.held:
+        missed = ", ".join(c.name for c in card.criteria if not c.held)
+        return (
+            f"The cheap world separates weak from strong policies, and no more: Pearson at least "
+            f"{strong.value.low:.2f} over {k} policies, but not good enough for an order: {missed}"
+        )
+    low = strong.value.low
     size = "no interval can be given" if low is None else f"but it may be as low as {low:.2f}"
-    more = f"; about {card.policies_needed} policies would show more than {_CLAIM:g}" if card.policies_needed else ""
+    more = f"; about {card.policies_needed} policies would show more than {PEARSON:g}" if card.policies_needed else ""
     return f"Better than chance (p {p:.2g}), {size} with {k} policies{more}"
+
+
+def _criterion_line(criterion: Criterion) -> str:
+    value, points = criterion.value, criterion.name == "top-1 regret"
+    verdict = {True: "yes", False: "no", None: "the data cannot say"}[criterion.held]
+
+    def shown(number: float | None) -> str:
+        return "none" if number is None else f"{100 * number:.1f}" if points else f"{number:.2f}"
+
+    ends = "no interval" if value.low is None else f"{shown(value.low)}, {shown(value.high)}"
+    unit = " points" if points else ""
+    return f"{criterion.name} {shown(value.value)}{unit} [{ends}], k = {value.n}; asked: {criterion.asked}: {verdict}"
 
 
 def _details(card: ValidityCard) -> list[str]:
@@ -148,8 +186,6 @@ def _details(card: ValidityCard) -> list[str]:
         found.append(f"Without one policy the correlation lies between {low:.2f} and {high:.2f}")
     if card.permutation.chance is not None:
         found.append(f"An unrelated world reaches {card.permutation.chance:.2f} in one of twenty shuffles")
-    if card.top_one_regret is not None and len(card.policies) > 1:
-        found.append(f"Deploying its favourite loses {100 * card.top_one_regret:.1f} points of real success")
     if card.optimism.value is not None:
         found.append(_optimism_sentence(card))
     if card.noise_ceiling is not None:
@@ -172,6 +208,8 @@ def _optimism_sentence(card: ValidityCard) -> str:
 
 
 def _rate(score: Score) -> float | None:
+    if isinstance(score, Estimate):
+        return score.value
     if isinstance(score, tuple):
         k, n = score
         if not 0 <= k <= n:
@@ -186,14 +224,30 @@ def _difference(real: Score, cheap: Score, level: float) -> Estimate:
     """Cheap minus real for one policy; Newcombe's hybrid score interval, as the two worlds' cases may differ."""
     x, y = _rate(real), _rate(cheap)
     assert x is not None and y is not None
-    method = "difference of rates, Newcombe hybrid score (Stat. Med. 1998)"
     if not (isinstance(real, tuple) and isinstance(cheap, tuple)):
-        return Estimate(y - x, None, None, level, real[1] if isinstance(real, tuple) else 0, method)
-    a, b = (wilson(round(k), n, level) for k, n in (real, cheap))
-    assert a.low is not None and a.high is not None and b.low is not None and b.high is not None
-    low = y - x - float(np.hypot(y - b.low, a.high - x))
-    high = y - x + float(np.hypot(b.high - y, x - a.low))
-    return Estimate(y - x, max(-1.0, low), min(1.0, high), level, real[1], method)
+        errors = _errors([real]), _errors([cheap])
+        if errors[0] is None or errors[1] is None:
+            n = real[1] if isinstance(real, tuple) else 0
+            return Estimate(y - x, None, None, level, n, "difference of mean scores, numbers of trials unknown")
+        half = float(normal_isf((1 - level) / 2) * np.hypot(errors[0][0], errors[1][0]))
+        n = real.n if isinstance(real, Estimate) else 0
+        return Estimate(y - x, y - x - half, y - x + half, level, n, "difference of mean scores, normal interval")
+    return rate_difference((round(real[0]), real[1]), (round(cheap[0]), cheap[1]), level)
+
+
+def _errors(scores: Sequence[Score]) -> NDArray[np.float64] | None:
+    """Standard error of each score; `None` where a number of trials is not known."""
+    errors = []
+    for score in scores:
+        if isinstance(score, tuple):
+            k, n = score
+            rate = (k + 1) / (n + 2)  # not 0 where every trial ended alike
+            errors.append(np.sqrt(rate * (1 - rate) / n))
+        elif isinstance(score, Estimate) and score.low is not None and score.high is not None:
+            errors.append((score.high - score.low) / (2 * normal_isf((1 - score.level) / 2)))
+        else:
+            return None
+    return np.array(errors, float)
 
 
 def _mean_difference(gaps: NDArray[np.float64], level: float) -> Estimate:
@@ -216,9 +270,8 @@ def _noise_ceiling(
         return None
     product = 1.0
     for scores, rates in ((real, x), (cheap, y)):
-        counts = [score for score in scores if isinstance(score, tuple)]
-        if len(counts) < len(scores) or rates.std() == 0:
+        errors = _errors(scores)
+        if errors is None or rates.std() == 0:
             return None
-        noise = np.mean([(k + 1) / (n + 2) * (1 - (k + 1) / (n + 2)) / n for k, n in counts])
-        product *= max(0.0, 1 - float(noise) / float(rates.var(ddof=1)))
+        product *= max(0.0, 1 - float((errors**2).mean()) / float(rates.var(ddof=1)))
     return float(np.sqrt(product))

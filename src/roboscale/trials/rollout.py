@@ -1,8 +1,9 @@
 """The only step loop: one case, one world, and whoever answers with actions.
 
 It is a generator so that one process can drive many scenes and answer all that wait in one batch: it yields an
-observation and is sent an `ActionChunk`, `PENDING`, or an error of the policy. It knows no policy, and whether the
-episode was a success is the referee's to say.
+observation and is sent an `ActionChunk`, `PENDING`, or an error of the policy. In a world that steps many scenes at
+once it also yields a `Stepping` and is sent the `Step`. It knows no policy, and whether the episode was a success is
+the referee's to say.
 
 What belongs to the rollout and to nobody else: horizon, clipping, pace, what happens while a policy thinks, which
 steps are looked at, and the stream of frames into a `Take`.
@@ -16,7 +17,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ from roboscale.core import (
     Scene,
     SimulatedClock,
     Spec,
+    Step,
     Take,
     WallClock,
     Watch,
@@ -46,12 +48,20 @@ from roboscale.core import (
 )
 from roboscale.core.policy import ActionCheck
 
-__all__ = ["Answer", "Asking", "RolloutResult", "recording_spec", "replay", "rollout", "void_result"]
+__all__ = ["Answer", "Asking", "RolloutResult", "Stepping", "recording_spec", "replay", "rollout", "void_result"]
 
 Answer = ActionChunk | Literal[Pending.PENDING] | PolicyError | InfrastructureError
 """What a rollout gets for an observation: a chunk, `PENDING`, or why there is neither."""
 
 SLACK_S = 0.5  # of a control period: a step that comes later than that counts as late
+
+
+@dataclass(frozen=True, slots=True)
+class Stepping:
+    """A scene that is to take this action (D,), together with whichever others wait."""
+
+    scene: Scene
+    action: NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +120,8 @@ def rollout(
     take: Take | None = None,
     film: Callable[[Scene], None] | None = None,
     clock: Clock | None = None,
-) -> Generator[Observation, Answer, RolloutResult]:
+    together: bool = False,
+) -> Generator[Observation | Stepping, Answer | Step, RolloutResult]:
     """Runs one case; the generator's return value is the `RolloutResult`.
 
     Args:
@@ -120,14 +131,19 @@ def rollout(
         take: gets every step's observation and actions as they come. The caller saves or discards it.
         film: called before every step and at the end, for who wants pictures of the scene.
         clock: by default simulated or wall time, as the settings' pace says.
+        together: yields a `Stepping` for every step and is sent its `Step`, instead of stepping the scene by itself.
 
     A `PolicyError` (sent in, or the chunk is no chunk) ends it as the policy's mistake; an `InfrastructureError` (sent
     in, or raised by the world) as void. Other exceptions of the world pass through to whoever owns it.
     """
     watch = None if referee is None else referee.watch()
     made = clock or (WallClock() if settings.pace == "wall" else SimulatedClock())
-    run = _Run(world, case, settings, watch, asking or Asking(), take, film, made)
+    run = _Run(world, case, settings, watch, asking or Asking(), take, film, made, together)
     return (yield from run.play())
+
+
+_T = TypeVar("_T")
+_Playing = Generator[Observation | Stepping, Answer | Step, _T]
 
 
 class _Run:
@@ -143,12 +159,16 @@ class _Run:
         take: Take | None,
         film: Callable[[Scene], None] | None,
         clock: Clock,
+        together: bool,
     ) -> None:
+        self.together = together
         self.world, self.case, self.settings, self.watch = world, case, settings, watch
         self.asking, self.take, self.film, self.clock = asking, take, film, clock
         self.info = world.info
         self.action = self.info.action_spec["action"]
         self.check = ActionCheck(self.action)
+        images = [f.name for f in self.info.observation_spec if f.is_image]
+        self.drawn = frozenset(images if asking.history == 1 else ())
         self.kept = tuple(m.name for m in self.info.measures if m.series)
         self.series = {name: array("f") for name in self.kept}  # four bytes a step: an episode may last for hours
         self.measures: dict[str, float | None] = {}
@@ -160,7 +180,7 @@ class _Run:
         self.end: End | None = None
         self.first_seen = ""
 
-    def play(self) -> Generator[Observation, Answer, RolloutResult]:
+    def play(self) -> _Playing[RolloutResult]:
         """Sets up, steps until an end, and closes the scene whatever happens."""
         begun = time.monotonic()
         reason = ""
@@ -192,7 +212,7 @@ class _Run:
             first_seen=self.first_seen,
         )
 
-    def _steps(self) -> Generator[Observation, Answer, None]:
+    def _steps(self) -> _Playing[None]:
         self.due_s = self.clock.now_s()
         self.first_seen = self._digest()
         self._look()
@@ -204,15 +224,15 @@ class _Run:
             if isinstance(answer, RoboscaleError):
                 raise answer
             if self.settings.latency:
-                self._hold(math.floor(thought_s * self.settings.rate_hz))
+                yield from self._hold(math.floor(thought_s * self.settings.rate_hz))
             if answer is PENDING:
-                self._hold(1)
+                yield from self._hold(1)
             elif isinstance(answer, ActionChunk):
-                self._execute(answer)
+                yield from self._execute(answer)
             else:
                 raise PolicyError(f"expected an ActionChunk or PENDING, found {type(answer).__name__}")
 
-    def _execute(self, chunk: ActionChunk) -> None:
+    def _execute(self, chunk: ActionChunk) -> _Playing[None]:
         rows = chunk.rows
         if self.settings.execute is not None:
             rows = np.asarray(chunk.actions)[: self.settings.execute]
@@ -221,9 +241,9 @@ class _Run:
                 return
             applied, clipped = self.check(row)
             self.clipped += clipped
-            self._step(np.asarray(row, np.float32), applied, until_asked=len(rows) - 1 - index)
+            yield from self._step(np.asarray(row, np.float32), applied, until_asked=len(rows) - 1 - index)
 
-    def _hold(self, count: int) -> None:
+    def _hold(self, count: int) -> _Playing[None]:
         """Holds still for some steps while the policy thinks."""
         if not count:
             return
@@ -235,16 +255,20 @@ class _Run:
         for index in range(count):
             if self.end is None:
                 self.held += 1
-                self._step(np.asarray(hold, np.float32), hold, until_asked=count - 1 - index)
+                yield from self._step(np.asarray(hold, np.float32), hold, until_asked=count - 1 - index)
 
-    def _step(self, commanded: NDArray[np.float32], applied: NDArray[Any], until_asked: int) -> None:
+    def _step(self, commanded: NDArray[np.float32], applied: NDArray[Any], until_asked: int) -> _Playing[None]:
         """One control step, and the look at what it led to where the policy will read that."""
         if self.take is not None:
             seen = self._whole()
         if self.film is not None:
             self.film(self.scene)
         self._pace()
-        step = self.scene.step(applied)
+        if self.together:
+            step = yield Stepping(self.scene, applied)
+            assert isinstance(step, Step), "a step is answered by what it led to"
+        else:
+            step = self.scene.step(applied)
         self.steps += 1
         self.actions.frombytes(commanded.tobytes())
         self.seen = None
@@ -266,7 +290,9 @@ class _Run:
             self.series[name].append(math.nan if value is None else value)
         if self.watch is not None and self.watch.update(self.measures):
             self.end = "decided"
-        elif terminated and not self._goes_on():
+        elif (terminated or truncated) and self.steps < self.settings.horizon and self._goes_on():
+            return
+        elif terminated:
             self.end = "terminated"
         elif truncated or self.steps >= self.settings.horizon:
             self.end = "truncated"
@@ -313,20 +339,31 @@ class _Run:
         return self.seen
 
     def _observe(self, names: Collection[str] | None) -> Observation:
+        """What the scene shows now, read-only, and not its own memory, which its next step may write into.
+
+        A picture is drawn anew when it is looked at again, and is copied only where an older one is still needed.
+        """
         seen = dict(self.scene.observe(names))
-        for values in seen.values():
-            values.flags.writeable = False  # a policy that writes into it would change what is recorded
-        return seen
+        return {
+            name: _read_only(values.view() if name in self.drawn else np.array(values))
+            for name, values in seen.items()
+        }
 
     def _observation(self) -> Observation:
         """What the policy reads: the present step, or the last ones, the first repeated where there were fewer."""
         if self.asking.history == 1:
-            return self.window[-1]
+            seen = self.window[-1]
+            # torch.from_numpy writes through a read-only array: what is recorded has to be another one
+            return seen if self.take is None else {name: _read_only(values.copy()) for name, values in seen.items()}
         steps = [self.window[0]] * (self.asking.history - len(self.window)) + list(self.window)
         stacked = {name: np.stack([step[name] for step in steps]) for name in steps[-1]}
-        for values in stacked.values():
-            values.flags.writeable = False
-        return stacked
+        return {name: _read_only(values) for name, values in stacked.items()}
+
+
+def _read_only(values: NDArray[Any]) -> NDArray[Any]:
+    """The same array, which says so to whoever writes into it."""
+    values.flags.writeable = False
+    return values
 
 
 def replay(

@@ -40,6 +40,7 @@ from roboscale.core import (
     identity_labels,
     require_match,
 )
+from roboscale.trials.batching import LOOKED_AT, batch_difference
 from roboscale.trials.evidence import count_trials, outcome_value
 from roboscale.trials.log import TrialLog
 from roboscale.trials.rollout import Answer, Asking, void_result
@@ -166,6 +167,7 @@ class TrialRunner:
     _judgements: dict[str, list[Judgement]] = field(default_factory=dict)
     _final: dict[tuple[Case, Identity], Trial] = field(default_factory=dict)
     _tried: dict[tuple[Case, Identity], int] = field(default_factory=dict)
+    _batches: dict[Identity, tuple[int, float | None]] = field(default_factory=dict)
     _changed: bool = False  # whether a trial has come to its end; until one has, there is nothing to count or to begin
 
     def run(self, schedule: Schedule) -> list[Counted]:
@@ -198,6 +200,7 @@ class TrialRunner:
             finally:
                 for run in running.values():  # what was under way is anybody's again
                     self.log.release(run.trial.key, self.worker)
+                    run.slot.abandon()
         return self._counted(schedule)
 
     def _bury(self) -> None:
@@ -302,8 +305,7 @@ class TrialRunner:
         asking = Asking(needs=needs, history=getattr(policy, "history", 1))
         job = Job(trial=trial, referee=self.referee, asking=asking, keep=self.keep(trial))
         try:
-            seed = derive_seed("session", trial.case.id, trial.round, trial.attempt)
-            session = policy.start(self.info.instruction(trial.case.task), seed)
+            session = policy.start(self.info.instruction(trial.case.task), _seed_of(trial))
         except InfrastructureError as error:
             return self._finish(_Running(slot, job, None), job.finish(void_result(str(error))), waiting, schedule)
         except PolicyError as error:
@@ -336,6 +338,7 @@ class TrialRunner:
     def _act(self, policy: Identity, group: list[tuple[_Running, Observation]]) -> list[Answer]:
         asked = self.policies[policy]
         if len(group) > 1 and isinstance(asked, BatchedPolicy):
+            self._look_at_batch(policy, group)
             sessions = [run.session for run, _ in group if run.session is not None]
             try:
                 return list(asked.act_many(sessions, [observation for _, observation in group]))
@@ -343,10 +346,20 @@ class TrialRunner:
                 pass  # one of them is at fault: asked one by one, only that one pays
         return [_ask(run.session, observation) for run, observation in group]
 
+    def _look_at_batch(self, policy: Identity, group: list[tuple[_Running, Observation]]) -> None:
+        """The first batch that a policy is asked is also asked one by one: its trials say what that changed."""
+        if policy in self._batches:
+            return
+        started = [(self.info.instruction(run.trial.case.task), _seed_of(run.trial)) for run, _ in group]
+        found = batch_difference(self.policies[policy], started, [observation for _, observation in group])
+        self._batches[policy] = (min(len(group), LOOKED_AT), found)
+
     def _finish(self, run: _Running, finished: Finished, waiting: deque[Trying], schedule: Schedule) -> None:
         """Files a trial; a void one is tried again while there are retries."""
         self._changed = True
-        trial = replace(finished.trial, details={**finished.trial.details, **_details(run.session)})
+        size, changed = self._batches.get(run.trial.policy, (0, None))
+        batch = {"batch": size, "batch_difference": changed} if changed else {}
+        trial = replace(finished.trial, details={**finished.trial.details, **_details(run.session), **batch})
         if trial.episode:
             self.adopt(trial, finished.judgement)
         self.log.save(trial, [finished.judgement])
@@ -398,6 +411,11 @@ def _details(session: Session | None) -> dict[str, Any]:
     details = dict(getattr(session, "details", {}))
     parents = getattr(session, "parents", ())
     return {**details, "parents": list(parents)} if parents else details
+
+
+def _seed_of(trial: Trial) -> int:
+    """What a policy's own chance is drawn from in this trial."""
+    return derive_seed("session", trial.case.id, trial.round, trial.attempt)
 
 
 class _Heart:

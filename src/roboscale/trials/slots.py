@@ -1,7 +1,8 @@
 """Where scenes run: in this process, or in processes of their own. A slot runs one rollout at a time.
 
 Slots know worlds, rollouts and referees, not policies: an observation comes out, a chunk goes in. Several slots can
-share one process, and one world where that has room for several scenes, so that a policy that takes batches is fed.
+share one process, and one world where that has room for several scenes, so that a policy that takes batches is fed; a
+world whose scenes share one model is stepped once for all that wait.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import (
+    BatchedWorld,
     EpisodeSink,
     InfrastructureError,
     Judgement,
@@ -27,16 +29,19 @@ from roboscale.core import (
     Provenance,
     Referee,
     RoboscaleError,
+    Step,
     Take,
     Trial,
     World,
 )
 from roboscale.trials.evidence import outcome_of
-from roboscale.trials.rollout import Answer, Asking, RolloutResult, replay, rollout, void_result
+from roboscale.trials.rollout import Answer, Asking, RolloutResult, Stepping, replay, rollout, void_result
 
 __all__ = ["Finished", "Job", "Keeping", "LocalSlot", "ProcessSlot", "Slot", "make_slots", "run_in_order", "wait_for"]
 
 START_TIMEOUT_S = 120.0  # a process imports a simulator before it answers
+LOOK_S = 0.5  # how often the clock is looked at while nothing comes
+TOGETHER_S = 0.005  # scenes of one model wait so long for one more whose policy has not answered yet
 
 WorldFactory = Callable[[], World]
 SinkFactory = Callable[[], EpisodeSink]
@@ -120,6 +125,9 @@ class Slot(Protocol):
     def event(self) -> Event:
         """The next event of the job; waits for it."""
 
+    def abandon(self) -> None:
+        """Gives up the job, if there is one: no event of it will come, and the slot is idle."""
+
     def close(self) -> None: ...
 
 
@@ -131,6 +139,35 @@ class _Host:
         self._sink: EpisodeSink | None = None
         self._worlds: list[World] = []
         self._users: dict[int, World] = {}
+        self.stepping: list[LocalSlot] = []
+
+    def step_together(self) -> None:
+        """One step of every scene that waits for one, those of one world at once.
+
+        Raises:
+            RoboscaleError: the world answers for another number of scenes.
+        """
+        groups: dict[int, list[LocalSlot]] = {}
+        for slot in self.stepping:
+            groups.setdefault(id(self._users[slot.number]), []).append(slot)
+        self.stepping.clear()
+        for slots in groups.values():
+            world = self._users[slots[0].number]
+            assert isinstance(world, BatchedWorld), "only its scenes wait for each other"
+            asked = [slot.wanted for slot in slots]
+            try:
+                steps = list(world.step_many([a.scene for a in asked], [a.action for a in asked]))
+            except Exception as error:  # noqa: BLE001  # each rollout says what that is to it
+                for slot in slots:
+                    slot.fail(error)
+                continue
+            if len(steps) != len(slots):
+                raise RoboscaleError(
+                    f"world {world.info.name}: step_many of {len(slots)} scenes: expected {len(slots)} steps, "
+                    f"found {len(steps)}"
+                )
+            for slot, step in zip(slots, steps, strict=True):
+                slot.answer(step)
 
     def world(self, slot: int) -> World:
         """The world of a slot: one that has room for another scene, or a new one."""
@@ -171,6 +208,9 @@ class _Host:
         self._users.clear()
 
 
+_Rollout = Generator[Observation | Stepping, Answer | Step, RolloutResult]
+
+
 class LocalSlot:
     """A scene in this process.
 
@@ -180,64 +220,81 @@ class LocalSlot:
     """
 
     def __init__(self, host: _Host, number: int = 0) -> None:
-        self._host, self._number = host, number
-        self._run: Generator[Observation, Answer, RolloutResult] | None = None
+        self.host, self.number = host, number
+        self._run: _Rollout | None = None
         self._event: Event | None = None
         self._take: Take | None = None
+        self.asking = False  # an observation was taken from here, and no answer has come
 
     def begin(self, job: Job) -> None:
         self._job, self._take = job, None
         try:
             if job.keep is not None:
-                self._take = self._host.take(job.keep)
-            world = self._host.world(self._number)
+                self._take = self.host.take(job.keep)
+            world = self.host.world(self.number)
             if job.actions is not None:
                 self._done(replay_job(world, job, self._take))
                 return
             self._run = rollout(
-                world, job.trial.case, job.trial.settings, referee=job.referee, asking=job.asking, take=self._take
+                world,
+                job.trial.case,
+                job.trial.settings,
+                referee=job.referee,
+                asking=job.asking,
+                take=self._take,
+                together=isinstance(world, BatchedWorld),
             )
         except InfrastructureError as error:
             return self._done(void_result(str(error)))
         except RoboscaleError:
-            self._abandon()
+            self._discard()
             raise
         except Exception as error:  # noqa: BLE001  # whatever a simulator raises, the trial is void and the run goes on
             return self._broke(error)
-        self._advance(None)
+        self._advance(lambda run: next(run))
 
-    def answer(self, answer: Answer) -> None:
-        self._advance(answer)
+    def answer(self, answer: Answer | Step) -> None:
+        self._advance(lambda run: run.send(answer))
 
-    def _advance(self, answer: Answer | None) -> None:
+    def fail(self, error: Exception) -> None:
+        """The step for which the scene waited raised this."""
+        self._advance(lambda run: run.throw(error))
+
+    def _advance(self, go: Callable[[_Rollout], Observation | Stepping]) -> None:
         assert self._run is not None, "begin comes before answer"
+        self.asking = False
         try:
-            self._event = self._run.send(answer)  # type: ignore[arg-type]  # None starts a generator
+            event = go(self._run)
+            if isinstance(event, Stepping):
+                self.wanted = event
+                self.host.stepping.append(self)
+            else:
+                self._event = event
         except StopIteration as done:
             self._done(done.value)
         except RoboscaleError:
-            self._abandon()
+            self._discard()
             raise  # an unknown task or a wrong declaration is the user's to mend, not a broken trial
         except Exception as error:  # noqa: BLE001  # whatever a simulator raises, the trial is void and the run goes on
             self._broke(error)
 
     def _broke(self, error: Exception) -> None:
         self._done(void_result(f"world raised {type(error).__name__}: {error}"))
-        self._host.drop(self._number)
+        self.host.drop(self.number)
 
     def _done(self, result: RolloutResult) -> None:
         """Judges, and closes the take: an episode that holds nothing, or that broke, is none."""
         finished = self._job.finish(result)
         if self._take is not None and self._job.keep is not None:
             if result.end == "void" or not result.steps:
-                self._abandon()
+                self._discard()
             else:
                 self._take.save(outcome_of(finished.trial, [finished.judgement]))
                 self._take = None
                 finished = replace(finished, trial=replace(finished.trial, episode=self._job.keep.episode))
         self._event, self._run = finished, None
 
-    def _abandon(self) -> None:
+    def _discard(self) -> None:
         if self._take is not None:
             self._take.discard()
             self._take = None
@@ -248,14 +305,20 @@ class LocalSlot:
     def event(self) -> Event:
         assert self._event is not None, "no event: the slot waits for an answer"
         event, self._event = self._event, None
+        self.asking = not isinstance(event, Finished)
         return event
 
-    def close(self) -> None:
-        self._abandon()
+    def abandon(self) -> None:
+        self._discard()
         if self._run is not None:
             self._run.close()  # the scene ends, a robot holds still
-            self._run = None
-        self._host.close()
+        self._run = self._event = None
+        self.asking = False
+        self.host.stepping = [slot for slot in self.host.stepping if slot is not self]
+
+    def close(self) -> None:
+        self.abandon()
+        self.host.close()
 
 
 def replay_job(world: World, job: Job, take: Take | None) -> RolloutResult:
@@ -271,13 +334,20 @@ def _serve(factory: WorldFactory, sink: SinkFactory | None, count: int, pipe: Co
     slots = [LocalSlot(host, number) for number in range(count)]
     pipe.send("ready")
     try:
-        while (message := pipe.recv()) is not None:
-            number, payload = message
+        while True:
+            # Scenes step together: while one could still be answered, a short wait makes the batch larger.
+            while not host.stepping or pipe.poll(TOGETHER_S if any(slot.asking for slot in slots) else 0):
+                if (message := pipe.recv()) is None:
+                    return
+                _handle(slots, pipe, *message)
+            number = host.stepping[0].number
             try:
-                slots[number].begin(payload) if isinstance(payload, Job) else slots[number].answer(payload)
-                pipe.send((number, slots[number].event()))
+                host.step_together()
             except RoboscaleError as error:
                 pipe.send((number, error))
+            for slot in slots:
+                if slot.ready():
+                    pipe.send((slot.number, slot.event()))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the parent is gone; nobody is left to tell
     finally:
@@ -285,15 +355,33 @@ def _serve(factory: WorldFactory, sink: SinkFactory | None, count: int, pipe: Co
             slot.close()
 
 
+def _handle(slots: Sequence[LocalSlot], pipe: Connection, number: int, payload: Job | Answer | None) -> None:
+    """What the parent asks of a slot; what it leads to is sent back at once, unless a step has to be taken first."""
+    slot = slots[number]
+    try:
+        if payload is None:
+            slot.abandon()
+            pipe.send((number, None))
+            return
+        slot.begin(payload) if isinstance(payload, Job) else slot.answer(payload)
+        if slot.ready():
+            pipe.send((number, slot.event()))
+    except RoboscaleError as error:
+        pipe.send((number, error))
+
+
 class _Worker:
     """A process that runs several slots, seen from the parent; a new one starts when it dies or hangs."""
 
-    def __init__(self, factory: WorldFactory, sink: SinkFactory | None, count: int, timeout_s: float) -> None:
+    def __init__(
+        self, factory: WorldFactory, sink: SinkFactory | None, count: int, timeout_s: float, now_s: Callable[[], float]
+    ) -> None:
         self._arguments = (factory, sink, count)
-        self.timeout_s = timeout_s
+        self.timeout_s, self.now_s = timeout_s, now_s
         self.jobs: dict[int, Job] = {}  # under way, oldest request first
         self.events: dict[int, deque[Any]] = {number: deque() for number in range(count)}
         self.deadlines: dict[int, float] = {}
+        self.given_up: set[int] = set()  # slots whose next events belong to an abandoned job, up to its confirmation
         self._start()
 
     def _start(self) -> None:
@@ -307,13 +395,24 @@ class _Worker:
     def send(self, number: int, payload: Job | Answer) -> None:
         """Hands a job or an answer to one slot; an answer to a trial that was lost meanwhile goes nowhere."""
         if isinstance(payload, Job):
+            while number in self.given_up:
+                self.receive(0.1)
             self.jobs[number] = payload
         elif number not in self.jobs:
             return
         self.deadlines.pop(number, None)  # the newest request stands last
-        self.deadlines[number] = time.monotonic() + (self.timeout_s if self._greeted else START_TIMEOUT_S)
+        self.deadlines[number] = self.now_s() + (self.timeout_s if self._greeted else START_TIMEOUT_S)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `receive` reports the dead process, once
             self.pipe.send((number, payload))
+
+    def abandon(self, number: int) -> None:
+        """Gives up what a slot does; the process confirms it, and what comes before that is of no use."""
+        self.events[number].clear()
+        if self.jobs.pop(number, None) is not None:
+            self.given_up.add(number)
+            self.deadlines[number] = self.now_s() + (self.timeout_s if self._greeted else START_TIMEOUT_S)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self.pipe.send((number, None))
 
     def receive(self, wait_s: float) -> None:
         """Files what has come; a death or a hang makes every trial under way void."""
@@ -322,10 +421,15 @@ class _Worker:
                 message = self.pipe.recv()
                 if message == "ready":
                     self._greeted = True
-                    now = time.monotonic()
+                    now = self.now_s()
                     self.deadlines = dict.fromkeys(self.deadlines, now + self.timeout_s)
                     return
                 number, event = message
+                if number in self.given_up:
+                    if event is None:
+                        self.given_up.discard(number)
+                        self.deadlines.pop(number, None)
+                    return
                 self.deadlines.pop(number, None)
                 if isinstance(event, (Finished, RoboscaleError)):
                     self.jobs.pop(number, None)
@@ -338,7 +442,7 @@ class _Worker:
         if dead:  # outside the handler: what the user reads is one error, not two
             self.process.join(5)
             return self._died()
-        late = [n for n, deadline in self.deadlines.items() if time.monotonic() > deadline]
+        late = [n for n, deadline in self.deadlines.items() if self.now_s() > deadline]
         if late:
             self._replace(f"world did not answer within {self.timeout_s:g} s")
 
@@ -362,6 +466,7 @@ class _Worker:
             self.events[number].append(finished if number == culprit else replace(finished, bystander=True))
         self.deadlines.clear()
         self.jobs.clear()
+        self.given_up.clear()
         self._start()
 
     def close(self) -> None:
@@ -402,6 +507,9 @@ class ProcessSlot:
             raise event
         return event  # type: ignore[no-any-return]
 
+    def abandon(self) -> None:
+        self.worker.abandon(self._number)
+
     def close(self) -> None:
         if self._number == 0:
             self.worker.close()
@@ -411,9 +519,12 @@ def wait_for(slots: Sequence[Slot]) -> list[Slot]:
     """The slots that have an event; waits until at least one has."""
     ready = [s for s in slots if s.ready()]
     while not ready:
+        for host in {s.host for s in slots if isinstance(s, LocalSlot)}:
+            host.step_together()
         workers = {s.worker for s in slots if isinstance(s, ProcessSlot)}
-        deadline = min((d for w in workers for d in w.deadlines.values()), default=0.0)
-        wait([w.pipe for w in workers], max(0.0, deadline - time.monotonic()) + 0.01)
+        if workers:
+            left_s = min((d - w.now_s() for w in workers for d in w.deadlines.values()), default=0.0)
+            wait([w.pipe for w in workers], min(max(left_s, 0.0) + 0.01, LOOK_S))
         ready = [s for s in slots if s.ready()]
     return ready
 
@@ -448,6 +559,7 @@ def make_slots(
     worlds: int = 1,
     sink: SinkFactory | None = None,
     timeout_s: float = 300.0,
+    now_s: Callable[[], float] = time.monotonic,
 ) -> list[Slot]:
     """`worlds` scenes in each of `workers` processes, or with no worker in this one.
 
@@ -455,12 +567,13 @@ def make_slots(
         factory: makes a world; picklable where there are workers.
         sink: makes what episodes are recorded into; likewise.
         timeout_s: longest time that a worker may take for one step of a rollout.
+        now_s: the clock that it is measured on.
     """
     if not workers:
         host = _Host(factory, sink)
         return [LocalSlot(host, number) for number in range(worlds)]
     slots: list[Slot] = []
     for _ in range(workers):
-        worker = _Worker(factory, sink, worlds, timeout_s)
+        worker = _Worker(factory, sink, worlds, timeout_s, now_s)
         slots += [ProcessSlot(worker, number) for number in range(worlds)]
     return slots

@@ -12,6 +12,7 @@ import pytest
 
 from roboscale.core import InfrastructureError, Observation, PolicyError, SpecMismatch
 from roboscale.policies.callables import as_policy
+from roboscale.policies.callables.memory import LOOKS, SESSIONS, Memory, may_remember
 from tests.policies.naming import no_address
 
 SEEN = {"x": np.array([2.0])}
@@ -254,3 +255,96 @@ def test_a_function_that_keeps_something_outside_itself_is_said():
 
     notes = as_policy(counts).notes
     assert len(notes) == 1 and "keeps step outside itself, which runs into the next episode" in notes[0]
+
+
+SHARED: list[float] = []
+TABLE = {"gain": 1.0}
+
+
+def keeps(observation: Observation):
+    SHARED.append(1.0)
+    return [float(len(SHARED))]
+
+
+def reads(observation: Observation):
+    return [TABLE["gain"]]
+
+
+def plain(observation: Observation):
+    kept = [0.0]  # its own, and gone when it returns
+    kept.append(1.0)
+    return [sum(kept)]
+
+
+class Sharing:
+    seen: list[float] = []
+
+    def __call__(self, observation: Observation):
+        self.seen.append(1.0)
+        return [float(len(self.seen))]
+
+
+@pytest.mark.parametrize(
+    ("thing", "suspected"),
+    [(keeps, True), (reads, True), (plain, False), (Sharing, True), (Queue, False), (lambda o: [0.0], False)],
+    ids=no_address,
+)
+def test_what_looks_as_if_it_kept_something_runs_alone_at_first(thing: Any, suspected: bool):
+    assert may_remember(thing) is suspected
+    assert as_policy(thing).sessions == (1 if suspected else None)
+
+
+@pytest.mark.parametrize("thing", [keeps, Sharing])
+def test_what_is_kept_outside_a_session_is_seen_and_said(thing: Any):
+    policy = as_policy(thing)
+    numbers(policy.start("push", 0), 2)
+    policy.start("push", 1)
+    assert policy.sessions == 1
+    assert any("keeps something outside itself" in note and "runs into the next" in note for note in policy.notes)
+
+
+@pytest.mark.parametrize("thing", [reads, plain, Queue])
+def test_what_keeps_nothing_runs_side_by_side_after_its_first_episode(thing: Any):
+    policy = as_policy(thing)
+    numbers(policy.start("push", 0), 2)
+    policy.start("push", 1)
+    assert policy.sessions is None and policy.notes == ()
+
+
+def test_a_memory_that_is_empty_again_at_the_end_is_seen_while_it_acts():
+    left: list[list[float]] = []
+
+    def queue(observation: Observation):
+        if not left:
+            left.extend([[0.0]] * 2)
+        return left.pop()
+
+    policy = as_policy(queue)
+    numbers(policy.start("push", 0), 2)
+    assert left == [] and policy.sessions == 1 and policy.notes
+
+
+def test_looking_has_an_end():
+    looks: list[int] = []
+    memory = Memory(lambda: looks.append(1) or "same", suspected=False)
+    for _ in range(3 * SESSIONS):
+        number = memory.begin()
+        for _ in range(3 * LOOKS):
+            memory.called(number)
+    assert len(looks) <= LOOKS + SESSIONS and not memory.changed
+
+
+def test_weights_are_not_read_again_and_again(monkeypatch: pytest.MonkeyPatch):
+    now = [0.0]
+    monkeypatch.setattr("roboscale.policies.callables.memory.time.perf_counter", lambda: now[0])
+    looks: list[int] = []
+
+    def dear() -> str:
+        now[0] += 1.0
+        looks.append(1)
+        return "same"
+
+    memory = Memory(dear, suspected=True)
+    memory.called(memory.begin())
+    memory.begin()
+    assert len(looks) == 1

@@ -406,17 +406,17 @@ def test_what_is_not_observed_is_named(tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "field", "says"),
     [
-        (('name = "small"', ""), "name", "expected a value, found nothing"),
-        (('name = "small"', "name = 3"), "name", "expected text, found 3"),
+        (('name = "small"', ""), "name", "expected text that is not empty, found nothing"),
+        (('name = "small"', "name = 3"), "name", "expected text that is not empty, found 3"),
         (('key = "state"', ""), "observation[0].key", "found nothing"),
-        (('key = "state"', "key = [1]"), "observation[0].key", "text or a list of texts"),
+        (('key = "state"', "key = [1]"), "observation[0].key[0]", "text that is not empty, found 1"),
         (('key = "state"', 'key = "state"\nresize = [224]'), "observation[0].resize", "[height, width]"),
         (('key = "state"', 'key = "state"\nfit = "crop"'), "observation[0].fit", "one of pad, stretch, found 'crop'"),
         (('key = "state"', 'key = "state"\ndtype = "object"'), "observation[0].dtype", "float32"),
         (('key = "state"', 'key = "state"\nrotate180 = 1'), "observation[0].rotate180", "true or false"),
-        (('key = "state"', 'key = "state"\nscale = [1, nan]'), "observation[0].scale", "finite"),
+        (('key = "state"', 'key = "state"\nscale = [1, nan]'), "observation[0].scale[1]", "finite"),
         (('key = "state"', 'key = "state"\nindex = [-1]'), "observation[0].index", "0 or more"),
-        (('key = "state"', 'key = ["a", ""]'), "observation[0].key", "text or a list of texts"),
+        (('key = "state"', 'key = ["a", ""]'), "observation[0].key[1]", "text that is not empty"),
         (('key = "state"', 'key = "state"\npart = []'), "observation[0].part", "no field beside it"),
         (('field = "observation.state"', "part = []"), "observation[0].part", "at least one"),
         (('field = "observation.state"', "part = [{}]"), "observation[0].part[0].field", "found nothing"),
@@ -427,7 +427,7 @@ def test_what_is_not_observed_is_named(tmp_path: Path):
             "found rpy to rotvec",
         ),
         (('key = "state"', 'key = "state"\nthreshold = "half"'), "observation[0].threshold", "a finite number"),
-        (("dimension = 8", 'dimension = 8\nform = "list"'), "action.form", "one of batch, chunk, row"),
+        (("dimension = 8", 'dimension = 8\nform = "list"'), "action.form", "one of chunk, row, batch"),
         (("dimension = 8", 'dimension = 8\nform = "row"\nhorizon = 4'), "action.horizon", "every answer is one row"),
         (("dimension = 8", 'dimension = 8\nkey = "a"\nkeys = ["b"]'), "action.keys", "no key beside it"),
         (("dimension = 8", "dimension = 8\nindex = [0]\npart = []"), "action.part", "no index beside it"),
@@ -437,7 +437,11 @@ def test_what_is_not_observed_is_named(tmp_path: Path):
         (('mode = "absolute"', ""), "action.mode", "found nothing"),
         (("dimension = 8", "dimension = 8\nhorizon = 4\nexecute = 5"), "action.execute", "at most the horizon 4"),
         (("dimension = 8", 'dimension = 8\nnormalise = "q"'), "action.normalise", "a table"),
-        (("dimension = 8", "dimension = 8\nnormalise = {kind = 'std'}"), "action.normalise.kind", "mean_std, none"),
+        (
+            ("dimension = 8", "dimension = 8\nnormalise = {kind = 'std'}"),
+            "action.normalise.kind",
+            "quantile, mean_std",
+        ),
         (("dimension = 8", "dimension = 8\nnormalise = {kind = 'quantile'}"), "action.normalise.q01", "found nothing"),
         (
             ("dimension = 8", "dimension = 8\nnormalise = {kind = 'quantile', q01 = [1, 2], q99 = [3]}"),
@@ -478,6 +482,12 @@ def test_errors_name_file_and_field(tmp_path: Path, change: tuple[str, str], fie
 def test_no_key_is_silently_ignored(tmp_path: Path, change: tuple[str, str], near: str):
     with pytest.raises(UnknownName, match=near):
         load(tmp_path, MINIMAL.replace(*change))
+
+
+def test_all_mistakes_at_once(tmp_path: Path):
+    broken = MINIMAL.replace("dimension = 8", "dimension = 0").replace('key = "state"', 'key = "state"\nrotate180 = 1')
+    with pytest.raises(BadData, match=r"(?s)2:.*observation\[0\]\.rotate180.*action\.dimension"):
+        load(tmp_path, broken)
 
 
 @pytest.mark.parametrize(("name", "text"), [("p.toml", "name = "), ("p.json", "{"), ("p.json", "[1]")])

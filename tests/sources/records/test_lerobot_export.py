@@ -10,9 +10,9 @@ import pytest
 
 from roboscale.core import BadData, Field, Provenance, Spec
 from roboscale.dataset import Dataset, DatasetWriter
+from roboscale.dataset.lerobot import modality
 from roboscale.dataset.video import VideoReader, join
 from roboscale.sources.records import lerobot
-from roboscale.sources.records.lerobot import modality
 from roboscale.sources.records.lerobot.export import ANNOTATION, export_gr00t, export_v21
 from roboscale.testing.recording_checks import check_recording
 from tests.samples import lerobot as samples

@@ -200,7 +200,7 @@ def test_a_foreign_v3_without_its_video_says_so_and_gives_its_numbers(tmp_path):
     recording = opened(tmp_path / "set")
     check_recording(recording)
     assert recording.missing == {"observation.images.front": recording.keys}
-    assert checks(recording.findings) == ["wrong-totals", "missing-statistics", "missing-video"]
+    assert checks(recording.findings) == ["total-frames", "stats-missing", "missing-video"]
     with pytest.raises(BadData, match="to exist"):
         recording.read("episode_000000")
 
@@ -235,9 +235,9 @@ def test_metadata_of_a_foreign_v3_that_disagrees(tmp_path):
     (tmp_path / "set/meta/stats.json").write_text("{}")
     recording = opened(tmp_path / "set")
     found = {finding.check: finding for finding in recording.findings}
-    assert found.keys() == {"episode-order", "missing-quantiles", "video-offset", "video-length", "missing-task"}
-    assert found["episode-order"].episodes == (2,) and found["video-offset"].episodes == (1,)
-    assert found["video-length"].episodes == (2,) and found["missing-task"].episodes == (2,)
+    assert found.keys() == {"episode-order", "missing-quantiles", "video-timestamps", "task-index"}
+    assert found["episode-order"].episodes == (2,) and found["video-timestamps"].episodes == (1, 2)
+    assert found["task-index"].episodes == (2,)
     edit_episodes(tmp_path / "set", episode_index=[0, 1, 1])
     with pytest.raises(BadData, match="episode_index"):
         opened(tmp_path / "set")
@@ -295,7 +295,7 @@ def test_what_is_not_carried_over_is_named_with_the_reason(tmp_path):
     check_recording(recording)
     assert {"note", "extra", "gone", "depth"} <= recording.unmapped.keys()
     assert "text" in recording.unmapped["note"] and "depth" in recording.unmapped["depth"]
-    assert "missing-column" in checks(recording.findings)
+    assert "column-missing" in checks(recording.findings)
 
 
 def test_options_formats_keys_and_cameras_that_are_not_there(tmp_path):
@@ -330,7 +330,9 @@ def test_names_nested_too_deep_are_found_and_flattened(tmp_path, format):
     edit_feature(root, "action", names=[list(samples.NAMES)])
     recording = opened(root)
     found = [finding for finding in recording.findings if finding.check == "names-nested"]
-    assert [finding.field for finding in found] == ["action"] and found[0].repair == "roboscale data import set OUT"
+    assert [finding.field for finding in found] == ["action"] and found[
+        0
+    ].repair == f"roboscale data import {root} OUT"
     assert recording.spec["action"].layout == samples.NAMES
 
 
@@ -354,16 +356,14 @@ def test_metadata_that_disagrees(tmp_path):
     video_path(root, 2).unlink()
     found = {finding.check: finding for finding in opened(root).findings}
     assert found.keys() == {
-        "wrong-totals", "codebase-version", "broken-statistics", "missing-task", "missing-data", "wrong-length",
+        "total-videos", "codebase-version", "stats-missing", "task-index", "file-missing",
         "missing-video",
     }  # fmt: skip
-    assert found["wrong-length"].episodes == (1,) and found["wrong-length"].evidence["lengths"] == {
-        "episode_000001": [11, 12]
-    }
-    assert found["missing-video"].episodes == (2,) and found["missing-data"].episodes == (0,)
+    assert found["missing-video"].episodes == (2,) and found["file-missing"].episodes == (0,)
     episode = opened(root).read("episode_000001")
-    assert len(episode) == 12 and checks(episode.findings) == ["wrong-length"]
-    assert checks(opened(root).read("episode_000002", ()).findings) == ["wrong-tasks"]
+    assert len(episode) == 12 and checks(episode.findings) == ["episode-length"]
+    assert episode.findings[0].evidence == {"metadata": 11, "data": 12}
+    assert checks(opened(root).read("episode_000002", ()).findings) == ["task-index"]
 
 
 def test_timestamps_off_the_grid(tmp_path):
@@ -374,14 +374,14 @@ def test_timestamps_off_the_grid(tmp_path):
     times[4] += 0.01
     edit_table(root, timestamp=times)
     (finding,) = opened(root).read("episode_000000").findings
-    assert finding.check == "timestamps" and finding.evidence["frames"] == 1
+    assert finding.check == "timestamp-column" and finding.evidence["frames"] == 1
     assert (finding.spans[0].first, finding.spans[0].last) == (4, 4)
 
 
 def test_index_columns_that_are_wrong(tmp_path):
     root = samples.write_v21(tmp_path / "set", episodes=1)
     edit_table(root, frame_index=np.arange(1, 13), episode_index=np.full(12, 7), task_index=np.full(12, 9))
-    assert checks(opened(root).read("episode_000000").findings) == ["frame-index", "episode-index", "unknown-task"]
+    assert checks(opened(root).read("episode_000000").findings) == ["frame-index", "episode-location", "task-index"]
 
 
 def test_several_tasks_in_one_episode(tmp_path):
@@ -399,7 +399,7 @@ def test_the_dtype_of_the_data_counts_not_the_claimed_one(tmp_path):
     edit_feature(root, "action", dtype="float64")
     recording = opened(root)
     check_recording(recording)
-    assert recording.spec["action"].dtype == "float32" and "wrong-dtype" in checks(recording.findings)
+    assert recording.spec["action"].dtype == "float32" and "column-type" in checks(recording.findings)
 
 
 @pytest.mark.parametrize("what", ["frames", "size", "rate", "broken", "claimed"])

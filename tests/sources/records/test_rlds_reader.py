@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from roboscale.core import UNKNOWN, BadData, UnknownName
-from roboscale.sources.records.pictures import decode_picture
+from roboscale.dataset.pictures import decode_picture
 from roboscale.sources.records.rlds import detect, open_path
 from roboscale.sources.records.rlds.example import parse_example, serialize_example
 from roboscale.sources.records.rlds.features import Leaf, load_features, numbers

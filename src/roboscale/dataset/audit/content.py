@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Finding, Span, Spec
-from roboscale.dataset.audit.checks import finding, many
 from roboscale.dataset.audit.evidence import EpisodeEvidence, elements, is_motion
+from roboscale.dataset.checks import finding, many
 
 __all__ = ["judge_cameras", "judge_lengths", "judge_numbers"]
 
@@ -130,7 +130,8 @@ def _spikes(evidence: Evidence, name: str, names: Sequence[str]) -> Iterator[Fin
     i, worst = max(found, key=lambda entry: entry[1].size)
     episodes = sorted({i for i, _ in found})
     text = (
-        f"{names[worst.dimension]} of {name} jumps {worst.size:.0f} times its usual step and back "
+        f"{names[worst.dimension]} of {name} jumps by {worst.jump:.4g}, "
+        f"{worst.jump / max(range_[worst.dimension], 1e-12):.0%} of what it covers, and back "
         f"at frame {worst.frame} of episode {i}; such spikes are in {many(len(episodes))}"
     )
     listed = [

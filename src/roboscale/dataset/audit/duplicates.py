@@ -7,15 +7,15 @@ same though cut or packed differently (sketches of hashed rows; Broder 1997).
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Finding, Spec
-from roboscale.dataset.audit.checks import finding, many
 from roboscale.dataset.audit.evidence import EpisodeEvidence, is_motion
+from roboscale.dataset.checks import finding, many
 
 __all__ = ["judge_duplicates", "judge_leaks"]
 
@@ -28,10 +28,25 @@ _COMMON = 20  # a row in more episodes than this is a resting pose
 Pairs = dict[tuple[int, int], str]
 
 
-def judge_duplicates(evidence: Sequence[EpisodeEvidence], spec: Spec) -> Iterator[Finding]:
-    """Episodes that repeat an earlier one; the repair drops the later."""
+def judge_duplicates(
+    evidence: Sequence[EpisodeEvidence], spec: Spec, splits: Mapping[str, Collection[str]] | None = None
+) -> Iterator[Finding]:
+    """Episodes that repeat an earlier one; the repair drops the later. Those of another split are leaks.
+
+    Args:
+        splits: name -> keys of its episodes.
+    """
     good = [e for e in evidence if not e.error]
     pairs = _pairs(good, spec)
+    split = {key: name for name, keys in (splits or {}).items() for key in keys}
+    across = {pair: how for pair, how in pairs.items() if len({split.get(good[i].key, "") for i in pair}) > 1}
+    if across:
+        later = sorted({good[b].position for _, b in across})
+        (a, b), how = next(iter(sorted(across.items())))
+        first, second = (f"{good[i].position} ({split.get(good[i].key, 'no split')})" for i in (a, b))
+        text = f"{many(len(later))} of one split also in another: episode {second} {how} episode {first}"
+        yield finding("split-leak", text, episodes=later, field="splits", evidence=_listed(across, good, good))
+        pairs = {pair: how for pair, how in pairs.items() if pair not in across}
     if pairs:
         later = sorted({good[b].position for _, b in pairs})
         (a, b), how = next(iter(sorted(pairs.items())))

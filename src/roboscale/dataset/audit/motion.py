@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Field, Finding, Spec
-from roboscale.dataset.audit.checks import finding, many
 from roboscale.dataset.audit.evidence import EpisodeEvidence, elements, is_motion, links
 from roboscale.dataset.audit.signals import Motion
+from roboscale.dataset.checks import finding, many
 
 __all__ = ["delays", "judge_grippers", "judge_motion", "judge_units"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roboscale.core import Finding, Severity
-from roboscale.dataset.audit.checks import CHECKS, SEVERITIES
+from roboscale.dataset.checks import CHECKS, SEVERITIES
 
 __all__ = ["AuditReport"]
 

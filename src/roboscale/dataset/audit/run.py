@@ -1,4 +1,4 @@
-"""The audit of any recording: evidence of every episode, judged together, and for a v3 folder the files as well."""
+"""The audit of any recording: evidence of every episode, judged together; of a LeRobot dataset the files as well."""
 
 from __future__ import annotations
 
@@ -8,35 +8,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from roboscale.core import Finding, Recording, Spec
-from roboscale.dataset.audit.checks import (
-    CHECKS,
-    PICTURES,
-    SEVERITIES,
-    V3_FILES,
-    V3_STATISTICS,
-    V3_VIDEO,
-    finding,
-    many,
-    with_repairs,
-)
+from roboscale.core import Finding, Recording, Spec, splits_of
 from roboscale.dataset.audit.content import judge_cameras, judge_lengths, judge_numbers
 from roboscale.dataset.audit.duplicates import judge_duplicates, judge_leaks
 from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, examine, examine_episode, links
-from roboscale.dataset.audit.folder import licence_of, load_folder
+from roboscale.dataset.audit.files import Spread, audit_files
 from roboscale.dataset.audit.motion import delays, judge_grippers, judge_motion, judge_units
-from roboscale.dataset.audit.recording import V3Recording
 from roboscale.dataset.audit.report import AuditReport
 from roboscale.dataset.audit.statistics import judge_images
 from roboscale.dataset.audit.texts import judge_texts
-from roboscale.dataset.audit.v3 import Run, audit_v3
+from roboscale.dataset.checks import CHECKS, FILES, PICTURES, SEVERITIES, finding, many, means_nothing, with_repairs
+from roboscale.dataset.lerobot import LeRobotRecording, lerobot_format, load_folder, open_lerobot
+from roboscale.dataset.lerobot.licence import licence_of
 
 __all__ = ["audit", "audit_folder", "judge", "options_for"]
 
 Opener = Callable[[], Recording]
 
 _PICTURES = tuple(check.name for check in PICTURES)
-_FILES = tuple(check.name for check in (*V3_FILES, *V3_VIDEO, *V3_STATISTICS))
+_FILES = frozenset(check.name for check in FILES) - {"video-surplus", "missing-video"}
 
 
 def options_for(episodes: int, cameras: int, images: bool = True) -> Options:
@@ -52,12 +42,12 @@ def audit(
     images: bool = True,
     progress: Callable[[int, int], None] | None = None,
     opener: Opener | None = None,
-    run: Run = map,
+    run: Spread = map,
 ) -> AuditReport:
     """Recomputes what a recording claims and looks at what it holds.
 
     Args:
-        recording: of any format. For a LeRobotDataset v3 its files are checked as well.
+        recording: of any format. Of a LeRobot dataset the files are checked as well.
         against: other datasets whose episodes must not be in this one.
         images: whether to decode pictures.
         progress: called with (episodes done, of how many).
@@ -69,35 +59,34 @@ def audit(
     """
     options = options_for(len(recording.keys), len(recording.spec.images), images)
     evidence = _gather(recording, options, opener, run, progress)
-    found = list(audit_v3(recording.root, run)) if recording.format == "lerobot-v3" else []
-    found += recording.findings
-    found += _missing(recording)
     others = {str(o.root): _gather(o, Options(images=False), None, map, None) for o in against}
-    found = [*found, *judge(evidence, recording.spec, others), *_licence(recording, evidence)]
-    if recording.format == "lerobot-v3" and images:
-        found += judge_images(recording.root, evidence)
+    judged = [*judge(evidence, recording.spec, others, splits_of(recording)), *_licence(recording, evidence)]
+    if isinstance(recording, LeRobotRecording):
+        found = audit_files(recording.folder, run)
+        found += [f for f in judged if f.check not in _FILES]  # of the files everything is said already
+        found += judge_images(recording.root, evidence) if images else ()
+    else:
+        found = [*recording.findings, *_missing(recording), *judged]
     return _report(recording, evidence, _settled(found), images, bool(others))
 
 
 def audit_folder(root: Path, **options: Any) -> AuditReport:
-    """The audit of a LeRobotDataset v3 folder; one that no reader can open is reported, too."""
-    found = audit_v3(Path(root)) if not _opens(Path(root)) else []
-    if not found:
-        return audit(V3Recording(root), **options)
-    checked = tuple(sorted({f.check for f in found}))
+    """The audit of a LeRobot dataset; one that no reader can open is reported, too."""
+    folder, problems = load_folder(Path(root))
+    if folder is not None:
+        return audit(open_lerobot(root, lenient=True), **options)
+    checked = tuple(sorted({f.check for f in problems.findings}))
     skipped = {"content": "the metadata cannot be read"}
-    return AuditReport(str(root), "lerobot-v3", 0, 0, 0, 0.0, checked, skipped, {}, _settled(found, Path(root)))
-
-
-def _opens(root: Path) -> bool:
-    return load_folder(root)[0] is not None
+    format = "lerobot-v3" if (Path(root) / "meta/episodes").is_dir() else lerobot_format(Path(root), "v2.1")
+    findings = tuple(with_repairs(_settled(problems.findings), Path(root), format))
+    return AuditReport(str(root), format, 0, 0, 0, 0.0, checked, skipped, {}, findings)
 
 
 def _gather(
     recording: Recording,
     options: Options,
     opener: Opener | None,
-    run: Run,
+    run: Spread,
     progress: Callable[[int, int], None] | None,
 ) -> list[EpisodeEvidence]:
     items = list(enumerate(recording.keys))
@@ -119,7 +108,10 @@ def _examine(opener: Opener, options: Options, item: tuple[int, str]) -> Episode
 
 
 def judge(
-    evidence: Sequence[EpisodeEvidence], spec: Spec, others: Mapping[str, Sequence[EpisodeEvidence]] | None = None
+    evidence: Sequence[EpisodeEvidence],
+    spec: Spec,
+    others: Mapping[str, Sequence[EpisodeEvidence]] | None = None,
+    splits: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[Finding]:
     """Everything that evidence shows; pure."""
     yield from judge_lengths(evidence, spec.rate_hz)
@@ -128,7 +120,7 @@ def judge(
     yield from judge_motion(evidence, spec)
     yield from judge_grippers(evidence, spec)
     yield from judge_units(evidence, spec)
-    yield from judge_duplicates(evidence, spec)
+    yield from judge_duplicates(evidence, spec, splits)
     yield from judge_leaks(evidence, others or {}, spec)
     yield from judge_cameras(evidence, spec, spec.rate_hz)
     for one in evidence:
@@ -165,7 +157,7 @@ _CAUSES = {
 }
 
 
-def _settled(found: Sequence[Finding], root: Path | None = None) -> tuple[Finding, ...]:
+def _settled(found: Sequence[Finding]) -> tuple[Finding, ...]:
     """Each thing once, without what follows from something else that was found; errors first."""
     checks = {f.check for f in found}
     empty = {f.field for f in found if f.check == "placeholder-camera"}
@@ -181,7 +173,7 @@ def _settled(found: Sequence[Finding], root: Path | None = None) -> tuple[Findin
     order = {name: i for i, name in enumerate(CHECKS)}
     merged = [_together(same) for same in kept.values()]
     ranked = sorted(merged, key=lambda f: (SEVERITIES.index(f.severity), order.get(f.check, len(order))))
-    return tuple(with_repairs(ranked, root) if root else ranked)
+    return tuple(ranked)
 
 
 def _together(same: Sequence[Finding]) -> Finding:
@@ -205,8 +197,7 @@ def _report(
         skipped |= dict.fromkeys(_PICTURES, "pictures were not asked for")
     elif not spec.images:
         skipped |= dict.fromkeys(_PICTURES, "there is no camera")
-    if recording.format != "lerobot-v3":
-        skipped |= dict.fromkeys(_FILES, f"only for LeRobotDataset v3, this is {recording.format}")
+    skipped |= {name: why for name in CHECKS if (why := means_nothing(name, recording.format))}
     if not links(spec):
         skipped |= dict.fromkeys(("action-ignored", "action-lag"), "no action with a state beside it")
     elif not delays(evidence, spec):
@@ -225,5 +216,5 @@ def _report(
         tuple(n for n in CHECKS if n not in skipped),
         skipped,
         {"delay from action to motion": delays(evidence, spec)},
-        tuple(with_repairs(found, recording.root, len(evidence))),
+        tuple(with_repairs(found, recording.root, recording.format, len(evidence))),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, Finding
-from roboscale.dataset.audit.checks import finding, many
 from roboscale.dataset.audit.evidence import EpisodeEvidence
-from roboscale.dataset.audit.folder import Folder
-from roboscale.dataset.audit.tables import TableEvidence, as_numbers, wrong_statistics
-from roboscale.dataset.layout import load_json
+from roboscale.dataset.audit.tables import OVER_LAST_AXIS, TableEvidence, as_numbers, wrong_statistics
+from roboscale.dataset.checks import finding, many
+from roboscale.dataset.lerobot.check import bare_text, check_version, relative_path, statistics_file, without_quantiles
+from roboscale.dataset.lerobot.folder import Folder
+from roboscale.dataset.lerobot.info import read_lines, read_object
 from roboscale.dataset.statistics import QUANTILES, Statistics
 
 __all__ = ["judge_images", "judge_statistics", "recipe"]
@@ -25,17 +27,44 @@ Quantiles = Mapping[str, NDArray[np.float64]]
 
 
 def judge_statistics(folder: Folder, tables: Sequence[TableEvidence]) -> Iterator[Finding]:
-    """`meta/stats.json` and the statistics of every episode against the data."""
-    path = folder.root / "meta/stats.json"
-    try:
-        stats = load_json(path)
-    except BadData as error:
-        yield finding("stats-missing", str(error), field="meta/stats.json")
-        stats = None
+    """The statistics of the whole, and those of every episode, against the data."""
+    path, of_each = statistics_file(folder)
+    where = relative_path(folder, path)
+    yield from check_version(folder)
     truth = _merged(tables)
-    if stats is not None:
-        yield from _whole(folder, stats, truth, tables)
-    yield from _of_episodes(folder, tables)
+    try:
+        if of_each:
+            yield from _lines(folder, path, truth)
+        else:
+            yield from _whole(folder, read_object(path), truth, tables)
+    except BadData as error:
+        yield finding("stats-missing", str(error), field=where)
+    yield from _of_episodes(folder, tables, "episodes_stats.jsonl" if of_each else "meta/episodes")
+
+
+def _lines(folder: Folder, path: Path, truth: Mapping[str, Statistics]) -> Iterator[Finding]:
+    """v2.1: a line for each episode; their numbers are compared with the rows of each."""
+    lines = [row for _, row in read_lines(path)]
+    there = {row.get("episode_index") for row in lines if isinstance(row.get("stats"), dict)}
+    lost = [i for i, number in enumerate(folder.numbers) if number not in there]
+    if lost:
+        text = f"{path.name} has no statistics of {many(len(lost))}"
+        yield finding("stats-missing", text, field=relative_path(folder, path), episodes=lost)
+    stats = next((row["stats"] for row in lines if isinstance(row.get("stats"), dict)), None)
+    if stats is None:
+        return
+    own = [name for name in truth if not name.endswith(OVER_LAST_AXIS)]
+    missing = [name for name in (*own, *folder.head.cameras) if name not in stats]
+    if missing:
+        text = f"{path.name} has no statistics of {', '.join(missing)}"
+        yield finding("stats-missing", text, field=relative_path(folder, path), evidence={"features": missing})
+    yield from _bare(path.name, stats, [name for name in own if name in stats])
+
+
+def _bare(file: str, stats: Mapping[str, Any], names: list[str]) -> Iterator[Finding]:
+    bare = without_quantiles(stats, names)
+    if bare:
+        yield finding("missing-quantiles", f"{file} {bare_text(bare)}", field=file, evidence={"lacking": bare})
 
 
 def _merged(tables: Sequence[TableEvidence]) -> dict[str, Statistics]:
@@ -48,26 +77,35 @@ def _merged(tables: Sequence[TableEvidence]) -> dict[str, Statistics]:
 def _whole(
     folder: Folder, stats: Mapping[str, Any], truth: Mapping[str, Statistics], tables: Sequence[TableEvidence]
 ) -> Iterator[Finding]:
-    cameras = [c for c in folder.info.cameras if c not in stats]
-    missing = [name for name in truth if name not in stats] + cameras
+    own = [name for name in truth if not name.endswith(OVER_LAST_AXIS)]
+    missing = [name for name in (*own, *folder.head.cameras) if name not in stats]
     if missing:
         text = f"stats.json has no statistics of {', '.join(missing)}"
         yield finding("stats-missing", text, field="meta/stats.json", evidence={"features": missing})
-    bare = []
-    for name, whole in truth.items():
+    basic = _BASIC if folder.head.is_v3 else _BASIC[1:]  # v2.0 has no count
+    for name in own:
         claim = stats.get(name)
         if not isinstance(claim, dict):
             continue
-        lacking = [s for s in _BASIC if s not in claim]
+        lacking = [s for s in basic if s not in claim]
         if lacking:
             text = f"stats.json has no {', '.join(lacking)} of {name}"
             yield finding("stats-missing", text, field=name, evidence={"features": [name]})
-        if any(q not in claim for q in QUANTILES):
-            bare.append(name)
-        yield from _feature(name, claim, whole, tables)
-    if bare:
-        text = f"stats.json has no quantiles of {', '.join(bare)}"
-        yield finding("missing-quantiles", text, field="meta/stats.json", evidence={"features": bare})
+        low = as_numbers(claim.get("min"))
+        last = truth.get(f"{name}{OVER_LAST_AXIS}")
+        if last is not None and low is not None and low.size == last.low.size != truth[name].low.size:
+            known = {key: value for key, value in claim.items() if key != "count"}
+            yield from _feature(name, known, last, ())
+        else:
+            yield from _feature(name, claim, truth[name], tables)
+    yield from _bare("stats.json", stats, [name for name in own if isinstance(stats.get(name), dict)])
+
+
+def _bands(whole: Statistics) -> dict[str, list[NDArray[np.float64]]]:
+    """Quantile -> values one and a half ranks below and above it."""
+    step = 1.5 / max(1, whole.count)
+    ends = {q: np.clip([level - step, level + step], 0, 1) for q, level in QUANTILES.items()}
+    return {q: [whole.quantile(float(end)) for end in pair] for q, pair in ends.items()}
 
 
 def _feature(
@@ -75,17 +113,34 @@ def _feature(
 ) -> Iterator[Finding]:
     entry = whole.to_lerobot()
     known = {key: value for key, value in claim.items() if key in entry}
-    wrong = list(wrong_statistics(known, entry))
+    wrong = list(wrong_statistics(known, entry, bands=_bands(whole)))
     basic, quantiles = [w for w in wrong if w in _BASIC], [w for w in wrong if w in QUANTILES]
     if basic:
-        text = f"{', '.join(basic)} of {name} in stats.json are not those of the data"
+        text = f"{', '.join(basic)} of {name} in stats.json are not those of the data{_worst(known, entry, basic)}"
         yield finding("stats-wrong", text, field=name, evidence=_sides(known, entry, basic))
     if quantiles:
         check = recipe(name, known, whole, tables)
         how = {"quantiles-averaged": "the mean of", "quantiles-envelope": "the extremes of"}.get(check)
         rest = f"are {how} the episodes' quantiles, not those of the data" if how else "are not those of the data"
         evidence = _sides(known, entry, quantiles) | {"plot": _bars(known, entry)}
-        yield finding(check, f"{', '.join(quantiles)} of {name} {rest}", field=name, evidence=evidence)
+        text = f"{', '.join(quantiles)} of {name} {rest}{_worst(known, entry, quantiles)}"
+        yield finding(check, text, field=name, evidence=evidence)
+
+
+def _worst(claim: Mapping[str, Any], truth: Mapping[str, Any], names: Sequence[str]) -> str:
+    """`: q01 of element 3 is -10, found -0.1`, of the statistic that is furthest off; empty for another shape."""
+    worst: tuple[float, str] = (-1.0, "")
+    range_ = np.maximum(np.ravel(truth["max"]) - np.ravel(truth["min"]), 1e-12)
+    for name in names:
+        said, right = as_numbers(claim[name]), np.ravel(truth[name])
+        if said is None or said.shape != right.shape or not np.isfinite(said).all():
+            return f": {name} has another shape or holds no numbers"
+        off = np.abs(said - right) / (1 if name == "count" else range_)
+        at = int(off.argmax())
+        if off[at] > worst[0]:
+            element = f" of element {at}" if len(right) > 1 else ""
+            worst = float(off[at]), f": {name}{element} is {said[at]:.6g}, the data's {right[at]:.6g}"
+    return worst[1]
 
 
 def _sides(claim: Mapping[str, Any], truth: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -134,7 +189,7 @@ def recipe(name: str, claim: Mapping[str, Any], whole: Statistics, tables: Seque
     return next((check for check, fit in fits.items() if fit), "quantiles-wrong")
 
 
-def _of_episodes(folder: Folder, tables: Sequence[TableEvidence]) -> Iterator[Finding]:
+def _of_episodes(folder: Folder, tables: Sequence[TableEvidence], file: str) -> Iterator[Finding]:
     positions = {number: i for i, number in enumerate(folder.numbers)}
     fields: dict[str, dict[int, tuple[str, ...]]] = {}
     for table in tables:
@@ -143,8 +198,10 @@ def _of_episodes(folder: Folder, tables: Sequence[TableEvidence]) -> Iterator[Fi
                 fields.setdefault(name, {})[positions[number]] = names
     for name, wrong in fields.items():
         i, names = next(iter(sorted(wrong.items())))
-        text = f"{', '.join(names)} of {name} in meta/episodes are not those of the rows, in {many(len(wrong))}"
-        yield finding("episode-stats-wrong", text, field=name, episodes=sorted(wrong), evidence={"first": i})
+        text = f"{', '.join(names)} of {name} in {file} are not those of the rows, in {many(len(wrong))}"
+        one = finding("episode-stats-wrong", text, field=name, episodes=sorted(wrong), evidence={"first": i})
+        basic = any(statistic in _BASIC for names in wrong.values() for statistic in names)
+        yield one if basic else dataclasses.replace(one, severity="warning")
 
 
 _COLOUR = 0.1  # of the full scale: sampled pictures against all of them
@@ -153,7 +210,7 @@ _COLOUR = 0.1  # of the full scale: sampled pictures against all of them
 def judge_images(root: Path, evidence: Sequence[EpisodeEvidence]) -> Iterator[Finding]:
     """The mean colour of every camera in `stats.json` against that of the pictures looked at."""
     try:
-        stats = load_json(root / "meta/stats.json")
+        stats = read_object(root / "meta/stats.json")
     except BadData:
         return
     for camera in sorted({name for e in evidence for name in e.cameras}):

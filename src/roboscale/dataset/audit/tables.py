@@ -1,4 +1,4 @@
-"""The data files of a v3 folder against its metadata: rows, index columns, types, statistics of each episode.
+"""The data files of a LeRobot dataset against its metadata: rows, index columns, types, statistics of each episode.
 
 `examine_table` is the work on one file; it runs in any process and keeps counts and mergeable statistics only.
 """
@@ -16,11 +16,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from roboscale.core import BadData
-from roboscale.dataset.audit.folder import TEXT_DTYPES, Folder, read_table
 from roboscale.dataset.layout import INDEX_FEATURES
+from roboscale.dataset.lerobot.check import statistics_file
+from roboscale.dataset.lerobot.folder import Folder
+from roboscale.dataset.lerobot.info import TEXT_DTYPES, read_lines
+from roboscale.dataset.lerobot.tables import table_of, to_rows
 from roboscale.dataset.statistics import QUANTILES, Statistics, summary
 
 __all__ = [
+    "OVER_LAST_AXIS",
     "EpisodeRows",
     "TableEvidence",
     "TableJob",
@@ -28,9 +32,12 @@ __all__ = [
     "examine_table",
     "expected_starts",
     "jobs",
-    "to_rows",
     "wrong_statistics",
 ]
+
+
+OVER_LAST_AXIS = "#last"
+"""Behind a field's name: its statistics over all but the last axis, as LeRobot 0.6 counts them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +45,19 @@ class TableJob:
     """One data file and the episodes that the metadata place in it.
 
     Args:
-        claimed: episode_index -> (file, row) of its line in the episode table.
-        known: every episode_index of the dataset.
+        claimed: episode_index -> (file, row) of its line in the episode table, where v3 keeps its statistics.
+        known: every episode_index that the rows of this file may have.
         named: every feature that info.json names, usable or not.
+        claims: episode_index -> its statistics, where they lie in a file of their own (v2.1).
     """
 
     path: Path
     features: Mapping[str, Mapping[str, Any]]
-    fps: int
+    fps: float
     claimed: Mapping[int, tuple[str, int]]
     known: frozenset[int]
     named: frozenset[str]
+    claims: Mapping[int, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,8 @@ class EpisodeRows:
         frame_index: first row where frame_index is not the row's number, else -1.
         late_s: largest distance of timestamp from frame / fps.
         tasks: the values of task_index.
-        wrong: statistics that differ from the episode table's: field -> names.
+        wrong: statistics that differ from the claimed ones: field -> names.
+        order: first row whose frame does not follow the one before, though every frame is there once; else -1.
     """
 
     frames: int
@@ -72,6 +82,7 @@ class EpisodeRows:
     late_s: float
     tasks: tuple[int, ...]
     wrong: Mapping[str, tuple[str, ...]]
+    order: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +102,51 @@ class TableEvidence:
 
 def jobs(folder: Folder) -> list[TableJob]:
     """One job for every data file that is named or there."""
+    episodes, head = folder.episodes, folder.head
     placed: dict[Path, dict[int, tuple[str, int]]] = {}
     for path in sorted((folder.root / "data").glob("*/*.parquet")):
         placed[path] = {}
-    for row in folder.rows:
-        try:
-            path = folder.info.data_file(int(row["data/chunk_index"]), int(row["data/file_index"]))
-        except (BadData, TypeError, ValueError):
-            continue
-        placed.setdefault(path, {})[int(row["episode_index"])] = (str(row["#file"]), int(row["#row"]))
-    features = {n: f for n, f in folder.info.features.items() if f["dtype"] != "video"}
-    known = frozenset(folder.numbers)
-    named = frozenset(folder.info.raw["#features"])
-    return [TableJob(path, features, folder.info.fps, claimed, known, named) for path, claimed in placed.items()]
+    for position, (index, (file, row)) in enumerate(zip(folder.numbers, episodes.lines.tolist(), strict=True)):
+        table = episodes.tables[position]
+        if table is not None:
+            placed.setdefault(table, {})[index] = (str(episodes.files[file]) if file >= 0 else "", row)
+    features = {n: f for n, f in head.features.items() if f["dtype"] != "video"}
+    known, said = frozenset(folder.numbers), _said_of_each(folder)
+    return [
+        TableJob(
+            path,
+            features,
+            head.fps,
+            claimed,
+            known if head.is_v3 else frozenset(claimed),
+            head.named,
+            {number: said[number] for number in claimed if number in said},
+        )
+        for path, claimed in placed.items()
+    ]
+
+
+def _said_of_each(folder: Folder) -> dict[int, dict[str, Any]]:
+    """episode_index -> statistics of v2.1, named as v3 names them; nothing for lines that are broken."""
+    path, of_each = statistics_file(folder)
+    said: dict[int, dict[str, Any]] = {}
+    if not of_each or not path.is_file():
+        return said
+    try:
+        for _, row in read_lines(path):
+            number, stats = row.get("episode_index"), row.get("stats")
+            if isinstance(number, int) and isinstance(stats, dict):
+                good = {name: entry for name, entry in stats.items() if isinstance(entry, dict)}
+                said[number] = {f"stats/{n}/{key}": value for n, entry in good.items() for key, value in entry.items()}
+    except BadData:
+        return said  # whoever checks the metadata says so
+    return said
 
 
 def examine_table(job: TableJob) -> TableEvidence:
     """Reads one data file."""
     try:
-        table = read_table(job.path)
+        table = table_of(job.path)
     except BadData as error:
         return TableEvidence(job.path, error=str(error))
     numeric = {n: f for n, f in job.features.items() if f["dtype"] not in (*TEXT_DTYPES, "image")}
@@ -118,18 +155,23 @@ def examine_table(job: TableJob) -> TableEvidence:
     if owner is None:
         return TableEvidence(job.path, rows=table.num_rows, columns=tuple(problems))
     own = {n: c for n, c in columns.items() if n not in INDEX_FEATURES}
-    claims = _claims(job, problems)
+    claims = {**job.claims, **_claims(job, problems)}
     episodes: dict[int, EpisodeRows] = {}
     quantiles, lengths = [], []
     good = np.isin(owner, list(job.known))
     for number in np.unique(owner[good]).tolist():
         rows = np.flatnonzero(owner == number)
-        summaries = {n: summary(_shaped(c[rows], job.features[n])) for n, c in own.items() if _finite(c[rows])}
-        episodes[number] = _episode(columns, rows, job.fps, summaries, claims.get(number, {}))
+        shaped = {n: _shaped(c[rows], job.features[n]) for n, c in own.items() if _finite(c[rows])}
+        summaries = {n: summary(values) for n, values in shaped.items()}
+        episodes[number] = _episode(columns, rows, job.fps, shaped, claims.get(number, {}))
         quantiles.append({n: {q: np.asarray(s[q]) for q in QUANTILES} for n, s in summaries.items()})
         lengths.append(len(rows))
     kept = {n: c[good] for n, c in own.items() if good.any() and _finite(c[good])}
     statistics = {n: Statistics.of(_shaped(c, job.features[n])) for n, c in kept.items()}
+    deep = {
+        n: c.reshape(-1, job.features[n]["shape"][-1]) for n, c in kept.items() if len(job.features[n]["shape"]) > 1
+    }
+    statistics |= {f"{n}{OVER_LAST_AXIS}": Statistics.of(values) for n, values in deep.items()}
     return TableEvidence(
         job.path,
         "",
@@ -149,20 +191,6 @@ def _finite(values: NDArray[Any]) -> bool:
 
 def _shaped(values: NDArray[Any], feature: Mapping[str, Any]) -> NDArray[Any]:
     return values.reshape(len(values), *feature["shape"])
-
-
-def to_rows(column: pa.ChunkedArray) -> NDArray[Any] | None:
-    """A numeric column as (T, size) or (T,); `None` for text, nulls, or rows of different sizes."""
-    rows, flat = len(column), column.combine_chunks()
-    if isinstance(flat, pa.ExtensionArray):
-        flat = flat.storage
-    while pa.types.is_list(flat.type) or pa.types.is_fixed_size_list(flat.type) or pa.types.is_large_list(flat.type):
-        flat = flat.flatten()
-    numeric = pa.types.is_integer(flat.type) or pa.types.is_floating(flat.type) or pa.types.is_boolean(flat.type)
-    if flat.null_count or not numeric or (rows and len(flat) % rows):
-        return None
-    values: NDArray[Any] = flat.to_numpy(zero_copy_only=False)
-    return values if len(values) == rows else values.reshape(rows, -1)
 
 
 def _columns(
@@ -206,8 +234,10 @@ def _claims(job: TableJob, problems: list[tuple[str, str, str]]) -> dict[int, di
     found: dict[int, dict[str, Any]] = {}
     names = [f"stats/{n}/{s}" for n in job.features for s in ("count", "min", "max", "mean", "std", *QUANTILES)]
     for file, entries in places.items():
+        if not file:
+            continue
         try:
-            table = read_table(Path(file), names)
+            table = table_of(Path(file), names)
         except BadData as error:
             problems.append(("file-broken", file, str(error)))
             continue
@@ -219,18 +249,23 @@ def _claims(job: TableJob, problems: list[tuple[str, str, str]]) -> dict[int, di
 def _episode(
     columns: Mapping[str, NDArray[Any]],
     rows: NDArray[np.int64],
-    fps: int,
-    summaries: Mapping[str, Mapping[str, Any]],
+    fps: float,
+    shaped: Mapping[str, NDArray[Any]],
     claims: Mapping[str, Any],
 ) -> EpisodeRows:
+    frame, order = columns.get("frame_index"), -1
+    if frame is not None and (np.diff(frame[rows]) <= 0).any():
+        again = np.argsort(frame[rows], kind="stable")
+        if np.array_equal(frame[rows][again], np.arange(len(rows))):  # only their order is wrong
+            order, rows = int(np.flatnonzero(np.diff(frame[rows]) <= 0)[0]) + 1, rows[again]
     place = np.arange(len(rows))
-    index, frame = columns.get("index"), columns.get("frame_index")
-    late, tasks = columns.get("timestamp"), columns.get("task_index")
+    index, late, tasks = columns.get("index"), columns.get("timestamp"), columns.get("task_index")
     off = np.flatnonzero(frame[rows] != place) if frame is not None else np.empty(0, np.int64)
     wrong = {}
-    for name, entry in summaries.items():
-        claim = {s: claims[f"stats/{name}/{s}"] for s in entry if claims.get(f"stats/{name}/{s}") is not None}
-        names = tuple(wrong_statistics(claim, entry, 0.02))
+    for name, values in shaped.items():
+        claim = {s: claims.get(f"stats/{name}/{s}") for s in ("count", "min", "max", "mean", "std", *QUANTILES)}
+        claim = {s: value for s, value in claim.items() if value is not None}
+        names = tuple(_wrong_of_episode(claim, values)) if claim else ()
         if names:
             wrong[name] = names
     return EpisodeRows(
@@ -239,16 +274,40 @@ def _episode(
         index is None or bool((index[rows] == index[rows[0]] + place).all()),
         int(off[0]) if len(off) else -1,
         float(np.abs(late[rows] - place / fps).max()) if late is not None else 0.0,
-        tuple(np.unique(tasks[rows]).tolist()) if tasks is not None else (),
+        tuple(np.unique(tasks[rows]).astype(np.int64).tolist()) if tasks is not None else (),
         wrong,
+        order,
     )
 
 
-def wrong_statistics(claim: Mapping[str, Any], truth: Mapping[str, Any], quantile: float = 0.01) -> Iterator[str]:
+def _wrong_of_episode(claim: Mapping[str, Any], values: NDArray[Any]) -> Iterator[str]:
+    """As `wrong_statistics`, for one episode (T, *shape); over the last axis where the claim is of its size."""
+    last = values.reshape(-1, values.shape[-1])
+    low = as_numbers(claim.get("min"))
+    if values.ndim > 2 and low is not None and low.size == values.shape[-1] != values[0].size:
+        claim, values = {name: value for name, value in claim.items() if name != "count"}, last
+    bands = {
+        q: tuple(np.quantile(values, np.clip([level - 1.5 / len(values), level + 1.5 / len(values)], 0, 1), axis=0))
+        for q, level in QUANTILES.items()
+        if q in claim
+    }
+    return wrong_statistics(claim, summary(values), 0.02, bands)
+
+
+Bands = Mapping[str, Sequence[NDArray[np.float64]]]
+
+
+def wrong_statistics(
+    claim: Mapping[str, Any], truth: Mapping[str, Any], quantile: float = 0.01, bands: Bands | None = None
+) -> Iterator[str]:
     """Names of the statistics in `claim` that differ from `truth`.
 
     Tolerances, as a share of the dimension's range: 1e-4 for min and max, 1e-3 for mean and std, `quantile` for
     quantiles; and always 1e-5 of the value, which float32 needs.
+
+    Args:
+        bands: quantile -> values one and a half ranks below and above. Conventions differ by a rank (numpy
+            interpolates, LeRobot takes the order statistic at ceil(q n)), which is much where values lie far apart.
     """
     range_ = np.asarray(truth["max"], np.float64).reshape(-1) - np.asarray(truth["min"], np.float64).reshape(-1)
     shares = {"min": 1e-4, "max": 1e-4, "mean": 1e-3, "std": 1e-3, **dict.fromkeys(QUANTILES, quantile)}
@@ -260,7 +319,8 @@ def wrong_statistics(claim: Mapping[str, Any], truth: Mapping[str, Any], quantil
                 yield name
             continue
         limit = shares[name] * range_ + 1e-5 * np.abs(right) + 1e-9
-        if said is None or said.shape != right.shape or not (np.abs(said - right) <= limit).all():
+        low, high = (right, right) if bands is None or name not in bands else map(np.ravel, bands[name])
+        if said is None or said.shape != right.shape or not ((said >= low - limit) & (said <= high + limit)).all():
             yield name
 
 

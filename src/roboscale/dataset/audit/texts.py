@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from roboscale.core import Finding
-from roboscale.dataset.audit.checks import finding, many
 from roboscale.dataset.audit.evidence import EpisodeEvidence
+from roboscale.dataset.checks import finding, many
 
 __all__ = ["PLACEHOLDERS", "judge_texts"]
 

@@ -32,6 +32,7 @@ from roboscale.policies.callables.answers import read_answer
 from roboscale.policies.callables.calling import CALLS, METHODS, Ask, DoesNotFit, Way, way_of
 from roboscale.policies.callables.guarding import guard, is_policy, read_only
 from roboscale.policies.callables.lives import RESETS, Life, life_of, life_of_class
+from roboscale.policies.callables.memory import Memory, may_remember
 
 __all__ = ["CallablePolicy", "as_policy", "name_of"]
 
@@ -67,7 +68,8 @@ def as_policy(thing: object, *, name: str = "", spec: Spec | None = None) -> Pol
             return guard(first, name, spec)
         way = way_of(first, name)
         content = _content_of_class(thing, first, name, way)
-        return CallablePolicy(content, spec, way, life_of_class(thing, first, name))
+        memory = Memory(lambda: identify(thing, name).digest, suspected=may_remember(thing))
+        return CallablePolicy(content, spec, way, life_of_class(thing, first, name), memory)
     if _is_factory(thing):
         made = _make(cast(Callable[[], Any], thing), name)
         if not (callable(made) or is_policy(made) or any(hasattr(made, m) for m in METHODS)):
@@ -80,7 +82,9 @@ def as_policy(thing: object, *, name: str = "", spec: Spec | None = None) -> Pol
     else:
         way, lives = way_of(thing, name), thing
     life = life_of(lives, name, stateless="state" in way.options)
-    return CallablePolicy(identify(thing, name, calls=_called(way)), spec, way, life)
+    content = identify(thing, name, calls=_called(way))
+    memory = Memory(lambda: identify(thing, name, calls=_called(way)).digest, suspected=may_remember(thing))
+    return CallablePolicy(content, spec, way, life, memory)
 
 
 def name_of(thing: object) -> str:
@@ -101,20 +105,29 @@ def name_of(thing: object) -> str:
 class CallablePolicy:
     """A user's code that is asked once per observation."""
 
-    def __init__(self, content: Identity, spec: Spec | None, way: Way, life: Life) -> None:
+    def __init__(self, content: Identity, spec: Spec | None, way: Way, life: Life, memory: Memory) -> None:
         self.name = content.name
         self.identity = content if spec is None else combine(content.name, content, spec.to_json())
         self.observation_spec = spec
         self.action_spec: Spec | None = None
         self.history = 1
-        self.sessions = life.sessions
-        self.notes = (*way.notes, *life.notes)
-        self._way, self._life = way, life
+        self._way, self._life, self._memory = way, life, memory
         self._current: _CallableSession | None = None
+
+    @property
+    def sessions(self) -> int | None:
+        """How many may run at once; `None` for any number. It may change while it acts, see `Memory`."""
+        return self._life.sessions or self._memory.sessions
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of it, one line each; there may be more once it has acted."""
+        kept = self._memory.notes if self._life.sessions is None else ()
+        return (*self._way.notes, *self._life.notes, *kept)
 
     def start(self, instruction: str, seed: int) -> Session:
         """A session. What beginning it raises is raised by its first call, where it costs one trial."""
-        session = _CallableSession(self, f"policy {self.name}")
+        session = _CallableSession(self, f"policy {self.name}", self._memory)
         self._current = session
         try:
             with faults_of(f"policy {self.name}"):
@@ -125,14 +138,15 @@ class CallablePolicy:
 
     def may_go_on(self, session: _CallableSession) -> bool:
         """Whether the object has not been taken for another episode meanwhile."""
-        return self.sessions is None or session is self._current
+        return self._life.sessions is None or session is self._current
 
 
 class _CallableSession:
     """One episode of a user's code."""
 
-    def __init__(self, policy: CallablePolicy, who: str) -> None:
+    def __init__(self, policy: CallablePolicy, who: str, memory: Memory) -> None:
         self._policy, self._who = policy, who
+        self._memory, self._number = memory, memory.begin()
         self.ask: Ask | None = None
         self.fault: PolicyError | InfrastructureError | None = None
 
@@ -143,6 +157,7 @@ class _CallableSession:
             raise InfrastructureError(f"{self._who} runs one episode at a time, and another one was started")
         with faults_of(self._who, passing=(DoesNotFit,)):
             answer = self.ask(read_only(observation))
+        self._memory.called(self._number)
         return read_answer(answer, self._who)
 
 

@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from roboscale.core import LAYOUTS, BadData, Identity, Observation, Spec, SpecMismatch, UnknownName, combine
-from roboscale.policies.remote.maps import ActionMap, Elements, Normalisation, ObservationMap, Rotation, near
-from roboscale.policies.remote.tables import Table, read_table
+from roboscale.core import BadData, Identity, Observation, Spec, SpecMismatch, UnknownName, combine
+from roboscale.core.declared import read_declared
+from roboscale.policies.remote.maps import ActionMap, ObservationMap, near
+from roboscale.policies.remote.profile_file import ProfileFile
 
 __all__ = ["PolicyProfile", "Profiles", "profile_of", "read_profiles"]
 
@@ -55,18 +56,16 @@ class PolicyProfile:
     @classmethod
     def load(cls, path: str | Path) -> PolicyProfile:
         """Reads a TOML or JSON file. BadData or UnknownName name file and field."""
-        table = read_table(Path(path))
-        profile = cls(
-            name=table.text("name"),
-            observations=tuple(_read_observation(t) for t in table.tables("observation")),
-            action=_read_action(table.table("action")),
-            prompt=table.text("prompt", "prompt"),
-            reset=table.choice("reset", ("none", "roboarena"), "none"),  # type: ignore[arg-type]
-            rate_hz=table.number("rate_hz"),
+        said = read_declared(Path(path), ProfileFile)
+        return cls(
+            name=said.name,
+            observations=tuple(table.map for table in said.observation),
+            action=said.action.map,
+            prompt=said.prompt,
+            reset=said.reset,
+            rate_hz=said.rate_hz,
             file=str(path),
         )
-        table.done()
-        return profile
 
     @property
     def identity(self) -> Identity:
@@ -165,129 +164,6 @@ def _servers(text: str) -> Iterator[str]:
         text = text.removeprefix("noisy:").rpartition(":")[0]
     if "://" in text:
         yield text
-
-
-def _read_observation(table: Table) -> ObservationMap:
-    size = table.integers("resize")
-    if size is not None and (len(size) != 2 or 0 in size):
-        raise table.bad("resize", "[height, width]", list(size))
-    key = table.texts("key")
-    if not key or "" in key:
-        raise table.bad("key", "text or a list of texts", "nothing" if not key else list(key))
-    entry = ObservationMap(
-        key=key,
-        parts=_read_parts(table, fields=True),
-        normalise=_read_normalisation(table.table("normalise", optional=True)),
-        dtype=_read_dtype(table),
-        resize=None if size is None else (size[0], size[1]),
-        fit=table.choice("fit", ("pad", "stretch"), "pad"),  # type: ignore[arg-type]
-        axes=table.choice("axes", ("hwc", "chw"), "hwc"),  # type: ignore[arg-type]
-        rotate180=table.flag("rotate180"),
-    )
-    table.done()
-    return entry
-
-
-def _read_action(table: Table) -> ActionMap:
-    dimension, horizon, execute = table.count("dimension"), table.count("horizon"), table.count("execute")
-    if dimension is None:
-        raise table.bad("dimension", "an integer of 1 or more", "nothing")
-    if horizon is not None and execute is not None and execute > horizon:
-        raise table.bad("execute", f"at most the horizon {horizon}", execute)
-    form = table.choice("form", ("chunk", "row", "batch"), "chunk")
-    if form == "row" and (horizon or 1) > 1:
-        raise table.bad("horizon", "1, since every answer is one row", horizon)
-    action = ActionMap(
-        dimension=dimension,
-        mode=table.text("mode"),
-        unit=table.text("unit", ""),
-        layout=table.texts("layout"),
-        frame=table.text("frame", ""),
-        keys=_read_keys(table),
-        form=form,  # type: ignore[arg-type]
-        horizon=horizon,
-        execute=execute,
-        parts=_read_parts(table, fields=False),
-        normalise=_read_normalisation(table.table("normalise", optional=True)),
-    )
-    table.done()
-    return action
-
-
-def _read_keys(table: Table) -> tuple[tuple[str, ...], ...]:
-    """`key`, a text or a path of nested keys; or `keys`, whose rows are put one behind the other."""
-    several = table.texts("keys")
-    if several and "key" in table:
-        raise table.bad("keys", "no key beside it", table.texts("key"))
-    return tuple((k,) for k in several) if several else (table.texts("key") or ("actions",),)
-
-
-_PART = ("field", "index", "rotation", "threshold", "scale", "offset")
-
-
-def _read_parts(table: Table, *, fields: bool) -> tuple[Elements, ...]:
-    """`[[part]]` tables, or the one part that the table itself is."""
-    if "part" not in table:
-        return (_read_part(table, fields=fields),)
-    beside = [name for name in _PART if name in table]
-    if beside:
-        raise table.bad("part", f"no {beside[0]} beside it, but inside", beside[0])
-    parts = []
-    for inner in table.tables("part"):
-        parts.append(_read_part(inner, fields=fields))
-        inner.done()
-    if not parts:
-        raise table.bad("part", "at least one", "none")
-    return tuple(parts)
-
-
-def _read_part(table: Table, *, fields: bool) -> Elements:
-    """One part. With `fields` it names a field of ours, and its unit and layout are of the elements it picks."""
-    return Elements(
-        field=table.text("field") if fields else "",
-        index=table.integers("index"),
-        rotation=_read_rotation(table),
-        threshold=table.number("threshold"),
-        scale=table.numbers("scale"),
-        offset=table.numbers("offset"),
-        unit=table.text("unit", "") if fields else "",
-        layout=table.texts("layout") if fields else (),
-    )
-
-
-def _read_rotation(table: Table) -> Rotation | None:
-    if "rotation" not in table:
-        return None
-    inner = table.table("rotation")
-    source, target = inner.choice("from", LAYOUTS), inner.choice("to", LAYOUTS)
-    branch = inner.choice("branch", ("shortest", "quaternion"), "shortest")
-    if branch == "quaternion" and not (source.startswith("quat_") and target == "rotvec"):
-        raise inner.bad("branch", "shortest, except from a quaternion to a rotvec", f"{source} to {target}")
-    inner.done()
-    return Rotation(source, target, branch)  # type: ignore[arg-type]
-
-
-def _read_normalisation(table: Table) -> Normalisation:
-    kind = table.choice("kind", ("none", "quantile", "mean_std"), "none")
-    if kind == "none":
-        table.done()
-        return Normalisation()
-    names = ("q01", "q99") if kind == "quantile" else ("mean", "std")
-    low, high = (table.numbers(n, required=True) or () for n in names)
-    table.done()
-    if len(low) != len(high):
-        raise table.bad(names[1], f"{len(low)} numbers as {names[0]} has", len(high))
-    wrong = [i for i, (a, b) in enumerate(zip(low, high, strict=True)) if (b < a if kind == "quantile" else b < 0)]
-    if wrong:
-        raise table.bad(names[1], "q99 >= q01" if kind == "quantile" else "std >= 0", f"element {wrong[0]}")
-    return Normalisation(kind, low, high)  # type: ignore[arg-type]
-
-
-def _read_dtype(table: Table) -> str:
-    text = table.text("dtype", "")
-    if text and text not in ("float32", "float64", "uint8", "int32", "int64"):
-        raise table.bad("dtype", "float32, float64, uint8, int32 or int64", repr(text))
-    return text
 
 
 def _say(key: tuple[str, ...]) -> str:

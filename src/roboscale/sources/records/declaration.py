@@ -41,6 +41,7 @@ from roboscale.core import (
     Spec,
     SpecMismatch,
     UnknownName,
+    splits_of,
 )
 from roboscale.sources.records.known import KnownDataset, KnownField, find_known
 
@@ -299,6 +300,7 @@ class DeclaredRecording:
         self.origins: Sequence[Origin] = recording.origins
         self.unmapped: Mapping[str, str] = recording.unmapped
         self.missing: Mapping[str, Sequence[str]] = recording.missing
+        self.splits: Mapping[str, Sequence[str]] = splits_of(recording)
         facts = _facts(recording, known) if known is not None else {}
         self.robot_type: str = _first(_robot(recording), declaration.robot_type, known and known.robot_type) or ""
         self.licence: str = _first(recording.licence, declaration.licence, known and known.licence) or ""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["open_log"]
 
+_SHOWN = 5
+
 
 def open_log(where: str | Path, *, read_only: bool = False) -> TrialLog:
     """Opens a log, and makes it where there is none; a context manager.
@@ -29,7 +31,13 @@ def open_log(where: str | Path, *, read_only: bool = False) -> TrialLog:
     """
     address = LogAddress.parse(where)
     if read_only and address.path is not None and not address.path.is_file():
-        raise BadData(address.path, "file", "a log of trials", "no file")
+        raise BadData(address.path, "file", "a log of trials", _instead(address.path.parent))
     from roboscale.trials.log.store import SqlLog  # SQLAlchemy takes a third of a second to load
 
     return SqlLog(address, read_only=read_only)
+
+
+def _instead(folder: Path) -> str:
+    """What is there where there is no log: the logs of its folders, of which one was meant."""
+    inside = sorted(path.parent for path in folder.glob("*/*.db"))[:_SHOWN]
+    return f"no file; there are logs in {', '.join(map(str, inside))}" if inside else "no file"

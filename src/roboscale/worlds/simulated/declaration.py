@@ -324,7 +324,7 @@ class WorldDeclaration:
             environment=task.environment or self.environment,
             arguments={**self.arguments, **task.arguments},
             options={**self.options, **task.options},
-            success=SuccessTable(key=success) if isinstance(success, str) else success,
+            success=SuccessTable(key=success.removeprefix(_INFO)) if isinstance(success, str) else success,
             seeds=task.seeds if fixed else self.seeds,
             starts=task.starts if fixed else self.starts,
         )
@@ -332,7 +332,7 @@ class WorldDeclaration:
     @property
     def score(self) -> ScoreTable | None:
         """Where progress comes from."""
-        return ScoreTable(key=self.progress) if isinstance(self.progress, str) else self.progress
+        return ScoreTable(key=self.progress.removeprefix(_INFO)) if isinstance(self.progress, str) else self.progress
 
     @property
     def content(self) -> dict[str, Any]:
@@ -379,4 +379,5 @@ class WorldDeclaration:
                 yield key, "each name once", f"{name!r} {names.count(name)} times"
 
 
+_INFO = "info."  # may stand before a key that comes from nowhere else, as it does where there is a choice
 _COMPLETED = ("instruction", "environment", "arguments", "options", "seeds", "starts", "success")  # stand in the tasks

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from roboscale.core import BadData, Clip, Field, Finding, Pictures, Provenance
+from roboscale.dataset.pictures import ArrayPictures, EncodedPictures, decode_picture
 from roboscale.sources.records.hdf5.common import (
     Files,
     Frames,
@@ -40,7 +41,6 @@ from roboscale.sources.records.hdf5.recording import (
     survey,
     unfit,
 )
-from roboscale.sources.records.pictures import ArrayPictures, EncodedPictures, decode_picture
 
 __all__ = ["Aloha", "detect", "open_aloha"]
 

@@ -19,6 +19,7 @@ from typing import Any
 import h5py
 
 from roboscale.core import UNKNOWN, BadData, Clip, Field, Finding, Outcome, Pictures, Provenance
+from roboscale.dataset.pictures import ArrayPictures
 from roboscale.sources.records.hdf5.common import (
     Files,
     Frames,
@@ -45,7 +46,6 @@ from roboscale.sources.records.hdf5.recording import (
     survey,
     unfit,
 )
-from roboscale.sources.records.pictures import ArrayPictures
 
 __all__ = ["Robomimic", "detect", "open_robomimic"]
 

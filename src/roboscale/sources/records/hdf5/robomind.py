@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, Clip, Field, Finding, Pictures, Provenance, RoboscaleError
+from roboscale.dataset.pictures import EncodedPictures, decode_picture
 from roboscale.sources.records.hdf5.common import (
     Files,
     Leaf,
@@ -46,7 +47,6 @@ from roboscale.sources.records.hdf5.recording import (
     unfit,
 )
 from roboscale.sources.records.hdf5.walk import first_file, walk_files
-from roboscale.sources.records.pictures import EncodedPictures, decode_picture
 
 __all__ = ["Robomind", "detect", "open_robomind"]
 

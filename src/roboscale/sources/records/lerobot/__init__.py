@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from roboscale.core import BadData, Recording, UnknownName
-from roboscale.sources.records.lerobot.metadata import load_object
-from roboscale.sources.records.lerobot.v2 import open_v2
-from roboscale.sources.records.lerobot.v3 import open_v3
+from roboscale.dataset.lerobot.folder import lerobot_format
+from roboscale.dataset.lerobot.info import read_object
+from roboscale.dataset.lerobot.opening import open_lerobot
 
 __all__ = ["FORMATS", "detect", "open_path"]
 
@@ -17,17 +17,14 @@ FORMATS = ("lerobot-v3", "lerobot-v2.1", "lerobot-v2.0", "gr00t")
 
 def detect(path: Path) -> str | None:
     """The version of a folder with `meta/info.json`; by its files where that is broken, so that opening says why."""
-    meta = path / "meta"
-    if not (meta / "info.json").is_file():
+    info = path / "meta/info.json"
+    if not info.is_file():
         return None
     try:
-        version = str(load_object(meta / "info.json").get("codebase_version"))
+        version = str(read_object(info).get("codebase_version"))
     except BadData:
-        version = "v3." if (meta / "episodes").is_dir() else "v2.1"
-    if version.startswith("v2.") and (meta / "modality.json").is_file():
-        return "gr00t"
-    known = {"v3.": "lerobot-v3", "v2.1": "lerobot-v2.1", "v2.0": "lerobot-v2.0"}
-    return next((format for start, format in known.items() if version.startswith(start)), None)
+        version = "v3." if (path / "meta/episodes").is_dir() else "v2.1"
+    return lerobot_format(path, version) or None
 
 
 def open_path(path: Path, format: str, **options: Any) -> Recording:
@@ -41,4 +38,8 @@ def open_path(path: Path, format: str, **options: Any) -> Recording:
         raise UnknownName("format", format, FORMATS)
     for name in options:
         raise UnknownName(f"option of {format}", name, ())
-    return open_v3(path) if format == "lerobot-v3" else open_v2(path, format)
+    recording = open_lerobot(path)
+    if (format == "lerobot-v3") != (recording.format == "lerobot-v3"):
+        version = recording.folder.head.version
+        raise BadData(path / "meta/info.json", "codebase_version", f"that of {format}", version)
+    return recording

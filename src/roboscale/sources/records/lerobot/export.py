@@ -16,15 +16,14 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData, Clip, RecordedEpisode
 from roboscale.dataset import Dataset
-from roboscale.dataset.catalog import Catalog, EpisodeInfo, index_columns, load_catalog
+from roboscale.dataset.catalog import Catalog, EpisodeInfo, index_columns, load_catalog, task_rows
 from roboscale.dataset.layout import INDEX_FEATURES, Layout, to_json
+from roboscale.dataset.lerobot import open_lerobot
+from roboscale.dataset.lerobot.modality import modality_of
+from roboscale.dataset.lerobot.tables import table_of
 from roboscale.dataset.statistics import PixelCounts, sample_indices, summary
 from roboscale.dataset.tables import to_table
 from roboscale.dataset.video import Encoder, VideoReader, cut
-from roboscale.sources.records.lerobot.modality import modality_of
-from roboscale.sources.records.lerobot.tables import read_rows, read_schema
-from roboscale.sources.records.lerobot.v2 import open_v2
-from roboscale.sources.records.lerobot.v3 import open_v3
 
 __all__ = ["ANNOTATION", "Progress", "export_gr00t", "export_v21"]
 
@@ -66,7 +65,7 @@ def export_gr00t(dataset: Dataset, out: Path, *, progress: Progress | None = Non
 def _export(dataset: Dataset, out: Path, also: Features, progress: Progress | None) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadData(out, "folder", "a new one", "something")
-    catalog, source = load_catalog(dataset.root), open_v3(dataset.root)
+    catalog, source = load_catalog(dataset.root), open_lerobot(dataset.root)
     features: Features = {**{f.name: catalog.info.features[f.name] for f in catalog.spec}, **INDEX_FEATURES, **also}
     pixels = _stored_pixels(catalog)
     (out / "meta").mkdir(parents=True, exist_ok=True)
@@ -80,7 +79,8 @@ def _export(dataset: Dataset, out: Path, also: Features, progress: Progress | No
             recorded = source.read(key)
             stats = _write_rows(out, catalog, episode, recorded, features)
             stats |= _write_videos(out, catalog, episode, recorded, pixels)
-            _line(episodes, episode_index=episode.index, tasks=[episode.instruction], length=episode.length)
+            texts = list(dict.fromkeys([episode.instruction, *(text for _, text in recorded.instructions)]))
+            _line(episodes, episode_index=episode.index, tasks=texts, length=episode.length)
             _line(statistics, episode_index=episode.index, stats=stats)
             if progress is not None:
                 progress(episode.index + 1, len(catalog.episodes))
@@ -110,7 +110,7 @@ def _info(catalog: Catalog, features: Features) -> dict[str, Any]:
         "total_chunks": -(-count // _CHUNK),
         "chunks_size": _CHUNK,
         "fps": catalog.info.fps,
-        "splits": {"train": f"0:{count}"},
+        "splits": catalog.info.raw.get("splits") or {"train": f"0:{count}"},
         "data_path": _DATA,
         "video_path": _VIDEO if catalog.spec.images else None,
         "features": dict(features),
@@ -121,7 +121,7 @@ def _write_rows(
     out: Path, catalog: Catalog, episode: EpisodeInfo, recorded: RecordedEpisode, features: Features
 ) -> dict[str, Any]:
     """One episode's parquet file; returns the statistics of its columns."""
-    task = catalog.tasks.index(episode.instruction)
+    task = task_rows(catalog.tasks, episode.instruction, recorded.instructions, episode.length)
     arrays: dict[str, NDArray[Any]] = {**recorded.arrays, **index_columns(episode, task, catalog.info.fps)}
     arrays[ANNOTATION] = arrays["task_index"]
     numeric = {name: feature for name, feature in features.items() if name in arrays}
@@ -174,10 +174,11 @@ def _stored_pixels(catalog: Catalog) -> dict[str, Iterator[dict[str, Any]]]:
 
 def _pixels_of(files: list[Path], prefix: str) -> Iterator[dict[str, Any]]:
     for file in files:
-        names = [name for name in read_schema(file).names if name.startswith(prefix)]
+        table = table_of(file)
+        names = [name for name in table.column_names if name.startswith(prefix)]
         if not names:
             return
-        for row in read_rows(file, names):
+        for row in table.select(names).to_pylist():
             yield {name.removeprefix(prefix): row[name] for name in names}
 
 
@@ -190,12 +191,12 @@ def _count_pixels(video: Path, length: int, fps: int) -> dict[str, Any]:
 
 def _verify(dataset: Dataset, out: Path, format: str) -> None:
     """BadData unless `out` holds the same numbers, and as many pictures."""
-    source, written = open_v3(dataset.root), open_v2(out, format)
+    source, written = open_lerobot(dataset.root), open_lerobot(out)
     for key in source.keys:
         before, after = source.read(key, ()), written.read(key)
         for name, array in before.arrays.items():
             same = array.dtype == after.arrays[name].dtype and array.tobytes() == after.arrays[name].tobytes()
             if not same:
                 raise BadData(out, f"{name} of {key}", "the numbers of the dataset", "others")
-        if after.instruction != before.instruction:
+        if (after.instruction, after.instructions) != (before.instruction, before.instructions):
             raise BadData(out, f"instruction of {key}", repr(before.instruction), repr(after.instruction))

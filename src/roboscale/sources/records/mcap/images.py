@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData
+from roboscale.dataset.pictures import decode_picture
 from roboscale.sources.records.mcap.messages import MessageTypes
-from roboscale.sources.records.pictures import decode_picture
 
 __all__ = ["CAMERAS", "decode_message", "done_to"]
 

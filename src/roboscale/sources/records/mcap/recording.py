@@ -23,13 +23,13 @@ from roboscale.core import (
     Stream,
     UnknownName,
 )
+from roboscale.dataset.pictures import EncodedPictures
 from roboscale.sources.records.mcap.bag import Bag, find_bags
 from roboscale.sources.records.mcap.collect import Harvest, Series, collect, times_of
 from roboscale.sources.records.mcap.images import decode_message
 from roboscale.sources.records.mcap.layout import FRAME_TIME, Layout, lay_out, left_out, time_name
 from roboscale.sources.records.mcap.mapping import TopicMap
 from roboscale.sources.records.mcap.messages import MessageTypes
-from roboscale.sources.records.pictures import EncodedPictures
 
 __all__ = ["BagRecording"]
 

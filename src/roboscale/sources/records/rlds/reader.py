@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from roboscale.core import BadData, Finding, Origin, Provenance, RecordedEpisode, Spec, UnknownName
-from roboscale.sources.records.pictures import decode_picture
+from roboscale.dataset.pictures import decode_picture
 from roboscale.sources.records.rlds.checks import check_cameras, check_discount, check_flags, check_tasks, text_runs
 from roboscale.sources.records.rlds.features import Leaf, load_features
 from roboscale.sources.records.rlds.framing import index_shard
@@ -82,6 +82,9 @@ class RldsRecording:
         self.origins: Sequence[Origin] = self._mapped.origins()
         self.unmapped: Mapping[str, str] = self._mapped.unmapped
         self.missing: Mapping[str, Sequence[str]] = {}
+        self.splits: dict[str, list[str]] = {}
+        for key, (shard, _) in self._records.items():
+            self.splits.setdefault(self._info.split_of(shard.path) or "train", []).append(key)
 
     def read(self, key: str, cameras: Collection[str] | None = None) -> RecordedEpisode:
         """One episode, its checksums verified; `Recording.read` says what else is promised."""
@@ -109,6 +112,7 @@ class RldsRecording:
             provenance=Provenance("records.rlds", licence=self.licence, details=details),
             findings=findings,
             id=episode_id if _HEX_ID.fullmatch(episode_id) else "",
+            instructions=tuple((int(first), str(text)) for first, text in runs) if len(runs) > 1 else (),
         )
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, Pictures
-from roboscale.sources.records.pictures import ArrayPictures, EncodedPictures
+from roboscale.dataset.pictures import ArrayPictures, EncodedPictures
 from roboscale.sources.records.rlds.example import Values, parse_example
 from roboscale.sources.records.rlds.features import Leaf, numbers, texts
 from roboscale.sources.records.rlds.framing import Shard, read_payload

@@ -1,0 +1,72 @@
+"""What the recorded times of an episode say: at which rate it ran, from when, how unevenly, and what is missing.
+
+t_k = offset + k / rate + jitter_k        offset and rate by the median of the steps, which lost frames do not move
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["TIME_TOLERANCE_S", "ClockFacts", "clock_facts", "off_grid"]
+
+TIME_TOLERANCE_S = 1e-4
+"""LeRobot's tolerance_s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockFacts:
+    """One episode's clock.
+
+    Args:
+        rate_hz: frames a second: one over the median step.
+        offset_s: time of the first frame.
+        jitter_s: largest distance of a step from the median step, gaps left out.
+        lost: frames that are missing in gaps of more than one and a half steps.
+        backwards: steps that do not go forward.
+    """
+
+    rate_hz: float
+    offset_s: float
+    jitter_s: float
+    lost: int
+    backwards: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        parts = [f"{self.rate_hz:.4g} Hz measured", f"{1e3 * self.jitter_s:.2g} ms jitter"]
+        parts += [f"begins at {self.offset_s:.4g} s"] if abs(self.offset_s) > TIME_TOLERANCE_S else []
+        parts += [f"{self.lost} frames lost"] if self.lost else []
+        parts += [f"{self.backwards} steps back"] if self.backwards else []
+        return ", ".join(parts)
+
+
+def clock_facts(times_s: NDArray[Any]) -> ClockFacts | None:
+    """Of recorded times (T,), s; `None` for fewer than two frames, or where no step goes forward."""
+    times = np.asarray(times_s, np.float64)
+    steps = np.diff(times)
+    forward = steps[np.isfinite(steps) & (steps > 0)]
+    if not len(forward):
+        return None
+    step = float(np.median(forward))
+    gaps = forward > 1.5 * step
+    even = forward[~gaps]
+    return ClockFacts(
+        rate_hz=1 / step,
+        offset_s=float(times[0]) if np.isfinite(times[0]) else 0.0,
+        jitter_s=float(np.abs(even - step).max(initial=0.0)),
+        lost=int((np.round(forward[gaps] / step) - 1).sum()),
+        backwards=len(steps) - len(forward),
+    )
+
+
+def off_grid(times_s: NDArray[Any], rate_hz: float) -> NDArray[np.bool_]:
+    """(T,) which times are further than LeRobot's tolerance from frame number over rate."""
+    grid = np.arange(len(times_s)) / rate_hz
+    allowed = TIME_TOLERANCE_S + np.spacing(grid.astype(np.float32))  # what float32 can hold of long episodes
+    return np.asarray(~(np.abs(times_s.astype(np.float64) - grid) <= allowed))

@@ -1,0 +1,188 @@
+"""Opens a LeRobot dataset as a `Recording`: reads the metadata, one table's footer and one header a camera."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from roboscale.core import BadData, Field, Origin, RoboscaleError, Spec
+from roboscale.dataset.catalog import Catalog, load_catalog
+from roboscale.dataset.layout import Layout, load_json
+from roboscale.dataset.lerobot.clock import off_grid
+from roboscale.dataset.lerobot.features import Features, described_fields
+from roboscale.dataset.lerobot.folder import Folder, load_folder
+from roboscale.dataset.lerobot.modality import apply_modality
+from roboscale.dataset.lerobot.recording import FRAME_CLOCK, EpisodePlace, LeRobotRecording, sidecar_provenances
+from roboscale.dataset.lerobot.tables import Tables, column_array
+from roboscale.dataset.video import probe
+
+__all__ = ["open_lerobot"]
+
+
+def open_lerobot(root: Path, *, lenient: bool = False) -> LeRobotRecording:
+    """Opens a dataset of v2.0, v2.1, v3 or GR00T.
+
+    Args:
+        lenient: read what can be read; `LeRobotRecording.findings` says what is wrong.
+
+    Raises:
+        BadData: strict, and the metadata are broken; names file, field and both sides. Lenient, and nothing can be
+            made of them.
+    """
+    folder, problems = load_folder(root)
+    if folder is None:
+        raise problems.fatal[0]
+    tables = Tables()
+    own = folder.head.is_v3 and Layout(folder.root).own.is_dir()
+    if own and not lenient:
+        return _open_own(folder, tables)
+    if not lenient:
+        problems.require()
+    features = described_fields(folder.head, _schema(folder, tables, lenient), _sizes(folder))
+    if folder.format == "gr00t":
+        try:
+            apply_modality(folder.root, features)
+        except BadData as error:
+            problems.refuse("modality", error, "meta/modality.json")
+            if not lenient:
+                raise
+    spec = _own_spec(folder, features.spec) if own else None
+    place = _placer(folder)
+    if not lenient and len(folder.episodes):
+        _keep_clock(folder, features, tables, place(0))
+    return LeRobotRecording(folder, features, tables, spec=spec, indices=folder.numbers, place=place)
+
+
+def _keep_clock(folder: Folder, features: Features, tables: Tables, first: EpisodePlace) -> None:
+    """Makes the recorded times of the frames a field, where those of the first episode are not frame / fps."""
+    try:
+        rows = tables.rows(first.table, [], first.index if first.shared else None, ["timestamp", "frame_index"])
+        if "timestamp" not in rows.column_names or FRAME_CLOCK in folder.head.features:
+            return
+        times = column_array(rows["timestamp"], (), first.table, "timestamp")
+    except BadData:
+        return  # whoever reads the episode says so
+    if "frame_index" in rows.column_names and len(times):
+        times = times[np.argsort(rows["frame_index"].to_numpy(), kind="stable")]
+    if off_grid(times, folder.head.fps).any():
+        features.fields.append(Field(FRAME_CLOCK, (1,), "int64", unit="ns"))
+        features.origins.append(Origin(FRAME_CLOCK, "column timestamp", "seconds as nanoseconds"))
+        features.unmapped["timestamp"] = f"regenerated; the recorded times are kept as {FRAME_CLOCK}"
+
+
+def _placer(folder: Folder) -> Callable[[int], EpisodePlace]:
+    """Position -> place, by the metadata."""
+    episodes, fps, nowhere = folder.episodes, folder.head.fps, folder.root / "videos"
+    said = sidecar_provenances(folder.root) if folder.head.is_v3 else {}
+
+    def place(position: int) -> EpisodePlace:
+        videos = {}
+        for camera, places in episodes.videos.items():
+            begin = float(places.begins[position])
+            path = places.paths[position] if math.isfinite(begin) else None
+            videos[camera] = (path or nowhere, round(begin * fps) if path is not None else 0)
+        index = int(episodes.index[position])
+        return EpisodePlace(
+            index=index,
+            length=int(episodes.length[position]),
+            tasks=episodes.tasks[position],
+            table=episodes.tables[position] or folder.root / "data",
+            shared=folder.head.is_v3,
+            videos=videos,
+            provenance=said.get(index),
+        )
+
+    return place
+
+
+def _open_own(folder: Folder, tables: Tables) -> LeRobotRecording:
+    """What roboscale wrote: episodes that are saved and not sealed, too."""
+    root = folder.root
+    try:
+        catalog: Catalog = load_catalog(root)
+    except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise BadData(root / "meta", "metadata", "what roboscale wrote", repr(error)[:160]) from error
+    if not catalog.episodes:
+        raise BadData(folder.head.file, "episodes", "at least 1", 0)
+
+    def place(position: int) -> EpisodePlace:
+        episode, at = catalog.episodes[position], catalog.locations[position]
+        return EpisodePlace(
+            index=episode.index,
+            length=episode.length,
+            tasks=(episode.instruction,),
+            table=at.table,
+            shared=at.sealed,
+            videos=at.videos,
+            id=episode.id,
+            outcome=episode.outcome,
+            provenance=episode.provenance,
+        )
+
+    features = described_fields(folder.head, tables.schema(catalog.locations[0].table), {})
+    spec = catalog.spec.select(features.spec.names)
+    indices = [episode.index for episode in catalog.episodes]
+    return LeRobotRecording(folder, features, tables, spec=spec, indices=indices, place=place)
+
+
+def _schema(folder: Folder, tables: Tables, lenient: bool) -> pa.Schema | None:
+    """Of the first data file that can be read."""
+    first: BadData | None = None
+    for path in _distinct(folder):
+        try:
+            return tables.schema(path)
+        except BadData as error:
+            first = first or error
+    if lenient:
+        return None
+    raise first or BadData(folder.root, "data files", "at least 1", 0)
+
+
+def _distinct(folder: Folder) -> Iterator[Path]:
+    seen: set[Path] = set()
+    for position in range(len(folder.episodes)):
+        path = folder.episodes.tables[position]
+        if path is not None and path not in seen:
+            seen.add(path)
+            yield path
+
+
+def _sizes(folder: Folder) -> dict[str, tuple[int, int]]:
+    """Camera -> (H, W) by the header of its first video that can be read."""
+    sizes = {}
+    for camera, places in folder.episodes.videos.items():
+        seen: set[Path | None] = {None}
+        for position in range(len(folder.episodes)):
+            path = places.paths[position]
+            if path in seen or not path.is_file():  # type: ignore[union-attr]
+                seen.add(path)
+                continue
+            seen.add(path)
+            try:
+                header = probe(path)  # type: ignore[arg-type]
+            except BadData:
+                continue
+            sizes[camera] = (header.height, header.width)
+            break
+    return sizes
+
+
+def _own_spec(folder: Folder, said: Spec) -> Spec | None:
+    """The sidecar's spec where it fits the data; a broken or other one is a finding."""
+    path = Layout(folder.root).spec
+    if not path.exists():
+        return None
+    try:
+        own = Spec.from_json(load_json(path)["spec"])
+        words = [w for f in own for w in (f.name, f.unit, f.frame, f.mode, f.side, f.branch, f.role, *f.layout)]
+        if not all(isinstance(word, str) for word in words):
+            raise BadData(path, "spec", "text for units, modes and names", "something else")
+    except (RoboscaleError, KeyError, TypeError, ValueError, AttributeError) as error:
+        folder.problems.note("sidecar", f"{path} cannot be read: {error}", "meta/roboscale/spec.json")
+        return None
+    bare = [(f.name, f.shape or (1,), f.dtype) for f in own]
+    return own if own.rate_hz == said.rate_hz and bare == [(f.name, f.shape or (1,), f.dtype) for f in said] else None

@@ -1,0 +1,347 @@
+"""A LeRobot dataset of any version as a `Recording`, strict or lenient, from what `folder` has read.
+
+Strict refuses metadata over which only a guess leads, and reads the datasets that roboscale wrote with their ids,
+outcomes, provenance and units. Lenient reads what can be read, for those who look for what is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from roboscale.core import (
+    BadData,
+    Clip,
+    Finding,
+    Origin,
+    Outcome,
+    Pictures,
+    Provenance,
+    RecordedEpisode,
+    Span,
+    Spec,
+    UnknownName,
+)
+from roboscale.dataset.checks import finding, with_repairs
+from roboscale.dataset.layout import INDEX_FEATURES, Layout
+from roboscale.dataset.lerobot.check import metadata_findings
+from roboscale.dataset.lerobot.clock import clock_facts, off_grid
+from roboscale.dataset.lerobot.features import Features
+from roboscale.dataset.lerobot.folder import Folder
+from roboscale.dataset.lerobot.tables import Tables, blobs, column_array
+from roboscale.dataset.pictures import ArrayPictures, EncodedPictures
+from roboscale.dataset.video import Probe, probe
+
+__all__ = ["FRAME_CLOCK", "EpisodePlace", "LeRobotRecording", "sidecar_provenances"]
+
+FRAME_CLOCK = "time.frame_ns"
+"""Field that keeps the recorded times of the frames, where those are not frame number over rate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpisodePlace:
+    """Where one episode lies.
+
+    Args:
+        index: LeRobot's episode index.
+        length: frames that the metadata claim.
+        tasks: texts that the metadata claim.
+        table: parquet file.
+        shared: other episodes lie in the same files.
+        videos: camera -> file and number of the episode's first frame in it.
+        id, outcome, provenance: of an episode that roboscale wrote.
+    """
+
+    index: int
+    length: int
+    tasks: tuple[str, ...]
+    table: Path
+    shared: bool
+    videos: Mapping[str, tuple[Path, int]]
+    id: str = ""
+    outcome: Outcome | None = None
+    provenance: Provenance | None = None
+
+    @property
+    def key(self) -> str:
+        return f"episode_{self.index:06d}"
+
+
+class LeRobotRecording:
+    """A `core.Recording`; see there.
+
+    `missing` and `findings` look at every file of the dataset, so they are found out when somebody asks for them.
+
+    Args:
+        folder: the metadata.
+        features: what becomes of each feature.
+        tables: open files, the first of which `features` come from.
+        spec: the sidecar's, which knows units.
+        indices: LeRobot's episode index of each episode.
+        place: position -> where the episode lies.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        features: Features,
+        tables: Tables,
+        *,
+        spec: Spec | None = None,
+        indices: Sequence[int],
+        place: Callable[[int], EpisodePlace],
+    ) -> None:
+        self.folder, self.format, self.root = folder, folder.format, folder.root
+        self.robot_type, self.licence = folder.head.robot_type, folder.licence
+        self.spec = spec or features.spec
+        self.keys: Sequence[str] = [f"episode_{index:06d}" for index in indices]
+        self.origins: Sequence[Origin] = features.origins
+        self.unmapped: Mapping[str, str] = features.unmapped
+        self._features, self._tables, self._place = features, tables, place
+        self._positions = {key: position for position, key in enumerate(self.keys)}
+        self._probes: dict[str, tuple[Path, Probe]] = {}
+
+    @cached_property
+    def missing(self) -> Mapping[str, Sequence[str]]:
+        """Camera -> keys of the episodes whose video is not there."""
+        there: dict[Path, bool] = {}
+        lacking: dict[str, list[str]] = {}
+        for position, key in enumerate(self.keys) if self._features.videos else ():
+            place = self._place(position)
+            for camera in self._features.videos:
+                path = place.videos[camera][0]
+                if path not in there:
+                    there[path] = path.is_file()
+                if not there[path]:
+                    lacking.setdefault(camera, []).append(key)
+        return lacking
+
+    @cached_property
+    def findings(self) -> Sequence[Finding]:
+        """What is wrong with the metadata, as far as they alone tell."""
+        found = [*self.folder.problems.findings, *self._features.findings, *metadata_findings(self.folder)]
+        for camera, keys in self.missing.items():
+            first = self._place(self._positions[keys[0]]).videos[camera][0]
+            text = f"{len(keys)} of {len(self.keys)} episodes have no video of {camera}; looked for {first}"
+            episodes = tuple(self._positions[key] for key in keys)
+            evidence = {"missing": len(keys), "episodes": len(self.keys)}
+            found.append(finding("missing-video", text, episodes=episodes, field=camera, evidence=evidence))
+        return with_repairs(found, self.root, self.format, len(self.keys))
+
+    def read(self, key: str, cameras: Collection[str] | None = None) -> RecordedEpisode:
+        """See `core.Recording.read`. UnknownName for a key or a camera that is not there."""
+        if key not in self._positions:
+            raise UnknownName("episode", key, self.keys[:1000])
+        place, features = self._place(self._positions[key]), self._features
+        for camera in cameras or ():
+            if camera not in features.cameras:
+                raise UnknownName("camera", camera, features.cameras)
+        wanted = [camera for camera in features.cameras if cameras is None or camera in cameras]
+        inside = [camera for camera in wanted if camera not in features.videos]
+        also = (*INDEX_FEATURES, *features.annotations)
+        names = [*features.arrays, *inside]
+        rows = self._tables.rows(place.table, names, place.index if place.shared else None, also)
+        rows, findings = self._in_order(place, rows)
+        findings += self._check_rows(place, rows)
+        pictures: dict[str, Clip | Pictures] = {
+            camera: self._pictures(place, camera, rows, findings) for camera in wanted
+        }
+        arrays = {name: self._array(place, name, rows) for name in features.arrays}
+        if FRAME_CLOCK in self.spec and FRAME_CLOCK not in arrays and "timestamp" in rows.column_names:
+            times = column_array(rows["timestamp"], (), place.table, "timestamp")
+            arrays[FRAME_CLOCK] = np.round(times.astype(np.float64) * 1e9).astype(np.int64)[:, None]
+        instruction, details, more = self._texts(place, rows)
+        changes = details.get("instructions", ())
+        return RecordedEpisode(
+            key,
+            arrays,
+            pictures,
+            instruction,
+            place.provenance or self._provenance(place, details),
+            place.outcome,
+            findings=(*findings, *more),
+            id=place.id,
+            instructions=tuple((int(first), str(text)) for first, text in changes),
+        )
+
+    @cached_property
+    def splits(self) -> Mapping[str, tuple[str, ...]]:
+        """Name -> keys of its episodes; without those that are no range `a:b` of episode indices."""
+        given = self.folder.head.raw.get("splits")
+        splits: dict[str, tuple[str, ...]] = {}
+        for name, text in given.items() if isinstance(given, dict) else ():
+            first, colon, last = str(text).partition(":")
+            if colon and first.isdecimal() and last.isdecimal():
+                splits[name] = tuple(key for key in self.keys if int(first) <= int(key[8:]) < int(last))
+        return splits
+
+    def close(self) -> None:
+        """Lets go of open files."""
+        self._tables.close()
+
+    def _array(self, place: EpisodePlace, name: str, rows: pa.Table) -> NDArray[Any]:
+        field = self.spec[name]
+        array = column_array(rows[name], field.shape, place.table, name)
+        if array.dtype != field.dtype:
+            raise BadData(place.table, name, f"{field.dtype} as in the other episodes", array.dtype)
+        return array
+
+    def _provenance(self, place: EpisodePlace, details: Mapping[str, Any]) -> Provenance:
+        where = {"source_key": place.key, "dataset": self.root.resolve().name, **details}
+        return Provenance(f"records.{self.format}", self.robot_type, licence=self.licence, details=where)
+
+    def _finding(self, place: EpisodePlace, check: str, text: str, field: str = "", **evidence: Any) -> Finding:
+        return finding(check, text, episodes=(self._positions[place.key],), field=field, evidence=evidence)
+
+    def _in_order(self, place: EpisodePlace, rows: pa.Table) -> tuple[pa.Table, list[Finding]]:
+        """The rows by their frame_index, where that counts every frame once and only their order is wrong."""
+        frames = self._index_column(place, rows, "frame_index")
+        if frames is None or (np.diff(frames) > 0).all():
+            return rows, []
+        order = np.argsort(frames, kind="stable")
+        if not np.array_equal(frames[order], np.arange(len(frames))):
+            return rows, []
+        at = int(np.flatnonzero(np.diff(frames) <= 0)[0]) + 1
+        text = (
+            f"rows of {place.key} lie in another order than their frames: frame {frames[at]} follows {frames[at - 1]}"
+        )
+        return rows.take(order), [self._finding(place, "row-order", text, "frame_index", row=at)]
+
+    def _check_rows(self, place: EpisodePlace, rows: pa.Table) -> list[Finding]:
+        """Length, frame numbers and timestamps against what they must be."""
+        found, count = [], rows.num_rows
+        if not count:
+            raise BadData(place.table, "rows", "at least 1", 0)
+        if count != place.length:
+            text = f"episode {place.index} claims {place.length} frames, {place.table.name} has {count} rows of it"
+            found.append(self._finding(place, "episode-length", text, "length", metadata=place.length, data=count))
+        frames = self._index_column(place, rows, "frame_index")
+        if frames is not None and not np.array_equal(frames, np.arange(count)):
+            at = int(np.flatnonzero(frames != np.arange(count))[0])
+            text = f"frame_index is not 0 to {count - 1}: row {at} says {frames[at]}"
+            found.append(self._finding(place, "frame-index", text, "frame_index", row=at, value=float(frames[at])))
+        index = self._index_column(place, rows, "episode_index")
+        if index is not None and (index != place.index).any():
+            text = f"episode_index of {place.table.name} is {index[0]}, the metadata say {place.index}"
+            found.append(self._finding(place, "episode-location", text, "episode_index", data=float(index[0])))
+        return found + self._check_times(place, rows)
+
+    def _check_times(self, place: EpisodePlace, rows: pa.Table) -> list[Finding]:
+        times = self._index_column(place, rows, "timestamp")
+        if times is None:
+            return []
+        off = off_grid(times, self.spec.rate_hz)
+        if not off.any():
+            return []
+        kept = "" if FRAME_CLOCK in self.spec else "; the recorded times are not kept, for episode 0 has regular ones"
+        facts = clock_facts(times)
+        text = f"{int(off.sum())} of {len(off)} timestamps are not frame_index / {self.spec.rate_hz:g} within 1e-4 s"
+        text += (f": {facts}" if facts is not None else "") + kept
+        evidence = {"frames": int(off.sum()), **(facts.to_json() if facts is not None else {})}
+        marks, position = np.flatnonzero(off), self._positions[place.key]
+        spans = [Span(position, int(marks[0]), int(marks[-1]))]
+        about: dict[str, Any] = {"episodes": (position,), "field": "timestamp", "spans": spans, "evidence": evidence}
+        return [finding("timestamp-column", text, **about)]
+
+    def _index_column(self, place: EpisodePlace, rows: pa.Table, name: str) -> NDArray[Any] | None:
+        if name not in rows.column_names:
+            return None
+        array = column_array(rows[name], (), place.table, name)
+        if name != "timestamp" and array.dtype.kind == "f":
+            if not np.array_equal(array, np.round(array)):
+                raise BadData(place.table, name, "whole numbers", array.dtype)
+            array = array.astype(np.int64)
+        return array
+
+    def _texts(self, place: EpisodePlace, rows: pa.Table) -> tuple[str, dict[str, Any], list[Finding]]:
+        """The instruction, what else goes into the provenance, and what is odd about the tasks."""
+        details: dict[str, Any] = {}
+        annotations = {}
+        for name in self._features.annotations:
+            if name in rows.column_names:
+                numbers = column_array(rows[name], (), place.table, name)
+                annotations[name] = self._changes(numbers.astype(np.int64, copy=False))[0]
+        if annotations:
+            details["annotations"] = annotations
+        indices = self._index_column(place, rows, "task_index")
+        if indices is None or not self.folder.tasks:
+            return (place.tasks or ("",))[0], details, []
+        texts, unknown = self._changes(indices)
+        if place.provenance is not None and (unknown or len(texts) < 2):
+            return (place.tasks or ("",))[0], details, []
+        findings = []
+        if unknown:
+            text = f"task_index {', '.join(map(str, unknown[:5]))} is not in the table of tasks"
+            findings.append(self._finding(place, "task-index", text, "task_index", unknown=unknown))
+        elif place.tasks and {t for _, t in texts} != set(place.tasks):
+            text = f"task_index says {[t for _, t in texts][:3]}, the metadata of the episode {list(place.tasks)[:3]}"
+            findings.append(self._finding(place, "task-index", text, "task_index", tasks=list(place.tasks)))
+        if len(texts) > 1:
+            details["instructions"] = texts
+            text = f"{len(texts)} instructions follow one another; each holds for its frames"
+            findings.append(self._finding(place, "several-tasks", text, "task_index", instructions=texts))
+        if texts:
+            return str(texts[0][1]), details, findings
+        return (place.tasks[0] if len(place.tasks) == 1 else ""), details, findings
+
+    def _changes(self, indices: NDArray[Any]) -> tuple[list[list[Any]], list[int]]:
+        """[first frame, text] wherever the text changes, and the numbers that stand for none."""
+        starts, tasks = np.flatnonzero(np.r_[True, indices[1:] != indices[:-1]]), self.folder.tasks
+        numbers = [(int(start), int(indices[start])) for start in starts]
+        texts = [[start, tasks[number]] for start, number in numbers if number in tasks]
+        return texts, sorted({number for _, number in numbers if number not in tasks})
+
+    def _pictures(self, place: EpisodePlace, camera: str, rows: pa.Table, findings: list[Finding]) -> Clip | Pictures:
+        features, count = self._features, rows.num_rows
+        if camera in features.videos:
+            return self._clip(place, camera, count, findings)
+        if camera in features.raw:
+            array = column_array(rows[camera], self.spec[camera].shape, place.table, camera)
+            return ArrayPictures(place.table, camera, array, 0, count)
+        blob = blobs(rows[camera], self.root, place.table, camera)
+        return EncodedPictures(place.table, camera, blob, count, self.spec[camera].shape)
+
+    def _clip(self, place: EpisodePlace, camera: str, count: int, findings: list[Finding]) -> Clip:
+        path, first = place.videos[camera]
+        header = self._probe(path, camera)
+        if header.frames < first + count:
+            raise BadData(path, "frames", f"at least {first + count}", header.frames)
+        if header.frames > count and not place.shared:
+            text = f"{path.name} holds {header.frames} frames for {count} rows; those after the last row are not shown"
+            findings.append(self._finding(place, "video-surplus", text, camera, frames=header.frames, rows=count))
+        height, width, _ = self.spec[camera].shape
+        if (header.height, header.width) != (height, width):
+            raise BadData(path, "size", f"{height}x{width} (height x width)", f"{header.height}x{header.width}")
+        rate = float(header.fps)
+        if abs(rate - self.spec.rate_hz) > 0.01 * self.spec.rate_hz:
+            text = f"{camera}: the video plays at {rate:g} frames/s, the dataset has {self.spec.rate_hz:g}"
+            findings.append(self._finding(place, "video-fps", text, camera, video=rate, info=self.spec.rate_hz))
+        return Clip(path, first, count)
+
+    def _probe(self, path: Path, camera: str) -> Probe:
+        if camera not in self._probes or self._probes[camera][0] != path:
+            self._probes[camera] = (path, probe(path))
+        return self._probes[camera][1]
+
+
+def sidecar_provenances(root: Path) -> dict[int, Provenance]:
+    """episode_index -> what our sidecar says of it; nothing for lines that are broken."""
+    known = {}
+    for path in sorted((Layout(root).own / "episodes").glob("*/*.jsonl")):
+        for line in path.read_text("utf-8", errors="replace").split("\n"):
+            try:
+                record = json.loads(line)
+                source = Provenance.from_json(record["provenance"])
+                if isinstance(source.details, dict) and isinstance(source.embodiment, str):
+                    known[int(record["episode_index"])] = source
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue
+    return known

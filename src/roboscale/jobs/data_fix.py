@@ -1,0 +1,152 @@
+"""Makes a dataset whole: after a kill, where metadata lies, or where episodes should be cut or left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from roboscale.core import RoboscaleError
+from roboscale.jobs import options
+from roboscale.jobs.events import OnEvent, ignore
+from roboscale.jobs.request import Argument, Option, Request
+
+if TYPE_CHECKING:
+    from roboscale.dataset.repair import RepairReport
+
+__all__ = ["FixDataset", "Fixed", "Mended", "Recovered", "Undone", "fix_dataset"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixDataset(Request):
+    """Asks for a dataset without what is wrong with it.
+
+    Args:
+        out: a repaired copy, to which all the options but the last three belong; the original is only read then.
+        metadata: correct metadata and statistics in place.
+        undo: put back what the last such correction replaced.
+    """
+
+    words: ClassVar[tuple[str, ...]] = ("data", "fix")
+
+    dataset: Annotated[Path, Argument("A dataset, e.g. one whose recording was killed.")]
+    out: Annotated[Path | None, Argument("A new dataset; without it, metadata is mended in place.")] = None
+    trim_idle: Annotated[bool, Option("Cut idle ends. Needs OUT.")] = False
+    drop: Annotated[str, Option("Episodes to leave out: positions or ids, with commas. Needs OUT.")] = ""
+    drop_camera: Annotated[tuple[str, ...], Option("A camera to leave out; may repeat. Needs OUT.")] = ()
+    drop_broken: Annotated[bool, Option("Leave out the unreadable. Needs OUT.")] = False
+    curation: Annotated[bool, Option("Apply the labels of `data show`. Needs OUT.")] = False
+    metadata: Annotated[bool, Option("Correct metadata and statistics in place.")] = False
+    undo: Annotated[bool, Option("Put back what the last --metadata replaced.")] = False
+    workers: options.DataWorkers = None
+
+    def check(self) -> None:
+        copied = (self.trim_idle, self.drop, self.drop_camera, self.drop_broken, self.curation)
+        if self.out is None and any(copied):
+            raise RoboscaleError("OUT is missing: the original is never changed by these options")
+        if self.out is not None and (self.metadata or self.undo):
+            raise RoboscaleError("--metadata and --undo change a dataset in place; a copy in OUT is mended anyway")
+
+    @property
+    def drops(self) -> tuple[str, ...]:
+        """`drop`, one by one."""
+        return tuple(text.strip() for text in self.drop.split(",") if text.strip())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fixed:
+    """A repaired copy.
+
+    Args:
+        metadata: corrections of the metadata.
+        dropped: episode -> why it is not in the new dataset.
+        trimmed: episode -> (first, last) frame that was kept.
+        relabelled: texts and outcomes that people had corrected.
+    """
+
+    out: Path
+    episodes: int
+    frames: int
+    metadata: tuple[str, ...]
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    trimmed: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    relabelled: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "out": str(self.out),
+            "episodes": self.episodes,
+            "frames": self.frames,
+            "metadata": list(self.metadata),
+            "dropped": dict(self.dropped),
+            "trimmed": {key: list(kept) for key, kept in self.trimmed.items()},
+            "relabelled": self.relabelled,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """Metadata that was, or with `dry_run` would be, corrected: `changes`, `lost`, how many `kept`, and `files`."""
+
+    plan: Mapping[str, Any]
+    dry_run: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(self.plan)
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """Files that were, or with `dry_run` would be, put back as they were before a correction."""
+
+    files: tuple[str, ...]
+    dry_run: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return {"restored": list(self.files), "dry_run": self.dry_run}
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a killed recorder left, finished or moved aside."""
+
+    report: RepairReport
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self.report)
+
+
+def fix_dataset(
+    request: FixDataset, on_event: OnEvent = ignore, *, dry_run: bool = False
+) -> Fixed | Mended | Undone | Recovered:
+    """Writes a repaired copy, or mends in place: metadata, the last correction of it, or what a kill left.
+
+    >>> done = fix_dataset(FixDataset(dataset=Path("recorded"), out=Path("clean"), drop="0", workers=0))
+    >>> done.episodes, done.dropped
+    (2, {'episode_000000': 'named by --drop'})
+
+    Args:
+        dry_run: say what would be mended, and change nothing.
+
+    Raises:
+        BadData: nothing can be verified, an episode that is to be dropped is not there, or there is nothing to undo.
+        InfrastructureError: a writer has the dataset open.
+    """
+    from roboscale.dataset.mend import plan_mending
+    from roboscale.dataset.repair import repair
+    from roboscale.dataset.undo import mend_in_place, undo
+    from roboscale.jobs.fixing import fix_copy, plan_copy
+    from roboscale.jobs.recordings import apart
+
+    if request.out is not None:
+        apart(request.dataset, request.out)
+        if dry_run:
+            return Mended(plan_copy(request).to_json(), dry_run)
+        return fix_copy(request, request.out, on_event)
+    if request.undo:
+        return Undone(tuple(undo(request.dataset, dry_run=dry_run)), dry_run)
+    if request.metadata:
+        mending = plan_mending(request.dataset, in_place=True) if dry_run else mend_in_place(request.dataset)
+        return Mended(mending.to_json(), dry_run)
+    return Recovered(repair(request.dataset, dry_run=dry_run))

@@ -1,0 +1,73 @@
+"""Who takes part: policies from what was typed or handed over."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+
+from roboscale.core import Policy, World
+from roboscale.jobs.trying import API_KEY_VARIABLE, AnyPolicy, Trying
+
+if TYPE_CHECKING:
+    from roboscale.policies.remote import Timeouts
+    from roboscale.policies.remote.profile import PolicyProfile
+
+__all__ = ["Watched", "participant_of", "profiles_of"]
+
+
+def profiles_of(request: Trying, policies: Sequence[AnyPolicy]) -> Mapping[str, PolicyProfile]:
+    """What `--policy-profile` says of servers; sockets are not loaded where it says nothing."""
+    if not request.policy_profile:
+        return {}
+    from roboscale.policies.remote.profile import read_profiles
+
+    return read_profiles(request.policy_profile, [p for p in policies if isinstance(p, str)])
+
+
+def _timeouts(request: Trying, policy: str) -> Timeouts | None:
+    """How long to wait for a server; `None` for a policy that is none."""
+    if "://" not in policy:
+        return None
+    from roboscale.policies.remote import Timeouts
+
+    return Timeouts(reply_s=request.reply_timeout, warmup_s=request.warmup_timeout)
+
+
+def participant_of(
+    policy: AnyPolicy,
+    request: Trying,
+    world: World,
+    observes: Collection[str] | None,
+    profiles: Mapping[str, PolicyProfile],
+) -> Policy:
+    from roboscale.policies.callables import as_policy
+    from roboscale.policies.resolve import resolve_policy
+
+    if isinstance(policy, str):
+        return resolve_policy(
+            policy,
+            world=world,
+            profile=profiles,
+            seed=request.seed,
+            api_key=os.environ.get(API_KEY_VARIABLE),
+            timeouts=_timeouts(request, policy),
+        )
+    return as_policy(policy, spec=None if observes is None else world.info.observation_spec.select(observes))
+
+
+class Watched:
+    """A policy that is shown everything, cameras included: what `--render` asks for."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.name, self.identity, self.history = policy.name, policy.identity, policy.history
+        self.observation_spec, self.action_spec = None, policy.action_spec
+        self.start, self._inner = policy.start, policy
+
+    @property
+    def sessions(self) -> int | None:
+        return cast("int | None", getattr(self._inner, "sessions", None))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(getattr(self._inner, "notes", ()))

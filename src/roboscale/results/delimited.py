@@ -1,0 +1,180 @@
+"""Lines of cells as a grid: where the table begins, which rows are none, and what separates cells."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter as Tally
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from roboscale.core import BadData
+from roboscale.results.grid import Counter, Grid, GridBuilder
+from roboscale.results.names import COLUMNS, strength
+
+__all__ = ["grid_of_cells", "grid_of_text"]
+
+_DELIMITERS = (",", ";", "\t", "|")
+_LOOKED_AT = 60
+_CHUNK = 50_000
+_DASHES = set("-:= ")
+
+Row = Sequence[str]
+
+
+def grid_of_text(path: Path, name: str, text: str, notes: list[str]) -> Grid:
+    """A CSV: delimiter, title lines, comments and empty lines are found out and said.
+
+    Raises:
+        BadData: it is no table, or a row has more cells than there are columns.
+    """
+    if "\0" in text:
+        raise BadData(path, "file", "a table as text", "binary data")
+    delimiter = _delimiter(text)
+    if delimiter != ",":
+        notes = [*notes, f"cells are separated by {'tabs' if delimiter == chr(9) else delimiter}"]
+    try:
+        rows = _records(text, delimiter)
+        head = list(islice(rows, _LOOKED_AT))
+        return _grid(path, name, head, rows, tuple(notes))
+    except csv.Error as error:
+        raise BadData(path, "file", "a CSV table", error) from error
+
+
+def grid_of_cells(path: Path, name: str, rows: Sequence[Row]) -> Grid:
+    """A sheet: the same, with cells that stand where they stand. BadData: it is no table."""
+    used = max((k for row in rows for k, cell in enumerate(row, 1) if cell.strip()), default=0)
+    cells = iter([row[:used] for row in rows])
+    return _grid(path, name, list(islice(cells, _LOOKED_AT)), cells, (), width=used)
+
+
+def _records(text: str, delimiter: str) -> Iterator[Row]:
+    csv.field_size_limit(2**27)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    if delimiter != "|":
+        return iter(rows)
+    return (_without_edges(row) for row in rows)
+
+
+def _without_edges(row: Row) -> Row:
+    """A row of a Markdown table has an empty cell at both ends."""
+    row = row[1:] if row and not row[0].strip() else row
+    return row[:-1] if row and not row[-1].strip() else row
+
+
+def _delimiter(text: str) -> str:
+    """What gives most rows one width above 1; a comma inside numbers does not."""
+    sample = text[: 2**16]
+    best, score = ",", 0.0
+    for delimiter in _DELIMITERS:
+        try:
+            rows = [row for row in islice(_records(sample, delimiter), _LOOKED_AT) if any(c.strip() for c in row)]
+        except csv.Error:
+            continue
+        if not rows:
+            continue
+        width, count = Tally(len(row) for row in rows).most_common(1)[0]
+        known = max(sum(_is_known(cell) for cell in row) for row in rows[:10])
+        value = (known + 1) * count / len(rows) if width > 1 else 0.0
+        if value > score:
+            best, score = delimiter, value
+    return best
+
+
+def _is_known(cell: str) -> bool:
+    return bool(cell.strip()) and any(strength(role, cell) is not None for role in COLUMNS)
+
+
+def _header(path: Path, head: Sequence[Row]) -> int:
+    """The place of the header: the first row that is as full as most and knows the most names."""
+    full = [sum(bool(cell.strip()) for cell in row) for row in head]
+    if not any(full):
+        raise BadData(path, "table", "a header and rows", "no text" if not head else "empty lines")
+    usual = Tally(n for n in full if n).most_common(1)[0][0]
+    candidates = [k for k, n in enumerate(full) if n >= max(min(usual, 2), (usual + 1) // 2)][:10]
+    known = {k: sum(_is_known(cell.lstrip("# ")) for cell in head[k]) for k in candidates}
+    most = max(known.values(), default=0)
+    return next(k for k in candidates if known[k] == most) if candidates else next(k for k, n in enumerate(full) if n)
+
+
+def _grid(
+    path: Path, name: str, head: Sequence[Row], rest: Iterator[Row], notes: tuple[str, ...], width: int = 0
+) -> Grid:
+    """The table below its header; `width` columns at least, those without a name included."""
+    place = _header(path, head)
+    titles = [" ".join(cell.strip() for cell in row if cell.strip()) for row in head[:place]]
+    if said := [title for title in titles if title]:
+        shown = "; ".join(said)[:120]
+        notes = (*notes, f"{len(said)} line{'s' if len(said) > 1 else ''} above the header not read: {shown}")
+    names = [cell.strip() for cell in head[place]]
+    while names and not names[-1]:
+        names.pop()
+    names += [""] * (width - len(names))
+    if names and names[0].startswith("#") and len(names[0]) > 1 and _is_known(names[0].lstrip("# ")):
+        names[0] = names[0].lstrip("# ")
+    below = head[place + 1 :]
+    if below and len(below[0]) == len(names) and all(cell and set(cell) <= _DASHES for cell in below[0]):
+        below = below[1:]  # the line below the header of a Markdown table
+    return _filled(path, name, names, _chain(below, rest), notes)
+
+
+def _chain(head: Sequence[Row], rest: Iterator[Row]) -> Iterator[Row]:
+    yield from head
+    yield from rest
+
+
+def _filled(path: Path, name: str, names: list[str], rows: Iterator[Row], notes: tuple[str, ...]) -> Grid:
+    width = len(names)
+    builder, left, numbers, start = GridBuilder(width), Counter(), [], 0
+    firsts: set[str] = set()
+    while chunk := list(islice(rows, _CHUNK)):
+        if all(len(row) == width and row[0] and row[0][0] != "#" for row in chunk):
+            kept, places = chunk, list(range(start + 1, start + len(chunk) + 1))
+            firsts.update(row[0] for row in chunk)
+        else:
+            kept, places = _kept(path, chunk, names, start, left, firsts)
+        builder.add(kept)
+        numbers.append(np.asarray(places, np.int64))
+        start += len(chunk)
+    columns = builder.columns()
+    unnamed = [k for k, title in enumerate(names) if not title]
+    for k in unnamed:
+        names[k] = f"column {k + 1}"
+    return Grid(
+        source=name,
+        names=tuple(names),
+        columns=columns,
+        numbers=np.concatenate([np.zeros(0, np.int64), *numbers]),
+        left_out=left.made(),
+        notes=notes,
+    )
+
+
+def _kept(
+    path: Path, chunk: Sequence[Row], names: Sequence[str], start: int, left: Counter, firsts: set[str]
+) -> tuple[list[Row], list[int]]:
+    """The rows that are data, of the same width, and their numbers; why the others are none is counted."""
+    width = len(names)
+    kept: list[Row] = []
+    places: list[int] = []
+    for number, row in enumerate(chunk, start + 1):
+        if not any(cell and not cell.isspace() for cell in row):
+            left.add("nothing in them")
+        elif row[0].startswith("#") and (len(row) != width or row[0].lstrip("# ") in firsts):
+            left.add("begin with #")
+        elif [cell.strip() for cell in row[:width]] == list(names):
+            left.add("the header again")
+        else:
+            if any(cell.strip() for cell in row[width:]):
+                raise BadData(path, f"row {number}", f"{width} cells, as the header has", f"{len(row)}: {_shown(row)}")
+            kept.append([*row[:width], *[""] * (width - len(row))])
+            places.append(number)
+            firsts.add(row[0])
+    return kept, places
+
+
+def _shown(row: Row) -> str:
+    return ", ".join(row)[:100]

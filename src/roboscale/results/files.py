@@ -1,0 +1,246 @@
+"""Files as grids: CSV, JSON, JSON lines, Parquet, spreadsheets, standard input. What was assumed is said."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roboscale.core import BadData, RoboscaleError, UnknownName
+from roboscale.results.delimited import grid_of_cells, grid_of_text
+from roboscale.results.grid import Grid, Texts, grid_of_rows, text_of
+from roboscale.results.logs import grids_of_log
+from roboscale.results.reading import AS_THEY_ARE, ReadOptions
+
+__all__ = ["STANDARD_INPUT", "load_grids", "read_document", "read_text", "read_yaml"]
+
+STANDARD_INPUT = "-"
+"""The path that means what is piped in."""
+
+_LIMIT = 512 * 2**20  # bytes
+_SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+_MARKS = (
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+
+
+def load_grids(path: Path, options: ReadOptions = AS_THEY_ARE, policy: str = "") -> list[Grid]:
+    """The tables of a file; its ending says how it is written, and what it holds where the ending does not.
+
+    Args:
+        policy: whose results they are where the file's layout has no place for it; by default that of its folder.
+
+    Raises:
+        BadData: it is not so, or larger than 512 MB.
+    """
+    data, name = _bytes(path)
+    ending = path.suffix.lower()
+    if ending in _SHEETS or data[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
+        return [_sheet(path, name, options)]
+    if ending == ".parquet" or data[:4] == b"PAR1":
+        return [_parquet(path, name)]
+    text, notes = _decoded(path, data)
+    start = text.lstrip()[:1]
+    if ending in (".jsonl", ".ndjson") or (start == "{" and ending not in (".json", ".csv") and _is_lines(text)):
+        rows = [_line(path, n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
+        return [grid_of_rows(name, [_flat(row) for row in rows], notes=tuple(notes))]
+    if ending == ".json" or start in ("{", "["):
+        return _json(path, name, text, policy)
+    return [grid_of_text(path, name, text, notes)]
+
+
+def _bytes(path: Path) -> tuple[bytes, str]:
+    if str(path) == STANDARD_INPUT:
+        data = sys.stdin.buffer.read(_LIMIT + 1)
+        name = "standard input"
+    else:
+        if not path.is_file():
+            raise BadData(path, "results", "a file or folder", "nothing")
+        size = path.stat().st_size
+        if size > _LIMIT:
+            raise BadData(path, "size", f"at most {_LIMIT} bytes", size)
+        data, name = path.read_bytes(), path.name
+    if len(data) > _LIMIT:
+        raise BadData(name, "size", f"at most {_LIMIT} bytes", "more")
+    return data, name
+
+
+def _decoded(path: Path, data: bytes) -> tuple[str, list[str]]:
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return _as(path, data, encoding), [f"read as {encoding.upper()}"]
+    if data[:200].count(0) * 3 > len(data[:200]):
+        encoding = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
+        return _as(path, data, encoding), [f"read as {encoding.upper()}, which its bytes look like"]
+    try:
+        return data.decode("utf-8-sig"), []
+    except UnicodeDecodeError as error:
+        text = data.decode("latin-1")
+        if any((ord(sign) < 32 and sign not in "\t\r\n\f") or 127 <= ord(sign) < 160 for sign in text):
+            raise BadData(path, "file", "text in UTF-8, or a kind of table that is known", error) from error
+        return text, ["not UTF-8: read as Latin-1, so that letters with accents may be others"]
+
+
+def _as(path: Path, data: bytes, encoding: str) -> str:
+    try:
+        return data.decode(encoding).lstrip("\ufeff")
+    except UnicodeDecodeError as error:
+        raise BadData(path, "file", encoding.upper(), error) from error
+
+
+def read_text(path: Path) -> str:
+    """The text of a file; BadData where it is none."""
+    data, _ = _bytes(path)
+    return _decoded(path, data)[0]
+
+
+def read_document(path: Path, text: str = "") -> Any:
+    """A JSON document; BadData otherwise."""
+    try:
+        return json.loads(text or read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise BadData(path, "file", "JSON", error) from error
+
+
+def read_yaml(path: Path) -> Mapping[str, Any]:
+    """A YAML file that is one object; BadData otherwise."""
+    import yaml
+
+    try:
+        data = yaml.load(read_text(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise BadData(path, "file", "YAML", str(error).splitlines()[0]) from error
+    if not isinstance(data, dict):
+        raise BadData(path, "file", "an object", type(data).__name__)
+    return data
+
+
+def _is_lines(text: str) -> bool:
+    first, _, rest = text.strip().partition("\n")
+    return first.rstrip().endswith("}") and (not rest or rest.lstrip().startswith("{"))
+
+
+def _line(path: Path, number: int, text: str) -> Mapping[str, Any]:
+    try:
+        row = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise BadData(path, f"line {number}", "JSON", error) from error
+    if not isinstance(row, dict):
+        raise BadData(path, f"line {number}", "an object", type(row).__name__)
+    return row
+
+
+def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Objects in an object as columns with a point: `{"metrics": {"success": 1}}` has `metrics.success`."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, Mapping) and before.count(".") < 3:
+            flat |= _flat(value, f"{before}{key}.")
+        else:
+            flat[f"{before}{key}"] = json.dumps(value) if isinstance(value, (list, dict)) else value
+    return flat
+
+
+def _json(path: Path, name: str, text: str, policy: str) -> list[Grid]:
+    data = read_document(path, text)
+    logged = grids_of_log(path, name, data, policy or path.resolve().parent.name or path.stem)
+    if logged is not None:
+        return logged
+    if isinstance(data, dict) and data and all(isinstance(v, list) for v in data.values()):
+        lengths = {len(values) for values in data.values()}
+        if len(lengths) > 1:
+            raise BadData(path, "columns", "lists of one length", f"lengths {sorted(lengths)}")
+        return [grid_of_rows(name, [dict(zip(data, row, strict=True)) for row in zip(*data.values(), strict=True)])]
+    rows = data
+    if isinstance(data, dict):
+        rows = next((data[k] for k in ("trials", "results", "rows", "data", "episodes") if k in data), None)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise BadData(path, "content", "a list of objects, LeRobot's eval_info.json, or columns", type(data).__name__)
+    return [grid_of_rows(name, [_flat(row) for row in rows])]
+
+
+def _parquet(path: Path, name: str) -> Grid:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+        columns = tuple(_arrow(table.column(k)) for k in range(table.num_columns))
+    except (pa.ArrowException, OSError) as error:
+        raise BadData(path, "file", "parquet", str(error).splitlines()[0]) from error
+    return Grid(
+        source=name,
+        names=tuple(map(str, table.column_names)),
+        columns=columns,
+        numbers=np.arange(1, table.num_rows + 1),
+    )
+
+
+def _arrow(column: Any) -> Texts:
+    import pyarrow as pa
+
+    if pa.types.is_nested(column.type):
+        return Texts.of([json.dumps(value, default=str) for value in column.to_pylist()])
+    array = column.combine_chunks()
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode(null_encoding="encode")
+    values = [text_of(value) for value in array.dictionary.to_pylist()]
+    codes = array.indices.fill_null(len(values)).to_numpy(zero_copy_only=False).astype(np.int32)
+    return _merged([*values, ""], codes)
+
+
+def _merged(values: Sequence[str], codes: Any) -> Texts:
+    """Texts that are equal get one number, e.g. those of 1 and 1.0."""
+    places: dict[str, int] = {}
+    numbers = np.fromiter((places.setdefault(text.strip(), len(places)) for text in values), np.int32, len(values))
+    return Texts(list(places), numbers[codes])
+
+
+def _sheet(path: Path, name: str, options: ReadOptions) -> Grid:
+    try:
+        import python_calamine as calamine
+    except ImportError as error:
+        raise RoboscaleError(
+            f'{path}: a spreadsheet needs: pip install "roboscale[tables]"; or save it as CSV'
+        ) from error
+    try:
+        book = calamine.CalamineWorkbook.from_path(str(path))
+        sheets = {title: book.get_sheet_by_name(title) for title in book.sheet_names}
+        cells = {title: _filled(sheet) for title, sheet in sheets.items()}
+    except (calamine.CalamineError, OSError, ValueError) as error:
+        raise BadData(path, "file", "a spreadsheet", error) from error
+    if options.sheet and options.sheet not in cells:
+        raise UnknownName(f"{path}: sheet", options.sheet, cells)
+    full = [title for title, rows in cells.items() if any(any(row) for row in rows)]
+    if not options.sheet and len(full) > 1:
+        raise BadData(path, "sheets", "one with data, or --sheet to say which", ", ".join(full))
+    if not options.sheet and not full:
+        raise BadData(path, "sheets", "one with data", "none")
+    title = options.sheet or full[0]
+    shown = f"{name}[{title}]" if len(cells) > 1 else name
+    return grid_of_cells(path, shown, cells[title])
+
+
+def _filled(sheet: Any) -> list[list[str]]:
+    """The cells of a sheet as texts; a merged cell stands in all its places."""
+    rows = [[_cell(value) for value in row] for row in sheet.to_python(skip_empty_area=False)]
+    for (top, left), (bottom, right) in _merges(sheet):
+        for row in rows[top : bottom + 1]:
+            row[left : right + 1] = [rows[top][left]] * len(row[left : right + 1])
+    return rows
+
+
+def _merges(sheet: Any) -> Iterable[tuple[tuple[int, int], tuple[int, int]]]:
+    ranges = getattr(sheet, "merged_cell_ranges", None) or ()
+    return [(start, end) for start, end in ranges if start != end]
+
+
+def _cell(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else text_of(value)

@@ -1,0 +1,223 @@
+"""Which roles the columns of a table can have, and the names that people give them.
+
+A name counts whatever its case, its signs between words and what stands in brackets: `Num_Successes`, `numSuccesses`
+and `num successes` are one. Of several columns for one role the one with the stronger name has it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+__all__ = ["AMOUNTS", "COLUMNS", "ROLES", "column_table", "is_percent", "normal_name", "place", "strength"]
+
+ROLES: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "policy": (
+        ("policy", "policy_name", "policy_id"),
+        ("method", "method_name", "model", "model_name", "agent", "algorithm", "algo", "approach", "system"),
+        ("checkpoint", "checkpoint_path", "ckpt"),
+        ("condition", "experiment", "variant", "arm", "name", "config", "group", "label"),
+    ),
+    "checkpoint": (("epoch", "step", "steps_trained", "training_step", "training_steps", "global_step", "iteration"),),
+    "task": (
+        (
+            "task",
+            "task_name",
+            "task_id",
+            "env",
+            "env_name",
+            "env_id",
+            "environment",
+            "suite",
+            "task_suite",
+            "benchmark",
+        ),
+        ("panel", "skill", "instruction", "language_instruction", "task_description"),
+    ),
+    "variation": (("variation", "perturbation", "difficulty", "split", "setting", "metric", "level", "light"),),
+    "world": (("world", "domain", "simulator", "sim_or_real", "real_or_sim"),),
+    "place": (("location", "place", "site", "lab", "institution", "university", "evaluation_location"),),
+    "robot": (("robot", "robot_name", "robot_id", "embodiment"),),
+    "run": (("training_run", "train_seed", "training_seed", "replicate", "model_seed"), ("run", "run_id")),
+    "case": (
+        ("case", "case_id", "case_name"),
+        ("seed", "env_seed", "eval_seed", "scene", "scene_id", "scenario", "init_state", "initial_state", "start"),
+        ("session", "session_id", "session8", "pair_id", "item"),
+        (
+            "trial",
+            "trial_id",
+            "trial_number",
+            "trial_no",
+            "trial_num",
+            "trial_index",
+            "trial_idx",
+            "episode",
+            "episode_id",
+            "episode_index",
+            "episode_idx",
+            "episode_number",
+            "rollout",
+            "rollout_id",
+            "rollout_index",
+            "repetition",
+            "rep",
+            "idx",
+            "index",
+            "id",
+            "number",
+            "no",
+            "nr",
+            "test",
+        ),
+    ),
+    "attempt": (("attempt", "retry", "try"),),
+    "success": (
+        ("success", "successful", "is_success", "succeeded", "success_flag", "task_success"),
+        ("binary_success", "success_once", "success_at_end", "outcome"),
+        ("solved", "passed", "completed", "result", "results", "erfolg", "ergebnis"),
+        ("status",),
+    ),
+    "failure": (("failure", "failed", "is_failure", "fail"),),
+    "progress": (
+        ("progress", "task_progress", "partial_success"),
+        ("partial", "task_completion", "completion", "completion_rate"),
+        ("score", "max_reward"),
+    ),
+    "successes": (
+        (
+            "successes",
+            "n_success",
+            "n_successes",
+            "num_success",
+            "num_successes",
+            "success_count",
+            "successful_trials",
+        ),
+        ("correct", "num_correct", "correct_matches", "user_success_count", "wins", "successful_episodes"),
+        ("k",),
+    ),
+    "failures": (("failures", "n_failures", "num_failures", "failure_count", "n_fail"),),
+    "trials": (
+        ("trials", "n_trials", "num_trials", "rollouts", "n_rollouts", "num_rollouts", "n_episodes", "num_episodes"),
+        ("episodes", "total_trials", "total_episodes", "attempts", "total_attempts", "total", "num_total"),
+        ("total_questions", "samples", "n_samples", "count"),
+        ("n",),
+    ),
+    "rate": (
+        ("success_rate", "pc_success", "success_pct", "success_percent", "success_percentage", "mean_success"),
+        ("sr", "rate", "accuracy", "acc", "success_ratio"),
+    ),
+    "first": (
+        ("policy_a", "policy_1", "model_a", "model_1", "method_a", "first_policy"),
+        ("left", "first", "a_source", "option_a"),
+        ("a",),
+    ),
+    "second": (
+        ("policy_b", "policy_2", "model_b", "model_2", "method_b", "second_policy"),
+        ("right", "second", "b_source", "option_b"),
+        ("b",),
+    ),
+    "preference": (("preference", "winner", "preferred_side", "choice", "vote", "verdict"), ("preferred", "label")),
+    "preferred": (("preferred", "chosen", "winner", "winning_policy", "better"),),
+    "non_preferred": (
+        ("non_preferred", "nonpreferred", "not_preferred", "rejected", "loser", "losing_policy", "worse"),
+    ),
+    "progress_first": (("partial_a", "progress_a", "score_a"),),
+    "progress_second": (("partial_b", "progress_b", "score_b"),),
+}
+"""What a column can be used as -> the names it is known by, the stronger ones first."""
+
+AMOUNTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "source": (("source", "data", "data_source", "collected_by"),),
+    "amount": (
+        ("amount", "demonstrations", "n_demos", "num_demos", "demos"),
+        ("hours", "environments", "objects"),
+        ("episodes",),
+    ),
+}
+"""The same of tables of success against the amount of data, which have these besides."""
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    role: tuple(name for names in tiers for name in names) for role, tiers in {**ROLES, **AMOUNTS}.items()
+}
+"""Role -> all names of its columns."""
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_BRACKETS = re.compile(r"[(\[].*?[)\]]")
+_SIGNS = re.compile(r"[^0-9a-zà-ÿ]+")
+_PERCENT = re.compile(r"%|\bpct\b|percent|_pct", re.IGNORECASE)
+
+
+@lru_cache(maxsize=4096)  # the same few names are asked for again with every file
+def normal_name(name: str) -> str:
+    """How a column's name is looked up: `Success Rate (%)` is `success_rate`, and `#` is `number`."""
+    if name.strip() in ("#", "№"):
+        return "number"
+    plain = _BRACKETS.sub(" ", name).replace("#", " ").replace("%", " ")
+    return _SIGNS.sub("_", _CAMEL.sub("_", plain).lower()).strip("_")
+
+
+def is_percent(name: str) -> bool:
+    """Whether a column's name says that it is in percent."""
+    return bool(_PERCENT.search(name)) or normal_name(name).startswith("pc_")
+
+
+_STRENGTH: Mapping[str, Mapping[str, int]] = {
+    role: {name: tier for tier, names in enumerate(tiers) for name in names}
+    for role, tiers in {**ROLES, **AMOUNTS}.items()
+}
+
+
+def strength(role: str, name: str) -> int | None:
+    """How well a column's name fits a role, 0 the best; `None` where it does not. `metrics.success` is `success`."""
+    known = _STRENGTH[role]
+    short = normal_name(name)
+    if short in known:
+        return known[short]
+    return known.get(normal_name(name.rpartition(".")[2])) if "." in name else None
+
+
+def place(role: str, name: str) -> int:
+    """Where a column's name stands among those of a role: of two that are equally strong, the first one speaks."""
+    for short in (normal_name(name), normal_name(name.rpartition(".")[2])):
+        if short in COLUMNS[role]:
+            return COLUMNS[role].index(short)
+    return len(COLUMNS[role])
+
+
+def column_table() -> str:
+    """The roles and names as a table in Markdown, for the documentation."""
+    meanings = {
+        "policy": "who was tried",
+        "checkpoint": "which checkpoint of it; a part of its name",
+        "task": "what was asked; several columns together",
+        "variation": "under which condition; trials are pooled within one only",
+        "world": "simulated or real, or which",
+        "place": "where; a part of the world",
+        "robot": "which robot; a part of the world",
+        "run": "which training run the checkpoint comes from",
+        "case": "which rows of two policies belong together",
+        "attempt": "the last one of a case counts",
+        "success": "1 or 0, yes or no, success or failure; empty is void; cells such as 12/20 are counts",
+        "failure": "the same turned round",
+        "progress": "0 to 1, or percent",
+        "successes": "how many succeeded",
+        "failures": "how many failed",
+        "trials": "how many were tried",
+        "rate": "share that succeeded, 0 to 1 or percent; needs how many were tried",
+        "first": "of two that were compared",
+        "second": "of two that were compared",
+        "preference": "a side, a name, a tie, or 0, 0.5 and 1",
+        "preferred": "the better of two",
+        "non_preferred": "the other one",
+        "progress_first": "how far the first came",
+        "progress_second": "how far the second came",
+        "source": "where the training data is from (plan)",
+        "amount": "how much of it (plan)",
+    }
+    rows = [
+        f"| `{role}` | {meanings[role]} | {', '.join(f'`{name}`' for name in names)} |"
+        for role, names in COLUMNS.items()
+    ]
+    return "\n".join(["| role | what it says | names that are known |", "| --- | --- | --- |", *rows])

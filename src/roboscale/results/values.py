@@ -1,0 +1,99 @@
+"""What the texts of cells mean. Every function takes the different texts of a column, never its rows."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "SAYS_NOTHING",
+    "count_of",
+    "digits_of",
+    "fraction_of",
+    "is_missing",
+    "number_of",
+    "numbers_of",
+    "success_of",
+    "successes_of",
+]
+
+_YES = {"1", "1.0", "true", "t", "yes", "y", "success", "successful", "succeeded", "succeed", "pass", "passed"}
+_YES |= {"solved", "ja", "oui", "si", "sí", "erfolg", "ok", "done", "✓", "✔", "✅", "completed", "complete", "+"}
+_NO = {"0", "0.0", "false", "f", "no", "n", "failure", "fail", "failed", "unsuccessful", "timeout", "timed out"}
+_NO |= {"nein", "non", "misserfolg", "✗", "✘", "❌", "incomplete", "-0", "-0.0"}
+SAYS_NOTHING = {"", "void", "nan", "none", "null", "invalid", "n/a", "na", "-", "–", "—", "error", "aborted", "#n/a"}
+"""Texts that say that nothing is said: the trial is void."""
+
+_FRACTION = re.compile(r"(\d+)(?:\.0+)?\s*(?:/|of|out of|von)\s*(\d+)(?:\.0+)?(?:\s*\(.*\))?")
+_COMMA = re.compile(r"[-+]?\d*,\d+")
+_THOUSANDS = re.compile(r"\d{1,3}([,\u202f ' ]\d{3})+")
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell says nothing."""
+    return text.casefold() in SAYS_NOTHING
+
+
+def success_of(text: str) -> float | None:
+    """1.0 or 0.0, NaN where the cell says nothing, `None` where it is not understood."""
+    low = text.casefold()
+    if low in _YES:
+        return 1.0
+    if low in _NO:
+        return 0.0
+    if low in SAYS_NOTHING:
+        return math.nan
+    number = number_of(text)
+    return number if number in (0.0, 1.0) else None
+
+
+def successes_of(values: Sequence[str]) -> list[float | None]:
+    """`success_of` each."""
+    return [success_of(text) for text in values]
+
+
+def fraction_of(text: str) -> tuple[int, int] | None:
+    """(successes, trials) of `12/20`; `None` where it is no such cell."""
+    match = _FRACTION.fullmatch(text.casefold())
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def number_of(text: str) -> float | None:
+    """A finite number, with a point or a comma, with `%` a hundredth of it; `None` where it is none."""
+    plain = text.replace("\u2212", "-").replace(" ", "")
+    percent = plain.endswith("%")
+    plain = plain.removesuffix("%")
+    if _COMMA.fullmatch(plain):
+        plain = plain.replace(",", ".")
+    if "_" in plain:
+        return None
+    try:
+        value = float(plain)
+    except ValueError:
+        return None
+    return (value / 100 if percent else value) if math.isfinite(value) else None
+
+
+def count_of(text: str) -> int | None:
+    """A whole number of at least 0, `12.0` and `1,000` too; `None` where it is none."""
+    if _THOUSANDS.fullmatch(text):
+        return int(re.sub(r"\D", "", text))
+    value = number_of(text)
+    return int(value) if value is not None and "%" not in text and value.is_integer() and value >= 0 else None
+
+
+def digits_of(text: str) -> int:
+    """Digits behind the point, of a rate as it is printed; a percent has two more."""
+    plain = text.replace(" ", "").replace(",", ".")
+    behind = len(plain.removesuffix("%").partition(".")[2])
+    return behind + 2 * plain.endswith("%")
+
+
+def numbers_of(values: Sequence[str]) -> NDArray[np.float64]:
+    """`number_of` each; NaN where it is none or nothing is said."""
+    numbers = [number_of(text) for text in values]
+    return np.array([math.nan if number is None else number for number in numbers], np.float64)
