@@ -12,10 +12,14 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
+import importlib
+import itertools
 import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +27,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {
@@ -37,7 +43,22 @@ ROOMS = {
 }
 """Room -> its files below src/roboscale, and its tests, the quickest first."""
 
+NEAR = {
+    "trials/log": ("tests/trials/test_log.py", "tests/trials/test_log_files.py", "tests/trials/test_log_legacy.py"),
+    "trials/condition_set.py": ("tests/jobs/test_cases.py",),
+    "trials/export.py": ("tests/trials/test_export.py",),
+    "trials/recording.py": ("tests/trials/test_recording.py", "tests/jobs/test_films.py"),
+    "trials": ("tests/trials/test_evidence.py", "tests/trials/test_rollout.py", "tests/trials/test_schedule.py"),
+    "worlds/real": ("tests/worlds/test_robot_world.py",),
+    "stats/deciding.py": ("tests/stats/test_deciding.py", "tests/trials/test_evidence.py"),
+}
+"""Files below src/roboscale -> the tests of their room that they are run against, where all would take minutes."""
+
+LIBRARIES = ("numpy", "scipy.special", "pyarrow", "sqlalchemy", "gymnasium", "hypothesis")
+"""Loaded once; every fault is tried in a fork."""
+
 LIMIT_S = 600
+STAMPS = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,19 +81,20 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tool", type=Path, default=Path("mutants/.venv/bin/cosmic-ray"), help="cosmic-ray's command")
-    parser.add_argument("--python", default=sys.executable, help="runs the tests")
     parser.add_argument("--again", action="store_true", help="try survivors again")
     args = parser.parse_args()
     out = ROOT / "mutants" / f"{args.room}.jsonl"
     out.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         scratch = copy_of_the_project(Path(folder))
+        for library in LIBRARIES:
+            importlib.import_module(library)
         drawn = draw(scratch, args.room, args.tool.resolve(), args.count, args.seed)
         told = {line["key"]: line for line in map(json.loads, out.read_text().splitlines())} if out.exists() else {}
         for number, mutant in enumerate(drawn, 1):
             known = told.get(mutant.key)
             if known is None or (args.again and known["survived"]):
-                told[mutant.key] = try_out(scratch, mutant, args.room, args.tool.resolve(), args.python)
+                told[mutant.key] = try_out(scratch, mutant, args.room, args.tool.resolve())
                 with out.open("a") as file:
                     file.write(json.dumps(told[mutant.key]) + "\n")
             said = told[mutant.key]
@@ -134,7 +156,7 @@ def annotations(file: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     return ranges
 
 
-def try_out(scratch: Path, mutant: Mutant, room: str, tool: Path, python: str) -> dict[str, object]:
+def try_out(scratch: Path, mutant: Mutant, room: str, tool: Path) -> dict[str, object]:
     """Plants a fault, runs the room's tests until one fails, and takes it out again."""
     file = scratch / mutant.path
     whole = file.read_text()
@@ -147,7 +169,11 @@ def try_out(scratch: Path, mutant: Mutant, room: str, tool: Path, python: str) -
             cwd=scratch,
         )
         change = difference(whole, file.read_text())
-        survived, by = run_tests(scratch, mutant, room, python)
+        stamp = next(STAMPS)
+        os.utime(file, (stamp, stamp))  # compiled files are told apart by it
+        survived, by = (
+            run_tests(scratch, tests_of(mutant.path, room)) if compiles(file) else (False, "does not compile")
+        )
     finally:
         file.write_text(whole)
     seconds = round(time.monotonic() - begun, 1)
@@ -155,32 +181,59 @@ def try_out(scratch: Path, mutant: Mutant, room: str, tool: Path, python: str) -
     return {**asdict(mutant), **said}
 
 
+def compiles(file: Path) -> bool:
+    try:
+        ast.parse(file.read_text())
+    except SyntaxError:
+        return False
+    return True
+
+
 def difference(before: str, after: str) -> str:
     pairs = zip(before.splitlines(), after.splitlines(), strict=False)
     return "\n".join(f"- {a.strip()}\n+ {b.strip()}" for a, b in pairs if a != b)
 
 
-def run_tests(scratch: Path, mutant: Mutant, room: str, python: str) -> tuple[bool, str]:
-    """Whether all tests pass, and else which one does not. Files that are called as the module come first."""
-    stem = Path(mutant.path).stem
-    files = [
-        path.relative_to(scratch).as_posix()
-        for name in ROOMS[room][1]
-        for path in (sorted((scratch / name).rglob("test_*.py")) if (scratch / name).is_dir() else [scratch / name])
-    ]
-    ordered = sorted(dict.fromkeys(files), key=lambda name: stem.removesuffix("s") not in name)
-    environment = {**os.environ, "PYTHONPATH": str(scratch / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    words = ["-m", "pytest", "-x", "-q", "--no-header", "--timeout=120", "-p", "no:cacheprovider", *ordered]
-    try:
-        done = subprocess.run(
-            [python, *words], cwd=scratch, env=environment, capture_output=True, text=True, timeout=LIMIT_S
-        )
-    except subprocess.TimeoutExpired:
+def tests_of(path: str, room: str) -> list[str]:
+    """The test files of a room that a file of it is run against, those that are called as the module first."""
+    near = next((tests for under, tests in NEAR.items() if path.startswith(f"src/roboscale/{under}")), ROOMS[room][1])
+    files = [f for name in near for f in (sorted((ROOT / name).rglob("test_*.py")) or [ROOT / name])]
+    ordered = dict.fromkeys(file.relative_to(ROOT).as_posix() for file in files if file.exists())
+    return sorted(ordered, key=lambda name: Path(path).stem.removesuffix("s") not in name)
+
+
+def run_tests(scratch: Path, tests: list[str]) -> tuple[bool, str]:
+    """Whether all tests pass, and else which one does not; in a fork, where the libraries are loaded."""
+    output = scratch / "tests.txt"
+    child = os.fork()
+    if child == 0:
+        os._exit(pytest_in(scratch, tests, output))
+    end, done, status = time.monotonic() + LIMIT_S, 0, 0
+    while not done and time.monotonic() < end:
+        time.sleep(0.1)
+        done, status = os.waitpid(child, os.WNOHANG)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # whatever the tests have started ends with them
+    if not done:
+        os.waitpid(child, 0)
         return False, f"no end within {LIMIT_S} s"
-    failed = [
-        line.removeprefix("FAILED ") for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))
-    ]
-    return done.returncode == 0, (failed or [f"exit code {done.returncode}"])[0]
+    code = os.waitstatus_to_exitcode(status)
+    lines = output.read_text(errors="replace").splitlines() if output.exists() else []
+    failed = [line.removeprefix("FAILED ") for line in lines if line.startswith(("FAILED", "ERROR"))]
+    return code == 0, (failed or [f"exit code {code}"])[0]
+
+
+def pytest_in(scratch: Path, tests: list[str], output: Path) -> int:
+    """Runs tests in the copy of the project; the exit code. In a process of its own."""
+    os.setsid()
+    to = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(to, 1)
+    os.dup2(to, 2)
+    os.chdir(scratch)
+    os.environ["PYTHONPATH"] = str(scratch / "src")
+    sys.path.insert(0, str(scratch / "src"))
+    words = ["-x", "-q", "--no-header", "--timeout=120", "-p", "no:cacheprovider"]
+    return int(pytest.main([*words, *tests]))
 
 
 if __name__ == "__main__":

@@ -169,7 +169,10 @@ class Collector:
                 reasons = "; ".join(sorted({t.outcome.reason for t in tried})[:3])
                 raise RoboscaleError(f"{self.policy.name}: no success in {len(tried)} attempts, such as: {reasons}")
             rate = (len(done) + 1) / (len(tried) + 1)
-            batch = tuple(stream(len(tried), math.ceil(missing / rate)))
+            count = math.ceil(missing / rate)
+            if not done:
+                count = min(count, GIVE_UP_AFTER - len(tried))
+            batch = tuple(stream(len(tried), count))
             tried += self.recorder.runner.run(Schedule(policies=(self.policy,), cases=batch))
         successes = [t for t in tried if t.outcome.success][:want]
         attempts = tried.index(successes[-1]) + 1
