@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roboscale.core import Estimate, Outcomes, RoboscaleError
 from roboscale.results import Results
@@ -86,8 +87,16 @@ def _outcomes(results: Results, basis: str) -> Outcomes:
 
 def _by_case(outcomes: Outcomes) -> Comparisons:
     names = tuple(sorted(outcomes.policies))
+    return compare_table(names, _sorted_cases(outcomes, names), int(np.isnan(outcomes.value).sum()))
+
+
+def _sorted_cases(outcomes: Outcomes, names: tuple[str, ...]) -> NDArray[np.float64]:
+    """Values of each policy in each case, shape (policies, cases), in an order of their own.
+
+    Sums of floats depend on the order of their terms in the last digits; a board must not depend on that of the rows.
+    """
     _, values = outcomes.by_case(names)
-    return compare_table(names, values.T, int(np.isnan(outcomes.value).sum()))
+    return values[np.lexsort(values.T)].T
 
 
 def standing_of(
@@ -116,7 +125,7 @@ def standing_of(
             rank_sets=ranking.rank_sets,
             tie_groups=ranking.tie_groups,
             claims=ranking.claims,
-            sentence=ranking.sentence if len(ranking.policies) > 1 else scored.sentence,
+            sentence=ranking.sentence,
             method=f"{scored.method.partition('; rank sets')[0]}; {ranking.method}",
         )
     return Standing(
@@ -193,7 +202,7 @@ class _Worst:
         value = np.where(missing & (self._outcomes.policy == at[behind]), 1.0, value)
         both = replace(self._outcomes, value=value).where(np.isin(self._outcomes.policy, list(at.values())))
         names = tuple(sorted(at))
-        ranking = rank_policies(compare_table(names, both.by_case(names)[1].T), self._level, sets=self._sets)
+        ranking = rank_policies(compare_table(names, _sorted_cases(both, names)), self._level, sets=self._sets)
         if ranking.rank_sets[ahead] == (1, 1):
             return True
         self.withdrawn.append(rests_on_voids(ahead, behind, void))
