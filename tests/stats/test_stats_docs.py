@@ -19,7 +19,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/statistics.md"
 IMAGES = ROOT / "docs/images"
 TABLES = ("coverage", "peeking", "limits", "errors", "stopping", "spending")
-NOT_METHODS = {"Contents", "Which one do I need", "What naive peeking costs", "What the verdict contains"}
+NOT_METHODS = {
+    "Contents",
+    "Which one do I need",
+    "What naive peeking costs",
+    "What the verdict contains",
+    "What columns are known",
+}
 WITHOUT_PICTURE = {"More than two policies"}  # it points to the picture of the section after it
 
 
