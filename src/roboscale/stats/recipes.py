@@ -62,7 +62,7 @@ def recipe_difference(first: ArrayLike, second: ArrayLike, level: float = 0.95) 
 
     >>> p, e = recipe_difference([0.50, 0.55, 0.48], [0.71, 0.66, 0.74])
     >>> f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}], p {p:.3f}"
-    '0.19 [0.10, 0.28], p 0.005'
+    '0.19 [0.11, 0.28], p 0.004'
     """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     n = min(len(a), len(b))
