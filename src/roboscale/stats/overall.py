@@ -526,9 +526,15 @@ def points(difference: Estimate) -> str:
     """First minus second, in points, from a difference that is second minus first: `+12 [+3, +21]`."""
     if difference.value is None:
         return "no data"
+    value = _signed(-100 * difference.value)
     if difference.low is None or difference.high is None:
-        return f"{-100 * difference.value:+.0f} [no interval]"
-    return f"{-100 * difference.value:+.0f} [{-100 * difference.high:+.0f}, {-100 * difference.low:+.0f}]"
+        return f"{value} [no interval]"
+    return f"{value} [{_signed(-100 * difference.high)}, {_signed(-100 * difference.low)}]"
+
+
+def _signed(number: float) -> str:
+    """Rounded, with its sign; zero has none."""
+    return f"{round(number):+d}" if round(number) else "0"
 
 
 def _value(estimate: Estimate) -> float:
