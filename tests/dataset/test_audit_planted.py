@@ -43,6 +43,10 @@ WHERE = {
     "action-early": (5,),
     "gripper-flipped": (2,),
     "degrees": (4,),
+    "state-frozen": (3,),
+    "joint-dead-in-one": (2,),
+    "command-clipped": (3,),
+    "clock-fast": (4,),
     "same-with-noise": (6,),
     "same-but-cut": (7,),
     "black-camera": (4,),
@@ -111,7 +115,7 @@ def test_spans_and_evidence_say_where_and_how_much(clean_set: Callable[[str], Pa
 
 def test_most_checks_have_a_defect_that_proves_them():
     unproved = set(CHECKS) - {d.check for d in DEFECTS.values()}
-    elsewhere = {"total-videos", "codebase-version", "modality", "split-leak"}
+    elsewhere = {"total-videos", "codebase-version", "modality", "split-leak", "sign-flip"}
     assert unproved == elsewhere | {
         "no-episodes",
         "episode-columns",

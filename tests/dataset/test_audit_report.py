@@ -20,6 +20,7 @@ from roboscale.dataset import Dataset, DatasetWriter
 from roboscale.dataset.audit import CHECKS, AuditReport, audit, audit_files, audit_folder, film_strips
 from roboscale.dataset.audit.duplicates import judge_duplicates
 from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, examine_episode
+from roboscale.dataset.audit.roles import infer_roles
 from roboscale.dataset.audit.run import judge
 from roboscale.dataset.lerobot import load_folder, open_lerobot
 from roboscale.testing.recording_checks import check_recording
@@ -128,7 +129,7 @@ def test_thousands_of_episodes_are_compared_without_all_pairs(plain: Path):
         many.append(replace(one, position=i, fields=fields, sketch=sketch))
     many[3999] = replace(many[17], position=3999)
     begin = time.process_time()
-    (finding,) = judge_duplicates(many, spec)
+    (finding,) = judge_duplicates(many, spec, infer_roles(spec, [], {}))
     assert finding.episodes == (3999,) and finding.evidence["pairs"] == [[17, 3999]]
     assert time.process_time() - begin < 5, "eight million pairs were compared"
 

@@ -95,6 +95,47 @@ def _degrees(arrays: Arrays, rng: Rng) -> None:
         arrays[name][rows, :-1] = np.rad2deg(arrays[name][rows, :-1])
 
 
+def _state_to_come(arrays: Arrays, rng: Rng) -> None:
+    for episode in range(8):
+        rows = _rows_of(arrays, episode)
+        arrays["action"][rows] = arrays["observation.state"][rows[np.minimum(np.arange(len(rows)) + 3, len(rows) - 1)]]
+
+
+def _against(arrays: Arrays, rng: Rng) -> None:
+    arrays["action"][:, 1] *= -1
+
+
+def _all_in_degrees(arrays: Arrays, rng: Rng) -> None:
+    arrays["action"][:, :-1] = np.rad2deg(arrays["action"][:, :-1])
+
+
+def _frozen_state(arrays: Arrays, rng: Rng) -> None:
+    rows = _rows_of(arrays, 3)[20:34]
+    arrays["observation.state"][rows] = arrays["observation.state"][rows[0]]
+
+
+def _dead_joint(arrays: Arrays, rng: Rng) -> None:
+    arrays["observation.state"][_rows_of(arrays, 2), 1] = 0.4
+
+
+def _clipped(arrays: Arrays, rng: Rng) -> None:
+    column, rows = arrays["action"][:, 0], _rows_of(arrays, 3)
+    limit = column.max()
+    high = np.argsort(column[rows])[-int(0.5 * len(rows)) :]
+    column[rows[high]] = limit
+
+
+def _wrapped(arrays: Arrays, rng: Rng) -> None:
+    for name in ("observation.state", "action"):
+        turned = 2.2 * arrays[name][:, 4]
+        arrays[name][:, 4] = (turned + np.pi) % (2 * np.pi) - np.pi
+
+
+def _fast_clock(arrays: Arrays, rng: Rng) -> None:
+    clock, rows = arrays["time.frame_ns"], _rows_of(arrays, 4)
+    clock[rows] = clock[rows[0]] + ((clock[rows] - clock[rows[0]]) / 1.07).astype(np.int64)
+
+
 def _episodes(edit: Callable[[list[Episode], Rng], None]) -> Plant:
     """Edits the list of episodes and records it again."""
 
@@ -194,6 +235,14 @@ CONTENT_DEFECTS: Mapping[str, Defect] = MappingProxyType(
         "clock-backwards": Defect("clock-backwards", _PLAIN, _numbers(_back_in_time)),
         "dead-joint": Defect("constant-dimension", _PLAIN, _numbers(_constant)),
         "joint-twice": Defect("duplicate-dimension", _PLAIN, _numbers(_twin)),
+        "action-is-state-to-come": Defect("action-later-state", _PLAIN, _numbers(_state_to_come)),
+        "joint-commanded-backwards": Defect("action-sign", _PLAIN, _numbers(_against)),
+        "action-in-degrees": Defect("action-unit", _PLAIN, _numbers(_all_in_degrees)),
+        "state-frozen": Defect("frozen-state", _PLAIN, _numbers(_frozen_state)),
+        "joint-dead-in-one": Defect("dead-element", _PLAIN, _numbers(_dead_joint)),
+        "command-clipped": Defect("clipped-command", _PLAIN, _numbers(_clipped)),
+        "angle-wraps": Defect("wrap-around", _PLAIN, _numbers(_wrapped)),
+        "clock-fast": Defect("clock-rate", _PLAIN, _numbers(_fast_clock)),
         "slow-start": Defect("idle-lead", _PLAIN, _episodes(_rest(40, 0))),
         "slow-end": Defect("idle-tail", _PLAIN, _episodes(_rest(0, 40))),
         "spike": Defect("spikes", _PLAIN, _numbers(_spike)),

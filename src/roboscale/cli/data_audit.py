@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from roboscale.cli.commands import Command
 from roboscale.cli.terminal import Terminal
+from roboscale.core import Finding
 from roboscale.jobs.data_audit import AuditDataset, AuditedDataset, audit_dataset
 
 __all__ = ["command"]
+
+WIDTH = 190
+"""Characters that a finding may take on the terminal."""
 
 
 def run(request: AuditDataset, terminal: Terminal) -> int:
@@ -20,16 +24,38 @@ def run(request: AuditDataset, terminal: Terminal) -> int:
 
 
 def lines(dataset: Path, done: AuditedDataset) -> Iterator[str]:
+    """One line a kind of finding, its worst case first; all of them are in `--json` and on the page."""
     report = done.report
     counts = ", ".join(f"{report.count(s)} {s}s" for s in ("error", "warning", "info"))
     yield f"{dataset}: {report.episodes} episodes, {report.frames} frames, {len(report.checked)} checks: {counts}"
-    for finding in report.findings:
-        yield f"  {finding.severity:7} {finding.check}: {finding.text}"
-        if finding.repair:
-            yield f"          repair: {finding.repair}"
+    for (severity, check), same in _kinds(report.findings).items():
+        others = ", ".join(dict.fromkeys(one.field for one in same[1:] if one.field))
+        more = f"; {len(same) - 1} more" + (f": {others}" if others else "") if len(same) > 1 else ""
+        yield f"  {severity:7} {_short(f'{check}: {same[0].text}', WIDTH - len(more[:60]))}{_short(more, 60)}"
+        for repair in dict.fromkeys(one.repair for one in same if one.repair):
+            yield f"          repair: {repair}"
+    for name, role in report.facts.get("roles", {}).items():
+        if role["kind"] in ("action", "state", "gripper", "pose") and role["confidence"] < 0.9:
+            yield f"  taken for {role['kind']}: {name} ({role['why']}); --role {name}=KIND says otherwise"
+    unread = report.facts.get("not looked at", {})
+    for reason in dict.fromkeys(unread.values()):
+        names = [name for name, why in unread.items() if why == reason]
+        yield _short(f"  not looked at: {', '.join(names)}: {reason}", WIDTH)
     for reason in dict.fromkeys(report.skipped.values()):
         checks = [check for check, why in report.skipped.items() if why == reason]
         yield f"  not checked: {checks[0] if len(checks) == 1 else f'{len(checks)} checks'}: {reason}"
+
+
+def _kinds(findings: Sequence[Finding]) -> dict[tuple[str, str], list[Finding]]:
+    kinds: dict[tuple[str, str], list[Finding]] = {}
+    for one in findings:
+        kinds.setdefault((one.severity, one.check), []).append(one)
+    return kinds
+
+
+def _short(text: str, width: int) -> str:
+    """The text, its middle left out where it is longer: how it begins says what, how it ends says how many."""
+    return text if len(text) <= width else f"{text[: width - 45].rstrip()} ... {text[-40:].lstrip()}"
 
 
 command = Command(AuditDataset, run)

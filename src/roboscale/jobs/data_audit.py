@@ -25,6 +25,7 @@ class AuditDataset(Request):
 
     Args:
         against: datasets whose episodes must not be in this one.
+        role: what fields are for where that is inferred wrongly, as `FIELD=KIND`.
         fail_on: how bad a finding must be for `AuditedDataset.failed`.
     """
 
@@ -37,6 +38,9 @@ class AuditDataset(Request):
         Literal["error", "warning", "info"], Option("Exit code 2 on findings as bad as: error, warning, info.")
     ] = "error"
     images: Annotated[bool, Option("Decode some pictures of every episode.")] = True
+    role: Annotated[
+        tuple[str, ...], Option("FIELD=KIND, where a name misleads: action, state, gripper, pose, velocity, ...")
+    ] = ()
     declare: options.Declare = None
     fps: options.Fps = None
     mapping: options.Mapping = None
@@ -76,6 +80,7 @@ def audit_dataset(request: AuditDataset, on_event: OnEvent = ignore) -> AuditedD
     about: dict[str, Any] = {
         "against": [open_source(path).recording for path in request.against],
         "images": request.images,
+        "roles": request.role,
         "progress": progressing(on_event, "episodes"),
         "run": spread,
     }

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Finding, Span, Spec
-from roboscale.dataset.audit.evidence import EpisodeEvidence, elements, is_motion
+from roboscale.dataset.audit.evidence import EpisodeEvidence
+from roboscale.dataset.audit.roles import Roles, elements
+from roboscale.dataset.audit.runs import judge_runs
 from roboscale.dataset.checks import finding, many
 
 __all__ = ["judge_cameras", "judge_lengths", "judge_numbers"]
@@ -19,6 +21,7 @@ _IDLE_S = 1.0
 _SATURATED = 0.25
 _SWITCH = 8  # a dimension with at most that many values is a switch
 _JUMP = 0.1  # of what the dimension covers in the dataset: what stands still may twitch
+_FLICKER = 0.01  # of what the median dimension covers
 _SAMPLES = 50  # numbers kept as evidence
 
 _PICTURE_TEXTS = {"black-camera": "is of one colour", "frozen-camera": "stands still while the robot moves"}
@@ -70,7 +73,7 @@ def _idle(check: str, end: int, evidence: Evidence, rate_hz: float) -> Iterator[
     yield finding(check, text, episodes=list(still), spans=spans, evidence=evidence_)
 
 
-def judge_numbers(evidence: Evidence, spec: Spec) -> Iterator[Finding]:
+def judge_numbers(evidence: Evidence, spec: Spec, roles: Roles) -> Iterator[Finding]:
     """NaN, clocks, constant and duplicate dimensions, spikes and saturation of every field."""
     good = [e for e in evidence if not e.error]
     for field in spec:
@@ -86,9 +89,10 @@ def judge_numbers(evidence: Evidence, spec: Spec) -> Iterator[Finding]:
             text = f"{field.name} does not increase, first in episode {min(back)} at frame {back[min(back)]}"
             marks = [Span(i, n, n) for i, n in back.items()]
             yield finding("clock-backwards", text, episodes=sorted(back), field=field.name, spans=marks)
-        if is_motion(field):
+        if roles.moves(field):
             sound = [e for e, f in parts if not f.broken and len(f.low)]
             yield from _dimensions(sound, field.name, elements(field))
+            yield from judge_runs(sound, field, roles)
 
 
 def _dimensions(evidence: Evidence, name: str, names: Sequence[str]) -> Iterator[Finding]:
@@ -124,7 +128,9 @@ def _same(evidence: Evidence, name: str, names: Sequence[str], moves: NDArray[np
 def _spikes(evidence: Evidence, name: str, names: Sequence[str]) -> Iterator[Finding]:
     fields = [e.fields[name] for e in evidence]
     range_ = np.max([f.high for f in fields], axis=0) - np.min([f.low for f in fields], axis=0)
-    found = [(e.position, s) for e in evidence for s in e.fields[name].spikes if s.jump > _JUMP * range_[s.dimension]]
+    # A locked joint covers nothing but its own flicker, so the others say what a jump is.
+    floor = np.maximum(_JUMP * range_, _FLICKER * float(np.median(range_)))
+    found = [(e.position, s) for e in evidence for s in e.fields[name].spikes if s.jump > floor[s.dimension]]
     if not found:
         return
     i, worst = max(found, key=lambda entry: entry[1].size)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Finding, Spec
-from roboscale.dataset.audit.evidence import EpisodeEvidence, is_motion
+from roboscale.dataset.audit.evidence import EpisodeEvidence
+from roboscale.dataset.audit.roles import Roles
 from roboscale.dataset.checks import finding, many
 
 __all__ = ["judge_duplicates", "judge_leaks"]
@@ -29,7 +30,10 @@ Pairs = dict[tuple[int, int], str]
 
 
 def judge_duplicates(
-    evidence: Sequence[EpisodeEvidence], spec: Spec, splits: Mapping[str, Collection[str]] | None = None
+    evidence: Sequence[EpisodeEvidence],
+    spec: Spec,
+    roles: Roles,
+    splits: Mapping[str, Collection[str]] | None = None,
 ) -> Iterator[Finding]:
     """Episodes that repeat an earlier one; the repair drops the later. Those of another split are leaks.
 
@@ -37,7 +41,7 @@ def judge_duplicates(
         splits: name -> keys of its episodes.
     """
     good = [e for e in evidence if not e.error]
-    pairs = _pairs(good, spec)
+    pairs = _pairs(good, spec, roles)
     split = {key: name for name, keys in (splits or {}).items() for key in keys}
     across = {pair: how for pair, how in pairs.items() if len({split.get(good[i].key, "") for i in pair}) > 1}
     if across:
@@ -55,14 +59,14 @@ def judge_duplicates(
 
 
 def judge_leaks(
-    evidence: Sequence[EpisodeEvidence], others: Mapping[str, Sequence[EpisodeEvidence]], spec: Spec
+    evidence: Sequence[EpisodeEvidence], others: Mapping[str, Sequence[EpisodeEvidence]], spec: Spec, roles: Roles
 ) -> Iterator[Finding]:
     """Episodes that are also in one of the other datasets."""
     good = [e for e in evidence if not e.error]
     for name, other in others.items():
         there = [e for e in other if not e.error]
         both = good + there
-        pairs = {(a, b - len(good)): how for (a, b), how in _pairs(both, spec).items() if a < len(good) <= b}
+        pairs = {(a, b - len(good)): how for (a, b), how in _pairs(both, spec, roles).items() if a < len(good) <= b}
         if pairs:
             own = sorted({good[a].position for a, _ in pairs})
             (a, b), how = next(iter(sorted(pairs.items())))
@@ -76,16 +80,16 @@ def _listed(pairs: Pairs, first: Sequence[EpisodeEvidence], second: Sequence[Epi
     return {"count": len(rows), "pairs": rows[:50]}
 
 
-def _pairs(evidence: Sequence[EpisodeEvidence], spec: Spec) -> Pairs:
+def _pairs(evidence: Sequence[EpisodeEvidence], spec: Spec, roles: Roles) -> Pairs:
     """Positions in `evidence`, the smaller first, and how they are the same."""
-    found = dict.fromkeys(_close(evidence, spec), "is nearly the same as")
+    found = dict.fromkeys(_close(evidence, spec, roles), "is nearly the same as")
     return found | dict.fromkeys(_sharing(evidence), "shares its rows with")
 
 
-def _close(evidence: Sequence[EpisodeEvidence], spec: Spec) -> Iterator[tuple[int, int]]:
+def _close(evidence: Sequence[EpisodeEvidence], spec: Spec, roles: Roles) -> Iterator[tuple[int, int]]:
     from scipy.spatial import cKDTree
 
-    names = [f.name for f in spec if is_motion(f)]
+    names = [f.name for f in spec if roles.moves(f)]
     usable = [i for i, e in enumerate(evidence) if e.length > 1 and all(_whole(e, n) for n in names)]
     if len(usable) < 2 or not names:
         return

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 import roboscale.dataset.audit.signals as signals
 from roboscale.core import BadData, Field, Finding, RecordedEpisode, Recording, RoboscaleError, Spec
 from roboscale.dataset.audit.pictures import CameraEvidence, look
+from roboscale.dataset.audit.roles import MAX_ELEMENTS, Link, Roles, elements, infer_roles, named_role
 from roboscale.dataset.audit.signals import Motion, Spike
+from roboscale.dataset.lerobot.clock import ClockFacts, clock_facts
 
 __all__ = [
     "EpisodeEvidence",
@@ -31,14 +33,7 @@ __all__ = [
     "examine",
     "examine_episode",
     "is_clock",
-    "is_motion",
-    "links",
 ]
-
-MAX_ELEMENTS = 256
-"""A field with more elements in a frame (tactile images, depth) is only searched for NaN."""
-
-_PLAIN = ("velocity", "effort", "torque", "force", "current", "accel", "gyro", "imu", "tactile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +44,13 @@ class Options:
         images: whether to decode pictures.
         samples: pictures looked at per camera and episode.
         bound: pictures decoded at most where a source must be decoded from its beginning.
+        roles: what each field is for; by their names alone where nobody says.
     """
 
     images: bool = True
     samples: int = 24
     bound: int = 240
+    roles: Roles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +67,9 @@ class FieldEvidence:
         broken: runs of frames with NaN or infinity.
         spikes: at most one an element.
         goes_back: for a clock, the first frame that is not later than the one before; else -1.
+        clock: of a clock with one element, what it says.
+        wraps: (element, frame) where an angle leaps by a whole turn.
+        flips: frames at which a quaternion turns into its negative.
     """
 
     low: NDArray[np.float64]
@@ -83,15 +83,24 @@ class FieldEvidence:
     broken: tuple[tuple[int, int], ...] = ()
     spikes: tuple[Spike, ...] = ()
     goes_back: int = -1
+    clock: ClockFacts | None = None
+    wraps: tuple[tuple[int, int], ...] = ()
+    flips: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class MotionEvidence:
-    """One `Link` in one episode: read as an absolute target, as a change, and whether both sides are the same."""
+    """One `Link` in one episode: read as an absolute target, as a change.
+
+    Args:
+        copies: frames by which the action runs ahead of the very same numbers in the state; `None` where it is none.
+        sides: (P, 2) of each pair, how state and action fit (correlation), and how many times as far the state moves.
+    """
 
     absolute: Motion
     relative: Motion
-    copies: bool
+    copies: int | None
+    sides: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,7 @@ class EpisodeEvidence:
     cameras: Mapping[str, CameraEvidence] = dataclasses.field(default_factory=dict)
     idle: tuple[int, int] = (0, 0)
     sketch: NDArray[np.uint64] = dataclasses.field(default_factory=lambda: np.empty(0, np.uint64))
+    frozen: Mapping[str, tuple[tuple[int, int], ...]] = dataclasses.field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -119,65 +129,9 @@ class EpisodeEvidence:
         return sum(len(camera.frames) for camera in self.cameras.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """An action and the state that it moves. `pairs` are elements that belong together; empty where nobody says."""
-
-    action: str
-    state: str
-    pairs: tuple[tuple[int, int], ...]
-
-
-def elements(field: Field) -> tuple[str, ...]:
-    """A name for each element of a field."""
-    size = int(np.prod(field.shape)) if field.shape else 1
-    return field.layout if len(field.layout) == size else tuple(f"[{i}]" for i in range(size))
-
-
 def is_clock(field: Field) -> bool:
     """Whether a field holds times rather than motion."""
-    return field.name.startswith("time.") or field.unit in ("ns", "s")
-
-
-def is_motion(field: Field) -> bool:
-    """Whether a field says where the robot is or shall be."""
-    known = field.name.startswith(("observation.", "action")) and not is_clock(field)
-    small = int(np.prod(field.shape)) <= MAX_ELEMENTS
-    plain = any(word in field.name.lower() for word in _PLAIN)
-    return known and small and not plain and np.dtype(field.dtype).kind == "f"
-
-
-def links(spec: Spec) -> tuple[Link, ...]:
-    """Every action of a spec with the state it moves, paired by the names of their elements, else by place."""
-    numeric = {f.name: f for f in spec if is_motion(f)}
-    found = []
-    for name, action in numeric.items():
-        if not name.startswith("action"):
-            continue
-        rest = name.removeprefix("action")
-        wanted = (f"observation.state{rest}", f"observation{rest}", "observation.state")
-        state = next((numeric[w] for w in wanted if w in numeric), None)
-        if state is not None:
-            found.append(Link(name, state.name, _arm_only(_pairs(action, state), elements(action))))
-    return tuple(found)
-
-
-def _arm_only(pairs: Sequence[tuple[int, int]], names: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Without grippers, which are commanded in other ways than the arm, where there is an arm."""
-    arm = tuple(pair for pair in pairs if "grip" not in names[pair[0]].lower())
-    return arm or tuple(pairs)
-
-
-def _pairs(action: Field, state: Field) -> tuple[tuple[int, int], ...]:
-    places = {name: i for i, name in enumerate(state.layout)}
-    if action.layout and state.layout:
-        named = tuple((i, places[n]) for i, n in enumerate(action.layout) if n in places)
-        if named:
-            return named
-        if len(action.layout) == len(state.layout):
-            return ()  # other names mean other things
-    size = int(np.prod(action.shape))
-    return tuple((i, i) for i in range(size)) if action.shape == state.shape else ()
+    return named_role(field).kind == "clock"
 
 
 _OPEN: dict[tuple[int, bytes], Recording] = {}
@@ -214,11 +168,13 @@ def examine_episode(recording: Recording, item: tuple[int, str], options: Option
 
 
 def _evidence(spec: Spec, episode: RecordedEpisode, position: int, options: Options) -> EpisodeEvidence:
+    roles = options.roles or infer_roles(spec, [], {})
     rows = {f.name: _rows(episode.arrays[f.name]) for f in spec if f.name in episode.arrays}
-    fields = {name: _field(spec[name], values) for name, values in rows.items()}
-    good = {name: values for name, values in rows.items() if is_motion(spec[name]) and not fields[name].broken}
+    fields = {name: _field(spec[name], values, roles, spec.rate_hz) for name, values in rows.items()}
+    good = {name: values for name, values in rows.items() if roles.moves(spec[name]) and not fields[name].broken}
     floats = {name: values.astype(np.float64) for name, values in good.items()}
-    state = [values for name, values in floats.items() if not name.startswith("action")]
+    state = {name: values for name, values in floats.items() if roles.kind(name) != "action"}
+    links = roles.links(spec)
     source = episode.provenance
     return EpisodeEvidence(
         position,
@@ -229,36 +185,65 @@ def _evidence(spec: Spec, episode: RecordedEpisode, position: int, options: Opti
         str(source.details.get("dataset", "")),
         source.licence,
         fields=fields,
-        motions=_motions(spec, floats),
-        cameras={n: _look(p, state, options) for n, p in episode.pictures.items()},
+        motions=_motions(links, floats, spec.rate_hz),
+        cameras={n: _look(p, list(state.values()), options) for n, p in episode.pictures.items()},
         idle=signals.idle_ends(list(floats.values())),
         sketch=signals.row_sketch(list(good.values())) if good else np.empty(0, np.uint64),
+        frozen=_frozen(links, floats, spec.rate_hz),
         findings=episode.findings,
     )
+
+
+def _frozen(
+    links: Sequence[Link], rows: Mapping[str, NDArray[np.float64]], rate_hz: float
+) -> dict[str, tuple[tuple[int, int], ...]]:
+    """State -> runs of frames in which it stands still to the last bit although it is commanded to move."""
+    found = {}
+    for link in links:
+        if link.action in rows and link.state in rows:
+            runs = signals.frozen_runs(rows[link.state], rows[link.action], rate_hz)
+            if runs:
+                found[link.state] = tuple(runs)
+    return found
 
 
 def _rows(array: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(array).reshape(len(array), -1)
 
 
-def _field(field: Field, rows: NDArray[Any]) -> FieldEvidence:
+def _field(field: Field, rows: NDArray[Any], roles: Roles, rate_hz: float) -> FieldEvidence:
     broken = tuple(signals.not_finite(rows))
     if is_clock(field):
         back = np.flatnonzero((np.diff(rows, axis=0) <= 0).any(axis=1))
-        return _summary(rows[:, :0], broken, goes_back=int(back[0]) + 1 if len(back) else -1)
+        facts = _clock(field, rows, rate_hz) if rows.shape[1] == 1 and not broken and not len(back) else None
+        return _summary(rows[:, :0], broken, goes_back=int(back[0]) + 1 if len(back) else -1, clock=facts)
     if rows.shape[1] > MAX_ELEMENTS or rows.dtype.kind not in "fiub":
         return _summary(rows[:, :0], broken)
     if rows.dtype.kind == "f" and broken:
         rows = np.nan_to_num(rows[np.isfinite(rows).all(axis=1)])
-    found = signals.spikes(rows.astype(np.float64)) if is_motion(field) and not broken else []
-    return _summary(rows, broken, tuple(found))
+    if not roles.moves(field) or broken:
+        return _summary(rows, broken)
+    values = rows.astype(np.float64)
+    flips, quaternion = signals.sign_flips(values)
+    grippers = roles.grippers(field)
+    free = [s for s in signals.spikes(values) if s.dimension not in (*quaternion, *grippers)]
+    wraps = tuple(w for w in signals.wraps(values) if w[0] not in quaternion)
+    return _summary(rows, broken, tuple(free), wraps=wraps, flips=tuple(flips))
+
+
+def _clock(field: Field, rows: NDArray[Any], rate_hz: float) -> ClockFacts | None:
+    """What a clock (T, 1) says; its unit, where nobody declares it, is the one that comes nearest to the rate."""
+    since = (rows[:, 0] - rows[0, 0]).astype(np.float64)
+    scales = {"ns": (1e-9,), "s": (1.0,)}.get(field.unit, (1.0, 1e-3, 1e-6, 1e-9))
+    facts = [said for said in (clock_facts(since * scale) for scale in scales) if said is not None]
+    return min(facts, key=lambda said: abs(np.log(said.rate_hz / rate_hz)), default=None)
 
 
 def _summary(
     rows: NDArray[Any],
     broken: tuple[tuple[int, int], ...],
     spikes: tuple[Spike, ...] = (),
-    goes_back: int = -1,
+    **more: Any,
 ) -> FieldEvidence:
     if not len(rows):
         rows = rows[:, :0]
@@ -278,28 +263,25 @@ def _summary(
         signals.course(values) if rows.size else np.empty((0, 0), np.float32),
         broken,
         spikes,
-        goes_back,
+        **more,
     )
 
 
-def _motions(spec: Spec, rows: Mapping[str, NDArray[np.float64]]) -> dict[str, MotionEvidence]:
+def _motions(
+    links: Sequence[Link], rows: Mapping[str, NDArray[np.float64]], rate_hz: float
+) -> dict[str, MotionEvidence]:
     found = {}
-    for link in links(spec):
+    for link in links:
         if link.action not in rows or link.state not in rows or len(rows[link.action]) < 20:
             continue
         action, state = rows[link.action], rows[link.state]
         if not signals.moving(state).any():
             continue
-        absolute, relative = (signals.delay(action, state, link.pairs, spec.rate_hz, r) for r in (False, True))
-        found[link.action] = MotionEvidence(absolute, relative, _copies(action, state, link.pairs))
+        absolute, relative = (signals.delay(action, state, link.pairs, rate_hz, r) for r in (False, True))
+        copies = signals.copied_lag(action, state, link.pairs, round(rate_hz))
+        sides = signals.sides(action, state, link.pairs, absolute.lag)
+        found[link.action] = MotionEvidence(absolute, relative, copies, sides)
     return found
-
-
-def _copies(action: NDArray[np.float64], state: NDArray[np.float64], pairs: Sequence[tuple[int, int]]) -> bool:
-    if not pairs:
-        return False
-    source, target = np.array(pairs).T
-    return np.array_equal(action[:, source], state[:, target])
 
 
 def _look(pictures: Any, state: Sequence[NDArray[np.float64]], options: Options) -> CameraEvidence:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Field, Finding, Spec
-from roboscale.dataset.audit.evidence import EpisodeEvidence, elements, is_motion, links
+from roboscale.dataset.audit.evidence import EpisodeEvidence
+from roboscale.dataset.audit.roles import Link, Roles, elements
 from roboscale.dataset.audit.signals import Motion
 from roboscale.dataset.checks import finding, many
 
@@ -19,6 +21,8 @@ __all__ = ["delays", "judge_grippers", "judge_motion", "judge_units"]
 _EXPLAINED = 0.5  # of a perfect correlation
 _UNEXPLAINED = 0.3
 _RADIANS, _METRES = 180 / np.pi, 1000.0
+_SIDED = 0.8  # correlation from which an element's sign and unit can be told
+_UNIT = 1.2
 _APART = 1.6  # factor by which ranges of the same robot may differ from that ratio
 
 Evidence = Sequence[EpisodeEvidence]
@@ -37,10 +41,48 @@ def _motions(evidence: Evidence, action: str, field: Field) -> dict[int, Motion]
     return relative if medians[1] > medians[0] else absolute
 
 
-def delays(evidence: Evidence, spec: Spec) -> dict[str, dict[str, float]]:
+def _absolute(evidence: Evidence, action: str, field: Field) -> bool:
+    """Whether an action is read as where the state shall be."""
+    motions = _motions(evidence, action, field)
+    return bool(motions) and all(
+        e.motions[action].absolute is motions.get(e.position) for e in evidence if action in e.motions
+    )
+
+
+def _sides(evidence: Evidence, link: Link, spec: Spec, absolute: bool) -> Iterator[Finding]:
+    """Elements of an absolute action that run against their state, or in another unit than it."""
+    tables = [e.motions[link.action].sides for e in evidence if link.action in e.motions]
+    if not absolute or not tables or not link.pairs:
+        return
+    fit, ratio = np.moveaxis(np.median(np.stack(tables), axis=0), -1, 0)
+    names, states = elements(spec[link.action]), elements(spec[link.state])
+    against = [p for p in range(len(link.pairs)) if fit[p] < -_SIDED]
+    if against and len(against) < len(link.pairs):
+        i, j = link.pairs[against[0]]
+        text = (
+            f"{names[i]} of {link.action} runs against {states[j]} of {link.state}: correlation "
+            f"{fit[against[0]]:.2f} in the median episode; {len(against)} of {many(len(link.pairs), 'element')}"
+        )
+        shown = {"elements": [names[link.pairs[p][0]] for p in against], "correlation": fit[against].round(3).tolist()}
+        yield finding("action-sign", text, field=link.action, evidence=shown)
+    same = np.abs(fit) > _SIDED
+    for factor, what in ((_RADIANS, "degrees and radians"), (_METRES, "millimetres and metres")):
+        for value, words in ((factor, "times"), (1 / factor, "of")):
+            off = [p for p in np.flatnonzero(same) if value / _UNIT < ratio[p] < value * _UNIT]
+            if off and len(off) * 2 >= same.sum():
+                size = f"{factor:.4g} times" if words == "times" else f"1/{factor:.4g} of"
+                text = (
+                    f"{link.state} moves {size} what {link.action} says ({ratio[off[0]]:.4g} of "
+                    f"{names[link.pairs[off[0]][0]]}): {what}?"
+                )
+                about = {"ratio": ratio[off].round(4).tolist()}
+                yield finding("action-unit", text, field=link.action, evidence=about)
+
+
+def delays(evidence: Evidence, spec: Spec, roles: Roles) -> dict[str, dict[str, float]]:
     """action -> delay to the motion in frames and seconds, and how much it explains; medians over the episodes."""
     found = {}
-    for link in links(spec):
+    for link in roles.links(spec):
         motions = _motions(evidence, link.action, spec[link.action])
         if motions:
             frames = float(np.median([m.lag for m in motions.values()]))
@@ -49,14 +91,25 @@ def delays(evidence: Evidence, spec: Spec) -> dict[str, dict[str, float]]:
     return found
 
 
-def judge_motion(evidence: Evidence, spec: Spec) -> Iterator[Finding]:
+def judge_motion(evidence: Evidence, spec: Spec, roles: Roles) -> Iterator[Finding]:
     """Actions that are copies of the state, explain nothing, or act with another delay than elsewhere."""
-    for link in links(spec):
-        copies = [e.position for e in evidence if link.action in e.motions and e.motions[link.action].copies]
+    for link in roles.links(spec):
+        lags = {e.position: e.motions[link.action].copies for e in evidence if link.action in e.motions}
+        copies = [i for i, lag in lags.items() if lag == 0]
         if copies:
             text = f"{link.action} equals {link.state} of the same frame in {many(len(copies))}"
             yield finding("action-copies-state", text, episodes=copies, field=link.action)
+        later = {i: lag for i, lag in lags.items() if lag}
+        if later:
+            frames = sorted(set(later.values()))
+            text = (
+                f"{link.action} is {link.state} of {'/'.join(map(str, frames))} frames later, number for number, "
+                f"in {len(later)} of {many(len(lags))}: no command was recorded"
+            )
+            about = {"lag, frames": frames}
+            yield finding("action-later-state", text, episodes=sorted(later), field=link.action, evidence=about)
         motions = _motions(evidence, link.action, spec[link.action])
+        yield from _sides(evidence, link, spec, _absolute(evidence, link.action, spec[link.action]))
         motions = {i: m for i, m in motions.items() if i not in copies}
         if not motions:
             continue
@@ -110,39 +163,45 @@ def _lags(motions: Mapping[int, Motion], action: str, rate_hz: float) -> Iterato
         yield finding("action-lag", text, episodes=sorted(far), field=action, evidence=evidence)
 
 
-def _grippers(field: Field) -> list[int]:
-    return [i for i, name in enumerate(elements(field)) if "grip" in name.lower()]
-
-
-def judge_grippers(evidence: Evidence, spec: Spec) -> Iterator[Finding]:
+def judge_grippers(evidence: Evidence, spec: Spec, roles: Roles) -> Iterator[Finding]:
     """Episodes in which a gripper runs upside down: against the other episodes, or command against state."""
     for field in spec:
-        if not is_motion(field):
+        if not roles.moves(field):
             continue
-        for d in _grippers(field):
+        for d in roles.grippers(field):
             rows = [e for e in evidence if field.name in e.fields and e.fields[field.name].course.size]
             if len(rows) < 4:
                 continue
             courses = np.stack([e.fields[field.name].course[:, d] for e in rows]).astype(np.float64)
-            odd = np.union1d(_upside_down(courses), _against_state(rows, field, d, spec, courses))
+            against = _against_state(rows, field, d, spec, roles, courses)
+            odd = np.union1d(_upside_down(courses), against)
             if len(odd):
-                label, episodes = elements(field)[d], [rows[i].position for i in odd]
-                text = f"{label} of {field.name} runs upside down in {len(odd)} of {len(rows)} episodes"
-                x = np.linspace(0, 1, courses.shape[1]).round(4).tolist()
-                lines = {
-                    f"episode {episodes[0]}": courses[odd[0]].round(5).tolist(),
-                    "median episode": np.median(courses, axis=0).round(5).tolist(),
-                }
-                plot = {"kind": "lines", "x": x, "lines": lines, "xlabel": "share of the episode", "y": label}
-                evidence_ = {"dimension": label, "plot": plot}
-                yield finding("gripper-sign", text, episodes=episodes, field=field.name, evidence=evidence_)
+                yield _gripper(rows, field, d, odd, courses, sure=bool(len(against)))
+
+
+def _gripper(
+    rows: Evidence, field: Field, d: int, odd: NDArray[np.int64], courses: NDArray[np.float64], *, sure: bool
+) -> Finding:
+    """A warning where command and state contradict each other; else a note, for placing is picking upside down."""
+    label, episodes = elements(field)[d], [rows[i].position for i in odd]
+    text = f"{label} of {field.name} runs the other way in {len(odd)} of {len(rows)} episodes"
+    text += ", against its state" if sure else ": another sign, or another task, such as a place among picks"
+    x = np.linspace(0, 1, courses.shape[1]).round(4).tolist()
+    lines = {
+        f"episode {episodes[0]}": courses[odd[0]].round(5).tolist(),
+        "median episode": np.median(courses, axis=0).round(5).tolist(),
+    }
+    plot = {"kind": "lines", "x": x, "lines": lines, "xlabel": "share of the episode", "y": label}
+    evidence = {"dimension": label, "plot": plot}
+    one = finding("gripper-sign", text, episodes=episodes, field=field.name, evidence=evidence)
+    return one if sure else dataclasses.replace(one, severity="info")
 
 
 def _against_state(
-    rows: Sequence[EpisodeEvidence], field: Field, d: int, spec: Spec, courses: NDArray[np.float64]
+    rows: Sequence[EpisodeEvidence], field: Field, d: int, spec: Spec, roles: Roles, courses: NDArray[np.float64]
 ) -> NDArray[np.int64]:
     """Rows in which the command runs against the state's element of the same name, where nearly all run with it."""
-    link = next((one for one in links(spec) if one.action == field.name), None)
+    link = next((one for one in roles.links(spec) if one.action == field.name), None)
     names = elements(spec[link.state]) if link else ()
     label = elements(field)[d]
     nothing = np.empty(0, np.int64)
@@ -179,13 +238,13 @@ def _upside_down(courses: NDArray[np.float64]) -> NDArray[np.int64]:
     return odd if with_it.mean() >= 0.5 and len(odd) < len(courses) / 2 else odd[:0]
 
 
-def judge_units(evidence: Evidence, spec: Spec) -> Iterator[Finding]:
+def judge_units(evidence: Evidence, spec: Spec, roles: Roles) -> Iterator[Finding]:
     """Members, or single episodes, whose numbers are about 57.3 or 1000 times those of the rest."""
     for field in spec:
-        if not is_motion(field):
+        if not roles.moves(field):
             continue
         rows = [e for e in evidence if field.name in e.fields and e.fields[field.name].square.size]
-        free = [d for d in range(len(elements(field))) if d not in _grippers(field)]
+        free = [d for d in range(len(elements(field))) if d not in roles.grippers(field)]
         if len(rows) < 2 or len(free) < 2:
             continue
         groups = _members(rows)

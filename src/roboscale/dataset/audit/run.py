@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from roboscale.core import Finding, Recording, Spec, splits_of
+from roboscale.core import Finding, Recording, RoboscaleError, Spec, splits_of
 from roboscale.dataset.audit.content import judge_cameras, judge_lengths, judge_numbers
 from roboscale.dataset.audit.duplicates import judge_duplicates, judge_leaks
-from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, examine, examine_episode, links
+from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, examine, examine_episode
 from roboscale.dataset.audit.files import Spread, audit_files
 from roboscale.dataset.audit.motion import delays, judge_grippers, judge_motion, judge_units
 from roboscale.dataset.audit.report import AuditReport
+from roboscale.dataset.audit.roles import Role, Roles, infer_roles, said_roles
+from roboscale.dataset.audit.runs import judge_clocks, measured_clocks
 from roboscale.dataset.audit.statistics import judge_images
 from roboscale.dataset.audit.texts import judge_texts
 from roboscale.dataset.checks import CHECKS, FILES, PICTURES, SEVERITIES, finding, many, means_nothing, with_repairs
@@ -25,6 +27,8 @@ __all__ = ["audit", "audit_folder", "judge", "options_for"]
 
 Opener = Callable[[], Recording]
 
+_LISTED = 200  # episodes whose clocks are listed
+_SAMPLED = 3  # episodes read to tell roles
 _PICTURES = tuple(check.name for check in PICTURES)
 _FILES = frozenset(check.name for check in FILES) - {"video-surplus", "missing-video"}
 
@@ -40,6 +44,7 @@ def audit(
     *,
     against: Sequence[Recording] = (),
     images: bool = True,
+    roles: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
     opener: Opener | None = None,
     run: Spread = map,
@@ -50,6 +55,7 @@ def audit(
         recording: of any format. Of a LeRobot dataset the files are checked as well.
         against: other datasets whose episodes must not be in this one.
         images: whether to decode pictures.
+        roles: what fields are for where their names mislead, as `FIELD=KIND`; see `roles.KINDS`.
         progress: called with (episodes done, of how many).
         opener: opens the same recording in a worker process; picklable. Needed where `run` uses other processes.
         run: like `map`, in order.
@@ -57,17 +63,32 @@ def audit(
     Returns:
         What was found; a broken recording is reported, not raised.
     """
-    options = options_for(len(recording.keys), len(recording.spec.images), images)
+    known = _roles(recording, said_roles(recording.spec, roles))
+    options = dataclasses.replace(options_for(len(recording.keys), len(recording.spec.images), images), roles=known)
     evidence = _gather(recording, options, opener, run, progress)
-    others = {str(o.root): _gather(o, Options(images=False), None, map, None) for o in against}
-    judged = [*judge(evidence, recording.spec, others, splits_of(recording)), *_licence(recording, evidence)]
+    others = {str(o.root): _gather(o, Options(images=False, roles=known), None, map, None) for o in against}
+    judged = [*judge(evidence, recording.spec, others, splits_of(recording), known), *_licence(recording, evidence)]
     if isinstance(recording, LeRobotRecording):
         found = audit_files(recording.folder, run)
         found += [f for f in judged if f.check not in _FILES]  # of the files everything is said already
         found += judge_images(recording.root, evidence) if images else ()
     else:
         found = [*recording.findings, *_missing(recording), *judged]
-    return _report(recording, evidence, _settled(found), images, bool(others))
+    return _report(recording, evidence, _settled(found), known, images=images, pooled=bool(others))
+
+
+def _roles(recording: Recording, said: Mapping[str, Role]) -> Roles:
+    """What each field is for; a few episodes are read only where names do not tell."""
+    roles = infer_roles(recording.spec, [], said)
+    if all(role.kind != "other" or role.confidence == 1 for role in roles.by_name.values()):
+        return roles
+    samples = []
+    for key in list(recording.keys)[:_SAMPLED]:
+        try:
+            samples.append(recording.read(key, ()).arrays)
+        except RoboscaleError:
+            continue  # whoever examines the episode says so
+    return infer_roles(recording.spec, samples, said)
 
 
 def audit_folder(root: Path, **options: Any) -> AuditReport:
@@ -112,19 +133,38 @@ def judge(
     spec: Spec,
     others: Mapping[str, Sequence[EpisodeEvidence]] | None = None,
     splits: Mapping[str, Sequence[str]] | None = None,
+    roles: Roles | None = None,
 ) -> Iterator[Finding]:
-    """Everything that evidence shows; pure."""
+    """Everything that evidence shows; pure. What rests on a role that is only guessed is a note."""
+    roles = roles or infer_roles(spec, [], {})
+    for found in _of_motion(evidence, spec, others or {}, splits, roles):
+        if roles.sure(found.field):
+            yield found
+        else:
+            role = roles.by_name[found.field]
+            guess = f"; {found.field} is taken for {role.kind}, confidence {role.confidence:.1f}: --role says it"
+            yield dataclasses.replace(found, severity="info", text=found.text + guess)
     yield from judge_lengths(evidence, spec.rate_hz)
     yield from judge_texts(evidence)
-    yield from judge_numbers(evidence, spec)
-    yield from judge_motion(evidence, spec)
-    yield from judge_grippers(evidence, spec)
-    yield from judge_units(evidence, spec)
-    yield from judge_duplicates(evidence, spec, splits)
-    yield from judge_leaks(evidence, others or {}, spec)
+    yield from judge_clocks(evidence, spec)
     yield from judge_cameras(evidence, spec, spec.rate_hz)
     for one in evidence:
         yield from one.findings
+
+
+def _of_motion(
+    evidence: Sequence[EpisodeEvidence],
+    spec: Spec,
+    others: Mapping[str, Sequence[EpisodeEvidence]],
+    splits: Mapping[str, Sequence[str]] | None,
+    roles: Roles,
+) -> Iterator[Finding]:
+    yield from judge_numbers(evidence, spec, roles)
+    yield from judge_motion(evidence, spec, roles)
+    yield from judge_grippers(evidence, spec, roles)
+    yield from judge_units(evidence, spec, roles)
+    yield from judge_duplicates(evidence, spec, roles, splits)
+    yield from judge_leaks(evidence, others, spec, roles)
 
 
 def _missing(recording: Recording) -> Iterator[Finding]:
@@ -189,7 +229,13 @@ def _together(same: Sequence[Finding]) -> Finding:
 
 
 def _report(
-    recording: Recording, evidence: Sequence[EpisodeEvidence], found: tuple[Finding, ...], images: bool, pooled: bool
+    recording: Recording,
+    evidence: Sequence[EpisodeEvidence],
+    found: tuple[Finding, ...],
+    roles: Roles,
+    *,
+    images: bool,
+    pooled: bool,
 ) -> AuditReport:
     spec = recording.spec
     skipped: dict[str, str] = {}
@@ -198,9 +244,10 @@ def _report(
     elif not spec.images:
         skipped |= dict.fromkeys(_PICTURES, "there is no camera")
     skipped |= {name: why for name in CHECKS if (why := means_nothing(name, recording.format))}
-    if not links(spec):
+    measured = delays(evidence, spec, roles)
+    if not roles.links(spec):
         skipped |= dict.fromkeys(("action-ignored", "action-lag"), "no action with a state beside it")
-    elif not delays(evidence, spec):
+    elif not measured:
         skipped |= dict.fromkeys(("action-ignored", "action-lag"), "nothing moves long enough")
     if not pooled:
         skipped["leaked-episode"] = "no other dataset was given"
@@ -215,6 +262,22 @@ def _report(
         spec.rate_hz,
         tuple(n for n in CHECKS if n not in skipped),
         skipped,
-        {"delay from action to motion": delays(evidence, spec)},
+        _facts(recording, evidence, roles, measured),
         tuple(with_repairs(found, recording.root, recording.format, len(evidence))),
     )
+
+
+def _facts(
+    recording: Recording, evidence: Sequence[EpisodeEvidence], roles: Roles, measured: Mapping[str, Any]
+) -> dict[str, Any]:
+    clocks = {
+        name: {str(i): facts.to_json() for i, facts in sorted(said.items())[:_LISTED]}
+        for name, said in measured_clocks(evidence).items()
+    }
+    unread = {name: why for name, why in recording.unmapped.items() if not why.startswith("regenerated")}
+    return {
+        "delay from action to motion": measured,
+        "roles": roles.to_json(),
+        "clocks": clocks,
+        "not looked at": unread,
+    }

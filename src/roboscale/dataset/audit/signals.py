@@ -17,14 +17,19 @@ __all__ = [
     "COURSE",
     "Motion",
     "Spike",
+    "copied_lag",
     "course",
     "delay",
+    "frozen_runs",
     "idle_ends",
     "moving",
     "not_finite",
     "row_sketch",
     "runs",
+    "sides",
+    "sign_flips",
     "spikes",
+    "wraps",
 ]
 
 COURSE = 16
@@ -37,6 +42,10 @@ _SPIKE_SHARE = 0.15  # and this share of what the dimension covers
 _NOISE = 0.7  # a dimension whose steps are this large beside its spread is noise, not motion
 _STILL = 0.03  # of the range: what a standing dimension may wander
 _SKETCH = 32
+_TURN = 0.05  # of a whole turn
+_FROZEN_S = 0.5
+_COMMANDED = 0.1  # of what the action covers in the episode
+_SAME = 0.98  # of the frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +132,84 @@ def spikes(rows: Floats) -> list[Spike]:
         if size > _SPIKE * step and size > _SPIKE_SHARE * covered[d]:
             found.append(Spike(d, frame + 1, size / step, size))
     return found
+
+
+def wraps(rows: Floats) -> list[tuple[int, int]]:
+    """(dimension, frame) of steps by a whole turn, 2 pi or 360, of what else moves slowly within one turn."""
+    found: list[tuple[int, int]] = []
+    if len(rows) < 3:
+        return found
+    steps, range_ = np.abs(np.diff(rows, axis=0)), np.ptp(rows, axis=0)
+    for turn in (2 * np.pi, 360.0):
+        leap = np.abs(steps - turn) < _TURN * turn
+        fits = (range_ < (1 + _TURN) * turn) & (np.percentile(steps, 75, axis=0) < _TURN * turn)
+        found += [(int(d), int(frame) + 1) for frame, d in np.argwhere(leap & fits)]
+    return sorted(found)
+
+
+def sign_flips(rows: Floats) -> tuple[list[int], tuple[int, ...]]:
+    """Frames at which a unit quaternion among the dimensions turns into its negative, and which dimensions it has.
+
+    q and -q are the same rotation, but not the same numbers to a policy.
+    """
+    size = rows.shape[1]
+    for first in range(size - 3):
+        q = rows[:, first : first + 4]
+        if np.abs(np.square(q).sum(axis=1) - 1).max(initial=0.0) > 1e-2 or not (np.ptp(q, axis=0) > 0).sum() >= 2:
+            continue
+        flips = (q[1:] * q[:-1]).sum(axis=1) < -0.9
+        return (np.flatnonzero(flips) + 1).tolist(), tuple(range(first, first + 4))
+    return [], ()
+
+
+def frozen_runs(state: Floats, action: Floats, rate_hz: float) -> list[tuple[int, int]]:
+    """Runs of at least half a second in which the state is the same to the last bit while the action moves on.
+
+    A sensor without noise stands still where the robot does, so only a run that the command contradicts counts.
+    """
+    least = max(5, round(_FROZEN_S * rate_hz))
+    covered = np.maximum(np.ptp(action, axis=0), 1e-12)
+    found = []
+    for first, last in runs((np.diff(state, axis=0) == 0).all(axis=1)):
+        moved = np.ptp(action[first : last + 2], axis=0) / covered
+        if last - first + 2 >= least and (moved > _COMMANDED).any():
+            found.append((first, last + 1))
+    return found
+
+
+def copied_lag(action: Floats, state: Floats, pairs: Sequence[tuple[int, int]], most: int) -> int | None:
+    """Frames, 0 to `most`, by which the action is the state to come, number for number; `None` where it never is.
+
+    Without pairs, each dimension of the action may be any of the state.
+    """
+    chosen = np.flatnonzero(moving(action) & (np.ptp(action, axis=0) > 0))
+    sources = [(i, j) for i, j in pairs if i in chosen]
+    if not len(chosen) or (pairs and not sources):
+        return None
+    span = 1e-6 * np.ptp(action, axis=0)
+    for lag in range(min(most, len(action) // 2) + 1):
+        a, s = action[: len(action) - lag], state[lag:]
+        if pairs:
+            i, j = np.array(sources).T
+            same = (np.abs(a[:, i] - s[:, j]) <= span[i]).mean(axis=0)
+        else:
+            same = np.array([(np.abs(a[:, [i]] - s) <= span[i]).mean(axis=0).max() for i in chosen])
+        if (same >= _SAME).all():
+            return lag
+    return None
+
+
+def sides(action: Floats, state: Floats, pairs: Sequence[tuple[int, int]], lag: int) -> Floats:
+    """(P, 2) of each pair at a lag: correlation of action and state, and by which factor the state spreads further."""
+    table = np.zeros((len(pairs), 2))
+    begin, end = max(0, -lag), len(action) - max(0, lag)
+    a, s = action[begin:end], state[begin + lag : end + lag]
+    for row, (i, j) in enumerate(pairs):
+        spread = a[:, i].std(), s[:, j].std()
+        if min(spread) > 1e-9:
+            fit = float(np.mean(_standard(a[:, [i]]) * _standard(s[:, [j]])))
+            table[row] = fit, spread[1] / spread[0]
+    return table
 
 
 def delay(action: Floats, state: Floats, pairs: Sequence[tuple[int, int]], rate_hz: float, relative: bool) -> Motion:

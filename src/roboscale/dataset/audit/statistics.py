@@ -22,6 +22,8 @@ from roboscale.dataset.statistics import QUANTILES, Statistics
 
 __all__ = ["judge_images", "judge_statistics", "recipe"]
 
+_RECIPE = 0.02  # of the range: LeRobot takes the episodes' quantiles from a histogram
+_FAR = 0.25  # of the range: what normalises by such a quantile loses a part of its scale
 _BASIC = ("count", "min", "max", "mean", "std")
 Quantiles = Mapping[str, NDArray[np.float64]]
 
@@ -124,7 +126,27 @@ def _feature(
         rest = f"are {how} the episodes' quantiles, not those of the data" if how else "are not those of the data"
         evidence = _sides(known, entry, quantiles) | {"plot": _bars(known, entry)}
         text = f"{', '.join(quantiles)} of {name} {rest}{_worst(known, entry, quantiles)}"
-        yield finding(check, text, field=name, evidence=evidence)
+        one = finding(check, text, field=name, evidence=evidence)
+        far = check == "quantiles-wrong" and _far(known, entry, quantiles)
+        yield dataclasses.replace(one, severity="error") if far else one
+
+
+def _far(claim: Mapping[str, Any], truth: Mapping[str, Any], names: Sequence[str]) -> bool:
+    """Whether a quantile lies outside the data, out of order, or further off than a quarter of the range."""
+    low, high = np.ravel(truth["min"]), np.ravel(truth["max"])
+    range_, before = np.maximum(high - low, 1e-12), low - 1e-6 * (high - low) - 1e-9
+    for name in QUANTILES:
+        said = as_numbers(claim[name]) if name in claim else None
+        if name in claim and (said is None or said.shape != low.shape or not np.isfinite(said).all()):
+            return True
+        if said is not None and name in names:
+            slack = 1e-5 * np.maximum(np.abs(low), np.abs(high)) + 1e-6 * range_ + 1e-9
+            if (said < before - slack).any() or (said > high + slack).any():
+                return True
+            if (np.abs(said - np.ravel(truth[name])) > _FAR * range_).any():
+                return True
+        before = said if said is not None else before
+    return False
 
 
 def _worst(claim: Mapping[str, Any], truth: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -139,7 +161,8 @@ def _worst(claim: Mapping[str, Any], truth: Mapping[str, Any], names: Sequence[s
         at = int(off.argmax())
         if off[at] > worst[0]:
             element = f" of element {at}" if len(right) > 1 else ""
-            worst = float(off[at]), f": {name}{element} is {said[at]:.6g}, the data's {right[at]:.6g}"
+            share = "" if name == "count" else f" ({min(off[at], 99):.1%} of the range off)"
+            worst = float(off[at]), f": {name}{element} is {said[at]:.6g}, the data's {right[at]:.6g}{share}"
     return worst[1]
 
 
@@ -185,7 +208,7 @@ def recipe(name: str, claim: Mapping[str, Any], whole: Statistics, tables: Seque
         for check, value in (("quantiles-averaged", mean), ("quantiles-envelope", extreme)):
             said = as_numbers(claim[q])
             same = said is not None and said.shape == value.shape
-            fits[check] &= same and bool((np.abs(said - value) <= 5e-3 * range_).all())
+            fits[check] &= same and bool((np.abs(said - value) <= _RECIPE * range_).all())
     return next((check for check, fit in fits.items() if fit), "quantiles-wrong")
 
 

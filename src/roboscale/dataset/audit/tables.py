@@ -284,6 +284,7 @@ def _episode(
 
 def _wrong_of_episode(claim: Mapping[str, Any], values: NDArray[Any]) -> Iterator[str]:
     """As `wrong_statistics`, for one episode (T, *shape); over the last axis where the claim is of its size."""
+    values = values.astype(np.float64) if values.dtype.kind == "b" else values
     last = values.reshape(-1, values.shape[-1])
     low = as_numbers(claim.get("min"))
     if values.ndim > 2 and low is not None and low.size == values.shape[-1] != values[0].size:

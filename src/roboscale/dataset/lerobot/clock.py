@@ -23,6 +23,7 @@ class ClockFacts:
 
     Args:
         rate_hz: frames a second: one over the median step.
+        mean_hz: frames a second from the first to the last frame, with those that are lost: what the clock ran at.
         offset_s: time of the first frame.
         jitter_s: largest distance of a step from the median step, gaps left out.
         lost: frames that are missing in gaps of more than one and a half steps.
@@ -30,6 +31,7 @@ class ClockFacts:
     """
 
     rate_hz: float
+    mean_hz: float
     offset_s: float
     jitter_s: float
     lost: int
@@ -39,7 +41,7 @@ class ClockFacts:
         return asdict(self)
 
     def __str__(self) -> str:
-        parts = [f"{self.rate_hz:.4g} Hz measured", f"{1e3 * self.jitter_s:.2g} ms jitter"]
+        parts = [f"{self.mean_hz:.4g} Hz measured", f"{1e3 * self.jitter_s:.2g} ms jitter"]
         parts += [f"begins at {self.offset_s:.4g} s"] if abs(self.offset_s) > TIME_TOLERANCE_S else []
         parts += [f"{self.lost} frames lost"] if self.lost else []
         parts += [f"{self.backwards} steps back"] if self.backwards else []
@@ -56,11 +58,13 @@ def clock_facts(times_s: NDArray[Any]) -> ClockFacts | None:
     step = float(np.median(forward))
     gaps = forward > 1.5 * step
     even = forward[~gaps]
+    lost = int((np.round(forward[gaps] / step) - 1).sum())
     return ClockFacts(
         rate_hz=1 / step,
+        mean_hz=(len(forward) + lost) / float(forward.sum()),
         offset_s=float(times[0]) if np.isfinite(times[0]) else 0.0,
         jitter_s=float(np.abs(even - step).max(initial=0.0)),
-        lost=int((np.round(forward[gaps] / step) - 1).sum()),
+        lost=lost,
         backwards=len(steps) - len(forward),
     )
 
