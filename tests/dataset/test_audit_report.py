@@ -230,3 +230,14 @@ def test_a_recorder_that_was_killed_before_its_first_seal(plain: Path, tmp_path:
     report = audit_folder(root)
     assert {f.check for f in report.findings} == {"unsealed-episodes", "licence-missing"}
     assert report.findings[0].repair == f"roboscale data fix {root}"
+
+
+def test_true_or_false_columns_have_statistics_too(tmp_path):
+    """LeRobot writes them of next.done; they are no reason to fall over."""
+    from roboscale.dataset.audit.tables import _wrong_of_episode
+    from roboscale.dataset.statistics import summary
+
+    done = np.arange(20)[:, None] == 19
+    claim = {name: np.asarray(value).tolist() for name, value in summary(done.astype(np.float64)).items()}
+    assert list(_wrong_of_episode(claim, done)) == []
+    assert list(_wrong_of_episode({**claim, "mean": [0.9]}, done)) == ["mean"]

@@ -123,9 +123,10 @@ def _feature(
     if quantiles:
         check = recipe(name, known, whole, tables)
         how = {"quantiles-averaged": "the mean of", "quantiles-envelope": "the extremes of"}.get(check)
-        rest = f"are {how} the episodes' quantiles, not those of the data" if how else "are not those of the data"
+        rest = f"are {how} the episodes', not the data's" if how else "are not those of the data"
         evidence = _sides(known, entry, quantiles) | {"plot": _bars(known, entry)}
-        text = f"{', '.join(quantiles)} of {name} {rest}{_worst(known, entry, quantiles)}"
+        which = "the quantiles" if len(quantiles) == len(QUANTILES) else ", ".join(quantiles)
+        text = f"{which} of {name} {rest}{_worst(known, entry, quantiles)}"
         one = finding(check, text, field=name, evidence=evidence)
         far = check == "quantiles-wrong" and _far(known, entry, quantiles)
         yield dataclasses.replace(one, severity="error") if far else one
