@@ -201,7 +201,7 @@ def _pairs(rows: Outcomes, before: str, candidate: str) -> Floats | None:
     try:
         _, values = rows.by_case([before, candidate])
     except RoboscaleError:
-        return None  # several trials of one case: they are compared as independent ones
+        return None  # several trials of one case in one training run: they are compared as independent ones
     both = values[~np.isnan(values).any(axis=1)]
     fewer = int((~np.isnan(values)).sum(axis=0).min())
     return both if len(both) and len(both) >= _FEW_SHARED * fewer else None
@@ -209,7 +209,7 @@ def _pairs(rows: Outcomes, before: str, candidate: str) -> Floats | None:
 
 def _paired(pairs: Floats, kind: str, level: float) -> tuple[Estimate, float]:
     """Second minus first on the same cases, and the two-sided p-value."""
-    if kind == "success":
+    if kind == "success" and not (pairs % 1 > 0).any():  # means over training runs are no successes any more
         first, second = pairs[:, 0] >= 1, pairs[:, 1] >= 1
         cells = [
             int((first == a).astype(int) @ (second == b).astype(int)) for a in (False, True) for b in (False, True)
