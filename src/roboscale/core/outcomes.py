@@ -125,7 +125,7 @@ class Outcomes:
         that count. Cases are in the order of their first row.
 
         Raises:
-            RoboscaleError: not paired, or one training run has two trials of one case: the reader decides which counts.
+            RoboscaleError: not paired, or one training run has two trials of a case: the reader decides which counts.
         """
         if not self.paired:
             raise RoboscaleError("which cases are the same is not known: these trials are independent")

@@ -212,9 +212,8 @@ def _order(request: CheckResults, outcomes: Outcomes, ages: Mapping[str, Age], n
     same = [name for name in names[:-1] if age and name in ages and round(ages[name].time_s) == round(age.time_s)]
     if same:
         verb = "is" if len(same) == 1 else "are"
-        note(
-            f"{_some(same)} {verb} as new; took the last {'by number' if numbered else 'in order'} (--candidate names another)"
-        )
+        how = "by number" if numbered else "in order"
+        note(f"{_some(same)} {verb} as new; took the last {how} (--candidate names another)")
     return names
 
 
