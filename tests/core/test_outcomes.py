@@ -72,12 +72,10 @@ def test_two_trials_of_one_case_are_refused():
         of_rows([("A", "lift", 1, 1), ("A", "lift", 1, 0)]).by_case()
 
 
-def test_a_case_of_several_training_runs_is_their_mean():
-    rows = [("A", "lift", 1, 1), ("A", "lift", 1, 0), ("A", "lift", 2, 1), ("A", "lift", 2, NAN), ("B", "lift", 1, 1)]
-    trained = replace(of_rows(rows), runs=("first", "second", "of B"), run=np.array([0, 1, 0, 1, 2], np.int32))
-    np.testing.assert_array_equal(trained.by_case()[1], [[0.5, 1], [1, NAN]])
-    with pytest.raises(RoboscaleError, match="in one training run"):
-        replace(trained, run=np.array([0, 1, 0, 0, 2], np.int32)).by_case()
+def test_training_runs_on_one_case_are_averaged():
+    rows = of_rows([("A", "lift", 1, 1), ("A", "lift", 1, 0), ("A", "lift", 2, NAN), ("A", "lift", 2, 1)])
+    runs = replace(rows, runs=("first", "second"), run=np.array([0, 1, 0, 1], np.int32))
+    np.testing.assert_array_equal(runs.by_case()[1], [[0.5], [1.0]])
 
 
 def test_impossible_counts_and_ragged_columns_are_refused():
