@@ -112,6 +112,17 @@ def test_few_training_runs_on_the_same_cases_are_averaged_and_said(tmp_path: Pat
     assert any("that takes 3 training runs of each, and old has 2" in line for line in done.unseen)
 
 
+def test_with_training_runs_the_power_of_trials_is_not_promised(tmp_path: Path):
+    won = {"old": (9, 10, 11), "new": (9, 11, 12)}
+    rows = [f"{p},{p}-{r},{c},{int(c < k)}" for p, runs in won.items() for r, k in enumerate(runs) for c in range(20)]
+    (tmp_path / "runs.csv").write_text("\n".join(["policy,run,case,success", *rows]) + "\n")
+    done = check_results(tmp_path)
+    (check,) = done.checks.checks
+    assert check.design == "training runs" and check.difference.n == 3 and check.fall is None
+    assert any("training runs are counted" in line for line in done.unseen)
+    assert not any("seldom show" in line or "Any fall" in line for line in done.unseen)
+
+
 def test_what_is_no_evaluation_is_named_and_datasets_are_not_opened(tmp_path: Path):
     table(tmp_path / "a.csv", "a", {"lift": 10})
     table(tmp_path / "b.csv", "b", {"lift": 10})

@@ -223,13 +223,20 @@ def _unseen(checks: TaskChecks, outcomes: Outcomes, found: FoundFiles) -> list[s
 
     said = []
     falls = [check.fall for check in checks.checks if check.fall is not None]
-    blind = [check.stratum.text for check in checks.checks if check.fall is None and outcomes.kind == "success"]
+    trained = [check for check in checks.checks if check.design == "training runs"]
+    blind = [
+        check.stratum.text
+        for check in checks.checks
+        if check.fall is None and outcomes.kind == "success" and check not in trained
+    ]
     if falls:
         span = " to ".join(dict.fromkeys(f"{100 * fall:.0f}" for fall in (min(falls), max(falls))))
         said.append(f"Falls of fewer than {span} points, by task: so few trials seldom show them (power .8).")
     if blind:
         said.append(f"Any fall at all on {_some(blind)}: too few trials, or too few successes to lose.")
-    if all(check.design != "training runs" for check in checks.checks):
+    if trained:
+        said.append("Small falls: training runs are counted, and more trials of the same runs would not show them.")
+    if not trained:
         said.append(f"How they were trained: {unit_of(outcomes)}.")
     if checks.first_seen:
         said.append(f"Tasks without an earlier policy: {_some([s.text for s in checks.first_seen])}.")

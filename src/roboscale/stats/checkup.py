@@ -182,7 +182,11 @@ def _check(rows: Outcomes, stratum: Stratum, before: str, candidate: str, level:
         verdict="held",
         design=design,
         method=_method(design, rows.kind, old, new) if not averaged else _AVERAGED,
-        fall=_smallest_fall(scores[0], scores[1], 1 - level) if rows.kind == "success" else None,
+        fall=(
+            _smallest_fall(scores[0], scores[1], 1 - level)
+            if rows.kind == "success" and design != "training runs"  # trials of one run share its luck
+            else None
+        ),
     )
 
 
