@@ -45,7 +45,8 @@ python() { # the first of these names that runs
   return 1
 }
 
-for end in ${*:-lowest newest}; do
+[ $# -gt 0 ] || set -- lowest newest
+for end in "$@"; do
   case $end in
     lowest) try lowest "$(python python3.11 python3.12 python3.13)" ;;
     newest) try newest "$(python python3.13 python3.12 python3.11)" ;;

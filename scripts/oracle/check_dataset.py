@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-# This build of torchvision brings no operators for the CPU build of torch, but declares them while it is imported.
-_library = torch.library.Library("torchvision", "FRAGMENT")
-_library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-_library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:  # a build for CUDA beside a CPU build of torch: it brings no operators, and yet declares these
+    _library = torch.library.Library("torchvision", "FRAGMENT")
+    _library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 from lerobot.configs.types import FeatureType  # noqa: E402
 from lerobot.datasets.lerobot_dataset import LeRobotDataset  # noqa: E402
