@@ -18,8 +18,8 @@ stop() { say "$@" && exit 1; }
 # Measured on minimal Debian 12 and 13 images with two cores: what .venv holds with the CPU build of torch, what pip
 # downloads and keeps, what CUDA adds to either (GB), and minutes at 100 Mbit/s.
 case $want in
-  demo) holds=1.6 downloads=0.6 minutes=5 extras=sim,train,records,tables,web ;;
-  test) holds=2.5 downloads=1.0 minutes=8 extras=sim,train,records,tables,web,postgres,gym,ray,test,docs ;;
+  demo) holds=1.6 downloads=0.6 minutes=5 extras=pages,sim,train,records,tables,web ;;
+  test) holds=2.5 downloads=1.0 minutes=8 extras=pages,sim,train,records,tables,web,postgres,gym,ray,test,docs ;;
   *) stop "what is $want? demo or test" ;;
 esac
 cuda=3.4

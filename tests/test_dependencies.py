@@ -24,6 +24,19 @@ INSTALLED_AS = {
 
 # extra -> the modules that may need it to be imported at all, and those that import it when they are asked to work
 LEAVES = {
+    "data": (
+        "dataset/",
+        "jobs/export_formats.py",
+        "jobs/fixing.py",
+        "jobs/import_proof.py",
+        "jobs/merging.py",
+        "policies/builtin/",
+        "report/audit.py",
+        "report/video.py",
+        "sources/records/",
+        "web/show/",
+    ),
+    "worlds": ("worlds/environments.py", "worlds/simulated/"),
     "sim": ("worlds/simulated/metaworld.py", "worlds/simulated/headless.py"),
     "train": ("policies/builtin/", "dataset/loader.py"),
     "records": ("sources/records/",),
@@ -33,6 +46,7 @@ LEAVES = {
     "web": ("web/",),
 }
 ASKED = {
+    "pages": ("report/",),
     "tables": ("results/files.py",),
     "train": ("cli/measuring.py", "cli/training.py", "dataset/reader.py", "jobs/"),
 }
@@ -46,6 +60,7 @@ TOOLS = {
     "pytest-timeout": "make test",
     "pytest-xdist": "make test",
     "ruff": "make lint",
+    "setuptools": "builds the wheel that tests look into",
 }
 # imported by scripts that run in an environment of their own, or in an interpreter that a variable names
 ELSEWHERE = {"lerobot", "ml-dtypes", "numba", "openpi-client", "sklearn", "torchcodec", "torchvision"}
@@ -61,7 +76,19 @@ def name_of(requirement: str) -> str:
 
 
 BASE = {name_of(text) for text in PROJECT["dependencies"]}
-EXTRAS = {extra: {name_of(text) for text in texts} for extra, texts in PROJECT["optional-dependencies"].items()}
+OPTIONAL = PROJECT["optional-dependencies"]
+
+
+def brought_by(extra: str) -> set[str]:
+    """What an extra installs, with what it takes from other extras of ours."""
+    names = set()
+    for text in OPTIONAL[extra]:
+        ours = re.fullmatch(r"roboscale\[([\w,]+)\]", text)
+        names |= set().union(*map(brought_by, ours[1].split(","))) if ours else {name_of(text)}
+    return names
+
+
+EXTRAS = {extra: brought_by(extra) for extra in OPTIONAL}
 FOR_USERS = {name for extra, names in EXTRAS.items() if extra not in ("test", "docs") for name in names}
 
 
@@ -138,6 +165,15 @@ def test_what_is_no_extras_leaf_can_be_imported_with_the_base_alone():
             more = {third_party(name) for name in names} - {""} - allowed
             assert not more, f"importing {path.relative_to(SOURCE)} needs {', '.join(sorted(more))} ({file.name})"
             stack += [ours for name in names if name.startswith("roboscale") and (ours := file_of(name))]
+
+
+def test_a_missing_package_names_an_extra_that_brings_it():
+    from roboscale.core.extras import EXTRA_OF
+
+    assert {third_party(module) for module in EXTRA_OF} == FOR_USERS - BASE - set(TOOLS)
+    for module, extra in EXTRA_OF.items():
+        assert third_party(module) in EXTRAS[extra], f"roboscale[{extra}] does not bring {module}"
+    assert EXTRAS["all"] == FOR_USERS
 
 
 def test_every_declared_dependency_is_imported():

@@ -103,7 +103,7 @@ def test_it_says_what_it_takes_and_then_is_silent(machine: Machine):
     assert "makes" in first[0] and ".venv" in first[0]
     assert "GB there" in first[1] and "GB of downloads" in first[1] and "minutes" in first[1]
     assert "92.2 GB are free" in first[2]
-    assert calls[0] == "venv 3.12" and "install -c constraints.txt -e .[sim,train," in calls[-1]
+    assert calls[0] == "venv 3.12" and "install -c constraints.txt -e .[pages,sim,train," in calls[-1]
     assert f"TMPDIR={machine.clone}/.venv/tmp {machine.clone}/.venv/tmp" in calls[-1]  # it was there, and set
     assert not (machine.clone / ".venv/tmp").exists()
     assert machine.run() == (0, "", [])
@@ -113,7 +113,7 @@ def test_the_tests_need_more_than_the_demo(machine: Machine):
     machine.run("demo")
     code, said, calls = machine.run("test")
     assert code == 0 and "brings .venv up to date" in said
-    assert [call for call in calls if "-e .[sim,train,records,tables,web,postgres,gym,ray,test,docs]" in call]
+    assert [call for call in calls if "-e .[pages,sim,train,records,tables,web,postgres,gym,ray,test,docs]" in call]
     assert machine.run("demo") == machine.run("test") == (0, "", [])
 
 
