@@ -37,8 +37,8 @@ EXTRA_OF = {
 def missing_extra(error: ModuleNotFoundError) -> str | None:
     """What to say of an import that failed for want of an extra; `None` where no extra would help.
 
-        >>> missing_extra(ModuleNotFoundError("No module named 'av'", name="av"))
-        "this needs av, which is not installed: pip install 'roboscale[data]'"
+    >>> missing_extra(ModuleNotFoundError("No module named 'av'", name="av"))
+    "this needs av, which is not installed: pip install 'roboscale[data]'"
 
     """
     package = (error.name or "").partition(".")[0]
