@@ -21,8 +21,8 @@ def say(text: str) -> None:
 
 @contextmanager
 def friendly() -> Iterator[None]:
-    """Turns our own errors, the disk's and those of an extra that is not installed into one line and exit code 1 (2 for
-    a `UsageError`), and Ctrl-C into a word on how to go on."""
+    """Turns our own errors, the disk's and those of a missing extra into one line and exit code 1 (2 for a
+    `UsageError`), and Ctrl-C into a word on how to go on."""
     try:
         yield
     except RoboscaleError as error:
