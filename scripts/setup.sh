@@ -15,14 +15,14 @@ SECONDS=0
 say() { echo "set-up: $*" >&2; }
 stop() { say "$@" && exit 1; }
 
-# Measured on minimal Debian 12 and 13 images with two cores: what .venv holds with the CPU build of torch, what pip
-# downloads and keeps, what CUDA adds to either (GB), and minutes at 100 Mbit/s.
+# Measured on minimal Debian 12 and 13 images with two cores (scripts/try_fresh_machines.sh): GB that .venv holds with the
+# CPU build of torch, GB that pip downloads and keeps, minutes, and what CUDA adds.
 case $want in
-  demo) holds=1.6 downloads=0.6 minutes=5 extras=pages,sim,train,records,tables,web ;;
+  demo) holds=1.9 downloads=0.5 minutes=7 extras=pages,sim,train,records,tables,web ;;
   test) holds=2.5 downloads=1.0 minutes=8 extras=pages,sim,train,records,tables,web,postgres,gym,ray,test,docs ;;
   *) stop "what is $want? demo or test" ;;
 esac
-cuda=3.4
+cuda_holds=4.0 cuda_downloads=2.5
 
 made_for() { # what an environment is good for: this place, its Python, these versions
   echo "$clone"
@@ -90,7 +90,7 @@ if [ -e .venv ]; then
   say "brings .venv up to date with pyproject.toml and constraints.txt; $(free_gb .) GB are free"
 else
   say "makes $clone/.venv"
-  say "about $holds GB there, $downloads GB of downloads and $minutes minutes (two cores, 100 Mbit/s)"
+  say "about $holds GB there, $downloads GB of downloads and $minutes minutes (measured on two cores)"
   say "$(free_gb .) GB are free; temporary files stay in .venv/tmp until the end"
   need_space "$holds" "the environment"
 fi
@@ -158,8 +158,8 @@ elif pip index versions torch 2>/dev/null | grep -qF "${torch#torch==}+cpu"; the
 else
   say "3/4  $torch comes from the ordinary index, since $torch_index is not used or not reached:"
   if [ "$(uname -sm)" = "Linux x86_64" ]; then
-    say "     on x86_64 that is the build for CUDA, $cuda GB more; Ctrl-C stops, and nothing is lost"
-    holds=$(sum "$holds" "$cuda") downloads=$(sum "$downloads" "$cuda")
+    say "     on x86_64 that is the build for CUDA, $cuda_downloads GB more to download and $cuda_holds GB on the disk"
+    holds=$(sum "$holds" "$cuda_holds") downloads=$(sum "$downloads" "$cuda_downloads")
     need_space "$holds" "the environment with CUDA"
   fi
 fi

@@ -238,7 +238,7 @@ def test_the_index_with_cpu_builds_is_taken_where_it_answers(machine: Machine, t
 
 def test_cuda_is_said_before_it_comes(machine: Machine):
     code, said, calls = machine.run(TORCH_INDEX="http://127.0.0.1:9")  # nothing listens there
-    assert code == 0 and "on x86_64 that is the build for CUDA, 3.4 GB more" in said
+    assert code == 0 and "the build for CUDA, 2.5 GB more to download and 4.0 GB on the disk" in said
     assert said.index("CUDA") < said.index("4/4") and len([call for call in calls if " install " in call]) == 1
     shutil.rmtree(machine.clone / ".venv")
     code, said, calls = machine.run(TORCH_INDEX="http://127.0.0.1:9", FREE_KB="4500000")
