@@ -155,6 +155,7 @@ elif [ "$torch_index" != none ] && reachable "$torch_index/torch/"; then
   pip install --no-deps --index-url "$torch_index" "$torch" || unfinished
 elif pip index versions torch 2>/dev/null | grep -qF "${torch#torch==}+cpu"; then
   say "3/4  $torch comes as a CPU build from where pip is told to look; $torch_index is not used or not reached"
+  pip install --no-deps "$torch+cpu" || unfinished
 else
   say "3/4  $torch comes from the ordinary index, since $torch_index is not used or not reached:"
   if [ "$(uname -sm)" = "Linux x86_64" ]; then

@@ -248,8 +248,9 @@ def test_cuda_is_said_before_it_comes(machine: Machine):
 
 def test_a_cpu_build_from_elsewhere_is_not_called_cuda(machine: Machine):
     torch = next(line for line in (ROOT / "constraints.txt").read_text().split() if line.startswith("torch=="))
-    code, said, _ = machine.run(TORCH_INDEX="http://127.0.0.1:9", TORCH_FOUND=f"9.0, {torch[7:]}+cpu, {torch[7:]}")
+    code, said, calls = machine.run(TORCH_INDEX="http://127.0.0.1:9", TORCH_FOUND=f"9.0, {torch[7:]}+cpu, {torch[7:]}")
     assert code == 0 and "comes as a CPU build from where pip is told to look" in said and "CUDA" not in said
+    assert [call for call in calls if f" install --no-deps {torch}+cpu " in call]
 
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
