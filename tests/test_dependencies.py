@@ -4,7 +4,9 @@ import ast
 import re
 import sys
 import tomllib
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
@@ -195,3 +197,13 @@ def test_every_declared_package_is_pinned():
     pinned = {name_of(line) for line in lines}
     assert lines == sorted(lines, key=str.lower) and len(pinned) == len(lines)
     assert BASE.union(*EXTRAS.values()) <= pinned
+
+
+def test_what_is_pinned_installs_on_debian_12():
+    """Its Python is 3.11.2, and a pin that asks for a later 3.11 stops set-up there."""
+    for line in (ROOT / "constraints.txt").read_text().split():
+        name, _, pin = line.partition("==")
+        with suppress(PackageNotFoundError):
+            metadata = distribution(name).metadata
+            least = re.search(r">=\s*3\.11\.(\d+)", metadata["Requires-Python"] or "")
+            assert metadata["Version"] != pin or not least or int(least[1]) <= 2, f"{line}: {least[0]}"
