@@ -35,7 +35,6 @@ from roboscale.core import (
 )
 from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, ignore
 from roboscale.jobs.participants import Watched, participant_of, profiles_of
-from roboscale.jobs.processes import require_main
 from roboscale.jobs.trying import (
     AnyPolicy,
     AnyWorld,
@@ -161,7 +160,6 @@ def run_trials(
         UnknownName, SpecMismatch: before the first trial, when names or specs do not fit.
         RoboscaleError: no trial could be counted; says why.
     """
-    require_main()
     with ExitStack() as stack:
         opened = _open_world(request.world if world is None else world)
         stack.callback(opened.close)

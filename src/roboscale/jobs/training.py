@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from roboscale.core import RoboscaleError
+from roboscale.core.processes import require_main
 
 __all__ = ["Training", "run_training", "train_all", "training_config"]
 
@@ -51,6 +52,7 @@ def train_all(trainings: Sequence[Training], on_progress: OnProgress) -> None:
     Raises:
         RoboscaleError: a training failed, or its process died; the others are stopped, their checkpoints stay.
     """
+    require_main()
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
     workers = [context.Process(target=_worker, args=(i, t, messages), daemon=True) for i, t in enumerate(trainings)]

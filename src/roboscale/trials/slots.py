@@ -34,6 +34,7 @@ from roboscale.core import (
     Trial,
     World,
 )
+from roboscale.core.processes import require_main
 from roboscale.trials.evidence import outcome_of
 from roboscale.trials.rollout import Answer, Asking, RolloutResult, Stepping, replay, rollout, void_result
 
@@ -396,6 +397,7 @@ class _Worker:
         return self._step_timeout_s if self._greeted else self._start_timeout_s
 
     def _start(self) -> None:
+        require_main()
         context = multiprocessing.get_context("spawn")  # a forked GL context or thread pool is broken in the child
         self.pipe, child = context.Pipe()
         self.process = context.Process(target=_serve, args=(*self._arguments, child), daemon=True)
