@@ -63,6 +63,13 @@ _FILES = (
     Check("splits-range", "warning", "A split names episodes that are not there.", _METADATA),
     Check("no-episodes", "error", "There is no episode."),
     Check("file-broken", "error", "A file cannot be read: cut off, empty, or something else.", _BROKEN),
+    Check(
+        "not-fetched",
+        "error",
+        "Files, or whole episodes, were not fetched: pointers, links, or nothing at all.",
+        _BROKEN,
+    ),
+    Check("file-elsewhere", "error", "Files lie in another folder than the path template of info.json says."),
     Check("file-missing", "error", "The metadata name a data file that is not there.", _BROKEN),
     Check(
         "file-unreferenced",
@@ -227,6 +234,7 @@ def finding(
 
 
 _IMPORTED = (
+    "file-elsewhere",
     *("names-nested", "names-count", "total-episodes", "total-frames", "total-tasks", "total-videos"),
     *("codebase-version", "splits-range", "episode-order", "episode-length", "column-missing", "column-undeclared"),
     *("column-type", "frame-index", "row-order", "index-column", "task-unused", "video-surplus", "video-codec"),
@@ -244,13 +252,29 @@ def with_repairs(findings: Iterable[Finding], root: Path, format: str, total: in
         total: episodes there are; dropping more than half of them is no repair.
     """
     where, found = shlex.quote(str(root)), list(findings)
-    command = _fix if format == "lerobot-v3" else _import if format in _V2 else _nothing
+    if any(one.check == "not-fetched" and not one.episodes for one in found):
+        return [dataclasses.replace(one, repair="") for one in found]  # what is not here is fetched before all else
+    flags = _elsewhere_flags(found)
+    command = _fix if format == "lerobot-v3" and not flags else _import if format in (*_V2, "lerobot-v3") else _nothing
     told = [one if one.repair else dataclasses.replace(one, repair=command(one, where, total)) for one in found]
+    if flags:
+        return [dataclasses.replace(one, repair=f"{one.repair}{flags}" if one.repair else "") for one in told]
     if format == "lerobot-v3" and any(one.check in ("file-missing", "file-broken") for one in found):
         # Nothing is mended in place that cannot be read: a copy of what can is mended, too.
         changed = {_METADATA.format(root=where): _BROKEN.format(root=where)}
         told = [dataclasses.replace(one, repair=changed.get(one.repair, one.repair)) for one in told]
     return told
+
+
+def _elsewhere_flags(found: Iterable[Finding]) -> str:
+    """Flags that lead an import to files in other folders."""
+    flags = ""
+    for one in found:
+        if one.check == "file-elsewhere":
+            flags += f" --{one.field.replace('_', '-')} {shlex.quote(str(one.evidence['found']))}"
+            if one.evidence["files"] < one.evidence["needed"]:
+                flags += " --broken drop" if one.field == "data_path" else " --missing-video drop-episodes"
+    return flags
 
 
 def _nothing(one: Finding, where: str, total: int) -> str:
@@ -268,6 +292,8 @@ def _fix(one: Finding, where: str, total: int) -> str:
 
 
 def _import(one: Finding, where: str, total: int) -> str:
+    if one.check == "not-fetched":
+        return f"roboscale data import {where} OUT --broken drop --missing-video drop-episodes"
     if one.check == "missing-video":
         rule = "drop-camera" if total and len(one.episodes) > total / 2 else "drop-episodes"
         return f"roboscale data import {where} OUT --missing-video {rule}"

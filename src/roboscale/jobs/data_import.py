@@ -43,6 +43,8 @@ class ImportDataset(Request):
     declare: options.Declare = None
     fps: options.Fps = None
     mapping: options.Mapping = None
+    data_path: options.DataPath = None
+    video_path: options.VideoPath = None
     split: Annotated[str | None, Option("RLDS: one split instead of all.")] = None
     action: Annotated[str | None, Option("Which of several recorded actions is `action`.")] = None
     missing_video: Annotated[
@@ -163,15 +165,16 @@ def explain_recording(request: ImportDataset, on_event: OnEvent = ignore) -> Exp
 
 
 def _open(request: ImportDataset, mapping: Mapping[str, Any] | None, on_event: OnEvent) -> Opened:
-    from roboscale.jobs.recordings import open_source
+    from roboscale.jobs.recordings import given_options, open_source
 
-    said = {
-        "fps": request.fps,
-        "mapping": mapping if mapping is not None else request.mapping,
-        "split": request.split,
-        "action": request.action,
-    }
-    given = {name: value for name, value in said.items() if value is not None}
+    given = given_options(
+        fps=request.fps,
+        mapping=mapping if mapping is not None else request.mapping,
+        split=request.split,
+        action=request.action,
+        data_path=request.data_path,
+        video_path=request.video_path,
+    )
     return open_source(request.source, request.format, request.declare, given, on_event)
 
 
@@ -195,8 +198,10 @@ def _selection(recording: Recording, rule: MissingVideo) -> tuple[Spec, tuple[st
     if not missing:
         return recording.spec, tuple(recording.keys), []
     if rule == "fail":
+        known = [f for f in recording.findings if f.check in ("file-elsewhere", "not-fetched")]
+        advice = "".join(f"{one.text}\n" + (f"  {one.repair}\n" if one.repair else "") for one in known)
         raise RoboscaleError(
-            f"{recording.root}: videos are missing:\n{missing_table(recording)}\n"
+            f"{recording.root}: videos are missing:\n{missing_table(recording)}\n{advice}"
             "choose: --missing-video drop-episodes, or --missing-video drop-camera"
         )
     if rule == "drop-camera":
