@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from roboscale.core import Finding, Recording, Spec, splits_of
+from roboscale.dataset.advice import with_repairs
 from roboscale.dataset.audit.content import judge_cameras, judge_lengths, judge_numbers
 from roboscale.dataset.audit.duplicates import judge_duplicates, judge_leaks
 from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, examine, examine_episode, links
@@ -17,7 +18,7 @@ from roboscale.dataset.audit.motion import delays, judge_grippers, judge_motion,
 from roboscale.dataset.audit.report import AuditReport
 from roboscale.dataset.audit.statistics import judge_images
 from roboscale.dataset.audit.texts import judge_texts
-from roboscale.dataset.checks import CHECKS, FILES, PICTURES, SEVERITIES, finding, many, means_nothing, with_repairs
+from roboscale.dataset.checks import CHECKS, FILES, PICTURES, SEVERITIES, finding, many, means_nothing
 from roboscale.dataset.lerobot import LeRobotRecording, lerobot_format, load_folder, open_lerobot
 from roboscale.dataset.lerobot.absent import pointer_findings
 from roboscale.dataset.lerobot.licence import licence_of

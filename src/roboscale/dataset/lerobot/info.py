@@ -63,7 +63,7 @@ class Problems:
     def refuse(self, check: str, error: BadData, place: str = "", **about: Any) -> None:
         """Something that nobody can read; a stand-in takes its place for those who only look."""
         self.fatal.append(error)
-        self.findings.append(finding(check, str(error), field=place, **about))
+        self.findings.append(finding(check, str(error), field=place, evidence={"refused": True}, **about))
 
     def note(self, check: str, text: str, place: str = "", **about: Any) -> None:
         self.findings.append(finding(check, text, field=place, **about))
