@@ -1,7 +1,7 @@
 """Which command mends what was found: one that runs on the dataset as it is, or none.
 
-A v3 dataset is fixed, in place or into a copy; one of v2.x is imported, by one command whose flags follow from all that
-was found. Tests run every command that is named here.
+A v3 dataset is fixed, in place or into a copy; one of v2.x is imported, by one command whose flags follow from all
+that was found. Tests run every command that is named here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from roboscale.core import Finding
-from roboscale.dataset.checks import BROKEN, CHECKS, METADATA, V2
+from roboscale.dataset.checks import BROKEN, CHECKS, METADATA, SEAL, V2
 
 __all__ = ["with_repairs"]
 
@@ -42,6 +42,8 @@ _BROKEN = (
     "not-fetched",
 )
 """For what an import leaves an episode out, where it is told to."""
+_GONE = ("file-missing", "file-broken", "not-fetched")
+_UNREADABLE = (*_GONE, "missing-video", "video-frames", "null-values", "unreadable-pictures")
 
 
 def with_repairs(findings: Iterable[Finding], root: Path, format: str, total: int = 0) -> list[Finding]:
@@ -62,11 +64,21 @@ def with_repairs(findings: Iterable[Finding], root: Path, format: str, total: in
     if format != "lerobot-v3":
         return found
     told = [one if one.repair else _told(one, _fix(one, where, total)) for one in found]
-    if any(one.check in ("file-missing", "file-broken") for one in found):
-        # Nothing is mended in place that cannot be read: a copy of what can is mended, too.
-        changed = {METADATA.format(root=where): BROKEN.format(root=where)}
-        told = [_told(one, changed.get(one.repair, one.repair)) for one in told]
-    return told
+    return _as_one_copy(told, where, total)
+
+
+def _as_one_copy(told: list[Finding], where: str, total: int) -> list[Finding]:
+    """Where files are gone, or several kinds of damage meet, only a copy of what can be read is mended."""
+    kinds = {one.check for one in told if one.check in _UNREADABLE}
+    if not kinds & {*_GONE} and len(kinds) < 2:
+        return told
+    lost = {i for one in told if one.check in _UNREADABLE for i in one.episodes if "--drop-camera" not in one.repair}
+    copy = BROKEN.format(root=where) if len(lost) < total else ""
+    instead = {METADATA.format(root=where): copy, BROKEN.format(root=where): copy, SEAL.format(root=where): ""}
+    return [
+        _told(one, copy if one.check in kinds and " --drop " in one.repair else instead.get(one.repair, one.repair))
+        for one in told
+    ]
 
 
 def _told(one: Finding, command: str) -> Finding:
@@ -106,7 +118,7 @@ def _import_command(found: Sequence[Finding], where: str, elsewhere: str, total:
 def _mended_by_import(command: str) -> tuple[str, ...]:
     if not command:
         return ()
-    checks = _IMPORTED
+    checks: tuple[str, ...] = _IMPORTED
     checks += ("missing-video", "not-fetched") if "--missing-video" in command else ()
     return checks + (_BROKEN if "--broken drop" in command else ())
 

@@ -18,6 +18,7 @@ __all__ = [
     "FILES",
     "METADATA",
     "PICTURES",
+    "SEAL",
     "SEVERITIES",
     "V2",
     "Check",
@@ -36,7 +37,7 @@ METADATA = "roboscale data fix {root} --metadata"
 _DROP = "roboscale data fix {root} OUT --drop {episodes}"
 _TRIM = "roboscale data fix {root} OUT --trim-idle"
 BROKEN = "roboscale data fix {root} OUT --drop-broken"
-_SEAL = "roboscale data fix {root}"
+SEAL = "roboscale data fix {root}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ _FILES = (
     Check("tasks-table", "error", "tasks.parquet is missing, broken, or its indices do not count from 0.", METADATA),
     Check("task-unused", "info", "A task that no episode has.", METADATA),
     Check("sidecar", "error", "meta/roboscale/ disagrees with LeRobot's files.", METADATA),
-    Check("unsealed-episodes", "warning", "Saved episodes that LeRobot cannot see yet.", _SEAL),
+    Check("unsealed-episodes", "warning", "Saved episodes that LeRobot cannot see yet.", SEAL),
     Check("not-readable", "error", "roboscale's loader refuses the dataset."),
 )
 _VIDEO = (

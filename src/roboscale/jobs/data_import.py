@@ -148,13 +148,15 @@ def plan_import(
 
 
 def explain_recording(request: ImportDataset, on_event: OnEvent = ignore) -> Explained:
-    """A drafted mapping for a bag without one; evidence and a drafted declaration for everything else."""
+    """A drafted mapping for a bag or an own layout without one; for everything else evidence and a declaration."""
     from roboscale.sources.records import detect
 
-    if (request.format or detect(request.source)) in _BAGS and request.mapping is None:
+    format = request.format or detect(request.source)
+    if format in (*_BAGS, "own-layout") and request.mapping is None:
         from roboscale.sources.records.mcap import explain as explain_topics
+        from roboscale.sources.records.own import explain as explain_arrays
 
-        draft = explain_topics(request.source)
+        draft = (explain_topics if format in _BAGS else explain_arrays)(request.source)
         return Explained(draft, {"mapping": draft})
     from roboscale.sources.records.explain import explain
 

@@ -30,7 +30,9 @@ Workers = Annotated[
 
 Declare = Annotated[Path | None, Option("TOML that says what the arrays mean; --explain drafts one.")]
 Fps = Annotated[float | None, Option("Frames a second, for formats that do not store it.", min=1e-3)]
-Mapping = Annotated[Path | None, Option("TOML that maps a bag's topics; --explain drafts one.")]
+Mapping = Annotated[
+    Path | None, Option("TOML that maps a bag's topics or an own layout's arrays; --explain drafts it.")
+]
 DataPath = Annotated[
     str | None, Option("LeRobot: path template of data files that lie elsewhere than info.json says.")
 ]

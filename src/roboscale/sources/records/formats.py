@@ -20,6 +20,7 @@ from roboscale.dataset.unfetched import find_unfetched, unfetched
 __all__ = ["FORMATS", "detect", "open_recording"]
 
 _ROOM = "roboscale.sources.records"
+_OWN = "own"  # whatever no other module knows
 _LOOKED = 10_000  # files of a folder of which nothing is known
 
 FORMATS: Mapping[str, str] = MappingProxyType(
@@ -39,6 +40,7 @@ FORMATS: Mapping[str, str] = MappingProxyType(
         "umi-zarr": "zarr",
         "mcap": "mcap",
         "rosbag-db3": "mcap",
+        "own-layout": "own",
     }
 )
 """Format -> module of this room that reads it. The order is the order of detection."""
@@ -62,10 +64,14 @@ def detect(path: Path) -> str:
     if not path.exists():
         raise BadData(path, "source", "a file or folder", "nothing")
     for name in dict.fromkeys(FORMATS.values()):
-        found: str | None = _module(name).detect(path)
+        found: str | None = _module(name).detect(path) if name != _OWN else None
         if found is not None:
             return found
-    raise _unknown(path)
+    unknown = _unknown(path)
+    own: str | None = _module(_OWN).detect(path) if unknown.field == "format" else None
+    if own is None:
+        raise unknown
+    return own
 
 
 def _unknown(path: Path) -> BadData:
