@@ -67,6 +67,7 @@ def audit_dataset(request: AuditDataset, on_event: OnEvent = ignore) -> AuditedD
     from roboscale.dataset.audit import audit, audit_folder
     from roboscale.dataset.engine import run
     from roboscale.dataset.lerobot import open_lerobot
+    from roboscale.jobs.locating import located
     from roboscale.jobs.recordings import given_options, open_source
     from roboscale.sources.records import detect
     from roboscale.sources.records.lerobot import FORMATS
@@ -74,7 +75,7 @@ def audit_dataset(request: AuditDataset, on_event: OnEvent = ignore) -> AuditedD
     def spread(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterable[Any]:
         return run(function, list(items), workers=request.workers, engine=request.engine)
 
-    source = request.dataset
+    source = located(request.dataset, on_event)
     about: dict[str, Any] = {
         "against": [open_source(path).recording for path in request.against],
         "images": request.images,

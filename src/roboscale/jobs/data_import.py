@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -99,6 +99,7 @@ def import_dataset(
     from roboscale.dataset.transfer import Part, transfer
     from roboscale.jobs.import_proof import proof_of, write_proof
 
+    command, request = made_by(request, mapping), _here(request, on_event)
     out, name = _out(request), request.source.absolute().name
     opened = _open(request, mapping, on_event)
     recording = opened.recording
@@ -115,7 +116,6 @@ def import_dataset(
         engine=request.engine,
         progress=counting(on_event, "episodes", len(keys)),
     )
-    command = made_by(request, mapping)
     proof = proof_of(recording, spec, result, source=name, left_out=left_out, command=command)
     _tell(proof, on_event)
     if request.proof:
@@ -130,6 +130,7 @@ def plan_import(
     """What an import would do, from metadata alone; JSON types only. Errors are those of `import_dataset`."""
     from roboscale.sources.records.declaration import undeclared
 
+    request = _here(request, on_event)
     out, recording = _out(request), _open(request, mapping, on_event).recording
     spec, keys, left_out = _selection(recording, request.missing_video)
     _whole_rate(spec, recording)
@@ -151,10 +152,11 @@ def explain_recording(request: ImportDataset, on_event: OnEvent = ignore) -> Exp
     """A drafted mapping for a bag or an own layout without one; for everything else evidence and a declaration."""
     from roboscale.sources.records import detect
 
+    request = _here(request, on_event)
     format = request.format or detect(request.source)
     if format in (*_BAGS, "own-layout") and request.mapping is None:
         from roboscale.sources.records.mcap import explain as explain_topics
-        from roboscale.sources.records.own import explain as explain_arrays
+        from roboscale.sources.records.own import explain_arrays
 
         draft = (explain_topics if format in _BAGS else explain_arrays)(request.source)
         return Explained(draft, {"mapping": draft})
@@ -164,6 +166,13 @@ def explain_recording(request: ImportDataset, on_event: OnEvent = ignore) -> Exp
     draft = evidence.to_toml()
     text = f"{evidence.to_text()}\n\n# A declaration to correct, and to pass with --declare:\n{draft}"
     return Explained(text, {**evidence.to_json(), "declaration": draft})
+
+
+def _here(request: ImportDataset, on_event: OnEvent) -> ImportDataset:
+    """The same request of something on this machine."""
+    from roboscale.jobs.locating import located
+
+    return replace(request, source=located(request.source, on_event))
 
 
 def _open(request: ImportDataset, mapping: Mapping[str, Any] | None, on_event: OnEvent) -> Opened:

@@ -8,11 +8,11 @@ from typing import Any
 
 from roboscale.core import BadData, Recording
 from roboscale.sources.records.own.bundle import find_episodes
-from roboscale.sources.records.own.draft import explain
-from roboscale.sources.records.own.mapping import load_mapping
+from roboscale.sources.records.own.draft import explain_arrays
+from roboscale.sources.records.own.mapping import load_own_mapping
 from roboscale.sources.records.own.recording import OwnRecording
 
-__all__ = ["FORMATS", "detect", "explain", "open_path"]
+__all__ = ["FORMATS", "detect", "explain_arrays", "open_path"]
 
 FORMATS = ("own-layout",)
 
@@ -39,4 +39,4 @@ def open_path(
         found = ", ".join(list(first.sources())[:12]) if first is not None else "nothing"
         expected = f"a TOML file that says what the arrays mean: `roboscale data import {path} --explain` drafts it"
         raise BadData(path, "mapping", expected, f"none for {found}")
-    return OwnRecording(path, load_mapping(mapping, fps))
+    return OwnRecording(path, load_own_mapping(mapping, fps))

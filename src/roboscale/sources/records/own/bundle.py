@@ -22,7 +22,7 @@ from roboscale.core import BadData
 from roboscale.dataset.unfetched import require_fetched
 from roboscale.dataset.video import probe
 
-__all__ = ["Bundle", "Source", "find_episodes", "matching", "natural"]
+__all__ = ["Bundle", "Held", "by_number", "find_episodes", "names_like"]
 
 PICTURES = (".jpg", ".jpeg", ".png")
 HDF5 = (".h5", ".hdf5", ".he5")
@@ -36,7 +36,7 @@ Kind = Literal["numbers", "texts", "pictures", "video"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Held:
     """Something that an episode holds, not read yet.
 
     Args:
@@ -55,16 +55,16 @@ class Source:
     load: Callable[[], Any]
 
 
-def natural(text: str) -> list[tuple[int, int | str]]:
+def by_number(text: str) -> list[tuple[int, int | str]]:
     """Sorts `frame_10` after `frame_9`."""
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", text)]
 
 
-def matching(sources: Mapping[str, Source], pattern: str) -> list[str]:
+def names_like(sources: Mapping[str, Held], pattern: str) -> list[str]:
     """Names that a pattern means, `joint_*` in the order of their numbers; a name without a star is itself."""
     if pattern in sources:
         return [pattern]
-    return sorted(fnmatch.filter(sources, pattern), key=natural)
+    return sorted(fnmatch.filter(sources, pattern), key=by_number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ class Bundle:
     group: str = ""
     rows: tuple[str, Any] | None = None
 
-    def sources(self) -> Mapping[str, Source]:
+    def sources(self) -> Mapping[str, Held]:
         """Everything it holds, by name; BadData when a file of it is broken."""
         found = _in_folder(self) if self.path.is_dir() else _in_file(self.path, "", self)
         return {source.name: source for source in found}
@@ -117,7 +117,7 @@ def _paths(root: Path, episodes: str, split_by: str = "") -> list[Path]:
     if episodes == ".":
         return [root]
     if episodes:
-        return sorted((p for p in root.glob(episodes) if _holds(p)), key=lambda p: natural(str(p.relative_to(root))))
+        return sorted((p for p in root.glob(episodes) if _holds(p)), key=lambda p: by_number(str(p.relative_to(root))))
     children = [p for p in root.iterdir() if not p.name.startswith(".")]
     files = [p for p in children if p.is_file() and p.suffix.lower() in DATA]
     folders = [p for p in children if p.is_dir() and _holds(p)]
@@ -127,12 +127,12 @@ def _paths(root: Path, episodes: str, split_by: str = "") -> list[Path]:
     if _pictures(root) or (folders and files and len(files) < 2) or _is_store(root):
         return [root]
     if stores or (files and not folders):
-        return sorted(stores or files, key=lambda p: natural(p.name))
+        return sorted(stores or files, key=lambda p: by_number(p.name))
     if files:
         return [root]
     if len(folders) == 1 and not _pictures(folders[0]):
         return [folders[0]] if any(_is_data(p) for p in folders[0].iterdir()) else _paths(folders[0], "", split_by)
-    return sorted(folders, key=lambda p: natural(p.name))
+    return sorted(folders, key=lambda p: by_number(p.name))
 
 
 def _is_data(path: Path) -> bool:
@@ -144,7 +144,7 @@ def _is_store(path: Path) -> bool:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted((p for p in folder.iterdir() if p.suffix.lower() in PICTURES), key=lambda p: natural(p.name))
+    return sorted((p for p in folder.iterdir() if p.suffix.lower() in PICTURES), key=lambda p: by_number(p.name))
 
 
 def _holds(path: Path) -> bool:
@@ -172,12 +172,12 @@ def _groups(path: Path, pattern: str) -> list[str]:
         for depth in range(1, len(parts)):
             parents.setdefault("/".join(parts[:depth]), set()).add("/".join(parts[depth:]))
     if pattern:
-        return sorted(fnmatch.filter(parents, pattern), key=natural)
+        return sorted(fnmatch.filter(parents, pattern), key=by_number)
     for depth in sorted({parent.count("/") for parent in parents}):
         level = [parent for parent in parents if parent.count("/") == depth]
         numbered = [parent for parent in level if re.search(r"\d+$", parent)]
         if len(numbered) == len(level) and len({frozenset(parents[p]) for p in level}) == 1:
-            return sorted(level, key=natural)
+            return sorted(level, key=by_number)
     return []
 
 
@@ -227,12 +227,12 @@ def _rows_of(array: Any) -> Any:
     return array[0 : len(array)]
 
 
-def _in_folder(bundle: Bundle) -> Iterator[Source]:
+def _in_folder(bundle: Bundle) -> Iterator[Held]:
     root = bundle.path
     if _is_store(root):
         yield from _in_zarr(root, "")
         return
-    folders = [root, *sorted((p for p in root.rglob("*") if p.is_dir()), key=lambda p: natural(str(p)))]
+    folders = [root, *sorted((p for p in root.rglob("*") if p.is_dir()), key=lambda p: by_number(str(p)))]
     for folder in folders:
         name = "" if folder == root else str(folder.relative_to(root))
         if any(_is_store(parent) for parent in folder.parents if parent.is_relative_to(root)):
@@ -242,15 +242,15 @@ def _in_folder(bundle: Bundle) -> Iterator[Source]:
             continue
         pictures = _pictures(folder)
         if pictures:
-            yield Source(
+            yield Held(
                 name=name or ".", kind="pictures", path=folder, rows=len(pictures), load=partial(_held, pictures)
             )
-        for path in sorted(folder.iterdir(), key=lambda p: natural(p.name)):
+        for path in sorted(folder.iterdir(), key=lambda p: by_number(p.name)):
             if path.is_file():
                 yield from _in_file(path, f"{path.relative_to(root)}", bundle)
 
 
-def _in_file(path: Path, name: str, bundle: Bundle) -> Iterator[Source]:
+def _in_file(path: Path, name: str, bundle: Bundle) -> Iterator[Held]:
     """What one file holds; names begin with that of the file where it lies in a folder."""
     suffix, start = path.suffix.lower(), f"{name}/" if name else ""
     if suffix in HDF5:
@@ -265,19 +265,19 @@ def _in_file(path: Path, name: str, bundle: Bundle) -> Iterator[Source]:
             name.removesuffix(path.suffix) or path.stem, path, array.shape, array.dtype, lambda: np.asarray(array)
         )
     elif suffix in VIDEOS:
-        yield Source(name=name or path.name, kind="video", path=path, rows=probe(path).frames, load=lambda: path)
+        yield Held(name=name or path.name, kind="video", path=path, rows=probe(path).frames, load=lambda: path)
     elif suffix == ".txt" and path.stat().st_size < 2**16:
-        yield Source(name=name, kind="texts", path=path, rows=1, load=lambda: [_text(path)])
+        yield Held(name=name, kind="texts", path=path, rows=1, load=lambda: [_text(path)])
 
 
 def _text(path: Path) -> str:
     return path.read_text("utf-8", errors="replace").strip()
 
 
-def _numbers(name: str, path: Path, shape: tuple[int, ...], dtype: Any, load: Callable[[], Any]) -> Source:
+def _numbers(name: str, path: Path, shape: tuple[int, ...], dtype: Any, load: Callable[[], Any]) -> Held:
     rows, kind = (shape[0] if shape else 1), np.dtype(dtype)
     which: Kind = "numbers" if kind.kind in "biuf" else "texts"
-    return Source(name=name, kind=which, path=path, rows=rows, shape=tuple(shape[1:]), dtype=kind.name, load=load)
+    return Held(name=name, kind=which, path=path, rows=rows, shape=tuple(shape[1:]), dtype=kind.name, load=load)
 
 
 def _numpy(path: Path, load: Callable[[], Any]) -> Any:
@@ -290,14 +290,14 @@ def _numpy(path: Path, load: Callable[[], Any]) -> Any:
         raise BadData(path, "file", "arrays of numpy without objects", str(error)[:120]) from error
 
 
-def _in_npz(path: Path, start: str) -> Iterator[Source]:
+def _in_npz(path: Path, start: str) -> Iterator[Held]:
     with _numpy(path, lambda: np.load(path, allow_pickle=False)) as archive:
         arrays = {name: _numpy(path, partial(archive.__getitem__, name)) for name in archive.files}
     for name, array in arrays.items():
         yield _numbers(f"{start}{name}", path, array.shape, array.dtype, partial(_held, array))
 
 
-def _in_hdf5(path: Path, start: str, group: str) -> Iterator[Source]:
+def _in_hdf5(path: Path, start: str, group: str) -> Iterator[Held]:
     from roboscale.sources.records.hdf5.common import find_group, leaves, open_file, read_array
 
     def load(name: str) -> Any:
@@ -311,7 +311,7 @@ def _in_hdf5(path: Path, start: str, group: str) -> Iterator[Source]:
             yield _numbers(f"{start}{name}", path, leaf.shape, leaf.dtype, partial(load, name))
 
 
-def _in_zarr(path: Path, start: str) -> Iterator[Source]:
+def _in_zarr(path: Path, start: str) -> Iterator[Held]:
     from roboscale.sources.records.zarr.array import ZarrArray
     from roboscale.sources.records.zarr.store import FolderStore
 
@@ -324,7 +324,7 @@ def _in_zarr(path: Path, start: str) -> Iterator[Source]:
             yield _numbers(f"{start}{name}", path, array.shape, array.dtype, load)
 
 
-def _in_table(path: Path, start: str, rows: tuple[str, Any] | None) -> Iterator[Source]:
+def _in_table(path: Path, start: str, rows: tuple[str, Any] | None) -> Iterator[Held]:
     table = _table(path)
     if rows is not None:
         mine = table[rows[0]] == rows[1]
@@ -339,8 +339,6 @@ def _in_table(path: Path, start: str, rows: tuple[str, Any] | None) -> Iterator[
             for file in files:
                 if not file.resolve().is_relative_to(path.parent.resolve()):
                     raise BadData(path, name, "pictures beside the table", str(file))
-            yield Source(
-                name=f"{start}{name}", kind="pictures", path=path, rows=len(files), load=partial(_held, files)
-            )
+            yield Held(name=f"{start}{name}", kind="pictures", path=path, rows=len(files), load=partial(_held, files))
         else:
-            yield Source(name=f"{start}{name}", kind="texts", path=path, rows=len(texts), load=partial(_held, texts))
+            yield Held(name=f"{start}{name}", kind="texts", path=path, rows=len(texts), load=partial(_held, texts))

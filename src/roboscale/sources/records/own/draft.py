@@ -16,11 +16,11 @@ import numpy as np
 
 from roboscale.core import BadData
 from roboscale.dataset.lerobot.clock import ClockFacts, clock_facts
-from roboscale.sources.records.own.bundle import Source, find_episodes
+from roboscale.sources.records.own.bundle import Held, find_episodes
 from roboscale.sources.records.own.mapping import TimeUnit
 from roboscale.sources.records.own.recording import seconds
 
-__all__ = ["explain"]
+__all__ = ["explain_arrays"]
 
 _TIME = re.compile(
     r"(^|[/_.])(t|ts|time|times|stamp|stamps|timestamp|timestamps|time_?(s|ms|us|ns)|sec|secs|seconds)$", re.I
@@ -33,7 +33,7 @@ _TEXT = re.compile(r"instruction|task|language|prompt|description", re.IGNORECAS
 _INDEX = re.compile(r"(^|[/_.])(frame|frame_index|index|step|idx|episode\w*)$", re.IGNORECASE)
 
 
-def explain(path: Path) -> str:
+def explain_arrays(path: Path) -> str:
     """The drafted mapping as TOML.
 
     Raises:
@@ -58,13 +58,13 @@ def explain(path: Path) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _joined(sources: Mapping[str, Source]) -> dict[str, list[Source]]:
+def _joined(sources: Mapping[str, Held]) -> dict[str, list[Held]]:
     """Columns `joint_0`, `joint_1`, ... as one entry `joint_*`; everything else by itself."""
-    groups: dict[str, list[Source]] = {}
+    groups: dict[str, list[Held]] = {}
     for name, one in sources.items():
         stem = re.sub(r"\d+$", "*", name) if one.kind == "numbers" and not one.shape else name
         groups.setdefault(stem, []).append(one)
-    whole: dict[str, list[Source]] = {}
+    whole: dict[str, list[Held]] = {}
     for stem, group in groups.items():
         if stem.endswith("*") and len(group) > 1:
             whole[stem] = group
@@ -73,7 +73,7 @@ def _joined(sources: Mapping[str, Source]) -> dict[str, list[Source]]:
     return whole
 
 
-def _clock(source: Source) -> tuple[TimeUnit, ClockFacts] | None:
+def _clock(source: Held) -> tuple[TimeUnit, ClockFacts] | None:
     """Unit and facts of an array of times; `None` for what is none."""
     if source.kind != "numbers" or int(np.prod(source.shape, dtype=int)) != 1 or not _TIME.search(source.name):
         return None
@@ -88,14 +88,14 @@ def _clock(source: Source) -> tuple[TimeUnit, ClockFacts] | None:
     return None
 
 
-def _main_clock(sources: Mapping[str, Source], clocks: Mapping[str, tuple[TimeUnit, ClockFacts]]) -> str:
+def _main_clock(sources: Mapping[str, Held], clocks: Mapping[str, tuple[TimeUnit, ClockFacts]]) -> str:
     """The clock of most rows of numbers; of several the slowest, so that nothing is made up."""
     counts = Counter(one.rows for name, one in sources.items() if one.kind != "texts" and name not in clocks)
     fitting = [name for name in clocks if counts[sources[name].rows]]
     return min(fitting, key=lambda name: (clocks[name][1].rate_hz, name), default="")
 
 
-def _usual_rows(sources: Mapping[str, Source]) -> int:
+def _usual_rows(sources: Mapping[str, Held]) -> int:
     counts = Counter(one.rows for one in sources.values() if one.kind in ("numbers", "pictures"))
     return counts.most_common(1)[0][0] if counts else next(iter(sources.values())).rows
 
@@ -105,7 +105,7 @@ def _head(
     first: Path,
     main: str,
     clocks: Mapping[str, tuple[TimeUnit, ClockFacts]],
-    sources: Mapping[str, Source],
+    sources: Mapping[str, Held],
 ) -> list[str]:
     lines = ['episodes = "."'] if first == root and root.is_dir() else []
     if main:
@@ -123,10 +123,10 @@ def _head(
 
 def _block(
     name: str,
-    group: Sequence[Source],
+    group: Sequence[Held],
     rows: int,
     clocks: Mapping[str, tuple[TimeUnit, ClockFacts]],
-    sources: Mapping[str, Source],
+    sources: Mapping[str, Held],
     used: set[str],
 ) -> str:
     first = group[0]
@@ -150,11 +150,11 @@ def _block(
     return "\n".join([head, *lines]) + "\n"
 
 
-def _pictures(source: Source) -> bool:
+def _pictures(source: Held) -> bool:
     return source.kind != "numbers" or (source.dtype == "uint8" and len(source.shape) == 3)
 
 
-def _field_name(name: str, source: Source, used: set[str]) -> str:
+def _field_name(name: str, source: Held, used: set[str]) -> str:
     plain = re.sub(r"\.(csv|tsv|npz|npy|h5|hdf5|he5|zarr|mp4|mkv|avi|mov|webm)(?=/|$)", "", name.replace("*", ""))
     last = plain.rstrip("_/").rsplit("/", 1)[-1]
     slug = re.sub(r"[^A-Za-z0-9]+", "_", plain).strip("_").lower() or "field"

@@ -36,7 +36,7 @@ from typing import Annotated, Any, Literal
 from roboscale.core import UNKNOWN, BadData
 from roboscale.core.declared import Limit, Mistake, Text, as_declared, read_declared
 
-__all__ = ["OwnField", "OwnMap", "TimeUnit", "load_mapping"]
+__all__ = ["OwnField", "OwnMap", "TimeUnit", "load_own_mapping"]
 
 _MAX_BYTES = 2**20
 _FPS = Limit("frames a second, greater than 0", lambda fps: 0 < fps <= 1e9)
@@ -97,7 +97,7 @@ class OwnMap:
                 yield f"fields.{name}.source", "names of arrays", list(one.sources)
 
 
-def load_mapping(source: Path | str | Mapping[str, Any], fps: float | None = None) -> OwnMap:
+def load_own_mapping(source: Path | str | Mapping[str, Any], fps: float | None = None) -> OwnMap:
     """A mapping from a TOML file, or from what such a file holds.
 
     Args:

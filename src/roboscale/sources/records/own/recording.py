@@ -30,7 +30,7 @@ from roboscale.dataset.lerobot.clock import clock_facts, off_grid
 from roboscale.dataset.pictures import ArrayPictures, EncodedPictures, decode_picture
 from roboscale.dataset.unfetched import require_fetched
 from roboscale.dataset.video import probe
-from roboscale.sources.records.own.bundle import Bundle, Source, find_episodes, matching
+from roboscale.sources.records.own.bundle import Bundle, Held, find_episodes, names_like
 from roboscale.sources.records.own.mapping import OwnField, OwnMap, TextSource, TimeUnit
 from roboscale.sources.records.own.pictures import PickedFrames
 
@@ -118,7 +118,7 @@ class OwnRecording:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _field(self, bundle: Bundle, sources: Mapping[str, Source], name: str, one: OwnField) -> Field:
+    def _field(self, bundle: Bundle, sources: Mapping[str, Held], name: str, one: OwnField) -> Field:
         parts = [sources[source] for source in self._names[name]]
         if parts[0].kind == "pictures" or parts[0].kind == "video" or _is_pictures(parts[0]):
             return Field(name, _picture_shape(parts[0]), "uint8", layout=("height", "width", "channel"), role=one.role)
@@ -138,21 +138,21 @@ class OwnRecording:
         layout = one.names or tuple(_last(part.name) for part in parts if len(parts) == shape[0] and len(parts) > 1)
         return Field(name, shape, parts[0].dtype, unit=one.unit, frame=one.frame, mode=one.mode, layout=layout)
 
-    def _origin(self, sources: Mapping[str, Source], name: str) -> Origin:
+    def _origin(self, sources: Mapping[str, Held], name: str) -> Origin:
         names = self._names[name]
         done = "copied" if len(names) == 1 else f"{len(names)} arrays side by side"
         if self._map.fields[name].time:
             done += f", at each frame the {self._map.fields[name].resample} one"
         return Origin(name, ", ".join(names), done)
 
-    def _unmapped(self, sources: Mapping[str, Source]) -> Mapping[str, str]:
+    def _unmapped(self, sources: Mapping[str, Held]) -> Mapping[str, str]:
         times = {self._map.time, *(one.time for one in self._map.fields.values())}
         used = {source for names in self._names.values() for source in names} | times
         if isinstance(self._map.instruction, TextSource):
             used.add(self._map.instruction.source)
         return {name: "the mapping does not name it" for name in sources if name not in used}
 
-    def _time(self, bundle: Bundle, sources: Mapping[str, Source], name: str) -> NDArray[Any]:
+    def _time(self, bundle: Bundle, sources: Mapping[str, Held], name: str) -> NDArray[Any]:
         if name not in sources:
             raise BadData(bundle.path, name, "an array of times", f"none in {', '.join(sources)[:300]}")
         values = np.asarray(sources[name].load()).reshape(-1)
@@ -160,13 +160,13 @@ class OwnRecording:
             raise BadData(sources[name].path, name, "finite times", f"{values.dtype}[{len(values)}]")
         return values
 
-    def _is_off_grid(self, bundle: Bundle, sources: Mapping[str, Source]) -> bool:
+    def _is_off_grid(self, bundle: Bundle, sources: Mapping[str, Held]) -> bool:
         times = seconds(self._time(bundle, sources, self._map.time), self._map.time_unit)
         return any(one.time for one in self._map.fields.values()) or bool(
             off_grid(times, float(self._map.fps or 1)).any()
         )
 
-    def _rows(self, bundle: Bundle, sources: Mapping[str, Source]) -> tuple[_Rows, list[Finding]]:
+    def _rows(self, bundle: Bundle, sources: Mapping[str, Held]) -> tuple[_Rows, list[Finding]]:
         """The frames of an episode, on the clock of the rows."""
         findings: list[Finding] = []
         if not self._map.time:
@@ -203,14 +203,14 @@ class OwnRecording:
         plain = {name: kept.astype(np.int64) for name in self._map.fields if name not in picks}
         return _Rows(frames=len(kept), times_s=times[kept], picks={**plain, **picks}), findings
 
-    def _found(self, bundle: Bundle, sources: Mapping[str, Source], names: Sequence[str]) -> Sequence[str]:
+    def _found(self, bundle: Bundle, sources: Mapping[str, Held], names: Sequence[str]) -> Sequence[str]:
         for name in names:
             if name not in sources:
                 raise BadData(bundle.path, name, "an array of that name", f"{', '.join(sources)[:300]}")
         return names
 
     def _array(
-        self, bundle: Bundle, sources: Mapping[str, Source], name: str, one: OwnField, rows: _Rows
+        self, bundle: Bundle, sources: Mapping[str, Held], name: str, one: OwnField, rows: _Rows
     ) -> NDArray[Any]:
         field, pick = self.spec[name], rows.picks.get(name)
         parts = []
@@ -234,7 +234,7 @@ class OwnRecording:
     def _pictures(
         self,
         bundle: Bundle,
-        sources: Mapping[str, Source],
+        sources: Mapping[str, Held],
         name: str,
         one: OwnField,
         rows: _Rows,
@@ -262,7 +262,7 @@ class OwnRecording:
         values = np.asarray(source.load())[pick]
         return ArrayPictures(source.path, name, values[..., ::-1] if one.bgr else values, 0, rows.frames)
 
-    def _instruction(self, bundle: Bundle, sources: Mapping[str, Source]) -> str:
+    def _instruction(self, bundle: Bundle, sources: Mapping[str, Held]) -> str:
         asked = self._map.instruction
         if not isinstance(asked, TextSource):
             return asked
@@ -280,15 +280,15 @@ def _picked(times: NDArray[np.float64], grid: NDArray[np.float64], how: str) -> 
     return np.where(np.abs(times[right] - grid) < np.abs(grid - times[left]), right, left).astype(np.int64)
 
 
-def _names(bundle: Bundle, sources: Mapping[str, Source], field: str, one: OwnField) -> tuple[str, ...]:
-    found = tuple(name for pattern in one.sources for name in matching(sources, pattern))
-    absent = [pattern for pattern in one.sources if not matching(sources, pattern)]
+def _names(bundle: Bundle, sources: Mapping[str, Held], field: str, one: OwnField) -> tuple[str, ...]:
+    found = tuple(name for pattern in one.sources for name in names_like(sources, pattern))
+    absent = [pattern for pattern in one.sources if not names_like(sources, pattern)]
     if absent:
         raise BadData(bundle.path, f"fields.{field}.source", f"an array {absent[0]}", f"{', '.join(sources)[:400]}")
     return found
 
 
-def _width(source: Source) -> int:
+def _width(source: Held) -> int:
     return int(np.prod(source.shape)) if source.shape else 1
 
 
@@ -296,11 +296,11 @@ def _last(name: str) -> str:
     return name.rsplit("/", 1)[-1]
 
 
-def _is_pictures(source: Source) -> bool:
+def _is_pictures(source: Held) -> bool:
     return source.kind == "numbers" and source.dtype == "uint8" and len(source.shape) == 3 and source.shape[2] == 3
 
 
-def _picture_shape(source: Source) -> tuple[int, int, int]:
+def _picture_shape(source: Held) -> tuple[int, int, int]:
     if source.kind == "video":
         header = probe(source.path)
         return header.height, header.width, 3
