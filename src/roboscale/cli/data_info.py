@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from roboscale.cli.commands import Command
 from roboscale.cli.terminal import Terminal
-from roboscale.jobs.data_info import DatasetInfo, DescribeDataset, describe_dataset
+from roboscale.jobs.data_info import DescribeDataset, DescribedDataset, describe_dataset
 
 __all__ = ["command"]
 
@@ -17,7 +17,7 @@ def run(request: DescribeDataset, terminal: Terminal) -> None:
     terminal.show(info.to_json(), lines(info))
 
 
-def lines(info: DatasetInfo) -> Iterator[str]:
+def lines(info: DescribedDataset) -> Iterator[str]:
     frames = "" if info.frames is None else f", {info.frames} frames, {info.frames / info.rate_hz:.0f} s"
     yield f"{info.source}: {info.format}, {info.episodes} episodes{frames} at {info.rate_hz:g} Hz"
     yield f"  robot: {info.robot or 'not said'}; licence: {info.licence or 'not said'}; {info.megabytes:.4g} MB"

@@ -12,7 +12,7 @@ from roboscale.jobs import options
 from roboscale.jobs.events import OnEvent, ignore
 from roboscale.jobs.request import Argument, Request
 
-__all__ = ["DatasetInfo", "DescribeDataset", "describe_dataset"]
+__all__ = ["DescribeDataset", "DescribedDataset", "describe_dataset"]
 
 _ABSENT = ("missing-video", "file-missing")
 
@@ -29,7 +29,7 @@ class DescribeDataset(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetInfo:
+class DescribedDataset:
     """What is there.
 
     Args:
@@ -61,7 +61,7 @@ class DatasetInfo:
         return {**asdict(self), "findings": [one.to_json() for one in self.findings]}
 
 
-def describe_dataset(request: DescribeDataset, on_event: OnEvent = ignore) -> DatasetInfo:
+def describe_dataset(request: DescribeDataset, on_event: OnEvent = ignore) -> DescribedDataset:
     """Reads metadata, and of an address fetches nothing else.
 
     >>> info = describe_dataset(DescribeDataset(dataset=Path("recorded")))
@@ -98,7 +98,7 @@ def describe_dataset(request: DescribeDataset, on_event: OnEvent = ignore) -> Da
     given = given_options(fps=request.fps, mapping=request.mapping)
     recording = open_source(source, options=given, on_event=on_event).recording
     licence = recording.licence or str(card.get("license") or "")
-    return DatasetInfo(
+    return DescribedDataset(
         **facts,
         format=recording.format,
         robot=recording.robot_type,
@@ -120,7 +120,7 @@ def _fields(spec: Spec) -> dict[str, str]:
     return {f.name: f"{f.dtype}{list(f.shape)} {f.unit}" for f in spec}
 
 
-def _of_lerobot(root: Path, facts: Mapping[str, Any], *, remote: bool) -> DatasetInfo:
+def _of_lerobot(root: Path, facts: Mapping[str, Any], *, remote: bool) -> DescribedDataset:
     from roboscale.dataset.lerobot import open_lerobot
 
     recording = open_lerobot(root, lenient=True)
@@ -131,7 +131,7 @@ def _of_lerobot(root: Path, facts: Mapping[str, Any], *, remote: bool) -> Datase
         found = tuple(recording.findings)
     cameras = {name: f"video {list(folder.head.features[name]['shape'])}" for name in folder.head.cameras}
     numbers = {n: f"{f['dtype']}{list(f['shape'])}" for n, f in folder.head.features.items() if n not in cameras}
-    return DatasetInfo(
+    return DescribedDataset(
         **facts,
         format=folder.format,
         robot=folder.head.robot_type,
