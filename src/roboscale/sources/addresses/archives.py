@@ -14,6 +14,7 @@ import tarfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from roboscale.core import BadData
 from roboscale.dataset.unfetched import require_fetched
@@ -142,7 +143,7 @@ def _unpack(parts: Sequence[Path], target: Path) -> None:
         require_fetched(part)
     limit = _RATIO * sum(part.stat().st_size for part in parts) + 2**30
     try:
-        with io.BufferedReader(_Joined(parts), 2**20) as file:
+        with io.BufferedReader(cast(Any, _Joined(parts)), 2**20) as file:
             if zipfile.is_zipfile(file):
                 _unpack_zip(parts[0], file, target, limit)
             else:
@@ -152,7 +153,7 @@ def _unpack(parts: Sequence[Path], target: Path) -> None:
         raise BadData(parts[0], "archive", "one that is whole and stays in its folder", str(error)[:160]) from error
 
 
-def _unpack_tar(path: Path, file: io.BufferedReader, target: Path, limit: int) -> None:
+def _unpack_tar(path: Path, file: Any, target: Path, limit: int) -> None:
     with tarfile.open(fileobj=file, mode="r:*") as archive:
         size = 0
         for member in archive:
@@ -163,7 +164,7 @@ def _unpack_tar(path: Path, file: io.BufferedReader, target: Path, limit: int) -
                 archive.extract(member, target, filter="data")
 
 
-def _unpack_zip(path: Path, file: io.BufferedReader, target: Path, limit: int) -> None:
+def _unpack_zip(path: Path, file: Any, target: Path, limit: int) -> None:
     with zipfile.ZipFile(file) as archive:
         if sum(member.file_size for member in archive.infolist()) > limit:
             raise BadData(path, "archive", f"at most {limit} bytes", "more")

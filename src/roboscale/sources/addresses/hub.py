@@ -83,6 +83,8 @@ def hub_dataset(repo: str, revision: str) -> HubDataset:
                 path = str(entry["path"])
                 lfs = entry.get("lfs") or {}
                 url = f"{server}/datasets/{repo}/resolve/{sha}/{urllib.parse.quote(path)}"
-                files.append(HubFile(path, int(lfs.get("size", entry.get("size", 0))), str(lfs.get("oid", "")), url))
+                files.append(
+                    HubFile(path, int(lfs.get("size") or entry.get("size") or 0), str(lfs.get("oid", "")), url)
+                )
     card = head.get("cardData")
     return HubDataset(repo=repo, sha=sha, card=card if isinstance(card, dict) else {}, files=tuple(files))
