@@ -126,8 +126,54 @@ def test_what_is_not_named_is_said(tmp_path: Path):
 
 def test_objects_of_pickle_are_refused(tmp_path: Path):
     np.savez(tmp_path / "a.npz", qpos=np.array([{"a": 1}], object))
-    with pytest.raises(BadData, match="without objects"):
+    with pytest.raises(BadData, match="objects of pickle"):
         _mapped(tmp_path)
+
+
+WHOLE = [arrays(number, 12 + number) for number in range(3)]
+FLAT = {name: np.concatenate([one[name] for one in WHOLE]) for name in ("qpos", "action")}
+ENDS = np.cumsum([len(one["qpos"]) for one in WHOLE])
+SHARED: dict[str, dict[str, Any]] = {
+    "dones": {**FLAT, "dones": np.isin(np.arange(ENDS[-1]), ENDS - 1)},
+    "terminals as numbers": {**FLAT, "terminals": np.isin(np.arange(ENDS[-1]), ENDS - 1).astype(np.float32)},
+    "ends": {**FLAT, "episode_ends": ENDS},
+    "lengths": {**FLAT, "episode_lengths": np.diff(np.r_[0, ENDS])},
+    "starts": {**FLAT, "episode_starts": np.r_[0, ENDS[:-1]]},
+    "numbers": {f"{name}_{k}": one[name] for k, one in enumerate(WHOLE) for name in ("qpos", "action")},
+    "first axis": {name: np.stack([arrays(k, 12)[name] for k in range(3)]) for name in ("qpos", "action")},
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize("ending", ["npz", "h5"])
+def test_several_episodes_in_the_arrays_of_one_file(tmp_path: Path, name: str, ending: str):
+    import h5py
+
+    if ending == "npz":
+        np.savez(tmp_path / "demos.npz", **SHARED[name])
+    else:
+        with h5py.File(tmp_path / "demos.h5", "w") as file:
+            for key, values in SHARED[name].items():
+                file[key] = values
+    recording = _mapped(tmp_path, fields={**STATE, "action": {"source": "action"}})
+    assert len(recording.keys) == 3
+    for number, key in enumerate(recording.keys):
+        expected = arrays(number, 12 if name == "first axis" else 12 + number)
+        for field, source in (("observation.state", "qpos"), ("action", "action")):
+            np.testing.assert_array_equal(recording.read(key).arrays[field], expected[source])
+
+
+def test_a_flag_that_stays_up_cuts_nothing(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", **arrays(0, 20), done=np.arange(20) > 15)
+    recording = _mapped(tmp_path)
+    assert recording.keys == ("a.npz",) and len(recording.read("a.npz")) == 20
+
+
+def test_what_splits_is_said_where_it_is_called_otherwise(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", **FLAT, bounds=ENDS)
+    assert [len(_mapped(tmp_path, split_by="bounds").read(key)) for key in ("a.npz/0", "a.npz/1")] == [12, 13]
+    with pytest.raises(BadData, match="cut all rows"):
+        _mapped(tmp_path, split_by="qpos")
 
 
 def test_a_table_does_not_lead_to_pictures_elsewhere(tmp_path: Path):

@@ -7,13 +7,15 @@ mean.
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import re
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,8 @@ from numpy.typing import NDArray
 from roboscale.core import BadData
 from roboscale.dataset.unfetched import require_fetched
 from roboscale.dataset.video import probe
+from roboscale.sources.records.own.held import Held, Kind
+from roboscale.sources.records.own.splitting import Cut, cuts_of, part_of
 
 __all__ = ["Bundle", "Held", "by_number", "find_episodes", "names_like"]
 
@@ -31,28 +35,6 @@ VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 DATA = (*HDF5, *TABLES, ".npz", ".npy")
 _EPISODE_COLUMNS = ("episode_index", "episode_id", "episode", "traj_id", "trajectory_id", "demo_id")
 _MAX_FILES = 200_000
-
-Kind = Literal["numbers", "texts", "pictures", "video"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """Something that an episode holds, not read yet.
-
-    Args:
-        path: file or folder, for errors.
-        rows: frames, rows or files.
-        shape, dtype: of one row of numbers.
-        load: the rows: numbers (T, *shape), texts, or files of pictures.
-    """
-
-    name: str
-    kind: Kind
-    path: Path
-    rows: int
-    shape: tuple[int, ...] = ()
-    dtype: str = ""
-    load: Callable[[], Any]
 
 
 def by_number(text: str) -> list[tuple[int, int | str]]:
@@ -76,17 +58,20 @@ class Bundle:
         path: its file or folder.
         group: of an HDF5 file.
         rows: of a table, where several episodes share it: (column, value).
+        cut: of arrays, where several episodes share them.
     """
 
     key: str
     path: Path
     group: str = ""
     rows: tuple[str, Any] | None = None
+    cut: Cut | None = None
 
     def sources(self) -> Mapping[str, Held]:
         """Everything it holds, by name; BadData when a file of it is broken."""
         found = _in_folder(self) if self.path.is_dir() else _in_file(self.path, "", self)
-        return {source.name: source for source in found}
+        whole = {source.name: source for source in found}
+        return whole if self.cut is None else part_of(whole, self.cut)
 
 
 def find_episodes(root: Path, episodes: str = "", groups: str = "", split_by: str = "") -> Iterator[Bundle]:
@@ -97,6 +82,7 @@ def find_episodes(root: Path, episodes: str = "", groups: str = "", split_by: st
         groups: glob of HDF5 groups; found out when empty.
         split_by: column of tables that numbers the episodes; found out when empty.
     """
+    whole = False  # whether a first file has shown that each file is one episode
     for path in _paths(root, episodes, split_by):
         name = path.name if path != root or path.is_file() else root.resolve().name
         key = str(path.relative_to(root)) if path != root else name
@@ -108,7 +94,12 @@ def find_episodes(root: Path, episodes: str = "", groups: str = "", split_by: st
             column, numbers = values
             yield from (Bundle(key=f"{key}/{number}", path=path, rows=(column, number)) for number in numbers)
         else:
-            yield Bundle(key=key, path=path)
+            one = Bundle(key=key, path=path)
+            cuts = [] if whole or path.suffix in (*TABLES, *VIDEOS) else cuts_of(one.sources(), split_by)
+            yield from (dataclasses.replace(one, key=f"{key}/{cut[1]}", cut=cut) for cut in cuts)
+            if not cuts:
+                whole = True
+                yield one
 
 
 def _paths(root: Path, episodes: str, split_by: str = "") -> list[Path]:
@@ -281,8 +272,6 @@ def _numbers(name: str, path: Path, shape: tuple[int, ...], dtype: Any, load: Ca
 
 
 def _numpy(path: Path, load: Callable[[], Any]) -> Any:
-    import zipfile
-
     require_fetched(path)
     try:
         return load()
@@ -291,10 +280,39 @@ def _numpy(path: Path, load: Callable[[], Any]) -> Any:
 
 
 def _in_npz(path: Path, start: str) -> Iterator[Held]:
-    with _numpy(path, lambda: np.load(path, allow_pickle=False)) as archive:
-        arrays = {name: _numpy(path, partial(archive.__getitem__, name)) for name in archive.files}
-    for name, array in arrays.items():
-        yield _numbers(f"{start}{name}", path, array.shape, array.dtype, partial(_held, array))
+    """The arrays of an archive by their headers; what is in them is read when somebody asks."""
+    for name, shape, dtype in _numpy(path, lambda: _npz_headers(path)):
+        if dtype.hasobject:
+            refuse = partial(_refused, path, name)
+            yield Held(name=f"{start}{name}", kind="objects", path=path, rows=0, load=refuse)
+        else:
+            yield _numbers(f"{start}{name}", path, shape, dtype, partial(_npz_array, path, name))
+
+
+def _npz_headers(path: Path) -> list[tuple[str, tuple[int, ...], Any]]:
+    found = []
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            if member.endswith(".npy"):
+                with archive.open(member) as file:
+                    version = np.lib.format.read_magic(file)
+                    first = version == (1, 0)
+                    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+                    shape, _, dtype = read(file)
+                    found.append((member.removesuffix(".npy"), shape, dtype))
+    return found
+
+
+def _npz_array(path: Path, name: str) -> Any:
+    def load() -> Any:
+        with np.load(path, allow_pickle=False) as archive:
+            return archive[name]
+
+    return _numpy(path, load)
+
+
+def _refused(path: Path, name: str) -> Any:
+    raise BadData(path, name, "an array of numbers", "objects of pickle, which would run code when they are read")
 
 
 def _in_hdf5(path: Path, start: str, group: str) -> Iterator[Held]:

@@ -16,7 +16,8 @@ import numpy as np
 
 from roboscale.core import BadData
 from roboscale.dataset.lerobot.clock import ClockFacts, clock_facts
-from roboscale.sources.records.own.bundle import Held, find_episodes
+from roboscale.sources.records.own.bundle import find_episodes
+from roboscale.sources.records.own.held import Held
 from roboscale.sources.records.own.mapping import TimeUnit
 from roboscale.sources.records.own.recording import seconds
 
@@ -132,7 +133,7 @@ def _block(
     first = group[0]
     shape = [len(group)] if len(group) > 1 else list(first.shape)
     head = f"# {name}: {first.kind}, {first.rows} rows" + (f" of {first.dtype}{shape}" if first.dtype else "")
-    if first.kind == "texts":
+    if first.kind in ("texts", "objects"):
         return f"{head}; not proposed\n"
     if first.kind == "numbers" and (_INDEX.search(name) or first.dtype == "bool"):
         return f"{head}; a running number or a flag, not proposed\n"

@@ -2,7 +2,8 @@
 
     episodes = "*"                    # glob below the folder: one file or folder an episode; "." is the whole
     groups = "data/*"                 # HDF5: one group an episode
-    split_by = "episode_id"           # tables: a column that tells the episodes of a file apart
+    split_by = "episode_id"           # several episodes in a file: a column of a table; flags, ends or lengths among
+                                      # arrays; "number" for action_0, action_1, ...; "first axis" for (E, T, D)
     fps = 20                          # frames a second
     time = "timestamp"                # array with the time of every row; left out: row number over fps
     time_unit = "s"                   # s, ms, us or ns

@@ -30,7 +30,8 @@ from roboscale.dataset.lerobot.clock import clock_facts, off_grid
 from roboscale.dataset.pictures import ArrayPictures, EncodedPictures, decode_picture
 from roboscale.dataset.unfetched import require_fetched
 from roboscale.dataset.video import probe
-from roboscale.sources.records.own.bundle import Bundle, Held, find_episodes, names_like
+from roboscale.sources.records.own.bundle import Bundle, find_episodes, names_like
+from roboscale.sources.records.own.held import Held
 from roboscale.sources.records.own.mapping import OwnField, OwnMap, TextSource, TimeUnit
 from roboscale.sources.records.own.pictures import PickedFrames
 
@@ -123,6 +124,8 @@ class OwnRecording:
         if parts[0].kind == "pictures" or parts[0].kind == "video" or _is_pictures(parts[0]):
             return Field(name, _picture_shape(parts[0]), "uint8", layout=("height", "width", "channel"), role=one.role)
         for part in parts:
+            if part.kind == "objects":
+                part.load()
             if part.kind != "numbers":
                 raise BadData(part.path, part.name, "numbers, pictures or a video", part.kind)
         dtypes = {part.dtype for part in parts}
