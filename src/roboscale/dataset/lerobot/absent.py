@@ -33,7 +33,8 @@ def absent_findings(folder: Folder) -> Iterator[Finding]:
     here = {name: _there(paths, total) for name, paths in {"": folder.episodes.tables, **cameras}.items()}
     elsewhere = [*_elsewhere(folder, {"": folder.episodes.tables}, here), *_elsewhere(folder, cameras, here)]
     yield from elsewhere
-    if not elsewhere:
+    one_file = folder.head.is_v3 and not cameras  # of many episodes: it is said which file that is
+    if not elsewhere and not one_file:
         yield from _episodes(folder, here)
 
 
