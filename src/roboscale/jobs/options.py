@@ -10,6 +10,7 @@ from roboscale.jobs.request import Argument, Option
 __all__ = [
     "By",
     "DataEngine",
+    "DataPath",
     "DataWorkers",
     "Declare",
     "Fps",
@@ -18,6 +19,7 @@ __all__ = [
     "Mapping",
     "Seed",
     "Sources",
+    "VideoPath",
     "Workers",
 ]
 
@@ -28,7 +30,13 @@ Workers = Annotated[
 
 Declare = Annotated[Path | None, Option("TOML that says what the arrays mean; --explain drafts one.")]
 Fps = Annotated[float | None, Option("Frames a second, for formats that do not store it.", min=1e-3)]
-Mapping = Annotated[Path | None, Option("TOML that maps a bag's topics; --explain drafts one.")]
+Mapping = Annotated[
+    Path | None, Option("TOML that maps a bag's topics or an own layout's arrays; --explain drafts it.")
+]
+DataPath = Annotated[
+    str | None, Option("LeRobot: path template of data files that lie elsewhere than info.json says.")
+]
+VideoPath = Annotated[str | None, Option("LeRobot: path template of videos that lie elsewhere than info.json says.")]
 DataEngine = Annotated[
     Literal["processes", "ray"], Option("processes, or ray for a cluster that shares the folders.", flag="--engine")
 ]
