@@ -46,7 +46,7 @@ ends:
 	scripts/version_ends.sh
 
 mutants: .venv/stamps/test
-	[ -x mutants/.venv/bin/cosmic-ray ] || { $(run)python -m venv mutants/.venv && mutants/.venv/bin/pip install -q cosmic-ray; }
+	[ -x mutants/.venv/bin/cosmic-ray ] || { $(run)python -m venv mutants/.venv && mutants/.venv/bin/pip install -q cosmic-ray coverage; }
 	$(run)python scripts/mutants.py $(or $(ROOM),trials)
 
 bench: .venv/stamps/test

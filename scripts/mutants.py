@@ -4,8 +4,10 @@
     make mutants ROOM=trials             the same; makes that environment
 
 The list of faults is cosmic-ray's (operators, comparisons, numbers, conditions, loops, exceptions ...). Annotations
-are left out: they are not evaluated, so no test can notice. Results go to `mutants/ROOM.jsonl`, one line a fault, and
-the same command goes on where it was. The summary lists every survivor with its line.
+are left out: they are not evaluated, so no test can notice. The room's tests run once under coverage, and a fault is
+tried against those that run its line, the quickest first; a line outside of functions against all that run its file,
+and one that no test of this process runs against the files named below. Results go to `mutants/ROOM.jsonl`, one line
+a fault, and the same command goes on where it was. The summary lists every survivor with its line.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import contextlib
 import importlib
 import itertools
 import json
+import operator
 import os
 import random
 import shutil
@@ -24,9 +27,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +57,7 @@ NEAR = {
     "worlds/real": ("tests/worlds/test_robot_world.py",),
     "stats/deciding.py": ("tests/stats/test_deciding.py", "tests/trials/test_evidence.py"),
 }
-"""Files below src/roboscale -> the tests of their room that they are run against, where all would take minutes."""
+"""Files below src/roboscale -> the tests for lines that run in processes of their own."""
 
 LIBRARIES = ("numpy", "scipy.special", "pyarrow", "sqlalchemy", "gymnasium", "hypothesis")
 """Loaded once; every fault is tried in a fork."""
@@ -90,11 +95,14 @@ def main() -> None:
         for library in LIBRARIES:
             importlib.import_module(library)
         drawn = draw(scratch, args.room, args.tool.resolve(), args.count, args.seed)
+        ran = who_runs_what(scratch, args.room, args.tool.resolve())
         told = {line["key"]: line for line in map(json.loads, out.read_text().splitlines())} if out.exists() else {}
         for number, mutant in enumerate(drawn, 1):
             known = told.get(mutant.key)
             if known is None or (args.again and known["survived"]):
-                told[mutant.key] = try_out(scratch, mutant, args.room, args.tool.resolve())
+                told[mutant.key] = try_out(
+                    scratch, mutant, tests_of(scratch, mutant, args.room, ran), args.tool.resolve()
+                )
                 with out.open("a") as file:
                     file.write(json.dumps(told[mutant.key]) + "\n")
             said = told[mutant.key]
@@ -156,8 +164,8 @@ def annotations(file: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     return ranges
 
 
-def try_out(scratch: Path, mutant: Mutant, room: str, tool: Path) -> dict[str, object]:
-    """Plants a fault, runs the room's tests until one fails, and takes it out again."""
+def try_out(scratch: Path, mutant: Mutant, tests: list[str], tool: Path) -> dict[str, object]:
+    """Plants a fault, runs tests until one fails, and takes it out again."""
     file = scratch / mutant.path
     whole = file.read_text()
     begun = time.monotonic()
@@ -171,9 +179,7 @@ def try_out(scratch: Path, mutant: Mutant, room: str, tool: Path) -> dict[str, o
         change = difference(whole, file.read_text())
         stamp = next(STAMPS)
         os.utime(file, (stamp, stamp))  # compiled files are told apart by it
-        survived, by = (
-            run_tests(scratch, tests_of(mutant.path, room)) if compiles(file) else (False, "does not compile")
-        )
+        survived, by = run_tests(scratch, tests) if compiles(file) else (False, "does not compile")
     finally:
         file.write_text(whole)
     seconds = round(time.monotonic() - begun, 1)
@@ -194,12 +200,84 @@ def difference(before: str, after: str) -> str:
     return "\n".join(f"- {a.strip()}\n+ {b.strip()}" for a, b in pairs if a != b)
 
 
-def tests_of(path: str, room: str) -> list[str]:
-    """The test files of a room that a file of it is run against, those that are called as the module first."""
-    near = next((tests for under, tests in NEAR.items() if path.startswith(f"src/roboscale/{under}")), ROOMS[room][1])
+Lines = dict[str, dict[int, list[str]]]
+"""File -> line -> the tests that run it, the quickest first."""
+
+
+def who_runs_what(scratch: Path, room: str, tool: Path) -> Lines:
+    """Runs the room's tests once, without a fault. SystemExit when one of them fails."""
+    told = scratch / "lines.json"
+    child = os.fork()
+    if child == 0:
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        sys.path.append(str(tool.parents[1] / "lib" / version / "site-packages"))  # where coverage is
+        watch = Watch(scratch, files_of(scratch, room))
+        code = pytest_in(scratch, list(ROOMS[room][1]), scratch / "tests.txt", [watch])
+        told.write_text(json.dumps(watch.lines()))
+        os._exit(code)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        raise SystemExit("tests fail without a fault:\n" + "".join((scratch / "tests.txt").read_text()[-2000:]))
+    return {
+        file: {int(n): tests for n, tests in lines.items()} for file, lines in json.loads(told.read_text()).items()
+    }
+
+
+class Watch:
+    """A plugin of pytest: which test runs which lines of some files, and how long it takes."""
+
+    def __init__(self, scratch: Path, files: list[Path]) -> None:
+        import coverage
+
+        self.scratch = scratch
+        self.coverage = coverage.Coverage(data_file=None, include=[str(file) for file in files], config_file=False)
+        self.seconds: dict[str, float] = {}
+        self.coverage.start()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self.coverage.switch_context(item.nodeid)
+        begun = time.monotonic()
+        said = yield
+        self.seconds[item.nodeid] = time.monotonic() - begun
+        self.coverage.switch_context("")
+        return said
+
+    def lines(self) -> Lines:
+        self.coverage.stop()
+        data: Any = self.coverage.get_data()
+        return {
+            Path(file).relative_to(self.scratch).as_posix(): {
+                line: sorted(filter(None, tests), key=lambda test: self.seconds.get(test, 0.0))
+                for line, tests in data.contexts_by_lineno(file).items()
+            }
+            for file in data.measured_files()
+        }
+
+
+def tests_of(scratch: Path, mutant: Mutant, room: str, ran: Lines) -> list[str]:
+    """The tests that a fault is tried against: who runs its line, its file, or is named for it."""
+    bodies = lines_of_bodies(scratch / mutant.path)
+    lines = ran.get(mutant.path, {})
+    if mutant.line in bodies and lines.get(mutant.line):
+        return lines[mutant.line]
+    if mutant.line not in bodies:
+        counts: dict[str, int] = defaultdict(int)
+        for test in (test for line in bodies & lines.keys() for test in lines[line]):
+            counts[test] += 1
+        if counts:
+            return [test for test, _ in sorted(counts.items(), key=operator.itemgetter(1), reverse=True)]
+    near = next(
+        (tests for under, tests in NEAR.items() if mutant.path.startswith(f"src/roboscale/{under}")), ROOMS[room][1]
+    )
     files = [f for name in near for f in (sorted((ROOT / name).rglob("test_*.py")) or [ROOT / name])]
-    ordered = dict.fromkeys(file.relative_to(ROOT).as_posix() for file in files if file.exists())
-    return sorted(ordered, key=lambda name: Path(path).stem.removesuffix("s") not in name)
+    return list(dict.fromkeys(file.relative_to(ROOT).as_posix() for file in files if file.exists()))
+
+
+def lines_of_bodies(file: Path) -> set[int]:
+    """Lines that run when a function is called, and not when its module is imported."""
+    functions = [n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.FunctionDef | ast.Lambda)]
+    bodies = [body for n in functions for body in (n.body if isinstance(n.body, list) else [n.body])]
+    return {line for body in bodies for line in range(body.lineno, (body.end_lineno or body.lineno) + 1)}
 
 
 def run_tests(scratch: Path, tests: list[str]) -> tuple[bool, str]:
@@ -223,7 +301,7 @@ def run_tests(scratch: Path, tests: list[str]) -> tuple[bool, str]:
     return code == 0, (failed or [f"exit code {code}"])[0]
 
 
-def pytest_in(scratch: Path, tests: list[str], output: Path) -> int:
+def pytest_in(scratch: Path, tests: list[str], output: Path, plugins: list[object] | None = None) -> int:
     """Runs tests in the copy of the project; the exit code. In a process of its own."""
     os.setsid()
     to = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -233,7 +311,7 @@ def pytest_in(scratch: Path, tests: list[str], output: Path) -> int:
     os.environ["PYTHONPATH"] = str(scratch / "src")
     sys.path.insert(0, str(scratch / "src"))
     words = ["-x", "-q", "--no-header", "--timeout=120", "-p", "no:cacheprovider"]
-    return int(pytest.main([*words, *tests]))
+    return int(pytest.main([*words, *tests], plugins=plugins))
 
 
 if __name__ == "__main__":

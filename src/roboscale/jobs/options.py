@@ -18,12 +18,16 @@ __all__ = [
     "Mapping",
     "Seed",
     "Sources",
+    "StartTimeout",
     "Workers",
 ]
 
 Seed = Annotated[int, Option("Seed of the cases; the same seed gives the same trials.")]
 Workers = Annotated[
     int | None, Option("Worlds in processes of their own; 0 runs them in this one. Default: the cores.", min=0)
+]
+StartTimeout = Annotated[
+    float, Option("Seconds that opening a world or a policy may take, and a process to start.", min=0.1)
 ]
 
 Declare = Annotated[Path | None, Option("TOML that says what the arrays mean; --explain drafts one.")]

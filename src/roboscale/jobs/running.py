@@ -36,6 +36,7 @@ from roboscale.core import (
 from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, ignore
 from roboscale.jobs.participants import Watched, participant_of, profiles_of
 from roboscale.jobs.processes import require_main
+from roboscale.jobs.strangers import staying_alive, within
 from roboscale.jobs.trying import (
     AnyPolicy,
     AnyWorld,
@@ -119,7 +120,7 @@ class RunPlan:
 
 def planned(request: Trying, policies: Sequence[str], count: int) -> RunPlan:
     """What a request would do, as far as that can be known without trying anything."""
-    world = _open_world(request.world)
+    world = _open_world(request.world, request, ignore)
     try:
         asked = _ask(request, policies, world, count, getattr(request, "design", None), ignore, False, None)
         index, shards = parse_shard(request.shard)
@@ -163,7 +164,8 @@ def run_trials(
     """
     require_main()
     with ExitStack() as stack:
-        opened = _open_world(request.world if world is None else world)
+        stack.enter_context(staying_alive())
+        opened = _open_world(request.world if world is None else world, request, on_event)
         stack.callback(opened.close)
         asked = _ask(request, policies, opened, count, design, on_event, world is not None, observes)
         for note in getattr(opened, "notes", ()):
@@ -175,10 +177,15 @@ def run_trials(
     return judged
 
 
-def _open_world(world: AnyWorld) -> World:
+def _open_world(world: AnyWorld, request: Trying, on_event: OnEvent) -> World:
+    """Opened as far as its `info`, for which a declared one is made."""
     from roboscale.worlds import as_world, open_world
 
-    return open_world(world) if isinstance(world, str) else as_world(world)
+    name = world if isinstance(world, str) else getattr(world, "__name__", type(world).__name__)
+    with within(request.start_timeout, f"world {name}", lambda text: on_event(Note(text))):
+        opened = open_world(world) if isinstance(world, str) else as_world(world)
+        _ = opened.info
+        return opened
 
 
 def _ask(
@@ -207,7 +214,11 @@ def _ask(
     if rule.needs > settings.horizon:
         raise RoboscaleError(f"rule {rule}: longer than the horizon of {settings.horizon} steps")
     profiles = profiles_of(request, policies)
-    resolved = [participant_of(policy, request, world, observes, profiles) for policy in policies]
+    resolved = []
+    for policy in policies:
+        name = policy if isinstance(policy, str) else getattr(policy, "__name__", type(policy).__name__)
+        with within(request.start_timeout, f"policy {name}", lambda text: on_event(Note(text))):
+            resolved.append(participant_of(policy, request, world, observes, profiles))
     known = {policy.identity: policy for policy in resolved}
     if len(known) != len(resolved):
         twice = next(p for i, p in enumerate(resolved) if any(p.identity == q.identity for q in resolved[:i]))
@@ -425,12 +436,12 @@ class _Factory:
     """
 
     def __init__(self, asked: _Asked) -> None:
-        self._first: World | None = asked.world
+        self._asked, self._first = asked, cast("World | None", asked.world)
         self._source: AnyWorld = asked.world if asked.objects else asked.request.world
 
     def __call__(self) -> World:
         first, self._first = self._first, None
-        return first if first is not None else _open_world(self._source)
+        return first if first is not None else _open_world(self._source, self._asked.request, self._asked.on_event)
 
 
 def _factory(asked: _Asked, workers: int) -> Callable[[], World]:

@@ -89,7 +89,7 @@ def _make(factory: Callable[..., Any], name: str) -> object:
         return factory()
     except RoboscaleError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadData(name, "call", "a world", f"{type(error).__name__}: {error}") from error
 
 
