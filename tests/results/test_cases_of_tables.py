@@ -504,3 +504,62 @@ def test_duplicated_headers(tmp_path: Path):
     assert counts(same)["A", "all"] == (1, 1)
     with pytest.raises(BadData, match=r"success \(2\)"):
         read(tmp_path, a="policy,success,success\nA,1,0\nB,0,0\n")
+
+
+# What a word or a number beside others means
+
+
+def test_a_status_that_says_the_run_finished_is_not_its_outcome(tmp_path: Path):
+    found = read(tmp_path, a="policy,status,successes,trials\nA,success,3,10\nB,success,5,10\n")
+    assert counts(found) == {("A", "all"): (3, 10), ("B", "all"): (5, 10)}
+
+
+def test_rates_up_to_100_are_percent(tmp_path: Path):
+    found = read(tmp_path, a="policy,success_rate,trials\nA,100,10\nB,50,10\n")
+    assert counts(found) == {("A", "all"): (10, 10), ("B", "all"): (5, 10)}
+    assert "'success_rate' is in percent" in said(found)
+
+
+def test_numbers_that_name_a_policy_or_a_side(tmp_path: Path):
+    found = read(tmp_path, a="first,second,preference\n2,1,1\n2,1,2\n")
+    assert wins(found) == {"1": 1, "2": 1} and "names the policy that won, not the side" in said(found)
+    with pytest.raises(BadData, match="here it may be either: rename the policies or write left, right and tie"):
+        read(tmp_path, a="first,second,preference\n0.5,1,1\n0.5,1,0.5\n")
+
+
+def test_how_far_both_sides_came_is_kept_beside_the_preference(tmp_path: Path):
+    columns = {"progress_first": "far_a", "progress_second": "far_b"}
+    text = "first,second,preference,far_a,far_b\nx,y,first,0.5,0.25\nx,z,first,0.125,1\n"
+    found = read(tmp_path, AS(columns=columns), a=text)
+    assert wins(found) == {"x": 2}
+    came = [(t.policy.name, t.outcome.progress) for t in found.trials]
+    assert came == [("x", 0.5), ("y", 0.25), ("x", 0.125), ("z", 1.0)]
+
+
+def test_a_number_that_is_none_is_named_with_its_row(tmp_path: Path):
+    with pytest.raises(BadData, match=r"progress of row 3: expected a number in 0\.\.1 or in percent, found 'lots'"):
+        read(tmp_path, a="policy,seed,progress\nA,1,0.5\nA,2,0.7\nB,1,lots\n")
+
+
+def test_a_column_that_another_says_already_is_named_with_it(tmp_path: Path):
+    rows = "".join(f"{p},{w},{w}-room,1,1\n" for p in "AB" for w in ("lab", "shop"))
+    assert "ignored 'place' ('world' says it already)" in said(
+        read(tmp_path, a=f"policy,world,place,seed,success\n{rows}")
+    )
+
+
+@pytest.mark.parametrize(("kinds", "differs"), [(3, True), (25, False), (1, False)])
+def test_a_column_of_few_values_that_differs_between_policies_is_called_out(tmp_path: Path, kinds: int, differs: bool):
+    """Lighting or table height may have changed what was tried; the names of 25 people are no condition."""
+    rows = "".join(f"{'AB'[k // 60]},{k % 60},{k % 2},v{k % kinds if k < 60 else 0}\n" for k in range(120))
+    found = read(tmp_path, a=f"policy,seed,success,colour\n{rows}")
+    assert ("it differs between policies" in said(found)) == differs
+
+
+def test_numbers_that_count_through_two_files_may_be_other_cases(tmp_path: Path):
+    one, two = (
+        "policy,trial,success\n" + "".join(f"{a if k <= 5 else b},{k},1\n" for k in range(1, 11))
+        for a, b in ("AB", "CD")
+    )
+    with pytest.raises(BadData, match=r"--case-across-files or --case-per-file, found trial 1 in a.csv row 1 \(A\)"):
+        read(tmp_path, a=one, b=two)

@@ -184,3 +184,10 @@ def test_a_share_beside_percent_signs_stays_a_share(tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_text("policy,success rate,n\nA,0.6,20\nB,85%,20\n")
     assert rates(read_results(path)) == {"A": (12, 20), "B": (17, 20)}
+
+
+def test_a_line_that_ends_with_a_comma_has_no_further_column(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text("policy,seed,success,\nA,1,1,\nB,1,0,\n")
+    found = read_results(path)
+    assert rates(found) == {"A": (1, 1), "B": (0, 1)} and "ignored" not in "\n".join(found.reading.lines())

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from roboscale.core import BadData
-from roboscale.results import read_results, read_trained
+from roboscale.results import read_results, read_trained, trained_table
 
 DATA = Path(os.environ.get("ROBOSCALE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data")) / "tables"
 real = pytest.mark.skipif(not DATA.exists(), reason=f"no tables at {DATA}; set ROBOSCALE_TEST_DATA")
@@ -104,3 +104,19 @@ def test_amounts_are_added_up_and_checked(tmp_path: Path):
     path.write_text("source,n_demos,successes,rollouts\nx,-1,1,2\n")
     with pytest.raises(BadData, match="above 0"):
         read_trained(path)
+
+
+def test_checkpoints_and_recipes_are_told_apart_by_their_amounts(tmp_path: Path):
+    path = tmp_path / "p.csv"
+    path.write_text("policy,n_demos,successes,rollouts\nc10,10,1,2\nc20,20,2,2\n")
+    table = trained_table(path)
+    assert [(p.policy, p.amount) for p in table.points] == [("", 10), ("", 20)]
+    assert "checkpoints of one recipe" in "\n".join(table.notes)
+    path.write_text("policy,n_demos,successes,rollouts\na,10,1,2\na,20,2,2\nb,10,0,2\n")
+    assert [(p.policy, p.amount) for p in read_trained(path)] == [("a", 10), ("a", 20), ("b", 10)]
+
+
+def test_the_first_column_of_amounts_counts(tmp_path: Path):
+    path = tmp_path / "p.csv"
+    path.write_text("n_demos,hours,successes,rollouts\n10,7,1,2\n20,9,2,2\n")
+    assert [p.amount for p in read_trained(path)] == [10, 20]
