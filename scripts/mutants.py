@@ -28,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,12 @@ LIBRARIES = ("numpy", "scipy.special", "pyarrow", "sqlalchemy", "gymnasium", "hy
 """Loaded once; every fault is tried in a fork."""
 
 LIMIT_S = 600
+ENOUGH_S = 20.0
+"""Of the quickest tests that run a line: some lines are run by every test."""
+
+MOST = 60
+"""Of the tests that run most of a file, for a line outside of its functions."""
+
 STAMPS = itertools.count(1)
 
 
@@ -126,8 +132,10 @@ def copy_of_the_project(folder: Path) -> Path:
 
 def draw(scratch: Path, room: str, tool: Path, count: int, seed: int) -> list[Mutant]:
     """`count` of the room's faults, in the order in which they were drawn."""
-    listed = [m for file in files_of(scratch, room) for m in faults_in(scratch, file, tool)]
-    return random.Random(seed).sample(listed, min(count, len(listed)))
+    files = files_of(scratch, room)
+    listed = faults_in(scratch, files, tool)
+    ordered = [mutant for file in files for mutant in listed[file]]
+    return random.Random(seed).sample(ordered, min(count, len(ordered)))
 
 
 def files_of(scratch: Path, room: str) -> list[Path]:
@@ -136,21 +144,25 @@ def files_of(scratch: Path, room: str) -> list[Path]:
     return sorted(file for path in listed for file in ([path] if path.is_file() else path.rglob("*.py")))
 
 
-def faults_in(scratch: Path, file: Path, tool: Path) -> Iterator[Mutant]:
-    """What cosmic-ray would change in a file, outside annotations."""
+def faults_in(scratch: Path, files: list[Path], tool: Path) -> dict[Path, list[Mutant]]:
+    """What cosmic-ray would change in every file, outside annotations."""
     config, session = scratch / "session.toml", scratch / "session.sqlite"
     session.unlink(missing_ok=True)
-    lines = (f'module-path = "{file}"', "timeout = 10.0", 'test-command = "true"', "excluded-modules = []")
+    paths = json.dumps([str(file) for file in files])
+    lines = (f"module-path = {paths}", "timeout = 10.0", 'test-command = "true"', "excluded-modules = []")
     config.write_text("\n".join(("[cosmic-ray]", *lines, "[cosmic-ray.distributor]", 'name = "local"', "")))
     subprocess.run([tool, "init", config, session], check=True, capture_output=True, cwd=scratch)
     dump = subprocess.run([tool, "dump", session], check=True, capture_output=True, text=True, cwd=scratch).stdout
-    notes = annotations(file)
+    notes = {file: annotations(file) for file in files}
+    listed: dict[Path, list[Mutant]] = {file: [] for file in files}
     for line in dump.splitlines():
         (spec,) = json.loads(line)[0]["mutations"]
-        (row, column) = spec["start_pos"]
-        if not any(start <= (row, column) < end for start, end in notes):
+        file, (row, column) = Path(spec["module_path"]), spec["start_pos"]
+        if not any(start <= (row, column) < end for start, end in notes[file]):
             path = file.relative_to(scratch).as_posix()
-            yield Mutant(path=path, operator=spec["operator_name"], occurrence=spec["occurrence"], line=row)
+            operator_name, occurrence = spec["operator_name"], spec["occurrence"]
+            listed[file].append(Mutant(path=path, operator=operator_name, occurrence=occurrence, line=row))
+    return listed
 
 
 def annotations(file: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
@@ -236,9 +248,9 @@ class Watch:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         self.coverage.switch_context(item.nodeid)
-        begun = time.monotonic()
+        begun = time.process_time()
         said = yield
-        self.seconds[item.nodeid] = time.monotonic() - begun
+        self.seconds[item.nodeid] = time.process_time() - begun
         self.coverage.switch_context("")
         return said
 
@@ -247,11 +259,15 @@ class Watch:
         data: Any = self.coverage.get_data()
         return {
             Path(file).relative_to(self.scratch).as_posix(): {
-                line: sorted(filter(None, tests), key=lambda test: self.seconds.get(test, 0.0))
-                for line, tests in data.contexts_by_lineno(file).items()
+                line: self.quickest(filter(None, tests)) for line, tests in data.contexts_by_lineno(file).items()
             }
             for file in data.measured_files()
         }
+
+    def quickest(self, tests: Iterable[str]) -> list[str]:
+        ordered = sorted(tests, key=self.seconds.__getitem__)
+        until = itertools.accumulate(self.seconds[test] for test in ordered)
+        return [test for test, seconds in zip(ordered, until, strict=True) if seconds <= ENOUGH_S] or ordered[:1]
 
 
 def tests_of(scratch: Path, mutant: Mutant, room: str, ran: Lines) -> list[str]:
@@ -265,7 +281,7 @@ def tests_of(scratch: Path, mutant: Mutant, room: str, ran: Lines) -> list[str]:
         for test in (test for line in bodies & lines.keys() for test in lines[line]):
             counts[test] += 1
         if counts:
-            return [test for test, _ in sorted(counts.items(), key=operator.itemgetter(1), reverse=True)]
+            return [test for test, _ in sorted(counts.items(), key=operator.itemgetter(1), reverse=True)[:MOST]]
     near = next(
         (tests for under, tests in NEAR.items() if mutant.path.startswith(f"src/roboscale/{under}")), ROOMS[room][1]
     )

@@ -306,17 +306,17 @@ def _begin(asked: _Asked, log: TrialLog) -> Run:
     from roboscale.trials.log import Run, world_facts
 
     question = asked.question.digest
-    open_runs = [r for r in log.runs() if r.request.get("question") == question and r.finished_ns is None]
-    bound_to = open_runs[-1].id if open_runs else new_episode_id()
+    unfinished = _unfinished(log, question, asked.request.again)
+    bound_to = new_episode_id() if unfinished is None else unfinished.id
     policies = {identity.of_run(bound_to): policy for identity, policy in asked.policies.items()}
     world = asked.info.identity.of_run(bound_to)
     for who in (*policies, world):
         if not who.verified:
             asked.say(f"{who}: its numbers belong to this run alone")
     asked.policies = policies
-    if open_runs:
-        asked.say(f"goes on with the run of {clock_time(open_runs[-1].created_ns)}, which did not finish")
-        return open_runs[-1]
+    if unfinished is not None:
+        asked.say(f"goes on with the run of {clock_time(unfinished.created_ns)}, which did not finish")
+        return unfinished
     rounds = [log.newest_round(policy, world, None, asked.settings) for policy in policies]
     newest = max((r for r in rounds if r is not None), default=-1)
     run = Run(
@@ -335,6 +335,16 @@ def _begin(asked: _Asked, log: TrialLog) -> Run:
     )
     log.begin_run(run)
     return run
+
+
+def _unfinished(log: TrialLog, question: str, again: bool) -> Run | None:
+    """The run of the same question that goes on; with `--again` only one that this began, with trials left to try."""
+    runs = [r for r in log.runs() if r.request.get("question") == question and r.finished_ns is None]
+    if not runs or not again:
+        return runs[-1] if runs else None
+    tried = log.attempts(runs[-1].policies, runs[-1].world, runs[-1].settings, runs[-1].round)
+    left = any((policy.digest, case) not in tried for policy in runs[-1].policies for case in runs[-1].cases)
+    return runs[-1] if left and runs[-1].request.get("fields", {}).get("again") else None
 
 
 def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> Judged:

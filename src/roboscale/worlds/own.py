@@ -204,6 +204,7 @@ def _described(thing: Any) -> WorldInfo:
 def _assumed(thing: Any, info: WorldInfo) -> tuple[str, ...]:
     """One line on what can change a result and was not said."""
     values = {
+        "measures": "none: a person judges",
         "rule": str(info.rule),
         "deterministic": "no",
         "scenes": str(info.scenes),
