@@ -563,3 +563,27 @@ def test_numbers_that_count_through_two_files_may_be_other_cases(tmp_path: Path)
     )
     with pytest.raises(BadData, match=r"--case-across-files or --case-per-file, found trial 1 in a.csv row 1 \(A\)"):
         read(tmp_path, a=one, b=two)
+
+
+def test_a_rate_is_a_share_of_whole_trials_to_the_digits_printed(tmp_path: Path):
+    assert counts(read(tmp_path, a="policy,success_rate,trials\nA,0.67,3\nB,1,3\n"))["A", "all"] == (2, 3)
+    with pytest.raises(BadData, match="row 1: expected a share of 10 whole trials, to the digits printed, found '55'"):
+        read(tmp_path, a="policy,success_rate,trials\nA,55,10\nB,90,10\n")
+
+
+def test_a_header_may_begin_with_a_hash_or_be_one(tmp_path: Path):
+    found = read(tmp_path, a="#n,k,policy\n10,3,A\n10,5,B\n")
+    assert counts(found) == {("A", "all"): (3, 10), ("B", "all"): (5, 10)}
+    assert "'#' as case" in said(read(tmp_path, a="#,policy,success\n1,A,1\n1,B,0\n"))
+
+
+def test_the_file_is_part_of_a_case_only_where_cases_are_counted(tmp_path: Path):
+    rows = {name: f"policy,seed,success\n{name.upper()},1,1\n{name.upper()},2,0\n" for name in "ab"}
+    assert said(read(tmp_path, **rows)).endswith("the same 'seed' within its world and task are the same case")
+    both = {name: f"policy,seed,success\nA,1,{k}\nB,1,0\n" for k, name in enumerate("ab")}
+    assert "within its world, task and file" in said(read(tmp_path, AS(case_scope="file"), **both))
+
+
+def test_what_is_left_out_for_a_task_is_counted(tmp_path: Path):
+    found = read(tmp_path, AS(task="cup"), a="first,second,task,preference\nx,y,cup,A\nx,y,pan,B\nx,z,cup,tie\n")
+    assert wins(found) == {"x": 1, "tie": 1} and re.search(r"\b1 row left out: not of task cup", said(found))

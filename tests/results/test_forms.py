@@ -11,6 +11,7 @@ import pytest
 
 from roboscale.core import BadData, RoboscaleError, UnknownName
 from roboscale.results import ReadOptions, Results, join_results, read_results
+from roboscale.results.reading import joined_text
 
 TEXT = "policy,seed,success\nA,1,1\nB,1,0\nA,2,1\nB,2,1\n"
 
@@ -191,3 +192,13 @@ def test_a_line_that_ends_with_a_comma_has_no_further_column(tmp_path: Path):
     path.write_text("policy,seed,success,\nA,1,1,\nB,1,0,\n")
     found = read_results(path)
     assert rates(found) == {"A": (1, 1), "B": (0, 1)} and "ignored" not in "\n".join(found.reading.lines())
+
+
+def test_cells_separated_by_tabs_are_said_to_be(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text(TEXT.replace(",", "\t"))
+    assert "cells are separated by tabs" in "\n".join(read_results(path).reading.lines())
+
+
+def test_long_lists_end_with_a_number():
+    assert joined_text(["a", "b"], 2) == "a, b" and joined_text(["a", "b", "c", "d"], 2) == "a, b and 2 more"

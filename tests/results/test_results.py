@@ -120,3 +120,12 @@ def test_the_first_column_of_amounts_counts(tmp_path: Path):
     path = tmp_path / "p.csv"
     path.write_text("n_demos,hours,successes,rollouts\n10,7,1,2\n20,9,2,2\n")
     assert [p.amount for p in read_trained(path)] == [10, 20]
+
+
+def test_a_mixture_is_what_each_source_gave(tmp_path: Path):
+    path = tmp_path / "p.csv"
+    path.write_text("demos_teleop,demos_sim,comment,successes,rollouts\n10,5,first,1,2\n20,0,,2,2\n")
+    assert [(p.source, p.amount, p.mixture) for p in read_trained(path)] == [
+        ("sim + teleop", 15.0, (("sim", 5.0), ("teleop", 10.0))),
+        ("teleop", 20.0, ()),
+    ]
