@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from roboscale.core import BadData, Case, RoboscaleError
+from roboscale.worlds import as_world
 from roboscale.worlds.environments import WorldEnv
 from roboscale.worlds.probe import probe_resets
 from roboscale.worlds.simulated.declaration import SuccessTable, WorldDeclaration
@@ -127,3 +128,35 @@ def test_a_scene_of_a_declared_world_begins_where_its_case_says(tmp_path: Path):
     goals = [world.start(case).observe()["observation.environment_state"] for case in (CASE, Case("reach", 4), CASE)]
     assert np.array_equal(goals[0], goals[2]) and not np.array_equal(goals[0], goals[1])
     world.close()
+
+
+@pytest.mark.parametrize(
+    ("bounds", "holds"),
+    [
+        ({"above": 1.0}, (False, False, True)),
+        ({"at_least": 1.0}, (False, True, True)),
+        ({"below": 1.0}, (True, False, False)),
+        ({"at_most": 1.0}, (True, True, False)),
+        ({"equals": 1.0}, (False, True, False)),
+    ],
+)
+def test_what_each_threshold_means(bounds: dict[str, float], holds: tuple[bool, ...]):
+    for reward, expected in zip((0.5, 1.0, 1.5), holds, strict=True):
+        step = AfterStep(
+            where="own.toml", info={}, reward=reward, total=9.0, terminated=False, ended=False, last=False
+        )
+        assert read_success(SuccessTable(source="reward", **bounds), step) is expected
+        assert read_success(SuccessTable(source="reward", negate=True, **bounds), step) is not expected
+
+
+def test_lists_in_a_class_are_read_as_what_they_mean():
+    class Lists:
+        tasks = {"near": "move the point to the near goal"}
+        observation_spec, action_spec = ToyWorld().info.observation_spec, ToyWorld().info.action_spec
+        horizon, variations, hold = 5, ["light", "table"], [0]
+
+        def start(self, case: Case) -> ToyScene:
+            return ToyWorld().start(case)
+
+    info = as_world(Lists()).info
+    assert (info.variations, info.hold) == (("light", "table"), (0.0,)) and hash(info.variations)
