@@ -587,3 +587,48 @@ def test_the_file_is_part_of_a_case_only_where_cases_are_counted(tmp_path: Path)
 def test_what_is_left_out_for_a_task_is_counted(tmp_path: Path):
     found = read(tmp_path, AS(task="cup"), a="first,second,task,preference\nx,y,cup,A\nx,y,pan,B\nx,z,cup,tie\n")
     assert wins(found) == {"x": 1, "tie": 1} and re.search(r"\b1 row left out: not of task cup", said(found))
+
+
+def test_a_success_beside_counts_has_to_be_said(tmp_path: Path):
+    """Where each row is one trial both say the same; where it is not, they do not."""
+    ones = "policy,seed,success,successes,trials\nA,1,1,1,1\nA,2,0,0,1\nB,1,1,1,1\nB,2,1,1,1\n"
+    assert counts(read(tmp_path, a=ones)) == {("A", "all"): (1, 2), ("B", "all"): (2, 2)}
+    with pytest.raises(BadData, match="--column success=success.*found 'success' or 'successes'"):
+        read(tmp_path, a="policy,success,successes,trials\nA,1,3,10\nB,0,5,10\n")
+    assert counts(read(tmp_path, a="policy,success,trials\nA,2,3\nB,1,3\n"))["A", "all"] == (2, 3)
+
+
+def test_a_checkpoint_of_a_policy_is_another_policy(tmp_path: Path):
+    found = read(tmp_path, a="policy,checkpoint,seed,success\nA,m1,1,1\nA,m2,1,0\nB,m1,1,1\n")
+    assert counts(found) == {("A, m1", "all"): (1, 1), ("A, m2", "all"): (0, 1), ("B, m1", "all"): (1, 1)}
+    assert "used 'policy' as policy, 'checkpoint' as policy (a policy is a checkpoint)" in said(found)
+
+
+def test_copies_of_preferences_are_left_out_and_counted(tmp_path: Path):
+    found = read(tmp_path, a="first,second,seed,preference\nx,y,1,A\nx,y,1,A\nx,y,2,B\nx,z,2,tie\n")
+    assert wins(found) == {"x": 1, "y": 1, "tie": 1} and "1 rows left out: exact copies" in said(found)
+    assert "copies" not in said(read(tmp_path, a="first,second,seed,preference\nx,y,1,A\nx,y,2,B\n"))
+
+
+def test_preferences_are_tallied_by_pair_and_outcome(tmp_path: Path):
+    found = read(tmp_path, a="first,second,preference\nx,y,A\nz,y,B\nz,y,B\nx,z,tie\ny,x,A\n")
+    tally, names = found.preferences.tally(), found.preferences.policies
+    said_of = {
+        (names[i], names[j], PREFERENCE_OUTCOMES[o]): int(tally[i, j, o]) for i, j, o in np.argwhere(tally).tolist()
+    }
+    assert said_of == {
+        ("x", "y", "first"): 1, ("z", "y", "second"): 2, ("x", "z", "tie"): 1, ("y", "x", "first"): 1,
+    }  # fmt: skip
+    assert said(found).endswith("who was preferred, 5 times")
+
+
+def test_rates_without_trials_and_scales(tmp_path: Path):
+    found = read(tmp_path, AS(columns={"rate": "r"}), a="policy,r\nA,100\nB,50\n")
+    assert [t.outcome.progress for t in found.trials] == [1.0, 0.5]
+    with pytest.raises(RoboscaleError, match="--column progress: expected a scale above 0, found 0"):
+        read(tmp_path, AS(columns={"progress": "p/0"}), a="policy,p\nA,1\nB,0\n")
+
+
+def test_a_column_of_equal_shares_does_not_differ_between_policies(tmp_path: Path):
+    rows = "".join(f"{p},{k},1,c{k % 2}\n" for p, n in (("A", 60), ("B", 30)) for k in range(n))
+    assert "differs between policies" not in said(read(tmp_path, a=f"policy,seed,success,colour\n{rows}"))

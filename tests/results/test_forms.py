@@ -202,3 +202,18 @@ def test_cells_separated_by_tabs_are_said_to_be(tmp_path: Path):
 
 def test_long_lists_end_with_a_number():
     assert joined_text(["a", "b"], 2) == "a, b" and joined_text(["a", "b", "c", "d"], 2) == "a, b and 2 more"
+
+
+def test_cells_may_be_long(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text(TEXT.replace("success", "success,notes").replace(",1\n", f",1,{'x' * 200_000}\n"))
+    assert rates(read_results(path))["A"] == (2, 2)
+
+
+def test_columns_of_json_have_one_length(tmp_path: Path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"policy": ["A", "B"], "success": [1, 0]}))
+    assert rates(read_results(path)) == {"A": (1, 1), "B": (0, 1)}
+    path.write_text(json.dumps({"policy": ["A", "B"], "success": [1]}))
+    with pytest.raises(BadData, match=r"a\.json: columns: expected lists of one length, found lengths \[1, 2\]"):
+        read_results(path)

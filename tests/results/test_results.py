@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from roboscale.core import BadData
-from roboscale.results import read_results, read_trained, trained_table
+from roboscale.core import BadData, UnknownName
+from roboscale.results import ReadOptions, read_results, read_trained, trained_table
 
 DATA = Path(os.environ.get("ROBOSCALE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data")) / "tables"
 real = pytest.mark.skipif(not DATA.exists(), reason=f"no tables at {DATA}; set ROBOSCALE_TEST_DATA")
@@ -129,3 +129,12 @@ def test_a_mixture_is_what_each_source_gave(tmp_path: Path):
         ("sim + teleop", 15.0, (("sim", 5.0), ("teleop", 10.0))),
         ("teleop", 20.0, ()),
     ]
+
+
+def test_success_against_data_of_one_task(tmp_path: Path):
+    path = tmp_path / "p.csv"
+    path.write_text("task,source,n_demos,successes,rollouts\ncup,x,10,1,2\npan,x,10,2,2\n")
+    one = trained_table(path, ReadOptions(task="cup")).points
+    assert [(p.task, p.successes) for p in one] == [("cup", 1)] and len(trained_table(path).points) == 2
+    with pytest.raises(UnknownName, match="did you mean pan"):
+        trained_table(path, ReadOptions(task="pen"))
