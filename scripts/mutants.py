@@ -62,7 +62,7 @@ NEAR = {
 LIBRARIES = ("numpy", "scipy.special", "pyarrow", "sqlalchemy", "gymnasium", "hypothesis")
 """Loaded once; every fault is tried in a fork."""
 
-LIMIT_S = 600
+LIMIT_S = 240
 ENOUGH_S = 20.0
 """Of the quickest tests that run a line: some lines are run by every test."""
 
