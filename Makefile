@@ -50,7 +50,7 @@ ends:
 	scripts/version_ends.sh
 
 mutants: set-up-test
-	[ -x mutants/.venv/bin/cosmic-ray ] || { $(run)python -m venv mutants/.venv && mutants/.venv/bin/pip install -q cosmic-ray; }
+	[ -x mutants/.venv/bin/cosmic-ray ] || { $(run)python -m venv mutants/.venv && mutants/.venv/bin/pip install -q cosmic-ray coverage; }
 	$(run)python scripts/mutants.py $(or $(ROOM),trials)
 
 bench: set-up-test

@@ -19,6 +19,7 @@ __all__ = [
     "Mapping",
     "Seed",
     "Sources",
+    "StartTimeout",
     "VideoPath",
     "Workers",
 ]
@@ -26,6 +27,9 @@ __all__ = [
 Seed = Annotated[int, Option("Seed of the cases; the same seed gives the same trials.")]
 Workers = Annotated[
     int | None, Option("Worlds in processes of their own; 0 runs them in this one. Default: the cores.", min=0)
+]
+StartTimeout = Annotated[
+    float, Option("Seconds that opening a world or a policy may take, and a process to start.", min=0.1)
 ]
 
 Declare = Annotated[Path | None, Option("TOML that says what the arrays mean; --explain drafts one.")]

@@ -157,7 +157,7 @@ class _Host:
             asked = [slot.wanted for slot in slots]
             try:
                 steps = list(world.step_many([a.scene for a in asked], [a.action for a in asked]))
-            except Exception as error:  # noqa: BLE001  # each rollout says what that is to it
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # each rollout says what that is to it
                 for slot in slots:
                     slot.fail(error)
                 continue
@@ -249,14 +249,14 @@ class LocalSlot:
         except RoboscaleError:
             self._discard()
             raise
-        except Exception as error:  # noqa: BLE001  # whatever a simulator raises, the trial is void and the run goes on
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a simulator raises, the trial is void and the run goes on
             return self._broke(error)
         self._advance(lambda run: next(run))
 
     def answer(self, answer: Answer | Step) -> None:
         self._advance(lambda run: run.send(answer))
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """The step for which the scene waited raised this."""
         self._advance(lambda run: run.throw(error))
 
@@ -275,10 +275,10 @@ class LocalSlot:
         except RoboscaleError:
             self._discard()
             raise  # an unknown task or a wrong declaration is the user's to mend, not a broken trial
-        except Exception as error:  # noqa: BLE001  # whatever a simulator raises, the trial is void and the run goes on
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a simulator raises, the trial is void and the run goes on
             self._broke(error)
 
-    def _broke(self, error: Exception) -> None:
+    def _broke(self, error: BaseException) -> None:
         self._done(void_result(f"world raised {type(error).__name__}: {error}"))
         self.host.drop(self.number)
 
