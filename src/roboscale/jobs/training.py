@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import queue
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -45,8 +46,11 @@ def _worker(index: int, training: Training, messages: Any) -> None:
         messages.put((index, str(error), 0, 0.0))
 
 
-def train_all(trainings: Sequence[Training], on_progress: OnProgress) -> None:
-    """Trains all of them in parallel; finished ones return at once, interrupted ones resume.
+def train_all(trainings: Sequence[Training], on_progress: OnProgress, at_once: int | None = None) -> None:
+    """Trains all of them, so many at once; finished ones return at once, interrupted ones resume.
+
+    Args:
+        at_once: processes side by side; default: the cores.
 
     Raises:
         RoboscaleError: a training failed, or its process died; the others are stopped, their checkpoints stay.
@@ -54,28 +58,31 @@ def train_all(trainings: Sequence[Training], on_progress: OnProgress) -> None:
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
     workers = [context.Process(target=_worker, args=(i, t, messages), daemon=True) for i, t in enumerate(trainings)]
-    for worker in workers:
-        worker.start()
+    most = max(1, len(os.sched_getaffinity(0)) if at_once is None else at_once)
+    waiting, started = list(workers), list(workers[:0])
     try:
-        while any(w.is_alive() for w in workers) or not messages.empty():
+        while waiting or any(w.is_alive() for w in started) or not messages.empty():
+            while waiting and sum(w.is_alive() for w in started) < most:
+                started.append(waiting.pop(0))
+                started[-1].start()
             try:
                 index, done, total, loss = messages.get(timeout=0.2)
             except queue.Empty:
-                _check(trainings, workers)
+                _check(trainings, started)
                 continue
             if isinstance(done, str):
                 raise RoboscaleError(f"training of {trainings[index].out}: {done}")
             on_progress(index, done, total, loss)
-        for worker in workers:
+        for worker in started:
             worker.join()
-        _check(trainings, workers)
+        _check(trainings, started)
     finally:
-        for worker in workers:
+        for worker in started:
             worker.kill()
 
 
 def _check(trainings: Sequence[Training], workers: Sequence[Any]) -> None:
-    for training, worker in zip(trainings, workers, strict=True):
+    for training, worker in zip(trainings, workers, strict=False):  # those that have begun, in their order
         if worker.exitcode not in (None, 0):
             raise RoboscaleError(
                 f"training of {training.out}: the process died (exit code {worker.exitcode}); the same command resumes"
