@@ -48,7 +48,7 @@ def transfer_weight(path: Array, leave_m: float, arrive_m: float) -> Array:
     """How far each point of a path has gone over from its first reference to its second, (T,) in 0..1.
 
     The path stays fixed to the first reference for its first `leave_m` metres and to the second for its last
-    `arrive_m`; in between the weight grows smoothly with the length travelled. At least half of the path is in between:
+    `arrive_m`; in between the weight grows smoothly with the length travelled. At least half of the path is between:
     a displacement that is squeezed into a few steps saturates the commands and cannot be told from where the hand is.
 
     Args:
