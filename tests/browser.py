@@ -34,6 +34,8 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # parts of its own window that a new one prepares in the background; on a busy machine they never come to rest
+    "--disable-features=PreloadTopChromeWebUI,WebUIOmniboxPopup,WebUIOmniboxAimPopup",
     "--enable-logging=stderr",
     "--remote-debugging-port=0",
 )

@@ -38,7 +38,7 @@ EXPECTED = {
         r"^pool: 4 episodes of arm, widowx$",
     ],
     "rank_policies.py": [
-        r"^1 tie group among 3 policies at 95 % \(n=16, 1 void\)",
+        r"^0 of 3 pairs differ at family-wise error 0\.05\. Not shown to differ: ",
         r"^  v2: rank 1 to 3, 1\.00 \[0\.54\.\.1\.00\] \(n=6",
         r"^next: v1 and v2 on ",
     ],

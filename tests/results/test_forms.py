@@ -169,3 +169,18 @@ def test_a_table_that_names_no_policy_says_how_to_name_it(tmp_path: Path):
     with pytest.raises(RoboscaleError, match="NAME=PATH"):
         read_results(path)
     assert rates(read_results(path, "mine")) == {"mine": (1, 1)}
+
+
+@pytest.mark.parametrize("name", ["success rate (%)", "success rate"])
+def test_percent_signs_in_some_cells_only(tmp_path: Path, name: str):
+    path = tmp_path / "a.csv"
+    path.write_text(f'policy,task,{name},n\nA,cup,60,20\nB,cup,85%,20\nA,plate,"55,0",20\nB,plate,50,20\n')
+    found = read_results(path)
+    assert rates(found) == {"A": (23, 40), "B": (27, 40)}
+    assert any("cells without a sign too" in line for line in found.reading.lines())
+
+
+def test_a_share_beside_percent_signs_stays_a_share(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text("policy,success rate,n\nA,0.6,20\nB,85%,20\n")
+    assert rates(read_results(path)) == {"A": (12, 20), "B": (17, 20)}

@@ -185,7 +185,7 @@ def test_a_missing_extra_is_named_with_the_command_that_brings_it(monkeypatch: p
 
 
 def run(*words: str, cwd: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", "from roboscale.cli.app import main; main()", "world", *words]
+    command = [sys.executable, "-c", "from roboscale.cli.__main__ import main; main()", "world", *words]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
 
 

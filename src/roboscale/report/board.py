@@ -188,7 +188,10 @@ def board_tasks(board: BoardData, width: int = 860) -> Figure:
 
 
 def board_text(board: BoardData) -> str:
-    """The board for a terminal: the headline, aligned columns, and what may be said."""
+    """The board for a terminal: the headline, aligned columns, and what may be said.
+
+    How the tables were read is told while they are read, on stderr; the page and the JSON have it again.
+    """
     rows = _rows(board)
     columns = ["ranks", "policy", "score", "interval", "compared", "success", "interval", "trials", "void", "letters"]
     cells = [_text_cells(row) for row in rows]
@@ -198,7 +201,7 @@ def board_text(board: BoardData) -> str:
         table = [[row[i] for i in shown] for row in cells]
         lines += [*text_table([columns[i] for i in shown], table, right=(2, 4, 5, 7)), ""]
     doubts = [f"{name} is {text.mark(reasons)}" for name, reasons in board.unverified.items() if reasons]
-    for sentence in (board.ranking.sentence, *doubts, *board.statements, *_methods(board), *board.notes):
+    for sentence in dict.fromkeys((board.ranking.sentence, *doubts, *board.statements, *_methods(board))):
         lines += wrapped(text.full_stop(sentence))
     return "\n".join(lines) + "\n"
 
@@ -285,7 +288,9 @@ def _caption(what: str, example: Estimate | None, shaded: str) -> str:
 
 
 def _methods(board: BoardData) -> list[str]:
-    return [line for line in (f"Ranking: {board.ranking.method}.", board.method) if line]
+    """How it was made, each method once: the ranking's own line names those of its claims where it has any."""
+    ranking = f"Method: {board.ranking.method}."
+    return [ranking] if not board.method or board.method in ranking else [ranking, board.method]
 
 
 def _headline(board: BoardData) -> Headline:

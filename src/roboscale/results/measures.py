@@ -210,7 +210,10 @@ def shares_of(roles: Roles, column: Texts, name: str, scale: float = 0.0) -> tup
         signs += text.endswith("%")
     top, said = np.nanmax(numbers, initial=0.0), "shares of 1"
     if signs:
-        scale, said = 1.0, "percent"
+        bare = _bare_percents(column, name)
+        numbers[bare] /= 100
+        top = np.nanmax(numbers, initial=0.0)
+        scale, said = 1.0, "percent, cells without a sign too" if bare.any() else "percent"
     elif not scale and is_percent(name):
         scale, said = 100.0, "percent, as its name says"
     elif scale:
@@ -224,6 +227,17 @@ def shares_of(roles: Roles, column: Texts, name: str, scale: float = 0.0) -> tup
         expected = f"a number in 0..{scale:g} (for another scale: --column progress={name}/100)"
         raise _bad(roles, name, row, expected)
     return numbers / scale, said
+
+
+def _bare_percents(column: Texts, name: str) -> NDArray[np.bool_]:
+    """Which different texts are percent without a sign: others have one, and the name or a number above 1 says so."""
+    texts = column.values
+    signs = np.array([text.endswith("%") for text in texts])
+    numbers = np.array([np.nan if (n := number_of(text)) is None else n for text in texts], np.float64)
+    bare = ~signs & ~np.isnan(numbers)
+    if not signs.any() or not (is_percent(name) or (numbers[bare] > 1).any()):
+        return np.zeros(len(texts), bool)
+    return bare
 
 
 def _won_of_rate(
@@ -241,7 +255,8 @@ def _won_of_rate(
             scales = [100.0, 1.0]  # a spreadsheet keeps 85 % as 0.85
     for scale in scales:
         shares, _ = shares_of(roles, column, name, scale)
-        digits = np.array([digits_of(text) for text in column.values]) + (2 if scale == 100.0 else 0)
+        bare = _bare_percents(column, name)
+        digits = np.array([digits_of(text) for text in column.values]) + np.where(bare | (scale == 100.0), 2, 0)
         share, unit = shares[column.codes], 0.5 * 10.0 ** -digits[column.codes].astype(float)
         won = np.round(share * tried)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -259,6 +274,8 @@ def _won_of_rate(
         raise _bad(roles, name, row, expected)
     if right[0][0] == 100.0:
         notes.append(f"{name!r} is in percent")
+    elif _bare_percents(column, name).any():
+        notes.append(f"{name!r} is in percent, cells without a sign too")
     return right[0][1]
 
 

@@ -25,7 +25,7 @@ from roboscale.stats.many import Compared, ManyVerdict, adjusted, assemble
 from roboscale.stats.outlook import pairs_for_new_comparison
 from roboscale.stats.paired import PairCounts, exact_counts_test
 from roboscale.stats.proportions import clopper_pearson
-from roboscale.stats.recipes import FEWEST_RUNS, RECIPE_TEST, recipe_difference, run_means, runs_of
+from roboscale.stats.recipes import FEWEST_RUNS, RECIPE_TEST, are_run_means, recipe_difference, run_means, runs_of
 from roboscale.stats.strata import (
     DRAWS,
     StratifiedScores,
@@ -314,7 +314,7 @@ class _Pairs:
         gap, stratum = (b - a)[both], self.stratum[both]
         shared = np.unique(stratum)
         any_one = np.unique(self.stratum[~np.isnan(a) | ~np.isnan(b)])
-        success = self.outcomes.kind == "success"
+        success = self.outcomes.kind == "success" and not are_run_means(self.values)
         lost, gained = (
             np.array([np.sum(side[stratum == s]) for s in shared], np.int64) for side in (gap < 0, gap > 0)
         )
@@ -341,7 +341,8 @@ class _Pairs:
         return exact_counts_test(counts), "exact paired test (McNemar 1947)", paired_difference(counts, self.level)
 
     def _progress(self, a: Floats, b: Floats) -> tuple[float, str, Estimate]:
-        method = f"sign-flip test on paired progress ({DRAWS:,} draws)"
+        what = "paired progress" if self.outcomes.kind == "progress" else "means over training runs, paired by case"
+        method = f"sign-flip test on {what} ({DRAWS:,} draws)"
         return sign_flips(b - a), method, _paired_mean(b - a, self.level)
 
 
@@ -526,9 +527,15 @@ def points(difference: Estimate) -> str:
     """First minus second, in points, from a difference that is second minus first: `+12 [+3, +21]`."""
     if difference.value is None:
         return "no data"
+    value = _signed(-100 * difference.value)
     if difference.low is None or difference.high is None:
-        return f"{-100 * difference.value:+.0f} [no interval]"
-    return f"{-100 * difference.value:+.0f} [{-100 * difference.high:+.0f}, {-100 * difference.low:+.0f}]"
+        return f"{value} [no interval]"
+    return f"{value} [{_signed(-100 * difference.high)}, {_signed(-100 * difference.low)}]"
+
+
+def _signed(number: float) -> str:
+    """Rounded, with its sign; zero has none."""
+    return f"{round(number):+d}" if round(number) else "0"
 
 
 def _value(estimate: Estimate) -> float:

@@ -20,10 +20,11 @@ def detect(path: Path) -> str | None:
     info = path / "meta/info.json"
     if not info.is_file():
         return None
+    by_files = "v3." if (path / "meta/episodes").is_dir() else "v2.1"
     try:
-        version = str(read_object(info).get("codebase_version"))
+        version = str(read_object(info).get("codebase_version", by_files))
     except BadData:
-        version = "v3." if (path / "meta/episodes").is_dir() else "v2.1"
+        version = by_files
     return lerobot_format(path, version) or None
 
 
