@@ -16,8 +16,10 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roboscale.core import (
     ActionChunk,
@@ -27,14 +29,18 @@ from roboscale.core import (
     Outcome,
     Policy,
     Provenance,
+    RolloutSettings,
     Session,
     Spec,
-    World,
+    Trial,
     cases,
+    combine,
     derive_seed,
     generator,
 )
+from roboscale.referees import SuccessReferee
 from roboscale.sources.simulation.generator import SegmentReplay
+from roboscale.trials import Asking, Job, outcome_of, rollout
 from roboscale.worlds.simulated.metaworld import MetaWorld
 
 TASKS = (
@@ -64,12 +70,13 @@ class Row:
 class Replay:
     """Plays the actions of one of several episodes, whatever it sees, and stands still after the last."""
 
-    name = "replay"
+    name, history = "replay", 1
     observation_spec: Spec | None = None
     action_spec: Spec | None = None
 
     def __init__(self, episodes: Sequence[Episode]) -> None:
         self._episodes = episodes
+        self.identity = combine("replay", [episode.id for episode in episodes])
 
     def start(self, instruction: str, seed: int) -> Session:
         actions = self._episodes[int(generator("replay", seed).integers(len(self._episodes)))].arrays["action"]
@@ -84,30 +91,40 @@ class Replay:
         return act
 
 
-def rollout(world: World, policy: Policy, case: Case) -> tuple[Outcome, list[dict[str, np.ndarray]], Session]:
+def play(world: MetaWorld, policy: Policy, case: Case) -> tuple[Outcome, list[dict[str, NDArray[Any]]], Session]:
     """One episode without pictures: outcome, frames, and the session for what it says of itself."""
-    world.reset(case)
-    session = policy.start(world.instruction(case.task), derive_seed("trial", case.id))
-    frames = []
-    while True:
-        observation = world.observe(OBSERVED)
-        for action in session(observation).rows:
-            step = world.step(action)
-            frames.append({**observation, "action": step.applied})
-            if step.terminated or step.truncated:
-                return world.outcome(), frames, session
+    info = world.info
+    settings = RolloutSettings(horizon=info.horizon, rate_hz=info.rate_hz, watch="success (first)")
+    referee = SuccessReferee(info.rule)
+    trial = Trial(policy=policy.identity, world=info.identity, case=case, settings=settings)
+    session = policy.start(info.instruction(case.task), derive_seed("trial", case.id))
+    run = rollout(world, case, settings, referee=referee, asking=Asking(needs=OBSERVED))
+    frames: list[dict[str, NDArray[Any]]] = []
+    try:
+        seen = next(run)
+        while True:
+            chunk = session(seen)
+            assert isinstance(chunk, ActionChunk), "the policies here answer at once"
+            frames.append({**seen, "action": np.asarray(chunk.rows[0], np.float32)})
+            seen = run.send(ActionChunk(chunk.rows[:1]))
+    except StopIteration as done:
+        job = Job(trial=trial, referee=referee).finish(done.value)
+    outcome = outcome_of(job.trial, [job.judgement])
+    assert outcome is not None, "a rule decides at once"
+    return outcome, frames, session
 
 
 def record(world: MetaWorld, task: str, count: int, seed: int) -> list[Episode]:
     """The first `count` successes of the expert on the cases of `collect`."""
-    spec = Spec((*world.observation_spec.select(OBSERVED), *world.action_spec), world.observation_spec.rate_hz)
+    info = world.info
+    spec = Spec((*info.observation_spec.select(OBSERVED), *info.action_spec), info.rate_hz)
     episodes: list[Episode] = []
     for case in cases(task, count + MAX_EXPERT_FAILURES, seed, "collect"):
-        outcome, frames, _ = rollout(world, world.expert(), case)
+        outcome, frames, _ = play(world, world.expert(), case)
         if outcome.success:
             arrays = {name: np.stack([frame[name] for frame in frames]) for name in spec.names}
-            provenance = Provenance("simulation.record", world.embodiment, "expert", task=task, seed=case.seed)
-            episodes.append(Episode(case.id, spec, arrays, world.instruction(task), provenance, outcome))
+            provenance = Provenance("simulation.record", info.embodiment, "expert", task=task, seed=case.seed)
+            episodes.append(Episode(case.id, spec, arrays, info.instruction(task), provenance, outcome))
         if len(episodes) == count:
             return episodes
     raise SystemExit(f"{task}: the expert failed {MAX_EXPERT_FAILURES} times before {count} successes")
@@ -118,10 +135,10 @@ def measure(world: MetaWorld, task: str, sources: int, trials: int, seed: int) -
     episodes = record(world, task, sources, seed)
     asked = cases(task, trials, seed, "generate")
     start = time.process_time()
-    replayed = [rollout(world, Replay(episodes), case)[0] for case in asked]
+    replayed = [play(world, Replay(episodes), case)[0] for case in asked]
     middle = time.process_time()
     policy = SegmentReplay(episodes)
-    generated = [rollout(world, policy, case) for case in asked]
+    generated = [play(world, policy, case) for case in asked]
     end = time.process_time()
     successes = [(outcome, session) for outcome, _, session in generated if outcome.success]
     once = sum(len(session.details["attempts"]) == 1 for _, session in successes)
@@ -152,7 +169,7 @@ def main() -> None:
     names = ("replay", "segments", "first", "segments_cpu_s", "replay_cpu_s")
     mean = {name: float(np.mean([getattr(row, name) for row in rows])) for name in names}
     below = [row.task for row in rows if row.segments < row.replay]
-    summary = {"mean": mean, "below_replay": below, "seed": options.seed, "world": world.version}
+    summary = {"mean": mean, "below_replay": below, "seed": options.seed, "world": str(world.info.identity)}
     if options.json:
         print(json.dumps({**summary, "rows": [asdict(row) for row in rows]}, indent=1))
         return

@@ -110,7 +110,7 @@ def direction(verdict: Mapping[str, object] | None, first: str = "A", second: st
     if verdict is None:
         return "unknown"
     pairs = verdict.get("pairs")
-    if isinstance(pairs, list) and pairs:
+    if isinstance(pairs, (list, tuple)) and pairs:
         one = pairs[0]
         first, second, verdict = one["first"], one["second"], one["verdict"]
     decisions = {"first is better": first, "second is better": second}
