@@ -50,11 +50,19 @@ TASKS = (
 )
 OBSERVED = ("observation.environment_state", "contact.gripper_n")
 MAX_EXPERT_FAILURES = 40
+STANDS_M = 0.002
 
 
 @dataclass(frozen=True)
 class Row:
-    """One task's result. `first` counts successes of the first attempt; CPU seconds are per trial."""
+    """One task's result.
+
+    Args:
+        first: successes of the first attempt.
+        source_wait, wait: the longest stretch of steps in which the hand stands, mean over the sources and over the
+            successes of segment replay. A policy that sees one moment cannot tell a wait from its end.
+        replay_cpu_s, segments_cpu_s: of a trial.
+    """
 
     task: str
     sources: int
@@ -63,6 +71,8 @@ class Row:
     segments: float
     first: float
     steps: float
+    source_wait: float
+    wait: float
     replay_cpu_s: float
     segments_cpu_s: float
 
@@ -130,6 +140,17 @@ def record(world: MetaWorld, task: str, count: int, seed: int) -> list[Episode]:
     raise SystemExit(f"{task}: the expert failed {MAX_EXPERT_FAILURES} times before {count} successes")
 
 
+def longest_wait(world: MetaWorld, states: NDArray[Any]) -> int:
+    """Steps of the longest stretch in which the hand moves less than `STANDS_M` a step, from (T, D) states."""
+    layout = world.info.observation_spec[OBSERVED[0]].layout
+    hand = states[1:, [layout.index(f"hand.{axis}") for axis in "xyz"]]
+    longest = current = 0
+    for still in np.linalg.norm(np.diff(hand[:-1], axis=0), axis=1) < STANDS_M:  # nothing follows the last step
+        current = current + 1 if still else 0
+        longest = max(longest, current)
+    return longest
+
+
 def measure(world: MetaWorld, task: str, sources: int, trials: int, seed: int) -> Row:
     """Both policies on the same cases."""
     episodes = record(world, task, sources, seed)
@@ -141,11 +162,16 @@ def measure(world: MetaWorld, task: str, sources: int, trials: int, seed: int) -
     generated = [play(world, policy, case) for case in asked]
     end = time.process_time()
     successes = [(outcome, session) for outcome, _, session in generated if outcome.success]
+    stood = [
+        longest_wait(world, np.stack([f[OBSERVED[0]] for f in frames])) for o, frames, _ in generated if o.success
+    ]
+    source_stood = [longest_wait(world, episode.arrays[OBSERVED[0]]) for episode in episodes]
     once = sum(len(session.details["attempts"]) == 1 for _, session in successes)
     steps = float(np.mean([outcome.steps for outcome, _ in successes])) if successes else float("nan")
     rate = sum(bool(outcome.success) for outcome in replayed) / trials
     cpu_s = (middle - start) / trials, (end - middle) / trials
-    return Row(task, sources, trials, rate, len(successes) / trials, once / trials, steps, *cpu_s)
+    waits = float(np.mean(source_stood)), float(np.mean(stood)) if stood else float("nan")
+    return Row(task, sources, trials, rate, len(successes) / trials, once / trials, steps, *waits, *cpu_s)
 
 
 def main() -> None:
@@ -157,13 +183,15 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     world = MetaWorld()
-    head = f"{'task':26}{'replay':>8}{'segments':>10}{'first':>8}{'steps':>7}{'cpu s':>8}{'replay cpu s':>14}"
+    head = f"{'task':26}{'replay':>8}{'segments':>10}{'first':>8}{'steps':>7}{'waits of sources':>18}{'waits':>7}"
+    head += f"{'cpu s':>8}{'replay cpu s':>14}"
     rows = []
     for task in options.tasks.split(","):
         row = measure(world, task, options.sources, options.trials, options.seed)
         rows.append(row)
         if not options.json:
             line = f"{row.task:26}{row.replay:8.2f}{row.segments:10.2f}{row.first:8.2f}{row.steps:7.0f}"
+            line += f"{row.source_wait:18.1f}{row.wait:7.1f}"
             heading = f"{head}\n" if len(rows) == 1 else ""
             print(f"{heading}{line}{row.segments_cpu_s:8.3f}{row.replay_cpu_s:14.3f}", flush=True)
     names = ("replay", "segments", "first", "segments_cpu_s", "replay_cpu_s")

@@ -83,21 +83,24 @@ def measure_probe(task: str, inputs: str) -> Probe:
             )
             recorded(asked, "expert", lambda event: None)
 
-        def try_once(trials: int) -> None:
+        def try_up_to(trials: int) -> None:
             asked = Evaluate(policy=str(out / "policy"), tasks=task, trials=trials, workers=0, store=str(out / "log"))
             evaluate(asked, lambda event: None)
 
-        first_s = _cpu_s(lambda: record("one", 1))
-        episode_s = max(0.0, _cpu_s(lambda: record("more", 1 + EPISODES)) - first_s) / EPISODES
+        record("warm", 1)  # what has to be loaded is loaded
+        episode_s = _each_s(EPISODES, lambda: record("one", 1), lambda: record("more", 1 + EPISODES))
         config = training_config(inputs, "", STEPS, 0)
         run_training(Training(out / "more", out / "policy", config), lambda done, total, loss: None)
         step_s = read_manifest(out / "policy")["training"]["cpu_s"] / STEPS
-        try_once(1)  # what has to be loaded is loaded
-        trial_s = _cpu_s(lambda: try_once(2))
+        try_up_to(1)
+        trial_s = _each_s(1, lambda: try_up_to(2), lambda: try_up_to(4))  # one more trial, then two more
     return Probe(episode_s=episode_s, step_s=step_s, trial_s=trial_s, cores=len(os.sched_getaffinity(0)))
 
 
-def _cpu_s(work: Callable[[], None]) -> float:
+def _each_s(pieces: int, one: Callable[[], None], more: Callable[[], None]) -> float:
+    """Processor seconds a piece, where `more` does so many more of them than `one`: what both begin with cancels."""
     before = time.process_time()
-    work()
-    return time.process_time() - before
+    one()
+    middle = time.process_time()
+    more()
+    return max(0.0, (time.process_time() - middle) - (middle - before)) / pieces
