@@ -37,6 +37,7 @@ from roboscale.stats.strata import (
     stratified_permutation_test,
 )
 from roboscale.stats.task_means import task_means
+from roboscale.stats.verdicts import p_text
 
 __all__ = ["Overall", "PairOverTasks", "TaskClaim", "compare_policies", "points", "unit_of"]
 
@@ -484,7 +485,7 @@ def _compared(
     size = "no task in common" if gap.value is None else f"{points(gap)} points, n = {gap.n}"
     on = f" on these {len(pair.tasks)} tasks" if len(pair.tasks) > 1 else ""
     claim = claim[0].upper() + claim[1:] if not decided else claim
-    sentence = f"{claim}{on}: {one.first} − {one.second} {size} (adjusted p {p_value:.2g})"
+    sentence = f"{claim}{on}: {one.first} − {one.second} {size} (adjusted {p_text(p_value)})"
     if pair.opposite:
         sentence = pair.headline
     estimates = {one.first: rates[one.first], one.second: rates[one.second], "difference": gap}
@@ -518,7 +519,7 @@ def _notes(pairs: Sequence[PairOverTasks], outcomes: Outcomes) -> list[str]:
             )
     unequal = [p for p in pairs if p.interaction is not None and p.interaction <= 0.05 and not p.opposite]
     if unequal:
-        who = [f"{p.first} and {p.second} (p {p.interaction:.2g})" for p in unequal]
+        who = [f"{p.first} and {p.second} ({p_text(p.interaction or 0.0)})" for p in unequal]
         notes.append(f"the difference is not the same on every task, read them one by one: {_few(who)}")
     return notes
 
