@@ -28,6 +28,7 @@ MIN_PAIRS = 20  # rates of fewer cases have intervals that nobody would print
 PLANTED = (0.10, 0.30)  # share of the cases that A alone solves, and B alone: a difference of .20
 RECIPE_RATES, RUN_SD = (0.60, 0.80), 0.05  # the same difference between recipes, and how training runs vary
 
+FILMED = 4  # cases of each task
 STATE, IMAGES = 4, 5
 """Stages of each round."""
 
@@ -184,11 +185,13 @@ def _state_round(request: RunDemo, stages: _Stages) -> TriedRecipes:
 
 
 def _picture_round(request: RunDemo, recipes: TriedRecipes | None, stages: _Stages) -> tuple[ComparedPolicies, Path]:
-    probe, _ = _probe(request, "images", stages)
+    probe, tasks = _probe(request, "images", stages)
     generation = _collect(request, "images", probe, stages)
     _train(request, probe, stages)
     compared = _compare(request, probe, stages)
-    return compared, _report(request, recipes, compared, generation, stages)
+    films = 2 * FILMED * len(tasks)  # each is a trial once more, looked at about as often
+    stages.begin("filming the first cases and writing the report", probe.trying(films))
+    return compared, _report(request, recipes, compared, generation, stages.on_event)
 
 
 def _collect(request: RunDemo, inputs: Literal["state", "images"], probe: Probe, stages: _Stages) -> Estimate:
@@ -268,7 +271,7 @@ def _compare(request: RunDemo, probe: Probe, stages: _Stages) -> ComparedPolicie
 
 
 def _report(
-    request: RunDemo, recipes: TriedRecipes | None, compared: ComparedPolicies, generation: Estimate, stages: _Stages
+    request: RunDemo, recipes: TriedRecipes | None, compared: ComparedPolicies, generation: Estimate, on_event: OnEvent
 ) -> Path:
     from roboscale.jobs.files import write_text
     from roboscale.jobs.films import film_cases
@@ -277,10 +280,9 @@ def _report(
     from roboscale.report.trials import report_page
     from roboscale.trials.log import open_log
 
-    stages.begin("filming the first cases and writing the report")
     judged = compared.judged
     with open_log(request.out, read_only=True) as log:
-        films = film_cases(judged, whole(log, judged.used), 4, None)
+        films = film_cases(judged, whole(log, judged.used), FILMED, None)
     first, second = judged.labels.values()
     of_recipes = () if recipes is None else (f"Of the recipes, from state inputs: {recipes.sentence}",)
     data = report_data(
@@ -308,5 +310,5 @@ def _report(
     )
     page = request.out / "report.html"
     write_text(page, report_page(data))
-    stages.on_event(Wrote("page", page))
+    on_event(Wrote("page", page))
     return page

@@ -55,7 +55,7 @@ class RecipeRound:
 
     @property
     def table(self) -> Path:
-        """One row a trial: policy (the recipe), run, task, success; `roboscale rank` reads it."""
+        """One row a trial: policy (the recipe), run, task, case, success; `roboscale rank` reads it."""
         return self.out / TABLE
 
 
@@ -140,12 +140,12 @@ def try_recipes(asked: RecipeRound, on_event: OnEvent = ignore) -> TriedRecipes:
     runs: dict[str, list[float | None]] = {recipe: [] for recipe in asked.datasets}
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["policy", "run", "task", "success"])
+    rows.writerow(["policy", "run", "task", "case", "success"])
     for (recipe, run), policy in zip(asked.policies, judged.run.policies, strict=True):
         runs[recipe].append(judged.rate(judged.of(policy)).value)
         for counted in judged.of(policy):
             success = counted.outcome.success
-            rows.writerow([recipe, run, counted.case.task, "" if success is None else int(success)])
+            rows.writerow([recipe, run, counted.case.task, counted.case.id, "" if success is None else int(success)])
     write_text(asked.table, text.getvalue())
     ranked = rank(Rank(sources=(str(asked.table),), html=asked.out / "recipes.html"), on_event)
     return TriedRecipes(ranked, {recipe: tuple(rates) for recipe, rates in runs.items()})
