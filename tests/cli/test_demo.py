@@ -58,7 +58,7 @@ def test_picture_round_speaks_of_two_checkpoints(tmp_path: Path):
 def test_what_a_stage_will_take_follows_from_what_was_measured():
     probe = Probe(episode_s=1.0, step_s=0.1, trial_s=2.0, cores=2)
     assert probe.collecting(300) == "about 3 minutes (312 processor s on 2 idle cores)"
-    assert probe.training(1, 100) == "about 22 s (22 processor s on 1 idle core)"
+    assert probe.training(1, 100) == "about 16 s (16 processor s on 1 idle core)"
     assert probe.trying(10) == "about 12 s (24 processor s on 2 idle cores)"
 
 

@@ -42,7 +42,7 @@ class Probe:
 
     def training(self, policies: int, steps: int) -> str:
         """What so many trainings take, in words."""
-        return self._words(policies * (steps * self.step_s + START_S), policies)
+        return self._words(policies * steps * self.step_s, policies)
 
     def trying(self, trials: int) -> str:
         """What so many trials take, in words."""
