@@ -23,6 +23,7 @@ from roboscale.core import Estimate
 from roboscale.jobs.events import ignore
 from roboscale.jobs.filling import Filling, generated, recorded
 from roboscale.jobs.recipe_round import RecipeRound, TriedRecipes, train_recipes, try_recipes
+from roboscale.stats.recipes import FEWEST_RUNS
 
 GROUPS = {
     "demo": ("pick-place-v3", "push-v3", "bin-picking-v3"),
@@ -35,7 +36,10 @@ BELOW, ABOVE = 0.05, 0.15  # nowhere more than this below the sources, and so fa
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One task: mean success over training runs, and the difference generated minus sources with its interval."""
+    """One task: mean success over training runs, and the difference generated minus sources.
+
+    Its interval counts training runs; with fewer than `FEWEST_RUNS` a side there is none.
+    """
 
     task: str
     runs: int
@@ -67,21 +71,22 @@ def rows_of(tried: TriedRecipes) -> list[Row]:
     """The table of a group."""
     pair, standing = tried.pair, tried.ranked.standing
     sign = 1.0 if pair.second == "B" else -1.0  # a pair's difference is its second minus its first
+    runs = min(map(len, tried.runs.values()))
     rows = []
     for claim in pair.tasks:
         gap = claim.difference
-        bounds = [None if b is None else sign * b for b in (gap.low, gap.high)]
+        bounds = [None if b is None or runs < FEWEST_RUNS else sign * b for b in (gap.low, gap.high)]
         low, high = bounds if sign > 0 else reversed(bounds)
         value = None if gap.value is None else sign * gap.value
         means = [standing.per_task[name, claim.task].value or 0.0 for name in "AB"]
         difference = Estimate(value, low, high, gap.level, gap.n, gap.method)
-        rows.append(Row(claim.task, min(map(len, tried.runs.values())), means[0], means[1], difference))
+        rows.append(Row(claim.task, runs, means[0], means[1], difference))
     return rows
 
 
 def table(rows: Sequence[Row]) -> str:
     """For a terminal, and for the lab notes."""
-    lines = ["| task | runs a side | 10 sources | generated | difference |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| task | runs a side | sources | generated | difference |", "| --- | --- | --- | --- | --- |"]
     for row in rows:
         gap = row.difference
         bounds = "no interval" if gap.low is None or gap.high is None else f"{gap.low:+.2f}, {gap.high:+.2f}"

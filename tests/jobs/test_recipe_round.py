@@ -70,6 +70,12 @@ def test_the_table_is_generated_minus_sources_whoever_is_ahead(tmp_path: Path, b
     assert ("nowhere" in bar(rows_of(done))[0]) == (better == "B")
 
 
+def test_below_three_runs_a_side_the_table_has_no_interval(tmp_path: Path):
+    done = tried(tmp_path, {"A": {"push": [0.5, 0.6]}, "B": {"push": [0.9, 0.8]}})
+    (row,) = rows_of(done)
+    assert row.difference.low is None and "+0.30 [no interval]" in table([row])
+
+
 def test_where_the_sources_leave_no_room_no_gain_is_asked(tmp_path: Path):
     done = tried(tmp_path, {"A": {"push": [0.95, 1.0, 1.0]}, "B": {"push": [1.0, 1.0, 0.95]}})
     assert bar(rows_of(done))[1].startswith("no task leaves room")
