@@ -1,7 +1,6 @@
-.PHONY: demo test fuzz oracle peers ends mutants docs bench lint clean
+.PHONY: demo test fuzz oracle peers ends mutants docs bench lint fresh clean set-up set-up-test
 .DEFAULT_GOAL := help
 
-inputs := pyproject.toml constraints.txt scripts/setup.sh
 run := .venv/bin/
 
 help:
@@ -13,43 +12,48 @@ help:
 	@echo "make mutants plants 60 small faults in a room (ROOM=trials) and looks whether its tests notice"
 	@echo "make fuzz    10,000 mutated files for every format that is read, 5,000 mutated tables"
 	@echo "make bench   the benchmarks whose ratios the README quotes"
+	@echo "make fresh   sets a copy up in minimal images of Debian 12 and 13 and runs it there (root, debootstrap, 8 GB)"
 	@echo "make docs    builds the documentation into site/"
 
-.venv/stamps/demo: $(inputs)
-	scripts/setup.sh demo
+# Asked every time: only the script can tell whether what is there was made for this place, this Python and these versions.
+set-up:
+	@scripts/setup.sh demo
 
-.venv/stamps/test: $(inputs)
-	scripts/setup.sh test
+set-up-test:
+	@scripts/setup.sh test
 
-demo: .venv/stamps/demo
+demo: set-up
 	$(run)roboscale demo
 
-test: .venv/stamps/test lint
+test: set-up-test lint
 	$(run)python -m pytest -n 2 --dist loadfile tests
 
-lint: .venv/stamps/test
+lint: set-up-test
 	$(run)ruff check .
 	$(run)ruff format --check .
 	$(run)mypy
 
-fuzz: .venv/stamps/test
+fuzz: set-up-test
 	$(run)python -m tests.fuzz.fuzz_records --count 10000
 	$(run)python -m tests.fuzz.fuzz_tables --count 5000
 
-oracle: .venv/stamps/test
+oracle: set-up-test
 	scripts/oracle.sh
 
-peers: .venv/stamps/test
+peers: set-up-test
 	scripts/peers.sh
+
+fresh:
+	scripts/try_fresh_machines.sh
 
 ends:
 	scripts/version_ends.sh
 
-mutants: .venv/stamps/test
-	[ -x mutants/.venv/bin/cosmic-ray ] || { $(run)python -m venv mutants/.venv && mutants/.venv/bin/pip install -q cosmic-ray; }
+mutants: set-up-test
+	[ -x mutants/.venv/bin/cosmic-ray ] || { $(run)python -m venv mutants/.venv && mutants/.venv/bin/pip install -q cosmic-ray coverage; }
 	$(run)python scripts/mutants.py $(or $(ROOM),trials)
 
-bench: .venv/stamps/test
+bench: set-up-test
 	$(run)python -m benchmarks.rollout_overhead
 	$(run)python -m benchmarks.rollout_memory
 	$(run)python -m benchmarks.start_up
@@ -72,7 +76,7 @@ bench: .venv/stamps/test
 	$(run)python -m benchmarks.import_video
 	$(run)python -m benchmarks.audit
 
-docs: .venv/stamps/test
+docs: set-up-test
 	NO_MKDOCS_2_WARNING=1 $(run)mkdocs build --strict
 
 clean:

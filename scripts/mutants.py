@@ -4,8 +4,10 @@
     make mutants ROOM=trials             the same; makes that environment
 
 The list of faults is cosmic-ray's (operators, comparisons, numbers, conditions, loops, exceptions ...). Annotations
-are left out: they are not evaluated, so no test can notice. Results go to `mutants/ROOM.jsonl`, one line a fault, and
-the same command goes on where it was. The summary lists every survivor with its line.
+are left out: they are not evaluated, so no test can notice. The room's tests run once under coverage, and a fault is
+tried against those that run its line, the quickest first; a line outside of functions against all that run its file,
+and one that no test of this process runs against the files named below. Results go to `mutants/ROOM.jsonl`, one line
+a fault, and the same command goes on where it was. The summary lists every survivor with its line.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import contextlib
 import importlib
 import itertools
 import json
+import operator
 import os
 import random
 import shutil
@@ -24,15 +27,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {
-    "trials": (("trials",), ("tests/trials", "tests/jobs/test_films.py", "tests/jobs/test_identity_of_results.py")),
+    "trials": (("trials",), ("tests/trials", "tests/jobs/test_cases.py")),
     "referees": (("referees", "core/referee.py"), ("tests/referees", "tests/trials/test_rollout.py")),
     "results": (("results",), ("tests/results", "tests/jobs/test_result_files.py")),
     "worlds": (("worlds",), ("tests/worlds",)),
@@ -52,12 +57,18 @@ NEAR = {
     "worlds/real": ("tests/worlds/test_robot_world.py",),
     "stats/deciding.py": ("tests/stats/test_deciding.py", "tests/trials/test_evidence.py"),
 }
-"""Files below src/roboscale -> the tests of their room that they are run against, where all would take minutes."""
+"""Files below src/roboscale -> the tests for lines that run in processes of their own."""
 
 LIBRARIES = ("numpy", "scipy.special", "pyarrow", "sqlalchemy", "gymnasium", "hypothesis")
 """Loaded once; every fault is tried in a fork."""
 
-LIMIT_S = 600
+LIMIT_S = 240
+ENOUGH_S = 20.0
+"""Of the quickest tests that run a line: some lines are run by every test."""
+
+MOST = 60
+"""Of the tests that run most of a file, for a line outside of its functions."""
+
 STAMPS = itertools.count(1)
 
 
@@ -90,11 +101,14 @@ def main() -> None:
         for library in LIBRARIES:
             importlib.import_module(library)
         drawn = draw(scratch, args.room, args.tool.resolve(), args.count, args.seed)
+        ran = who_runs_what(scratch, args.room, args.tool.resolve())
         told = {line["key"]: line for line in map(json.loads, out.read_text().splitlines())} if out.exists() else {}
         for number, mutant in enumerate(drawn, 1):
             known = told.get(mutant.key)
             if known is None or (args.again and known["survived"]):
-                told[mutant.key] = try_out(scratch, mutant, args.room, args.tool.resolve())
+                told[mutant.key] = try_out(
+                    scratch, mutant, tests_of(scratch, mutant, args.room, ran), args.tool.resolve()
+                )
                 with out.open("a") as file:
                     file.write(json.dumps(told[mutant.key]) + "\n")
             said = told[mutant.key]
@@ -118,8 +132,10 @@ def copy_of_the_project(folder: Path) -> Path:
 
 def draw(scratch: Path, room: str, tool: Path, count: int, seed: int) -> list[Mutant]:
     """`count` of the room's faults, in the order in which they were drawn."""
-    listed = [m for file in files_of(scratch, room) for m in faults_in(scratch, file, tool)]
-    return random.Random(seed).sample(listed, min(count, len(listed)))
+    files = files_of(scratch, room)
+    listed = faults_in(scratch, files, tool)
+    ordered = [mutant for file in files for mutant in listed[file]]
+    return random.Random(seed).sample(ordered, min(count, len(ordered)))
 
 
 def files_of(scratch: Path, room: str) -> list[Path]:
@@ -128,21 +144,25 @@ def files_of(scratch: Path, room: str) -> list[Path]:
     return sorted(file for path in listed for file in ([path] if path.is_file() else path.rglob("*.py")))
 
 
-def faults_in(scratch: Path, file: Path, tool: Path) -> Iterator[Mutant]:
-    """What cosmic-ray would change in a file, outside annotations."""
+def faults_in(scratch: Path, files: list[Path], tool: Path) -> dict[Path, list[Mutant]]:
+    """What cosmic-ray would change in every file, outside annotations."""
     config, session = scratch / "session.toml", scratch / "session.sqlite"
     session.unlink(missing_ok=True)
-    lines = (f'module-path = "{file}"', "timeout = 10.0", 'test-command = "true"', "excluded-modules = []")
+    paths = json.dumps([str(file) for file in files])
+    lines = (f"module-path = {paths}", "timeout = 10.0", 'test-command = "true"', "excluded-modules = []")
     config.write_text("\n".join(("[cosmic-ray]", *lines, "[cosmic-ray.distributor]", 'name = "local"', "")))
     subprocess.run([tool, "init", config, session], check=True, capture_output=True, cwd=scratch)
     dump = subprocess.run([tool, "dump", session], check=True, capture_output=True, text=True, cwd=scratch).stdout
-    notes = annotations(file)
+    notes = {file: annotations(file) for file in files}
+    listed: dict[Path, list[Mutant]] = {file: [] for file in files}
     for line in dump.splitlines():
         (spec,) = json.loads(line)[0]["mutations"]
-        (row, column) = spec["start_pos"]
-        if not any(start <= (row, column) < end for start, end in notes):
+        file, (row, column) = Path(spec["module_path"]), spec["start_pos"]
+        if not any(start <= (row, column) < end for start, end in notes[file]):
             path = file.relative_to(scratch).as_posix()
-            yield Mutant(path=path, operator=spec["operator_name"], occurrence=spec["occurrence"], line=row)
+            operator_name, occurrence = spec["operator_name"], spec["occurrence"]
+            listed[file].append(Mutant(path=path, operator=operator_name, occurrence=occurrence, line=row))
+    return listed
 
 
 def annotations(file: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
@@ -156,8 +176,8 @@ def annotations(file: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     return ranges
 
 
-def try_out(scratch: Path, mutant: Mutant, room: str, tool: Path) -> dict[str, object]:
-    """Plants a fault, runs the room's tests until one fails, and takes it out again."""
+def try_out(scratch: Path, mutant: Mutant, tests: list[str], tool: Path) -> dict[str, object]:
+    """Plants a fault, runs tests until one fails, and takes it out again."""
     file = scratch / mutant.path
     whole = file.read_text()
     begun = time.monotonic()
@@ -171,9 +191,7 @@ def try_out(scratch: Path, mutant: Mutant, room: str, tool: Path) -> dict[str, o
         change = difference(whole, file.read_text())
         stamp = next(STAMPS)
         os.utime(file, (stamp, stamp))  # compiled files are told apart by it
-        survived, by = (
-            run_tests(scratch, tests_of(mutant.path, room)) if compiles(file) else (False, "does not compile")
-        )
+        survived, by = run_tests(scratch, tests) if compiles(file) else (False, "does not compile")
     finally:
         file.write_text(whole)
     seconds = round(time.monotonic() - begun, 1)
@@ -194,12 +212,93 @@ def difference(before: str, after: str) -> str:
     return "\n".join(f"- {a.strip()}\n+ {b.strip()}" for a, b in pairs if a != b)
 
 
-def tests_of(path: str, room: str) -> list[str]:
-    """The test files of a room that a file of it is run against, those that are called as the module first."""
-    near = next((tests for under, tests in NEAR.items() if path.startswith(f"src/roboscale/{under}")), ROOMS[room][1])
+Lines = dict[str, dict[int, list[str]]]
+"""File -> line -> the tests that run it, the quickest first."""
+
+
+def who_runs_what(scratch: Path, room: str, tool: Path) -> Lines:
+    """Runs the room's tests once, without a fault; those that fail already can tell nothing, and are named."""
+    told = scratch / "lines.json"
+    child = os.fork()
+    if child == 0:
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        sys.path.append(str(tool.parents[1] / "lib" / version / "site-packages"))  # where coverage is
+        watch = Watch(scratch, files_of(scratch, room))
+        pytest_in(scratch, list(ROOMS[room][1]), scratch / "tests.txt", [watch])
+        told.write_text(json.dumps([watch.lines(), sorted(watch.failed)]))
+        os._exit(0)
+    os.waitpid(child, 0)
+    files, failed = json.loads(told.read_text())
+    for test in failed:
+        print(f"left out, it fails without a fault: {test}", flush=True)
+    return {file: {int(n): tests for n, tests in lines.items()} for file, lines in files.items()}
+
+
+class Watch:
+    """A plugin of pytest: which test runs which lines of some files, and how long it takes."""
+
+    def __init__(self, scratch: Path, files: list[Path]) -> None:
+        import coverage
+
+        self.scratch = scratch
+        self.coverage = coverage.Coverage(data_file=None, include=[str(file) for file in files], config_file=False)
+        self.seconds: dict[str, float] = {}
+        self.failed: set[str] = set()
+        self.coverage.start()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed.add(report.nodeid)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self.coverage.switch_context(item.nodeid)
+        begun = time.process_time()
+        said = yield
+        self.seconds[item.nodeid] = time.process_time() - begun
+        self.coverage.switch_context("")
+        return said
+
+    def lines(self) -> Lines:
+        self.coverage.stop()
+        data: Any = self.coverage.get_data()
+        return {
+            Path(file).relative_to(self.scratch).as_posix(): {
+                line: self.quickest(filter(None, tests)) for line, tests in data.contexts_by_lineno(file).items()
+            }
+            for file in data.measured_files()
+        }
+
+    def quickest(self, tests: Iterable[str]) -> list[str]:
+        ordered = sorted(set(tests) - self.failed, key=self.seconds.__getitem__)
+        until = itertools.accumulate(self.seconds[test] for test in ordered)
+        return [test for test, seconds in zip(ordered, until, strict=True) if seconds <= ENOUGH_S] or ordered[:1]
+
+
+def tests_of(scratch: Path, mutant: Mutant, room: str, ran: Lines) -> list[str]:
+    """The tests that a fault is tried against: who runs its line, its file, or is named for it."""
+    bodies = lines_of_bodies(scratch / mutant.path)
+    lines = ran.get(mutant.path, {})
+    if mutant.line in bodies and lines.get(mutant.line):
+        return lines[mutant.line]
+    if mutant.line not in bodies:
+        counts: dict[str, int] = defaultdict(int)
+        for test in (test for line in bodies & lines.keys() for test in lines[line]):
+            counts[test] += 1
+        if counts:
+            return [test for test, _ in sorted(counts.items(), key=operator.itemgetter(1), reverse=True)[:MOST]]
+    near = next(
+        (tests for under, tests in NEAR.items() if mutant.path.startswith(f"src/roboscale/{under}")), ROOMS[room][1]
+    )
     files = [f for name in near for f in (sorted((ROOT / name).rglob("test_*.py")) or [ROOT / name])]
-    ordered = dict.fromkeys(file.relative_to(ROOT).as_posix() for file in files if file.exists())
-    return sorted(ordered, key=lambda name: Path(path).stem.removesuffix("s") not in name)
+    return list(dict.fromkeys(file.relative_to(ROOT).as_posix() for file in files if file.exists()))
+
+
+def lines_of_bodies(file: Path) -> set[int]:
+    """Lines that run when a function is called, and not when its module is imported."""
+    functions = [n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.FunctionDef | ast.Lambda)]
+    bodies = [body for n in functions for body in (n.body if isinstance(n.body, list) else [n.body])]
+    return {line for body in bodies for line in range(body.lineno, (body.end_lineno or body.lineno) + 1)}
 
 
 def run_tests(scratch: Path, tests: list[str]) -> tuple[bool, str]:
@@ -223,7 +322,7 @@ def run_tests(scratch: Path, tests: list[str]) -> tuple[bool, str]:
     return code == 0, (failed or [f"exit code {code}"])[0]
 
 
-def pytest_in(scratch: Path, tests: list[str], output: Path) -> int:
+def pytest_in(scratch: Path, tests: list[str], output: Path, plugins: list[object] | None = None) -> int:
     """Runs tests in the copy of the project; the exit code. In a process of its own."""
     os.setsid()
     to = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -232,8 +331,8 @@ def pytest_in(scratch: Path, tests: list[str], output: Path) -> int:
     os.chdir(scratch)
     os.environ["PYTHONPATH"] = str(scratch / "src")
     sys.path.insert(0, str(scratch / "src"))
-    words = ["-x", "-q", "--no-header", "--timeout=120", "-p", "no:cacheprovider"]
-    return int(pytest.main([*words, *tests]))
+    words = ["-q", "--no-header", "--timeout=120", "-p", "no:cacheprovider", *([] if plugins else ["-x"])]
+    return int(pytest.main([*words, *tests], plugins=plugins))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-extras=(records remote web)  # small ones; `sim`, `train` and `gym` are pinned to one release
+extras=(data pages worlds records remote web)  # small ones; `sim`, `train` and `gym` are pinned to one release
 tools=(pytest hypothesis httpx 'zarr>=3')
 tests=(tests/core tests/dataset tests/trials tests/policies tests/report tests/web tests/curate tests/stats/test_walk.py
   tests/stats/test_barnard.py tests/stats/test_paired.py tests/sources/records)
@@ -23,7 +23,8 @@ import re, sys, tomllib
 end, extras = sys.argv[1], sys.argv[2:]
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
 for text in project["dependencies"] + [t for e in extras for t in project["optional-dependencies"][e]]:
-    print(re.sub(r">=([\w.]+).*", r"==\1", text) if end == "lowest" else text)
+    if not text.startswith("roboscale["):  # what it stands for is among the extras
+        print(re.sub(r">=([\w.]+).*", r"==\1", text) if end == "lowest" else text)
 PY
 }
 
@@ -45,7 +46,8 @@ python() { # the first of these names that runs
   return 1
 }
 
-for end in ${*:-lowest newest}; do
+[ $# -gt 0 ] || set -- lowest newest
+for end in "$@"; do
   case $end in
     lowest) try lowest "$(python python3.11 python3.12 python3.13)" ;;
     newest) try newest "$(python python3.13 python3.12 python3.11)" ;;

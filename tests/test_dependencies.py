@@ -4,7 +4,9 @@ import ast
 import re
 import sys
 import tomllib
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,19 @@ INSTALLED_AS = {
 
 # extra -> the modules that may need it to be imported at all, and those that import it when they are asked to work
 LEAVES = {
+    "data": (
+        "dataset/",
+        "jobs/export_formats.py",
+        "jobs/fixing.py",
+        "jobs/import_proof.py",
+        "jobs/merging.py",
+        "policies/builtin/",
+        "report/audit.py",
+        "report/video.py",
+        "sources/records/",
+        "web/show/",
+    ),
+    "worlds": ("worlds/environments.py", "worlds/simulated/"),
     "sim": ("worlds/simulated/metaworld.py", "worlds/simulated/headless.py"),
     "train": ("policies/builtin/", "dataset/loader.py"),
     "records": ("sources/records/",),
@@ -33,6 +48,7 @@ LEAVES = {
     "web": ("web/",),
 }
 ASKED = {
+    "pages": ("report/",),
     "tables": ("results/files.py",),
     "train": ("cli/measuring.py", "cli/training.py", "dataset/reader.py", "jobs/"),
 }
@@ -46,9 +62,10 @@ TOOLS = {
     "pytest-timeout": "make test",
     "pytest-xdist": "make test",
     "ruff": "make lint",
+    "setuptools": "builds the wheel that tests look into",
 }
 # imported by scripts that run in an environment of their own, or in an interpreter that a variable names
-ELSEWHERE = {"lerobot", "ml-dtypes", "numba", "openpi-client", "sklearn", "torchcodec"}
+ELSEWHERE = {"lerobot", "ml-dtypes", "numba", "openpi-client", "sklearn", "torchcodec", "torchvision"}
 
 
 OURS = {"roboscale", "tests", "benchmarks", "scripts", "browser", "report"} | {
@@ -61,7 +78,19 @@ def name_of(requirement: str) -> str:
 
 
 BASE = {name_of(text) for text in PROJECT["dependencies"]}
-EXTRAS = {extra: {name_of(text) for text in texts} for extra, texts in PROJECT["optional-dependencies"].items()}
+OPTIONAL = PROJECT["optional-dependencies"]
+
+
+def brought_by(extra: str) -> set[str]:
+    """What an extra installs, with what it takes from other extras of ours."""
+    names = set()
+    for text in OPTIONAL[extra]:
+        ours = re.fullmatch(r"roboscale\[([\w,]+)\]", text)
+        names |= set().union(*map(brought_by, ours[1].split(","))) if ours else {name_of(text)}
+    return names
+
+
+EXTRAS = {extra: brought_by(extra) for extra in OPTIONAL}
 FOR_USERS = {name for extra, names in EXTRAS.items() if extra not in ("test", "docs") for name in names}
 
 
@@ -140,6 +169,15 @@ def test_what_is_no_extras_leaf_can_be_imported_with_the_base_alone():
             stack += [ours for name in names if name.startswith("roboscale") and (ours := file_of(name))]
 
 
+def test_a_missing_package_names_an_extra_that_brings_it():
+    from roboscale.core.extras import EXTRA_OF
+
+    assert {third_party(module) for module in EXTRA_OF} == FOR_USERS - BASE - set(TOOLS)
+    for module, extra in EXTRA_OF.items():
+        assert third_party(module) in EXTRAS[extra], f"roboscale[{extra}] does not bring {module}"
+    assert EXTRAS["all"] == FOR_USERS
+
+
 def test_every_declared_dependency_is_imported():
     assert packages("src") >= (BASE | FOR_USERS) - set(TOOLS)
     everywhere = packages("src", "tests", "benchmarks", "scripts")
@@ -149,7 +187,7 @@ def test_every_declared_dependency_is_imported():
 
 
 def test_tests_benchmarks_scripts_and_examples_need_only_what_set_up_installs():
-    line = re.search(r"= test \] && extras=([\w,]+)", (ROOT / "scripts/setup.sh").read_text())
+    line = re.search(r"test\) .* extras=([\w,]+)", (ROOT / "scripts/setup.sh").read_text())
     installed = BASE.union(*(EXTRAS[extra] for extra in line[1].split(",")))
     assert packages("tests", "benchmarks", "scripts", "examples") <= installed | ELSEWHERE
 
@@ -159,3 +197,13 @@ def test_every_declared_package_is_pinned():
     pinned = {name_of(line) for line in lines}
     assert lines == sorted(lines, key=str.lower) and len(pinned) == len(lines)
     assert BASE.union(*EXTRAS.values()) <= pinned
+
+
+def test_what_is_pinned_installs_on_debian_12():
+    """Its Python is 3.11.2, and a pin that asks for a later 3.11 stops set-up there."""
+    for line in (ROOT / "constraints.txt").read_text().split():
+        name, _, pin = line.partition("==")
+        with suppress(PackageNotFoundError):
+            metadata = distribution(name).metadata
+            least = re.search(r">=\s*3\.11\.(\d+)", metadata["Requires-Python"] or "")
+            assert metadata["Version"] != pin or not least or int(least[1]) <= 2, f"{line}: {least[0]}"

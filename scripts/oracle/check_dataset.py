@@ -13,17 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 
-# This build of torchvision brings no operators for the CPU build of torch, but declares them while it is imported.
-_library = torch.library.Library("torchvision", "FRAGMENT")
-_library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-_library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:  # a build for CUDA beside a CPU build of torch: it brings no operators, and yet declares these
+    _library = torch.library.Library("torchvision", "FRAGMENT")
+    _library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
-from lerobot.configs.types import FeatureType  # noqa: E402
-from lerobot.datasets.lerobot_dataset import LeRobotDataset  # noqa: E402
-from lerobot.datasets.utils import dataset_to_policy_features  # noqa: E402
-from lerobot.policies.act.configuration_act import ACTConfig  # noqa: E402
-from lerobot.policies.act.modeling_act import ACTPolicy  # noqa: E402
-from lerobot.policies.factory import make_pre_post_processors  # noqa: E402
+from lerobot.configs.types import FeatureType
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from lerobot.datasets.utils import dataset_to_policy_features
+from lerobot.policies.act.configuration_act import ACTConfig
+from lerobot.policies.act.modeling_act import ACTPolicy
+from lerobot.policies.factory import make_pre_post_processors
 
 DELTAS = {
     "action": [-0.2, -0.1, 0.0, 0.1, 0.2, 0.3],

@@ -122,6 +122,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.data_export import ExportDataset, export_dataset
     from roboscale.jobs.data_fix import FixDataset, fix_dataset
     from roboscale.jobs.data_import import ImportDataset, import_dataset
+    from roboscale.jobs.data_info import DescribeDataset, describe_dataset
     from roboscale.jobs.data_merge import MergeDatasets, merge_datasets
     from roboscale.jobs.data_show import ShowDataset, show_dataset
     from roboscale.jobs.demo import RunDemo, run_demo
@@ -168,6 +169,7 @@ __all__ = [
     "Compare",
     "Counted",
     "Decision",
+    "DescribeDataset",
     "Design",
     "Difference",
     "End",
@@ -272,6 +274,7 @@ __all__ = [
     "convert_rotation",
     "derive_id",
     "derive_seed",
+    "describe_dataset",
     "evaluate",
     "export_dataset",
     "export_trials",
@@ -322,6 +325,7 @@ _JOBS = {
     "count": ("WeighCounts", "weigh_counts"),
     "data_audit": ("AuditDataset", "audit_dataset"),
     "data_export": ("ExportDataset", "export_dataset"),
+    "data_info": ("DescribeDataset", "describe_dataset"),
     "data_import": ("ImportDataset", "import_dataset"),
     "data_merge": ("MergeDatasets", "merge_datasets"),
     "data_fix": ("FixDataset", "fix_dataset"),

@@ -148,6 +148,7 @@ def test_record_and_generate_and_train_and_eval(tmp_path: Path):
         (("eval", "--policy", "expert", "--tasks", "reach-v3", "--shard", "3/3"), "i below n"),
         (("compare", "expert", "expert", "--tasks", "reach-v3"), "compare different policies"),
         (("compare", "expert", "--tasks", "reach-v3"), "takes two policies"),
+        (("compare", "trials.csv"), "a table of results is compared by: roboscale rank trials.csv"),
         (("report", "nowhere"), "nowhere/trials.db"),
         (("trials", "list", "nowhere"), "nowhere/trials.db"),
         (("trials", "judge", "nowhere"), "nowhere/trials.db"),

@@ -1,34 +1,69 @@
-"""The whole job in one command, small: state inputs, few demonstrations, a short comparison; then again."""
+"""The whole job in one command, small: few demonstrations, a short comparison; then again."""
 
+import csv
 import json
 from pathlib import Path
 
 from typer.testing import CliRunner
 
+from roboscale import Rank, rank
 from roboscale.cli.app import app
 from roboscale.dataset import Dataset
+from roboscale.jobs.demo_probe import Probe
+
+SMALL = ["--tasks", "push-v3,reach-v3", "--demonstrations", "2", "--grown", "4", "--steps", "30", "--workers", "0"]
 
 
-def test_demo_from_demonstrations_to_report_and_again(tmp_path: Path):
-    words = ["demo", "--out", str(tmp_path / "demo"), "--tasks", "push-v3,reach-v3", "--demonstrations", "2"]
-    words += ["--grown", "4", "--inputs", "state", "--steps", "40", "--budget", "6", "--json"]
+def test_state_round_speaks_of_recipes_and_counts_training_runs(tmp_path: Path):
+    out = tmp_path / "demo"
+    words = ["demo", "--out", str(out), *SMALL, "--inputs", "state", "--runs", "3", "--trials", "2", "--json"]
     first = CliRunner().invoke(app, words)
     assert first.exit_code == 0, first.output
     result = json.loads(first.stdout)
-    assert result["verdict"]["n"] >= 1 and "A" in result["verdict"]["sentence"]
+    assert result["checkpoints"] is None
+    assert "claims are about recipes, and count training runs: A 3, B 3" in result["recipes"]["sentence"]
+    assert [len(rates) for rates in result["recipes"]["runs"].values()] == [3, 3]
 
-    recorded, grown = Dataset(tmp_path / "demo" / "recorded"), Dataset(tmp_path / "demo" / "grown")
+    recorded, grown = Dataset(out / "state" / "recorded"), Dataset(out / "state" / "grown")
     assert (len(recorded.episodes), len(grown.episodes)) == (4, 8)
+    assert not recorded.spec.images
     parents = {e.id for e in recorded.episodes}
     assert all(set(e.provenance.parents) <= parents and e.provenance.parents for e in grown.episodes)
     assert all(e.outcome.status == "success" for e in grown.episodes)
-    seeds = {e.provenance.seed for e in [*recorded.episodes, *grown.episodes]}
-    assert len(seeds) == 12
 
-    page = (tmp_path / "demo" / "report.html").read_text()
-    assert "data:video/mp4" in page and "roboscale demo --out" in page.replace("<span>", "").replace("</span>", "")
-    assert "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page.split("<body")[0]
+    rows = list(csv.DictReader((out / "state" / "outcomes.csv").open()))
+    assert len(rows) == 2 * 3 * 2 * 2 and {(r["policy"], r["run"]) for r in rows} == {
+        (p, r) for p in "AB" for r in "123"
+    }
+    overall = rank(Rank(sources=(str(out / "state" / "outcomes.csv"),))).standing.overall
+    assert overall is not None and overall.verdict.pairs[0].verdict.sentence in result["recipes"]["sentence"]
 
     again = CliRunner().invoke(app, words)
-    assert json.loads(again.stdout)["verdict"] == result["verdict"]
-    assert len(Dataset(tmp_path / "demo" / "grown").episodes) == 8
+    assert json.loads(again.stdout)["recipes"]["sentence"] == result["recipes"]["sentence"]
+    assert len(Dataset(out / "state" / "grown").episodes) == 8
+
+
+def test_picture_round_speaks_of_two_checkpoints(tmp_path: Path):
+    words = ["demo", "--out", str(tmp_path), *SMALL, "--inputs", "images", "--budget", "4"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "these two checkpoints, one training run each" in done.output
+    assert "power " in done.output and "processor s on" in done.output
+    page = (tmp_path / "report.html").read_text()
+    assert "data:video/mp4" in page and "roboscale demo --out" in page.replace("<span>", "").replace("</span>", "")
+    assert "one training run each; it says nothing of the recipes" in page
+    assert "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page.split("<body")[0]
+
+
+def test_what_a_stage_will_take_follows_from_what_was_measured():
+    probe = Probe(episode_s=1.0, step_s=0.1, trial_s=2.0, cores=2)
+    assert probe.collecting(300) == "about 3 minutes (312 processor s on 2 idle cores)"
+    assert probe.training(1, 100) == "about 16 s (16 processor s on 1 idle core)"
+    assert probe.trying(10) == "about 12 s (24 processor s on 2 idle cores)"
+
+
+def test_picture_round_has_the_power_that_it_prints():
+    from roboscale.jobs.demo import PLANTED, RunDemo
+    from roboscale.stats.walk import expected_pairs
+
+    assert expected_pairs(*PLANTED, RunDemo().budget).second >= 0.8

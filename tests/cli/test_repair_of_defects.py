@@ -22,6 +22,14 @@ runner = CliRunner()
 
 # No command mends these: a person has to decide what is right, or to record again.
 FOR_PEOPLE = {
+    "action-in-degrees",
+    "action-is-state-to-come",
+    "angle-wraps",
+    "clock-fast",
+    "command-clipped",
+    "joint-commanded-backwards",
+    "joint-dead-in-one",
+    "state-frozen",
     "action-copied",
     "dead-joint",
     "degrees",

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import roboscale
 from roboscale.cli.app import app, parse
 from roboscale.cli.commands import Command
-from roboscale.cli.terminal import EVERY_S, Lines, Terminal
+from roboscale.cli.terminal import Lines, Terminal
 from roboscale.core import BadData, UnknownName
 from roboscale.jobs.events import Note, Progress, Stage, Wrote, counting, progressing
 from roboscale.jobs.rank import Rank
@@ -88,23 +88,32 @@ def test_stages_and_files_are_lines(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().err == "1/3  collecting\npage: a.html\n"
 
 
-def test_progress_in_a_log_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]):
+def progress_lines(capsys: pytest.CaptureFixture[str], events: list[Progress], seconds: float) -> list[str]:
+    """What is said of events that come so many seconds apart."""
     now = [0.0]
     lines = Lines(lambda: now[0])
-    for done in range(1, 100):
-        now[0] += EVERY_S / 32  # exact
-        lines.show(Progress("trials", done, 100, f"{done} won"))
-    lines.show(Progress("episodes", 4))
-    lines.show(Progress("trials", 100, 100))
+    for event in events:
+        now[0] += seconds
+        lines.show(event)
     lines.close()
-    said = capsys.readouterr().err.splitlines()
-    assert said == [
-        "trials: 33 of 100  33 won",
-        "trials: 65 of 100  65 won",
-        "trials: 97 of 100  97 won",
-        "trials: 100 of 100",
-        "episodes: 4",
-    ]
+    return capsys.readouterr().err.splitlines()
+
+
+def test_progress_in_a_log_is_a_line_each_tenth(capsys: pytest.CaptureFixture[str]):
+    events = [Progress("trials", done, 40, f"{done} won") for done in range(1, 41)]
+    assert progress_lines(capsys, events, 1.0) == [f"trials: {n} of 40  {n} won" for n in range(4, 41, 4)]
+
+
+def test_a_quick_job_does_not_flood_the_log(capsys: pytest.CaptureFixture[str]):
+    events = [Progress("trials", done, 40) for done in range(1, 41)]
+    assert progress_lines(capsys, events, 1 / 16) == ["trials: 17 of 40", "trials: 33 of 40", "trials: 40 of 40"]
+
+
+def test_what_takes_long_or_has_no_end_is_a_line_a_minute(capsys: pytest.CaptureFixture[str]):
+    slow = [Progress("steps", done, 1000) for done in range(1, 9)]
+    endless = [Progress("episodes", done) for done in range(1, 9)]
+    assert progress_lines(capsys, slow, 16.0) == ["steps: 5 of 1000", "steps: 8 of 1000"]
+    assert progress_lines(capsys, endless, 16.0) == ["episodes: 5", "episodes: 8"]
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch):

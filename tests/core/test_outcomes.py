@@ -1,5 +1,7 @@
 """Trials as columns: counts by stratum, cases side by side, and what cannot be said."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,12 @@ def test_independent_trials_have_no_cases():
 def test_two_trials_of_one_case_are_refused():
     with pytest.raises(RoboscaleError, match="two trials of one case"):
         of_rows([("A", "lift", 1, 1), ("A", "lift", 1, 0)]).by_case()
+
+
+def test_training_runs_on_one_case_are_averaged():
+    rows = of_rows([("A", "lift", 1, 1), ("A", "lift", 1, 0), ("A", "lift", 2, NAN), ("A", "lift", 2, 1)])
+    runs = replace(rows, runs=("first", "second"), run=np.array([0, 1, 0, 1], np.int32))
+    np.testing.assert_array_equal(runs.by_case()[1], [[0.5], [1.0]])
 
 
 def test_impossible_counts_and_ragged_columns_are_refused():

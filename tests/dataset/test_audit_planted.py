@@ -116,6 +116,7 @@ def test_spans_and_evidence_say_where_and_how_much(clean_set: Callable[[str], Pa
 def test_most_checks_have_a_defect_that_proves_them():
     unproved = set(CHECKS) - {d.check for d in DEFECTS.values()}
     elsewhere = {"total-videos", "codebase-version", "modality", "split-leak", "sign-flip"}
+    elsewhere |= {"not-fetched", "file-elsewhere"}
     assert unproved == elsewhere | {
         "no-episodes",
         "episode-columns",

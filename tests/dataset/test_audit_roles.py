@@ -14,7 +14,7 @@ from roboscale.dataset import Dataset
 from roboscale.dataset.audit import audit_folder, signals
 from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, examine_episode
 from roboscale.dataset.audit.motion import judge_grippers
-from roboscale.dataset.audit.roles import SURE, infer_roles, named_role, said_roles
+from roboscale.dataset.audit.roles import CONFIDENT, infer_roles, named_role, said_roles
 from roboscale.dataset.audit.run import judge
 from roboscale.dataset.lerobot import open_lerobot
 from roboscale.jobs.data_audit import AuditDataset, audit_dataset
@@ -55,7 +55,7 @@ def renamed(root: Path, out: Path, names: dict[str, str], *, copy: bool = False)
 )
 def test_a_name_says_what_a_field_is_for(name: str, kind: str):
     role = named_role(Field(name, (6,), "float32"))
-    assert role.kind == kind and (role.confidence >= SURE) == (kind != "other") and role.why
+    assert role.kind == kind and (role.confidence >= CONFIDENT) == (kind != "other") and role.why
 
 
 @pytest.mark.parametrize("names", [("state", "actions"), ("obs.joint_pos", "actions"), ("qpos", "action")])
@@ -72,7 +72,7 @@ def test_a_guessed_role_gives_notes_only_and_the_user_says_otherwise(tmp_path: P
     mine = {"observation.state": "observation.state", "action": "mystery"}
     copied = renamed(root, tmp_path / "copied", mine, copy=True)
     guessed = audit_dataset(AuditDataset(dataset=copied, workers=0))
-    assert guessed.report.facts["roles"]["mystery"]["confidence"] < SURE
+    assert guessed.report.facts["roles"]["mystery"]["confidence"] < CONFIDENT
     (note,) = [f for f in guessed.report.findings if f.check == "action-copies-state"]
     assert note.severity == "info" and "--role" in note.text
     assert any("taken for action: mystery" in line for line in lines(copied, guessed))

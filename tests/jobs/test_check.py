@@ -90,10 +90,37 @@ def test_equal_times_leave_the_natural_order_of_names_and_say_so(tmp_path: Path)
     for name in ("step-9", "step-10"):
         aged(table(tmp_path / f"{name}.csv", name, {"lift": 10}), 0)
     done = check_results(tmp_path)
-    assert done.order == ("step-9", "step-10") and any("took the last by name" in note for note in done.notes)
+    assert done.order == ("step-9", "step-10") and any("took the last by number" in note for note in done.notes)
     assert check_results(CheckResults(folder=tmp_path, candidate="step-9")).checks.candidate == "step-9"
     with pytest.raises(UnknownName, match="did you mean step-10"):
         check_results(tmp_path, candidate="step-11")
+
+
+def test_policies_of_one_table_are_as_new_and_the_last_row_is_the_candidate(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("policy,successes,trials\nold,5,20\nnew,18,20\n")
+    done = check_results(tmp_path)
+    assert done.order == ("old", "new") and any("took the last in order" in note for note in done.notes)
+
+
+def test_few_training_runs_on_the_same_cases_are_averaged_and_said(tmp_path: Path):
+    keys = [(policy, run, case) for policy in ("old", "new") for run in "ab" for case in range(9)]
+    rows = [f"{p},{run},{case},{int(p == 'new' and (run, case) != ('b', 0))}" for p, run, case in keys]
+    (tmp_path / "a.csv").write_text("\n".join(["policy,training_seed,seed,success", *rows]))
+    done = check_results(tmp_path)
+    (check,) = done.checks.checks
+    assert check.design == "paired" and check.difference.n == 9 and "means over training runs" in check.method
+    assert any("that takes 3 training runs of each, and old has 2" in line for line in done.unseen)
+
+
+def test_with_training_runs_the_power_of_trials_is_not_promised(tmp_path: Path):
+    won = {"old": (9, 10, 11), "new": (9, 11, 12)}
+    rows = [f"{p},{p}-{r},{c},{int(c < k)}" for p, runs in won.items() for r, k in enumerate(runs) for c in range(20)]
+    (tmp_path / "runs.csv").write_text("\n".join(["policy,run,case,success", *rows]) + "\n")
+    done = check_results(tmp_path)
+    (check,) = done.checks.checks
+    assert check.design == "training runs" and check.difference.n == 3 and check.fall is None
+    assert any("training runs are counted" in line for line in done.unseen)
+    assert not any("seldom show" in line or "Any fall" in line for line in done.unseen)
 
 
 def test_what_is_no_evaluation_is_named_and_datasets_are_not_opened(tmp_path: Path):

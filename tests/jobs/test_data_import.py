@@ -116,3 +116,39 @@ def test_the_job_tells_what_it_does_and_the_proof_says_how_to_make_it_again(exam
 def test_no_folder_is_no_import(example_folder: Path):
     with pytest.raises(RoboscaleError, match="OUT is missing"):
         import_dataset(ImportDataset(source="recorded"))
+
+
+def test_an_import_that_failed_at_its_first_episode_does_not_block_another(tmp_path: Path):
+    source = importlib.import_module("tests.samples.lerobot").write_v21(tmp_path / "source", episodes=2)
+    table = source / "data/chunk-000/episode_000000.parquet"
+    whole = table.read_bytes()
+    table.write_bytes(whole[:200])
+    request = ImportDataset(source=source, out=tmp_path / "out", workers=0)
+    with pytest.raises(BadData, match="episode_000000"):
+        import_dataset(request)
+    table.write_bytes(whole)
+    info = load_json(source / "meta/info.json")
+    info["features"]["action"]["names"] = ["a", "b", "c", "d"]  # another plan than the one that failed
+    (source / "meta/info.json").write_text(json.dumps(info))
+    assert len(import_dataset(request).proof.episodes) == 2
+    info["features"]["action"]["names"] = ["e", "f", "g", "h"]
+    (source / "meta/info.json").write_text(json.dumps(info))
+    with pytest.raises(BadData, match="take another folder"):
+        import_dataset(request)
+    assert len(Dataset(tmp_path / "out").episodes) == 2
+
+
+@pytest.mark.parametrize("to", ["lerobot-v2.1", "gr00t", "rlds", "hdf5-robomimic", "zarr"])
+def test_an_export_says_its_size_beforehand(tmp_path: Path, to: str):
+    from roboscale.jobs.data_export import ExportDataset, export_dataset, plan_export
+
+    source = importlib.import_module("tests.samples.lerobot").write_v21(tmp_path / "source", episodes=2)
+    import_dataset(ImportDataset(source=source, out=tmp_path / "ours", workers=0))
+    request, events = ExportDataset(dataset=tmp_path / "ours", out=tmp_path / "out", to=to), []
+    planned = plan_export(request)["bytes"]
+    export_dataset(request, events.append)
+    assert f"about {planned / 1e6:.4g} MB" in next(e.text for e in events if isinstance(e, Note))
+    out = tmp_path / "out"
+    kept = [p for p in out.rglob("*") if p.is_file() and p.parts[-2] != "meta"] if out.is_dir() else [out]
+    written = sum(path.stat().st_size for path in kept)
+    assert planned / 12 < written < 12 * planned + 50_000  # 24 small frames: headers weigh as much as they

@@ -66,12 +66,12 @@ def test_episodes_are_recorded_from_trials_that_were_made_before(filmed: Path):
 
 def test_a_comparison_that_stops_early_records_what_it_tried(filmed: Path):
     done = rs.compare(
-        "policies.py:good", "policies.py:still", world="point.toml", budget=20, workers=2, record=Path("set")
+        "policies.py:good", "policies.py:still", world="point.toml", budget=60, workers=2, record=Path("set")
     )
     from roboscale.dataset import Dataset
 
     ran = [c for c in done.judged.counted if c.trial is not None and c.trial.steps]
-    assert len(done.judged.counted) < 40, "the evidence decided"
+    assert len(done.judged.counted) < 120, "the evidence decided, however far one of the two workers ran ahead"
     assert len(Dataset(Path("set")).episodes) == len(ran)
 
 

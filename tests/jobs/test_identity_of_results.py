@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 import roboscale as rs
+from roboscale.jobs.events import Progress
+from tests.toy_world import ToyWorld
 
 POINT = {"world": "point.toml", "workers": 0}
 
@@ -114,3 +116,30 @@ def test_what_cannot_be_known_is_unverified_and_never_reused(place: Path, robosc
     assert "unverified" in second.stderr
     page = roboscale("report", "x", "--videos", "0")
     assert "unverified" in (place / "x" / "report.html").read_text(), page.stderr
+
+
+def test_again_is_never_answered_with_what_is_there(place: Path):
+    """Trials that wait for a person leave their run unfinished; one that was interrupted goes on, all the same."""
+
+    def asked(**more):
+        return rs.evaluate(goal_of_the_toy, world=ToyWorld(judged=False), trials=2, store="x", workers=0, **more)
+
+    rounds = [asked(task="near", again=again).judged.run.round for again in (False, True, True, False)]
+    assert rounds == [0, 1, 2, 2]
+
+    def interrupt(event):
+        if isinstance(event, Progress):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rs.evaluate(
+            goal_of_the_toy, interrupt, world=ToyWorld(judged=False), trials=2, store="x", task="near", again=True,
+            workers=0,
+        )  # fmt: skip
+    done = asked(task="near", again=True)
+    assert done.judged.run.round == 3 and any("found 1 of 2" in note for note in done.notes)
+
+
+def goal_of_the_toy(observation):
+    x, there = observation["observation.state"]
+    return [there - x]

@@ -37,6 +37,7 @@ def test_our_store_says_whether_results_chose_the_trials(tmp_path: Path, design:
     for source in (path, path.parent):
         results = load_results([str(source)])
         assert results.adaptive is adaptive and [t.policy.name for t in results.trials] == ["ours"]
+        assert list(results.columns.cases) == ["1"], "a seed is called by its number"
 
 
 def test_several_sources_are_one(tmp_path: Path):

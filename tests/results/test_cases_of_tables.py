@@ -504,3 +504,131 @@ def test_duplicated_headers(tmp_path: Path):
     assert counts(same)["A", "all"] == (1, 1)
     with pytest.raises(BadData, match=r"success \(2\)"):
         read(tmp_path, a="policy,success,success\nA,1,0\nB,0,0\n")
+
+
+# What a word or a number beside others means
+
+
+def test_a_status_that_says_the_run_finished_is_not_its_outcome(tmp_path: Path):
+    found = read(tmp_path, a="policy,status,successes,trials\nA,success,3,10\nB,success,5,10\n")
+    assert counts(found) == {("A", "all"): (3, 10), ("B", "all"): (5, 10)}
+
+
+def test_rates_up_to_100_are_percent(tmp_path: Path):
+    found = read(tmp_path, a="policy,success_rate,trials\nA,100,10\nB,50,10\n")
+    assert counts(found) == {("A", "all"): (10, 10), ("B", "all"): (5, 10)}
+    assert "'success_rate' is in percent" in said(found)
+
+
+def test_numbers_that_name_a_policy_or_a_side(tmp_path: Path):
+    found = read(tmp_path, a="first,second,preference\n2,1,1\n2,1,2\n")
+    assert wins(found) == {"1": 1, "2": 1} and "names the policy that won, not the side" in said(found)
+    with pytest.raises(BadData, match="here it may be either: rename the policies or write left, right and tie"):
+        read(tmp_path, a="first,second,preference\n0.5,1,1\n0.5,1,0.5\n")
+
+
+def test_how_far_both_sides_came_is_kept_beside_the_preference(tmp_path: Path):
+    columns = {"progress_first": "far_a", "progress_second": "far_b"}
+    text = "first,second,preference,far_a,far_b\nx,y,first,0.5,0.25\nx,z,first,0.125,1\n"
+    found = read(tmp_path, AS(columns=columns), a=text)
+    assert wins(found) == {"x": 2}
+    came = [(t.policy.name, t.outcome.progress) for t in found.trials]
+    assert came == [("x", 0.5), ("y", 0.25), ("x", 0.125), ("z", 1.0)]
+
+
+def test_a_number_that_is_none_is_named_with_its_row(tmp_path: Path):
+    with pytest.raises(BadData, match=r"progress of row 3: expected a number in 0\.\.1 or in percent, found 'lots'"):
+        read(tmp_path, a="policy,seed,progress\nA,1,0.5\nA,2,0.7\nB,1,lots\n")
+
+
+def test_a_column_that_another_says_already_is_named_with_it(tmp_path: Path):
+    rows = "".join(f"{p},{w},{w}-room,1,1\n" for p in "AB" for w in ("lab", "shop"))
+    assert "ignored 'place' ('world' says it already)" in said(
+        read(tmp_path, a=f"policy,world,place,seed,success\n{rows}")
+    )
+
+
+@pytest.mark.parametrize(("kinds", "differs"), [(3, True), (25, False), (1, False)])
+def test_a_column_of_few_values_that_differs_between_policies_is_called_out(tmp_path: Path, kinds: int, differs: bool):
+    """Lighting or table height may have changed what was tried; the names of 25 people are no condition."""
+    rows = "".join(f"{'AB'[k // 60]},{k % 60},{k % 2},v{k % kinds if k < 60 else 0}\n" for k in range(120))
+    found = read(tmp_path, a=f"policy,seed,success,colour\n{rows}")
+    assert ("it differs between policies" in said(found)) == differs
+
+
+def test_numbers_that_count_through_two_files_may_be_other_cases(tmp_path: Path):
+    one, two = (
+        "policy,trial,success\n" + "".join(f"{a if k <= 5 else b},{k},1\n" for k in range(1, 11))
+        for a, b in ("AB", "CD")
+    )
+    with pytest.raises(BadData, match=r"--case-across-files or --case-per-file, found trial 1 in a.csv row 1 \(A\)"):
+        read(tmp_path, a=one, b=two)
+
+
+def test_a_rate_is_a_share_of_whole_trials_to_the_digits_printed(tmp_path: Path):
+    assert counts(read(tmp_path, a="policy,success_rate,trials\nA,0.67,3\nB,1,3\n"))["A", "all"] == (2, 3)
+    with pytest.raises(BadData, match="row 1: expected a share of 10 whole trials, to the digits printed, found '55'"):
+        read(tmp_path, a="policy,success_rate,trials\nA,55,10\nB,90,10\n")
+
+
+def test_a_header_may_begin_with_a_hash_or_be_one(tmp_path: Path):
+    found = read(tmp_path, a="#n,k,policy\n10,3,A\n10,5,B\n")
+    assert counts(found) == {("A", "all"): (3, 10), ("B", "all"): (5, 10)}
+    assert "'#' as case" in said(read(tmp_path, a="#,policy,success\n1,A,1\n1,B,0\n"))
+
+
+def test_the_file_is_part_of_a_case_only_where_cases_are_counted(tmp_path: Path):
+    rows = {name: f"policy,seed,success\n{name.upper()},1,1\n{name.upper()},2,0\n" for name in "ab"}
+    assert said(read(tmp_path, **rows)).endswith("the same 'seed' within its world and task are the same case")
+    both = {name: f"policy,seed,success\nA,1,{k}\nB,1,0\n" for k, name in enumerate("ab")}
+    assert "within its world, task and file" in said(read(tmp_path, AS(case_scope="file"), **both))
+
+
+def test_what_is_left_out_for_a_task_is_counted(tmp_path: Path):
+    found = read(tmp_path, AS(task="cup"), a="first,second,task,preference\nx,y,cup,A\nx,y,pan,B\nx,z,cup,tie\n")
+    assert wins(found) == {"x": 1, "tie": 1} and re.search(r"\b1 row left out: not of task cup", said(found))
+
+
+def test_a_success_beside_counts_has_to_be_said(tmp_path: Path):
+    """Where each row is one trial both say the same; where it is not, they do not."""
+    ones = "policy,seed,success,successes,trials\nA,1,1,1,1\nA,2,0,0,1\nB,1,1,1,1\nB,2,1,1,1\n"
+    assert counts(read(tmp_path, a=ones)) == {("A", "all"): (1, 2), ("B", "all"): (2, 2)}
+    with pytest.raises(BadData, match="--column success=success.*found 'success' or 'successes'"):
+        read(tmp_path, a="policy,success,successes,trials\nA,1,3,10\nB,0,5,10\n")
+    assert counts(read(tmp_path, a="policy,success,trials\nA,2,3\nB,1,3\n"))["A", "all"] == (2, 3)
+
+
+def test_a_checkpoint_of_a_policy_is_another_policy(tmp_path: Path):
+    found = read(tmp_path, a="policy,checkpoint,seed,success\nA,m1,1,1\nA,m2,1,0\nB,m1,1,1\n")
+    assert counts(found) == {("A, m1", "all"): (1, 1), ("A, m2", "all"): (0, 1), ("B, m1", "all"): (1, 1)}
+    assert "used 'policy' as policy, 'checkpoint' as policy (a policy is a checkpoint)" in said(found)
+
+
+def test_copies_of_preferences_are_left_out_and_counted(tmp_path: Path):
+    found = read(tmp_path, a="first,second,seed,preference\nx,y,1,A\nx,y,1,A\nx,y,2,B\nx,z,2,tie\n")
+    assert wins(found) == {"x": 1, "y": 1, "tie": 1} and "1 rows left out: exact copies" in said(found)
+    assert "copies" not in said(read(tmp_path, a="first,second,seed,preference\nx,y,1,A\nx,y,2,B\n"))
+
+
+def test_preferences_are_tallied_by_pair_and_outcome(tmp_path: Path):
+    found = read(tmp_path, a="first,second,preference\nx,y,A\nz,y,B\nz,y,B\nx,z,tie\ny,x,A\n")
+    tally, names = found.preferences.tally(), found.preferences.policies
+    said_of = {
+        (names[i], names[j], PREFERENCE_OUTCOMES[o]): int(tally[i, j, o]) for i, j, o in np.argwhere(tally).tolist()
+    }
+    assert said_of == {
+        ("x", "y", "first"): 1, ("z", "y", "second"): 2, ("x", "z", "tie"): 1, ("y", "x", "first"): 1,
+    }  # fmt: skip
+    assert said(found).endswith("who was preferred, 5 times")
+
+
+def test_rates_without_trials_and_scales(tmp_path: Path):
+    found = read(tmp_path, AS(columns={"rate": "r"}), a="policy,r\nA,100\nB,50\n")
+    assert [t.outcome.progress for t in found.trials] == [1.0, 0.5]
+    with pytest.raises(RoboscaleError, match="--column progress: expected a scale above 0, found 0"):
+        read(tmp_path, AS(columns={"progress": "p/0"}), a="policy,p\nA,1\nB,0\n")
+
+
+def test_a_column_of_equal_shares_does_not_differ_between_policies(tmp_path: Path):
+    rows = "".join(f"{p},{k},1,c{k % 2}\n" for p, n in (("A", 60), ("B", 30)) for k in range(n))
+    assert "differs between policies" not in said(read(tmp_path, a=f"policy,seed,success,colour\n{rows}"))

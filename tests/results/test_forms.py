@@ -11,6 +11,7 @@ import pytest
 
 from roboscale.core import BadData, RoboscaleError, UnknownName
 from roboscale.results import ReadOptions, Results, join_results, read_results
+from roboscale.results.reading import joined_text
 
 TEXT = "policy,seed,success\nA,1,1\nB,1,0\nA,2,1\nB,2,1\n"
 
@@ -184,3 +185,35 @@ def test_a_share_beside_percent_signs_stays_a_share(tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_text("policy,success rate,n\nA,0.6,20\nB,85%,20\n")
     assert rates(read_results(path)) == {"A": (12, 20), "B": (17, 20)}
+
+
+def test_a_line_that_ends_with_a_comma_has_no_further_column(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text("policy,seed,success,\nA,1,1,\nB,1,0,\n")
+    found = read_results(path)
+    assert rates(found) == {"A": (1, 1), "B": (0, 1)} and "ignored" not in "\n".join(found.reading.lines())
+
+
+def test_cells_separated_by_tabs_are_said_to_be(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text(TEXT.replace(",", "\t"))
+    assert "cells are separated by tabs" in "\n".join(read_results(path).reading.lines())
+
+
+def test_long_lists_end_with_a_number():
+    assert joined_text(["a", "b"], 2) == "a, b" and joined_text(["a", "b", "c", "d"], 2) == "a, b and 2 more"
+
+
+def test_cells_may_be_long(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text(TEXT.replace("success", "success,notes").replace(",1\n", f",1,{'x' * 200_000}\n"))
+    assert rates(read_results(path))["A"] == (2, 2)
+
+
+def test_columns_of_json_have_one_length(tmp_path: Path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"policy": ["A", "B"], "success": [1, 0]}))
+    assert rates(read_results(path)) == {"A": (1, 1), "B": (0, 1)}
+    path.write_text(json.dumps({"policy": ["A", "B"], "success": [1]}))
+    with pytest.raises(BadData, match=r"a\.json: columns: expected lists of one length, found lengths \[1, 2\]"):
+        read_results(path)

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from roboscale.core import BadData
-from roboscale.results import read_results, read_trained
+from roboscale.core import BadData, UnknownName
+from roboscale.results import ReadOptions, read_results, read_trained, trained_table
 
 DATA = Path(os.environ.get("ROBOSCALE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data")) / "tables"
 real = pytest.mark.skipif(not DATA.exists(), reason=f"no tables at {DATA}; set ROBOSCALE_TEST_DATA")
@@ -104,3 +104,37 @@ def test_amounts_are_added_up_and_checked(tmp_path: Path):
     path.write_text("source,n_demos,successes,rollouts\nx,-1,1,2\n")
     with pytest.raises(BadData, match="above 0"):
         read_trained(path)
+
+
+def test_checkpoints_and_recipes_are_told_apart_by_their_amounts(tmp_path: Path):
+    path = tmp_path / "p.csv"
+    path.write_text("policy,n_demos,successes,rollouts\nc10,10,1,2\nc20,20,2,2\n")
+    table = trained_table(path)
+    assert [(p.policy, p.amount) for p in table.points] == [("", 10), ("", 20)]
+    assert "checkpoints of one recipe" in "\n".join(table.notes)
+    path.write_text("policy,n_demos,successes,rollouts\na,10,1,2\na,20,2,2\nb,10,0,2\n")
+    assert [(p.policy, p.amount) for p in read_trained(path)] == [("a", 10), ("a", 20), ("b", 10)]
+
+
+def test_the_first_column_of_amounts_counts(tmp_path: Path):
+    path = tmp_path / "p.csv"
+    path.write_text("n_demos,hours,successes,rollouts\n10,7,1,2\n20,9,2,2\n")
+    assert [p.amount for p in read_trained(path)] == [10, 20]
+
+
+def test_a_mixture_is_what_each_source_gave(tmp_path: Path):
+    path = tmp_path / "p.csv"
+    path.write_text("demos_teleop,demos_sim,comment,successes,rollouts\n10,5,first,1,2\n20,0,,2,2\n")
+    assert [(p.source, p.amount, p.mixture) for p in read_trained(path)] == [
+        ("sim + teleop", 15.0, (("sim", 5.0), ("teleop", 10.0))),
+        ("teleop", 20.0, ()),
+    ]
+
+
+def test_success_against_data_of_one_task(tmp_path: Path):
+    path = tmp_path / "p.csv"
+    path.write_text("task,source,n_demos,successes,rollouts\ncup,x,10,1,2\npan,x,10,2,2\n")
+    one = trained_table(path, ReadOptions(task="cup")).points
+    assert [(p.task, p.successes) for p in one] == [("cup", 1)] and len(trained_table(path).points) == 2
+    with pytest.raises(UnknownName, match="did you mean pan"):
+        trained_table(path, ReadOptions(task="pen"))

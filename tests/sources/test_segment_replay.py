@@ -201,3 +201,25 @@ def test_its_identity_is_what_was_demonstrated_and_the_settings():
     assert len({p.identity for p in policies}) == len(policies)
     assert SegmentReplay([pick()]).identity == policies[0].identity
     assert policies[0].identity.verified and policies[0].history == 1
+
+
+def test_the_hand_waits_no_longer_at_the_grasp_than_its_demonstration():
+    source = pick()
+    closed = source.arrays["action"][:, 3] > 0
+    waited = int(np.sum(closed & (np.linalg.norm(source.arrays["action"][:, :3], axis=1) < 0.2)))
+    scene, session, slow = Scene(np.add(OBJECT, (0.1, -0.1, 0.0))), SegmentReplay([source]).start("", 0), 0
+    for _ in range(200):
+        action = session(scene.observe()).rows[0]
+        slow += action[3] > 0 and np.linalg.norm(action[:3]) < 0.2
+        scene.step(action)
+        if np.linalg.norm(scene.thing - scene.goal) < 0.01:
+            break
+    assert np.linalg.norm(scene.thing - scene.goal) < 0.01 and slow <= waited + 2
+
+
+def test_a_hand_in_free_space_turns_to_where_the_object_is_at_once():
+    session = SegmentReplay([pick()]).start("", 0)
+    scene = Scene(np.add(OBJECT, (0.0, 0.15, 0.0)))
+    for _ in range(3):
+        scene.step(session(scene.observe()).rows[0])
+    assert scene.hand[1] > 0.003  # the demonstration does not move along y before it holds the object

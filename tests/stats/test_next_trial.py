@@ -130,6 +130,18 @@ def test_the_pair_in_doubt_comes_first():
     assert next_trials(equal, [Venue("robot")], CASES, count=1).picks[0].second == "b"
 
 
+def test_who_is_best_leaves_the_order_of_the_others_open():
+    known = belief([2.0, 1.6, 0.05, 0.0])
+    assert {next_trials(known, [Venue("robot")], CASES, count=1).picks[0].second} == {"d"}
+    plan = next_trials(known, [Venue("robot")], CASES, count=3, goal="best")
+    assert all((pick.first, pick.second) == ("a", "b") for pick in plan.picks)
+    assert "policies above a, the present leader," in plan.sentence and "misordered" not in plan.sentence
+    beaten = norm.cdf(-np.array([0.4, 1.95, 2.0]) / (0.5 * np.sqrt(2)))
+    assert plan.misordered_now == pytest.approx(beaten.sum()) and plan.misordered_after < plan.misordered_now
+    with pytest.raises(ValueError, match="needs the rule misorder; found volume"):
+        next_trials(known, [Venue("robot")], CASES, rule="volume", goal="best")
+
+
 def test_a_batch_spreads_over_pairs_and_cases():
     plan = next_trials(belief([0.1, 0.05, 0.0, -0.05]), [Venue("robot")], CASES, count=12)
     pairs = {frozenset((pick.first, pick.second)) for pick in plan.picks}

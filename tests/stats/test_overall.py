@@ -1,5 +1,7 @@
 """Many policies on many tasks: one list of claims, which no mix, order or name can change."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -217,3 +219,30 @@ def test_sign_flips_are_exact_for_few_and_drawn_for_many():
     many = np.concatenate([gap, np.zeros(5)])
     drawn = sign_flips(np.concatenate([gap, [1e-9, -1e-9]]))
     assert sign_flips(many) == sign_flips(gap) == pytest.approx(drawn, abs=0.02)
+
+
+@pytest.mark.parametrize("runs, unit", [(2, "not about recipes"), (4, "about recipes, and count training runs")])
+def test_training_runs_on_the_same_cases_are_compared(runs, unit):
+    """Cases in common, several runs of each policy: the case is their mean, the unit is said."""
+    rng = np.random.default_rng(2)
+    policy, run, case = (a.ravel() for a in np.meshgrid([0, 1], np.arange(runs), np.arange(40), indexing="ij"))
+    trained = Outcomes(
+        kind="success",
+        paired=True,
+        policies=("base", "ours"),
+        strata=(Stratum("", "lift"),),
+        runs=tuple(f"{name} {k}" for name in ("base", "ours") for k in range(runs)),
+        policy=policy.astype(np.int32),
+        stratum=np.zeros(len(policy), np.int32),
+        run=(policy * runs + run).astype(np.int32),
+        case=case.astype(np.int64),
+        value=(rng.random(len(policy)) < np.where(policy, 0.8, 0.3)).astype(float),
+        weight=np.ones(len(policy), np.int64),
+    )
+    found = compare_policies(trained)
+    assert unit in found.unit
+    assert found.verdict.pairs[0].verdict.n == (40 if runs == 2 else 4)  # cases, or training runs: never trials
+    assert found.verdict.pairs[0].decided and found.verdict.names[0] == "ours"
+    renamed = replace(trained, runs=trained.runs[::-1], run=(2 * runs - 1 - trained.run).astype(np.int32))
+    again = compare_policies(renamed).verdict.pairs[0].verdict
+    assert again.p_value == pytest.approx(found.verdict.pairs[0].verdict.p_value)

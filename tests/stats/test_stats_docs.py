@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 import subprocess
 import sys
@@ -26,7 +27,12 @@ NOT_METHODS = {
     "What the verdict contains",
     "What columns are known",
 }
-WITHOUT_PICTURE = {"More than two policies"}  # it points to the picture of the section after it
+WITHOUT_PICTURE = {
+    "More than two policies",  # it points to the picture of the section after it
+    "Several tasks at once",
+    "A recipe, not a checkpoint",
+    "Two policies on their own cases, no budget",
+}
 
 
 def sections() -> dict[str, str]:
@@ -57,6 +63,14 @@ def test_each_method_says_what_it_assumes_and_when_not_to_use_it(heading: str):
     assert "**Assumes**" in text and "**Do not use**" in text
     assert re.match(r" `\w+`", text), "a section opens with the functions that it is about"
     assert "](images/" in text or heading in WITHOUT_PICTURE
+
+
+@pytest.mark.parametrize("heading", METHODS)
+def test_the_python_of_each_method_gives_what_is_printed(heading: str):
+    text = re.sub(r"^```.*$", "", sections()[heading], flags=re.MULTILINE)
+    test = doctest.DocTestParser().get_doctest(text, {}, heading, str(PAGE), 0)
+    assert test.examples or "```python" in sections()[heading], "a method has a line of Python"
+    assert doctest.DocTestRunner(verbose=False).run(test).failed == 0
 
 
 def test_the_contents_list_every_section():

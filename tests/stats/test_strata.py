@@ -10,6 +10,8 @@ from scipy import stats as scipy_stats
 
 from roboscale.stats.strata import (
     StratifiedScores,
+    _conditional,
+    _given_total,
     cmh_test,
     interaction_test,
     mean_difference,
@@ -151,6 +153,44 @@ def test_the_drawn_interaction_is_zelen_s():
             chances[x] = comb(7, x) * comb(8, total[0] - x) * comb(9, y) * comb(8, total[1] - y)
     exact = sum(c for c in chances.values() if c <= chances[5] * (1 + 1e-9)) / sum(chances.values())
     assert interaction_test(won, tried)[0] == pytest.approx(exact, abs=0.015)
+
+
+LARGE = [
+    ([[600, 700, 20], [650, 800, 33]], [[1000, 1200, 80], [1000, 1200, 80]]),
+    ([[600, 700, 20], [650, 900, 30]], [[1000, 1200, 80], [1000, 1300, 90]]),
+    ([[1500, 40], [1400, 60]], [[3000, 100], [2500, 100]]),
+]
+
+
+@pytest.mark.parametrize("won, tried", LARGE)
+def test_large_interactions_are_tarone_s(won, tried):
+    """Against statsmodels, and near the exact test that the limit takes the place of."""
+    tables_of = pytest.importorskip("statsmodels.stats.contingency_tables")
+    k, n = np.array(won), np.array(tried)
+    p, name = interaction_test(k, n)
+    tables = np.array([k[0], n[0] - k[0], k[1], n[1] - k[1]]).reshape(2, 2, -1)
+    assert "Tarone" in name
+    assert p == pytest.approx(tables_of.StratifiedTable(tables.astype(float)).test_equal_odds(adjust=True).pvalue)
+    masses, lows = _conditional(k, n)[::-1]
+    assert p == pytest.approx(_given_total(masses, k[1] - np.array(lows), 0), abs=0.03)
+
+
+def test_large_interactions_of_pairs_are_pearson_s():
+    lost, gained = [900, 300, 40], [850, 350, 60]
+    p, name = paired_interaction_test(lost, gained)
+    assert "Pearson" in name
+    assert p == pytest.approx(scipy_stats.chi2_contingency([lost, gained], correction=False).pvalue)
+
+
+def test_a_chi_square_is_not_believed_where_it_expects_few():
+    assert "drawn" in paired_interaction_test([2000, 1], [2000, 3])[1]
+    assert "drawn" in interaction_test([[2000, 1], [2100, 3]], [[4000, 5], [4000, 5]])[1]
+
+
+def test_millions_of_nothing_but_successes_have_no_interaction():
+    n = np.full((2, 2), 10**6)
+    assert interaction_test(n, n)[0] == 1.0
+    assert interaction_test([[10**6, 500_000], [10**6, 500_100]], n)[0] > 0.05
 
 
 def test_interaction_holds_its_error():

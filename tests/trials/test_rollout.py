@@ -223,6 +223,18 @@ def test_steps_are_paced_at_the_declared_rate_and_late_ones_are_counted():
     assert clock.now == pytest.approx(3 * 0.3 + 3 * 0.1), "what is lost is not hurried after"
 
 
+@pytest.mark.parametrize(("thought_s", "late"), [(0.04, 0), (0.06, 1), (0.14, 1)])
+def test_a_step_is_late_after_half_a_period(thought_s: float, late: int):
+    clock = SlowClock()
+
+    def thinks(observation) -> ActionChunk:
+        clock.now += thought_s
+        return ActionChunk(np.zeros((1, 1)))
+
+    result, _ = play(ToyWorld(horizon=1, pace="wall"), thinks, clock=clock)
+    assert result.late == late
+
+
 def test_the_wall_clock_waits():
     clock = WallClock()
     begun = clock.now_s()

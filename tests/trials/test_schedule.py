@@ -412,3 +412,12 @@ def test_two_runs_on_one_log_share_the_work(tmp_path: Path):
         thread.join(60)
     assert [len(r) for r in results] == [len(CASES)] * 2
     assert sum(len(p.started) for p in policies) == len(CASES), "no trial was made twice"
+
+
+def test_closing_the_slots_ends_their_processes():
+    slots = make_slots(ToyWorld, workers=2, worlds=2)
+    processes = {slot.worker.process for slot in slots}
+    assert len(processes) == 2 and all(process.is_alive() for process in processes)
+    for slot in slots:
+        slot.close()
+    assert not any(process.is_alive() for process in processes)

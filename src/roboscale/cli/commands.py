@@ -24,6 +24,7 @@ from roboscale.cli.console import friendly, say
 from roboscale.cli.terminal import Terminal, terminal
 from roboscale.core import UnknownName
 from roboscale.jobs.request import Argument, Option, Parameter, Request, parameters
+from roboscale.jobs.strangers import staying_alive
 
 __all__ = ["Command", "request_of"]
 
@@ -63,7 +64,7 @@ class Command(Generic[R]):
             asked = {name: values.pop(name, False) for name in ("as_json", "dry_run", "methods")}
             if context.obj is _PARSING:
                 return self.request(**values)
-            with friendly(), terminal(**asked) as opened:
+            with friendly(), terminal(**asked) as opened, staying_alive():
                 code = self.run(self.request(**values), opened)
             if code:
                 raise typer.Exit(code)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import typer
 
 from roboscale.core import RoboscaleError, UsageError
+from roboscale.core.extras import missing_extra
 
 __all__ = ["friendly", "say"]
 
@@ -20,13 +21,18 @@ def say(text: str) -> None:
 
 @contextmanager
 def friendly() -> Iterator[None]:
-    """Turns our own errors and the disk's into one line and exit code 1 (2 for a `UsageError`), and Ctrl-C into a word
-    on how to go on."""
+    """Turns our own errors, the disk's and those of a missing extra into one line and exit code 1 (2 for a
+    `UsageError`), and Ctrl-C into a word on how to go on."""
     try:
         yield
     except RoboscaleError as error:
         say(f"error: {error}")
         raise typer.Exit(2 if isinstance(error, UsageError) else 1) from error
+    except ModuleNotFoundError as error:
+        if (advice := missing_extra(error)) is None:
+            raise
+        say(f"error: {advice}")
+        raise typer.Exit(1) from error
     except BrokenPipeError:
         raise  # whoever read stdout has gone: not an error of ours
     except OSError as error:

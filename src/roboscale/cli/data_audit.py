@@ -55,7 +55,10 @@ def _kinds(findings: Sequence[Finding]) -> dict[tuple[str, str], list[Finding]]:
 
 def _short(text: str, width: int) -> str:
     """The text, its middle left out where it is longer: how it begins says what, how it ends says how many."""
-    return text if len(text) <= width else f"{text[: width - 45].rstrip()} ... {text[-40:].lstrip()}"
+    if len(text) <= width:
+        return text
+    start, end = text[: width - 45].rpartition(" ")[0], text[-40:].partition(" ")[2]
+    return f"{start} ... {end}"
 
 
 command = Command(AuditDataset, run)

@@ -16,7 +16,9 @@ def run(request: ExportDataset, terminal: Terminal) -> None:
     if terminal.dry_run:
         planned = plan_export(request)
         what = f"{planned['episodes']} episodes of {request.dataset}"
-        return terminal.show(planned, f"would write {what} to {request.out} as {request.to}")
+        return terminal.show(
+            planned, f"would write {what}, about {planned['bytes'] / 1e6:.4g} MB, to {request.out} as {request.to}"
+        )
     done = export_dataset(request, terminal.event)
     terminal.show(done.to_json(), lines(done))
 

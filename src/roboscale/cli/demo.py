@@ -10,7 +10,7 @@ __all__ = ["command"]
 
 
 def run(request: RunDemo, terminal: Terminal) -> None:
-    """From ten demonstrations to a verdict: record, multiply, train A and B, compare, report."""
+    """From ten demonstrations to a verdict: of recipes from state inputs, then of two checkpoints from pictures."""
     if terminal.dry_run:
         return terminal.show({"command": request.command}, f"would run: {request.command}")
     done = run_demo(request, terminal.event)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Lines", "Terminal", "result_stream", "terminal"]
 
-EVERY_S = 10.0
-"""Between two lines of progress in a log file."""
+AT_MOST_EVERY_S, AT_LEAST_EVERY_S = 1.0, 60.0
+"""Between two lines of progress in a log file, which otherwise come at every tenth."""
 
 
 class Terminal:
@@ -184,19 +184,24 @@ class Bars:
 
 
 class Lines:
-    """A plain line now and then and one at the end of each thing that is counted, for a log file."""
+    """A plain line at every tenth of each thing that is counted, and one a minute where that takes longer or nobody
+    knows how much there is: for a log file."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._last: dict[str, float] = {}
+        self._tenth: dict[str, int] = {}
         self._latest: dict[str, Progress] = {}
         self._said: set[Progress] = set()
 
     def show(self, event: Progress) -> None:
         self._latest[event.what] = event
         now = self._clock()
-        if event.done == event.total or now - self._last.setdefault(event.what, now) >= EVERY_S:
-            self._last[event.what] = now
+        waited = now - self._last.setdefault(event.what, now)
+        tenth = 10 * event.done // event.total if event.total else 0
+        due = tenth > self._tenth.get(event.what, 0) and waited >= AT_MOST_EVERY_S
+        if event.done == event.total or due or waited >= AT_LEAST_EVERY_S:
+            self._last[event.what], self._tenth[event.what] = now, tenth
             self._say(event)
 
     def _say(self, event: Progress) -> None:

@@ -121,10 +121,11 @@ class Outcomes:
     def by_case(self, policies: Sequence[str] | None = None) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """The stratum of each case, shape (c,), and the value of each policy there, shape (c, policies).
 
-        NaN where a policy was not tried or its trial is void. Cases are in the order of their first row.
+        NaN where a policy was not tried or its trial is void; of several training runs on one case, the mean of those
+        that count. Cases are in the order of their first row.
 
         Raises:
-            RoboscaleError: not paired, or one policy has two trials of one case: which counts, the reader decides.
+            RoboscaleError: not paired, or one training run has two trials of a case: the reader decides which counts.
         """
         if not self.paired:
             raise RoboscaleError("which cases are the same is not known: these trials are independent")
@@ -136,10 +137,13 @@ class Outcomes:
         keys = number.astype(np.int64) * len(self.strata) + kept.stratum
         unique, first, place = np.unique(keys, return_index=True, return_inverse=True)
         cells = place * len(names) + column[kept.policy]
-        if len(np.unique(cells)) != len(cells) or (kept.weight != 1).any():
+        if (kept.weight != 1).any() or len(np.unique(cells * len(self.runs) + kept.run)) != len(cells):
             raise RoboscaleError("one policy has two trials of one case")
-        values = np.full((len(unique), len(names)), np.nan)
-        values[place, column[kept.policy]] = kept.value
+        counted = ~np.isnan(kept.value)
+        size = len(unique) * len(names)
+        totals = np.bincount(cells[counted], kept.value[counted], size)
+        with np.errstate(invalid="ignore"):
+            values = (totals / np.bincount(cells[counted], minlength=size)).reshape(len(unique), len(names))
         order = np.argsort(first, kind="stable")
         return (unique[order] % len(self.strata)).astype(np.int32), values[order]
 

@@ -5,37 +5,39 @@ Documentation prints this table. Knows no data.
 
 from __future__ import annotations
 
-import dataclasses
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from roboscale.core import Finding, Severity, Span
 
 __all__ = [
+    "BROKEN",
     "CHECKS",
     "FILES",
+    "METADATA",
     "PICTURES",
+    "SEAL",
     "SEVERITIES",
+    "V2",
     "Check",
     "checks_table",
     "finding",
     "many",
     "means_nothing",
-    "with_repairs",
 ]
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """From bad to harmless."""
 
-_METADATA = "roboscale data fix {root} --metadata"
+V2 = ("lerobot-v2.1", "lerobot-v2.0", "gr00t")
+"""Formats of LeRobot v2.x."""
+METADATA = "roboscale data fix {root} --metadata"
 _DROP = "roboscale data fix {root} OUT --drop {episodes}"
 _TRIM = "roboscale data fix {root} OUT --trim-idle"
-_BROKEN = "roboscale data fix {root} OUT --drop-broken"
-_SEAL = "roboscale data fix {root}"
+BROKEN = "roboscale data fix {root} OUT --drop-broken"
+SEAL = "roboscale data fix {root}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,68 +52,75 @@ class Check:
 
 _FILES = (
     Check("info-broken", "error", "info.json is missing, is no JSON, or a key of it has another type."),
-    Check("path-template", "error", "A path template of info.json cannot be filled in or leads outside.", _METADATA),
-    Check("feature-broken", "error", "A feature has no usable dtype or shape.", _METADATA),
-    Check("names-nested", "warning", "The names of a feature are a list within a list.", _METADATA),
-    Check("names-count", "warning", "A feature has more or fewer names than elements.", _METADATA),
-    Check("total-episodes", "error", "info.json claims another number of episodes than there are.", _METADATA),
-    Check("total-frames", "error", "info.json claims another number of frames than there are.", _METADATA),
-    Check("total-tasks", "error", "info.json claims another number of tasks than there are.", _METADATA),
+    Check("path-template", "error", "A path template of info.json cannot be filled in or leads outside.", METADATA),
+    Check("feature-broken", "error", "A feature has no usable dtype or shape.", METADATA),
+    Check("names-nested", "warning", "The names of a feature are a list within a list.", METADATA),
+    Check("names-count", "warning", "A feature has more or fewer names than elements.", METADATA),
+    Check("total-episodes", "error", "info.json claims another number of episodes than there are.", METADATA),
+    Check("total-frames", "error", "info.json claims another number of frames than there are.", METADATA),
+    Check("total-tasks", "error", "info.json claims another number of tasks than there are.", METADATA),
     Check("total-videos", "warning", "info.json of v2.x claims another number of videos than there are."),
     Check("codebase-version", "warning", "Statistics lie in the file of another version than info.json says."),
     Check("modality", "warning", "modality.json names elements twice, not at all, or what is not there."),
-    Check("splits-range", "warning", "A split names episodes that are not there.", _METADATA),
+    Check("splits-range", "warning", "A split names episodes that are not there.", METADATA),
     Check("no-episodes", "error", "There is no episode."),
-    Check("file-broken", "error", "A file cannot be read: cut off, empty, or something else.", _BROKEN),
-    Check("file-missing", "error", "The metadata name a data file that is not there.", _BROKEN),
+    Check("file-broken", "error", "A file cannot be read: cut off, empty, or something else.", BROKEN),
+    Check(
+        "not-fetched",
+        "error",
+        "Files, or whole episodes, were not fetched: pointers, links, or nothing at all.",
+        BROKEN,
+    ),
+    Check("file-elsewhere", "error", "Files lie in another folder than the path template of info.json says."),
+    Check("file-missing", "error", "The metadata name a data file that is not there.", BROKEN),
     Check(
         "file-unreferenced",
         "warning",
         "A data or video file that no episode names; some loaders read it all the same.",
     ),
-    Check("episode-columns", "error", "The episode table lacks a column that loaders need.", _METADATA),
-    Check("episode-order", "error", "Row i of the episode table is not episode i; loaders look up by row.", _METADATA),
-    Check("episode-range", "error", "dataset_from_index or dataset_to_index is not where the rows are.", _METADATA),
-    Check("episode-length", "error", "An episode's claimed length is not its number of rows.", _METADATA),
-    Check("episode-location", "error", "An episode's rows are not in the file that the metadata name.", _METADATA),
-    Check("orphan-rows", "error", "Data rows that belong to no episode.", _METADATA),
-    Check("column-missing", "error", "A declared feature has no column in the data.", _METADATA),
-    Check("column-undeclared", "warning", "A data column that no feature declares.", _METADATA),
-    Check("column-type", "error", "A column has another dtype or shape than its feature declares.", _METADATA),
+    Check("episode-columns", "error", "The episode table lacks a column that loaders need.", METADATA),
+    Check("episode-order", "error", "Row i of the episode table is not episode i; loaders look up by row.", METADATA),
+    Check("episode-range", "error", "dataset_from_index or dataset_to_index is not where the rows are.", METADATA),
+    Check("episode-length", "error", "An episode's claimed length is not its number of rows.", METADATA),
+    Check("episode-location", "error", "An episode's rows are not in the file that the metadata name.", METADATA),
+    Check("orphan-rows", "error", "Data rows that belong to no episode.", METADATA),
+    Check("column-missing", "error", "A declared feature has no column in the data.", METADATA),
+    Check("column-undeclared", "warning", "A data column that no feature declares.", METADATA),
+    Check("column-type", "error", "A column has another dtype or shape than its feature declares.", METADATA),
     Check("null-values", "error", "A column holds nulls.", _DROP),
-    Check("frame-index", "error", "frame_index does not count 0, 1, 2, ... within an episode.", _METADATA),
-    Check("row-order", "error", "Rows of an episode lie in another order than their frames.", _METADATA),
-    Check("index-column", "error", "index does not count through the dataset.", _METADATA),
-    Check("timestamp-column", "error", "timestamp is not frame / fps, within .1 ms.", _METADATA),
-    Check("task-index", "error", "task_index points to no task, or to another than the episode's.", _METADATA),
+    Check("frame-index", "error", "frame_index does not count 0, 1, 2, ... within an episode.", METADATA),
+    Check("row-order", "error", "Rows of an episode lie in another order than their frames.", METADATA),
+    Check("index-column", "error", "index does not count through the dataset.", METADATA),
+    Check("timestamp-column", "error", "timestamp is not frame / fps, within .1 ms.", METADATA),
+    Check("task-index", "error", "task_index points to no task, or to another than the episode's.", METADATA),
     Check("several-tasks", "info", "The instruction changes within an episode."),
-    Check("tasks-table", "error", "tasks.parquet is missing, broken, or its indices do not count from 0.", _METADATA),
-    Check("task-unused", "info", "A task that no episode has.", _METADATA),
-    Check("sidecar", "error", "meta/roboscale/ disagrees with LeRobot's files.", _METADATA),
-    Check("unsealed-episodes", "warning", "Saved episodes that LeRobot cannot see yet.", _SEAL),
+    Check("tasks-table", "error", "tasks.parquet is missing, broken, or its indices do not count from 0.", METADATA),
+    Check("task-unused", "info", "A task that no episode has.", METADATA),
+    Check("sidecar", "error", "meta/roboscale/ disagrees with LeRobot's files.", METADATA),
+    Check("unsealed-episodes", "warning", "Saved episodes that LeRobot cannot see yet.", SEAL),
     Check("not-readable", "warning", "roboscale's loader refuses the dataset."),
 )
 _VIDEO = (
     Check("missing-video", "error", "A camera's video is not there.", _DROP),
     Check("video-frames", "error", "A video ends before the frames that its episodes claim.", _DROP),
     Check("video-surplus", "warning", "A video holds frames that no episode shows, such as discarded takes."),
-    Check("video-codec", "error", "A video has another codec than info.json says.", _METADATA),
-    Check("video-size", "error", "A video has another height or width than info.json says.", _METADATA),
+    Check("video-codec", "error", "A video has another codec than info.json says.", METADATA),
+    Check("video-size", "error", "A video has another height or width than info.json says.", METADATA),
     Check("video-fps", "error", "A video has another rate than info.json says."),
-    Check("video-pixel-format", "warning", "A video has another pixel format than info.json says.", _METADATA),
+    Check("video-pixel-format", "warning", "A video has another pixel format than info.json says.", METADATA),
     Check("video-gop", "warning", "Key frames are further apart than info.json says, or than 60 frames."),
     Check("video-timing", "error", "Frames inside a video are not at multiples of 1/fps."),
-    Check("video-timestamps", "error", "from_timestamp or to_timestamp drifts from frames / fps.", _METADATA),
+    Check("video-timestamps", "error", "from_timestamp or to_timestamp drifts from frames / fps.", METADATA),
 )
 _STATISTICS = (
-    Check("stats-missing", "error", "stats.json, or the statistics of a feature, are not there.", _METADATA),
-    Check("missing-quantiles", "warning", "The statistics have no quantiles, which newer policies need.", _METADATA),
-    Check("stats-wrong", "error", "Recomputed min, max, mean, std or count differ from stats.json.", _METADATA),
-    Check("quantiles-averaged", "warning", "Quantiles are the mean of the episodes' quantiles.", _METADATA),
-    Check("quantiles-envelope", "warning", "Quantiles are the extremes of the episodes' quantiles.", _METADATA),
-    Check("quantiles-wrong", "warning", "Recomputed quantiles differ from stats.json; far off, an error.", _METADATA),
-    Check("image-stats-wrong", "warning", "A camera's mean colour is not that of its pictures.", _METADATA),
-    Check("episode-stats-wrong", "error", "An episode's own statistics are not those of its rows.", _METADATA),
+    Check("stats-missing", "error", "stats.json, or the statistics of a feature, are not there.", METADATA),
+    Check("missing-quantiles", "warning", "The statistics have no quantiles, which newer policies need.", METADATA),
+    Check("stats-wrong", "error", "Recomputed min, max, mean, std or count differ from stats.json.", METADATA),
+    Check("quantiles-averaged", "warning", "Quantiles are the mean of the episodes' quantiles.", METADATA),
+    Check("quantiles-envelope", "warning", "Quantiles are the extremes of the episodes' quantiles.", METADATA),
+    Check("quantiles-wrong", "warning", "Recomputed quantiles differ from stats.json; far off, an error.", METADATA),
+    Check("image-stats-wrong", "warning", "A camera's mean colour is not that of its pictures.", METADATA),
+    Check("episode-stats-wrong", "error", "An episode's own statistics are not those of its rows.", METADATA),
 )
 _TEXT = (
     Check("task-empty", "error", "Episodes without an instruction."),
@@ -189,12 +198,9 @@ def means_nothing(check: str, format: str) -> str:
         return "" if format == "gr00t" else "only GR00T has modality.json"
     if format == "lerobot-v3":
         return _NOT_V3.get(check, "")
-    if format in _V2:
+    if format in V2:
         return _NOT_V2.get(check, "")
     return _NO_FILES if any(one.name == check for one in FILES) else ""
-
-
-_V2 = ("lerobot-v2.1", "lerobot-v2.0", "gr00t")
 
 
 def checks_table() -> str:
@@ -233,53 +239,3 @@ def finding(
 ) -> Finding:
     """A finding of one of `CHECKS`, with the severity of the table."""
     return Finding(check, CHECKS[check].severity, text, tuple(episodes), field, tuple(spans), dict(evidence or {}))
-
-
-_IMPORTED = (
-    *("names-nested", "names-count", "total-episodes", "total-frames", "total-tasks", "total-videos"),
-    *("codebase-version", "splits-range", "episode-order", "episode-length", "column-missing", "column-undeclared"),
-    *("column-type", "frame-index", "row-order", "index-column", "task-unused", "video-surplus", "video-codec"),
-    *("video-size", "video-pixel-format", "stats-missing", "missing-quantiles", "stats-wrong", "quantiles-averaged"),
-    *("quantiles-envelope", "quantiles-wrong", "image-stats-wrong", "episode-stats-wrong"),
-)
-"""What is not there any more in the dataset that an import makes."""
-
-
-def with_repairs(findings: Iterable[Finding], root: Path, format: str, total: int = 0) -> list[Finding]:
-    """Fills in the command that mends each finding, where its check has one and the finding has none.
-
-    Args:
-        format: as in `Recording.format`: a v3 dataset is fixed, any other is imported.
-        total: episodes there are; dropping more than half of them is no repair.
-    """
-    where, found = shlex.quote(str(root)), list(findings)
-    command = _fix if format == "lerobot-v3" else _import if format in _V2 else _nothing
-    told = [one if one.repair else dataclasses.replace(one, repair=command(one, where, total)) for one in found]
-    if format == "lerobot-v3" and any(one.check in ("file-missing", "file-broken") for one in found):
-        # Nothing is mended in place that cannot be read: a copy of what can is mended, too.
-        changed = {_METADATA.format(root=where): _BROKEN.format(root=where)}
-        told = [dataclasses.replace(one, repair=changed.get(one.repair, one.repair)) for one in told]
-    return told
-
-
-def _nothing(one: Finding, where: str, total: int) -> str:
-    return ""
-
-
-def _fix(one: Finding, where: str, total: int) -> str:
-    check = CHECKS.get(one.check)
-    template = check.repair if check is not None else ""
-    if one.check == "missing-video" and one.field and total and len(one.episodes) > total / 2:
-        return f"roboscale data fix {where} OUT --drop-camera {shlex.quote(one.field)}"
-    if "{episodes}" in template and not 0 < len(one.episodes) <= (total / 2 if total else len(one.episodes)):
-        return ""
-    return template.format(root=where, episodes=",".join(map(str, one.episodes)))
-
-
-def _import(one: Finding, where: str, total: int) -> str:
-    if one.check == "missing-video":
-        rule = "drop-camera" if total and len(one.episodes) > total / 2 else "drop-episodes"
-        return f"roboscale data import {where} OUT --missing-video {rule}"
-    if one.check in ("file-missing", "file-broken", "episode-unreadable") and 0 < len(one.episodes) <= total / 2:
-        return f"roboscale data import {where} OUT --broken drop"
-    return f"roboscale data import {where} OUT" if one.check in _IMPORTED else ""

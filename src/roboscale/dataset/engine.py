@@ -15,6 +15,7 @@ from multiprocessing import get_context
 from typing import Any, Literal, TypeVar
 
 from roboscale.core.errors import InfrastructureError, RoboscaleError
+from roboscale.core.processes import require_main
 
 __all__ = ["Engine", "default_workers", "run"]
 
@@ -54,6 +55,7 @@ def run(
 
 
 def _in_processes(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
+    require_main()
     # spawn: decoders and locks do not survive a fork; a bounded window: results must not pile up in memory.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         waiting: deque[Future[Result]] = deque()

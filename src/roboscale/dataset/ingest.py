@@ -21,7 +21,7 @@ from roboscale.core.errors import BadData, InfrastructureError, RoboscaleError, 
 from roboscale.core.recording import Clip, Finding, Pictures, RecordedEpisode, Recording
 from roboscale.core.seeds import derive_id
 from roboscale.core.spec import Spec
-from roboscale.dataset.journal import ID, EpisodeRecord
+from roboscale.dataset.journal import ID, EpisodeRecord, exclusive, list_pending
 from roboscale.dataset.layout import Layout, features_from_spec, load_json
 from roboscale.dataset.packets import decode_in_order, packet_digests
 from roboscale.dataset.statistics import PixelCounts, sample_indices
@@ -287,13 +287,27 @@ def _psnr(a: Images, b: Images) -> float:
     return 99.0 if error == 0 else min(99.0, 10 * math.log10(255**2 / error))
 
 
+def _is_bare(layout: Layout) -> bool:
+    """Whether a transfer has begun here and no episode has arrived yet: neither finished, nor saved, nor left out."""
+    journal = layout.own / "transfer" / "episodes.jsonl"
+    files = [path for path in layout.root.rglob("*") if path.is_file() and layout.own not in path.parents]
+    arrived = journal.exists() and journal.stat().st_size
+    return not arrived and not list_pending(layout) and all(path == layout.info for path in files)
+
+
 def require_free(layout: Layout, plan: Mapping[str, Any]) -> None:
     """BadData unless the folder is empty, or holds what a killed transfer with the same plan left."""
     there = layout.own / "transfer" / "plan.json"
     if there.exists():
         found = load_json(there)
         differs = sorted(name for name in {*found, *plan} if found.get(name) != json.loads(json.dumps(plan)).get(name))
-        if differs:
+        if differs and _is_bare(layout):
+            with exclusive(layout):  # nothing arrived: what an import left that failed at its first episode
+                layout.info.unlink(missing_ok=True)
+                for path in layout.own.iterdir():
+                    if path != layout.lock:
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        elif differs:
             raise BadData(there, ", ".join(differs), "what is asked for now", "another transfer; take another folder")
     elif layout.root.exists() and not layout.root.is_dir():
         raise BadData(layout.root, "folder", "to be empty or new", "a file")

@@ -28,6 +28,7 @@ import numpy as np
 
 from roboscale.core.errors import BadData, SpecMismatch
 from roboscale.core.spec import Field, Spec
+from roboscale.dataset.unfetched import require_fetched
 
 __all__ = [
     "FORMAT_SPEC",
@@ -132,8 +133,10 @@ def load_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
+        require_fetched(path)
         raise BadData(path, "file", "to exist", "nothing") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        require_fetched(path)
         raise BadData(path, "file", "JSON", error) from error
     if not isinstance(data, dict):
         raise BadData(path, "file", "a JSON object", type(data).__name__)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
 from roboscale.dataset.remote import source_of
+from roboscale.dataset.unfetched import require_fetched
 
 __all__ = [
     "TableReader",
@@ -110,8 +111,10 @@ def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(source_of(path))
     except FileNotFoundError:
+        require_fetched(path)
         raise BadData(path, "file", "to exist", "nothing") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        require_fetched(path)
         raise BadData(path, "footer", "a complete parquet file", _first_line(error)) from error
 
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from roboscale.core.errors import BadData, SpecMismatch
 from roboscale.dataset.pyav import READING, convert, fraction
 from roboscale.dataset.remote import source_of
+from roboscale.dataset.unfetched import require_fetched
 
 __all__ = [
     "Codec",
@@ -130,10 +131,12 @@ def open_video(path: Path) -> Any:
     try:
         container = av.open(source_of(path), "r", **READING)
     except FileNotFoundError:
+        require_fetched(path)
         raise BadData(path, "file", "to exist", "nothing") from None
     except av.FFmpegError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.EACCES):
             raise
+        require_fetched(path)
         raise BadData(path, "video", "a complete mp4", _text(error)) from error
     if not container.streams.video or container.streams.video[0].codec_context is None:
         container.close()

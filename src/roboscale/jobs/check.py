@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -195,8 +196,10 @@ def _order(request: CheckResults, outcomes: Outcomes, ages: Mapping[str, Age], n
     from roboscale.jobs.evaluation_files import natural_order
 
     tried = outcomes.counts()[1].sum(axis=1) > 0
-    names = natural_order([name for name, any_ in zip(outcomes.policies, tried, strict=True) if any_])
-    # equal times (a copied folder has one for all) leave the natural order of names: step-9 before step-10
+    names = [name for name, any_ in zip(outcomes.policies, tried, strict=True) if any_]
+    # equal times (one table, or a copied folder) leave the order in which they came, or of numbers: step-9, step-10
+    numbered = len({re.sub(r"\d+", "#", name) for name in names}) == 1
+    names = natural_order(names) if numbered else names
     names.sort(key=lambda name: round(ages[name].time_s) if name in ages else 0.0)
     if request.candidate:
         if request.candidate not in names:
@@ -209,22 +212,32 @@ def _order(request: CheckResults, outcomes: Outcomes, ages: Mapping[str, Age], n
     same = [name for name in names[:-1] if age and name in ages and round(ages[name].time_s) == round(age.time_s)]
     if same:
         verb = "is" if len(same) == 1 else "are"
-        note(f"{_some(same)} {verb} as new; took the last by name (--candidate names another)")
+        how = "by number" if numbered else "in order"
+        note(f"{_some(same)} {verb} as new; took the last {how} (--candidate names another)")
     return names
 
 
 def _unseen(checks: TaskChecks, outcomes: Outcomes, found: FoundFiles) -> list[str]:
     """What the comparison could not see, a sentence each."""
+    from roboscale.stats.overall import unit_of
+
     said = []
     falls = [check.fall for check in checks.checks if check.fall is not None]
-    blind = [check.stratum.text for check in checks.checks if check.fall is None and outcomes.kind == "success"]
+    trained = [check for check in checks.checks if check.design == "training runs"]
+    blind = [
+        check.stratum.text
+        for check in checks.checks
+        if check.fall is None and outcomes.kind == "success" and check not in trained
+    ]
     if falls:
         span = " to ".join(dict.fromkeys(f"{100 * fall:.0f}" for fall in (min(falls), max(falls))))
         said.append(f"Falls of fewer than {span} points, by task: so few trials seldom show them (power .8).")
     if blind:
         said.append(f"Any fall at all on {_some(blind)}: too few trials, or too few successes to lose.")
-    if all(check.design != "training runs" for check in checks.checks):
-        said.append("How they were trained: these are two checkpoints, one training run each as far as is known.")
+    if trained:
+        said.append("Small falls: training runs are counted, and more trials of the same runs would not show them.")
+    if not trained:
+        said.append(f"How they were trained: {unit_of(outcomes)}.")
     if checks.first_seen:
         said.append(f"Tasks without an earlier policy: {_some([s.text for s in checks.first_seen])}.")
     if checks.not_tried:

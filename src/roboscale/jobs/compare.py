@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Compare", "ComparedPolicies", "compare"]
 
+_TABLES = (".csv", ".tsv", ".xlsx", ".ods", ".parquet", ".json", ".jsonl")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compare(Trying):
@@ -36,7 +38,9 @@ class Compare(Trying):
         """RoboscaleError for fewer than two policies."""
         Trying.check(self)
         if len(self.policies) < 2:
-            raise RoboscaleError(f"compare takes two policies or more, found {', '.join(self.policies)}")
+            (one,) = self.policies or ("none",)
+            table = f"; a table of results is compared by: roboscale rank {one}" if one.endswith(_TABLES) else ""
+            raise RoboscaleError(f"compare takes two policies or more, found {one}{table}")
 
     @property
     def design(self) -> Design:

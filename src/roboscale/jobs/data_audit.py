@@ -44,6 +44,8 @@ class AuditDataset(Request):
     declare: options.Declare = None
     fps: options.Fps = None
     mapping: options.Mapping = None
+    data_path: options.DataPath = None
+    video_path: options.VideoPath = None
     engine: options.DataEngine = "processes"
     workers: options.DataWorkers = None
 
@@ -69,14 +71,15 @@ def audit_dataset(request: AuditDataset, on_event: OnEvent = ignore) -> AuditedD
     from roboscale.dataset.audit import audit, audit_folder
     from roboscale.dataset.engine import run
     from roboscale.dataset.lerobot import open_lerobot
-    from roboscale.jobs.recordings import open_source
+    from roboscale.jobs.locating import located
+    from roboscale.jobs.recordings import given_options, open_source
     from roboscale.sources.records import detect
     from roboscale.sources.records.lerobot import FORMATS
 
     def spread(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterable[Any]:
         return run(function, list(items), workers=request.workers, engine=request.engine)
 
-    source = request.dataset
+    source = located(request.dataset, on_event)
     about: dict[str, Any] = {
         "against": [open_source(path).recording for path in request.against],
         "images": request.images,
@@ -84,12 +87,12 @@ def audit_dataset(request: AuditDataset, on_event: OnEvent = ignore) -> AuditedD
         "progress": progressing(on_event, "episodes"),
         "run": spread,
     }
+    templates = given_options(data_path=request.data_path, video_path=request.video_path)
     if request.declare is None and source.exists() and detect(source) in FORMATS:
-        opener: Callable[[], Recording] = partial(open_lerobot, source, lenient=True)
-        report = audit_folder(source, opener=opener, **about)
+        opener: Callable[[], Recording] = partial(open_lerobot, source, lenient=True, **templates)
+        report = audit_folder(source, opener=opener, templates=templates, **about)
     else:
-        said = {"fps": request.fps, "mapping": request.mapping}
-        given = {name: value for name, value in said.items() if value is not None}
+        given = given_options(fps=request.fps, mapping=request.mapping, **templates)
         opened = open_source(source, "", request.declare, given, on_event)
         opener = opened.open
         report = audit(opened.recording, opener=opener, **about)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import numpy as np
 
 from roboscale.core import BadData
 from roboscale.jobs.events import Note, OnEvent, ignore, progressing
@@ -66,6 +70,8 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
     from roboscale.jobs.export_formats import TARGETS, read_back
 
     dataset = _opened(request)
+    size = _size(dataset, request)
+    on_event(Note(f"{request.to}: about {size / 1e6:.4g} MB for pictures and numbers of {len(dataset)} frames"))
     recording = TARGETS[request.to](dataset, request.out, progressing(on_event, "writing"))
     try:
         worst, instructions = read_back(dataset, recording, request.out)
@@ -90,7 +96,30 @@ def plan_export(request: ExportDataset) -> dict[str, Any]:
     """What would be written; JSON types only. Errors are those of `export_dataset`."""
     dataset = _opened(request)
     episodes, frames = len(dataset.episodes), len(dataset)
-    return {"out": str(request.out), "format": request.to, "episodes": episodes, "frames": frames}
+    size = _size(dataset, request)
+    return {"out": str(request.out), "format": request.to, "episodes": episodes, "frames": frames, "bytes": size}
+
+
+_PACKED = {"rlds": 0.5, "hdf5-robomimic": 0.5, "zarr": 0.5}
+"""Bytes of losslessly packed camera pictures for each of their own, from renders (.1) to noise (1)."""
+
+
+def _size(dataset: Dataset, request: ExportDataset) -> int:
+    """Bytes that will be written, about; BadData where the disk has less room than that.
+
+    LeRobot's own formats keep the videos; the others keep every picture by itself.
+    """
+    numbers = sum(np.dtype(f.dtype).itemsize * math.prod(f.shape or (1,)) for f in dataset.spec if not f.is_image)
+    size = numbers * len(dataset)
+    if request.to in _PACKED:
+        size += int(_PACKED[request.to] * sum(math.prod(f.shape) for f in dataset.spec.images) * len(dataset))
+    else:
+        size += sum(path.stat().st_size for path in (dataset.root / "videos").rglob("*.mp4"))
+    there = next(parent for parent in request.out.absolute().parents if parent.exists())
+    free = shutil.disk_usage(there).free
+    if size > free:
+        raise BadData(there, "free space", f"about {size / 1e9:.4g} GB", f"{free / 1e9:.4g} GB")
+    return size
 
 
 def _opened(request: ExportDataset) -> Dataset:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -43,6 +43,8 @@ class ImportDataset(Request):
     declare: options.Declare = None
     fps: options.Fps = None
     mapping: options.Mapping = None
+    data_path: options.DataPath = None
+    video_path: options.VideoPath = None
     split: Annotated[str | None, Option("RLDS: one split instead of all.")] = None
     action: Annotated[str | None, Option("Which of several recorded actions is `action`.")] = None
     missing_video: Annotated[
@@ -97,6 +99,7 @@ def import_dataset(
     from roboscale.dataset.transfer import Part, transfer
     from roboscale.jobs.import_proof import proof_of, write_proof
 
+    command, request = made_by(request, mapping), _here(request, on_event)
     out, name = _out(request), request.source.absolute().name
     opened = _open(request, mapping, on_event)
     recording = opened.recording
@@ -113,7 +116,6 @@ def import_dataset(
         engine=request.engine,
         progress=counting(on_event, "episodes", len(keys)),
     )
-    command = made_by(request, mapping)
     proof = proof_of(recording, spec, result, source=name, left_out=left_out, command=command)
     _tell(proof, on_event)
     if request.proof:
@@ -128,6 +130,7 @@ def plan_import(
     """What an import would do, from metadata alone; JSON types only. Errors are those of `import_dataset`."""
     from roboscale.sources.records.declaration import undeclared
 
+    request = _here(request, on_event)
     out, recording = _out(request), _open(request, mapping, on_event).recording
     spec, keys, left_out = _selection(recording, request.missing_video)
     _whole_rate(spec, recording)
@@ -146,13 +149,16 @@ def plan_import(
 
 
 def explain_recording(request: ImportDataset, on_event: OnEvent = ignore) -> Explained:
-    """A drafted mapping for a bag without one; evidence and a drafted declaration for everything else."""
+    """A drafted mapping for a bag or an own layout without one; for everything else evidence and a declaration."""
     from roboscale.sources.records import detect
 
-    if (request.format or detect(request.source)) in _BAGS and request.mapping is None:
+    request = _here(request, on_event)
+    format = request.format or detect(request.source)
+    if format in (*_BAGS, "own-layout") and request.mapping is None:
         from roboscale.sources.records.mcap import explain as explain_topics
+        from roboscale.sources.records.own import explain_arrays
 
-        draft = explain_topics(request.source)
+        draft = (explain_topics if format in _BAGS else explain_arrays)(request.source)
         return Explained(draft, {"mapping": draft})
     from roboscale.sources.records.explain import explain
 
@@ -162,16 +168,24 @@ def explain_recording(request: ImportDataset, on_event: OnEvent = ignore) -> Exp
     return Explained(text, {**evidence.to_json(), "declaration": draft})
 
 
-def _open(request: ImportDataset, mapping: Mapping[str, Any] | None, on_event: OnEvent) -> Opened:
-    from roboscale.jobs.recordings import open_source
+def _here(request: ImportDataset, on_event: OnEvent) -> ImportDataset:
+    """The same request of something on this machine."""
+    from roboscale.jobs.locating import located
 
-    said = {
-        "fps": request.fps,
-        "mapping": mapping if mapping is not None else request.mapping,
-        "split": request.split,
-        "action": request.action,
-    }
-    given = {name: value for name, value in said.items() if value is not None}
+    return replace(request, source=located(request.source, on_event))
+
+
+def _open(request: ImportDataset, mapping: Mapping[str, Any] | None, on_event: OnEvent) -> Opened:
+    from roboscale.jobs.recordings import given_options, open_source
+
+    given = given_options(
+        fps=request.fps,
+        mapping=mapping if mapping is not None else request.mapping,
+        split=request.split,
+        action=request.action,
+        data_path=request.data_path,
+        video_path=request.video_path,
+    )
     return open_source(request.source, request.format, request.declare, given, on_event)
 
 
@@ -195,8 +209,10 @@ def _selection(recording: Recording, rule: MissingVideo) -> tuple[Spec, tuple[st
     if not missing:
         return recording.spec, tuple(recording.keys), []
     if rule == "fail":
+        known = [f for f in recording.findings if f.check in ("file-elsewhere", "not-fetched")]
+        advice = "".join(f"{one.text}\n" + (f"  {one.repair}\n" if one.repair else "") for one in known)
         raise RoboscaleError(
-            f"{recording.root}: videos are missing:\n{missing_table(recording)}\n"
+            f"{recording.root}: videos are missing:\n{missing_table(recording)}\n{advice}"
             "choose: --missing-video drop-episodes, or --missing-video drop-camera"
         )
     if rule == "drop-camera":

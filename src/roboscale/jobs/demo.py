@@ -1,72 +1,121 @@
-"""The main job from one end to the other, on one machine: from ten demonstrations to a verdict."""
+"""The main job from one end to the other, on one machine: from ten demonstrations to a verdict.
+
+Two rounds. The state round trains every recipe several times on the world's full state, without a picture, and speaks
+of recipes. The picture round trains A and B once each on cameras and speaks of these two checkpoints.
+"""
 
 from __future__ import annotations
 
 import datetime
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from roboscale.jobs.events import OnEvent, Progress, Stage, Wrote, ignore
+from roboscale.jobs.events import Note, OnEvent, Stage, Wrote, ignore
 from roboscale.jobs.options import Workers
+from roboscale.jobs.recipe_round import RecipeRound, TriedRecipes, train_recipes, try_recipes
 from roboscale.jobs.request import Option, Request
 
 if TYPE_CHECKING:
     from roboscale.core import Estimate
     from roboscale.jobs.compare import ComparedPolicies
+    from roboscale.jobs.demo_probe import Probe
 
 __all__ = ["RunDemo", "ShownDemo", "run_demo"]
 
 MIN_PAIRS = 20  # rates of fewer cases have intervals that nobody would print
+PLANTED = (0.10, 0.30)  # share of the cases that A alone solves, and B alone: a difference of .20
+RECIPE_RATES, RUN_SD = (0.60, 0.80), 0.05  # the same difference between recipes, and how training runs vary
+
+FILMED = 4  # cases of each task
+STATE, IMAGES = 4, 5
+"""Stages of each round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDemo(Request):
-    """Asks for all of it: record, multiply, train A and B, compare, report."""
+    """Asks for all of it: record, multiply, train, compare, report; from state first, then from pictures."""
 
     words: ClassVar[tuple[str, ...]] = ("demo",)
 
     out: Annotated[Path, Option("Folder for everything; the same folder resumes.", flag="--out/-o")] = Path("demo")
     tasks: Annotated[str, Option("Meta-World tasks, separated by commas.")] = "pick-place-v3,push-v3,bin-picking-v3"
-    demonstrations: Annotated[int, Option("Demonstrations per task for policy A.", min=1)] = 10
-    grown: Annotated[int, Option("Generated episodes per task for policy B.", min=1)] = 100
-    inputs: Annotated[Literal["images", "state"], Option("images, or state (fast).")] = "images"
-    steps: Annotated[int, Option("Optimiser steps for each policy.", min=1)] = 1500
-    budget: Annotated[int, Option("Most paired cases.", min=1)] = 120
+    demonstrations: Annotated[int, Option("Demonstrations per task for recipe A.", min=1)] = 10
+    grown: Annotated[int, Option("Generated episodes per task for recipe B.", min=1)] = 100
+    inputs: Annotated[
+        Literal["both", "state", "images"], Option("both rounds, state alone (minutes) or images alone.")
+    ] = "both"
+    steps: Annotated[int, Option("Optimiser steps for each policy.", min=1)] = 1000
+    runs: Annotated[int, Option("State round: training runs of each recipe; claims take 3.", min=1)] = 3
+    trials: Annotated[int, Option("State round: trials per task of each training run.", min=1)] = 10
+    budget: Annotated[int, Option("Picture round: most paired cases.", min=1)] = 100
     seed: Annotated[int, Option("Seed of everything; defaults were tuned on 0.")] = 7
     workers: Workers = None
 
     @property
-    def recorded(self) -> Path:
-        """The dataset that policy A learns from."""
-        return self.out / "recorded"
+    def recipes(self) -> dict[str, str]:
+        """Recipe -> what it is."""
+        return {
+            "A": f"{self.demonstrations} recorded demonstrations per task",
+            "B": f"{self.grown} episodes per task, generated from those {self.demonstrations}",
+        }
 
-    @property
-    def multiplied(self) -> Path:
-        """The dataset that policy B learns from."""
-        return self.out / "grown"
+    def folder(self, inputs: Literal["state", "images"]) -> Path:
+        """Where a round lies."""
+        return self.out / "state" if inputs == "state" else self.out
 
 
 @dataclass(frozen=True, slots=True)
 class ShownDemo:
-    """What the demo came to."""
+    """What the demo came to.
 
-    compared: ComparedPolicies
+    Args:
+        recipes: the state round. compared: the picture round. `None` where it was not asked for.
+        report: the page of the last round.
+    """
+
+    recipes: TriedRecipes | None
+    compared: ComparedPolicies | None
     report: Path
     minutes: float
 
     @property
     def lines(self) -> list[str]:
         """For a terminal."""
-        return ["", self.compared.sentence, "", f"report: {self.report}"]
+        state = [] if self.recipes is None else ["", f"state inputs: {self.recipes.sentence}"]
+        pictures = [] if self.compared is None else ["", f"pictures: {checkpoint_sentence(self.compared)}"]
+        return [*state, *pictures, "", f"report: {self.report}"]
 
     def to_json(self) -> dict[str, Any]:
-        return {**self.compared.to_json(), "report": str(self.report), "minutes": self.minutes}
+        return {
+            "recipes": None if self.recipes is None else self.recipes.to_json(),
+            "checkpoints": None if self.compared is None else self.compared.to_json(),
+            "report": str(self.report),
+            "minutes": self.minutes,
+        }
+
+
+@dataclass(slots=True)
+class _Stages:
+    """Numbers the stages, and says of each beforehand what it will take."""
+
+    on_event: OnEvent
+    total: int
+    done: int = field(default=0)
+
+    def begin(self, text: str, takes: str = "") -> None:
+        self.done += 1
+        self.on_event(Stage(self.done, self.total, f"{text}: {takes}" if takes else text))
+
+
+def checkpoint_sentence(compared: ComparedPolicies) -> str:
+    """The verdict of the picture round, and what it is about."""
+    return f"{compared.sentence}; this is about these two checkpoints, one training run each"
 
 
 def run_demo(request: RunDemo, on_event: OnEvent = ignore) -> ShownDemo:
-    """All five stages; each finds what is done and does the rest.
+    """All stages; each finds what is done and does the rest.
 
     >>> from pathlib import Path
     >>> from roboscale import RunDemo
@@ -77,66 +126,134 @@ def run_demo(request: RunDemo, on_event: OnEvent = ignore) -> ShownDemo:
         UnknownName: the world has no such task.
     """
     started = time.monotonic()
-    generation = _collect(request, on_event)
-    _train(request, on_event)
-    compared = _compare(request, on_event)
-    page = _report(request, compared, generation, on_event)
-    return ShownDemo(compared, page, (time.monotonic() - started) / 60)
+    stages = _Stages(on_event, {"both": STATE + IMAGES, "state": STATE, "images": IMAGES}[request.inputs])
+    recipes = compared = None
+    page = request.folder("state") / "recipes.html"
+    if request.inputs != "images":
+        recipes = _state_round(request, stages)
+    if request.inputs != "state":
+        compared, page = _picture_round(request, recipes, stages)
+    return ShownDemo(recipes, compared, page, (time.monotonic() - started) / 60)
 
 
-def _collect(request: RunDemo, on_event: OnEvent) -> Estimate:
+def _probe(request: RunDemo, inputs: Literal["state", "images"], stages: _Stages) -> tuple[Probe, tuple[str, ...]]:
+    from roboscale.jobs.demo_probe import measure_probe
+    from roboscale.jobs.trying import world_and_tasks
+
+    _, tasks = world_and_tasks("metaworld", request.tasks)
+    stages.on_event(Note(f"measuring how fast this machine is, with a little of {tasks[0]}"))
+    return measure_probe(tasks[0], inputs), tasks
+
+
+def _state_round(request: RunDemo, stages: _Stages) -> TriedRecipes:
+    from roboscale.jobs.files import write_json
+    from roboscale.stats.sample_size import run_power
+
+    probe, tasks = _probe(request, "state", stages)
+    _collect(request, "state", probe, stages)
+    folder = request.folder("state")
+    asked = RecipeRound(
+        datasets={"A": folder / "recorded", "B": folder / "grown"},
+        tasks=tasks,
+        runs=request.runs,
+        trials=request.trials,
+        steps=request.steps,
+        out=folder,
+        seed=request.seed,
+        workers=request.workers,
+    )
+    policies = len(asked.policies)
+    trained = f"training recipes A and B {request.runs} times each on the world's state"
+    stages.begin(trained, probe.training(policies, request.steps))
+    train_recipes(asked, stages.on_event)
+    trials = policies * request.trials * len(tasks)
+    stages.begin(f"trying all {policies} on the same held-out cases, {trials} trials", probe.trying(trials))
+    if request.runs > 1:
+        power = run_power(*RECIPE_RATES, request.runs, request.trials * len(tasks), RUN_SD)
+        low, high = RECIPE_RATES
+        stages.on_event(
+            Note(
+                f"power {power:.2f}: so often would this round show a recipe of {high:.2f} to be better than one of "
+                f"{low:.2f}, where the true rates of training runs vary by {RUN_SD:.2f}"
+            )
+        )
+    tried = try_recipes(asked, stages.on_event)
+    write_json(folder / "verdict.json", tried.to_json())
+    for line in ("first verdict, from state inputs:", *tried.lines):
+        stages.on_event(Note(line))
+    return tried
+
+
+def _picture_round(request: RunDemo, recipes: TriedRecipes | None, stages: _Stages) -> tuple[ComparedPolicies, Path]:
+    probe, tasks = _probe(request, "images", stages)
+    generation = _collect(request, "images", probe, stages)
+    _train(request, probe, stages)
+    compared = _compare(request, probe, stages)
+    films = 2 * FILMED * len(tasks)  # each is a trial once more, looked at about as often
+    stages.begin("filming the first cases and writing the report", probe.trying(films))
+    return compared, _report(request, recipes, compared, generation, stages.on_event)
+
+
+def _collect(request: RunDemo, inputs: Literal["state", "images"], probe: Probe, stages: _Stages) -> Estimate:
     """Records and multiplies; returns the share of generation attempts that were kept."""
-    from roboscale.jobs.collect_generate import GenerateEpisodes, generate_episodes
-    from roboscale.jobs.collect_record import RecordEpisodes, record_episodes
+    from roboscale.jobs.filling import Filling, generated, recorded
+    from roboscale.jobs.trying import world_and_tasks
     from roboscale.stats import clopper_pearson
 
-    on_event(Stage(1, 5, f"recording {request.demonstrations} demonstrations per task"))
-    record_episodes(
-        RecordEpisodes(
-            out=request.recorded,
-            tasks=request.tasks,
-            episodes=request.demonstrations,
+    _, tasks = world_and_tasks("metaworld", request.tasks)
+    folder = request.folder(inputs)
+
+    def filling(name: str, episodes: int) -> Filling:
+        return Filling(
+            world="metaworld",
+            tasks=tasks,
+            per_task=episodes,
+            out=folder / name,
             seed=request.seed,
             workers=request.workers,
-        ),
-        on_event,
-    )
-    on_event(Stage(2, 5, f"multiplying them to {request.grown} per task"))
-    made = generate_episodes(
-        GenerateEpisodes(
-            sources=request.recorded,
-            out=request.multiplied,
-            tasks=request.tasks,
-            episodes=request.grown,
-            seed=request.seed,
-            workers=request.workers,
-        ),
-        on_event,
-    ).collected
+            images=inputs == "images",
+        )
+
+    how = "with two cameras" if inputs == "images" else "without pictures"
+    few, many = request.demonstrations, request.grown
+    stages.begin(f"recording {few} demonstrations per task {how}", probe.collecting(few * len(tasks)))
+    recorded(filling("recorded", few), "expert", stages.on_event)
+    stages.begin(f"multiplying them to {many} per task {how}", probe.collecting(many * len(tasks)))
+    made = generated(filling("grown", many), folder / "recorded", stages.on_event).collected
     return clopper_pearson(sum(c.successes for c in made.values()), sum(c.attempts for c in made.values()))
 
 
-def _train(request: RunDemo, on_event: OnEvent) -> None:
+def _train(request: RunDemo, probe: Probe, stages: _Stages) -> None:
+    from roboscale.jobs.events import Progress
     from roboscale.jobs.training import Training, train_all, training_config
 
-    on_event(Stage(3, 5, "training policy A on the recorded, policy B on the grown set"))
-    config = training_config(request.inputs, "", request.steps, request.seed)
+    stages.begin("training policies A and B on pictures, once each", probe.training(2, request.steps))
+    config = training_config("images", "", request.steps, request.seed)
     trainings = [
-        Training(dataset, request.out / name, dict(config))
-        for name, dataset in (("A", request.recorded), ("B", request.multiplied))
+        Training(request.out / dataset, request.out / name, dict(config))
+        for name, dataset in (("A", "recorded"), ("B", "grown"))
     ]
 
     def on_progress(index: int, done: int, total: int, loss: float) -> None:
-        on_event(Progress(f"policy {'AB'[index]}", done, total, f"loss {loss:.4f}"))
+        stages.on_event(Progress(f"policy {'AB'[index]}", done, total, f"loss {loss:.4f}"))
 
-    train_all(trainings, on_progress)
+    train_all(trainings, on_progress, at_once=request.workers)
 
 
-def _compare(request: RunDemo, on_event: OnEvent) -> ComparedPolicies:
+def _compare(request: RunDemo, probe: Probe, stages: _Stages) -> ComparedPolicies:
     from roboscale.jobs.compare import Compare, compare
     from roboscale.jobs.files import write_json
+    from roboscale.stats.walk import expected_pairs
 
-    on_event(Stage(4, 5, f"trying A and B on the same held-out cases, at most {request.budget}"))
+    text = f"trying A and B on the same held-out cases, at most {request.budget}"
+    stages.begin(text, probe.trying(2 * request.budget))
+    planned = expected_pairs(*PLANTED, request.budget)
+    stages.on_event(
+        Note(
+            f"power {planned.second:.2f}, {planned.pairs:.0f} cases on average: so often would this comparison show B "
+            f"to be better if A alone solved {PLANTED[0]:.2f} of the cases and B alone {PLANTED[1]:.2f}"
+        )
+    )
     compared = compare(
         Compare(
             policies=(str(request.out / "A"), str(request.out / "B")),
@@ -147,13 +264,15 @@ def _compare(request: RunDemo, on_event: OnEvent) -> ComparedPolicies:
             workers=request.workers,
             store=str(request.out),
         ),
-        on_event=on_event,
+        on_event=stages.on_event,
     )
     write_json(request.out / "verdict.json", compared.to_json())
     return compared
 
 
-def _report(request: RunDemo, compared: ComparedPolicies, generation: Estimate, on_event: OnEvent) -> Path:
+def _report(
+    request: RunDemo, recipes: TriedRecipes | None, compared: ComparedPolicies, generation: Estimate, on_event: OnEvent
+) -> Path:
     from roboscale.jobs.files import write_text
     from roboscale.jobs.films import film_cases
     from roboscale.jobs.judged import whole
@@ -161,11 +280,11 @@ def _report(request: RunDemo, compared: ComparedPolicies, generation: Estimate, 
     from roboscale.report.trials import report_page
     from roboscale.trials.log import open_log
 
-    on_event(Stage(5, 5, "filming the first cases and writing the report"))
     judged = compared.judged
     with open_log(request.out, read_only=True) as log:
-        films = film_cases(judged, whole(log, judged.used), 4, None)
+        films = film_cases(judged, whole(log, judged.used), FILMED, None)
     first, second = judged.labels.values()
+    of_recipes = () if recipes is None else (f"Of the recipes, from state inputs: {recipes.sentence}",)
     data = report_data(
         judged,
         title=f"{request.demonstrations} demonstrations against {request.grown} made from them",
@@ -173,16 +292,18 @@ def _report(request: RunDemo, compared: ComparedPolicies, generation: Estimate, 
         store=str(request.out),
         command=request.command,
         descriptions={
-            first: f"trained on {request.demonstrations} demonstrations per task",
-            second: (f"trained on {request.grown} episodes per task, generated from those {request.demonstrations}"),
+            name: f"trained once on {what}"
+            for name, what in zip((first, second), request.recipes.values(), strict=True)
         },
         films=films,
         datasets=(
-            dataset_summary(request.recorded, (first,)),
-            dataset_summary(request.multiplied, (second,), generation),
+            dataset_summary(request.out / "recorded", (first,)),
+            dataset_summary(request.out / "grown", (second,), generation),
         ),
         training=(training_curve(request.out / "A", first), training_curve(request.out / "B", second)),
         notes=(
+            "The verdict is about these two checkpoints, one training run each; it says nothing of the recipes.",
+            *of_recipes,
             *compared.notes,
             "Cases of the comparison are held out: their seeds occur in no data set of this report.",
         ),

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Counted, HasPictures, RoboscaleError, Scene, Trial
-from roboscale.jobs.processes import require_main
 
 if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
@@ -102,7 +101,6 @@ def _film_all(films: Sequence[_Film]) -> dict[str, tuple[bool, bytes]]:
     cores = len(os.sched_getaffinity(0))
     if cores < 2 or len(films) < 4:
         return dict(map(_film, films))
-    require_main()
     return dict(run(_film, films, workers=cores))
 
 

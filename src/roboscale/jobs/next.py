@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from roboscale.jobs.events import OnEvent, ignore
 from roboscale.jobs.options import By, Sources
@@ -21,6 +21,7 @@ class PickTrials(TableRequest):
     """Asks which comparisons to run next.
 
     Args:
+        goal: `order` of all policies, or which is the `best`: the order of the others is then left open.
         world: `NAME:COST[:WORTH[:BUDGET]]` of each venue; one that is called real and costs 1 where none is named.
         evaluator: `NAME:SLOTS`, who can run how many in every venue.
     """
@@ -32,6 +33,9 @@ class PickTrials(TableRequest):
     budget: Annotated[float | None, Option("Most to spend, in the unit of the costs.", min=0)] = None
     count: Annotated[int, Option("Most comparisons to name.", min=1)] = 10
     evaluator: Annotated[tuple[str, ...], Option("NAME:SLOTS, who can run how many.")] = ()
+    goal: Annotated[
+        Literal["order", "best"], Option("order of all policies, or best: only who leads is to be settled.")
+    ] = "order"
     by: By = "auto"
     only_world: Annotated[str, Option("Only rows of this world, place or robot.", flag="--in-world")] = ""
 
@@ -65,4 +69,12 @@ def pick_trials(request: PickTrials, on_event: OnEvent = ignore) -> Picked:
     if budget is not None:
         venues = [replace(v, budget=budget if v.budget is None else min(v.budget, budget)) for v in venues]
     results = load_results(request.sources, request.reading_options(), on_event)
-    return Picked(next_picks(results, venues, count=request.count, evaluators=request.evaluator, basis=request.by))
+    plan = next_picks(
+        results,
+        venues,
+        count=request.count,
+        evaluators=request.evaluator,
+        basis=request.by,
+        goal=request.goal,
+    )
+    return Picked(plan)

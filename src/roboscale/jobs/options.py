@@ -10,6 +10,7 @@ from roboscale.jobs.request import Argument, Option
 __all__ = [
     "By",
     "DataEngine",
+    "DataPath",
     "DataWorkers",
     "Declare",
     "Fps",
@@ -18,6 +19,8 @@ __all__ = [
     "Mapping",
     "Seed",
     "Sources",
+    "StartTimeout",
+    "VideoPath",
     "Workers",
 ]
 
@@ -25,10 +28,19 @@ Seed = Annotated[int, Option("Seed of the cases; the same seed gives the same tr
 Workers = Annotated[
     int | None, Option("Worlds in processes of their own; 0 runs them in this one. Default: the cores.", min=0)
 ]
+StartTimeout = Annotated[
+    float, Option("Seconds that opening a world or a policy may take, and a process to start.", min=0.1)
+]
 
 Declare = Annotated[Path | None, Option("TOML that says what the arrays mean; --explain drafts one.")]
 Fps = Annotated[float | None, Option("Frames a second, for formats that do not store it.", min=1e-3)]
-Mapping = Annotated[Path | None, Option("TOML that maps a bag's topics; --explain drafts one.")]
+Mapping = Annotated[
+    Path | None, Option("TOML that maps a bag's topics or an own layout's arrays; --explain drafts it.")
+]
+DataPath = Annotated[
+    str | None, Option("LeRobot: path template of data files that lie elsewhere than info.json says.")
+]
+VideoPath = Annotated[str | None, Option("LeRobot: path template of videos that lie elsewhere than info.json says.")]
 DataEngine = Annotated[
     Literal["processes", "ray"], Option("processes, or ray for a cluster that shares the folders.", flag="--engine")
 ]

@@ -11,6 +11,7 @@ from roboscale.jobs.standing import Basis, choose_basis, comparisons_of
 from roboscale.results import Results
 from roboscale.stats.next_trial import (
     CaseRecord,
+    Goal,
     Plan,
     Venue,
     knowledge_from_comparisons,
@@ -41,12 +42,14 @@ def next_picks(
     evaluators: Sequence[str] = (),
     tasks: int = 0,
     basis: Basis = "auto",
+    goal: Goal = "order",
 ) -> Plan:
     """The next comparisons to run, in order, from what the results say so far.
 
     Args:
         evaluators: `NAME:SLOTS`, who can run how many in every venue.
         tasks: how many fresh scenes of each task may be added; by default as many as there are picks.
+        goal: the order of all policies, or which of them is the best.
     """
     people = dict(_evaluator(text) for text in evaluators)
     if people:
@@ -57,7 +60,7 @@ def next_picks(
         known = knowledge_from_counts(counts)
     else:
         known = knowledge_from_comparisons(comparisons_of(results, chosen))
-    return next_trials(known, venues, _cases(results, tasks or count), count)
+    return next_trials(known, venues, _cases(results, tasks or count), count, goal=goal)
 
 
 def _evaluator(text: str) -> tuple[str, int]:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 
 from roboscale.core import Observation, World, cases, check_action, generator
-from roboscale.jobs.options import Seed
+from roboscale.jobs.events import Note, OnEvent, ignore
+from roboscale.jobs.options import Seed, StartTimeout
 from roboscale.jobs.request import Argument, Option, Request
+from roboscale.jobs.strangers import within
 from roboscale.jobs.trying import API_KEY_VARIABLE, AnyPolicy
 
 if TYPE_CHECKING:
@@ -32,9 +34,12 @@ class CheckPolicyInWorld(Request):
     task: Annotated[str, Option("A task of the world. Default: its first.")] = ""
     policy_profile: Annotated[tuple[str, ...], Option("TOML file that maps a server's keys and actions.")] = ()
     seed: Seed = 0
+    start_timeout: StartTimeout = 300.0
 
 
-def check_policy_in_world(request: CheckPolicyInWorld, *, policy: AnyPolicy | None = None) -> PolicyCheck:
+def check_policy_in_world(
+    request: CheckPolicyInWorld, on_event: OnEvent = ignore, *, policy: AnyPolicy | None = None
+) -> PolicyCheck:
     """Shows a policy observations of a world: one twice, in another order, in batches, after another episode.
 
     >>> from roboscale import CheckPolicyInWorld, check_policy_in_world
@@ -55,25 +60,31 @@ def check_policy_in_world(request: CheckPolicyInWorld, *, policy: AnyPolicy | No
     from roboscale.trials import check_policy_fits
     from roboscale.worlds import open_world
 
-    world = open_world(request.world)
+    def say(text: str) -> None:
+        on_event(Note(text))
+
+    with within(request.start_timeout, f"world {request.world}", say):
+        world = open_world(request.world)
+        info = world.info
     try:
-        task = request.task or next(iter(world.info.tasks))
-        instruction = world.info.instruction(task)
-        resolved = (
-            resolve_policy(
-                request.policy,
-                world=world,
-                profile=read_profiles(request.policy_profile, [request.policy]),
-                seed=request.seed,
-                api_key=os.environ.get(API_KEY_VARIABLE),
+        task = request.task or next(iter(info.tasks))
+        instruction = info.instruction(task)
+        with within(request.start_timeout, f"policy {request.policy}", say):
+            resolved = (
+                resolve_policy(
+                    request.policy,
+                    world=world,
+                    profile=read_profiles(request.policy_profile, [request.policy]),
+                    seed=request.seed,
+                    api_key=os.environ.get(API_KEY_VARIABLE),
+                )
+                if policy is None
+                else as_policy(policy)
             )
-            if policy is None
-            else as_policy(policy)
-        )
-        check_policy_fits(resolved, world.info)
+        check_policy_fits(resolved, info)
         needs = None if resolved.observation_spec is None else resolved.observation_spec.names
         looks = _looks(world, task, request.seed, needs)
-        return check_policy(resolved, looks, instruction, action_spec=world.info.action_spec)
+        return check_policy(resolved, looks, instruction, action_spec=info.action_spec)
     finally:
         world.close()
 

@@ -15,7 +15,7 @@ from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.sources.records import detect, open_recording
 from roboscale.sources.records.declaration import Declaration, known_at, known_for, load_declaration, open_declared
 
-__all__ = ["Opened", "apart", "identity", "missing_table", "open_source"]
+__all__ = ["Opened", "apart", "given_options", "identity", "missing_table", "open_source"]
 
 _WITHOUT_CLOCK = ("rlds", "zarr", "umi-zarr", "robomimic", "isaac-mimic", "aloha", "robomind", "agibot")
 """Formats that do not, or not always, say how many frames a second they have."""
@@ -60,6 +60,11 @@ def open_source(
         on_event(Note(f"{source}: taken for {table.name}; the table of known datasets says what it does not itself"))
     with_facts = partial(open_declared, raw, said, table)
     return Opened(with_facts(), with_facts, identity(source, declaration, given))
+
+
+def given_options(**options: Any) -> dict[str, Any]:
+    """Options of a reader that somebody gave."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def missing_table(recording: Recording) -> str:

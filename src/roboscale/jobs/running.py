@@ -35,7 +35,7 @@ from roboscale.core import (
 )
 from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, ignore
 from roboscale.jobs.participants import Watched, participant_of, profiles_of
-from roboscale.jobs.processes import require_main
+from roboscale.jobs.strangers import staying_alive, within
 from roboscale.jobs.trying import (
     AnyPolicy,
     AnyWorld,
@@ -119,7 +119,7 @@ class RunPlan:
 
 def planned(request: Trying, policies: Sequence[str], count: int) -> RunPlan:
     """What a request would do, as far as that can be known without trying anything."""
-    world = _open_world(request.world)
+    world = _open_world(request.world, request, ignore)
     try:
         asked = _ask(request, policies, world, count, getattr(request, "design", None), ignore, False, None)
         index, shards = parse_shard(request.shard)
@@ -161,9 +161,9 @@ def run_trials(
         UnknownName, SpecMismatch: before the first trial, when names or specs do not fit.
         RoboscaleError: no trial could be counted; says why.
     """
-    require_main()
     with ExitStack() as stack:
-        opened = _open_world(request.world if world is None else world)
+        stack.enter_context(staying_alive())
+        opened = _open_world(request.world if world is None else world, request, on_event)
         stack.callback(opened.close)
         asked = _ask(request, policies, opened, count, design, on_event, world is not None, observes)
         for note in getattr(opened, "notes", ()):
@@ -175,10 +175,15 @@ def run_trials(
     return judged
 
 
-def _open_world(world: AnyWorld) -> World:
+def _open_world(world: AnyWorld, request: Trying, on_event: OnEvent) -> World:
+    """Opened as far as its `info`, for which a declared one is made."""
     from roboscale.worlds import as_world, open_world
 
-    return open_world(world) if isinstance(world, str) else as_world(world)
+    name = world if isinstance(world, str) else getattr(world, "__name__", type(world).__name__)
+    with within(request.start_timeout, f"world {name}", lambda text: on_event(Note(text))):
+        opened = open_world(world) if isinstance(world, str) else as_world(world)
+        _ = opened.info
+        return opened
 
 
 def _ask(
@@ -207,7 +212,11 @@ def _ask(
     if rule.needs > settings.horizon:
         raise RoboscaleError(f"rule {rule}: longer than the horizon of {settings.horizon} steps")
     profiles = profiles_of(request, policies)
-    resolved = [participant_of(policy, request, world, observes, profiles) for policy in policies]
+    resolved = []
+    for policy in policies:
+        name = policy if isinstance(policy, str) else getattr(policy, "__name__", type(policy).__name__)
+        with within(request.start_timeout, f"policy {name}", lambda text: on_event(Note(text))):
+            resolved.append(participant_of(policy, request, world, observes, profiles))
     known = {policy.identity: policy for policy in resolved}
     if len(known) != len(resolved):
         twice = next(p for i, p in enumerate(resolved) if any(p.identity == q.identity for q in resolved[:i]))
@@ -295,17 +304,17 @@ def _begin(asked: _Asked, log: TrialLog) -> Run:
     from roboscale.trials.log import Run, world_facts
 
     question = asked.question.digest
-    open_runs = [r for r in log.runs() if r.request.get("question") == question and r.finished_ns is None]
-    bound_to = open_runs[-1].id if open_runs else new_episode_id()
+    unfinished = _unfinished(log, question, asked.request.again)
+    bound_to = new_episode_id() if unfinished is None else unfinished.id
     policies = {identity.of_run(bound_to): policy for identity, policy in asked.policies.items()}
     world = asked.info.identity.of_run(bound_to)
     for who in (*policies, world):
         if not who.verified:
             asked.say(f"{who}: its numbers belong to this run alone")
     asked.policies = policies
-    if open_runs:
-        asked.say(f"goes on with the run of {clock_time(open_runs[-1].created_ns)}, which did not finish")
-        return open_runs[-1]
+    if unfinished is not None:
+        asked.say(f"goes on with the run of {clock_time(unfinished.created_ns)}, which did not finish")
+        return unfinished
     rounds = [log.newest_round(policy, world, None, asked.settings) for policy in policies]
     newest = max((r for r in rounds if r is not None), default=-1)
     run = Run(
@@ -324,6 +333,16 @@ def _begin(asked: _Asked, log: TrialLog) -> Run:
     )
     log.begin_run(run)
     return run
+
+
+def _unfinished(log: TrialLog, question: str, again: bool) -> Run | None:
+    """The run of the same question that goes on; with `--again` only one that this began, with trials left to try."""
+    runs = [r for r in log.runs() if r.request.get("question") == question and r.finished_ns is None]
+    if not runs or not again:
+        return runs[-1] if runs else None
+    tried = log.attempts(runs[-1].policies, runs[-1].world, runs[-1].settings, runs[-1].round)
+    left = any((policy.digest, case) not in tried for policy in runs[-1].policies for case in runs[-1].cases)
+    return runs[-1] if left and runs[-1].request.get("fields", {}).get("again") else None
 
 
 def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> Judged:
@@ -425,12 +444,12 @@ class _Factory:
     """
 
     def __init__(self, asked: _Asked) -> None:
-        self._first: World | None = asked.world
+        self._asked, self._first = asked, cast("World | None", asked.world)
         self._source: AnyWorld = asked.world if asked.objects else asked.request.world
 
     def __call__(self) -> World:
         first, self._first = self._first, None
-        return first if first is not None else _open_world(self._source)
+        return first if first is not None else _open_world(self._source, self._asked.request, self._asked.on_event)
 
 
 def _factory(asked: _Asked, workers: int) -> Callable[[], World]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import queue
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from roboscale.core import RoboscaleError
+from roboscale.core.processes import require_main
 
 __all__ = ["Training", "run_training", "train_all", "training_config"]
 
@@ -38,22 +41,34 @@ def run_training(training: Training, progress: Callable[[int, int, float], None]
     train(training.dataset, training.out, TrainConfig.from_json(training.config), progress=progress)
 
 
-def _worker(index: int, training: Training, messages: Any) -> None:
-    try:
-        run_training(training, lambda done, total, loss: messages.put((index, done, total, loss)))
-    except RoboscaleError as error:
-        messages.put((index, str(error), 0, 0.0))
+def _worker(mine: Sequence[tuple[int, Training]], messages: Any) -> None:
+    for index, training in mine:
+        try:
+            run_training(training, partial(_tell, messages, index))
+        except RoboscaleError as error:
+            messages.put((index, str(error), 0, 0.0))
+            return
 
 
-def train_all(trainings: Sequence[Training], on_progress: OnProgress) -> None:
-    """Trains all of them in parallel; finished ones return at once, interrupted ones resume.
+def _tell(messages: Any, index: int, done: int, total: int, loss: float) -> None:
+    messages.put((index, done, total, loss))
+
+
+def train_all(trainings: Sequence[Training], on_progress: OnProgress, at_once: int | None = None) -> None:
+    """Trains all of them, so many at once; finished ones return at once, interrupted ones resume.
+
+    Args:
+        at_once: processes side by side, which share the trainings; default: the cores.
 
     Raises:
         RoboscaleError: a training failed, or its process died; the others are stopped, their checkpoints stay.
     """
+    require_main()
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
-    workers = [context.Process(target=_worker, args=(i, t, messages), daemon=True) for i, t in enumerate(trainings)]
+    most = max(1, len(os.sched_getaffinity(0)) if at_once is None else at_once)
+    shares = [list(enumerate(trainings))[first::most] for first in range(min(most, len(trainings)))]
+    workers = [context.Process(target=_worker, args=(share, messages), daemon=True) for share in shares]
     for worker in workers:
         worker.start()
     try:
@@ -61,24 +76,25 @@ def train_all(trainings: Sequence[Training], on_progress: OnProgress) -> None:
             try:
                 index, done, total, loss = messages.get(timeout=0.2)
             except queue.Empty:
-                _check(trainings, workers)
+                _check(shares, workers)
                 continue
             if isinstance(done, str):
                 raise RoboscaleError(f"training of {trainings[index].out}: {done}")
             on_progress(index, done, total, loss)
         for worker in workers:
             worker.join()
-        _check(trainings, workers)
+        _check(shares, workers)
     finally:
         for worker in workers:
             worker.kill()
 
 
-def _check(trainings: Sequence[Training], workers: Sequence[Any]) -> None:
-    for training, worker in zip(trainings, workers, strict=True):
+def _check(shares: Sequence[Sequence[tuple[int, Training]]], workers: Sequence[Any]) -> None:
+    for share, worker in zip(shares, workers, strict=True):
         if worker.exitcode not in (None, 0):
             raise RoboscaleError(
-                f"training of {training.out}: the process died (exit code {worker.exitcode}); the same command resumes"
+                f"training of {', '.join(str(training.out) for _, training in share)}: the process died (exit code "
+                f"{worker.exitcode}); the same command resumes"
             )
 
 

@@ -17,7 +17,7 @@ from roboscale.core import (
     World,
     WorldInfo,
 )
-from roboscale.jobs.options import Seed, Workers
+from roboscale.jobs.options import Seed, StartTimeout, Workers
 from roboscale.jobs.request import Option, Request
 
 __all__ = [
@@ -82,7 +82,7 @@ class Trying(Request):
     workers: Workers = None
     worlds: Annotated[int, Option("Scenes side by side in each process, asked together.", min=1)] = 1
     world_timeout: Annotated[float, Option("Seconds that a world may take for one step.", min=0.1)] = 300.0
-    start_timeout: Annotated[float, Option("The same for its process to start.", min=0.1)] = 120.0
+    start_timeout: StartTimeout = 300.0
     reply_timeout: Annotated[float, Option("Seconds that a policy server may take to answer.", min=0.01)] = 10.0
     warmup_timeout: Annotated[float, Option("The same for its first answer.", min=0.01)] = 120.0
     store: Annotated[

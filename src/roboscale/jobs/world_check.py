@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar
 
 from roboscale.core import Finding, WorldInfo
 from roboscale.jobs.events import Note, OnEvent, ignore, progressing
-from roboscale.jobs.options import Seed
+from roboscale.jobs.options import Seed, StartTimeout
 from roboscale.jobs.request import Argument, Option, Request
+from roboscale.jobs.strangers import within
 from roboscale.jobs.trying import AnyWorld
 
 __all__ = ["CheckWorldTasks", "CheckedWorld", "check_world_tasks"]
@@ -30,6 +31,7 @@ class CheckWorldTasks(Request):
     ] = False
     images: Annotated[bool, Option("Compare the pictures too.")] = False
     seed: Seed = 0
+    start_timeout: StartTimeout = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,10 @@ def check_world_tasks(
     from roboscale.testing.world_checks import check_world, success_rule
     from roboscale.worlds import as_world, open_world
 
-    opened = open_world(request.world) if world is None or isinstance(world, str) else as_world(world)
-    try:
+    with within(request.start_timeout, f"world {request.world}", lambda text: on_event(Note(text))):
+        opened = open_world(request.world) if world is None or isinstance(world, str) else as_world(world)
         info = opened.info
+    try:
         for note in getattr(opened, "notes", ()):
             on_event(Note(note))
         if not info.identity.verified:

@@ -167,9 +167,13 @@ def _json(path: Path, name: str, text: str, policy: str) -> list[Grid]:
 
 
 def _parquet(path: Path, name: str) -> Grid:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise RoboscaleError(
+            f'{path}: a Parquet file needs: pip install "roboscale[tables]"; or save it as CSV'
+        ) from error
     try:
         table = pq.read_table(path)
         columns = tuple(_arrow(table.column(k)) for k in range(table.num_columns))

@@ -16,7 +16,7 @@ from scipy.special import betaln, gammaln, xlog1py, xlogy
 from roboscale.core import Decision, Estimate, Verdict
 from roboscale.stats.distributions import normal_isf
 from roboscale.stats.proportions import clopper_pearson
-from roboscale.stats.verdicts import rate_with_bounds
+from roboscale.stats.verdicts import p_text, rate_with_bounds
 
 __all__ = [
     "EXACT_SIDE",
@@ -115,7 +115,7 @@ def barnard_verdict(
     if p_value <= alpha:
         decision = "second is better" if gap > 0 else "first is better"
     estimates = {names[0]: clopper_pearson(*first, level), names[1]: clopper_pearson(*second, level)}
-    basis = f"exact unconditional test, p {p_value:.2g}, alpha {alpha:g}; intervals are {100 * level:g} %"
+    basis = f"exact unconditional test, {p_text(p_value)}, alpha {alpha:g}; intervals are {100 * level:g} %"
     return Verdict(
         decision=decision,
         sentence=compose_independent(decision, names, estimates, f"{basis} Clopper-Pearson"),

@@ -27,7 +27,7 @@ from roboscale.stats.overall import sign_flips
 from roboscale.stats.paired import PairCounts
 from roboscale.stats.proportions import clopper_pearson
 from roboscale.stats.rate_difference import rate_difference
-from roboscale.stats.recipes import FEWEST_RUNS, RECIPE_TEST, recipe_difference, run_means
+from roboscale.stats.recipes import FEWEST_RUNS, RECIPE_TEST, are_run_means, recipe_difference, run_means
 from roboscale.stats.sample_size import smallest_rise
 from roboscale.stats.strata import StratifiedScores, mean_difference, stratified_permutation_test
 
@@ -154,6 +154,7 @@ def _decided(checks: Sequence[TaskCheck], alpha: float) -> tuple[TaskCheck, ...]
 def _check(rows: Outcomes, stratum: Stratum, before: str, candidate: str, level: float) -> TaskCheck:
     old, new = (rows.where(rows.policy == rows.policies.index(name)) for name in (before, candidate))
     design: TaskDesign = "independent"
+    averaged = False
     runs = [run_means(rows, name, [rows.strata.index(stratum)]) for name in (before, candidate)]
     pairs = None if min(map(len, runs)) >= FEWEST_RUNS else _pairs(rows, before, candidate)
     if min(map(len, runs)) >= FEWEST_RUNS:
@@ -161,7 +162,8 @@ def _check(rows: Outcomes, stratum: Stratum, before: str, candidate: str, level:
         p_value, difference = recipe_difference(runs[0], runs[1], level)
     elif pairs is not None:
         design = "paired"
-        difference, p_value = _paired(pairs, rows.kind, level)
+        averaged = are_run_means(pairs)
+        difference, p_value = _paired(pairs, "progress" if averaged else rows.kind, level)
     elif rows.kind == "success":
         one, two = _counts(old), _counts(new)
         difference = rate_difference(one, two, level)
@@ -179,9 +181,16 @@ def _check(rows: Outcomes, stratum: Stratum, before: str, candidate: str, level:
         adjusted=p_value,
         verdict="held",
         design=design,
-        method=_method(design, rows.kind, old, new),
-        fall=_smallest_fall(scores[0], scores[1], 1 - level) if rows.kind == "success" else None,
+        method=_method(design, rows.kind, old, new) if not averaged else _AVERAGED,
+        fall=(
+            _smallest_fall(scores[0], scores[1], 1 - level)
+            if rows.kind == "success" and design != "training runs"  # trials of one run share its luck
+            else None
+        ),
     )
+
+
+_AVERAGED = "sign-flip test on means over training runs, paired by case"
 
 
 def _method(design: str, kind: str, old: Outcomes, new: Outcomes) -> str:

@@ -20,7 +20,7 @@ from roboscale.core import Decision, Estimate, PairedOutcome, Verdict
 from roboscale.stats.barnard import Counts, barnard_verdict
 from roboscale.stats.letters import letters
 from roboscale.stats.proportions import clopper_pearson
-from roboscale.stats.verdicts import paired_verdict, rate_with_bounds
+from roboscale.stats.verdicts import p_text, paired_verdict, rate_with_bounds
 
 __all__ = [
     "Compared",
@@ -335,7 +335,7 @@ def _with_decision(
     decided = decision in ("first is better", "second is better")
     claim = f"{ahead} is better than {behind}" if decided else f"No difference shown between {ahead} and {behind}"
     rates = f"{rate_with_bounds(verdict.estimates[ahead])} against {rate_with_bounds(verdict.estimates[behind])}"
-    basis = f"adjusted p {p_value:.2g}, family-wise error {alpha:g} by {_CITED[correction]}"
+    basis = f"adjusted {p_text(p_value)}, family-wise error {alpha:g} by {_CITED[correction]}"
     needed = None if decided else verdict.needed
     sentence = f"{claim}: {rates} ({basis})"
     return replace(verdict, decision=decision, sentence=sentence, alpha=alpha, p_value=p_value, needed=needed)

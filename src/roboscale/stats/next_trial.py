@@ -21,6 +21,7 @@ from roboscale.stats.bradley_terry import Comparisons, fit_davidson, pair_indice
 
 __all__ = [
     "CaseRecord",
+    "Goal",
     "Knowledge",
     "Pick",
     "PickRule",
@@ -35,10 +36,13 @@ __all__ = [
     "misorder_drop",
     "misorder_probability",
     "next_trials",
+    "pairs_that_matter",
     "volume_gain",
 ]
 
 PickRule = Literal["misorder", "fixed gap", "volume"]
+Goal = Literal["order", "best"]
+"""What is to be learned: the order of all policies, or which of them is the best."""
 Floats = NDArray[np.float64]
 
 _DEFAULT_NU = 0.25
@@ -135,7 +139,7 @@ class Plan:
 
     Args:
         picks: to be run in this order.
-        misordered_now: expected number of misordered pairs before the first pick.
+        misordered_now: expected number of misordered pairs before the first pick, of those that the goal asks for.
         misordered_after: what to expect after the last one, over all that the picks may show.
         spent: cost by world.
         sentence: what the plan buys, and why it ends where it ends.
@@ -240,22 +244,44 @@ def misorder_probability(mean: ArrayLike, covariance: ArrayLike) -> Floats:
     return np.asarray(ndtr(-np.abs(gaps) / error))
 
 
-def expected_misorder(mean: ArrayLike, covariance: ArrayLike, after: ArrayLike) -> Floats:
+def pairs_that_matter(mean: ArrayLike, goal: Goal) -> Floats:
+    """1 for each pair (..., P) whose order is asked for, else 0: all of them, or those with the present leader.
+
+    If no policy is above the leader, it is the best; the order of the others says nothing about that.
+    """
+    at = np.asarray(mean, float)
+    first, second = pair_indices(at.shape[-1])
+    if goal == "order":
+        return np.ones((*at.shape[:-1], len(first)))
+    leader = at.argmax(axis=-1)[..., None]
+    return np.asarray((first == leader) | (second == leader), float)
+
+
+def expected_misorder(
+    mean: ArrayLike, covariance: ArrayLike, after: ArrayLike, matters: ArrayLike | None = None
+) -> Floats:
     """Expected number of misordered pairs (...) once the covariance has shrunk to `after`, over where the mean may go.
 
     A gap of mean d and error s now will be estimated at D ~ N(d, s^2 - s'^2) with error s' then, and be misordered
     when the truth and D differ in sign. The chance is 2 T(|d| / s, s' / sqrt(s^2 - s'^2)) with Owen's function T:
     Phi(-|d| / s) if nothing is learned, 0 if everything is.
 
+    Args:
+        mean, covariance, after: belief (..., K), (..., K, K), and the covariance to come.
+        matters: weight of each pair (..., P); 1 by default.
+
     Source: Owen, Ann. Math. Stat. 27 (1956), for the two-normal orthant.
     """
     gaps, now = _pairs(mean, covariance)
     _, then = _pairs(mean, after)
     s, rest = np.diagonal(now, axis1=-2, axis2=-1), np.diagonal(then, axis1=-2, axis2=-1)
-    return np.asarray(_misorder_after(np.abs(gaps), s, np.maximum(s - rest, 0.0)).sum(axis=-1))
+    weights = 1.0 if matters is None else np.asarray(matters, float)
+    return np.asarray((weights * _misorder_after(np.abs(gaps), s, np.maximum(s - rest, 0.0))).sum(axis=-1))
 
 
-def misorder_drop(mean: ArrayLike, covariance: ArrayLike, information: ArrayLike) -> Floats:
+def misorder_drop(
+    mean: ArrayLike, covariance: ArrayLike, information: ArrayLike, matters: ArrayLike | None = None
+) -> Floats:
     """Fall of the expected number of misordered pairs per comparison of each pair (..., P).
 
     One comparison alone can hardly turn an order, so its own worth is almost 0 for every pair whose order is not wide
@@ -265,6 +291,7 @@ def misorder_drop(mean: ArrayLike, covariance: ArrayLike, information: ArrayLike
     Args:
         mean, covariance: belief (..., K), (..., K, K).
         information: of one comparison of each pair (..., P).
+        matters: weight of each pair's order (..., P); 1 by default.
 
     Source: Frazier and Powell, Decision Analysis 7 (2010), for the look-ahead over repeated measurements.
     """
@@ -274,8 +301,9 @@ def misorder_drop(mean: ArrayLike, covariance: ArrayLike, information: ArrayLike
     together = np.maximum(1 / variance, one)
     learned = shared**2 * (together / (1 + together * variance))[..., None]
     size = np.abs(gaps)
-    now = _misorder_after(size, variance, np.zeros_like(variance)).sum(axis=-1)
-    then = _misorder_after(size[..., None, :], variance[..., None, :], learned).sum(axis=-1)
+    weights = np.ones_like(size) if matters is None else np.asarray(matters, float)
+    now = (weights * _misorder_after(size, variance, np.zeros_like(variance))).sum(axis=-1)
+    then = (weights[..., None, :] * _misorder_after(size[..., None, :], variance[..., None, :], learned)).sum(axis=-1)
     return np.asarray((now[..., None] - then) * one / together)
 
 
@@ -315,6 +343,7 @@ def next_trials(
     rule: PickRule = "misorder",
     done: Mapping[tuple[str, str, str, str], int] | None = None,
     repeats: int = 1,
+    goal: Goal = "order",
 ) -> Plan:
     """The next comparisons, greedily by what each is expected to buy per unit of cost.
 
@@ -329,18 +358,22 @@ def next_trials(
         rule: `misorder`, the faster `volume`, or `fixed gap` to compare with.
         done: (first, second, case, world), policies sorted, -> comparisons already run.
         repeats: how often one pair may be compared on one case in one world; 1 for worlds that repeat themselves.
+        goal: `order` of all, or who is `best`: then only pairs with the present leader count.
 
     Raises:
-        ValueError: two venues or two cases of one name.
+        ValueError: two venues or two cases of one name, or another goal than `order` with another rule.
     """
+    if goal != "order" and rule != "misorder":
+        raise ValueError(f"the goal {goal} needs the rule misorder; found {rule}")
     if len({venue.world for venue in venues}) < len(venues) or len({case.case for case in cases}) < len(cases):
         raise ValueError("every venue and every case must be named once")
-    state = _State(known, tuple(venues), tuple(cases), rule, repeats, done)
-    now = float(misorder_probability(known.mean, known.covariance).sum()) if len(known.policies) > 1 else 0.0
+    state = _State(known, tuple(venues), tuple(cases), rule, repeats, done, goal)
+    wrong = misorder_probability(known.mean, known.covariance) if len(known.policies) > 1 else np.zeros(0)
+    now = float(state.matters @ wrong)
     picks: list[Pick] = []
     while len(picks) < count and (pick := state.pick()) is not None:
         picks.append(pick)
-    after = float(expected_misorder(known.mean, known.covariance, state.covariance)) if now else 0.0
+    after = float(expected_misorder(known.mean, known.covariance, state.covariance, state.matters)) if now else 0.0
     return Plan(
         tuple(picks), now, after, dict(state.spent), _summary(known, picks, now, after, count, state), _METHODS[rule]
     )
@@ -357,7 +390,10 @@ class _State:
         rule: PickRule,
         repeats: int,
         done: Mapping[tuple[str, str, str, str], int] | None,
+        goal: Goal,
     ) -> None:
+        self.goal = goal
+        self.matters = pairs_that_matter(known.mean, goal) if len(known.policies) > 1 else np.zeros(0)
         self.known, self.venues, self.cases, self.rule, self.repeats = known, venues, cases, rule, repeats
         self.covariance = known.covariance.copy()
         self.used = dict(done or {})
@@ -403,8 +439,17 @@ class _State:
     def _gains(self, information: Floats) -> Floats:
         if self.rule == "volume":
             return volume_gain(self.covariance, information)
-        return (misorder_drop if self.rule == "misorder" else fixed_gap_drop)(
-            self.known.mean, self.covariance, information
+        if self.rule == "misorder":
+            return misorder_drop(self.known.mean, self.covariance, information, self.matters)
+        return fixed_gap_drop(self.known.mean, self.covariance, information)
+
+    @property
+    def aim(self) -> str:
+        """What the picks lower, in words."""
+        if self.goal == "order":
+            return "the number of misordered pairs"
+        return (
+            f"the number of policies above {self.known.policies[int(self.known.mean.argmax())]}, the present leader,"
         )
 
     def _book(self, i: int, j: int, venue: Venue, case: CaseRecord, weight: float) -> Pick:
@@ -415,7 +460,7 @@ class _State:
         pair = _pair_number(i, j, len(names))
         information = np.zeros(len(before))
         information[pair] = weight
-        drop = float(misorder_drop(mean, self.covariance, information)[pair])
+        drop = float(misorder_drop(mean, self.covariance, information, self.matters)[pair])
         self.covariance = self.covariance - np.outer(direction, direction) * weight / (1 + weight * variance)
         evaluator = max(self.slots[venue.world], key=lambda name: (self.slots[venue.world][name], name), default="")
         if evaluator:
@@ -428,7 +473,7 @@ class _State:
         reason = (
             f"{names[ahead]} leads {names[behind]} by {abs(mean[i] - mean[j]):.2f} +- {variance**0.5:.2f} logits, so"
             f" their order is wrong with probability {before[pair]:.2f}; one comparison in {venue.world} (cost"
-            f" {venue.cost:g}) is expected to lower the number of misordered pairs by {drop:.2g}."
+            f" {venue.cost:g}) is expected to lower {self.aim} by {drop:.2g}."
         )
         return Pick(names[i], names[j], case.case, venue.world, evaluator, venue.cost, drop, reason)
 
@@ -468,7 +513,7 @@ def _summary(known: Knowledge, picks: list[Pick], now: float, after: float, coun
         return f"Nothing to run: {why or 'every pair has been compared on every case, or no comparison would tell'}."
     said = (
         f"{len(picks)} comparison{'s' * (len(picks) > 1)} for {sum(pick.cost for pick in picks):g} cost units are"
-        f" expected to lower the number of misordered pairs from {now:.2f} to {after:.2f}."
+        f" expected to lower {state.aim} from {now:.2f} to {after:.2f}."
     )
     if len(picks) == count:
         return said

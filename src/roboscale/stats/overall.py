@@ -25,7 +25,7 @@ from roboscale.stats.many import Compared, ManyVerdict, adjusted, assemble
 from roboscale.stats.outlook import pairs_for_new_comparison
 from roboscale.stats.paired import PairCounts, exact_counts_test
 from roboscale.stats.proportions import clopper_pearson
-from roboscale.stats.recipes import FEWEST_RUNS, RECIPE_TEST, recipe_difference, run_means, runs_of
+from roboscale.stats.recipes import FEWEST_RUNS, RECIPE_TEST, are_run_means, recipe_difference, run_means, runs_of
 from roboscale.stats.strata import (
     DRAWS,
     StratifiedScores,
@@ -37,6 +37,7 @@ from roboscale.stats.strata import (
     stratified_permutation_test,
 )
 from roboscale.stats.task_means import task_means
+from roboscale.stats.verdicts import p_text
 
 __all__ = ["Overall", "PairOverTasks", "TaskClaim", "compare_policies", "points", "unit_of"]
 
@@ -66,6 +67,7 @@ class PairOverTasks:
         tasks: what each says by itself, in the order of the table.
         left_out: tasks that only one of them was tried on.
         interaction: p-value of "the difference is the same on every task"; `None` with fewer than two.
+        interaction_method: the test that gave it.
         opposite: one is shown better on some tasks and the other on others: then nothing is claimed overall.
     """
 
@@ -75,6 +77,7 @@ class PairOverTasks:
     left_out: tuple[str, ...]
     interaction: float | None
     opposite: bool
+    interaction_method: str = ""
 
     @property
     def headline(self) -> str:
@@ -121,7 +124,7 @@ class _Tested:
     left_out: tuple[int, ...]
     task_p: tuple[float, ...]
     task_difference: tuple[Estimate, ...]
-    interaction: float | None
+    interaction: tuple[float, str] | None
 
 
 def compare_policies(outcomes: Outcomes, alpha: float = 0.05, level: float = 0.95, seed: int = 0) -> Overall:
@@ -286,7 +289,7 @@ class _Counts:
             left_out=tuple(int(s) for s in np.flatnonzero((tried > 0).any(axis=0) & ~(tried > 0).all(axis=0))),
             task_p=task_p,
             task_difference=tuple(stratified_difference(k[:, [s]], n[:, [s]], self.level) for s in columns),
-            interaction=interaction_test(k, n, seed)[0] if len(shared) > 1 else None,
+            interaction=interaction_test(k, n, seed) if len(shared) > 1 else None,
         )
 
 
@@ -302,47 +305,75 @@ def _needed_counts(won: NDArray[np.int64], tried: NDArray[np.int64]) -> int | No
 
 
 class _Pairs:
-    """Both policies on the same cases."""
+    """Both policies on the same cases.
+
+    A case that several training runs of a policy were tried on is one pair member, their mean: trials of one case
+    are not independent.
+    """
 
     def __init__(self, outcomes: Outcomes, level: float) -> None:
         self.outcomes, self.level = outcomes, level
         self.stratum, self.values = outcomes.by_case()
+        self.success = outcomes.kind == "success" and not are_run_means(self.values)
+        if self.success:
+            code = np.where(np.isnan(self.values), 2, self.values)
+            self.codes = code.astype(np.int8).T.copy()
 
     def test(self, first: str, second: str, seed: int) -> _Tested:
-        a, b = (self.values[:, self.outcomes.policies.index(name)] for name in (first, second))
+        at = [self.outcomes.policies.index(name) for name in (first, second)]
+        return self._success(first, second, at, seed) if self.success else self._progress(first, second, at, seed)
+
+    def _success(self, first: str, second: str, at: Sequence[int], seed: int) -> _Tested:
+        """From counts alone: no copy of the trials is made for a pair."""
+        cell = self.stratum * np.int32(9) + 3 * self.codes[at[0]] + self.codes[at[1]]
+        counts = np.bincount(cell, minlength=9 * len(self.outcomes.strata)).reshape(-1, 9)
+        seen = counts.copy()
+        seen[:, 8] = 0  # nobody was tried
+        counts[:, [2, 5, 6, 7, 8]] = 0
+        shared = np.flatnonzero(counts.any(axis=1))
+        whole, *singles = (PairCounts(tuple(int(c) for c in row)) for row in (counts.sum(axis=0), *counts[shared]))
+        lost, gained = counts[shared, 3], counts[shared, 1]
+        return _Tested(
+            first=first,
+            second=second,
+            p_value=exact_counts_test(whole),
+            method="exact paired test (McNemar 1947)",
+            difference=paired_difference(whole, self.level),
+            discordant=int(lost.sum() + gained.sum()),
+            needed=pairs_for_new_comparison(whole, 0.05),
+            strata=tuple(int(s) for s in shared),
+            left_out=tuple(int(s) for s in np.setdiff1d(np.flatnonzero(seen.any(axis=1)), shared)),
+            task_p=tuple(exact_counts_test(single) for single in singles),
+            task_difference=tuple(paired_difference(single, self.level) for single in singles),
+            interaction=paired_interaction_test(lost, gained, seed) if len(shared) > 1 else None,
+        )
+
+    def _progress(self, first: str, second: str, at: Sequence[int], seed: int) -> _Tested:
+        a, b = (self.values[:, k] for k in at)
         both = ~(np.isnan(a) | np.isnan(b))
         gap, stratum = (b - a)[both], self.stratum[both]
         shared = np.unique(stratum)
         any_one = np.unique(self.stratum[~np.isnan(a) | ~np.isnan(b)])
-        success = self.outcomes.kind == "success"
-        lost, gained = (
-            np.array([np.sum(side[stratum == s]) for s in shared], np.int64) for side in (gap < 0, gap > 0)
-        )
-        one = self._success if success else self._progress
-        p_value, method, difference = one(a[both], b[both])
-        singles = [one(a[both][stratum == s], b[both][stratum == s]) for s in shared]
+        parts = [gap[stratum == s] for s in shared]
+        lost, gained = (np.array([np.sum(sign * part > 0) for part in parts], np.int64) for sign in (-1, 1))
         return _Tested(
             first=first,
             second=second,
-            p_value=p_value,
-            method=method,
-            difference=difference,
+            p_value=sign_flips(gap),
+            method=f"sign-flip test on {self._scale} ({DRAWS:,} draws)",
+            difference=_paired_mean(gap, self.level),
             discordant=int(np.count_nonzero(gap)),
-            needed=pairs_for_new_comparison(_pair_counts(a[both], b[both]), 0.05) if success else None,
+            needed=None,
             strata=tuple(int(s) for s in shared),
             left_out=tuple(int(s) for s in np.setdiff1d(any_one, shared)),
-            task_p=tuple(p for p, _, _ in singles),
-            task_difference=tuple(d for _, _, d in singles),
-            interaction=paired_interaction_test(lost, gained, seed)[0] if len(shared) > 1 else None,
+            task_p=tuple(sign_flips(part) for part in parts),
+            task_difference=tuple(_paired_mean(part, self.level) for part in parts),
+            interaction=paired_interaction_test(lost, gained, seed) if len(shared) > 1 else None,
         )
 
-    def _success(self, a: Floats, b: Floats) -> tuple[float, str, Estimate]:
-        counts = _pair_counts(a, b)
-        return exact_counts_test(counts), "exact paired test (McNemar 1947)", paired_difference(counts, self.level)
-
-    def _progress(self, a: Floats, b: Floats) -> tuple[float, str, Estimate]:
-        method = f"sign-flip test on paired progress ({DRAWS:,} draws)"
-        return sign_flips(b - a), method, _paired_mean(b - a, self.level)
+    @property
+    def _scale(self) -> str:
+        return "paired progress" if self.outcomes.kind == "progress" else "means over training runs, paired by case"
 
 
 class _Independent:
@@ -411,12 +442,6 @@ def _paired_mean(gap: Floats, level: float) -> Estimate:
     return Estimate(mean, max(-1.0, mean - half), min(1.0, mean + half), level, n, method)
 
 
-def _pair_counts(a: Floats, b: Floats) -> PairCounts:
-    """Complete pairs of successes, counted."""
-    cell = (a >= 1).astype(int) * 3 + (b >= 1).astype(int)
-    return PairCounts(tuple(int(count) for count in np.bincount(cell, minlength=9)))
-
-
 # ---- what all pairs come to
 
 
@@ -460,7 +485,8 @@ def _over_tasks(one: _Tested, outcomes: Outcomes, p_values: Sequence[float], alp
         second=one.second,
         tasks=tuple(claims),
         left_out=tuple(outcomes.strata[s].text for s in one.left_out),
-        interaction=one.interaction,
+        interaction=None if one.interaction is None else one.interaction[0],
+        interaction_method="" if one.interaction is None else one.interaction[1],
         opposite={"first is better", "second is better"} <= said,
     )
 
@@ -483,7 +509,7 @@ def _compared(
     size = "no task in common" if gap.value is None else f"{points(gap)} points, n = {gap.n}"
     on = f" on these {len(pair.tasks)} tasks" if len(pair.tasks) > 1 else ""
     claim = claim[0].upper() + claim[1:] if not decided else claim
-    sentence = f"{claim}{on}: {one.first} − {one.second} {size} (adjusted p {p_value:.2g})"
+    sentence = f"{claim}{on}: {one.first} − {one.second} {size} (adjusted {p_text(p_value)})"
     if pair.opposite:
         sentence = pair.headline
     estimates = {one.first: rates[one.first], one.second: rates[one.second], "difference": gap}
@@ -517,8 +543,9 @@ def _notes(pairs: Sequence[PairOverTasks], outcomes: Outcomes) -> list[str]:
             )
     unequal = [p for p in pairs if p.interaction is not None and p.interaction <= 0.05 and not p.opposite]
     if unequal:
-        who = [f"{p.first} and {p.second} (p {p.interaction:.2g})" for p in unequal]
-        notes.append(f"the difference is not the same on every task, read them one by one: {_few(who)}")
+        who = [f"{p.first} and {p.second} ({p_text(p.interaction or 0.0)})" for p in unequal]
+        how = ", ".join(dict.fromkeys(p.interaction_method for p in unequal))
+        notes.append(f"the difference is not the same on every task, read them one by one: {_few(who)}; {how}")
     return notes
 
 

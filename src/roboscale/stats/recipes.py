@@ -16,7 +16,7 @@ from scipy.special import stdtr
 from roboscale.core import Estimate, Outcomes
 from roboscale.stats.distributions import student_isf
 
-__all__ = ["FEWEST_RUNS", "RECIPE_TEST", "recipe_difference", "run_means", "runs_of"]
+__all__ = ["FEWEST_RUNS", "RECIPE_TEST", "are_run_means", "recipe_difference", "run_means", "runs_of"]
 
 FEWEST_RUNS = 3
 """Training runs of each side without which nothing is claimed of recipes."""
@@ -31,6 +31,12 @@ def runs_of(outcomes: Outcomes) -> dict[str, int]:
         name: len(np.unique(outcomes.run[counted & (outcomes.policy == number)]))
         for number, name in enumerate(outcomes.policies)
     }
+
+
+def are_run_means(values: ArrayLike) -> bool:
+    """Whether any of these outcomes by case is a mean over training runs, thus neither success nor failure."""
+    given = np.asarray(values, np.float64)
+    return bool(np.any((given > 0) & (given < 1)))
 
 
 def run_means(outcomes: Outcomes, policy: str, strata: Sequence[int]) -> NDArray[np.float64]:

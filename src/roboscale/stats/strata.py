@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln
+from scipy.special import chdtrc, gammaln
 
 from roboscale.core import Estimate
 from roboscale.stats.barnard import EXACT_SIDE
@@ -38,6 +38,9 @@ DRAWS = 9_999
 
 _MOST_PRODUCTS = 300_000_000
 """Multiplications of the convolution up to which distributions of sums are exact."""
+
+_FEWEST_EXPECTED = 5
+"""Expected in every cell where a chi-square limit is believed (Cochran 1954)."""
 
 
 def cmh_test(won: ArrayLike, tried: ArrayLike) -> tuple[float, str]:
@@ -105,14 +108,23 @@ def interaction_test(won: ArrayLike, tried: ArrayLike, seed: int = 0) -> tuple[f
     """P-value of "the odds of the two differ by the same factor in every stratum", and the name of the test.
 
     Zelen's exact test: given all margins and the total, how probable are tables no more probable than the one seen.
-    The tables are drawn from that distribution, DRAWS of them, always the same for one seed.
+    The tables are drawn from that distribution, DRAWS of them, always the same for one seed. Beyond 2,000 trials a
+    side the chi-square limit of Breslow and Day with Tarone's correction, where it expects at least 5 in every cell
+    or drawing would take too long.
 
-    Source: Zelen, Biometrika 58 (1971).
+    Source: Zelen, Biometrika 58 (1971); Tarone, Biometrika 72 (1985).
     """
     k, n = _shared(won, tried)
     name = f"Zelen's exact test of interaction ({DRAWS:,} tables drawn)"
     if k.shape[1] < 2:
         return 1.0, name
+    if n.sum(axis=1).max() > EXACT_SIDE:
+        fitted = _equal_odds(k, n)
+        if (
+            fitted.min() >= _FEWEST_EXPECTED
+            or _products([np.empty(least + 1) for least in _widths(k, n)]) > _MOST_PRODUCTS
+        ):
+            return _breslow_day(k, fitted), "chi-square test of interaction (Breslow, Day, Tarone 1985)"
     lows, masses = _conditional(k, n)
     return _given_total(masses, k[1] - np.array(lows), seed), name
 
@@ -120,16 +132,31 @@ def interaction_test(won: ArrayLike, tried: ArrayLike, seed: int = 0) -> tuple[f
 def paired_interaction_test(first_only: ArrayLike, second_only: ArrayLike, seed: int = 0) -> tuple[float, str]:
     """The same for pairs: is the share of discordant cases that the second policy won the same in every stratum?
 
+    Beyond 2,000 discordant cases Pearson's chi-square, where it expects at least 5 on either side of every stratum or
+    drawing would take too long.
+
     Args:
         first_only, second_only: discordant cases, (S,).
+
+    Source: Pearson, Philosophical Magazine 50 (1900).
+
+    >>> paired_interaction_test([900, 300], [800, 500])[1]
+    'chi-square test of interaction on discordant cases (Pearson 1900)'
     """
     lost, gained = np.asarray(first_only, np.int64), np.asarray(second_only, np.int64)
     name = f"exact test of interaction on discordant cases ({DRAWS:,} tables drawn)"
     kept = lost + gained > 0
     if kept.sum() < 2:
         return 1.0, name
+    table = np.stack([lost, gained])[:, kept]
+    sizes = table.sum(axis=0)
+    if sizes.sum() > EXACT_SIDE:
+        expected = np.outer(table.sum(axis=1), sizes) / sizes.sum()
+        if expected.min() >= _FEWEST_EXPECTED or _products([np.empty(d + 1) for d in sizes]) > _MOST_PRODUCTS:
+            statistic = float(((table - expected) ** 2 / np.maximum(expected, 1e-300)).sum())
+            return float(chdtrc(len(sizes) - 1, statistic)), f"chi-square {name.partition(' (')[0][6:]} (Pearson 1900)"
     masses = []
-    for d in (lost + gained)[kept]:
+    for d in sizes:
         logs = _log_choose(int(d), np.arange(d + 1))
         masses.append(np.exp(logs - d * np.log(2)))
     return _given_total(masses, gained[kept], seed), name
@@ -266,8 +293,6 @@ def _normal_cmh(k: Counts, tried: Counts) -> float:
 def _given_total(masses: list[Floats], seen: Counts, seed: int) -> float:
     """Share of tables with this total that are no more probable than the one seen, by drawing them one by one."""
     total = int(seen.sum())
-    if _products(masses) > _MOST_PRODUCTS:
-        masses, seen, total = _coarse(masses, seen)
     masses = _tilted(masses, total)
     sums = [np.ones(1)]  # of the first strata, none to all but the last
     for mass in masses[:-1]:
@@ -312,15 +337,37 @@ def _tilted(masses: list[Floats], total: int) -> list[Floats]:
     return tilt((low + high) / 2)
 
 
-def _coarse(masses: list[Floats], seen: Counts) -> tuple[list[Floats], Counts, int]:
-    """Large tables in fewer cells: neighbours are joined, so that at most about 400 a stratum are left."""
-    joined, places = [], []
-    step = max(1, max(len(mass) for mass in masses) // 400)
-    for mass, value in zip(masses, seen, strict=True):
-        padded = np.pad(mass, (0, -len(mass) % step))
-        joined.append(padded.reshape(-1, step).sum(axis=1))
-        places.append(int(value) // step)
-    return joined, np.array(places, np.int64), int(sum(places))
+def _widths(k: Counts, n: Counts) -> list[int]:
+    """How far the second side's successes can range in every stratum, given the margins."""
+    total = k.sum(axis=0)
+    return [int(width) for width in np.minimum(n[1], total) - np.maximum(0, total - n[0])]
+
+
+def _equal_odds(k: Counts, n: Counts) -> Floats:
+    """Tables with these margins and one odds ratio, Mantel and Haenszel's: (success or failure, side, stratum)."""
+    tried = n.astype(np.float64)
+    total, size = k.sum(axis=0), tried.sum(axis=0)
+    up, down = (k[1] * (tried[0] - k[0]) / size).sum(), (k[0] * (tried[1] - k[1]) / size).sum()
+    if up == 0 or down == 0:
+        return np.zeros((2, 2, k.shape[1]))
+    odds = up / down
+    # x (n0 - total + x) = odds (n1 - x) (total - x), the root that leaves no cell below 0
+    square, linear = 1 - odds, tried[0] - total + odds * (tried[1] + total)
+    root = np.sqrt(np.maximum(0.0, linear**2 + 4 * square * odds * tried[1] * total))
+    second = 2 * odds * tried[1] * total / np.maximum(linear + root, 1e-300)
+    won = np.stack([total - second, second])
+    return np.stack([won, tried - won])
+
+
+def _breslow_day(k: Counts, fitted: Floats) -> float:
+    """P-value of the distance between the tables seen and those of one odds ratio, with Tarone's correction."""
+    told = (fitted > 0).all(axis=(0, 1))  # a stratum of nothing but successes, or failures, says nothing
+    if told.sum() < 2:
+        return 1.0
+    gap = k[1, told] - fitted[0, 1, told]
+    variance = 1 / (1 / fitted[:, :, told]).sum(axis=(0, 1))
+    statistic = float((gap**2 / variance).sum() - gap.sum() ** 2 / variance.sum())
+    return float(chdtrc(told.sum() - 1, max(0.0, statistic)))
 
 
 def _stratified_wilson(k: Counts, n: Counts, weights: Floats, level: float) -> tuple[float, float]:

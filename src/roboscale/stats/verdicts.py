@@ -13,7 +13,7 @@ from roboscale.stats.outlook import pairs_for_new_comparison
 from roboscale.stats.paired import PairCounts, count_pairs, exact_paired_test
 from roboscale.stats.proportions import beta_confidence_sequence, clopper_pearson, worst_case_bounds
 
-__all__ = ["compose_sentence", "paired_estimates", "paired_verdict", "rate_with_bounds"]
+__all__ = ["compose_sentence", "p_text", "paired_estimates", "paired_verdict", "rate_with_bounds"]
 
 
 def paired_estimates(
@@ -83,7 +83,7 @@ def paired_verdict(
     if p_value <= alpha:
         decision = "second is better" if counts.second_only > counts.first_only else "first is better"
     estimates = paired_estimates(counts, names, level, stopped_by_data=False)
-    basis = f"exact paired test, p {p_value:.2g}, alpha {alpha:g}; intervals are {100 * level:g} % Clopper-Pearson"
+    basis = f"exact paired test, {p_text(p_value)}, alpha {alpha:g}; intervals are {100 * level:g} % Clopper-Pearson"
     return Verdict(
         decision=decision,
         sentence=compose_sentence(decision, counts, names, estimates, basis),
@@ -95,6 +95,15 @@ def paired_verdict(
         needed=None if p_value <= alpha else pairs_for_new_comparison(counts, alpha),
         estimates=estimates,
     )
+
+
+def p_text(p_value: float) -> str:
+    """`p 0.023`; below what floating point can tell apart from 0, a bound.
+
+    >>> p_text(0.0234), p_text(0.0)
+    ('p 0.023', 'p < 1e-15')
+    """
+    return f"p {p_value:.2g}" if p_value >= 1e-15 else "p < 1e-15"
 
 
 def rate_with_bounds(estimate: Estimate) -> str:

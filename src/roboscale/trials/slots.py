@@ -34,6 +34,7 @@ from roboscale.core import (
     Trial,
     World,
 )
+from roboscale.core.processes import require_main
 from roboscale.trials.evidence import outcome_of
 from roboscale.trials.rollout import Answer, Asking, RolloutResult, Stepping, replay, rollout, void_result
 
@@ -156,7 +157,7 @@ class _Host:
             asked = [slot.wanted for slot in slots]
             try:
                 steps = list(world.step_many([a.scene for a in asked], [a.action for a in asked]))
-            except Exception as error:  # noqa: BLE001  # each rollout says what that is to it
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # each rollout says what that is to it
                 for slot in slots:
                     slot.fail(error)
                 continue
@@ -248,14 +249,14 @@ class LocalSlot:
         except RoboscaleError:
             self._discard()
             raise
-        except Exception as error:  # noqa: BLE001  # whatever a simulator raises, the trial is void and the run goes on
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a simulator raises, the trial is void and the run goes on
             return self._broke(error)
         self._advance(lambda run: next(run))
 
     def answer(self, answer: Answer | Step) -> None:
         self._advance(lambda run: run.send(answer))
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """The step for which the scene waited raised this."""
         self._advance(lambda run: run.throw(error))
 
@@ -274,10 +275,10 @@ class LocalSlot:
         except RoboscaleError:
             self._discard()
             raise  # an unknown task or a wrong declaration is the user's to mend, not a broken trial
-        except Exception as error:  # noqa: BLE001  # whatever a simulator raises, the trial is void and the run goes on
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a simulator raises, the trial is void and the run goes on
             self._broke(error)
 
-    def _broke(self, error: Exception) -> None:
+    def _broke(self, error: BaseException) -> None:
         self._done(void_result(f"world raised {type(error).__name__}: {error}"))
         self.host.drop(self.number)
 
@@ -396,6 +397,7 @@ class _Worker:
         return self._step_timeout_s if self._greeted else self._start_timeout_s
 
     def _start(self) -> None:
+        require_main()
         context = multiprocessing.get_context("spawn")  # a forked GL context or thread pool is broken in the child
         self.pipe, child = context.Pipe()
         self.process = context.Process(target=_serve, args=(*self._arguments, child), daemon=True)

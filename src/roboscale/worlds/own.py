@@ -89,7 +89,7 @@ def _make(factory: Callable[..., Any], name: str) -> object:
         return factory()
     except RoboscaleError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadData(name, "call", "a world", f"{type(error).__name__}: {error}") from error
 
 
@@ -204,6 +204,7 @@ def _described(thing: Any) -> WorldInfo:
 def _assumed(thing: Any, info: WorldInfo) -> tuple[str, ...]:
     """One line on what can change a result and was not said."""
     values = {
+        "measures": "none: a person judges",
         "rule": str(info.rule),
         "deterministic": "no",
         "scenes": str(info.scenes),

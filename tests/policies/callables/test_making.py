@@ -466,3 +466,23 @@ def test_a_model_is_known_by_its_weights_and_not_by_what_it_could_load(tmp_path:
     identities = [as_policy(thing).identity for thing in (Saved(1.0), Saved(1.0), Saved(2.0), Saved(1.0).predict)]
     assert identities[0] == identities[1] != identities[2]
     assert all(i.verified for i in identities)
+
+
+@pytest.mark.parametrize("choice", [2, np.int64(2), np.array(2)])
+def test_a_model_that_chooses_one_of_several_answers_its_number(choice: object):
+    class Model:
+        def predict(self, observation, state=None, episode_start=None, deterministic=False):
+            return choice, None
+
+    chunk = as_policy(Model()).start("", 0)({"observation.state": np.zeros(2)})
+    assert chunk.actions.tolist() == [[2]] and chunk.actions.dtype.kind == "i"
+
+
+@pytest.mark.parametrize("answer", [0.5, np.array(0.5), True, None, "left"])
+def test_a_model_that_answers_something_else_without_an_axis_does_not_act(answer: object):
+    class Model:
+        def predict(self, observation, deterministic=False):
+            return answer, None
+
+    with pytest.raises(PolicyError, match="expected an action"):
+        as_policy(Model()).start("", 0)({"observation.state": np.zeros(2)})

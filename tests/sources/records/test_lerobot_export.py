@@ -5,6 +5,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -12,10 +13,12 @@ from roboscale.core import BadData, Field, Provenance, Spec
 from roboscale.dataset import Dataset, DatasetWriter
 from roboscale.dataset.lerobot import modality
 from roboscale.dataset.video import VideoReader, join
+from roboscale.jobs.data_import import ImportDataset, import_dataset
 from roboscale.sources.records import lerobot
 from roboscale.sources.records.lerobot.export import ANNOTATION, export_gr00t, export_v21
 from roboscale.testing.recording_checks import check_recording
 from tests.samples import lerobot as samples
+from tests.samples.lerobot import write_gr00t
 
 CAMERA = "observation.images.front"
 NAMES = ("arm.x", "arm.y", "gripper")
@@ -197,3 +200,31 @@ def test_a_table_is_described_as_datasets_3_and_4_know_it(tmp_path):
     schema = pq.read_schema(tmp_path / "v21/data/chunk-000/episode_000000.parquet")
     described = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
     assert described["action"] == {"feature": {"dtype": "float64", "_type": "Value"}, "length": 3, "_type": "Sequence"}
+
+
+def test_gr00t_keeps_every_annotation_on_the_way_round(tmp_path):
+    """`human.validity` and others that change within an episode come back as they were, and so do groups and views."""
+    source = write_gr00t(tmp_path / "source", episodes=2, frames=12)
+    texts = ["valid", "invalid", "reach", "grasp"]
+    with (source / "meta/tasks.jsonl").open("a") as file:
+        file.writelines(json.dumps({"task_index": 2 + i, "task": text}) + "\n" for i, text in enumerate(texts))
+    said = {"annotation.human.validity": [2] * 8 + [3] * 4, "annotation.human.coarse_action": [4] * 5 + [5] * 7}
+    for path in sorted(source.glob("data/*/*.parquet")):
+        table = pq.read_table(path)
+        for name, numbers in said.items():
+            table = table.append_column(name, pa.array(numbers, pa.int64()))
+        pq.write_table(table, path)
+    info = json.loads((source / "meta/info.json").read_text())
+    info["features"] |= {name: {"dtype": "int64", "shape": [1], "names": None} for name in said}
+    (source / "meta/info.json").write_text(json.dumps(info))
+    modality = json.loads((source / "meta/modality.json").read_text())
+    modality["annotation"] |= {name.removeprefix("annotation."): {} for name in said}
+    (source / "meta/modality.json").write_text(json.dumps(modality))
+    import_dataset(ImportDataset(source=source, out=tmp_path / "ours", workers=0))
+    export_gr00t(Dataset(tmp_path / "ours"), tmp_path / "back")
+    before, after = (lerobot.open_path(root, "gr00t") for root in (source, tmp_path / "back"))
+    for key in before.keys:
+        kept = after.read(key).provenance.details["annotations"]
+        assert kept == before.read(key).provenance.details["annotations"]
+        assert kept["annotation.human.validity"] == [[0, "valid"], [8, "invalid"]]
+    assert json.loads((tmp_path / "back/meta/modality.json").read_text()) == modality

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import Finding, Span, Spec
 from roboscale.dataset.audit.evidence import EpisodeEvidence
-from roboscale.dataset.audit.roles import Roles, elements
+from roboscale.dataset.audit.roles import FieldRoles, elements
 from roboscale.dataset.audit.runs import judge_runs
 from roboscale.dataset.checks import finding, many
 
@@ -73,7 +73,7 @@ def _idle(check: str, end: int, evidence: Evidence, rate_hz: float) -> Iterator[
     yield finding(check, text, episodes=list(still), spans=spans, evidence=evidence_)
 
 
-def judge_numbers(evidence: Evidence, spec: Spec, roles: Roles) -> Iterator[Finding]:
+def judge_numbers(evidence: Evidence, spec: Spec, roles: FieldRoles) -> Iterator[Finding]:
     """NaN, clocks, constant and duplicate dimensions, spikes and saturation of every field."""
     good = [e for e in evidence if not e.error]
     for field in spec:

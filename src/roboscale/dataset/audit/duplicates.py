@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import Finding, Spec
 from roboscale.dataset.audit.evidence import EpisodeEvidence
-from roboscale.dataset.audit.roles import Roles
+from roboscale.dataset.audit.roles import FieldRoles
 from roboscale.dataset.checks import finding, many
 
 __all__ = ["judge_duplicates", "judge_leaks"]
@@ -32,7 +32,7 @@ Pairs = dict[tuple[int, int], str]
 def judge_duplicates(
     evidence: Sequence[EpisodeEvidence],
     spec: Spec,
-    roles: Roles,
+    roles: FieldRoles,
     splits: Mapping[str, Collection[str]] | None = None,
 ) -> Iterator[Finding]:
     """Episodes that repeat an earlier one; the repair drops the later. Those of another split are leaks.
@@ -59,7 +59,7 @@ def judge_duplicates(
 
 
 def judge_leaks(
-    evidence: Sequence[EpisodeEvidence], others: Mapping[str, Sequence[EpisodeEvidence]], spec: Spec, roles: Roles
+    evidence: Sequence[EpisodeEvidence], others: Mapping[str, Sequence[EpisodeEvidence]], spec: Spec, roles: FieldRoles
 ) -> Iterator[Finding]:
     """Episodes that are also in one of the other datasets."""
     good = [e for e in evidence if not e.error]
@@ -80,13 +80,13 @@ def _listed(pairs: Pairs, first: Sequence[EpisodeEvidence], second: Sequence[Epi
     return {"count": len(rows), "pairs": rows[:50]}
 
 
-def _pairs(evidence: Sequence[EpisodeEvidence], spec: Spec, roles: Roles) -> Pairs:
+def _pairs(evidence: Sequence[EpisodeEvidence], spec: Spec, roles: FieldRoles) -> Pairs:
     """Positions in `evidence`, the smaller first, and how they are the same."""
     found = dict.fromkeys(_close(evidence, spec, roles), "is nearly the same as")
     return found | dict.fromkeys(_sharing(evidence), "shares its rows with")
 
 
-def _close(evidence: Sequence[EpisodeEvidence], spec: Spec, roles: Roles) -> Iterator[tuple[int, int]]:
+def _close(evidence: Sequence[EpisodeEvidence], spec: Spec, roles: FieldRoles) -> Iterator[tuple[int, int]]:
     from scipy.spatial import cKDTree
 
     names = [f.name for f in spec if roles.moves(f)]

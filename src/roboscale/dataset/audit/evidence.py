@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import roboscale.dataset.audit.signals as signals
 from roboscale.core import BadData, Field, Finding, RecordedEpisode, Recording, RoboscaleError, Spec
 from roboscale.dataset.audit.pictures import CameraEvidence, look
-from roboscale.dataset.audit.roles import MAX_ELEMENTS, Link, Roles, elements, infer_roles, named_role
+from roboscale.dataset.audit.roles import MAX_ELEMENTS, FieldRoles, Link, elements, infer_roles, named_role
 from roboscale.dataset.audit.signals import Motion, Spike
 from roboscale.dataset.lerobot.clock import ClockFacts, clock_facts
 
@@ -50,7 +50,7 @@ class Options:
     images: bool = True
     samples: int = 24
     bound: int = 240
-    roles: Roles | None = None
+    roles: FieldRoles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ def _rows(array: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(array).reshape(len(array), -1)
 
 
-def _field(field: Field, rows: NDArray[Any], roles: Roles, rate_hz: float) -> FieldEvidence:
+def _field(field: Field, rows: NDArray[Any], roles: FieldRoles, rate_hz: float) -> FieldEvidence:
     broken = tuple(signals.not_finite(rows))
     if is_clock(field):
         back = np.flatnonzero((np.diff(rows, axis=0) <= 0).any(axis=1))

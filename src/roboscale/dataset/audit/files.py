@@ -21,9 +21,11 @@ from roboscale.dataset.catalog import load_catalog
 from roboscale.dataset.checks import finding, many
 from roboscale.dataset.journal import list_pending
 from roboscale.dataset.layout import Layout
+from roboscale.dataset.lerobot.absent import absent_findings
 from roboscale.dataset.lerobot.check import check_order, check_splits, relative_path
 from roboscale.dataset.lerobot.features import frame_shape
 from roboscale.dataset.lerobot.folder import Folder
+from roboscale.dataset.unfetched import unfetched
 
 __all__ = ["Spread", "audit_files"]
 
@@ -45,6 +47,7 @@ def audit_files(folder: Folder, run: Spread = map) -> list[Finding]:
     tables, stray = _split(list(run(examine_table, work)), {job.path: frozenset(job.claimed) for job in work})
     videos: list[VideoEvidence] = list(run(examine_video, _video_files(folder)))
     lengths = _true_lengths(tables)
+    found += absent_findings(folder)
     found += _stray(folder, stray)
     found += _files(folder, tables, work)
     found += _episodes(folder, tables, lengths)
@@ -110,7 +113,7 @@ def _files(folder: Folder, tables: Sequence[TableEvidence], work: Sequence[Table
     broken = []
     for table in tables:
         name = relative_path(folder, table.path)
-        if table.error:
+        if table.error and unfetched(table.path) is None:  # else it is said once for all files
             check = "file-missing" if not table.path.exists() else "file-broken"
             broken.append(finding(check, table.error, field=name, episodes=named[table.path]))
         for check, column, text in table.columns:
@@ -285,6 +288,8 @@ def _video(
     lengths: Mapping[int, int],
 ) -> Iterator[Finding]:
     name, episodes = relative_path(folder, video.path), [i for i, _, _ in cuts]
+    if video.error and unfetched(video.path) is not None:
+        return  # it is said once for all files
     if video.error:
         check = "missing-video" if video.error == "missing" else "file-broken"
         yield finding(check, f"{name}: {video.error}", field=camera, episodes=episodes, evidence={"file": name})

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import Field, Finding, Spec
 from roboscale.dataset.audit.evidence import EpisodeEvidence
-from roboscale.dataset.audit.roles import Link, Roles, elements
+from roboscale.dataset.audit.roles import FieldRoles, Link, elements
 from roboscale.dataset.audit.signals import Motion
 from roboscale.dataset.checks import finding, many
 
@@ -79,7 +79,7 @@ def _sides(evidence: Evidence, link: Link, spec: Spec, absolute: bool) -> Iterat
                 yield finding("action-unit", text, field=link.action, evidence=about)
 
 
-def delays(evidence: Evidence, spec: Spec, roles: Roles) -> dict[str, dict[str, float]]:
+def delays(evidence: Evidence, spec: Spec, roles: FieldRoles) -> dict[str, dict[str, float]]:
     """action -> delay to the motion in frames and seconds, and how much it explains; medians over the episodes."""
     found = {}
     for link in roles.links(spec):
@@ -91,7 +91,7 @@ def delays(evidence: Evidence, spec: Spec, roles: Roles) -> dict[str, dict[str, 
     return found
 
 
-def judge_motion(evidence: Evidence, spec: Spec, roles: Roles) -> Iterator[Finding]:
+def judge_motion(evidence: Evidence, spec: Spec, roles: FieldRoles) -> Iterator[Finding]:
     """Actions that are copies of the state, explain nothing, or act with another delay than elsewhere."""
     for link in roles.links(spec):
         lags = {e.position: e.motions[link.action].copies for e in evidence if link.action in e.motions}
@@ -163,7 +163,7 @@ def _lags(motions: Mapping[int, Motion], action: str, rate_hz: float) -> Iterato
         yield finding("action-lag", text, episodes=sorted(far), field=action, evidence=evidence)
 
 
-def judge_grippers(evidence: Evidence, spec: Spec, roles: Roles) -> Iterator[Finding]:
+def judge_grippers(evidence: Evidence, spec: Spec, roles: FieldRoles) -> Iterator[Finding]:
     """Episodes in which a gripper runs upside down: against the other episodes, or command against state."""
     for field in spec:
         if not roles.moves(field):
@@ -198,7 +198,7 @@ def _gripper(
 
 
 def _against_state(
-    rows: Sequence[EpisodeEvidence], field: Field, d: int, spec: Spec, roles: Roles, courses: NDArray[np.float64]
+    rows: Sequence[EpisodeEvidence], field: Field, d: int, spec: Spec, roles: FieldRoles, courses: NDArray[np.float64]
 ) -> NDArray[np.int64]:
     """Rows in which the command runs against the state's element of the same name, where nearly all run with it."""
     link = next((one for one in roles.links(spec) if one.action == field.name), None)
@@ -238,7 +238,7 @@ def _upside_down(courses: NDArray[np.float64]) -> NDArray[np.int64]:
     return odd if with_it.mean() >= 0.5 and len(odd) < len(courses) / 2 else odd[:0]
 
 
-def judge_units(evidence: Evidence, spec: Spec, roles: Roles) -> Iterator[Finding]:
+def judge_units(evidence: Evidence, spec: Spec, roles: FieldRoles) -> Iterator[Finding]:
     """Members, or single episodes, whose numbers are about 57.3 or 1000 times those of the rest."""
     for field in spec:
         if not roles.moves(field):

@@ -1,7 +1,7 @@
 """What each field is for: action, state, gripper, pose, velocity, image. Inferred, with a confidence; never spelt.
 
 Names are the first witness, shapes and dtypes the second, and how the numbers move together the last: what commands
-runs ahead of what follows. Below `SURE` a role is a guess, and what rests on it is a note.
+runs ahead of what follows. Below `CONFIDENT` a role is a guess, and what rests on it is a note.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData, Field, Spec, UnknownName
 
-__all__ = ["KINDS", "SURE", "Link", "Role", "Roles", "elements", "infer_roles", "named_role", "said_roles"]
+__all__ = ["CONFIDENT", "KINDS", "FieldRoles", "Link", "Role", "elements", "infer_roles", "named_role", "said_roles"]
 
 KINDS = ("action", "state", "gripper", "pose", "velocity", "effort", "image", "clock", "label", "other")
 """What a field may be for. `label` is what says something about frames, such as a reward."""
 
-SURE = 0.9
+CONFIDENT = 0.9
 """From this confidence on a role may carry a warning or an error."""
 
 MAX_ELEMENTS = 256
@@ -74,7 +74,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Roles:
+class FieldRoles:
     """Field -> role, for the fields of one spec."""
 
     by_name: Mapping[str, Role]
@@ -91,7 +91,7 @@ class Roles:
     def sure(self, name: str) -> bool:
         """Whether findings about a field may be more than notes; what is no field of the spec is sure."""
         role = self.by_name.get(name)
-        return role is None or role.kind not in _MOTION or role.confidence >= SURE
+        return role is None or role.kind not in _MOTION or role.confidence >= CONFIDENT
 
     def grippers(self, field: Field) -> list[int]:
         """The elements of a field that are grippers: by their names, or all where the field is one."""
@@ -176,7 +176,7 @@ def said_roles(spec: Spec, said: Iterable[str]) -> dict[str, Role]:
     return roles
 
 
-def infer_roles(spec: Spec, episodes: Sequence[Mapping[str, NDArray[Any]]], said: Mapping[str, Role]) -> Roles:
+def infer_roles(spec: Spec, episodes: Sequence[Mapping[str, NDArray[Any]]], said: Mapping[str, Role]) -> FieldRoles:
     """Roles of every field of a spec.
 
     Args:
@@ -195,7 +195,7 @@ def infer_roles(spec: Spec, episodes: Sequence[Mapping[str, NDArray[Any]]], said
             if lead is not None and roles[field.name].kind == "other":
                 mine = "action" if kind == "state" or (kind == "other" and lead > 0) else "state"
                 roles[field.name] = Role(mine, 0.7, f"it moves as {other.name} does, {abs(lead)} frames apart")
-    return Roles(roles)
+    return FieldRoles(roles)
 
 
 def _lead(episodes: Sequence[Mapping[str, NDArray[Any]]], one: str, other: str, rate_hz: float) -> int | None:

@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from roboscale.core import Finding, Recording, RoboscaleError, Spec, splits_of
+from roboscale.dataset.advice import with_repairs
 from roboscale.dataset.audit.content import judge_cameras, judge_lengths, judge_numbers
 from roboscale.dataset.audit.duplicates import judge_duplicates, judge_leaks
 from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, examine, examine_episode
 from roboscale.dataset.audit.files import Spread, audit_files
 from roboscale.dataset.audit.motion import delays, judge_grippers, judge_motion, judge_units
 from roboscale.dataset.audit.report import AuditReport
-from roboscale.dataset.audit.roles import Role, Roles, infer_roles, said_roles
+from roboscale.dataset.audit.roles import FieldRoles, Role, infer_roles, said_roles
 from roboscale.dataset.audit.runs import judge_clocks, measured_clocks
 from roboscale.dataset.audit.statistics import judge_images
 from roboscale.dataset.audit.texts import judge_texts
-from roboscale.dataset.checks import CHECKS, FILES, PICTURES, SEVERITIES, finding, many, means_nothing, with_repairs
+from roboscale.dataset.checks import CHECKS, FILES, PICTURES, SEVERITIES, finding, many, means_nothing
 from roboscale.dataset.lerobot import LeRobotRecording, lerobot_format, load_folder, open_lerobot
+from roboscale.dataset.lerobot.absent import pointer_findings
 from roboscale.dataset.lerobot.licence import licence_of
 
 __all__ = ["audit", "audit_folder", "judge", "options_for"]
@@ -77,7 +79,7 @@ def audit(
     return _report(recording, evidence, _settled(found), known, images=images, pooled=bool(others))
 
 
-def _roles(recording: Recording, said: Mapping[str, Role]) -> Roles:
+def _roles(recording: Recording, said: Mapping[str, Role]) -> FieldRoles:
     """What each field is for; a few episodes are read only where names do not tell."""
     roles = infer_roles(recording.spec, [], said)
     if all(role.kind != "other" or role.confidence == 1 for role in roles.by_name.values()):
@@ -91,11 +93,17 @@ def _roles(recording: Recording, said: Mapping[str, Role]) -> Roles:
     return infer_roles(recording.spec, samples, said)
 
 
-def audit_folder(root: Path, **options: Any) -> AuditReport:
-    """The audit of a LeRobot dataset; one that no reader can open is reported, too."""
-    folder, problems = load_folder(Path(root))
+def audit_folder(root: Path, *, templates: Mapping[str, str] | None = None, **options: Any) -> AuditReport:
+    """The audit of a LeRobot dataset; one that no reader can open is reported, too.
+
+    Args:
+        templates: `data_path` and `video_path` to use instead of those of `info.json`.
+        options: as of `audit`.
+    """
+    folder, problems = load_folder(Path(root), templates)
     if folder is not None:
-        return audit(open_lerobot(root, lenient=True), **options)
+        return audit(open_lerobot(root, lenient=True, **(templates or {})), **options)
+    problems.findings.extend(pointer_findings(Path(root)))
     checked = tuple(sorted({f.check for f in problems.findings}))
     skipped = {"content": "the metadata cannot be read"}
     format = "lerobot-v3" if (Path(root) / "meta/episodes").is_dir() else lerobot_format(Path(root), "v2.1")
@@ -133,7 +141,7 @@ def judge(
     spec: Spec,
     others: Mapping[str, Sequence[EpisodeEvidence]] | None = None,
     splits: Mapping[str, Sequence[str]] | None = None,
-    roles: Roles | None = None,
+    roles: FieldRoles | None = None,
 ) -> Iterator[Finding]:
     """Everything that evidence shows; pure. What rests on a role that is only guessed is a note."""
     roles = roles or infer_roles(spec, [], {})
@@ -157,7 +165,7 @@ def _of_motion(
     spec: Spec,
     others: Mapping[str, Sequence[EpisodeEvidence]],
     splits: Mapping[str, Sequence[str]] | None,
-    roles: Roles,
+    roles: FieldRoles,
 ) -> Iterator[Finding]:
     yield from judge_numbers(evidence, spec, roles)
     yield from judge_motion(evidence, spec, roles)
@@ -197,9 +205,14 @@ _CAUSES = {
 }
 
 
+_FOLLOWING = ("orphan-rows", "task-unused", "file-unreferenced", "video-timestamps", "episode-location")
+"""What files look like whose neighbours were not fetched."""
+
+
 def _settled(found: Sequence[Finding]) -> tuple[Finding, ...]:
     """Each thing once, without what follows from something else that was found; errors first."""
     checks = {f.check for f in found}
+    found = [f for f in found if not _follows_from_absence(f, found)]
     empty = {f.field for f in found if f.check == "placeholder-camera"}
     kept: dict[tuple[Any, ...], list[Finding]] = {}
     for one in found:
@@ -214,6 +227,23 @@ def _settled(found: Sequence[Finding]) -> tuple[Finding, ...]:
     merged = [_together(same) for same in kept.values()]
     ranked = sorted(merged, key=lambda f: (SEVERITIES.index(f.severity), order.get(f.check, len(order))))
     return tuple(ranked)
+
+
+def _follows_from_absence(one: Finding, found: Sequence[Finding]) -> bool:
+    """Whether it says again of one file or episode what is said once of all that were not fetched or lie elsewhere."""
+    fields = {f.field for f in found if f.check == "file-elsewhere"}
+    absent = {i for f in found if f.check == "not-fetched" for i in f.episodes}
+    pointers = any(f.check == "not-fetched" and not f.episodes for f in found)
+    data = one.check in ("file-missing", "episode-location", "episode-unreadable")
+    if (data and "data_path" in fields) or (one.check == "missing-video" and "video_path" in fields):
+        return True
+    if (data or one.check == "missing-video") and one.episodes and absent >= set(one.episodes):
+        return True
+    if one.check == "file-unreferenced" and fields:
+        return True
+    if pointers and one.check in _FOLLOWING:
+        return True
+    return pointers and (": file: expected its content, found a" in one.text or one.check == "episode-unreadable")
 
 
 def _together(same: Sequence[Finding]) -> Finding:
@@ -232,7 +262,7 @@ def _report(
     recording: Recording,
     evidence: Sequence[EpisodeEvidence],
     found: tuple[Finding, ...],
-    roles: Roles,
+    roles: FieldRoles,
     *,
     images: bool,
     pooled: bool,
@@ -268,7 +298,7 @@ def _report(
 
 
 def _facts(
-    recording: Recording, evidence: Sequence[EpisodeEvidence], roles: Roles, measured: Mapping[str, Any]
+    recording: Recording, evidence: Sequence[EpisodeEvidence], roles: FieldRoles, measured: Mapping[str, Any]
 ) -> dict[str, Any]:
     clocks = {
         name: {str(i): facts.to_json() for i, facts in sorted(said.items())[:_LISTED]}

@@ -12,7 +12,7 @@ import numpy as np
 
 from roboscale.core import Field, Finding, Span, Spec
 from roboscale.dataset.audit.evidence import EpisodeEvidence
-from roboscale.dataset.audit.roles import Roles, elements
+from roboscale.dataset.audit.roles import FieldRoles, elements
 from roboscale.dataset.checks import finding, many
 from roboscale.dataset.lerobot.clock import ClockFacts
 
@@ -28,7 +28,7 @@ _LISTED = 50
 Evidence = Sequence[EpisodeEvidence]
 
 
-def judge_runs(evidence: Evidence, field: Field, roles: Roles) -> Iterator[Finding]:
+def judge_runs(evidence: Evidence, field: Field, roles: FieldRoles) -> Iterator[Finding]:
     """Frozen runs, elements that are dead or clipped in single episodes, wrapped angles and flipped quaternions."""
     yield from _frozen(evidence, field.name)
     yield from _leaps(evidence, field)

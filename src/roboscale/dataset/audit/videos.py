@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from roboscale.dataset.unfetched import unfetched
+
 __all__ = ["VideoEvidence", "examine_video"]
 
 
@@ -39,6 +41,9 @@ def examine_video(path: Path) -> VideoEvidence:
 
     from roboscale.dataset.pyav import READING
 
+    why = unfetched(path)
+    if why is not None:
+        return VideoEvidence(path, error=str(why))
     if not path.is_file():
         return VideoEvidence(path, error="missing")
     size = path.stat().st_size

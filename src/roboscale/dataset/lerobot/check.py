@@ -10,6 +10,7 @@ import numpy as np
 
 from roboscale.core import BadData, Finding
 from roboscale.dataset.checks import finding, many
+from roboscale.dataset.lerobot.absent import absent_findings
 from roboscale.dataset.lerobot.folder import Folder
 from roboscale.dataset.lerobot.info import read_lines, read_object
 from roboscale.dataset.statistics import QUANTILES
@@ -39,6 +40,7 @@ def metadata_findings(folder: Folder) -> Iterator[Finding]:
         yield finding("task-index", text, episodes=lost, field="tasks")
     yield from _statistics(folder)
     yield from _absent(folder)
+    yield from absent_findings(folder)
 
 
 def _totals(folder: Folder) -> Iterator[Finding]:

@@ -35,8 +35,14 @@ class Paths:
 
     def __init__(self, template: Template, numbers: Mapping[str, Integers], **words: str) -> None:
         self._template, self._words = template, words
+        self._all = numbers
         self._numbers = {name: values for name, values in numbers.items() if f"{{{name}" in template.text}
         self._made: dict[tuple[int, ...], Path | None] = {}
+
+    def along(self, template: Template, camera: str = "") -> Paths:
+        """The same files by another template."""
+        words = camera_words(camera) if camera else {}
+        return Paths(template, self._all, **words)
 
     def __getitem__(self, position: int) -> Path | None:
         key = tuple(int(values[position]) for values in self._numbers.values())
@@ -105,6 +111,11 @@ class Folder:
         return tuple(self.episodes.index.tolist())
 
 
+def camera_words(camera: str) -> dict[str, str]:
+    """Blanks of a template that a camera fills: `video_key`, and `camera`, the last part of that."""
+    return {"video_key": camera, "camera": camera.rsplit(".", 1)[-1]}
+
+
 def lerobot_format(root: Path, version: str) -> str:
     """Our name of a version; empty for one that is not read."""
     if version.startswith("v2.") and (root / "meta/modality.json").is_file():
@@ -113,10 +124,14 @@ def lerobot_format(root: Path, version: str) -> str:
     return next((name for start, name in known.items() if version.startswith(start)), "")
 
 
-def load_folder(root: Path) -> tuple[Folder | None, Problems]:
-    """The folder, or `None` where nothing can be made of it, and what is wrong with its metadata."""
+def load_folder(root: Path, templates: Mapping[str, str] | None = None) -> tuple[Folder | None, Problems]:
+    """The folder, or `None` where nothing can be made of it, and what is wrong with its metadata.
+
+    Args:
+        templates: `data_path` and `video_path` to use instead of those of `info.json`.
+    """
     root, problems = Path(root), Problems()
-    head = read_head(root, problems)
+    head = read_head(root, problems, templates or {})
     if head is None:
         return None, problems
     episodes = _episodes_v3(head, problems) if head.is_v3 else _episodes_v2(head, problems)
@@ -220,7 +235,7 @@ def _assembled_v3(
     videos = {}
     for camera in head.cameras:
         at = {name: columns[f"videos/{camera}/{name}"][kept] for name in ("chunk_index", "file_index")}
-        paths = Paths(head.video_path, {n: v.astype(np.int64) for n, v in at.items()}, video_key=camera)
+        paths = Paths(head.video_path, {n: v.astype(np.int64) for n, v in at.items()}, **camera_words(camera))
         times = [columns[f"videos/{camera}/{end}_timestamp"][kept].astype(np.float64) for end in ("from", "to")]
         videos[camera] = VideoPlaces(paths, *times)
     return Episodes(
@@ -310,7 +325,9 @@ def _episodes_v2(head: InfoHead, problems: Problems) -> Episodes:
         length=np.array([row[1] for row in rows], np.int64)[kept],
         tasks=[rows[i][2] for i in kept.tolist()],
         tables=Paths(head.data_path, numbers),
-        videos={c: VideoPlaces(Paths(head.video_path, numbers, video_key=c), begins, ends) for c in head.cameras},
+        videos={
+            c: VideoPlaces(Paths(head.video_path, numbers, **camera_words(c)), begins, ends) for c in head.cameras
+        },
         starts=nothing,
         ends=nothing,
         lines=np.stack([nothing, nothing], axis=1),

@@ -22,6 +22,7 @@ import numpy as np
 from roboscale.core import BadData, Finding
 from roboscale.dataset.checks import finding
 from roboscale.dataset.layout import DATA_PATH, FORMAT_SPEC, INDEX_FEATURES, VIDEO_PATH, confined
+from roboscale.dataset.unfetched import require_fetched
 
 __all__ = [
     "IMAGE_DTYPES",
@@ -44,7 +45,6 @@ _MAX_BYTES = 2**30  # no metadata file of a sane dataset is larger
 _MAX_ELEMENTS = 2**26  # of one feature at one time step
 _V2_DATA = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
 _V2_VIDEO = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
-_LFS = b"version https://git-lfs"
 
 Feature = Mapping[str, Any]
 
@@ -63,7 +63,7 @@ class Problems:
     def refuse(self, check: str, error: BadData, place: str = "", **about: Any) -> None:
         """Something that nobody can read; a stand-in takes its place for those who only look."""
         self.fatal.append(error)
-        self.findings.append(finding(check, str(error), field=place, **about))
+        self.findings.append(finding(check, str(error), field=place, evidence={"refused": True}, **about))
 
     def note(self, check: str, text: str, place: str = "", **about: Any) -> None:
         self.findings.append(finding(check, text, field=place, **about))
@@ -79,11 +79,10 @@ def _read_text(path: Path) -> str:
         size = path.stat().st_size
         if size > _MAX_BYTES:
             raise BadData(path, "file", f"at most {_MAX_BYTES} bytes", size)
-        data = path.read_bytes()
-        if data.startswith(_LFS):
-            raise BadData(path, "file", "its content", "a Git LFS pointer, not fetched: git lfs pull")
-        return data.decode("utf-8")
+        require_fetched(path)
+        return path.read_bytes().decode("utf-8")
     except FileNotFoundError:
+        require_fetched(path)
         raise BadData(path, "file", "to exist", "nothing") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadData(path, "file", "UTF-8 text", error) from error
@@ -93,7 +92,8 @@ def _object(text: str, path: Path, where: str) -> dict[str, Any]:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also an integer of thousands of digits
-        raise BadData(path, where, "JSON", str(error)[:120]) from error
+        found = str(error)[:120] if text.strip() else "nothing: the file is empty"
+        raise BadData(path, where, "JSON", found) from error
     if not isinstance(data, dict):
         raise BadData(path, where, "a JSON object", type(data).__name__)
     return data
@@ -183,11 +183,15 @@ class InfoHead:
         return frozenset(features if isinstance(features, dict) else ())
 
 
-def read_head(root: Path, problems: Problems) -> InfoHead | None:
-    """`meta/info.json`; `None` where nothing can be made of it. What is wrong goes to `problems`."""
+def read_head(root: Path, problems: Problems, templates: Mapping[str, str] | None = None) -> InfoHead | None:
+    """`meta/info.json`; `None` where nothing can be made of it. What is wrong goes to `problems`.
+
+    Args:
+        templates: what the user says instead of its `data_path` and `video_path`.
+    """
     path = root / "meta/info.json"
     try:
-        raw = read_object(path)
+        raw = {**read_object(path), **(templates or {})}
         version = raw.get("codebase_version")
         if not isinstance(version, str) or not version.startswith(("v2.", "v3.")):
             expected = "v2.0, v2.1 or v3.0 (LeRobot converts older ones)"
@@ -259,7 +263,7 @@ def _template(
 ) -> Template:
     """A path template that leads to another file for every chunk, file, episode and camera it is asked for."""
     text, path = raw.get(key), root / "meta/info.json"
-    blanks = ("chunk_index", "file_index", "episode_chunk", "episode_index", "video_key")
+    blanks = ("chunk_index", "file_index", "episode_chunk", "episode_index", "video_key", "camera")
     try:
         if not isinstance(text, str) or len(text) > 1000 or "\0" in text:
             raise BadData(path, key, "a path with blanks", str(text)[:60])
@@ -270,7 +274,8 @@ def _template(
         for camera in cameras:
             for number in (0, 1):
                 names = ("chunk_index", "file_index", "episode_chunk", "episode_index")
-                filled = text.format(**dict.fromkeys(names, number), video_key=camera)
+                words = {"video_key": camera, "camera": camera.rsplit(".", 1)[-1]}
+                filled = text.format(**dict.fromkeys(names, number), **words)
                 places.add(confined(root, filled, path, key))
         if len(places) < 2 * len(cameras):
             raise BadData(path, key, "another path for every file", text[:120])

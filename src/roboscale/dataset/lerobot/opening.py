@@ -38,21 +38,26 @@ _META_FILES = frozenset(
 )
 
 
-def open_lerobot(root: Path, *, lenient: bool = False) -> LeRobotRecording:
+def open_lerobot(
+    root: Path, *, lenient: bool = False, data_path: str | None = None, video_path: str | None = None
+) -> LeRobotRecording:
     """Opens a dataset of v2.0, v2.1, v3 or GR00T.
 
     Args:
+        data_path, video_path: templates instead of those of `info.json`, for files that lie elsewhere.
         lenient: read what can be read; `LeRobotRecording.findings` says what is wrong.
 
     Raises:
         BadData: strict, and the metadata are broken; names file, field and both sides. Lenient, and nothing can be
             made of them.
     """
-    folder, problems = load_folder(root)
+    said = {"data_path": data_path, "video_path": video_path}
+    templates = {key: text for key, text in said.items() if text is not None}
+    folder, problems = load_folder(root, templates)
     if folder is None:
         raise problems.fatal[0]
     tables = Tables()
-    own = folder.head.is_v3 and Layout(folder.root).own.is_dir()
+    own = folder.head.is_v3 and Layout(folder.root).own.is_dir() and not templates
     if own and not lenient:
         return _open_own(folder, tables)
     if not lenient:

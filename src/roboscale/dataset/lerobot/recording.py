@@ -30,7 +30,8 @@ from roboscale.core import (
     Spec,
     UnknownName,
 )
-from roboscale.dataset.checks import finding, with_repairs
+from roboscale.dataset.advice import with_repairs
+from roboscale.dataset.checks import finding
 from roboscale.dataset.layout import INDEX_FEATURES, Layout
 from roboscale.dataset.lerobot.check import metadata_findings
 from roboscale.dataset.lerobot.clock import clock_facts, off_grid

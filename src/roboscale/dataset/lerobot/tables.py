@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from roboscale.core import BadData
 from roboscale.dataset.layout import confined
 from roboscale.dataset.tables import number_dtype
+from roboscale.dataset.unfetched import require_fetched
 
 __all__ = ["Tables", "blobs", "column_array", "column_dtype", "table_of", "to_rows"]
 
 _MAX_GROUP = 8 * 2**30  # bytes that a row group may claim to unpack to
 _KEPT = 8  # files that stay open
-_LFS = b"version https://git-lfs"
 
 
 @contextlib.contextmanager
@@ -33,18 +33,12 @@ def _reading(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
+        require_fetched(path)
         raise BadData(path, "file", "to exist", "nothing") from None
     except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, MemoryError) as error:
+        require_fetched(path)
         text = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadData(path, what, "readable parquet", _pointer(path) or text[:160]) from error
-
-
-def _pointer(path: Path) -> str:
-    """What to say of a file that Git LFS has not fetched; empty for any other."""
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        if file.read(len(_LFS)) == _LFS:
-            return "a Git LFS pointer, not fetched: git lfs pull"
-    return ""
+        raise BadData(path, what, "readable parquet", text[:160]) from error
 
 
 def _open(path: Path) -> pq.ParquetFile:

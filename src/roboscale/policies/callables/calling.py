@@ -76,7 +76,8 @@ class _Predict:
         self._first = False
         if isinstance(answer, tuple) and len(answer) == 2:
             answer, self._state = answer
-        return answer
+        chosen = np.ndim(answer) == 0 and np.issubdtype(getattr(answer, "dtype", type(answer)), np.integer)
+        return np.array([answer]) if chosen else answer  # of a Discrete space: which of them, without an axis
 
 
 def _for_space(observation: Observation, space: Any) -> Any:

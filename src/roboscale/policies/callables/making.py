@@ -179,7 +179,7 @@ def _make(factory: Callable[[], Any], name: str) -> Any:
         return factory()
     except RoboscaleError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadData(name, "making it", "a policy", in_a_line(error)) from error
 
 

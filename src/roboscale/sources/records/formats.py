@@ -7,16 +7,21 @@ Knows names of modules, not formats. A module that reads formats has `FORMATS`, 
 from __future__ import annotations
 
 import importlib
+import shlex
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
 from roboscale.core import BadData, Recording, RoboscaleError, UnknownName
+from roboscale.dataset.unfetched import find_unfetched, unfetched
 
 __all__ = ["FORMATS", "detect", "open_recording"]
 
 _ROOM = "roboscale.sources.records"
+_OWN = "own"  # whatever no other module knows
+_LOOKED = 10_000  # files of a folder of which nothing is known
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {
@@ -35,6 +40,7 @@ FORMATS: Mapping[str, str] = MappingProxyType(
         "umi-zarr": "zarr",
         "mcap": "mcap",
         "rosbag-db3": "mcap",
+        "own-layout": "own",
     }
 )
 """Format -> module of this room that reads it. The order is the order of detection."""
@@ -58,10 +64,38 @@ def detect(path: Path) -> str:
     if not path.exists():
         raise BadData(path, "source", "a file or folder", "nothing")
     for name in dict.fromkeys(FORMATS.values()):
-        found: str | None = _module(name).detect(path)
+        found: str | None = _module(name).detect(path) if name != _OWN else None
         if found is not None:
             return found
-    raise BadData(path, "format", f"one of {', '.join(FORMATS)}", "none of them; name it with --format")
+    unknown = _unknown(path)
+    own: str | None = _module(_OWN).detect(path) if unknown.field == "format" else None
+    if own is None:
+        raise unknown
+    return own
+
+
+def _unknown(path: Path) -> BadData:
+    """Why nothing is known of what lies there, as exactly as its files tell."""
+    lost = list(find_unfetched(path)) if path.is_dir() else [(path, why)] if (why := unfetched(path)) else []
+    if lost:
+        file, why = lost[0]
+        more = f" ({len(lost)} files like it)" if len(lost) > 1 else ""
+        return BadData(file, "file", "its content", f"{why}{more}")
+    packed = [path] if path.is_file() else sorted(p for p in path.glob("**/*.zst*") if p.is_file())[:1]
+    if packed and packed[0].suffix in (".zst", ".zstd"):
+        unpack = f"zstd -d --rm {shlex.quote(str(packed[0]))}"
+        return BadData(packed[0], "compression", "an unpacked file", f"one that is packed as a whole: {unpack}")
+    return BadData(path, "format", f"one of {', '.join(FORMATS)}", f"{_seen(path)}; name it with --format")
+
+
+def _seen(path: Path) -> str:
+    """What lies there, for people: the endings of its files, the most frequent first."""
+    if path.is_file():
+        return f"a file {path.name}"
+    endings = Counter(p.suffix or p.name for _, p in zip(range(_LOOKED), path.rglob("*"), strict=False) if p.is_file())
+    return (
+        f"a folder with {', '.join(f'{n} x {e}' for e, n in endings.most_common(4))}" if endings else "an empty folder"
+    )
 
 
 def open_recording(path: Path, format: str | None = None, **options: Any) -> Recording:

@@ -36,6 +36,7 @@ __all__ = ["ReplaySession", "SegmentReplay"]
 Array = NDArray[np.float64]
 Selection = Literal["nearest", "random"]
 
+METHOD = 2  # part of the identity; another one follows the same demonstrations differently
 GAIN = 0.15  # share of the error that is corrected per step
 NEAR_M, FAR_M = 0.01, 0.04  # below the first the demonstration goes on at its pace, above the second it waits
 SLOWEST = 0.1  # of the demonstrated pace, so that nothing waits for ever
@@ -84,7 +85,9 @@ class SegmentReplay:
         self.action_spec: Spec | None = specs[0].select([ACTION])
         self.selection, self.noise, self.retries = selection, noise, retries
         shown = [[e.id, {n: e.arrays[n] for n in (STATE, ACTION, CONTACT)}] for e in demonstrations]
-        self.identity = combine(self.name, self.name, specs[0].to_json(), shown, selection, float(noise), retries)
+        self.identity = combine(
+            self.name, self.name, METHOD, specs[0].to_json(), shown, selection, float(noise), retries
+        )
 
     def start(self, instruction: str, seed: int) -> ReplaySession:
         """A session; the same demonstrations and seed give the same behaviour. The instruction changes nothing."""
@@ -233,13 +236,15 @@ class ReplaySession:
         self._phase = min(self._phase, len(self._track) - 1.0)
 
     def _is_grasping(self) -> bool:
-        """Whether the gripper still closes on what the next segment carries."""
+        """Whether the gripper still closes on what the next segment carries, and was further closed by then."""
         segment = self._segment
         following = self._track.segments[self._index + 1 : self._index + 2]
         if self._phase < segment.end - 1 or all(s.holds in ("", segment.holds) for s in following):
             return False
         self._dwelt += 1
-        return self._closing > STILL and self._dwelt <= DWELL_STEPS
+        # no longer than in the demonstration: a policy that sees one moment cannot tell a wait from its end
+        behind = self._opening > float(self._track.opening[int(self._phase)]) + AHEAD
+        return behind and self._closing > STILL and self._dwelt <= DWELL_STEPS
 
     def _is_lost(self) -> bool:
         """Whether what should be carried has not been where it should be in the hand for a while."""

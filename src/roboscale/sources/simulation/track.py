@@ -20,7 +20,7 @@ __all__ = ["Track", "hand_lag", "make_track"]
 
 Array = NDArray[np.float64]
 
-LEAVE_M = 0.02  # a path keeps its first reference for this far,
+LEAVE_M = 0.02  # a path keeps its first reference for this far, unless it begins in free space,
 ARRIVE_M = 0.12  # and its last one for this far: the neighbourhood of a reference is what must not be distorted
 FOLLOW_ON_S = 0.4  # how long a motion that success cut short goes on,
 DECAY_S = 0.12  # slowing down with this time constant
@@ -93,7 +93,8 @@ def _weights(demonstration: Demonstration, segments: tuple[Segment, ...]) -> Arr
     for segment in segments:
         last = _arrival(demonstration, segment)
         path = demonstration.paths[segment.front][segment.start : last + 1]
-        weights[segment.start : last + 1] = transfer_weight(path, LEAVE_M, ARRIVE_M)
+        free = segment.start == 0 and not segment.holds
+        weights[segment.start : last + 1] = transfer_weight(path, 0.0 if free else LEAVE_M, ARRIVE_M)
     return weights
 
 

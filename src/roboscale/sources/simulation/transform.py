@@ -48,8 +48,8 @@ def transfer_weight(path: Array, leave_m: float, arrive_m: float) -> Array:
     """How far each point of a path has gone over from its first reference to its second, (T,) in 0..1.
 
     The path stays fixed to the first reference for its first `leave_m` metres and to the second for its last
-    `arrive_m`; in between the weight grows smoothly with the length travelled. Where the path is too short for
-    both, each keeps its share of it.
+    `arrive_m`; in between the weight grows smoothly with the length travelled. At least half of the path is between:
+    a displacement that is squeezed into a few steps saturates the commands and cannot be told from where the hand is.
 
     Args:
         path: (T, 3) positions, metres.
@@ -58,7 +58,7 @@ def transfer_weight(path: Array, leave_m: float, arrive_m: float) -> Array:
     length = float(gone[-1])
     if length < 1e-9:
         return np.ones(len(path))
-    share = min(1.0, 0.8 * length / (leave_m + arrive_m)) if leave_m + arrive_m > 0 else 1.0
+    share = min(1.0, 0.5 * length / (leave_m + arrive_m)) if leave_m + arrive_m > 0 else 1.0
     first, last = share * leave_m, length - share * arrive_m
     u = np.clip((gone - first) / (last - first), 0.0, 1.0)
     return np.asarray(u * u * (3 - 2 * u))

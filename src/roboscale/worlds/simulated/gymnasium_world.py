@@ -166,7 +166,7 @@ class GymnasiumWorld:
         """What the environment renders. InfrastructureError when it raises."""
         try:
             return env.render()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InfrastructureError(f"world {self.declaration.name}: render raised {_said(error)}") from error
 
     def picture(self, task: TaskTable, env: Any) -> NDArray[np.uint8]:
@@ -193,7 +193,7 @@ class GymnasiumWorld:
             answer = env.reset(seed=seed, **given)
         except RoboscaleError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             lacking = _lacking(env, ("seed", *given)) if isinstance(error, TypeError) else ()
             if lacking:
                 found = f"one without {', '.join(lacking)} ({error})"
@@ -424,7 +424,7 @@ class GymnasiumScene:
             answer = self._env.step(self._kind.writing.write(action))
         except RoboscaleError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._broken = True
             self._refuse_end(before, error)
             said = f"step {self._steps + 1} raised {_said(error)}"
@@ -435,7 +435,7 @@ class GymnasiumScene:
             self._broken = True
             raise
 
-    def _refuse_end(self, ended: bool, error: Exception) -> None:
+    def _refuse_end(self, ended: bool, error: BaseException) -> None:
         """BadData where the environment cannot be stepped on after its end, which the rule asks for."""
         if ended:
             expected = 'past_success = false, or rule = "first": it cannot be stepped on after it has terminated'
@@ -519,5 +519,5 @@ def _within(leaf: str, source: str) -> bool:
     return not source or leaf == source or leaf.startswith(f"{source}.")
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

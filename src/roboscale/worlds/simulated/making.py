@@ -92,7 +92,7 @@ class Maker:
             raise
         except (ImportError, gymnasium.error.Error) as error:
             raise RoboscaleError(f"{self._cannot(source.name)}: {error}{_advice(str(error))}") from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise BadData(self.path, "environment", f"{source.name} to be made", _said(error)) from error
         self._check(env, source.name)
         return env
@@ -287,7 +287,7 @@ def _files(value: object) -> dict[str, bytes]:
     return {}
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 

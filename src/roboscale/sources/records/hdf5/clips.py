@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, Clip, Pictures
+from roboscale.dataset.unfetched import require_fetched
 from roboscale.dataset.video import probe
 from roboscale.sources.records.hdf5.common import guarded
 
@@ -22,6 +23,7 @@ def video_header(path: Path) -> tuple[int, float, tuple[int, int, int]]:
     Raises:
         BadData: no file, an empty one, one that is cut off, or one without a size or a rate.
     """
+    require_fetched(path)
     if not path.is_file():
         raise BadData(path, "video", "a file", "nothing")
     if not path.stat().st_size:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData
+from roboscale.dataset.unfetched import require_fetched
 from roboscale.sources.records.hdf5.guardfile import GuardedFile
 from roboscale.sources.records.hdf5.references import check_attribute, check_dataset
 
@@ -83,6 +84,7 @@ def guarded(where: object, field: str, *also: type[Exception]) -> Iterator[None]
 
 def open_file(path: Path) -> h5py.File:
     """Opens read only, without locking; BadData when it is cut off or no HDF5."""
+    require_fetched(path)
     if not path.is_file():
         raise BadData(path, "file", "an HDF5 file", "no file")
     with guarded(path, "file"):

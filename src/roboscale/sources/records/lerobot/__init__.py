@@ -12,6 +12,7 @@ from roboscale.dataset.lerobot.opening import open_lerobot
 
 __all__ = ["FORMATS", "detect", "open_path"]
 
+_OPTIONS = frozenset({"data_path", "video_path"})
 FORMATS = ("lerobot-v3", "lerobot-v2.1", "lerobot-v2.0", "gr00t")
 
 
@@ -25,7 +26,8 @@ def detect(path: Path) -> str | None:
         version = str(read_object(info).get("codebase_version", by_files))
     except BadData:
         version = by_files
-    return lerobot_format(path, version) or None
+    stand_in = "lerobot-v3" if by_files == "v3." else "lerobot-v2.1"
+    return lerobot_format(path, version) or stand_in  # opening one of a version that is not read says so
 
 
 def open_path(path: Path, format: str, **options: Any) -> Recording:
@@ -33,13 +35,13 @@ def open_path(path: Path, format: str, **options: Any) -> Recording:
 
     Raises:
         BadData: the metadata is broken or of another version; names file, field and both sides.
-        UnknownName: another format, or an option: there are none.
+        UnknownName: another format, or an option that is not `data_path` or `video_path`.
     """
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
-    for name in options:
-        raise UnknownName(f"option of {format}", name, ())
-    recording = open_lerobot(path)
+    for name in options.keys() - _OPTIONS:
+        raise UnknownName(f"option of {format}", name, _OPTIONS)
+    recording = open_lerobot(path, **options)
     if (format == "lerobot-v3") != (recording.format == "lerobot-v3"):
         version = recording.folder.head.version
         raise BadData(path / "meta/info.json", "codebase_version", f"that of {format}", version)

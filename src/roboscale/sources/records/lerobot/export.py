@@ -7,7 +7,8 @@ does not are its pictures encoded again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -57,9 +58,26 @@ def export_gr00t(dataset: Dataset, out: Path, *, progress: Progress | None = Non
     Raises:
         BadData: as `export_v21`.
     """
-    _export(dataset, Path(out), {ANNOTATION: {"dtype": "int64", "shape": [1], "names": None}}, progress)
-    (Path(out) / "meta/modality.json").write_bytes(to_json(modality_of(tuple(dataset.spec))))
+    names = [ANNOTATION, *_annotations(load_catalog(dataset.root).episodes)]
+    _export(dataset, Path(out), {name: {"dtype": "int64", "shape": [1], "names": None} for name in names}, progress)
+    modality = modality_of(tuple(dataset.spec))
+    modality["annotation"] = {name.removeprefix("annotation."): {} for name in names}
+    (Path(out) / "meta/modality.json").write_bytes(to_json(modality))
     _verify(dataset, Path(out), "gr00t")
+
+
+def _annotations(episodes: Sequence[EpisodeInfo]) -> list[str]:
+    """Columns of texts that an import kept in the provenance of episodes, but for the instruction."""
+    kept = [episode.provenance.details.get("annotations") for episode in episodes]
+    names = dict.fromkeys(name for one in kept if isinstance(one, dict) for name in one)
+    return [name for name in names if name != ANNOTATION]
+
+
+def _annotated(episode: EpisodeInfo, name: str) -> list[tuple[int, str]]:
+    """(frame from which it holds, text) of one annotation; from the first frame on, empty where nothing is said."""
+    kept = episode.provenance.details.get("annotations")
+    said = [(int(first), str(text)) for first, text in kept.get(name, ())] if isinstance(kept, dict) else []
+    return said if said and said[0][0] == 0 else [(0, ""), *said]
 
 
 def _export(dataset: Dataset, out: Path, also: Features, progress: Progress | None) -> None:
@@ -67,8 +85,10 @@ def _export(dataset: Dataset, out: Path, also: Features, progress: Progress | No
         raise BadData(out, "folder", "a new one", "something")
     catalog, source = load_catalog(dataset.root), open_lerobot(dataset.root)
     features: Features = {**{f.name: catalog.info.features[f.name] for f in catalog.spec}, **INDEX_FEATURES, **also}
-    pixels = _stored_pixels(catalog)
+    pixels, others = _stored_pixels(catalog), [name for name in also if name != ANNOTATION]
     (out / "meta").mkdir(parents=True, exist_ok=True)
+    said = [text for e in catalog.episodes for name in others for _, text in _annotated(e, name)]
+    catalog = replace(catalog, tasks=tuple(dict.fromkeys([*catalog.tasks, *said])))
     tasks = [json.dumps({"task_index": i, "task": t}, ensure_ascii=False) + "\n" for i, t in enumerate(catalog.tasks)]
     (out / "meta/tasks.jsonl").write_text("".join(tasks), "utf-8")
     with (
@@ -124,6 +144,10 @@ def _write_rows(
     task = task_rows(catalog.tasks, episode.instruction, recorded.instructions, episode.length)
     arrays: dict[str, NDArray[Any]] = {**recorded.arrays, **index_columns(episode, task, catalog.info.fps)}
     arrays[ANNOTATION] = arrays["task_index"]
+    for name in features.keys() - arrays.keys():
+        if name.startswith("annotation."):
+            texts = _annotated(episode, name)
+            arrays[name] = task_rows(catalog.tasks, texts[0][1], texts[1:], episode.length)
     numeric = {name: feature for name, feature in features.items() if name in arrays}
     table = to_table(arrays, numeric)
     # v2.1 is read with `datasets` 3, which does not know the name that version 4 gave to a list of fixed length.

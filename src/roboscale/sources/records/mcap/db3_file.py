@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from roboscale.core import BadData, Finding
+from roboscale.dataset.unfetched import require_fetched
 from roboscale.sources.records.mcap.container import RawMessage, Ref, Topic
 
 __all__ = ["MAGIC", "Db3File"]
@@ -35,6 +36,7 @@ class Db3File:
         with path.open("rb") as file:
             magic = file.read(len(MAGIC))
         if magic != MAGIC:
+            require_fetched(path)
             raise BadData(path, "magic", MAGIC, magic or "an empty file")
         self._check_journal()
         self._handle: sqlite3.Connection | None = None

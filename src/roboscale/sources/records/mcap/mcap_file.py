@@ -20,6 +20,7 @@ from mcap.opcode import Opcode
 from mcap.records import Channel, McapRecord, Schema, Statistics
 
 from roboscale.core import BadData, Finding
+from roboscale.dataset.unfetched import require_fetched
 from roboscale.sources.records.mcap.container import RawMessage, Ref, Topic
 from roboscale.sources.records.mcap.mcap_records import Damage, parse, parse_all, unpack_chunk
 
@@ -71,6 +72,7 @@ class McapFile:
         try:
             magic = self._file.read(len(MAGIC))
             if magic != MAGIC:
+                require_fetched(path)
                 raise BadData(path, "magic", MAGIC, magic or "an empty file")
             self.topics = self._index()
         except BaseException:

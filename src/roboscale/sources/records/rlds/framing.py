@@ -15,6 +15,7 @@ from typing import BinaryIO
 import crc32c
 
 from roboscale.core import BadData
+from roboscale.dataset.unfetched import require_fetched
 
 __all__ = ["Shard", "index_shard", "read_payload", "write_payload"]
 
@@ -65,6 +66,7 @@ def index_shard(path: Path) -> Shard:
     offsets: list[int] = []
     size = path.stat().st_size
     try:
+        require_fetched(path)
         with path.open("rb") as file:
             while file.tell() < size:
                 begin = file.tell()

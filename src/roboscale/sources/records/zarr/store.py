@@ -12,10 +12,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from roboscale.core import BadData
+from roboscale.dataset.unfetched import require_fetched
 
 __all__ = ["ByteStore", "FolderStore", "ZipStore", "open_store", "read_json"]
 
 _JSON_BYTES = 256 * 2**20
+_POINTER_BYTES = 1024  # what stands for a file that is not here is small
 _ZIP_TAIL = 2**16 + 128  # the end record with its comment, and what large files have before it
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -61,11 +63,14 @@ class FolderStore:
             with file.open("rb") as stream:
                 data = stream.read(limit + 1)
         except (FileNotFoundError, NotADirectoryError):
+            require_fetched(file)
             return None
         except OSError as error:
             raise BadData(file, "bytes", "a readable file", error) from error
         if len(data) > limit:
             raise BadData(file, "bytes", f"at most {limit}", file.stat().st_size)
+        if len(data) < _POINTER_BYTES:
+            require_fetched(file)
         return data
 
     def has(self, key: str) -> bool:
@@ -121,6 +126,7 @@ class ZipStore:
             self._members = {info.filename: info for info in members}
             claimed = _claimed_members(self.path)
         except _ZIP_ERRORS as error:
+            require_fetched(self.path)
             raise BadData(self.path, "zip", "a complete zip file", str(error)[:120]) from error
         if claimed not in (len(members), len(members) % 2**16):  # some writers count in 16 bits whatever there is
             raise BadData(self.path, "zip", f"{claimed} members, as its end record counts", len(members))

@@ -1,0 +1,46 @@
+"""Which extra of roboscale brings a package, for whoever finds it missing. Nothing is imported to say so."""
+
+from __future__ import annotations
+
+__all__ = ["EXTRA_OF", "missing_extra"]
+
+EXTRA_OF = {
+    "PIL": "data",
+    "av": "data",
+    "pyarrow": "data",
+    "matplotlib": "pages",
+    "gymnasium": "worlds",
+    "metaworld": "sim",
+    "mujoco": "sim",
+    "safetensors": "train",
+    "torch": "train",
+    "crc32c": "records",
+    "google": "records",
+    "h5py": "records",
+    "imagecodecs": "records",
+    "lz4": "records",
+    "mcap": "records",
+    "numcodecs": "records",
+    "rosbags": "records",
+    "ruamel": "records",
+    "zstandard": "records",
+    "python_calamine": "tables",
+    "starlette": "web",
+    "uvicorn": "web",
+    "fsspec": "remote",
+    "psycopg": "postgres",
+    "ray": "ray",
+}
+"""Module -> the smallest extra with it."""
+
+
+def missing_extra(error: ModuleNotFoundError) -> str | None:
+    """What to say of an import that failed for want of an extra; `None` where no extra would help.
+
+    >>> missing_extra(ModuleNotFoundError("No module named 'av'", name="av"))
+    "this needs av, which is not installed: pip install 'roboscale[data]'"
+
+    """
+    package = (error.name or "").partition(".")[0]
+    extra = EXTRA_OF.get(package)
+    return extra and f"this needs {package}, which is not installed: pip install 'roboscale[{extra}]'"

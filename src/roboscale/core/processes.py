@@ -1,0 +1,51 @@
+"""Worker processes import the script that started them: one that would then start them again is stopped."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import multiprocessing
+import sys
+from pathlib import Path
+
+__all__ = ["require_main"]
+
+_GUARD = 'put what it does under if __name__ == "__main__": or, where a call takes it, say workers=0'
+
+
+def require_main() -> None:
+    """To be called before processes are started; ends a program whose processes could not start, with one sentence.
+
+    That is a script that calls us outside `if __name__ == "__main__":`, and one that was read from standard input.
+    Notebooks and `python -c` have no file that a process would import, so they pass.
+
+    Raises:
+        SystemExit: the sentence; nothing stands above the top level of a script to do better.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # a worker, which is importing the script
+        raise SystemExit(f"worker processes import {sys.argv[0]}, which starts processes: {_GUARD}")
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None)
+    if main is None or path is None:
+        return
+    if not Path(path).exists():
+        raise SystemExit(f"{path} is no file that worker processes could import: save the program as one")
+    frame = sys._getframe()
+    while frame.f_code.co_name != "<module>" or frame.f_globals is not vars(main):
+        if frame.f_back is None:  # called from a thread, or from what was not started as a script
+            return
+        frame = frame.f_back
+    if not _guarded("".join(linecache.getlines(path)), frame.f_lineno):
+        raise SystemExit(f"{path}, line {frame.f_lineno}: worker processes import the script: {_GUARD}")
+
+
+def _guarded(source: str, line: int) -> bool:
+    """Whether a line at the top level runs in the script alone, and not where it is imported."""
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:  # e.g. a notebook's file: nobody imports it
+        return True
+    for node in body:
+        if isinstance(node, ast.If) and node.lineno <= line <= (node.end_lineno or node.lineno):
+            return any(isinstance(n, ast.Name) and n.id == "__name__" for n in ast.walk(node.test))
+    return not source

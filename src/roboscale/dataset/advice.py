@@ -1,0 +1,133 @@
+"""Which command mends what was found: one that runs on the dataset as it is, or none.
+
+A v3 dataset is fixed, in place or into a copy; one of v2.x is imported, by one command whose flags follow from all
+that was found. Tests run every command that is named here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from roboscale.core import Finding
+from roboscale.dataset.checks import BROKEN, CHECKS, METADATA, SEAL, V2
+
+__all__ = ["with_repairs"]
+
+_IMPORTED = (
+    *(
+        "file-elsewhere",
+        "names-nested",
+        "names-count",
+        "total-episodes",
+        "total-frames",
+        "total-tasks",
+        "total-videos",
+    ),
+    *("codebase-version", "splits-range", "episode-order", "episode-length", "column-missing", "column-undeclared"),
+    *("column-type", "frame-index", "row-order", "index-column", "task-unused", "video-surplus", "video-codec"),
+    *("video-size", "video-pixel-format", "stats-missing", "missing-quantiles", "stats-wrong", "quantiles-averaged"),
+    *("quantiles-envelope", "quantiles-wrong", "image-stats-wrong", "episode-stats-wrong"),
+)
+"""What is not there any more in the dataset that an import makes."""
+_BROKEN = (
+    "file-missing",
+    "file-broken",
+    "episode-unreadable",
+    "video-frames",
+    "not-finite",
+    "null-values",
+    "not-fetched",
+)
+"""For what an import leaves an episode out, where it is told to."""
+_GONE = ("file-missing", "file-broken", "not-fetched")
+_UNREADABLE = (*_GONE, "missing-video", "video-frames", "null-values", "unreadable-pictures")
+
+
+def with_repairs(findings: Iterable[Finding], root: Path, format: str, total: int = 0) -> list[Finding]:
+    """Fills in the command that mends each finding, where there is one and the finding has none.
+
+    Args:
+        format: as in `Recording.format`: a v3 dataset is fixed, one of v2.x is imported.
+        total: episodes there are; dropping more than half of them is no repair.
+    """
+    where, found = shlex.quote(str(root)), list(findings)
+    if any(one.check == "not-fetched" and not one.episodes for one in found):
+        return [dataclasses.replace(one, repair="") for one in found]  # what is not here is fetched before all else
+    elsewhere = _elsewhere(found)
+    if format in V2 or (format == "lerobot-v3" and elsewhere):
+        command = _import_command(found, where, elsewhere, total)
+        mended = _mended_by_import(command)
+        return [one if one.repair or one.check not in mended else _told(one, command) for one in found]
+    if format != "lerobot-v3":
+        return found
+    told = [one if one.repair else _told(one, _fix(one, where, total)) for one in found]
+    return _as_one_copy(told, where, total)
+
+
+def _as_one_copy(told: list[Finding], where: str, total: int) -> list[Finding]:
+    """Where files are gone, or several kinds of damage meet, only a copy of what can be read is mended."""
+    kinds = {one.check for one in told if one.check in _UNREADABLE}
+    if not kinds & {*_GONE} and len(kinds) < 2:
+        return told
+    lost = {i for one in told if one.check in _UNREADABLE for i in one.episodes if "--drop-camera" not in one.repair}
+    copy = BROKEN.format(root=where) if len(lost) < total else ""
+    instead = {METADATA.format(root=where): copy, BROKEN.format(root=where): copy, SEAL.format(root=where): ""}
+    return [
+        _told(one, copy if one.check in kinds and " --drop " in one.repair else instead.get(one.repair, one.repair))
+        for one in told
+    ]
+
+
+def _told(one: Finding, command: str) -> Finding:
+    return dataclasses.replace(one, repair=command)
+
+
+def _elsewhere(found: Iterable[Finding]) -> str:
+    """Flags that lead an import to files in other folders."""
+    flags = ""
+    for one in found:
+        if one.check == "file-elsewhere":
+            flags += f" --{one.field.replace('_', '-')} {shlex.quote(str(one.evidence['found']))}"
+    return flags
+
+
+def _import_command(found: Sequence[Finding], where: str, elsewhere: str, total: int) -> str:
+    """The import that runs, whatever was found; empty where it would refuse, or keep less than half."""
+    if any(one.evidence.get("refused") for one in found):
+        return ""
+    flags, partly = (
+        elsewhere,
+        [f for f in found if f.check == "file-elsewhere" and f.evidence["files"] < f.evidence["needed"]],
+    )
+    lost = {i for one in found if one.check in _BROKEN for i in one.episodes}
+    if len(lost) > total / 2 and not any(one.check == "not-fetched" for one in found):
+        return ""
+    missing = [one for one in found if one.check == "missing-video" and one.episodes]
+    if any(len({*one.episodes} - lost) > total / 2 for one in missing):
+        flags += " --missing-video drop-camera"
+    elif missing or any(one.field == "video_path" for one in partly) or any(f.check == "not-fetched" for f in found):
+        flags += " --missing-video drop-episodes"
+    if lost or any(one.field == "data_path" for one in partly):
+        flags += " --broken drop"
+    return f"roboscale data import {where} OUT{flags}"
+
+
+def _mended_by_import(command: str) -> tuple[str, ...]:
+    if not command:
+        return ()
+    checks: tuple[str, ...] = _IMPORTED
+    checks += ("missing-video", "not-fetched") if "--missing-video" in command else ()
+    return checks + (_BROKEN if "--broken drop" in command else ())
+
+
+def _fix(one: Finding, where: str, total: int) -> str:
+    check = CHECKS.get(one.check)
+    template = check.repair if check is not None else ""
+    if one.check == "missing-video" and one.field and total and len(one.episodes) > total / 2:
+        return f"roboscale data fix {where} OUT --drop-camera {shlex.quote(one.field)}"
+    if "{episodes}" in template and not 0 < len(one.episodes) <= (total / 2 if total else len(one.episodes)):
+        return ""
+    return template.format(root=where, episodes=",".join(map(str, one.episodes)))

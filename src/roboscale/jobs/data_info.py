@@ -1,0 +1,146 @@
+"""What a recording says of itself, from metadata alone: in a second, also where it lies behind an address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from roboscale.core import Finding, Spec
+from roboscale.jobs import options
+from roboscale.jobs.events import OnEvent, ignore
+from roboscale.jobs.request import Argument, Request
+
+__all__ = ["DescribeDataset", "DescribedDataset", "describe_dataset"]
+
+_ABSENT = ("missing-video", "file-missing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeDataset(Request):
+    """Asks what a recording holds, without reading its numbers or pictures."""
+
+    words: ClassVar[tuple[str, ...]] = ("data", "info")
+
+    dataset: Annotated[Path, Argument("A dataset or recording, or its address: hf://datasets/OWNER/NAME, https, s3.")]
+    fps: options.Fps = None
+    mapping: options.Mapping = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribedDataset:
+    """What is there.
+
+    Args:
+        frames: `None` where only reading would tell.
+        fields: name -> dtype, shape and unit.
+        tasks: texts, the first hundred.
+        splits: name -> episodes.
+        languages: of the texts, as the card says.
+        megabytes: of all files, fetched or not.
+        findings: what is wrong with the metadata.
+    """
+
+    source: str
+    format: str
+    robot: str
+    licence: str
+    rate_hz: float
+    episodes: int
+    frames: int | None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    tasks: tuple[str, ...] = ()
+    splits: Mapping[str, int] = field(default_factory=dict)
+    languages: tuple[str, ...] = ()
+    megabytes: float = 0.0
+    findings: tuple[Finding, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "findings": [one.to_json() for one in self.findings]}
+
+
+def describe_dataset(request: DescribeDataset, on_event: OnEvent = ignore) -> DescribedDataset:
+    """Reads metadata, and of an address fetches nothing else.
+
+    >>> info = describe_dataset(DescribeDataset(dataset=Path("recorded")))
+    >>> info.format, info.episodes, info.splits
+    ('lerobot-v3', 3, {'train': 3})
+
+    Raises:
+        BadData: nothing is there, or nothing can be made of its metadata.
+        InfrastructureError: the server cannot be reached.
+    """
+    from roboscale.jobs.recordings import given_options, open_source
+    from roboscale.sources.addresses import address_of, fetch
+    from roboscale.sources.records import detect
+    from roboscale.sources.records.lerobot import FORMATS
+
+    address, card, sizes = address_of(request.dataset), dict[str, Any](), dict[str, int]()
+    source = request.dataset
+    if address:
+        fetched = fetch(address, metadata_only=True)
+        source, card, sizes = fetched.root, fetched.card, fetched.sizes
+    else:
+        from roboscale.jobs.locating import located
+
+        source = located(source, on_event)
+        sizes = {str(p): p.stat().st_size for p in source.rglob("*") if p.is_file()} if source.is_dir() else {}
+        sizes = sizes or {source.name: source.stat().st_size if source.is_file() else 0}
+    facts: dict[str, Any] = {
+        "source": address or str(request.dataset),
+        "languages": tuple(str(one) for one in _listed(card.get("language"))),
+        "megabytes": sum(sizes.values()) / 1e6,
+    }
+    if detect(source) in FORMATS:
+        return _of_lerobot(source, facts, remote=bool(address))
+    given = given_options(fps=request.fps, mapping=request.mapping)
+    recording = open_source(source, options=given, on_event=on_event).recording
+    licence = recording.licence or str(card.get("license") or "")
+    return DescribedDataset(
+        **facts,
+        format=recording.format,
+        robot=recording.robot_type,
+        licence=licence,
+        rate_hz=recording.spec.rate_hz,
+        episodes=len(recording.keys),
+        frames=None,
+        fields=_fields(recording.spec),
+        left_out=dict(recording.unmapped),
+        findings=tuple(recording.findings),
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if value else []
+
+
+def _fields(spec: Spec) -> dict[str, str]:
+    return {f.name: f"{f.dtype}{list(f.shape)} {f.unit}" for f in spec}
+
+
+def _of_lerobot(root: Path, facts: Mapping[str, Any], *, remote: bool) -> DescribedDataset:
+    from roboscale.dataset.lerobot import open_lerobot
+
+    recording = open_lerobot(root, lenient=True)
+    folder = recording.folder
+    if remote:  # what was not fetched is not missing
+        found = tuple(folder.problems.findings)
+    else:
+        found = tuple(recording.findings)
+    cameras = {name: f"video {list(folder.head.features[name]['shape'])}" for name in folder.head.cameras}
+    numbers = {n: f"{f['dtype']}{list(f['shape'])}" for n, f in folder.head.features.items() if n not in cameras}
+    return DescribedDataset(
+        **facts,
+        format=folder.format,
+        robot=folder.head.robot_type,
+        licence=folder.licence,
+        rate_hz=folder.head.fps,
+        episodes=len(folder.episodes),
+        frames=int(folder.episodes.length.sum()),
+        fields={**numbers, **cameras},
+        tasks=tuple(folder.tasks.values())[:100],
+        splits={name: len(keys) for name, keys in recording.splits.items()},
+        findings=found,
+    )

@@ -1,0 +1,42 @@
+"""Layouts of one's own: HDF5, npz, npy, zarr, CSV, folders of pictures and videos, mapped by a small TOML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from roboscale.core import BadData, Recording
+from roboscale.sources.records.own.bundle import find_episodes
+from roboscale.sources.records.own.draft import explain_arrays
+from roboscale.sources.records.own.mapping import load_own_mapping
+from roboscale.sources.records.own.recording import OwnRecording
+
+__all__ = ["FORMATS", "detect", "explain_arrays", "open_path"]
+
+FORMATS = ("own-layout",)
+
+
+def detect(path: Path) -> str | None:
+    """`own-layout` for a file or folder that holds arrays, tables, pictures or videos in no known layout."""
+    return "own-layout" if next(iter(find_episodes(path)), None) is not None else None
+
+
+def open_path(
+    path: Path, format: str, *, mapping: Path | Mapping[str, Any] | None = None, fps: float | None = None
+) -> Recording:
+    """Opens recordings by what a mapping says of them.
+
+    Args:
+        mapping: what the arrays mean: a TOML file or its content; see `mapping.py`.
+        fps: of the frames (Hz), instead of the mapping's.
+
+    Raises:
+        BadData: no mapping, or the files do not fit it; names file, array and both sides.
+    """
+    if mapping is None:
+        first = next(iter(find_episodes(path)), None)
+        found = ", ".join(list(first.sources())[:12]) if first is not None else "nothing"
+        expected = f"a TOML file that says what the arrays mean: `roboscale data import {path} --explain` drafts it"
+        raise BadData(path, "mapping", expected, f"none for {found}")
+    return OwnRecording(path, load_own_mapping(mapping, fps))

@@ -1,0 +1,182 @@
+"""Own layouts: `--explain` drafts a mapping that imports as it stands where times are recorded; all is exact."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from roboscale.cli.app import app
+from roboscale.core import BadData, UnknownName
+from roboscale.dataset import Dataset
+from roboscale.sources.records import detect, open_recording
+from tests.samples.own import EPISODES, FRAMES, LAYOUTS, arrays, pictures
+
+runner = CliRunner()
+STATE = {"observation.state": {"source": "qpos"}}
+
+
+def _made(folder: Path, layout: str) -> Path:
+    root = folder / "recorded"
+    root.mkdir()
+    LAYOUTS[layout](root)
+    return root
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_draft_imports_as_it_stands(tmp_path: Path, layout: str):
+    root = _made(tmp_path, layout)
+    assert detect(root) == "own-layout"
+    explained = runner.invoke(app, ["data", "import", str(root), "--explain"])
+    assert explained.exit_code == 0, explained.stderr
+    draft = tomllib.loads(explained.stdout)
+    assert draft["fps"] == 20 and {"action", "observation.state"} <= draft["fields"].keys(), explained.stdout
+    (tmp_path / "mapping.toml").write_text(explained.stdout)
+    words = ["data", "import", str(root), str(tmp_path / "out"), "--mapping", str(tmp_path / "mapping.toml")]
+    result = runner.invoke(app, [*words, "--workers", "0"])
+    assert result.exit_code == 0, f"{explained.stdout}\n{result.stderr}"
+    dataset = Dataset(tmp_path / "out", images="uint8")
+    assert [e.length for e in dataset.episodes] == [FRAMES] * EPISODES
+    for number in range(EPISODES):
+        item, said = dataset[FRAMES * number + 5], arrays(number)
+        np.testing.assert_allclose(item["action"], said["action"][5], rtol=1e-6)
+        np.testing.assert_allclose(item["observation.state"], said["qpos"][5], rtol=1e-6)
+        (camera,) = [name for name in dataset.spec.names if name.startswith("observation.images.")]
+        assert np.abs(item[camera].astype(int) - pictures(number)[5]).mean() < 12
+        times = said["timestamp"] - said["timestamp"][0]
+        assert abs(int(item["time.frame_ns"]) - times[5] * 1e9) < 1e3
+    if layout == "csv-and-pictures":
+        assert dataset.episodes[0].instruction == "Push the block to the right."
+
+
+def _mapped(root: Path, **said: Any) -> Any:
+    return open_recording(root, "own-layout", mapping={"fps": 20, "fields": STATE, **said})
+
+
+def test_a_camera_with_times_of_its_own_is_laid_onto_the_clock_of_the_rows(tmp_path: Path):
+    """State at 20 Hz, camera at 10 Hz that begins a quarter of a second late: one clock."""
+    root = tmp_path / "recorded"
+    root.mkdir()
+    values = arrays(0)
+    times = np.arange(FRAMES) / 20
+    camera = 0.25 + np.arange(9) / 10
+    stamps = {"timestamp": times, "cam_time": (camera * 1e0)}
+    np.savez(root / "a.npz", qpos=values["qpos"], image=pictures(0)[:9], **stamps)
+    fields = {**STATE, "observation.images.front": {"source": "image", "time": "cam_time"}}
+    episode = _mapped(root, time="timestamp", fields=fields).read("a.npz")
+    assert len(episode) == FRAMES - 5
+    np.testing.assert_array_equal(episode.arrays["observation.state"], values["qpos"][5:])
+    shown = [int(np.argmax(image[10, :, 0] == 220)) for image in episode.pictures["observation.images.front"]]
+    assert shown[:6] == [0, 0, 1, 1, 2, 2]
+    assert episode.arrays["time.frame_ns"][0, 0] == 250_000_000
+    assert any("left out" in finding.text for finding in episode.findings)
+
+
+def test_without_times_arrays_of_other_lengths_are_refused_with_both_lengths(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", qpos=np.zeros((10, 2)), action=np.zeros((9, 2)))
+    recording = _mapped(tmp_path, fields={**STATE, "action": {"source": "action"}})
+    with pytest.raises(BadData, match="action 9, qpos 10"):
+        recording.read("a.npz")
+
+
+def test_without_a_mapping_the_error_says_how_to_get_one(tmp_path: Path):
+    root = _made(tmp_path, "npz")
+    with pytest.raises(BadData, match=r"--explain` drafts it, found none for qpos, action, timestamp, image"):
+        open_recording(root, "own-layout")
+
+
+def test_where_nothing_says_the_rate_the_draft_leaves_it_open(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", qpos=np.zeros((10, 2)), action=np.zeros((10, 2)))
+    explained = runner.invoke(app, ["data", "import", str(tmp_path), "--explain"])
+    assert "fps" not in tomllib.loads(explained.stdout)
+    (tmp_path / "own.toml").write_text(explained.stdout)
+    words = ["data", "import", str(tmp_path / "a.npz"), str(tmp_path / "out"), "--mapping", str(tmp_path / "own.toml")]
+    assert "fps: expected frames a second" in runner.invoke(app, words).stderr
+    assert runner.invoke(app, [*words, "--fps", "15", "--workers", "0"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"fields": {"action": {"source": "velocity"}}}, "velocity"),
+        ({"fields": {"action": {"source": "qpos", "slice": [2, 9]}}}, "within 4 elements"),
+        ({"fields": {"action": {"source": "qpos", "slice": [3, 1]}}}, "slice"),
+        ({"fields": {"action": {"source": "qpos", "names": ["a"]}}}, "4 names"),
+        ({"fields": {"action": {"source": ["qpos", "timestamp"]}}}, "one dtype"),
+        ({"episodes": "*.mat"}, "episodes"),
+        ({"fields": {"image": {"source": "image", "time": "cam"}}}, "times of the rows"),
+        ({"fps": 0}, "fps"),
+    ],
+)
+def test_mistakes_name_what_is_there(tmp_path: Path, said: dict[str, Any], words: str):
+    with pytest.raises(BadData, match=words):
+        _mapped(_made(tmp_path, "npz"), **said)
+    with pytest.raises(UnknownName, match="colour"):
+        _mapped(tmp_path / "recorded", colour="blue")
+
+
+def test_what_is_not_named_is_said(tmp_path: Path):
+    recording = _mapped(_made(tmp_path, "npz"))
+    assert set(recording.unmapped) == {"action", "timestamp", "image"}
+
+
+def test_objects_of_pickle_are_refused(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", qpos=np.array([{"a": 1}], object))
+    with pytest.raises(BadData, match="objects of pickle"):
+        _mapped(tmp_path)
+
+
+WHOLE = [arrays(number, 12 + number) for number in range(3)]
+FLAT = {name: np.concatenate([one[name] for one in WHOLE]) for name in ("qpos", "action")}
+ENDS = np.cumsum([len(one["qpos"]) for one in WHOLE])
+SHARED: dict[str, dict[str, Any]] = {
+    "dones": {**FLAT, "dones": np.isin(np.arange(ENDS[-1]), ENDS - 1)},
+    "terminals as numbers": {**FLAT, "terminals": np.isin(np.arange(ENDS[-1]), ENDS - 1).astype(np.float32)},
+    "ends": {**FLAT, "episode_ends": ENDS},
+    "lengths": {**FLAT, "episode_lengths": np.diff(np.r_[0, ENDS])},
+    "starts": {**FLAT, "episode_starts": np.r_[0, ENDS[:-1]]},
+    "numbers": {f"{name}_{k}": one[name] for k, one in enumerate(WHOLE) for name in ("qpos", "action")},
+    "first axis": {name: np.stack([arrays(k, 12)[name] for k in range(3)]) for name in ("qpos", "action")},
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize("ending", ["npz", "h5"])
+def test_several_episodes_in_the_arrays_of_one_file(tmp_path: Path, name: str, ending: str):
+    import h5py
+
+    if ending == "npz":
+        np.savez(tmp_path / "demos.npz", **SHARED[name])
+    else:
+        with h5py.File(tmp_path / "demos.h5", "w") as file:
+            for key, values in SHARED[name].items():
+                file[key] = values
+    recording = _mapped(tmp_path, fields={**STATE, "action": {"source": "action"}})
+    assert len(recording.keys) == 3
+    for number, key in enumerate(recording.keys):
+        expected = arrays(number, 12 if name == "first axis" else 12 + number)
+        for field, source in (("observation.state", "qpos"), ("action", "action")):
+            np.testing.assert_array_equal(recording.read(key).arrays[field], expected[source])
+
+
+def test_a_flag_that_stays_up_cuts_nothing(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", **arrays(0, 20), done=np.arange(20) > 15)
+    recording = _mapped(tmp_path)
+    assert recording.keys == ("a.npz",) and len(recording.read("a.npz")) == 20
+
+
+def test_what_splits_is_said_where_it_is_called_otherwise(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", **FLAT, bounds=ENDS)
+    assert [len(_mapped(tmp_path, split_by="bounds").read(key)) for key in ("a.npz/0", "a.npz/1")] == [12, 13]
+    with pytest.raises(BadData, match="cut all rows"):
+        _mapped(tmp_path, split_by="qpos")
+
+
+def test_a_table_does_not_lead_to_pictures_elsewhere(tmp_path: Path):
+    (tmp_path / "log.csv").write_text("q,image\n1.0,../secret.png\n2.0,../secret.png\n")
+    with pytest.raises(BadData, match="beside the table"):
+        _mapped(tmp_path, fields={"observation.state": {"source": "q"}})
