@@ -57,6 +57,7 @@ bench: set-up-test
 	$(run)python -m benchmarks.rollout_overhead
 	$(run)python -m benchmarks.rollout_memory
 	$(run)python -m benchmarks.start_up
+	$(run)python -m benchmarks.dataset_open
 	$(run)python -m benchmarks.dataset_durability
 	$(run)python -m benchmarks.dataset_quantiles
 	$(run)python -m benchmarks.generation

@@ -49,6 +49,7 @@ LEAVES = {
 }
 ASKED = {
     "pages": ("report/",),
+    "remote": ("sources/addresses/fetching.py",),
     "tables": ("results/files.py",),
     "train": ("cli/measuring.py", "cli/training.py", "dataset/reader.py", "jobs/"),
 }
@@ -65,7 +66,7 @@ TOOLS = {
     "setuptools": "builds the wheel that tests look into",
 }
 # imported by scripts that run in an environment of their own, or in an interpreter that a variable names
-ELSEWHERE = {"lerobot", "ml-dtypes", "numba", "openpi-client", "sklearn", "torchcodec", "torchvision"}
+ELSEWHERE = {"coverage", "lerobot", "ml-dtypes", "numba", "openpi-client", "sklearn", "torchcodec", "torchvision"}
 
 
 OURS = {"roboscale", "tests", "benchmarks", "scripts", "browser", "report"} | {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,8 @@ def _rate() -> Mapping[str, Any]:
     return {"fps": 10}
 
 
-def _mapping() -> Mapping[str, Any]:
-    return {"mapping": importlib.import_module(f"{_OURS}.mcap").MAPPING}
+def _mapping(module: str) -> Mapping[str, Any]:
+    return {"mapping": importlib.import_module(f"{_OURS}.{module}").MAPPING}
 
 
 def write_v3(folder: Path, *, episodes: int, seed: int) -> Path:
@@ -106,7 +107,8 @@ SAMPLES: Mapping[str, Sample] = {
     "droid-raw": Sample(f"{_OURS}.hdf5", "write_droid"),
     "zarr": Sample(f"{_OURS}.zarr", "write", options=_rate, alone=(".zarray",), boundaries=("episode_ends/0",)),
     "umi-zarr": Sample(f"{_OURS}.zarr", "write_umi", options=_rate, checksummed=(".zip",), name="sample.zarr.zip"),
-    "mcap": Sample(f"{_OURS}.mcap", "write", options=_mapping, checksummed=(".mcap",)),
-    "rosbag-db3": Sample(f"{_OURS}.mcap", "write", {"storage": "db3"}, options=_mapping),
+    "mcap": Sample(f"{_OURS}.mcap", "write", options=partial(_mapping, "mcap"), checksummed=(".mcap",)),
+    "rosbag-db3": Sample(f"{_OURS}.mcap", "write", {"storage": "db3"}, options=partial(_mapping, "mcap")),
+    "own-layout": Sample(f"{_OURS}.own", "write", options=partial(_mapping, "own"), checksummed=(".npz",)),
 }
 """Format -> its sample."""

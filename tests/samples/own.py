@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.samples.hdf5 import _write_video
 
-__all__ = ["LAYOUTS", "arrays", "pictures"]
+__all__ = ["LAYOUTS", "MAPPING", "arrays", "pictures", "write"]
 
 FRAMES, EPISODES = 24, 3
 
@@ -44,6 +44,28 @@ def _save_pictures(folder: Path, images: NDArray[np.uint8], name: str = "frame_{
 def _npz(root: Path) -> None:
     for number in range(EPISODES):
         np.savez(root / f"episode_{number}.npz", **arrays(number), image=pictures(number))
+
+
+MAPPING: Mapping[str, Any] = MappingProxyType(
+    {
+        "fps": 20,
+        "time": "timestamp",
+        "fields": {
+            "observation.state": {"source": "qpos"},
+            "action": {"source": "action"},
+            "observation.images.front": {"source": "image"},
+        },
+    }
+)
+"""Of `write`."""
+
+
+def write(root: Path, *, episodes: int, seed: int) -> Path:
+    """One npz file per episode, in a folder that is made."""
+    root.mkdir()
+    for number in range(episodes):
+        np.savez(root / f"episode_{number}.npz", **arrays(seed + number), image=pictures(number))
+    return root
 
 
 def _npy_folders(root: Path) -> None:

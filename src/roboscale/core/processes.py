@@ -8,9 +8,13 @@ import multiprocessing
 import sys
 from pathlib import Path
 
-__all__ = ["require_main"]
+__all__ = ["NoMainGuard", "require_main"]
 
 _GUARD = 'put what it does under if __name__ == "__main__": or, where a call takes it, say workers=0'
+
+
+class NoMainGuard(SystemExit):
+    """Processes would start the program again; its text is the sentence that the program ends with."""
 
 
 def require_main() -> None:
@@ -20,23 +24,23 @@ def require_main() -> None:
     Notebooks and `python -c` have no file that a process would import, so they pass.
 
     Raises:
-        SystemExit: the sentence; nothing stands above the top level of a script to do better.
+        NoMainGuard: the sentence; nothing stands above the top level of a script to do better.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):  # a worker, which is importing the script
-        raise SystemExit(f"worker processes import {sys.argv[0]}, which starts processes: {_GUARD}")
+        raise NoMainGuard(f"worker processes import {sys.argv[0]}, which starts processes: {_GUARD}")
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None)
     if main is None or path is None:
         return
     if not Path(path).exists():
-        raise SystemExit(f"{path} is no file that worker processes could import: save the program as one")
+        raise NoMainGuard(f"{path} is no file that worker processes could import: save the program as one")
     frame = sys._getframe()
     while frame.f_code.co_name != "<module>" or frame.f_globals is not vars(main):
         if frame.f_back is None:  # called from a thread, or from what was not started as a script
             return
         frame = frame.f_back
     if not _guarded("".join(linecache.getlines(path)), frame.f_lineno):
-        raise SystemExit(f"{path}, line {frame.f_lineno}: worker processes import the script: {_GUARD}")
+        raise NoMainGuard(f"{path}, line {frame.f_lineno}: worker processes import the script: {_GUARD}")
 
 
 def _guarded(source: str, line: int) -> bool:

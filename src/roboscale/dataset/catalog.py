@@ -167,7 +167,7 @@ def _sealed_records(
 ) -> list[EpisodeInfo]:
     records = _sidecar(layout)[: len(rows)]
     if not records:
-        records = [_foreign_record(info, row) for row in rows]
+        records = _foreign_records(info, rows)
     if len(records) != len(rows):
         raise BadData(layout.own / "episodes", "episodes", len(rows), len(records))
     episodes, named = [], set(tasks)
@@ -197,20 +197,23 @@ def _sidecar(layout: Layout) -> list[EpisodeRecord]:
     return records
 
 
-def _foreign_record(info: Info, row: Mapping[str, Any]) -> EpisodeRecord:
-    """An episode that somebody else wrote: its id follows from what LeRobot keeps, so it is the same every time."""
-    facts = [info.root.name, info.raw.get("robot_type"), row["episode_index"], row["length"], row["tasks"]]
-    id_ = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
-    provenance = Provenance("lerobot", embodiment=info.raw.get("robot_type") or "")
-    return EpisodeRecord(id_, (row["tasks"] or [""])[0], row["length"], None, provenance)
+def _foreign_records(info: Info, rows: Sequence[Mapping[str, Any]]) -> list[EpisodeRecord]:
+    """Episodes that somebody else wrote: their ids follow from what LeRobot keeps, so they are the same every time."""
+    robot, name, records = info.raw.get("robot_type"), info.root.name, []
+    provenance = Provenance("lerobot", embodiment=robot or "")
+    for row in rows:
+        facts = [name, robot, row["episode_index"], row["length"], row["tasks"]]
+        id_ = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+        records.append(EpisodeRecord(id_, (row["tasks"] or [""])[0], row["length"], None, provenance))
+    return records
 
 
 def _locate(layout: Layout, info: Info, rows: Sequence[Mapping[str, Any]]) -> list[Location]:
-    locations, made = [], dict[tuple[str, int, int], Path]()
+    locations, made, cameras = [], dict[tuple[str, int, int], Path](), info.cameras
     for (chunk, file), group in itertools.groupby(rows, lambda r: (r["data/chunk_index"], r["data/file_index"])):
         table = info.data_file(chunk, file)
         for episode in group:
-            videos = {camera: _video(info, episode, camera, made) for camera in info.cameras}
+            videos = {camera: _video(info, episode, camera, made) for camera in cameras}
             locations.append(Location(table, videos, sealed=True))
     for path in dict.fromkeys(p for at in locations for p in (at.table, *(v for v, _ in at.videos.values()))):
         if not is_remote(path) and not path.exists():  # behind a URL each would be a request; reading it says the same

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import NoReturn
 
 from roboscale.core import RoboscaleError
+from roboscale.core.processes import NoMainGuard
 
 __all__ = ["staying_alive", "within"]
 
@@ -45,6 +46,8 @@ def staying_alive() -> Iterator[None]:
     os._exit = _exit
     try:
         yield
+    except NoMainGuard:  # our own sentence about the script, not an exit of a policy or a world
+        raise
     except SystemExit as error:
         where = _last_place(error)
         raise RoboscaleError(

@@ -40,6 +40,7 @@ _MOST_PRODUCTS = 300_000_000
 """Multiplications of the convolution up to which distributions of sums are exact."""
 
 _FEWEST_EXPECTED = 5
+_CHI_SQUARE_OF_PAIRS = "chi-square test of interaction on discordant cases (Pearson 1900)"
 """Expected in every cell where a chi-square limit is believed (Cochran 1954)."""
 
 
@@ -154,7 +155,7 @@ def paired_interaction_test(first_only: ArrayLike, second_only: ArrayLike, seed:
         expected = np.outer(table.sum(axis=1), sizes) / sizes.sum()
         if expected.min() >= _FEWEST_EXPECTED or _products([np.empty(d + 1) for d in sizes]) > _MOST_PRODUCTS:
             statistic = float(((table - expected) ** 2 / np.maximum(expected, 1e-300)).sum())
-            return float(chdtrc(len(sizes) - 1, statistic)), f"chi-square {name.partition(' (')[0][6:]} (Pearson 1900)"
+            return float(chdtrc(len(sizes) - 1, statistic)), _CHI_SQUARE_OF_PAIRS
     masses = []
     for d in sizes:
         logs = _log_choose(int(d), np.arange(d + 1))
