@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core.errors import SpecMismatch
+from roboscale.core.plain import Plain
 from roboscale.core.spec import Spec
 
 __all__ = [
@@ -34,7 +35,7 @@ Status = Literal["success", "failure", "void"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Plain):
     """How a trial or an episode ended, as far as somebody judged it.
 
     Args:
@@ -59,9 +60,6 @@ class Outcome:
         """True or False; `None` when void."""
         return None if self.status == "void" else self.status == "success"
 
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "measures": dict(self.measures)}
-
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Outcome:
         """Inverse of `to_json`; also reads the fixed list of damages that earlier versions wrote."""
@@ -76,7 +74,7 @@ _FORMER_DAMAGE = {"peak_force_n": "peak_force"}
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(Plain):
     """Where an episode comes from.
 
     Args:
@@ -98,9 +96,6 @@ class Provenance:
     task: str = ""
     seed: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "parents": list(self.parents)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Provenance:

@@ -10,7 +10,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData, InfrastructureError, RoboscaleError, SpecMismatch
+from roboscale.core.plain import Plain
 from roboscale.core.recording import Clip, Finding, Pictures, RecordedEpisode, Recording
 from roboscale.core.seeds import derive_id
 from roboscale.core.spec import Spec
@@ -51,7 +52,7 @@ class CameraProof:
 
 
 @dataclass(frozen=True, slots=True)
-class EpisodeProof:
+class EpisodeProof(Plain):
     """What was read and written of one episode.
 
     Args:
@@ -72,17 +73,6 @@ class EpisodeProof:
     streams: Mapping[str, int]
     findings: tuple[Finding, ...] = ()
     largest_difference: Mapping[str, float] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        plain = ("part", "key", "id", "frames", "duration_s", "instruction")
-        return {
-            **{name: getattr(self, name) for name in plain},
-            "digests": dict(self.digests),
-            "cameras": {name: asdict(camera) for name, camera in self.cameras.items()},
-            "streams": dict(self.streams),
-            "findings": [finding.to_json() for finding in self.findings],
-            "largest_difference": dict(self.largest_difference),
-        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> EpisodeProof:

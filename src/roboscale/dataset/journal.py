@@ -72,6 +72,7 @@ class EpisodeRecord:
         return list(dict.fromkeys([self.instruction, *(text for _, text in self.instructions)]))
 
     def to_json(self) -> dict[str, Any]:
+        """As the journal has had it since version 1: counts as rows, and no instructions where they do not change."""
         return {
             "id": self.id,
             "instruction": self.instruction,

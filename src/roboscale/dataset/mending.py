@@ -41,6 +41,7 @@ class Mending:
     kept_as_they_are: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
+        """What would change, counted and named; the functions that change it have no JSON."""
         plain = ("changes", "lost", "rows_before", "rows_after", "kept_as_they_are")
         said = {name: getattr(self, name) for name in plain}
         return {**said, "kept": len(self.kept), "files": sorted(self.files)}

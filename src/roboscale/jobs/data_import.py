@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from roboscale.core import BadData, Recording, RoboscaleError, Spec, splits_of
+from roboscale.core.plain import OMITTED, SPREAD, Plain
 from roboscale.jobs import options
 from roboscale.jobs.events import Note, OnEvent, Wrote, counting, ignore
 from roboscale.jobs.request import Argument, Option, Request, made_by
@@ -57,25 +58,19 @@ class ImportDataset(Request):
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(Plain):
     """The dataset at `out`, and the proof of what was done to it."""
 
-    out: Path
-    proof: ProofData
-
-    def to_json(self) -> dict[str, Any]:
-        return self.proof.to_json()
+    out: Path = field(metadata=OMITTED)
+    proof: ProofData = field(metadata=SPREAD)
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class Explained(Plain):
     """What the arrays of a recording seem to mean, for people and as data, with a draft for its user to correct."""
 
-    text: str
-    data: Mapping[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        return dict(self.data)
+    text: str = field(metadata=OMITTED)
+    data: Mapping[str, Any] = field(metadata=SPREAD)
 
 
 def import_dataset(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+from roboscale.core.plain import SPREAD, Plain
 from roboscale.jobs.events import OnEvent, Progress, Stage, Wrote, ignore
 from roboscale.jobs.options import Workers
 from roboscale.jobs.request import Option, Request
@@ -49,10 +50,10 @@ class RunDemo(Request):
 
 
 @dataclass(frozen=True, slots=True)
-class ShownDemo:
+class ShownDemo(Plain):
     """What the demo came to."""
 
-    compared: ComparedPolicies
+    compared: ComparedPolicies = field(metadata=SPREAD)
     report: Path
     minutes: float
 
@@ -60,9 +61,6 @@ class ShownDemo:
     def lines(self) -> list[str]:
         """For a terminal."""
         return ["", self.compared.sentence, "", f"report: {self.report}"]
-
-    def to_json(self) -> dict[str, Any]:
-        return {**self.compared.to_json(), "report": str(self.report), "minutes": self.minutes}
 
 
 def run_demo(request: RunDemo, on_event: OnEvent = ignore) -> ShownDemo:

@@ -6,13 +6,13 @@ Knows nothing of HTML, figures, files or of how the numbers were computed: estim
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from roboscale.core import Design, Estimate, Identity, OutcomeKind, RolloutSettings, Verdict
 from roboscale.core.episode import Status
+from roboscale.core.plain import Plain
 
 if TYPE_CHECKING:
     from roboscale.stats.many import ManyVerdict
@@ -347,7 +347,7 @@ class TrainingCurve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportData:
+class ReportData(Plain):
     """Everything one report shows, in the order in which it shows it.
 
     Args:
@@ -405,18 +405,3 @@ class ReportData:
     def unverified(self, name: str) -> tuple[str, ...]:
         """Why the numbers of a policy are unverified; empty when they are not, or when it is not known here."""
         return next((policy.unverified for policy in self.policies if policy.name == name), ())
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON types only. Videos and pictures become their size and SHA-256: a report's numbers, not its media."""
-        plain: dict[str, Any] = _without_bytes(asdict(self))
-        return plain
-
-
-def _without_bytes(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return {"bytes": len(value), "sha256": hashlib.sha256(value).hexdigest()}
-    if isinstance(value, Mapping):
-        return {str(key): _without_bytes(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_bytes(item) for item in value]
-    return value

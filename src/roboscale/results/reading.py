@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
+
+from roboscale.core.plain import Plain
 
 __all__ = ["AS_THEY_ARE", "LeftOut", "Pairing", "ReadOptions", "ResultsReading", "TableColumn", "TableReading"]
 
@@ -88,7 +90,7 @@ class TableReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResultsReading:
+class ResultsReading(Plain):
     """How everything was read that a question rests on.
 
     Args:
@@ -111,9 +113,6 @@ class ResultsReading:
             *self.notes,
             f"{self.pairing}: {self.case}",
         )
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def _use(column: TableColumn) -> str:

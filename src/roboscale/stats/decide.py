@@ -7,14 +7,14 @@ and, where the data cannot say, which training run would tell. Knows money only 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, xlog1py, xlogy
 
 from roboscale.core import Estimate
+from roboscale.core.plain import Plain
 from roboscale.stats.mixture import MixtureFit
 
 __all__ = ["SURE", "MixtureExperiment", "SourceDecision", "SourceOption", "decide_source"]
@@ -63,7 +63,7 @@ class MixtureExperiment:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceDecision:
+class SourceDecision(Plain):
     """Where the budget buys most.
 
     Args:
@@ -83,9 +83,6 @@ class SourceDecision:
     would_change: tuple[str, ...]
     experiments: tuple[MixtureExperiment, ...]
     sentence: str
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def decide_source(

@@ -12,13 +12,14 @@ the same pool. The policy-level prior, another idea, is in `roboscale.stats.poli
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Estimate
+from roboscale.core.plain import Plain
 from roboscale.stats.distributions import normal_isf, student_isf
 from roboscale.stats.fusion_betting import betting_interval
 
@@ -39,7 +40,7 @@ _METHODS: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fusion:
+class Fusion(Plain):
     """A real rate from real and cheap trials.
 
     Args:
@@ -65,9 +66,6 @@ class Fusion:
     ceiling: float | None
     cheap: int | None
     sentence: str
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from roboscale.core.plain import Plain
 from roboscale.stats.bradley_terry import Comparisons, fit_davidson, pair_indices
 
 __all__ = [
@@ -134,7 +135,7 @@ class Pick:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Plain):
     """The next comparisons, in order.
 
     Args:
@@ -152,9 +153,6 @@ class Plan:
     spent: Mapping[str, float]
     sentence: str
     method: str
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 _METHODS: dict[PickRule, str] = {

@@ -13,12 +13,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Estimate, UnknownName
+from roboscale.core.plain import Plain
 from roboscale.stats.betting import beta_log_wealth
 from roboscale.stats.bradley_terry import (
     Comparisons,
@@ -47,7 +48,7 @@ _MODELS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking:
+class Ranking(Plain):
     """What comparisons allow to say about the order of policies.
 
     Args:
@@ -105,27 +106,6 @@ class Ranking:
         half = _z(self.level) * math.sqrt(max(float(v @ self.covariance @ v), 0.0))
         gap = a.value - b.value
         return Estimate(gap, gap - half, gap + half, self.level, n, self.method)
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything, as JSON types."""
-        return {
-            "policies": list(self.policies),
-            "scores": {name: score.to_json() for name, score in self.scores.items()},
-            "tie_parameter": self.tie_parameter.to_json(),
-            "scored": list(self.scored),
-            "covariance": self.covariance.tolist(),
-            "order": list(self.order),
-            "rank_sets": {name: list(ranks) for name, ranks in self.rank_sets.items()},
-            "tie_groups": [list(group) for group in self.tie_groups],
-            "components": [list(group) for group in self.components],
-            "claims": [list(pair) for pair in self.claims],
-            "n": self.n,
-            "void": self.void,
-            "level": self.level,
-            "method": self.method,
-            "sentence": self.sentence,
-            "bootstrap_share": self.bootstrap_share,
-        }
 
 
 def rank_policies(

@@ -10,13 +10,14 @@ Does not know how alike the policies are: checkpoints of one run are not indepen
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Estimate
+from roboscale.core.plain import Plain
 from roboscale.stats.agreement import (
     PermutationTest,
     correlation,
@@ -39,7 +40,7 @@ _ALPHA = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class ValidityCard:
+class ValidityCard(Plain):
     """Agreement of a cheap world with the real one over k policies.
 
     Args:
@@ -76,14 +77,15 @@ class ValidityCard:
     claims: tuple[str, ...]
     left_out: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """JSON types only; `mmrv` names its orientation."""
-        found = asdict(self)
-        found["mmrv_orientation"] = "mmrv weighs by real differences (real, cheap); mmrv_swapped by cheap ones"
-        return found
+    json_also: ClassVar = ("mmrv_orientation",)
 
     def __str__(self) -> str:
         return "\n".join((*self.claims, *(f"  {line}" for line in self.measured)))
+
+    @property
+    def mmrv_orientation(self) -> str:
+        """Which of the two numbers is the paper's."""
+        return "mmrv weighs by real differences (real, cheap); mmrv_swapped by cheap ones"
 
     @property
     def ranks(self) -> bool:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from roboscale.core import BadData, InfrastructureError, RoboscaleError, Spec
+from roboscale.core.plain import Plain
 from roboscale.policies.builtin.config import TrainConfig
 from roboscale.policies.builtin.model import ChunkNet
 from roboscale.policies.builtin.normalise import Normaliser
@@ -45,7 +46,7 @@ MANIFEST, WEIGHTS, TRAINING = "policy.json", "weights.safetensors", "training.sa
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Plain):
     """How a policy came to be.
 
     Args:
@@ -62,9 +63,6 @@ class Summary:
     steps: int = 0
     cpu_s: float = 0.0
     losses: tuple[tuple[int, float], ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "instructions": list(self.instructions), "losses": [list(p) for p in self.losses]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Summary:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, Field, Recording
+from roboscale.core.plain import to_plain
 from roboscale.sources.records.declaration import Declaration, FieldDeclaration, undeclared
 
 __all__ = ["Confidence", "Evidence", "Explanation", "Reading", "explain"]
@@ -124,13 +125,13 @@ class Explanation:
         return "\n".join(lines) + "\n"
 
     def to_json(self) -> dict[str, Any]:
-        """For machines."""
+        """For machines; the draft as the TOML that a person would edit."""
         return {
             "source": self.source,
             "format": self.format,
             "episodes": self.episodes,
             "frames": self.frames,
-            "evidence": [asdict(e) for e in self.evidence],
+            "evidence": to_plain(self.evidence),
             "open_questions": list(self.open_questions),
             "draft": self.to_toml(),
         }

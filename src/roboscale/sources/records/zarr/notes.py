@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from roboscale.core import BadData
+from roboscale.core.plain import Plain
 from roboscale.sources.records.zarr.store import ByteStore, read_json
 
 __all__ = ["KEY", "Notes", "load_notes"]
@@ -19,7 +20,7 @@ _FIELD = re.compile(r"[^/.][^/]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
+class Notes(Plain):
     """Notes on a store; all empty where somebody else wrote it.
 
     Args:
@@ -32,14 +33,6 @@ class Notes:
     instructions: Sequence[str] = ()
     ids: Sequence[str] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "rate_hz": self.rate_hz,
-            "instructions": list(self.instructions),
-            "ids": list(self.ids),
-            "fields": dict(self.fields),
-        }
 
 
 def load_notes(store: ByteStore, episodes: int) -> Notes:
