@@ -73,7 +73,15 @@ def record(world: MetaWorld, tasks: Sequence[str], count: int, sigma: float, see
     columns = {f.name: np.concatenate([e[f.name] for e in episodes]) for f in spec}
     lengths = np.array([len(e["action"]) for e in episodes])
     images = {f.name: columns.pop(f.name) for f in spec.images}
-    return TrainingData("recorded", spec, columns, images, np.arange(lengths.sum()), lengths, sentences)
+    return TrainingData(
+        name="recorded",
+        spec=spec,
+        arrays=columns,
+        images=images,
+        frames=np.arange(lengths.sum()),
+        lengths=lengths,
+        instructions=sentences,
+    )
 
 
 def first_episodes(data: TrainingData, per_task: int) -> TrainingData:

@@ -205,7 +205,7 @@ def test_a_permutation_is_fair():
 def test_a_lap_gives_every_frame_once(lengths: list[int], block: int, shards: int, shuffle: bool):
     given_ = Counter[tuple[int, int]]()
     for shard in range(shards):
-        walk = Walk(Blocks(lengths, block), 3, 1, shard, shards, shuffle)
+        walk = Walk(blocks=Blocks(lengths, block), seed=3, epoch=1, shard=shard, shards=shards, shuffle=shuffle)
         while walk.lap == 0:
             given_[walk.next()] += 1
     assert given_ == Counter((e, f) for e, length in enumerate(lengths) for f in range(length))
@@ -221,7 +221,7 @@ def test_a_lap_keeps_shares_to_within_a_block(choice: st.DataObject):
     block = choice.draw(st.integers(1, 16))
     blocks = Blocks(lengths, block, weights)
     drawn = np.zeros(len(lengths))
-    walk = Walk(blocks, 0, 0, 0, 1)
+    walk = Walk(blocks=blocks, seed=0, epoch=0, shard=0, shards=1)
     while walk.lap == 0:
         episode, first, count = blocks.at(walk._point())
         assert 0 <= first < lengths[episode] and first + count <= lengths[episode]

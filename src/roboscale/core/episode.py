@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -49,6 +49,7 @@ class Outcome(Plain):
 
     status: Status
     reason: str = ""
+    _: KW_ONLY
     progress: float | None = None
     steps: int = 0
     terminated: bool = False
@@ -88,6 +89,7 @@ class Provenance(Plain):
     """
 
     source: str
+    _: KW_ONLY
     embodiment: str = ""
     operator: str = ""
     licence: str = ""
@@ -107,7 +109,7 @@ def new_episode_id(rng: np.random.Generator | None = None) -> str:
     return uuid.uuid4().hex if rng is None else rng.bytes(16).hex()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
     """A finished episode in memory.
 

@@ -16,7 +16,7 @@ __all__ = ["Decision", "Estimate", "PairedOutcome", "Verdict"]
 Decision = Literal["first is better", "second is better", "no difference shown", "undecided"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate(Plain):
     """A number that knows how far to trust it.
 

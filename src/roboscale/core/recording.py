@@ -67,6 +67,7 @@ class Finding(Plain):
     check: str
     severity: Severity
     text: str
+    _: dataclasses.KW_ONLY
     episodes: tuple[int, ...] = ()
     field: str = ""
     spans: tuple[Span, ...] = ()
@@ -149,7 +150,7 @@ class Stream:
             raise SpecMismatch("a stream's times go backwards")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedEpisode:
     """One episode of a recording.
 

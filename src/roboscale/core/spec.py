@@ -6,7 +6,7 @@ Knows names, shapes, dtypes, units, frames, layouts and modes. Does not know fil
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import KW_ONLY, asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ class Field:
     name: str
     shape: tuple[int, ...]
     dtype: str
+    _: KW_ONLY
     unit: str = "1"
     frame: str = ""
     layout: tuple[str, ...] = ()

@@ -27,7 +27,7 @@ from roboscale.dataset.tables import read_rows, read_tasks
 __all__ = ["Catalog", "EpisodeInfo", "Location", "index_columns", "load_catalog", "task_rows"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeInfo:
     """One episode of a dataset.
 
@@ -59,7 +59,7 @@ class Location:
     sealed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
     """Everything that the metadata says."""
 
@@ -116,11 +116,21 @@ def _load(layout: Layout, skip: Collection[Path]) -> Catalog:
         locations.append(Location(entry.table, {c: (entry.video(c), 0) for c in info.cameras}, sealed=False))
         first += record.length
     tasks = list(dict.fromkeys([*tasks, *(e.instruction for e in episodes), *later]))
-    return Catalog(info, spec, tuple(tasks), tuple(episodes), tuple(locations), pending)
+    return Catalog(
+        info=info, spec=spec, tasks=tuple(tasks), episodes=tuple(episodes), locations=tuple(locations), pending=pending
+    )
 
 
 def _info_of(record: EpisodeRecord, index: int, first: int) -> EpisodeInfo:
-    return EpisodeInfo(record.id, index, record.length, record.instruction, record.outcome, record.provenance, first)
+    return EpisodeInfo(
+        id=record.id,
+        index=index,
+        length=record.length,
+        instruction=record.instruction,
+        outcome=record.outcome,
+        provenance=record.provenance,
+        from_index=first,
+    )
 
 
 def _load_spec(layout: Layout, info: Info) -> Spec:
@@ -202,7 +212,9 @@ def _foreign_record(info: Info, row: Mapping[str, Any]) -> EpisodeRecord:
     facts = [info.root.name, info.raw.get("robot_type"), row["episode_index"], row["length"], row["tasks"]]
     id_ = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
     provenance = Provenance("lerobot", embodiment=info.raw.get("robot_type") or "")
-    return EpisodeRecord(id_, (row["tasks"] or [""])[0], row["length"], None, provenance)
+    return EpisodeRecord(
+        id=id_, instruction=(row["tasks"] or [""])[0], length=row["length"], outcome=None, provenance=provenance
+    )
 
 
 def _locate(layout: Layout, info: Info, rows: Sequence[Mapping[str, Any]]) -> list[Location]:

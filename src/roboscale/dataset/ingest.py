@@ -51,7 +51,7 @@ class CameraProof:
     worst_psnr_db: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeProof(Plain):
     """What was read and written of one episode.
 
@@ -81,7 +81,7 @@ class EpisodeProof(Plain):
         return cls(**{**data, "cameras": cameras, "findings": findings})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One episode to bring: everything a worker needs to know."""
 
@@ -164,22 +164,29 @@ def _bring(job: Job, folder: Path) -> EpisodeProof:
     arrays = {f.name: np.ascontiguousarray(episode.arrays[f.name]) for f in job.spec if not f.is_image}
     features = features_from_spec(job.spec, {c: {} for c in cameras})
     columns = {name: array.reshape(len(array), *features[name]["shape"]) for name, array in arrays.items()}
-    said = episode.instruction, len(episode), episode.outcome, episode.provenance
-    record = EpisodeRecord(id_, *said, pixels, episode.instructions)
+    record = EpisodeRecord(
+        id=id_,
+        instruction=episode.instruction,
+        length=len(episode),
+        outcome=episode.outcome,
+        provenance=episode.provenance,
+        pixels=pixels,
+        instructions=episode.instructions,
+    )
     words = json.dumps(record.to_json(), ensure_ascii=False).encode()
     write_take(folder / "frames.parquet", {name: features[name] for name in columns}, [columns], words)
     folder.rename(Layout(job.root).pending / f"{job.sequence:06d}-{id_}")
     return EpisodeProof(
-        job.part,
-        job.key,
-        id_,
-        len(episode),
-        len(episode) / job.spec.rate_hz,
-        episode.instruction,
-        {name: array_digest(array) for name, array in arrays.items()},
-        proofs,
-        {name: len(stream.values) for name, stream in episode.streams.items()},
-        episode.findings,
+        part=job.part,
+        key=job.key,
+        id=id_,
+        frames=len(episode),
+        duration_s=len(episode) / job.spec.rate_hz,
+        instruction=episode.instruction,
+        digests={name: array_digest(array) for name, array in arrays.items()},
+        cameras=proofs,
+        streams={name: len(stream.values) for name, stream in episode.streams.items()},
+        findings=episode.findings,
     )
 
 

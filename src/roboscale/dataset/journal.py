@@ -49,7 +49,7 @@ _PENDING = re.compile(r"(\d{6,})-([0-9a-f]{32})")
 ID = re.compile(r"[0-9a-f]{32}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeRecord:
     """What is known of an episode besides its frames.
 
@@ -91,7 +91,15 @@ class EpisodeRecord:
             outcome = None if data["outcome"] is None else Outcome.from_json(data["outcome"])
             provenance = Provenance.from_json(data["provenance"])
             changes = tuple((int(first), str(text)) for first, text in data.get("instructions", ()))
-            return cls(data["id"], data["instruction"], int(data["length"]), outcome, provenance, pixels, changes)
+            return cls(
+                id=data["id"],
+                instruction=data["instruction"],
+                length=int(data["length"]),
+                outcome=outcome,
+                provenance=provenance,
+                pixels=pixels,
+                instructions=changes,
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise BadData(file, "episode", "id, instruction, length, outcome, provenance", repr(error)) from error
 

@@ -116,7 +116,9 @@ class IterableFrames(IterableDataset[dict[str, Any]]):
         if self._resume is not None:
             same_plan(self._resume, plan, _PLAN)
             epoch = int(self._resume["epoch"])
-        walk = Walk(self._blocks, self._seed, epoch, shard, shards, self._shuffle)
+        walk = Walk(
+            blocks=self._blocks, seed=self._seed, epoch=epoch, shard=shard, shards=shards, shuffle=self._shuffle
+        )
         return _Frames(self._source, walk, self._starts, plan, self._resume)
 
     def state_dict(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 __all__ = ["Mending", "VerifiedEpisode", "remove_file"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Mending:
     """What is wrong with the metadata of a dataset, and the files that replace it.
 
@@ -58,7 +58,7 @@ class Mending:
         self.files[str(path.relative_to(self.root))] = write
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class VerifiedEpisode:
     """One verified episode.
 

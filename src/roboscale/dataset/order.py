@@ -103,7 +103,7 @@ def _checked(shares: ArrayLike, count: int) -> NDArray[np.float64]:
     return weights
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Walk:
     """Frames in block order, for one of `shards` readers; goes on from lap to lap without end.
 

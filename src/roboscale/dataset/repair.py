@@ -20,7 +20,7 @@ from roboscale.dataset.video import probe
 __all__ = ["RepairReport", "repair"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RepairReport:
     """What `repair` did, or with `dry_run` would do.
 

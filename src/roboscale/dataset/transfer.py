@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -40,7 +40,7 @@ Entry = TypeVar("Entry")
 _BLOCK = 500  # episodes between two seals: bounds what lies on disk twice, and what a kill may cost
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """Episodes of one recording.
 
@@ -169,7 +169,20 @@ def transfer(
     """
     layout = Layout(Path(out))
     plan = plan_of(parts, spec, codec, robot_type)
-    jobs = [Job(layout.root, spec, codec, robot_type, i, *which) for i, which in enumerate(_pairs(parts))]
+    jobs = [
+        Job(
+            root=layout.root,
+            spec=spec,
+            codec=codec,
+            robot_type=robot_type,
+            sequence=sequence,
+            part=part.name,
+            open=part.open,
+            key=key,
+            edit=part.edit,
+        )
+        for sequence, (part, key) in enumerate((part, key) for part in parts for key in part.keys)
+    ]
     ingest.require_free(layout, plan)
     with exclusive(layout):
         roll_forward(layout)
@@ -199,12 +212,6 @@ def _write_splits(layout: Layout, episodes: Sequence[EpisodeProof], splits: Mapp
     raw = load_json(layout.info)
     if ranges and raw.get("splits") != ranges:
         atomic_write(layout.info, to_json({**raw, "splits": ranges}))
-
-
-def _pairs(parts: Sequence[Part]) -> Iterator[tuple[str, Callable[[], Recording], str, Edit | None]]:
-    for part in parts:
-        for key in part.keys:
-            yield part.name, part.open, key, part.edit
 
 
 def _in_order(entries: Mapping[int, Entry]) -> tuple[Entry, ...]:

@@ -97,7 +97,7 @@ def import_dataset(
     recording = opened.recording
     spec, keys, left_out = _selection(recording, request.missing_video)
     result = transfer(
-        [Part(name, opened.open, keys, identity=opened.identity)],
+        [Part(name=name, open=opened.open, keys=keys, identity=opened.identity)],
         out,
         _whole_rate(spec, recording),
         robot_type=recording.robot_type,

@@ -98,7 +98,12 @@ def merge_datasets(request: MergeDatasets, on_event: OnEvent = ignore) -> Merged
     planned, opened = _plan(request, on_event)
     if planned.kind == "collection":
         members = [
-            NewMember(one.recording.root, one.recording.robot_type, one.recording.licence, spec=one.recording.spec)
+            NewMember(
+                root=one.recording.root,
+                robot_type=one.recording.robot_type,
+                licence=one.recording.licence,
+                spec=one.recording.spec,
+            )
             for one in opened.values()
         ]
         write_collection(request.out, members, absolute=_outside(request))

@@ -192,7 +192,11 @@ def _plan_one(
     kept = [p for p in points if not barred & set(p.amounts)]
     offered = {s: cost for s, cost in costs.items() if any(s in p.amounts for p in kept)}
     have = dict(asked.have) or _best_owned(points)
-    decision, now, misfit = None, Estimate(None, None, None, asked.level, 0, "no curve to go by"), None
+    decision, now, misfit = (
+        None,
+        Estimate(value=None, low=None, high=None, level=asked.level, n=0, method="no curve to go by"),
+        None,
+    )
     if offered:
         mixture = fit_mixture([MixPoint(p.amounts, p.successes, p.trials) for p in kept])
         start = {source: amount for source, amount in have.items() if source in mixture.sources}

@@ -164,7 +164,9 @@ class PolicyResult:
         """What is compared: its success rate or its mean progress."""
         if outcome == "success":
             return self.success
-        return self.progress or Estimate(None, None, None, self.success.level, 0, "nobody judged progress")
+        return self.progress or Estimate(
+            value=None, low=None, high=None, level=self.success.level, n=0, method="nobody judged progress"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

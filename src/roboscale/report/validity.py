@@ -174,7 +174,14 @@ def _estimates(scores: Mapping[str, Score], level: float) -> dict[str, Estimate]
         elif isinstance(score, tuple):
             rates[name] = wilson(round(score[0]), score[1], level)
         else:
-            rates[name] = Estimate(float(score), None, None, level, 0, "a mean score, number of trials unknown")
+            rates[name] = Estimate(
+                value=float(score),
+                low=None,
+                high=None,
+                level=level,
+                n=0,
+                method="a mean score, number of trials unknown",
+            )
     return rates
 
 

@@ -407,7 +407,7 @@ def _objects(columns: TrialColumns) -> Iterator[Counted]:
         progress = None if np.isnan(columns.progress[row]) else float(columns.progress[row])
         won = columns.success[row] if "success" in columns.kinds else columns.progress[row]
         outcome = (
-            Outcome("void", "nobody said", progress)
+            Outcome("void", "nobody said", progress=progress)
             if np.isnan(won)
             else Outcome("success" if won >= 1 else "failure", progress=progress)
         )
@@ -438,7 +438,7 @@ def _renumbered(
     return np.concatenate([np.zeros(0, np.int32), *columns])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
     """How a policy did that was trained on some amount of data of one source, or of a mixture of several.
 

@@ -189,7 +189,7 @@ class Compared:
         return self.verdict.decision in ("first is better", "second is better")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ManyVerdict(Plain):
     """What trials of several policies allow to say about every pair.
 

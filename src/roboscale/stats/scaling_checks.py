@@ -219,5 +219,5 @@ def _last_point(fit: ScalingFit, level: float) -> tuple[float | None, Estimate |
     k, n = sum(p.k for p in top), sum(p.trials for p in top)
     measured = clopper_pearson(round(k), n, level)
     if not float(k).is_integer():
-        measured = Estimate(k / n, None, None, level, n, "mean progress")
+        measured = Estimate(value=k / n, low=None, high=None, level=level, n=n, method="mean progress")
     return last, before.predict(last, level, trials=n), measured

@@ -39,7 +39,7 @@ Score = float | tuple[float, int] | Estimate
 _ALPHA = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ValidityCard(Plain):
     """Agreement of a cheap world with the real one over k policies.
 
@@ -230,10 +230,24 @@ def _difference(real: Score, cheap: Score, level: float) -> Estimate:
         errors = _errors([real]), _errors([cheap])
         if errors[0] is None or errors[1] is None:
             n = real[1] if isinstance(real, tuple) else 0
-            return Estimate(y - x, None, None, level, n, "difference of mean scores, numbers of trials unknown")
+            return Estimate(
+                value=y - x,
+                low=None,
+                high=None,
+                level=level,
+                n=n,
+                method="difference of mean scores, numbers of trials unknown",
+            )
         half = float(normal_isf((1 - level) / 2) * np.hypot(errors[0][0], errors[1][0]))
         n = real.n if isinstance(real, Estimate) else 0
-        return Estimate(y - x, y - x - half, y - x + half, level, n, "difference of mean scores, normal interval")
+        return Estimate(
+            value=y - x,
+            low=y - x - half,
+            high=y - x + half,
+            level=level,
+            n=n,
+            method="difference of mean scores, normal interval",
+        )
     return rate_difference((round(real[0]), real[1]), (round(cheap[0]), cheap[1]), level)
 
 
@@ -256,12 +270,12 @@ def _mean_difference(gaps: NDArray[np.float64], level: float) -> Estimate:
     method = "mean difference over policies, Student (1908)"
     k = len(gaps)
     if k == 0:
-        return Estimate(None, None, None, level, 0, method)
+        return Estimate(value=None, low=None, high=None, level=level, n=0, method=method)
     value = float(gaps.mean())
     if k < 3:
-        return Estimate(value, None, None, level, k, method)
+        return Estimate(value=value, low=None, high=None, level=level, n=k, method=method)
     half = float(student_isf((1 - level) / 2, k - 1) * gaps.std(ddof=1) / np.sqrt(k))
-    return Estimate(value, value - half, value + half, level, k, method)
+    return Estimate(value=value, low=value - half, high=value + half, level=level, n=k, method=method)
 
 
 def _noise_ceiling(

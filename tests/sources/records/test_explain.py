@@ -49,7 +49,13 @@ class Synthetic:
         assert cameras == (), "no picture is needed"
         if key in self._broken:
             raise BadData(self.root, key, "a whole episode", "half of it")
-        return RecordedEpisode(key, self._make(np.random.default_rng(int(key))), {}, "", Provenance("memory"))
+        return RecordedEpisode(
+            key=key,
+            arrays=self._make(np.random.default_rng(int(key))),
+            pictures={},
+            instruction="",
+            provenance=Provenance("memory"),
+        )
 
     def close(self) -> None: ...
 

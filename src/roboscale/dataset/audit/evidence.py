@@ -56,7 +56,7 @@ class Options:
     bound: int = 240
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldEvidence:
     """One field of one episode, of D elements.
 
@@ -94,7 +94,7 @@ class MotionEvidence:
     copies: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeEvidence:
     """One episode. `error` says why it could not be read; then nothing but its place is known."""
 
@@ -207,9 +207,9 @@ def examine_episode(recording: Recording, item: tuple[int, str], options: Option
     try:
         episode = recording.read(key, cameras)
     except RoboscaleError as error:
-        return EpisodeEvidence(position, key, error=str(error))
+        return EpisodeEvidence(position=position, key=key, error=str(error))
     if not len(episode):
-        return EpisodeEvidence(position, key, error="it has no frame")
+        return EpisodeEvidence(position=position, key=key, error="it has no frame")
     return _evidence(recording.spec, episode, position, options)
 
 
@@ -221,13 +221,13 @@ def _evidence(spec: Spec, episode: RecordedEpisode, position: int, options: Opti
     state = [values for name, values in floats.items() if not name.startswith("action")]
     source = episode.provenance
     return EpisodeEvidence(
-        position,
-        episode.key,
-        len(episode),
-        episode.instruction,
-        source.embodiment,
-        str(source.details.get("dataset", "")),
-        source.licence,
+        position=position,
+        key=episode.key,
+        length=len(episode),
+        instruction=episode.instruction,
+        embodiment=source.embodiment,
+        member=str(source.details.get("dataset", "")),
+        licence=source.licence,
         fields=fields,
         motions=_motions(spec, floats),
         cameras={n: _look(p, state, options) for n, p in episode.pictures.items()},
@@ -268,17 +268,17 @@ def _summary(
     digests = [int.from_bytes(hashlib.blake2b(c.tobytes(), digest_size=7).digest(), "big") for c in columns]
     values = rows.astype(np.float64)
     return FieldEvidence(
-        low.astype(np.float64),
-        high.astype(np.float64),
-        (rows == low).sum(axis=0) if rows.size else np.empty(0, np.int64),
-        (rows == high).sum(axis=0) if rows.size else np.empty(0, np.int64),
-        np.square(values).mean(axis=0) if rows.size else np.empty(0),
-        np.array([len(np.unique(c)) for c in columns], np.int64),
-        np.array(digests, np.int64),
-        signals.course(values) if rows.size else np.empty((0, 0), np.float32),
-        broken,
-        spikes,
-        goes_back,
+        low=low.astype(np.float64),
+        high=high.astype(np.float64),
+        at_low=(rows == low).sum(axis=0) if rows.size else np.empty(0, np.int64),
+        at_high=(rows == high).sum(axis=0) if rows.size else np.empty(0, np.int64),
+        square=np.square(values).mean(axis=0) if rows.size else np.empty(0),
+        distinct=np.array([len(np.unique(c)) for c in columns], np.int64),
+        same=np.array(digests, np.int64),
+        course=signals.course(values) if rows.size else np.empty((0, 0), np.float32),
+        broken=broken,
+        spikes=spikes,
+        goes_back=goes_back,
     )
 
 

@@ -13,7 +13,7 @@ from roboscale.dataset.checks import CHECKS, SEVERITIES
 __all__ = ["AuditReport"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditReport(Plain):
     """Findings, and what was looked at to get them.
 

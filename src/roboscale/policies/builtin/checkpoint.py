@@ -45,7 +45,7 @@ FORMAT, FORMAT_VERSION = "roboscale.policy", 1
 MANIFEST, WEIGHTS, TRAINING = "policy.json", "weights.safetensors", "training.safetensors"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary(Plain):
     """How a policy came to be.
 
@@ -127,7 +127,17 @@ def load_policy(path: Path) -> BuiltinPolicy:
     net = ChunkNet(config, sizes_of(observation_spec, action_spec, auxiliary))
     _load_exactly(net, tensors, path / WEIGHTS)
     name = _part(path, manifest, "name", str)
-    return BuiltinPolicy(Trained(name, net, config, observation_spec, action_spec, state, action))
+    return BuiltinPolicy(
+        Trained(
+            name=name,
+            net=net,
+            config=config,
+            observation_spec=observation_spec,
+            action_spec=action_spec,
+            state=state,
+            action=action,
+        )
+    )
 
 
 def save_training_state(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:

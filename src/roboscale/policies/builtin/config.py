@@ -16,7 +16,7 @@ HEADS = ("flow", "regression")
 PRECISIONS = ("auto", "bf16", "float32")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig(Plain):
     """Everything that decides what is learned; the same config, data and seed give the same weights.
 

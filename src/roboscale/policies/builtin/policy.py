@@ -47,7 +47,7 @@ class _Session:
         return self.policy.act_many([self], [observation])[0]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
     """What training leaves behind.
 

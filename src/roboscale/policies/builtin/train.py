@@ -145,7 +145,12 @@ class _Run:
             self.net.parameters(), lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True
         )
         instructions = tuple(sorted(set(data.instructions)))
-        self.summary = Summary(data.fingerprint, len(data.lengths), int(data.lengths.sum()), instructions)
+        self.summary = Summary(
+            fingerprint=data.fingerprint,
+            episodes=len(data.lengths),
+            frames=int(data.lengths.sum()),
+            instructions=instructions,
+        )
 
     def _auxiliary_targets(self) -> Tensor:
         """(N, A) normalised; A is 0 when there is nothing to predict."""
@@ -243,8 +248,17 @@ class _Run:
     def policy(self, name: str) -> BuiltinPolicy:
         """The averaged weights as a policy."""
         self.net.load_state_dict(self.average)
-        specs = (self.observation_spec, self.action_spec)
-        return BuiltinPolicy(Trained(name, self.net, self.config, *specs, self.state, self.action))
+        return BuiltinPolicy(
+            Trained(
+                name=name,
+                net=self.net,
+                config=self.config,
+                observation_spec=self.observation_spec,
+                action_spec=self.action_spec,
+                state=self.state,
+                action=self.action,
+            )
+        )
 
 
 def _one_cycle(progress: float) -> float:

@@ -254,7 +254,7 @@ class GymnasiumWorld:
         self.give_back(first, env, broken=False)
         sentences = {task.name: self._sentence(task) for task in self.tasks.values()}
         self.notes = tuple(f"world {d.name}: {note}" for note in notes)
-        fields = (*(r.field for r in kind.readings.values()), Field(TIME, (1,), "int64", "ns"))
+        fields = (*(r.field for r in kind.readings.values()), Field(TIME, (1,), "int64", unit="ns"))
         return WorldInfo(
             name=d.name,
             kind="simulated",

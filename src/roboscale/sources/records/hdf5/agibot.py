@@ -93,7 +93,7 @@ class Agibot:
         details = {"task_id": task, "episode_id": episode}
         details |= {name: said[name] for name in ("init_scene_text", "label_info", "lable_info") if name in said}
         provenance = Provenance("records.agibot", task=f"task_{task}", details=details)
-        return Facts(provenance, str(said.get("task_name") or ""))
+        return Facts(provenance=provenance, instruction=str(said.get("task_name") or ""))
 
 
 def open_agibot(

@@ -118,7 +118,7 @@ class Aloha:
         details = {"file": path.name}
         if simulated is not None and np.ndim(simulated) == 0:
             details["sim"] = str(bool(simulated))
-        return Facts(Provenance("records.aloha", details=details))
+        return Facts(provenance=Provenance("records.aloha", details=details))
 
 
 def _padded_lengths(path: Path, file: h5py.File, length: int) -> np.ndarray | None:

@@ -118,7 +118,7 @@ class Droid:
         task = str(metadata.get("current_task") or attribute(folder / _H5, file, "current_task") or "")
         outcome = None if success is None else Outcome("success" if bool(success) else "failure", steps=length)
         provenance = Provenance("records.droid-raw", embodiment="franka", operator="human", details=details)
-        return Facts(provenance, task, outcome, findings=findings)
+        return Facts(provenance=provenance, instruction=task, outcome=outcome, findings=findings)
 
 
 def _metadata(folder: Path) -> dict[str, Any] | None:

@@ -128,7 +128,9 @@ class Robomimic:
             details=details,
         )
         id_ = read["roboscale_id"] if isinstance(read["roboscale_id"], str) else ""
-        return Facts(provenance, str(instruction), _outcome(read["success"], length), id_)
+        return Facts(
+            provenance=provenance, instruction=str(instruction), outcome=_outcome(read["success"], length), id=id_
+        )
 
 
 def _digest(value: str) -> str:

@@ -120,7 +120,7 @@ class Robomind:
         split = next((p for p in parts if p in ("train", "val")), "")
         details = {"trajectory": key, "split": split}
         provenance = Provenance("records.robomind", embodiment=self.embodiment, task=task, details=details)
-        return Facts(provenance, self.instructions.get(task, ""))
+        return Facts(provenance=provenance, instruction=self.instructions.get(task, ""))
 
 
 def colour_decoder(bgr_arrays: bool) -> Callable[[bytes, object, str], NDArray[np.uint8]]:

@@ -93,7 +93,14 @@ class Db3File:
             if name in topics:
                 raise BadData(self.path, name, "one topic of this name", "two")
             self._names[key] = name
-            topics[name] = Topic(name, kind, counts.pop(key, 0), text, encoding, serialization)
+            topics[name] = Topic(
+                name=name,
+                type=kind,
+                count=counts.pop(key, 0),
+                definition=text,
+                encoding=encoding,
+                serialization=serialization,
+            )
         if counts:
             raise BadData(self.path, "messages.topic_id", f"one of {sorted(self._names)}", sorted(counts, key=str))
         return topics

@@ -24,7 +24,7 @@ def time_name(camera: str) -> str:
     return f"time.{camera.rsplit('.', 1)[-1]}_ns"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """How the fields of one mapping look in one bag; all bags of a recording must agree.
 
@@ -49,7 +49,7 @@ class Layout:
     def series(self, mapping: TopicMap, absent: Collection[str]) -> list[Series]:
         """Empty series for every field whose topic is there."""
         return [
-            Series(field, self.elements.get(field.name), field.name in self.stamped)
+            Series(map=field, element=self.elements.get(field.name), stamped=field.name in self.stamped)
             for field in mapping.fields
             if field.name not in absent
         ]
@@ -101,7 +101,14 @@ def lay_out(bag: Bag, types: MessageTypes, mapping: TopicMap, absent: Collection
             whose = "header stamps" if field.name in stamped else "recorder's times"
             origins.append(Origin(grid[-1].name, f"{field.topic}: {whose}", "time of the picture shown"))
     findings = tuple(_clock_findings(mapping, fields, stamped)) + tuple(_assumed(bag, types))
-    return Layout(tuple(grid), tuple(streams), tuple(origins), elements, frozenset(stamped), findings)
+    return Layout(
+        fields=tuple(grid),
+        streams=tuple(streams),
+        origins=tuple(origins),
+        elements=elements,
+        stamped=frozenset(stamped),
+        findings=findings,
+    )
 
 
 def _frame_time() -> Field:

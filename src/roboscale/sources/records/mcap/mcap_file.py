@@ -37,7 +37,7 @@ _PIECE = 2**20
 _FOOTER_BYTES = _HEAD.size + 20 + len(MAGIC)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Walk:
     """What one pass from the front has seen so far."""
 
@@ -52,7 +52,7 @@ class _Walk:
 
 
 def _walk() -> _Walk:
-    return _Walk({}, {}, Counter(), crc32(MAGIC))
+    return _Walk(schemas={}, channels={}, counts=Counter(), crc=crc32(MAGIC))
 
 
 class McapFile:
@@ -238,7 +238,14 @@ class McapFile:
             schema = walk.schemas.get(channel.schema_id, Schema(0, b"", "", ""))
             text = schema.data.decode("utf-8", "replace")  # whoever needs the definition says that it is broken
             count, serialization = walk.counts[channel.topic], channel.message_encoding
-            topic = Topic(channel.topic, schema.name, count, text, schema.encoding, serialization)
+            topic = Topic(
+                name=channel.topic,
+                type=schema.name,
+                count=count,
+                definition=text,
+                encoding=schema.encoding,
+                serialization=serialization,
+            )
             if topics.setdefault(channel.topic, topic) != topic:
                 raise BadData(self.path, channel.topic, f"one type, {topics[channel.topic].type}", schema.name)
         return topics

@@ -173,17 +173,25 @@ class _Assembly:
             arrays.setdefault(time_name(field.name), np.full(len(frame_ns), -1, np.int64))  # a camera without topic
         self._note_gaps(frame_ns)
         return RecordedEpisode(
-            self._bag.name,
-            arrays,
-            pictures,
-            self._instruction(),
-            self._provenance(int(frame_ns[0])),
+            key=self._bag.name,
+            arrays=arrays,
+            pictures=pictures,
+            instruction=self._instruction(),
+            provenance=self._provenance(int(frame_ns[0])),
             streams=streams,
             findings=tuple(self._findings),
         )
 
     def _note(self, check: str, severity: Any, text: str, topic: str, spans: Any = (), **evidence: Any) -> None:
-        found = Finding(check, severity, text, (self._position,), topic, tuple(spans), {"topic": topic, **evidence})
+        found = Finding(
+            check,
+            severity,
+            text,
+            episodes=(self._position,),
+            field=topic,
+            spans=tuple(spans),
+            evidence={"topic": topic, **evidence},
+        )
         self._findings.append(found)
 
     def _order(self, series: Series) -> grid.Ordered:
@@ -225,7 +233,9 @@ class _Assembly:
                 f"that {early} reaches are not in the grid"
             )
             evidence = {"lead_s": lead / 1e9, "tail_s": tail / 1e9}
-            self._findings.append(Finding("trimmed", "info", text, (self._position,), late, evidence=evidence))
+            self._findings.append(
+                Finding("trimmed", "info", text, episodes=(self._position,), field=late, evidence=evidence)
+            )
         return frame_ns
 
     def _kept(self, series: Series) -> NDArray[Any]:
@@ -284,7 +294,7 @@ class _Assembly:
             ]
         if self._harvest.cut:
             text = f"{self._harvest.cut} texts are not kept, or cut: there are too many, or they are too long"
-            self._findings.append(Finding("texts", "info", text, (self._position,)))
+            self._findings.append(Finding("texts", "info", text, episodes=(self._position,)))
         return Provenance(
             f"records.{self._of.format}", embodiment=self._map.robot, licence=self._map.licence, details=details
         )

@@ -30,7 +30,9 @@ def check_flags(record: Record, mapped: Mapped, position: int) -> Iterator[Findi
         if at not in allowed:
             wanted = " or ".join(map(str, allowed))
             text = f"{record.where}: {leaf.name} is true at {at[:5]} of {last + 1} steps, expected {wanted}"
-            yield Finding("step-flags", "warning", text, (position,), leaf.name, evidence={"steps": at[:100]})
+            yield Finding(
+                "step-flags", "warning", text, episodes=(position,), field=leaf.name, evidence={"steps": at[:100]}
+            )
 
 
 def check_cameras(
@@ -48,7 +50,7 @@ def check_cameras(
         else:
             check, found = "placeholder-camera", "what is kept is black"
         text = f"{record.where}: {claim} says that there is no picture, and {found}"
-        yield Finding(check, "warning", text, (position,), name, evidence=evidence)
+        yield Finding(check, "warning", text, episodes=(position,), field=name, evidence=evidence)
 
 
 def check_discount(record: Record, discount: Leaf | None, position: int) -> Iterator[Finding]:
@@ -60,7 +62,12 @@ def check_discount(record: Record, discount: Leaf | None, position: int) -> Iter
         low, high = float(array.min()), float(array.max())
         text = f"{record.where}: discounts from {low:g} to {high:g} are left out: another episode has 1 only"
         yield Finding(
-            "discount-varies", "warning", text, (position,), discount.name, evidence={"low": low, "high": high}
+            "discount-varies",
+            "warning",
+            text,
+            episodes=(position,),
+            field=discount.name,
+            evidence={"low": low, "high": high},
         )
 
 
@@ -71,4 +78,6 @@ def check_tasks(record: Record, runs: Sequence[Sequence[int | str]], position: i
             f"{record.where}: the instruction changes {len(runs) - 1} times; the first is kept, the provenance has all"
         )
         evidence = {"instructions": [list(run) for run in runs[:20]]}
-        yield Finding("several-tasks", "warning", text, (position,), "language_instruction", evidence=evidence)
+        yield Finding(
+            "several-tasks", "warning", text, episodes=(position,), field="language_instruction", evidence=evidence
+        )

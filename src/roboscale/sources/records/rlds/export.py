@@ -31,14 +31,15 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _SHARD_BYTES = 512 * 2**20
 _VERSION = "1.0.0"
 _FLAGS = {
-    f"steps/{name}": Leaf(f"steps/{name}", "number", (), "bool") for name in ("is_first", "is_last", "is_terminal")
+    f"steps/{name}": Leaf(name=f"steps/{name}", kind="number", shape=(), dtype="bool")
+    for name in ("is_first", "is_last", "is_terminal")
 }
-_INSTRUCTION = Leaf("steps/language_instruction", "text")
+_INSTRUCTION = Leaf(name="steps/language_instruction", kind="text")
 _METADATA = {
-    "episode_metadata/roboscale_id": Leaf("episode_metadata/roboscale_id", "text"),
-    "episode_metadata/provenance": Leaf("episode_metadata/provenance", "text"),
-    "episode_metadata/outcome": Leaf("episode_metadata/outcome", "text"),
-    "episode_metadata/rate_hz": Leaf("episode_metadata/rate_hz", "number", (), "float32"),
+    "episode_metadata/roboscale_id": Leaf(name="episode_metadata/roboscale_id", kind="text"),
+    "episode_metadata/provenance": Leaf(name="episode_metadata/provenance", kind="text"),
+    "episode_metadata/outcome": Leaf(name="episode_metadata/outcome", kind="text"),
+    "episode_metadata/rate_hz": Leaf(name="episode_metadata/rate_hz", kind="number", shape=(), dtype="float32"),
 }
 
 
@@ -86,7 +87,13 @@ def _leaf(field: Field) -> Leaf:
     name, shape = field.name, field.shape
     head, _, tail = name.partition(".")
     if field.is_image:
-        return Leaf(f"steps/observation/{name.removeprefix('observation.images.')}", "image", shape, "uint8", "png")
+        return Leaf(
+            name=f"steps/observation/{name.removeprefix('observation.images.')}",
+            kind="image",
+            shape=shape,
+            dtype="uint8",
+            encoding="png",
+        )
     if head == "observation":
         full = f"steps/observation/{tail}"
     elif head == "commanded":
@@ -95,7 +102,7 @@ def _leaf(field: Field) -> Leaf:
         full = f"steps/{tail}"
     else:
         full = f"steps/{name}"
-    return Leaf(full, "number", shape, np.dtype(field.dtype).name)
+    return Leaf(name=full, kind="number", shape=shape, dtype=np.dtype(field.dtype).name)
 
 
 def _require_apart(leaves: Mapping[str, Leaf]) -> None:

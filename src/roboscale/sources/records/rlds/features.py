@@ -27,7 +27,7 @@ _TEXT_DTYPES = ("string", "object")
 _MAX_ELEMENTS = 2**40  # a broken shape may claim more than any record holds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
     """One name of a record.
 
@@ -104,13 +104,13 @@ def _leaf(path: Path, name: str, node: Mapping[str, Any]) -> Leaf:
     if not name:
         raise BadData(path, "root", "a FeaturesDict", ", ".join(sorted(node)[:5]) or "nothing")
     if "text" in node:
-        return Leaf(name, "text")
+        return Leaf(name=name, kind="text")
     if "tensor" in node:
         return _tensor(path, name, _child(path, name, node, "tensor"))
     if "image" in node:
         return _image(path, name, _child(path, name, node, "image"))
     kind = str(node.get("pythonClassName", "unknown")).rpartition(".")[2]
-    return Leaf(name, "other", why_not=f"features of class {kind} are not read")
+    return Leaf(name=name, kind="other", why_not=f"features of class {kind} are not read")
 
 
 def _shape(path: Path, name: str, node: Mapping[str, Any]) -> tuple[int, ...]:
@@ -127,16 +127,16 @@ def _shape(path: Path, name: str, node: Mapping[str, Any]) -> tuple[int, ...]:
 def _tensor(path: Path, name: str, node: Mapping[str, Any]) -> Leaf:
     shape, declared = _shape(path, name, node), str(node.get("dtype"))
     if declared in _TEXT_DTYPES:
-        return Leaf(name, "other" if shape else "text", why_not="an array of texts" if shape else "")
+        return Leaf(name=name, kind="other" if shape else "text", why_not="an array of texts" if shape else "")
     dtype = _number_dtype(declared)
     if dtype is None:
-        return Leaf(name, "other", why_not=f"{declared} is no dtype of numbers that numpy has")
+        return Leaf(name=name, kind="other", why_not=f"{declared} is no dtype of numbers that numpy has")
     encoding = str(node.get("encoding", "none")).lower() or "none"
     if encoding not in ("none", "bytes", "zlib"):
-        return Leaf(name, "other", why_not=f"encoding {encoding} is not read")
+        return Leaf(name=name, kind="other", why_not=f"encoding {encoding} is not read")
     if -1 in shape:
-        return Leaf(name, "other", why_not=f"its shape {list(shape)} varies between steps")
-    return Leaf(name, "number", shape, dtype, encoding)
+        return Leaf(name=name, kind="other", why_not=f"its shape {list(shape)} varies between steps")
+    return Leaf(name=name, kind="number", shape=shape, dtype=dtype, encoding=encoding)
 
 
 def _number_dtype(declared: str) -> str | None:
@@ -151,8 +151,8 @@ def _image(path: Path, name: str, node: Mapping[str, Any]) -> Leaf:
     shape, dtype = _shape(path, name, node), str(node.get("dtype"))
     encoding = str(node.get("encodingFormat", "")).lower()
     if len(shape) != 3 or shape[2] != 3 or dtype != "uint8":
-        return Leaf(name, "other", why_not=f"pictures {dtype}{list(shape)} are not 8-bit RGB")
-    return Leaf(name, "image", shape, dtype, encoding)
+        return Leaf(name=name, kind="other", why_not=f"pictures {dtype}{list(shape)} are not 8-bit RGB")
+    return Leaf(name=name, kind="image", shape=shape, dtype=dtype, encoding=encoding)
 
 
 def numbers(leaf: Leaf, values: Values, file: object, where: str) -> NDArray[Any]:

@@ -29,7 +29,7 @@ _EMBEDDING = "derived from the instruction's text by a language model; the text 
 _MOST_METADATA = 4096  # numbers; beyond that it is data and no metadata
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Mapped:
     """The leaves of a record, sorted.
 
