@@ -214,9 +214,7 @@ def positional_dataclasses() -> set[str]:
 
 
 def test_dataclasses_of_many_fields_are_made_by_name():
-    assert positional_dataclasses() == set(), (
-        "more than four by position: kw_only=True, or KW_ONLY after the first few"
-    )
+    assert positional_dataclasses() == set(), "more than four by position: kw_only, or KW_ONLY after a few"
 
 
 def test_a_public_name_is_defined_once():

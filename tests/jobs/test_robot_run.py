@@ -30,7 +30,10 @@ class Arm:
         ),
         20.0,
     )
-    action_spec = Spec((Field("action", (1,), "float32", unit="rad", layout=("joint",), low=(-1.0,), high=(1.0,)),), 20.0)
+    action_spec = Spec(
+        (Field("action", (1,), "float32", unit="rad", layout=("joint",), low=(-1.0,), high=(1.0,)),),
+        20.0,
+    )
 
     def __init__(self):
         self._joint = 0.0

@@ -55,7 +55,8 @@ def test_another_process_draws_the_same_bytes(full_report: ReportData):
         "from roboscale.report.figures import rates_by_task\n"
         "from roboscale.report.model import PolicyResult\n"
         "import sys\n"
-        "sys.stdout.write(rates_by_task([PolicyResult(name='a', success=Estimate(value=.5, low=.2, high=.8, level=.95, n=9, method='m'))]).svg)\n"
+        "rate = Estimate(value=.5, low=.2, high=.8, level=.95, n=9, method='m')\n"
+        "sys.stdout.write(rates_by_task([PolicyResult(name='a', success=rate)]).svg)\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
