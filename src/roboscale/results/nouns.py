@@ -94,13 +94,6 @@ class Preferences:
             weight=self.weight[keep],
         )
 
-    def tally(self) -> NDArray[np.int64]:
-        """How often each pair, (policies, policies), said each of `PREFERENCE_OUTCOMES`: int64, shape (k, k, 4)."""
-        k = len(self.policies)
-        cell = (self.first.astype(np.int64) * k + self.second) * len(PREFERENCE_OUTCOMES) + self.outcome
-        sums = np.bincount(cell, self.weight.astype(np.float64), k * k * len(PREFERENCE_OUTCOMES))
-        return sums.astype(np.int64).reshape(k, k, len(PREFERENCE_OUTCOMES))
-
     @classmethod
     def of_objects(cls, comparisons: Sequence[Comparison]) -> Preferences:
         """One row for each comparison."""

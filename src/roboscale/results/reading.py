@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -122,9 +122,3 @@ def _use(column: TableColumn) -> str:
 
 def _many(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def joined_text(texts: Sequence[str], at_most: int = 6) -> str:
-    """`a, b and 3 more`."""
-    more = len(texts) - at_most
-    return ", ".join(texts[:at_most]) + (f" and {more} more" if more > 0 else "")

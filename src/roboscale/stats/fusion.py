@@ -72,7 +72,6 @@ class Fusion(Plain):
 class _Moments:
     """Of real outcomes y and cheap scores f on the same cases, with pseudo cases that pull the correlation to 0."""
 
-    var_y: float
     correlation: float
     slope: float
     n: float
@@ -235,9 +234,9 @@ def _moments(y: NDArray[np.float64], f: NDArray[np.float64], everything: NDArray
     cov = np.cov(rows.T, aweights=weights, ddof=0)
     var_f = float(cov[1, 1])
     if y.std() == 0 or f.std() <= 1e-6 * (1 + abs(centre)):  # where one never varies, nothing is known of both
-        return _Moments(float(cov[0, 0]), 0.0, 0.0, float(weights.sum()))
+        return _Moments(0.0, 0.0, float(weights.sum()))
     correlation = float(cov[0, 1] / np.sqrt(cov[0, 0] * var_f))
-    return _Moments(float(cov[0, 0]), correlation, float(cov[0, 1] / var_f), float(weights.sum()))
+    return _Moments(correlation, float(cov[0, 1] / var_f), float(weights.sum()))
 
 
 def _dispersion(y: NDArray[np.float64]) -> float:

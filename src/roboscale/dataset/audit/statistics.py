@@ -23,7 +23,6 @@ from roboscale.dataset.statistics import QUANTILES, Statistics
 __all__ = ["judge_images", "judge_statistics", "recipe"]
 
 _BASIC = ("count", "min", "max", "mean", "std")
-Quantiles = Mapping[str, NDArray[np.float64]]
 
 
 def judge_statistics(folder: Folder, tables: Sequence[TableEvidence]) -> Iterator[Finding]:
