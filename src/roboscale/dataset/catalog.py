@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from roboscale.core.episode import Outcome, Provenance
 from roboscale.core.errors import BadData, SpecMismatch
 from roboscale.core.spec import Spec, require_match
-from roboscale.dataset.journal import EpisodeRecord, Pending, has_commit, list_pending
+from roboscale.dataset.journal import EpisodeRecord, PendingEpisode, has_commit, list_pending
 from roboscale.dataset.layout import Info, Layout, load_info, load_json, spec_from_features
 from roboscale.dataset.remote import is_remote
 from roboscale.dataset.tables import read_rows, read_tasks
@@ -68,7 +68,7 @@ class Catalog:
     tasks: tuple[str, ...]
     episodes: tuple[EpisodeInfo, ...]
     locations: tuple[Location, ...]
-    pending: tuple[Pending, ...]
+    pending: tuple[PendingEpisode, ...]
 
 
 def load_catalog(root: Path, skip: Collection[Path] = ()) -> Catalog:
@@ -90,7 +90,7 @@ def load_catalog(root: Path, skip: Collection[Path] = ()) -> Catalog:
     raise BadData(layout.info, "content", "to hold still while it is read", "a writer that keeps changing it")
 
 
-def _fingerprint(layout: Layout) -> tuple[bytes, list[Pending], bool]:
+def _fingerprint(layout: Layout) -> tuple[bytes, list[PendingEpisode], bool]:
     """Changes whenever a writer in another process seals or saves."""
     try:
         info = layout.info.read_bytes()

@@ -30,7 +30,7 @@ from roboscale.dataset.streams import write_stream
 from roboscale.dataset.tables import write_take
 from roboscale.dataset.video import Codec, Encoder, VideoReader, check_size, cut, probe
 
-__all__ = ["CameraProof", "Edit", "EpisodeProof", "Job", "array_digest", "bring", "forget", "require_free"]
+__all__ = ["CameraProof", "Edit", "EpisodeJob", "EpisodeProof", "array_digest", "bring", "forget", "require_free"]
 
 Edit = Callable[[RecordedEpisode], RecordedEpisode]
 """Changes an episode on its way; picklable, its `repr` says what it does."""
@@ -82,7 +82,7 @@ class EpisodeProof(Plain):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class EpisodeJob:
     """One episode to bring: everything a worker needs to know."""
 
     root: Path
@@ -104,7 +104,7 @@ _COMPARED = 8  # pictures of an encoded episode that are decoded again and compa
 _open: dict[str, Recording] = {}  # of this process: opening reads all metadata, and jobs come by the thousand
 
 
-def _recording(job: Job) -> Recording:
+def _recording(job: EpisodeJob) -> Recording:
     token = f"{job.root}\0{job.part}"
     if token not in _open:
         forget()
@@ -119,7 +119,7 @@ def forget() -> None:
     _open.clear()
 
 
-def bring(job: Job) -> EpisodeProof | RoboscaleError:
+def bring(job: EpisodeJob) -> EpisodeProof | RoboscaleError:
     """Reads, edits and writes one episode; an error of the data is returned, for one episode must not stop others.
 
     Raises:
@@ -141,7 +141,7 @@ def bring(job: Job) -> EpisodeProof | RoboscaleError:
         return error
 
 
-def _bring(job: Job, folder: Path) -> EpisodeProof:
+def _bring(job: EpisodeJob, folder: Path) -> EpisodeProof:
     cameras = [f.name for f in job.spec.images]
     recording = _recording(job)
     # Cameras are asked for by the source's names, which an edit may change: then all of them are.
@@ -198,7 +198,7 @@ def array_digest(array: NDArray[Any]) -> str:
     return hashlib.blake2b(head + rows.tobytes(), digest_size=16).hexdigest()
 
 
-def _check(job: Job, episode: RecordedEpisode) -> None:
+def _check(job: EpisodeJob, episode: RecordedEpisode) -> None:
     where = f"{job.part}: episode {job.key}"
     if not len(episode):
         raise BadData(where, "frames", "at least 1", 0)
@@ -217,7 +217,9 @@ def _check(job: Job, episode: RecordedEpisode) -> None:
             raise BadData(where, name, "finite numbers", f"{rows[frame, element]} in frame {frame}")
 
 
-def _write_camera(job: Job, camera: str, pictures: Clip | Pictures, target: Path) -> tuple[CameraProof, PixelCounts]:
+def _write_camera(
+    job: EpisodeJob, camera: str, pictures: Clip | Pictures, target: Path
+) -> tuple[CameraProof, PixelCounts]:
     fps, shape, length = int(job.spec.rate_hz), job.spec[camera].shape, len(pictures)
     if isinstance(pictures, Clip):
         if cut(pictures.path, pictures.first, length, target, fps):
@@ -252,7 +254,7 @@ def _sized(file: object, camera: str, shape: tuple[int, ...], image: Images) -> 
 
 
 def _encode(
-    job: Job, camera: str, frames: Iterator[Images], length: int, target: Path
+    job: EpisodeJob, camera: str, frames: Iterator[Images], length: int, target: Path
 ) -> tuple[PixelCounts, dict[int, Images]]:
     """Encodes all pictures; returns their statistics, and a few pictures to compare with."""
     shape, where = job.spec[camera].shape, f"{job.part}: episode {job.key}"

@@ -34,7 +34,7 @@ from roboscale.dataset.tables import read_record
 __all__ = [
     "ID",
     "EpisodeRecord",
-    "Pending",
+    "PendingEpisode",
     "clear_sealing",
     "commit",
     "committed_names",
@@ -105,7 +105,7 @@ class EpisodeRecord:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Pending:
+class PendingEpisode:
     """A saved episode that is not sealed yet."""
 
     sequence: int
@@ -131,14 +131,14 @@ class Pending:
         return record
 
 
-def list_pending(layout: Layout) -> list[Pending]:
+def list_pending(layout: Layout) -> list[PendingEpisode]:
     """Saved and unsealed episodes, in the order in which they were saved."""
     try:
         names = [path.name for path in layout.pending.iterdir()]
     except FileNotFoundError:
         return []
     matches = ((name, _PENDING.fullmatch(name)) for name in names)
-    return sorted(Pending(int(m[1]), m[2], layout.pending / name) for name, m in matches if m)
+    return sorted(PendingEpisode(int(m[1]), m[2], layout.pending / name) for name, m in matches if m)
 
 
 def has_commit(layout: Layout) -> bool:
@@ -159,7 +159,7 @@ def clear_sealing(layout: Layout) -> Path:
     return layout.sealing
 
 
-def commit(layout: Layout, moves: Sequence[tuple[str, str]], sealed: Sequence[Pending]) -> None:
+def commit(layout: Layout, moves: Sequence[tuple[str, str]], sealed: Sequence[PendingEpisode]) -> None:
     """Publishes the files in `sealing`: `moves` are (name there, path under the root), in this order."""
     names = [pending.path.name for pending in sealed]
     atomic_write(layout.sealing / "commit.json", to_json({"moves": moves, "pending": names}))

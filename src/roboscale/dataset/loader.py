@@ -20,7 +20,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from roboscale.core.errors import SpecMismatch
 from roboscale.dataset.mixture import Mixture
-from roboscale.dataset.order import Blocks, Walk, generator, same_plan
+from roboscale.dataset.order import Blocks, Walk, order_generator, same_plan
 from roboscale.dataset.reader import Dataset
 
 __all__ = ["IterableFrames"]
@@ -147,7 +147,7 @@ class _Frames:
         resume: Mapping[str, Any] | None,
     ) -> None:
         self._source, self._walk, self._starts, self._plan = source, walk, starts, plan
-        self._rng = generator(plan["seed"], walk.epoch, plan["shard"], 1)
+        self._rng = order_generator(plan["seed"], walk.epoch, plan["shard"], 1)
         self._limit = None if plan["frames"] is None else plan["frames"] // plan["shards"]
         self._given = 0
         self._pool: list[tuple[int, dict[str, Any] | None]] = []  # frames that wait; None: to be read when drawn

@@ -23,7 +23,7 @@ from roboscale.core.recording import Recording
 from roboscale.core.spec import Spec
 from roboscale.dataset import ingest
 from roboscale.dataset.engine import Engine, run
-from roboscale.dataset.ingest import Edit, EpisodeProof, Job
+from roboscale.dataset.ingest import Edit, EpisodeJob, EpisodeProof
 from roboscale.dataset.journal import exclusive, list_pending, roll_forward
 from roboscale.dataset.layout import Layout, atomic_write, features_from_spec, load_json, new_info, to_json
 from roboscale.dataset.packets import video_facts
@@ -170,7 +170,7 @@ def transfer(
     layout = Layout(Path(out))
     plan = plan_of(parts, spec, codec, robot_type)
     jobs = [
-        Job(
+        EpisodeJob(
             root=layout.root,
             spec=spec,
             codec=codec,
@@ -235,7 +235,7 @@ def _begin(layout: Layout, spec: Spec, codec: Codec, robot_type: str, plan: Mapp
 
 def _move_block(
     state: _State,
-    block: Sequence[Job],
+    block: Sequence[EpisodeJob],
     broken: Broken,
     progress: Progress | None,
     workers: int | None,

@@ -145,7 +145,7 @@ def explain_recording(request: ImportDataset, on_event: OnEvent = ignore) -> Exp
     from roboscale.sources.records import detect
 
     if (request.format or detect(request.source)) in _BAGS and request.mapping is None:
-        from roboscale.sources.records.mcap import explain as explain_topics
+        from roboscale.sources.records.mcap import explain_topics as explain_topics
 
         draft = explain_topics(request.source)
         return Explained(draft, {"mapping": draft})

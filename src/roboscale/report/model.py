@@ -10,16 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from roboscale.core import Design, Estimate, Identity, OutcomeKind, RolloutSettings, Verdict
+from roboscale.core import Design, Estimate, Identity, OutcomeKind, RolloutSettings
 from roboscale.core.episode import Status
 from roboscale.core.plain import Plain
 
 if TYPE_CHECKING:
-    from roboscale.stats.many import ManyVerdict
+    from roboscale.stats.deciding import AnyVerdict
     from roboscale.stats.proportions import WorstCase
 
 __all__ = [
-    "AnyVerdict",
     "Behaviour",
     "CorrectedJudgement",
     "DatasetCamera",
@@ -52,9 +51,6 @@ Doubts: TypeAlias = Mapping[str, tuple[str, ...]]
 
 ShareEstimator: TypeAlias = Callable[[int, int], Estimate]
 """(events, trials) -> the share of trials with the event, with its interval."""
-
-AnyVerdict: TypeAlias = "Verdict | ManyVerdict"
-"""Of two policies, or of all pairs of several."""
 
 Behaviour = Literal["deterministic", "seed-dependent", "batch-dependent", "stateful"]
 """What the answers of a policy depend on, apart from what it sees: nothing, the session's seed, who else is asked at

@@ -22,7 +22,7 @@ from markupsafe import Markup
 
 from roboscale.core.plain import to_plain
 from roboscale.report import text
-from roboscale.report.blocks import Beside, Block, Command, Drawn, Inline, Listing, NamedValues, Paragraph, Phrase
+from roboscale.report.blocks import Beside, Block, CommandBlock, Drawn, Inline, Listing, NamedValues, Paragraph, Phrase
 from roboscale.report.canvas import GRID, HEAT, INK, MUTED, PALETTE, PAPER
 from roboscale.report.figures import Figure
 from roboscale.report.model import Scalar
@@ -132,7 +132,7 @@ def _notes(page: Page) -> Section:
 def _done(page: Page) -> Section:
     """Which command makes the page again, and what it was made of."""
     again: Block = (
-        Command(page.command, "command", "Reproduce this page")
+        CommandBlock(page.command, "command", "Reproduce this page")
         if page.command
         else Paragraph("Made from Python: there is no command line that makes this page again.", "what")
     )

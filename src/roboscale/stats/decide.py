@@ -123,7 +123,7 @@ def decide_source(
             certainty_worth=None,
             would_change=(),
             experiments=experiments,
-            sentence=f"{experiments[0].sentence}",
+            sentence=experiments[0].sentence,
         )
     table = np.array([after[s] for s in known])
     shares = np.bincount(table.argmax(axis=0), minlength=len(known)) / table.shape[1]
@@ -135,16 +135,15 @@ def decide_source(
     worth = float(table.max(axis=0).mean() - table.mean(axis=1).max())
     sure = chance[ranked[0]] >= SURE and len(known) == len(after)
     experiments = _experiments(fit, hours, costs, budget, trials, ranked, unknown)
-    changes = tuple(_would_change(fit, hours, costs, budget, ranked[0], s) for s in ranked[1:] if not unknown[s])
-    sentence = _sentence(options, sure, unknown, experiments, budget)
+    rivals = [s for s in ranked[1:] if not unknown[s]]
     return SourceDecision(
         options=options,
         best=ranked[0] if sure else None,
         probability=chance[ranked[0]],
         certainty_worth=worth,
-        would_change=changes,
+        would_change=tuple(_would_change(fit, hours, costs, budget, ranked[0], s) for s in rivals),
         experiments=experiments,
-        sentence=sentence,
+        sentence=_sentence(options, sure, unknown, experiments, budget),
     )
 
 

@@ -26,6 +26,7 @@ from roboscale.stats.verdicts import paired_verdict
 __all__ = ["AnyVerdict", "Decided", "Decider", "decide", "rate_of", "rests_on_voids", "without_void_claims"]
 
 AnyVerdict = Verdict | ManyVerdict
+"""Of two policies, or of all pairs of several."""
 _CLAIMS = ("first is better", "second is better")
 _TURNED: Mapping[Decision, Decision] = {"first is better": "second is better", "second is better": "first is better"}
 

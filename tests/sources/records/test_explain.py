@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import UNKNOWN, BadData, Field, Provenance, RecordedEpisode, Spec
 from roboscale.sources.records.declaration import parse_declaration
-from roboscale.sources.records.explain import Evidence, Explanation, explain
+from roboscale.sources.records.explain import Explanation, ReadingEvidence, explain
 
 DATA = Path(os.environ.get("ROBOSCALE_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
 RATE = 20.0
@@ -72,7 +72,7 @@ def follow(targets: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
     return np.concatenate([np.repeat(targets[:1], lag, axis=0), targets[:-lag]])
 
 
-def mode_of(explanation: Explanation, name: str = "action") -> Evidence:
+def mode_of(explanation: Explanation, name: str = "action") -> ReadingEvidence:
     (found,) = explanation.of(name, "mode")
     return found
 

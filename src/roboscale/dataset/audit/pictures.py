@@ -90,8 +90,8 @@ def look(pictures: Clip | Pictures, state: Sequence[NDArray[np.float64]], sample
         frames=tuple(numbers),
         grid=_coarse(images),
         colour=tuple(images.reshape(-1, 3).mean(axis=0).tolist()),
-        black=tuple((numbers[a], numbers[b]) for a, b in signals.runs(plain)),
-        frozen=tuple((numbers[a], numbers[b + 1]) for a, b in signals.runs(frozen) if b - a + 1 >= _FROZEN_RUN),
+        black=tuple((numbers[a], numbers[b]) for a, b in signals.true_runs(plain)),
+        frozen=tuple((numbers[a], numbers[b + 1]) for a, b in signals.true_runs(frozen) if b - a + 1 >= _FROZEN_RUN),
         size=(size[0], size[1]),
     )
 
@@ -107,7 +107,7 @@ def _frozen(images: Images, numbers: Sequence[int], state: Sequence[NDArray[np.f
         rows = rows[:, signals.moving(rows)]
         range_ = np.ptp(rows, axis=0)
         moved |= (np.abs(np.diff(rows[list(numbers)], axis=0)) > _MOVED * range_).any(axis=1)
-    for first, last in signals.runs(same):  # a robot that rests in between does not unfreeze the camera
+    for first, last in signals.true_runs(same):  # a robot that rests in between does not unfreeze the camera
         same[first : last + 1] = moved[first : last + 1].mean() >= 0.5
     return same
 

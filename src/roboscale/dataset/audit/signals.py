@@ -23,8 +23,8 @@ __all__ = [
     "moving",
     "not_finite",
     "row_sketch",
-    "runs",
     "spikes",
+    "true_runs",
 ]
 
 COURSE = 16
@@ -71,7 +71,7 @@ class Motion:
         return self.curve[position] if 0 <= position < len(self.curve) else -1.0
 
 
-def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def true_runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """First and last position of every run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
@@ -79,7 +79,7 @@ def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def not_finite(rows: NDArray[Any]) -> list[tuple[int, int]]:
     """Runs of frames with NaN or infinity."""
-    return runs(~np.isfinite(rows).all(axis=1)) if rows.dtype.kind == "f" else []
+    return true_runs(~np.isfinite(rows).all(axis=1)) if rows.dtype.kind == "f" else []
 
 
 def moving(rows: Floats) -> NDArray[np.bool_]:

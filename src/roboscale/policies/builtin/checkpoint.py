@@ -24,10 +24,10 @@ from roboscale.core.plain import Plain
 from roboscale.policies.builtin.config import TrainConfig
 from roboscale.policies.builtin.model import ChunkNet
 from roboscale.policies.builtin.normalise import Normaliser
-from roboscale.policies.builtin.policy import BuiltinPolicy, Trained, sizes_of
+from roboscale.policies.builtin.policy import BuiltinPolicy, TrainedNet, sizes_of
 
 __all__ = [
-    "MANIFEST",
+    "CHECKPOINT_MANIFEST",
     "TRAINING",
     "WEIGHTS",
     "Summary",
@@ -42,7 +42,7 @@ __all__ = [
 T = TypeVar("T")
 
 FORMAT, FORMAT_VERSION = "roboscale.policy", 1
-MANIFEST, WEIGHTS, TRAINING = "policy.json", "weights.safetensors", "training.safetensors"
+CHECKPOINT_MANIFEST, WEIGHTS, TRAINING = "policy.json", "weights.safetensors", "training.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +91,12 @@ def save_policy(path: Path, policy: BuiltinPolicy, summary: Summary) -> None:
         },
         "weights_blake2b": _digest(path / WEIGHTS),
     }
-    _replace(path / MANIFEST, json.dumps(manifest, indent=1).encode())
+    _replace(path / CHECKPOINT_MANIFEST, json.dumps(manifest, indent=1).encode())
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """`policy.json` of a policy's folder; BadData when it is missing, no JSON, or of another format."""
-    file = path / MANIFEST
+    file = path / CHECKPOINT_MANIFEST
     try:
         manifest = json.loads(file.read_bytes())
     except FileNotFoundError:
@@ -128,7 +128,7 @@ def load_policy(path: Path) -> BuiltinPolicy:
     _load_exactly(net, tensors, path / WEIGHTS)
     name = _part(path, manifest, "name", str)
     return BuiltinPolicy(
-        Trained(
+        TrainedNet(
             name=name,
             net=net,
             config=config,
@@ -165,11 +165,13 @@ def drop_training_state(path: Path) -> None:
 def _part(path: Path, manifest: Mapping[str, Any], key: str, read: Callable[[Any], T]) -> T:
     """One part of the manifest; BadData that names it when it is missing or nonsense."""
     if key not in manifest:
-        raise BadData(path / MANIFEST, key, "a value", "nothing")
+        raise BadData(path / CHECKPOINT_MANIFEST, key, "a value", "nothing")
     try:
         return read(manifest[key])
     except (KeyError, TypeError, ValueError, AttributeError, RoboscaleError) as error:
-        raise BadData(path / MANIFEST, key, "a readable value", f"{type(error).__name__}: {error}") from error
+        raise BadData(
+            path / CHECKPOINT_MANIFEST, key, "a readable value", f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _load_exactly(net: ChunkNet, tensors: Mapping[str, Tensor], file: Path) -> None:
@@ -186,7 +188,7 @@ def _read_weights(file: Path, expected: object) -> dict[str, Tensor]:
         raise BadData(file, "file", "weights", "nothing")
     found = _digest(file)
     if found != expected:
-        raise BadData(file, "blake2b", f"{expected} ({MANIFEST})", found)
+        raise BadData(file, "blake2b", f"{expected} ({CHECKPOINT_MANIFEST})", found)
     return _read_tensors(file)[0]
 
 

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from roboscale.core import BadData, SpecMismatch, derive_seed
 from roboscale.policies.builtin.checkpoint import (
-    MANIFEST,
+    CHECKPOINT_MANIFEST,
     TRAINING,
     Summary,
     drop_training_state,
@@ -40,7 +40,7 @@ from roboscale.policies.builtin.data import (
 )
 from roboscale.policies.builtin.model import ChunkNet, single_thread
 from roboscale.policies.builtin.normalise import Normaliser
-from roboscale.policies.builtin.policy import BuiltinPolicy, Trained, sizes_of
+from roboscale.policies.builtin.policy import BuiltinPolicy, TrainedNet, sizes_of
 from roboscale.policies.builtin.sentences import embed_sentence
 
 __all__ = ["TrainResult", "train"]
@@ -97,7 +97,7 @@ def train(
 
 def _finished(dataset: Path | TrainingData, out: Path, config: TrainConfig) -> Summary | None:
     """The summary of the policy in `out`, if there is one; SpecMismatch if it is not the one asked for."""
-    if not (out / MANIFEST).exists():
+    if not (out / CHECKPOINT_MANIFEST).exists():
         return None
     manifest = read_manifest(out)
     _require_same_config(out, manifest["config"], config)
@@ -249,7 +249,7 @@ class _Run:
         """The averaged weights as a policy."""
         self.net.load_state_dict(self.average)
         return BuiltinPolicy(
-            Trained(
+            TrainedNet(
                 name=name,
                 net=self.net,
                 config=self.config,

@@ -36,7 +36,7 @@ from roboscale.core import (
     combine,
 )
 from roboscale.worlds.simulated.contacts import DAMAGE, THRESHOLDS, ContactTable, DamageMeter
-from roboscale.worlds.simulated.headless import Camera, SceneRenderer, import_mujoco
+from roboscale.worlds.simulated.headless import CameraChoice, SceneRenderer, import_mujoco
 from roboscale.worlds.simulated.metaworld_tasks import TASKS
 
 __all__ = ["CAMERAS", "Expert", "MetaWorld", "MetaWorldScene"]
@@ -48,7 +48,7 @@ GRIPPER_OPENING_M = 0.1  # what the package divides the finger distance by
 MAX_IDLE = 50  # environments kept for the next scene of their task: about 25 MB and 0.1 s each
 MAX_RENDERERS = 6  # of environments that no scene runs in; those of running scenes are kept as long as they run
 
-CAMERAS: dict[str, Camera] = {
+CAMERAS: dict[str, CameraChoice] = {
     # The package's corner2 sees the puck as four pixels at 96 x 96; this one faces the robot across the work area.
     "front": {"lookat": (0.0, 0.74, 0.1), "distance": 0.85, "azimuth": 270.0, "elevation": -38.0},
     "wrist": "gripperPOV",

@@ -40,7 +40,7 @@ __all__ = [
     "Format",
     "Hdf5Recording",
     "Place",
-    "Plan",
+    "ReadingPlan",
     "Survey",
     "column",
     "need_rate",
@@ -85,7 +85,7 @@ class Camera:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ReadingPlan:
     """What becomes of every dataset of a recording."""
 
     columns: tuple[Column, ...]
@@ -261,7 +261,7 @@ class Hdf5Recording:
         root: Path,
         layout: Format,
         keys: Sequence[str],
-        plan: Plan,
+        plan: ReadingPlan,
         rate_hz: float,
         *,
         robot_type: str = "",
@@ -357,7 +357,7 @@ class Hdf5Recording:
         self._files.close()
 
 
-def _disagreements(plan: Plan, differing: Mapping[str, str]) -> Iterator[Finding]:
+def _disagreements(plan: ReadingPlan, differing: Mapping[str, str]) -> Iterator[Finding]:
     """What is carried over although the episodes do not agree on it."""
     sources = [(c.field.name, part) for c in plan.columns for part in c.parts]
     sources += [(c.field.name, c.source) for c in plan.cameras]

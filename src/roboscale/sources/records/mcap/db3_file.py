@@ -15,9 +15,9 @@ from urllib.parse import quote
 from roboscale.core import BadData, Finding
 from roboscale.sources.records.mcap.container import RawMessage, Ref, Topic
 
-__all__ = ["MAGIC", "Db3File"]
+__all__ = ["SQLITE_MAGIC", "Db3File"]
 
-MAGIC = b"SQLite format 3\0"
+SQLITE_MAGIC = b"SQLite format 3\0"
 
 _ERRORS = (sqlite3.Error, OverflowError, UnicodeDecodeError, MemoryError)
 
@@ -33,9 +33,9 @@ class Db3File:
         self.path = path
         self.findings: list[Finding] = []
         with path.open("rb") as file:
-            magic = file.read(len(MAGIC))
-        if magic != MAGIC:
-            raise BadData(path, "magic", MAGIC, magic or "an empty file")
+            magic = file.read(len(SQLITE_MAGIC))
+        if magic != SQLITE_MAGIC:
+            raise BadData(path, "magic", SQLITE_MAGIC, magic or "an empty file")
         self._check_journal()
         self._handle: sqlite3.Connection | None = None
         self._names: dict[int, str] = {}

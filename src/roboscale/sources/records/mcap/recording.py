@@ -27,7 +27,7 @@ from roboscale.dataset.pictures import EncodedPictures
 from roboscale.sources.records.mcap.bag import Bag, find_bags
 from roboscale.sources.records.mcap.collect import Harvest, Series, collect, times_of
 from roboscale.sources.records.mcap.images import decode_message
-from roboscale.sources.records.mcap.layout import FRAME_TIME, Layout, lay_out, left_out, time_name
+from roboscale.sources.records.mcap.layout import FRAME_TIME, TopicLayout, lay_out, left_out, time_name
 from roboscale.sources.records.mcap.mapping import TopicMap
 from roboscale.sources.records.mcap.messages import MessageTypes
 
@@ -75,7 +75,7 @@ class BagRecording:
             self._open = (key, bag, MessageTypes(bag.path, bag.topics))
         return self._open[1], self._open[2]
 
-    def _first_layout(self) -> Layout:
+    def _first_layout(self) -> TopicLayout:
         layout, problem = None, None
         for number, key in enumerate(self.keys):
             try:
@@ -122,7 +122,7 @@ class BagRecording:
         harvest = collect(bag, types, self._mapping, layout.series(self._mapping, absent))
         return _Assembly(self, bag, types, layout, harvest, wanted).episode()
 
-    def _require_same(self, bag: Bag, layout: Layout) -> None:
+    def _require_same(self, bag: Bag, layout: TopicLayout) -> None:
         for field in layout.fields:
             first = self.spec[field.name]
             if (field.shape, field.dtype, field.layout) != (first.shape, first.dtype, first.layout):
@@ -138,7 +138,7 @@ class _Assembly:
         recording: BagRecording,
         bag: Bag,
         types: MessageTypes,
-        layout: Layout,
+        layout: TopicLayout,
         harvest: Harvest,
         cameras: set[str],
     ) -> None:

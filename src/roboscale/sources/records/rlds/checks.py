@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from roboscale.core import Finding
-from roboscale.sources.records.rlds.features import Leaf
+from roboscale.sources.records.rlds.features import FeatureLeaf
 from roboscale.sources.records.rlds.mapping import Mapped
 from roboscale.sources.records.rlds.record import Record
 
@@ -36,7 +36,7 @@ def check_flags(record: Record, mapped: Mapped, position: int) -> Iterator[Findi
 
 
 def check_cameras(
-    record: Record, cameras: Mapping[str, Leaf], metadata: Mapping[str, Any], position: int
+    record: Record, cameras: Mapping[str, FeatureLeaf], metadata: Mapping[str, Any], position: int
 ) -> Iterator[Finding]:
     """Where `has_<picture>` says that there is none: is there one, or the black placeholder?"""
     for name, leaf in cameras.items():
@@ -53,7 +53,7 @@ def check_cameras(
         yield Finding(check, "warning", text, episodes=(position,), field=name, evidence=evidence)
 
 
-def check_discount(record: Record, discount: Leaf | None, position: int) -> Iterator[Finding]:
+def check_discount(record: Record, discount: FeatureLeaf | None, position: int) -> Iterator[Finding]:
     """Discounts other than the 1 for which the field was left out."""
     if discount is None:
         return
