@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -75,7 +75,7 @@ _FORMER_DAMAGE = {"peak_force_n": "peak_force"}
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance(Plain):
+class Provenance:
     """Where an episode comes from.
 
     Args:
@@ -98,6 +98,10 @@ class Provenance(Plain):
     task: str = ""
     seed: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """By its fields; details are somebody else's and are read back, so that a NaN in them stays one."""
+        return {**asdict(self), "parents": list(self.parents)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Provenance:
