@@ -33,7 +33,7 @@ SPEC = Spec(
         Field("observation.images.wrist", (96, 96, 3), "uint8"),
         Field("action", (4,), "float32"),
         Field("applied.action", (4,), "float32"),
-        Field("time.front_ns", (1,), "int64", "ns"),
+        Field("time.front_ns", (1,), "int64", unit="ns"),
     ),
     10,
 )

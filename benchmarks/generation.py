@@ -133,8 +133,19 @@ def record(world: MetaWorld, task: str, count: int, seed: int) -> list[Episode]:
         outcome, frames, _ = play(world, world.expert(), case)
         if outcome.success:
             arrays = {name: np.stack([frame[name] for frame in frames]) for name in spec.names}
-            provenance = Provenance("simulation.record", info.embodiment, "expert", task=task, seed=case.seed)
-            episodes.append(Episode(case.id, spec, arrays, info.instruction(task), provenance, outcome))
+            provenance = Provenance(
+                "simulation.record", embodiment=info.embodiment, operator="expert", task=task, seed=case.seed
+            )
+            episodes.append(
+                Episode(
+                    id=case.id,
+                    spec=spec,
+                    arrays=arrays,
+                    instruction=info.instruction(task),
+                    provenance=provenance,
+                    outcome=outcome,
+                )
+            )
         if len(episodes) == count:
             return episodes
     raise SystemExit(f"{task}: the expert failed {MAX_EXPERT_FAILURES} times before {count} successes")

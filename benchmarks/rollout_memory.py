@@ -41,9 +41,9 @@ from roboscale.trials.slots import Finished, Job, Keeping, Slot
 
 RATE_HZ = 30
 HEIGHT, WIDTH, SIDE = 480, 640, 60
-STATE = Field("observation.state", (14,), "float32", "rad")
+STATE = Field("observation.state", (14,), "float32", unit="rad")
 CAMERAS = tuple(Field(f"observation.images.{n}", (HEIGHT, WIDTH, 3), "uint8") for n in ("front", "wrist"))
-ACTION = Field("action", (14,), "float32", "rad", low=(-1.0,) * 14, high=(1.0,) * 14)
+ACTION = Field("action", (14,), "float32", unit="rad", low=(-1.0,) * 14, high=(1.0,) * 14)
 ROWS = 10  # of every chunk
 EPISODE = "0" * 32
 

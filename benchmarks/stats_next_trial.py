@@ -149,7 +149,9 @@ def _false_orders(counts: NDArray[np.float64], gap: float, method: SetMethod) ->
     truth = [(k, k) if gap else (1, 5) for k in range(1, 6)]
     false, sizes = [], []
     for study in counts:
-        found = rank_policies(Comparisons(names, study, study.sum(axis=1).astype(np.int64)), sets=method).rank_sets
+        found = rank_policies(
+            Comparisons(policies=names, counts=study, per_pair=study.sum(axis=1).astype(np.int64)), sets=method
+        ).rank_sets
         sets = [found[name] for name in names]
         false.append(any(low > best or high < worst for (low, high), (best, worst) in zip(sets, truth, strict=True)))
         sizes.append(np.mean([high - low + 1 for low, high in sets]))

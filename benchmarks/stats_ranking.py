@@ -150,7 +150,7 @@ def _covered(strengths: NDArray[np.float64], each: int, simulations: int) -> lis
     found: dict[str, list[tuple[bool, float]]] = {method: [] for method in methods}
     for _ in range(simulations):
         counts = rng.multinomial(each, chance).astype(float)
-        compared = Comparisons(names, counts, counts.sum(axis=1).astype(np.int64))
+        compared = Comparisons(policies=names, counts=counts, per_pair=counts.sum(axis=1).astype(np.int64))
         for method in methods:
             ranking = rank_policies(compared, sets=method, bootstraps=400, rng=rng)
             low, high = np.array([ranking.rank_sets[name] for name in names]).T

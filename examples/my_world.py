@@ -13,8 +13,12 @@ from roboscale.testing.world_checks import check_world, success_rule
 from roboscale.worlds import as_world
 
 RATE_HZ = 10.0
-STATE = Field("observation.state", (4,), "float32", "m", "table", ("point.x", "point.y", "goal.x", "goal.y"))
-ACTION = Field("action", (2,), "float32", "m", "table", ("dx", "dy"), low=(-0.1, -0.1), high=(0.1, 0.1))
+STATE = Field(
+    "observation.state", (4,), "float32", unit="m", frame="table", layout=("point.x", "point.y", "goal.x", "goal.y")
+)
+ACTION = Field(
+    "action", (2,), "float32", unit="m", frame="table", layout=("dx", "dy"), low=(-0.1, -0.1), high=(0.1, 0.1)
+)
 
 
 class PointWorld:

@@ -12,7 +12,7 @@ from roboscale.core import Field, Spec
 from roboscale.policies.callables import as_policy
 from roboscale.policies.remote import RemotePolicy, serve_policy
 
-STATE = Field("observation.state", (2,), "float32", "rad", layout=("shoulder", "elbow"))
+STATE = Field("observation.state", (2,), "float32", unit="rad", layout=("shoulder", "elbow"))
 
 
 def go_home(observation: dict, instruction: str) -> np.ndarray:

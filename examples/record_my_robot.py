@@ -15,11 +15,13 @@ from roboscale.dataset import Dataset, DatasetWriter
 
 RATE_HZ = 20
 JOINTS = ("shoulder", "elbow")
-STATE = Field("observation.state", (2,), "float32", "rad", "joint", JOINTS)
+STATE = Field("observation.state", (2,), "float32", unit="rad", frame="joint", layout=JOINTS)
 PICTURE = Field("observation.images.front", (64, 64, 3), "uint8", layout=("height", "width", "channel"))
-TIME = Field("time.front_ns", (1,), "int64", "ns")  # when the picture was really taken
-ACTION = Field("action", (2,), "float32", "rad", "joint", JOINTS, low=(-1.0, -1.0), high=(1.0, 1.0))
-APPLIED = Field("applied.action", (2,), "float32", "rad", "joint", JOINTS)  # what the motors were told in the end
+TIME = Field("time.front_ns", (1,), "int64", unit="ns")  # when the picture was really taken
+ACTION = Field("action", (2,), "float32", unit="rad", frame="joint", layout=JOINTS, low=(-1.0, -1.0), high=(1.0, 1.0))
+APPLIED = Field(
+    "applied.action", (2,), "float32", unit="rad", frame="joint", layout=JOINTS
+)  # what the motors were told in the end
 SPEC = Spec((STATE, PICTURE, TIME, ACTION, APPLIED), RATE_HZ)
 
 

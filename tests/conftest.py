@@ -38,9 +38,9 @@ def _record(root: Path, seed: int) -> None:
     """Three episodes of a one-armed robot that follows its actions."""
     spec = Spec(
         (
-            Field("observation.state", (2,), "float32", "rad", layout=("hip", "knee")),
-            Field("observation.environment_state", (3,), "float32", "m", layout=("x", "y", "z")),
-            Field("action", (2,), "float32", "rad", layout=("hip", "knee")),
+            Field("observation.state", (2,), "float32", unit="rad", layout=("hip", "knee")),
+            Field("observation.environment_state", (3,), "float32", unit="m", layout=("x", "y", "z")),
+            Field("action", (2,), "float32", unit="rad", layout=("hip", "knee")),
         ),
         10,
     )

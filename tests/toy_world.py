@@ -34,10 +34,20 @@ from roboscale.core import (
 
 Fault = Literal["void", "raise", "die", "hang"]
 
-STATE = Field("observation.state", (2,), "float32", "m", "world", ("point.x", "goal.x"))
-TIME = Field("time.observation_ns", (1,), "int64", "ns")
+STATE = Field("observation.state", (2,), "float32", unit="m", frame="world", layout=("point.x", "goal.x"))
+TIME = Field("time.observation_ns", (1,), "int64", unit="ns")
 IMAGE = Field("observation.images.front", (16, 16, 3), "uint8", layout=("height", "width", "channel"))
-ACTION = Field("action", (1,), "float32", "m", "world", ("dx",), "relative to state", low=(-0.1,), high=(0.1,))
+ACTION = Field(
+    "action",
+    (1,),
+    "float32",
+    unit="m",
+    frame="world",
+    layout=("dx",),
+    mode="relative to state",
+    low=(-0.1,),
+    high=(0.1,),
+)
 RATE_HZ = 10.0
 
 HANG_MARKS = "TOY_HANG_MARKS"

@@ -143,8 +143,8 @@ def test_explain_drafts_a_declaration_that_import_takes(tmp_path: Path):
 def record(root: Path, seed: int, *, robot="arm", unit="rad", dims=2, episodes=3, role="front", name="front"):
     spec = Spec(
         (
-            Field("observation.state", (dims,), "float32", unit, layout=tuple("abcd"[:dims])),
-            Field("action", (dims,), "float32", unit, layout=tuple("abcd"[:dims])),
+            Field("observation.state", (dims,), "float32", unit=unit, layout=tuple("abcd"[:dims])),
+            Field("action", (dims,), "float32", unit=unit, layout=tuple("abcd"[:dims])),
             Field(f"observation.images.{name}", (32, 48, 3), "uint8", role=role),
         ),
         10,

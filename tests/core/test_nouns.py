@@ -92,7 +92,15 @@ def test_seeds_are_stable_across_versions():
 
 
 def test_outcome_and_provenance_survive_json():
-    outcome = Outcome("failure", "late", 0.5, 7, False, True, {"peak_force": 3.0, "dropped": None})
+    outcome = Outcome(
+        "failure",
+        "late",
+        progress=0.5,
+        steps=7,
+        terminated=False,
+        truncated=True,
+        measures={"peak_force": 3.0, "dropped": None},
+    )
     assert Outcome.from_json(outcome.to_json()) == outcome
     known = Provenance("simulation.generate", parents=("a", "b"), details={"k": [1]})
     assert Provenance.from_json(known.to_json()) == known
@@ -117,8 +125,12 @@ def test_success_rules(rule: SuccessRule, streak: int, finishes: bool, succeeded
 
 
 def test_an_estimate_without_data_says_so():
-    assert str(Estimate(None, None, None, 0.95, 0, "CP", void=2)) == "no data (n=0, 2 void)"
-    assert "0.50 [0.10..0.90] (n=4, 1 void, 95 %, CP)" in str(Estimate(0.5, 0.1, 0.9, 0.95, 4, "CP", void=1))
+    assert (
+        str(Estimate(value=None, low=None, high=None, level=0.95, n=0, method="CP", void=2)) == "no data (n=0, 2 void)"
+    )
+    assert "0.50 [0.10..0.90] (n=4, 1 void, 95 %, CP)" in str(
+        Estimate(value=0.5, low=0.1, high=0.9, level=0.95, n=4, method="CP", void=1)
+    )
 
 
 def test_outcomes_of_earlier_versions_are_read():

@@ -7,7 +7,7 @@ import pytest
 
 from roboscale.core import Field, Spec, SpecMismatch, UnknownName, require_match, spec_differences
 
-STATE = Field("observation.state", (4,), "float32", "m", "world", ("x", "y", "z", "gripper_width"))
+STATE = Field("observation.state", (4,), "float32", unit="m", frame="world", layout=("x", "y", "z", "gripper_width"))
 ACTION = Field("action", (4,), "float32", mode="relative to state", low=(-1.0,) * 4, high=(1.0,) * 4)
 IMAGE = Field("observation.images.front", (96, 96, 3), "uint8")
 SPEC = Spec((STATE, ACTION, IMAGE), 30.0)

@@ -22,12 +22,12 @@ from roboscale.dataset import DatasetWriter
 SIZE = 48
 SPEC = Spec(
     (
-        Field("observation.state", (4,), "float32", "m", "world", layout=("x", "y", "z", "gripper_width")),
+        Field("observation.state", (4,), "float32", unit="m", frame="world", layout=("x", "y", "z", "gripper_width")),
         Field("observation.images.front", (SIZE, SIZE, 3), "uint8"),
         Field("observation.images.wrist", (SIZE, SIZE, 3), "uint8"),
         Field("action", (3,), "float32"),
         Field("applied.action", (3,), "float32"),
-        Field("time.front_ns", (1,), "int64", "ns"),
+        Field("time.front_ns", (1,), "int64", unit="ns"),
     ),
     10,
 )

@@ -39,9 +39,15 @@ CAMERA = "observation.images.cam0"
 ALL = "per embodiment"
 ARM = Spec(
     (
-        Field("observation.state", (4,), "float32", "mixed", "base", (*XYZ, "gripper_width")),
+        Field("observation.state", (4,), "float32", unit="mixed", frame="base", layout=(*XYZ, "gripper_width")),
         Field(
-            "action", (4,), "float32", "mixed", "base", (*XYZ, "gripper_openness"), "relative to state at prediction"
+            "action",
+            (4,),
+            "float32",
+            unit="mixed",
+            frame="base",
+            layout=(*XYZ, "gripper_openness"),
+            mode="relative to state at prediction",
         ),
         Field(CAMERA, (8, 6, 3), "uint8", role="wrist"),
     ),
@@ -49,9 +55,9 @@ ARM = Spec(
 )
 HAND = Spec(
     (
-        Field("observation.state", (2,), "float64", "rad", layout=("thumb", "finger")),
-        Field("observation.effort", (2,), "float32", "N*m", layout=("thumb", "finger")),
-        Field("action", (3,), "float64", "rad", layout=("thumb", "finger", "gripper_closedness")),
+        Field("observation.state", (2,), "float64", unit="rad", layout=("thumb", "finger")),
+        Field("observation.effort", (2,), "float32", unit="N*m", layout=("thumb", "finger")),
+        Field("action", (3,), "float64", unit="rad", layout=("thumb", "finger", "gripper_closedness")),
         Field("observation.images.eye", (8, 6, 3), "uint8", role="front"),
         Field("observation.images.palm", (8, 6, 3), "uint8", role="wrist"),
     ),
@@ -215,7 +221,14 @@ def episode(spec: Spec, seed: int, frames: int = 5, cameras: bool = True) -> Rec
     rng = np.random.default_rng(seed)
     arrays = {f.name: (rng.normal(size=(frames, *f.shape)) * 100).astype(f.dtype) for f in spec if not f.is_image}
     pictures = {f.name: Counted(frames, f.shape) for f in spec.images} if cameras else {}
-    return RecordedEpisode(f"e{seed}", arrays, pictures, "wave", Provenance("test", embodiment="x"), id="ab" * 16)
+    return RecordedEpisode(
+        key=f"e{seed}",
+        arrays=arrays,
+        pictures=pictures,
+        instruction="wave",
+        provenance=Provenance("test", embodiment="x"),
+        id="ab" * 16,
+    )
 
 
 def equal(a: RecordedEpisode, b: RecordedEpisode) -> bool:

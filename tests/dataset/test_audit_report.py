@@ -49,8 +49,28 @@ def test_the_table_of_checks_is_in_order():
 
 
 def test_a_report_survives_json():
-    finding = Finding("spikes", "warning", "x", (1, 2), "action", (Span(1, 2, 3),), {"a": [1]}, "roboscale data")
-    report = AuditReport("r", "zarr", 2, 100, 24, 20.0, ("spikes",), {"a": "b"}, {"c": 1}, (finding,))
+    finding = Finding(
+        "spikes",
+        "warning",
+        "x",
+        episodes=(1, 2),
+        field="action",
+        spans=(Span(1, 2, 3),),
+        evidence={"a": [1]},
+        repair="roboscale data",
+    )
+    report = AuditReport(
+        root="r",
+        format="zarr",
+        episodes=2,
+        frames=100,
+        pictures=24,
+        rate_hz=20.0,
+        checked=("spikes",),
+        skipped={"a": "b"},
+        facts={"c": 1},
+        findings=(finding,),
+    )
     assert AuditReport.from_json(json.loads(json.dumps(report.to_json()))) == report
     assert report.fails("warning") and report.fails("info") and not report.fails("error")
     assert (report.count("error"), report.count("warning")) == (0, 1)

@@ -74,7 +74,7 @@ def test_a_spike_is_found_where_it_is_and_a_step_is_none(frame: int, size: float
 @given(st.lists(st.booleans(), max_size=40))
 def test_runs_cover_exactly_what_is_true(mask: list[bool]):
     covered = np.zeros(len(mask), np.bool_)
-    for first, last in signals.runs(np.array(mask, np.bool_)):
+    for first, last in signals.true_runs(np.array(mask, np.bool_)):
         assert not covered[max(0, first - 1) : last + 2].any(), "runs neither touch nor overlap"
         covered[first : last + 1] = True
     assert covered.tolist() == mask

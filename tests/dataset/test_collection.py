@@ -20,8 +20,8 @@ SIZE = 32
 CAMERA = (SIZE, SIZE, 3)
 SQUARE = Spec(
     (
-        Field("observation.state", (3,), "float32", "m", layout=("x", "y", "gripper_width")),
-        Field("action", (2,), "float32", "m", layout=("x", "y")),
+        Field("observation.state", (3,), "float32", unit="m", layout=("x", "y", "gripper_width")),
+        Field("action", (2,), "float32", unit="m", layout=("x", "y")),
         Field("observation.images.left", CAMERA, "uint8", role="wrist"),
         Field("observation.images.over", CAMERA, "uint8", role="external"),
     ),
@@ -29,8 +29,8 @@ SQUARE = Spec(
 )
 CIRCLE = Spec(
     (
-        Field("observation.state", (5,), "float32", "rad"),
-        Field("action", (4,), "float32", "rad"),
+        Field("observation.state", (5,), "float32", unit="rad"),
+        Field("action", (4,), "float32", unit="rad"),
         Field("observation.images.eye", CAMERA, "uint8", role="wrist"),
     ),
     10,
@@ -43,7 +43,9 @@ def record(
     rng = np.random.default_rng(seed)
     with DatasetWriter(root, spec, robot_type=robot, durable=False) as writer:
         for number, length in enumerate(lengths):
-            take = writer.begin(task, Provenance("test", robot, licence=licence if number == 0 else "", seed=seed))
+            take = writer.begin(
+                task, Provenance("test", embodiment=robot, licence=licence if number == 0 else "", seed=seed)
+            )
             for _ in range(length):
                 shade = np.uint8(20 * seed + 10)
                 take.add(
@@ -67,7 +69,7 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def members(datasets: Path, *names: str) -> list[NewMember]:
-    return [NewMember(datasets / name, licence="CC-BY-4.0", weight=1 + i) for i, name in enumerate(names)]
+    return [NewMember(root=datasets / name, licence="CC-BY-4.0", weight=1 + i) for i, name in enumerate(names)]
 
 
 @pytest.fixture
@@ -150,7 +152,7 @@ def test_statistics_are_refused_for_what_is_not_there_or_not_the_same(datasets: 
     other = tmp_path / "other"
     degrees = Spec((replace(SQUARE["action"], unit="mm"),), 10)
     record(other / "third", degrees, "square", 4, (3,), "push the block to the left")
-    third = NewMember(other / "third")
+    third = NewMember(root=other / "third")
     write_collection(other / "pool", [*members(datasets, "first"), third], absolute=True)
     with pytest.raises(SpecMismatch, match=r"square: .*action[\s\S]*first  m\n\s*third  mm"):
         Collection(other / "pool", absolute=True).statistics("square", "action")
@@ -171,12 +173,12 @@ def test_the_order_of_members_changes_the_order_only(datasets: Path, tmp_path: P
 def test_meanings_that_a_member_does_not_say_come_from_the_manifest(datasets: Path, tmp_path: Path):
     silent = Spec(tuple(replace(f, unit=UNKNOWN, role="") if f.is_image else f for f in CIRCLE), 10)
     record(tmp_path / "silent", silent, "circle", 5, (3,), "push the block to the left")
-    assert Collection(_write(tmp_path, NewMember(tmp_path / "silent"))).roles == ()
-    found = Collection(_write(tmp_path, NewMember(tmp_path / "silent", spec=CIRCLE)))
+    assert Collection(_write(tmp_path, NewMember(root=tmp_path / "silent"))).roles == ()
+    found = Collection(_write(tmp_path, NewMember(root=tmp_path / "silent", spec=CIRCLE)))
     assert found.roles == ("wrist",) and found.members[0].roles == {"wrist": "observation.images.eye"}
     wrong = Spec(tuple(replace(f, unit="deg") if f.name == "action" else f for f in CIRCLE), 10)
     with pytest.raises(SpecMismatch, match="action unit: the dataset says rad, the collection deg"):
-        _write(tmp_path, NewMember(tmp_path / "silent", spec=wrong))
+        _write(tmp_path, NewMember(root=tmp_path / "silent", spec=wrong))
 
 
 def _write(folder: Path, *new: NewMember) -> Path:
@@ -199,7 +201,7 @@ def test_tensors(pool: Path):
 
 def test_a_member_that_changed_is_noticed(datasets: Path, tmp_path: Path):
     record(tmp_path / "grows", CIRCLE, "circle", 6, (3,), "push the block to the left")
-    path = _write(tmp_path, NewMember(tmp_path / "grows"))
+    path = _write(tmp_path, NewMember(root=tmp_path / "grows"))
     record(tmp_path / "grows", CIRCLE, "circle", 7, (2,), "push the block to the left")
     with pytest.raises(BadData, match=r"members\[0\].episodes: expected 2 as in .*grows, found 1"):
         Collection(path)
@@ -269,8 +271,10 @@ def test_what_cannot_be_collected(datasets: Path, tmp_path: Path):
         write_collection(datasets / "first", members(datasets, "second"))
     record(tmp_path / "nameless", CIRCLE, "", 8, (2,), "push the block to the left")
     with pytest.raises(BadData, match="robot_type"):
-        _write(tmp_path, NewMember(tmp_path / "nameless"))
-    assert Collection(_write(tmp_path, NewMember(tmp_path / "nameless", robot_type="orb"))).embodiments == ("orb",)
+        _write(tmp_path, NewMember(root=tmp_path / "nameless"))
+    assert Collection(_write(tmp_path, NewMember(root=tmp_path / "nameless", robot_type="orb"))).embodiments == (
+        "orb",
+    )
 
 
 def test_a_digest_changes_with_every_word():

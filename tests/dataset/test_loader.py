@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from roboscale.core import BadData, Field, Provenance, Spec, SpecMismatch, UnknownName
 from roboscale.dataset import Dataset, DatasetWriter
 from roboscale.dataset.mixture import Mixture
-from roboscale.dataset.order import Blocks, Permutation, Walk, generator
+from roboscale.dataset.order import Blocks, Permutation, Walk, order_generator
 from roboscale.dataset.video import VideoReader
 
 loader = pytest.importorskip("roboscale.dataset.loader", reason="needs torch")
@@ -179,18 +179,18 @@ def test_selected_features_only(root: Path):
 @given(st.integers(1, 3000), st.integers(0, 2**32))
 @settings(max_examples=30, deadline=None)
 def test_a_permutation_is_one(size: int, seed: int):
-    order = Permutation(size, generator(seed))
+    order = Permutation(size, order_generator(seed))
     assert sorted(order[i] for i in range(size)) == list(range(size))
 
 
 def test_a_permutation_is_fair():
     counts = np.zeros((12, 12))
     for seed in range(3000):
-        order = Permutation(12, generator(seed))
+        order = Permutation(12, order_generator(seed))
         counts[range(12), [order[i] for i in range(12)]] += 1
     chi2 = float(((counts - 250) ** 2 / 250).sum())
     assert chi2 < 190, chi2  # 121 degrees of freedom: p = 6e-5
-    large = Permutation(2**31, generator(5))
+    large = Permutation(2**31, order_generator(5))
     drawn = np.array([large[i] for i in range(4000)]) / 2**31
     assert abs(np.corrcoef(drawn[:-1], drawn[1:])[0, 1]) < 0.06 and abs(drawn.mean() - 0.5) < 0.02
 
@@ -205,7 +205,7 @@ def test_a_permutation_is_fair():
 def test_a_lap_gives_every_frame_once(lengths: list[int], block: int, shards: int, shuffle: bool):
     given_ = Counter[tuple[int, int]]()
     for shard in range(shards):
-        walk = Walk(Blocks(lengths, block), 3, 1, shard, shards, shuffle)
+        walk = Walk(blocks=Blocks(lengths, block), seed=3, epoch=1, shard=shard, shards=shards, shuffle=shuffle)
         while walk.lap == 0:
             given_[walk.next()] += 1
     assert given_ == Counter((e, f) for e, length in enumerate(lengths) for f in range(length))
@@ -221,7 +221,7 @@ def test_a_lap_keeps_shares_to_within_a_block(choice: st.DataObject):
     block = choice.draw(st.integers(1, 16))
     blocks = Blocks(lengths, block, weights)
     drawn = np.zeros(len(lengths))
-    walk = Walk(blocks, 0, 0, 0, 1)
+    walk = Walk(blocks=blocks, seed=0, epoch=0, shard=0, shards=1)
     while walk.lap == 0:
         episode, first, count = blocks.at(walk._point())
         assert 0 <= first < lengths[episode] and first + count <= lengths[episode]

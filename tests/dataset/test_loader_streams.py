@@ -30,7 +30,7 @@ def force(samples: int, step_ns: int = 10**7, shape: tuple[int, ...] = (2,)) -> 
 @pytest.fixture
 def timed(tmp_path: Path) -> Path:
     """Two episodes of 5 frames, 100 ms apart, and the force every 10 ms from the first frame on."""
-    spec = Spec((Field("action", (1,), "float32"), Field("time.frame_ns", (1,), "int64", "ns")), 10)
+    spec = Spec((Field("action", (1,), "float32"), Field("time.frame_ns", (1,), "int64", unit="ns")), 10)
     with DatasetWriter(tmp_path / "set", spec) as writer:
         for number in range(2):
             take = writer.begin("feel what the hand is touching", Provenance("test"))

@@ -98,7 +98,13 @@ class Fake:
         stream = Stream(np.arange(length * 3, dtype=np.int64) * 10**7, rng.normal(size=(length * 3, 2)), "N")
         streams = {"wrench": stream} if self.spec is SPEC else {}
         return RecordedEpisode(
-            key, arrays, pictures, f"task {number % 2}", Provenance("fake"), Outcome("success"), streams
+            key=key,
+            arrays=arrays,
+            pictures=pictures,
+            instruction=f"task {number % 2}",
+            provenance=Provenance("fake"),
+            outcome=Outcome("success"),
+            streams=streams,
         )
 
     def close(self):
@@ -106,7 +112,7 @@ class Fake:
 
 
 def move(recording, out, **options):
-    part = Part("fake", lambda: recording, recording.keys)
+    part = Part(name="fake", open=lambda: recording, keys=recording.keys)
     return transfer([part], out, recording.spec, workers=0, robot_type="arm", **options)
 
 
@@ -137,7 +143,9 @@ def test_a_dataset_is_transferred_packet_by_packet_and_keeps_its_ids(tmp_path):
     move(Fake(), tmp_path / "a")
     opened = partial(open_recording, tmp_path / "a", "lerobot-v3")
     recording = opened()
-    done = transfer([Part("a", opened, tuple(recording.keys))], tmp_path / "b", recording.spec, workers=0)
+    done = transfer(
+        [Part(name="a", open=opened, keys=tuple(recording.keys))], tmp_path / "b", recording.spec, workers=0
+    )
     first, second = Dataset(tmp_path / "a"), Dataset(tmp_path / "b")
     assert [e.id for e in first.episodes] == [e.id for e in second.episodes]
     assert {p.cameras["observation.images.front"].done for p in done.episodes} == {"remuxed"}
@@ -214,7 +222,12 @@ def test_the_same_episode_twice_is_refused(tmp_path):
     opened = partial(open_recording, tmp_path / "a", "lerobot-v3")
     keys = tuple(opened().keys)
     with pytest.raises(BadData, match="each episode once"):
-        transfer([Part("a", opened, keys), Part("b", opened, keys)], tmp_path / "out", opened().spec, workers=0)
+        transfer(
+            [Part(name="a", open=opened, keys=keys), Part(name="b", open=opened, keys=keys)],
+            tmp_path / "out",
+            opened().spec,
+            workers=0,
+        )
 
 
 def test_verify_sees_one_changed_number_and_one_changed_packet(tmp_path):
@@ -231,7 +244,7 @@ def test_verify_sees_one_changed_number_and_one_changed_packet(tmp_path):
 
 
 def test_fields_that_do_not_fit_the_spec_name_both_sides(tmp_path):
-    part = Part("fake", lambda: Fake(NUMBERS), ("e0",))
+    part = Part(name="fake", open=lambda: Fake(NUMBERS), keys=("e0",))
     with pytest.raises(SpecMismatch, match="next.reward"):
         transfer([part], tmp_path / "o", Spec((*NUMBERS.fields, Field("next.reward", (), "float32")), 10), workers=0)
 
@@ -243,7 +256,7 @@ def test_ends_are_cut_at_a_key_frame_so_that_the_video_is_copied(tmp_path):
     opened = partial(open_recording, tmp_path / "a", "lerobot-v3")
     recording = opened()
     edit = Corrections({recording.keys[0]: Kept(3, 9)}, {recording.keys[1]: "pour"}, {recording.keys[2]: "failure"})
-    part = Part("a", opened, tuple(recording.keys), edit)
+    part = Part(name="a", open=opened, keys=tuple(recording.keys), edit=edit)
     done = transfer([part], tmp_path / "b", recording.spec, workers=0)
     before, after = Dataset(tmp_path / "a"), Dataset(tmp_path / "b")
     assert after.episodes[0].length == 8  # from frame 2, the key frame before 3
@@ -296,7 +309,9 @@ def _of_clips(clips):
             clip = clips[int(key[1:])]
             arrays = {"action": np.zeros((len(clip), 1), np.float32)}
             pictures = {"observation.images.front": clip}
-            return RecordedEpisode(key, arrays, pictures, "pour", Provenance("fake"))
+            return RecordedEpisode(
+                key=key, arrays=arrays, pictures=pictures, instruction="pour", provenance=Provenance("fake")
+            )
 
     return Filmed(spec, len(clips))
 

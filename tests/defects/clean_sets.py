@@ -49,7 +49,11 @@ def clean(folder: Path, kind: str, seed: int = 0) -> Path:
         source = Provenance("synthetic", embodiment=f"made-up-{kind}", licence="Apache-2.0", seed=seed)
         outcome = Outcome("success", steps=len(arrays["action"]))
         id_ = new_episode_id(rng)
-        episodes.append(Episode(id_, spec, arrays, TASKS[number % 2], source, outcome))
+        episodes.append(
+            Episode(
+                id=id_, spec=spec, arrays=arrays, instruction=TASKS[number % 2], provenance=source, outcome=outcome
+            )
+        )
     return write_set(folder, spec, episodes, f"made-up-{kind}")
 
 
@@ -156,11 +160,11 @@ def _film(rng: np.random.Generator, state: Floats, camera: int) -> NDArray[np.ui
 def _spec(state: tuple[str, ...], *cameras: str, mode: str = "absolute", clock: bool = False) -> Spec:
     size = (len(state),)
     fields = [
-        Field("observation.state", size, "float32", "mixed", layout=state),
-        Field("action", size, "float32", "mixed", layout=state, mode=mode),
+        Field("observation.state", size, "float32", unit="mixed", layout=state),
+        Field("action", size, "float32", unit="mixed", layout=state, mode=mode),
     ]
     fields += [Field(f"observation.images.{name}", (HEIGHT, WIDTH, 3), "uint8", role=name) for name in cameras]
-    fields += [Field("time.frame_ns", (1,), "int64", "ns")] if clock else []
+    fields += [Field("time.frame_ns", (1,), "int64", unit="ns")] if clock else []
     return Spec(tuple(fields), RATE_HZ)
 
 

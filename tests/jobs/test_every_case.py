@@ -426,7 +426,10 @@ def test_a_prediction_never_changes(tmp_path: Path):
             if rng.random() < 0.3:
                 _lesson(measuring, "expert", 8).out.mkdir(parents=True, exist_ok=True)
                 known = True
-            points = [Trained("t", "expert", size, rng.randint(0, 10), 10) for size in (1.0, 2.0, 4.0)]
+            points = [
+                Trained(task="t", source="expert", amount=size, successes=rng.randint(0, 10), trials=10)
+                for size in (1.0, 2.0, 4.0)
+            ]
             if known and written is None:
                 with pytest.raises(RoboscaleError, match="would know the answer"):
                     _predict(measuring, points, ignore)

@@ -12,7 +12,10 @@ from roboscale.jobs.plan_measuring import Measuring, _lesson, _predict
 from roboscale.results import Trained
 from roboscale.stats.scaling import Point, fit_curve
 
-POINTS = [Trained("t", "expert", size, won, 10) for size, won in ((1.0, 1), (2.0, 3), (4.0, 6))]
+POINTS = [
+    Trained(task="t", source="expert", amount=size, successes=won, trials=10)
+    for size, won in ((1.0, 1), (2.0, 3), (4.0, 6))
+]
 
 
 def asked(out: Path) -> Measuring:
@@ -26,7 +29,9 @@ def test_the_first_prediction_stays(tmp_path: Path):
     first = (tmp_path / "prediction.json").read_bytes()
     assert json.loads(first)["predictions"][0]["predicted"]["value"] > 0.5
     said = []
-    _predict(asked(tmp_path), [*POINTS, Trained("t", "expert", 8.0, 0, 10)], said.append)
+    _predict(
+        asked(tmp_path), [*POINTS, Trained(task="t", source="expert", amount=8.0, successes=0, trials=10)], said.append
+    )
     assert (tmp_path / "prediction.json").read_bytes() == first and "kept" in said[0].text
 
 
@@ -39,7 +44,7 @@ def test_every_task_and_source_is_predicted_from_its_own_points(tmp_path: Path):
         ("u", "noisy"): (2, 2, 2),
     }
     points = [
-        Trained(task, source, size, won, 10)
+        Trained(task=task, source=source, amount=size, successes=won, trials=10)
         for (task, source), row in rates.items()
         for size, won in zip((1.0, 2.0, 4.0), row, strict=True)
     ]

@@ -25,12 +25,15 @@ class Arm:
     tasks = {"point": "point the arm at the red cross"}
     observation_spec = Spec(
         (
-            Field("observation.state", (1,), "float32", "rad", layout=("joint",)),
+            Field("observation.state", (1,), "float32", unit="rad", layout=("joint",)),
             Field("observation.images.front", (64, 96, 3), "uint8", layout=("height", "width", "channel")),
         ),
         20.0,
     )
-    action_spec = Spec((Field("action", (1,), "float32", "rad", layout=("joint",), low=(-1.0,), high=(1.0,)),), 20.0)
+    action_spec = Spec(
+        (Field("action", (1,), "float32", unit="rad", layout=("joint",), low=(-1.0,), high=(1.0,)),),
+        20.0,
+    )
 
     def __init__(self):
         self._joint = 0.0

@@ -104,7 +104,7 @@ def counted(
         said[0] = dataclasses.replace(said[0], success=not won)
         person = {"referee": "person", "by": "Ada", "reason": "the cup stood beside the saucer"}
         said.append(Judgement(trial=trial.id, time_ns=NOON + 3600 * SECOND, state="decided", success=won, **person))
-    outcome = Outcome(status, reason, progress, trial.steps, measures=measures or {})  # type: ignore[arg-type]
+    outcome = Outcome(status, reason, progress=progress, steps=trial.steps, measures=measures or {})  # type: ignore[arg-type]
     return Counted(
         policy=policy,
         world=WORLD,

@@ -45,11 +45,39 @@ def findings() -> tuple[Finding, ...]:
     ranges = {"kind": "ranges", "rows": {"stats.json": [[0.2], [0.8]], "data": [[0.0], [1.0]]}, "x": "x", "y": "y"}
     spans = tuple(Span(i, 0, 40) for i in range(12))
     return (
-        Finding("not-finite", "error", f"NaN in {EVIL}", (3,), EVIL, (Span(3, 5, 5),), {EVIL: EVIL}, f"rm {EVIL}"),
-        Finding("quantiles-averaged", "error", "wrong", (), "action", (), {"plot": ranges}),
-        Finding("idle-lead", "warning", "still", tuple(range(40)), "", spans, {"plot": bars}, "roboscale data fix"),
-        Finding("spikes", "warning", "jump", (1,), "action", (), {"plot": lines, "numbers": [1, 2.5, [3]]}),
-        Finding("from-a-reader", "info", "x" * 300, (), "a.very.long.feature.name.without.spaces" * 4),
+        Finding(
+            "not-finite",
+            "error",
+            f"NaN in {EVIL}",
+            episodes=(3,),
+            field=EVIL,
+            spans=(Span(3, 5, 5),),
+            evidence={EVIL: EVIL},
+            repair=f"rm {EVIL}",
+        ),
+        Finding(
+            "quantiles-averaged", "error", "wrong", episodes=(), field="action", spans=(), evidence={"plot": ranges}
+        ),
+        Finding(
+            "idle-lead",
+            "warning",
+            "still",
+            episodes=tuple(range(40)),
+            field="",
+            spans=spans,
+            evidence={"plot": bars},
+            repair="roboscale data fix",
+        ),
+        Finding(
+            "spikes",
+            "warning",
+            "jump",
+            episodes=(1,),
+            field="action",
+            spans=(),
+            evidence={"plot": lines, "numbers": [1, 2.5, [3]]},
+        ),
+        Finding("from-a-reader", "info", "x" * 300, episodes=(), field="a.very.long.feature.name.without.spaces" * 4),
     )
 
 

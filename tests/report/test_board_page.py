@@ -63,7 +63,9 @@ def make_board(names: tuple[str, ...] = NAMES, each: int = 90, seed: int = 1) ->
             total, good = total + n, good + k
         rates[name] = clopper_pearson(good, total, void=4)
     del per_task[names[1], "pour"]
-    per_task[names[-1], "wipe"] = Estimate(None, None, None, 0.95, 0, "Clopper-Pearson", void=3)
+    per_task[names[-1], "wipe"] = Estimate(
+        value=None, low=None, high=None, level=0.95, n=0, method="Clopper-Pearson", void=3
+    )
     apart = [(a, b) for a in names for b in names if ranking.rank_sets[a][1] < ranking.rank_sets[b][0]]
     return BoardData(
         ranking=ranking,
@@ -176,7 +178,10 @@ def test_nothing_to_rank_reads_well(policies: tuple[str, ...], words: Read):
 
 def test_policies_without_score_or_trials_say_so(words: Read):
     ranking = rank_policies(count_comparisons(["a"] * 5, ["b"] * 5, ["first"] * 5))
-    rates = {"a": clopper_pearson(5, 5), "z": Estimate(None, None, None, 0.95, 0, "m", 7)}
+    rates = {
+        "a": clopper_pearson(5, 5),
+        "z": Estimate(value=None, low=None, high=None, level=0.95, n=0, method="m", void=7),
+    }
     board = BoardData(ranking=ranking, rates=rates)
     said = words(board_page(board))
     assert said.count("no score") >= 3 and "7 void: 0–100 %" in said and "With intervals" in said
@@ -196,7 +201,7 @@ def test_the_text_is_aligned_and_cannot_steer_a_terminal(board: BoardData):
 
 def test_nothing_from_the_data_becomes_markup(page_data: Read):
     ranking = rank_policies(count_comparisons([EVIL, "b"] * 9, ["b", EVIL] * 9, ["first"] * 18))
-    rate = {EVIL: Estimate(0.5, 0.2, 0.8, 0.95, 10, EVIL)}
+    rate = {EVIL: Estimate(value=0.5, low=0.2, high=0.8, level=0.95, n=10, method=EVIL)}
     cells = {(EVIL, EVIL): rate[EVIL], (EVIL, "t"): rate[EVIL]}
     said = (EVIL,)
     board = BoardData(

@@ -143,8 +143,12 @@ def test_the_back_test_shows_what_was_predicted_and_what_came(plan: PlanData, pa
 
 
 def test_a_prediction_that_failed_is_counted_as_failed(words: Read):
-    wrong = BackTest(320, Estimate(0.9, 0.85, 0.95, 0.9, 50, "m"), wilson(10, 50, 0.9))
-    none = BackTest(320, Estimate(None, None, None, 0.9, 50, "the data cannot say"), wilson(10, 50, 0.9))
+    wrong = BackTest(320, Estimate(value=0.9, low=0.85, high=0.95, level=0.9, n=50, method="m"), wilson(10, 50, 0.9))
+    none = BackTest(
+        320,
+        Estimate(value=None, low=None, high=None, level=0.9, n=50, method="the data cannot say"),
+        wilson(10, 50, 0.9),
+    )
     fit = fit_curve([Point(5, 3, 50), Point(20, 9, 50)])
     curves = (Curve("t", "a", fit, wrong), Curve("t", "b", fit, none))
     assert wrong.held is False and none.held is None

@@ -55,8 +55,8 @@ def make_proof(**changes: Any) -> ProofData:
             for i in range(3)
         ],
         findings=[
-            Finding("idle-lead", "info", "still", (0,)),
-            Finding("not-finite", "error", "NaN in qpos", (2,), repair="roboscale data fix kitchen"),
+            Finding("idle-lead", "info", "still", episodes=(0,)),
+            Finding("not-finite", "error", "NaN in qpos", episodes=(2,), repair="roboscale data fix kitchen"),
         ],
         undeclared=["action"],
         unmapped={"/effort": "no place for it"},
@@ -100,7 +100,7 @@ def test_many_episodes_are_cut_and_it_says_so(words: Read, page_data: Read):
 
 
 def test_nothing_from_the_data_becomes_markup(page_data: Read):
-    bad = Finding(EVIL, "error", EVIL, (0,), EVIL, repair=EVIL)
+    bad = Finding(EVIL, "error", EVIL, episodes=(0,), field=EVIL, repair=EVIL)
     row = field(EVIL, source=EVIL, dtype=EVIL, unit=EVIL, mode=EVIL, frame=EVIL, layout=(EVIL,), done=EVIL)
     proof = make_proof(
         source=EVIL,

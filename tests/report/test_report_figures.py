@@ -55,12 +55,15 @@ def test_another_process_draws_the_same_bytes(full_report: ReportData):
         "from roboscale.report.figures import rates_by_task\n"
         "from roboscale.report.model import PolicyResult\n"
         "import sys\n"
-        "sys.stdout.write(rates_by_task([PolicyResult(name='a', success=Estimate(.5, .2, .8, .95, 9, 'm'))]).svg)\n"
+        "rate = Estimate(value=.5, low=.2, high=.8, level=.95, n=9, method='m')\n"
+        "sys.stdout.write(rates_by_task([PolicyResult(name='a', success=rate)]).svg)\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     other = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    here = figures.rates_by_task([PolicyResult(name="a", success=Estimate(0.5, 0.2, 0.8, 0.95, 9, "m"))])
+    here = figures.rates_by_task(
+        [PolicyResult(name="a", success=Estimate(value=0.5, low=0.2, high=0.8, level=0.95, n=9, method="m"))]
+    )
     assert other.stdout == here.svg
 
 
@@ -85,8 +88,8 @@ def test_text_from_outside_stays_text():
 
 
 def test_rates_without_data_or_interval_are_said_and_not_drawn_as_zero():
-    empty = Estimate(None, None, None, 0.95, 0, "none", 3)
-    bare = Estimate(0.5, None, None, 0.95, 2, "none")
+    empty = Estimate(value=None, low=None, high=None, level=0.95, n=0, method="none", void=3)
+    bare = Estimate(value=0.5, low=None, high=None, level=0.95, n=2, method="none")
     first = PolicyResult(name="first", success=empty, tasks=(TaskResult("t", bare), TaskResult("u", bare)))
     second = PolicyResult(name="second", success=bare, tasks=(TaskResult("t", bare),))
     written = texts(figures.rates_by_task([first, second]))
@@ -115,7 +118,7 @@ def test_numbers_of_an_unverified_policy_are_marked_and_its_name_never_loses_the
 
 
 def test_mean_progress_is_drawn_and_named():
-    success, progress = clopper_pearson(0, 4), Estimate(0.6, 0.4, 0.8, 0.95, 4, "m")
+    success, progress = clopper_pearson(0, 4), Estimate(value=0.6, low=0.4, high=0.8, level=0.95, n=4, method="m")
     policy = PolicyResult(
         name="a", success=success, progress=progress, tasks=(TaskResult("t", success, "", progress),)
     )

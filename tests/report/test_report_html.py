@@ -99,7 +99,7 @@ def test_ids_are_unique_and_references_meet_one(page: Page):
 
 
 def evil_report() -> ReportData:
-    estimate = Estimate(0.5, 0.2, 0.8, 0.95, 4, EVIL, 1)
+    estimate = Estimate(value=0.5, low=0.2, high=0.8, level=0.95, n=4, method=EVIL, void=1)
     who = Identity(EVIL, "e" * 32, (EVIL,))
     measure = MeasureSummary(name=EVIL, unit=EVIL, kind="number", measured=4, missing=1, median=estimate, largest=9.0)
     policy = PolicyResult(
@@ -209,7 +209,9 @@ def test_an_empty_report_is_still_a_page():
 
 
 def test_voids_without_their_reasons_are_not_called_none():
-    broken = PolicyResult(name="broken", success=Estimate(None, None, None, 0.95, 0, "none", 12))
+    broken = PolicyResult(
+        name="broken", success=Estimate(value=None, low=None, high=None, level=0.95, n=0, method="none", void=12)
+    )
     text = Page(report_page(ReportData(title="t", policies=(broken,)))).text
     assert "12 trials stayed void" in text and "no data" in text and "None" not in text
 

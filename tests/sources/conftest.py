@@ -56,7 +56,18 @@ def drive(world: MetaWorld, policy: Policy, case: Case, seed: int = 0) -> tuple[
     spec = Spec((*info.observation_spec.select(OBSERVED), *info.action_spec), info.rate_hz)
     arrays = {name: np.stack([frame[name] for frame in frames]) for name in spec.names}
     provenance = Provenance("simulation.record", task=case.task, seed=case.seed)
-    return outcome, Episode(case.id, spec, arrays, info.instruction(case.task), provenance, outcome), session
+    return (
+        outcome,
+        Episode(
+            id=case.id,
+            spec=spec,
+            arrays=arrays,
+            instruction=info.instruction(case.task),
+            provenance=provenance,
+            outcome=outcome,
+        ),
+        session,
+    )
 
 
 @pytest.fixture(scope="session")

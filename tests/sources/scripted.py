@@ -20,15 +20,15 @@ ACTION = Field(
     "action",
     (4,),
     "float32",
-    "0.01 m; gripper_effort 1",
-    "world",
-    ("target.dx", "target.dy", "target.dz", "gripper_effort"),
-    "relative to previous action",
+    unit="0.01 m; gripper_effort 1",
+    frame="world",
+    layout=("target.dx", "target.dy", "target.dz", "gripper_effort"),
+    mode="relative to previous action",
     low=(-1.0,) * 4,
     high=(1.0,) * 4,
 )
-STATE = Field("observation.environment_state", (13,), "float32", "mixed", "world", LAYOUT)
-CONTACT = Field("contact.gripper_n", (1,), "float32", "N")
+STATE = Field("observation.environment_state", (13,), "float32", unit="mixed", frame="world", layout=LAYOUT)
+CONTACT = Field("contact.gripper_n", (1,), "float32", unit="N")
 SPEC = Spec((STATE, CONTACT, ACTION), 80.0)
 
 
@@ -62,4 +62,4 @@ def episode(
     action = np.zeros((steps, 4), np.float32)
     action[:-1, :3] = np.diff(hand, axis=0) / 0.01
     arrays = {"observation.environment_state": state, "contact.gripper_n": force, "action": action}
-    return Episode(name, spec, arrays, "drawn by hand", Provenance("test"))
+    return Episode(id=name, spec=spec, arrays=arrays, instruction="drawn by hand", provenance=Provenance("test"))

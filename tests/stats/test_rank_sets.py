@@ -30,7 +30,9 @@ def drawn(strengths, each, seed, nu=0.22):
     chance = np.stack([np.exp(half), np.exp(-half), np.full_like(half, 2 * nu)], axis=1)
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(each, chance / chance.sum(axis=1, keepdims=True)).astype(float)
-    return Comparisons(tuple("abcdefgh"[: len(strengths)]), counts, counts.sum(axis=1).astype(np.int64))
+    return Comparisons(
+        policies=tuple("abcdefgh"[: len(strengths)]), counts=counts, per_pair=counts.sum(axis=1).astype(np.int64)
+    )
 
 
 def test_sets_and_groups_from_known_claims():
@@ -76,7 +78,9 @@ def test_anytime_sets_survive_a_choice_of_pairs_that_chases_results():
             pair = int(np.argmin(np.abs(counts[:, 0] - counts[:, 1]) / np.sqrt(decided)))  # the pair most in doubt
             counts[pair, rng.integers(2)] += 1
             if trial % 80 == 79:
-                compared = Comparisons(tuple("abcd"), counts, counts.sum(axis=1).astype(np.int64))
+                compared = Comparisons(
+                    policies=tuple("abcd"), counts=counts, per_pair=counts.sum(axis=1).astype(np.int64)
+                )
                 for sets in false:
                     ranks = rank_policies(compared, sets=sets).rank_sets.values()
                     wrong[sets] |= any(found != (1, 4) for found in ranks)

@@ -65,7 +65,7 @@ def test_regret_is_held_against_what_the_real_trials_can_tell():
 
 def test_means_with_intervals_are_scores_too():
     def mean(value: float) -> Estimate:
-        return Estimate(value, value - 0.05, value + 0.05, 0.95, 40, "mean progress")
+        return Estimate(value=value, low=value - 0.05, high=value + 0.05, level=0.95, n=40, method="mean progress")
 
     card = validity({n: mean(v) for n, v in SIX_REAL.items()}, {n: mean(v) for n, v in SIX_CHEAP.items()})
     assert card.calibration["a"].value == pytest.approx(0.09) and card.calibration["a"].low is not None

@@ -34,12 +34,12 @@ TASKS = ("push the red block to the goal", "Öffne die <b>Schublade</b> & schlie
 OUTCOMES = (Outcome("success"), Outcome("failure", "the block fell off the table"), None, Outcome("success"), None)
 SPEC = Spec(
     (
-        Field("observation.state", (4,), "float32", "m", "world", layout=("x", "y", "z", "gripper_width")),
+        Field("observation.state", (4,), "float32", unit="m", frame="world", layout=("x", "y", "z", "gripper_width")),
         Field("observation.images.front", (96, 128, 3), "uint8", role="front"),
         Field("observation.images.wrist", (96, 96, 3), "uint8", role="wrist"),
         Field("action", (4,), "float32", layout=("dx", "dy", "dz", "gripper"), mode="relative to previous action"),
         Field("observation.tactile", (4, 5), "float32"),
-        Field("time.front_ns", (1,), "int64", "ns"),
+        Field("time.front_ns", (1,), "int64", unit="ns"),
     ),
     FPS,
 )
@@ -72,7 +72,9 @@ def frame(spec: Spec, episode: int, t: int) -> dict[str, np.ndarray]:
 def record(root: Path) -> Path:
     with DatasetWriter(root, SPEC, robot_type="square", durable=False) as writer:
         for episode, length in enumerate(LENGTHS):
-            provenance = Provenance("test", "square", "ada", "CC-BY-4.0" if episode else "", seed=episode)
+            provenance = Provenance(
+                "test", embodiment="square", operator="ada", licence="CC-BY-4.0" if episode else "", seed=episode
+            )
             take = writer.begin(
                 TASKS[episode % len(TASKS)], provenance, episode_id=new_episode_id(np.random.default_rng(episode))
             )
@@ -95,11 +97,24 @@ def root(recorded: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 FINDINGS = (
-    Finding("idle-lead", "warning", "expected motion, found none", (0,), "action", (Span(0, 0, 9),), {"frames": 10}),
     Finding(
-        "spike", "error", "<img src=x onerror=alert(1)>", (0, 1), "observation.state", (Span(0, 30, 32), Span(1, 5, 5))
+        "idle-lead",
+        "warning",
+        "expected motion, found none",
+        episodes=(0,),
+        field="action",
+        spans=(Span(0, 0, 9),),
+        evidence={"frames": 10},
     ),
-    Finding("missing-licence", "info", "no licence is named", (), repair="roboscale data fix"),
+    Finding(
+        "spike",
+        "error",
+        "<img src=x onerror=alert(1)>",
+        episodes=(0, 1),
+        field="observation.state",
+        spans=(Span(0, 30, 32), Span(1, 5, 5)),
+    ),
+    Finding("missing-licence", "info", "no licence is named", episodes=(), repair="roboscale data fix"),
 )
 
 
@@ -163,7 +178,14 @@ def write_many(root: Path, episodes: int = 10_000, length: int = 5) -> Path:
     pq.write_table(pa.table(rows), layout.episodes / "chunk-000/file-000.parquet")
     write_tasks(layout.tasks, tasks)
     records = (
-        EpisodeRecord(f"{i:032x}", tasks[i % len(tasks)], length, Outcome("success"), Provenance("test", seed=i), {})
+        EpisodeRecord(
+            id=f"{i:032x}",
+            instruction=tasks[i % len(tasks)],
+            length=length,
+            outcome=Outcome("success"),
+            provenance=Provenance("test", seed=i),
+            pixels={},
+        )
         for i in numbers
     )
     lines = [json.dumps({**record.to_json(), "episode_index": i}) + "\n" for i, record in enumerate(records)]

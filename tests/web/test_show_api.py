@@ -23,7 +23,7 @@ from roboscale.core import BadData, InfrastructureError, SpecMismatch
 from roboscale.curate.log import LOG, CurationLog
 from roboscale.dataset import Dataset
 from roboscale.web.show import make_app, serve
-from roboscale.web.show.framing import unpack
+from roboscale.web.show.framing import unpack_parts
 from roboscale.web.show.library import Library
 from roboscale.web.show.pictures import PictureBlocks
 from roboscale.web.show.server import listen
@@ -97,7 +97,7 @@ def test_neighbours_are_those_of_the_list(client: httpx.Client):
 def test_curves_are_the_numbers_of_the_dataset(client: httpx.Client, recorded: Path):
     dataset = Dataset(recorded)
     for index in range(5):
-        head, body = unpack(client.get(f"/api/episode/{index}/curves").content)
+        head, body = unpack_parts(client.get(f"/api/episode/{index}/curves").content)
         info = dataset.episodes[index]
         rows = slice(info.from_index, info.from_index + info.length)
         assert (head["frames"], head["step"]) == (info.length, 1)
@@ -118,20 +118,20 @@ def test_curves_are_the_numbers_of_the_dataset(client: httpx.Client, recorded: P
 
 def test_long_episodes_are_thinned_and_say_so(recorded: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("roboscale.web.show.library._VALUES", 500)
-    head, body = unpack(Library(recorded).curves(0))
+    head, body = unpack_parts(Library(recorded).curves(0))
     sizes = sum(len(group["names"]) for group in head["groups"])
     assert head["step"] == 3 and len(body) == 8 * sizes * 17 and head["frames"] == 50
 
 
 def test_wide_fields_are_cut_and_say_so(recorded: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("roboscale.web.show.library._ELEMENTS", 3)
-    head, body = unpack(Library(recorded).curves(0))
+    head, body = unpack_parts(Library(recorded).curves(0))
     assert [(len(g["names"]), g["size"]) for g in head["groups"]] == [(3, 4), (3, 4), (3, 20), (1, 1)]
     assert len(body) == 8 * 10 * 50
 
 
 def pictures(message: bytes) -> tuple[dict[str, Any], list[np.ndarray | None]]:
-    head, body = unpack(message)
+    head, body = unpack_parts(message)
     found: list[np.ndarray | None] = []
     for length in head["lengths"]:
         part, body = body[:length], body[length:]
@@ -228,7 +228,7 @@ def test_a_broken_table_says_so_in_the_place_of_its_curves(serving: Any, root: P
     data[4:-1000] = bytes(len(data) - 1004)
     table.write_bytes(data)
     with serving(root) as client:
-        head, body = unpack(client.get("/api/episode/0/curves").content)
+        head, body = unpack_parts(client.get("/api/episode/0/curves").content)
         assert all(str(table) in group["error"] and not group["names"] for group in head["groups"]) and not body
         assert client.get("/api/episode/0").status_code == 200
 
@@ -497,7 +497,7 @@ def test_a_dataset_of_somebody_else_is_played(serving: Any, root: Path):
     with serving(root) as client:
         said = client.get("/api/episode/1").json()
         assert said["row"]["task"].startswith("Öffne") and said["outcome"] is None
-        head, _ = unpack(client.get("/api/episode/1/curves").content)
+        head, _ = unpack_parts(client.get("/api/episode/1/curves").content)
         assert head["groups"][0]["unit"] == "unknown"
         assert label(client, 1, "drop").status_code == 200
     assert len(Dataset(root).episodes) == 5  # the log does not disturb its readers
@@ -525,7 +525,7 @@ def test_episodes_that_are_saved_but_not_sealed_are_played(serving: Any, tmp_pat
     take.save()
     with serving(tmp_path / "live") as client:
         assert client.get("/api/episode/0").json()["pending"]
-        head, body = unpack(client.get("/api/episode/0/curves").content)
+        head, body = unpack_parts(client.get("/api/episode/0/curves").content)
         assert head["frames"] == 20 and len(body) == 8 * 20 * (4 + 4 + 20 + 1)
         head, found = pictures(client.get(f"/api/episode/0/camera/{WRIST}/block/1").content)
         assert head["error"] == "" and len(found) == 4
@@ -542,7 +542,7 @@ def test_ten_thousand_episodes_open_and_answer_quickly(serving: Any, many: Path)
         assert answer == {**answer, "total": 10_000} and len(answer["rows"]) == 10
         assert indices(client, offset=9990) == list(range(9990, 10_000))
         assert len(indices(client, limit=10_000)) == 200
-        _, body = unpack(client.get("/api/episode/9999/curves").content)
+        _, body = unpack_parts(client.get("/api/episode/9999/curves").content)
         values = np.frombuffer(body, "<f8").reshape(-1, 5)
         assert values[0].tolist() == [49995.0, 49996.0, 49997.0, 49998.0, 49999.0]
         assert client.get("/api/episode/9999").json()["id"] == f"{9999:032x}"

@@ -421,7 +421,9 @@ def test_text_and_curves_stand_out(visit: Any, client: Any, scheme: str):
 def test_long_texts_do_not_widen_the_page(visit: Any, serving: Any, root: Path, tmp_path: Path):
     long = "x" * 300
     audit = tmp_path / "audit.json"
-    finding = Finding(long, "error", long, (0,), "action", (Span(0, 0, 3),), {"a": long}, long)
+    finding = Finding(
+        long, "error", long, episodes=(0,), field="action", spans=(Span(0, 0, 3),), evidence={"a": long}, repair=long
+    )
     audit.write_text(json.dumps({"findings": [finding.to_json()]}))
     with serving(root, audit=audit) as client:
         headers = {"content-type": "application/json", "x-roboscale-session": "secret"}

@@ -4,9 +4,9 @@ import numpy as np
 
 from roboscale.core import Field, Spec
 
-JOINT = Field("observation.state", (1,), "float32", "rad", layout=("joint",))
+JOINT = Field("observation.state", (1,), "float32", unit="rad", layout=("joint",))
 CAMERA = Field("observation.images.front", (4, 6, 3), "uint8", layout=("height", "width", "channel"))
-TARGET = Field("action", (1,), "float32", "rad", layout=("joint",), low=(-1.0,), high=(1.0,))
+TARGET = Field("action", (1,), "float32", unit="rad", layout=("joint",), low=(-1.0,), high=(1.0,))
 
 
 class StandInRobot:

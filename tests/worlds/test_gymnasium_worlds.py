@@ -23,7 +23,6 @@ from roboscale.testing.world_checks import check_world, success_rule
 from roboscale.trials.rollout import RolloutResult, rollout
 from roboscale.worlds import open_world
 from roboscale.worlds.environments import WorldEnv, register_envs
-from roboscale.worlds.probe import probe_resets
 from roboscale.worlds.simulated.gymnasium_world import GymnasiumWorld
 from tests.worlds.point_env import CASE, Edit, opened, write
 
@@ -79,7 +78,6 @@ def test_what_comes_with_us_keeps_its_promises_and_has_nothing_to_say(name: str,
     assert errors(world, task, determinism=True) == []
     assert world.notes == () and world.info.identity.verified and world.info.scenes is None
     assert world.info.measures_about("damage") == ()  # not measured is not zero
-    assert probe_resets(world, cases(task, 1, 0, "eval")[0])
     assert "success is is_success" in success_rule(world, task).text
     world.close()
 
@@ -871,7 +869,7 @@ def test_what_makes_no_single_environment(function: str, says: str, tmp_path: Pa
 )
 def test_a_world_that_ignores_the_seed_is_told_apart(edit: list[Edit], same: bool, tmp_path: Path):
     world = opened(tmp_path, environment=tuple(edit))
-    assert probe_resets(world, CASE) is same
+    assert (errors(world, determinism=True) == []) is same
     assert len(world._free) == 1  # every scene was closed
 
 

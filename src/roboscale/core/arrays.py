@@ -15,9 +15,9 @@ from roboscale.core.canonical import array_token, content_digest, has_type, plai
 from roboscale.core.classes import library_member, module_namespace
 from roboscale.core.graph import Graph, Node
 
-__all__ = ["ARRAY_NAMES", "ARRAY_TYPES", "Recorder", "record_items"]
+__all__ = ["ARRAY_NAMES", "ARRAY_TYPES", "ItemRecorder", "record_items"]
 
-Recorder = Callable[[Graph, Node, Any], None]
+ItemRecorder = Callable[[Graph, Node, Any], None]
 """Adds the content of an object to its record."""
 
 
@@ -120,7 +120,7 @@ def _script(graph: Graph, node: Node, thing: Any) -> None:
         node.parts.append(token("saved", name.partition("/")[2].encode(), content_digest(lines)))
 
 
-ARRAY_TYPES: dict[type, Recorder] = {
+ARRAY_TYPES: dict[type, ItemRecorder] = {
     np.ndarray: _array,
     np.void: _array,
     np.memmap: _array,
@@ -135,7 +135,7 @@ ARRAY_TYPES: dict[type, Recorder] = {
 }
 """Who records the instances of a type and of its subclasses."""
 
-ARRAY_NAMES: dict[str, Recorder] = {
+ARRAY_NAMES: dict[str, ItemRecorder] = {
     "torch.Tensor": _tensor,
     "torch._C.Generator": _torch_generator,
     "torch.jit._script.RecursiveScriptModule": _script,

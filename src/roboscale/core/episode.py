@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core.errors import SpecMismatch
+from roboscale.core.plain import Plain
 from roboscale.core.spec import Spec
 
 __all__ = [
@@ -34,7 +35,7 @@ Status = Literal["success", "failure", "void"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Plain):
     """How a trial or an episode ended, as far as somebody judged it.
 
     Args:
@@ -48,6 +49,7 @@ class Outcome:
 
     status: Status
     reason: str = ""
+    _: KW_ONLY
     progress: float | None = None
     steps: int = 0
     terminated: bool = False
@@ -58,9 +60,6 @@ class Outcome:
     def success(self) -> bool | None:
         """True or False; `None` when void."""
         return None if self.status == "void" else self.status == "success"
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "measures": dict(self.measures)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Outcome:
@@ -90,6 +89,7 @@ class Provenance:
     """
 
     source: str
+    _: KW_ONLY
     embodiment: str = ""
     operator: str = ""
     licence: str = ""
@@ -100,6 +100,7 @@ class Provenance:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
+        """By its fields; details are somebody else's and are read back, so that a NaN in them stays one."""
         return {**asdict(self), "parents": list(self.parents)}
 
     @classmethod
@@ -112,7 +113,7 @@ def new_episode_id(rng: np.random.Generator | None = None) -> str:
     return uuid.uuid4().hex if rng is None else rng.bytes(16).hex()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
     """A finished episode in memory.
 

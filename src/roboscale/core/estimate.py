@@ -6,16 +6,18 @@ The nouns only; how they are computed is in `roboscale.stats`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
+
+from roboscale.core.plain import Plain
 
 __all__ = ["Decision", "Estimate", "PairedOutcome", "Verdict"]
 
 Decision = Literal["first is better", "second is better", "no difference shown", "undecided"]
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate(Plain):
     """A number that knows how far to trust it.
 
     Args:
@@ -42,9 +44,6 @@ class Estimate:
         void = f", {self.void} void" if self.void else ""
         return f"{self.value:.2f} [{bounds}] (n={self.n}{void}, {100 * self.level:g} %, {self.method})"
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class PairedOutcome:
@@ -56,7 +55,7 @@ class PairedOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Plain):
     """What the trials allow to say.
 
     Args:
@@ -81,6 +80,3 @@ class Verdict:
     needed: int | None = None
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
     evidence: tuple[Mapping[str, float], ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)

@@ -7,10 +7,11 @@ first is biased. The same evidence gives the same verdict while trials run, in a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from roboscale.core.case import Case
+from roboscale.core.plain import Plain
 
 __all__ = ["Design", "Evidence", "EvidenceRow", "OutcomeKind", "StopRule"]
 
@@ -19,7 +20,7 @@ OutcomeKind = Literal["success", "progress"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Design:
+class Design(Plain):
     """How a comparison is decided, fixed before the first trial.
 
     Args:
@@ -35,9 +36,6 @@ class Design:
     min_cases: int = 1
     sequential: bool = True
     outcome: OutcomeKind = "success"
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import numpy as np
 
 from roboscale.core.canonical import array_token, content_digest, plain_token, token
 from roboscale.core.errors import BadData
+from roboscale.core.plain import Plain
 
 __all__ = ["Identity", "combine", "identity_labels"]
 
@@ -22,7 +23,7 @@ _DIGITS = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Plain):
     """What something is, by content.
 
     Args:
@@ -61,9 +62,6 @@ class Identity:
         if self.verified:
             return self
         return Identity(self.name, combine(self.name, self, run).digest, self.unverified)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "digest": self.digest, "unverified": list(self.unverified)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Identity:

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from roboscale.core.arrays import ARRAY_NAMES, ARRAY_TYPES, Recorder, record_items
+from roboscale.core.arrays import ARRAY_NAMES, ARRAY_TYPES, ItemRecorder, record_items
 from roboscale.core.canonical import has_type, token
 from roboscale.core.classes import class_fact, class_module, class_namespace, class_order, library_member, type_name
 from roboscale.core.graph import Graph, Node
@@ -68,7 +68,7 @@ class _Kind:
     """
 
     base: type | None
-    recorder: Recorder | None
+    recorder: ItemRecorder | None
     library: bool
     stored: types.GetSetDescriptorType | None
     slots: dict[str, types.MemberDescriptorType]
@@ -284,7 +284,7 @@ def _set(graph: Graph, node: Node, thing: Any) -> None:
             node.edges.append((part, "used"))
 
 
-def _plain(base: type) -> Recorder:
+def _plain(base: type) -> ItemRecorder:
     """Of a subclass of a plain type: the value that it is."""
     values: dict[type, Callable[[Any], Any]] = {
         str: str.__str__,
@@ -312,7 +312,7 @@ def _partial(graph: Graph, node: Node, thing: functools.partial[Any]) -> None:
 # ---- wrappers, files, machinery
 
 
-def _wrapper(*names: str) -> Recorder:
+def _wrapper(*names: str) -> ItemRecorder:
     """Of a wrapper that compiles or remembers: what it wraps and how, not what it has compiled or remembered."""
 
     def record(graph: Graph, node: Node, thing: Any) -> None:
@@ -378,7 +378,7 @@ _MACHINERY: tuple[type, ...] = (
     *(logging.Logger, logging.LoggerAdapter, logging.Handler),
 )
 
-_BY_TYPE: dict[type, Recorder] = {
+_BY_TYPE: dict[type, ItemRecorder] = {
     **ARRAY_TYPES,
     **{base: _plain(base) for base in (str, int, float, complex, bytes)},
     dict: _dict,
@@ -411,7 +411,7 @@ _BY_TYPE: dict[type, Recorder] = {
     re.Pattern: lambda graph, node, thing: graph.child(node, "", (thing.pattern, thing.flags)),  # type: ignore[dict-item]
 }
 
-_BY_NAME: dict[str, Recorder] = {
+_BY_NAME: dict[str, ItemRecorder] = {
     **ARRAY_NAMES,
     "torch._dynamo.eval_frame.OptimizedModule": _compiled_module,
     "numba.core.dispatcher._DispatcherBase": _wrapper("py_func", "targetoptions", "locals"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from roboscale.core.episode import Outcome, Provenance
 from roboscale.core.errors import SpecMismatch
+from roboscale.core.plain import Plain
 from roboscale.core.spec import Spec
 
 __all__ = [
@@ -50,7 +51,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Plain):
     """Something wrong with a recording or a dataset, with its evidence.
 
     Args:
@@ -66,14 +67,12 @@ class Finding:
     check: str
     severity: Severity
     text: str
+    _: dataclasses.KW_ONLY
     episodes: tuple[int, ...] = ()
     field: str = ""
     spans: tuple[Span, ...] = ()
     evidence: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     repair: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "episodes": list(self.episodes), "spans": [asdict(s) for s in self.spans]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Finding:
@@ -151,7 +150,7 @@ class Stream:
             raise SpecMismatch("a stream's times go backwards")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedEpisode:
     """One episode of a recording.
 

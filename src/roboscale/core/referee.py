@@ -6,8 +6,10 @@ Judgements are append-only. A correction is a further judgement; the one that co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from roboscale.core.plain import Plain
 
 if TYPE_CHECKING:
     from roboscale.core.trial import Trial
@@ -45,7 +47,7 @@ class SuccessRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Judgement(Plain):
     """What one referee said of one trial, at one time. Never changed, never deleted.
 
     Args:
@@ -67,9 +69,6 @@ class Judgement:
     progress: float | None = None
     reason: str = ""
     by: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Judgement:

@@ -6,13 +6,14 @@ Knows names, shapes, dtypes, units, frames, layouts and modes. Does not know fil
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import KW_ONLY, asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core.errors import SpecMismatch, UnknownName
+from roboscale.core.plain import Plain
 
 __all__ = ["Difference", "Field", "Spec", "require_match", "spec_differences"]
 
@@ -38,6 +39,7 @@ class Field:
     name: str
     shape: tuple[int, ...]
     dtype: str
+    _: KW_ONLY
     unit: str = "1"
     frame: str = ""
     layout: tuple[str, ...] = ()
@@ -75,6 +77,7 @@ class Field:
         return found
 
     def to_json(self) -> dict[str, Any]:
+        """By its fields, but a bound may be infinite on one side, and is read back: it stays what it is."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
@@ -86,7 +89,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(Plain):
     """Fields and the rate at which they come (Hz)."""
 
     fields: tuple[Field, ...]
@@ -133,9 +136,6 @@ class Spec:
                     f"{where}: {field.name}: expected {field.dtype}{list(field.shape)}, "
                     f"found {array.dtype}{list(array.shape)}"
                 )
-
-    def to_json(self) -> dict[str, Any]:
-        return {"rate_hz": self.rate_hz, "fields": [f.to_json() for f in self.fields]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Spec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from roboscale.core.case import Case
 from roboscale.core.episode import Outcome
 from roboscale.core.identity import Identity
+from roboscale.core.plain import Plain
 from roboscale.core.referee import Judgement
 from roboscale.core.seeds import derive_id
 
@@ -23,7 +24,7 @@ that carries the trial broke."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RolloutSettings:
+class RolloutSettings(Plain):
     """What decides how an episode runs, apart from policy, world and case. Its text is part of a trial's key.
 
     Args:
@@ -48,9 +49,6 @@ class RolloutSettings:
         execute = "" if self.execute is None else f", {self.execute} rows of a chunk"
         latency = ", thinking time charged" if self.latency else ""
         return f"{self.watch or 'no rule'}, horizon {self.horizon}, {self.rate_hz:g} Hz {self.pace}{execute}{latency}"
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

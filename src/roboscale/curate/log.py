@@ -35,7 +35,7 @@ _TASK_LENGTH = 2000  # characters; the longest published task texts have a few h
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # surrogates are halves of characters; UTF-8 has none
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One line of the log.
 
@@ -53,7 +53,7 @@ class Entry:
     author: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
     """What counts of everything that was said of one episode; `None` where nothing was.
 
@@ -119,7 +119,13 @@ class CurationLog:
             RoboscaleError: there is nothing to undo.
             InfrastructureError: the disk is full or cannot be written; the log is as it was.
         """
-        entry = Entry(datetime.now(UTC).isoformat(timespec="milliseconds"), episode, action, value, author)
+        entry = Entry(
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            episode=episode,
+            action=action,
+            value=value,
+            author=author,
+        )
         _check(entry)
         with self._lock, self._exclusive() as file:
             self._refresh()

@@ -10,8 +10,8 @@ By hand, an arm of two joints and one of three. Rows are padded with zeros to th
 are real, and a column says whose row it is, counted in the sorted names:
 
 >>> from roboscale.core import Provenance
->>> two = Spec((Field("observation.state", (2,), "int16", "rad"),), rate_hz=10)
->>> three = Spec((Field("observation.state", (3,), "float32", "rad"),), rate_hz=10)
+>>> two = Spec((Field("observation.state", (2,), "int16", unit="rad"),), rate_hz=10)
+>>> three = Spec((Field("observation.state", (3,), "float32", unit="rad"),), rate_hz=10)
 >>> short = Flatten({"two": two, "three": three}, "two")
 >>> short.spec["observation.state"].shape, short.spec["observation.state"].dtype
 ((3,), 'float32')

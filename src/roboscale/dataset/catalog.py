@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from roboscale.core.episode import Outcome, Provenance
 from roboscale.core.errors import BadData, SpecMismatch
 from roboscale.core.spec import Spec, require_match
-from roboscale.dataset.journal import EpisodeRecord, Pending, has_commit, list_pending
+from roboscale.dataset.journal import EpisodeRecord, PendingEpisode, has_commit, list_pending
 from roboscale.dataset.layout import Info, Layout, load_info, load_json, spec_from_features
 from roboscale.dataset.remote import is_remote
 from roboscale.dataset.tables import read_rows, read_tasks
@@ -27,7 +27,7 @@ from roboscale.dataset.tables import read_rows, read_tasks
 __all__ = ["Catalog", "EpisodeInfo", "Location", "index_columns", "load_catalog", "task_rows"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeInfo:
     """One episode of a dataset.
 
@@ -59,7 +59,7 @@ class Location:
     sealed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
     """Everything that the metadata says."""
 
@@ -68,7 +68,7 @@ class Catalog:
     tasks: tuple[str, ...]
     episodes: tuple[EpisodeInfo, ...]
     locations: tuple[Location, ...]
-    pending: tuple[Pending, ...]
+    pending: tuple[PendingEpisode, ...]
 
 
 def load_catalog(root: Path, skip: Collection[Path] = ()) -> Catalog:
@@ -90,7 +90,7 @@ def load_catalog(root: Path, skip: Collection[Path] = ()) -> Catalog:
     raise BadData(layout.info, "content", "to hold still while it is read", "a writer that keeps changing it")
 
 
-def _fingerprint(layout: Layout) -> tuple[bytes, list[Pending], bool]:
+def _fingerprint(layout: Layout) -> tuple[bytes, list[PendingEpisode], bool]:
     """Changes whenever a writer in another process seals or saves."""
     try:
         info = layout.info.read_bytes()
@@ -116,11 +116,21 @@ def _load(layout: Layout, skip: Collection[Path]) -> Catalog:
         locations.append(Location(entry.table, {c: (entry.video(c), 0) for c in info.cameras}, sealed=False))
         first += record.length
     tasks = list(dict.fromkeys([*tasks, *(e.instruction for e in episodes), *later]))
-    return Catalog(info, spec, tuple(tasks), tuple(episodes), tuple(locations), pending)
+    return Catalog(
+        info=info, spec=spec, tasks=tuple(tasks), episodes=tuple(episodes), locations=tuple(locations), pending=pending
+    )
 
 
 def _info_of(record: EpisodeRecord, index: int, first: int) -> EpisodeInfo:
-    return EpisodeInfo(record.id, index, record.length, record.instruction, record.outcome, record.provenance, first)
+    return EpisodeInfo(
+        id=record.id,
+        index=index,
+        length=record.length,
+        instruction=record.instruction,
+        outcome=record.outcome,
+        provenance=record.provenance,
+        from_index=first,
+    )
 
 
 def _load_spec(layout: Layout, info: Info) -> Spec:
@@ -204,7 +214,8 @@ def _foreign_records(info: Info, rows: Sequence[Mapping[str, Any]]) -> list[Epis
     for row in rows:
         facts = [name, robot, row["episode_index"], row["length"], row["tasks"]]
         id_ = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
-        records.append(EpisodeRecord(id_, (row["tasks"] or [""])[0], row["length"], None, provenance))
+        task, length = (row["tasks"] or [""])[0], row["length"]
+        records.append(EpisodeRecord(id=id_, instruction=task, length=length, outcome=None, provenance=provenance))
     return records
 
 

@@ -238,4 +238,12 @@ def finding(
     evidence: Mapping[str, Any] | None = None,
 ) -> Finding:
     """A finding of one of `CHECKS`, with the severity of the table."""
-    return Finding(check, CHECKS[check].severity, text, tuple(episodes), field, tuple(spans), dict(evidence or {}))
+    return Finding(
+        check,
+        CHECKS[check].severity,
+        text,
+        episodes=tuple(episodes),
+        field=field,
+        spans=tuple(spans),
+        evidence=dict(evidence or {}),
+    )

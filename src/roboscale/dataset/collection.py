@@ -39,7 +39,7 @@ MANIFEST = "collection.json"
 _VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewMember:
     """A dataset that is to join a collection.
 
@@ -58,7 +58,7 @@ class NewMember:
     spec: Spec | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """One line of the manifest, checked against the dataset.
 
@@ -83,7 +83,7 @@ class Member:
         return {field.role: field.name for field in self.spec.images if field.role}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MemberEpisode:
     """One episode of a collection.
 
@@ -248,7 +248,16 @@ class Collection:
         for member, dataset in zip(self.members, self._datasets, strict=True):
             for info in dataset.episodes:
                 licence = info.provenance.licence or member.licence
-                found.append(MemberEpisode(len(found), first, member.name, member.robot_type, licence, info))
+                found.append(
+                    MemberEpisode(
+                        index=len(found),
+                        from_index=first,
+                        member=member.name,
+                        embodiment=member.robot_type,
+                        licence=licence,
+                        info=info,
+                    )
+                )
                 first += info.length
         return tuple(found)
 
@@ -374,7 +383,16 @@ def _load_member(file: Path, where: str, entry: Mapping[str, Any], root: Path, n
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadData(file, f"{where}.spec", "fields and a rate", repr(error)) from error
     spec = _meant(dataset.spec, said, f"{file}: {where}.spec")
-    member = Member(name, root, entry["robot_type"], entry["licence"], episodes, frames, float(weight), spec)
+    member = Member(
+        name=name,
+        root=root,
+        robot_type=entry["robot_type"],
+        licence=entry["licence"],
+        episodes=episodes,
+        frames=frames,
+        weight=float(weight),
+        spec=spec,
+    )
     if entry.get("cameras") != member.roles:
         raise BadData(file, f"{where}.cameras", f"{member.roles} as in spec", entry.get("cameras"))
     return member

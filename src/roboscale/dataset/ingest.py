@@ -10,7 +10,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData, InfrastructureError, RoboscaleError, SpecMismatch
+from roboscale.core.plain import Plain
 from roboscale.core.recording import Clip, Finding, Pictures, RecordedEpisode, Recording
 from roboscale.core.seeds import derive_id
 from roboscale.core.spec import Spec
@@ -29,7 +30,7 @@ from roboscale.dataset.streams import write_stream
 from roboscale.dataset.tables import write_take
 from roboscale.dataset.video import Codec, Encoder, VideoReader, check_size, cut, probe
 
-__all__ = ["CameraProof", "Edit", "EpisodeProof", "Job", "array_digest", "bring", "forget", "require_free"]
+__all__ = ["CameraProof", "Edit", "EpisodeJob", "EpisodeProof", "array_digest", "bring", "forget", "require_free"]
 
 Edit = Callable[[RecordedEpisode], RecordedEpisode]
 """Changes an episode on its way; picklable, its `repr` says what it does."""
@@ -50,8 +51,8 @@ class CameraProof:
     worst_psnr_db: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EpisodeProof:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpisodeProof(Plain):
     """What was read and written of one episode.
 
     Args:
@@ -73,17 +74,6 @@ class EpisodeProof:
     findings: tuple[Finding, ...] = ()
     largest_difference: Mapping[str, float] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        plain = ("part", "key", "id", "frames", "duration_s", "instruction")
-        return {
-            **{name: getattr(self, name) for name in plain},
-            "digests": dict(self.digests),
-            "cameras": {name: asdict(camera) for name, camera in self.cameras.items()},
-            "streams": dict(self.streams),
-            "findings": [finding.to_json() for finding in self.findings],
-            "largest_difference": dict(self.largest_difference),
-        }
-
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> EpisodeProof:
         cameras = {name: CameraProof(**camera) for name, camera in data["cameras"].items()}
@@ -91,8 +81,8 @@ class EpisodeProof:
         return cls(**{**data, "cameras": cameras, "findings": findings})
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpisodeJob:
     """One episode to bring: everything a worker needs to know."""
 
     root: Path
@@ -114,7 +104,7 @@ _COMPARED = 8  # pictures of an encoded episode that are decoded again and compa
 _open: dict[str, Recording] = {}  # of this process: opening reads all metadata, and jobs come by the thousand
 
 
-def _recording(job: Job) -> Recording:
+def _recording(job: EpisodeJob) -> Recording:
     token = f"{job.root}\0{job.part}"
     if token not in _open:
         forget()
@@ -129,7 +119,7 @@ def forget() -> None:
     _open.clear()
 
 
-def bring(job: Job) -> EpisodeProof | RoboscaleError:
+def bring(job: EpisodeJob) -> EpisodeProof | RoboscaleError:
     """Reads, edits and writes one episode; an error of the data is returned, for one episode must not stop others.
 
     Raises:
@@ -151,7 +141,7 @@ def bring(job: Job) -> EpisodeProof | RoboscaleError:
         return error
 
 
-def _bring(job: Job, folder: Path) -> EpisodeProof:
+def _bring(job: EpisodeJob, folder: Path) -> EpisodeProof:
     cameras = [f.name for f in job.spec.images]
     recording = _recording(job)
     # Cameras are asked for by the source's names, which an edit may change: then all of them are.
@@ -174,22 +164,29 @@ def _bring(job: Job, folder: Path) -> EpisodeProof:
     arrays = {f.name: np.ascontiguousarray(episode.arrays[f.name]) for f in job.spec if not f.is_image}
     features = features_from_spec(job.spec, {c: {} for c in cameras})
     columns = {name: array.reshape(len(array), *features[name]["shape"]) for name, array in arrays.items()}
-    said = episode.instruction, len(episode), episode.outcome, episode.provenance
-    record = EpisodeRecord(id_, *said, pixels, episode.instructions)
+    record = EpisodeRecord(
+        id=id_,
+        instruction=episode.instruction,
+        length=len(episode),
+        outcome=episode.outcome,
+        provenance=episode.provenance,
+        pixels=pixels,
+        instructions=episode.instructions,
+    )
     words = json.dumps(record.to_json(), ensure_ascii=False).encode()
     write_take(folder / "frames.parquet", {name: features[name] for name in columns}, [columns], words)
     folder.rename(Layout(job.root).pending / f"{job.sequence:06d}-{id_}")
     return EpisodeProof(
-        job.part,
-        job.key,
-        id_,
-        len(episode),
-        len(episode) / job.spec.rate_hz,
-        episode.instruction,
-        {name: array_digest(array) for name, array in arrays.items()},
-        proofs,
-        {name: len(stream.values) for name, stream in episode.streams.items()},
-        episode.findings,
+        part=job.part,
+        key=job.key,
+        id=id_,
+        frames=len(episode),
+        duration_s=len(episode) / job.spec.rate_hz,
+        instruction=episode.instruction,
+        digests={name: array_digest(array) for name, array in arrays.items()},
+        cameras=proofs,
+        streams={name: len(stream.values) for name, stream in episode.streams.items()},
+        findings=episode.findings,
     )
 
 
@@ -201,7 +198,7 @@ def array_digest(array: NDArray[Any]) -> str:
     return hashlib.blake2b(head + rows.tobytes(), digest_size=16).hexdigest()
 
 
-def _check(job: Job, episode: RecordedEpisode) -> None:
+def _check(job: EpisodeJob, episode: RecordedEpisode) -> None:
     where = f"{job.part}: episode {job.key}"
     if not len(episode):
         raise BadData(where, "frames", "at least 1", 0)
@@ -220,7 +217,9 @@ def _check(job: Job, episode: RecordedEpisode) -> None:
             raise BadData(where, name, "finite numbers", f"{rows[frame, element]} in frame {frame}")
 
 
-def _write_camera(job: Job, camera: str, pictures: Clip | Pictures, target: Path) -> tuple[CameraProof, PixelCounts]:
+def _write_camera(
+    job: EpisodeJob, camera: str, pictures: Clip | Pictures, target: Path
+) -> tuple[CameraProof, PixelCounts]:
     fps, shape, length = int(job.spec.rate_hz), job.spec[camera].shape, len(pictures)
     if isinstance(pictures, Clip):
         if cut(pictures.path, pictures.first, length, target, fps):
@@ -255,7 +254,7 @@ def _sized(file: object, camera: str, shape: tuple[int, ...], image: Images) -> 
 
 
 def _encode(
-    job: Job, camera: str, frames: Iterator[Images], length: int, target: Path
+    job: EpisodeJob, camera: str, frames: Iterator[Images], length: int, target: Path
 ) -> tuple[PixelCounts, dict[int, Images]]:
     """Encodes all pictures; returns their statistics, and a few pictures to compare with."""
     shape, where = job.spec[camera].shape, f"{job.part}: episode {job.key}"

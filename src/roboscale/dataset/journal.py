@@ -34,7 +34,7 @@ from roboscale.dataset.tables import read_record
 __all__ = [
     "ID",
     "EpisodeRecord",
-    "Pending",
+    "PendingEpisode",
     "clear_sealing",
     "commit",
     "committed_names",
@@ -49,7 +49,7 @@ _PENDING = re.compile(r"(\d{6,})-([0-9a-f]{32})")
 ID = re.compile(r"[0-9a-f]{32}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeRecord:
     """What is known of an episode besides its frames.
 
@@ -72,6 +72,7 @@ class EpisodeRecord:
         return list(dict.fromkeys([self.instruction, *(text for _, text in self.instructions)]))
 
     def to_json(self) -> dict[str, Any]:
+        """As the journal has had it since version 1: counts as rows, and no instructions where they do not change."""
         return {
             "id": self.id,
             "instruction": self.instruction,
@@ -90,13 +91,21 @@ class EpisodeRecord:
             outcome = None if data["outcome"] is None else Outcome.from_json(data["outcome"])
             provenance = Provenance.from_json(data["provenance"])
             changes = tuple((int(first), str(text)) for first, text in data.get("instructions", ()))
-            return cls(data["id"], data["instruction"], int(data["length"]), outcome, provenance, pixels, changes)
+            return cls(
+                id=data["id"],
+                instruction=data["instruction"],
+                length=int(data["length"]),
+                outcome=outcome,
+                provenance=provenance,
+                pixels=pixels,
+                instructions=changes,
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise BadData(file, "episode", "id, instruction, length, outcome, provenance", repr(error)) from error
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Pending:
+class PendingEpisode:
     """A saved episode that is not sealed yet."""
 
     sequence: int
@@ -122,14 +131,14 @@ class Pending:
         return record
 
 
-def list_pending(layout: Layout) -> list[Pending]:
+def list_pending(layout: Layout) -> list[PendingEpisode]:
     """Saved and unsealed episodes, in the order in which they were saved."""
     try:
         names = [path.name for path in layout.pending.iterdir()]
     except FileNotFoundError:
         return []
     matches = ((name, _PENDING.fullmatch(name)) for name in names)
-    return sorted(Pending(int(m[1]), m[2], layout.pending / name) for name, m in matches if m)
+    return sorted(PendingEpisode(int(m[1]), m[2], layout.pending / name) for name, m in matches if m)
 
 
 def has_commit(layout: Layout) -> bool:
@@ -150,7 +159,7 @@ def clear_sealing(layout: Layout) -> Path:
     return layout.sealing
 
 
-def commit(layout: Layout, moves: Sequence[tuple[str, str]], sealed: Sequence[Pending]) -> None:
+def commit(layout: Layout, moves: Sequence[tuple[str, str]], sealed: Sequence[PendingEpisode]) -> None:
     """Publishes the files in `sealing`: `moves` are (name there, path under the root), in this order."""
     names = [pending.path.name for pending in sealed]
     atomic_write(layout.sealing / "commit.json", to_json({"moves": moves, "pending": names}))

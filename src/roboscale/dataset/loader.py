@@ -20,7 +20,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from roboscale.core.errors import SpecMismatch
 from roboscale.dataset.mixture import Mixture
-from roboscale.dataset.order import Blocks, Walk, generator, same_plan
+from roboscale.dataset.order import Blocks, Walk, order_generator, same_plan
 from roboscale.dataset.reader import Dataset
 
 __all__ = ["IterableFrames"]
@@ -116,7 +116,9 @@ class IterableFrames(IterableDataset[dict[str, Any]]):
         if self._resume is not None:
             same_plan(self._resume, plan, _PLAN)
             epoch = int(self._resume["epoch"])
-        walk = Walk(self._blocks, self._seed, epoch, shard, shards, self._shuffle)
+        walk = Walk(
+            blocks=self._blocks, seed=self._seed, epoch=epoch, shard=shard, shards=shards, shuffle=self._shuffle
+        )
         return _Frames(self._source, walk, self._starts, plan, self._resume)
 
     def state_dict(self) -> dict[str, Any]:
@@ -145,7 +147,7 @@ class _Frames:
         resume: Mapping[str, Any] | None,
     ) -> None:
         self._source, self._walk, self._starts, self._plan = source, walk, starts, plan
-        self._rng = generator(plan["seed"], walk.epoch, plan["shard"], 1)
+        self._rng = order_generator(plan["seed"], walk.epoch, plan["shard"], 1)
         self._limit = None if plan["frames"] is None else plan["frames"] // plan["shards"]
         self._given = 0
         self._pool: list[tuple[int, dict[str, Any] | None]] = []  # frames that wait; None: to be read when drawn

@@ -52,7 +52,7 @@ def plan_mending(
         BadData: `info.json` is not even JSON, has no features or no fps: nothing says then what the data mean. Or no
             episode can be verified.
     """
-    mending = Mending(Path(root))
+    mending = Mending(root=Path(root))
     raw = read_info(mending, without_cameras)
     info = Info(mending.root, raw)
     order, rows = _rows_by_index(mending)
@@ -147,7 +147,9 @@ def _runs(mending: Mending, info: Info) -> Runs:
                 rows = _in_order(columns, rows)
                 part = {name: column[rows] for name, column in columns.items()}
                 number = int(indices[rows[0]])
-                runs.setdefault(number, []).append(VerifiedEpisode(number, {}, part, path, rows))
+                runs.setdefault(number, []).append(
+                    VerifiedEpisode(number=number, row={}, columns=part, file=path, rows=rows)
+                )
     return runs
 
 

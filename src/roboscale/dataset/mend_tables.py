@@ -103,7 +103,15 @@ def mend_data(mending: Mending, info: Info, episodes: Sequence[VerifiedEpisode],
     """
     first, wrong = 0, set[Path]()
     for index, episode in enumerate(episodes):
-        one = EpisodeInfo("", index, episode.length, "", None, Provenance(""), first)
+        one = EpisodeInfo(
+            id="",
+            index=index,
+            length=episode.length,
+            instruction="",
+            outcome=None,
+            provenance=Provenance(""),
+            from_index=first,
+        )
         regular = index_columns(one, 0, info.fps) | {"task_index": episode.columns["task_index"]}
         for name in _OWN_COLUMNS:
             claimed = episode.columns[f"claimed {name}"] if name == "task_index" else episode.columns[name]
@@ -284,7 +292,13 @@ def mend_sidecar(mending: Mending, info: Info, episodes: Sequence[VerifiedEpisod
 def _made_up(mending: Mending, info: Info, episode: VerifiedEpisode) -> Record:
     robot = info.raw.get("robot_type") or ""
     id_ = derive_id("mended", mending.root.absolute().name, episode.number, episode.length)
-    record = EpisodeRecord(id_, "", episode.length, None, Provenance("lerobot", embodiment=str(robot)))
+    record = EpisodeRecord(
+        id=id_,
+        instruction="",
+        length=episode.length,
+        outcome=None,
+        provenance=Provenance("lerobot", embodiment=str(robot)),
+    )
     data = record.to_json()
     del data["pixels"]
     return data

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 __all__ = ["Mending", "VerifiedEpisode", "remove_file"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Mending:
     """What is wrong with the metadata of a dataset, and the files that replace it.
 
@@ -41,6 +41,7 @@ class Mending:
     kept_as_they_are: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
+        """What would change, counted and named; the functions that change it have no JSON."""
         plain = ("changes", "lost", "rows_before", "rows_after", "kept_as_they_are")
         said = {name: getattr(self, name) for name in plain}
         return {**said, "kept": len(self.kept), "files": sorted(self.files)}
@@ -57,7 +58,7 @@ class Mending:
         self.files[str(path.relative_to(self.root))] = write
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class VerifiedEpisode:
     """One verified episode.
 

@@ -125,7 +125,14 @@ class MixtureSampler:
             self._given = 0
         self._resumed = False
         draw = self._rank + self._given * self._world_size
-        walk = Walk(self._blocks, self._seed, self.epoch, self._rank, self._world_size, draw=draw)
+        walk = Walk(
+            blocks=self._blocks,
+            seed=self._seed,
+            epoch=self.epoch,
+            shard=self._rank,
+            shards=self._world_size,
+            draw=draw,
+        )
         while self._given < len(self):
             episode, frame = walk.next()
             self._given += 1

@@ -15,13 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from roboscale.core.errors import SpecMismatch
 
-__all__ = ["Blocks", "Permutation", "Walk", "generator", "same_plan"]
+__all__ = ["Blocks", "Permutation", "Walk", "order_generator", "same_plan"]
 
 _WORD = 2**64 - 1
 _ROUNDS = 6
 
 
-def generator(*seed: int) -> np.random.Generator:
+def order_generator(*seed: int) -> np.random.Generator:
     """A generator of its own for every tuple of numbers."""
     return np.random.default_rng(np.random.SeedSequence([n & _WORD for n in seed]))
 
@@ -103,7 +103,7 @@ def _checked(shares: ArrayLike, count: int) -> NDArray[np.float64]:
     return weights
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Walk:
     """Frames in block order, for one of `shards` readers; goes on from lap to lap without end.
 
@@ -152,7 +152,7 @@ class Walk:
     def _point(self) -> float:
         lap, position = divmod(self.draw, self.blocks.draws)
         if self._lap is None or self._lap[0] != lap:
-            rng = generator(self.seed, self.epoch, lap)
+            rng = order_generator(self.seed, self.epoch, lap)
             order = Permutation(self.blocks.draws, rng) if self.shuffle else range(self.blocks.draws)
             self._lap = lap, order, float(rng.random()) if self.blocks.weighted else 0.5
         _, order, offset = self._lap

@@ -254,7 +254,14 @@ class Dataset:
             f.name: self.decode(index, f.name) if f.is_image else columns[f.name][rows].reshape(info.length, *f.shape)
             for f in spec
         }
-        return Episode(info.id, spec, arrays, info.instruction, info.provenance, info.outcome)
+        return Episode(
+            id=info.id,
+            spec=spec,
+            arrays=arrays,
+            instruction=info.instruction,
+            provenance=info.provenance,
+            outcome=info.outcome,
+        )
 
     def stream(self, episode: int, name: str) -> Stream:
         """A sensor of one episode at its own rate; BadData when this episode does not have it."""

@@ -11,7 +11,14 @@ from pathlib import Path
 
 from roboscale.core.errors import BadData
 from roboscale.dataset.catalog import load_catalog
-from roboscale.dataset.journal import Pending, committed_names, exclusive, list_pending, quarantine, roll_forward
+from roboscale.dataset.journal import (
+    PendingEpisode,
+    committed_names,
+    exclusive,
+    list_pending,
+    quarantine,
+    roll_forward,
+)
 from roboscale.dataset.layout import Info, Layout, load_info
 from roboscale.dataset.seal import seal
 from roboscale.dataset.tables import count_rows
@@ -20,7 +27,7 @@ from roboscale.dataset.video import probe
 __all__ = ["RepairReport", "repair"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RepairReport:
     """What `repair` did, or with `dry_run` would do.
 
@@ -93,7 +100,7 @@ def _rests(layout: Layout, info: Info) -> list[tuple[Path, str]]:
     return rests
 
 
-def _verify(pending: Pending, info: Info) -> None:
+def _verify(pending: PendingEpisode, info: Info) -> None:
     """BadData unless the table and every video hold what the record says."""
     length = pending.record().length
     rows = count_rows(pending.table)

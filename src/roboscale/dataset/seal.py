@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
 from roboscale.dataset.catalog import Catalog, EpisodeInfo, index_columns, load_catalog, task_rows
-from roboscale.dataset.journal import EpisodeRecord, Pending, clear_sealing, commit, has_commit, roll_forward
+from roboscale.dataset.journal import EpisodeRecord, PendingEpisode, clear_sealing, commit, has_commit, roll_forward
 from roboscale.dataset.layout import Info, Layout, to_json
 from roboscale.dataset.statistics import PixelCounts, Statistics, summary
 from roboscale.dataset.streams import stream_path
@@ -106,7 +106,7 @@ class _DataFiles:
 
 
 def _video_entries(
-    info: Info, moves: _Moves, camera: str, position: _Position, batch: Sequence[tuple[Pending, int]]
+    info: Info, moves: _Moves, camera: str, position: _Position, batch: Sequence[tuple[PendingEpisode, int]]
 ) -> list[dict[str, Any]]:
     """Joins one camera's takes into files; returns each episode's entries for the episode table."""
     entries: list[dict[str, Any]] = []
@@ -122,9 +122,11 @@ def _video_entries(
     return entries
 
 
-def _groups(info: Info, camera: str, batch: Sequence[tuple[Pending, int]]) -> list[list[tuple[Pending, int]]]:
+def _groups(
+    info: Info, camera: str, batch: Sequence[tuple[PendingEpisode, int]]
+) -> list[list[tuple[PendingEpisode, int]]]:
     """Consecutive takes that fit into one file and agree on the decoder's parameters."""
-    groups: list[list[tuple[Pending, int]]] = []
+    groups: list[list[tuple[PendingEpisode, int]]] = []
     size, parameters = 0, (b"", 0.0)
     for entry in batch:
         path = entry[0].video(camera)
@@ -162,7 +164,7 @@ def seal(root: Path) -> int:
     return len(batch)
 
 
-def _write(catalog: Catalog, batch: Sequence[tuple[Pending, EpisodeRecord]], layout: Layout) -> None:
+def _write(catalog: Catalog, batch: Sequence[tuple[PendingEpisode, EpisodeRecord]], layout: Layout) -> None:
     moves = _Moves(layout, clear_sealing(layout))
     sealed = len(catalog.episodes) - len(batch)
     episodes = catalog.episodes[sealed:]
@@ -195,7 +197,7 @@ def _positions(layout: Layout, info: Info) -> dict[str, _Position]:
 
 def _write_data(
     catalog: Catalog,
-    batch: Sequence[tuple[Pending, EpisodeRecord]],
+    batch: Sequence[tuple[PendingEpisode, EpisodeRecord]],
     episodes: Sequence[EpisodeInfo],
     moves: _Moves,
     position: _Position,
@@ -226,7 +228,7 @@ def _statistics(parts: list[NDArray[Any]]) -> Statistics:
     return Statistics.of(whole)
 
 
-def _write_streams(layout: Layout, batch: Sequence[tuple[Pending, EpisodeRecord]], moves: _Moves) -> None:
+def _write_streams(layout: Layout, batch: Sequence[tuple[PendingEpisode, EpisodeRecord]], moves: _Moves) -> None:
     """Sensors at their own rate keep a file each; they are copied, because the pending episode stays until the end."""
     for pending, record in batch:
         for path in sorted((pending.path / "streams").glob("*.parquet")):
@@ -257,7 +259,7 @@ def _episode_row(
 
 def _write_metadata(
     catalog: Catalog,
-    batch: Sequence[tuple[Pending, EpisodeRecord]],
+    batch: Sequence[tuple[PendingEpisode, EpisodeRecord]],
     episodes: Sequence[EpisodeInfo],
     rows: Sequence[Mapping[str, Any]],
     moves: _Moves,
@@ -283,7 +285,7 @@ def _write_metadata(
 def _write_statistics(
     layout: Layout,
     catalog: Catalog,
-    batch: Sequence[tuple[Pending, EpisodeRecord]],
+    batch: Sequence[tuple[PendingEpisode, EpisodeRecord]],
     columns: Mapping[str, Statistics],
     moves: _Moves,
 ) -> None:

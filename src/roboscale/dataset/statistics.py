@@ -56,7 +56,7 @@ def _bin(value: float, level: int) -> int:
     return int(_bins(np.array(value), level))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Histogram:
     """Counts of one variable.
 
@@ -81,7 +81,7 @@ class Histogram:
         level = _level(low, high)
         first = _bin(low, level)
         counts = np.bincount(_bins(values, level) - first).astype(np.int64)
-        return cls(level, first, counts, low, high)
+        return cls(level=level, first=first, counts=counts, low=low, high=high)
 
     def merge(self, other: Histogram) -> Histogram:
         """The histogram of both sets of values, exactly as if they had been counted together."""
@@ -92,7 +92,7 @@ class Histogram:
         for part in (self, other):
             bins = (np.arange(part.first, part.first + len(part.counts)) >> min(level - part.level, 63)) - first
             np.add.at(counts, bins, part.counts)
-        return Histogram(level, first, counts, low, high)
+        return Histogram(level=level, first=first, counts=counts, low=low, high=high)
 
     def quantile(self, q: float) -> float:
         """Linear between order statistics, as numpy's default; off by at most one bin."""
@@ -117,7 +117,7 @@ class Histogram:
     __hash__ = None  # type: ignore[assignment]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
     """Statistics of every element of a feature.
 
@@ -141,7 +141,9 @@ class Statistics:
         rows = np.asarray(array, np.float64).reshape(len(array), -1)
         mean = rows.mean(axis=0)
         histograms = tuple(Histogram.of(column) for column in rows.T)
-        return cls(shape, len(rows), mean, np.square(rows - mean).sum(axis=0), histograms)
+        return cls(
+            shape=shape, count=len(rows), mean=mean, m2=np.square(rows - mean).sum(axis=0), histograms=histograms
+        )
 
     def merge(self, other: Statistics) -> Statistics:
         """The statistics of both sets of rows."""
@@ -150,11 +152,11 @@ class Statistics:
         count = self.count + other.count
         delta = other.mean - self.mean
         return Statistics(
-            self.shape,
-            count,
-            self.mean + delta * (other.count / count),
-            self.m2 + other.m2 + np.square(delta) * (self.count * other.count / count),
-            tuple(a.merge(b) for a, b in zip(self.histograms, other.histograms, strict=True)),
+            shape=self.shape,
+            count=count,
+            mean=self.mean + delta * (other.count / count),
+            m2=self.m2 + other.m2 + np.square(delta) * (self.count * other.count / count),
+            histograms=tuple(a.merge(b) for a, b in zip(self.histograms, other.histograms, strict=True)),
         )
 
     @property
@@ -197,11 +199,13 @@ class Statistics:
         ends = np.cumsum(arrays["grid"][:, 2])
         parts = np.split(arrays["counts"], ends[:-1])
         histograms = tuple(
-            Histogram(int(level), int(first), counts, float(low), float(high))
+            Histogram(level=int(level), first=int(first), counts=counts, low=float(low), high=float(high))
             for (level, first, _), counts, (low, high) in zip(arrays["grid"], parts, arrays["bounds"], strict=True)
         )
         shape = tuple(int(n) for n in arrays["shape"])
-        return cls(shape, int(arrays["count"]), arrays["mean"], arrays["m2"], histograms)
+        return cls(
+            shape=shape, count=int(arrays["count"]), mean=arrays["mean"], m2=arrays["m2"], histograms=histograms
+        )
 
 
 def summary(array: NDArray[Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -23,7 +23,7 @@ from roboscale.core.recording import Recording
 from roboscale.core.spec import Spec
 from roboscale.dataset import ingest
 from roboscale.dataset.engine import Engine, run
-from roboscale.dataset.ingest import Edit, EpisodeProof, Job
+from roboscale.dataset.ingest import Edit, EpisodeJob, EpisodeProof
 from roboscale.dataset.journal import exclusive, list_pending, roll_forward
 from roboscale.dataset.layout import Layout, atomic_write, features_from_spec, load_json, new_info, to_json
 from roboscale.dataset.packets import video_facts
@@ -40,7 +40,7 @@ Entry = TypeVar("Entry")
 _BLOCK = 500  # episodes between two seals: bounds what lies on disk twice, and what a kill may cost
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """Episodes of one recording.
 
@@ -169,7 +169,20 @@ def transfer(
     """
     layout = Layout(Path(out))
     plan = plan_of(parts, spec, codec, robot_type)
-    jobs = [Job(layout.root, spec, codec, robot_type, i, *which) for i, which in enumerate(_pairs(parts))]
+    jobs = [
+        EpisodeJob(
+            root=layout.root,
+            spec=spec,
+            codec=codec,
+            robot_type=robot_type,
+            sequence=sequence,
+            part=part.name,
+            open=part.open,
+            key=key,
+            edit=part.edit,
+        )
+        for sequence, (part, key) in enumerate((part, key) for part in parts for key in part.keys)
+    ]
     ingest.require_free(layout, plan)
     with exclusive(layout):
         roll_forward(layout)
@@ -201,12 +214,6 @@ def _write_splits(layout: Layout, episodes: Sequence[EpisodeProof], splits: Mapp
         atomic_write(layout.info, to_json({**raw, "splits": ranges}))
 
 
-def _pairs(parts: Sequence[Part]) -> Iterator[tuple[str, Callable[[], Recording], str, Edit | None]]:
-    for part in parts:
-        for key in part.keys:
-            yield part.name, part.open, key, part.edit
-
-
 def _in_order(entries: Mapping[int, Entry]) -> tuple[Entry, ...]:
     return tuple(entries[i] for i in sorted(entries))
 
@@ -228,7 +235,7 @@ def _begin(layout: Layout, spec: Spec, codec: Codec, robot_type: str, plan: Mapp
 
 def _move_block(
     state: _State,
-    block: Sequence[Job],
+    block: Sequence[EpisodeJob],
     broken: Broken,
     progress: Progress | None,
     workers: int | None,

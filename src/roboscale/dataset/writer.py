@@ -312,7 +312,14 @@ class DatasetTake:
             name: PixelCounts.sampled(length, (block[name] for block in self._rows.blocks([name])))
             for name in self._encoders
         }
-        record = EpisodeRecord(self.id, self.instruction, length, self._outcome, self.provenance, pixels)
+        record = EpisodeRecord(
+            id=self.id,
+            instruction=self.instruction,
+            length=length,
+            outcome=self._outcome,
+            provenance=self.provenance,
+            pixels=pixels,
+        )
         said = json.dumps(record.to_json(), ensure_ascii=False).encode()
         write_take(self.folder / _TABLE, self._writer.numeric, self._rows.blocks(self._numbers), said)
         self._rows.close()

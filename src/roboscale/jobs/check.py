@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from roboscale.core import RoboscaleError
+from roboscale.core.plain import to_plain
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.options import Html
 from roboscale.jobs.reading_options import TableRequest
@@ -99,21 +100,25 @@ class CheckedResults:
         return lines
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "sentence": self.sentence,
-            "candidate": self.checks.candidate,
-            "outcome": self.outcome,
-            "alpha": self.alpha,
-            "order": [{"policy": name, **asdict(self.ages[name])} for name in self.order if name in self.ages],
-            "tasks": [_as_json(check) for check in self.checks.checks],
-            "not_seen": list(self.unseen),
-            "files": self.files,
-            "refused": {str(path): reason for path, reason in self.refused.items()},
-            "trials": self.trials,
-            "void": self.void,
-            "assumed": list(self.notes),
-            "methods_used": ["family-wise error by Holm 1979"],
-        }
+        """The table of a nightly check: its policies in order of age, its tasks with their stratum in words."""
+        json: dict[str, Any] = to_plain(
+            {
+                "sentence": self.sentence,
+                "candidate": self.checks.candidate,
+                "outcome": self.outcome,
+                "alpha": self.alpha,
+                "order": [{"policy": name, **to_plain(self.ages[name])} for name in self.order if name in self.ages],
+                "tasks": [_as_json(check) for check in self.checks.checks],
+                "not_seen": self.unseen,
+                "files": self.files,
+                "refused": self.refused,
+                "trials": self.trials,
+                "void": self.void,
+                "assumed": self.notes,
+                "methods_used": ["family-wise error by Holm 1979"],
+            }
+        )
+        return json
 
 
 MEANINGS = (
@@ -279,4 +284,4 @@ def _row(check: TaskCheck) -> list[str]:
 
 
 def _as_json(check: TaskCheck) -> dict[str, Any]:
-    return {**asdict(check), "stratum": {"world": check.stratum.world, "task": check.stratum.task}}
+    return {**to_plain(check), "stratum": {"world": check.stratum.world, "task": check.stratum.task}}

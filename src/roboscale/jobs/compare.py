@@ -97,6 +97,7 @@ class ComparedPolicies:
         return lines + rate_lines(self.judged)
 
     def to_json(self) -> dict[str, Any]:
+        """The summary that every run has, and the answer."""
         from roboscale.jobs.judged import run_summary
 
         assert self.judged.decided is not None, "a comparison has a verdict"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from roboscale.core import UsageError
+from roboscale.core.plain import to_plain
 from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.options import Level
 from roboscale.jobs.request import Argument, Request
@@ -86,19 +87,16 @@ class WeighedCounts:
         )
 
     def to_json(self) -> dict[str, Any]:
+        """The counts' rates and pairs, task by task, and what holds over all tasks."""
         return {
             "level": self.level,
             "alpha": self.judged.alpha,
             "unit": UNIT_OF_COUNTS,
             "tasks": [
-                {
-                    "task": task.task,
-                    "rates": {name: rate.to_json() for name, rate in task.rates.items()},
-                    "pairs": [asdict(pair) for pair in task.pairs],
-                }
+                {"task": task.task, "rates": to_plain(task.rates), "pairs": to_plain(task.pairs)}
                 for task in self.judged.tasks
             ],
-            "overall": [asdict(pair) for pair in self.judged.overall],
+            "overall": to_plain(self.judged.overall),
         }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from roboscale.core import Recording, RoboscaleError
+from roboscale.core.plain import OMITTED, SPREAD, Plain
 from roboscale.jobs import options
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore, progressing
 from roboscale.jobs.request import Argument, Option, Request
@@ -51,14 +52,11 @@ class AuditDataset(Request):
 
 
 @dataclass(frozen=True, slots=True)
-class AuditedDataset:
+class AuditedDataset(Plain):
     """What was found, and whether any of it is as bad as the request allows."""
 
-    report: AuditReport
-    failed: bool
-
-    def to_json(self) -> dict[str, Any]:
-        return self.report.to_json()
+    report: AuditReport = field(metadata=SPREAD)
+    failed: bool = field(metadata=OMITTED)
 
 
 def audit_dataset(request: AuditDataset, on_event: OnEvent = ignore) -> AuditedDataset:

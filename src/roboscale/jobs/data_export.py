@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
 from roboscale.core import BadData
+from roboscale.core.plain import Plain
 from roboscale.jobs.events import Note, OnEvent, ignore, progressing
 from roboscale.jobs.request import Argument, Option, Request
 
@@ -36,7 +37,7 @@ class ExportDataset(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
+class Exported(Plain):
     """What was written, and what reading it back showed.
 
     Args:
@@ -52,9 +53,6 @@ class Exported:
     largest_difference: Mapping[str, float] = field(default_factory=dict)
     not_there: tuple[str, ...] = ()
     instructions: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Exported:

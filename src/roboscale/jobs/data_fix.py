@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from roboscale.core import RoboscaleError
+from roboscale.core.plain import OMITTED, SPREAD, Plain, called
 from roboscale.jobs import options
 from roboscale.jobs.events import OnEvent, ignore
 from roboscale.jobs.request import Argument, Option, Request
@@ -55,7 +56,7 @@ class FixDataset(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fixed:
+class Fixed(Plain):
     """A repaired copy.
 
     Args:
@@ -73,48 +74,28 @@ class Fixed:
     trimmed: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     relabelled: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "out": str(self.out),
-            "episodes": self.episodes,
-            "frames": self.frames,
-            "metadata": list(self.metadata),
-            "dropped": dict(self.dropped),
-            "trimmed": {key: list(kept) for key, kept in self.trimmed.items()},
-            "relabelled": self.relabelled,
-        }
-
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class Mended(Plain):
     """Metadata that was, or with `dry_run` would be, corrected: `changes`, `lost`, how many `kept`, and `files`."""
 
-    plan: Mapping[str, Any]
-    dry_run: bool
-
-    def to_json(self) -> dict[str, Any]:
-        return dict(self.plan)
+    plan: Mapping[str, Any] = field(metadata=SPREAD)
+    dry_run: bool = field(metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True)
-class Undone:
+class Undone(Plain):
     """Files that were, or with `dry_run` would be, put back as they were before a correction."""
 
-    files: tuple[str, ...]
+    files: tuple[str, ...] = field(metadata=called("restored"))
     dry_run: bool
-
-    def to_json(self) -> dict[str, Any]:
-        return {"restored": list(self.files), "dry_run": self.dry_run}
 
 
 @dataclass(frozen=True, slots=True)
-class Recovered:
+class Recovered(Plain):
     """What a killed recorder left, finished or moved aside."""
 
-    report: RepairReport
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self.report)
+    report: RepairReport = field(metadata=SPREAD)
 
 
 def fix_dataset(

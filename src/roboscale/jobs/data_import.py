@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from roboscale.core import BadData, Recording, RoboscaleError, Spec, splits_of
+from roboscale.core.plain import OMITTED, SPREAD, Plain
 from roboscale.jobs import options
 from roboscale.jobs.events import Note, OnEvent, Wrote, counting, ignore
 from roboscale.jobs.request import Argument, Option, Request, made_by
@@ -59,25 +60,19 @@ class ImportDataset(Request):
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(Plain):
     """The dataset at `out`, and the proof of what was done to it."""
 
-    out: Path
-    proof: ProofData
-
-    def to_json(self) -> dict[str, Any]:
-        return self.proof.to_json()
+    out: Path = field(metadata=OMITTED)
+    proof: ProofData = field(metadata=SPREAD)
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class Explained(Plain):
     """What the arrays of a recording seem to mean, for people and as data, with a draft for its user to correct."""
 
-    text: str
-    data: Mapping[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        return dict(self.data)
+    text: str = field(metadata=OMITTED)
+    data: Mapping[str, Any] = field(metadata=SPREAD)
 
 
 def import_dataset(
@@ -105,7 +100,7 @@ def import_dataset(
     recording = opened.recording
     spec, keys, left_out = _selection(recording, request.missing_video)
     result = transfer(
-        [Part(name, opened.open, keys, identity=opened.identity)],
+        [Part(name=name, open=opened.open, keys=keys, identity=opened.identity)],
         out,
         _whole_rate(spec, recording),
         robot_type=recording.robot_type,
@@ -155,7 +150,7 @@ def explain_recording(request: ImportDataset, on_event: OnEvent = ignore) -> Exp
     request = _here(request, on_event)
     format = request.format or detect(request.source)
     if format in (*_BAGS, "own-layout") and request.mapping is None:
-        from roboscale.sources.records.mcap import explain as explain_topics
+        from roboscale.sources.records.mcap import explain_topics
         from roboscale.sources.records.own import explain_arrays
 
         draft = (explain_topics if format in _BAGS else explain_arrays)(request.source)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from roboscale.core import Recording, RoboscaleError, splits_of
+from roboscale.core.plain import Plain
 from roboscale.jobs import options
 from roboscale.jobs.events import Note, OnEvent, counting, ignore
 from roboscale.jobs.request import Argument, Option, Request
@@ -54,7 +55,7 @@ class MergeDatasets(Request):
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class Merged(Plain):
     """What a merge makes; `kind` is decided by the robots, not by the user.
 
     Args:
@@ -67,18 +68,11 @@ class Merged:
     members: Mapping[str, int]
     robots: tuple[str, ...]
 
+    json_also: ClassVar = ("episodes",)
+
     @property
     def episodes(self) -> int:
         return sum(self.members.values())
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "out": str(self.out),
-            "members": dict(self.members),
-            "episodes": self.episodes,
-            "robots": list(self.robots),
-        }
 
 
 def plan_merge(request: MergeDatasets, on_event: OnEvent = ignore) -> Merged:
@@ -104,7 +98,12 @@ def merge_datasets(request: MergeDatasets, on_event: OnEvent = ignore) -> Merged
     planned, opened = _plan(request, on_event)
     if planned.kind == "collection":
         members = [
-            NewMember(one.recording.root, one.recording.robot_type, one.recording.licence, spec=one.recording.spec)
+            NewMember(
+                root=one.recording.root,
+                robot_type=one.recording.robot_type,
+                licence=one.recording.licence,
+                spec=one.recording.spec,
+            )
             for one in opened.values()
         ]
         write_collection(request.out, members, absolute=_outside(request))

@@ -10,8 +10,9 @@ import datetime
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+from roboscale.core.plain import Plain, called
 from roboscale.jobs.events import Note, OnEvent, Stage, Wrote, ignore
 from roboscale.jobs.options import Workers
 from roboscale.jobs.recipe_round import RecipeRound, TriedRecipes, train_recipes, try_recipes
@@ -67,7 +68,7 @@ class RunDemo(Request):
 
 
 @dataclass(frozen=True, slots=True)
-class ShownDemo:
+class ShownDemo(Plain):
     """What the demo came to.
 
     Args:
@@ -76,7 +77,7 @@ class ShownDemo:
     """
 
     recipes: TriedRecipes | None
-    compared: ComparedPolicies | None
+    compared: ComparedPolicies | None = field(metadata=called("checkpoints"))
     report: Path
     minutes: float
 
@@ -86,14 +87,6 @@ class ShownDemo:
         state = [] if self.recipes is None else ["", f"state inputs: {self.recipes.sentence}"]
         pictures = [] if self.compared is None else ["", f"pictures: {checkpoint_sentence(self.compared)}"]
         return [*state, *pictures, "", f"report: {self.report}"]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "recipes": None if self.recipes is None else self.recipes.to_json(),
-            "checkpoints": None if self.compared is None else self.compared.to_json(),
-            "report": str(self.report),
-            "minutes": self.minutes,
-        }
 
 
 @dataclass(slots=True)

@@ -61,6 +61,7 @@ class Evaluated:
         return rate_lines(self.judged)
 
     def to_json(self) -> dict[str, Any]:
+        """The summary that every run has, and the answer."""
         from roboscale.jobs.judged import run_summary
 
         return {**run_summary(self.judged), "success": self.success.to_json()}

@@ -24,6 +24,7 @@ from roboscale.core import (
     cases,
 )
 from roboscale.core.case import CaseSplit
+from roboscale.core.plain import to_plain
 from roboscale.jobs.events import OnEvent, Progress
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Filled:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        return {"out": str(self.out), "tasks": {task: rate.to_json() for task, rate in self.rates.items()}}
+        """Rates instead of the counts they are made of."""
+        return {"out": str(self.out), "tasks": to_plain(self.rates)}
 
 
 class _Blind:

@@ -102,7 +102,15 @@ def _write(
     changes = corrections.frames or corrections.tasks or corrections.outcomes
     name = request.dataset.absolute().name
     return transfer(
-        [Part(name, opened.open, keys, corrections if changes else None, identity(request.dataset))],
+        [
+            Part(
+                name=name,
+                open=opened.open,
+                keys=keys,
+                edit=corrections if changes else None,
+                identity=identity(request.dataset),
+            )
+        ],
         out,
         opened.recording.spec,
         robot_type=opened.recording.robot_type,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from roboscale.core import OutcomeKind, RoboscaleError
+from roboscale.core.plain import OMITTED, SPREAD, Plain
 from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.options import Level
 from roboscale.jobs.reading_options import TableRequest
@@ -35,15 +36,12 @@ class FuseResults(TableRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class Fused:
+class Fused(Plain):
     """Policy -> its real rate from the cases that both worlds saw and the further cases of the cheap one."""
 
-    policies: Mapping[str, Fusion]
-    kind: OutcomeKind = "success"
-    reading: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        return {name: fusion.to_json() for name, fusion in self.policies.items()}
+    policies: Mapping[str, Fusion] = field(metadata=SPREAD)
+    kind: OutcomeKind = field(default="success", metadata=OMITTED)
+    reading: Mapping[str, Any] = field(default_factory=dict, metadata=OMITTED)
 
 
 def fuse_results(request: FuseResults, on_event: OnEvent = ignore) -> Fused:

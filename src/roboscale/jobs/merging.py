@@ -113,7 +113,15 @@ def aligned_parts(opened: Mapping[str, Opened]) -> tuple[list[Part], Spec]:
     for name, one in opened.items():
         names = {f.name: by_role.get(f.role, f.name) for f in one.recording.spec.images}
         changed = tuple((old, new) for old, new in names.items() if old != new)
-        parts.append(Part(name, one.open, tuple(one.recording.keys), FromMember(name, changed), one.identity))
+        parts.append(
+            Part(
+                name=name,
+                open=one.open,
+                keys=tuple(one.recording.keys),
+                edit=FromMember(name, changed),
+                identity=one.identity,
+            )
+        )
     return parts, spec
 
 
@@ -123,5 +131,5 @@ def flattened_parts(opened: Mapping[str, Opened], size: tuple[int, int] | None) 
     parts = []
     for name, one in opened.items():
         edit = FromMember(name, then=Flatten(specs, name, size))
-        parts.append(Part(name, one.open, tuple(one.recording.keys), edit, one.identity))
+        parts.append(Part(name=name, open=one.open, keys=tuple(one.recording.keys), edit=edit, identity=one.identity))
     return parts, flat_spec(specs, resize=size)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roboscale import __version__
+from roboscale.core.plain import Plain
 
 __all__ = ["Methods", "methods_of"]
 
@@ -17,7 +18,7 @@ _OURS = """@software{{roboscale,
 
 
 @dataclass(frozen=True, slots=True)
-class Methods:
+class Methods(Plain):
     """A paragraph for a paper, and the entries that it cites, as BibTeX."""
 
     paragraph: str
@@ -29,9 +30,6 @@ class Methods:
         from roboscale.report.terminal import wrapped
 
         return [*wrapped(self.paragraph), "", *self.bibtex.splitlines()]
-
-    def to_json(self) -> dict[str, str]:
-        return {"paragraph": self.paragraph, "bibtex": self.bibtex}
 
 
 def methods_of(result: Any) -> Methods:

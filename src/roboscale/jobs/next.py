@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+from roboscale.core.plain import SPREAD, Plain
 from roboscale.jobs.events import OnEvent, ignore
 from roboscale.jobs.options import By, Sources
 from roboscale.jobs.reading_options import TableRequest
@@ -41,13 +42,10 @@ class PickTrials(TableRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class Picked:
+class Picked(Plain):
     """The comparisons, in order, each with its reason."""
 
-    plan: Plan
-
-    def to_json(self) -> dict[str, Any]:
-        return self.plan.to_json()
+    plan: Plan = field(metadata=SPREAD)
 
 
 def pick_trials(request: PickTrials, on_event: OnEvent = ignore) -> Picked:

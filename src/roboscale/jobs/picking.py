@@ -28,7 +28,7 @@ def parse_venue(text: str) -> Venue:
     try:
         values = [float(number) for number in numbers]
         cost, worth, *rest = [*values, *(1.0, 1.0)[len(values) :]]
-        return Venue(name, cost, rest[0] if rest else None, {}, worth)
+        return Venue(name, cost=cost, budget=rest[0] if rest else None, evaluators={}, worth=worth)
     except ValueError as error:
         expected = "NAME:COST[:WORTH[:BUDGET]] with COST above 0 and WORTH in 0..1"
         raise RoboscaleError(f"--world: expected {expected}, found {text!r}: {error}") from error
@@ -53,7 +53,7 @@ def next_picks(
     """
     people = dict(_evaluator(text) for text in evaluators)
     if people:
-        venues = [Venue(v.world, v.cost, v.budget, people, v.worth) for v in venues]
+        venues = [Venue(v.world, cost=v.cost, budget=v.budget, evaluators=people, worth=v.worth) for v in venues]
     chosen = choose_basis(results, basis)
     if chosen == "success" and not results.paired:
         counts = {n: _counts(t) for n, t in trials_by_policy(results).items()}

@@ -151,7 +151,15 @@ def _try(asked: Measuring, sizes: Sequence[int], advance: Advance) -> list[Train
         for task in asked.tasks:
             mine = judged.of(judged.run.policies[0], task)
             won = [c.outcome.success for c in mine if c.outcome.success is not None]
-            points.append(Trained(task, lesson.dataset.name, float(lesson.size), sum(won), len(won)))
+            points.append(
+                Trained(
+                    task=task,
+                    source=lesson.dataset.name,
+                    amount=float(lesson.size),
+                    successes=sum(won),
+                    trials=len(won),
+                )
+            )
         advance(1, f"tried {lesson.out.name}")
     return points
 

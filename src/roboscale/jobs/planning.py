@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from roboscale.core import Estimate, RoboscaleError
+from roboscale.core.plain import to_plain
 from roboscale.jobs.plan_answers import CheckedCurve, Planning, TaskAnswer, TaskPlan, answer_of
 from roboscale.results import AS_THEY_ARE, ReadOptions, Trained, TrainedTable, trained_table
 from roboscale.stats import clopper_pearson
@@ -80,17 +81,18 @@ class Planned:
         return [answer.sentence for answer in self.answers.values()]
 
     def to_json(self) -> dict[str, Any]:
+        """A row a curve, with what `plan` worked out beside it: what is needed, and the curve's own test."""
         curves = [
             {
                 "task": task,
                 "source": source,
                 "points": [[p.n, p.k, p.trials] for p in fit.points],
                 "forms": fit.forms,
-                "exponent": fit.exponent.to_json(),
-                "floor": fit.floor.to_json(),
+                "exponent": to_plain(fit.exponent),
+                "floor": to_plain(fit.floor),
                 "target": self.asked.target,
                 "needed": fit.needed(self.asked.target, self.asked.level).to_json(),
-                "check": _check_json(self.curve_checks[task, source]),
+                "check": to_plain(self.curve_checks[task, source]),
                 "between_runs": self.runs.get((task, source), (None, 0))[0],
             }
             for (task, source), fit in self.fits.items()
@@ -117,19 +119,6 @@ class Planned:
             "checks": checks,
             "methods_used": ["posterior predictive checks", "trend in proportions"],
         }
-
-
-def _check_json(check: CurveCheck) -> dict[str, Any]:
-    return {
-        "verdict": check.verdict,
-        "falls": check.falls,
-        "rises": check.rises,
-        "misfit": check.misfit,
-        "amount": check.amount,
-        "predicted": None if check.predicted is None else check.predicted.to_json(),
-        "measured": None if check.measured is None else check.measured.to_json(),
-        "inside": check.inside,
-    }
 
 
 def load_points(paths: Sequence[Path], options: ReadOptions = AS_THEY_ARE) -> TrainedTable:
@@ -203,7 +192,11 @@ def _plan_one(
     kept = [p for p in points if not barred & set(p.amounts)]
     offered = {s: cost for s, cost in costs.items() if any(s in p.amounts for p in kept)}
     have = dict(asked.have) or _best_owned(points)
-    decision, now, misfit = None, Estimate(None, None, None, asked.level, 0, "no curve to go by"), None
+    decision, now, misfit = (
+        None,
+        Estimate(value=None, low=None, high=None, level=asked.level, n=0, method="no curve to go by"),
+        None,
+    )
     if offered:
         mixture = fit_mixture([MixPoint(p.amounts, p.successes, p.trials) for p in kept])
         start = {source: amount for source, amount in have.items() if source in mixture.sources}

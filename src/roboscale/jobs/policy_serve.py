@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
+from roboscale.core.plain import Plain
 from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.request import Argument, Option, Request
 
@@ -30,7 +31,7 @@ class ServeAnyPolicy(Request):
 
 
 @dataclass(frozen=True, slots=True)
-class ServedPolicy:
+class ServedPolicy(Plain):
     """Where a policy can be asked."""
 
     policy: str
@@ -41,9 +42,6 @@ class ServedPolicy:
     def text(self) -> str:
         """One line for a terminal."""
         return f"serving {self.policy} on ws://{self.host}:{self.port}"
-
-    def to_json(self) -> dict[str, Any]:
-        return {"policy": self.policy, "host": self.host, "port": self.port}
 
 
 def serve_any_policy(

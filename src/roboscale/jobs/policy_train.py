@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
+from roboscale.core.plain import Plain, called
 from roboscale.jobs.events import OnEvent, Progress, ignore
 from roboscale.jobs.request import Argument, Option, Request
 
@@ -35,14 +36,11 @@ class TrainPolicy(Request):
 
 
 @dataclass(frozen=True, slots=True)
-class TrainedPolicy:
+class TrainedPolicy(Plain):
     """Where the policy lies, and the whole configuration that it was trained with."""
 
-    out: Path
+    out: Path = field(metadata=called("policy"))
     config: Mapping[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"policy": str(self.out), "config": dict(self.config)}
 
 
 def train_policy(request: TrainPolicy, on_event: OnEvent = ignore) -> TrainedPolicy:

@@ -148,6 +148,7 @@ class SizedComparison:
         )
 
     def to_json(self) -> dict[str, Any]:
+        """What was asked beside what it takes; the pairs that key the designs become columns."""
         from roboscale.stats.recipes import RECIPE_TEST
 
         asked = self.request

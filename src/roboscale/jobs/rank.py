@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+from roboscale.core.plain import to_plain
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.options import By, Html, Level, Sources
 from roboscale.jobs.reading_options import TableRequest
@@ -60,15 +61,16 @@ class Ranked:
         return board_text(self.board)
 
     def to_json(self) -> dict[str, Any]:
+        """Parts of the standing and of its overall table, side by side."""
         standing = self.standing
         return {
             "basis": standing.basis,
             "ranking": standing.ranking.to_json(),
-            "rates": {name: rate.to_json() for name, rate in standing.rates.items()},
+            "rates": to_plain(standing.rates),
             "letters": dict(standing.letters),
-            "verdict": None if standing.verdict is None else standing.verdict.to_json(),
+            "verdict": to_plain(standing.verdict),
             "withdrawn": list(standing.withdrawn),
-            "tasks": [] if standing.overall is None else [asdict(pair) for pair in standing.overall.pairs],
+            "tasks": [] if standing.overall is None else to_plain(standing.overall.pairs),
             "unit": "" if standing.overall is None else standing.overall.unit,
             "reading": dict(self.reading),
         }

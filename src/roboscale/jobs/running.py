@@ -11,10 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from roboscale.core import (
     Case,
@@ -33,6 +33,7 @@ from roboscale.core import (
     identity_labels,
     new_episode_id,
 )
+from roboscale.core.plain import Plain
 from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, ignore
 from roboscale.jobs.participants import Watched, participant_of, profiles_of
 from roboscale.jobs.strangers import staying_alive, within
@@ -88,7 +89,7 @@ class _Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunPlan:
+class RunPlan(Plain):
     """What a request would do.
 
     Args:
@@ -112,9 +113,6 @@ class RunPlan:
             f"  {name} on {self.cases} cases of {len(self.tasks)} tasks of {self.world}" for name in self.policies
         ]
         return [head, *names, f"  {self.settings.text}"]
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "settings": self.settings.to_json()}
 
 
 def planned(request: Trying, policies: Sequence[str], count: int) -> RunPlan:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from roboscale.core import BadData, RoboscaleError
+from roboscale.core.plain import Plain, called
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.options import Html
 from roboscale.jobs.request import Argument, Request
@@ -29,10 +30,10 @@ class ListRuns(Request):
 
 
 @dataclass(frozen=True, slots=True)
-class ListedRuns:
+class ListedRuns(Plain):
     """The runs of a folder, newest first."""
 
-    rows: tuple[RunRow, ...]
+    rows: tuple[RunRow, ...] = field(metadata=called("runs"))
 
     @property
     def text(self) -> str:
@@ -40,9 +41,6 @@ class ListedRuns:
         from roboscale.report.runs import runs_text
 
         return runs_text(self.rows)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"runs": [row.to_json() for row in self.rows]}
 
 
 def list_runs(request: ListRuns, on_event: OnEvent = ignore) -> ListedRuns:

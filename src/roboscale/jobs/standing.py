@@ -170,7 +170,15 @@ def _rates(
         if outcomes.kind == "success":
             rates[policy] = beta_confidence_sequence(round(total), n, level, void)
         else:
-            rates[policy] = Estimate(total / n if n else None, None, None, level, n, "mean progress", void)
+            rates[policy] = Estimate(
+                value=total / n if n else None,
+                low=None,
+                high=None,
+                level=level,
+                n=n,
+                method="mean progress",
+                void=void,
+            )
     return rates, per_task
 
 
@@ -221,23 +229,23 @@ def _ranking(overall: Overall, level: float) -> Ranking:
                 (pair.first, pair.second) if pair.verdict.decision == "first is better" else (pair.second, pair.first)
             )
             above[place[ahead], place[behind]] = True
-    nothing = Estimate(None, None, None, level, 0, "no comparisons on the same cases")
+    nothing = Estimate(value=None, low=None, high=None, level=level, n=0, method="no comparisons on the same cases")
     groups = tie_groups(above)
     return Ranking(
-        names,
-        dict.fromkeys(names, nothing),
-        nothing,
-        (),
-        np.zeros((0, 0)),
-        verdict.names,
-        dict(zip(names, rank_sets(above), strict=True)),
-        tuple(tuple(names[k] for k in group) for group in groups),
-        tuple((name,) for name in names),
-        sum(estimate.n for estimate in verdict.estimates.values()),
-        sum(estimate.void for estimate in verdict.estimates.values()),
-        level,
-        f"{verdict.method}; rank sets from its claims (Mogstad et al. 2024)",
-        verdict.sentence,
-        None,
-        tuple((names[i], names[j]) for i, j in np.argwhere(above).tolist()),
+        policies=names,
+        scores=dict.fromkeys(names, nothing),
+        tie_parameter=nothing,
+        scored=(),
+        covariance=np.zeros((0, 0)),
+        order=verdict.names,
+        rank_sets=dict(zip(names, rank_sets(above), strict=True)),
+        tie_groups=tuple(tuple(names[k] for k in group) for group in groups),
+        components=tuple((name,) for name in names),
+        n=sum(estimate.n for estimate in verdict.estimates.values()),
+        void=sum(estimate.void for estimate in verdict.estimates.values()),
+        level=level,
+        method=f"{verdict.method}; rank sets from its claims (Mogstad et al. 2024)",
+        sentence=verdict.sentence,
+        bootstrap_share=None,
+        claims=tuple((names[i], names[j]) for i, j in np.argwhere(above).tolist()),
     )

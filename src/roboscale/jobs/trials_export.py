@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from roboscale.core import BadData, Identity, RoboscaleError, UnknownName
+from roboscale.core.plain import Plain
 from roboscale.jobs.events import OnEvent, Wrote, ignore
 from roboscale.jobs.request import Argument, Option, Request
 from roboscale.jobs.stores import RunId, Store
@@ -33,7 +34,7 @@ class ExportTrials(Request):
 
 
 @dataclass(frozen=True, slots=True)
-class ExportedTrials:
+class ExportedTrials(Plain):
     """What was written."""
 
     policy: str
@@ -44,9 +45,6 @@ class ExportedTrials:
     def text(self) -> str:
         """One line for a terminal."""
         return f"{self.trials} trials of {self.policy}" + (f", {self.episodes} episodes" if self.episodes else "")
-
-    def to_json(self) -> dict[str, Any]:
-        return {"policy": self.policy, "trials": self.trials, "episodes": self.episodes}
 
 
 def export_trials(request: ExportTrials, on_event: OnEvent = ignore) -> ExportedTrials:

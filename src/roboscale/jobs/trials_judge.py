@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from roboscale.core import Judgement, RoboscaleError
+from roboscale.core.plain import Plain
 from roboscale.jobs.request import Option, Request
 from roboscale.jobs.stores import Store
 
@@ -42,7 +43,7 @@ class JudgeTrial(Request):
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedTrial:
+class JudgedTrial(Plain):
     """A judgement that was filed, and what counted before it.
 
     Args:
@@ -65,14 +66,6 @@ class JudgedTrial:
         now = _word(self.judgement)
         before = f", was {_word(decided[-1])} by {decided[-1].referee}" if decided else ""
         return f"{self.judgement.trial[:8]} is {now}{before}; {self.left} still wait to be judged"
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "judgement": None if self.judgement is None else self.judgement.to_json(),
-            "earlier": [j.to_json() for j in self.earlier],
-            "left": self.left,
-            "waiting": list(self.waiting),
-        }
 
 
 def _word(judgement: Judgement) -> str:

@@ -43,6 +43,7 @@ class ListedTrials:
         """For a terminal: one a trial, then the reasons."""
         from roboscale.jobs.judged import reasons
 
+        """A row a trial, with its policy's label among the policies of the run."""
         labels = self.judged.labels
         rows = []
         for one in self.trials:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
+from roboscale.core.plain import Plain
 from roboscale.jobs.request import Argument, Request
 
 __all__ = ["MergeTrials", "MergedTrials", "merge_trials"]
@@ -21,7 +22,7 @@ class MergeTrials(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MergedTrials:
+class MergedTrials(Plain):
     """What was added, and what the store now holds."""
 
     added: int
@@ -37,15 +38,6 @@ class MergedTrials:
         return (
             f"{self.added} trials, {self.judgements} judgements and {self.runs} runs added{known}; {self.total} in all"
         )
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "added": self.added,
-            "known": self.known,
-            "judgements": self.judgements,
-            "runs": self.runs,
-            "total": self.total,
-        }
 
 
 def merge_trials(request: MergeTrials) -> MergedTrials:

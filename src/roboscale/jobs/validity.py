@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from roboscale.core import OutcomeKind, Outcomes, RoboscaleError
+from roboscale.core.plain import to_plain
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.options import Html, Level
 from roboscale.jobs.reading_options import TableRequest
@@ -88,16 +89,17 @@ class CheckedValidity:
         return f"{said}; within tasks the {len(self.cells)} points correlate at {self.within.value:.2f}"
 
     def to_json(self) -> dict[str, Any]:
+        """The card's entries, and rows of policy and task."""
         return {
             **self.card.to_json(),
             "ranks": self.card.ranks,
             "outcome": self.outcome,
             "tasks": list(self.tasks),
             "cells": [
-                {"policy": policy, "task": task, "real": real.to_json(), "cheap": cheap.to_json()}
+                {"policy": policy, "task": task, "real": to_plain(real), "cheap": to_plain(cheap)}
                 for (policy, task), (real, cheap) in self.cells.items()
             ],
-            "within_tasks": None if self.within is None else self.within.to_json(),
+            "within_tasks": to_plain(self.within),
         }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from roboscale.core import Finding, WorldInfo
+from roboscale.core.plain import to_plain
 from roboscale.jobs.events import Note, OnEvent, ignore, progressing
 from roboscale.jobs.options import Seed, StartTimeout
 from roboscale.jobs.request import Argument, Option, Request
@@ -60,9 +61,9 @@ class CheckedWorld:
         return lines
 
     def to_json(self) -> dict[str, Any]:
-        listed = {task: [f.to_json() for f in findings] for task, findings in self.findings.items()}
-        identity = self.info.identity.to_json()
-        return {"world": self.info.name, "identity": identity, "tasks": listed, "ok": not self.broken}
+        """Of the world its name and identity alone: `world list` writes the rest."""
+        name, identity = self.info.name, to_plain(self.info.identity)
+        return {"world": name, "identity": identity, "tasks": to_plain(self.findings), "ok": not self.broken}
 
 
 def check_world_tasks(

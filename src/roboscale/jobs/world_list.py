@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 from roboscale.core import WorldInfo
+from roboscale.core.plain import to_plain
 from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.request import Argument, Request
 
@@ -43,8 +44,9 @@ class ListedWorlds:
         return [f"{name:16} {about}" for name, about in self.here.items()]
 
     def to_json(self) -> dict[str, Any]:
+        """The names of all worlds, or the facts of the one that was asked for."""
         if self.info is None:
-            return {"worlds": self.here, "not_installed": {name: list(lacks) for name, lacks in self.absent.items()}}
+            return {"worlds": self.here, "not_installed": to_plain(self.absent)}
         from roboscale.trials.log import world_facts
 
         return {"world": self.info.name, **world_facts(self.info)}

@@ -6,7 +6,6 @@ the plain data are imported here; the pages pull in matplotlib and scipy.
 """
 
 from roboscale.report.model import (
-    AnyVerdict,
     Behaviour,
     CorrectedJudgement,
     DatasetCamera,
@@ -30,7 +29,6 @@ from roboscale.report.model import (
 from roboscale.report.tables import Table
 
 __all__ = [
-    "AnyVerdict",
     "Behaviour",
     "CorrectedJudgement",
     "DatasetCamera",

@@ -21,7 +21,7 @@ from roboscale.report.blocks import (
     Block,
     Card,
     Cards,
-    Command,
+    CommandBlock,
     Drawing,
     Head,
     Inline,
@@ -214,7 +214,7 @@ def _card(number: int, one: Finding, report: Audited, strips: Sequence[Strip]) -
     for caption, frames in strips:
         blocks.append(Picture(_strip(frames), f"Pictures of {caption}, in the order of time", caption))
     if one.repair:
-        blocks.append(Command(one.repair, f"{anchor}-repair"))
+        blocks.append(CommandBlock(one.repair, f"{anchor}-repair"))
     title = Phrase(text=one.check, small=(one.field,) if one.field else ())
     return Card(title=title, blocks=tuple(blocks), kind=one.severity, anchor=anchor)
 

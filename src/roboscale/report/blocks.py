@@ -20,7 +20,7 @@ __all__ = [
     "Block",
     "Card",
     "Cards",
-    "Command",
+    "CommandBlock",
     "Details",
     "Drawing",
     "Drawn",
@@ -291,7 +291,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class CommandBlock:
     """Something to type, with a button that copies it; `anchor` is its id, `title` stands above it."""
 
     block: ClassVar[str] = "command"

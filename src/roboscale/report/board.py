@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from roboscale.core import Estimate
+from roboscale.core.plain import OMITTED, Plain
 from roboscale.report import text
 from roboscale.report.blocks import (
     Block,
@@ -37,7 +38,7 @@ _NAMED = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BoardData:
+class BoardData(Plain):
     """Everything a board shows.
 
     Args:
@@ -56,7 +57,7 @@ class BoardData:
 
     ranking: Ranking
     rates: Mapping[str, Estimate] = field(default_factory=dict)
-    per_task: Mapping[tuple[str, str], Estimate] = field(default_factory=dict)
+    per_task: Mapping[tuple[str, str], Estimate] = field(default_factory=dict, metadata=OMITTED)
     letters: Mapping[str, str] = field(default_factory=dict)
     unverified: Doubts = field(default_factory=dict)
     statements: tuple[str, ...] = ()
@@ -70,23 +71,9 @@ class BoardData:
     title: str = "Ranking of policies"
 
     def to_json(self) -> dict[str, Any]:
-        """JSON types only."""
-        return {
-            "title": self.title,
-            "ranking": self.ranking.to_json(),
-            "rates": {name: rate.to_json() for name, rate in self.rates.items()},
-            "per_task": [{"policy": p, "task": t, **rate.to_json()} for (p, t), rate in self.per_task.items()],
-            "letters": dict(self.letters),
-            "unverified": {name: list(reasons) for name, reasons in self.unverified.items()},
-            "statements": list(self.statements),
-            "method": self.method,
-            "sources": list(self.sources),
-            "command": self.command,
-            "notes": list(self.notes),
-            "opposite": list(self.opposite),
-            "created": self.created,
-            "versions": dict(self.versions),
-        }
+        """By its fields, and rows of policy and task."""
+        rows = [{"policy": p, "task": t, **rate.to_json()} for (p, t), rate in self.per_task.items()]
+        return Plain.to_json(self) | {"per_task": rows}
 
 
 def board_page(board: BoardData) -> str:

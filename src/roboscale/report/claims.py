@@ -5,13 +5,18 @@ A claim that depends on void trials, or on somebody who is not known by content,
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from roboscale.core import Verdict
 from roboscale.report import text
 from roboscale.report.blocks import Block
 from roboscale.report.doubts import depends_on_voids, mistake_sentences, overlap_sentence, unverified_sentences
-from roboscale.report.model import AnyVerdict, PolicyResult, ReportData
+from roboscale.report.model import PolicyResult, ReportData
 from roboscale.report.page import Headline
 from roboscale.stats.many import ManyVerdict
+
+if TYPE_CHECKING:
+    from roboscale.stats.deciding import AnyVerdict
 
 __all__ = ["report_headline"]
 

@@ -5,12 +5,14 @@ A rate without these is a claim that nothing of the kind happened.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from roboscale.core import Verdict
 from roboscale.report import text
 from roboscale.report.blocks import (
     Beside,
     Block,
-    Command,
+    CommandBlock,
     Details,
     Head,
     Heading,
@@ -22,8 +24,11 @@ from roboscale.report.blocks import (
     num,
     rate_phrase,
 )
-from roboscale.report.model import AnyVerdict, PolicyResult, ReasonCount, ReportData, VoidOverlap
+from roboscale.report.model import PolicyResult, ReasonCount, ReportData, VoidOverlap
 from roboscale.report.page import Section
+
+if TYPE_CHECKING:
+    from roboscale.stats.deciding import AnyVerdict
 
 __all__ = [
     "correction_section",
@@ -87,7 +92,7 @@ def pending_section(data: ReportData) -> Section:
         total = sum(policy.pending for policy in waiting)
         blocks.append(Paragraph(f"{text.plural(total, 'trial')}: {each}. Nobody has said how they went."))
     if waiting and data.judge_command:
-        blocks.append(Command(data.judge_command, "judge", "Judge them"))
+        blocks.append(CommandBlock(data.judge_command, "judge", "Judge them"))
     return Section(
         anchor="pending",
         title="Trials that await a judgement",

@@ -6,20 +6,19 @@ Knows nothing of HTML, figures, files or of how the numbers were computed: estim
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from roboscale.core import Design, Estimate, Identity, OutcomeKind, RolloutSettings, Verdict
+from roboscale.core import Design, Estimate, Identity, OutcomeKind, RolloutSettings
 from roboscale.core.episode import Status
+from roboscale.core.plain import Plain
 
 if TYPE_CHECKING:
-    from roboscale.stats.many import ManyVerdict
+    from roboscale.stats.deciding import AnyVerdict
     from roboscale.stats.proportions import WorstCase
 
 __all__ = [
-    "AnyVerdict",
     "Behaviour",
     "CorrectedJudgement",
     "DatasetCamera",
@@ -52,9 +51,6 @@ Doubts: TypeAlias = Mapping[str, tuple[str, ...]]
 
 ShareEstimator: TypeAlias = Callable[[int, int], Estimate]
 """(events, trials) -> the share of trials with the event, with its interval."""
-
-AnyVerdict: TypeAlias = "Verdict | ManyVerdict"
-"""Of two policies, or of all pairs of several."""
 
 Behaviour = Literal["deterministic", "seed-dependent", "batch-dependent", "stateful"]
 """What the answers of a policy depend on, apart from what it sees: nothing, the session's seed, who else is asked at
@@ -164,7 +160,9 @@ class PolicyResult:
         """What is compared: its success rate or its mean progress."""
         if outcome == "success":
             return self.success
-        return self.progress or Estimate(None, None, None, self.success.level, 0, "nobody judged progress")
+        return self.progress or Estimate(
+            value=None, low=None, high=None, level=self.success.level, n=0, method="nobody judged progress"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,7 +345,7 @@ class TrainingCurve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportData:
+class ReportData(Plain):
     """Everything one report shows, in the order in which it shows it.
 
     Args:
@@ -405,18 +403,3 @@ class ReportData:
     def unverified(self, name: str) -> tuple[str, ...]:
         """Why the numbers of a policy are unverified; empty when they are not, or when it is not known here."""
         return next((policy.unverified for policy in self.policies if policy.name == name), ())
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON types only. Videos and pictures become their size and SHA-256: a report's numbers, not its media."""
-        plain: dict[str, Any] = _without_bytes(asdict(self))
-        return plain
-
-
-def _without_bytes(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return {"bytes": len(value), "sha256": hashlib.sha256(value).hexdigest()}
-    if isinstance(value, Mapping):
-        return {str(key): _without_bytes(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_bytes(item) for item in value]
-    return value

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,8 +20,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from roboscale.core.plain import to_plain
 from roboscale.report import text
-from roboscale.report.blocks import Beside, Block, Command, Drawn, Inline, Listing, NamedValues, Paragraph, Phrase
+from roboscale.report.blocks import Beside, Block, CommandBlock, Drawn, Inline, Listing, NamedValues, Paragraph, Phrase
 from roboscale.report.canvas import GRID, HEAT, INK, MUTED, PALETTE, PAPER
 from roboscale.report.figures import Figure
 from roboscale.report.model import Scalar
@@ -132,7 +132,7 @@ def _notes(page: Page) -> Section:
 def _done(page: Page) -> Section:
     """Which command makes the page again, and what it was made of."""
     again: Block = (
-        Command(page.command, "command", "Reproduce this page")
+        CommandBlock(page.command, "command", "Reproduce this page")
         if page.command
         else Paragraph("Made from Python: there is no command line that makes this page again.", "what")
     )
@@ -190,16 +190,8 @@ def _asset(name: str) -> str:
 
 def _as_data(data: Any) -> Markup:
     """JSON that no string in it can end early; a number that is none becomes null, as JSON knows no other."""
-    encoded = json.dumps(_finite(data), ensure_ascii=True, allow_nan=False, default=str)
+    encoded = json.dumps(to_plain(data), ensure_ascii=True, allow_nan=False)
     return Markup(encoded.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    if isinstance(data, Mapping):
-        return {key: _finite(value) for key, value in data.items()}
-    return [_finite(value) for value in data] if isinstance(data, list | tuple) else data
 
 
 def _inline_svg(svg: str, prefix: str) -> Markup:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from roboscale.core.plain import OMITTED, Plain
 from roboscale.report import text
 from roboscale.report.blocks import Block, Drawing, Heading, Inline, Listing, Paragraph, Phrase, Rows, num
 from roboscale.report.model import Scalar
@@ -44,7 +45,7 @@ class PlanAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanData:
+class PlanData(Plain):
     """Everything a plan shows.
 
     Args:
@@ -61,7 +62,7 @@ class PlanData:
     """
 
     answers: tuple[PlanAnswer, ...]
-    curves: tuple[Curve, ...] = ()
+    curves: tuple[Curve, ...] = field(default=(), metadata=OMITTED)
     decisions: Mapping[str, SourceDecision] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=dict)
     unit: str = "hours"
@@ -76,23 +77,8 @@ class PlanData:
     title: str = "What to collect next"
 
     def to_json(self) -> dict[str, Any]:
-        """JSON types only."""
-        return {
-            "title": self.title,
-            "answers": [{"sentence": a.sentence, "experiment": a.experiment, "known": a.known} for a in self.answers],
-            "curves": [_curve_json(curve, self.level) for curve in self.curves],
-            "decisions": {task: decision.to_json() for task, decision in self.decisions.items()},
-            "costs": dict(self.costs),
-            "unit": self.unit,
-            "currency": self.currency,
-            "level": self.level,
-            "method": list(self.method),
-            "sources": list(self.sources),
-            "command": self.command,
-            "notes": list(self.notes),
-            "created": self.created,
-            "versions": dict(self.versions),
-        }
+        """By its fields, and each curve with its rates at this level."""
+        return Plain.to_json(self) | {"curves": [_curve_json(curve, self.level) for curve in self.curves]}
 
 
 def answer_more(curve: Curve, more: float, level: float = 0.9, trials: int = 50) -> PlanAnswer:

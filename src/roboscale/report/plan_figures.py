@@ -93,7 +93,7 @@ def measured_rate(point: Point, level: float) -> Estimate:
     if point.trials and float(point.k).is_integer():
         return wilson(int(point.k), point.trials, level)
     value = point.k / point.trials if point.trials else None
-    return Estimate(value, None, None, level, point.trials, "mean progress score")
+    return Estimate(value=value, low=None, high=None, level=level, n=point.trials, method="mean progress score")
 
 
 def curve_figure(

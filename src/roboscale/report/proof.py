@@ -6,10 +6,11 @@ Knows rows and how they look. What is true is decided by whoever fills them in.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from roboscale.core import Finding
+from roboscale.core.plain import Plain
 from roboscale.report import text
 from roboscale.report.blocks import Block, Details, Head, Heading, Inline, Paragraph, Phrase, Rows, Tiles, num
 from roboscale.report.model import Scalar
@@ -68,7 +69,7 @@ class EpisodeRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProofData:
+class ProofData(Plain):
     """A conversion.
 
     Args:
@@ -99,6 +100,8 @@ class ProofData:
     created: str = ""
     versions: Mapping[str, Scalar] = field(default_factory=dict)
 
+    json_also: ClassVar = ("frames", "duration_s")
+
     @property
     def frames(self) -> int:
         return sum(episode.frames for episode in self.episodes)
@@ -106,11 +109,6 @@ class ProofData:
     @property
     def duration_s(self) -> float:
         return sum(episode.duration_s for episode in self.episodes)
-
-    def to_json(self) -> dict[str, Any]:
-        data = asdict(self)
-        data["findings"] = [finding.to_json() for finding in self.findings]
-        return {**data, "frames": self.frames, "duration_s": self.duration_s}
 
 
 _MOST_EPISODES = 1000

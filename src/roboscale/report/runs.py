@@ -6,11 +6,12 @@ A page that is served asks `runs.json` beside it for newer states; one that is o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import quote
 
 from roboscale.core import Estimate
+from roboscale.core.plain import Plain
 from roboscale.report import text
 from roboscale.report.blocks import Filter, Head, Inline, Phrase, Rows
 from roboscale.report.model import Scalar
@@ -41,7 +42,7 @@ class RunPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunRow:
+class RunRow(Plain):
     """One run.
 
     Args:
@@ -65,10 +66,6 @@ class RunRow:
     of: int | None = None
     report: str = ""
     unverified: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON types only."""
-        return asdict(self)
 
 
 def runs_page(

@@ -126,7 +126,15 @@ def mean_progress(counted: Sequence[Counted], level: float = 0.95) -> Estimate |
         return None
     low, high = bounded_mean_sequence(known, [1] * len(known), level)
     method = "confidence sequence of mean progress by betting (Waudby-Smith, Ramdas 2024)"
-    return Estimate(sum(known) / len(known), low, high, level, len(known), method, sum(_void(c) for c in counted))
+    return Estimate(
+        value=sum(known) / len(known),
+        low=low,
+        high=high,
+        level=level,
+        n=len(known),
+        method=method,
+        void=sum(_void(c) for c in counted),
+    )
 
 
 def measure_summaries(
@@ -174,7 +182,9 @@ def _median(values: Sequence[float], level: float = 0.95) -> Estimate:
         tail += comb(n, outside) / 2**n
         outside += 1
     low, high = (ordered[outside - 1], ordered[n - outside]) if outside else (None, None)
-    return Estimate(float(median(ordered)), low, high, level, n, "order statistics (Thompson 1936)")
+    return Estimate(
+        value=float(median(ordered)), low=low, high=high, level=level, n=n, method="order statistics (Thompson 1936)"
+    )
 
 
 def _void(counted: Counted) -> bool:

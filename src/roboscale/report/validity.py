@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from roboscale.core import Estimate
+from roboscale.core.plain import Plain
 from roboscale.report import text
 from roboscale.report.blocks import (
     Block,
@@ -36,7 +37,7 @@ __all__ = ["ValidityData", "validity_page"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ValidityData:
+class ValidityData(Plain):
     """Everything a validity page shows.
 
     Args:
@@ -73,25 +74,6 @@ class ValidityData:
         """From the scores that the card was made from: counts get Wilson's interval, mean scores none."""
         level = card.pearson.level
         return cls(card=card, real=_estimates(real, level), cheap=_estimates(cheap, level), **rest)
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON types only."""
-        return {
-            "title": self.title,
-            "card": self.card.to_json(),
-            "real": {name: rate.to_json() for name, rate in self.real.items()},
-            "cheap": {name: rate.to_json() for name, rate in self.cheap.items()},
-            "real_name": self.real_name,
-            "cheap_name": self.cheap_name,
-            "cells": {name: [side.to_json() for side in sides] for name, sides in self.cells.items()},
-            "basis": self.basis,
-            "unverified": {name: list(reasons) for name, reasons in self.unverified.items()},
-            "sources": list(self.sources),
-            "command": self.command,
-            "notes": list(self.notes),
-            "created": self.created,
-            "versions": dict(self.versions),
-        }
 
 
 def validity_page(data: ValidityData) -> str:
@@ -192,7 +174,14 @@ def _estimates(scores: Mapping[str, Score], level: float) -> dict[str, Estimate]
         elif isinstance(score, tuple):
             rates[name] = wilson(round(score[0]), score[1], level)
         else:
-            rates[name] = Estimate(float(score), None, None, level, 0, "a mean score, number of trials unknown")
+            rates[name] = Estimate(
+                value=float(score),
+                low=None,
+                high=None,
+                level=level,
+                n=0,
+                method="a mean score, number of trials unknown",
+            )
     return rates
 
 

@@ -94,13 +94,6 @@ class Preferences:
             weight=self.weight[keep],
         )
 
-    def tally(self) -> NDArray[np.int64]:
-        """How often each pair, (policies, policies), said each of `PREFERENCE_OUTCOMES`: int64, shape (k, k, 4)."""
-        k = len(self.policies)
-        cell = (self.first.astype(np.int64) * k + self.second) * len(PREFERENCE_OUTCOMES) + self.outcome
-        sums = np.bincount(cell, self.weight.astype(np.float64), k * k * len(PREFERENCE_OUTCOMES))
-        return sums.astype(np.int64).reshape(k, k, len(PREFERENCE_OUTCOMES))
-
     @classmethod
     def of_objects(cls, comparisons: Sequence[Comparison]) -> Preferences:
         """One row for each comparison."""
@@ -407,7 +400,7 @@ def _objects(columns: TrialColumns) -> Iterator[Counted]:
         progress = None if np.isnan(columns.progress[row]) else float(columns.progress[row])
         won = columns.success[row] if "success" in columns.kinds else columns.progress[row]
         outcome = (
-            Outcome("void", "nobody said", progress)
+            Outcome("void", "nobody said", progress=progress)
             if np.isnan(won)
             else Outcome("success" if won >= 1 else "failure", progress=progress)
         )
@@ -438,7 +431,7 @@ def _renumbered(
     return np.concatenate([np.zeros(0, np.int32), *columns])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
     """How a policy did that was trained on some amount of data of one source, or of a mixture of several.
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from roboscale.core.plain import Plain
 
 __all__ = ["AS_THEY_ARE", "LeftOut", "Pairing", "ReadOptions", "ResultsReading", "TableColumn", "TableReading"]
 
@@ -88,7 +90,7 @@ class TableReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResultsReading:
+class ResultsReading(Plain):
     """How everything was read that a question rests on.
 
     Args:
@@ -112,9 +114,6 @@ class ResultsReading:
             f"{self.pairing}: {self.case}",
         )
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 def _use(column: TableColumn) -> str:
     because = f" ({column.because})" if column.because else ""
@@ -123,9 +122,3 @@ def _use(column: TableColumn) -> str:
 
 def _many(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def joined_text(texts: Sequence[str], at_most: int = 6) -> str:
-    """`a, b and 3 more`."""
-    more = len(texts) - at_most
-    return ", ".join(texts[:at_most]) + (f" and {more} more" if more > 0 else "")

@@ -77,15 +77,15 @@ def trained_table(path: Path, options: ReadOptions = AS_THEY_ARE) -> TrainedTabl
     sums = _only(sums, options)
     points = tuple(
         Trained(
-            key_task,
-            " + ".join(source for source, _ in mixture),
-            sum(amount for _, amount in mixture),
-            int(won) if float(won).is_integer() else won,
-            int(tried),
-            unit,
-            policy,
-            run,
-            mixture if len(mixture) > 1 else (),
+            task=key_task,
+            source=" + ".join(source for source, _ in mixture),
+            amount=sum(amount for _, amount in mixture),
+            successes=int(won) if float(won).is_integer() else won,
+            trials=int(tried),
+            unit=unit,
+            policy=policy,
+            run=run,
+            mixture=mixture if len(mixture) > 1 else (),
         )
         for (key_task, policy, mixture, run), (won, tried) in sorted(sums.items())
     )

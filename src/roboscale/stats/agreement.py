@@ -91,10 +91,17 @@ def correlation(real: ArrayLike, cheap: ArrayLike, kind: Agreement = "Pearson", 
         raise ValueError(f"level must be inside (0, 1), not {level}")
     r = _correlate(x, y, kind)
     if r is None or k < 4 or abs(r) >= 1 - 1e-12:
-        return Estimate(r, None, None, level, k, method)
+        return Estimate(value=r, low=None, high=None, level=level, n=k, method=method)
     variance = (1 + r**2 / 2) / (k - 3) if kind == "Spearman" else 1 / (k - 3)
     half = float(normal_isf((1 - level) / 2) * np.sqrt(variance))
-    return Estimate(r, float(np.tanh(np.arctanh(r) - half)), float(np.tanh(np.arctanh(r) + half)), level, k, method)
+    return Estimate(
+        value=r,
+        low=float(np.tanh(np.arctanh(r) - half)),
+        high=float(np.tanh(np.arctanh(r) + half)),
+        level=level,
+        n=k,
+        method=method,
+    )
 
 
 def drop_one(real: ArrayLike, cheap: ArrayLike, kind: Agreement = "Pearson") -> tuple[float, float] | None:

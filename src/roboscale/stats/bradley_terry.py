@@ -44,7 +44,7 @@ _MAX_STEP = 3.0
 _ITERATIONS = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparisons:
     """How often each policy beat, lost to and tied with each other one.
 
@@ -91,15 +91,15 @@ class Comparisons:
         first, second = pair_indices(len(self.policies))
         inside = np.isin(first, keep) & np.isin(second, keep)
         return Comparisons(
-            tuple(self.policies[k] for k in keep),
-            self.counts[inside],
-            self.per_pair[inside],
-            self.void,
-            None if self.by_case is None else self.by_case[:, inside],
+            policies=tuple(self.policies[k] for k in keep),
+            counts=self.counts[inside],
+            per_pair=self.per_pair[inside],
+            void=self.void,
+            by_case=None if self.by_case is None else self.by_case[:, inside],
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
     """A fitted model; leading axes (...) are independent fits.
 
@@ -165,7 +165,7 @@ def count_comparisons(
     columns = a[counted], b[counted], result[counted]
     per_cell = _aggregate(*columns, None, len(names))
     counts = per_cell if weights is None else _aggregate(*columns, weight[counted], len(names))
-    return Comparisons(names, counts, per_cell.sum(axis=1).astype(np.int64), void)
+    return Comparisons(policies=names, counts=counts, per_pair=per_cell.sum(axis=1).astype(np.int64), void=void)
 
 
 def compare_by_case(scores: Mapping[str, Mapping[str, float | bool | None]], margin: float = 0.0) -> Comparisons:
@@ -206,7 +206,9 @@ def compare_table(names: Sequence[str], table: ArrayLike, void: int = 0, margin:
     by_case = np.stack([lead > margin, lead < -margin, np.abs(lead) <= margin], axis=-1).astype(float)
     by_case = by_case.transpose(1, 0, 2)
     counts = by_case.sum(axis=0)
-    return Comparisons(tuple(names), counts, counts.sum(axis=1).astype(np.int64), void, by_case)
+    return Comparisons(
+        policies=tuple(names), counts=counts, per_pair=counts.sum(axis=1).astype(np.int64), void=void, by_case=by_case
+    )
 
 
 def strong_components(reaches: ArrayLike) -> tuple[tuple[int, ...], ...]:
@@ -286,12 +288,12 @@ def fit_davidson(
     centre = np.eye(policies) - 1 / policies
     centred: Floats = centre @ covariance @ centre
     return Fit(
-        at[..., :policies],
-        at[..., policies],
-        centred,
-        inverse[..., policies, policies],
-        _objective(at, n, tied, 0.0),
-        converged,
+        strengths=at[..., :policies],
+        log_nu=at[..., policies],
+        covariance=centred,
+        log_nu_variance=inverse[..., policies, policies],
+        log_likelihood=_objective(at, n, tied, 0.0),
+        converged=converged,
     )
 
 

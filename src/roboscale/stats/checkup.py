@@ -230,9 +230,11 @@ def _paired(pairs: Floats, kind: str, level: float) -> tuple[Estimate, float]:
     n, mean = len(gaps), float(gaps.mean())
     method = "mean of paired differences, Student (1908)"
     if n < 2:
-        return Estimate(mean, None, None, level, n, method), 1.0
+        return Estimate(value=mean, low=None, high=None, level=level, n=n, method=method), 1.0
     half = float(student_isf((1 - level) / 2, n - 1) * gaps.std(ddof=1) / np.sqrt(n))
-    return Estimate(mean, max(-1.0, mean - half), min(1.0, mean + half), level, n, method), sign_flips(gaps)
+    return Estimate(
+        value=mean, low=max(-1.0, mean - half), high=min(1.0, mean + half), level=level, n=n, method=method
+    ), sign_flips(gaps)
 
 
 def _unpaired(old: Floats, new: Floats, level: float) -> tuple[Estimate, float]:
@@ -260,9 +262,11 @@ def _score(side: Outcomes, level: float) -> Estimate:
     values, method = _values(side), "mean progress, Student (1908)"
     mean, n = float(values.mean()), len(values)
     if n < 2:
-        return Estimate(mean, None, None, level, n, method, void)
+        return Estimate(value=mean, low=None, high=None, level=level, n=n, method=method, void=void)
     half = float(student_isf((1 - level) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
-    return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half), level, n, method, void)
+    return Estimate(
+        value=mean, low=max(0.0, mean - half), high=min(1.0, mean + half), level=level, n=n, method=method, void=void
+    )
 
 
 def _smallest_fall(old: Estimate, new: Estimate, alpha: float) -> float | None:

@@ -7,14 +7,14 @@ and, where the data cannot say, which training run would tell. Knows money only 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, xlog1py, xlogy
 
 from roboscale.core import Estimate
+from roboscale.core.plain import Plain
 from roboscale.stats.mixture import MixtureFit
 
 __all__ = ["SURE", "MixtureExperiment", "SourceDecision", "SourceOption", "decide_source"]
@@ -26,7 +26,7 @@ _METHOD = "success bought by the budget, quantiles over posterior draws of effec
 _DRAWS = 800
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOption:
     """The whole budget spent on one source.
 
@@ -44,7 +44,7 @@ class SourceOption:
     probability_best: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MixtureExperiment:
     """Buying a part of one source first, training on it and trying the policy.
 
@@ -62,8 +62,8 @@ class MixtureExperiment:
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
-class SourceDecision:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceDecision(Plain):
     """Where the budget buys most.
 
     Args:
@@ -83,9 +83,6 @@ class SourceDecision:
     would_change: tuple[str, ...]
     experiments: tuple[MixtureExperiment, ...]
     sentence: str
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def decide_source(
@@ -119,7 +116,15 @@ def decide_source(
     if not known:
         options = tuple(_option(fit, s, now, after[s], costs[s], budget, level, 0.0, unknown[s]) for s in after)
         experiments = tuple(_first_experiment(s, hours, costs, budget, trials) for s in after)
-        return SourceDecision(options, None, None, None, (), experiments, f"{experiments[0].sentence}")
+        return SourceDecision(
+            options=options,
+            best=None,
+            probability=None,
+            certainty_worth=None,
+            would_change=(),
+            experiments=experiments,
+            sentence=experiments[0].sentence,
+        )
     table = np.array([after[s] for s in known])
     shares = np.bincount(table.argmax(axis=0), minlength=len(known)) / table.shape[1]
     chance = dict(zip(known, map(float, shares), strict=True))
@@ -130,10 +135,15 @@ def decide_source(
     worth = float(table.max(axis=0).mean() - table.mean(axis=1).max())
     sure = chance[ranked[0]] >= SURE and len(known) == len(after)
     experiments = _experiments(fit, hours, costs, budget, trials, ranked, unknown)
-    changes = tuple(_would_change(fit, hours, costs, budget, ranked[0], s) for s in ranked[1:] if not unknown[s])
-    sentence = _sentence(options, sure, unknown, experiments, budget)
+    rivals = [s for s in ranked[1:] if not unknown[s]]
     return SourceDecision(
-        options, ranked[0] if sure else None, chance[ranked[0]], worth, changes, experiments, sentence
+        options=options,
+        best=ranked[0] if sure else None,
+        probability=chance[ranked[0]],
+        certainty_worth=worth,
+        would_change=tuple(_would_change(fit, hours, costs, budget, ranked[0], s) for s in rivals),
+        experiments=experiments,
+        sentence=_sentence(options, sure, unknown, experiments, budget),
     )
 
 
@@ -154,12 +164,19 @@ def _option(
 ) -> SourceOption:
     def quantiles(values: NDArray[np.float64]) -> Estimate:
         if unknown:
-            return Estimate(None, None, None, level, fit.trials, unknown)
+            return Estimate(value=None, low=None, high=None, level=level, n=fit.trials, method=unknown)
         low, value, high = map(float, np.quantile(values, ((1 - level) / 2, 0.5, (1 + level) / 2)))
-        return Estimate(value, low, high, level, fit.trials, _METHOD)
+        return Estimate(value=value, low=low, high=high, level=level, n=fit.trials, method=_METHOD)
 
     gain = after - now
-    return SourceOption(source, budget / cost, quantiles(after), quantiles(gain), quantiles(gain / budget), chance)
+    return SourceOption(
+        source=source,
+        hours=budget / cost,
+        success=quantiles(after),
+        gain=quantiles(gain),
+        gain_per_cost=quantiles(gain / budget),
+        probability_best=chance,
+    )
 
 
 def _would_change(
@@ -199,7 +216,7 @@ def _experiments(
         sentence = (
             f"Collect {part:,.4g} of {source} first, train and try {trials} times before spending the rest: {said}"
         )
-        found.append(MixtureExperiment(source, part, trials, worth, sentence))
+        found.append(MixtureExperiment(source=source, hours=part, trials=trials, worth=worth, sentence=sentence))
     return tuple(sorted(found, key=lambda e: (e.source not in unknown or not unknown[e.source], -e.worth, e.source)))
 
 
@@ -226,7 +243,7 @@ def _first_experiment(
         f"The data cannot say what more {source} does: train once with {have + part:,.4g} of it instead of "
         f"{have:,.4g}, all else equal, and try the policy {trials} times"
     )
-    return MixtureExperiment(source, part, trials, 0.0, sentence)
+    return MixtureExperiment(source=source, hours=part, trials=trials, worth=0.0, sentence=sentence)
 
 
 def _sentence(

@@ -26,6 +26,7 @@ from roboscale.stats.verdicts import paired_verdict
 __all__ = ["AnyVerdict", "Decided", "Decider", "decide", "rate_of", "rests_on_voids", "without_void_claims"]
 
 AnyVerdict = Verdict | ManyVerdict
+"""Of two policies, or of all pairs of several."""
 _CLAIMS = ("first is better", "second is better")
 _TURNED: Mapping[Decision, Decision] = {"first is better": "second is better", "second is better": "first is better"}
 
@@ -274,6 +275,8 @@ def rate_of(
         return interval(round(sum(counted)), len(counted), level, void)
     method = "mean progress; confidence sequence by betting (Waudby-Smith, Ramdas 2024)"
     if not counted:
-        return Estimate(None, None, None, level, 0, method, void)
+        return Estimate(value=None, low=None, high=None, level=level, n=0, method=method, void=void)
     low, high = bounded_mean_sequence(counted, [1] * len(counted), level)
-    return Estimate(sum(counted) / len(counted), low, high, level, len(counted), method, void)
+    return Estimate(
+        value=sum(counted) / len(counted), low=low, high=high, level=level, n=len(counted), method=method, void=void
+    )

@@ -31,12 +31,12 @@ def paired_difference(pairs: Sequence[PairedOutcome] | PairCounts, level: float 
     counts = _counts(pairs)
     method = "Tango score interval for paired rates (Stat. Med. 1998)"
     if counts.n == 0:
-        return Estimate(None, None, None, level, 0, method, counts.void)
+        return Estimate(value=None, low=None, high=None, level=level, n=0, method=method, void=counts.void)
     value = (counts.second_only - counts.first_only) / counts.n
     z = normal_isf((1 - level) / 2)
     low = _score_root(counts, value, -1.0, z)
     high = _score_root(counts, value, 1.0, -z)
-    return Estimate(value, low, high, level, counts.n, method, counts.void)
+    return Estimate(value=value, low=low, high=high, level=level, n=counts.n, method=method, void=counts.void)
 
 
 def paired_difference_sequence(pairs: Sequence[PairedOutcome] | PairCounts, level: float = 0.95) -> Estimate:
@@ -50,11 +50,13 @@ def paired_difference_sequence(pairs: Sequence[PairedOutcome] | PairCounts, leve
     counts = _counts(pairs)
     method = "confidence sequence by betting on paired differences (Waudby-Smith, Ramdas 2024)"
     if counts.n == 0:
-        return Estimate(None, None, None, level, 0, method, counts.void)
+        return Estimate(value=None, low=None, high=None, level=level, n=0, method=method, void=counts.void)
     seen = (counts.first_only, counts.both + counts.neither, counts.second_only)
     low, high = bounded_mean_sequence((0.0, 0.5, 1.0), seen, level)
     value = (counts.second_only - counts.first_only) / counts.n
-    return Estimate(value, 2 * low - 1, 2 * high - 1, level, counts.n, method, counts.void)
+    return Estimate(
+        value=value, low=2 * low - 1, high=2 * high - 1, level=level, n=counts.n, method=method, void=counts.void
+    )
 
 
 def _counts(pairs: Sequence[PairedOutcome] | PairCounts) -> PairCounts:

@@ -12,13 +12,14 @@ the same pool. The policy-level prior, another idea, is in `roboscale.stats.poli
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Estimate
+from roboscale.core.plain import Plain
 from roboscale.stats.distributions import normal_isf, student_isf
 from roboscale.stats.fusion_betting import betting_interval
 
@@ -38,8 +39,8 @@ _METHODS: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Fusion:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fusion(Plain):
     """A real rate from real and cheap trials.
 
     Args:
@@ -66,15 +67,11 @@ class Fusion:
     cheap: int | None
     sentence: str
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class _Moments:
     """Of real outcomes y and cheap scores f on the same cases, with pseudo cases that pull the correlation to 0."""
 
-    var_y: float
     correlation: float
     slope: float
     n: float
@@ -109,8 +106,19 @@ def fuse(
         raise ValueError("give extra cheap trials or their known mean, not both")
     chosen = _choose(mode, len(y), len(e), cheap_mean)
     if not len(y):
-        nothing = Estimate(None, None, None, level, 0, _METHODS[chosen], void)
-        return Fusion(nothing, nothing, chosen, 0.0, None, None, None, None, len(e), "No real trial was counted")
+        nothing = Estimate(value=None, low=None, high=None, level=level, n=0, method=_METHODS[chosen], void=void)
+        return Fusion(
+            estimate=nothing,
+            real_only=nothing,
+            mode=chosen,
+            weight=0.0,
+            correlation=None,
+            saved=None,
+            saved_trials=None,
+            ceiling=None,
+            cheap=len(e),
+            sentence="No real trial was counted",
+        )
     if chosen == "betting":
         value, low, high, weight = betting_interval(y, f, e, level)
         alone = betting_interval(y, f, e[:0], level)[:3]
@@ -163,15 +171,17 @@ def case_ceiling(outcomes: Sequence[Sequence[float | bool]], level: float = 0.95
     n = int(table[:, 0].sum())
     whole = _intraclass(table)
     if whole is None:
-        return Estimate(None, None, None, level, n, method)
+        return Estimate(value=None, low=None, high=None, level=level, n=n, method=method)
     value = min(max(whole, 0.0), 1.0)
     left_out = [_intraclass(np.delete(table, i, axis=0)) for i in range(len(table))]
     known = np.array([x for x in left_out if x is not None])
     if len(known) < 3:
-        return Estimate(value, None, None, level, n, method)
+        return Estimate(value=value, low=None, high=None, level=level, n=n, method=method)
     error = float(np.sqrt((len(known) - 1) * known.var()))
     half = student_isf((1 - level) / 2, len(known) - 1) * error
-    return Estimate(value, max(0.0, whole - half), min(1.0, whole + half), level, n, method)
+    return Estimate(
+        value=value, low=max(0.0, whole - half), high=min(1.0, whole + half), level=level, n=n, method=method
+    )
 
 
 def _intraclass(table: NDArray[np.float64]) -> float | None:
@@ -224,9 +234,9 @@ def _moments(y: NDArray[np.float64], f: NDArray[np.float64], everything: NDArray
     cov = np.cov(rows.T, aweights=weights, ddof=0)
     var_f = float(cov[1, 1])
     if y.std() == 0 or f.std() <= 1e-6 * (1 + abs(centre)):  # where one never varies, nothing is known of both
-        return _Moments(float(cov[0, 0]), 0.0, 0.0, float(weights.sum()))
+        return _Moments(0.0, 0.0, float(weights.sum()))
     correlation = float(cov[0, 1] / np.sqrt(cov[0, 0] * var_f))
-    return _Moments(float(cov[0, 0]), correlation, float(cov[0, 1] / var_f), float(weights.sum()))
+    return _Moments(correlation, float(cov[0, 1] / var_f), float(weights.sum()))
 
 
 def _dispersion(y: NDArray[np.float64]) -> float:
@@ -282,11 +292,26 @@ def _report(
     saved = 1 - ((found[2] - found[1]) / (alone[2] - alone[1])) ** 2
     trials = max(0, round(n / (1 - saved) - n)) if saved < 1 else None
     ceiling = None if correlation is None else correlation**2
-    estimate = Estimate(*found, level, n, _METHODS[mode], void)
-    reference = Estimate(*alone, level, n, _METHODS["betting" if mode == "betting" else "real only"], void)
+
+    def estimate(ends: tuple[float, float, float], method: str) -> Estimate:
+        value, low, high = ends
+        return Estimate(value=value, low=low, high=high, level=level, n=n, method=_METHODS[method], void=void)
+
+    fused, reference = estimate(found, mode), estimate(alone, "betting" if mode == "betting" else "real only")
     cheap = None if known_mean else len(e)
-    sentence = _sentence(estimate, mode, saved, trials or 0, correlation, n, len(e), known_mean)
-    return Fusion(estimate, reference, mode, weight, correlation, saved, trials, ceiling, cheap, sentence)
+    sentence = _sentence(fused, mode, saved, trials or 0, correlation, n, len(e), known_mean)
+    return Fusion(
+        estimate=fused,
+        real_only=reference,
+        mode=mode,
+        weight=weight,
+        correlation=correlation,
+        saved=saved,
+        saved_trials=trials,
+        ceiling=ceiling,
+        cheap=cheap,
+        sentence=sentence,
+    )
 
 
 def _sentence(

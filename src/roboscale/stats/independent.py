@@ -162,7 +162,7 @@ def power(p0: float, p1: float, budget: int, alpha: float = 0.05, sides: Literal
     return expected_trials(p0, p1, budget, alpha, sides=sides).power
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArmOperating:
     """What a boundary does at given rates; exact.
 
@@ -213,7 +213,9 @@ def expected_trials(
         moved[over | (over.T & (limit.sides == 2))] = 0.0
         alive = moved
     stops[-1] += alive.sum()
-    return ArmOperating(float(stops @ np.arange(len(stops))), first + second, first, second, stops)
+    return ArmOperating(
+        trials=float(stops @ np.arange(len(stops))), power=first + second, first=first, second=second, stops=stops
+    )
 
 
 class SequentialIndependent:

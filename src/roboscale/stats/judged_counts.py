@@ -226,4 +226,4 @@ def _over_tasks(overall: Overall, names: list[str]) -> list[OverallPair]:
 
 def _negated(gap: Estimate) -> Estimate:
     value, low, high = (None if end is None else -end for end in (gap.value, gap.high, gap.low))
-    return Estimate(value, low, high, gap.level, gap.n, gap.method, gap.void)
+    return Estimate(value=value, low=low, high=high, level=gap.level, n=gap.n, method=gap.method, void=gap.void)

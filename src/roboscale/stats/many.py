@@ -9,14 +9,15 @@ Knows nothing of ranks; `significant` differences are claims, an order of the me
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from roboscale.core import Decision, Estimate, PairedOutcome, Verdict
+from roboscale.core.plain import Plain
 from roboscale.stats.barnard import Counts, barnard_verdict
 from roboscale.stats.letters import letters
 from roboscale.stats.proportions import clopper_pearson
@@ -188,8 +189,8 @@ class Compared:
         return self.verdict.decision in ("first is better", "second is better")
 
 
-@dataclass(frozen=True, slots=True)
-class ManyVerdict:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManyVerdict(Plain):
     """What trials of several policies allow to say about every pair.
 
     Args:
@@ -216,9 +217,6 @@ class ManyVerdict:
     def undecided(self) -> tuple[Compared, ...]:
         """Pairs without a claim; `verdict.needed` of each says about how many more trials would bring one."""
         return tuple(pair for pair in self.pairs if not pair.decided)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def compare_many(

@@ -27,7 +27,7 @@ _FLOORS = 120
 _STEPS = 2000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MixingLaw:
     """The fitted law.
 
@@ -51,13 +51,18 @@ class MixingLaw:
     def predict(self, shares: Mapping[str, float], level: float = 0.9) -> dict[str, Estimate]:
         """Loss by domain at these shares (normalised to sum 1), with bootstrap intervals."""
         if self.why_not:
-            return {name: Estimate(None, None, None, level, self.n, self.why_not) for name in self.domains}
+            return {
+                name: Estimate(value=None, low=None, high=None, level=level, n=self.n, method=self.why_not)
+                for name in self.domains
+            }
         r = _shares([shares], self.sources)[0]
         value = self.floors + np.exp(self.rates @ r)
         floors, rates = self._boot
         low, high = np.quantile(floors + np.exp(rates @ r), ((1 - level) / 2, (1 + level) / 2), axis=0)
         return {
-            name: Estimate(float(value[i]), float(low[i]), float(high[i]), level, self.n, _METHOD)
+            name: Estimate(
+                value=float(value[i]), low=float(low[i]), high=float(high[i]), level=level, n=self.n, method=_METHOD
+            )
             for i, name in enumerate(self.domains)
         }
 
@@ -67,13 +72,18 @@ class MixingLaw:
         The objective is convex; its minimum is found by exponentiated gradient.
         """
         if self.why_not:
-            return {name: Estimate(None, None, None, level, self.n, self.why_not) for name in self.sources}
+            return {
+                name: Estimate(value=None, low=None, high=None, level=level, n=self.n, method=self.why_not)
+                for name in self.sources
+            }
         weights = np.array([1.0 if importance is None else importance.get(name, 0.0) for name in self.domains])
         value = _minimise(self.rates[None], weights)[0]
         spread = _minimise(self._boot[1], weights)
         low, high = np.quantile(spread, ((1 - level) / 2, (1 + level) / 2), axis=0)
         return {
-            name: Estimate(float(value[j]), float(low[j]), float(high[j]), level, self.n, _METHOD)
+            name: Estimate(
+                value=float(value[j]), low=float(low[j]), high=float(high[j]), level=level, n=self.n, method=_METHOD
+            )
             for j, name in enumerate(self.sources)
         }
 
@@ -106,7 +116,16 @@ def fit_mixing_law(
     if reason:
         blank, no_draws = np.full(len(domains), np.nan), np.zeros((0, len(domains)))
         empty = np.full((len(domains), len(sources)), np.nan)
-        return MixingLaw(sources, domains, blank, empty, blank, len(runs), reason, (no_draws, empty[None][:0]))
+        return MixingLaw(
+            sources=sources,
+            domains=domains,
+            floors=blank,
+            rates=empty,
+            residual=blank,
+            n=len(runs),
+            why_not=reason,
+            _boot=(no_draws, empty[None][:0]),
+        )
     floors, rates = _fit(r, y)
     fitted = floors + np.exp(r @ rates.T)
     freedom = len(runs) - len(sources) - 1
@@ -115,7 +134,16 @@ def fit_mixing_law(
     boot = [_fit(r, fitted + residuals[rng.integers(0, len(runs), len(runs))]) for _ in range(draws)]
     error = np.sqrt(((y - fitted) ** 2).sum(axis=0) / freedom)
     drawn = (np.array([b[0] for b in boot]), np.array([b[1] for b in boot]))
-    return MixingLaw(sources, domains, floors, rates, error, len(runs), "", drawn)
+    return MixingLaw(
+        sources=sources,
+        domains=domains,
+        floors=floors,
+        rates=rates,
+        residual=error,
+        n=len(runs),
+        why_not="",
+        _boot=drawn,
+    )
 
 
 def _why_not(r: NDArray[np.float64], sources: int, domains: int) -> str:

@@ -56,7 +56,7 @@ class MixPoint:
             raise ValueError(f"cannot have {self.k} successes in {self.trials} trials")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MixtureFit:
     """Posterior draws of the curve over several sources.
 
@@ -93,7 +93,7 @@ class MixtureFit:
         values = self.success(hours)
         reason = self.why_not(hours)
         if reason:
-            return Estimate(None, None, None, level, self.trials, reason)
+            return Estimate(value=None, low=None, high=None, level=level, n=self.trials, method=reason)
         return _estimate(values, level, self.trials)
 
     def why_not(self, hours: Mapping[str, float]) -> str:
@@ -114,7 +114,9 @@ class MixtureFit:
         slopes = [self._slope(hours, source) for source in (per, of)]
         for source in (per, of):
             if source in self.unknown:
-                return Estimate(None, None, None, level, self.trials, self.unknown[source])
+                return Estimate(
+                    value=None, low=None, high=None, level=level, n=self.trials, method=self.unknown[source]
+                )
         return _estimate(slopes[0] / np.maximum(slopes[1], 1e-300), level, self.trials)
 
     def _slope(self, hours: Mapping[str, float], source: str) -> NDArray[np.float64]:
@@ -145,7 +147,7 @@ def fit_mixture(points: Sequence[MixPoint], level: float = 0.9, seed: int = 0) -
         points=kept,
         unknown={source: reason for source, reason in unknown.items() if reason},
         exponents={
-            source: Estimate(None, None, None, level, n, unknown[source])
+            source: Estimate(value=None, low=None, high=None, level=level, n=n, method=unknown[source])
             if unknown[source]
             else _estimate(expit(draws[:, len(sources) + i]), level, n)
             for i, source in enumerate(sources)
@@ -244,4 +246,4 @@ def _sample(
 
 def _estimate(values: NDArray[np.float64], level: float, n: int) -> Estimate:
     low, value, high = np.quantile(values, ((1 - level) / 2, 0.5, (1 + level) / 2))
-    return Estimate(float(value), float(low), float(high), level, n, _METHOD)
+    return Estimate(value=float(value), low=float(low), high=float(high), level=level, n=n, method=_METHOD)

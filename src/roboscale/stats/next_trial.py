@@ -11,12 +11,13 @@ again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from roboscale.core.plain import Plain
 from roboscale.stats.bradley_terry import Comparisons, fit_davidson, pair_indices
 
 __all__ = [
@@ -79,6 +80,7 @@ class Venue:
     """
 
     world: str
+    _: KW_ONLY
     cost: float = 1.0
     budget: float | None = None
     evaluators: Mapping[str, int] = field(default_factory=dict)
@@ -110,7 +112,7 @@ class CaseRecord:
         return 6 * a * b / ((a + b) * (a + b + 1))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pick:
     """One comparison to run: two policies on one case in one world.
 
@@ -133,8 +135,8 @@ class Pick:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan(Plain):
     """The next comparisons, in order.
 
     Args:
@@ -152,9 +154,6 @@ class Plan:
     spent: Mapping[str, float]
     sentence: str
     method: str
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 _METHODS: dict[PickRule, str] = {
@@ -375,7 +374,12 @@ def next_trials(
         picks.append(pick)
     after = float(expected_misorder(known.mean, known.covariance, state.covariance, state.matters)) if now else 0.0
     return Plan(
-        tuple(picks), now, after, dict(state.spent), _summary(known, picks, now, after, count, state), _METHODS[rule]
+        picks=tuple(picks),
+        misordered_now=now,
+        misordered_after=after,
+        spent=dict(state.spent),
+        sentence=_summary(known, picks, now, after, count, state),
+        method=_METHODS[rule],
     )
 
 
@@ -475,7 +479,16 @@ class _State:
             f" their order is wrong with probability {before[pair]:.2f}; one comparison in {venue.world} (cost"
             f" {venue.cost:g}) is expected to lower {self.aim} by {drop:.2g}."
         )
-        return Pick(names[i], names[j], case.case, venue.world, evaluator, venue.cost, drop, reason)
+        return Pick(
+            first=names[i],
+            second=names[j],
+            case=case.case,
+            world=venue.world,
+            evaluator=evaluator,
+            cost=venue.cost,
+            expected_drop=drop,
+            reason=reason,
+        )
 
 
 def _misorder_after(size: Floats, variance: Floats, learned: Floats) -> Floats:

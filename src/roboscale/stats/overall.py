@@ -436,10 +436,12 @@ def _paired_mean(gap: Floats, level: float) -> Estimate:
     method = "mean paired difference, Student (1908)"
     n = len(gap)
     if n < 2:
-        return Estimate(float(gap[0]) if n else None, None, None, level, n, method)
+        return Estimate(value=float(gap[0]) if n else None, low=None, high=None, level=level, n=n, method=method)
     half = student_isf((1 - level) / 2, n - 1) * float(gap.std(ddof=1)) / n**0.5
     mean = float(gap.mean())
-    return Estimate(mean, max(-1.0, mean - half), min(1.0, mean + half), level, n, method)
+    return Estimate(
+        value=mean, low=max(-1.0, mean - half), high=min(1.0, mean + half), level=level, n=n, method=method
+    )
 
 
 # ---- what all pairs come to
@@ -456,7 +458,9 @@ def _rates(outcomes: Outcomes, level: float) -> dict[str, Estimate]:
         tasks = [task for task in means.tasks if means.tried(name, task)]
         lost = int(void[number].sum())
         if not tasks:
-            rates[name] = Estimate(None, None, None, level, 0, "no trial was counted", lost)
+            rates[name] = Estimate(
+                value=None, low=None, high=None, level=level, n=0, method="no trial was counted", void=lost
+            )
         elif outcomes.kind == "success" and same:
             won = round(sum((means.cell(name, t).value or 0.0) * means.cell(name, t).n for t in tasks))
             rates[name] = clopper_pearson(won, int(tried[number].sum()), level, lost)

@@ -29,7 +29,7 @@ _METHOD = "hierarchical normal model on cheap scores, scatter integrated out (Ge
 _SPREADS = np.concatenate([np.linspace(0.002, 0.1, 50), np.linspace(0.11, 0.6, 50)])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyPrior:
     """Real rates of all policies with the cheap world as prior.
 
@@ -77,8 +77,14 @@ def policy_prior(real: Mapping[str, tuple[int, int]], cheap: Mapping[str, float]
         why = f"{len(names)} policies have both real trials and a cheap score"
         if len(names) >= MIN_POLICIES:
             why = "all policies have the same cheap score"
-        nothing = Estimate(None, None, None, level, n, "the data cannot say")
-        return PolicyPrior(alone, alone, nothing, None, f"The cheap world is not used as a prior: {why}")
+        nothing = Estimate(value=None, low=None, high=None, level=level, n=n, method="the data cannot say")
+        return PolicyPrior(
+            estimates=alone,
+            real_only=alone,
+            slope=nothing,
+            worth=None,
+            sentence=f"The cheap world is not used as a prior: {why}",
+        )
     asked = [name for name in alone if name in cheap]
     return _fit(real, cheap, names, asked, alone, level, n)
 
@@ -108,7 +114,7 @@ def _fit(
     typical = float(weights @ _SPREADS**2)
     worth = float(np.mean(smoothed * (1 - smoothed))) / typical
     sentence = f"The cheap scores of {len(names)} policies are worth about {worth:.0f} real trials per policy"
-    return PolicyPrior(found, alone, slope, worth, sentence)
+    return PolicyPrior(estimates=found, real_only=alone, slope=slope, worth=worth, sentence=sentence)
 
 
 def _lines(
@@ -155,7 +161,7 @@ def _posterior(
     value, low, high = (
         float(grid[min(int(np.searchsorted(cumulative, q)), 999)]) for q in (0.5, (1 - level) / 2, (1 + level) / 2)
     )
-    return Estimate(value, low, high, level, trials, _METHOD)
+    return Estimate(value=value, low=low, high=high, level=level, n=trials, method=_METHOD)
 
 
 def _mixture_estimate(
@@ -168,4 +174,4 @@ def _mixture_estimate(
     value, low, high = (
         float(grid[min(int(np.searchsorted(cumulative, q)), 4000)]) for q in (0.5, (1 - level) / 2, (1 + level) / 2)
     )
-    return Estimate(value, low, high, level, n, _METHOD)
+    return Estimate(value=value, low=low, high=high, level=level, n=n, method=_METHOD)

@@ -165,20 +165,36 @@ class EProcessProgress:
         method = "confidence sequence of mean progress by betting (Waudby-Smith, Ramdas 2024)"
         n = self._seen.total()
         if n == 0:
-            return Estimate(None, None, None, self.level, 0, method, self._void)
+            return Estimate(value=None, low=None, high=None, level=self.level, n=0, method=method, void=self._void)
         values = [pair[side] for pair in self._seen]
         counts = list(self._seen.values())
         low, high = bounded_mean_sequence(np.clip(values, 0, 1), counts, self.level)
-        return Estimate(float(np.dot(values, counts) / n), low, high, self.level, n, method, self._void)
+        return Estimate(
+            value=float(np.dot(values, counts) / n),
+            low=low,
+            high=high,
+            level=self.level,
+            n=n,
+            method=method,
+            void=self._void,
+        )
 
     def _difference(self) -> Estimate:
         method = "confidence sequence of the paired difference by betting (Waudby-Smith, Ramdas 2024)"
         n = self._seen.total()
         if n == 0:
-            return Estimate(None, None, None, self.level, 0, method, self._void)
+            return Estimate(value=None, low=None, high=None, level=self.level, n=0, method=method, void=self._void)
         values, counts = self._differences()
         low, high = bounded_mean_sequence(np.clip((values + 1) / 2, 0, 1), counts, self.level)
-        return Estimate(self._gap(), 2 * low - 1, 2 * high - 1, self.level, n, method, self._void)
+        return Estimate(
+            value=self._gap(),
+            low=2 * low - 1,
+            high=2 * high - 1,
+            level=self.level,
+            n=n,
+            method=method,
+            void=self._void,
+        )
 
     def _needed(self) -> int | None:
         """Further pairs at which the e-value would be expected to decide, if the differences so far are typical."""

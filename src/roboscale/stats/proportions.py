@@ -82,7 +82,15 @@ def beta_posterior(successes: int, n: int, level: float = 0.95, void: int = 0) -
         return _estimate(successes, n, 0.0, 1.0, level, "Beta(1, 1) posterior (Laplace)", void)
     shape = (successes + 1, n - successes + 1)
     low, high = _beta_quantile(tail, *shape), _beta_quantile(1 - tail, *shape)
-    return Estimate((successes + 1) / (n + 2), low, high, level, n, "Beta(1, 1) posterior (Laplace)", void)
+    return Estimate(
+        value=(successes + 1) / (n + 2),
+        low=low,
+        high=high,
+        level=level,
+        n=n,
+        method="Beta(1, 1) posterior (Laplace)",
+        void=void,
+    )
 
 
 def beta_confidence_sequence(successes: int, n: int, level: float = 0.95, void: int = 0) -> Estimate:
@@ -141,5 +149,5 @@ def _beta_quantile(probability: float, a: float, b: float) -> float:
 
 def _estimate(successes: int, n: int, low: float, high: float, level: float, method: str, void: int) -> Estimate:
     if n == 0:
-        return Estimate(None, None, None, level, 0, method, void)
-    return Estimate(successes / n, low, high, level, n, method, void)
+        return Estimate(value=None, low=None, high=None, level=level, n=0, method=method, void=void)
+    return Estimate(value=successes / n, low=low, high=high, level=level, n=n, method=method, void=void)

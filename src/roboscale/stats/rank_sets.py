@@ -13,12 +13,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Estimate, UnknownName
+from roboscale.core.plain import Plain
 from roboscale.stats.betting import beta_log_wealth
 from roboscale.stats.bradley_terry import (
     Comparisons,
@@ -46,8 +47,8 @@ _MODELS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking(Plain):
     """What comparisons allow to say about the order of policies.
 
     Args:
@@ -98,34 +99,13 @@ class Ranking:
         a, b = self.scores[first], self.scores[second]
         n = min(a.n, b.n)
         if a.value is None or b.value is None:
-            return Estimate(None, None, None, self.level, n, self.method)
+            return Estimate(value=None, low=None, high=None, level=self.level, n=n, method=self.method)
         v = np.zeros(len(self.scored))
         v[self.scored.index(first)] += 1
         v[self.scored.index(second)] -= 1
         half = _z(self.level) * math.sqrt(max(float(v @ self.covariance @ v), 0.0))
         gap = a.value - b.value
-        return Estimate(gap, gap - half, gap + half, self.level, n, self.method)
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything, as JSON types."""
-        return {
-            "policies": list(self.policies),
-            "scores": {name: score.to_json() for name, score in self.scores.items()},
-            "tie_parameter": self.tie_parameter.to_json(),
-            "scored": list(self.scored),
-            "covariance": self.covariance.tolist(),
-            "order": list(self.order),
-            "rank_sets": {name: list(ranks) for name, ranks in self.rank_sets.items()},
-            "tie_groups": [list(group) for group in self.tie_groups],
-            "components": [list(group) for group in self.components],
-            "claims": [list(pair) for pair in self.claims],
-            "n": self.n,
-            "void": self.void,
-            "level": self.level,
-            "method": self.method,
-            "sentence": self.sentence,
-            "bootstrap_share": self.bootstrap_share,
-        }
+        return Estimate(value=gap, low=gap - half, high=gap + half, level=self.level, n=n, method=self.method)
 
 
 def rank_policies(
@@ -171,22 +151,22 @@ def rank_policies(
     method = _model_name(comparisons, ties, ridge)
     groups = tie_groups(above)
     return Ranking(
-        names,
-        _scores(comparisons, model, level, method),
-        _tie_parameter(inside, model, level, method),
-        inside.policies,
-        model.covariance,
-        tuple(names[k] for k in _order(components, model, comparisons, groups)),
-        dict(zip(names, rank_sets(above), strict=True)),
-        tuple(tuple(names[k] for k in group) for group in groups),
-        tuple(tuple(names[k] for k in group) for group in components),
-        comparisons.n,
-        comparisons.void,
-        level,
-        f"{method}; {how}",
-        _sentence(comparisons, components, scored, groups, level, share),
-        share,
-        tuple((names[i], names[j]) for i, j in np.argwhere(above).tolist()),
+        policies=names,
+        scores=_scores(comparisons, model, level, method),
+        tie_parameter=_tie_parameter(inside, model, level, method),
+        scored=inside.policies,
+        covariance=model.covariance,
+        order=tuple(names[k] for k in _order(components, model, comparisons, groups)),
+        rank_sets=dict(zip(names, rank_sets(above), strict=True)),
+        tie_groups=tuple(tuple(names[k] for k in group) for group in groups),
+        components=tuple(tuple(names[k] for k in group) for group in components),
+        n=comparisons.n,
+        void=comparisons.void,
+        level=level,
+        method=f"{method}; {how}",
+        sentence=_sentence(comparisons, components, scored, groups, level, share),
+        bootstrap_share=share,
+        claims=tuple((names[i], names[j]) for i, j in np.argwhere(above).tolist()),
     )
 
 
@@ -231,7 +211,7 @@ def _scored(
     return candidates[0] if has_finite_fit(inside.counts, largest, ties) else []
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Model:
     """The fit of the scored policies, if there is one, with the covariance that is believed."""
 
@@ -245,12 +225,12 @@ class _Model:
 def _fit(inside: Comparisons, scored: list[int], ties: TieRule, ridge: float) -> _Model:
     count = len(scored)
     if count < 2:
-        return _Model(scored, None, np.zeros((0, 0)), ties, ridge)
+        return _Model(scored=scored, fit=None, covariance=np.zeros((0, 0)), ties=ties, ridge=ridge)
     found = fit_davidson(inside.counts, count, ties, ridge)
     covariance = found.covariance
     if inside.by_case is not None and ridge == 0:
         covariance = case_covariance(found, inside.by_case, count, ties)
-    return _Model(scored, found, covariance, ties, ridge)
+    return _Model(scored=scored, fit=found, covariance=covariance, ties=ties, ridge=ridge)
 
 
 def _model_name(comparisons: Comparisons, ties: TieRule, ridge: float) -> str:
@@ -371,24 +351,29 @@ def _gaps(strengths: Floats, covariance: Floats) -> tuple[Floats, Floats]:
 def _scores(comparisons: Comparisons, model: _Model, level: float, method: str) -> dict[str, Estimate]:
     """A Wald interval for each scored policy, no value for the others."""
     names, played = comparisons.policies, [int(n) for n in comparisons.played]
-    scores = {name: Estimate(None, None, None, level, n, method) for name, n in zip(names, played, strict=True)}
+    scores = {
+        name: Estimate(value=None, low=None, high=None, level=level, n=n, method=method)
+        for name, n in zip(names, played, strict=True)
+    }
     if model.fit is not None:
         half = _z(level) * np.sqrt(np.diag(model.covariance))
         for k, value, h in zip(model.scored, model.fit.strengths.tolist(), half.tolist(), strict=True):
-            scores[names[k]] = Estimate(value, value - h, value + h, level, played[k], method)
+            scores[names[k]] = Estimate(
+                value=value, low=value - h, high=value + h, level=level, n=played[k], method=method
+            )
     return scores
 
 
 def _tie_parameter(inside: Comparisons, model: _Model, level: float, method: str) -> Estimate:
     """Davidson's nu with an interval on the log scale; 0 without an interval where no comparison was a tie."""
     if model.fit is None or model.ties == "half":
-        return Estimate(None, None, None, level, inside.n, method)
+        return Estimate(value=None, low=None, high=None, level=level, n=inside.n, method=method)
     if not inside.counts[:, 2].any():
-        return Estimate(0.0, None, None, level, inside.n, method)
+        return Estimate(value=0.0, low=None, high=None, level=level, n=inside.n, method=method)
     half = _z(level) * float(np.sqrt(model.fit.log_nu_variance))
     at = float(model.fit.log_nu)
     nu, low, high = (float(np.exp(x)) for x in (at, at - half, at + half))
-    return Estimate(nu, low, high, level, inside.n, method)
+    return Estimate(value=nu, low=low, high=high, level=level, n=inside.n, method=method)
 
 
 def _order(

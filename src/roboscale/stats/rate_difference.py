@@ -35,8 +35,8 @@ def rate_difference(first: tuple[int, int], second: tuple[int, int], level: floa
     (k0, n0), (k1, n1) = first, second
     a, b = wilson(k0, n0, level), wilson(k1, n1, level)
     if a.value is None or b.value is None or a.low is None or a.high is None or b.low is None or b.high is None:
-        return Estimate(None, None, None, level, min(n0, n1), method)
+        return Estimate(value=None, low=None, high=None, level=level, n=min(n0, n1), method=method)
     value = b.value - a.value
     low = value - math.hypot(b.value - b.low, a.high - a.value)
     high = value + math.hypot(b.high - b.value, a.value - a.low)
-    return Estimate(value, max(-1.0, low), min(1.0, high), level, min(n0, n1), method)
+    return Estimate(value=value, low=max(-1.0, low), high=min(1.0, high), level=level, n=min(n0, n1), method=method)

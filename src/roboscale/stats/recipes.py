@@ -74,16 +74,18 @@ def recipe_difference(first: ArrayLike, second: ArrayLike, level: float = 0.95) 
     n = min(len(a), len(b))
     method = f"difference of training runs, {RECIPE_TEST}"
     if n == 0:
-        return 1.0, Estimate(None, None, None, level, 0, method)
+        return 1.0, Estimate(value=None, low=None, high=None, level=level, n=0, method=method)
     value = float(b.mean() - a.mean())
     if n < 2:
-        return 1.0, Estimate(value, None, None, level, n, method)
+        return 1.0, Estimate(value=value, low=None, high=None, level=level, n=n, method=method)
     parts = np.array([max(float(side.var(ddof=1)), _LEAST**2) / len(side) for side in (a, b)])
     error = float(np.sqrt(parts.sum()))
     degrees = float(parts.sum() ** 2 / (parts**2 / (np.array([len(a), len(b)]) - 1)).sum())
     p_value = float(2 * stdtr(degrees, -abs(value) / error))
     half = student_isf((1 - level) / 2, degrees) * error
-    return p_value, Estimate(value, max(-1.0, value - half), min(1.0, value + half), level, n, method)
+    return p_value, Estimate(
+        value=value, low=max(-1.0, value - half), high=min(1.0, value + half), level=level, n=n, method=method
+    )
 
 
 _LEAST = 0.005

@@ -42,7 +42,7 @@ _DRAWS = 4000
 _OUTCOMES = 50
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
     """A measurement that could still be made, and what it would be worth.
 
@@ -61,7 +61,7 @@ class Experiment:
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScalingFit:
     """What the points of one curve say.
 
@@ -117,13 +117,13 @@ class ScalingFit:
         _check_level(level)
         reason = self.why_not(n)
         if reason:
-            return Estimate(None, None, None, level, self.trials, reason)
+            return Estimate(value=None, low=None, high=None, level=level, n=self.trials, method=reason)
         weights = self._posterior.rate_weights(n)
         value = _quantile(RATES, weights.sum(axis=0), 0.5)
         tails = ((1 - level) / 2, (1 + level) / 2)
         bounds = _trained_quantiles(weights, tails) if trials is None else _shown_quantiles(weights, tails, trials)
         low, high = min(bounds[0], value), max(bounds[1], value)
-        return Estimate(value, low, high, level, self.trials, _METHOD)
+        return Estimate(value=value, low=low, high=high, level=level, n=self.trials, method=_METHOD)
 
     def needed(self, success: float, level: float = 0.9) -> Estimate:
         """The amount of data at which the curve reaches a success rate.
@@ -140,12 +140,19 @@ class ScalingFit:
             raise ValueError(f"a success rate to reach is inside (0, 1), not {success}")
         amounts = self.amounts
         if len(amounts) < 2:
-            return Estimate(None, None, None, level, self.trials, self.why_not(2 * amounts[0] if amounts else 1.0))
+            return Estimate(
+                value=None,
+                low=None,
+                high=None,
+                level=level,
+                n=self.trials,
+                method=self.why_not(2 * amounts[0] if amounts else 1.0),
+            )
         found, weights = self._amounts_reaching(success)
         limit = MAX_EXTRAPOLATION * amounts[-1]
         shown = [_quantile(found, weights, q) for q in (0.5, (1 - level) / 2, (1 + level) / 2)]
         value, low, high = (amount if amount <= limit else None for amount in shown)
-        return Estimate(value, low, high, level, self.trials, _METHOD)
+        return Estimate(value=value, low=low, high=high, level=level, n=self.trials, method=_METHOD)
 
     def what_would_tell(self, n: float | None = None, trials: int = 50) -> tuple[Experiment, ...]:
         """Measurements that would narrow the prediction at an amount, best first.
@@ -170,12 +177,12 @@ class ScalingFit:
             again = "again" if candidate in amounts else "a new amount"
             found.append(
                 Experiment(
-                    candidate,
-                    trials,
-                    now,
-                    after,
-                    f"Train on {candidate:g} {self.unit} ({again}) and try it {trials} times: the 90 % interval of "
-                    f"the curve at {target:g} would shrink from {now:.2f} to about {after:.2f}",
+                    n=candidate,
+                    trials=trials,
+                    width_now=now,
+                    width_after=after,
+                    sentence=f"Train on {candidate:g} {self.unit} ({again}) and try it {trials} times: the 90 % "
+                    f"interval of the curve at {target:g} would shrink from {now:.2f} to about {after:.2f}",
                 )
             )
         return tuple(sorted(found, key=lambda e: (e.width_after or 0.0, e.n)))
@@ -185,7 +192,13 @@ class ScalingFit:
         n = 2 * amounts[0] if amounts else 1.0
         have = f"There is one amount only ({amounts[0]:g} {self.unit})" if amounts else "There are no trials"
         what = f"{n:g} {self.unit}" if amounts else f"three amounts of {self.unit}, each twice the one before,"
-        return Experiment(n, trials, None, None, f"{have}: train on {what} and try each policy {trials} times")
+        return Experiment(
+            n=n,
+            trials=trials,
+            width_now=None,
+            width_after=None,
+            sentence=f"{have}: train on {what} and try each policy {trials} times",
+        )
 
     def _candidates(self, target: float) -> tuple[float, ...]:
         """Half the smallest amount, every measured one, twice and four times the largest: not beyond the target."""
@@ -255,9 +268,11 @@ def fit_curve(
 
 def _marginal(grid: NDArray[np.float64], weights: NDArray[np.float64], level: float, n: int, known: bool) -> Estimate:
     if not known:
-        return Estimate(None, None, None, level, n, "the data cannot say: fewer than two amounts")
+        return Estimate(
+            value=None, low=None, high=None, level=level, n=n, method="the data cannot say: fewer than two amounts"
+        )
     value, low, high = (_quantile(grid, weights, q) for q in (0.5, (1 - level) / 2, (1 + level) / 2))
-    return Estimate(value, low, high, level, n, _METHOD)
+    return Estimate(value=value, low=low, high=high, level=level, n=n, method=_METHOD)
 
 
 def _success(form: Form, log_ratio: float) -> NDArray[np.float64]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Estimate
+from roboscale.core.plain import Plain
 from roboscale.stats.proportions import clopper_pearson
 from roboscale.stats.scaling import ScalingFit, fit_curve
 from roboscale.stats.scaling_forms import EXPONENTS, FLOORS, SPREADS, Form, Point, level_grid
@@ -32,7 +33,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CurveCheck:
+class CurveCheck(Plain):
     """What a curve is worth by its own points.
 
     Args:
@@ -52,6 +53,8 @@ class CurveCheck:
     predicted: Estimate | None
     measured: Estimate | None
     verdict: Literal["falls", "misfit", "flat", "missed", "fits", "unknown"]
+
+    json_also: ClassVar = ("inside",)
 
     @property
     def inside(self) -> bool | None:
@@ -216,5 +219,5 @@ def _last_point(fit: ScalingFit, level: float) -> tuple[float | None, Estimate |
     k, n = sum(p.k for p in top), sum(p.trials for p in top)
     measured = clopper_pearson(round(k), n, level)
     if not float(k).is_integer():
-        measured = Estimate(k / n, None, None, level, n, "mean progress")
+        measured = Estimate(value=k / n, low=None, high=None, level=level, n=n, method="mean progress")
     return last, before.predict(last, level, trials=n), measured

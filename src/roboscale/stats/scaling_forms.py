@@ -81,7 +81,7 @@ class Point:
             raise ValueError(f"cannot have {self.k} successes in {self.trials} trials")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScalingPrior:
     """What is believed about a curve before its own points: the shrinkage constants.
 

@@ -40,7 +40,13 @@ class PriorEvidence:
         if not kept.any():
             raise ValueError("no curve is left to estimate a prior from")
         found = self.priors[int(np.argmax(self.log_evidence[:, kept].sum(axis=1)))]
-        return ScalingPrior(found.exponent_mean, found.exponent_sd, found.floor_probability, found.floor_shape, source)
+        return ScalingPrior(
+            exponent_mean=found.exponent_mean,
+            exponent_sd=found.exponent_sd,
+            floor_probability=found.floor_probability,
+            floor_shape=found.floor_shape,
+            source=source,
+        )
 
 
 def prior_evidence(curves: Sequence[Sequence[Point]], fitted: int | None = None) -> PriorEvidence:
@@ -79,7 +85,11 @@ def estimate_prior(curves: Sequence[Sequence[Point]], source: str = "", fitted: 
 
 
 def _grid() -> list[ScalingPrior]:
-    return [ScalingPrior(*cell, source="") for cell in product(_MEANS, _SDS, _FLOOR_PROBABILITIES, _FLOOR_SHAPES)]
+    cells = product(_MEANS, _SDS, _FLOOR_PROBABILITIES, _FLOOR_SHAPES)
+    return [
+        ScalingPrior(exponent_mean=mean, exponent_sd=sd, floor_probability=probability, floor_shape=shape, source="")
+        for mean, sd, probability, shape in cells
+    ]
 
 
 def _marginal(points: Sequence[Point], reference: float) -> NDArray[np.float64]:

@@ -92,7 +92,7 @@ def stratified_difference(won: ArrayLike, tried: ArrayLike, level: float = 0.95)
     method = "difference over strata, Mantel-Haenszel weights, Newcombe limits (Yan, Su 2010)"
     counted = int(n.sum(axis=1).min()) if k.size else 0
     if not counted:
-        return Estimate(None, None, None, level, 0, method)
+        return Estimate(value=None, low=None, high=None, level=level, n=0, method=method)
     weights = n[0] * n[1] / n.sum(axis=0)
     weights = weights / weights.sum()
     rates = (k / n) @ weights
@@ -102,7 +102,9 @@ def stratified_difference(won: ArrayLike, tried: ArrayLike, level: float = 0.95)
     value = float(rates[1] - rates[0])
     down = z * np.sqrt(spread[1] * low1 * (1 - low1) + spread[0] * high0 * (1 - high0))
     up = z * np.sqrt(spread[1] * high1 * (1 - high1) + spread[0] * low0 * (1 - low0))
-    return Estimate(value, max(-1.0, value - down), min(1.0, value + up), level, counted, method)
+    return Estimate(
+        value=value, low=max(-1.0, value - down), high=min(1.0, value + up), level=level, n=counted, method=method
+    )
 
 
 def interaction_test(won: ArrayLike, tried: ArrayLike, seed: int = 0) -> tuple[float, str]:
@@ -213,7 +215,7 @@ def mean_difference(scores: StratifiedScores, level: float = 0.95) -> Estimate:
     method = "difference of means over strata, Welch (Biometrika 1947)"
     n = min((sum(len(a) for a, _ in groups), sum(len(b) for _, b in groups)), default=0)
     if not n:
-        return Estimate(None, None, None, level, 0, method)
+        return Estimate(value=None, low=None, high=None, level=level, n=0, method=method)
     weights = _weights(groups)
     value = float(sum(w * (b.mean() - a.mean()) for (a, b), w in zip(groups, weights, strict=True)))
     parts = [
@@ -223,11 +225,13 @@ def mean_difference(scores: StratifiedScores, level: float = 0.95) -> Estimate:
         if len(side) > 1
     ]
     if len(parts) < 2 * len(groups):
-        return Estimate(value, None, None, level, n, method)
+        return Estimate(value=value, low=None, high=None, level=level, n=n, method=method)
     variance = sum(part for part, _ in parts)
     degrees = variance**2 / sum(part**2 / df for part, df in parts) if variance else 1.0
     half = student_isf((1 - level) / 2, degrees) * float(np.sqrt(variance)) if variance else 0.0
-    return Estimate(value, max(-1.0, value - half), min(1.0, value + half), level, n, method)
+    return Estimate(
+        value=value, low=max(-1.0, value - half), high=min(1.0, value + half), level=level, n=n, method=method
+    )
 
 
 def _weights(groups: list[tuple[Floats, Floats]]) -> Floats:

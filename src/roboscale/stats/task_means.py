@@ -51,12 +51,20 @@ class TaskMeans:
         if self.kind == "success":
             return clopper_pearson(round(total), n, self.level, void)
         if n == 0:
-            return Estimate(None, None, None, self.level, 0, _PROGRESS, void)
+            return Estimate(value=None, low=None, high=None, level=self.level, n=0, method=_PROGRESS, void=void)
         mean, error = total / n, self._error(at)
         if n < 2:
-            return Estimate(mean, None, None, self.level, n, _PROGRESS, void)
+            return Estimate(value=mean, low=None, high=None, level=self.level, n=n, method=_PROGRESS, void=void)
         half = student_isf((1 - self.level) / 2, n - 1) * error
-        return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half), self.level, n, _PROGRESS, void)
+        return Estimate(
+            value=mean,
+            low=max(0.0, mean - half),
+            high=min(1.0, mean + half),
+            level=self.level,
+            n=n,
+            method=_PROGRESS,
+            void=void,
+        )
 
     def score(self, policy: str, tasks: Sequence[str]) -> tuple[int, int] | Estimate:
         """Mean over tasks, each with the same weight; plain counts where all tasks have as many trials."""
@@ -66,11 +74,25 @@ class TaskMeans:
             return round(sum(float(self.totals[one]) for one in at)), sum(n)
         mean = float(np.mean([self.totals[one] / self.counts[one] for one in at]))
         if self.kind == "progress" and min(n) < 2:  # a single score says nothing of its spread
-            return Estimate(mean, None, None, self.level, sum(n), "mean over tasks, numbers of trials unknown")
+            return Estimate(
+                value=mean,
+                low=None,
+                high=None,
+                level=self.level,
+                n=sum(n),
+                method="mean over tasks, numbers of trials unknown",
+            )
         error = float(np.sqrt(sum(self._error(one) ** 2 for one in at))) / len(at)
         half = normal_isf((1 - self.level) / 2) * error
         method = "mean over tasks, normal interval" if len(at) > 1 else _PROGRESS
-        return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half), self.level, sum(n), method)
+        return Estimate(
+            value=mean,
+            low=max(0.0, mean - half),
+            high=min(1.0, mean + half),
+            level=self.level,
+            n=sum(n),
+            method=method,
+        )
 
     def _error(self, at: tuple[int, int]) -> float:
         """Standard error of a cell's mean; for success and for few scores never 0."""

@@ -10,13 +10,14 @@ Does not know how alike the policies are: checkpoints of one run are not indepen
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Estimate
+from roboscale.core.plain import Plain
 from roboscale.stats.agreement import (
     PermutationTest,
     correlation,
@@ -38,8 +39,8 @@ Score = float | tuple[float, int] | Estimate
 _ALPHA = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class ValidityCard:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidityCard(Plain):
     """Agreement of a cheap world with the real one over k policies.
 
     Args:
@@ -76,14 +77,15 @@ class ValidityCard:
     claims: tuple[str, ...]
     left_out: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """JSON types only; `mmrv` names its orientation."""
-        found = asdict(self)
-        found["mmrv_orientation"] = "mmrv weighs by real differences (real, cheap); mmrv_swapped by cheap ones"
-        return found
+    json_also: ClassVar = ("mmrv_orientation",)
 
     def __str__(self) -> str:
         return "\n".join((*self.claims, *(f"  {line}" for line in self.measured)))
+
+    @property
+    def mmrv_orientation(self) -> str:
+        """Which of the two numbers is the paper's."""
+        return "mmrv weighs by real differences (real, cheap); mmrv_swapped by cheap ones"
 
     @property
     def ranks(self) -> bool:
@@ -228,10 +230,24 @@ def _difference(real: Score, cheap: Score, level: float) -> Estimate:
         errors = _errors([real]), _errors([cheap])
         if errors[0] is None or errors[1] is None:
             n = real[1] if isinstance(real, tuple) else 0
-            return Estimate(y - x, None, None, level, n, "difference of mean scores, numbers of trials unknown")
+            return Estimate(
+                value=y - x,
+                low=None,
+                high=None,
+                level=level,
+                n=n,
+                method="difference of mean scores, numbers of trials unknown",
+            )
         half = float(normal_isf((1 - level) / 2) * np.hypot(errors[0][0], errors[1][0]))
         n = real.n if isinstance(real, Estimate) else 0
-        return Estimate(y - x, y - x - half, y - x + half, level, n, "difference of mean scores, normal interval")
+        return Estimate(
+            value=y - x,
+            low=y - x - half,
+            high=y - x + half,
+            level=level,
+            n=n,
+            method="difference of mean scores, normal interval",
+        )
     return rate_difference((round(real[0]), real[1]), (round(cheap[0]), cheap[1]), level)
 
 
@@ -254,12 +270,12 @@ def _mean_difference(gaps: NDArray[np.float64], level: float) -> Estimate:
     method = "mean difference over policies, Student (1908)"
     k = len(gaps)
     if k == 0:
-        return Estimate(None, None, None, level, 0, method)
+        return Estimate(value=None, low=None, high=None, level=level, n=0, method=method)
     value = float(gaps.mean())
     if k < 3:
-        return Estimate(value, None, None, level, k, method)
+        return Estimate(value=value, low=None, high=None, level=level, n=k, method=method)
     half = float(student_isf((1 - level) / 2, k - 1) * gaps.std(ddof=1) / np.sqrt(k))
-    return Estimate(value, value - half, value + half, level, k, method)
+    return Estimate(value=value, low=value - half, high=value + half, level=level, n=k, method=method)
 
 
 def _noise_ceiling(

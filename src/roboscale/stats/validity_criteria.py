@@ -94,7 +94,9 @@ def _bounded(r: Estimate, nearly: float, variance: float) -> Estimate:
     if r.value is None or r.low is not None or r.n < 4 or r.value < 0:
         return r
     half = normal_isf((1 - r.level) / 2) * np.sqrt(variance / (r.n - 3))
-    return Estimate(r.value, float(np.tanh(np.arctanh(nearly) - half)), 1.0, r.level, r.n, r.method)
+    return Estimate(
+        value=r.value, low=float(np.tanh(np.arctanh(nearly) - half)), high=1.0, level=r.level, n=r.n, method=r.method
+    )
 
 
 def _correlation(name: str, told: Estimate, bar: float, bounded: Estimate) -> Criterion:
@@ -109,7 +111,7 @@ def _violations(
     assert value is not None
     low, high = _quantiles([mmrv(x, y) or 0.0 for x, y in zip(*drawn, strict=True)], level) if drawn else (None, None)
     method = "MMRV (Li et al. 2024); interval by resampling trials"
-    estimate = Estimate(value, low, high, level, len(real), method)
+    estimate = Estimate(value=value, low=low, high=high, level=level, n=len(real), method=method)
     asked = f"below half of {chance:.3g}, its median over shuffled policies"
     return Criterion(name="MMRV", value=estimate, bar=chance / 2, asked=asked, held=value < chance / 2)
 
@@ -151,7 +153,7 @@ def _regret(
         lost = [max(0.0, float(x[best] - x[y == y.max()].mean())) for x, y in zip(*drawn, strict=True)]
         low, high = _quantiles(lost, level)
     method = "top-1 regret; interval by resampling trials"
-    estimate = Estimate(value, low, high, level, len(real), method)
+    estimate = Estimate(value=value, low=low, high=high, level=level, n=len(real), method=method)
     if resolution is None:
         asked = "0, as what the real trials can tell apart is not known without counts"
         return Criterion(name="top-1 regret", value=estimate, bar=None, asked=asked, held=value == 0)

@@ -232,7 +232,7 @@ def type_one_error(limit: Boundary, discordance: float | None = None) -> float:
     return float(binomial_pmf(np.arange(budget + 1), budget, discordance) @ errors)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operating:
     """What a boundary does at given rates; exact.
 
@@ -297,7 +297,9 @@ def _operate(limit: Boundary, p_first: float, p_second: float, curtail: bool) ->
         stops[n] = moved[over].sum()
         moved[over] = 0.0
         alive = moved
-    return Operating(float(stops @ np.arange(budget + 1)), first + second, first, second, stops)
+    return Operating(
+        pairs=float(stops @ np.arange(budget + 1)), power=first + second, first=first, second=second, stops=stops
+    )
 
 
 def stopping_table(

@@ -33,6 +33,7 @@ from roboscale.core import (
 )
 from roboscale.core.conformance import A_COUNT, A_METHOD, A_TEXT, Wanted, require_attributes
 from roboscale.core.faults import faults_of
+from roboscale.core.plain import Plain
 
 __all__ = ["PolicyCheck", "PolicyVerdict", "check_policy"]
 
@@ -67,7 +68,7 @@ _Answer = ActionChunk | Literal[Pending.PENDING] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyCheck:
+class PolicyCheck(Plain):
     """What a policy did when it was asked the same again.
 
     Args:
@@ -99,14 +100,9 @@ class PolicyCheck:
         return lines + [f"  {f.severity}: {f.text}" for f in self.findings]
 
     def to_json(self) -> dict[str, Any]:
-        """JSON types; a difference of shape is the text `another shape`."""
-        return {
-            "policy": self.policy.to_json(),
-            "verdicts": list(self.verdicts),
-            "differences": {k: "another shape" if v == np.inf else v for k, v in self.differences.items()},
-            "findings": [f.to_json() for f in self.findings],
-            "asked": self.asked,
-        }
+        """By its fields, but an infinite difference is one of shape, and says so: `another shape`."""
+        shown = {name: "another shape" if value == np.inf else value for name, value in self.differences.items()}
+        return Plain.to_json(self) | {"differences": shown}
 
 
 def check_policy(

@@ -45,6 +45,7 @@ class ConditionSet:
         return combine("cases", [case.id for case in self.cases], self.split).digest
 
     def to_json(self) -> dict[str, Any]:
+        """The file itself: its version first, the cases as their names."""
         listed = [case.id for case in self.cases]
         return {"roboscale_cases": 1, "name": self.name, "split": self.split, "digest": self.digest, "cases": listed}
 

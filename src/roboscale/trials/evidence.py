@@ -48,7 +48,7 @@ def outcome_of(trial: Trial, judgements: Sequence[Judgement]) -> Outcome | None:
         said = "; ".join(j.reason for j in judgements if j.reason) or "no referee could say"
         return Outcome("void", said, steps=trial.steps, measures=measures, **ended)
     status = "success" if decision.success else "failure"
-    return Outcome(status, decision.reason, decision.progress, trial.steps, measures=measures, **ended)  # type: ignore[arg-type]
+    return Outcome(status, decision.reason, progress=decision.progress, steps=trial.steps, measures=measures, **ended)  # type: ignore[arg-type]
 
 
 def count_trials(

@@ -16,8 +16,8 @@ TOWARDS, AWAY = "move the hand towards the goal", "move the hand away from the g
 SIZE = 32
 SPEC = Spec(
     (
-        Field("observation.state", (2,), "float32", "m"),
-        Field("observation.environment_state", (4,), "float32", "m"),
+        Field("observation.state", (2,), "float32", unit="m"),
+        Field("observation.environment_state", (4,), "float32", unit="m"),
         Field("observation.images.front", (SIZE, SIZE, 3), "uint8"),
         Field("action", (2,), "float32", low=(-1.0, -1.0), high=(1.0, 1.0)),
     ),

@@ -22,13 +22,13 @@ JOINTS = tuple(f"joint_position.{i}" for i in range(7))
 VELOCITIES = tuple(f"joint_velocity.{i}" for i in range(7))
 SEEN = Spec(
     (
-        Field("observation.state", (8,), "float32", "mixed", layout=(*JOINTS, "gripper_closedness")),
+        Field("observation.state", (8,), "float32", unit="mixed", layout=(*JOINTS, "gripper_closedness")),
         Field("observation.images.front", (480, 640, 3), "uint8"),
         Field("observation.images.wrist", (240, 320, 3), "uint8"),
     ),
     15.0,
 )
-ACTION = Spec((Field("action", (8,), "float32", "mixed", layout=(*VELOCITIES, "gripper_closedness")),), 15.0)
+ACTION = Spec((Field("action", (8,), "float32", unit="mixed", layout=(*VELOCITIES, "gripper_closedness")),), 15.0)
 
 MINIMAL = """
 name = "small"

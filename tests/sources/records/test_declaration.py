@@ -62,7 +62,9 @@ class InMemory:
     def read(self, key: str, cameras: Collection[str] | None = None) -> RecordedEpisode:
         arrays = {f.name: np.ones((4, *f.shape), f.dtype) for f in self.spec if not f.is_image}
         own = Provenance("memory", embodiment="sawyer" if key == "b" else "")
-        return RecordedEpisode(key, arrays, {}, "lift the lid" if key == "b" else "", own)
+        return RecordedEpisode(
+            key=key, arrays=arrays, pictures={}, instruction="lift the lid" if key == "b" else "", provenance=own
+        )
 
     def close(self) -> None:
         self.closed = True

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import UNKNOWN, BadData, Field, Provenance, RecordedEpisode, Spec
 from roboscale.sources.records.declaration import parse_declaration
-from roboscale.sources.records.explain import Evidence, Explanation, explain
+from roboscale.sources.records.explain import Explanation, ReadingEvidence, explain
 
 DATA = Path(os.environ.get("ROBOSCALE_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
 RATE = 20.0
@@ -49,7 +49,13 @@ class Synthetic:
         assert cameras == (), "no picture is needed"
         if key in self._broken:
             raise BadData(self.root, key, "a whole episode", "half of it")
-        return RecordedEpisode(key, self._make(np.random.default_rng(int(key))), {}, "", Provenance("memory"))
+        return RecordedEpisode(
+            key=key,
+            arrays=self._make(np.random.default_rng(int(key))),
+            pictures={},
+            instruction="",
+            provenance=Provenance("memory"),
+        )
 
     def close(self) -> None: ...
 
@@ -66,7 +72,7 @@ def follow(targets: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
     return np.concatenate([np.repeat(targets[:1], lag, axis=0), targets[:-lag]])
 
 
-def mode_of(explanation: Explanation, name: str = "action") -> Evidence:
+def mode_of(explanation: Explanation, name: str = "action") -> ReadingEvidence:
     (found,) = explanation.of(name, "mode")
     return found
 

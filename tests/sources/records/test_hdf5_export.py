@@ -17,14 +17,14 @@ from tests.samples.hdf5 import picture
 
 SPEC = Spec(
     (
-        Field("observation.state", (4,), "float32", "m"),
-        Field("observation.robot.force", (3,), "float64", "N"),
+        Field("observation.state", (4,), "float32", unit="m"),
+        Field("observation.robot.force", (3,), "float64", unit="N"),
         Field("observation.images.front", (48, 64, 3), "uint8"),
         Field("action", (3,), "float32"),
         Field("next.reward", (1,), "float64"),
         Field("next.done", (1,), "bool"),
         Field("commanded.joint_velocity", (3,), "float32"),
-        Field("time.frame_ns", (1,), "int64", "ns"),
+        Field("time.frame_ns", (1,), "int64", unit="ns"),
         Field("simulator.state", (9,), "float64"),
     ),
     10,

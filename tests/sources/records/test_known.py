@@ -83,4 +83,4 @@ def test_arrays_stacked_to_one_action_are_read_together():
 
 
 def test_a_field_of_two_grippers_that_disagree_has_no_polarity():
-    assert KnownField("somebody", layout=("gripper_openness", "gripper_closedness")).gripper is None
+    assert KnownField(source="somebody", layout=("gripper_openness", "gripper_closedness")).gripper is None

@@ -65,7 +65,20 @@ def test_a_split_whose_episodes_would_not_follow_one_another_is_refused(tmp_path
     from roboscale.dataset.layout import Layout
     from roboscale.dataset.transfer import _write_splits
 
-    proofs = [EpisodeProof("a", str(i), "0" * 32, 1, 0.1, "", {}, {}, {}) for i in range(3)]
+    proofs = [
+        EpisodeProof(
+            part="a",
+            key=str(i),
+            id="0" * 32,
+            frames=1,
+            duration_s=0.1,
+            instruction="",
+            digests={},
+            cameras={},
+            streams={},
+        )
+        for i in range(3)
+    ]
     with pytest.raises(BadData, match="split val"):
         _write_splits(Layout(tmp_path), proofs, {"val": ["0", "2"]})
 
@@ -90,7 +103,14 @@ def test_cutting_an_episode_moves_its_instructions():
     from roboscale.dataset.edits import Kept, cut_ends
 
     changes = ((0, "a"), (4, "b"), (8, "c"))
-    episode = RecordedEpisode("k", {"x": np.zeros((12, 1))}, {}, "a", Provenance("test"), instructions=changes)
+    episode = RecordedEpisode(
+        key="k",
+        arrays={"x": np.zeros((12, 1))},
+        pictures={},
+        instruction="a",
+        provenance=Provenance("test"),
+        instructions=changes,
+    )
     cut = cut_ends(episode, Kept(5, 9))
     assert cut.instruction == "b" and cut.instructions == ((0, "b"), (3, "c"))
     assert cut_ends(episode, Kept(5, 7)).instructions == ()

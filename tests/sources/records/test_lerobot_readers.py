@@ -78,7 +78,7 @@ def write_v3(root: Path, lengths=(5, 4), pending: bool = False) -> list[str]:
     ids = []
     writer = DatasetWriter(root, SPEC, robot_type="square")
     for number, length in enumerate(lengths):
-        take = writer.begin(f"task {number}", Provenance("test", "square", operator="me", licence="MIT"))
+        take = writer.begin(f"task {number}", Provenance("test", embodiment="square", operator="me", licence="MIT"))
         for k in range(length):
             image = np.full((32, 32, 3), 40 + 10 * k + number, np.uint8)
             arrays = {
@@ -170,7 +170,7 @@ def test_our_own_dataset_keeps_ids_outcomes_provenance_and_units(tmp_path):
     episodes = [recording.read(key) for key in recording.keys]
     assert [episode.id for episode in episodes] == ids
     assert [episode.outcome for episode in episodes] == [None, Outcome("success", steps=4)]
-    assert episodes[1].provenance == Provenance("test", "square", operator="me", licence="MIT")
+    assert episodes[1].provenance == Provenance("test", embodiment="square", operator="me", licence="MIT")
     assert [episode.instruction for episode in episodes] == ["task 0", "task 1"]
     assert episodes[1].arrays["success"].shape == (4,) and recording.licence == "MIT"
     clip = episodes[1].pictures["observation.images.front"]

@@ -8,7 +8,7 @@ import pytest
 
 from roboscale.core import BadData
 from roboscale.sources.records import detect, open_recording
-from roboscale.sources.records.mcap import explain, open_path
+from roboscale.sources.records.mcap import explain_topics, open_path
 from roboscale.sources.records.mcap.mapping import load_mapping
 from roboscale.testing.recording_checks import check_recording
 
@@ -77,7 +77,7 @@ def test_service_events_are_refused_by_name_and_reason(path: Path):
     for options in ({}, {"fps": 20}, {"mapping": mapping}):
         with pytest.raises(BadData, match=r"_service_event.*definition of the service.*cannot be read"):
             open_recording(path, **options)
-    assert "Service events cannot be read" in explain(path)
+    assert "Service events cannot be read" in explain_topics(path)
 
 
 def test_what_the_user_ignores_does_not_stop_the_rest():
@@ -98,4 +98,4 @@ def test_every_draft_is_a_mapping():
     for folder in folders:
         import tomllib
 
-        assert load_mapping(tomllib.loads(explain(folder))).fields
+        assert load_mapping(tomllib.loads(explain_topics(folder))).fields

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roboscale.core import BadData, RoboscaleError, UnknownName
-from roboscale.sources.records.mcap import detect, explain, open_path
+from roboscale.sources.records.mcap import detect, explain_topics, open_path
 from roboscale.sources.records.mcap import grid as grids
 from roboscale.testing.recording_checks import check_recording
 from tests.samples import mcap as sample
@@ -134,7 +134,7 @@ def test_without_a_mapping_the_action_is_not_guessed(arm):
 
 
 def test_the_draft_measures_and_leaves_the_action_open(arm):
-    text = explain(arm)
+    text = explain_topics(arm)
     assert "# /joint_states: sensor_msgs/msg/JointState, 100 messages, 10" in text
     assert '# [fields."action"]' in text and '\n[fields."action"]' not in text
     assert '[fields."observation.images.camera"]' in text and "# stream = true  # keeps its 2" in text

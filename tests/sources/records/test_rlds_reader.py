@@ -11,7 +11,7 @@ from roboscale.core import UNKNOWN, BadData, UnknownName
 from roboscale.dataset.pictures import decode_picture
 from roboscale.sources.records.rlds import detect, open_path
 from roboscale.sources.records.rlds.example import parse_example, serialize_example
-from roboscale.sources.records.rlds.features import Leaf, load_features, numbers
+from roboscale.sources.records.rlds.features import FeatureLeaf, load_features, numbers
 from roboscale.sources.records.rlds.framing import index_shard, read_payload
 from roboscale.testing.recording_checks import check_recording
 from tests.samples import rlds
@@ -186,12 +186,12 @@ def test_encoded_tensors(tmp_path):
 
     array = np.arange(12, dtype=np.float64).reshape(2, 2, 3)
     for encoding, pack in (("bytes", bytes), ("zlib", zlib.compress)):
-        leaf = Leaf("steps/x", "number", (2, 3), "float64", encoding)
+        leaf = FeatureLeaf(name="steps/x", kind="number", shape=(2, 3), dtype="float64", encoding=encoding)
         assert np.array_equal(numbers(leaf, [pack(a.tobytes()) for a in array], "f", "r"), array)
         with pytest.raises(BadData, match="48 bytes"):
             numbers(leaf, [pack(bytes(80))], "f", "r")
     with pytest.raises(BadData, match="uint8 from 0 to 255"):
-        numbers(Leaf("x", "number", (), "uint8"), np.array([256]), "f", "r")
+        numbers(FeatureLeaf(name="x", kind="number", shape=(), dtype="uint8"), np.array([256]), "f", "r")
 
 
 @pytest.mark.skipif(not BRIDGE.exists(), reason="the published bridge sample is not here")

@@ -53,13 +53,12 @@ class Options:
     roles: FieldRoles | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldEvidence:
     """One field of one episode, of D elements.
 
     Args:
         low, high: (D,) smallest and largest finite value.
-        at_low, at_high: (D,) how many frames hold exactly that.
         square: (D,) mean of the squares.
         distinct: (D,) number of different values.
         same: (D,) equal numbers for elements whose columns are equal.
@@ -74,8 +73,6 @@ class FieldEvidence:
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-    at_low: NDArray[np.int64]
-    at_high: NDArray[np.int64]
     square: NDArray[np.float64]
     distinct: NDArray[np.int64]
     same: NDArray[np.int64]
@@ -103,7 +100,7 @@ class MotionEvidence:
     sides: NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeEvidence:
     """One episode. `error` says why it could not be read; then nothing but its place is known."""
 
@@ -161,9 +158,9 @@ def examine_episode(recording: Recording, item: tuple[int, str], options: Option
     try:
         episode = recording.read(key, cameras)
     except RoboscaleError as error:
-        return EpisodeEvidence(position, key, error=str(error))
+        return EpisodeEvidence(position=position, key=key, error=str(error))
     if not len(episode):
-        return EpisodeEvidence(position, key, error="it has no frame")
+        return EpisodeEvidence(position=position, key=key, error="it has no frame")
     return _evidence(recording.spec, episode, position, options)
 
 
@@ -177,13 +174,13 @@ def _evidence(spec: Spec, episode: RecordedEpisode, position: int, options: Opti
     links = roles.links(spec)
     source = episode.provenance
     return EpisodeEvidence(
-        position,
-        episode.key,
-        len(episode),
-        episode.instruction,
-        source.embodiment,
-        str(source.details.get("dataset", "")),
-        source.licence,
+        position=position,
+        key=episode.key,
+        length=len(episode),
+        instruction=episode.instruction,
+        embodiment=source.embodiment,
+        member=str(source.details.get("dataset", "")),
+        licence=source.licence,
         fields=fields,
         motions=_motions(links, floats, spec.rate_hz),
         cameras={n: _look(p, list(state.values()), options) for n, p in episode.pictures.items()},
@@ -253,16 +250,14 @@ def _summary(
     digests = [int.from_bytes(hashlib.blake2b(c.tobytes(), digest_size=7).digest(), "big") for c in columns]
     values = rows.astype(np.float64)
     return FieldEvidence(
-        low.astype(np.float64),
-        high.astype(np.float64),
-        (rows == low).sum(axis=0) if rows.size else np.empty(0, np.int64),
-        (rows == high).sum(axis=0) if rows.size else np.empty(0, np.int64),
-        np.square(values).mean(axis=0) if rows.size else np.empty(0),
-        np.array([len(np.unique(c)) for c in columns], np.int64),
-        np.array(digests, np.int64),
-        signals.course(values) if rows.size else np.empty((0, 0), np.float32),
-        broken,
-        spikes,
+        low=low.astype(np.float64),
+        high=high.astype(np.float64),
+        square=np.square(values).mean(axis=0) if rows.size else np.empty(0),
+        distinct=np.array([len(np.unique(c)) for c in columns], np.int64),
+        same=np.array(digests, np.int64),
+        course=signals.course(values) if rows.size else np.empty((0, 0), np.float32),
+        broken=broken,
+        spikes=spikes,
         **more,
     )
 

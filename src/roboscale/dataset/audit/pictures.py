@@ -26,7 +26,7 @@ _FROZEN_RUN = 4  # intervals in a row
 _MOVED = 0.05  # of its range: what the robot moves meanwhile
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CameraEvidence:
     """One camera of one episode.
 
@@ -87,12 +87,12 @@ def look(pictures: Clip | Pictures, state: Sequence[NDArray[np.float64]], sample
     plain = images.reshape(len(images), -1, 3).std(axis=1).max(axis=1) < _PLAIN
     frozen = _frozen(images, numbers, state) & ~(plain[1:] | plain[:-1])
     return CameraEvidence(
-        tuple(numbers),
-        _coarse(images),
-        tuple(images.reshape(-1, 3).mean(axis=0).tolist()),
-        tuple((numbers[a], numbers[b]) for a, b in signals.runs(plain)),
-        tuple((numbers[a], numbers[b + 1]) for a, b in signals.runs(frozen) if b - a + 1 >= _FROZEN_RUN),
-        (size[0], size[1]),
+        frames=tuple(numbers),
+        grid=_coarse(images),
+        colour=tuple(images.reshape(-1, 3).mean(axis=0).tolist()),
+        black=tuple((numbers[a], numbers[b]) for a, b in signals.true_runs(plain)),
+        frozen=tuple((numbers[a], numbers[b + 1]) for a, b in signals.true_runs(frozen) if b - a + 1 >= _FROZEN_RUN),
+        size=(size[0], size[1]),
     )
 
 
@@ -107,7 +107,7 @@ def _frozen(images: Images, numbers: Sequence[int], state: Sequence[NDArray[np.f
         rows = rows[:, signals.moving(rows)]
         range_ = np.ptp(rows, axis=0)
         moved |= (np.abs(np.diff(rows[list(numbers)], axis=0)) > _MOVED * range_).any(axis=1)
-    for first, last in signals.runs(same):  # a robot that rests in between does not unfreeze the camera
+    for first, last in signals.true_runs(same):  # a robot that rests in between does not unfreeze the camera
         same[first : last + 1] = moved[first : last + 1].mean() >= 0.5
     return same
 

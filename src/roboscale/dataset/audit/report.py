@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from roboscale.core import Finding, Severity
+from roboscale.core.plain import Plain
 from roboscale.dataset.checks import CHECKS, SEVERITIES
 
 __all__ = ["AuditReport"]
 
 
-@dataclass(frozen=True, slots=True)
-class AuditReport:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReport(Plain):
     """Findings, and what was looked at to get them.
 
     Args:
@@ -51,11 +51,6 @@ class AuditReport:
     def fails(self, on: Severity) -> bool:
         """Whether anything as bad as `on`, or worse, was found."""
         return any(SEVERITIES.index(f.severity) <= SEVERITIES.index(on) for f in self.findings)
-
-    def to_json(self) -> dict[str, Any]:
-        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        lists = {"checked": list(self.checked), "findings": [f.to_json() for f in self.findings]}
-        return {**data, "skipped": dict(self.skipped), "facts": dict(self.facts), **lists}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AuditReport:

@@ -108,7 +108,18 @@ def audit_folder(root: Path, *, templates: Mapping[str, str] | None = None, **op
     skipped = {"content": "the metadata cannot be read"}
     format = "lerobot-v3" if (Path(root) / "meta/episodes").is_dir() else lerobot_format(Path(root), "v2.1")
     findings = tuple(with_repairs(_settled(problems.findings), Path(root), format))
-    return AuditReport(str(root), format, 0, 0, 0, 0.0, checked, skipped, {}, findings)
+    return AuditReport(
+        root=str(root),
+        format=format,
+        episodes=0,
+        frames=0,
+        pictures=0,
+        rate_hz=0.0,
+        checked=checked,
+        skipped=skipped,
+        facts={},
+        findings=findings,
+    )
 
 
 def _gather(
@@ -284,16 +295,16 @@ def _report(
     made = {f.check for f in found}
     skipped = {n: why for n, why in skipped.items() if n not in made}
     return AuditReport(
-        str(recording.root),
-        recording.format,
-        len(evidence),
-        sum(e.length for e in evidence),
-        sum(e.decoded for e in evidence),
-        spec.rate_hz,
-        tuple(n for n in CHECKS if n not in skipped),
-        skipped,
-        _facts(recording, evidence, roles, measured),
-        tuple(with_repairs(found, recording.root, recording.format, len(evidence))),
+        root=str(recording.root),
+        format=recording.format,
+        episodes=len(evidence),
+        frames=sum(e.length for e in evidence),
+        pictures=sum(e.decoded for e in evidence),
+        rate_hz=spec.rate_hz,
+        checked=tuple(n for n in CHECKS if n not in skipped),
+        skipped=skipped,
+        facts=_facts(recording, evidence, roles, measured),
+        findings=tuple(with_repairs(found, recording.root, recording.format, len(evidence))),
     )
 
 

@@ -25,10 +25,10 @@ __all__ = [
     "moving",
     "not_finite",
     "row_sketch",
-    "runs",
     "sides",
     "sign_flips",
     "spikes",
+    "true_runs",
     "wraps",
 ]
 
@@ -80,7 +80,7 @@ class Motion:
         return self.curve[position] if 0 <= position < len(self.curve) else -1.0
 
 
-def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def true_runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """First and last position of every run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
@@ -88,7 +88,7 @@ def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def not_finite(rows: NDArray[Any]) -> list[tuple[int, int]]:
     """Runs of frames with NaN or infinity."""
-    return runs(~np.isfinite(rows).all(axis=1)) if rows.dtype.kind == "f" else []
+    return true_runs(~np.isfinite(rows).all(axis=1)) if rows.dtype.kind == "f" else []
 
 
 def moving(rows: Floats) -> NDArray[np.bool_]:
@@ -170,7 +170,7 @@ def frozen_runs(state: Floats, action: Floats, rate_hz: float) -> list[tuple[int
     least = max(5, round(_FROZEN_S * rate_hz))
     covered = np.maximum(np.ptp(action, axis=0), 1e-12)
     found = []
-    for first, last in runs((np.diff(state, axis=0) == 0).all(axis=1)):
+    for first, last in true_runs((np.diff(state, axis=0) == 0).all(axis=1)):
         moved = np.ptp(action[first : last + 2], axis=0) / covered
         if last - first + 2 >= least and (moved > _COMMANDED).any():
             found.append((first, last + 1))

@@ -25,7 +25,6 @@ __all__ = ["judge_images", "judge_statistics", "recipe"]
 _RECIPE = 0.02  # of the range: LeRobot takes the episodes' quantiles from a histogram
 _FAR = 0.25  # of the range: what normalises by such a quantile loses a part of its scale
 _BASIC = ("count", "min", "max", "mean", "std")
-Quantiles = Mapping[str, NDArray[np.float64]]
 
 
 def judge_statistics(folder: Folder, tables: Sequence[TableEvidence]) -> Iterator[Finding]:

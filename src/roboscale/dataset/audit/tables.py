@@ -40,7 +40,7 @@ OVER_LAST_AXIS = "#last"
 """Behind a field's name: its statistics over all but the last axis, as LeRobot 0.6 counts them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableJob:
     """One data file and the episodes that the metadata place in it.
 
@@ -60,7 +60,7 @@ class TableJob:
     claims: Mapping[int, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeRows:
     """The rows of one episode in one file.
 
@@ -85,7 +85,7 @@ class EpisodeRows:
     order: int = -1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableEvidence:
     """One data file. `columns` maps what is wrong with a column to a sentence, by check."""
 
@@ -114,13 +114,13 @@ def jobs(folder: Folder) -> list[TableJob]:
     known, said = frozenset(folder.numbers), _said_of_each(folder)
     return [
         TableJob(
-            path,
-            features,
-            head.fps,
-            claimed,
-            known if head.is_v3 else frozenset(claimed),
-            head.named,
-            {number: said[number] for number in claimed if number in said},
+            path=path,
+            features=features,
+            fps=head.fps,
+            claimed=claimed,
+            known=known if head.is_v3 else frozenset(claimed),
+            named=head.named,
+            claims={number: said[number] for number in claimed if number in said},
         )
         for path, claimed in placed.items()
     ]
@@ -148,12 +148,12 @@ def examine_table(job: TableJob) -> TableEvidence:
     try:
         table = table_of(job.path)
     except BadData as error:
-        return TableEvidence(job.path, error=str(error))
+        return TableEvidence(path=job.path, error=str(error))
     numeric = {n: f for n, f in job.features.items() if f["dtype"] not in (*TEXT_DTYPES, "image")}
     columns, problems = _columns(table, numeric, job)
     owner = columns.get("episode_index")
     if owner is None:
-        return TableEvidence(job.path, rows=table.num_rows, columns=tuple(problems))
+        return TableEvidence(path=job.path, rows=table.num_rows, columns=tuple(problems))
     own = {n: c for n, c in columns.items() if n not in INDEX_FEATURES}
     claims = {**job.claims, **_claims(job, problems)}
     episodes: dict[int, EpisodeRows] = {}
@@ -173,15 +173,15 @@ def examine_table(job: TableJob) -> TableEvidence:
     }
     statistics |= {f"{n}{OVER_LAST_AXIS}": Statistics.of(values) for n, values in deep.items()}
     return TableEvidence(
-        job.path,
-        "",
-        table.num_rows,
-        tuple(problems),
-        episodes,
-        int((~good).sum()),
-        statistics,
-        tuple(quantiles),
-        tuple(lengths),
+        path=job.path,
+        error="",
+        rows=table.num_rows,
+        columns=tuple(problems),
+        episodes=episodes,
+        orphans=int((~good).sum()),
+        statistics=statistics,
+        quantiles=tuple(quantiles),
+        lengths=tuple(lengths),
     )
 
 
@@ -271,14 +271,14 @@ def _episode(
         if names:
             wrong[name] = names
     return EpisodeRows(
-        len(rows),
-        int(index[rows[0]]) if index is not None else -1,
-        index is None or bool((index[rows] == index[rows[0]] + place).all()),
-        int(off[0]) if len(off) else -1,
-        float(np.abs(late[rows] - place / fps).max()) if late is not None else 0.0,
-        tuple(np.unique(tasks[rows]).astype(np.int64).tolist()) if tasks is not None else (),
-        wrong,
-        order,
+        frames=len(rows),
+        first=int(index[rows[0]]) if index is not None else -1,
+        counts=index is None or bool((index[rows] == index[rows[0]] + place).all()),
+        frame_index=int(off[0]) if len(off) else -1,
+        late_s=float(np.abs(late[rows] - place / fps).max()) if late is not None else 0.0,
+        tasks=tuple(np.unique(tasks[rows]).astype(np.int64).tolist()) if tasks is not None else (),
+        wrong=wrong,
+        order=order,
     )
 
 

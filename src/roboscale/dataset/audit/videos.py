@@ -13,7 +13,7 @@ from roboscale.dataset.unfetched import unfetched
 __all__ = ["VideoEvidence", "examine_video"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoEvidence:
     """One video file.
 
@@ -43,17 +43,17 @@ def examine_video(path: Path) -> VideoEvidence:
 
     why = unfetched(path)
     if why is not None:
-        return VideoEvidence(path, error=str(why))
+        return VideoEvidence(path=path, error=str(why))
     if not path.is_file():
-        return VideoEvidence(path, error="missing")
+        return VideoEvidence(path=path, error="missing")
     size = path.stat().st_size
     try:
         with av.open(str(path), "r", **READING) as container:
             if not container.streams.video or container.streams.video[0].codec_context is None:
-                return VideoEvidence(path, error="no video stream that can be decoded")
+                return VideoEvidence(path=path, error="no video stream that can be decoded")
             return _evidence(path, container.streams.video[0], size)
     except (av.FFmpegError, OSError) as error:
-        return VideoEvidence(path, error=getattr(error, "strerror", None) or str(error))
+        return VideoEvidence(path=path, error=getattr(error, "strerror", None) or str(error))
 
 
 def _evidence(path: Path, stream: Any, size: int) -> VideoEvidence:
@@ -66,16 +66,16 @@ def _evidence(path: Path, stream: Any, size: int) -> VideoEvidence:
     off = np.abs((times - times[0]) - np.arange(len(times)) / rate).max() if len(times) and rate else 0.0
     keys = [i for i, (_, key) in enumerate(entries) if key]
     return VideoEvidence(
-        path,
-        "",
-        len(entries),
-        _codec(str(stream.codec_context.name)),
-        str(stream.codec_context.pix_fmt or ""),
-        int(stream.height),
-        int(stream.width),
-        rate,
-        int(np.diff([*keys, len(entries)]).max()) if keys else len(entries),
-        float(off),
+        path=path,
+        error="",
+        frames=len(entries),
+        codec=_codec(str(stream.codec_context.name)),
+        pix_fmt=str(stream.codec_context.pix_fmt or ""),
+        height=int(stream.height),
+        width=int(stream.width),
+        rate=rate,
+        gop=int(np.diff([*keys, len(entries)]).max()) if keys else len(entries),
+        off_s=float(off),
     )
 
 

@@ -5,11 +5,13 @@ t_k = offset + k / rate + jitter_k        offset and rate by the median of the s
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from roboscale.core.plain import Plain
 
 __all__ = ["TIME_TOLERANCE_S", "ClockFacts", "clock_facts", "off_grid"]
 
@@ -18,7 +20,7 @@ TIME_TOLERANCE_S = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClockFacts:
+class ClockFacts(Plain):
     """One episode's clock.
 
     Args:
@@ -36,9 +38,6 @@ class ClockFacts:
     jitter_s: float
     lost: int
     backwards: int
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def __str__(self) -> str:
         parts = [f"{self.mean_hz:.4g} Hz measured", f"{1e3 * self.jitter_s:.2g} ms jitter"]

@@ -162,12 +162,12 @@ class LeRobotRecording:
         instruction, details, more = self._texts(place, rows)
         changes = details.get("instructions", ())
         return RecordedEpisode(
-            key,
-            arrays,
-            pictures,
-            instruction,
-            place.provenance or self._provenance(place, details),
-            place.outcome,
+            key=key,
+            arrays=arrays,
+            pictures=pictures,
+            instruction=instruction,
+            provenance=place.provenance or self._provenance(place, details),
+            outcome=place.outcome,
             findings=(*findings, *more),
             id=place.id,
             instructions=tuple((int(first), str(text)) for first, text in changes),
@@ -197,7 +197,7 @@ class LeRobotRecording:
 
     def _provenance(self, place: EpisodePlace, details: Mapping[str, Any]) -> Provenance:
         where = {"source_key": place.key, "dataset": self.root.resolve().name, **details}
-        return Provenance(f"records.{self.format}", self.robot_type, licence=self.licence, details=where)
+        return Provenance(f"records.{self.format}", embodiment=self.robot_type, licence=self.licence, details=where)
 
     def _finding(self, place: EpisodePlace, check: str, text: str, field: str = "", **evidence: Any) -> Finding:
         return finding(check, text, episodes=(self._positions[place.key],), field=field, evidence=evidence)

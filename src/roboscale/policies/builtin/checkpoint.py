@@ -9,7 +9,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,13 +20,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from roboscale.core import BadData, InfrastructureError, RoboscaleError, Spec
+from roboscale.core.plain import Plain
 from roboscale.policies.builtin.config import TrainConfig
 from roboscale.policies.builtin.model import ChunkNet
 from roboscale.policies.builtin.normalise import Normaliser
-from roboscale.policies.builtin.policy import BuiltinPolicy, Trained, sizes_of
+from roboscale.policies.builtin.policy import BuiltinPolicy, TrainedNet, sizes_of
 
 __all__ = [
-    "MANIFEST",
+    "CHECKPOINT_MANIFEST",
     "TRAINING",
     "WEIGHTS",
     "Summary",
@@ -41,11 +42,11 @@ __all__ = [
 T = TypeVar("T")
 
 FORMAT, FORMAT_VERSION = "roboscale.policy", 1
-MANIFEST, WEIGHTS, TRAINING = "policy.json", "weights.safetensors", "training.safetensors"
+CHECKPOINT_MANIFEST, WEIGHTS, TRAINING = "policy.json", "weights.safetensors", "training.safetensors"
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary(Plain):
     """How a policy came to be.
 
     Args:
@@ -62,9 +63,6 @@ class Summary:
     steps: int = 0
     cpu_s: float = 0.0
     losses: tuple[tuple[int, float], ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "instructions": list(self.instructions), "losses": [list(p) for p in self.losses]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Summary:
@@ -93,12 +91,12 @@ def save_policy(path: Path, policy: BuiltinPolicy, summary: Summary) -> None:
         },
         "weights_blake2b": _digest(path / WEIGHTS),
     }
-    _replace(path / MANIFEST, json.dumps(manifest, indent=1).encode())
+    _replace(path / CHECKPOINT_MANIFEST, json.dumps(manifest, indent=1).encode())
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """`policy.json` of a policy's folder; BadData when it is missing, no JSON, or of another format."""
-    file = path / MANIFEST
+    file = path / CHECKPOINT_MANIFEST
     try:
         manifest = json.loads(file.read_bytes())
     except FileNotFoundError:
@@ -129,7 +127,17 @@ def load_policy(path: Path) -> BuiltinPolicy:
     net = ChunkNet(config, sizes_of(observation_spec, action_spec, auxiliary))
     _load_exactly(net, tensors, path / WEIGHTS)
     name = _part(path, manifest, "name", str)
-    return BuiltinPolicy(Trained(name, net, config, observation_spec, action_spec, state, action))
+    return BuiltinPolicy(
+        TrainedNet(
+            name=name,
+            net=net,
+            config=config,
+            observation_spec=observation_spec,
+            action_spec=action_spec,
+            state=state,
+            action=action,
+        )
+    )
 
 
 def save_training_state(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
@@ -157,11 +165,13 @@ def drop_training_state(path: Path) -> None:
 def _part(path: Path, manifest: Mapping[str, Any], key: str, read: Callable[[Any], T]) -> T:
     """One part of the manifest; BadData that names it when it is missing or nonsense."""
     if key not in manifest:
-        raise BadData(path / MANIFEST, key, "a value", "nothing")
+        raise BadData(path / CHECKPOINT_MANIFEST, key, "a value", "nothing")
     try:
         return read(manifest[key])
     except (KeyError, TypeError, ValueError, AttributeError, RoboscaleError) as error:
-        raise BadData(path / MANIFEST, key, "a readable value", f"{type(error).__name__}: {error}") from error
+        raise BadData(
+            path / CHECKPOINT_MANIFEST, key, "a readable value", f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _load_exactly(net: ChunkNet, tensors: Mapping[str, Tensor], file: Path) -> None:
@@ -178,7 +188,7 @@ def _read_weights(file: Path, expected: object) -> dict[str, Tensor]:
         raise BadData(file, "file", "weights", "nothing")
     found = _digest(file)
     if found != expected:
-        raise BadData(file, "blake2b", f"{expected} ({MANIFEST})", found)
+        raise BadData(file, "blake2b", f"{expected} ({CHECKPOINT_MANIFEST})", found)
     return _read_tensors(file)[0]
 
 

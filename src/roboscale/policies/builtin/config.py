@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from roboscale.core import BadData, UnknownName
+from roboscale.core.plain import Plain
 
 __all__ = ["HEADS", "INPUTS", "PRECISIONS", "TrainConfig"]
 
@@ -15,8 +16,8 @@ HEADS = ("flow", "regression")
 PRECISIONS = ("auto", "bf16", "float32")
 
 
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig(Plain):
     """Everything that decides what is learned; the same config, data and seed give the same weights.
 
     Args:
@@ -81,9 +82,6 @@ class TrainConfig:
         _require("execute", 1 <= self.execute <= self.chunk, f"1..{self.chunk} (the chunk)", self.execute)
         _require("lr", self.lr > 0, "more than 0", self.lr)
         _require("ema", 0 <= self.ema < 1, "0 <= ema < 1", self.ema)
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "auxiliary": list(self.auxiliary)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TrainConfig:

@@ -35,7 +35,7 @@ ENVIRONMENT_STATE = "observation.environment_state"
 STATE = "observation.state"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
     """Demonstrations of one or more tasks.
 
@@ -108,13 +108,13 @@ def first_episodes(data: TrainingData, per_instruction: int) -> TrainingData:
     frames = np.flatnonzero(np.isin(kept, data.frames))
     images = {name: pictures[np.isin(data.frames, kept)] for name, pictures in data.images.items()}
     return TrainingData(
-        f"{data.name}, {per_instruction} a task",
-        data.spec,
-        {name: array[kept] for name, array in data.arrays.items()},
-        images,
-        frames,
-        data.lengths[chosen],
-        [data.instructions[i] for i in chosen],
+        name=f"{data.name}, {per_instruction} a task",
+        spec=data.spec,
+        arrays={name: array[kept] for name, array in data.arrays.items()},
+        images=images,
+        frames=frames,
+        lengths=data.lengths[chosen],
+        instructions=[data.instructions[i] for i in chosen],
     )
 
 
@@ -150,7 +150,15 @@ def load_training_data(root: Path, config: TrainConfig, *, images: bool = True) 
     kept = kept_frames(lengths, cameras, config.image_budget_mb)
     pictures = {c.name: _decode(dataset, c, kept, lengths) for c in cameras} if images else {}
     instructions = [e.instruction for e in dataset.episodes]
-    return TrainingData(str(root), spec, arrays, pictures, kept, lengths, instructions)
+    return TrainingData(
+        name=str(root),
+        spec=spec,
+        arrays=arrays,
+        images=pictures,
+        frames=kept,
+        lengths=lengths,
+        instructions=instructions,
+    )
 
 
 def kept_frames(lengths: NDArray[np.int64], cameras: Sequence[Field], budget_mb: float) -> NDArray[np.int64]:
@@ -174,7 +182,7 @@ def _decode(dataset: Dataset, camera: Field, kept: NDArray[np.int64], lengths: N
     return pictures
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """B observations and what was done after each.
 
@@ -202,7 +210,7 @@ def draw_batch(data: TrainingData, config: TrainConfig, step: int) -> Batch:
     episodes = np.searchsorted(ends, frames, side="right")
     future = frames[:, None] + np.arange(config.chunk)
     last = ends[episodes][:, None] - 1
-    return Batch(rows, frames, episodes, np.minimum(future, last), future <= last)
+    return Batch(rows=rows, frames=frames, episodes=episodes, future=np.minimum(future, last), valid=future <= last)
 
 
 def shifted_pictures(

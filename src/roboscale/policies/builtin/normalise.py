@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roboscale.core.plain import Plain
+
 __all__ = ["Normaliser"]
 
 _CONSTANT = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
-class Normaliser:
+class Normaliser(Plain):
     """Shift and scale of one array: `(x - mean) / std`, elementwise; constant elements are only shifted."""
 
     mean: NDArray[np.float32]
@@ -33,9 +35,6 @@ class Normaliser:
 
     def inverse(self, array: NDArray[Any]) -> NDArray[np.float32]:
         return (np.asarray(array, np.float32) * self.std + self.mean).astype(np.float32)
-
-    def to_json(self) -> dict[str, list[float]]:
-        return {"mean": self.mean.tolist(), "std": self.std.tolist()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Normaliser:

@@ -18,7 +18,7 @@ from roboscale.policies.builtin.model import ChunkNet, Sizes, single_thread
 from roboscale.policies.builtin.normalise import Normaliser
 from roboscale.policies.builtin.sentences import embed_sentence
 
-__all__ = ["BuiltinPolicy", "Trained", "sizes_of"]
+__all__ = ["BuiltinPolicy", "TrainedNet", "sizes_of"]
 
 BLOCK = 4
 """Observations per pass. Matrix products of another size round otherwise, and a last bit decides a contact, so every
@@ -47,8 +47,8 @@ class _Session:
         return self.policy.act_many([self], [observation])[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Trained:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedNet:
     """What training leaves behind.
 
     Args:
@@ -75,7 +75,7 @@ class BuiltinPolicy:
 
     history = 1
 
-    def __init__(self, trained: Trained) -> None:
+    def __init__(self, trained: TrainedNet) -> None:
         self.name = trained.name
         self.identity = _identity(trained)
         self.observation_spec: Spec | None = trained.observation_spec
@@ -122,7 +122,7 @@ class BuiltinPolicy:
         return self.trained.action.inverse(sampled.numpy())[: len(asked)]
 
 
-def _identity(trained: Trained) -> Identity:
+def _identity(trained: TrainedNet) -> Identity:
     weights = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in trained.net.state_dict().items()}
     specs = [trained.observation_spec.to_json(), trained.action_spec.to_json()]
     normalisation = [trained.state.to_json(), trained.action.to_json()]

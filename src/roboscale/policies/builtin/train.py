@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from roboscale.core import BadData, SpecMismatch, derive_seed
 from roboscale.policies.builtin.checkpoint import (
-    MANIFEST,
+    CHECKPOINT_MANIFEST,
     TRAINING,
     Summary,
     drop_training_state,
@@ -40,7 +40,7 @@ from roboscale.policies.builtin.data import (
 )
 from roboscale.policies.builtin.model import ChunkNet, single_thread
 from roboscale.policies.builtin.normalise import Normaliser
-from roboscale.policies.builtin.policy import BuiltinPolicy, Trained, sizes_of
+from roboscale.policies.builtin.policy import BuiltinPolicy, TrainedNet, sizes_of
 from roboscale.policies.builtin.sentences import embed_sentence
 
 __all__ = ["TrainResult", "train"]
@@ -97,7 +97,7 @@ def train(
 
 def _finished(dataset: Path | TrainingData, out: Path, config: TrainConfig) -> Summary | None:
     """The summary of the policy in `out`, if there is one; SpecMismatch if it is not the one asked for."""
-    if not (out / MANIFEST).exists():
+    if not (out / CHECKPOINT_MANIFEST).exists():
         return None
     manifest = read_manifest(out)
     _require_same_config(out, manifest["config"], config)
@@ -145,7 +145,12 @@ class _Run:
             self.net.parameters(), lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True
         )
         instructions = tuple(sorted(set(data.instructions)))
-        self.summary = Summary(data.fingerprint, len(data.lengths), int(data.lengths.sum()), instructions)
+        self.summary = Summary(
+            fingerprint=data.fingerprint,
+            episodes=len(data.lengths),
+            frames=int(data.lengths.sum()),
+            instructions=instructions,
+        )
 
     def _auxiliary_targets(self) -> Tensor:
         """(N, A) normalised; A is 0 when there is nothing to predict."""
@@ -243,8 +248,17 @@ class _Run:
     def policy(self, name: str) -> BuiltinPolicy:
         """The averaged weights as a policy."""
         self.net.load_state_dict(self.average)
-        specs = (self.observation_spec, self.action_spec)
-        return BuiltinPolicy(Trained(name, self.net, self.config, *specs, self.state, self.action))
+        return BuiltinPolicy(
+            TrainedNet(
+                name=name,
+                net=self.net,
+                config=self.config,
+                observation_spec=self.observation_spec,
+                action_spec=self.action_spec,
+                state=self.state,
+                action=self.action,
+            )
+        )
 
 
 def _one_cycle(progress: float) -> float:

@@ -25,9 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, Field, Recording
+from roboscale.core.plain import to_plain
 from roboscale.sources.records.declaration import Declaration, FieldDeclaration, undeclared
 
-__all__ = ["Confidence", "Evidence", "Explanation", "Reading", "explain"]
+__all__ = ["Confidence", "Explanation", "Reading", "ReadingEvidence", "explain"]
 
 Floats = NDArray[np.float64]
 Confidence = Literal["strong", "fair", "hint", "ambiguous"]
@@ -47,8 +48,8 @@ _GRIPPER = re.compile(r"grip", re.IGNORECASE)
 _HAND = re.compile(r"hand|finger|thumb|pinky|index|middle|ring$", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingEvidence:
     """One answer that the numbers give.
 
     Args:
@@ -67,7 +68,7 @@ class Evidence:
     numbers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """How well one reading of an action fits one state.
 
@@ -87,7 +88,7 @@ class Reading:
     slopes: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """Everything that was found, and a declaration to start from.
 
@@ -102,11 +103,11 @@ class Explanation:
     format: str
     episodes: int
     frames: int
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[ReadingEvidence, ...]
     open_questions: tuple[str, ...]
     draft: Declaration
 
-    def of(self, field_name: str, question: str) -> tuple[Evidence, ...]:
+    def of(self, field_name: str, question: str) -> tuple[ReadingEvidence, ...]:
         """The answers to one question on one field."""
         return tuple(e for e in self.evidence if e.field == field_name and e.question == question)
 
@@ -124,13 +125,13 @@ class Explanation:
         return "\n".join(lines) + "\n"
 
     def to_json(self) -> dict[str, Any]:
-        """For machines."""
+        """For machines; the draft as the TOML that a person would edit."""
         return {
             "source": self.source,
             "format": self.format,
             "episodes": self.episodes,
             "frames": self.frames,
-            "evidence": [asdict(e) for e in self.evidence],
+            "evidence": to_plain(self.evidence),
             "open_questions": list(self.open_questions),
             "draft": self.to_toml(),
         }
@@ -165,7 +166,7 @@ def explain(recording: Recording, *, episodes: int = 20) -> Explanation:
     numeric = [f for f in recording.spec if not f.is_image and np.dtype(f.dtype).kind in "fiu" and len(f.shape) == 1]
     numeric = [f for f in numeric if f.name.split(".")[0] in ("observation", "action") or "action" in f.name]
     data = _read(recording, [f.name for f in numeric], episodes)
-    evidence: list[Evidence] = []
+    evidence: list[ReadingEvidence] = []
     for f in numeric:
         pooled = np.concatenate([episode[f.name] for episode in data])
         evidence += [_range(f, pooled), *_constant(f, pooled), *_unit(f, pooled), *_rotations(f, data)]
@@ -177,7 +178,13 @@ def explain(recording: Recording, *, episodes: int = 20) -> Explanation:
     frames = sum(len(next(iter(e.values()), ())) for e in data)
     draft = _draft(recording, evidence)
     return Explanation(
-        str(recording.root), recording.format, len(data), frames, tuple(evidence), tuple(questions), draft
+        source=str(recording.root),
+        format=recording.format,
+        episodes=len(data),
+        frames=frames,
+        evidence=tuple(evidence),
+        open_questions=tuple(questions),
+        draft=draft,
     )
 
 
@@ -209,22 +216,26 @@ def _round(values: Floats | Sequence[float], digits: int = 4) -> list[float]:
     return [float(f"{value:.{digits}g}") for value in np.asarray(values, np.float64).ravel()]
 
 
-def _range(f: Field, rows: Floats) -> Evidence:
+def _range(f: Field, rows: Floats) -> ReadingEvidence:
     low, high = rows.min(axis=0), rows.max(axis=0)
     q01, q50, q99 = np.quantile(rows, (0.01, 0.5, 0.99), axis=0)
     numbers = {"min": low, "q01": q01, "q50": q50, "q99": q99, "max": high}
     text = f"{low.min():.4g} to {high.max():.4g} over {rows.shape[1]} elements"
-    return Evidence(f.name, "range", text, numbers={name: _round(value) for name, value in numbers.items()})
+    return ReadingEvidence(
+        field=f.name, question="range", text=text, numbers={name: _round(value) for name, value in numbers.items()}
+    )
 
 
-def _constant(f: Field, rows: Floats) -> Iterator[Evidence]:
+def _constant(f: Field, rows: Floats) -> Iterator[ReadingEvidence]:
     still = np.flatnonzero(rows.max(axis=0) == rows.min(axis=0))
     if len(still):
         names = ", ".join(_label(f, i) for i in still)
-        yield Evidence(f.name, "constant", f"never change: {names}", numbers={"elements": still.tolist()})
+        yield ReadingEvidence(
+            field=f.name, question="constant", text=f"never change: {names}", numbers={"elements": still.tolist()}
+        )
 
 
-def _unit(f: Field, rows: Floats) -> Iterator[Evidence]:
+def _unit(f: Field, rows: Floats) -> Iterator[ReadingEvidence]:
     """What the size of the numbers allows; a unit is proposed only for elements that are called joints."""
     largest = np.abs(rows).max(axis=0)
     joints = [i for i, name in enumerate(f.layout) if _JOINTS.search(name) and not _HAND.search(name)]
@@ -242,15 +253,19 @@ def _unit(f: Field, rows: Floats) -> Iterator[Evidence]:
     # Half a turn is far for a joint in degrees to stay below: a small number there is a radian.
     if joints and not others and not grippers:
         if largest[joints].max() > 7:
-            yield Evidence(f.name, "unit", text, "deg", "fair", numbers)
+            yield ReadingEvidence(
+                field=f.name, question="unit", text=text, proposal="deg", confidence="fair", numbers=numbers
+            )
             return
         if 0.3 < largest[joints].max() <= 2 * np.pi:
-            yield Evidence(f.name, "unit", text, "rad", "fair", numbers)
+            yield ReadingEvidence(
+                field=f.name, question="unit", text=text, proposal="rad", confidence="fair", numbers=numbers
+            )
             return
-    yield Evidence(f.name, "unit", text, numbers=numbers)
+    yield ReadingEvidence(field=f.name, question="unit", text=text, numbers=numbers)
 
 
-def _rotations(f: Field, data: Episodes) -> Iterator[Evidence]:
+def _rotations(f: Field, data: Episodes) -> Iterator[ReadingEvidence]:
     """Runs of elements that behave like a rotation."""
     rows = np.concatenate([episode[f.name] for episode in data])
     width, taken = rows.shape[1], np.zeros(rows.shape[1], bool)
@@ -271,7 +286,9 @@ def _rotations(f: Field, data: Episodes) -> Iterator[Evidence]:
                 numbers = {"first": first, "size": size, "error": error}
                 note = "; which element comes first is not in the numbers" if size == 4 else ""
                 note = "; whether rows or columns is not in the numbers" if size > 4 else note
-                yield Evidence(f.name, "rotation", text + note, confidence="fair", numbers=numbers)
+                yield ReadingEvidence(
+                    field=f.name, question="rotation", text=text + note, confidence="fair", numbers=numbers
+                )
     yield from _wraps(f, data)
 
 
@@ -281,7 +298,7 @@ def _orthonormal_error(rows: Floats) -> float:
     return float(np.abs(gram - np.eye(rows.shape[1])).max())
 
 
-def _wraps(f: Field, data: Episodes) -> Iterator[Evidence]:
+def _wraps(f: Field, data: Episodes) -> Iterator[ReadingEvidence]:
     """Angles that jump by a full turn."""
     for turn, unit in ((2 * np.pi, "rad"), (360.0, "deg")):
         steps = np.concatenate([np.abs(np.diff(e[f.name], axis=0)) for e in data])
@@ -292,10 +309,10 @@ def _wraps(f: Field, data: Episodes) -> Iterator[Evidence]:
             names = ", ".join(_label(f, i) for i in found)
             text = f"{names} jump by a full turn of {turn:.4g}: angles in {unit} on the branch -half to half a turn"
             numbers = {"elements": found.tolist(), "jumps": jumps[found].tolist()}
-            yield Evidence(f.name, "rotation", text, confidence="fair", numbers=numbers)
+            yield ReadingEvidence(field=f.name, question="rotation", text=text, confidence="fair", numbers=numbers)
 
 
-def _action(action: Field, states: Sequence[Field], data: Episodes, rate_hz: float) -> Iterator[Evidence]:
+def _action(action: Field, states: Sequence[Field], data: Episodes, rate_hz: float) -> Iterator[ReadingEvidence]:
     grippers = _gripper_elements(action, data)
     arms = [i for i in range(action.shape[0]) if i not in grippers]
     best: tuple[Field, Reading, Reading] | None = None
@@ -308,7 +325,7 @@ def _action(action: Field, states: Sequence[Field], data: Episodes, rate_hz: flo
             best = state, absolute, motion
     if best is None:
         text = "no state has elements that could be its own: nothing to compare it with"
-        yield Evidence(action.name, "mode", text, confidence="ambiguous")
+        yield ReadingEvidence(field=action.name, question="mode", text=text, confidence="ambiguous")
     else:
         yield _mode(action, *best, rate_hz)
     for index in grippers:
@@ -370,7 +387,7 @@ def _moves(a: Floats, s: Floats, lag: int, turns: NDArray[np.bool_]) -> _Pair:
 
 def _best(name: str, episodes: Sequence[_Pair], pair: Callable[[Floats, Floats, int], _Pair]) -> Reading:
     """The lag that fits best; one for which less than half the samples are left is not tried."""
-    found, most = Reading(name, 0, 0.0, float("nan")), 0
+    found, most = Reading(name=name, lag=0, score=0.0, slope=float("nan")), 0
     for lag in _LAGS:
         parts = [pair(a, s, lag) for a, s in episodes if len(a) > lag]
         if not parts:
@@ -382,7 +399,14 @@ def _best(name: str, episodes: Sequence[_Pair], pair: Callable[[Floats, Floats, 
         r2, slopes = _fit(x, y, centred=name == "absolute")
         score = float(np.median(r2))
         if score > found.score + 1e-9:
-            found = Reading(name, lag, score, float(np.median(slopes)), tuple(_round(r2)), tuple(_round(slopes)))
+            found = Reading(
+                name=name,
+                lag=lag,
+                score=score,
+                slope=float(np.median(slopes)),
+                r2=tuple(_round(r2)),
+                slopes=tuple(_round(slopes)),
+            )
     return found
 
 
@@ -401,7 +425,7 @@ def _near(value: float, target: float) -> bool:
     return value > 0 and target > 0 and 1 / _NEAR < value / target < _NEAR
 
 
-def _mode(action: Field, state: Field, absolute: Reading, motion: Reading, rate_hz: float) -> Evidence:
+def _mode(action: Field, state: Field, absolute: Reading, motion: Reading, rate_hz: float) -> ReadingEvidence:
     numbers = {"state": state.name, "absolute": asdict(absolute), "motion": asdict(motion), "rate_hz": rate_hz}
     text = (
         f"against {state.name}: absolute R2 {absolute.score:.2f} at lag {absolute.lag} (slope {absolute.slope:.3g}), "
@@ -409,23 +433,48 @@ def _mode(action: Field, state: Field, absolute: Reading, motion: Reading, rate_
     )
     best, other = (absolute, motion) if absolute.score >= motion.score else (motion, absolute)
     if best.score < _EXPLAINS or best.score - other.score < _MARGIN:
-        return Evidence(action.name, "mode", f"{text}; no reading stands out", "", "ambiguous", numbers)
+        return ReadingEvidence(
+            field=action.name,
+            question="mode",
+            text=f"{text}; no reading stands out",
+            proposal="",
+            confidence="ambiguous",
+            numbers=numbers,
+        )
     confidence: Confidence = "strong" if best.score >= _STRONG and other.score < best.score - 2 * _MARGIN else "fair"
     if best is absolute:
         factor = "" if _near(best.slope, 1) else f"; the state is {best.slope:.4g} times the action: other units"
-        return Evidence(action.name, "mode", text + factor, "absolute", confidence, numbers)
+        return ReadingEvidence(
+            field=action.name,
+            question="mode",
+            text=text + factor,
+            proposal="absolute",
+            confidence=confidence,
+            numbers=numbers,
+        )
     is_delta, is_velocity = _near(best.slope, 1), rate_hz > 0 and _near(best.slope, 1 / rate_hz)
     if is_delta and is_velocity:
         text = f"{text}; at {rate_hz:g} Hz a delta and a velocity look alike"
-        return Evidence(action.name, "mode", text, "", "ambiguous", numbers)
+        return ReadingEvidence(
+            field=action.name, question="mode", text=text, proposal="", confidence="ambiguous", numbers=numbers
+        )
     if is_velocity:
         text = f"{text}; the slope is the time between frames: unit of the state per second"
-        return Evidence(action.name, "mode", text, "velocity", confidence, numbers)
+        return ReadingEvidence(
+            field=action.name, question="mode", text=text, proposal="velocity", confidence=confidence, numbers=numbers
+        )
     scale = "" if is_delta else f"; one unit of action moves the state by {best.slope:.4g}"
-    return Evidence(action.name, "mode", text + scale, RELATIVE, confidence, numbers)
+    return ReadingEvidence(
+        field=action.name,
+        question="mode",
+        text=text + scale,
+        proposal=RELATIVE,
+        confidence=confidence,
+        numbers=numbers,
+    )
 
 
-def _polarity(action: Field, index: int, states: Sequence[Field], data: Episodes) -> Evidence:
+def _polarity(action: Field, index: int, states: Sequence[Field], data: Episodes) -> ReadingEvidence:
     """Which way the state's gripper goes when the action's is large."""
     label = f"{action.name}[{_label(action, index)}]"
     best: tuple[float, int, Field, int] | None = None
@@ -440,7 +489,7 @@ def _polarity(action: Field, index: int, states: Sequence[Field], data: Episodes
                         best = r, lag, state, j
     if best is None:
         text = f"{label}: no gripper in the state moves with it"
-        return Evidence(action.name, "gripper", text, confidence="ambiguous")
+        return ReadingEvidence(field=action.name, question="gripper", text=text, confidence="ambiguous")
     r, lag, state, j = best
     starts = float(np.mean([e[action.name][0, index] for e in data]))
     numbers = {"element": index, "state": state.name, "state_element": j, "r": r, "lag": lag, "mean_at_start": starts}
@@ -449,10 +498,19 @@ def _polarity(action: Field, index: int, states: Sequence[Field], data: Episodes
     opens = _opens(state, j, data)
     if r**2 < _EXPLAINS or opens is None:
         reason = "too weak" if r**2 < _EXPLAINS else "which end of that is open is not in the numbers"
-        return Evidence(action.name, "gripper", f"{text}; {reason}", "", "ambiguous", numbers)
+        return ReadingEvidence(
+            field=action.name,
+            question="gripper",
+            text=f"{text}; {reason}",
+            proposal="",
+            confidence="ambiguous",
+            numbers=numbers,
+        )
     proposal = "gripper_openness" if (r > 0) == opens else "gripper_closedness"
     confidence: Confidence = "strong" if r**2 >= _STRONG else "fair"
-    return Evidence(action.name, "gripper", text, proposal, confidence, numbers)
+    return ReadingEvidence(
+        field=action.name, question="gripper", text=text, proposal=proposal, confidence=confidence, numbers=numbers
+    )
 
 
 def _state_grippers(action: Field, index: int, state: Field) -> list[int]:
@@ -473,7 +531,7 @@ def _opens(state: Field, index: int, data: Episodes) -> bool | None:
     return None if says[0] == says[1] else says[0]
 
 
-def _draft(recording: Recording, evidence: Sequence[Evidence]) -> Declaration:
+def _draft(recording: Recording, evidence: Sequence[ReadingEvidence]) -> Declaration:
     """What is proposed for fields that are still open; a velocity is an absolute number in another unit."""
     open_fields = undeclared(recording.spec)
     fields = {}

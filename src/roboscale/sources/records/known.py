@@ -29,7 +29,7 @@ _GRIPPERS: Mapping[str, Literal["open", "closed"]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownField:
     """One array or camera of a known dataset; the meanings are those of `core.Field`, `None` is not known.
 
@@ -59,7 +59,7 @@ class KnownField:
         return found.pop() if len(found) == 1 else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownDataset:
     """Published facts on one dataset.
 

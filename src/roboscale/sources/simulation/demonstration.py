@@ -66,7 +66,7 @@ class StateLayout:
         return np.asarray(state, np.float64)[..., self.places[thing]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActionLayout:
     """What an action's elements do.
 
@@ -106,7 +106,7 @@ class ActionLayout:
         ]
         opening = np.array([np.nan if (bound := opens[i]) is None else bound[i] for i in others])
         opening[~np.isfinite(opening)] = np.nan
-        return cls(motion, others, opening, float(unit.group(1) or 1.0), low, high)
+        return cls(motion=motion, others=others, opens=opening, metres=float(unit.group(1) or 1.0), low=low, high=high)
 
 
 def _required(episode: Episode, where: str) -> None:
@@ -115,7 +115,7 @@ def _required(episode: Episode, where: str) -> None:
         raise SpecMismatch(f"{where}: a demonstration needs {', '.join(missing)}; it has {', '.join(episode.arrays)}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Demonstration:
     """One source demonstration, T control steps.
 
@@ -156,7 +156,16 @@ class Demonstration:
         actions = np.clip(np.asarray(episode.arrays[ACTION], np.float64), action.low, action.high)
         contact_n = np.asarray(episode.arrays[CONTACT], np.float64).reshape(len(values))
         opening = values[:, state.opening]
-        return cls(episode.id, paths, opening, contact_n, actions, episode.spec.rate_hz, action, state)
+        return cls(
+            id=episode.id,
+            paths=paths,
+            opening=opening,
+            contact_n=contact_n,
+            actions=actions,
+            rate_hz=episode.spec.rate_hz,
+            action=action,
+            state=state,
+        )
 
     def __len__(self) -> int:
         return len(self.actions)

@@ -29,7 +29,7 @@ RIGID_M = 0.03  # a carried object stays within this of its place in the hand,
 SLIP_M = 0.015  # and within this of it when it is grasped
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
     """A stretch of a demonstration with one reference.
 
@@ -126,7 +126,17 @@ def find_segments(demonstration: Demonstration) -> tuple[Segment, ...]:
     end = len(demonstration)
     if not onsets:
         reference, text = _last_reference(demonstration, 0, HAND, WORLD)
-        return (Segment(0, end, reference, HAND, "", "reach", f"nothing is moved; {text}"),)
+        return (
+            Segment(
+                start=0,
+                end=end,
+                reference=reference,
+                front=HAND,
+                holds="",
+                kind="reach",
+                evidence=f"nothing is moved; {text}",
+            ),
+        )
     segments, start, holds = [], 0, ""
     for i, onset in enumerate(onsets):
         stop, held, evidence = onset.step, holds, onset.evidence
@@ -136,10 +146,30 @@ def find_segments(demonstration: Demonstration) -> tuple[Segment, ...]:
                 stop, held, evidence = grasp, onset.thing, f"{evidence}, held from step {grasp}"
         if stop - start >= 2:
             kind: Literal["approach", "carry"] = "carry" if holds else "approach"
-            segments.append(Segment(start, stop, onset.thing, holds or HAND, holds, kind, evidence))
+            segments.append(
+                Segment(
+                    start=start,
+                    end=stop,
+                    reference=onset.thing,
+                    front=holds or HAND,
+                    holds=holds,
+                    kind=kind,
+                    evidence=evidence,
+                )
+            )
             start = stop
         holds = held
     mover = onsets[-1].thing
     reference, text = _last_reference(demonstration, start, mover, mover)
-    segments.append(Segment(start, end, reference, holds or HAND, holds, "carry" if holds else "move", text))
+    segments.append(
+        Segment(
+            start=start,
+            end=end,
+            reference=reference,
+            front=holds or HAND,
+            holds=holds,
+            kind="carry" if holds else "move",
+            evidence=text,
+        )
+    )
     return tuple(segments)

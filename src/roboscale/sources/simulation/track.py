@@ -27,7 +27,7 @@ DECAY_S = 0.12  # slowing down with this time constant
 MOST_LAG_STEPS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
     """What to follow; N >= T steps, the last N - T of them extrapolated.
 
@@ -124,15 +124,15 @@ def make_track(demonstration: Demonstration) -> Track:
     fronts = {HAND, *(s.front for s in segments), *(s.holds for s in segments if s.holds)}
     references = {s.reference: s.end - 1 for s in reversed(segments) if s.reference != WORLD}
     return Track(
-        demonstration,
-        (*segments[:-1], replace(segments[-1], end=len(demonstration) + steps)),
-        {thing: _follow_on(_settled(demonstration.paths[thing]), steps, decay) for thing in sorted(fronts)}
+        source=demonstration,
+        segments=(*segments[:-1], replace(segments[-1], end=len(demonstration) + steps)),
+        paths={thing: _follow_on(_settled(demonstration.paths[thing]), steps, decay) for thing in sorted(fronts)}
         | {thing: _hold(_settled(demonstration.paths[thing]), steps) for thing in sorted(set(references) - fronts)},
-        np.concatenate([motion, ebbing]),
-        _hold(demonstration.actions[:, list(demonstration.action.others)], steps),
-        _hold(demonstration.opening, steps),
-        _hold(_weights(demonstration, segments), steps),
-        _hold(demonstration.contact_n > 0, steps),
-        {thing: demonstration.paths[thing][step] for thing, step in references.items()},
-        hand_lag(demonstration),
+        motion=np.concatenate([motion, ebbing]),
+        others=_hold(demonstration.actions[:, list(demonstration.action.others)], steps),
+        opening=_hold(demonstration.opening, steps),
+        weights=_hold(_weights(demonstration, segments), steps),
+        touched=_hold(demonstration.contact_n > 0, steps),
+        references={thing: demonstration.paths[thing][step] for thing, step in references.items()},
+        lag_steps=hand_lag(demonstration),
     )

@@ -31,9 +31,9 @@ from roboscale.core import (
 from roboscale.trials.log.protocol import IdentityKind, Run
 from roboscale.trials.log.writing import insert_identities, insert_judgements, insert_runs, insert_trials
 
-__all__ = ["REFEREE", "SETTINGS", "TABLES", "convert", "identity_of_name", "set_aside"]
+__all__ = ["LEGACY_TABLES", "REFEREE", "SETTINGS", "convert_log", "identity_of_name", "set_aside"]
 
-TABLES = ("run", "trial")
+LEGACY_TABLES = ("run", "trial")
 """The earlier store's tables."""
 
 REFEREE = "success rule of an earlier version"
@@ -56,11 +56,11 @@ def identity_of_name(kind: IdentityKind, name: str) -> Identity:
 
 def set_aside(connection: Connection) -> None:
     """Renames the earlier store's tables to `legacy_*`; nothing in them is changed."""
-    for name in TABLES:
+    for name in LEGACY_TABLES:
         connection.exec_driver_sql(f"alter table {name} rename to legacy_{name}")
 
 
-def convert(source: Connection, target: Connection, where: str, prefix: str = "") -> None:
+def convert_log(source: Connection, target: Connection, where: str, prefix: str = "") -> None:
     """Reads the earlier store's tables, named with a prefix, and adds what they say to a log's tables.
 
     Raises:

@@ -41,7 +41,7 @@ def check(connection: Connection, where: str) -> int:
     if version > SCHEMA:
         found = f"{version}, written by a newer version of roboscale"
         raise BadData(where, "version of its tables", f"at most {SCHEMA}", found)
-    expected = legacy.TABLES if version == 1 else tuple(sql.TABLES.tables)
+    expected = legacy.LEGACY_TABLES if version == 1 else tuple(sql.TABLES.tables)
     if version == 0 or not set(expected) <= set(names):
         raise BadData(where, "tables", f"a log of trials ({', '.join(expected)})", ", ".join(names) or "none")
     return version
@@ -87,7 +87,7 @@ def _from_earlier_store(connection: Connection, where: str) -> None:
     """1 -> newest: the earlier store's tables keep their rows under `legacy_*`; their trials come in marked."""
     legacy.set_aside(connection)
     create(connection)
-    legacy.convert(connection, connection, where, "legacy_")
+    legacy.convert_log(connection, connection, where, "legacy_")
 
 
 STEPS: dict[int, Callable[[Connection, str], None]] = {1: _from_earlier_store}

@@ -14,7 +14,7 @@ from roboscale.trials.log.protocol import IdentityKind, Lease, Run
 from roboscale.trials.log.rows import BULK, Names, judgement_of, load, run_of, trial_of
 
 __all__ = [
-    "KEY",
+    "TRIAL_KEY",
     "all_identities",
     "all_leases",
     "all_runs",
@@ -25,7 +25,7 @@ __all__ = [
     "trials_by_id",
 ]
 
-KEY = tuple(sql.trials.c[n] for n in ("policy", "world", "case_id", "settings", "round", "attempt"))
+TRIAL_KEY = tuple(sql.trials.c[n] for n in ("policy", "world", "case_id", "settings", "round", "attempt"))
 """Columns of a trial's key, in the order of `Trial.key`."""
 
 _LIGHT = tuple(c for c in sql.trials.c if c.name not in BULK)
@@ -53,7 +53,7 @@ def matching(
         settings.text if isinstance(settings, RolloutSettings) else settings,
         round,
     ]
-    return [column == value for column, value in zip(KEY, wanted, strict=False) if value is not None]
+    return [column == value for column, value in zip(TRIAL_KEY, wanted, strict=False) if value is not None]
 
 
 def all_identities(connection: Connection, where: str) -> dict[IdentityKind, tuple[Identity, ...]]:
@@ -76,7 +76,7 @@ def _names(connection: Connection, where: str) -> Names:
 
 def trial_ids(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> list[str]:
     """Ids of the trials that match, ordered by key."""
-    return list(connection.execute(select(sql.trials.c.id).where(*conditions).order_by(*KEY)).scalars())
+    return list(connection.execute(select(sql.trials.c.id).where(*conditions).order_by(*TRIAL_KEY)).scalars())
 
 
 def trials_by_id(connection: Connection, ids: Sequence[str], where: str, *, light: bool = False) -> list[Trial]:

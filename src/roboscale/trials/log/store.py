@@ -86,7 +86,7 @@ class SqlLog:
             resources.callback(converted.dispose)
             with converted.connect() as target:
                 create(target)
-                legacy.convert(connection, target, self._where)
+                legacy.convert_log(connection, target, self._where)
         return converted
 
     @property

@@ -18,7 +18,7 @@ from roboscale.core.errors import BadData
 from roboscale.dataset.catalog import EpisodeInfo, load_catalog
 from roboscale.dataset.layout import INDEX_FEATURES
 from roboscale.dataset.tables import read_columns
-from roboscale.web.show.framing import pack
+from roboscale.web.show.framing import pack_parts
 
 __all__ = ["Library"]
 
@@ -110,7 +110,7 @@ class Library:
         step = max(1, -(-length * kept // _VALUES))
         groups = [self._group(index, name, step) for name in names]
         head = {"frames": length, "step": step, "groups": [group.head for group in groups]}
-        return pack(head, [np.ascontiguousarray(group.values, "<f8").tobytes() for group in groups])
+        return pack_parts(head, [np.ascontiguousarray(group.values, "<f8").tobytes() for group in groups])
 
     def _group(self, index: int, name: str, step: int) -> _Group:
         field = self.catalog.spec[name]

@@ -18,7 +18,7 @@ from PIL import Image
 from roboscale.core.errors import BadData, RoboscaleError, UnknownName
 from roboscale.dataset.catalog import Catalog
 from roboscale.dataset.video import VideoReader
-from roboscale.web.show.framing import pack
+from roboscale.web.show.framing import pack_parts
 
 __all__ = ["BLOCK", "WIDTHS", "PictureBlocks"]
 
@@ -107,7 +107,7 @@ class PictureBlocks:
                     error, failed = error or str(problem), failed + 1
             parts.append(part)
         head = {"first": frames.start, "lengths": [len(part) for part in parts], "error": error}
-        return pack(head, parts), error
+        return pack_parts(head, parts), error
 
     def _cached(self, key: tuple[int, str, int, int]) -> bytes | None:
         with self._lock:

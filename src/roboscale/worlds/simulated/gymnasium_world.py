@@ -41,7 +41,7 @@ from roboscale.worlds.simulated.declaration import (
 )
 from roboscale.worlds.simulated.headless import prepare_rendering
 from roboscale.worlds.simulated.making import Maker, close_quietly
-from roboscale.worlds.simulated.observing import FieldReading, Peek, leaves, plan_reading
+from roboscale.worlds.simulated.observing import FieldReading, Peek, plan_reading, space_leaves
 from roboscale.worlds.simulated.readings import (
     AfterStep,
     as_flag,
@@ -254,7 +254,7 @@ class GymnasiumWorld:
         self.give_back(first, env, broken=False)
         sentences = {task.name: self._sentence(task) for task in self.tasks.values()}
         self.notes = tuple(f"world {d.name}: {note}" for note in notes)
-        fields = (*(r.field for r in kind.readings.values()), Field(TIME, (1,), "int64", "ns"))
+        fields = (*(r.field for r in kind.readings.values()), Field(TIME, (1,), "int64", unit="ns"))
         return WorldInfo(
             name=d.name,
             kind="simulated",
@@ -309,7 +309,7 @@ class GymnasiumWorld:
 
     def _unseen(self, space: Any) -> list[str]:
         """Parts of the observation that no field takes and that are not left out on purpose."""
-        parts = [leaf for leaf in leaves(space) if leaf] if space is not None else []
+        parts = [leaf for leaf in space_leaves(space) if leaf] if space is not None else []
         for name in self.declaration.unobserved:
             if space is not None and not any(_within(leaf, name) for leaf in parts):
                 expected = f"parts of the observation, of {', '.join(parts) or 'which there are none'}"

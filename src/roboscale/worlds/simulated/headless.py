@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from roboscale.core import InfrastructureError
 
-__all__ = ["Camera", "SceneRenderer", "import_mujoco", "prepare_rendering"]
+__all__ = ["CameraChoice", "SceneRenderer", "import_mujoco", "prepare_rendering"]
 
-Camera = str | dict[str, Any]
+CameraChoice = str | dict[str, Any]
 """A camera of the model by name, or a free camera: lookat (3,) m, distance m, azimuth and elevation in degrees."""
 
 
@@ -73,7 +73,7 @@ class SceneRenderer:
         self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
 
-    def render(self, data: Any, camera: Camera) -> NDArray[np.uint8]:
+    def render(self, data: Any, camera: CameraChoice) -> NDArray[np.uint8]:
         """(height, width, 3) RGB of the scene in `data`."""
         self._renderer.update_scene(data, camera if isinstance(camera, str) else self._free(camera))
         return np.asarray(self._renderer.render(), np.uint8).copy()

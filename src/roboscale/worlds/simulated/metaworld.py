@@ -36,7 +36,7 @@ from roboscale.core import (
     combine,
 )
 from roboscale.worlds.simulated.contacts import DAMAGE, THRESHOLDS, ContactTable, DamageMeter
-from roboscale.worlds.simulated.headless import Camera, SceneRenderer, import_mujoco
+from roboscale.worlds.simulated.headless import CameraChoice, SceneRenderer, import_mujoco
 from roboscale.worlds.simulated.metaworld_tasks import TASKS
 
 __all__ = ["CAMERAS", "Expert", "MetaWorld", "MetaWorldScene"]
@@ -48,7 +48,7 @@ GRIPPER_OPENING_M = 0.1  # what the package divides the finger distance by
 MAX_IDLE = 50  # environments kept for the next scene of their task: about 25 MB and 0.1 s each
 MAX_RENDERERS = 6  # of environments that no scene runs in; those of running scenes are kept as long as they run
 
-CAMERAS: dict[str, Camera] = {
+CAMERAS: dict[str, CameraChoice] = {
     # The package's corner2 sees the puck as four pixels at 96 x 96; this one faces the robot across the work area.
     "front": {"lookat": (0.0, 0.74, 0.1), "distance": 0.85, "azimuth": 270.0, "elevation": -38.0},
     "wrist": "gripperPOV",
@@ -66,15 +66,15 @@ STATE_LAYOUT = (*_HALF, *(f"previous.{name}" for name in _HALF), "goal.x", "goal
 
 def _observation_spec(size: int) -> Spec:
     images = [
-        Field(f"observation.images.{name}", (size, size, 3), "uint8", "1", layout=("height", "width", "channel"))
+        Field(f"observation.images.{name}", (size, size, 3), "uint8", unit="1", layout=("height", "width", "channel"))
         for name in CAMERAS
     ]
     state = ("hand.x", "hand.y", "hand.z", "gripper_width")
     fields = [
-        Field("observation.state", (4,), "float32", "m", "world", state),
-        Field("observation.environment_state", (39,), "float32", "mixed", "world", STATE_LAYOUT),
-        Field("contact.gripper_n", (1,), "float32", "N"),
-        Field("time.observation_ns", (1,), "int64", "ns"),
+        Field("observation.state", (4,), "float32", unit="m", frame="world", layout=state),
+        Field("observation.environment_state", (39,), "float32", unit="mixed", frame="world", layout=STATE_LAYOUT),
+        Field("contact.gripper_n", (1,), "float32", unit="N"),
+        Field("time.observation_ns", (1,), "int64", unit="ns"),
         *images,
     ]
     return Spec(tuple(fields), RATE_HZ)
@@ -88,10 +88,10 @@ def _action_spec() -> Spec:
                 "action",
                 (4,),
                 "float32",
-                "0.01 m; gripper_effort 1",
-                "world",
-                layout,
-                "relative to previous action",
+                unit="0.01 m; gripper_effort 1",
+                frame="world",
+                layout=layout,
+                mode="relative to previous action",
                 low=(-1.0,) * 4,
                 high=(1.0,) * 4,
             ),

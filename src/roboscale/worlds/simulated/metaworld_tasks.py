@@ -17,7 +17,7 @@ from dataclasses import dataclass
 __all__ = ["TASKS", "TaskInfo"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskInfo:
     """See the module's text. `moves` is the free body that can leave the table; where it should, `leaves` is set."""
 
@@ -31,55 +31,115 @@ class TaskInfo:
 
 
 TASKS: dict[str, TaskInfo] = {
-    "assembly-v3": TaskInfo("put the ring over the standing peg", ("RoundNut",), "RoundNut", True, True),
-    "basketball-v3": TaskInfo("drop the basketball into the hoop", ("bsktball",), "bsktball", True, True),
-    "bin-picking-v3": TaskInfo("move the puck into the other bin", ("obj",), "obj", True, True),
-    "box-close-v3": TaskInfo("put the lid onto the open box", ("boxbodytop",), "boxbodytop", True, True),
-    "button-press-topdown-v3": TaskInfo("press the button down from above", ("box",)),
-    "button-press-topdown-wall-v3": TaskInfo("reach over the wall, press the button down", ("box",), avoid=("wall",)),
-    "button-press-v3": TaskInfo("press the button on the front side", ("box",)),
-    "button-press-wall-v3": TaskInfo("reach over the wall, press the front button", ("box",), avoid=("wall",)),
-    "coffee-button-v3": TaskInfo("press the coffee machine's button", ("coffee_machine",), "obj"),
-    "coffee-pull-v3": TaskInfo("pull the mug from the coffee machine", ("obj",), "obj"),
-    "coffee-push-v3": TaskInfo("push the mug under the coffee machine", ("obj",), "obj"),
-    "dial-turn-v3": TaskInfo("turn the dial by half a turn", ("dial",)),
-    "disassemble-v3": TaskInfo("lift the ring off the standing peg", ("RoundNut",), "RoundNut", True),
-    "door-close-v3": TaskInfo("close the open door by its handle", ("door",)),
-    "door-lock-v3": TaskInfo("lock the door by turning its bolt", ("door",)),
-    "door-open-v3": TaskInfo("open the door by pulling its handle", ("door",)),
-    "door-unlock-v3": TaskInfo("unlock the door by turning its bolt", ("door",)),
-    "hand-insert-v3": TaskInfo("put the block down into the hole", ("obj",), "obj", True, True),
-    "drawer-close-v3": TaskInfo("push the open drawer until it is shut", ("drawer",)),
-    "drawer-open-v3": TaskInfo("pull the drawer open by its handle", ("drawer",)),
-    "faucet-open-v3": TaskInfo("turn the faucet's handle to open it", ("faucetBase",)),
-    "faucet-close-v3": TaskInfo("turn the faucet's handle to close it", ("faucetBase",)),
-    "hammer-v3": TaskInfo("drive the nail in with the hammer", ("hammerbody",), "hammerbody", True),
-    "handle-press-side-v3": TaskInfo("press the handle down from its side", ("box",)),
-    "handle-press-v3": TaskInfo("press the handle all the way down", ("box",)),
-    "handle-pull-side-v3": TaskInfo("pull the handle up from its side", ("box",)),
-    "handle-pull-v3": TaskInfo("pull the handle all the way up", ("box",)),
-    "lever-pull-v3": TaskInfo("pull the lever up by a quarter turn", ("lever",)),
-    "pick-place-wall-v3": TaskInfo("lift the puck over the wall to the goal", ("obj",), "obj", True, avoid=("wall",)),
-    "pick-out-of-hole-v3": TaskInfo("lift the puck out of the hole", ("obj",), "obj", True),
-    "pick-place-v3": TaskInfo("pick up the puck and hold it at the goal", ("obj",), "obj", True),
-    "plate-slide-v3": TaskInfo("slide the plate forward into the net", ("puck_channel",)),
-    "plate-slide-side-v3": TaskInfo("slide the plate sideways into the net", ("puck_channel",)),
-    "plate-slide-back-v3": TaskInfo("slide the plate back out of the net", ("puck_channel",)),
-    "plate-slide-back-side-v3": TaskInfo("slide the plate sideways out of the net", ("puck_channel",)),
-    "peg-insert-side-v3": TaskInfo("insert the peg into the hole sideways", ("peg",), "peg", True),
-    "peg-unplug-side-v3": TaskInfo("pull the peg out of the wall sideways", ("plug1",), "plug1"),
-    "soccer-v3": TaskInfo("push the ball into the soccer goal", ("soccer_ball",), "soccer_ball"),
-    "stick-push-v3": TaskInfo("grasp the stick, push the thermos with it", ("stick",), "stick", True),
-    "stick-pull-v3": TaskInfo("grasp the stick, pull the thermos with it", ("stick",), "stick", True),
-    "push-v3": TaskInfo("push the puck along the table to the goal", ("obj",), "obj"),
-    "push-wall-v3": TaskInfo("push the puck around the wall to the goal", ("obj",), "obj", avoid=("wall",)),
-    "push-back-v3": TaskInfo("push the puck back towards the robot", ("obj",), "obj"),
-    "reach-v3": TaskInfo("move the gripper to the goal point", (), "obj"),
-    "reach-wall-v3": TaskInfo("reach over the wall to the goal point", (), "obj", avoid=("wall",)),
-    "shelf-place-v3": TaskInfo("pick up the block, put it on the shelf", ("obj",), "obj", True, True),
-    "sweep-into-v3": TaskInfo("sweep the puck into the hole", ("obj",), "obj", leaves=True),
-    "sweep-v3": TaskInfo("sweep the block off the table's edge", ("obj",), "obj", leaves=True),
-    "window-open-v3": TaskInfo("slide the window open by its handle", ("window",)),
-    "window-close-v3": TaskInfo("slide the window shut by its handle", ("window",)),
+    "assembly-v3": TaskInfo(
+        instruction="put the ring over the standing peg",
+        touch=("RoundNut",),
+        moves="RoundNut",
+        carries=True,
+        release=True,
+    ),
+    "basketball-v3": TaskInfo(
+        instruction="drop the basketball into the hoop",
+        touch=("bsktball",),
+        moves="bsktball",
+        carries=True,
+        release=True,
+    ),
+    "bin-picking-v3": TaskInfo(
+        instruction="move the puck into the other bin", touch=("obj",), moves="obj", carries=True, release=True
+    ),
+    "box-close-v3": TaskInfo(
+        instruction="put the lid onto the open box",
+        touch=("boxbodytop",),
+        moves="boxbodytop",
+        carries=True,
+        release=True,
+    ),
+    "button-press-topdown-v3": TaskInfo(instruction="press the button down from above", touch=("box",)),
+    "button-press-topdown-wall-v3": TaskInfo(
+        instruction="reach over the wall, press the button down", touch=("box",), avoid=("wall",)
+    ),
+    "button-press-v3": TaskInfo(instruction="press the button on the front side", touch=("box",)),
+    "button-press-wall-v3": TaskInfo(
+        instruction="reach over the wall, press the front button", touch=("box",), avoid=("wall",)
+    ),
+    "coffee-button-v3": TaskInfo(
+        instruction="press the coffee machine's button", touch=("coffee_machine",), moves="obj"
+    ),
+    "coffee-pull-v3": TaskInfo(instruction="pull the mug from the coffee machine", touch=("obj",), moves="obj"),
+    "coffee-push-v3": TaskInfo(instruction="push the mug under the coffee machine", touch=("obj",), moves="obj"),
+    "dial-turn-v3": TaskInfo(instruction="turn the dial by half a turn", touch=("dial",)),
+    "disassemble-v3": TaskInfo(
+        instruction="lift the ring off the standing peg", touch=("RoundNut",), moves="RoundNut", carries=True
+    ),
+    "door-close-v3": TaskInfo(instruction="close the open door by its handle", touch=("door",)),
+    "door-lock-v3": TaskInfo(instruction="lock the door by turning its bolt", touch=("door",)),
+    "door-open-v3": TaskInfo(instruction="open the door by pulling its handle", touch=("door",)),
+    "door-unlock-v3": TaskInfo(instruction="unlock the door by turning its bolt", touch=("door",)),
+    "hand-insert-v3": TaskInfo(
+        instruction="put the block down into the hole", touch=("obj",), moves="obj", carries=True, release=True
+    ),
+    "drawer-close-v3": TaskInfo(instruction="push the open drawer until it is shut", touch=("drawer",)),
+    "drawer-open-v3": TaskInfo(instruction="pull the drawer open by its handle", touch=("drawer",)),
+    "faucet-open-v3": TaskInfo(instruction="turn the faucet's handle to open it", touch=("faucetBase",)),
+    "faucet-close-v3": TaskInfo(instruction="turn the faucet's handle to close it", touch=("faucetBase",)),
+    "hammer-v3": TaskInfo(
+        instruction="drive the nail in with the hammer", touch=("hammerbody",), moves="hammerbody", carries=True
+    ),
+    "handle-press-side-v3": TaskInfo(instruction="press the handle down from its side", touch=("box",)),
+    "handle-press-v3": TaskInfo(instruction="press the handle all the way down", touch=("box",)),
+    "handle-pull-side-v3": TaskInfo(instruction="pull the handle up from its side", touch=("box",)),
+    "handle-pull-v3": TaskInfo(instruction="pull the handle all the way up", touch=("box",)),
+    "lever-pull-v3": TaskInfo(instruction="pull the lever up by a quarter turn", touch=("lever",)),
+    "pick-place-wall-v3": TaskInfo(
+        instruction="lift the puck over the wall to the goal",
+        touch=("obj",),
+        moves="obj",
+        carries=True,
+        avoid=("wall",),
+    ),
+    "pick-out-of-hole-v3": TaskInfo(
+        instruction="lift the puck out of the hole", touch=("obj",), moves="obj", carries=True
+    ),
+    "pick-place-v3": TaskInfo(
+        instruction="pick up the puck and hold it at the goal", touch=("obj",), moves="obj", carries=True
+    ),
+    "plate-slide-v3": TaskInfo(instruction="slide the plate forward into the net", touch=("puck_channel",)),
+    "plate-slide-side-v3": TaskInfo(instruction="slide the plate sideways into the net", touch=("puck_channel",)),
+    "plate-slide-back-v3": TaskInfo(instruction="slide the plate back out of the net", touch=("puck_channel",)),
+    "plate-slide-back-side-v3": TaskInfo(
+        instruction="slide the plate sideways out of the net", touch=("puck_channel",)
+    ),
+    "peg-insert-side-v3": TaskInfo(
+        instruction="insert the peg into the hole sideways", touch=("peg",), moves="peg", carries=True
+    ),
+    "peg-unplug-side-v3": TaskInfo(
+        instruction="pull the peg out of the wall sideways", touch=("plug1",), moves="plug1"
+    ),
+    "soccer-v3": TaskInfo(
+        instruction="push the ball into the soccer goal", touch=("soccer_ball",), moves="soccer_ball"
+    ),
+    "stick-push-v3": TaskInfo(
+        instruction="grasp the stick, push the thermos with it", touch=("stick",), moves="stick", carries=True
+    ),
+    "stick-pull-v3": TaskInfo(
+        instruction="grasp the stick, pull the thermos with it", touch=("stick",), moves="stick", carries=True
+    ),
+    "push-v3": TaskInfo(instruction="push the puck along the table to the goal", touch=("obj",), moves="obj"),
+    "push-wall-v3": TaskInfo(
+        instruction="push the puck around the wall to the goal", touch=("obj",), moves="obj", avoid=("wall",)
+    ),
+    "push-back-v3": TaskInfo(instruction="push the puck back towards the robot", touch=("obj",), moves="obj"),
+    "reach-v3": TaskInfo(instruction="move the gripper to the goal point", touch=(), moves="obj"),
+    "reach-wall-v3": TaskInfo(
+        instruction="reach over the wall to the goal point", touch=(), moves="obj", avoid=("wall",)
+    ),
+    "shelf-place-v3": TaskInfo(
+        instruction="pick up the block, put it on the shelf", touch=("obj",), moves="obj", carries=True, release=True
+    ),
+    "sweep-into-v3": TaskInfo(instruction="sweep the puck into the hole", touch=("obj",), moves="obj", leaves=True),
+    "sweep-v3": TaskInfo(instruction="sweep the block off the table's edge", touch=("obj",), moves="obj", leaves=True),
+    "window-open-v3": TaskInfo(instruction="slide the window open by its handle", touch=("window",)),
+    "window-close-v3": TaskInfo(instruction="slide the window shut by its handle", touch=("window",)),
 }
 """All 50 tasks of Meta-World 3.1.1. Instructions are ours (the package has none), 25 to 50 characters each."""

@@ -19,7 +19,7 @@ from roboscale.core import BadData, Field, InfrastructureError, SpecMismatch, Un
 from roboscale.worlds.simulated.declaration import FieldTable
 from roboscale.worlds.simulated.readings import follow, inside, shown
 
-__all__ = ["FieldReading", "Peek", "leaves", "plan_reading"]
+__all__ = ["FieldReading", "Peek", "plan_reading", "space_leaves"]
 
 AXES = ("height", "width", "channel")
 _RANGES = ((0.0, 1.0), (0.0, 255.0), (-1.0, 1.0))  # that a space may declare for pictures
@@ -175,13 +175,13 @@ def plan_reading(table: FieldTable, space: Any, peek: Peek, path: Path, notes: l
     return FieldReading(field=_field(table, shape, dtype, table.layout, where), sources=table.sources)
 
 
-def leaves(space: Any, path: str = "") -> Iterator[str]:
+def space_leaves(space: Any, path: str = "") -> Iterator[str]:
     """Paths of the arrays in a space of dictionaries and tuples; the empty one where it is an array itself."""
     parts = inside(getattr(space, "spaces", None))
     if not parts:
         yield path
     for name, part in parts.items():
-        yield from leaves(part, f"{path}.{name}" if path else name)
+        yield from space_leaves(part, f"{path}.{name}" if path else name)
 
 
 def _known(table: FieldTable, space: Any, source: str, peek: Peek, where: str) -> _Part:
@@ -225,7 +225,9 @@ def _in_space(space: Any, source: str, where: str) -> Any:
         words = rest.split(".")
         head = next((h for h in (".".join(words[:n]) for n in range(len(words), 0, -1)) if h in parts), None)
         if head is None:
-            raise UnknownName(f"part of the observation ({where}):", source, [leaf for leaf in leaves(space) if leaf])
+            raise UnknownName(
+                f"part of the observation ({where}):", source, [leaf for leaf in space_leaves(space) if leaf]
+            )
         inner, rest = parts[head], rest[len(head) + 1 :]
     return inner
 

@@ -17,14 +17,14 @@ from typing import Any
 
 from roboscale.core import BadData, Clip, Field, Pictures, Provenance, RoboscaleError
 from roboscale.sources.records.hdf5.clips import open_clip, video_header
-from roboscale.sources.records.hdf5.common import Files, Leaf, leaves, load_json, natural, open_file
+from roboscale.sources.records.hdf5.common import Files, Leaf, leaves, load_any_json, natural, open_file
 from roboscale.sources.records.hdf5.recording import (
     Camera,
     Column,
     Facts,
     Hdf5Recording,
     Place,
-    Plan,
+    ReadingPlan,
     Survey,
     column,
     need_rate,
@@ -93,7 +93,7 @@ class Agibot:
         details = {"task_id": task, "episode_id": episode}
         details |= {name: said[name] for name in ("init_scene_text", "label_info", "lable_info") if name in said}
         provenance = Provenance("records.agibot", task=f"task_{task}", details=details)
-        return Facts(provenance, str(said.get("task_name") or ""))
+        return Facts(provenance=provenance, instruction=str(said.get("task_name") or ""))
 
 
 def open_agibot(
@@ -180,13 +180,13 @@ def _episodes(table: Path) -> dict[str, dict[str, Any]]:
     """Episode id -> what `task_info` says of it."""
     if not table.is_file():
         return {}
-    rows = load_json(table)
+    rows = load_any_json(table)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise BadData(table, "file", "a list of episodes", type(rows).__name__)
     return {str(row.get("episode_id")): row for row in rows}
 
 
-def _plan(found: Survey, example: Path, headers: Mapping[str, tuple[int, float, tuple[int, int, int]]]) -> Plan:
+def _plan(found: Survey, example: Path, headers: Mapping[str, tuple[int, float, tuple[int, int, int]]]) -> ReadingPlan:
     columns, unmapped, rest = [], dict(found.partial), dict(found.common)
     arms = rest.get("state/joint/position")
     known = arms is not None and arms.frame == (len(_ARMS),)
@@ -208,7 +208,7 @@ def _plan(found: Survey, example: Path, headers: Mapping[str, tuple[int, float, 
     cameras = tuple(_camera(name, header[2]) for name, header in headers.items())
     unmapped |= {"observations/*/depth": "depth pictures", "parameters": "camera calibration files"}
     unmapped["task_info"] = "kept as instruction and provenance.details"
-    return Plan(ordered(columns), cameras, unmapped)
+    return ReadingPlan(ordered(columns), cameras, unmapped)
 
 
 def _stacked(name: str, parts: Mapping[str, Leaf], known: bool) -> Column:

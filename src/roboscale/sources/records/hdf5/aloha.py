@@ -32,7 +32,7 @@ from roboscale.sources.records.hdf5.recording import (
     Facts,
     Hdf5Recording,
     Place,
-    Plan,
+    ReadingPlan,
     Survey,
     column,
     need_rate,
@@ -118,7 +118,7 @@ class Aloha:
         details = {"file": path.name}
         if simulated is not None and np.ndim(simulated) == 0:
             details["sim"] = str(bool(simulated))
-        return Facts(Provenance("records.aloha", details=details))
+        return Facts(provenance=Provenance("records.aloha", details=details))
 
 
 def _padded_lengths(path: Path, file: h5py.File, length: int) -> np.ndarray | None:
@@ -187,7 +187,7 @@ def _look(paths: Mapping[str, Path]) -> Iterator[tuple[str, Mapping[str, Leaf] |
             yield key, error
 
 
-def _plan(found: Survey, example: Path, swap: bool) -> Plan:
+def _plan(found: Survey, example: Path, swap: bool) -> ReadingPlan:
     columns, cameras, unmapped = [], [], dict(found.partial)
     for name, leaf in found.common.items():
         if name == "compress_len":
@@ -201,7 +201,7 @@ def _plan(found: Survey, example: Path, swap: bool) -> Plan:
     if not any(c.field.name == "action" for c in columns):
         raise BadData(example, "/action", "a numeric dataset", unmapped.get("action", "none"))
     unmapped["attribute sim"] = "kept as provenance.details.sim"
-    return Plan(ordered(columns), tuple(cameras), unmapped)
+    return ReadingPlan(ordered(columns), tuple(cameras), unmapped)
 
 
 def _camera(name: str, leaf: Leaf, example: Path, swap: bool) -> Camera | None:

@@ -39,7 +39,7 @@ __all__ = [
     "find_group",
     "guarded",
     "leaves",
-    "load_json",
+    "load_any_json",
     "members",
     "natural",
     "open_file",
@@ -348,7 +348,7 @@ def text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def load_json(path: Path) -> Any:
+def load_any_json(path: Path) -> Any:
     """A JSON file of a recording; BadData when it is broken."""
     try:
         if path.stat().st_size > _JSON_BYTES:

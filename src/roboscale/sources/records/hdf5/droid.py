@@ -18,14 +18,14 @@ from typing import Any
 
 from roboscale.core import BadData, Clip, Field, Finding, Outcome, Pictures, Provenance, UnknownName
 from roboscale.sources.records.hdf5.clips import open_clip, video_header
-from roboscale.sources.records.hdf5.common import Files, Leaf, attribute, guarded, leaves, load_json, open_file
+from roboscale.sources.records.hdf5.common import Files, Leaf, attribute, guarded, leaves, load_any_json, open_file
 from roboscale.sources.records.hdf5.recording import (
     Camera,
     Column,
     Facts,
     Hdf5Recording,
     Place,
-    Plan,
+    ReadingPlan,
     Survey,
     column,
     need_rate,
@@ -118,14 +118,14 @@ class Droid:
         task = str(metadata.get("current_task") or attribute(folder / _H5, file, "current_task") or "")
         outcome = None if success is None else Outcome("success" if bool(success) else "failure", steps=length)
         provenance = Provenance("records.droid-raw", embodiment="franka", operator="human", details=details)
-        return Facts(provenance, task, outcome, findings=findings)
+        return Facts(provenance=provenance, instruction=task, outcome=outcome, findings=findings)
 
 
 def _metadata(folder: Path) -> dict[str, Any] | None:
     found = sorted(folder.glob("metadata_*.json"))
     if not found:
         return None
-    data = load_json(found[0])
+    data = load_any_json(found[0])
     if not isinstance(data, dict):
         raise BadData(found[0], "file", "an object", type(data).__name__)
     return data
@@ -241,7 +241,7 @@ def _missing(layout: Droid, name: str) -> list[str]:
     return found
 
 
-def _plan(found: Survey, example: Path, shapes: Mapping[str, tuple[int, int, int]], action: str) -> Plan:
+def _plan(found: Survey, example: Path, shapes: Mapping[str, tuple[int, int, int]], action: str) -> ReadingPlan:
     rest, unmapped = dict(found.common), dict(found.partial)
     unit, mode, names = _ACTIONS[action]
     gripper = "gripper_velocity" if "velocity" in action else "gripper_position"
@@ -267,7 +267,7 @@ def _plan(found: Survey, example: Path, shapes: Mapping[str, tuple[int, int, int
     unmapped |= {"recordings/SVO": "needs the camera maker's library"}
     unmapped |= {"recordings/MP4/*-stereo.mp4": "two views side by side in one picture"}
     unmapped |= {"metadata_*.json": "kept as instruction, outcome and provenance.details"}
-    return Plan(ordered(columns), cameras, unmapped)
+    return ReadingPlan(ordered(columns), cameras, unmapped)
 
 
 def _taken(

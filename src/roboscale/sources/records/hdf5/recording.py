@@ -40,7 +40,7 @@ __all__ = [
     "Format",
     "Hdf5Recording",
     "Place",
-    "Plan",
+    "ReadingPlan",
     "Survey",
     "column",
     "need_rate",
@@ -85,7 +85,7 @@ class Camera:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ReadingPlan:
     """What becomes of every dataset of a recording."""
 
     columns: tuple[Column, ...]
@@ -93,7 +93,7 @@ class Plan:
     unmapped: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What an episode's file says besides numbers."""
 
@@ -156,7 +156,7 @@ def column(
     """A dataset (T, ...) as a field of its own; (T,) becomes (T, 1)."""
     shape = leaf.frame or (1,)
     names = tuple(layout) if len(shape) == 1 and len(layout) == shape[0] else ()
-    return Column(Field(name, shape, leaf.dtype, unit, layout=names, mode=mode), (part,))
+    return Column(Field(name, shape, leaf.dtype, unit=unit, layout=names, mode=mode), (part,))
 
 
 def stack(
@@ -172,7 +172,7 @@ def stack(
         raise BadData(", ".join(parts), name, "vectors of one dtype", {k: str(v) for k, v in parts.items()})
     width = sum(leaf.frame[0] if leaf.frame else 1 for leaf in parts.values())
     names = tuple(layout) if len(layout) == width else ()
-    field = Field(name, (width,), dtypes.pop(), unit, layout=names, mode=mode)
+    field = Field(name, (width,), dtypes.pop(), unit=unit, layout=names, mode=mode)
     return Column(field, tuple(parts), f"stacked from {len(parts)} arrays" if len(parts) > 1 else "copied")
 
 
@@ -261,7 +261,7 @@ class Hdf5Recording:
         root: Path,
         layout: Format,
         keys: Sequence[str],
-        plan: Plan,
+        plan: ReadingPlan,
         rate_hz: float,
         *,
         robot_type: str = "",
@@ -304,12 +304,12 @@ class Hdf5Recording:
         pictures = {c.field.name: self._layout.pictures(self._files, key, c, length) for c in wanted}
         facts = self._layout.facts(self._files, key, length)
         return RecordedEpisode(
-            key,
-            arrays,
-            pictures,
-            facts.instruction,
-            facts.provenance,
-            facts.outcome,
+            key=key,
+            arrays=arrays,
+            pictures=pictures,
+            instruction=facts.instruction,
+            provenance=facts.provenance,
+            outcome=facts.outcome,
             findings=(*facts.findings, *self._strangers(key, found, roles)),
             id=facts.id,
         )
@@ -357,7 +357,7 @@ class Hdf5Recording:
         self._files.close()
 
 
-def _disagreements(plan: Plan, differing: Mapping[str, str]) -> Iterator[Finding]:
+def _disagreements(plan: ReadingPlan, differing: Mapping[str, str]) -> Iterator[Finding]:
     """What is carried over although the episodes do not agree on it."""
     sources = [(c.field.name, part) for c in plan.columns for part in c.parts]
     sources += [(c.field.name, c.source) for c in plan.cameras]

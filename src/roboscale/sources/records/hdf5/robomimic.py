@@ -39,7 +39,7 @@ from roboscale.sources.records.hdf5.recording import (
     Facts,
     Hdf5Recording,
     Place,
-    Plan,
+    ReadingPlan,
     column,
     need_rate,
     ordered,
@@ -128,7 +128,9 @@ class Robomimic:
             details=details,
         )
         id_ = read["roboscale_id"] if isinstance(read["roboscale_id"], str) else ""
-        return Facts(provenance, str(instruction), _outcome(read["success"], length), id_)
+        return Facts(
+            provenance=provenance, instruction=str(instruction), outcome=_outcome(read["success"], length), id=id_
+        )
 
 
 def _digest(value: str) -> str:
@@ -257,7 +259,7 @@ def _control_rate(environment: Mapping[str, Any]) -> float | None:
         return None
 
 
-def _plan(common: Mapping[str, Leaf], unmapped: dict[str, str], state_sizes: set[tuple[int, ...]]) -> Plan:
+def _plan(common: Mapping[str, Leaf], unmapped: dict[str, str], state_sizes: set[tuple[int, ...]]) -> ReadingPlan:
     columns, cameras = [], []
     vectors = [n for n, leaf in common.items() if n.startswith("obs/") and not unfit(leaf)]
     for name, leaf in common.items():
@@ -276,7 +278,7 @@ def _plan(common: Mapping[str, Leaf], unmapped: dict[str, str], state_sizes: set
     unmapped["attributes env_args, model_file"] = "kept as hashes and names in provenance"
     if not any(c.field.name == "action" for c in columns):
         raise BadData("recording", "actions", "a numeric dataset in every demo", unmapped.get("actions", "none"))
-    return Plan(ordered(columns), tuple(cameras), unmapped)
+    return ReadingPlan(ordered(columns), tuple(cameras), unmapped)
 
 
 def _dotted(name: str) -> str:

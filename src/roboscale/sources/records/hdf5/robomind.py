@@ -36,7 +36,7 @@ from roboscale.sources.records.hdf5.recording import (
     Facts,
     Hdf5Recording,
     Place,
-    Plan,
+    ReadingPlan,
     Survey,
     column,
     need_rate,
@@ -120,7 +120,7 @@ class Robomind:
         split = next((p for p in parts if p in ("train", "val")), "")
         details = {"trajectory": key, "split": split}
         provenance = Provenance("records.robomind", embodiment=self.embodiment, task=task, details=details)
-        return Facts(provenance, self.instructions.get(task, ""))
+        return Facts(provenance=provenance, instruction=self.instructions.get(task, ""))
 
 
 def colour_decoder(bgr_arrays: bool) -> Callable[[bytes, object, str], NDArray[np.uint8]]:
@@ -257,7 +257,7 @@ def _layout_of(embodiment: str) -> tuple[str, ...]:
     return _LAYOUTS[max(names, key=len)] if names else ()
 
 
-def _plan(found: Survey, layout: Robomind) -> Plan:
+def _plan(found: Survey, layout: Robomind) -> ReadingPlan:
     columns, cameras, unmapped = [], [], dict(found.partial)
     rest = dict(found.common)
     for group, name in (("master", "action"), *((robot, "observation.state") for robot in _ROBOTS)):
@@ -278,7 +278,7 @@ def _plan(found: Survey, layout: Robomind) -> Plan:
             columns.append(_column(name, leaf))
     if not columns:
         raise BadData(layout.paths[found.first[0]], "puppet/joint_position", "a numeric dataset", "none")
-    return Plan(ordered(columns), tuple(cameras), unmapped)
+    return ReadingPlan(ordered(columns), tuple(cameras), unmapped)
 
 
 def _joints(group: str, rest: Mapping[str, Leaf]) -> dict[str, Leaf]:
@@ -321,7 +321,7 @@ def _camera(name: str, layout: Robomind) -> Camera | None:
     return None
 
 
-def _findings(plan: Plan, layout: Robomind) -> list[Finding]:
+def _findings(plan: ReadingPlan, layout: Robomind) -> list[Finding]:
     found = []
     names = {c.field.name for c in plan.columns}
     if "action" not in names:

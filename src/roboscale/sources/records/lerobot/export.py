@@ -26,12 +26,12 @@ from roboscale.dataset.statistics import PixelCounts, sample_indices, summary
 from roboscale.dataset.tables import to_table
 from roboscale.dataset.video import Encoder, VideoReader, cut
 
-__all__ = ["ANNOTATION", "Progress", "export_gr00t", "export_v21"]
+__all__ = ["ANNOTATION", "ExportProgress", "export_gr00t", "export_v21"]
 
 ANNOTATION = "annotation.human.task_description"
 """GR00T's column of the instruction: a number of `tasks.jsonl`."""
 
-Progress = Callable[[int, int], None]
+ExportProgress = Callable[[int, int], None]
 """Called with the episodes done and all of them."""
 
 Features = Mapping[str, Mapping[str, Any]]
@@ -42,7 +42,7 @@ _VIDEO = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06
 _BLOCK = 64  # pictures in memory at once
 
 
-def export_v21(dataset: Dataset, out: Path, *, progress: Progress | None = None) -> None:
+def export_v21(dataset: Dataset, out: Path, *, progress: ExportProgress | None = None) -> None:
     """Writes LeRobot v2.1 into the new folder `out` and reads it back.
 
     Raises:
@@ -52,7 +52,7 @@ def export_v21(dataset: Dataset, out: Path, *, progress: Progress | None = None)
     _verify(dataset, Path(out), "lerobot-v2.1")
 
 
-def export_gr00t(dataset: Dataset, out: Path, *, progress: Progress | None = None) -> None:
+def export_gr00t(dataset: Dataset, out: Path, *, progress: ExportProgress | None = None) -> None:
     """As `export_v21`, with `meta/modality.json` from the layouts of state and action, and the column `ANNOTATION`.
 
     Raises:
@@ -80,7 +80,7 @@ def _annotated(episode: EpisodeInfo, name: str) -> list[tuple[int, str]]:
     return said if said and said[0][0] == 0 else [(0, ""), *said]
 
 
-def _export(dataset: Dataset, out: Path, also: Features, progress: Progress | None) -> None:
+def _export(dataset: Dataset, out: Path, also: Features, progress: ExportProgress | None) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadData(out, "folder", "a new one", "something")
     catalog, source = load_catalog(dataset.root), open_lerobot(dataset.root)

@@ -9,12 +9,12 @@ from typing import Any
 
 from roboscale.core import BadData, Recording
 from roboscale.sources.records.mcap.bag import SUFFIXES, Bag, find_bags
-from roboscale.sources.records.mcap.draft import draft, explain
+from roboscale.sources.records.mcap.draft import draft, explain_topics
 from roboscale.sources.records.mcap.layout import check_service_events
 from roboscale.sources.records.mcap.mapping import FieldMap, TopicMap, load_mapping
 from roboscale.sources.records.mcap.recording import BagRecording
 
-__all__ = ["FORMATS", "FieldMap", "TopicMap", "detect", "explain", "load_mapping", "open_path"]
+__all__ = ["FORMATS", "FieldMap", "TopicMap", "detect", "explain_topics", "load_mapping", "open_path"]
 
 FORMATS = ("mcap", "rosbag-db3")
 

@@ -30,7 +30,7 @@ def has_header(types: MessageTypes, kind: str) -> bool:
     return any(name == "header" and node[1] == "std_msgs/msg/Header" for name, node in types.fields(kind))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Series:
     """What one field got: a time and a value, or a place where a picture lies, for each message."""
 
@@ -65,7 +65,7 @@ class Said:
     text: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Harvest:
     """Everything a pass found.
 
@@ -104,7 +104,7 @@ def collect(bag: Bag, types: MessageTypes, mapping: TopicMap, series: Sequence[S
     Raises:
         BadData: a message does not fit its definition or the field it belongs to.
     """
-    harvest = Harvest({s.map.name: s for s in series})
+    harvest = Harvest(series={s.map.name: s for s in series})
     by_topic: dict[str, list[Series]] = {}
     for one in series:
         by_topic.setdefault(one.map.topic, []).append(one)

@@ -15,7 +15,7 @@ Ref = tuple[int, int, int]
 """Where a file keeps one message; only the file that gave it can read it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
     """One topic of a bag.
 

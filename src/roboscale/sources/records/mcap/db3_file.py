@@ -16,9 +16,9 @@ from roboscale.core import BadData, Finding
 from roboscale.dataset.unfetched import require_fetched
 from roboscale.sources.records.mcap.container import RawMessage, Ref, Topic
 
-__all__ = ["MAGIC", "Db3File"]
+__all__ = ["SQLITE_MAGIC", "Db3File"]
 
-MAGIC = b"SQLite format 3\0"
+SQLITE_MAGIC = b"SQLite format 3\0"
 
 _ERRORS = (sqlite3.Error, OverflowError, UnicodeDecodeError, MemoryError)
 
@@ -34,10 +34,10 @@ class Db3File:
         self.path = path
         self.findings: list[Finding] = []
         with path.open("rb") as file:
-            magic = file.read(len(MAGIC))
-        if magic != MAGIC:
+            magic = file.read(len(SQLITE_MAGIC))
+        if magic != SQLITE_MAGIC:
             require_fetched(path)
-            raise BadData(path, "magic", MAGIC, magic or "an empty file")
+            raise BadData(path, "magic", SQLITE_MAGIC, magic or "an empty file")
         self._check_journal()
         self._handle: sqlite3.Connection | None = None
         self._names: dict[int, str] = {}
@@ -95,7 +95,14 @@ class Db3File:
             if name in topics:
                 raise BadData(self.path, name, "one topic of this name", "two")
             self._names[key] = name
-            topics[name] = Topic(name, kind, counts.pop(key, 0), text, encoding, serialization)
+            topics[name] = Topic(
+                name=name,
+                type=kind,
+                count=counts.pop(key, 0),
+                definition=text,
+                encoding=encoding,
+                serialization=serialization,
+            )
         if counts:
             raise BadData(self.path, "messages.topic_id", f"one of {sorted(self._names)}", sorted(counts, key=str))
         return topics

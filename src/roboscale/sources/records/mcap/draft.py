@@ -19,16 +19,16 @@ import roboscale.sources.records.mcap.grid as grid
 from roboscale.core import BadData, Finding
 from roboscale.sources.records.mcap.bag import Bag, find_bags
 from roboscale.sources.records.mcap.container import Topic
-from roboscale.sources.records.mcap.elements import DEFAULT_ELEMENTS, Element, leaves, units_of
-from roboscale.sources.records.mcap.images import CAMERAS
+from roboscale.sources.records.mcap.elements import DEFAULT_ELEMENTS, Element, message_leaves, units_of
+from roboscale.sources.records.mcap.images import IMAGE_MESSAGES
 from roboscale.sources.records.mcap.messages import MessageTypes, is_service_event
 
-__all__ = ["Draft", "draft", "explain"]
+__all__ = ["Draft", "draft", "explain_topics"]
 
 _INFRASTRUCTURE = ("rcl_interfaces/", "rosgraph_msgs/", "rosbag2_interfaces/", "diagnostic_msgs/", "tf2_msgs/")
 _COMMAND_TYPES = ("trajectory_msgs/", "control_msgs/")
 _COMMAND_WORDS = re.compile(r"command|cmd|action|target|goal|desired|setpoint|leader", re.IGNORECASE)
-_ARM_TYPES = ("sensor_msgs/msg/JointState", *CAMERAS)
+_ARM_TYPES = ("sensor_msgs/msg/JointState", *IMAGE_MESSAGES)
 _TEXT_TYPES = {"std_msgs/msg/String": "data"}
 _MAX_FPS = 1000
 
@@ -54,7 +54,7 @@ class _Measured:
     longest_s: float
 
 
-def explain(path: Path) -> str:
+def explain_topics(path: Path) -> str:
     """The drafted mapping of the first bag at `path`, as TOML; a valid mapping once its comments are settled.
 
     Raises:
@@ -113,7 +113,7 @@ def _measure(time_ns: NDArray[np.int64]) -> _Measured:
 
 def _fps(bag: Bag, measured: Mapping[str, _Measured]) -> int:
     """The slowest camera's rate; without cameras the slowest periodic topic's."""
-    of_cameras = [m.rate_hz for name, m in measured.items() if bag.topics[name].type in CAMERAS and m.rate_hz]
+    of_cameras = [m.rate_hz for name, m in measured.items() if bag.topics[name].type in IMAGE_MESSAGES and m.rate_hz]
     others = [
         m.rate_hz
         for name, m in measured.items()
@@ -170,13 +170,13 @@ class _Parts:
 
     def _readable(self, head: str, topic: Topic) -> tuple[str, bool]:
         slug = _slug(topic.name)
-        if topic.type in CAMERAS:
+        if topic.type in IMAGE_MESSAGES:
             name = f"observation.images.{slug}"
             return head + self._field(name, topic, 'role = ""  # where it looks from: wrist, front, ...'), False
         if topic.type in _TEXT_TYPES:
             self.texts[topic.name] = _TEXT_TYPES[topic.type]
             return head + self._field(f"count.{slug}", topic, "count = true  # messages up to each frame"), False
-        found = list(leaves(self._types, topic.type))
+        found = list(message_leaves(self._types, topic.type))
         if not found:
             return head + self._field(f"count.{slug}", topic, "count = true  # it holds no numbers"), False
         is_state = topic.type == "sensor_msgs/msg/JointState" and not _COMMAND_WORDS.search(topic.name)
@@ -191,7 +191,7 @@ class _Parts:
         if paths is not None:
             return self._field(name, topic, *self._details(topic, paths))
         by_dtype: dict[str, list[str]] = {}
-        for leaf in leaves(self._types, topic.type):
+        for leaf in message_leaves(self._types, topic.type):
             by_dtype.setdefault(leaf.dtype, []).append(leaf.path)
         blocks = []
         for dtype, group in by_dtype.items():

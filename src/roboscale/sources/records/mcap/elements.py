@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from roboscale.core import UNKNOWN, BadData
 from roboscale.sources.records.mcap.messages import MessageTypes
 
-__all__ = ["DEFAULT_ELEMENTS", "Element", "Leaf", "leaves", "units_of"]
+__all__ = ["DEFAULT_ELEMENTS", "Element", "MessageLeaf", "message_leaves", "units_of"]
 
 DEFAULT_ELEMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -68,7 +68,7 @@ _BASE, _NAMED, _ARRAY, _SEQUENCE = 1, 2, 3, 4  # kinds of node in a definition, 
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
+class MessageLeaf:
     """Numbers at the end of a path: one, or a row of them when `many`."""
 
     path: str
@@ -90,7 +90,7 @@ def _overlap(path: str, start: str) -> bool:
     return path == "" or f"{path}.".startswith(f"{start}.") or f"{start}.".startswith(f"{path}.")
 
 
-def leaves(types: MessageTypes, kind: str, path: str = "", where: object = "") -> Iterator[Leaf]:
+def message_leaves(types: MessageTypes, kind: str, path: str = "", where: object = "") -> Iterator[MessageLeaf]:
     """The numbers below `path` in a message type, in the order of its definition; times and texts are left out.
 
     Raises:
@@ -125,14 +125,16 @@ def _child(types: MessageTypes, node: Any, step: str | int, path: str, where: ob
     return fields[step]
 
 
-def _below(types: MessageTypes, node: Any, steps: tuple[str | int, ...], path: str, depth: int) -> Iterator[Leaf]:
+def _below(
+    types: MessageTypes, node: Any, steps: tuple[str | int, ...], path: str, depth: int
+) -> Iterator[MessageLeaf]:
     kind, what = int(node[0]), node[1]
     if kind == _BASE and what[0] not in _TEXTS:
-        yield Leaf(path, steps, _BASES.get(what[0], what[0]), False)
+        yield MessageLeaf(path, steps, _BASES.get(what[0], what[0]), False)
     elif kind in (_ARRAY, _SEQUENCE):
         inner = what[0]
         if int(inner[0]) == _BASE and inner[1][0] not in _TEXTS:
-            yield Leaf(path, steps, _BASES.get(inner[1][0], inner[1][0]), True)
+            yield MessageLeaf(path, steps, _BASES.get(inner[1][0], inner[1][0]), True)
         elif kind == _ARRAY and depth < 8:
             for i in range(min(what[1], _MAX_LEAVES)):
                 yield from _below(types, inner, (*steps, i), f"{path}[{i}]", depth + 1)
@@ -162,7 +164,7 @@ class Element:
         self, types: MessageTypes, kind: str, paths: Sequence[str], names: Sequence[str], sample: Any, where: object
     ) -> None:
         self._where, self._kind = where, kind
-        self._leaves = [leaf for path in paths for leaf in leaves(types, kind, path, where)]
+        self._leaves = [leaf for path in paths for leaf in message_leaves(types, kind, path, where)]
         dtypes = {leaf.dtype for leaf in self._leaves}
         if len(dtypes) != 1 or len(self._leaves) > _MAX_LEAVES:
             found = ", ".join(f"{leaf.path} {leaf.dtype}" for leaf in self._leaves[:40]) or "no number"
@@ -189,7 +191,7 @@ class Element:
             names += [f"{leaf.path}[{i}]" for i in range(size)] if leaf.many else [leaf.path]
         return tuple(names)
 
-    def _get(self, message: Any, leaf: Leaf) -> NDArray[Any]:
+    def _get(self, message: Any, leaf: MessageLeaf) -> NDArray[Any]:
         value = message
         try:
             for step in leaf.steps:

@@ -14,9 +14,9 @@ from roboscale.core import BadData
 from roboscale.dataset.pictures import decode_picture
 from roboscale.sources.records.mcap.messages import MessageTypes
 
-__all__ = ["CAMERAS", "decode_message", "done_to"]
+__all__ = ["IMAGE_MESSAGES", "decode_message", "done_to"]
 
-CAMERAS = ("sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
+IMAGE_MESSAGES = ("sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
 """Message types that are pictures."""
 
 # encoding of sensor_msgs/Image -> channels in memory, and which of them are red, green and blue
@@ -38,7 +38,7 @@ def decode_message(types: MessageTypes, topic: str, data: bytes, where: object, 
     """
     message = types.decode(topic, data)
     try:
-        if types.learn(topic) == CAMERAS[0]:
+        if types.learn(topic) == IMAGE_MESSAGES[0]:
             return decode_picture(bytes(message.data), where, field)
         return _raw(message, where, field)
     except (AttributeError, TypeError) as error:  # the bag's own definition may be of another message
@@ -47,7 +47,7 @@ def decode_message(types: MessageTypes, topic: str, data: bytes, where: object, 
 
 def done_to(kind: str, message: Any) -> str:
     """What a reader does to pictures like this one, for the proof; after one was decoded."""
-    if kind == CAMERAS[0]:
+    if kind == IMAGE_MESSAGES[0]:
         return f"{getattr(message, 'format', '') or 'pictures'} decoded"
     if message.encoding in ("mono8", "8UC1"):
         return f"{message.encoding} repeated in 3 channels"

@@ -9,12 +9,12 @@ from typing import Any
 from roboscale.core import UNKNOWN, BadData, Field, Finding, Origin, Spec
 from roboscale.sources.records.mcap.bag import Bag
 from roboscale.sources.records.mcap.collect import Series, has_header
-from roboscale.sources.records.mcap.elements import DEFAULT_ELEMENTS, Element, leaves, units_of
-from roboscale.sources.records.mcap.images import CAMERAS, decode_message, done_to
+from roboscale.sources.records.mcap.elements import DEFAULT_ELEMENTS, Element, message_leaves, units_of
+from roboscale.sources.records.mcap.images import IMAGE_MESSAGES, decode_message, done_to
 from roboscale.sources.records.mcap.mapping import FieldMap, TopicMap
 from roboscale.sources.records.mcap.messages import MessageTypes, is_service_event
 
-__all__ = ["FRAME_TIME", "Layout", "check_service_events", "lay_out", "left_out", "time_name"]
+__all__ = ["FRAME_TIME", "TopicLayout", "check_service_events", "lay_out", "left_out", "time_name"]
 
 FRAME_TIME = "time.frame_ns"
 
@@ -24,8 +24,8 @@ def time_name(camera: str) -> str:
     return f"time.{camera.rsplit('.', 1)[-1]}_ns"
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicLayout:
     """How the fields of one mapping look in one bag; all bags of a recording must agree.
 
     Args:
@@ -49,7 +49,7 @@ class Layout:
     def series(self, mapping: TopicMap, absent: Collection[str]) -> list[Series]:
         """Empty series for every field whose topic is there."""
         return [
-            Series(field, self.elements.get(field.name), field.name in self.stamped)
+            Series(map=field, element=self.elements.get(field.name), stamped=field.name in self.stamped)
             for field in mapping.fields
             if field.name not in absent
         ]
@@ -69,7 +69,7 @@ def check_service_events(bag: Bag, ignore: Collection[str]) -> None:
             )
 
 
-def lay_out(bag: Bag, types: MessageTypes, mapping: TopicMap, absent: Collection[str] = ()) -> Layout:
+def lay_out(bag: Bag, types: MessageTypes, mapping: TopicMap, absent: Collection[str] = ()) -> TopicLayout:
     """Resolves every field of a mapping against the first message of its topic.
 
     Args:
@@ -101,7 +101,14 @@ def lay_out(bag: Bag, types: MessageTypes, mapping: TopicMap, absent: Collection
             whose = "header stamps" if field.name in stamped else "recorder's times"
             origins.append(Origin(grid[-1].name, f"{field.topic}: {whose}", "time of the picture shown"))
     findings = tuple(_clock_findings(mapping, fields, stamped)) + tuple(_assumed(bag, types))
-    return Layout(tuple(grid), tuple(streams), tuple(origins), elements, frozenset(stamped), findings)
+    return TopicLayout(
+        fields=tuple(grid),
+        streams=tuple(streams),
+        origins=tuple(origins),
+        elements=elements,
+        stamped=frozenset(stamped),
+        findings=findings,
+    )
 
 
 def _frame_time() -> Field:
@@ -153,7 +160,7 @@ def _describe(
     if field.count:
         return Field(field.name, (1,), "int64"), Origin(field.name, source, "messages counted up to each frame")
     message, data = sample[1]
-    if kind in CAMERAS:
+    if kind in IMAGE_MESSAGES:
         if field.stream or field.resample == "linear":
             raise BadData(bag.path, f"fields.{field.name}", "a picture on the grid, not blended", "stream or linear")
         shape = decode_message(types, field.topic, data, bag.path, f"{field.topic}[0]").shape
@@ -211,13 +218,13 @@ def left_out(bag: Bag, types: MessageTypes, mapping: TopicMap) -> Iterator[tuple
         if fields and all(f.count for f in fields):
             kept = "; its text is kept with the episode" if topic.name in texts else ""
             yield f"{topic.name}.*", f"{what}: only counted{kept}"
-        elif fields and topic.type not in CAMERAS:
+        elif fields and topic.type not in IMAGE_MESSAGES:
             yield from _other_elements(types, topic.name, topic.type, fields)
 
 
 def _other_elements(types: MessageTypes, name: str, kind: str, fields: list[FieldMap]) -> Iterator[tuple[str, str]]:
     used = [p for f in fields if not f.count for p in f.elements or DEFAULT_ELEMENTS.get(kind, ("",))]
-    for leaf in leaves(types, kind):
+    for leaf in message_leaves(types, kind):
         generic = leaf.path.replace("[0]", "")
         if not any(p == "" or f"{leaf.path}.".startswith((f"{p}.", f"{p}[")) or generic == p for p in used):
             yield f"{name}.{leaf.path}", f"{leaf.dtype}: not in the mapping"

@@ -22,11 +22,11 @@ from mcap.records import Channel, McapRecord, Schema, Statistics
 from roboscale.core import BadData, Finding
 from roboscale.dataset.unfetched import require_fetched
 from roboscale.sources.records.mcap.container import RawMessage, Ref, Topic
-from roboscale.sources.records.mcap.mcap_records import Damage, parse, parse_all, unpack_chunk
+from roboscale.sources.records.mcap.mcap_records import Damage, parse_all, parse_record, unpack_chunk
 
-__all__ = ["MAGIC", "McapFile"]
+__all__ = ["MCAP_MAGIC", "McapFile"]
 
-MAGIC = b"\x89MCAP0\r\n"
+MCAP_MAGIC = b"\x89MCAP0\r\n"
 
 _KNOWN = frozenset(int(kind) for kind in Opcode)
 _READ = (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.MESSAGE, Opcode.CHUNK)
@@ -35,10 +35,10 @@ _PRIVATE = 0x80  # opcodes from here on are an application's own
 _HEAD = struct.Struct("<BQ")  # of every record: its kind and how many bytes follow
 _MESSAGE = struct.Struct("<HIQQ")  # channel, number, log time, time of sending; unpacked here, for there are millions
 _PIECE = 2**20
-_FOOTER_BYTES = _HEAD.size + 20 + len(MAGIC)
+_FOOTER_BYTES = _HEAD.size + 20 + len(MCAP_MAGIC)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Walk:
     """What one pass from the front has seen so far."""
 
@@ -53,7 +53,7 @@ class _Walk:
 
 
 def _walk() -> _Walk:
-    return _Walk({}, {}, Counter(), crc32(MAGIC))
+    return _Walk(schemas={}, channels={}, counts=Counter(), crc=crc32(MCAP_MAGIC))
 
 
 class McapFile:
@@ -70,10 +70,10 @@ class McapFile:
         self._handle: BinaryIO | None = None
         self._chunk: tuple[int, bytes] = (-1, b"")
         try:
-            magic = self._file.read(len(MAGIC))
-            if magic != MAGIC:
+            magic = self._file.read(len(MCAP_MAGIC))
+            if magic != MCAP_MAGIC:
                 require_fetched(path)
-                raise BadData(path, "magic", MAGIC, magic or "an empty file")
+                raise BadData(path, "magic", MCAP_MAGIC, magic or "an empty file")
             self.topics = self._index()
         except BaseException:
             self.close()
@@ -126,7 +126,7 @@ class McapFile:
 
     def _records(self, walk: _Walk) -> Iterator[tuple[int, int, bytes]]:
         """(opcode, byte where the body begins, body) up to the end of the data; bodies that nobody reads are empty."""
-        at = len(MAGIC)
+        at = len(MCAP_MAGIC)
         while True:
             self._file.seek(at)
             head = self._file.read(_HEAD.size)
@@ -158,7 +158,7 @@ class McapFile:
     def _end(self, walk: _Walk, opcode: int, at: int, body: bytes) -> None:
         if opcode == Opcode.FOOTER:
             raise Damage(at, "a footer before the end of the data")
-        claimed = parse(opcode, body, at).data_section_crc
+        claimed = parse_record(opcode, body, at).data_section_crc
         if claimed and claimed != walk.crc:
             reason = f"the data's checksum is {walk.crc:#010x}, the file says {claimed:#010x}"
             if walk.loose or walk.unverified:
@@ -198,7 +198,7 @@ class McapFile:
         walk.loose = walk.loose or chunk < 0
         where = max(chunk, at)
         if opcode != Opcode.MESSAGE:
-            _learn(walk, parse(opcode, body, where), where)
+            _learn(walk, parse_record(opcode, body, where), where)
             return None
         if len(body) < _MESSAGE.size:
             raise Damage(where, f"a message of {len(body)} bytes is too short")
@@ -240,7 +240,14 @@ class McapFile:
             schema = walk.schemas.get(channel.schema_id, Schema(0, b"", "", ""))
             text = schema.data.decode("utf-8", "replace")  # whoever needs the definition says that it is broken
             count, serialization = walk.counts[channel.topic], channel.message_encoding
-            topic = Topic(channel.topic, schema.name, count, text, schema.encoding, serialization)
+            topic = Topic(
+                name=channel.topic,
+                type=schema.name,
+                count=count,
+                definition=text,
+                encoding=schema.encoding,
+                serialization=serialization,
+            )
             if topics.setdefault(channel.topic, topic) != topic:
                 raise BadData(self.path, channel.topic, f"one type, {topics[channel.topic].type}", schema.name)
         return topics
@@ -248,16 +255,16 @@ class McapFile:
     def _summary(self) -> _Walk | None:
         """The index at the end of the file; None when it has no checksum or no counts. Damage when it is broken."""
         begin = self._size - _FOOTER_BYTES
-        if begin < len(MAGIC):
+        if begin < len(MCAP_MAGIC):
             raise Damage(0, "the file is shorter than a footer")
         self._file.seek(begin)
         end = self._file.read(_FOOTER_BYTES)
-        if end[: _HEAD.size] != _HEAD.pack(Opcode.FOOTER, 20) or end[-len(MAGIC) :] != MAGIC:
+        if end[: _HEAD.size] != _HEAD.pack(Opcode.FOOTER, 20) or end[-len(MCAP_MAGIC) :] != MCAP_MAGIC:
             raise Damage(begin, "there is no footer")
-        footer = parse(Opcode.FOOTER, end[_HEAD.size :], begin)
+        footer = parse_record(Opcode.FOOTER, end[_HEAD.size :], begin)
         if not footer.summary_start or not footer.summary_crc:
             return None
-        if not len(MAGIC) <= footer.summary_start <= begin:
+        if not len(MCAP_MAGIC) <= footer.summary_start <= begin:
             raise Damage(begin, f"the index begins at byte {footer.summary_start}")
         self._file.seek(footer.summary_start)
         index = self._file.read(begin - footer.summary_start)

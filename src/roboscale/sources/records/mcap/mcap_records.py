@@ -19,7 +19,7 @@ from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.stream_reader import StreamReader
 
-__all__ = ["Damage", "parse", "parse_all", "unpack_chunk"]
+__all__ = ["Damage", "parse_all", "parse_record", "unpack_chunk"]
 
 _MAX_CHUNK = 2**30  # bytes unpacked; a broken header may claim anything
 _KINDS = {
@@ -49,7 +49,7 @@ class _Exact(BytesIO):
         return super().read(size)
 
 
-def parse(opcode: int, body: bytes | memoryview, at: int) -> Any:
+def parse_record(opcode: int, body: bytes | memoryview, at: int) -> Any:
     """The object of `mcap.records` that a schema, channel, chunk, end of data or footer is.
 
     Args:
@@ -81,7 +81,7 @@ def unpack_chunk(body: bytes, at: int) -> tuple[bytes, bool]:
     Raises:
         Damage: sizes, compression or checksum are wrong.
     """
-    chunk = parse(Opcode.CHUNK, body, at)
+    chunk = parse_record(Opcode.CHUNK, body, at)
     size, claimed = chunk.uncompressed_size, chunk.uncompressed_crc
     if size > _MAX_CHUNK:
         raise Damage(at, f"a chunk of {size} bytes; at most {_MAX_CHUNK} are read")

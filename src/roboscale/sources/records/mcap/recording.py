@@ -27,7 +27,7 @@ from roboscale.dataset.pictures import EncodedPictures
 from roboscale.sources.records.mcap.bag import Bag, find_bags
 from roboscale.sources.records.mcap.collect import Harvest, Series, collect, times_of
 from roboscale.sources.records.mcap.images import decode_message
-from roboscale.sources.records.mcap.layout import FRAME_TIME, Layout, lay_out, left_out, time_name
+from roboscale.sources.records.mcap.layout import FRAME_TIME, TopicLayout, lay_out, left_out, time_name
 from roboscale.sources.records.mcap.mapping import TopicMap
 from roboscale.sources.records.mcap.messages import MessageTypes
 
@@ -75,7 +75,7 @@ class BagRecording:
             self._open = (key, bag, MessageTypes(bag.path, bag.topics))
         return self._open[1], self._open[2]
 
-    def _first_layout(self) -> Layout:
+    def _first_layout(self) -> TopicLayout:
         layout, problem = None, None
         for number, key in enumerate(self.keys):
             try:
@@ -122,7 +122,7 @@ class BagRecording:
         harvest = collect(bag, types, self._mapping, layout.series(self._mapping, absent))
         return _Assembly(self, bag, types, layout, harvest, wanted).episode()
 
-    def _require_same(self, bag: Bag, layout: Layout) -> None:
+    def _require_same(self, bag: Bag, layout: TopicLayout) -> None:
         for field in layout.fields:
             first = self.spec[field.name]
             if (field.shape, field.dtype, field.layout) != (first.shape, first.dtype, first.layout):
@@ -138,7 +138,7 @@ class _Assembly:
         recording: BagRecording,
         bag: Bag,
         types: MessageTypes,
-        layout: Layout,
+        layout: TopicLayout,
         harvest: Harvest,
         cameras: set[str],
     ) -> None:
@@ -173,17 +173,25 @@ class _Assembly:
             arrays.setdefault(time_name(field.name), np.full(len(frame_ns), -1, np.int64))  # a camera without topic
         self._note_gaps(frame_ns)
         return RecordedEpisode(
-            self._bag.name,
-            arrays,
-            pictures,
-            self._instruction(),
-            self._provenance(int(frame_ns[0])),
+            key=self._bag.name,
+            arrays=arrays,
+            pictures=pictures,
+            instruction=self._instruction(),
+            provenance=self._provenance(int(frame_ns[0])),
             streams=streams,
             findings=tuple(self._findings),
         )
 
     def _note(self, check: str, severity: Any, text: str, topic: str, spans: Any = (), **evidence: Any) -> None:
-        found = Finding(check, severity, text, (self._position,), topic, tuple(spans), {"topic": topic, **evidence})
+        found = Finding(
+            check,
+            severity,
+            text,
+            episodes=(self._position,),
+            field=topic,
+            spans=tuple(spans),
+            evidence={"topic": topic, **evidence},
+        )
         self._findings.append(found)
 
     def _order(self, series: Series) -> grid.Ordered:
@@ -225,7 +233,9 @@ class _Assembly:
                 f"that {early} reaches are not in the grid"
             )
             evidence = {"lead_s": lead / 1e9, "tail_s": tail / 1e9}
-            self._findings.append(Finding("trimmed", "info", text, (self._position,), late, evidence=evidence))
+            self._findings.append(
+                Finding("trimmed", "info", text, episodes=(self._position,), field=late, evidence=evidence)
+            )
         return frame_ns
 
     def _kept(self, series: Series) -> NDArray[Any]:
@@ -284,7 +294,7 @@ class _Assembly:
             ]
         if self._harvest.cut:
             text = f"{self._harvest.cut} texts are not kept, or cut: there are too many, or they are too long"
-            self._findings.append(Finding("texts", "info", text, (self._position,)))
+            self._findings.append(Finding("texts", "info", text, episodes=(self._position,)))
         return Provenance(
             f"records.{self._of.format}", embodiment=self._map.robot, licence=self._map.licence, details=details
         )

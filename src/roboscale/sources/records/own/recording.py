@@ -112,9 +112,17 @@ class OwnRecording:
                 raise BadData(bundle.path, self._map.time, "times of the rows", "none")
             arrays[FRAME_CLOCK] = np.round(rows.times_s * 1e9).astype(np.int64)[:, None]
         details = {"source_key": key, "dataset": self.root.resolve().name}
-        provenance = Provenance("records.own-layout", self.robot_type, licence=self.licence, details=details)
-        text = self._instruction(bundle, sources)
-        return RecordedEpisode(key, arrays, pictures, text, provenance, findings=tuple(findings))
+        provenance = Provenance(
+            "records.own-layout", embodiment=self.robot_type, licence=self.licence, details=details
+        )
+        return RecordedEpisode(
+            key=key,
+            arrays=arrays,
+            pictures=pictures,
+            instruction=self._instruction(bundle, sources),
+            provenance=provenance,
+            findings=tuple(findings),
+        )
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from roboscale.core import Finding
-from roboscale.sources.records.rlds.features import Leaf
+from roboscale.sources.records.rlds.features import FeatureLeaf
 from roboscale.sources.records.rlds.mapping import Mapped
 from roboscale.sources.records.rlds.record import Record
 
@@ -30,11 +30,13 @@ def check_flags(record: Record, mapped: Mapped, position: int) -> Iterator[Findi
         if at not in allowed:
             wanted = " or ".join(map(str, allowed))
             text = f"{record.where}: {leaf.name} is true at {at[:5]} of {last + 1} steps, expected {wanted}"
-            yield Finding("step-flags", "warning", text, (position,), leaf.name, evidence={"steps": at[:100]})
+            yield Finding(
+                "step-flags", "warning", text, episodes=(position,), field=leaf.name, evidence={"steps": at[:100]}
+            )
 
 
 def check_cameras(
-    record: Record, cameras: Mapping[str, Leaf], metadata: Mapping[str, Any], position: int
+    record: Record, cameras: Mapping[str, FeatureLeaf], metadata: Mapping[str, Any], position: int
 ) -> Iterator[Finding]:
     """Where `has_<picture>` says that there is none: is there one, or the black placeholder?"""
     for name, leaf in cameras.items():
@@ -48,10 +50,10 @@ def check_cameras(
         else:
             check, found = "placeholder-camera", "what is kept is black"
         text = f"{record.where}: {claim} says that there is no picture, and {found}"
-        yield Finding(check, "warning", text, (position,), name, evidence=evidence)
+        yield Finding(check, "warning", text, episodes=(position,), field=name, evidence=evidence)
 
 
-def check_discount(record: Record, discount: Leaf | None, position: int) -> Iterator[Finding]:
+def check_discount(record: Record, discount: FeatureLeaf | None, position: int) -> Iterator[Finding]:
     """Discounts other than the 1 for which the field was left out."""
     if discount is None:
         return
@@ -60,7 +62,12 @@ def check_discount(record: Record, discount: Leaf | None, position: int) -> Iter
         low, high = float(array.min()), float(array.max())
         text = f"{record.where}: discounts from {low:g} to {high:g} are left out: another episode has 1 only"
         yield Finding(
-            "discount-varies", "warning", text, (position,), discount.name, evidence={"low": low, "high": high}
+            "discount-varies",
+            "warning",
+            text,
+            episodes=(position,),
+            field=discount.name,
+            evidence={"low": low, "high": high},
         )
 
 
@@ -71,4 +78,6 @@ def check_tasks(record: Record, runs: Sequence[Sequence[int | str]], position: i
             f"{record.where}: the instruction changes {len(runs) - 1} times; the first is kept, the provenance has all"
         )
         evidence = {"instructions": [list(run) for run in runs[:20]]}
-        yield Finding("several-tasks", "warning", text, (position,), "language_instruction", evidence=evidence)
+        yield Finding(
+            "several-tasks", "warning", text, episodes=(position,), field="language_instruction", evidence=evidence
+        )

@@ -22,7 +22,7 @@ from PIL import Image
 from roboscale.core import BadData, Field, SpecMismatch
 from roboscale.dataset import Dataset, EpisodeInfo
 from roboscale.sources.records.rlds.example import Values, serialize_example
-from roboscale.sources.records.rlds.features import Leaf, feature_json
+from roboscale.sources.records.rlds.features import FeatureLeaf, feature_json
 from roboscale.sources.records.rlds.framing import write_payload
 
 __all__ = ["export_rlds"]
@@ -31,14 +31,15 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _SHARD_BYTES = 512 * 2**20
 _VERSION = "1.0.0"
 _FLAGS = {
-    f"steps/{name}": Leaf(f"steps/{name}", "number", (), "bool") for name in ("is_first", "is_last", "is_terminal")
+    f"steps/{name}": FeatureLeaf(name=f"steps/{name}", kind="number", shape=(), dtype="bool")
+    for name in ("is_first", "is_last", "is_terminal")
 }
-_INSTRUCTION = Leaf("steps/language_instruction", "text")
+_INSTRUCTION = FeatureLeaf(name="steps/language_instruction", kind="text")
 _METADATA = {
-    "episode_metadata/roboscale_id": Leaf("episode_metadata/roboscale_id", "text"),
-    "episode_metadata/provenance": Leaf("episode_metadata/provenance", "text"),
-    "episode_metadata/outcome": Leaf("episode_metadata/outcome", "text"),
-    "episode_metadata/rate_hz": Leaf("episode_metadata/rate_hz", "number", (), "float32"),
+    "episode_metadata/roboscale_id": FeatureLeaf(name="episode_metadata/roboscale_id", kind="text"),
+    "episode_metadata/provenance": FeatureLeaf(name="episode_metadata/provenance", kind="text"),
+    "episode_metadata/outcome": FeatureLeaf(name="episode_metadata/outcome", kind="text"),
+    "episode_metadata/rate_hz": FeatureLeaf(name="episode_metadata/rate_hz", kind="number", shape=(), dtype="float32"),
 }
 
 
@@ -81,12 +82,18 @@ def export_rlds(
         raise
 
 
-def _leaf(field: Field) -> Leaf:
+def _leaf(field: Field) -> FeatureLeaf:
     """Where the reader finds a field again."""
     name, shape = field.name, field.shape
     head, _, tail = name.partition(".")
     if field.is_image:
-        return Leaf(f"steps/observation/{name.removeprefix('observation.images.')}", "image", shape, "uint8", "png")
+        return FeatureLeaf(
+            name=f"steps/observation/{name.removeprefix('observation.images.')}",
+            kind="image",
+            shape=shape,
+            dtype="uint8",
+            encoding="png",
+        )
     if head == "observation":
         full = f"steps/observation/{tail}"
     elif head == "commanded":
@@ -95,10 +102,10 @@ def _leaf(field: Field) -> Leaf:
         full = f"steps/{tail}"
     else:
         full = f"steps/{name}"
-    return Leaf(full, "number", shape, np.dtype(field.dtype).name)
+    return FeatureLeaf(name=full, kind="number", shape=shape, dtype=np.dtype(field.dtype).name)
 
 
-def _require_apart(leaves: Mapping[str, Leaf]) -> None:
+def _require_apart(leaves: Mapping[str, FeatureLeaf]) -> None:
     """SpecMismatch where two fields would lie under one name."""
     taken = {leaf.name: "a name that every dataset has" for leaf in (*_FLAGS.values(), _INSTRUCTION)}
     for name, leaf in leaves.items():
@@ -129,7 +136,7 @@ def _require_exact(dataset: Dataset) -> None:
 
 def _write_shards(
     dataset: Dataset,
-    leaves: Mapping[str, Leaf],
+    leaves: Mapping[str, FeatureLeaf],
     part: Path,
     name: str,
     progress: Callable[[int, int], None] | None,
@@ -157,7 +164,9 @@ def _write_shards(
     return lengths, size
 
 
-def _values(dataset: Dataset, frames: Dataset, episode: EpisodeInfo, leaves: Mapping[str, Leaf]) -> dict[str, Values]:
+def _values(
+    dataset: Dataset, frames: Dataset, episode: EpisodeInfo, leaves: Mapping[str, FeatureLeaf]
+) -> dict[str, Values]:
     """One episode as names and values."""
     length, first = episode.length, episode.from_index
     steps, last = np.arange(length), length - 1
@@ -193,7 +202,7 @@ def _png(image: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def _features(leaves: Mapping[str, Leaf]) -> dict[str, Any]:
+def _features(leaves: Mapping[str, FeatureLeaf]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     everything = (*leaves.values(), *_FLAGS.values(), _INSTRUCTION, *_METADATA.values())
     for leaf in everything:

@@ -20,15 +20,15 @@ from roboscale.core import BadData
 from roboscale.dataset.layout import load_json
 from roboscale.sources.records.rlds.example import Values
 
-__all__ = ["Leaf", "feature_json", "load_features", "load_object", "numbers", "texts"]
+__all__ = ["FeatureLeaf", "feature_json", "load_features", "load_json_object", "numbers", "texts"]
 
 _ROOM = "tensorflow_datasets.core.features"
 _TEXT_DTYPES = ("string", "object")
 _MAX_ELEMENTS = 2**40  # a broken shape may claim more than any record holds
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureLeaf:
     """One name of a record.
 
     Args:
@@ -57,7 +57,7 @@ class Leaf:
         return math.prod(self.shape)
 
 
-def load_object(path: Path) -> dict[str, Any]:
+def load_json_object(path: Path) -> dict[str, Any]:
     """A JSON object; BadData when it is missing, broken or nested without end."""
     try:
         return load_json(path)
@@ -65,20 +65,20 @@ def load_object(path: Path) -> dict[str, Any]:
         raise BadData(path, "file", "JSON of a sane depth", "objects nested without end") from None
 
 
-def load_features(path: Path) -> tuple[Leaf, ...]:
+def load_features(path: Path) -> tuple[FeatureLeaf, ...]:
     """The leaves of features.json, in its order, steps and episode metadata.
 
     Raises:
         BadData: the file is broken, or has no `steps`; names the feature.
     """
-    root = load_object(path)
+    root = load_json_object(path)
     found = tuple(_walk(path, "", root, 0))
     if not any(leaf.in_steps for leaf in found):
         raise BadData(path, "steps", "a Dataset of features: one record is one episode", "none")
     return found
 
 
-def _walk(path: Path, name: str, node: Any, depth: int) -> Iterator[Leaf]:
+def _walk(path: Path, name: str, node: Any, depth: int) -> Iterator[FeatureLeaf]:
     """Leaves under one feature; nesting deeper than any dataset is refused."""
     where = name or "root"
     if not isinstance(node, dict) or depth > 16:
@@ -100,17 +100,17 @@ def _child(path: Path, where: str, node: Mapping[str, Any], key: str) -> dict[st
     return child
 
 
-def _leaf(path: Path, name: str, node: Mapping[str, Any]) -> Leaf:
+def _leaf(path: Path, name: str, node: Mapping[str, Any]) -> FeatureLeaf:
     if not name:
         raise BadData(path, "root", "a FeaturesDict", ", ".join(sorted(node)[:5]) or "nothing")
     if "text" in node:
-        return Leaf(name, "text")
+        return FeatureLeaf(name=name, kind="text")
     if "tensor" in node:
         return _tensor(path, name, _child(path, name, node, "tensor"))
     if "image" in node:
         return _image(path, name, _child(path, name, node, "image"))
     kind = str(node.get("pythonClassName", "unknown")).rpartition(".")[2]
-    return Leaf(name, "other", why_not=f"features of class {kind} are not read")
+    return FeatureLeaf(name=name, kind="other", why_not=f"features of class {kind} are not read")
 
 
 def _shape(path: Path, name: str, node: Mapping[str, Any]) -> tuple[int, ...]:
@@ -124,19 +124,19 @@ def _shape(path: Path, name: str, node: Mapping[str, Any]) -> tuple[int, ...]:
     return shape
 
 
-def _tensor(path: Path, name: str, node: Mapping[str, Any]) -> Leaf:
+def _tensor(path: Path, name: str, node: Mapping[str, Any]) -> FeatureLeaf:
     shape, declared = _shape(path, name, node), str(node.get("dtype"))
     if declared in _TEXT_DTYPES:
-        return Leaf(name, "other" if shape else "text", why_not="an array of texts" if shape else "")
+        return FeatureLeaf(name=name, kind="other" if shape else "text", why_not="an array of texts" if shape else "")
     dtype = _number_dtype(declared)
     if dtype is None:
-        return Leaf(name, "other", why_not=f"{declared} is no dtype of numbers that numpy has")
+        return FeatureLeaf(name=name, kind="other", why_not=f"{declared} is no dtype of numbers that numpy has")
     encoding = str(node.get("encoding", "none")).lower() or "none"
     if encoding not in ("none", "bytes", "zlib"):
-        return Leaf(name, "other", why_not=f"encoding {encoding} is not read")
+        return FeatureLeaf(name=name, kind="other", why_not=f"encoding {encoding} is not read")
     if -1 in shape:
-        return Leaf(name, "other", why_not=f"its shape {list(shape)} varies between steps")
-    return Leaf(name, "number", shape, dtype, encoding)
+        return FeatureLeaf(name=name, kind="other", why_not=f"its shape {list(shape)} varies between steps")
+    return FeatureLeaf(name=name, kind="number", shape=shape, dtype=dtype, encoding=encoding)
 
 
 def _number_dtype(declared: str) -> str | None:
@@ -147,15 +147,15 @@ def _number_dtype(declared: str) -> str | None:
     return dtype.name if dtype.kind in "fiub" else None
 
 
-def _image(path: Path, name: str, node: Mapping[str, Any]) -> Leaf:
+def _image(path: Path, name: str, node: Mapping[str, Any]) -> FeatureLeaf:
     shape, dtype = _shape(path, name, node), str(node.get("dtype"))
     encoding = str(node.get("encodingFormat", "")).lower()
     if len(shape) != 3 or shape[2] != 3 or dtype != "uint8":
-        return Leaf(name, "other", why_not=f"pictures {dtype}{list(shape)} are not 8-bit RGB")
-    return Leaf(name, "image", shape, dtype, encoding)
+        return FeatureLeaf(name=name, kind="other", why_not=f"pictures {dtype}{list(shape)} are not 8-bit RGB")
+    return FeatureLeaf(name=name, kind="image", shape=shape, dtype=dtype, encoding=encoding)
 
 
-def numbers(leaf: Leaf, values: Values, file: object, where: str) -> NDArray[Any]:
+def numbers(leaf: FeatureLeaf, values: Values, file: object, where: str) -> NDArray[Any]:
     """Values of a number leaf as (N, *leaf.shape) in its dtype; N steps, or 1 for metadata.
 
     TFRecords hold float32 and int64 only, so float64 was narrowed when the record was written.
@@ -189,7 +189,7 @@ def _range(dtype: np.dtype[Any]) -> tuple[int, int]:
     return int(limits.min), int(limits.max)
 
 
-def _unpack(leaf: Leaf, values: Values, file: object, field: str) -> NDArray[Any]:
+def _unpack(leaf: FeatureLeaf, values: Values, file: object, field: str) -> NDArray[Any]:
     """Numbers kept as the bytes of one array per step, compressed or not."""
     if isinstance(values, np.ndarray):
         raise BadData(file, field, f"{leaf.encoding} of arrays", f"{values.dtype} values")
@@ -212,7 +212,7 @@ def _inflate(blob: bytes, size: int, file: object, field: str) -> bytes:
         raise BadData(file, field, "zlib data", error) from error
 
 
-def texts(leaf: Leaf, values: Values, file: object, where: str) -> list[str]:
+def texts(leaf: FeatureLeaf, values: Values, file: object, where: str) -> list[str]:
     """Values of a text leaf; BadData when they are not UTF-8."""
     field = f"{where}: {leaf.name}"
     if isinstance(values, np.ndarray):
@@ -230,7 +230,7 @@ def feature_json(leaves: Mapping[str, Any]) -> dict[str, Any]:
     """
     features: dict[str, Any] = {}
     for key, node in leaves.items():
-        features[key] = _leaf_json(node) if isinstance(node, Leaf) else feature_json(node)
+        features[key] = _leaf_json(node) if isinstance(node, FeatureLeaf) else feature_json(node)
         if key == "steps":
             features[key] = {
                 "pythonClassName": f"{_ROOM}.dataset_feature.Dataset",
@@ -239,7 +239,7 @@ def feature_json(leaves: Mapping[str, Any]) -> dict[str, Any]:
     return {"pythonClassName": f"{_ROOM}.features_dict.FeaturesDict", "featuresDict": {"features": features}}
 
 
-def _leaf_json(leaf: Leaf) -> dict[str, Any]:
+def _leaf_json(leaf: FeatureLeaf) -> dict[str, Any]:
     if leaf.kind == "text":
         return {"pythonClassName": f"{_ROOM}.text_feature.Text", "text": {}}
     shape = {"dimensions": [str(n) for n in leaf.shape]} if leaf.shape else {}

@@ -14,7 +14,7 @@ import numpy as np
 
 from roboscale.core import UNKNOWN, BadData, Field, Finding, Origin, UnknownName
 from roboscale.dataset.layout import INDEX_FEATURES
-from roboscale.sources.records.rlds.features import Leaf
+from roboscale.sources.records.rlds.features import FeatureLeaf
 
 __all__ = ["FLAGS", "Mapped", "map_leaves"]
 
@@ -29,7 +29,7 @@ _EMBEDDING = "derived from the instruction's text by a language model; the text 
 _MOST_METADATA = 4096  # numbers; beyond that it is data and no metadata
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Mapped:
     """The leaves of a record, sorted.
 
@@ -43,12 +43,12 @@ class Mapped:
         unmapped: name -> reason.
     """
 
-    columns: dict[str, tuple[Leaf, ...]] = field(default_factory=dict)
-    cameras: dict[str, Leaf] = field(default_factory=dict)
-    instruction: Leaf | None = None
-    texts: list[Leaf] = field(default_factory=list)
-    metadata: list[Leaf] = field(default_factory=list)
-    flags: list[Leaf] = field(default_factory=list)
+    columns: dict[str, tuple[FeatureLeaf, ...]] = field(default_factory=dict)
+    cameras: dict[str, FeatureLeaf] = field(default_factory=dict)
+    instruction: FeatureLeaf | None = None
+    texts: list[FeatureLeaf] = field(default_factory=list)
+    metadata: list[FeatureLeaf] = field(default_factory=list)
+    flags: list[FeatureLeaf] = field(default_factory=list)
     unmapped: dict[str, str] = field(default_factory=dict)
 
     def fields(self) -> tuple[Field, ...]:
@@ -91,16 +91,16 @@ class Mapped:
         self.cameras[name] = dataclasses.replace(self.cameras[name], shape=shape)
 
 
-def _is_narrowed(leaves: Sequence[Leaf]) -> bool:
+def _is_narrowed(leaves: Sequence[FeatureLeaf]) -> bool:
     return any(leaf.dtype == "float64" and leaf.encoding == "none" for leaf in leaves)
 
 
-def _column_shape(leaves: Sequence[Leaf]) -> tuple[int, ...]:
+def _column_shape(leaves: Sequence[FeatureLeaf]) -> tuple[int, ...]:
     return (leaves[0].shape or (1,)) if len(leaves) == 1 else (sum(leaf.size for leaf in leaves),)
 
 
 def map_leaves(
-    path: Path, leaves: Sequence[Leaf], action: Sequence[str] = (), instruction: str | None = None
+    path: Path, leaves: Sequence[FeatureLeaf], action: Sequence[str] = (), instruction: str | None = None
 ) -> Mapped:
     """Sorts the leaves.
 
@@ -127,7 +127,7 @@ def map_leaves(
     return mapped
 
 
-def _find(leaves: Iterable[Leaf], kind: str, name: str) -> Leaf:
+def _find(leaves: Iterable[FeatureLeaf], kind: str, name: str) -> FeatureLeaf:
     """The leaf of that kind called `name`, with or without `steps/` before it."""
     of_kind = {leaf.name: leaf for leaf in leaves if leaf.kind == kind and leaf.in_steps}
     for candidate in (name, f"steps/{name}"):
@@ -136,14 +136,14 @@ def _find(leaves: Iterable[Leaf], kind: str, name: str) -> Leaf:
     raise UnknownName(f"{kind} in the steps", name, [full.removeprefix("steps/") for full in of_kind])
 
 
-def _instruction(leaves: Sequence[Leaf], name: str | None) -> Leaf | None:
+def _instruction(leaves: Sequence[FeatureLeaf], name: str | None) -> FeatureLeaf | None:
     if name is not None:
         return _find(leaves, "text", name)
     there = {leaf.name: leaf for leaf in leaves if leaf.kind == "text"}
     return next((there[known] for known in _INSTRUCTIONS if known in there), None)
 
 
-def _actions(path: Path, leaves: Sequence[Leaf], names: Sequence[str]) -> tuple[Leaf, ...]:
+def _actions(path: Path, leaves: Sequence[FeatureLeaf], names: Sequence[str]) -> tuple[FeatureLeaf, ...]:
     if names:
         chosen = tuple(_find(leaves, "number", name) for name in names)
     else:
@@ -159,7 +159,7 @@ def _actions(path: Path, leaves: Sequence[Leaf], names: Sequence[str]) -> tuple[
     return chosen
 
 
-def _place(mapped: Mapped, leaf: Leaf) -> None:
+def _place(mapped: Mapped, leaf: FeatureLeaf) -> None:
     """Puts one leaf where it belongs."""
     if leaf.kind == "other":
         mapped.unmapped[leaf.name] = leaf.why_not
@@ -179,7 +179,7 @@ def _place(mapped: Mapped, leaf: Leaf) -> None:
         mapped.columns[_unique(mapped, _column_name(leaf.name))] = (leaf,)
 
 
-def _place_metadata(mapped: Mapped, leaf: Leaf) -> None:
+def _place_metadata(mapped: Mapped, leaf: FeatureLeaf) -> None:
     if leaf.kind == "image" or (leaf.kind == "number" and leaf.size > _MOST_METADATA):
         mapped.unmapped[leaf.name] = "too large for metadata, and not per step"
     else:
@@ -187,7 +187,7 @@ def _place_metadata(mapped: Mapped, leaf: Leaf) -> None:
         mapped.unmapped[leaf.name] = "kept in the provenance of each episode"
 
 
-def _place_camera(mapped: Mapped, leaf: Leaf) -> None:
+def _place_camera(mapped: Mapped, leaf: FeatureLeaf) -> None:
     if leaf.shape[2] != 3:
         mapped.unmapped[leaf.name] = f"uint8{list(leaf.shape)} is no RGB picture"
         return

@@ -20,11 +20,11 @@ from typing import Any
 from roboscale.core import BadData, Finding, Origin, Provenance, RecordedEpisode, Spec, UnknownName
 from roboscale.dataset.pictures import decode_picture
 from roboscale.sources.records.rlds.checks import check_cameras, check_discount, check_flags, check_tasks, text_runs
-from roboscale.sources.records.rlds.features import Leaf, load_features
+from roboscale.sources.records.rlds.features import FeatureLeaf, load_features
 from roboscale.sources.records.rlds.framing import index_shard
 from roboscale.sources.records.rlds.mapping import Mapped, map_leaves
-from roboscale.sources.records.rlds.record import Record, read_record
-from roboscale.sources.records.rlds.shards import find_root, load_info, select_shards, shard_findings
+from roboscale.sources.records.rlds.record import Record, read_episode_record
+from roboscale.sources.records.rlds.shards import find_root, load_dataset_info, select_shards, shard_findings
 
 __all__ = ["RldsRecording"]
 
@@ -63,7 +63,7 @@ class RldsRecording:
         features = self.root / "features.json"
         self._leaves = load_features(features)
         self._mapped: Mapped = map_leaves(features, self._leaves, _names(action), instruction)
-        self._info = load_info(self.root)
+        self._info = load_dataset_info(self.root)
         self.licence = self._info.licence
         shards = [index_shard(file) for file in ([only] if only else select_shards(self.root, split))]
         self._records = {f"{s.path.name}:{i}": (s, i) for s in shards for i in range(len(s.offsets))}
@@ -90,7 +90,11 @@ class RldsRecording:
         """One episode, its checksums verified; `Recording.read` says what else is promised."""
         if key not in self._records:
             raise UnknownName("episode", key, self.keys)
-        record, mapped, position = read_record(*self._records[key], self._leaves), self._mapped, self._positions[key]
+        record, mapped, position = (
+            read_episode_record(*self._records[key], self._leaves),
+            self._mapped,
+            self._positions[key],
+        )
         chosen = {name: leaf for name, leaf in mapped.cameras.items() if cameras is None or name in cameras}
         texts = record.texts(mapped.instruction) if mapped.instruction else [""]
         runs = text_runs(texts)
@@ -143,13 +147,13 @@ class RldsRecording:
         first: BadData | None = None
         for key in self.keys[:_TRIES]:
             try:
-                return read_record(*self._records[key], self._leaves)
+                return read_episode_record(*self._records[key], self._leaves)
             except BadData as error:
                 first = first or error
         assert first is not None  # there is at least one key
         raise first
 
-    def _settle(self, record: Record) -> Leaf | None:
+    def _settle(self, record: Record) -> FeatureLeaf | None:
         """Decides by one record what features.json leaves open; gives the discount when it is left out."""
         for name, leaf in list(self._mapped.cameras.items()):
             if -1 in leaf.shape:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from roboscale.core import BadData, Pictures
 from roboscale.dataset.pictures import ArrayPictures, EncodedPictures
 from roboscale.sources.records.rlds.example import Values, parse_example
-from roboscale.sources.records.rlds.features import Leaf, numbers, texts
+from roboscale.sources.records.rlds.features import FeatureLeaf, numbers, texts
 from roboscale.sources.records.rlds.framing import Shard, read_payload
 
-__all__ = ["Record", "read_record"]
+__all__ = ["Record", "read_episode_record"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +35,29 @@ class Record:
     values: Mapping[str, Values]
     length: int
 
-    def numbers(self, leaf: Leaf) -> NDArray[Any]:
+    def numbers(self, leaf: FeatureLeaf) -> NDArray[Any]:
         """(length, *leaf.shape), or (1, *leaf.shape) for metadata; BadData when a value does not fit."""
         return numbers(leaf, self.values[leaf.name], self.file, self.where)
 
-    def texts(self, leaf: Leaf) -> list[str]:
+    def texts(self, leaf: FeatureLeaf) -> list[str]:
         """One text per step, or one for metadata; BadData when it is not UTF-8."""
         return texts(leaf, self.values[leaf.name], self.file, self.where)
 
-    def column(self, leaves: Sequence[Leaf]) -> NDArray[Any]:
+    def column(self, leaves: Sequence[FeatureLeaf]) -> NDArray[Any]:
         """One array, or several stacked along the last axis; scalars become (length, 1)."""
         arrays = [self.numbers(leaf) for leaf in leaves]
         if len(arrays) == 1 and leaves[0].shape:
             return arrays[0]
         return np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
 
-    def blobs(self, leaf: Leaf) -> list[bytes]:
+    def blobs(self, leaf: FeatureLeaf) -> list[bytes]:
         """Encoded pictures, one per step."""
         values = self.values[leaf.name]
         if isinstance(values, np.ndarray):
             raise BadData(self.file, f"{self.where}: {leaf.name}", "encoded pictures", f"{values.dtype} values")
         return list(values)
 
-    def pictures(self, leaf: Leaf) -> Pictures:
+    def pictures(self, leaf: FeatureLeaf) -> Pictures:
         """One camera, decoded when iterated."""
         field = f"{self.where}: {leaf.name}"
         if leaf.kind == "number":
@@ -65,7 +65,7 @@ class Record:
         return EncodedPictures(self.file, field, self.blobs(leaf).__getitem__, self.length, leaf.shape)
 
 
-def read_record(shard: Shard, number: int, leaves: Sequence[Leaf]) -> Record:
+def read_episode_record(shard: Shard, number: int, leaves: Sequence[FeatureLeaf]) -> Record:
     """Reads and checks one record.
 
     Raises:
@@ -77,7 +77,7 @@ def read_record(shard: Shard, number: int, leaves: Sequence[Leaf]) -> Record:
     return Record(shard.path, where, values, _length(shard.path, where, values, leaves))
 
 
-def _length(file: Path, where: str, values: Mapping[str, Values], leaves: Sequence[Leaf]) -> int:
+def _length(file: Path, where: str, values: Mapping[str, Values], leaves: Sequence[FeatureLeaf]) -> int:
     first, length = "", 0
     for leaf in leaves:
         if leaf.kind == "other":

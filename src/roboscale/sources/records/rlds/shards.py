@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roboscale.core import BadData, Finding, UnknownName
-from roboscale.sources.records.rlds.features import load_object
+from roboscale.sources.records.rlds.features import load_json_object
 from roboscale.sources.records.rlds.framing import Shard
 
-__all__ = ["DatasetInfo", "find_root", "load_info", "select_shards", "shard_findings"]
+__all__ = ["DatasetInfo", "find_root", "load_dataset_info", "select_shards", "shard_findings"]
 
 _SHARD = re.compile(r"(?P<name>.+)-(?P<split>[^-]+)\.tfrecord(?:-(?P<number>\d+)-of-(?P<count>\d+))?")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
@@ -54,10 +54,10 @@ def find_root(path: Path) -> tuple[Path, Path | None]:
     return versions[0], None
 
 
-def load_info(root: Path) -> DatasetInfo:
+def load_dataset_info(root: Path) -> DatasetInfo:
     """Reads dataset_info.json; BadData when it is missing or broken."""
     path = root / "dataset_info.json"
-    raw = load_object(path)
+    raw = load_json_object(path)
     splits = raw.get("splits", [])
     if not isinstance(splits, list) or not all(isinstance(s, dict) for s in splits):
         raise BadData(path, "splits", "a list of objects", str(splits)[:80])

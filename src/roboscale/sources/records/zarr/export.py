@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from roboscale.core import BadData, SpecMismatch
 from roboscale.dataset import Dataset
 from roboscale.sources.records.zarr.mapping import source_name
-from roboscale.sources.records.zarr.notes import KEY, Notes
+from roboscale.sources.records.zarr.notes import NOTES_KEY, Notes
 
 __all__ = ["export_zarr"]
 
@@ -84,7 +84,7 @@ def _write_groups(part: Path, dataset: Dataset, names: Mapping[str, str]) -> Non
         ids=[episode.id for episode in episodes],
         fields={source: name for name, source in names.items()},
     )
-    _write_json(part / ".zattrs", {KEY: notes.to_json()})
+    _write_json(part / ".zattrs", {NOTES_KEY: notes.to_json()})
     ends = np.cumsum([episode.length for episode in episodes]).astype(np.int64)
     _write_array(part / "meta" / "episode_ends", ends, len(ends))
 

@@ -9,17 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from roboscale.core import BadData
+from roboscale.core.plain import Plain
 from roboscale.sources.records.zarr.store import ByteStore, read_json
 
-__all__ = ["KEY", "Notes", "load_notes"]
+__all__ = ["NOTES_KEY", "Notes", "load_notes"]
 
-KEY = "roboscale"
+NOTES_KEY = "roboscale"
 _ID = re.compile(r"[0-9a-f]{32}")
 _FIELD = re.compile(r"[^/.][^/]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
+class Notes(Plain):
     """Notes on a store; all empty where somebody else wrote it.
 
     Args:
@@ -33,32 +34,24 @@ class Notes:
     ids: Sequence[str] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "rate_hz": self.rate_hz,
-            "instructions": list(self.instructions),
-            "ids": list(self.ids),
-            "fields": dict(self.fields),
-        }
-
 
 def load_notes(store: ByteStore, episodes: int) -> Notes:
     """The notes; BadData when they do not fit the number of episodes."""
-    raw = (read_json(store, ".zattrs") or {}).get(KEY)
+    raw = (read_json(store, ".zattrs") or {}).get(NOTES_KEY)
     if raw is None:
         return Notes()
     file = store.path / ".zattrs"
     if not isinstance(raw, dict):
-        raise BadData(file, KEY, "an object", type(raw).__name__)
+        raise BadData(file, NOTES_KEY, "an object", type(raw).__name__)
     rate, fields = raw.get("rate_hz"), raw.get("fields", {})
     if not isinstance(rate, (int, float)) or not math.isfinite(rate) or rate <= 0:
-        raise BadData(file, f"{KEY}.rate_hz", "a positive rate", str(rate)[:80])
+        raise BadData(file, f"{NOTES_KEY}.rate_hz", "a positive rate", str(rate)[:80])
     named = isinstance(fields, dict) and all(isinstance(v, str) and _FIELD.fullmatch(v) for v in fields.values())
     if not named or len(set(fields.values())) < len(fields):
-        raise BadData(file, f"{KEY}.fields", "array -> a name of its own", str(fields)[:80])
-    instructions, ids = (_texts(raw.get(key), episodes, file, f"{KEY}.{key}") for key in ("instructions", "ids"))
+        raise BadData(file, f"{NOTES_KEY}.fields", "array -> a name of its own", str(fields)[:80])
+    instructions, ids = (_texts(raw.get(key), episodes, file, f"{NOTES_KEY}.{key}") for key in ("instructions", "ids"))
     if any(text and not _ID.fullmatch(text) for text in ids):
-        raise BadData(file, f"{KEY}.ids", "32 hex digits each", "others")
+        raise BadData(file, f"{NOTES_KEY}.ids", "32 hex digits each", "others")
     return Notes(float(rate), instructions, ids, fields)
 
 
