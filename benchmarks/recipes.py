@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
 
@@ -79,7 +79,7 @@ def rows_of(tried: TriedRecipes) -> list[Row]:
         low, high = bounds if sign > 0 else reversed(bounds)
         value = None if gap.value is None else sign * gap.value
         means = [standing.per_task[name, claim.task].value or 0.0 for name in "AB"]
-        difference = Estimate(value, low, high, gap.level, gap.n, gap.method)
+        difference = replace(gap, value=value, low=low, high=high)
         rows.append(Row(claim.task, runs, means[0], means[1], difference))
     return rows
 

@@ -13,8 +13,9 @@ from roboscale.core import Case, Field, Spec
 from roboscale.worlds.real.robot_world import RobotWorld
 
 RATE_HZ = 50.0
-JOINT = Field("observation.state", (1,), "float32", "rad", "joint", ("shoulder",))
-TARGET = Field("action", (1,), "float32", "rad", "joint", ("shoulder",), low=(-1.0,), high=(1.0,))
+ARM = {"unit": "rad", "frame": "joint", "layout": ("shoulder",)}
+JOINT = Field("observation.state", (1,), "float32", **ARM)
+TARGET = Field("action", (1,), "float32", **ARM, low=(-1.0,), high=(1.0,))
 
 
 class OneJoint:

@@ -30,7 +30,8 @@ def renamed(root: Path, out: Path, names: dict[str, str], *, copy: bool = False)
         one = dataset.episode(i)
         arrays = {new: one.arrays["observation.state" if copy else old] for old, new in names.items()}
         id_ = new_episode_id(np.random.default_rng(i))
-        episodes.append(Episode(id_, spec, arrays, one.instruction, one.provenance, one.outcome))
+        said = {"instruction": one.instruction, "provenance": one.provenance, "outcome": one.outcome}
+        episodes.append(Episode(id=id_, spec=spec, arrays=arrays, **said))
     return write_set(out, spec, episodes, "made-up")
 
 
@@ -147,17 +148,17 @@ def test_flips_are_a_finding_and_no_spikes():
     from roboscale.dataset.audit.evidence import FieldEvidence
 
     field = FieldEvidence(
-        row,
-        row + 1,
-        row.astype(int),
-        row.astype(int),
-        row,
-        row.astype(int),
-        np.arange(4),
-        np.zeros((0, 0)),
+        low=row,
+        high=row + 1,
+        square=row,
+        distinct=row.astype(int),
+        same=np.arange(4),
+        course=np.zeros((0, 0)),
         flips=(7,),
     )
-    one = EpisodeEvidence(0, "a", 60, "Turn the red cup around.", fields={"observation.state": field})
+    one = EpisodeEvidence(
+        position=0, key="a", length=60, instruction="Turn the red cup around.", fields={"observation.state": field}
+    )
     (found,) = [f for f in judge([one], spec) if f.check == "sign-flip"]
     assert [(s.episode, s.first) for s in found.spans] == [(0, 7)] and not found.repair
 
