@@ -31,7 +31,7 @@ def record(folder: Path, robot: str, joints: int) -> Dataset:
             for _ in range(30):
                 told = seen + rng.normal(0, 0.1, joints).astype(np.float32)
                 pixels = np.full((32, 32, 3), 40, np.uint8)
-                pixels[:, int(16 + 10 * np.sin(4 * seen[0]))] = 220  # a bright bar that goes with the first joint
+                pixels[:, int(16 + 10 * np.sin(9 * seen.sum()))] = 220  # a bright bar that goes with the joints
                 take.add({"observation.state": seen, "observation.images.front": pixels, "action": told})
                 seen = told + rng.normal(0, 0.005, joints).astype(np.float32)
             take.save(Outcome("success"))
