@@ -20,13 +20,13 @@ RATE_HZ = 10
 
 def record(folder: Path, robot: str, joints: int) -> Dataset:
     """Two episodes of a made-up robot: its joints follow their commands one step later, nearly."""
-    state = Field("observation.state", (joints,), "float32", "rad", "joint")
-    action = Field("action", (joints,), "float32", "rad", "joint")
+    state = Field("observation.state", (joints,), "float32", unit="rad", frame="joint")
+    action = Field("action", (joints,), "float32", unit="rad", frame="joint")
     picture = Field("observation.images.front", (32, 32, 3), "uint8")
     rng = np.random.default_rng(joints)
     with DatasetWriter(folder, Spec((state, picture, action), RATE_HZ), robot_type=robot) as writer:
         for _ in range(2):
-            take = writer.begin("Push the red block onto the mat.", Provenance("example", robot))
+            take = writer.begin("Push the red block onto the mat.", Provenance("example", embodiment=robot))
             seen = np.zeros(joints, np.float32)
             for _ in range(30):
                 told = seen + rng.normal(0, 0.1, joints).astype(np.float32)
@@ -59,7 +59,7 @@ def main() -> None:
             print(f"{robot}: {len(proof.episodes)} episodes from {proof.format}, largest difference {worst:g}")
         report = audit_dataset(AuditDataset(dataset=folder / "arm", workers=0)).report
         print(f"audit of arm: {report.count('error')} errors, {report.count('warning')} warnings")
-        members = [NewMember(folder / robot, robot) for robot in sources]
+        members = [NewMember(root=folder / robot, robot_type=robot) for robot in sources]
         write_collection(folder / "pool", members)
         pool = Collection(folder / "pool")
         print(f"pool: {len(pool.episodes)} episodes of {', '.join(pool.embodiments)}")
