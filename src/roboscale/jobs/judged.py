@@ -20,6 +20,7 @@ from roboscale.trials.log import Run, TrialLog
 
 __all__ = [
     "Judged",
+    "batch_dependent",
     "choose_run",
     "clock_time",
     "judged_run",
@@ -94,6 +95,16 @@ class Judged:
     def unverified(self) -> list[str]:
         """Who is not known by content, and why."""
         return [str(who) for who in (*self.run.policies, self.run.world) if not who.verified]
+
+    @property
+    def batch_dependent(self) -> dict[str, str]:
+        """Label -> what its batches changed, of each policy whose numbers belong to these batches alone."""
+        return batch_dependent(self.used, self.labels)
+
+    @property
+    def doubts(self) -> list[str]:
+        """What belongs in the same breath as every sentence on this run."""
+        return [*self.unverified, *(f"{name} is batch-dependent" for name in self.batch_dependent)]
 
 
 def _as(counted: Counted, value: float) -> Counted:
@@ -193,22 +204,24 @@ def reasons(counted: Sequence[Counted], labels: dict[Identity, str]) -> list[str
     )
     lines = [f"{name}: {n} void: {reason}" for (name, reason), n in void.most_common()]
     lines += [f"{name}: {n} failed by its own mistake: {reason}" for (name, reason), n in mistakes.most_common()]
-    return lines + _batch_lines(counted, labels)
+    return lines + [
+        f"{name} is batch-dependent: {how}; --worlds 1 and --workers 1 ask alone"
+        for name, how in batch_dependent(counted, labels).items()
+    ]
 
 
-def _batch_lines(counted: Sequence[Counted], labels: dict[Identity, str]) -> list[str]:
-    """Who answered otherwise in a batch than alone, as a robot asks: a verdict on it is one on these batches."""
+def batch_dependent(counted: Sequence[Counted], labels: Mapping[Identity, str]) -> dict[str, str]:
+    """Label -> by how much it answered otherwise in a batch than alone, as a robot asks; only of those who did."""
     largest: dict[str, tuple[float, int]] = {}
     for c in counted:
         details = {} if c.trial is None else c.trial.details
         if details.get("batch_difference"):
             said = float(details["batch_difference"]), int(details["batch"])
             largest[labels[c.policy]] = max(said, largest.get(labels[c.policy], (0.0, 0)))
-    return [
-        f"{name} is batch-dependent: asked in a batch of {size}, actions differ by up to {difference:.2g} from those "
-        "that it gives alone; --worlds 1 and --workers 1 ask alone"
+    return {
+        name: f"asked in a batch of {size}, actions differ by up to {difference:.2g} from those that it gives alone"
         for name, (difference, size) in largest.items()
-    ]
+    }
 
 
 def unequal_starts(judged: Judged) -> str:
@@ -268,6 +281,7 @@ def run_summary(judged: Judged) -> dict[str, Any]:
         "outcome": "success" if run.design is None else run.design.outcome,
         "versions": dict(run.versions),
         "unverified": judged.unverified,
+        "batch_dependent": judged.batch_dependent,
         "reasons": reasons(judged.used, judged.labels),
         "policies": policies,
     }
