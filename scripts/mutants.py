@@ -225,10 +225,12 @@ def who_runs_what(scratch: Path, room: str, tool: Path) -> Lines:
         sys.path.append(str(tool.parents[1] / "lib" / version / "site-packages"))  # where coverage is
         watch = Watch(scratch, files_of(scratch, room))
         pytest_in(scratch, list(ROOMS[room][1]), scratch / "tests.txt", [watch])
-        told.write_text(json.dumps([watch.lines(), sorted(watch.failed)]))
+        told.write_text(json.dumps([watch.lines(), sorted(watch.failed), sorted(watch.broken)]))
         os._exit(0)
     os.waitpid(child, 0)
-    files, failed = json.loads(told.read_text())
+    files, failed, broken = json.loads(told.read_text())
+    if broken:
+        sys.exit(f"cannot be loaded without a fault, so that every fault would seem killed: {', '.join(broken)}")
     for test in failed:
         print(f"left out, it fails without a fault: {test}", flush=True)
     return {file: {int(n): tests for n, tests in lines.items()} for file, lines in files.items()}
@@ -244,7 +246,12 @@ class Watch:
         self.coverage = coverage.Coverage(data_file=None, include=[str(file) for file in files], config_file=False)
         self.seconds: dict[str, float] = {}
         self.failed: set[str] = set()
+        self.broken: set[str] = set()
         self.coverage.start()
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.broken.add(report.nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
