@@ -6,6 +6,7 @@ them print the same numbers.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -194,8 +195,8 @@ def whole(log: TrialLog, counted: Sequence[Counted]) -> list[Counted]:
 
 
 def reasons(counted: Sequence[Counted], labels: dict[Identity, str]) -> list[str]:
-    """What must be said of these trials, a line each: why some broke, which failures were mistakes of a policy, and
-    whose answers depended on their batch."""
+    """What must be said of these trials, a line each: why some broke, which failures were mistakes of a policy, what
+    was measured as no number, and whose answers depended on their batch."""
     void = Counter(
         (labels[c.policy], c.outcome.reason) for c in counted if c.outcome.success is None and not c.pending
     )
@@ -204,9 +205,24 @@ def reasons(counted: Sequence[Counted], labels: dict[Identity, str]) -> list[str
     )
     lines = [f"{name}: {n} void: {reason}" for (name, reason), n in void.most_common()]
     lines += [f"{name}: {n} failed by its own mistake: {reason}" for (name, reason), n in mistakes.most_common()]
+    lines += _not_finite(counted, labels)
     return lines + [
         f"{name} is batch-dependent: {how}; --worlds 1 and --workers 1 ask alone"
         for name, how in batch_dependent(counted, labels).items()
+    ]
+
+
+def _not_finite(counted: Sequence[Counted], labels: Mapping[Identity, str]) -> list[str]:
+    """Measures that the world gave as NaN or infinite, which is another thing than to measure nothing."""
+    odd = Counter(
+        (labels[c.policy], measure, str(float(value)))
+        for c in counted
+        for measure, value in c.outcome.measures.items()
+        if value is not None and not math.isfinite(value)
+    )
+    return [
+        f"{name}: {n} trials with {measure} {value}: counted as not measured"
+        for (name, measure, value), n in odd.items()
     ]
 
 
@@ -316,14 +332,14 @@ def _bounds_json(judged: Judged, counted: Sequence[Counted]) -> dict[str, Any] |
 
 
 def measure_means(counted: Sequence[Counted], world: Any) -> dict[str, Any]:
-    """Measure -> unit, mean of the trials that have it, how many have and how many lack it."""
+    """Measure -> unit, mean of the trials that have a finite one, how many have and how many lack it."""
     units = {m["name"]: m["unit"] for m in dict(world).get("measures", ())}
     units |= {"clipped": "step", "held": "step"}
     valid = [c.outcome.measures for c in counted if c.outcome.success is not None]
     means = {}
     for name, unit in units.items():
-        values = [m[name] for m in valid if m.get(name) is not None]
-        measured = [float(v) for v in values if v is not None]
+        values = [m.get(name) for m in valid]
+        measured = [float(v) for v in values if v is not None and math.isfinite(v)]
         mean = sum(measured) / len(measured) if measured else None
         means[name] = {"unit": unit, "mean": mean, "n": len(measured), "not_measured": len(valid) - len(measured)}
     return means

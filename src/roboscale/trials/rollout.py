@@ -285,10 +285,11 @@ class _Run:
     def _measure(self, terminated: bool, truncated: bool) -> None:
         """Reads the measures and decides whether the episode ends here."""
         self.measures = dict(self.scene.measures())
+        decided = self.watch is not None and self.watch.update(self.measures)  # refuses what is no truth value
         for name in self.kept:
             value = self.measures.get(name)
             self.series[name].append(math.nan if value is None else value)
-        if self.watch is not None and self.watch.update(self.measures):
+        if decided:
             self.end = "decided"
         elif (terminated or truncated) and self.steps < self.settings.horizon and self._goes_on():
             return
