@@ -138,7 +138,17 @@ def rollout(
     """
     watch = None if referee is None else referee.watch()
     made = clock or (WallClock() if settings.pace == "wall" else SimulatedClock())
-    run = _Run(world, case, settings, watch, asking or Asking(), take, film, made, together)
+    run = _Run(
+        world,
+        case,
+        settings,
+        watch=watch,
+        asking=asking or Asking(),
+        take=take,
+        film=film,
+        clock=made,
+        together=together,
+    )
     return (yield from run.play())
 
 
@@ -154,6 +164,7 @@ class _Run:
         world: World,
         case: Case,
         settings: RolloutSettings,
+        *,
         watch: Watch | None,
         asking: Asking,
         take: Take | None,
