@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -184,3 +186,64 @@ def test_how_a_table_was_read_cannot_be_changed(tmp_path: Path):
 def test_options_are_asked_once():
     with pytest.raises(dataclasses.FrozenInstanceError):
         ReadOptions().pairing = "paired"
+
+
+def test_names_of_the_row_are_known_in_any_case(tmp_path: Path):
+    found = read(tmp_path, a="first,second,preference\nPi0,Act,pi0\nPi0,Act,ACT\nAct,Pi0,PI0\n")
+    assert wins(found) == {"Pi0": 2, "Act": 1}
+
+
+def test_names_that_differ_in_their_case_alone_are_not_guessed(tmp_path: Path):
+    with pytest.raises(BadData, match="expected"):
+        read(tmp_path, a="first,second,preference\nact,Act,ACT\n")
+
+
+@pytest.mark.parametrize("side", ["far_a", "far_b"])
+def test_a_progress_of_a_side_that_is_none_names_its_column(tmp_path: Path, side: str):
+    row = {"far_a": "0.5", "far_b": "0.25"} | {side: "lots"}
+    text = f"first,second,preference,far_a,far_b\nx,y,A,0.5,0.5\nx,y,B,{row['far_a']},{row['far_b']}\n"
+    with pytest.raises(BadData, match=rf"{side} of row 2: expected a number .*found 'lots'"):
+        read(tmp_path, AS(columns={"progress_first": "far_a", "progress_second": "far_b"}), a=text)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_two_trials_of_one_case_are_named_by_file_and_row(tmp_path: Path, place: int):
+    files = {n: f"policy,seed,success\nA,{10 * k},1\nB,{10 * k},0\nA,{10 * k + 1},1\n" for k, n in enumerate("abc")}
+    name = "abc"[place]
+    files[name] += f"B,{10 * place},1\n"
+    with pytest.raises(BadData) as error:
+        read(tmp_path, **files)
+    assert f"found row 2 of {name}.csv and row 4 of {name}.csv: B, all, {10 * place}" in str(error.value)
+
+
+def test_standard_input_has_a_limit(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("roboscale.results.files._LIMIT", 40)
+    text = "policy,seed,success\nA,1,1\nB,1,0\n"
+    for more, fine in ((40 - len(text), True), (41 - len(text), False)):
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO((text + "\n" * more).encode())))
+        if fine:
+            assert counts(read_results(Path("-"))) == {("A", "all"): (1, 1), ("B", "all"): (0, 1)}
+            continue
+        with pytest.raises(BadData, match="standard input: size: expected at most 40 bytes"):
+            read_results(Path("-"))
+
+
+def test_progress_may_round_above_its_scale(tmp_path: Path):
+    found = read(tmp_path, a="policy,seed,progress\nA,1,1.000000000001\nB,1,0\n")
+    assert outcomes(found)[0][3] == pytest.approx(1.0)
+    with pytest.raises(BadData, match=r"expected a number in 0\.\.1 "):
+        read(tmp_path, a="policy,seed,progress\nA,1,1.00001\nB,1,0\n")
+
+
+@pytest.mark.parametrize("missing", ["", "nan", "NA", "-"])
+def test_a_progress_that_is_missing_is_void(tmp_path: Path, missing: str):
+    found = read(tmp_path, a=f"policy,seed,progress\nA,1,{missing}\nA,2,0.5\nB,1,0.25\n")
+    (first, *others) = [progress for *_, progress in outcomes(found)]
+    assert np.isnan(first) and others == [0.5, 0.25]
+
+
+def test_a_second_name_of_the_policy_says_which_is_the_first(tmp_path: Path):
+    found = read(tmp_path, a="policy,model,seed,success\nA,m,1,1\nB,n,1,0\n")
+    assert "'policy' says who it is" in said(found)
+    three = read(tmp_path, a="policy,method,model,seed,success\nA,a,m,1,1\nB,b,n,1,0\n")
+    assert said(three).count("'policy' says who it is") == 2 and "'model' says" not in said(three)
