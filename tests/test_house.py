@@ -56,7 +56,6 @@ ALLOWED = {
 }
 ALLOWED["jobs"] = set(ALLOWED) - {"cli"}
 
-# Modules of `cli` whose commands still wait for their job; they and `api` may import everything.
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 """(module, module) -> why it may import it, against the table."""
 TERMINAL = {"__main__", "app", "commands", "console", "terminal"}
