@@ -14,6 +14,7 @@ import pytest
 from roboscale.core import BadData, Stratum
 from roboscale.results import ReadOptions, Results, read_results
 from roboscale.results.nouns import TrialColumns
+from roboscale.results.values import digits_of
 from tests.results.test_cases_of_tables import AS, counts, read, said, wins
 from tests.results.test_forms import ROWS, workbook
 
@@ -247,3 +248,26 @@ def test_a_second_name_of_the_policy_says_which_is_the_first(tmp_path: Path):
     assert "'policy' says who it is" in said(found)
     three = read(tmp_path, a="policy,method,model,seed,success\nA,a,m,1,1\nB,b,n,1,0\n")
     assert said(three).count("'policy' says who it is") == 2 and "'model' says" not in said(three)
+
+
+@pytest.mark.parametrize(("rates", "kept"), [("0.5,0.25", (0.5, 0.25)), ("50,25", (0.5, 0.25)), ("1,0.5", (1.0, 0.5))])
+def test_rates_without_trials_are_shares_or_percent(tmp_path: Path, rates: str, kept: tuple[float, float]):
+    a, b = rates.split(",")
+    found = read(tmp_path, AS(columns={"rate": "r"}), a=f"policy,r\nA,{a}\nB,{b}\n")
+    assert tuple(found.columns.progress.tolist()) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "digits"), [("0.5", 1), ("0,25", 2), ("33%", 2), ("33.3%", 3), ("33,33 %", 4), ("1", 0)]
+)
+def test_a_percent_has_two_digits_more(text: str, digits: int):
+    assert digits_of(text) == digits
+
+
+def test_progress_in_percent_is_known_by_its_name(tmp_path: Path):
+    asked = AS(columns={"progress": "far_percent"})
+    found = read(tmp_path, asked, a="policy,seed,far_percent\nA,1,50\nA,2,100\nB,1,0.5\n")
+    assert [progress for *_, progress in outcomes(found)] == [0.5, 1.0, 0.005]
+    assert "percent, as its name says" in said(found)
+    plain = read(tmp_path, a="policy,seed,progress\nA,1,0.5\nB,1,1\n")
+    assert "as asked" not in said(plain)
