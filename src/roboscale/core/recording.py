@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from roboscale.core.episode import Outcome, Provenance
 from roboscale.core.errors import SpecMismatch
-from roboscale.core.plain import Plain
+from roboscale.core.plain import Plain, spelt, to_plain
 from roboscale.core.spec import Spec
 
 __all__ = [
@@ -73,6 +73,10 @@ class Finding(Plain):
     spans: tuple[Span, ...] = ()
     evidence: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     repair: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """By its fields; evidence is read back, and a number in it that is not finite is a text."""
+        return Plain.to_json(self) | {"evidence": to_plain(spelt(self.evidence))}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Finding:

@@ -219,10 +219,21 @@ def _collector(
     from roboscale.core import RolloutSettings
     from roboscale.jobs.versions import versions
     from roboscale.referees import referee_for
-    from roboscale.trials import Collector, Recorder, TrialRunner, records_afterwards
+    from roboscale.trials import Collector, Recorder, TrialRunner, live_keeping, records_afterwards
 
     info = world.info
     referee = referee_for(info)
+    live: dict[str, Any] = {}
+    if not records_afterwards(info):
+
+        def adopt(trial: Trial, judgement: Any) -> None:
+            if judgement.success:
+                sink.adopt(trial.episode)
+                on_saved(trial.episode)
+            else:
+                sink.drop(trial.episode)
+
+        live = {"keep": live_keeping(info, provenance), "adopt": adopt}
     runner = TrialRunner(
         info=info,
         world=info.identity,
@@ -232,19 +243,9 @@ def _collector(
         slots=slots,
         log=log,
         versions=versions(),
+        **live,
     )
     recorder = Recorder(runner=runner, sink=sink, provenance=provenance, on_saved=on_saved)
-    if not records_afterwards(info):
-        runner.keep = recorder.live
-
-        def adopt(trial: Trial, judgement: Any) -> None:
-            if judgement.success:
-                sink.adopt(trial.episode)
-                on_saved(trial.episode)
-            else:
-                sink.drop(trial.episode)
-
-        runner.adopt = adopt
     return Collector(recorder=recorder, policy=policy.identity)
 
 
