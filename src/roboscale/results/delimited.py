@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -21,6 +22,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 _LOOKED_AT = 60
 _CHUNK = 50_000
 _DASHES = set("-:= ")
+_EMPHASIS = re.compile(r"(\*\*|__|\*|`)(.+?)\1")
 
 Row = Sequence[str]
 
@@ -60,9 +62,10 @@ def _records(text: str, delimiter: str) -> Iterator[Row]:
 
 
 def _without_edges(row: Row) -> Row:
-    """A row of a Markdown table has an empty cell at both ends."""
+    """A row of a Markdown table has an empty cell at both ends, and cells in bold or as code."""
     row = row[1:] if row and not row[0].strip() else row
-    return row[:-1] if row and not row[-1].strip() else row
+    row = row[:-1] if row and not row[-1].strip() else row
+    return [_EMPHASIS.sub(r"\2", cell.strip()) for cell in row]
 
 
 def _delimiter(text: str) -> str:

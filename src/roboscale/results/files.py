@@ -22,6 +22,8 @@ STANDARD_INPUT = "-"
 """The path that means what is piped in."""
 
 _LIMIT = 512 * 2**20  # bytes
+_TYPOGRAPHY = frozenset(b"\x80\x82\x84\x85\x8c\x91\x92\x93\x94\x95\x96\x97\x99\x9c")
+"""Quotes, dashes and the like of Windows-1252; other bytes below 0xa0 speak for another encoding."""
 _SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 _MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -82,10 +84,13 @@ def _decoded(path: Path, data: bytes) -> tuple[str, list[str]]:
     try:
         return data.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
-        text = data.decode("latin-1")
-        if any((ord(sign) < 32 and sign not in "\t\r\n\f") or 127 <= ord(sign) < 160 for sign in text):
+        text = data.decode("cp1252", "replace")
+        if any((ord(sign) < 32 and sign not in "\t\r\n\f") or sign in "\x7f\ufffd" for sign in text):
             raise BadData(path, "file", "text in UTF-8, or a kind of table that is known", error) from error
-        return text, ["not UTF-8: read as Latin-1, so that letters with accents may be others"]
+        high = [byte for byte in data if 0x80 <= byte < 0xA0 and byte not in _TYPOGRAPHY]
+        if high:
+            raise BadData(path, "file", "text in UTF-8 (save it as such)", f"another encoding: {error}") from error
+        return text, ["not UTF-8: read as Windows-1252, so that letters with accents may be others"]
 
 
 def _as(path: Path, data: bytes, encoding: str) -> str:

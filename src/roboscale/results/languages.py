@@ -27,7 +27,7 @@ _WORDS: Mapping[str, str] = {
     "seed": "startwert graine semilla semente seme 种子 随机种子 シード 시드",
     "scene": "szene scène escena cena scena 场景 シーン сцена",
     "trial": (
-        "versuch durchlauf durchgang essai prueba intento prova tentativo tentativa poging 试验 试次 实验编号 次数编号 "
+        "versuch durchlauf durchgang essai prueba intento prova tentativo tentativa poging 试验 试次 实验编号 "
         "試行 시도 попытка испытание"
     ),
     "number": "nummer lfd_nr numéro número numero 编号 序号 番号 번호 номер",
@@ -56,25 +56,26 @@ _WORDS: Mapping[str, str] = {
     "preference": "präferenz préférence preferencia preferência preferenza voorkeur 偏好 選好 선호",
     "winner": "gewinner sieger gagnant vainqueur ganador vencedor vincitore winnaar 胜者 获胜者 勝者 승자 победитель",
     "loser": "verlierer perdant perdedor perdente verliezer 败者 敗者 패자 проигравший",
-    "demos": "demonstrationen vorführungen démonstrations demostraciones demonstrações dimostrazioni 演示数 示教数 デモ数",
+    "demos": (
+        "demonstrationen vorführungen démonstrations demostraciones demonstrações dimostrazioni 演示数 示教数 デモ数"
+    ),
     "hours": "stunden heures horas ore uren 小时 小时数 時間数",
     "source": "quelle origine fuente fonte bron 来源 データ源 источник",
 }
 
-YES = frozenset(
-    (
-        "ja wahr erfolgreich geschafft oui vrai réussi réussie succès sí verdadero éxito exitoso sim verdadeiro sucesso "
-        "sì vero successo riuscito waar gelukt geslaagd 是 真 成功 对 通过 はい 예 성공 да истина успех успешно"
-    ).split()
+_YES = (
+    "ja wahr erfolgreich geschafft oui vrai réussi réussie succès sí verdadero éxito exitoso sim verdadeiro sucesso "
+    "sì vero successo riuscito waar gelukt geslaagd 是 真 成功 对 通过 はい 예 성공 да истина успех успешно"
 )
+_NO = (
+    "nein falsch gescheitert fehlschlag non faux échec échoué falso fracaso fallo não falha insuccesso fallimento "
+    "nee onwaar mislukt 否 假 失败 失敗 错 未通过 いいえ 아니오 실패 нет ложь неудача неуспех"
+)
+
+YES = frozenset(_YES.split())
 """What cells say where it went well, without accents too."""
 
-NO = frozenset(
-    (
-        "nein falsch gescheitert fehlschlag non faux échec échoué falso fracaso fallo não falha insuccesso fallimento "
-        "nee onwaar mislukt 否 假 失败 失敗 错 未通过 いいえ 아니오 실패 нет ложь неудача неуспех"
-    ).split()
-)
+NO = frozenset(_NO.split())
 """What cells say where it did not."""
 
 

@@ -57,7 +57,10 @@ ROLES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "world": (("world", "domain", "simulator", "sim_or_real", "real_or_sim"),),
     "place": (("location", "place", "site", "lab", "institution", "university", "evaluation_location"),),
     "robot": (("robot", "robot_name", "robot_id", "embodiment"),),
-    "run": (("training_run", "train_seed", "training_seed", "replicate", "model_seed", "policy_seed"), ("run", "run_id")),
+    "run": (
+        ("training_run", "train_seed", "training_seed", "replicate", "model_seed", "policy_seed"),
+        ("run", "run_id"),
+    ),
     "case": (
         ("case", "case_id", "case_name"),
         (
@@ -138,7 +141,17 @@ ROLES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     ),
     "failures": (("failures", "n_failures", "num_failures", "failure_count", "n_fail"),),
     "trials": (
-        ("trials", "n_trials", "num_trials", "rollouts", "n_rollouts", "num_rollouts", "n_episodes", "num_episodes", "n_total"),
+        (
+            "trials",
+            "n_trials",
+            "num_trials",
+            "rollouts",
+            "n_rollouts",
+            "num_rollouts",
+            "n_episodes",
+            "num_episodes",
+            "n_total",
+        ),
         ("episodes", "total_trials", "total_episodes", "attempts", "total_attempts", "total", "num_total"),
         ("total_questions", "samples", "n_samples", "count"),
         ("n",),
@@ -211,7 +224,7 @@ _TRIALS = re.compile(
 
 
 def trials_in_name(name: str) -> int | None:
-    """How many trials a column's name says: 20 for `Success (n=20)`, `Lift /20`, `Pick (out of 20)`, `SR, 20 trials`."""
+    """How many trials a column's name says: 20 for `Success (n=20)`, `Lift /20`, `SR, 20 trials`."""
     match = _TRIALS.search(name)
     return int(next(number for number in match.groups() if number)) if match else None
 

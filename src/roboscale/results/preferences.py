@@ -20,11 +20,29 @@ __all__ = ["is_pairs", "preferences_of"]
 
 _FIRST, _SECOND, _TIE, _VOID = range(4)
 _TIES = {"tie", "draw", "equal", "both", "neither", "same", "a=b", "tie (bothbad)", "both bad", "bothbad", "tied"}
-_TIES |= {"none of them", "about the same", "the same", "similar", "no preference", "both good", "equally good", "no one"}
+_TIES |= {
+    "none of them",
+    "about the same",
+    "the same",
+    "similar",
+    "no preference",
+    "both good",
+    "equally good",
+    "no one",
+}
 _TIES |= {"unentschieden", "gleich", "égalité", "egalite", "empate", "pareggio", "平局", "平手", "引き分け"}
-_HOW = r"(?: is| was| wins| won)?(?: (?:much|slightly|strongly|clearly|somewhat|far|a bit))*(?: better| wins| won| preferred)?"
+_MUCH = "much|slightly|strongly|clearly|somewhat|far|a bit"
+_HOW = rf"(?: is| was| wins| won)?(?: (?:{_MUCH}))*(?: better| wins| won| preferred)?"
 _A_SIDE = re.compile(rf"(?:(?:model|policy|option|robot|method|response) )?(a|b|1|2|left|right|first|second){_HOW}")
-_SIGNS = {"a>b": _FIRST, "a>>b": _FIRST, "b<a": _FIRST, "b>a": _SECOND, "b>>a": _SECOND, "a<b": _SECOND, "a<<b": _SECOND}
+_SIGNS = {
+    "a>b": _FIRST,
+    "a>>b": _FIRST,
+    "b<a": _FIRST,
+    "b>a": _SECOND,
+    "b>>a": _SECOND,
+    "a<b": _SECOND,
+    "a<<b": _SECOND,
+}
 
 
 def _word(text: str) -> int | None:
