@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from roboscale.core import BadData
+from roboscale.results import read_results
 from tests.results.test_cases_of_tables import AS, counts, read, said, wins
 
 
@@ -173,3 +176,57 @@ def test_preferences_in_words(tmp_path: Path, head: str, cells: tuple[str, str, 
 def test_a_winner_beside_a_tie_has_not_won(tmp_path: Path):
     found = read(tmp_path, a="winner,loser,tie\npi0,act,False\nact,pi0,True\nact,pi0,no\n")
     assert wins(found) == {"pi0": 1, "act": 1, "tie": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",Pick,,Place,\nMethod,success,trials,success,trials\nA,12,20,3,10\nB,8,20,5,10\n",
+        "Week 12\n,A,A,B,B\nTask,k,n,k,n\nPick,12,20,8,20\nPlace,3,10,5,10\n",
+        ",Pick,Pick,Place,Place,Total,Total\nMethod,success,n,success,n,success,n\nA,12,20,3,10,15,30\nB,8,20,5,10,13,30\n",
+    ],
+)
+def test_headers_of_two_rows(tmp_path: Path, text: str):
+    found = read(tmp_path, a=text)
+    expected = {("A", "Pick"): (12, 20), ("A", "Place"): (3, 10), ("B", "Pick"): (8, 20), ("B", "Place"): (5, 10)}
+    assert counts(found) == expected and "two rows of headers" in said(found)
+
+
+def test_what_stands_beside_a_list_is_of_every_row(tmp_path: Path):
+    path = tmp_path / "a.json"
+    rows = [{"seed": 7, "success": True}, {"seed": 8, "success": False}]
+    path.write_text(json.dumps({"policy": "A", "task": "cup", "made": "today", "episodes": rows}))
+    assert counts(read_results(path)) == {("A", "cup"): (1, 2)}
+    path.write_text(json.dumps({"policy_path": "lerobot/act", "num_success": 12, "num_episodes": 20}))
+    assert counts(read_results(path)) == {("lerobot/act", "all"): (12, 20)}
+
+
+def test_a_zipped_table_is_read_and_a_broken_one_is_one_error(tmp_path: Path):
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(b"policy,success\nA,1\nB,0\n"))
+    assert counts(read_results(path)) == {("A", "all"): (1, 1), ("B", "all"): (0, 1)}
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(BadData, match="gzip"):
+        read_results(path)
+
+
+def test_a_page_is_no_table(tmp_path: Path):
+    with pytest.raises(BadData, match="a header with names that are known"):
+        read(tmp_path, a="<table><tr><td>policy</td></tr></table>")
+
+
+def test_old_sums_of_lerobot_and_what_is_not_a_number(tmp_path: Path):
+    path = tmp_path / "A" / "eval_info.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"aggregated": {"pc_success": 80.0, "n_episodes": 10}}))
+    assert counts(read_results(path)) == {("A", "all"): (8, 10)}
+    path.write_text('{"per_episode": [{"success": true, "seed": 1}, {"success": NaN, "seed": 2}], "aggregated": {}}')
+    assert counts(read_results(path)) == {("A", "all"): (1, 1)}
+
+
+def test_how_far_sides_came_may_have_a_scale(tmp_path: Path):
+    text = "policyA_name,policyB_name,pref,policyA_partial_success,policyB_partial_success\npi0,act,A,80,20\n"
+    with pytest.raises(BadData, match=r"--column progress_first=policyA_partial_success/100"):
+        read(tmp_path, a=text)
+    scales = {f"progress_{s}": f"policy{c}_partial_success/100" for s, c in (("first", "A"), ("second", "B"))}
+    assert list(read(tmp_path, AS(columns=scales), a=text).columns.progress) == [0.8, 0.2]

@@ -228,11 +228,14 @@ def _cells(roles: Roles, name: str) -> Measured:
     return _counted(roles, table[:, 0], table[:, 1])
 
 
-def shares_of(roles: Roles, column: Texts, name: str, scale: float = 0.0) -> tuple[NDArray[np.float64], str]:
+def shares_of(
+    roles: Roles, column: Texts, name: str, scale: float = 0.0, role: str = "progress"
+) -> tuple[NDArray[np.float64], str]:
     """Numbers in 0..1 of the different texts of a column, NaN where nothing is said, and how they were read.
 
     Args:
         scale: what they are divided by; 0 where nobody said: a name or cells with `%`, or numbers that are in 0..1.
+        role: of the column, for the message.
 
     Raises:
         BadData: a cell is no number, or the scale is not known.
@@ -268,7 +271,7 @@ def shares_of(roles: Roles, column: Texts, name: str, scale: float = 0.0) -> tup
         code = int(np.nanargmin(numbers) if low < 0 else np.nanargmax(numbers))
         row = int(np.flatnonzero(column.codes == code)[0])
         round_top = next((n for n in (5, 10, 100) if n >= top), 1000)
-        expected = f"a number in 0..{scale:g} (for another scale: --column progress={name}/{round_top})"
+        expected = f"a number in 0..{scale:g} (for another scale: --column {role}={name}/{round_top})"
         raise _bad(roles, name, row, expected)
     return numbers / scale, said
 

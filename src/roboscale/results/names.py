@@ -31,7 +31,7 @@ ROLES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "policy": (
         ("policy", "policy_name", "policy_id"),
         ("method", "method_name", "model", "model_name", "agent", "algorithm", "algo", "approach", "system"),
-        ("checkpoint", "checkpoint_path", "ckpt"),
+        ("checkpoint", "checkpoint_path", "ckpt", "policy_path"),
         ("condition", "experiment", "variant", "arm", "name", "config", "group", "label"),
     ),
     "checkpoint": (("epoch", "step", "steps_trained", "training_step", "training_steps", "global_step", "iteration"),),
@@ -162,16 +162,18 @@ ROLES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     ),
     "first": (
         ("policy_a", "policy_1", "model_a", "model_1", "method_a", "method_1", "first_policy", "left_policy"),
+        ("policy_a_name", "policy_name_a", "model_a_name", "name_a"),
         ("left", "first", "a_source", "option_a"),
         ("a",),
     ),
     "second": (
         ("policy_b", "policy_2", "model_b", "model_2", "method_b", "method_2", "second_policy", "right_policy"),
+        ("policy_b_name", "policy_name_b", "model_b_name", "name_b"),
         ("right", "second", "b_source", "option_b"),
         ("b",),
     ),
     "preference": (
-        ("preference", "winner", "preferred_side", "choice", "vote", "verdict"),
+        ("preference", "winner", "preferred_side", "choice", "vote", "verdict", "pref"),
         ("preferred", "preferred_policy", "preferred_model", "better", "better_policy", "label", "outcome", "result"),
     ),
     "tie": (("tie", "is_tie", "tied", "draw"),),
@@ -179,8 +181,12 @@ ROLES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "non_preferred": (
         ("non_preferred", "nonpreferred", "not_preferred", "rejected", "loser", "losing_policy", "worse"),
     ),
-    "progress_first": (("partial_a", "progress_a", "score_a"),),
-    "progress_second": (("partial_b", "progress_b", "score_b"),),
+    "progress_first": (
+        ("partial_a", "progress_a", "score_a", "policy_a_partial_success", "partial_success_a", "policy_a_progress"),
+    ),
+    "progress_second": (
+        ("partial_b", "progress_b", "score_b", "policy_b_partial_success", "partial_success_b", "policy_b_progress"),
+    ),
 }
 """What a column can be used as -> the names it is known by, the stronger ones first."""
 

@@ -286,7 +286,7 @@ def _progress_of_sides(roles: Roles, made: Preferences, keep: NDArray[np.bool_],
         column = roles.one(role)
         assert column is not None
         name = next(n for n, (used, _) in roles.used.items() if used == role)
-        shares.append(shares_of(roles, column, name)[0][column.codes][keep])
+        shares.append(shares_of(roles, column, name, roles.scales.get(role, 0.0), role)[0][column.codes][keep])
     rows = len(made)
     cases = [f"row {n}" for n in roles.grid.numbers[keep]] if case is None else list(case.values)
     numbers = np.arange(rows) if case is None else case.codes[keep]
