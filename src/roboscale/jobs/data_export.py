@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,7 @@ class Exported(Plain):
         largest_difference: field -> largest difference after reading back.
         not_there: fields that the format, or its reader, has under no such name.
         instructions: episodes whose text came back as it was; `None` where the format has no text.
+        lost: what the dataset holds and this format does not -> why.
     """
 
     out: str
@@ -53,6 +55,7 @@ class Exported(Plain):
     largest_difference: Mapping[str, float] = field(default_factory=dict)
     not_there: tuple[str, ...] = ()
     instructions: int | None = None
+    lost: Mapping[str, str] = field(default_factory=dict)
 
 
 def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Exported:
@@ -66,6 +69,8 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
         BadData: `out` exists, or what was read back is not what was written.
     """
     from roboscale.jobs.export_formats import TARGETS, read_back
+    from roboscale.jobs.losses import lost_between, tell_lost
+    from roboscale.jobs.recordings import open_source
 
     dataset = _opened(request)
     size = _size(dataset, request)
@@ -74,18 +79,18 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
     try:
         worst, instructions = read_back(dataset, recording, request.out)
         episodes = len(recording.keys)
+        lost = lost_between(open_source(request.dataset).recording, recording)
     finally:
         recording.close()
-    lost = tuple(f.name for f in dataset.spec if not f.is_image and f.name not in worst)
-    if lost:
-        on_event(Note(f"not read back under these names: {', '.join(lost)}"))
+    tell_lost(lost, on_event)
     return Exported(
         out=str(request.out),
         format=request.to,
         episodes=episodes,
         frames=len(dataset),
         largest_difference=worst,
-        not_there=lost,
+        not_there=tuple(f.name for f in dataset.spec if not f.is_image and f.name not in worst),
+        lost=lost,
         instructions=instructions if any(e.instruction for e in dataset.episodes) else None,
     )
 
@@ -123,7 +128,9 @@ def _size(dataset: Dataset, request: ExportDataset) -> int:
 def _opened(request: ExportDataset) -> Dataset:
     from roboscale.dataset import Dataset
 
-    dataset = Dataset(request.dataset)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cameras that are not read are told with all else that is lost
+        dataset = Dataset(request.dataset)
     if request.out.exists() or request.out.is_symlink():
         raise BadData(request.out, "path", "nothing there", "a file or folder")
     return dataset
