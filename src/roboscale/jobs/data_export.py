@@ -31,8 +31,8 @@ class ExportDataset(Request):
     dataset: Annotated[Path, Argument("A LeRobotDataset v3.0.")]
     out: Annotated[Path, Argument("A new file or folder.")]
     to: Annotated[
-        Literal["lerobot-v2.1", "gr00t", "rlds", "hdf5-robomimic", "zarr"],
-        Option("lerobot-v2.1, gr00t, rlds, hdf5-robomimic or zarr."),
+        Literal["lerobot-v2.1", "gr00t", "rlds", "hdf5-robomimic", "zarr", "rrd", "mcap"],
+        Option("lerobot-v2.1, gr00t, rlds, hdf5-robomimic or zarr; rrd for Rerun's viewer, mcap for Foxglove's."),
     ]
 
 
@@ -65,18 +65,35 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
     Raises:
         BadData: `out` exists, or what was read back is not what was written.
     """
-    from roboscale.jobs.export_formats import TARGETS, read_back
+    from roboscale.jobs.export_formats import TARGETS, VIEWERS, read_back
 
     dataset = _opened(request)
     size = _size(dataset, request)
     on_event(Note(f"{request.to}: about {size / 1e6:.4g} MB for pictures and numbers of {len(dataset)} frames"))
+    if request.to in VIEWERS:
+        on_event(Note("pictures are JPEG of quality 95 in files for viewers; numbers are exact"))
+        worst = VIEWERS[request.to](dataset, request.out, progressing(on_event, "writing"))
+        return _exported(request, dataset, len(dataset.episodes), worst, len(dataset.episodes), on_event)
     recording = TARGETS[request.to](dataset, request.out, progressing(on_event, "writing"))
     try:
         worst, instructions = read_back(dataset, recording, request.out)
         episodes = len(recording.keys)
     finally:
         recording.close()
-    lost = tuple(f.name for f in dataset.spec if not f.is_image and f.name not in worst)
+    return _exported(request, dataset, episodes, worst, instructions, on_event)
+
+
+def _exported(
+    request: ExportDataset,
+    dataset: Dataset,
+    episodes: int,
+    worst: Mapping[str, float],
+    instructions: int,
+    on_event: OnEvent,
+) -> Exported:
+    lost = tuple(
+        f.name for f in dataset.spec if not f.is_image and f.name not in worst and not _is_clock(request, f.name)
+    )
     if lost:
         on_event(Note(f"not read back under these names: {', '.join(lost)}"))
     return Exported(
@@ -90,6 +107,11 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
     )
 
 
+def _is_clock(request: ExportDataset, field: str) -> bool:
+    """The recorded clock is no curve in files for viewers: it is the time of every message."""
+    return request.to in ("rrd", "mcap") and field == "time.frame_ns"
+
+
 def plan_export(request: ExportDataset) -> dict[str, Any]:
     """What would be written; JSON types only. Errors are those of `export_dataset`."""
     dataset = _opened(request)
@@ -98,8 +120,8 @@ def plan_export(request: ExportDataset) -> dict[str, Any]:
     return {"out": str(request.out), "format": request.to, "episodes": episodes, "frames": frames, "bytes": size}
 
 
-_PACKED = {"rlds": 0.5, "hdf5-robomimic": 0.5, "zarr": 0.5}
-"""Bytes of losslessly packed camera pictures for each of their own, from renders (.1) to noise (1)."""
+_PACKED = {"rlds": 0.5, "hdf5-robomimic": 0.5, "zarr": 0.5, "rrd": 0.12, "mcap": 0.16}
+"""Bytes of packed pictures for each of their own: lossless from renders (.1) to noise (1), or JPEG (in base64)."""
 
 
 def _size(dataset: Dataset, request: ExportDataset) -> int:
