@@ -19,7 +19,7 @@ RATE_HZ = 10
 
 
 def record(folder: Path, robot: str, joints: int) -> Dataset:
-    """Two episodes of a made-up robot: its joints follow their commands one step later."""
+    """Two episodes of a made-up robot: its joints follow their commands one step later, nearly."""
     state = Field("observation.state", (joints,), "float32", unit="rad", frame="joint")
     action = Field("action", (joints,), "float32", unit="rad", frame="joint")
     picture = Field("observation.images.front", (32, 32, 3), "uint8")
@@ -31,9 +31,9 @@ def record(folder: Path, robot: str, joints: int) -> Dataset:
             for _ in range(30):
                 told = seen + rng.normal(0, 0.1, joints).astype(np.float32)
                 pixels = np.full((32, 32, 3), 40, np.uint8)
-                pixels[:, int(16 + 10 * np.tanh(seen[0]))] = 220  # a bright bar that goes with the first joint
+                pixels[:, int(16 + 10 * np.sin(9 * seen.sum()))] = 220  # a bright bar that goes with the joints
                 take.add({"observation.state": seen, "observation.images.front": pixels, "action": told})
-                seen = told
+                seen = told + rng.normal(0, 0.005, joints).astype(np.float32)
             take.save(Outcome("success"))
     return Dataset(folder)
 

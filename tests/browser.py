@@ -1,8 +1,8 @@
 """One Chromium for all tests of pages. It can die or hang; then its test ends, with the last lines that it wrote.
 
 Nothing is waited for without a limit: actions have playwright's timeouts, and a timer kills the browser under a test
-that takes too long, which makes whatever the test waits for fail. Import `browser`, `chromium` and `link` into a
-`conftest.py`.
+that takes too long, and playwright's own process with it, which makes whatever the test waits for fail. Import
+`browser`, `chromium` and `link` into a `conftest.py`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+import psutil
 import pytest
 
 __all__ = ["BrowserDied", "Chromium", "Link", "browser", "chromium", "link", "overflow", "wait_until"]
@@ -108,6 +109,7 @@ class Chromium:
     def _expire(self) -> None:
         self.expired = True
         self.kill()
+        _kill_drivers()
 
     @contextmanager
     def watched(self, limit_s: float = TEST_S) -> Iterator[None]:
@@ -148,6 +150,29 @@ def _read(process: subprocess.Popen[str], lines: deque[str], addresses: SimpleQu
         if line.startswith(_LISTENING):
             addresses.put(line.removeprefix(_LISTENING).strip())
     addresses.put("")
+
+
+def _kill_drivers() -> None:
+    """Ends playwright's process: on a busy machine it has been seen to turn round and round and to answer nobody."""
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if "run-driver" in child.cmdline():
+                child.kill()
+
+
+def _started(sync_api: Any) -> Any:
+    """Playwright; where its process does not come up it is started once more."""
+    for last in (False, True):
+        timer = threading.Timer(START_S, _kill_drivers)
+        timer.start()
+        try:
+            return sync_api.sync_playwright().start()
+        except Exception:
+            if last:
+                raise
+        finally:
+            timer.cancel()
+    raise AssertionError
 
 
 class Link:
@@ -201,10 +226,13 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 def link(chromium: Chromium) -> Iterator[Link]:
     """Playwright's event loop belongs to one module: other tests have their own."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
+    playwright = _started(sync_api)
+    try:
         made = Link(chromium, playwright)
         yield made
         made.close()
+    finally:
+        playwright.stop()
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """What tests of several rooms share."""
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,17 @@ import pytest
 
 from roboscale.core import Field, Provenance, Spec
 from roboscale.dataset import DatasetWriter
+
+
+@pytest.fixture(autouse=True)
+def _scheduled_as_before() -> Iterator[None]:
+    """What runs in real time starves the machine, with every browser and server that later tests start from it."""
+    before = os.sched_getscheduler(0), os.sched_getparam(0).sched_priority
+    yield
+    after = os.sched_getscheduler(0), os.sched_getparam(0).sched_priority
+    if after != before:
+        os.sched_setscheduler(0, before[0], os.sched_param(before[1]))
+    assert after == before, "the test changed how this process is scheduled"
 
 
 @pytest.fixture(scope="session")

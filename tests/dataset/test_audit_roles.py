@@ -150,6 +150,8 @@ def test_flips_are_a_finding_and_no_spikes():
     field = FieldEvidence(
         low=row,
         high=row + 1,
+        at_low=row.astype(int),
+        at_high=row.astype(int),
         square=row,
         distinct=row.astype(int),
         same=np.arange(4),

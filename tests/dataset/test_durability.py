@@ -139,22 +139,28 @@ def check_after_kill(root: Path, robot: ModuleType, saved: list[tuple[str, int, 
 
 
 def test_thirty_kills_lose_no_saved_episode(tmp_path: Path, robot: ModuleType):
-    """Twenty at random instants of the whole recording, ten at random instants of a seal."""
+    """Twenty at random instants of the whole recording, ten at random instants of a seal.
+
+    An instant is a time after something that the recorder said, so that they are spread on a machine of any speed.
+    """
     whole = run_recorder(tmp_path / "whole", lambda word, n: None)
     assert len(whole.saved) == EPISODES
     assert_readable(tmp_path / "whole", robot, whole.saved)
-    last = whole.times[-1][1]
-    seals = [(at, whole.times[k + 1][1] - at) for k, (word, at) in enumerate(whole.times) if word == "sealing"]
+    gaps = [(word, after - at) for (word, at), (_, after) in itertools.pairwise(whole.times)]
+    seals = [gap for word, gap in gaps if word == "sealing"]
     rng = np.random.default_rng(0)
     outcomes = []
     for k in range(KILLS):
         root = tmp_path / f"kill{k}"
         if k < 20:
-            at = float(rng.uniform(0, last))
-            run = run_recorder(root, lambda word, n, at=at: at if word == "ready" else None)
+            which = int(rng.integers(len(gaps)))
+            at, said = float(rng.uniform(0, gaps[which][1])), itertools.count()
+            run = run_recorder(
+                root, lambda word, n, which=which, at=at, said=said: at if next(said) == which else None
+            )
         else:
             which = int(rng.integers(len(seals)))
-            at = float(rng.uniform(0, seals[which][1]))
+            at = float(rng.uniform(0, seals[which]))
             run = run_recorder(root, lambda w, n, which=which, at=at: at if (w, n) == ("sealing", which) else None)
         check_after_kill(root, robot, run.saved)
         outcomes.append(len(run.saved))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -612,10 +613,10 @@ def test_copies_of_preferences_are_left_out_and_counted(tmp_path: Path):
 
 def test_preferences_are_tallied_by_pair_and_outcome(tmp_path: Path):
     found = read(tmp_path, a="first,second,preference\nx,y,A\nz,y,B\nz,y,B\nx,z,tie\ny,x,A\n")
-    tally, names = found.preferences.tally(), found.preferences.policies
-    said_of = {
-        (names[i], names[j], PREFERENCE_OUTCOMES[o]): int(tally[i, j, o]) for i, j, o in np.argwhere(tally).tolist()
-    }
+    said_of: Counter[tuple[str, str, str]] = Counter()
+    rows, names = found.preferences, found.preferences.policies
+    for i, j, o, weight in zip(rows.first, rows.second, rows.outcome, rows.weight, strict=True):
+        said_of[names[i], names[j], PREFERENCE_OUTCOMES[o]] += int(weight)
     assert said_of == {
         ("x", "y", "first"): 1, ("z", "y", "second"): 2, ("x", "z", "tie"): 1, ("y", "x", "first"): 1,
     }  # fmt: skip

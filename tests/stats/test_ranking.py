@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -262,7 +263,7 @@ def test_bootstrap_spread_is_the_standard_error_and_is_seeded():
     names = tuple("abcdef")
     counts = random_counts(3, each=300)
     rows = counted([], policies=names)
-    compared = type(rows)(names, counts, counts.sum(axis=1).astype(np.int64))
+    compared = replace(rows, counts=counts, per_pair=counts.sum(axis=1).astype(np.int64))
     found = fit_davidson(counts, 6)
     draws, finite = bootstrap_fits(compared, 800, np.random.default_rng(0))
     assert finite.all()

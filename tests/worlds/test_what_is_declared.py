@@ -7,11 +7,11 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
+from roboscale.worlds.probe import probe_resets
 
 from roboscale.core import BadData, Case, RoboscaleError
 from roboscale.worlds import as_world
 from roboscale.worlds.environments import WorldEnv
-from roboscale.worlds.probe import probe_resets
 from roboscale.worlds.simulated.declaration import SuccessTable, WorldDeclaration
 from roboscale.worlds.simulated.gymnasium_world import GymnasiumWorld
 from roboscale.worlds.simulated.readings import AfterStep, read_success

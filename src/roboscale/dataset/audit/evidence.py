@@ -59,6 +59,7 @@ class FieldEvidence:
 
     Args:
         low, high: (D,) smallest and largest finite value.
+        at_low, at_high: (D,) how many frames hold exactly that.
         square: (D,) mean of the squares.
         distinct: (D,) number of different values.
         same: (D,) equal numbers for elements whose columns are equal.
@@ -73,6 +74,8 @@ class FieldEvidence:
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+    at_low: NDArray[np.int64]
+    at_high: NDArray[np.int64]
     square: NDArray[np.float64]
     distinct: NDArray[np.int64]
     same: NDArray[np.int64]
@@ -252,6 +255,8 @@ def _summary(
     return FieldEvidence(
         low=low.astype(np.float64),
         high=high.astype(np.float64),
+        at_low=(rows == low).sum(axis=0) if rows.size else np.empty(0, np.int64),
+        at_high=(rows == high).sum(axis=0) if rows.size else np.empty(0, np.int64),
         square=np.square(values).mean(axis=0) if rows.size else np.empty(0),
         distinct=np.array([len(np.unique(c)) for c in columns], np.int64),
         same=np.array(digests, np.int64),
