@@ -15,7 +15,7 @@ from roboscale.core import BadData
 from roboscale.dataset import Dataset, EpisodeInfo
 from roboscale.dataset.streams import FRAME_TIMES
 
-__all__ = ["JPEG_QUALITY", "Playback", "Curve", "as_jpeg", "begin_folder", "episode_file", "playback"]
+__all__ = ["JPEG_QUALITY", "Curve", "Playback", "as_jpeg", "begin_folder", "episode_file", "playback"]
 
 JPEG_QUALITY = 95
 """Pictures are encoded one by one: viewers jump, and a video's frame needs the frames before it."""

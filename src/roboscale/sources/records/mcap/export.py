@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData
 from roboscale.dataset import Dataset
-from roboscale.sources.records.playback import Playback, Curve, as_jpeg, begin_folder, episode_file, playback
+from roboscale.sources.records.playback import Curve, Playback, as_jpeg, begin_folder, episode_file, playback
 
 __all__ = ["compare_mcap", "export_mcap"]
 
