@@ -126,7 +126,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.data_import import ImportDataset, import_dataset
     from roboscale.jobs.data_info import DescribeDataset, describe_dataset
     from roboscale.jobs.data_merge import MergeDatasets, merge_datasets
-    from roboscale.jobs.data_show import ShowDataset, show_dataset
+    from roboscale.jobs.data_show import ShowDataset, show_dataset, write_for_viewers
     from roboscale.jobs.demo import RunDemo, run_demo
     from roboscale.jobs.eval import Evaluate, evaluate
     from roboscale.jobs.fuse import FuseResults, fuse_results
@@ -315,6 +315,7 @@ __all__ = [
     "weigh_counts",
     "work_trials",
     "write_episode",
+    "write_for_viewers",
     "write_report",
 ]
 
@@ -333,7 +334,7 @@ _JOBS = {
     "data_import": ("ImportDataset", "import_dataset"),
     "data_merge": ("MergeDatasets", "merge_datasets"),
     "data_fix": ("FixDataset", "fix_dataset"),
-    "data_show": ("ShowDataset", "show_dataset"),
+    "data_show": ("ShowDataset", "show_dataset", "write_for_viewers"),
     "demo": ("RunDemo", "run_demo"),
     "eval": ("Evaluate", "evaluate"),
     "fuse": ("FuseResults", "fuse_results"),

@@ -32,8 +32,8 @@ class ExportDataset(Request):
     dataset: Annotated[Path, Argument("A LeRobotDataset v3.0.")]
     out: Annotated[Path, Argument("A new file or folder.")]
     to: Annotated[
-        Literal["lerobot-v2.1", "gr00t", "rlds", "hdf5-robomimic", "zarr"],
-        Option("lerobot-v2.1, gr00t, rlds, hdf5-robomimic or zarr."),
+        Literal["lerobot-v2.1", "gr00t", "rlds", "hdf5-robomimic", "zarr", "rrd", "mcap"],
+        Option("lerobot-v2.1, gr00t, rlds, hdf5-robomimic or zarr; rrd for Rerun's viewer, mcap for Foxglove's."),
     ]
 
 
@@ -68,25 +68,47 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
     Raises:
         BadData: `out` exists, or what was read back is not what was written.
     """
-    from roboscale.jobs.export_formats import TARGETS, read_back
-    from roboscale.jobs.losses import lost_between, tell_lost
+    from roboscale.jobs.export_formats import TARGETS, VIEWERS, read_back
+    from roboscale.jobs.losses import lost_between
     from roboscale.jobs.recordings import open_source
 
     dataset = _opened(request)
     size = _size(dataset, request)
     on_event(Note(f"{request.to}: about {size / 1e6:.4g} MB for pictures and numbers of {len(dataset)} frames"))
+    if request.to in VIEWERS:
+        on_event(Note("pictures are JPEG of quality 95 in files for viewers; numbers are exact"))
+        worst = VIEWERS[request.to](dataset, request.out, progressing(on_event, "writing"))
+        names = [f.name for f in dataset.spec if not f.is_image and f.name not in worst]
+        lost = {
+            name: "not read back under this name" for name in names if name != "time.frame_ns"
+        }  # the time of messages
+        lost["splits, outcomes and provenance"] = "files for viewers hold curves, pictures and texts"
+        return _exported(request, dataset, (worst, len(dataset.episodes)), lost, on_event)
     recording = TARGETS[request.to](dataset, request.out, progressing(on_event, "writing"))
     try:
-        worst, instructions = read_back(dataset, recording, request.out)
-        episodes = len(recording.keys)
+        read = read_back(dataset, recording, request.out)
         lost = lost_between(open_source(request.dataset).recording, recording)
     finally:
         recording.close()
+    return _exported(request, dataset, read, lost, on_event)
+
+
+def _exported(
+    request: ExportDataset,
+    dataset: Dataset,
+    read: tuple[Mapping[str, float], int],
+    lost: Mapping[str, str],
+    on_event: OnEvent,
+) -> Exported:
+    """What is said of it; `read` is the largest difference of each field and how many texts came back."""
+    from roboscale.jobs.losses import tell_lost
+
     tell_lost(lost, on_event)
+    worst, instructions = read
     return Exported(
         out=str(request.out),
         format=request.to,
-        episodes=episodes,
+        episodes=len(dataset.episodes),
         frames=len(dataset),
         largest_difference=worst,
         not_there=tuple(f.name for f in dataset.spec if not f.is_image and f.name not in worst),
@@ -103,8 +125,8 @@ def plan_export(request: ExportDataset) -> dict[str, Any]:
     return {"out": str(request.out), "format": request.to, "episodes": episodes, "frames": frames, "bytes": size}
 
 
-_PACKED = {"rlds": 0.5, "hdf5-robomimic": 0.5, "zarr": 0.5}
-"""Bytes of losslessly packed camera pictures for each of their own, from renders (.1) to noise (1)."""
+_PACKED = {"rlds": 0.5, "hdf5-robomimic": 0.5, "zarr": 0.5, "rrd": 0.12, "mcap": 0.16}
+"""Bytes of packed pictures for each of their own: lossless from renders (.1) to noise (1), or JPEG (in base64)."""
 
 
 def _size(dataset: Dataset, request: ExportDataset) -> int:

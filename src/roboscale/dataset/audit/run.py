@@ -10,17 +10,19 @@ from typing import Any
 
 from roboscale.core import Finding, Recording, RoboscaleError, Spec, splits_of
 from roboscale.dataset.advice import with_repairs
+from roboscale.dataset.audit.balance import judge_balance, judge_shift
 from roboscale.dataset.audit.content import judge_cameras, judge_lengths, judge_numbers
 from roboscale.dataset.audit.duplicates import judge_duplicates, judge_leaks
 from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, examine, examine_episode
 from roboscale.dataset.audit.files import Spread, audit_files
 from roboscale.dataset.audit.motion import delays, judge_grippers, judge_motion, judge_units
+from roboscale.dataset.audit.policies import judge_policy
 from roboscale.dataset.audit.report import AuditReport
 from roboscale.dataset.audit.roles import FieldRoles, Role, infer_roles, said_roles
 from roboscale.dataset.audit.runs import judge_clocks, measured_clocks
 from roboscale.dataset.audit.statistics import judge_images
 from roboscale.dataset.audit.texts import judge_texts
-from roboscale.dataset.checks import CHECKS, FILES, PICTURES, SEVERITIES, finding, many, means_nothing
+from roboscale.dataset.checks import CHECKS, FILES, PICTURES, POLICY, SEVERITIES, finding, many, means_nothing
 from roboscale.dataset.lerobot import LeRobotRecording, lerobot_format, load_folder, open_lerobot
 from roboscale.dataset.lerobot.absent import pointer_findings
 from roboscale.dataset.lerobot.licence import licence_of
@@ -47,6 +49,7 @@ def audit(
     against: Sequence[Recording] = (),
     images: bool = True,
     roles: Sequence[str] = (),
+    policy: str = "",
     progress: Callable[[int, int], None] | None = None,
     opener: Opener | None = None,
     run: Spread = map,
@@ -58,6 +61,7 @@ def audit(
         against: other datasets whose episodes must not be in this one.
         images: whether to decode pictures.
         roles: what fields are for where their names mislead, as `FIELD=KIND`; see `roles.KINDS`.
+        policy: a class of `policies.POLICIES` that shall be trained on it.
         progress: called with (episodes done, of how many).
         opener: opens the same recording in a worker process; picklable. Needed where `run` uses other processes.
         run: like `map`, in order.
@@ -76,7 +80,8 @@ def audit(
         findings += judge_images(recording.root, evidence) if images else ()
     else:
         findings = [*recording.findings, *_missing(recording), *judged]
-    return _report(recording, evidence, _settled(findings), known, images=images, pooled=bool(others))
+    findings += judge_policy(policy, evidence, recording.spec, known) if policy else ()
+    return _report(recording, evidence, _settled(findings), known, images=images, pooled=bool(others), policy=policy)
 
 
 def _roles(recording: Recording, said: Mapping[str, Role]) -> FieldRoles:
@@ -165,6 +170,7 @@ def judge(
             yield dataclasses.replace(shown, severity="info", text=shown.text + guess)
     yield from judge_lengths(evidence, spec.rate_hz)
     yield from judge_texts(evidence)
+    yield from judge_balance(evidence)
     yield from judge_clocks(evidence, spec)
     yield from judge_cameras(evidence, spec, spec.rate_hz)
     for one in evidence:
@@ -182,6 +188,7 @@ def _of_motion(
     yield from judge_motion(evidence, spec, roles)
     yield from judge_grippers(evidence, spec, roles)
     yield from judge_units(evidence, spec, roles)
+    yield from judge_shift(evidence, spec, roles)
     yield from judge_duplicates(evidence, spec, roles, splits)
     yield from judge_leaks(evidence, others, spec, roles)
 
@@ -277,6 +284,7 @@ def _report(
     *,
     images: bool,
     pooled: bool,
+    policy: str,
 ) -> AuditReport:
     spec = recording.spec
     skipped: dict[str, str] = {}
@@ -292,6 +300,8 @@ def _report(
         skipped |= dict.fromkeys(("action-ignored", "action-lag"), "nothing moves long enough")
     if not pooled:
         skipped["leaked-episode"] = "no other dataset was given"
+    if not policy:
+        skipped |= dict.fromkeys((check.name for check in POLICY), "no policy class was named")
     made = {f.check for f in findings}
     skipped = {n: why for n, why in skipped.items() if n not in made}
     return AuditReport(
