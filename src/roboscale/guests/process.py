@@ -29,6 +29,7 @@ __all__ = ["GuestProcess", "check_guest_process"]
 
 _PACKAGE = Path(__file__).parents[1]
 _SEEN = ("wire", "guests/side")
+_MORE_PATH: tuple[str, ...] = ()  # folders that a guest sees, too; tests bring theirs
 _LAST_LINES = 5
 _END_S = 2.0
 
@@ -147,7 +148,8 @@ class GuestProcess:
         """Ours without what would lead it into our environment, and with the guest's own variables."""
         hidden = ("PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
         kept = {name: value for name, value in os.environ.items() if name not in hidden}
-        return {**kept, **self.guest.environment, "PYTHONPATH": str(self._side()), "PYTHONNOUSERSITE": "1"}
+        path = os.pathsep.join((str(self._side()), *_MORE_PATH))
+        return {**kept, **self.guest.environment, "PYTHONPATH": path, "PYTHONNOUSERSITE": "1"}
 
     def _side(self) -> Path:
         """A folder with the part of roboscale that a guest sees."""
