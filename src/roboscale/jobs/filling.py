@@ -123,9 +123,10 @@ def recorded(filling: Filling, policy: str, on_event: OnEvent) -> Filled:
     """Successful episodes of a policy, per task, in `filling.out`. The same call again adds only what is missing."""
 
     def policy_for(world: World, task: str) -> Policy:
+        from roboscale.jobs.guests import guest_policies
         from roboscale.policies.resolve import resolve_policy
 
-        return resolve_policy(policy, world=world, seed=filling.seed)
+        return resolve_policy(policy, world=world, seed=filling.seed, guests=guest_policies(world, {}))
 
     return fill(filling, "collect", policy_for, lambda trial, known: known, on_event)
 
