@@ -67,6 +67,8 @@ def test_a_number_that_is_a_name_and_a_side_is_said(tmp_path: Path):
     found = read(tmp_path, a="first,second,preference\n2,1,2\n2,1,2\n2,1,1\n")
     assert wins(found) == {"2": 2, "1": 1}
     assert "names the policy that won, not the side" in said(found)
+    alone = read(tmp_path, a="first,second,preference\n2,1,2\n2,1,2\n")
+    assert wins(alone) == {"2": 2} and "names the policy that won, not the side" in said(alone)
     straight = read(tmp_path, a="first,second,preference\n1,2,2\n1,2,1\n")
     assert wins(straight) == {"2": 1, "1": 1} and "not the side" not in said(straight)
 
