@@ -96,7 +96,7 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
     standing = standing_of(results, request.by, request.level, None if request.sets == "auto" else request.sets)
     pairs = () if standing.overall is None else standing.overall.pairs
     said = () if standing.overall is None else (standing.overall.unit, *standing.overall.notes)
-    said = (*standing.withdrawn, *said)
+    said = (*standing.withdrawn, *said, *standing.notes)
     for line in said:
         on_event(Note(line))
     verdict = standing.verdict
