@@ -130,6 +130,25 @@ def test_intervals_of_recipes_cover(deviation: float):
     assert hits / rounds >= 0.93  # 400 rounds: a true .95 lies above .93 with probability .97
 
 
+def test_a_board_says_opposite_signs_once_and_shows_no_empty_columns(tmp_path: Path):
+    path = tmp_path / "s14.csv"
+    path.write_text("task,policy,k,n\ncarrot,A,86,200\ncarrot,B,57,200\nspoon,A,56,200\nspoon,B,90,200\n")
+    text = rank(Rank(sources=(str(path),))).text
+    assert text.count("no overall statement") == 1 and "compared" not in text and "no score" not in text
+
+
+def test_a_board_of_progress_and_one_of_preferences_name_what_they_show(tmp_path: Path):
+    far, liked = tmp_path / "far.csv", tmp_path / "liked.csv"
+    far.write_text(
+        "policy,progress\n" + "".join(f"{p},{m + d / 10}\n" for p, m in (("A", 0.2), ("B", 0.6)) for d in range(4))
+    )
+    text = rank(Rank(sources=(str(far),), html=tmp_path / "far.html")).text
+    assert "ranks  policy  progress" in text and "mean progress" in shown(tmp_path / "far.html")
+    assert "success rate" not in shown(tmp_path / "far.html")
+    liked.write_text("model_a,model_b,winner\n" + "A,B,A\n" * 10)
+    assert ONCE in " ".join(rank(Rank(sources=(str(liked),))).text.split())
+
+
 def test_what_claims_are_about():
     assert unit_of_runs({"A": 1}).startswith("claims are about this checkpoint; one training run")
     assert "that takes 3 training runs of each, and B has 2" in unit_of_runs({"A": 3, "B": 2})

@@ -17,7 +17,7 @@ from roboscale.stats.letters import letters
 from roboscale.stats.many import ManyVerdict
 from roboscale.stats.overall import Overall, compare_policies
 from roboscale.stats.rank_sets import Ranking, SetMethod, rank_policies, rank_sets, tie_groups
-from roboscale.stats.recipes import recipe_rate, runs_of
+from roboscale.stats.recipes import recipe_rate, runs_of, unit_of_runs
 from roboscale.stats.task_means import task_means
 
 __all__ = ["Basis", "Standing", "choose_basis", "comparisons_of", "standing_of"]
@@ -55,6 +55,11 @@ class Standing:
     def verdict(self) -> ManyVerdict | None:
         """Pairwise claims with letters, where the number of trials was fixed."""
         return None if self.overall is None else self.overall.verdict
+
+    @property
+    def unit(self) -> str:
+        """What the claims are about: these checkpoints, or recipes with their training runs."""
+        return unit_of_runs(dict.fromkeys(self.ranking.policies, 1)) if self.overall is None else self.overall.unit
 
     @property
     def letters(self) -> Mapping[str, str]:
