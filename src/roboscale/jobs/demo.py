@@ -104,7 +104,7 @@ class _Stages:
 
 def checkpoint_sentence(compared: ComparedPolicies) -> str:
     """The verdict of the picture round, and what it is about."""
-    return f"{compared.sentence}; this is about these two checkpoints, one training run each"
+    return f"{compared.sentence}; {compared.unit}"
 
 
 def run_demo(request: RunDemo, on_event: OnEvent = ignore) -> ShownDemo:
@@ -295,7 +295,6 @@ def _report(
         ),
         training=(training_curve(request.out / "A", first), training_curve(request.out / "B", second)),
         notes=(
-            "The verdict is about these two checkpoints, one training run each; it says nothing of the recipes.",
             *of_recipes,
             *compared.notes,
             "Cases of the comparison are held out: their seeds occur in no data set of this report.",
