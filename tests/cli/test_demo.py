@@ -38,6 +38,10 @@ def test_state_round_speaks_of_recipes_and_counts_training_runs(tmp_path: Path):
     overall = rank(Rank(sources=(str(out / "state" / "outcomes.csv"),))).standing.overall
     assert overall is not None and overall.verdict.pairs[0].verdict.sentence in result["recipes"]["sentence"]
 
+    page = (out / "state" / "recipes.html").read_text()
+    assert "A: 2 recorded demonstrations per task" in page and "those of the claims count training runs" in page
+    assert result["described"][1] == "B is 4 episodes per task, generated from those 2"
+
     again = CliRunner().invoke(app, words)
     assert json.loads(again.stdout)["recipes"]["sentence"] == result["recipes"]["sentence"]
     assert len(Dataset(out / "state" / "grown").episodes) == 8
