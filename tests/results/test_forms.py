@@ -11,7 +11,6 @@ import pytest
 
 from roboscale.core import BadData, RoboscaleError, UnknownName
 from roboscale.results import ReadOptions, Results, join_results, read_results
-from roboscale.results.reading import joined_text
 
 TEXT = "policy,seed,success\nA,1,1\nB,1,0\nA,2,1\nB,2,1\n"
 
@@ -198,10 +197,6 @@ def test_cells_separated_by_tabs_are_said_to_be(tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_text(TEXT.replace(",", "\t"))
     assert "cells are separated by tabs" in "\n".join(read_results(path).reading.lines())
-
-
-def test_long_lists_end_with_a_number():
-    assert joined_text(["a", "b"], 2) == "a, b" and joined_text(["a", "b", "c", "d"], 2) == "a, b and 2 more"
 
 
 def test_cells_may_be_long(tmp_path: Path):

@@ -74,8 +74,8 @@ class ComparedPolicies:
 
     @property
     def sentence(self) -> str:
-        """The verdict in one sentence, with whoever in it is not known by content."""
-        return self.verdict.sentence + "".join(f"; {who}" for who in self.judged.unverified)
+        """The verdict in one sentence, with whoever in it is not known by content, or depends on its batch."""
+        return self.verdict.sentence + "".join(f"; {doubt}" for doubt in self.judged.doubts)
 
     def __str__(self) -> str:
         return self.sentence

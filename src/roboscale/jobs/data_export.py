@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,7 @@ class Exported(Plain):
         largest_difference: field -> largest difference after reading back.
         not_there: fields that the format, or its reader, has under no such name.
         instructions: episodes whose text came back as it was; `None` where the format has no text.
+        lost: what the dataset holds and this format does not -> why.
     """
 
     out: str
@@ -53,6 +55,7 @@ class Exported(Plain):
     largest_difference: Mapping[str, float] = field(default_factory=dict)
     not_there: tuple[str, ...] = ()
     instructions: int | None = None
+    lost: Mapping[str, str] = field(default_factory=dict)
 
 
 def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Exported:
@@ -66,6 +69,8 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
         BadData: `out` exists, or what was read back is not what was written.
     """
     from roboscale.jobs.export_formats import TARGETS, VIEWERS, read_back
+    from roboscale.jobs.losses import lost_between
+    from roboscale.jobs.recordings import open_source
 
     dataset = _opened(request)
     size = _size(dataset, request)
@@ -73,43 +78,43 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
     if request.to in VIEWERS:
         on_event(Note("pictures are JPEG of quality 95 in files for viewers; numbers are exact"))
         worst = VIEWERS[request.to](dataset, request.out, progressing(on_event, "writing"))
-        return _exported(request, dataset, len(dataset.episodes), worst, len(dataset.episodes), on_event)
+        names = [f.name for f in dataset.spec if not f.is_image and f.name not in worst]
+        lost = {
+            name: "not read back under this name" for name in names if name != "time.frame_ns"
+        }  # the time of messages
+        lost["splits, outcomes and provenance"] = "files for viewers hold curves, pictures and texts"
+        return _exported(request, dataset, (worst, len(dataset.episodes)), lost, on_event)
     recording = TARGETS[request.to](dataset, request.out, progressing(on_event, "writing"))
     try:
-        worst, instructions = read_back(dataset, recording, request.out)
-        episodes = len(recording.keys)
+        read = read_back(dataset, recording, request.out)
+        lost = lost_between(open_source(request.dataset).recording, recording)
     finally:
         recording.close()
-    return _exported(request, dataset, episodes, worst, instructions, on_event)
+    return _exported(request, dataset, read, lost, on_event)
 
 
 def _exported(
     request: ExportDataset,
     dataset: Dataset,
-    episodes: int,
-    worst: Mapping[str, float],
-    instructions: int,
+    read: tuple[Mapping[str, float], int],
+    lost: Mapping[str, str],
     on_event: OnEvent,
 ) -> Exported:
-    lost = tuple(
-        f.name for f in dataset.spec if not f.is_image and f.name not in worst and not _is_clock(request, f.name)
-    )
-    if lost:
-        on_event(Note(f"not read back under these names: {', '.join(lost)}"))
+    """What is said of it; `read` is the largest difference of each field and how many texts came back."""
+    from roboscale.jobs.losses import tell_lost
+
+    tell_lost(lost, on_event)
+    worst, instructions = read
     return Exported(
         out=str(request.out),
         format=request.to,
-        episodes=episodes,
+        episodes=len(dataset.episodes),
         frames=len(dataset),
         largest_difference=worst,
-        not_there=lost,
+        not_there=tuple(f.name for f in dataset.spec if not f.is_image and f.name not in worst),
+        lost=lost,
         instructions=instructions if any(e.instruction for e in dataset.episodes) else None,
     )
-
-
-def _is_clock(request: ExportDataset, field: str) -> bool:
-    """The recorded clock is no curve in files for viewers: it is the time of every message."""
-    return request.to in ("rrd", "mcap") and field == "time.frame_ns"
 
 
 def plan_export(request: ExportDataset) -> dict[str, Any]:
@@ -145,7 +150,9 @@ def _size(dataset: Dataset, request: ExportDataset) -> int:
 def _opened(request: ExportDataset) -> Dataset:
     from roboscale.dataset import Dataset
 
-    dataset = Dataset(request.dataset)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cameras that are not read are told with all else that is lost
+        dataset = Dataset(request.dataset)
     if request.out.exists() or request.out.is_symlink():
         raise BadData(request.out, "path", "nothing there", "a file or folder")
     return dataset

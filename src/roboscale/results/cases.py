@@ -106,6 +106,7 @@ def _kept(part: TablePart, keep: NDArray[np.bool_], because: str) -> TablePart:
         columns=part.columns.where(keep),
         row=part.row[keep],
         attempt=None if part.attempt is None else part.attempt[keep],
+        unknown=tuple((name, column.where(keep)) for name, column in part.unknown),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -13,6 +14,7 @@ import numpy as np
 
 from roboscale.core import BadData
 from roboscale.results.grid import Counter, Grid, GridBuilder
+from roboscale.results.headers import groups_of_header, is_title
 from roboscale.results.names import COLUMNS, strength
 
 __all__ = ["grid_of_cells", "grid_of_text"]
@@ -21,6 +23,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 _LOOKED_AT = 60
 _CHUNK = 50_000
 _DASHES = set("-:= ")
+_EMPHASIS = re.compile(r"(\*\*|__|\*|`)(.+?)\1")
 
 Row = Sequence[str]
 
@@ -60,9 +63,10 @@ def _records(text: str, delimiter: str) -> Iterator[Row]:
 
 
 def _without_edges(row: Row) -> Row:
-    """A row of a Markdown table has an empty cell at both ends."""
+    """A row of a Markdown table has an empty cell at both ends, and cells in bold or as code."""
     row = row[1:] if row and not row[0].strip() else row
-    return row[:-1] if row and not row[-1].strip() else row
+    row = row[:-1] if row and not row[-1].strip() else row
+    return [_EMPHASIS.sub(r"\2", cell.strip()) for cell in row]
 
 
 def _delimiter(text: str) -> str:
@@ -95,7 +99,7 @@ def _header(path: Path, head: Sequence[Row]) -> int:
         raise BadData(path, "table", "a header and rows", "no text" if not head else "empty lines")
     usual = Tally(n for n in full if n).most_common(1)[0][0]
     candidates = [k for k, n in enumerate(full) if n >= max(min(usual, 2), (usual + 1) // 2)][:10]
-    known = {k: sum(_is_known(cell.lstrip("# ")) for cell in head[k]) for k in candidates}
+    known = {k: 0 if is_title(head[k]) else sum(_is_known(cell.lstrip("# ")) for cell in head[k]) for k in candidates}
     most = max(known.values(), default=0)
     return next(k for k in candidates if known[k] == most) if candidates else next(k for k, n in enumerate(full) if n)
 
@@ -105,10 +109,8 @@ def _grid(
 ) -> Grid:
     """The table below its header; `width` columns at least, those without a name included."""
     place = _header(path, head)
-    titles = [" ".join(cell.strip() for cell in row if cell.strip()) for row in head[:place]]
-    if said := [title for title in titles if title]:
-        shown = "; ".join(said)[:120]
-        notes = (*notes, f"{len(said)} line{'s' if len(said) > 1 else ''} above the header not read: {shown}")
+    titles = [" ".join(dict.fromkeys(cell.strip() for cell in row if cell.strip())) for row in head[:place]]
+    notes = (*notes, *_not_read([title for title in titles if title]))
     names = [cell.strip() for cell in head[place]]
     while names and not names[-1]:
         names.pop()
@@ -116,9 +118,22 @@ def _grid(
     if names and names[0].startswith("#") and len(names[0]) > 1 and _is_known(names[0].lstrip("# ")):
         names[0] = names[0].lstrip("# ")
     below = head[place + 1 :]
+    groups = groups_of_header(head[place - 1], names) if place else None
+    if groups is not None:
+        shown = ", ".join(groups.columns)
+        said = f"two rows of headers: each of these is a {groups.role}: {shown}"
+        titles = [title for title in titles[:-1] if title]
+        notes = (*(note for note in notes if "above the header" not in note), *_not_read(titles), said)
+        rows = (part for row in _chain(below, rest) if any(map(str.strip, row)) for part in groups.rows(row))
+        return _filled(path, name, groups.header(names), rows, notes)
     if below and len(below[0]) == len(names) and all(cell and set(cell) <= _DASHES for cell in below[0]):
         below = below[1:]  # the line below the header of a Markdown table
     return _filled(path, name, names, _chain(below, rest), notes)
+
+
+def _not_read(titles: Sequence[str]) -> list[str]:
+    lines = f"{len(titles)} line{'s' if len(titles) > 1 else ''} above the header not read"
+    return [f"{lines}: {'; '.join(titles)[:120]}"] if titles else []
 
 
 def _chain(head: Sequence[Row], rest: Iterator[Row]) -> Iterator[Row]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import sys
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from roboscale.core import BadData, RoboscaleError, UnknownName
 from roboscale.results.delimited import grid_of_cells, grid_of_text
 from roboscale.results.grid import Grid, Texts, cell_text, grid_of_rows
 from roboscale.results.logs import grids_of_log
+from roboscale.results.names import ROLES, strength
 from roboscale.results.reading import AS_THEY_ARE, ReadOptions
 
 __all__ = ["STANDARD_INPUT", "load_grids", "read_document", "read_text", "read_yaml"]
@@ -22,6 +26,8 @@ STANDARD_INPUT = "-"
 """The path that means what is piped in."""
 
 _LIMIT = 512 * 2**20  # bytes
+_TYPOGRAPHY = frozenset(b"\x80\x82\x84\x85\x8c\x91\x92\x93\x94\x95\x96\x97\x99\x9c")
+"""Quotes, dashes and the like of Windows-1252; other bytes below 0xa0 speak for another encoding."""
 _SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 _MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -41,7 +47,7 @@ def load_grids(path: Path, options: ReadOptions = AS_THEY_ARE, policy: str = "")
         BadData: it is not so, or larger than 512 MB.
     """
     data, name = _bytes(path)
-    ending = path.suffix.lower()
+    ending = path.with_suffix("").suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
     if ending in _SHEETS or data[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
         return [_sheet(path, name, options)]
     if ending == ".parquet" or data[:4] == b"PAR1":
@@ -69,7 +75,17 @@ def _bytes(path: Path) -> tuple[bytes, str]:
         data, name = path.read_bytes(), path.name
     if len(data) > _LIMIT:
         raise BadData(name, "size", f"at most {_LIMIT} bytes", "more")
-    return data, name
+    return (_unzipped(path, data) if data[:2] == b"\x1f\x8b" else data), name
+
+
+def _unzipped(path: Path, data: bytes) -> bytes:
+    try:
+        plain = gzip.GzipFile(fileobj=io.BytesIO(data)).read(_LIMIT + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadData(path, "file", "gzip", error) from error
+    if len(plain) > _LIMIT:
+        raise BadData(path, "size", f"at most {_LIMIT} bytes unpacked", "more")
+    return plain
 
 
 def _decoded(path: Path, data: bytes) -> tuple[str, list[str]]:
@@ -82,10 +98,13 @@ def _decoded(path: Path, data: bytes) -> tuple[str, list[str]]:
     try:
         return data.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
-        text = data.decode("latin-1")
-        if any((ord(sign) < 32 and sign not in "\t\r\n\f") or 127 <= ord(sign) < 160 for sign in text):
+        text = data.decode("cp1252", "replace")
+        if any((ord(sign) < 32 and sign not in "\t\r\n\f") or sign in "\x7f\ufffd" for sign in text):
             raise BadData(path, "file", "text in UTF-8, or a kind of table that is known", error) from error
-        return text, ["not UTF-8: read as Latin-1, so that letters with accents may be others"]
+        high = [byte for byte in data if 0x80 <= byte < 0xA0 and byte not in _TYPOGRAPHY]
+        if high:
+            raise BadData(path, "file", "text in UTF-8 (save it as such)", f"another encoding: {error}") from error
+        return text, ["not UTF-8: read as Windows-1252, so that letters with accents may be others"]
 
 
 def _as(path: Path, data: bytes, encoding: str) -> str:
@@ -160,10 +179,21 @@ def _json(path: Path, name: str, text: str, policy: str) -> list[Grid]:
         return [grid_of_rows(name, [dict(zip(data, row, strict=True)) for row in zip(*data.values(), strict=True)])]
     rows = data
     if isinstance(data, dict):
-        rows = next((data[k] for k in ("trials", "results", "rows", "data", "episodes") if k in data), None)
+        rows = _rows_of(data)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise BadData(path, "content", "a list of objects, LeRobot's eval_info.json, or columns", type(data).__name__)
     return [grid_of_rows(name, [_flat(row) for row in rows])]
+
+
+def _rows_of(data: Mapping[str, Any]) -> Any:
+    """The list in a document, with what stands beside it in every row: `{"policy": "A", "episodes": [...]}`."""
+    key = next((k for k in ("trials", "results", "rows", "data", "episodes", "rollouts") if k in data), None)
+    plain = {k: v for k, v in data.items() if not isinstance(v, (list, dict))}
+    if key is None:
+        return [plain] if plain and len(plain) == len(data) else None
+    rows = data[key]
+    known = {k: v for k, v in plain.items() if any(strength(role, k) is not None for role in ROLES)}
+    return [known | row if isinstance(row, dict) else row for row in rows] if isinstance(rows, list) else rows
 
 
 def _parquet(path: Path, name: str) -> Grid:

@@ -18,6 +18,10 @@ from roboscale.results.reading import LeftOut
 __all__ = ["Counter", "Grid", "GridBuilder", "Texts", "cell_text", "grid_of_rows", "packed_rows"]
 
 
+_UNSEEN = "\u200b\u200c\u200d\u2060\ufeff"
+"""Spaces without a width, which come along when cells are pasted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Texts:
     """One column.
@@ -149,10 +153,17 @@ class GridBuilder:
 
 
 def _stripped(values: list[str], codes: NDArray[np.int32]) -> Texts:
-    short = [" ".join(value.split()) if value.strip() != value or "\xa0" in value else value for value in values]
+    short = [value if value.isascii() and value.strip() == value else _plain(value) for value in values]
     places: dict[str, int] = {}
     numbers = np.fromiter((places.setdefault(text, len(places)) for text in short), np.int32, len(short))
     return Texts(list(places), numbers[codes] if len(places) < len(values) else codes)
+
+
+def _plain(value: str) -> str:
+    """Without blanks around it, and without signs that nobody sees."""
+    if any(sign in value for sign in _UNSEEN):
+        value = "".join(sign for sign in value if sign not in _UNSEEN)
+    return " ".join(value.split()) if value.strip() != value or "\xa0" in value else value
 
 
 def cell_text(value: Any) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from roboscale.core import Counted, Stratum, UnknownName, identity_labels
 from roboscale.results.cases import joined_trials
+from roboscale.results.conditions import conditioned
 from roboscale.results.nouns import Preferences, Results, TablePart, TrialColumns, by_name
 from roboscale.results.reading import AS_THEY_ARE, LeftOut, Pairing, ReadOptions, ResultsReading
 
@@ -36,6 +37,8 @@ def join_results(parts: Sequence[Results], options: ReadOptions = AS_THEY_ARE) -
         if wanted:
             tables = _only(tables, kind, wanted, fits)
     trials = joined_trials(tables, options)
+    if not trials.paired and (apart := conditioned(tables)) is not None:
+        trials = joined_trials(apart, options)
     preferences = Preferences.joined([table.preferences for table in trials.parts])
     pairing: Pairing = "preferences" if len(preferences) else "paired" if trials.paired else "independent"
     text = trials.text
@@ -61,6 +64,8 @@ def join_results(parts: Sequence[Results], options: ReadOptions = AS_THEY_ARE) -
 
 def _only(tables: Sequence[TablePart], kind: str, wanted: str, fits: Callable[[Stratum], bool]) -> list[TablePart]:
     """Rows of some strata."""
+    if not any(fits(s) for table in tables for s in (*table.columns.strata, *table.preferences.strata)):
+        tables = conditioned(tables) or tables
     strata = [s for table in tables for s in (*table.columns.strata, *table.preferences.strata)]
     if not any(fits(stratum) for stratum in strata):
         names = (
@@ -85,6 +90,7 @@ def _only(tables: Sequence[TablePart], kind: str, wanted: str, fits: Callable[[S
                 preferences=table.preferences.where(also),
                 row=table.row[keep] if len(table.row) else table.row,
                 attempt=None if table.attempt is None else table.attempt[keep],
+                unknown=tuple((name, column.where(keep)) for name, column in table.unknown),
             )
         )
     return made

@@ -37,7 +37,9 @@ def grids_of_log(path: Path, name: str, data: Any, policy: str) -> list[Grid] | 
 
 def is_eval_info(data: object) -> bool:
     """Whether a document is LeRobot's `eval_info.json`, of today or of before."""
-    return isinstance(data, Mapping) and any(key in data for key in ("per_task", "per_episode", "overall"))
+    return isinstance(data, Mapping) and any(
+        key in data for key in ("per_task", "per_episode", "overall", "aggregated")
+    )
 
 
 def _eval_info(path: Path, name: str, data: Mapping[str, Any], policy: str) -> Grid:
@@ -67,7 +69,7 @@ def _eval_info(path: Path, name: str, data: Mapping[str, Any], policy: str) -> G
 
 def _overall(path: Path, name: str, data: Mapping[str, Any], policy: str) -> Grid:
     """A file of which only the sums are left."""
-    groups = data.get("per_group") or {"all": data.get("overall") or {}}
+    groups = data.get("per_group") or {"all": data.get("overall") or data.get("aggregated") or {}}
     rows = [
         {
             "policy": policy,
@@ -166,7 +168,7 @@ def _without(row: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _flag(path: Path, value: Any) -> str:
-    if value is None:
+    if value is None or value != value:  # not a number: nobody said
         return ""
     if value not in (True, False, 0, 1):
         raise BadData(path, "successes", "true or false", repr(value))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData, OutcomeKind
 from roboscale.results.grid import Texts
-from roboscale.results.names import COLUMNS, is_percent, normal_name
+from roboscale.results.names import COLUMNS, is_percent, normal_name, strength, trials_in_name
 from roboscale.results.reading import LeftOut, ReadOptions
 from roboscale.results.roles import Roles
 from roboscale.results.values import count_of, digits_of, fraction_of, is_missing, number_of, success_of
@@ -52,22 +52,25 @@ def counts_measured(roles: Roles, notes: list[str]) -> Measured | None:
     """
     if _trial_by_trial(roles):
         return None
+    _trials_of_names(roles, notes)
     won_name = next(iter(roles.names("successes")), "")
     cells = _fraction_column(roles)
     if cells:
         return _cells(roles, cells)
     success = next(iter(roles.names("success")), "")
-    if not won_name and success and roles.has("trials") and _is_counting(roles.grid.column(success)):
+    lost_name = _lost_name(roles)
+    if not won_name and success and (roles.has("trials") or lost_name) and _is_counting(roles.grid.column(success)):
         won_name = success
     trials = roles.one("trials") if roles.has("trials") else None
-    if won_name and (trials is not None or roles.has("failures")):
+    if won_name and (trials is not None or lost_name):
         roles.ignore(roles.names("successes"), f"{won_name!r} is the stronger name for successes")
         won = _whole(roles, roles.use("successes", won_name), won_name)
         if trials is not None:
             tried = _whole(roles, trials, _name_of(roles, "trials"))
+            roles.ignore([lost_name] if lost_name else [], "the trials say it")
         else:
-            lost_name = roles.names("failures")[0]
             tried = won + _whole(roles, roles.use("failures", lost_name), lost_name)
+            _no_third_outcome(roles, (won_name, lost_name))
         _agree(roles, won, tried, notes)
         return _counted(roles, won, tried)
     rate = next(iter(roles.names("rate")), "") or (success if trials is not None else "")
@@ -80,6 +83,36 @@ def counts_measured(roles: Roles, notes: list[str]) -> Measured | None:
     if won_name and not roles.has("success"):
         return _without_trials(roles, won_name)
     return None
+
+
+def _trials_of_names(roles: Roles, notes: list[str]) -> None:
+    """`Success (n=20)` gives every row 20 trials, where no column says how many there were."""
+    if roles.has("trials"):
+        return
+    for role in ("successes", "rate", "success"):
+        for name in roles.names(role)[:1]:
+            if (number := trials_in_name(name)) is not None and "trials" not in roles.grid.names:
+                grid = roles.grid
+                made = Texts.same(str(number), len(grid))
+                roles.grid = replace(grid, names=(*grid.names, "trials"), columns=(*grid.columns, made))
+                notes.append(f"{name!r}: {number} trials each, as its name says")
+                return
+
+
+def _lost_name(roles: Roles) -> str:
+    """The column that counts failures, if there is one."""
+    plain = [name for name in roles.names("failure") if _is_counting(roles.grid.column(name))]
+    return next(iter((*roles.names("failures"), *plain)), "")
+
+
+def _no_third_outcome(roles: Roles, both: tuple[str, str]) -> None:
+    """BadData where another column of whole numbers may count trials that neither succeeded nor failed."""
+    known = {name for role in COLUMNS for name in roles.names(role)} | set(roles.ignored)
+    for name in roles.grid.names:
+        counts = [count_of(text) for text in roles.grid.column(name).used()]
+        if name not in known and None not in counts and any(counts):
+            expected = f"all trials in {both[0]} and {both[1]} (a column of trials, or --column ignore={name})"
+            raise BadData(roles.path, "columns", expected, f"{name!r}, which may count trials of a third outcome")
 
 
 def _trial_by_trial(roles: Roles) -> bool:
@@ -109,12 +142,23 @@ def _trial_by_trial(roles: Roles) -> bool:
 
 
 def _fraction_column(roles: Roles) -> str:
-    """The column whose cells are like 12/20."""
+    """The column whose cells are like 12/20; BadData where they may be points of a trial.
+
+    In a column of progress they are how far a trial came, which `shares_of` reads.
+    """
     for role in ("success", "successes", "rate", "progress"):
         for name in roles.names(role):
             texts = [text for text in roles.grid.column(name).used() if not is_missing(text)]
-            if texts and any(fraction_of(text) is not None for text in texts):
+            if not texts or not any(fraction_of(text) is not None for text in texts):
+                continue
+            if role != "progress":
                 return name
+            if "progress" not in roles.said and strength(role, name) == 2:
+                expected = (
+                    f"to know whether it is progress of one trial (--column progress={name}) or successes of trials "
+                    f"(--column successes={name})"
+                )
+                raise BadData(roles.path, name, expected, f"cells such as {texts[0]}")
     return ""
 
 
@@ -184,11 +228,14 @@ def _cells(roles: Roles, name: str) -> Measured:
     return _counted(roles, table[:, 0], table[:, 1])
 
 
-def shares_of(roles: Roles, column: Texts, name: str, scale: float = 0.0) -> tuple[NDArray[np.float64], str]:
+def shares_of(
+    roles: Roles, column: Texts, name: str, scale: float = 0.0, role: str = "progress"
+) -> tuple[NDArray[np.float64], str]:
     """Numbers in 0..1 of the different texts of a column, NaN where nothing is said, and how they were read.
 
     Args:
         scale: what they are divided by; 0 where nobody said: a name or cells with `%`, or numbers that are in 0..1.
+        role: of the column, for the message.
 
     Raises:
         BadData: a cell is no number, or the scale is not known.
@@ -201,11 +248,10 @@ def shares_of(roles: Roles, column: Texts, name: str, scale: float = 0.0) -> tup
             continue
         number = number_of(text)
         if number is None:
-            flag = success_of(text)
-            if flag is None:
+            number = _part_or_flag(text)
+            if number is None:
                 row = int(np.flatnonzero(column.codes == code)[0])
                 raise _bad(roles, name, row, "a number in 0..1 or in percent")
-            number = flag
         numbers[code] = number
         signs += text.endswith("%")
     top, said = np.nanmax(numbers, initial=0.0), "shares of 1"
@@ -224,9 +270,18 @@ def shares_of(roles: Roles, column: Texts, name: str, scale: float = 0.0) -> tup
     if low < 0 or top > scale * (1 + 1e-12):
         code = int(np.nanargmin(numbers) if low < 0 else np.nanargmax(numbers))
         row = int(np.flatnonzero(column.codes == code)[0])
-        expected = f"a number in 0..{scale:g} (for another scale: --column progress={name}/100)"
+        round_top = next((n for n in (5, 10, 100) if n >= top), 1000)
+        expected = f"a number in 0..{scale:g} (for another scale: --column {role}={name}/{round_top})"
         raise _bad(roles, name, row, expected)
     return numbers / scale, said
+
+
+def _part_or_flag(text: str) -> float | None:
+    """`2/4` is a half, and success 1; `None` where a cell is neither."""
+    part = fraction_of(text)
+    if part is None:
+        return success_of(text)
+    return part[0] / part[1] if part[1] else None
 
 
 def _bare_percents(column: Texts, name: str) -> NDArray[np.bool_]:
@@ -411,7 +466,10 @@ def _progress(roles: Roles, notes: list[str], options: ReadOptions) -> NDArray[n
             roles.ignore([name], f"no progress in 0..1: {error.found}")
             return None
     else:
-        shares, said = shares_of(roles, column, name, roles.scales.get("progress", 0.0))
+        named = 0 if is_percent(name) else trials_in_name(name) or 0
+        shares, said = shares_of(roles, column, name, roles.scales.get("progress", float(named)))
+        if named and "progress" not in roles.scales:
+            said = said.replace("as asked", "as its name says")
     if said != "shares of 1":
         notes.append(f"{name!r} is read as {said}")
     if options.higher_is_better is False:

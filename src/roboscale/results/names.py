@@ -1,7 +1,8 @@
 """Which roles the columns of a table can have, and the names that people give them.
 
 A name counts whatever its case, its signs between words and what stands in brackets: `Num_Successes`, `numSuccesses`
-and `num successes` are one. Of several columns for one role the one with the stronger name has it.
+and `num successes` are one. Of several columns for one role the one with the stronger name has it. A number of trials
+in a name, `Success (n=20)`, is no part of it.
 """
 
 from __future__ import annotations
@@ -10,13 +11,27 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-__all__ = ["AMOUNTS", "COLUMNS", "ROLES", "column_table", "is_percent", "normal_name", "place", "strength"]
+from roboscale.results.languages import ENGLISH, without_accents
+
+__all__ = [
+    "AMOUNTS",
+    "COLUMNS",
+    "ROLES",
+    "bare_name",
+    "column_table",
+    "is_percent",
+    "is_sum",
+    "normal_name",
+    "place",
+    "strength",
+    "trials_in_name",
+]
 
 ROLES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "policy": (
         ("policy", "policy_name", "policy_id"),
         ("method", "method_name", "model", "model_name", "agent", "algorithm", "algo", "approach", "system"),
-        ("checkpoint", "checkpoint_path", "ckpt"),
+        ("checkpoint", "checkpoint_path", "ckpt", "policy_path"),
         ("condition", "experiment", "variant", "arm", "name", "config", "group", "label"),
     ),
     "checkpoint": (("epoch", "step", "steps_trained", "training_step", "training_steps", "global_step", "iteration"),),
@@ -35,14 +50,38 @@ ROLES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ),
         ("panel", "skill", "instruction", "language_instruction", "task_description"),
     ),
-    "variation": (("variation", "perturbation", "difficulty", "split", "setting", "metric", "level", "light"),),
+    "variation": (
+        ("variation", "perturbation", "difficulty", "split", "setting", "metric", "level", "light"),
+        ("category", "scenario_type", "test_condition", "ood", "distribution"),
+    ),
     "world": (("world", "domain", "simulator", "sim_or_real", "real_or_sim"),),
     "place": (("location", "place", "site", "lab", "institution", "university", "evaluation_location"),),
     "robot": (("robot", "robot_name", "robot_id", "embodiment"),),
-    "run": (("training_run", "train_seed", "training_seed", "replicate", "model_seed"), ("run", "run_id")),
+    "run": (
+        ("training_run", "train_seed", "training_seed", "replicate", "model_seed", "policy_seed"),
+        ("run", "run_id"),
+    ),
     "case": (
         ("case", "case_id", "case_name"),
-        ("seed", "env_seed", "eval_seed", "scene", "scene_id", "scenario", "init_state", "initial_state", "start"),
+        (
+            "seed",
+            "seeds",
+            "env_seed",
+            "eval_seed",
+            "rollout_seed",
+            "episode_seed",
+            "random_seed",
+            "scene",
+            "scene_id",
+            "scenario",
+            "scenario_id",
+            "init_state",
+            "init_state_id",
+            "initial_state",
+            "initial_condition",
+            "start",
+            "start_state",
+        ),
         ("session", "session_id", "session8", "pair_id", "item"),
         (
             "trial",
@@ -60,6 +99,9 @@ ROLES: Mapping[str, tuple[tuple[str, ...], ...]] = {
             "rollout",
             "rollout_id",
             "rollout_index",
+            "rollout_idx",
+            "rollout_no",
+            "rollout_number",
             "repetition",
             "rep",
             "idx",
@@ -81,8 +123,8 @@ ROLES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "failure": (("failure", "failed", "is_failure", "fail"),),
     "progress": (
         ("progress", "task_progress", "partial_success"),
-        ("partial", "task_completion", "completion", "completion_rate"),
-        ("score", "max_reward"),
+        ("partial", "task_completion", "completion", "completion_rate", "partial_credit", "subtask_completion"),
+        ("score", "max_reward", "rubric_score", "normalized_score", "normalised_score", "task_score"),
     ),
     "successes": (
         (
@@ -99,32 +141,52 @@ ROLES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     ),
     "failures": (("failures", "n_failures", "num_failures", "failure_count", "n_fail"),),
     "trials": (
-        ("trials", "n_trials", "num_trials", "rollouts", "n_rollouts", "num_rollouts", "n_episodes", "num_episodes"),
+        (
+            "trials",
+            "n_trials",
+            "num_trials",
+            "rollouts",
+            "n_rollouts",
+            "num_rollouts",
+            "n_episodes",
+            "num_episodes",
+            "n_total",
+        ),
         ("episodes", "total_trials", "total_episodes", "attempts", "total_attempts", "total", "num_total"),
         ("total_questions", "samples", "n_samples", "count"),
         ("n",),
     ),
     "rate": (
         ("success_rate", "pc_success", "success_pct", "success_percent", "success_percentage", "mean_success"),
-        ("sr", "rate", "accuracy", "acc", "success_ratio"),
+        ("sr", "rate", "accuracy", "acc", "success_ratio", "avg_success", "average_success"),
     ),
     "first": (
-        ("policy_a", "policy_1", "model_a", "model_1", "method_a", "first_policy"),
+        ("policy_a", "policy_1", "model_a", "model_1", "method_a", "method_1", "first_policy", "left_policy"),
+        ("policy_a_name", "policy_name_a", "model_a_name", "name_a"),
         ("left", "first", "a_source", "option_a"),
         ("a",),
     ),
     "second": (
-        ("policy_b", "policy_2", "model_b", "model_2", "method_b", "second_policy"),
+        ("policy_b", "policy_2", "model_b", "model_2", "method_b", "method_2", "second_policy", "right_policy"),
+        ("policy_b_name", "policy_name_b", "model_b_name", "name_b"),
         ("right", "second", "b_source", "option_b"),
         ("b",),
     ),
-    "preference": (("preference", "winner", "preferred_side", "choice", "vote", "verdict"), ("preferred", "label")),
+    "preference": (
+        ("preference", "winner", "preferred_side", "choice", "vote", "verdict", "pref"),
+        ("preferred", "preferred_policy", "preferred_model", "better", "better_policy", "label", "outcome", "result"),
+    ),
+    "tie": (("tie", "is_tie", "tied", "draw"),),
     "preferred": (("preferred", "chosen", "winner", "winning_policy", "better"),),
     "non_preferred": (
         ("non_preferred", "nonpreferred", "not_preferred", "rejected", "loser", "losing_policy", "worse"),
     ),
-    "progress_first": (("partial_a", "progress_a", "score_a"),),
-    "progress_second": (("partial_b", "progress_b", "score_b"),),
+    "progress_first": (
+        ("partial_a", "progress_a", "score_a", "policy_a_partial_success", "partial_success_a", "policy_a_progress"),
+    ),
+    "progress_second": (
+        ("partial_b", "progress_b", "score_b", "policy_b_partial_success", "partial_success_b", "policy_b_progress"),
+    ),
 }
 """What a column can be used as -> the names it is known by, the stronger ones first."""
 
@@ -145,7 +207,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BRACKETS = re.compile(r"[(\[].*?[)\]]")
-_SIGNS = re.compile(r"[^0-9a-zà-ÿ]+")
+_SIGNS = re.compile(r"[\W_]+")
 _PERCENT = re.compile(r"%|\bpct\b|percent|_pct", re.IGNORECASE)
 
 
@@ -154,8 +216,40 @@ def normal_name(name: str) -> str:
     """How a column's name is looked up: `Success Rate (%)` is `success_rate`, and `#` is `number`."""
     if name.strip() in ("#", "№"):
         return "number"
-    plain = _BRACKETS.sub(" ", name).replace("#", " ").replace("%", " ")
-    return _SIGNS.sub("_", _CAMEL.sub("_", plain).lower()).strip("_")
+    plain = _BRACKETS.sub(" ", bare_name(name)).replace("#", " ").replace("%", " ")
+    short = _SIGNS.sub("_", _CAMEL.sub("_", plain).lower()).strip("_")
+    return ENGLISH.get(without_accents(short), short)
+
+
+_TRIALS = re.compile(
+    r"[\s_]*[(\[]?\s*(?:\bn\s*=\s*(\d+)(?:\s*(?:trials|rollouts|episodes))?"
+    r"|(?:\bout of|\bvon|\bsur|\bde|/)\s*(\d+)(?:\s*(?:trials|rollouts|episodes|runs))?"
+    r"|(?<![\d.])(\d+)\s*(?:trials|rollouts|episodes|attempts|versuche|essais|ensayos))\s*[)\]]?$",
+    re.IGNORECASE,
+)
+
+
+def trials_in_name(name: str) -> int | None:
+    """How many trials a column's name says: 20 for `Success (n=20)`, `Lift /20`, `SR, 20 trials`."""
+    match = _TRIALS.search(name)
+    return int(next(number for number in match.groups() if number)) if match else None
+
+
+def bare_name(name: str) -> str:
+    """A column's name without the number of trials in it."""
+    return _TRIALS.sub("", name).rstrip(" ,;:-") or name
+
+
+_SUM = re.compile(
+    r"(?:grand |sub|over)?(?:total|totals|average|avg|mean|sum|overall|std|median|gesamt|summe|mittelwert|durchschnitt"
+    r"|moyenne|promedio|media|média|合计|总计|平均|平均值|合計|all tasks|all)(?:[ ._:-]|$)"
+    r"(?:\(.*\)|\[.*\]|success.*|sr|rate|score|all.*|tasks?|over .*|of .*|across .*|[ .:%-]*)*"
+)
+
+
+def is_sum(text: str) -> bool:
+    """Whether a row or a column of this name adds others up: `Total (2 tasks)`, `Avg. success`."""
+    return bool(_SUM.fullmatch(text.strip().strip("*").casefold()))
 
 
 def is_percent(name: str) -> bool:
@@ -211,6 +305,7 @@ def column_table() -> str:
         "preference": "a side, a name, a tie, or 0, 0.5 and 1",
         "preferred": "the better of two",
         "non_preferred": "the other one",
+        "tie": "beside the better and the other one: yes where neither was better",
         "progress_first": "how far the first came",
         "progress_second": "how far the second came",
         "source": "where the training data is from (plan)",

@@ -23,6 +23,7 @@ from roboscale.core import (
     combine,
     identity_labels,
 )
+from roboscale.results.grid import Texts
 from roboscale.results.reading import Pairing, ResultsReading, TableReading
 
 __all__ = [
@@ -250,6 +251,7 @@ class TablePart:
         own: our own trials, where these are.
         attempt: number of the attempt, shape (n,), where a column says it.
         content: digest of all cells; empty where it is not known.
+        unknown: name and texts of columns of few values that have no role, of each trial.
     """
 
     reading: TableReading
@@ -263,6 +265,7 @@ class TablePart:
     own: tuple[Counted, ...] = ()
     attempt: NDArray[np.float64] | None = None
     content: str = ""
+    unknown: tuple[tuple[str, Texts], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

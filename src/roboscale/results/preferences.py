@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,56 +14,48 @@ from roboscale.results.measures import shares_of
 from roboscale.results.nouns import Preferences, TablePart, TrialColumns
 from roboscale.results.reading import ReadOptions, TableReading
 from roboscale.results.roles import Roles
-from roboscale.results.values import is_missing, number_of
+from roboscale.results.values import is_missing, number_of, success_of
 
 __all__ = ["is_pairs", "preferences_of"]
 
 _FIRST, _SECOND, _TIE, _VOID = range(4)
-_WORDS = {
-    _FIRST: {
-        "a",
-        "left",
-        "first",
-        "model_a",
-        "model a",
-        "policy_a",
-        "policy a",
-        "a>b",
-        "a>>b",
-        "a is better",
-        "option a",
-    },
-    _SECOND: {
-        "b",
-        "right",
-        "second",
-        "model_b",
-        "model b",
-        "policy_b",
-        "policy b",
-        "b>a",
-        "b>>a",
-        "a<b",
-        "b is better",
-        "option b",
-    },
-    _TIE: {
-        "tie",
-        "draw",
-        "equal",
-        "both",
-        "neither",
-        "same",
-        "a=b",
-        "tie (bothbad)",
-        "both bad",
-        "bothbad",
-        "c",
-        "tied",
-        "none of them",
-    },
+_TIES = {"tie", "draw", "equal", "both", "neither", "same", "a=b", "tie (bothbad)", "both bad", "bothbad", "tied"}
+_TIES |= {
+    "none of them",
+    "about the same",
+    "the same",
+    "similar",
+    "no preference",
+    "both good",
+    "equally good",
+    "no one",
 }
-_WORD_OF = {word: outcome for outcome, words in _WORDS.items() for word in words if word != "c"}
+_TIES |= {"unentschieden", "gleich", "égalité", "egalite", "empate", "pareggio", "平局", "平手", "引き分け"}
+_MUCH = "much|slightly|strongly|clearly|somewhat|far|a bit"
+_HOW = rf"(?: is| was| wins| won)?(?: (?:{_MUCH}))*(?: better| wins| won| preferred)?"
+_A_SIDE = re.compile(rf"(?:(?:model|policy|option|robot|method|response) )?(a|b|1|2|left|right|first|second){_HOW}")
+_SIGNS = {
+    "a>b": _FIRST,
+    "a>>b": _FIRST,
+    "b<a": _FIRST,
+    "b>a": _SECOND,
+    "b>>a": _SECOND,
+    "a<b": _SECOND,
+    "a<<b": _SECOND,
+}
+
+
+def _word(text: str) -> int | None:
+    """The outcome that words say, a side or a tie; numbers are none. `policy_a` and `A is much better` are one."""
+    low = " ".join(text.casefold().replace("_", " ").split())
+    if low in _TIES:
+        return _TIE
+    if low in _SIGNS:
+        return _SIGNS[low]
+    match = _A_SIDE.fullmatch(low)
+    if match is None or low in ("1", "2"):
+        return None
+    return _FIRST if match[1] in ("a", "1", "left", "first") else _SECOND
 
 
 def is_pairs(roles: Roles) -> bool:
@@ -85,8 +78,7 @@ def preferences_of(roles: Roles, options: ReadOptions) -> TablePart:
         outcome = _outcomes(roles, column, (first, second), notes, options)
     else:
         first, second = _side(roles, "preferred"), _side(roles, "non_preferred")
-        outcome = np.zeros(len(first), np.int8)
-        notes.append("every row names the better one first; ties have no place in it")
+        outcome = _ties(roles, len(first), notes)
     names = list(dict.fromkeys([*first.values, *second.values]))
     place = {name: k for k, name in enumerate(names)}
     sides = [np.array([place[v] for v in side.values], np.int32)[side.codes] for side in (first, second)]
@@ -118,6 +110,23 @@ def preferences_of(roles: Roles, options: ReadOptions) -> TablePart:
         row=np.repeat(roles.grid.numbers[keep], 2)[: len(columns)] if len(columns) else np.zeros(0, np.int64),
         shared=True,
     )
+
+
+def _ties(roles: Roles, rows: int, notes: list[str]) -> NDArray[np.int8]:
+    """The first is the better one in every row, except where a column says that neither was; shape (n,)."""
+    column = roles.one("tie")
+    if column is None:
+        notes.append("every row names the better one first; ties have no place in it")
+        return np.zeros(rows, np.int8)
+    name = next(n for n, (used, _) in roles.used.items() if used == "tie")
+    outcome = np.zeros(len(column.values), np.int8)
+    for code in np.unique(column.codes).tolist():
+        flag = success_of(column.values[code])
+        if flag is None:
+            row = roles.grid.row_text(int(np.flatnonzero(column.codes == code)[0]))
+            raise BadData(roles.path, f"{name} of {row}", "yes or no", repr(column.values[code]))
+        outcome[code] = _TIE if flag == 1.0 else _FIRST
+    return outcome[column.codes]
 
 
 def _reading(roles: Roles, notes: list[str]) -> TableReading:
@@ -180,7 +189,7 @@ def _by_name(text: str, first: str, second: str) -> int | None:
         return _FIRST
     if low == second.casefold() != first.casefold():
         return _SECOND
-    if low in _WORDS[_TIE] - {"c"}:
+    if _word(text) == _TIE:
         return _TIE
     return _VOID if is_missing(text) else None
 
@@ -220,7 +229,7 @@ def _coding(
 ) -> dict[str, int]:
     """Text -> outcome, in words or in numbers. BadData where 1 may be the first or the second."""
     numbers = {text.casefold(): number_of(text) for text in said}
-    words = {text: _WORD_OF[text] for text in numbers if text in _WORD_OF}
+    words = {text: word for text in numbers if (word := _word(text)) is not None}
     values = {number for number in numbers.values() if number is not None}
     if not values:
         return words
@@ -277,7 +286,7 @@ def _progress_of_sides(roles: Roles, made: Preferences, keep: NDArray[np.bool_],
         column = roles.one(role)
         assert column is not None
         name = next(n for n, (used, _) in roles.used.items() if used == role)
-        shares.append(shares_of(roles, column, name)[0][column.codes][keep])
+        shares.append(shares_of(roles, column, name, roles.scales.get(role, 0.0), role)[0][column.codes][keep])
     rows = len(made)
     cases = [f"row {n}" for n in roles.grid.numbers[keep]] if case is None else list(case.values)
     numbers = np.arange(rows) if case is None else case.codes[keep]

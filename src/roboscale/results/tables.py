@@ -13,22 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, Stratum
+from roboscale.results.conditions import mixes_differ, no_seeds_of_counts, strata_of, unknown_columns
 from roboscale.results.grid import Counter, Grid, Texts, packed_rows
 from roboscale.results.measures import Measured, counts_measured, long_measured
-from roboscale.results.names import COLUMNS, strength
+from roboscale.results.names import COLUMNS, is_sum, strength
 from roboscale.results.nouns import Preferences, TablePart, TrialColumns
 from roboscale.results.preferences import is_pairs, preferences_of
 from roboscale.results.reading import ReadOptions, TableReading
 from roboscale.results.roles import Roles, follows
-from roboscale.results.values import number_of
+from roboscale.results.values import count_of, number_of
 from roboscale.results.wide import unfolded
 
 __all__ = ["part_of_grid"]
 
 T = TypeVar("T")
-
-_SUMS = {"total", "average", "avg", "mean", "sum", "overall", "std", "median", "gesamt", "mittelwert"}
-"""Names of rows that add the others up."""
 
 
 def part_of_grid(path: Path, grid: Grid, policy: str, options: ReadOptions) -> TablePart:
@@ -41,6 +39,8 @@ def part_of_grid(path: Path, grid: Grid, policy: str, options: ReadOptions) -> T
         BadData: two readings are possible, or a cell is not understood: with rows, and the flag that decides.
     """
     if not len(grid):
+        if not any(strength(role, name) is not None for name in grid.names for role in COLUMNS):
+            raise BadData(path, "table", "a header with names that are known, and rows", ", ".join(grid.names)[:100])
         form = grid.form or "a table without rows"
         return TablePart(reading=TableReading(source=grid.source, form=form, left_out=grid.left_out, notes=grid.notes))
     roles = Roles.of(path, grid, options)
@@ -67,21 +67,24 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     def read(self) -> TablePart:
+        self._without_sums()
         wide = unfolded(self.roles, self.notes, self.options)
         if wide is not None:
             self.roles = wide
         self._without_sums()
         self._without_copies()
         policy = self._policy()
-        strata, stratum = self._strata()
         measured = self._measured(policy)
+        strata, stratum = self._strata(policy, measured)
         if measured.form == "counts":
             self._no_equal_counts()
         runs = self._runs(policy)
         attempt = self.roles.one("attempt")
         case = self._cases(measured, policy, stratum, runs)
-        self.roles.ignore(self._unused(policy), "")
-        return self._part(policy, (strata, stratum), measured, runs, case, attempt)
+        unknown = tuple(unknown_columns(self.roles))
+        self._unused(policy)
+        part = self._part(policy, (strata, stratum), measured, runs, case, attempt)
+        return replace(part, unknown=tuple((name, Texts(c.values, c.codes[measured.row])) for name, c in unknown))
 
     def _without_sums(self) -> None:
         """Rows that only add up others do not count."""
@@ -90,8 +93,8 @@ class Table:
         for role in ("policy", "task"):
             for name in self.roles.names(role)[:1]:
                 column = grid.column(name)
-                sums = [k for k, text in enumerate(column.values) if text.casefold() in _SUMS]
-                if sums and len(column.used()) - len(sums) >= 2:
+                sums = [k for k, text in enumerate(column.values) if is_sum(text)]
+                if sums and len(column.used()) - len(sums) >= (2 if role == "policy" else 1):
                     keep &= ~np.isin(column.codes, sums)
         if not keep.all():
             self.left.add("they add the others up", int((~keep).sum()))
@@ -107,11 +110,17 @@ class Table:
         if len(first) == len(grid):
             return
         known = [n for n in self.roles.names("case") if len(grid.column(n).used()) > 1]
-        if known or any(len(np.unique(column.codes)) == len(first) > 2 for column in grid.columns):
+        others = [c for n, c in zip(grid.names, grid.columns, strict=True) if not self._is_asked(n)]
+        if known or any(len(np.unique(column.codes)) == len(first) > 2 for column in others):
             keep = np.zeros(len(grid), np.bool_)
             keep[first] = True
             self.left.add("exact copies of earlier rows", len(grid) - len(first))
             self.roles.grid = rows_of(grid, keep)
+
+    def _is_asked(self, name: str) -> bool:
+        """Whether a column says who was tried on what, or how it went: its values come again."""
+        known = ("policy", "checkpoint", "task", "variation", "world", "place", "robot", "run", "success", "successes")
+        return any(name in self.roles.names(role) for role in (*known, "trials", "failures", "rate", "progress"))
 
     def _no_equal_counts(self) -> None:
         """BadData where two rows of counts are equal: two sessions, or one pasted twice."""
@@ -172,19 +181,22 @@ class Table:
             where = f"{name} of {self.roles.grid.row_text(int(rows[0]))}"
             raise BadData(self.roles.path, where, f"a {role} (merged cells? fill them)", "an empty cell")
 
-    def _strata(self) -> tuple[list[Stratum], NDArray[np.int32]]:
+    def _strata(self, policy: Texts, measured: Measured) -> tuple[list[Stratum], NDArray[np.int32]]:
         """World and task of each row: what may be pooled without a further word."""
-        grid = self.roles.grid
+        self._no_empty_tasks()
         world = self._together(("world", "place", "robot"), " · ")
         task = self._together(("task", "variation"), ", ")
-        worlds = world or Texts.same("", len(grid))
-        tasks = task or Texts.same("all", len(grid))
-        keys, codes = np.unique(packed_rows([worlds.codes, tasks.codes]), return_inverse=True)
-        first = np.zeros(len(keys), np.int64)
-        first[codes[::-1]] = np.arange(len(codes))[::-1]
-        order = np.argsort(first, kind="stable")
-        strata = [Stratum(worlds.at(int(first[k])), tasks.at(int(first[k])) or "all") for k in order]
-        return strata, np.argsort(order)[codes].astype(np.int32)
+        rows = len(self.roles.grid)
+        strata, stratum = strata_of(world or Texts.same("", rows), task or Texts.same("all", rows))
+        if measured.form == "counts":
+            no_seeds_of_counts(self.roles, policy, stratum)
+        return strata, stratum
+
+    def _no_empty_tasks(self) -> None:
+        """A row without a task beside others with one is an error: merged cells look like that."""
+        for name in self.roles.names("task")[:1]:
+            if len(self.roles.grid.column(name).used()) > 1:
+                self._nobody(self.roles.grid.column(name), name, "task")
 
     def _together(self, kinds: Sequence[str], between: str) -> Texts | None:
         """All columns of these roles as one text; a column that another already says is left out."""
@@ -238,7 +250,9 @@ class Table:
             names = [n for n in roles.names("run") if n not in roles.used]
         if "case" in roles.said:
             names = list(roles.said["case"])
-            return tuple(names), Texts.joined([roles.use("case", name) for name in names], "/")
+            return tuple(names), Texts.joined([_numbers(roles.use("case", name)) for name in names], "/")
+        if not names and not (roles.names("run") and runs is None):
+            self._say_what_may_be_cases(policy, stratum)
         keys = [policy.codes, stratum] + ([runs.codes] if runs is not None else [])
         attempt = [grid.column(n).codes for n in roles.names("attempt")[:1]]
         for chosen in _choices(names):
@@ -252,9 +266,24 @@ class Table:
             names = [n for n in names if n not in fixed]
             chosen = tuple(names[:2])
         roles.ignore([n for n in names if n not in chosen], f"{' and '.join(map(repr, chosen))} says which case it is")
-        return chosen, Texts.joined([roles.use("case", name) for name in chosen], "/") if chosen else None
+        return chosen, Texts.joined([_numbers(roles.use("case", name)) for name in chosen], "/") if chosen else None
 
-    def _unused(self, policy: Texts) -> list[str]:
+    def _say_what_may_be_cases(self, policy: Texts, stratum: NDArray[np.int32]) -> None:
+        """Columns of no known name whose values every policy has once, and shares with others, may say the case."""
+        roles, grid = self.roles, self.roles.grid
+        keys = packed_rows([policy.codes, stratum])
+        if len(np.unique(policy.codes)) < 2 or len(keys) < 3 * len(np.unique(keys)):
+            return
+        for name in grid.names:
+            column = grid.column(name)
+            together = packed_rows([keys, column.codes])
+            if name in roles.used or name in roles.ignored or len(np.unique(together)) < len(together):
+                continue
+            cells = np.unique(packed_rows([stratum, column.codes]), return_inverse=True)[1]
+            if float((np.bincount(cells)[cells] > 1).mean()) >= 0.5:
+                roles.ignored[name] = f"every policy has each value once: --case {name} if it says the case"
+
+    def _unused(self, policy: Texts) -> None:
         """Says of ignored columns with few values that they are not the same for all policies."""
         roles, grid = self.roles, self.roles.grid
         for name in grid.names:
@@ -269,15 +298,10 @@ class Table:
                 continue
             if follows(policy, column) or len(policy.used()) < 2:
                 continue  # another name of the policy
-            table = np.zeros((len(policy.values), len(column.values)))
-            np.add.at(table, (policy.codes, column.codes), 1)
-            shares = table[table.sum(1) > 0]
-            shares = shares / shares.sum(1, keepdims=True)
-            if float((shares.max(0) - shares.min(0)).max()) > 0.2:
+            if mixes_differ(policy, column):
                 roles.ignored[name] = (
                     f"but it differs between policies: if it changes what was tried, --column task={name}"
                 )
-        return []
 
     def _part(
         self,
@@ -338,6 +362,16 @@ def rows_of(grid: Grid, keep: NDArray[np.bool_]) -> Grid:
 def whole_rows(grid: Grid) -> NDArray[np.int64]:
     """One number for each different row, all columns together; shape (n,)."""
     return np.unique(packed_rows([column.codes for column in grid.columns]), return_inverse=True)[1].astype(np.int64)
+
+
+def _numbers(column: Texts) -> Texts:
+    """Cases that are all whole numbers as such: 001, 1.0 and 1 are one."""
+    counts = [count_of(text) for text in column.values]
+    if not counts or any(n is None for n in counts):
+        return column
+    places: dict[str, int] = {}
+    codes = np.array([places.setdefault(str(n), len(places)) for n in counts], np.int32)
+    return Texts(list(places), codes[column.codes])
 
 
 def _digest(grid: Grid) -> str:

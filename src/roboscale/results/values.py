@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from roboscale.results.languages import NO, YES, without_accents
+
 __all__ = [
     "SAYS_NOTHING",
     "count_of",
@@ -22,13 +24,17 @@ __all__ = [
 ]
 
 _YES = {"1", "1.0", "true", "t", "yes", "y", "success", "successful", "succeeded", "succeed", "pass", "passed"}
-_YES |= {"solved", "ja", "oui", "si", "sí", "erfolg", "ok", "done", "✓", "✔", "✅", "completed", "complete", "+"}
+_YES |= {"solved", "si", "erfolg", "ok", "done", "✓", "✔", "✅", "☑", "🗸", "completed", "complete", "+", *YES}
 _NO = {"0", "0.0", "false", "f", "no", "n", "failure", "fail", "failed", "unsuccessful", "timeout", "timed out"}
-_NO |= {"nein", "non", "misserfolg", "✗", "✘", "❌", "incomplete", "-0", "-0.0"}
+_NO |= {"misserfolg", "✗", "✘", "❌", "✖", "☒", "✕", "incomplete", "-0", "-0.0", *NO}
+_YES |= {without_accents(word) for word in YES} - _NO
+_NO |= {without_accents(word) for word in NO} - _YES
 SAYS_NOTHING = {"", "void", "nan", "none", "null", "invalid", "n/a", "na", "-", "–", "—", "error", "aborted", "#n/a"}
+SAYS_NOTHING |= {"n.a.", "tbd", "not run", "not tested", "untested", "skipped", "missing", "#value!", "#div/0!"}
 """Texts that say that nothing is said: the trial is void."""
 
-_FRACTION = re.compile(r"(\d+)(?:\.0+)?\s*(?:/|of|out of|von)\s*(\d+)(?:\.0+)?(?:\s*\(.*\))?")
+_PART = r"(\d+)(?:\.0+)?\s*(?:/|of|out of|von|sur|de)\s*(\d+)(?:\.0+)?(?:\s*trials)?"
+_FRACTION = re.compile(rf"{_PART}(?:\s*[(=].*)?|\d+(?:[.,]\d+)?\s*%\s*\(?{_PART}\)?")
 _COMMA = re.compile(r"[-+]?\d*,\d+")
 _THOUSANDS = re.compile(r"\d{1,3}([,\u202f ' ]\d{3})+")
 
@@ -40,7 +46,7 @@ def is_missing(text: str) -> bool:
 
 def success_of(text: str) -> float | None:
     """1.0 or 0.0, NaN where the cell says nothing, `None` where it is not understood."""
-    low = text.casefold()
+    low = text.casefold().removesuffix("\ufe0f")  # a sign may ask to be drawn as a picture
     if low in _YES:
         return 1.0
     if low in _NO:
@@ -59,7 +65,10 @@ def successes_of(values: Sequence[str]) -> list[float | None]:
 def fraction_of(text: str) -> tuple[int, int] | None:
     """(successes, trials) of `12/20`; `None` where it is no such cell."""
     match = _FRACTION.fullmatch(text.casefold())
-    return (int(match[1]), int(match[2])) if match else None
+    if not match:
+        return None
+    won, tried = (number for number in match.groups() if number is not None)
+    return int(won), int(tried)
 
 
 def number_of(text: str) -> float | None:

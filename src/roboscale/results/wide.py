@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,15 +10,26 @@ import numpy as np
 
 from roboscale.core import BadData
 from roboscale.results.grid import Texts
-from roboscale.results.names import ROLES, is_percent, normal_name, strength
+from roboscale.results.names import (
+    ROLES,
+    bare_name,
+    is_percent,
+    is_sum,
+    normal_name,
+    strength,
+    trials_in_name,
+)
 from roboscale.results.reading import ReadOptions
 from roboscale.results.roles import Roles
-from roboscale.results.values import fraction_of, is_missing, number_of, success_of
+from roboscale.results.values import count_of, fraction_of, is_missing, number_of, success_of
 
 __all__ = ["unfolded"]
 
 _OUTCOMES = ("success", "failure", "progress", "successes", "rate", "failures")
 _WORLDS = {"real", "sim", "simulation", "simulated", "real_world", "mujoco", "isaac"}
+_NUMBER_OF = re.compile(
+    r"((?:trial|rollout|episode|run|test|try|attempt|ep|seed|[tr#]|versuch|essai)?)[\s_.#-]*(\d{1,4})", re.IGNORECASE
+)
 _STAGES = (
     *("reach", "grasp", "pick", "lift", "place", "touch", "contact", "collision", "drop", "insert", "approach"),
     *("intervention", "has_", "is_", "was_", "can_", "did_", "n_", "num_"),
@@ -33,20 +45,67 @@ def unfolded(roles: Roles, notes: list[str], options: ReadOptions) -> Roles | No
     """
     if any(roles.has(role) for role in _OUTCOMES):
         return None
+    _no_sums(roles)
     columns = [name for name in roles.grid.names if _may_hold(roles, name)]
+    numbered = _numbered(roles)
+    if numbered:
+        return _long(roles, numbered, "case", notes)
     worlds = [name for name in columns if normal_name(name) in _WORLDS]
     if len(worlds) >= 2 and roles.has("policy"):
         return _long(roles, worlds, "world", notes)
     values = [name for name in columns if _kind(roles.grid.column(name), name)]
     if roles.has("policy"):
+        values = [name for name in roles.grid.names if name in values or _is_place_to_be(roles, name, values)]
         return _long(roles, values, "task", notes) if values and not roles.has("task") else None
     if len(values) < 2:
         return None
+    texts = [n for n in columns if n not in values and len(set(roles.grid.column(n).used())) > 1]
+    if texts and not roles.has("task"):
+        expected = f"a policy or a task: --column policy={texts[0]} or --column task={texts[0]} says what it is"
+        raise BadData(roles.path, texts[0], expected, "a name that is not known")
     stages = [name for name in values if normal_name(name).startswith(_STAGES)]
     if stages:
         expected = f"policies as columns, or one that says success (--column success={stages[-1]})"
         raise BadData(roles.path, "columns", expected, f"what may be stages or properties: {', '.join(stages)}")
     return _long(roles, values, "policy", notes)
+
+
+def _no_sums(roles: Roles) -> None:
+    """Columns that only add up others are none of them."""
+    sums = [name for name in roles.grid.names if is_sum(bare_name(name))]
+    if len(roles.grid.names) - len(sums) >= 3:
+        roles.ignore([n for n in sums if not any(n in names for names in roles.said.values())], "it adds others up")
+
+
+def _numbered(roles: Roles) -> list[str]:
+    """Columns that number the trials of a row: `Trial 1`, `Trial 2`; `1`, `2`, `3`. BadData where they may be runs."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for name in roles.grid.names:
+        match = _NUMBER_OF.fullmatch(name.strip())
+        if match and name not in roles.ignored and _kind(roles.grid.column(name), name):
+            found.setdefault(match[1].casefold(), []).append((int(match[2]), name))
+    for word, columns in found.items():
+        numbers = sorted(number for number, _ in columns)
+        if len(columns) < 2 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+            continue
+        names = [name for _, name in columns]
+        if not (roles.has("policy") or len(names) >= 3):
+            continue
+        if {_kind(roles.grid.column(name), name) for name in names} <= {"success"}:
+            return names
+        if word == "seed" or strength("run", word) is not None:
+            expected = f"rows with a column run (training runs) or seed (of trials), and {word} in it"
+            raise BadData(roles.path, ", ".join(names), expected, "a column each, which may be either")
+    return []
+
+
+def _is_place_to_be(roles: Roles, name: str, values: Sequence[str]) -> bool:
+    """Whether a column called after a place, a robot or a world is a task: its cells are outcomes like the others'."""
+    kinds = {_kind(roles.grid.column(value), value) for value in values}
+    if not kinds or name in roles.ignored or any(name in names for names in roles.said.values()):
+        return False
+    called = any(strength(role, name) is not None for role in ("place", "variation", "robot", "world"))
+    return called and _kind(roles.grid.column(name), name) in kinds
 
 
 def _may_hold(roles: Roles, name: str) -> bool:
@@ -72,12 +131,15 @@ def _kind(column: Texts, name: str) -> str:
 def _long(roles: Roles, names: Sequence[str], role: str, notes: list[str]) -> Roles:
     """Every row once for each of the columns."""
     grid = roles.grid
-    kinds = {name: _kind(grid.column(name), name) for name in names}
+    tried = _trials_of(roles, names)
+    counting = bool(tried) and not any("." in t or "%" in t for name in names for t in grid.column(name).used())
+    kinds = {name: "number" if counting else _kind(grid.column(name), name) for name in names}
     different = set(kinds.values())
     if "" in different or ("counts" in different and len(different) > 1):
         said = ", ".join(f"{name} {kind or 'text'}" for name, kind in kinds.items())
         raise BadData(roles.path, f"columns that may be {role}s", "cells of one kind (--column ignore=NAME)", said)
-    title = "success" if different == {"success"} else "successes" if different == {"counts"} else "success_rate"
+    plain = {"success": "success", "counts": "successes", "number": "successes"}
+    title = plain.get(next(iter(different)), "success_rate") if len(different) == 1 else "success_rate"
     signs = any(t.endswith("%") for name in names for t in grid.column(name).values) or any(map(is_percent, names))
     if title == "success_rate":
         title = _scale(roles, names, role, percent=signs)
@@ -90,8 +152,12 @@ def _long(roles: Roles, names: Sequence[str], role: str, notes: list[str]) -> Ro
     order = np.arange(rows * count).reshape(count, rows).T.reshape(-1)  # row by row
     kept = [name for name in grid.names if name not in names]
     columns = [Texts(grid.column(name).values, np.repeat(grid.column(name).codes, count)) for name in kept]
-    heads = Texts([_short(name) for name in names], np.tile(np.arange(count, dtype=np.int32), rows))
+    heads = Texts(_heads(names), np.tile(np.arange(count, dtype=np.int32), rows))
     values = Texts(list(places), np.concatenate(cells)[order])
+    if tried:
+        kept.append("trials")
+        columns.append(Texts([str(n) for n in tried], np.tile(np.arange(count, dtype=np.int32), rows)))
+        notes.append("the names of the columns say how many trials they are of")
     role_name = role if role not in kept else f"{role} "
     form = f"one column a {role}"
     made = replace(
@@ -127,5 +193,23 @@ def _scale(roles: Roles, names: Sequence[str], role: str, *, percent: bool) -> s
     return "success_rate (%)" if percent and high > 1 else "success_rate"
 
 
-def _short(name: str) -> str:
-    return name.replace("(%)", "").replace("[%]", "").strip()
+def _trials_of(roles: Roles, names: Sequence[str]) -> list[int]:
+    """How many trials each column's name says, where every one does and no column says it."""
+    tried = [trials_in_name(name) for name in names]
+    if roles.has("trials") or "trials" in roles.grid.names or None in tried:
+        return []
+    cells = [t for name in names for t in roles.grid.column(name).used() if not is_missing(t)]
+    whole = all(count_of(t) is not None for t in cells)
+    shares = all(number_of(t) is not None and ("%" in t or float(number_of(t) or 0) <= 1) for t in cells)
+    return [n for n in tried if n is not None] if whole or shares else []
+
+
+def _heads(names: Sequence[str]) -> list[str]:
+    """What the columns stand for: their names without units, trials, and words that all of them begin or end with."""
+    short = [bare_name(name).replace("(%)", "").replace("[%]", "").strip() for name in names]
+    for word in ("success", "successes", "success_rate", "sr", "result"):
+        for cut in (rf"^{word}[\s_:.-]+", rf"[\s_:.-]+{word}$"):
+            bare = [re.sub(cut, "", name, flags=re.IGNORECASE) for name in short]
+            if all(a != b and a for a, b in zip(short, bare, strict=True)):
+                return bare
+    return short if len(set(short)) == len(short) else list(names)
