@@ -85,4 +85,4 @@ docs: set-up-test
 	NO_MKDOCS_2_WARNING=1 $(run)mkdocs build --strict
 
 clean:
-	rm -rf .venv .venv-oracle .venv-peers runs demo site build
+	rm -rf .venv .venv-oracle* .venv-peers runs demo site build
