@@ -65,10 +65,12 @@ def check(root: Path, out: Path) -> None:
     kinds = ", ".join(sorted({one.check for one in report.findings})) or "nothing found"
     said_lost = ", ".join(lost) or "nothing"
     print(
-        f"{root.name}: {len(dataset.episodes)} episodes, {len(dataset)} frames, numbers and texts equal; pictures of videos"
+        f"{root.name}: {len(dataset.episodes)} episodes, {len(dataset)} frames, numbers and texts equal; "
+        "pictures of videos"
     )
     print(
-        f"  at most {levels} levels apart, encoded ones {encoded}; left out and said: {said_lost}; audit: {kinds}{mended}"
+        f"  at most {levels} levels apart, encoded ones {encoded}; "
+        f"left out and said: {said_lost}; audit: {kinds}{mended}"
     )
 
 
