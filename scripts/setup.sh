@@ -19,7 +19,7 @@ stop() { say "$@" && exit 1; }
 # CPU build of torch, GB that pip downloads and keeps, minutes, and what CUDA adds.
 case $want in
   demo) holds=1.9 downloads=0.5 minutes=7 extras=pages,sim,train,records,tables,web ;;
-  test) holds=3.4 downloads=0.9 minutes=10 extras=pages,sim,train,records,tables,web,postgres,gym,ray,test,docs ;;
+  test) holds=3.4 downloads=0.9 minutes=10 extras=pages,sim,train,records,tables,web,postgres,gym,ray,rerun,test,docs ;;
   *) stop "what is $want? demo or test" ;;
 esac
 cuda_holds=4.0 cuda_downloads=2.5

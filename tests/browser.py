@@ -1,7 +1,7 @@
 """One Chromium for all tests of pages. It can die or hang; then its test ends, with the last lines that it wrote.
 
 Nothing is waited for without a limit: actions have playwright's timeouts, and a timer kills the browser under a test
-that takes too long, and playwright's own process with it, which makes whatever the test waits for fail. Import
+that takes too long, and then playwright's own process, which makes whatever the test waits for fail. Import
 `browser`, `chromium` and `link` into a `conftest.py`.
 """
 
@@ -109,13 +109,14 @@ class Chromium:
     def _expire(self) -> None:
         self.expired = True
         self.kill()
-        _kill_drivers()
 
     @contextmanager
     def watched(self, limit_s: float = TEST_S) -> Iterator[None]:
         """Kills it after `limit_s`; BrowserDied, with its last lines, when it did not outlive the block."""
         timer = threading.Timer(limit_s, self._expire)
+        last = threading.Timer(limit_s + GRACE_S / 2, _kill_drivers)  # where the end of the browser did not end it
         timer.start()
+        last.start()
         faulthandler.dump_traceback_later(limit_s + GRACE_S, exit=True)
         try:
             yield
@@ -125,6 +126,7 @@ class Chromium:
             raise
         finally:
             timer.cancel()
+            last.cancel()
             faulthandler.cancel_dump_traceback_later()
         if not self.alive:
             raise self._death(limit_s)

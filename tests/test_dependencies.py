@@ -20,6 +20,7 @@ INSTALLED_AS = {
     "PIL": "pillow",
     "google": "protobuf",
     "ppi_py": "ppi-python",
+    "rerun": "rerun-sdk",
     "ruamel": "ruamel-yaml",
     "yaml": "pyyaml",
 }
@@ -42,6 +43,7 @@ LEAVES = {
     "sim": ("worlds/simulated/metaworld.py", "worlds/simulated/headless.py"),
     "train": ("policies/builtin/", "dataset/loader.py"),
     "records": ("sources/records/",),
+    "rerun": ("sources/records/rrd/",),
     "postgres": ("trials/log/engines.py",),
     "ray": ("dataset/engine.py",),
     "remote": ("dataset/remote.py",),

@@ -56,7 +56,6 @@ ALLOWED = {
 }
 ALLOWED["jobs"] = set(ALLOWED) - {"cli"}
 
-# Modules of `cli` whose commands still wait for their job; they and `api` may import everything.
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 """(module, module) -> why it may import it, against the table."""
 TERMINAL = {"__main__", "app", "commands", "console", "terminal"}
@@ -211,6 +210,23 @@ def positional_dataclasses() -> set[str]:
 
 def test_dataclasses_of_many_fields_are_made_by_name():
     assert positional_dataclasses() == set(), "more than four by position: kw_only, or KW_ONLY after a few"
+
+
+def positional_constructors() -> set[str]:
+    """Classes whose own constructor takes more than five arguments by position."""
+    classes = ((module, n) for module, tree in TREES.items() for n in ast.walk(tree) if isinstance(n, ast.ClassDef))
+    return {
+        f"{module.removeprefix('roboscale.')}.{made.name}"
+        for module, made in classes
+        for n in made.body
+        if isinstance(n, ast.FunctionDef)
+        and n.name == "__init__"
+        and len([*n.args.posonlyargs, *n.args.args]) > 6  # and itself
+    }
+
+
+def test_constructors_of_many_arguments_take_them_by_name():
+    assert positional_constructors() == set(), "more than five by position: a * after a few"
 
 
 def test_a_public_name_is_defined_once():

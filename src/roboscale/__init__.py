@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Estimate,
         Evidence,
         EvidenceRow,
+        Extras,
         Field,
         Finding,
         Frame,
@@ -100,6 +101,7 @@ if TYPE_CHECKING:
         convert_rotation,
         derive_id,
         derive_seed,
+        extras_of,
         generator,
         identify,
         identity_labels,
@@ -124,10 +126,15 @@ if TYPE_CHECKING:
     from roboscale.jobs.data_import import ImportDataset, import_dataset
     from roboscale.jobs.data_info import DescribeDataset, describe_dataset
     from roboscale.jobs.data_merge import MergeDatasets, merge_datasets
-    from roboscale.jobs.data_show import ShowDataset, show_dataset
+    from roboscale.jobs.data_show import ShowDataset, show_dataset, write_for_viewers
     from roboscale.jobs.demo import RunDemo, run_demo
     from roboscale.jobs.eval import Evaluate, evaluate
     from roboscale.jobs.fuse import FuseResults, fuse_results
+    from roboscale.jobs.guest_check import CheckGuest, check_installed_guest
+    from roboscale.jobs.guest_clean import CleanGuests, clean_guests
+    from roboscale.jobs.guest_install import InstallGuest, install_guest
+    from roboscale.jobs.guest_list import ListGuests, list_guests
+    from roboscale.jobs.guest_remove import RemoveGuest, remove_guest
     from roboscale.jobs.methods import Methods, methods_of
     from roboscale.jobs.next import PickTrials, pick_trials
     from roboscale.jobs.plan import PlanCollection, plan_collection
@@ -160,10 +167,12 @@ __all__ = [
     "BatchedWorld",
     "Case",
     "CheckCases",
+    "CheckGuest",
     "CheckPolicyInWorld",
     "CheckResults",
     "CheckValidity",
     "CheckWorldTasks",
+    "CleanGuests",
     "Clip",
     "Clock",
     "Compare",
@@ -181,6 +190,7 @@ __all__ = [
     "EvidenceRow",
     "ExportDataset",
     "ExportTrials",
+    "Extras",
     "Field",
     "Finding",
     "FixDataset",
@@ -193,8 +203,10 @@ __all__ = [
     "Identity",
     "ImportDataset",
     "InfrastructureError",
+    "InstallGuest",
     "JudgeTrial",
     "Judgement",
+    "ListGuests",
     "ListRuns",
     "ListTrials",
     "ListWorlds",
@@ -223,6 +235,7 @@ __all__ = [
     "RecordedEpisode",
     "Recording",
     "Referee",
+    "RemoveGuest",
     "RoboscaleError",
     "Robot",
     "RolloutSettings",
@@ -265,10 +278,12 @@ __all__ = [
     "cases",
     "check_action",
     "check_cases",
+    "check_installed_guest",
     "check_policy_in_world",
     "check_results",
     "check_validity",
     "check_world_tasks",
+    "clean_guests",
     "combine",
     "compare",
     "convert_rotation",
@@ -278,6 +293,7 @@ __all__ = [
     "evaluate",
     "export_dataset",
     "export_trials",
+    "extras_of",
     "fix_dataset",
     "fuse_results",
     "generate_episodes",
@@ -285,7 +301,9 @@ __all__ = [
     "identify",
     "identity_labels",
     "import_dataset",
+    "install_guest",
     "judge_trial",
+    "list_guests",
     "list_runs",
     "list_trials",
     "list_worlds",
@@ -298,6 +316,7 @@ __all__ = [
     "plan_collection",
     "rank",
     "record_episodes",
+    "remove_guest",
     "require_match",
     "rotation_matrix",
     "run_demo",
@@ -311,6 +330,7 @@ __all__ = [
     "weigh_counts",
     "work_trials",
     "write_episode",
+    "write_for_viewers",
     "write_report",
 ]
 
@@ -329,10 +349,15 @@ _JOBS = {
     "data_import": ("ImportDataset", "import_dataset"),
     "data_merge": ("MergeDatasets", "merge_datasets"),
     "data_fix": ("FixDataset", "fix_dataset"),
-    "data_show": ("ShowDataset", "show_dataset"),
+    "data_show": ("ShowDataset", "show_dataset", "write_for_viewers"),
     "demo": ("RunDemo", "run_demo"),
     "eval": ("Evaluate", "evaluate"),
     "fuse": ("FuseResults", "fuse_results"),
+    "guest_check": ("CheckGuest", "check_installed_guest"),
+    "guest_clean": ("CleanGuests", "clean_guests"),
+    "guest_install": ("InstallGuest", "install_guest"),
+    "guest_list": ("ListGuests", "list_guests"),
+    "guest_remove": ("RemoveGuest", "remove_guest"),
     "methods": ("Methods", "methods_of"),
     "next": ("PickTrials", "pick_trials"),
     "plan": ("PlanCollection", "plan_collection"),

@@ -1,5 +1,8 @@
 """Actions, chunks, cases, seeds and the JSON forms of the nouns."""
 
+import json
+import math
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from roboscale.core import (
     Case,
     Estimate,
     Field,
+    Finding,
     Outcome,
     PolicyError,
     Provenance,
@@ -104,6 +108,17 @@ def test_outcome_and_provenance_survive_json():
     assert Outcome.from_json(outcome.to_json()) == outcome
     known = Provenance("simulation.generate", parents=("a", "b"), details={"k": [1]})
     assert Provenance.from_json(known.to_json()) == known
+
+
+def test_a_number_that_is_none_is_another_thing_than_no_measurement():
+    said = Outcome("failure", measures={"force": math.nan, "speed": -math.inf, "height": None, "width": 0.5}).to_json()
+    assert said["measures"] == {"force": "nan", "speed": "-inf", "height": None, "width": 0.5}
+    read = Outcome.from_json(json.loads(json.dumps(said, allow_nan=False))).measures
+    assert math.isnan(read["force"]) and read["speed"] == -math.inf
+    assert read["height"] is None and read["width"] == 0.5
+    finding = Finding("jump", "error", "a jump", evidence={"sides": [math.nan, np.float32(2)], "claimed": None})
+    kept = Finding.from_json(json.loads(json.dumps(finding.to_json(), allow_nan=False)))
+    assert kept.evidence == {"sides": ["nan", 2.0], "claimed": None}
 
 
 def test_void_is_neither_success_nor_failure():

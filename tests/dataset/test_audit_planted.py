@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from roboscale.dataset.audit import CHECKS, audit_folder
+from roboscale.dataset.checks import POLICY
 from tests.defects.clean_sets import KINDS
 from tests.defects.planted import DEFECTS, clean
 
@@ -116,7 +117,8 @@ def test_spans_and_evidence_say_where_and_how_much(clean_set: Callable[[str], Pa
 def test_most_checks_have_a_defect_that_proves_them():
     unproved = set(CHECKS) - {d.check for d in DEFECTS.values()}
     elsewhere = {"total-videos", "codebase-version", "modality", "split-leak", "sign-flip"}
-    elsewhere |= {"not-fetched", "file-elsewhere"}
+    elsewhere |= {"not-fetched", "file-elsewhere", "task-imbalance", "distribution-shift"}
+    elsewhere |= {check.name for check in POLICY}
     assert unproved == elsewhere | {
         "no-episodes",
         "episode-columns",

@@ -191,6 +191,11 @@ def test_the_site_builds_and_fetches_nothing_from_elsewhere(tmp_path: Path):
         assert not re.search(r"url\(['\"]?(https?:)?//|@import", style.read_text()), style.name
 
 
+def test_the_navigation_lists_every_page():
+    listed = re.findall(r"^  - .+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+
+
 def test_the_table_of_checks_is_the_one_in_the_code():
     from roboscale.dataset.checks import checks_table
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import roboscale as rs
-from roboscale.core import RoboscaleError
+from roboscale.core import Case, RoboscaleError
+from tests.toy_world import ToyScene, ToyWorld
 
 POINT = {"world": "point.toml", "workers": 0}
 
@@ -133,6 +134,45 @@ def test_voids_that_fall_on_hard_cases_are_called_out(place: Path):
     assert any("fall on cases that fails failed" in note and "hard cases" in note for note in done.notes)
     same = rs.compare(towards, crashes, budget=16, sequential=False, out="y", **POINT)
     assert not any("hard cases" in note for note in same.notes)
+
+
+class Odd(ToyWorld):
+    """One measure of it is given as `value` after every step."""
+
+    def __init__(self, measure: str, value: object) -> None:
+        super().__init__()
+        self.odd = {measure: value}
+
+    def start(self, case: Case) -> ToyScene:
+        scene = super().start(case)
+        measures = scene.measures
+        scene.measures = lambda: {**measures(), **self.odd}
+        return scene
+
+
+@pytest.mark.parametrize("value", [float("nan"), "False", 0.3, 2, {"task": False}, np.array([True, False])])
+def test_a_success_that_is_no_truth_value_is_refused_in_a_world_of_ones_own(value: object):
+    with pytest.raises(RoboscaleError, match="measure success: expected true, false, 0 or 1, found "):
+        rs.evaluate(lambda o: [0.0], world=Odd("success", value), task="near", trials=2, workers=0)
+
+
+@pytest.mark.parametrize("value", [True, np.bool_(True), 1, 1.0, np.float32(1)])
+def test_what_is_a_truth_value_is_one(value: object):
+    done = rs.evaluate(lambda o: [0.0], world=Odd("success", value), task="near", trials=2, workers=0)
+    assert done.value == 1.0
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_measure_that_is_no_number_is_said_and_not_averaged(tmp_path: Path):
+    how = {"world": Odd("progress", float("nan")), "task": "near", "workers": 0}
+    done = rs.compare(
+        lambda o: [0.0], lambda o: [0.01], budget=4, outcome="progress", out=str(tmp_path / "run"), **how
+    )
+    assert any("4 trials with progress nan: counted as not measured" in note for note in done.notes)
+    assert "no paired case was counted" in str(done)
+    said = json.loads((tmp_path / "run" / "verdict.json").read_text())
+    for policy in said["policies"].values():
+        assert policy["measures"]["progress"] == {"unit": "1", "mean": None, "n": 0, "not_measured": 4}
 
 
 def test_objects_that_cannot_act_are_refused_before_the_first_trial(place: Path):

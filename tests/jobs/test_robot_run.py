@@ -2,12 +2,16 @@
 
 import json
 import re
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
 import roboscale as rs
 from roboscale.trials.log import open_log
+from tests.jobs.test_many_workers import count, start
+from tests.trials.postgres import postgres  # noqa: F401
 
 ROBOT = '''
 import time
@@ -138,3 +142,43 @@ def test_a_world_given_as_an_object_is_one_connection(bench: Path):
     assert len(done.judged.pending) == 2 and done.success.n == 0
     assert [name for name, _ in calls(bench)].count("connect") == 1
     assert done.judged.run.command is None
+
+
+def wait_for(holds, process, seconds: float = 120) -> None:
+    """Until something that other processes write holds, or one of them has ended."""
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)  # polls a database
+
+
+def test_the_same_on_postgresql_with_two_workers_of_which_one_is_killed(bench: Path, roboscale, postgres):  # noqa: F811
+    url = postgres.new_database()
+    words = ("compare", "robot.py:sweep", "robot.py:rest", "--world", "robot.py:Arm", "--budget", "6")
+    more = ("--no-sequential", "--horizon", "40", "--record", "rollouts", "--store", url)
+    first = start(bench, *words, *more)
+    wait_for(lambda: count(url) >= 2, first)
+    assert first.poll() is None, first.stderr.read()
+    second = start(bench, "trials", "work", url, "--record", "others", "--json")
+    wait_for(lambda: [name for name, _ in calls(bench)].count("connect") == 2, second)
+    before = count(url)
+    wait_for(lambda: count(url) >= before + 2, second)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    out, errors = second.communicate(timeout=120)
+    assert second.returncode == 0, errors
+    assert sum(len(p["pending"]) for p in json.loads(out)["policies"].values()) == 12
+    names = [name for name, _ in calls(bench)]
+    assert names.count("connect") == 2, "each worker has one connection"
+    listed = json.loads(roboscale("trials", "list", url, "--json").stdout)["trials"]
+    assert len(listed) == 12, "every trial was made once"
+
+    for one in listed:  # a scripted person
+        won = one["policy"] == "robot.py:sweep"
+        rs.judge_trial(rs.JudgeTrial(store=url, trial=one["trial"], success=won, failure=not won, by="ada"))
+    wrong = next(one["trial"] for one in listed if one["policy"] == "robot.py:sweep")
+    rs.judge_trial(rs.JudgeTrial(store=url, trial=wrong, failure=True, by="ada", reason="it slipped"))
+    roboscale("report", url, "--out", "page.html", "--recorded", "others")
+    page = (bench / "page.html").read_text()
+    assert "it slipped" in page and "recorded while tried" in page
+    judged = rs.list_trials(rs.ListTrials(store=url)).judged
+    assert len(judged.used) == 12 and judged.run.finished_ns is not None

@@ -76,6 +76,15 @@ def test_an_unmeasured_value_is_missing_and_never_zero():
     assert (table.measured, table.share) == (0, None) and (limit.kind, limit.median) == ("count", None)
 
 
+def test_what_is_no_number_was_not_measured():
+    values = (math.nan, 2.0, math.inf, 0.0)
+    listed = [counted(A, CASES[i], True, measures={"force": v, "dropped": v}) for i, v in enumerate(values)]
+    asked = Measure(name="force", unit="N"), Measure(name="dropped", unit="bool")
+    force, dropped = measure_summaries(listed, asked, share)
+    assert (force.measured, force.missing, force.largest, force.median.value) == (2, 2, 2.0, 1.0)
+    assert (dropped.measured, dropped.share.value) == (2, 0.5)
+
+
 def test_a_trial_that_awaits_its_judgement_was_measured_all_the_same():
     own = [counted(A, CASES[0], None, pending=True, measures={"x": 2.0})]
     (summary,) = measure_summaries(own, [Measure(name="x")], share)

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from roboscale import WriteReport, compare, evaluate, write_report
 from roboscale.core import ActionChunk, PolicyError, identity_labels
 from roboscale.jobs.judged import reasons
 from roboscale.trials.batching import LOOKED_AT, batch_difference
-from tests.toy_world import STATE
+from tests.toy_world import STATE, ToyWorld
 from tests.trials.test_schedule import CASES, Stay, close, runner, schedule
 
 
@@ -83,3 +84,25 @@ def test_a_large_batch_is_looked_at_in_part():
     seen = [{STATE.name: np.array([0.0, 0.5], np.float32)}] * 40
     assert batch_difference(policy, [("go", k) for k in range(40)], seen) == 0.0
     assert len(policy.started) == 3 * LOOKED_AT
+
+
+def test_a_verdict_says_it_in_text_json_and_page(tmp_path: Path):
+    changed, alike = Batched(lambda n: 0.05 * (n > 1)), Stay("stays")
+    how = {"world": ToyWorld(), "task": "near", "budget": 8, "workers": 0, "out": str(tmp_path / "run")}
+    done = compare(changed, alike, worlds=4, **how)
+    assert done.sentence.endswith("; batched is batch-dependent")
+    assert list(done.to_json()["batch_dependent"]) == ["batched"]
+    assert any("in a batch of" in note for note in done.notes)
+    said = "batched is batch-dependent: asked alone, as on a robot, it may do otherwise."
+    asked = WriteReport(store=how["out"], videos=0)
+    write_report(asked)
+    assert said in asked.page.read_text()
+    one = evaluate(changed, world=ToyWorld(), task="near", trials=4, workers=0, worlds=4)
+    assert str(one).endswith("; batched is batch-dependent")
+
+
+def test_asked_alone_a_verdict_says_nothing_of_batches(tmp_path: Path):
+    changed = Batched(lambda n: 0.05 * (n > 1))
+    how = {"world": ToyWorld(), "task": "near", "budget": 8, "workers": 0, "worlds": 1}
+    done = compare(changed, Stay("stays"), **how)
+    assert "batch-dependent" not in done.sentence and done.to_json()["batch_dependent"] == {}

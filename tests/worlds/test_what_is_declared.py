@@ -1,13 +1,10 @@
 """What a declaration says, and what it does not say, as the world and gymnasium see it."""
 
-from collections.abc import Collection
-from itertools import cycle
 from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
-from roboscale.worlds.probe import probe_resets
 
 from roboscale.core import BadData, Case, RoboscaleError
 from roboscale.worlds import as_world
@@ -68,38 +65,6 @@ def test_an_id_whose_environment_is_gone_is_one_line(tmp_path: Path):
                 _ = opened(path.parent, ('"my_env.py:Point"', '"Gone-v0"')).info
         finally:
             del gymnasium.registry["Gone-v0"]
-
-
-class Changing(ToyWorld):
-    """Shows arrays of the same bytes whose kind changes from scene to scene."""
-
-    def __init__(self, *arrays: np.ndarray) -> None:
-        super().__init__()
-        self.arrays = cycle(arrays)
-
-    def start(self, case: Case) -> ToyScene:
-        scene = super().start(case)
-        array = next(self.arrays)
-
-        def observe(names: Collection[str] | None = None) -> dict[str, np.ndarray]:
-            return {"observation.state": array}
-
-        scene.observe = observe
-        return scene
-
-
-@pytest.mark.parametrize(
-    ("arrays", "same"),
-    [
-        ((np.zeros(2),), True),
-        ((np.zeros(2), np.zeros(2), np.zeros((1, 2))), False),
-        ((np.zeros(2, np.float64), np.zeros(2, np.float64), np.zeros(2, np.int64)), False),
-        ((np.zeros(2, np.int64), np.zeros(2), np.zeros(2, np.float64)), False),
-        ((np.zeros(2), np.zeros(2), np.array([0.0, -0.0])), False),
-    ],
-)
-def test_two_scenes_of_a_case_begin_with_the_same_bytes_of_the_same_kind(arrays: tuple[np.ndarray, ...], same: bool):
-    assert probe_resets(Changing(*arrays), Case("near", 1)) is same
 
 
 def test_the_version_of_a_world_is_that_of_its_first_environment(tmp_path: Path):

@@ -28,8 +28,8 @@ def lines(done: Exported) -> Iterator[str]:
     yield f"{done.out}: {what}; largest difference after reading back:"
     for name, difference in done.largest_difference.items():
         yield f"  {name}: {difference:g}"
-    if done.not_there:
-        yield f"  not read back under these names: {', '.join(done.not_there)}"
+    if done.lost:
+        yield f"  not in it, as said above: {', '.join(done.lost)}"
 
 
 command = Command(ExportDataset, run, dry_run=True)

@@ -42,6 +42,7 @@ from roboscale.core.pose import LAYOUTS, Pose, canonical_quat_wxyz, convert_rota
 from roboscale.core.recording import (
     UNKNOWN,
     Clip,
+    Extras,
     Finding,
     Origin,
     Pictures,
@@ -50,6 +51,7 @@ from roboscale.core.recording import (
     Severity,
     Span,
     Stream,
+    extras_of,
     splits_of,
 )
 from roboscale.core.referee import Judgement, Referee, SuccessRule, Watch
@@ -93,6 +95,7 @@ __all__ = [
     "Estimate",
     "Evidence",
     "EvidenceRow",
+    "Extras",
     "Field",
     "Finding",
     "Frame",
@@ -153,6 +156,7 @@ __all__ = [
     "convert_rotation",
     "derive_id",
     "derive_seed",
+    "extras_of",
     "generator",
     "identify",
     "identity_labels",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core.errors import SpecMismatch
-from roboscale.core.plain import Plain
+from roboscale.core.plain import Plain, spelt, to_plain
 from roboscale.core.spec import Spec
 
 __all__ = [
@@ -38,6 +38,8 @@ Status = Literal["success", "failure", "void"]
 class Outcome(Plain):
     """How a trial or an episode ended, as far as somebody judged it.
 
+    In JSON a measure that is not finite is the text `nan`, `inf` or `-inf`; null is one that could not be measured.
+
     Args:
         status: `void` means that the infrastructure broke: no statement on the policy.
         reason: why it is void or failed; empty on success.
@@ -61,10 +63,18 @@ class Outcome(Plain):
         """True or False; `None` when void."""
         return None if self.status == "void" else self.status == "success"
 
+    def to_json(self) -> dict[str, Any]:
+        """By its fields, but that a measure which is not finite keeps its value: it is read back."""
+        return Plain.to_json(self) | {"measures": to_plain(spelt(self.measures))}
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Outcome:
         """Inverse of `to_json`; also reads the fixed list of damages that earlier versions wrote."""
         fields = dict(data)
+        measures = fields.get("measures", {})
+        fields["measures"] = {
+            name: float(value) if isinstance(value, str) else value for name, value in measures.items()
+        }
         for name, value in (fields.pop("damage", None) or {}).items():
             measure = _FORMER_DAMAGE.get(name, name)
             fields.setdefault("measures", {})[measure] = None if value is None else float(value)

@@ -28,6 +28,7 @@ EXTRA_OF = {
     "starlette": "web",
     "uvicorn": "web",
     "fsspec": "remote",
+    "rerun": "rerun",
     "psycopg": "postgres",
     "ray": "ray",
 }

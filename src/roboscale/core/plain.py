@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-__all__ = ["OMITTED", "SPREAD", "Plain", "called", "to_plain"]
+__all__ = ["OMITTED", "SPREAD", "Plain", "called", "spelt", "to_plain"]
 
 OMITTED: Mapping[str, Any] = {"json": None}
 """Metadata of a field that has no place in the JSON."""
@@ -80,6 +80,22 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [to_plain(item) for item in value]
     return _plain_leaf(value)
+
+
+def spelt(value: Any) -> Any:
+    """JSON types with every number in them that is not finite as a text, for what is kept: null is nothing measured.
+
+    Example:
+        >>> spelt({"force": float("nan"), "height": None, "widths": [1.0, float("inf")]})
+        {'force': 'nan', 'height': None, 'widths': [1.0, 'inf']}
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {key: spelt(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [spelt(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain_leaf(value: Any) -> Any:

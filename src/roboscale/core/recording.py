@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from roboscale.core.episode import Outcome, Provenance
 from roboscale.core.errors import SpecMismatch
-from roboscale.core.plain import Plain
+from roboscale.core.plain import Plain, spelt, to_plain
 from roboscale.core.spec import Spec
 
 __all__ = [
     "UNKNOWN",
     "Clip",
+    "Extras",
     "Finding",
     "Origin",
     "Pictures",
@@ -31,6 +32,7 @@ __all__ = [
     "Severity",
     "Span",
     "Stream",
+    "extras_of",
     "splits_of",
 ]
 
@@ -73,6 +75,10 @@ class Finding(Plain):
     spans: tuple[Span, ...] = ()
     evidence: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     repair: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """By its fields; evidence is read back, and a number in it that is not finite is a text."""
+        return Plain.to_json(self) | {"evidence": to_plain(spelt(self.evidence))}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Finding:
@@ -227,6 +233,38 @@ class Recording(Protocol):
 
     def close(self) -> None:
         """Lets go of open files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a set says beside its episodes that nobody here reads, and that holds whatever becomes of its episodes.
+
+    It is carried as it is.
+
+    Args:
+        info: key of `info.json` -> value, e.g. the `tools` of LeRobot 0.6.
+        cameras: camera -> what its `info` holds besides the video's, e.g. intrinsics.
+        files: path under the root -> bytes, e.g. `meta/subtasks.parquet`.
+    """
+
+    info: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    cameras: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    files: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.info or self.cameras or self.files)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Each of them, for people."""
+        inside = [f"{key} of {camera}" for camera, said in self.cameras.items() for key in said]
+        return (*(f"info.json {key}" for key in self.info), *inside, *self.files)
+
+
+def extras_of(recording: Recording) -> Extras:
+    """Of a format that has any; empty for any other."""
+    extras: Extras = getattr(recording, "extras", Extras())
+    return extras
 
 
 def splits_of(recording: Recording) -> Mapping[str, Sequence[str]]:

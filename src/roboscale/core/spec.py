@@ -71,10 +71,10 @@ class Field:
 
     def indices(self, prefix: str) -> tuple[int, ...]:
         """Positions of the elements named `prefix` or `prefix.*` in `layout`; UnknownName if there is none."""
-        found = tuple(i for i, n in enumerate(self.layout) if n == prefix or n.startswith(prefix + "."))
-        if not found:
+        places = tuple(i for i, n in enumerate(self.layout) if n == prefix or n.startswith(prefix + "."))
+        if not places:
             raise UnknownName(f"element of {self.name}", prefix, {n.split(".")[0] for n in self.layout})
-        return found
+        return places
 
     def to_json(self) -> dict[str, Any]:
         """By its fields, but a bound may be infinite on one side, and is read back: it stays what it is."""
@@ -162,24 +162,24 @@ def spec_differences(left: Spec, right: Spec, *, subset: bool = False) -> tuple[
     With `subset`, fields that only `right` has are no difference: a policy needs some of what a world gives.
     Optional descriptions (frame, layout, side, branch, bounds) are compared where both sides give them.
     """
-    found = [] if left.rate_hz == right.rate_hz else [Difference("", "rate_hz", left.rate_hz, right.rate_hz)]
+    differences = [] if left.rate_hz == right.rate_hz else [Difference("", "rate_hz", left.rate_hz, right.rate_hz)]
     for field in left:
         if field.name not in right:
-            found.append(Difference(field.name, "presence", "present", "missing"))
+            differences.append(Difference(field.name, "presence", "present", "missing"))
             continue
         other = right[field.name]
         for what in (f.name for f in fields(Field) if f.name != "name"):
             a, b = getattr(field, what), getattr(other, what)
             if a != b and not (what in _OPTIONAL and (not a or not b)):
-                found.append(Difference(field.name, what, a, b))
+                differences.append(Difference(field.name, what, a, b))
     if not subset:
-        found += [Difference(f.name, "presence", "missing", "present") for f in right if f.name not in left]
-    return tuple(found)
+        differences += [Difference(f.name, "presence", "missing", "present") for f in right if f.name not in left]
+    return tuple(differences)
 
 
 def require_match(left: Spec, right: Spec, left_name: str, right_name: str, *, subset: bool = True) -> None:
     """SpecMismatch that lists every difference and names both sides, or nothing."""
-    found = spec_differences(left, right, subset=subset)
-    if found:
-        lines = [f"  {d.field or 'spec'} {d.what}: {left_name} {d.left}, {right_name} {d.right}" for d in found]
+    differences = spec_differences(left, right, subset=subset)
+    if differences:
+        lines = [f"  {d.field or 'spec'} {d.what}: {left_name} {d.left}, {right_name} {d.right}" for d in differences]
         raise SpecMismatch("\n".join([f"{left_name} does not fit {right_name}:", *lines]))

@@ -226,15 +226,15 @@ class CurationLog:
 
 def _label(said: Sequence[Entry]) -> Label:
     """The last entry of each kind."""
-    found: dict[str, Any] = {"time": said[-1].time, "author": said[-1].author}
+    label: dict[str, Any] = {"time": said[-1].time, "author": said[-1].author}
     for entry in said:
         if entry.action in ("keep", "drop"):
-            found["decision"] = entry.action
+            label["decision"] = entry.action
         elif entry.action == "task":
-            found["task"] = entry.value
+            label["task"] = entry.value
         else:
-            found["outcome"] = entry.action
-    return Label(**found)
+            label["outcome"] = entry.action
+    return Label(**label)
 
 
 def _check(entry: Entry) -> None:

@@ -53,17 +53,17 @@ def with_repairs(findings: Iterable[Finding], root: Path, format: str, total: in
         format: as in `Recording.format`: a v3 dataset is fixed, one of v2.x is imported.
         total: episodes there are; dropping more than half of them is no repair.
     """
-    where, found = shlex.quote(str(root)), list(findings)
-    if any(one.check == "not-fetched" and not one.episodes for one in found):
-        return [dataclasses.replace(one, repair="") for one in found]  # what is not here is fetched before all else
-    elsewhere = _elsewhere(found)
+    where, advised = shlex.quote(str(root)), list(findings)
+    if any(one.check == "not-fetched" and not one.episodes for one in advised):
+        return [dataclasses.replace(one, repair="") for one in advised]  # what is not here is fetched before all else
+    elsewhere = _elsewhere(advised)
     if format in V2 or (format == "lerobot-v3" and elsewhere):
-        command = _import_command(found, where, elsewhere, total)
+        command = _import_command(advised, where, elsewhere, total)
         mended = _mended_by_import(command)
-        return [one if one.repair or one.check not in mended else _told(one, command) for one in found]
+        return [one if one.repair or one.check not in mended else _told(one, command) for one in advised]
     if format != "lerobot-v3":
-        return found
-    told = [one if one.repair else _told(one, _fix(one, where, total)) for one in found]
+        return advised
+    told = [one if one.repair else _told(one, _fix(one, where, total)) for one in advised]
     return _as_one_copy(told, where, total)
 
 
@@ -85,30 +85,32 @@ def _told(one: Finding, command: str) -> Finding:
     return dataclasses.replace(one, repair=command)
 
 
-def _elsewhere(found: Iterable[Finding]) -> str:
+def _elsewhere(findings: Iterable[Finding]) -> str:
     """Flags that lead an import to files in other folders."""
     flags = ""
-    for one in found:
+    for one in findings:
         if one.check == "file-elsewhere":
             flags += f" --{one.field.replace('_', '-')} {shlex.quote(str(one.evidence['found']))}"
     return flags
 
 
-def _import_command(found: Sequence[Finding], where: str, elsewhere: str, total: int) -> str:
+def _import_command(findings: Sequence[Finding], where: str, elsewhere: str, total: int) -> str:
     """The import that runs, whatever was found; empty where it would refuse, or keep less than half."""
-    if any(one.evidence.get("refused") for one in found):
+    if any(one.evidence.get("refused") for one in findings):
         return ""
     flags, partly = (
         elsewhere,
-        [f for f in found if f.check == "file-elsewhere" and f.evidence["files"] < f.evidence["needed"]],
+        [f for f in findings if f.check == "file-elsewhere" and f.evidence["files"] < f.evidence["needed"]],
     )
-    lost = {i for one in found if one.check in _BROKEN for i in one.episodes}
-    if len(lost) > total / 2 and not any(one.check == "not-fetched" for one in found):
+    lost = {i for one in findings if one.check in _BROKEN for i in one.episodes}
+    if len(lost) > total / 2 and not any(one.check == "not-fetched" for one in findings):
         return ""
-    missing = [one for one in found if one.check == "missing-video" and one.episodes]
+    missing = [one for one in findings if one.check == "missing-video" and one.episodes]
     if any(len({*one.episodes} - lost) > total / 2 for one in missing):
         flags += " --missing-video drop-camera"
-    elif missing or any(one.field == "video_path" for one in partly) or any(f.check == "not-fetched" for f in found):
+    elif (
+        missing or any(one.field == "video_path" for one in partly) or any(f.check == "not-fetched" for f in findings)
+    ):
         flags += " --missing-video drop-episodes"
     if lost or any(one.field == "data_path" for one in partly):
         flags += " --broken drop"

@@ -107,13 +107,13 @@ def conflicts(specs: Mapping[str, Spec], *, undeclared: bool = True) -> list[Con
             conflict. False compares what is said, for copies of one robot.
     """
     members = {name: specs[name] for name in sorted(specs)}
-    found = _compare("", "rate_hz", {m: f"{s.rate_hz:g}" for m, s in members.items()})
+    listed = _compare("", "rate_hz", {m: f"{s.rate_hz:g}" for m, s in members.items()})
     for name in sorted({f.name for s in members.values() for f in s if not f.is_image}):
-        found += _numeric(name, {m: next((f for f in s if f.name == name), None) for m, s in members.items()})
-    found += _cameras(members)
+        listed += _numeric(name, {m: next((f for f in s if f.name == name), None) for m, s in members.items()})
+    listed += _cameras(members)
     if not undeclared:
-        found = [c for c in found if c.reason != "not declared"]
-    return found
+        listed = [c for c in listed if c.reason != "not declared"]
+    return listed
 
 
 def _compare(field: str, what: str, values: Mapping[str, str], *, required: bool = False) -> list[Conflict]:
@@ -143,15 +143,15 @@ def _numeric(name: str, fields: Mapping[str, Field | None]) -> list[Conflict]:
     there = {member: field for member, field in fields.items() if field is not None}
     # Only actions and observations mean something to a policy; counters and clocks need no unit.
     matters = name.split(".")[0] in ("action", "observation")
-    found = _missing(name, {member: field is not None for member, field in fields.items()})
-    found += _compare(name, "shape", {m: str(list(f.shape)) for m, f in there.items()})
-    found += _compare(name, "dtype", {m: np.dtype(f.dtype).name for m, f in there.items()})
+    listed = _missing(name, {member: field is not None for member, field in fields.items()})
+    listed += _compare(name, "shape", {m: str(list(f.shape)) for m, f in there.items()})
+    listed += _compare(name, "dtype", {m: np.dtype(f.dtype).name for m, f in there.items()})
     for what in ("unit", "mode"):
-        found += _compare(name, what, {m: getattr(f, what) for m, f in there.items()}, required=matters)
+        listed += _compare(name, what, {m: getattr(f, what) for m, f in there.items()}, required=matters)
     for what in ("layout", "frame", "side"):
-        found += _compare(name, what, {m: _text(getattr(f, what)) for m, f in there.items()})
+        listed += _compare(name, what, {m: _text(getattr(f, what)) for m, f in there.items()})
     grippers = {m: convention for m, f in there.items() if (convention := _gripper(f)) is not None}
-    return found + _compare(name, "gripper", grippers, required=True)
+    return listed + _compare(name, "gripper", grippers, required=True)
 
 
 def _text(value: str | tuple[str, ...]) -> str:
@@ -167,29 +167,29 @@ def _gripper(field: Field) -> str | None:
 
 
 def _cameras(specs: Mapping[str, Spec]) -> list[Conflict]:
-    found: list[Conflict] = []
+    listed: list[Conflict] = []
     roles: dict[str, dict[str, Field]] = {member: {} for member in specs}
     for member, spec in specs.items():
         for field in spec.images:
             if not field.role and len(specs) > 1:
-                found.append(Conflict(field.name, "role", "not declared", ((member, "not declared"),)))
+                listed.append(Conflict(field.name, "role", "not declared", ((member, "not declared"),)))
             elif field.role in roles[member]:
                 both = f"{roles[member][field.role].name} and {field.name}"
-                found.append(Conflict(f"camera {field.role}", "role", "differs", ((member, both),)))
+                listed.append(Conflict(f"camera {field.role}", "role", "differs", ((member, both),)))
             elif field.role:
                 roles[member][field.role] = field
     for role in sorted({role for cameras in roles.values() for role in cameras}):
         field_name = f"camera {role}"
-        found += _missing(field_name, {member: role in cameras for member, cameras in roles.items()})
+        listed += _missing(field_name, {member: role in cameras for member, cameras in roles.items()})
         sizes = {m: str(list(cameras[role].shape)) for m, cameras in roles.items() if role in cameras}
-        found += _compare(field_name, "size", sizes)
-    return found
+        listed += _compare(field_name, "size", sizes)
+    return listed
 
 
-def conflict_table(found: Sequence[Conflict]) -> str:
+def conflict_table(listed: Sequence[Conflict]) -> str:
     """Conflicts as lines for people: what, why, and each member's side."""
     lines = []
-    for conflict in found:
+    for conflict in listed:
         width = max(len(member) for member, _ in conflict.sides)
         lines.append(f"{conflict.field or 'dataset'}: {conflict.what}: {conflict.reason}")
         lines += [f"    {member:<{width}}  {value}" for member, value in conflict.sides]
@@ -233,7 +233,7 @@ def flat_spec(specs: Mapping[str, Spec], *, resize: tuple[int, int] | None = Non
         fields += _flat_field(name, members)
     fields.append(Field(EMBODIMENT, (1,), "int64"))
     cameras = {name: _by_role(name, spec) for name, spec in members.items()}
-    for role in sorted({role for found in cameras.values() for role in found}):
+    for role in sorted({role for named in cameras.values() for role in named}):
         fields += _flat_camera(role, {n: c[role] for n, c in cameras.items() if role in c}, resize)
     return Spec(tuple(fields), next(iter(rates.values())))
 

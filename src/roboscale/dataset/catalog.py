@@ -113,7 +113,7 @@ def _load(layout: Layout, skip: Collection[Path]) -> Catalog:
         record = entry.record()
         episodes.append(_info_of(record, len(episodes), first))
         later += record.texts
-        locations.append(Location(entry.table, {c: (entry.video(c), 0) for c in info.cameras}, sealed=False))
+        locations.append(Location(entry.table, {c: (entry.video(c), 0) for c in info.colour_cameras}, sealed=False))
         first += record.length
     tasks = list(dict.fromkeys([*tasks, *(e.instruction for e in episodes), *later]))
     return Catalog(
@@ -153,7 +153,7 @@ def _load_spec(layout: Layout, info: Info) -> Spec:
 
 def _sealed_rows(layout: Layout, info: Info) -> list[dict[str, Any]]:
     names = ["episode_index", "tasks", "length", "data/chunk_index", "data/file_index", "dataset_from_index"]
-    for camera in info.cameras:
+    for camera in info.colour_cameras:
         names += [f"videos/{camera}/{what}" for what in ("chunk_index", "file_index", "from_timestamp")]
     files = sorted(layout.episodes.glob("*/*.parquet"))
     rows = [row for file in files for row in read_rows(file, names)]
@@ -220,7 +220,7 @@ def _foreign_records(info: Info, rows: Sequence[Mapping[str, Any]]) -> list[Epis
 
 
 def _locate(layout: Layout, info: Info, rows: Sequence[Mapping[str, Any]]) -> list[Location]:
-    locations, made, cameras = [], dict[tuple[str, int, int], Path](), info.cameras
+    locations, made, cameras = [], dict[tuple[str, int, int], Path](), info.colour_cameras
     for (chunk, file), group in itertools.groupby(rows, lambda r: (r["data/chunk_index"], r["data/file_index"])):
         table = info.data_file(chunk, file)
         for episode in group:

@@ -18,6 +18,7 @@ __all__ = [
     "FILES",
     "METADATA",
     "PICTURES",
+    "POLICY",
     "SEAL",
     "SEVERITIES",
     "V2",
@@ -98,7 +99,7 @@ _FILES = (
     Check("task-unused", "info", "A task that no episode has.", METADATA),
     Check("sidecar", "error", "meta/roboscale/ disagrees with LeRobot's files.", METADATA),
     Check("unsealed-episodes", "warning", "Saved episodes that LeRobot cannot see yet.", SEAL),
-    Check("not-readable", "warning", "roboscale's loader refuses the dataset."),
+    Check("not-readable", "warning", "roboscale's loader refuses what LeRobot's may train on."),
 )
 _VIDEO = (
     Check("missing-video", "error", "A camera's video is not there.", _DROP),
@@ -127,6 +128,7 @@ _TEXT = (
     Check("task-placeholder", "warning", "An instruction that is a placeholder, such as 'test'."),
     Check("task-one-word", "warning", "An instruction of one word."),
     Check("task-duplicate", "warning", "Instructions that differ by case, spaces or a full stop only."),
+    Check("task-imbalance", "info", "A task has a tenth of the median task's frames, or less."),
     Check("licence-missing", "warning", "No licence in README card, LICENSE, info.json or provenance."),
 )
 _NUMBERS = (
@@ -155,6 +157,7 @@ _NUMBERS = (
     Check("action-lag", "warning", "The delay from action to motion differs from the rest of the dataset.", _DROP),
     Check("gripper-sign", "warning", "The gripper runs the other way than in the rest of the dataset."),
     Check("unit-mismatch", "error", "Members differ by degrees and radians, or metres and millimetres."),
+    Check("distribution-shift", "info", "The last third of the episodes moves elsewhere than the first did."),
     Check("near-duplicate", "warning", "Episodes with nearly the same numbers.", _DROP),
     Check("leaked-episode", "error", "An episode that is also in the other dataset.", _DROP),
     Check("split-leak", "error", "An episode is in two splits, such as validation data in train.", _DROP),
@@ -165,11 +168,23 @@ PICTURES = (
     Check("frozen-camera", "error", "The picture stands still while the robot moves.", _DROP),
     Check("swapped-cameras", "error", "Two cameras are exchanged in some episodes."),
 )
+POLICY = (
+    Check("policy-input", "error", "What the policy class reads is not there."),
+    Check("policy-size", "error", "States, actions or pictures have a size that the policy class does not take."),
+    Check("policy-normalisation", "warning", "What the class divides by is 0, or set by a few far values."),
+    Check(
+        "policy-chunk", "warning", "Episodes are shorter than what the class predicts at once, or never trained on."
+    ),
+    Check("policy-text", "warning", "Instructions are empty, all the same, or longer than the class reads."),
+    Check("policy-unused", "info", "Fields that the class does not read."),
+    Check("policy-rate", "info", "How long a chunk of the class lasts at this rate, and how much of it is padding."),
+)
+"""Made where somebody names a policy class."""
 
 FILES = (*_FILES, *_VIDEO, *_STATISTICS)
 """Checks of LeRobot's files and metadata; the others look at what any recording holds."""
 
-CHECKS: Mapping[str, Check] = MappingProxyType({c.name: c for c in (*FILES, *_TEXT, *_NUMBERS, *PICTURES)})
+CHECKS: Mapping[str, Check] = MappingProxyType({c.name: c for c in (*FILES, *_TEXT, *_NUMBERS, *PICTURES, *POLICY)})
 """Name -> check, in the order in which they run."""
 
 _NO_FILES = "the format has no such metadata; its reader says what is wrong with its own"

@@ -243,14 +243,14 @@ class Collection:
 
     def _list_episodes(self) -> tuple[MemberEpisode, ...]:
         """All episodes; position i has index i."""
-        found: list[MemberEpisode] = []
+        episodes: list[MemberEpisode] = []
         first = 0
         for member, dataset in zip(self.members, self._datasets, strict=True):
             for info in dataset.episodes:
                 licence = info.provenance.licence or member.licence
-                found.append(
+                episodes.append(
                     MemberEpisode(
-                        index=len(found),
+                        index=len(episodes),
                         from_index=first,
                         member=member.name,
                         embodiment=member.robot_type,
@@ -259,7 +259,7 @@ class Collection:
                     )
                 )
                 first += info.length
-        return tuple(found)
+        return tuple(episodes)
 
     @property
     def embodiments(self) -> tuple[str, ...]:
@@ -317,9 +317,9 @@ class Collection:
             raise UnknownName(f"numeric column of {robot_type}", name, valid)
         # The rate says nothing about the values of a column.
         specs = {self.members[i].name: Spec((self.members[i].spec[name],), 1.0) for i in having}
-        found = conflicts(specs, undeclared=False)
-        if found:
-            raise SpecMismatch(f"{robot_type}: members do not mean the same by {name}:\n{conflict_table(found)}")
+        differing = conflicts(specs, undeclared=False)
+        if differing:
+            raise SpecMismatch(f"{robot_type}: members do not mean the same by {name}:\n{conflict_table(differing)}")
         return reduce(Statistics.merge, (self._datasets[i].statistics(name) for i in having))
 
 
@@ -331,13 +331,13 @@ def _renamed(members: Sequence[Member], cameras: str) -> list[dict[str, str]]:
     """For each member, its feature -> the name in the collection's items; what is not in it is left out."""
     if cameras not in ("own", "role"):
         raise UnknownName("choice of cameras", cameras, ("own", "role"))
-    found = []
+    renamed = []
     for member in members:
         names = {field.name: field.name for field in member.spec if cameras == "own" or not field.is_image}
         if cameras == "role":
             names |= {member.roles[role]: role_name(role) for role in _common_roles(members)}
-        found.append(names)
-    return found
+        renamed.append(names)
+    return renamed
 
 
 def _load_members(file: Path, absolute: bool) -> tuple[Member, ...]:

@@ -73,14 +73,14 @@ class Columns:
         if self._pid != os.getpid():
             self._inherited = self._readers  # kept: closing them is the parent's business
             self._forget()
-        found = self._episodes.pop(number, None)
-        if found is None:
-            found = self._read_episode(number)
-            self._kept_bytes += _size(found)
-        self._episodes[number] = found
+        rows = self._episodes.pop(number, None)
+        if rows is None:
+            rows = self._read_episode(number)
+            self._kept_bytes += _size(rows)
+        self._episodes[number] = rows
         while self._kept_bytes > self.memory_bytes and len(self._episodes) > 1:
             self._kept_bytes -= _size(self._episodes.popitem(last=False)[1])
-        return found, 0
+        return rows, 0
 
     def _read_episode(self, number: int) -> dict[str, Array]:
         episode, location = self._catalog.episodes[number], self._catalog.locations[number]

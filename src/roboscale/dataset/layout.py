@@ -33,11 +33,13 @@ from roboscale.dataset.unfetched import require_fetched
 __all__ = [
     "FORMAT_SPEC",
     "INDEX_FEATURES",
+    "UNREAD",
     "Info",
     "Layout",
     "atomic_write",
     "confined",
     "features_from_spec",
+    "is_colour",
     "load_info",
     "load_json",
     "new_info",
@@ -60,6 +62,10 @@ INDEX_FEATURES: Mapping[str, Mapping[str, Any]] = {
     "task_index": {"dtype": "int64", "shape": [1], "names": None},
 }
 """Features that LeRobot adds to every dataset."""
+
+
+UNREAD = ("video", "image", "string", "language")
+"""Types of features that are no numeric columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +201,21 @@ class Info:
         return tuple(name for name, feature in self.features.items() if feature["dtype"] == "video")
 
     @property
+    def colour_cameras(self) -> tuple[str, ...]:
+        """Those of `cameras` that our decoder can show: not depth of a newer writer, whose pictures are codes."""
+        return tuple(name for name in self.cameras if is_colour(self.features[name]))
+
+    @property
     def columns(self) -> dict[str, Mapping[str, Any]]:
         """The numeric features, the ones that LeRobot adds included."""
-        return {name: f for name, f in self.features.items() if f["dtype"] not in ("video", "string", "language")}
+        return {name: f for name, f in self.features.items() if f["dtype"] not in UNREAD}
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Features that `Dataset` does not read, and why."""
+        reasons = {"image": "pictures inside parquet: import them", "video": "depth or grey pictures in a video"}
+        read = {*self.colour_cameras, *self.columns}
+        return {n: reasons.get(f["dtype"], "text") for n, f in self.features.items() if n not in read}
 
     def data_file(self, chunk: int, file: int) -> Path:
         return self._fill("data_path", chunk_index=chunk, file_index=file)
@@ -218,6 +236,13 @@ class Info:
         if text is None:
             raise BadData(self.file, key, f"a template of {', '.join(values)}", repr(template))
         return confined(self.root, text, self.file, key)
+
+
+def is_colour(feature: Mapping[str, Any]) -> bool:
+    """Whether a camera holds colour pictures. Depth of a newer writer is codes, which our decoder sees as pictures."""
+    said = feature.get("info") or feature.get("video_info") or {}
+    shape = feature.get("shape") or []
+    return not (isinstance(said, dict) and said.get("video.is_depth_map")) and 3 in (shape[-1:] + shape[:1])
 
 
 def load_info(root: Path) -> Info:
@@ -259,9 +284,7 @@ def _check_feature(path: Path, name: str, feature: Any) -> None:
     if not isinstance(shape, list) or not all(isinstance(n, int) and n > 0 for n in shape):
         raise BadData(path, f"{where}.shape", "positive integers", shape)
     dtype = feature["dtype"]
-    if dtype == "image":
-        raise BadData(path, f"{where}.dtype", "video (pictures inside parquet are not read)", dtype)
-    if dtype not in ("video", "string", "language"):
+    if dtype not in UNREAD:
         try:
             np.dtype(dtype)
         except TypeError:
@@ -288,7 +311,7 @@ def spec_from_features(info: Info) -> Spec:
     """The spec of a dataset that somebody else wrote: names, shapes and dtypes; units are unknown to LeRobot."""
     fields = []
     for name, feature in info.features.items():
-        if name in INDEX_FEATURES or feature["dtype"] in ("string", "language"):
+        if name in INDEX_FEATURES or name in info.left_out:
             continue
         shape = tuple(feature["shape"])
         names = feature.get("names")

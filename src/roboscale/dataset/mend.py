@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
 from roboscale.dataset.layout import Info, Layout
-from roboscale.dataset.mend_info import finish_info, numeric_columns, read_info
+from roboscale.dataset.mend_info import finish_info, read_info
 from roboscale.dataset.mend_statistics import mend_statistics
 from roboscale.dataset.mend_tables import mend_data, mend_episode_table, mend_sidecar, mend_tasks
 from roboscale.dataset.mending import Mending, VerifiedEpisode, remove_file
@@ -65,7 +65,8 @@ def plan_mending(
     for episode in episodes:
         episode.columns["claimed task_index"] = episode.columns["task_index"]
     raw["total_tasks"] = len(mend_tasks(mending, episodes))
-    mend_data(mending, info, episodes, tuple(rows))
+    keep_clock = not in_place and not Layout(mending.root).spec.exists()
+    mend_data(mending, info, episodes, tuple(rows), keep_clock=keep_clock)
     mend_episode_table(mending, info, episodes, order)
     mend_sidecar(mending, info, episodes)
     mend_statistics(mending, info, episodes)
@@ -131,7 +132,7 @@ def _verified(
 def _runs(mending: Mending, info: Info) -> Runs:
     """Numbers by episode index, as the rows themselves say; one entry for each file that holds some."""
     runs: Runs = {}
-    columns_ = numeric_columns(info)
+    columns_ = info.columns
     for path in sorted((mending.root / "data").glob("*/*.parquet")):
         try:
             columns = read_columns(path, columns_)

@@ -20,10 +20,12 @@ from roboscale.core.spec import Field, Spec
 from roboscale.dataset.layout import (
     DATA_PATH,
     INDEX_FEATURES,
+    UNREAD,
     VIDEO_PATH,
     Info,
     Layout,
     atomic_write,
+    is_colour,
     load_json,
     spec_from_features,
     to_json,
@@ -33,19 +35,12 @@ from roboscale.dataset.packets import video_facts
 from roboscale.dataset.tables import number_dtype
 from roboscale.dataset.video import probe
 
-__all__ = ["UNREAD", "finish_info", "is_colour", "numeric_columns", "read_info"]
-
-UNREAD = ("video", "image", "string", "language")
-"""Features that are no numeric columns."""
+__all__ = ["finish_info", "read_info"]
 
 _LIMITS: Mapping[str, int] = {"chunks_size": 1000, "data_files_size_in_mb": 100, "video_files_size_in_mb": 200}
 
 Feature = dict[str, Any]
 Columns = dict[str, Feature | None]
-
-
-def numeric_columns(info: Info) -> dict[str, Mapping[str, Any]]:
-    return {name: feature for name, feature in info.features.items() if feature["dtype"] not in UNREAD}
 
 
 def read_info(mending: Mending, without: Collection[str] = ()) -> dict[str, Any]:
@@ -259,13 +254,6 @@ def _within(splits: Any, total: int) -> bool:
         if colon and first.isdecimal() and last.isdecimal() and int(last) > total:
             return False
     return True
-
-
-def is_colour(feature: Mapping[str, Any]) -> bool:
-    """Whether a camera holds colour pictures. Depth of a newer writer is codes, which our decoder sees as pictures."""
-    said = feature.get("info") or feature.get("video_info") or {}
-    shape = feature.get("shape") or []
-    return not (isinstance(said, dict) and said.get("video.is_depth_map")) and 3 in (shape[-1:] + shape[:1])
 
 
 def _video_of(info: Info, camera: str, row: Mapping[str, Any]) -> Path:

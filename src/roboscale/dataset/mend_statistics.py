@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
 from roboscale.dataset.layout import Info, Layout, atomic_write, load_json, to_json
-from roboscale.dataset.mend_info import is_colour, numeric_columns
 from roboscale.dataset.mending import Mending, VerifiedEpisode
 from roboscale.dataset.seal import load_statistics, save_statistics
 from roboscale.dataset.statistics import PixelCounts, Statistics, sample_indices
@@ -51,7 +50,7 @@ def mend_statistics(mending: Mending, info: Info, episodes: Sequence[VerifiedEpi
 
 def _of_numbers(mending: Mending, info: Info, episodes: Sequence[VerifiedEpisode]) -> dict[str, Statistics]:
     found = {}
-    for name, feature in numeric_columns(info).items():
+    for name, feature in info.columns.items():
         values = np.concatenate([e.columns[name].reshape(e.length, *feature["shape"]) for e in episodes])
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             mending.note(f"statistics of {name}: not computed, for it holds NaN or infinity")
@@ -65,7 +64,7 @@ def _of_cameras(
 ) -> dict[str, PixelCounts]:
     """Those of the cameras whose pictures contradict the claim; what cannot be decoded is not judged."""
     found = {}
-    for camera in (c for c in info.cameras if is_colour(info.features[c])):
+    for camera in info.colour_cameras:
         try:
             if not _shows(info, camera, claimed.get(camera), episodes):
                 found[camera] = _of_camera(info, camera, episodes)

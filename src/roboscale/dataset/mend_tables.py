@@ -21,7 +21,6 @@ from roboscale.core.seeds import derive_id
 from roboscale.dataset.catalog import EpisodeInfo, index_columns
 from roboscale.dataset.journal import EpisodeRecord
 from roboscale.dataset.layout import Info, Layout, atomic_write
-from roboscale.dataset.mend_info import numeric_columns
 from roboscale.dataset.mending import Mending, VerifiedEpisode, remove_file
 from roboscale.dataset.statistics import summary
 from roboscale.dataset.tables import read_tasks, write_tasks
@@ -32,6 +31,7 @@ Record = dict[str, Any]
 
 _OWN_COLUMNS = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 _TIME_S = 1e-4
+_CLOCK = "the recorded clock is in no column then: a copy (data fix with OUT, data import) keeps it as time.frame_ns"
 
 
 def mend_tasks(mending: Mending, episodes: Sequence[VerifiedEpisode]) -> list[str]:
@@ -52,7 +52,8 @@ def mend_tasks(mending: Mending, episodes: Sequence[VerifiedEpisode]) -> list[st
     said = _sidecar(mending)[0]
     texts = [_texts(path, claimed or _from_rows(episodes), episode, said.get(episode.number)) for episode in episodes]
     used = dict.fromkeys(text for one in texts for text in one)
-    tasks = [text for text in claimed if text in used]
+    annotated = any(name.startswith("annotation.") for name in episodes[0].columns)  # they number texts, too
+    tasks = [text for text in claimed if annotated or text in used]
     tasks += [text for text in used if text not in tasks]
     for episode, one in zip(episodes, texts, strict=True):
         old = np.unique(episode.columns["task_index"])
@@ -95,13 +96,17 @@ def _texts(path: Path, tasks: Sequence[str], episode: VerifiedEpisode, record: R
     return said
 
 
-def mend_data(mending: Mending, info: Info, episodes: Sequence[VerifiedEpisode], known: Sequence[int]) -> None:
+def mend_data(
+    mending: Mending, info: Info, episodes: Sequence[VerifiedEpisode], known: Sequence[int], *, keep_clock: bool
+) -> None:
     """Data files whose index columns, columns or rows are not what they should be are written again.
 
     Args:
         known: numbers of all episodes of the episode table; rows of others belong to nobody.
+        keep_clock: recorded times stay as they are: whoever copies the dataset keeps them in a column of their own.
     """
     first, wrong = 0, set[Path]()
+    checked = tuple(name for name in _OWN_COLUMNS if not (keep_clock and name == "timestamp"))
     for index, episode in enumerate(episodes):
         one = EpisodeInfo(
             id="",
@@ -113,13 +118,17 @@ def mend_data(mending: Mending, info: Info, episodes: Sequence[VerifiedEpisode],
             from_index=first,
         )
         regular = index_columns(one, 0, info.fps) | {"task_index": episode.columns["task_index"]}
-        for name in _OWN_COLUMNS:
+        if keep_clock:
+            regular["timestamp"] = episode.columns["timestamp"]
+        for name in checked:
             claimed = episode.columns[f"claimed {name}"] if name == "task_index" else episode.columns[name]
             limit = _TIME_S if name == "timestamp" else 0
             if not np.allclose(claimed, regular[name], rtol=0, atol=limit):
                 if not any(change.startswith(f"column {name}:") for change in mending.changes):
                     there = f"{regular[name][:3].tolist()}"
                     mending.change(f"column {name}", f"{claimed[:3].tolist()} in episode {index}", there)
+                    if name == "timestamp":
+                        mending.note(_CLOCK)
                 wrong.add(episode.file)
         if episode.moved:
             mending.note(f"rows of episode {index} do not lie in the order of their frames in {episode.file.name}")
@@ -221,7 +230,7 @@ def _fixed_row(info: Info, index: int, first: int, episode: VerifiedEpisode) -> 
         start = round(row[f"videos/{camera}/from_timestamp"] * info.fps)
         row[f"videos/{camera}/from_timestamp"] = start / info.fps
         row[f"videos/{camera}/to_timestamp"] = (start + episode.length) / info.fps
-    for name, feature in numeric_columns(info).items():
+    for name, feature in info.columns.items():
         values = episode.columns[name].reshape(episode.length, *feature["shape"])
         if values.dtype.kind != "f" or np.isfinite(values).all():
             row |= {f"stats/{name}/{key}": value for key, value in summary(values).items()}

@@ -143,11 +143,11 @@ class Walk:
         if self._block is None:
             self._block = self.blocks.at(self._point())
         episode, first, count = self._block
-        found = episode, first + self.frame
+        place = episode, first + self.frame
         self.frame += 1
         if self.frame == count:
             self.draw, self.frame, self._block = self.draw + self.shards, 0, None
-        return found
+        return place
 
     def _point(self) -> float:
         lap, position = divmod(self.draw, self.blocks.draws)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
@@ -70,8 +71,9 @@ class Dataset:
         self.root = open_root(root)
         self._to, self._images = to, images
         self._catalog: Catalog = load_catalog(self.root)
-        self._cameras, self._numeric = self._catalog.info.cameras, tuple(self._catalog.info.columns)
+        self._cameras, self._numeric = self._catalog.info.colour_cameras, tuple(self._catalog.info.columns)
         self._spec = self._catalog.spec
+        self._tell_left_out()
         self._shapes = {camera: self.spec[camera].shape for camera in self._cameras}
         self._windows: dict[str, Window] = {}
         self._stream_deltas_ns: dict[str, NDArray[np.int64]] = {}
@@ -84,6 +86,12 @@ class Dataset:
         self._columns = Columns(self._catalog, memory_bytes)
         self._videos = VideoCache(self._catalog.info.fps)
         self._streams: OrderedDict[tuple[int, str], Stream] = OrderedDict()
+
+    def _tell_left_out(self) -> None:
+        features = self._catalog.info.features
+        for name, why in self.left_out.items():
+            if features[name]["dtype"] in ("video", "image"):
+                warnings.warn(f"{self.root}: camera {name} is not read: {why}", stacklevel=3)
 
     def _declare(self, deltas: Mapping[str, Sequence[float]], tolerance_s: float) -> None:
         """Sorts windows into those of frames and those of streams."""
@@ -110,6 +118,11 @@ class Dataset:
         windows = {key: window.offsets.tolist() for key, window in self._windows.items()}
         streams = {key: (at.tolist(), self._resampling.get(key)) for key, at in self._stream_deltas_ns.items()}
         return {"to": self._to, "images": self._images, "windows": windows, "streams": streams}
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Features of the dataset that are not read (texts, depth, pictures inside parquet), and why."""
+        return self._catalog.info.left_out
 
     @property
     def episodes(self) -> tuple[EpisodeInfo, ...]:

@@ -187,12 +187,12 @@ def _positions(layout: Layout, info: Info) -> dict[str, _Position]:
     """The next free file of data, of episode metadata and of each camera."""
     patterns = {"data": ("data", "parquet"), "episodes": ("meta/episodes", "parquet")}
     patterns |= {camera: (f"videos/{camera}", "mp4") for camera in info.cameras}
-    found = {}
+    positions = {}
     for kind, (folder, suffix) in patterns.items():
         paths = (layout.root / folder).glob(f"chunk-*/file-*.{suffix}")
         used = [(int(path.parent.name[6:]), int(path.stem[5:])) for path in paths]
-        found[kind] = _Position.after(used, info.chunks_size)
-    return found
+        positions[kind] = _Position.after(used, info.chunks_size)
+    return positions
 
 
 def _write_data(

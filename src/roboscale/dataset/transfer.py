@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from roboscale.core.errors import BadData, SpecMismatch
-from roboscale.core.recording import Recording
+from roboscale.core.recording import Extras, Recording
 from roboscale.core.spec import Spec
 from roboscale.dataset import ingest
 from roboscale.dataset.engine import Engine, run
@@ -31,7 +31,7 @@ from roboscale.dataset.seal import seal
 from roboscale.dataset.verify import verify
 from roboscale.dataset.video import Codec, video_info
 
-__all__ = ["Broken", "Dropped", "Part", "Transfer", "plan_of", "transfer"]
+__all__ = ["Broken", "Dropped", "Part", "Transfer", "plan_of", "transfer", "write_extras"]
 
 Broken = Literal["fail", "drop"]
 Progress = Callable[[int, str], None]
@@ -148,6 +148,7 @@ def transfer(
     codec: Codec = "h264",
     broken: Broken = "fail",
     splits: Mapping[str, Sequence[str]] | None = None,
+    extras: Extras | None = None,
     workers: int | None = None,
     engine: Engine = "processes",
     progress: Progress | None = None,
@@ -159,6 +160,7 @@ def transfer(
         codec: for pictures that must be encoded.
         broken: what to do with an episode that cannot be read: stop with its error, or leave it out and say so.
         splits: name -> keys of its episodes, of one part; they become ranges of the dataset.
+        extras: what a newer writer says beside the episodes; carried as it is.
         progress: called with a count and a note as episodes arrive.
 
     Raises:
@@ -196,6 +198,7 @@ def transfer(
     if not result.episodes:
         raise BadData(out, "episodes", "at least one that can be read", f"{len(result.dropped)} dropped")
     _write_splits(layout, result.episodes, splits or {})
+    write_extras(layout, extras or Extras())
     return replace(result, episodes=verify(layout.root, result.episodes))
 
 
@@ -212,6 +215,20 @@ def _write_splits(layout: Layout, episodes: Sequence[EpisodeProof], splits: Mapp
     raw = load_json(layout.info)
     if ranges and raw.get("splits") != ranges:
         atomic_write(layout.info, to_json({**raw, "splits": ranges}))
+
+
+def write_extras(layout: Layout, extras: Extras) -> None:
+    """Adds them to a dataset that is there; a camera that is not there has none."""
+    for name, data in extras.files.items():
+        atomic_write(layout.root / name, data)
+    raw = load_json(layout.info)
+    features = dict(raw["features"])
+    for camera, said in extras.cameras.items():
+        if camera in features:
+            features[camera] = {**features[camera], "info": {**said, **(features[camera].get("info") or {})}}
+    whole = {**extras.info, **raw, "features": features}
+    if whole != raw:
+        atomic_write(layout.info, to_json(whole))
 
 
 def _in_order(entries: Mapping[int, Entry]) -> tuple[Entry, ...]:

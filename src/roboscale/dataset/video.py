@@ -117,7 +117,7 @@ class Encoder:
             self._container.close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """What the header of a video file says."""
 
@@ -125,6 +125,7 @@ class Probe:
     fps: Fraction
     height: int
     width: int
+    sound: bool = False
 
 
 def open_video(path: Path) -> Any:
@@ -159,7 +160,8 @@ def _probe(path: Path, container: Any) -> Probe:
     rate = fraction(stream.average_rate)
     if rate is None:
         raise BadData(path, "frames", "a rate", "none")
-    return Probe(int(stream.frames), rate, int(stream.height), int(stream.width))
+    sound = bool(container.streams.audio)
+    return Probe(frames=int(stream.frames), fps=rate, height=int(stream.height), width=int(stream.width), sound=sound)
 
 
 def join_key(path: Path) -> tuple[bytes, float]:

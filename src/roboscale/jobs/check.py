@@ -157,9 +157,9 @@ def check_results(
         notes.append(text)
         on_event(Note(text))
 
-    found = find_evaluations(request.folder, on_event, request.reading_options())
-    ages = ages_of(found, request.folder)
-    outcomes = _outcomes(found, note)
+    files = find_evaluations(request.folder, on_event, request.reading_options())
+    ages = ages_of(files, request.folder)
+    outcomes = _outcomes(files, note)
     order = _order(request, outcomes, ages, note)
     checks = check_candidate(outcomes, order, request.alpha)
     if not checks.checks:
@@ -170,12 +170,12 @@ def check_results(
         outcome=outcomes.kind,
         order=tuple(order),
         ages=ages,
-        files=len(found.sources),
-        refused=found.refused,
+        files=len(files.sources),
+        refused=files.refused,
         trials=int(counted.sum()),
         void=int(void.sum()),
         alpha=request.alpha,
-        unseen=tuple(_unseen(checks, outcomes, found)),
+        unseen=tuple(_unseen(checks, outcomes, files)),
         notes=tuple(notes),
     )
     if request.html is not None:
@@ -186,12 +186,12 @@ def check_results(
     return done
 
 
-def _outcomes(found: FoundFiles, note: Any) -> Outcomes:
-    results = found.results
+def _outcomes(files: FoundFiles, note: Any) -> Outcomes:
+    results = files.results
     kind = results.kinds[0]
     if kind == "progress":
         note("nobody noted success, so means of progress are compared")
-    note(f"{len(found.sources)} files read; {results.reading.pairing}: {results.reading.case}")
+    note(f"{len(files.sources)} files read; {results.reading.pairing}: {results.reading.case}")
     return results.outcomes(kind)
 
 
@@ -222,7 +222,7 @@ def _order(request: CheckResults, outcomes: Outcomes, ages: Mapping[str, Age], n
     return names
 
 
-def _unseen(checks: TaskChecks, outcomes: Outcomes, found: FoundFiles) -> list[str]:
+def _unseen(checks: TaskChecks, outcomes: Outcomes, files: FoundFiles) -> list[str]:
     """What the comparison could not see, a sentence each."""
     from roboscale.stats.overall import unit_of
 
@@ -252,11 +252,11 @@ def _unseen(checks: TaskChecks, outcomes: Outcomes, found: FoundFiles) -> list[s
     void = int(outcomes.counts()[2].sum())
     if void:
         said.append(f"{void} void trials, which are not counted.")
-    if found.results.adaptive:
+    if files.results.adaptive:
         said.append("That some trials were chosen, or stopped, by what was seen: these tests assume that none was.")
-    if found.refused:
-        reasons = [f"{path.name} ({reason.splitlines()[0][:80]})" for path, reason in found.refused.items()]
-        said.append(f"{len(found.refused)} files that are no evaluation or could not be read: {_some(reasons, 3)}.")
+    if files.refused:
+        reasons = [f"{path.name} ({reason.splitlines()[0][:80]})" for path, reason in files.refused.items()]
+        said.append(f"{len(files.refused)} files that are no evaluation or could not be read: {_some(reasons, 3)}.")
     return said
 
 

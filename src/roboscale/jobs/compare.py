@@ -84,10 +84,10 @@ class ComparedPolicies:
 
     @property
     def sentence(self) -> str:
-        """The verdict in one sentence, with whoever in it is not known by content."""
+        """The verdict in one sentence, with whoever in it is not known by content, or depends on its batch."""
         recipes = self.judged.of_recipes
         said = self.verdict.sentence if recipes is None else "; ".join(_recipe_sentences(recipes))
-        return said + "".join(f"; {who}" for who in self.judged.unverified)
+        return said + "".join(f"; {doubt}" for doubt in self.judged.doubts)
 
     @property
     def unit(self) -> str:

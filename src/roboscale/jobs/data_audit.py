@@ -27,6 +27,7 @@ class AuditDataset(Request):
     Args:
         against: datasets whose episodes must not be in this one.
         role: what fields are for where that is inferred wrongly, as `FIELD=KIND`.
+        for_policy: a class of LeRobot's policies; what it would trip over is said as well.
         fail_on: how bad a finding must be for `AuditedDataset.failed`.
     """
 
@@ -42,6 +43,10 @@ class AuditDataset(Request):
     role: Annotated[
         tuple[str, ...], Option("FIELD=KIND, where a name misleads: action, state, gripper, pose, velocity, ...")
     ] = ()
+    for_policy: Annotated[
+        Literal["act", "diffusion", "smolvla", "pi0"] | None,
+        Option("A policy class to be trained: act, diffusion, smolvla or pi0.", flag="--for"),
+    ] = None
     declare: options.Declare = None
     fps: options.Fps = None
     mapping: options.Mapping = None
@@ -82,6 +87,7 @@ def audit_dataset(request: AuditDataset, on_event: OnEvent = ignore) -> AuditedD
         "against": [open_source(path).recording for path in request.against],
         "images": request.images,
         "roles": request.role,
+        "policy": request.for_policy or "",
         "progress": progressing(on_event, "episodes"),
         "run": spread,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +32,8 @@ class ExportDataset(Request):
     dataset: Annotated[Path, Argument("A LeRobotDataset v3.0.")]
     out: Annotated[Path, Argument("A new file or folder.")]
     to: Annotated[
-        Literal["lerobot-v2.1", "gr00t", "rlds", "hdf5-robomimic", "zarr"],
-        Option("lerobot-v2.1, gr00t, rlds, hdf5-robomimic or zarr."),
+        Literal["lerobot-v2.1", "gr00t", "rlds", "hdf5-robomimic", "zarr", "rrd", "mcap"],
+        Option("lerobot-v2.1, gr00t, rlds, hdf5-robomimic or zarr; rrd for Rerun's viewer, mcap for Foxglove's."),
     ]
 
 
@@ -44,6 +45,7 @@ class Exported(Plain):
         largest_difference: field -> largest difference after reading back.
         not_there: fields that the format, or its reader, has under no such name.
         instructions: episodes whose text came back as it was; `None` where the format has no text.
+        lost: what the dataset holds and this format does not -> why.
     """
 
     out: str
@@ -53,6 +55,7 @@ class Exported(Plain):
     largest_difference: Mapping[str, float] = field(default_factory=dict)
     not_there: tuple[str, ...] = ()
     instructions: int | None = None
+    lost: Mapping[str, str] = field(default_factory=dict)
 
 
 def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Exported:
@@ -65,27 +68,51 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
     Raises:
         BadData: `out` exists, or what was read back is not what was written.
     """
-    from roboscale.jobs.export_formats import TARGETS, read_back
+    from roboscale.jobs.export_formats import TARGETS, VIEWERS, read_back
+    from roboscale.jobs.losses import lost_between
+    from roboscale.jobs.recordings import open_source
 
     dataset = _opened(request)
     size = _size(dataset, request)
     on_event(Note(f"{request.to}: about {size / 1e6:.4g} MB for pictures and numbers of {len(dataset)} frames"))
+    if request.to in VIEWERS:
+        on_event(Note("pictures are JPEG of quality 95 in files for viewers; numbers are exact"))
+        worst = VIEWERS[request.to](dataset, request.out, progressing(on_event, "writing"))
+        names = [f.name for f in dataset.spec if not f.is_image and f.name not in worst]
+        lost = {
+            name: "not read back under this name" for name in names if name != "time.frame_ns"
+        }  # the time of messages
+        lost["splits, outcomes and provenance"] = "files for viewers hold curves, pictures and texts"
+        return _exported(request, dataset, (worst, len(dataset.episodes)), lost, on_event)
     recording = TARGETS[request.to](dataset, request.out, progressing(on_event, "writing"))
     try:
-        worst, instructions = read_back(dataset, recording, request.out)
-        episodes = len(recording.keys)
+        read = read_back(dataset, recording, request.out)
+        lost = lost_between(open_source(request.dataset).recording, recording)
     finally:
         recording.close()
-    lost = tuple(f.name for f in dataset.spec if not f.is_image and f.name not in worst)
-    if lost:
-        on_event(Note(f"not read back under these names: {', '.join(lost)}"))
+    return _exported(request, dataset, read, lost, on_event)
+
+
+def _exported(
+    request: ExportDataset,
+    dataset: Dataset,
+    read: tuple[Mapping[str, float], int],
+    lost: Mapping[str, str],
+    on_event: OnEvent,
+) -> Exported:
+    """What is said of it; `read` is the largest difference of each field and how many texts came back."""
+    from roboscale.jobs.losses import tell_lost
+
+    tell_lost(lost, on_event)
+    worst, instructions = read
     return Exported(
         out=str(request.out),
         format=request.to,
-        episodes=episodes,
+        episodes=len(dataset.episodes),
         frames=len(dataset),
         largest_difference=worst,
-        not_there=lost,
+        not_there=tuple(f.name for f in dataset.spec if not f.is_image and f.name not in worst),
+        lost=lost,
         instructions=instructions if any(e.instruction for e in dataset.episodes) else None,
     )
 
@@ -98,8 +125,8 @@ def plan_export(request: ExportDataset) -> dict[str, Any]:
     return {"out": str(request.out), "format": request.to, "episodes": episodes, "frames": frames, "bytes": size}
 
 
-_PACKED = {"rlds": 0.5, "hdf5-robomimic": 0.5, "zarr": 0.5}
-"""Bytes of losslessly packed camera pictures for each of their own, from renders (.1) to noise (1)."""
+_PACKED = {"rlds": 0.5, "hdf5-robomimic": 0.5, "zarr": 0.5, "rrd": 0.12, "mcap": 0.16}
+"""Bytes of packed pictures for each of their own: lossless from renders (.1) to noise (1), or JPEG (in base64)."""
 
 
 def _size(dataset: Dataset, request: ExportDataset) -> int:
@@ -123,7 +150,9 @@ def _size(dataset: Dataset, request: ExportDataset) -> int:
 def _opened(request: ExportDataset) -> Dataset:
     from roboscale.dataset import Dataset
 
-    dataset = Dataset(request.dataset)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cameras that are not read are told with all else that is lost
+        dataset = Dataset(request.dataset)
     if request.out.exists() or request.out.is_symlink():
         raise BadData(request.out, "path", "nothing there", "a file or folder")
     return dataset

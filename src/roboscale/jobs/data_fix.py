@@ -64,6 +64,7 @@ class Fixed(Plain):
         dropped: episode -> why it is not in the new dataset.
         trimmed: episode -> (first, last) frame that was kept.
         relabelled: texts and outcomes that people had corrected.
+        lost: what the copy does not hold -> why.
     """
 
     out: Path
@@ -73,6 +74,7 @@ class Fixed(Plain):
     dropped: Mapping[str, str] = field(default_factory=dict)
     trimmed: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     relabelled: int = 0
+    lost: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from roboscale.core import BadData, Recording, RoboscaleError, Spec, splits_of
+from roboscale.core import BadData, Recording, RoboscaleError, Spec, extras_of, splits_of
 from roboscale.core.plain import OMITTED, SPREAD, Plain
 from roboscale.jobs import options
 from roboscale.jobs.events import Note, OnEvent, Wrote, counting, ignore
@@ -107,6 +107,7 @@ def import_dataset(
         codec=request.codec,
         broken=request.broken,
         splits=splits_of(recording),
+        extras=extras_of(recording),
         workers=request.workers,
         engine=request.engine,
         progress=counting(on_event, "episodes", len(keys)),

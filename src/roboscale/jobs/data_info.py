@@ -126,9 +126,9 @@ def _of_lerobot(root: Path, facts: Mapping[str, Any], *, remote: bool) -> Descri
     recording = open_lerobot(root, lenient=True)
     folder = recording.folder
     if remote:  # what was not fetched is not missing
-        found = tuple(folder.problems.findings)
+        findings = tuple(folder.problems.findings)
     else:
-        found = tuple(recording.findings)
+        findings = tuple(recording.findings)
     cameras = {name: f"video {list(folder.head.features[name]['shape'])}" for name in folder.head.cameras}
     numbers = {n: f"{f['dtype']}{list(f['shape'])}" for n, f in folder.head.features.items() if n not in cameras}
     return DescribedDataset(
@@ -142,5 +142,5 @@ def _of_lerobot(root: Path, facts: Mapping[str, Any], *, remote: bool) -> Descri
         fields={**numbers, **cameras},
         tasks=tuple(folder.tasks.values())[:100],
         splits={name: len(keys) for name, keys in recording.splits.items()},
-        findings=found,
+        findings=findings,
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from roboscale.core import Recording, RoboscaleError, splits_of
+from roboscale.core import RoboscaleError
 from roboscale.core.plain import Plain
 from roboscale.jobs import options
 from roboscale.jobs.events import Note, OnEvent, counting, ignore
@@ -54,19 +54,21 @@ class MergeDatasets(Request):
         return (int(height), int(width)) if self.resize else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Merged(Plain):
     """What a merge makes; `kind` is decided by the robots, not by the user.
 
     Args:
         members: name -> episodes.
         robots: their types.
+        lost: what the merged dataset will not hold -> why.
     """
 
     kind: Literal["dataset", "collection", "flattened"]
     out: Path
     members: Mapping[str, int]
     robots: tuple[str, ...]
+    lost: Mapping[str, str] = field(default_factory=dict)
 
     json_also: ClassVar = ("episodes",)
 
@@ -93,6 +95,7 @@ def merge_datasets(request: MergeDatasets, on_event: OnEvent = ignore) -> Merged
     """
     from roboscale.dataset.collection import NewMember, write_collection
     from roboscale.dataset.transfer import transfer
+    from roboscale.jobs.losses import common_extras
     from roboscale.jobs.merging import aligned_parts, flattened_parts, write_embodiments
 
     planned, opened = _plan(request, on_event)
@@ -115,6 +118,7 @@ def merge_datasets(request: MergeDatasets, on_event: OnEvent = ignore) -> Merged
         request.out,
         spec,
         robot_type=planned.robots[0] if one_robot else "+".join(sorted(planned.robots)),
+        extras=common_extras({name: one.recording for name, one in opened.items()}),
         workers=request.workers,
         engine=request.engine,
         progress=counting(on_event, "episodes", planned.episodes),
@@ -126,6 +130,7 @@ def merge_datasets(request: MergeDatasets, on_event: OnEvent = ignore) -> Merged
 
 def _plan(request: MergeDatasets, on_event: OnEvent) -> tuple[Merged, dict[str, Opened]]:
     """What the merge makes, and its members opened."""
+    from roboscale.jobs.losses import common_extras, lost_by_merging, tell_lost
     from roboscale.jobs.merging import open_members, require_aligned, require_declared, require_whole
     from roboscale.jobs.recordings import apart
 
@@ -134,8 +139,9 @@ def _plan(request: MergeDatasets, on_event: OnEvent) -> tuple[Merged, dict[str, 
     opened = open_members(request.members, request.declare, on_event)
     recordings = {name: one.recording for name, one in opened.items()}
     require_whole(recordings)
-    for name, recording in recordings.items():
-        _tell_lost(name, recording, on_event)
+    extras = common_extras(recordings)
+    lost = {f"{name}: {k}": why for name, one in recordings.items() for k, why in lost_by_merging(one, extras).items()}
+    tell_lost(lost, on_event)
     robots = tuple(dict.fromkeys(r.robot_type for r in recordings.values()))
     if len(robots) == 1:
         require_aligned(recordings, same=request.same)
@@ -145,17 +151,8 @@ def _plan(request: MergeDatasets, on_event: OnEvent) -> tuple[Merged, dict[str, 
     else:
         require_declared(recordings)
         kind = "flattened" if request.flatten else "collection"
-    return Merged(kind, request.out, {n: len(r.keys) for n, r in recordings.items()}, robots), opened
-
-
-def _tell_lost(name: str, recording: Recording, on_event: OnEvent) -> None:
-    """One note for each thing of a member that the merged dataset will not have."""
-    for field, reason in recording.unmapped.items():
-        if not reason.startswith("regenerated"):
-            on_event(Note(f"{name}: not carried over: {field}: {reason}"))
-    splits = splits_of(recording)
-    if len(splits) > 1:
-        on_event(Note(f"{name}: its splits ({', '.join(splits)}) are not carried over: members are pooled"))
+    members = {name: len(one.keys) for name, one in recordings.items()}
+    return Merged(kind=kind, out=request.out, members=members, robots=robots, lost=lost), opened
 
 
 def _outside(request: MergeDatasets) -> bool:

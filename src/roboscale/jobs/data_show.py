@@ -1,25 +1,28 @@
-"""Looks at the episodes of a dataset in the browser, and takes labels."""
+"""Looks at the episodes of a dataset in the browser, and takes labels; or writes them for another viewer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+from roboscale.core import SpecMismatch
+from roboscale.jobs.data_export import ExportDataset, Exported, export_dataset
 from roboscale.jobs.events import OnEvent, ignore
 from roboscale.jobs.request import Argument, Option, Request
 
 if TYPE_CHECKING:
     from roboscale.web.show import Served
 
-__all__ = ["ShowDataset", "show_dataset"]
+__all__ = ["ShowDataset", "show_dataset", "write_for_viewers"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShowDataset(Request):
-    """Asks for the page of a dataset.
+    """Asks for the page of a dataset, or for the files of another viewer.
 
     Args:
+        rerun, foxglove: a new folder for one file an episode; no page is served then.
         token: at least 16 letters, digits, `-` or `_`.
     """
 
@@ -29,6 +32,8 @@ class ShowDataset(Request):
     audit: Annotated[Path | None, Option("Findings of `data audit --json`, for the timeline.")] = None
     host: Annotated[str, Option("Address to listen on; others need a token.")] = "127.0.0.1"
     port: Annotated[int, Option("0 takes a free one.", min=0, max=65535)] = 0
+    rerun: Annotated[Path | None, Option("Write files for Rerun's viewer into this new folder instead.")] = None
+    foxglove: Annotated[Path | None, Option("Write files for Foxglove into this new folder instead.")] = None
     token: Annotated[str | None, Option("Secret in the address; made up where one is needed.")] = None
 
 
@@ -47,8 +52,29 @@ def show_dataset(request: ShowDataset, on_event: OnEvent = ignore) -> Served:
         SpecMismatch: a token that is short or does not fit into an address.
         InfrastructureError: the address or port cannot be had.
     """
+    if request.rerun or request.foxglove:
+        raise SpecMismatch(
+            "show_dataset serves the page; write_for_viewers writes the files of --rerun and --foxglove"
+        )
     from roboscale.curate.log import LOG, CurationLog
     from roboscale.web.show import serve
 
     log = CurationLog(request.dataset / LOG)
     return serve(request.dataset, log, host=request.host, port=request.port, token=request.token, audit=request.audit)
+
+
+def write_for_viewers(request: ShowDataset, on_event: OnEvent = ignore) -> tuple[Exported, ...]:
+    """Writes the files that `--rerun` and `--foxglove` ask for, and opens each with that viewer's own reader.
+
+    >>> done = write_for_viewers(ShowDataset(dataset=Path("recorded"), foxglove=Path("episodes")))
+    >>> [(one.format, one.episodes) for one in done]
+    [('mcap', 3)]
+
+    Raises:
+        BadData: as `export_dataset`.
+    """
+    asked: tuple[tuple[Path | None, Literal["rrd", "mcap"]], ...]
+    asked = ((request.rerun, "rrd"), (request.foxglove, "mcap"))
+    return tuple(
+        export_dataset(ExportDataset(dataset=request.dataset, out=out, to=to), on_event) for out, to in asked if out
+    )

@@ -51,7 +51,7 @@ class Evaluated:
 
     def __str__(self) -> str:
         waiting = f", {len(self.judged.pending)} to be judged" if self.judged.pending else ""
-        return f"{self.success}{waiting}{''.join(f'; {who}' for who in self.judged.unverified)}"
+        return f"{self.success}{waiting}{''.join(f'; {doubt}' for doubt in self.judged.doubts)}"
 
     @property
     def lines(self) -> list[str]:

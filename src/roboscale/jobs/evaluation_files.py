@@ -186,10 +186,10 @@ def _read(path: Path, name: str, options: ReadOptions) -> Results:
         return load_results([f"{name}={path}"], options)
 
 
-def ages_of(found: FoundFiles, root: Path) -> dict[str, Age]:
+def ages_of(files: FoundFiles, root: Path) -> dict[str, Age]:
     """How new every policy is: by the newest time in its files, else a date in their path, else when they changed."""
     ages: dict[str, Age] = {}
-    for path, policies in found.sources.items():
+    for path, policies in files.sources.items():
         inside = _times_inside(path)
         for policy in policies:
             # where policies are named by several columns, only a file of a single one has a time of its own
@@ -198,7 +198,7 @@ def ages_of(found: FoundFiles, root: Path) -> dict[str, Age]:
             old = ages.get(policy)
             if old is None or (_TRUST[age.origin], age.time_s) > (_TRUST[old.origin], old.time_s):
                 ages[policy] = age
-    for trial in found.results.own:
+    for trial in files.results.own:
         started = getattr(trial.trial, "started_ns", 0) if trial.trial is not None else 0
         label = trial.policy.name
         if started and label in ages:
@@ -230,8 +230,8 @@ def _times_inside(path: Path) -> dict[str, float]:
         if times is None:
             continue
         policies = next((names[name] for name in _POLICIES if name in names), None)
-        found = [_DATE.search(text) for text in times.values]
-        seconds = [0.0 if match is None else _seconds(match) for match in found]
+        dates = [_DATE.search(text) for text in times.values]
+        seconds = [0.0 if match is None else _seconds(match) for match in dates]
         for row in range(len(grid)):
             at = seconds[int(times.codes[row])]
             for name in {"", policies.at(row) if policies is not None else ""} if at else ():

@@ -12,7 +12,7 @@ from roboscale.core import BadData, Recording
 from roboscale.dataset import Dataset
 from roboscale.sources.records import open_recording
 
-__all__ = ["TARGETS", "read_back"]
+__all__ = ["TARGETS", "VIEWERS", "read_back"]
 
 Progress = Callable[[int, int], None]
 """Called with how much is written, and of how much."""
@@ -63,6 +63,26 @@ TARGETS: Mapping[str, Callable[[Dataset, Path, Progress], Recording]] = MappingP
     }
 )
 """Format -> writes a dataset in it and opens the result with our own reader."""
+
+
+def _mcap(dataset: Dataset, out: Path, progress: Progress) -> dict[str, float]:
+    from roboscale.sources.records.mcap.export import compare_mcap, export_mcap
+
+    export_mcap(dataset, out, progress=progress)
+    return compare_mcap(dataset, out)
+
+
+def _rrd(dataset: Dataset, out: Path, progress: Progress) -> dict[str, float]:
+    from roboscale.sources.records.rrd.export import compare_rrd, export_rrd
+
+    export_rrd(dataset, out, progress=progress)
+    return compare_rrd(dataset, out)
+
+
+VIEWERS: Mapping[str, Callable[[Dataset, Path, Progress], dict[str, float]]] = MappingProxyType(
+    {"mcap": _mcap, "rrd": _rrd}
+)
+"""Format that is looked at -> writes a dataset in it and compares what the viewer's own reader finds."""
 
 
 def read_back(dataset: Dataset, recording: Recording, out: Path) -> tuple[dict[str, float], int]:

@@ -123,9 +123,10 @@ def recorded(filling: Filling, policy: str, on_event: OnEvent) -> Filled:
     """Successful episodes of a policy, per task, in `filling.out`. The same call again adds only what is missing."""
 
     def policy_for(world: World, task: str) -> Policy:
+        from roboscale.jobs.guests import guest_policies
         from roboscale.policies.resolve import resolve_policy
 
-        return resolve_policy(policy, world=world, seed=filling.seed)
+        return resolve_policy(policy, world=world, seed=filling.seed, guests=guest_policies(world, {}))
 
     return fill(filling, "collect", policy_for, lambda trial, known: known, on_event)
 
@@ -219,10 +220,21 @@ def _collector(
     from roboscale.core import RolloutSettings
     from roboscale.jobs.versions import versions
     from roboscale.referees import referee_for
-    from roboscale.trials import Collector, Recorder, TrialRunner, records_afterwards
+    from roboscale.trials import Collector, Recorder, TrialRunner, live_keeping, records_afterwards
 
     info = world.info
     referee = referee_for(info)
+    live: dict[str, Any] = {}
+    if not records_afterwards(info):
+
+        def adopt(trial: Trial, judgement: Any) -> None:
+            if judgement.success:
+                sink.adopt(trial.episode)
+                on_saved(trial.episode)
+            else:
+                sink.drop(trial.episode)
+
+        live = {"keep": live_keeping(info, provenance), "adopt": adopt}
     runner = TrialRunner(
         info=info,
         world=info.identity,
@@ -232,19 +244,9 @@ def _collector(
         slots=slots,
         log=log,
         versions=versions(),
+        **live,
     )
     recorder = Recorder(runner=runner, sink=sink, provenance=provenance, on_saved=on_saved)
-    if not records_afterwards(info):
-        runner.keep = recorder.live
-
-        def adopt(trial: Trial, judgement: Any) -> None:
-            if judgement.success:
-                sink.adopt(trial.episode)
-                on_saved(trial.episode)
-            else:
-                sink.drop(trial.episode)
-
-        runner.adopt = adopt
     return Collector(recorder=recorder, policy=policy.identity)
 
 

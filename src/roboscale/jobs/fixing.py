@@ -9,20 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from roboscale.core import BadData, Recording, splits_of
+from roboscale.core import BadData, Recording, extras_of, splits_of
 from roboscale.core.episode import Status
 from roboscale.curate.log import LOG, CurationLog
 from roboscale.dataset.audit.evidence import Options, examine_episode
+from roboscale.dataset.catalog import load_catalog
 from roboscale.dataset.edits import Corrections, Kept
 from roboscale.dataset.journal import exclusive
 from roboscale.dataset.layout import Layout
 from roboscale.dataset.mend import plan_mending
 from roboscale.dataset.mending import Mending
-from roboscale.dataset.reader import Dataset
 from roboscale.dataset.transfer import Part, Transfer, transfer
 from roboscale.dataset.undo import mend_into
 from roboscale.jobs.data_fix import FixDataset, Fixed
 from roboscale.jobs.events import Note, OnEvent, counting
+from roboscale.jobs.losses import lost_by_reading, tell_lost
 from roboscale.jobs.recordings import Opened, identity, open_source
 
 __all__ = ["fix_copy", "plan_copy"]
@@ -62,10 +63,9 @@ def fix_copy(request: FixDataset, out: Path, on_event: OnEvent) -> Fixed:
 
 def _repair(request: FixDataset, out: Path, mending: Mending, root: Path, on_event: OnEvent) -> Fixed:
     opened = open_source(root, "lerobot-v3")
-    for name, reason in opened.recording.unmapped.items():
-        if not reason.startswith("regenerated"):
-            on_event(Note(f"not carried over: {name}: {reason}"))
-    recording, ids = opened.recording, {e.id: e.index for e in Dataset(root).episodes}
+    unread = lost_by_reading(opened.recording)
+    tell_lost(unread, on_event)
+    recording, ids = opened.recording, {e.id: e.index for e in load_catalog(root).episodes}
     unsealed = range(mending.claimed, mending.claimed + len(recording.keys) - len(mending.kept))
     numbers = dict(zip((*mending.kept, *unsealed), recording.keys, strict=True))
     names = {key: f"episode_{number:06d}" for number, key in numbers.items()}
@@ -88,6 +88,7 @@ def _repair(request: FixDataset, out: Path, mending: Mending, root: Path, on_eve
         | {names[key]: reason for key, reason in dropped.items()},
         trimmed={names[key]: (kept.first, kept.last) for key, kept in corrections.frames.items()},
         relabelled=len(corrections.tasks) + len(corrections.outcomes),
+        lost=unread,
     )
 
 
@@ -116,6 +117,7 @@ def _write(
         robot_type=opened.recording.robot_type,
         broken="drop" if request.drop_broken else "fail",
         splits=splits_of(opened.recording),
+        extras=extras_of(opened.recording),
         workers=request.workers,
         progress=counting(on_event, "episodes", len(keys)),
     )

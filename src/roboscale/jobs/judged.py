@@ -6,6 +6,7 @@ them print the same numbers.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Judged",
+    "batch_dependent",
     "choose_run",
     "clock_time",
     "judged_run",
@@ -171,6 +173,16 @@ class Judged:
         """Who is not known by content, and why."""
         return [str(who) for who in (*self.run.policies, self.run.world) if not who.verified]
 
+    @property
+    def batch_dependent(self) -> dict[str, str]:
+        """Label -> what its batches changed, of each policy whose numbers belong to these batches alone."""
+        return batch_dependent(self.used, self.labels)
+
+    @property
+    def doubts(self) -> list[str]:
+        """What belongs in the same breath as every sentence on this run."""
+        return [*self.unverified, *(f"{name} is batch-dependent" for name in self.batch_dependent)]
+
 
 def _common_name(labels: Sequence[str]) -> str:
     """What the names of the training runs of one recipe begin with, without numbers at its end."""
@@ -265,8 +277,8 @@ def whole(log: TrialLog, counted: Sequence[Counted]) -> list[Counted]:
 
 
 def reasons(counted: Sequence[Counted], labels: dict[Identity, str]) -> list[str]:
-    """What must be said of these trials, a line each: why some broke, which failures were mistakes of a policy, and
-    whose answers depended on their batch."""
+    """What must be said of these trials, a line each: why some broke, which failures were mistakes of a policy, what
+    was measured as no number, and whose answers depended on their batch."""
     void = Counter(
         (labels[c.policy], c.outcome.reason) for c in counted if c.outcome.success is None and not c.pending
     )
@@ -275,22 +287,39 @@ def reasons(counted: Sequence[Counted], labels: dict[Identity, str]) -> list[str
     )
     lines = [f"{name}: {n} void: {reason}" for (name, reason), n in void.most_common()]
     lines += [f"{name}: {n} failed by its own mistake: {reason}" for (name, reason), n in mistakes.most_common()]
-    return lines + _batch_lines(counted, labels)
+    lines += _not_finite(counted, labels)
+    return lines + [
+        f"{name} is batch-dependent: {how}; --worlds 1 and --workers 1 ask alone"
+        for name, how in batch_dependent(counted, labels).items()
+    ]
 
 
-def _batch_lines(counted: Sequence[Counted], labels: dict[Identity, str]) -> list[str]:
-    """Who answered otherwise in a batch than alone, as a robot asks: a verdict on it is one on these batches."""
+def _not_finite(counted: Sequence[Counted], labels: Mapping[Identity, str]) -> list[str]:
+    """Measures that the world gave as NaN or infinite, which is another thing than to measure nothing."""
+    odd = Counter(
+        (labels[c.policy], measure, str(float(value)))
+        for c in counted
+        for measure, value in c.outcome.measures.items()
+        if value is not None and not math.isfinite(value)
+    )
+    return [
+        f"{name}: {n} trials with {measure} {value}: counted as not measured"
+        for (name, measure, value), n in odd.items()
+    ]
+
+
+def batch_dependent(counted: Sequence[Counted], labels: Mapping[Identity, str]) -> dict[str, str]:
+    """Label -> by how much it answered otherwise in a batch than alone, as a robot asks; only of those who did."""
     largest: dict[str, tuple[float, int]] = {}
     for c in counted:
         details = {} if c.trial is None else c.trial.details
         if details.get("batch_difference"):
             said = float(details["batch_difference"]), int(details["batch"])
             largest[labels[c.policy]] = max(said, largest.get(labels[c.policy], (0.0, 0)))
-    return [
-        f"{name} is batch-dependent: asked in a batch of {size}, actions differ by up to {difference:.2g} from those "
-        "that it gives alone; --worlds 1 and --workers 1 ask alone"
+    return {
+        name: f"asked in a batch of {size}, actions differ by up to {difference:.2g} from those that it gives alone"
         for name, (difference, size) in largest.items()
-    ]
+    }
 
 
 def unequal_starts(judged: Judged) -> str:
@@ -351,6 +380,7 @@ def run_summary(judged: Judged) -> dict[str, Any]:
         "versions": dict(run.versions),
         "unit": judged.unit,
         "unverified": judged.unverified,
+        "batch_dependent": judged.batch_dependent,
         "reasons": reasons(judged.used, judged.labels),
         "policies": policies,
     }
@@ -385,14 +415,14 @@ def _bounds_json(judged: Judged, counted: Sequence[Counted]) -> dict[str, Any] |
 
 
 def measure_means(counted: Sequence[Counted], world: Any) -> dict[str, Any]:
-    """Measure -> unit, mean of the trials that have it, how many have and how many lack it."""
+    """Measure -> unit, mean of the trials that have a finite one, how many have and how many lack it."""
     units = {m["name"]: m["unit"] for m in dict(world).get("measures", ())}
     units |= {"clipped": "step", "held": "step"}
     valid = [c.outcome.measures for c in counted if c.outcome.success is not None]
     means = {}
     for name, unit in units.items():
-        values = [m[name] for m in valid if m.get(name) is not None]
-        measured = [float(v) for v in values if v is not None]
+        values = [m.get(name) for m in valid]
+        measured = [float(v) for v in values if v is not None and math.isfinite(v)]
         mean = sum(measured) / len(measured) if measured else None
         means[name] = {"unit": unit, "mean": mean, "n": len(measured), "not_measured": len(valid) - len(measured)}
     return means

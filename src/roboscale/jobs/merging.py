@@ -74,15 +74,15 @@ def require_whole(recordings: Mapping[str, Recording]) -> None:
 def require_aligned(recordings: Mapping[str, Recording], *, same: bool) -> None:
     """The same robot: everything must agree, and be said unless the user says that it is the `same`."""
     specs = {name: recording.spec for name, recording in recordings.items()}
-    found = conflicts(specs, undeclared=not same)
+    differing = conflicts(specs, undeclared=not same)
     cameras = {name: sorted(f.name for f in spec.images if not f.role) for name, spec in specs.items()}
     if len({tuple(names) for names in cameras.values()}) > 1:
         raise SpecMismatch(f"cameras without a role have different names: {cameras}; declare their roles (--declare)")
-    if found:
+    if differing:
         advice = "say what they mean with --declare FILE"
-        if all(c.reason == "not declared" for c in found):
+        if all(c.reason == "not declared" for c in differing):
             advice += ", or --same if what nobody declares means the same in all members"
-        raise SpecMismatch(f"the members do not align:\n{conflict_table(found)}\n{advice}")
+        raise SpecMismatch(f"the members do not align:\n{conflict_table(differing)}\n{advice}")
 
 
 def require_declared(recordings: Mapping[str, Recording]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from roboscale.core import Policy, World
+from roboscale.jobs.guests import guest_policies
 from roboscale.jobs.trying import API_KEY_VARIABLE, AnyPolicy, Trying
 
 if TYPE_CHECKING:
@@ -20,9 +21,11 @@ def profiles_of(request: Trying, policies: Sequence[AnyPolicy]) -> Mapping[str, 
     """What `--policy-profile` says of servers; sockets are not loaded where it says nothing."""
     if not request.policy_profile:
         return {}
+    from roboscale.jobs.guests import guest_of
     from roboscale.policies.remote.profile import read_profiles
 
-    return read_profiles(request.policy_profile, [p for p in policies if isinstance(p, str)])
+    named = [p for p in policies if isinstance(p, str)]
+    return read_profiles(request.policy_profile, named, lambda text: guest_of(text) is not None)
 
 
 def _timeouts(request: Trying, policy: str) -> Timeouts | None:
@@ -52,6 +55,7 @@ def participant_of(
             seed=request.seed,
             api_key=os.environ.get(API_KEY_VARIABLE),
             timeouts=_timeouts(request, policy),
+            guests=guest_policies(world, profiles, start_s=request.start_timeout, answer_s=request.reply_timeout),
         )
     return as_policy(policy, spec=None if observes is None else world.info.observation_spec.select(observes))
 

@@ -100,10 +100,10 @@ def _require_same(asked: Measuring) -> None:
     path = asked.out / "experiment.json"
     plan = json.loads(json.dumps({**asdict(asked), "out": "", "workers": None}, default=str))
     if path.exists():
-        found = json.loads(path.read_text())
-        differs = [key for key in plan if found.get(key) != plan[key]]
+        written = json.loads(path.read_text())
+        differs = [key for key in plan if written.get(key) != plan[key]]
         if differs:
-            both = "; ".join(f"{key}: there {found.get(key)}, asked {plan[key]}" for key in differs)
+            both = "; ".join(f"{key}: there {written.get(key)}, asked {plan[key]}" for key in differs)
             raise RoboscaleError(f"{asked.out} holds another experiment: {both}")
     write_json(path, plan)
 

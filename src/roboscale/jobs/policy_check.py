@@ -10,6 +10,7 @@ import numpy as np
 
 from roboscale.core import Observation, World, cases, check_action, generator
 from roboscale.jobs.events import Note, OnEvent, ignore
+from roboscale.jobs.guests import guest_of, guest_policies
 from roboscale.jobs.options import Seed, StartTimeout
 from roboscale.jobs.request import Argument, Option, Request
 from roboscale.jobs.strangers import within
@@ -63,6 +64,7 @@ def check_policy_in_world(
     def say(text: str) -> None:
         on_event(Note(text))
 
+    profiles = read_profiles(request.policy_profile, [request.policy], lambda text: guest_of(text) is not None)
     with within(request.start_timeout, f"world {request.world}", say):
         world = open_world(request.world)
         info = world.info
@@ -74,9 +76,10 @@ def check_policy_in_world(
                 resolve_policy(
                     request.policy,
                     world=world,
-                    profile=read_profiles(request.policy_profile, [request.policy]),
+                    profile=profiles,
                     seed=request.seed,
                     api_key=os.environ.get(API_KEY_VARIABLE),
+                    guests=guest_policies(world, profiles, start_s=request.start_timeout),
                 )
                 if policy is None
                 else as_policy(policy)

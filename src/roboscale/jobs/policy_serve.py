@@ -65,12 +65,13 @@ def serve_any_policy(
         SpecMismatch: a reachable host without a token.
         InfrastructureError: the port is taken.
     """
+    from roboscale.jobs.guests import guest_policies
     from roboscale.policies.remote.serve import serve_policy, serving_notes
     from roboscale.policies.resolve import resolve_policy
     from roboscale.worlds import open_world
 
     world = open_world(request.world) if request.world else None
-    resolved = resolve_policy(request.policy, world=world, seed=request.seed)
+    resolved = resolve_policy(request.policy, world=world, seed=request.seed, guests=guest_policies(world, {}))
     served = ServedPolicy(resolved.name, request.host, request.port)
     if dry_run:
         return served

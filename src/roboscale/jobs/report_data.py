@@ -44,6 +44,7 @@ def policy_results(judged: Judged, descriptions: Mapping[str, str] | None = None
             instructions=judged.run.world_info.get("tasks", {}),
             interval=beta_confidence_sequence if judged.sequential else clopper_pearson,
             description=(descriptions or {}).get(label, ""),
+            behaviour=("batch-dependent",) if label in judged.batch_dependent else (),
         )
         pending = sum(c.policy == policy for c in judged.pending)
         results.append(replace(result, identity=policy, world=judged.run.world, pending=pending))

@@ -11,10 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from roboscale.core import (
     Case,
@@ -25,6 +25,7 @@ from roboscale.core import (
     Referee,
     RoboscaleError,
     RolloutSettings,
+    StopRule,
     Trial,
     World,
     WorldInfo,
@@ -51,7 +52,7 @@ from roboscale.jobs.trying import (
 if TYPE_CHECKING:
     from roboscale.dataset import DatasetWriter
     from roboscale.jobs.judged import Judged
-    from roboscale.trials import Schedule, TrialRunner
+    from roboscale.trials import Slot, TrialRunner
     from roboscale.trials.log import Run, TrialLog
 
 __all__ = ["RunPlan", "planned", "run_trials"]
@@ -59,9 +60,9 @@ __all__ = ["RunPlan", "planned", "run_trials"]
 SMALL = 12  # trials below which a built-in simulator runs in this process
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """A request with everything in it opened."""
+    """A request with everything in it opened; its notes are those that were said."""
 
     request: Trying
     world: World
@@ -74,7 +75,6 @@ class _Asked:
     objects: bool
     on_event: OnEvent
     question: Identity = field(default_factory=lambda: combine("question"))
-    sink: DatasetWriter | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -167,7 +167,7 @@ def run_trials(
         for note in getattr(opened, "notes", ()):
             asked.say(note)
         log = stack.enter_context(_open_log(asked))
-        run = _begin(asked, log)
+        asked, run = _begin(asked, log)
         judged = _try(asked, log, run, stack)
     _require_result(judged)
     return judged
@@ -234,8 +234,8 @@ def _ask(
         objects=world_object,
         on_event=on_event,
     )
-    asked.cases = _cases(asked, count)
-    asked.question = question_of(asked)
+    asked = replace(asked, cases=_cases(asked, count))
+    asked = replace(asked, question=question_of(asked))
     _say_notes(asked)
     return asked
 
@@ -295,8 +295,8 @@ def _open_log(asked: _Asked) -> TrialLog:
     return open_log(store_of(asked.request, asked.question))
 
 
-def _begin(asked: _Asked, log: TrialLog) -> Run:
-    """The run that goes on, or a new one; binds to it whoever is not known by content."""
+def _begin(asked: _Asked, log: TrialLog) -> tuple[_Asked, Run]:
+    """The run that goes on, or a new one, and what is asked with those bound to it who are not known by content."""
     from roboscale.jobs.judged import clock_time
     from roboscale.jobs.versions import versions
     from roboscale.trials.log import Run, world_facts
@@ -309,10 +309,10 @@ def _begin(asked: _Asked, log: TrialLog) -> Run:
     for who in (*policies, world):
         if not who.verified:
             asked.say(f"{who}: its numbers belong to this run alone")
-    asked.policies = policies
+    asked = replace(asked, policies=policies)
     if unfinished is not None:
         asked.say(f"goes on with the run of {clock_time(unfinished.created_ns)}, which did not finish")
-        return unfinished
+        return asked, unfinished
     rounds = [log.newest_round(policy, world, None, asked.settings) for policy in policies]
     newest = max((r for r in rounds if r is not None), default=-1)
     run = Run(
@@ -330,7 +330,7 @@ def _begin(asked: _Asked, log: TrialLog) -> Run:
         created_ns=time.time_ns(),
     )
     log.begin_run(run)
-    return run
+    return asked, run
 
 
 def _unfinished(log: TrialLog, question: str, again: bool) -> Run | None:
@@ -353,9 +353,13 @@ def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> Judged:
     schedule = Schedule(
         policies=run.policies, cases=asked.cases, round=run.round, retries=asked.request.retries, shard=shard
     )
-    runner = _runner(asked, log, run, schedule, stack)
+    total = len(schedule.own_cases()) * len(run.policies)
+    sink = _writer(asked, stack)
+    slots = _slots(asked, total, sink, stack)
+    rule = None
     if asked.design is not None and shard[1] == 1:
-        runner.rule = Decider(tuple(identity_labels(run.policies).values()), asked.design)
+        rule = Decider(tuple(identity_labels(run.policies).values()), asked.design)
+    runner = _runner(asked, log, run, slots, sink, rule, total)
     try:
         counted = runner.run(schedule)
     except (RoboscaleError, KeyboardInterrupt):
@@ -363,8 +367,8 @@ def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> Judged:
         raise
     finally:
         _say_notes(asked)
-    if asked.request.record is not None:
-        _record(asked, runner, [c.trial for c in counted if c.trial is not None], log)
+    if sink is not None:
+        _record(asked, runner, sink, [c.trial for c in counted if c.trial is not None], log)
     if not any(c.pending for c in counted):
         log.finish_run(run.id, time.time_ns())
     run = next(r for r in log.runs() if r.id == run.id)
@@ -375,12 +379,10 @@ def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> Judged:
     return judged
 
 
-def _runner(asked: _Asked, log: TrialLog, run: Run, schedule: Schedule, stack: ExitStack) -> TrialRunner:
-    from roboscale.jobs.judged import reused_line
-    from roboscale.trials import Recorder, TrialRunner, make_slots, records_afterwards
+def _slots(asked: _Asked, total: int, sink: DatasetWriter | None, stack: ExitStack) -> Sequence[Slot]:
+    """Where scenes run; closed with the stack."""
+    from roboscale.trials import make_slots
 
-    total = len(schedule.own_cases()) * len(run.policies)
-    sink = asked.sink = _writer(asked, stack)
     workers = _workers(asked, total)
     slots = make_slots(
         _factory(asked, workers),
@@ -392,6 +394,22 @@ def _runner(asked: _Asked, log: TrialLog, run: Run, schedule: Schedule, stack: E
     )
     for slot in slots:
         stack.callback(slot.close)
+    return slots
+
+
+def _runner(
+    asked: _Asked,
+    log: TrialLog,
+    run: Run,
+    slots: Sequence[Slot],
+    sink: DatasetWriter | None,
+    rule: StopRule | None,
+    total: int,
+) -> TrialRunner:
+    """Runs at most `total` trials, and tells how far it is."""
+    from roboscale.jobs.judged import reused_line
+    from roboscale.trials import TrialRunner, live_keeping, records_afterwards
+
     counts = {"success": 0, "failure": 0, "void": 0, "pending": 0}
     done = [0]
 
@@ -414,7 +432,10 @@ def _runner(asked: _Asked, log: TrialLog, run: Run, schedule: Schedule, stack: E
         done[0] = len(trials)
         asked.say(reused_line(trials, total))
 
-    runner = TrialRunner(
+    live: dict[str, Any] = {}
+    if sink is not None and not records_afterwards(asked.info):
+        live = {"keep": live_keeping(asked.info), "adopt": lambda trial, judgement: sink.adopt(trial.episode)}
+    return TrialRunner(
         info=asked.info,
         world=run.world,
         policies=asked.policies,
@@ -423,16 +444,14 @@ def _runner(asked: _Asked, log: TrialLog, run: Run, schedule: Schedule, stack: E
         slots=slots,
         log=log,
         run_id=run.id,
+        rule=rule,
         design=asked.design,
         on_trial=on_trial,
         on_reuse=on_reuse,
         on_wait=lambda count: asked.say("the trials that are left run in another process: waiting for it"),
         versions=dict(run.versions),
+        **live,
     )
-    if sink is not None and not records_afterwards(asked.info):
-        runner.keep = Recorder(runner=runner, sink=sink).live
-        runner.adopt = lambda trial, judgement: sink.adopt(trial.episode)
-    return runner
 
 
 class _Factory:
@@ -491,11 +510,10 @@ def _writer(asked: _Asked, stack: ExitStack) -> DatasetWriter | None:
     return stack.enter_context(DatasetWriter(asked.request.record, spec, robot_type=asked.info.embodiment))
 
 
-def _record(asked: _Asked, runner: TrialRunner, trials: Sequence[Trial], log: TrialLog) -> None:
+def _record(asked: _Asked, runner: TrialRunner, sink: DatasetWriter, trials: Sequence[Trial], log: TrialLog) -> None:
     """Keeps what was tried as episodes: replayed where the world repeats itself, else as it was seen."""
     from roboscale.trials import Recorder, episode_id, records_afterwards
 
-    assert asked.sink is not None, "a recording has a dataset"
     if not records_afterwards(asked.info):
         missing = sum(not t.episode for t in trials if not t.void)
         if missing:
@@ -505,7 +523,7 @@ def _record(asked: _Asked, runner: TrialRunner, trials: Sequence[Trial], log: Tr
             )
         return
     acted = [log.trial(t.id) if t.actions is None else t for t in trials if not t.void and t.steps]
-    have = set(asked.sink.episode_ids)
+    have = set(sink.episode_ids)
     total = sum(episode_id(t) not in have for t in acted)
     done = [0]
 
@@ -513,7 +531,7 @@ def _record(asked: _Asked, runner: TrialRunner, trials: Sequence[Trial], log: Tr
         done[0] += 1
         asked.on_event(Progress("episodes", done[0], total))
 
-    Recorder(runner=runner, sink=asked.sink, on_saved=on_saved).record(acted)
+    Recorder(runner=runner, sink=sink, on_saved=on_saved).record(acted)
     left_out = len(trials) - len(acted)
     if left_out:
         asked.say(f"{left_out} trials without a step are no episodes of {asked.request.record}")

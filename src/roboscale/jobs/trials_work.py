@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from roboscale.jobs.events import OnEvent, ignore
 from roboscale.jobs.options import Workers
-from roboscale.jobs.request import Request
+from roboscale.jobs.request import Option, Request
 from roboscale.jobs.stores import RunId, Store
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ class WorkTrials(Request):
     store: Store
     run: RunId = ""
     workers: Workers = None
+    record: Annotated[
+        Path | None, Option("Keep this process's trials in this dataset; by default the run's own, if it has one.")
+    ] = None
 
 
 def work_trials(request: WorkTrials, on_event: OnEvent = ignore) -> Evaluated | ComparedPolicies:
@@ -48,7 +52,8 @@ def work_trials(request: WorkTrials, on_event: OnEvent = ignore) -> Evaluated | 
 
     with open_log(request.store, read_only=True) as log:
         run = choose_run(log, request.run)
-    asked = run_request(run, store=request.store, workers=request.workers, again=False)
+    own: dict[str, Any] = {} if request.record is None else {"record": request.record}
+    asked = run_request(run, store=request.store, workers=request.workers, again=False, **own)
     if isinstance(asked, Compare):
         return compare(asked, on_event=on_event)
     assert isinstance(asked, Evaluate), "a run is one of both"

@@ -14,10 +14,10 @@ _PACKAGES = ("numpy", "torch", "mujoco", "metaworld", "gymnasium", "pyarrow", "a
 
 def versions() -> dict[str, str]:
     """Name -> version of Python, roboscale and what decides results; packages that are not there are left out."""
-    found = {"python": platform.python_version(), "roboscale": __version__}
+    installed = {"python": platform.python_version(), "roboscale": __version__}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue  # an extra that is not installed took no part
-    return found
+    return installed

@@ -46,7 +46,7 @@ class CheckedWorld:
     @property
     def broken(self) -> list[str]:
         """Tasks with a broken promise."""
-        return [task for task, found in self.findings.items() if any(f.severity == "error" for f in found)]
+        return [task for task, findings in self.findings.items() if any(f.severity == "error" for f in findings)]
 
     @property
     def lines(self) -> list[str]:

@@ -5,6 +5,7 @@ Knows the forms. What a form needs (sockets, torch, a dataset) is imported when 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ POLICY_FORMS = (
     "constant:0,0,1,-1",
     "replay:DATASET",
     "openpi://HOST:PORT",
+    "lerobot:CHECKPOINT",
     "module:callable",
     "file.py:callable",
     "a checkpoint directory",
@@ -50,6 +52,7 @@ def resolve_policy(
     api_key: str | None = None,
     timeouts: Timeouts | None = None,
     execute: int | None = None,
+    guests: Callable[[str], Policy | None] | None = None,
 ) -> Policy:
     """The policy that `text` names, checked against `world` as far as it can be before the first trial.
 
@@ -64,6 +67,7 @@ def resolve_policy(
         api_key: for servers that ask for one.
         timeouts: how long to wait for servers.
         execute: rows executed of every chunk at most; `None` for as many as the policy says.
+        guests: opens what packages in environments of their own compute; `None` for a text that names none.
 
     Raises:
         UnknownName: no form fits, or the world has no expert.
@@ -86,6 +90,9 @@ def resolve_policy(
             return _replay(Path(rest), text, seed)
         if text.startswith(_SERVERS):
             return _remote(text, world, profile, api_key, timeouts)
+        guest = guests(text) if guests is not None else None
+        if guest is not None:
+            return guest
         return _local(text)
 
     policy = resolved(text)

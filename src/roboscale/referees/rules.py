@@ -14,7 +14,17 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import InfrastructureError, Judgement, Referee, SuccessRule, Trial, UnknownName, Watch, WorldInfo
+from roboscale.core import (
+    InfrastructureError,
+    Judgement,
+    Referee,
+    RoboscaleError,
+    SuccessRule,
+    Trial,
+    UnknownName,
+    Watch,
+    WorldInfo,
+)
 from roboscale.referees.person import Person
 
 __all__ = ["Settled", "SuccessReferee", "referee_for", "referee_named"]
@@ -64,6 +74,9 @@ class _Streak:
         success = measures.get("success")
         if success is None:
             raise InfrastructureError("the world did not measure success after a step; a rule needs it")
+        if not isinstance(success, bool | int | float | np.bool_ | np.number) or success not in (0, 1):
+            shown = f"{success!r} ({type(success).__name__})"
+            raise RoboscaleError(f"the world's measure success: expected true, false, 0 or 1, found {shown}")
         self._streak = self._streak + 1 if success else 0
         return self._rule.finishes(self._streak)
 

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 from roboscale.core import Verdict
 from roboscale.report import text
 from roboscale.report.blocks import Block
-from roboscale.report.doubts import depends_on_voids, mistake_sentences, overlap_sentence, unverified_sentences
+from roboscale.report.doubts import (
+    batch_sentences,
+    depends_on_voids,
+    mistake_sentences,
+    overlap_sentence,
+    unverified_sentences,
+)
 from roboscale.report.model import PolicyResult, ReportData
 from roboscale.report.page import Headline
 from roboscale.stats.many import ManyVerdict
@@ -133,7 +139,7 @@ def _rate_sentence(data: ReportData, policy: PolicyResult) -> str:
 
 def _doubts(data: ReportData) -> list[str]:
     """Sentences that belong in the same breath as the claim."""
-    doubts = [*mistake_sentences(data.policies), *unverified_sentences(data)]
+    doubts = [*mistake_sentences(data.policies), *unverified_sentences(data), *batch_sentences(data.policies)]
     doubts += [overlap_sentence(overlap) for overlap in data.overlaps if overlap.on_hard_cases]
     if depends_on_voids(data):
         doubts.append("What is claimed depends on how the void trials would have ended.")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from roboscale.stats.deciding import AnyVerdict
 
 __all__ = [
+    "batch_sentences",
     "correction_section",
     "depends_on_voids",
     "mistake_sentences",
@@ -45,6 +46,15 @@ __all__ = [
 def unverified_sentences(data: ReportData) -> list[str]:
     """A sentence for each policy whose numbers may not be those of what it is called."""
     return [text.full_stop(f"{p.name} is {text.mark(p.unverified)}") for p in data.policies if p.unverified]
+
+
+def batch_sentences(policies: tuple[PolicyResult, ...]) -> list[str]:
+    """A sentence for each policy whose numbers belong to the batches that it was asked in."""
+    return [
+        f"{p.name} is batch-dependent: asked alone, as on a robot, it may do otherwise."
+        for p in policies
+        if "batch-dependent" in p.behaviour
+    ]
 
 
 def mistake_sentences(policies: tuple[PolicyResult, ...]) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
-from math import comb
+from math import comb, isfinite
 from statistics import median
 
 from roboscale.core import Case, Counted, Estimate, Judgement, Measure, Trial
@@ -142,7 +142,7 @@ def measure_summaries(
 ) -> tuple[MeasureSummary, ...]:
     """What was measured at the end of the trials, measure by measure; void trials are not looked at.
 
-    A trial whose outcome lacks a measure, or has `None` for it, is one in which it could not be measured.
+    A trial whose outcome lacks a measure, or has `None` or NaN for it, is one in which it could not be measured.
     """
     looked_at = [c.outcome.measures for c in counted if not _void(c)]
     return tuple(_summary(m.name, m.unit, [measured.get(m.name) for measured in looked_at], share) for m in measures)
@@ -155,7 +155,7 @@ def step_summaries(counted: Sequence[Counted], share: ShareEstimator) -> tuple[M
 
 
 def _summary(name: str, unit: str, values: Sequence[float | None], share: ShareEstimator) -> MeasureSummary:
-    known = [float(value) for value in values if value is not None]
+    known = [float(value) for value in values if value is not None and isfinite(value)]
     kind = {"bool": "bool", "step": "count"}.get(unit, "number")
     spread = kind != "bool" and bool(known)
     events = kind != "number" and bool(known)

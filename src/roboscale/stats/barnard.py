@@ -86,8 +86,8 @@ def barnard_power(p0: float, p1: float, n: int, alpha: float = 0.05) -> float:
 def smallest_difference(p0: float, n: int, alpha: float = 0.05, power: float = 0.8) -> float | None:
     """Smallest p1 - p0, to .01, that the one-sided test finds with probability `power`; `None` where none can be."""
     steps = np.arange(1, int(np.floor((1 - p0) * 100 + 1e-9)) + 1) / 100
-    found = (float(step) for step in steps if barnard_power(p0, min(1.0, p0 + float(step)), n, alpha) >= power)
-    return next(found, None)
+    enough = (float(step) for step in steps if barnard_power(p0, min(1.0, p0 + float(step)), n, alpha) >= power)
+    return next(enough, None)
 
 
 def probability_better(first: Counts, second: Counts) -> float:

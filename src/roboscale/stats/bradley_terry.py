@@ -179,7 +179,7 @@ def compare_by_case(scores: Mapping[str, Mapping[str, float | bool | None]], mar
         margin: differences up to it are ties.
     """
     names = tuple(sorted(scores))
-    cases = sorted({case for found in scores.values() for case in found})
+    cases = sorted({case for of_policy in scores.values() for case in of_policy})
     table = np.full((len(names), len(cases)), np.nan)
     column = {case: c for c, case in enumerate(cases)}
     void = 0
@@ -297,7 +297,7 @@ def fit_davidson(
     )
 
 
-def case_covariance(found: Fit, by_case: ArrayLike, policies: int, ties: TieRule = "davidson") -> Floats:
+def case_covariance(fit: Fit, by_case: ArrayLike, policies: int, ties: TieRule = "davidson") -> Floats:
     """Covariance of the strengths (K, K) when only cases are independent: the sandwich over the gradients of cases.
 
     With no more than 2 K cases the sandwich is too narrow; then the covariance of independent comparisons is
@@ -312,8 +312,8 @@ def case_covariance(found: Fit, by_case: ArrayLike, policies: int, ties: TieRule
     n = _ruled(by_case, ties)
     n = n[n.any(axis=(1, 2))]
     if len(n) <= 2 * policies:
-        return found.covariance * float(n.sum(axis=(1, 2)).max())
-    at = np.append(found.strengths, found.log_nu)
+        return fit.covariance * float(n.sum(axis=(1, 2)).max())
+    at = np.append(fit.strengths, fit.log_nu)
     tied = np.asarray(n[..., 2].sum() > 0)
     gradients, _ = _derivatives(np.broadcast_to(at, (len(n), policies + 1)), n, tied, 0.0)
     _, information = _derivatives(at, n.sum(axis=0), tied, 0.0)
@@ -321,10 +321,10 @@ def case_covariance(found: Fit, by_case: ArrayLike, policies: int, ties: TieRule
     spread = bread @ (gradients.T @ gradients) @ bread * len(n) / (len(n) - policies)
     centre = np.eye(policies) - 1 / policies
     # cases that happen to agree have no spread at all; one more case, as the model expects it, keeps it positive
-    return np.asarray(centre @ spread[:policies, :policies] @ centre + found.covariance / len(n))
+    return np.asarray(centre @ spread[:policies, :policies] @ centre + fit.covariance / len(n))
 
 
-def likelihood_ratio_roots(found: Fit, counts: ArrayLike, policies: int, ties: TieRule = "davidson") -> Floats:
+def likelihood_ratio_roots(fit: Fit, counts: ArrayLike, policies: int, ties: TieRule = "davidson") -> Floats:
     """Signed root of the likelihood ratio of "these two strengths are equal" for all pairs (P,); normal if they are.
 
     Unlike gap / error it keeps growing when a policy comes close to losing everything. Each pair is refitted with the
@@ -352,8 +352,8 @@ def likelihood_ratio_roots(found: Fit, counts: ArrayLike, policies: int, ties: T
         merged[q] = np.stack([beat[first, second], beat[second, first], tied[first, second]], axis=-1)
     equal = fit_davidson(merged, policies, ties)
     spare = np.where(n[:, 0] + n[:, 1] > 0, 0.0, 2e-3) * np.log(2 + 2 * np.exp(equal.log_nu))
-    drop = np.maximum(found.log_likelihood - (equal.log_likelihood + spare), 0.0)
-    return np.asarray(np.sign(found.strengths[first] - found.strengths[second]) * np.sqrt(2 * drop))
+    drop = np.maximum(fit.log_likelihood - (equal.log_likelihood + spare), 0.0)
+    return np.asarray(np.sign(fit.strengths[first] - fit.strengths[second]) * np.sqrt(2 * drop))
 
 
 def bootstrap_fits(
@@ -375,11 +375,11 @@ def bootstrap_fits(
     """
     k = len(comparisons.policies)
     counts = _resample(comparisons, count, rng)
-    found = has_finite_fit(counts, k, ties) if ridge == 0 else np.ones(count, bool)
+    finite = has_finite_fit(counts, k, ties) if ridge == 0 else np.ones(count, bool)
     strengths = np.full((count, k), np.nan)
-    if found.any():
-        strengths[found] = fit_davidson(counts[found], k, ties, ridge).strengths
-    return strengths, found
+    if finite.any():
+        strengths[finite] = fit_davidson(counts[finite], k, ties, ridge).strengths
+    return strengths, finite
 
 
 def _resample(comparisons: Comparisons, count: int, rng: np.random.Generator) -> Floats:
@@ -460,12 +460,12 @@ def _ascend(
     slack = 1e-12 * (1 + np.abs(value))
     for _ in range(40):
         moved = at + scale[..., None] * step
-        found = _objective(moved, n, tied, ridge)
-        worse = found < value - slack
+        higher = _objective(moved, n, tied, ridge)
+        worse = higher < value - slack
         if not np.any(worse):
             break
         scale = np.where(worse, scale / 2, scale)
-    return moved, found
+    return moved, higher
 
 
 def _aggregate(
@@ -481,10 +481,10 @@ def _aggregate(
 
 def _matrix(pairs: NDArray[Any], policies: int) -> Floats:
     """Values of pairs (..., P) in the upper triangle of (..., K, K)."""
-    found = np.zeros((*pairs.shape[:-1], policies, policies))
+    matrix = np.zeros((*pairs.shape[:-1], policies, policies))
     first, second = pair_indices(policies)
-    found[..., first, second] = pairs
-    return found
+    matrix[..., first, second] = pairs
+    return matrix
 
 
 def _closure(edges: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -204,7 +204,7 @@ def _experiments(
     unknown: Mapping[str, str],
 ) -> tuple[MixtureExperiment, ...]:
     """For each source: spend a quarter of the budget on it, measure, then spend the rest where it then seems best."""
-    found = [_first_experiment(s, hours, costs, budget, trials) for s in ranked if unknown[s]]
+    experiments = [_first_experiment(s, hours, costs, budget, trials) for s in ranked if unknown[s]]
     known = [s for s in ranked if not unknown[s]]
     for source in known if len(known) > 1 else ():
         part = budget / 4 / costs[source]
@@ -216,8 +216,10 @@ def _experiments(
         sentence = (
             f"Collect {part:,.4g} of {source} first, train and try {trials} times before spending the rest: {said}"
         )
-        found.append(MixtureExperiment(source=source, hours=part, trials=trials, worth=worth, sentence=sentence))
-    return tuple(sorted(found, key=lambda e: (e.source not in unknown or not unknown[e.source], -e.worth, e.source)))
+        experiments.append(MixtureExperiment(source=source, hours=part, trials=trials, worth=worth, sentence=sentence))
+    return tuple(
+        sorted(experiments, key=lambda e: (e.source not in unknown or not unknown[e.source], -e.worth, e.source))
+    )
 
 
 def _expected_best(rates: NDArray[np.float64], outcomes: NDArray[np.float64], trials: int) -> float:

@@ -355,12 +355,12 @@ class SequentialIndependent:
 
     def _estimates(self) -> dict[str, Estimate]:
         counts = self.successes
-        found = {
+        estimates = {
             name: beta_confidence_sequence(counts[arm], self._n, self.level, self._void[arm])
             for arm, name in enumerate(self.names)
         }
         # betting on i-th minus i-th trial needs no pairing, only that rates stay; sharper than the two intervals apart
-        return found | {"difference": paired_difference_sequence(self._together(), self.level)}
+        return estimates | {"difference": paired_difference_sequence(self._together(), self.level)}
 
     def _together(self) -> PairCounts:
         sides = (valid[: self._n] for valid in self._valid)
@@ -456,7 +456,7 @@ def _shipped() -> dict[str, NDArray[np.float64]]:
     if not table.is_file():
         return {}
     with np.load(BytesIO(table.read_bytes())) as stored:
-        found = {key: stored[key] for key in stored.files}
-    for critical in found.values():
+        tables = {key: stored[key] for key in stored.files}
+    for critical in tables.values():
         critical.flags.writeable = False
-    return found
+    return tables

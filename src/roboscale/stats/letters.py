@@ -42,13 +42,13 @@ def letters(names: Sequence[str], significant: Iterable[tuple[str, str]]) -> dic
 
 
 def _pairs(significant: Iterable[tuple[str, str]], place: dict[str, int]) -> set[tuple[int, int]]:
-    found = set()
+    pairs = set()
     for first, second in significant:
         if first not in place or second not in place or first == second:
             raise ValueError(f"{first!r} and {second!r} are not two of the policies {', '.join(place)}")
         at = sorted((place[first], place[second]))
-        found.add((at[0], at[1]))
-    return found
+        pairs.add((at[0], at[1]))
+    return pairs
 
 
 def _without_both(group: frozenset[int], first: int, second: int) -> tuple[frozenset[int], ...]:

@@ -152,10 +152,10 @@ def adjusted(p: ArrayLike, correction: Correction = "holm", policies: int | None
     _check_p_values(values)
     left = _multipliers(correction, len(values), policies)
     order = np.argsort(values, kind="stable")
-    found = np.empty(len(values))
+    p_values = np.empty(len(values))
     scaled = np.minimum(1.0, values[order] * left)
-    found[order] = scaled if correction == "bonferroni" else np.maximum.accumulate(scaled)
-    return found
+    p_values[order] = scaled if correction == "bonferroni" else np.maximum.accumulate(scaled)
+    return p_values
 
 
 def _multipliers(correction: Correction, m: int, policies: int | None) -> NDArray[np.int64]:

@@ -157,13 +157,13 @@ def _why_not(r: NDArray[np.float64], sources: int, domains: int) -> str:
 
 
 def _shares(rows: Sequence[Mapping[str, float]], sources: tuple[str, ...]) -> NDArray[np.float64]:
-    found = np.array([[row.get(name, 0.0) for name in sources] for row in rows], float).reshape(
+    shares = np.array([[row.get(name, 0.0) for name in sources] for row in rows], float).reshape(
         len(rows), len(sources)
     )
-    total = found.sum(axis=1, keepdims=True)
-    if np.any(found < 0) or np.any(total <= 0) or not np.all(np.isfinite(found)):
+    total = shares.sum(axis=1, keepdims=True)
+    if np.any(shares < 0) or np.any(total <= 0) or not np.all(np.isfinite(shares)):
         raise ValueError("shares are numbers >= 0 that do not all vanish")
-    return np.asarray(found / total)
+    return np.asarray(shares / total)
 
 
 def _fit(r: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -176,11 +176,11 @@ def _fit(r: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.flo
         # weight excess^2: an error of the log is then an error of the loss itself
         gram = np.einsum("ns,gn,nt->gst", r, excess**2, r)
         target = np.einsum("ns,gn->gs", r, excess**2 * np.log(excess))
-        found = np.linalg.solve(gram + 1e-12 * np.eye(r.shape[1]), target[..., None])[..., 0]
-        misfit = ((losses - grid[:, None] - np.exp(found @ r.T)) ** 2).sum(axis=1)
+        weights = np.linalg.solve(gram + 1e-12 * np.eye(r.shape[1]), target[..., None])[..., 0]
+        misfit = ((losses - grid[:, None] - np.exp(weights @ r.T)) ** 2).sum(axis=1)
         best = int(np.argmin(misfit))
         floors.append(grid[best])
-        rates.append(found[best])
+        rates.append(weights[best])
     return np.array(floors), np.array(rates)
 
 

@@ -172,12 +172,12 @@ def _position(source: str, sources: tuple[str, ...]) -> int:
 
 def _amounts(rows: Sequence[Mapping[str, float]], sources: tuple[str, ...]) -> NDArray[np.float64]:
     """Amount by row and source, shape (rows, sources)."""
-    found = np.zeros((len(rows), len(sources)))
+    amounts = np.zeros((len(rows), len(sources)))
     for i, row in enumerate(rows):
         for source, amount in row.items():
             if amount > 0:
-                found[i, _position(source, sources)] = amount
-    return found
+                amounts[i, _position(source, sources)] = amount
+    return amounts
 
 
 def _success(draws: NDArray[np.float64], amounts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -235,10 +235,10 @@ def _sample(
             stretch = (1 + rng.random(count)) ** 2 / 2
             partners = walkers[others][rng.integers(0, count, count)]
             proposed = partners + stretch[:, None] * (walkers[mine] - partners)
-            found = _log_posterior(proposed, amounts, k, n)
-            accepted = np.log(rng.random(count)) < (size - 1) * np.log(stretch) + found - logs[mine]
+            log_posterior = _log_posterior(proposed, amounts, k, n)
+            accepted = np.log(rng.random(count)) < (size - 1) * np.log(stretch) + log_posterior - logs[mine]
             walkers[mine] = np.where(accepted[:, None], proposed, walkers[mine])
-            logs[mine] = np.where(accepted, found, logs[mine])
+            logs[mine] = np.where(accepted, log_posterior, logs[mine])
         if step >= _BURN and step % _THIN == 0:
             kept.append(walkers.copy())
     return np.concatenate(kept)

@@ -172,10 +172,10 @@ def knowledge_from_comparisons(comparisons: Comparisons, prior_sd: float = 1.0) 
     count = len(comparisons.policies)
     if count < 2:
         return Knowledge(comparisons.policies, np.zeros(count), np.full((count, count), prior_sd**2))
-    found = fit_davidson(comparisons.counts, count, ridge=prior_sd**-2)
+    fit = fit_davidson(comparisons.counts, count, ridge=prior_sd**-2)
     tied = bool(comparisons.counts[:, 2].any())
-    nu = float(np.exp(found.log_nu)) if tied else _DEFAULT_NU
-    return Knowledge(comparisons.policies, found.strengths, found.covariance, nu)
+    nu = float(np.exp(fit.log_nu)) if tied else _DEFAULT_NU
+    return Knowledge(comparisons.policies, fit.strengths, fit.covariance, nu)
 
 
 def knowledge_from_counts(counts: Mapping[str, tuple[int, int]]) -> Knowledge:
@@ -210,15 +210,15 @@ def knowledge_from_estimates(
         mean, covariance: strengths (K,) and their covariance (K, K).
         nu: tie parameter; .25 where unknown.
     """
-    found = Knowledge(
+    knowledge = Knowledge(
         tuple(policies), np.asarray(mean, float), np.asarray(covariance, float), _DEFAULT_NU if nu is None else nu
     )
-    count = len(found.policies)
-    if found.mean.shape != (count,) or found.covariance.shape != (count, count):
-        raise ValueError(f"{count} policies, mean {found.mean.shape}, covariance {found.covariance.shape}")
-    if not (np.isfinite(found.mean).all() and np.isfinite(found.covariance).all()):
+    count = len(knowledge.policies)
+    if knowledge.mean.shape != (count,) or knowledge.covariance.shape != (count, count):
+        raise ValueError(f"{count} policies, mean {knowledge.mean.shape}, covariance {knowledge.covariance.shape}")
+    if not (np.isfinite(knowledge.mean).all() and np.isfinite(knowledge.covariance).all()):
         raise ValueError("mean and covariance must be finite")
-    return found
+    return knowledge
 
 
 def comparison_information(gaps: ArrayLike, nu: ArrayLike) -> Floats:
@@ -366,7 +366,7 @@ def next_trials(
         raise ValueError(f"the goal {goal} needs the rule misorder; found {rule}")
     if len({venue.world for venue in venues}) < len(venues) or len({case.case for case in cases}) < len(cases):
         raise ValueError("every venue and every case must be named once")
-    state = _State(known, tuple(venues), tuple(cases), rule, repeats, done, goal)
+    state = _State(known, tuple(venues), tuple(cases), rule=rule, repeats=repeats, done=done, goal=goal)
     wrong = misorder_probability(known.mean, known.covariance) if len(known.policies) > 1 else np.zeros(0)
     now = float(state.matters @ wrong)
     picks: list[Pick] = []
@@ -391,6 +391,7 @@ class _State:
         known: Knowledge,
         venues: tuple[Venue, ...],
         cases: tuple[CaseRecord, ...],
+        *,
         rule: PickRule,
         repeats: int,
         done: Mapping[tuple[str, str, str, str], int] | None,
@@ -428,11 +429,11 @@ class _State:
         pairs = [(names[i], names[j]) for i, j in zip(first, second, strict=True)]
         best: tuple[float, int, Venue, CaseRecord, float] | None = None
         for venue in (venue for venue in self.venues if self.open(venue)):
-            found = self.cases_for(pairs, venue.world)
-            worth = venue.worth * base * np.array([0.0 if case is None else case.worth for case in found])
+            cases = self.cases_for(pairs, venue.world)
+            worth = venue.worth * base * np.array([0.0 if case is None else case.worth for case in cases])
             gains = self._gains(worth) / venue.cost
             at = int(np.argmax(gains)) if len(gains) else -1
-            case = found[at] if at >= 0 else None
+            case = cases[at] if at >= 0 else None
             if case is not None and gains[at] > 0 and (best is None or gains[at] > best[0]):
                 best = float(gains[at]), at, venue, case, float(worth[at])
         if best is None:

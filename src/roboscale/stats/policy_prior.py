@@ -103,18 +103,18 @@ def _fit(
     smoothed = (k + 1) / (trials + 2)
     noise = smoothed * (1 - smoothed) / trials
     design = np.column_stack([np.ones(len(x)), x - x.mean()])
-    found = dict(alone)
+    fitted = dict(alone)
     for name in asked:
         row = np.array([1.0, cheap[name] - x.mean()])
         others = np.array([other != name for other in names])
         line = _lines(design[others], (k / trials)[others], noise[others])
-        found[name] = _posterior(*_at(row, line), real[name], level)
+        fitted[name] = _posterior(*_at(row, line), real[name], level)
     weights, lines, covariances = _lines(design, k / trials, noise)
     slope = _mixture_estimate(weights, lines[:, 1], covariances[:, 1, 1], level, n)
     typical = float(weights @ _SPREADS**2)
     worth = float(np.mean(smoothed * (1 - smoothed))) / typical
     sentence = f"The cheap scores of {len(names)} policies are worth about {worth:.0f} real trials per policy"
-    return PolicyPrior(estimates=found, real_only=alone, slope=slope, worth=worth, sentence=sentence)
+    return PolicyPrior(estimates=fitted, real_only=alone, slope=slope, worth=worth, sentence=sentence)
 
 
 def _lines(

@@ -226,11 +226,11 @@ def _fit(inside: Comparisons, scored: list[int], ties: TieRule, ridge: float) ->
     count = len(scored)
     if count < 2:
         return _Model(scored=scored, fit=None, covariance=np.zeros((0, 0)), ties=ties, ridge=ridge)
-    found = fit_davidson(inside.counts, count, ties, ridge)
-    covariance = found.covariance
+    fit = fit_davidson(inside.counts, count, ties, ridge)
+    covariance = fit.covariance
     if inside.by_case is not None and ridge == 0:
-        covariance = case_covariance(found, inside.by_case, count, ties)
-    return _Model(scored=scored, fit=found, covariance=covariance, ties=ties, ridge=ridge)
+        covariance = case_covariance(fit, inside.by_case, count, ties)
+    return _Model(scored=scored, fit=fit, covariance=covariance, ties=ties, ridge=ridge)
 
 
 def _model_name(comparisons: Comparisons, ties: TieRule, ridge: float) -> str:

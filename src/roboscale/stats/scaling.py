@@ -171,11 +171,11 @@ class ScalingFit:
             target = MAX_EXTRAPOLATION * amounts[-1]
         rows = self._draws((target, *self._candidates(target)))
         now = _spread(rows[0], np.full(_DRAWS, 1 / _DRAWS))
-        found = []
+        experiments = []
         for candidate, rates in zip(self._candidates(target), rows[1:], strict=True):
             after = _expected_spread(rows[0], rates, trials)
             again = "again" if candidate in amounts else "a new amount"
-            found.append(
+            experiments.append(
                 Experiment(
                     n=candidate,
                     trials=trials,
@@ -185,7 +185,7 @@ class ScalingFit:
                     f"interval of the curve at {target:g} would shrink from {now:.2f} to about {after:.2f}",
                 )
             )
-        return tuple(sorted(found, key=lambda e: (e.width_after or 0.0, e.n)))
+        return tuple(sorted(experiments, key=lambda e: (e.width_after or 0.0, e.n)))
 
     def _first_experiment(self, trials: int) -> Experiment:
         amounts = self.amounts
@@ -220,7 +220,7 @@ class ScalingFit:
 
     def _amounts_reaching(self, success: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The amount at which each curve reaches a success rate, infinite if never; and the weight of the curve."""
-        found, weights = [], []
+        amounts, weights = [], []
         for form, joint in self._posterior.weights.items():
             reducible = (1 - success - FLOORS) / (1 - FLOORS)
             reachable = reducible > 0
@@ -229,9 +229,9 @@ class ScalingFit:
             with np.errstate(divide="ignore", invalid="ignore"):
                 log_ratio = np.where(gap == 0, 0.0, gap / EXPONENTS[None, :, None])
             log_ratio = np.where(reachable, log_ratio, np.inf)
-            found.append(np.exp(np.minimum(log_ratio, 700.0)).ravel() * self._posterior.reference)
+            amounts.append(np.exp(np.minimum(log_ratio, 700.0)).ravel() * self._posterior.reference)
             weights.append(joint.sum(axis=0).ravel())
-        return np.concatenate(found), np.concatenate(weights)
+        return np.concatenate(amounts), np.concatenate(weights)
 
 
 def fit_curve(
@@ -251,18 +251,18 @@ def fit_curve(
     """
     _check_level(level)
     kept = tuple(sorted(point for point in points if point.trials > 0))
-    found = posterior(kept, prior)
-    pairs = np.sum([w.sum(axis=(0, 1)) for w in found.weights.values()], axis=0)
+    after = posterior(kept, prior)
+    pairs = np.sum([w.sum(axis=(0, 1)) for w in after.weights.values()], axis=0)
     known = len({point.n for point in kept}) > 1
     n = sum(point.trials for point in kept)
     return ScalingFit(
         points=kept,
         unit=unit,
         prior=prior,
-        forms={form: float(w.sum()) for form, w in found.weights.items()},
+        forms={form: float(w.sum()) for form, w in after.weights.items()},
         exponent=_marginal(EXPONENTS, pairs.sum(axis=1), level, n, known),
         floor=_marginal(FLOORS, pairs.sum(axis=0), level, n, known),
-        _posterior=found,
+        _posterior=after,
     )
 
 

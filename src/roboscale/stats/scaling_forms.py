@@ -167,11 +167,11 @@ def form_joint(form: Form, points: Sequence[Point], reference: float) -> NDArray
     Up to a factor that depends on the points only, the same for both forms.
     """
     level_prior = level_grid(form)[1]
-    found = np.repeat(level_prior[None, :, None, None], len(SPREADS), axis=0) / len(SPREADS)
+    joint = np.repeat(level_prior[None, :, None, None], len(SPREADS), axis=0) / len(SPREADS)
     for point in points:
         table = _likelihood(float(point.k), point.trials)
-        found = found * table[:, curve_rates(form, _key(point.n, reference))]
-    return np.maximum(found, 1e-300)
+        joint = joint * table[:, curve_rates(form, _key(point.n, reference))]
+    return np.maximum(joint, 1e-300)
 
 
 def reference_amount(points: Sequence[Point]) -> float:

@@ -39,12 +39,12 @@ class PriorEvidence:
         kept[list(left_out)] = False
         if not kept.any():
             raise ValueError("no curve is left to estimate a prior from")
-        found = self.priors[int(np.argmax(self.log_evidence[:, kept].sum(axis=1)))]
+        best = self.priors[int(np.argmax(self.log_evidence[:, kept].sum(axis=1)))]
         return ScalingPrior(
-            exponent_mean=found.exponent_mean,
-            exponent_sd=found.exponent_sd,
-            floor_probability=found.floor_probability,
-            floor_shape=found.floor_shape,
+            exponent_mean=best.exponent_mean,
+            exponent_sd=best.exponent_sd,
+            floor_probability=best.floor_probability,
+            floor_shape=best.floor_shape,
             source=source,
         )
 
@@ -94,5 +94,5 @@ def _grid() -> list[ScalingPrior]:
 
 def _marginal(points: Sequence[Point], reference: float) -> NDArray[np.float64]:
     """Likelihood of the points by (exponent, floor), summed over forms, spreads and levels, shape (533,)."""
-    found = np.sum([form_joint(form, points, reference).sum(axis=(0, 1)) for form in FORMS], axis=0)
-    return np.asarray(found, float).ravel()
+    marginal = np.sum([form_joint(form, points, reference).sum(axis=(0, 1)) for form in FORMS], axis=0)
+    return np.asarray(marginal, float).ravel()

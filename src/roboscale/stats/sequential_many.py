@@ -182,20 +182,20 @@ class SequentialMany:
         if self.budget is None or not self.curtail:
             return frozenset()
         allowed, left = _levels(self.budget, self.alpha, len(self._counts))[2], self.budget - self._cases
-        found: frozenset[tuple[str, str]] = frozenset()
-        while len(found) < len(self._counts):
+        hopeless: frozenset[tuple[str, str]] = frozenset()
+        while len(hopeless) < len(self._counts):
             # a pair that stays undecided keeps its share of alpha, so the others end at a smaller level
-            level = self._left[len(self._counts) - 1 - len(found)]
+            level = self._left[len(self._counts) - 1 - len(hopeless)]
             more = frozenset(
                 pair
                 for pair, counts in self._counts.items()
                 if pair not in self._decisions
                 and min(counts.first_only, counts.second_only) > allowed[level - 1, counts.discordant + left]
             )
-            if more == found:
+            if more == hopeless:
                 break
-            found = more
-        return found
+            hopeless = more
+        return hopeless
 
     def _strength_of(self, counts: PairCounts, last: bool) -> int:
         """The largest k for which the test of this pair at level alpha / k rejects now; 0 for none.

@@ -182,21 +182,21 @@ def _criterion_line(criterion: Criterion) -> str:
 
 def _details(card: ValidityCard) -> list[str]:
     """Further sentences, each on one measure that is defined."""
-    found = []
+    details = []
     if card.pearson_drop_one is not None:
         low, high = card.pearson_drop_one
-        found.append(f"Without one policy the correlation lies between {low:.2f} and {high:.2f}")
+        details.append(f"Without one policy the correlation lies between {low:.2f} and {high:.2f}")
     if card.permutation.chance is not None:
-        found.append(f"An unrelated world reaches {card.permutation.chance:.2f} in one of twenty shuffles")
+        details.append(f"An unrelated world reaches {card.permutation.chance:.2f} in one of twenty shuffles")
     if card.optimism.value is not None:
-        found.append(_optimism_sentence(card))
+        details.append(_optimism_sentence(card))
     if card.noise_ceiling is not None:
-        found.append(
+        details.append(
             f"The noise of the trials would hold even a perfect cheap world to about {card.noise_ceiling:.2f}"
         )
     if card.left_out:
-        found.append(f"Left out, no score in both worlds: {', '.join(card.left_out)}")
-    return found
+        details.append(f"Left out, no score in both worlds: {', '.join(card.left_out)}")
+    return details
 
 
 def _optimism_sentence(card: ValidityCard) -> str:

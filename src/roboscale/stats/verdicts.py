@@ -29,7 +29,7 @@ def paired_estimates(
     """
     interval = beta_confidence_sequence if stopped_by_data else clopper_pearson
     difference = paired_difference_sequence if stopped_by_data else paired_difference
-    found = {
+    estimates = {
         names[0]: interval(counts.both + counts.first_only, counts.n, level, counts.void),
         names[1]: interval(counts.both + counts.second_only, counts.n, level, counts.void),
         "difference": difference(counts, level),
@@ -37,9 +37,9 @@ def paired_estimates(
     if counts.void:
         for name, side in ((names[0], counts.side("first")), (names[1], counts.side("second"))):
             worst = worst_case_bounds(*side, level, interval)
-            found[f"{name}, void as failures"] = worst.as_failures
-            found[f"{name}, void as successes"] = worst.as_successes
-    return found
+            estimates[f"{name}, void as failures"] = worst.as_failures
+            estimates[f"{name}, void as successes"] = worst.as_successes
+    return estimates
 
 
 def compose_sentence(

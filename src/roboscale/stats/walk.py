@@ -192,9 +192,9 @@ def eprocess_thresholds(max_discordant: int, alpha: float = 0.05) -> NDArray[np.
         log_e = betaln(wins + 0.5, tosses - wins + 0.5) - betaln(0.5, 0.5) + tosses * np.log(2)
         decisive = wins[log_e >= -np.log(alpha)]
         fewest.append(int(decisive[0]) if decisive.size else tosses + 1)
-    found = np.array(fewest, np.int64)
-    found.flags.writeable = False
-    return found
+    thresholds = np.array(fewest, np.int64)
+    thresholds.flags.writeable = False
+    return thresholds
 
 
 def null_crossing(limit: Boundary, last: bool = True) -> NDArray[np.float64]:
@@ -309,16 +309,16 @@ def stopping_table(
     rows = []
     for p_first, p_second in effects:
         for budget in budgets:
-            found = expected_pairs(p_first, p_second, budget, alpha)
+            expected = expected_pairs(p_first, p_second, budget, alpha)
             rows.append(
                 {
                     "first only": p_first,
                     "second only": p_second,
                     "budget": float(budget),
-                    "expected pairs": found.pairs,
-                    "power": found.power,
-                    "median": float(np.searchsorted(np.cumsum(found.stops), 0.5)),
-                    "90 %": float(np.searchsorted(np.cumsum(found.stops), 0.9)),
+                    "expected pairs": expected.pairs,
+                    "power": expected.power,
+                    "median": float(np.searchsorted(np.cumsum(expected.stops), 0.5)),
+                    "90 %": float(np.searchsorted(np.cumsum(expected.stops), 0.9)),
                 }
             )
     return tuple(rows)

@@ -133,9 +133,9 @@ def check_policy(
     if policy.observation_spec is not None:
         for i, seen in enumerate(observations):
             policy.observation_spec.check(seen, f"observation {i} for policy {policy.name}")
-    check = _Check(policy, _windows(observations, policy.history), instruction, seed)
     spec = action_spec if policy.action_spec is None else policy.action_spec
-    check.action = None if spec is None else spec["action"]
+    action = None if spec is None else spec["action"]
+    check = _Check(policy, _windows(observations, policy.history), instruction, seed, action)
     check.first_answers()
     check.says_who_it_is()
     check.repeats()
@@ -153,12 +153,14 @@ def check_policy(
 class _Check:
     """One policy, what it said first to every observation, and how far it said the same later."""
 
-    def __init__(self, policy: Policy, looks: Sequence[Observation], instruction: str, seed: int) -> None:
+    def __init__(
+        self, policy: Policy, looks: Sequence[Observation], instruction: str, seed: int, action: Field | None
+    ) -> None:
         self.policy, self.looks = policy, looks
         self.findings: dict[str, Finding] = {}
         self.differences: dict[str, float | None] = dict.fromkeys(_QUESTIONS)
         self.asked = 0
-        self.action: Field | None = None  # what an action should be, where somebody says so
+        self.action = action  # what an action should be, where somebody says so
         self._instruction, self._seed, self._who = instruction, seed, f"policy {policy.name}"
         self._first: list[_Answer] = []
         self._most: int | None = getattr(policy, "sessions", None)

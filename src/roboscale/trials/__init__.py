@@ -8,6 +8,7 @@ from roboscale.trials.recording import (
     Recorder,
     differences,
     episode_id,
+    live_keeping,
     records_afterwards,
     with_parents,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "episode_id",
     "evidence_of",
     "interleave",
+    "live_keeping",
     "make_slots",
     "outcome_of",
     "outcome_value",

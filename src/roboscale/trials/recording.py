@@ -28,7 +28,20 @@ from roboscale.core import (
 from roboscale.trials.schedule import Schedule, TrialRunner
 from roboscale.trials.slots import Job, Keeping, run_in_order
 
-__all__ = ["Collected", "Collector", "Recorder", "differences", "episode_id", "records_afterwards", "with_parents"]
+__all__ = [
+    "Collected",
+    "Collector",
+    "Completing",
+    "Recorder",
+    "differences",
+    "episode_id",
+    "live_keeping",
+    "records_afterwards",
+    "with_parents",
+]
+
+Completing = Callable[[Trial, Provenance], Provenance]
+"""A trial, and what is known of its episode's provenance -> the whole of it."""
 
 GIVE_UP_AFTER = 40  # attempts without one success
 
@@ -62,6 +75,34 @@ def _same(first: float | None, second: float | None) -> bool:
     return first == second or (math.isnan(first) and math.isnan(second))
 
 
+def live_keeping(info: WorldInfo, provenance: Completing = lambda trial, known: known) -> Callable[[Trial], Keeping]:
+    """As which episode a trial is kept while it runs. Nobody can repeat it, so its id is this run's alone."""
+
+    def keeping(trial: Trial) -> Keeping:
+        return replace(_keeping(trial, info, provenance), episode=derive_id("episode", trial.id, trial.started_ns))
+
+    return keeping
+
+
+def _keeping(trial: Trial, info: WorldInfo, provenance: Completing) -> Keeping:
+    known = Provenance(
+        source="simulation.record" if info.kind == "simulated" else "eval",
+        embodiment=info.embodiment,
+        operator=trial.policy.name,
+        world=info.name,
+        task=trial.case.task,
+        seed=trial.case.seed,
+        details={
+            "trial": trial.id,
+            "policy": trial.policy.to_json(),
+            "world": trial.world.to_json(),
+            "case": trial.case.id,
+            "versions": dict(trial.versions),
+        },
+    )
+    return Keeping(episode_id(trial), info.instruction(trial.case.task), provenance(trial, known))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorder:
     """Turns trials into episodes of a dataset.
@@ -75,32 +116,12 @@ class Recorder:
 
     runner: TrialRunner
     sink: SharedSink
-    provenance: Callable[[Trial, Provenance], Provenance] = lambda trial, known: known
+    provenance: Completing = lambda trial, known: known
     on_saved: Callable[[str], None] = lambda episode: None
-
-    def live(self, trial: Trial) -> Keeping:
-        """As which episode a trial is kept while it runs. Nobody can repeat it, so its id is this run's alone."""
-        return replace(self.keeping(trial), episode=derive_id("episode", trial.id, trial.started_ns))
 
     def keeping(self, trial: Trial) -> Keeping:
         """As which episode a replay of a trial is kept."""
-        info = self.runner.info
-        known = Provenance(
-            source="simulation.record" if info.kind == "simulated" else "eval",
-            embodiment=info.embodiment,
-            operator=trial.policy.name,
-            world=info.name,
-            task=trial.case.task,
-            seed=trial.case.seed,
-            details={
-                "trial": trial.id,
-                "policy": trial.policy.to_json(),
-                "world": trial.world.to_json(),
-                "case": trial.case.id,
-                "versions": dict(trial.versions),
-            },
-        )
-        return Keeping(episode_id(trial), info.instruction(trial.case.task), self.provenance(trial, known))
+        return _keeping(trial, self.runner.info, self.provenance)
 
     def record(self, trials: Sequence[Trial], referees: Mapping[str, Referee] | None = None) -> list[str]:
         """Replays trials into the sink, those that are not there yet; ids in the order of the trials.

@@ -138,7 +138,17 @@ def rollout(
     """
     watch = None if referee is None else referee.watch()
     made = clock or (WallClock() if settings.pace == "wall" else SimulatedClock())
-    run = _Run(world, case, settings, watch, asking or Asking(), take, film, made, together)
+    run = _Run(
+        world,
+        case,
+        settings,
+        watch=watch,
+        asking=asking or Asking(),
+        take=take,
+        film=film,
+        clock=made,
+        together=together,
+    )
     return (yield from run.play())
 
 
@@ -154,6 +164,7 @@ class _Run:
         world: World,
         case: Case,
         settings: RolloutSettings,
+        *,
         watch: Watch | None,
         asking: Asking,
         take: Take | None,
@@ -285,10 +296,11 @@ class _Run:
     def _measure(self, terminated: bool, truncated: bool) -> None:
         """Reads the measures and decides whether the episode ends here."""
         self.measures = dict(self.scene.measures())
+        decided = self.watch is not None and self.watch.update(self.measures)  # refuses what is no truth value
         for name in self.kept:
             value = self.measures.get(name)
             self.series[name].append(math.nan if value is None else value)
-        if self.watch is not None and self.watch.update(self.measures):
+        if decided:
             self.end = "decided"
         elif (terminated or truncated) and self.steps < self.settings.horizon and self._goes_on():
             return

@@ -351,8 +351,8 @@ class TrialRunner:
         if policy in self._batches:
             return
         started = [(self.info.instruction(run.trial.case.task), _seed_of(run.trial)) for run, _ in group]
-        found = batch_difference(self.policies[policy], started, [observation for _, observation in group])
-        self._batches[policy] = (min(len(group), LOOKED_AT), found)
+        difference = batch_difference(self.policies[policy], started, [observation for _, observation in group])
+        self._batches[policy] = (min(len(group), LOOKED_AT), difference)
 
     def _finish(self, run: _Running, finished: Finished, waiting: deque[Trying], schedule: Schedule) -> None:
         """Files a trial; a void one is tried again while there are retries."""

@@ -130,20 +130,20 @@ def _spikes(evidence: Evidence, name: str, names: Sequence[str]) -> Iterator[Fin
     range_ = np.max([f.high for f in fields], axis=0) - np.min([f.low for f in fields], axis=0)
     # A locked joint covers nothing but its own flicker, so the others say what a jump is.
     floor = np.maximum(_JUMP * range_, _FLICKER * float(np.median(range_)))
-    found = [(e.position, s) for e in evidence for s in e.fields[name].spikes if s.jump > floor[s.dimension]]
-    if not found:
+    spikes = [(e.position, s) for e in evidence for s in e.fields[name].spikes if s.jump > floor[s.dimension]]
+    if not spikes:
         return
-    i, worst = max(found, key=lambda entry: entry[1].size)
-    episodes = sorted({i for i, _ in found})
+    i, worst = max(spikes, key=lambda entry: entry[1].size)
+    episodes = sorted({i for i, _ in spikes})
     text = (
         f"{names[worst.dimension]} of {name} jumps by {worst.jump:.4g}, "
         f"{worst.jump / max(range_[worst.dimension], 1e-12):.0%} of what it covers, and back "
         f"at frame {worst.frame} of episode {i}; such spikes are in {many(len(episodes))}"
     )
     listed = [
-        {"episode": i, "dimension": names[s.dimension], "frame": s.frame, "steps": round(s.size, 1)} for i, s in found
+        {"episode": i, "dimension": names[s.dimension], "frame": s.frame, "steps": round(s.size, 1)} for i, s in spikes
     ]
-    spans = [Span(i, s.frame, s.frame) for i, s in found]
+    spans = [Span(i, s.frame, s.frame) for i, s in spikes]
     yield finding("spikes", text, episodes=episodes, field=name, spans=spans, evidence={"spikes": listed[:_SAMPLES]})
 
 

@@ -82,8 +82,8 @@ def _listed(pairs: Pairs, first: Sequence[EpisodeEvidence], second: Sequence[Epi
 
 def _pairs(evidence: Sequence[EpisodeEvidence], spec: Spec, roles: FieldRoles) -> Pairs:
     """Positions in `evidence`, the smaller first, and how they are the same."""
-    found = dict.fromkeys(_close(evidence, spec, roles), "is nearly the same as")
-    return found | dict.fromkeys(_sharing(evidence), "shares its rows with")
+    pairs = dict.fromkeys(_close(evidence, spec, roles), "is nearly the same as")
+    return pairs | dict.fromkeys(_sharing(evidence), "shares its rows with")
 
 
 def _close(evidence: Sequence[EpisodeEvidence], spec: Spec, roles: FieldRoles) -> Iterator[tuple[int, int]]:

@@ -198,13 +198,13 @@ def _frozen(
     links: Sequence[Link], rows: Mapping[str, NDArray[np.float64]], rate_hz: float
 ) -> dict[str, tuple[tuple[int, int], ...]]:
     """State -> runs of frames in which it stands still to the last bit although it is commanded to move."""
-    found = {}
+    frozen = {}
     for link in links:
         if link.action in rows and link.state in rows:
             runs = signals.frozen_runs(rows[link.state], rows[link.action], rate_hz)
             if runs:
-                found[link.state] = tuple(runs)
-    return found
+                frozen[link.state] = tuple(runs)
+    return frozen
 
 
 def _rows(array: NDArray[Any]) -> NDArray[Any]:
@@ -270,7 +270,7 @@ def _summary(
 def _motions(
     links: Sequence[Link], rows: Mapping[str, NDArray[np.float64]], rate_hz: float
 ) -> dict[str, MotionEvidence]:
-    found = {}
+    motions = {}
     for link in links:
         if link.action not in rows or link.state not in rows or len(rows[link.action]) < 20:
             continue
@@ -280,8 +280,8 @@ def _motions(
         absolute, relative = (signals.delay(action, state, link.pairs, rate_hz, r) for r in (False, True))
         copies = signals.copied_lag(action, state, link.pairs, round(rate_hz))
         sides = signals.sides(action, state, link.pairs, absolute.lag)
-        found[link.action] = MotionEvidence(absolute, relative, copies, sides)
-    return found
+        motions[link.action] = MotionEvidence(absolute, relative, copies, sides)
+    return motions
 
 
 def _look(pictures: Any, state: Sequence[NDArray[np.float64]], options: Options) -> CameraEvidence:

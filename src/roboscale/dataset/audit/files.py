@@ -38,35 +38,35 @@ _LONG_GOP = 60
 
 def audit_files(folder: Folder, run: Spread = map) -> list[Finding]:
     """Findings about the files and metadata of one dataset."""
-    found = list(folder.problems.findings)
+    findings = list(folder.problems.findings)
     own = Layout(folder.root)
     if not len(folder.episodes) and list_pending(own):  # killed before its first seal: nothing else is there yet
         early = ("no-episodes", "tasks-table")
-        return [f for f in found if f.check not in early] + list(_own_files(folder))
+        return [f for f in findings if f.check not in early] + list(_own_files(folder))
     work = jobs(folder)
     tables, stray = _split(list(run(examine_table, work)), {job.path: frozenset(job.claimed) for job in work})
     videos: list[VideoEvidence] = list(run(examine_video, _video_files(folder)))
     lengths = _true_lengths(tables)
-    found += absent_findings(folder)
-    found += _stray(folder, stray)
-    found += _files(folder, tables, work)
-    found += _episodes(folder, tables, lengths)
-    found += _index_columns(folder, tables, lengths)
-    found += _tasks(folder, tables)
-    found += _totals(folder, lengths)
-    found += _grouped(_videos(folder, {v.path: v for v in videos}, lengths))
-    if len(folder.episodes) and not any(f.severity == "error" and f.field.endswith(".parquet") for f in found):
-        found += judge_statistics(folder, tables)
+    findings += absent_findings(folder)
+    findings += _stray(folder, stray)
+    findings += _files(folder, tables, work)
+    findings += _episodes(folder, tables, lengths)
+    findings += _index_columns(folder, tables, lengths)
+    findings += _tasks(folder, tables)
+    findings += _totals(folder, lengths)
+    findings += _grouped(_videos(folder, {v.path: v for v in videos}, lengths))
+    if len(folder.episodes) and not any(f.severity == "error" and f.field.endswith(".parquet") for f in findings):
+        findings += judge_statistics(folder, tables)
     if folder.head.is_v3:
-        found += _own_files(folder)
-        found += _refused(folder.root, found)
-    return found
+        findings += _own_files(folder)
+        findings += _refused(folder.root, findings)
+    return findings
 
 
-def _grouped(found: Iterable[Finding]) -> list[Finding]:
+def _grouped(findings: Iterable[Finding]) -> list[Finding]:
     """One finding for each check and field, with all its episodes."""
     groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
-    for one in found:
+    for one in findings:
         groups[one.check, one.field].append(one)
     whole = []
     for same in groups.values():
@@ -386,9 +386,9 @@ def _own_files(folder: Folder) -> Iterator[Finding]:
         yield finding("unsealed-episodes", text, evidence={"episodes": len(pending)})
 
 
-def _refused(root: Path, found: Sequence[Finding]) -> list[Finding]:
+def _refused(root: Path, findings: Sequence[Finding]) -> list[Finding]:
     """What our loader says, where nothing that was found explains it already."""
-    if any(f.severity == "error" for f in found):
+    if any(f.severity == "error" for f in findings):
         return []
     try:
         load_catalog(root)

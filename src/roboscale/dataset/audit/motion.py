@@ -81,14 +81,14 @@ def _sides(evidence: Evidence, link: Link, spec: Spec, absolute: bool) -> Iterat
 
 def delays(evidence: Evidence, spec: Spec, roles: FieldRoles) -> dict[str, dict[str, float]]:
     """action -> delay to the motion in frames and seconds, and how much it explains; medians over the episodes."""
-    found = {}
+    by_pair = {}
     for link in roles.links(spec):
         motions = _motions(evidence, link.action, spec[link.action])
         if motions:
             frames = float(np.median([m.lag for m in motions.values()]))
             score = float(np.median([m.score for m in motions.values()]))
-            found[link.action] = {"frames": frames, "seconds": frames / spec.rate_hz, "correlation": round(score, 4)}
-    return found
+            by_pair[link.action] = {"frames": frames, "seconds": frames / spec.rate_hz, "correlation": round(score, 4)}
+    return by_pair
 
 
 def judge_motion(evidence: Evidence, spec: Spec, roles: FieldRoles) -> Iterator[Finding]:

@@ -10,17 +10,19 @@ from typing import Any
 
 from roboscale.core import Finding, Recording, RoboscaleError, Spec, splits_of
 from roboscale.dataset.advice import with_repairs
+from roboscale.dataset.audit.balance import judge_balance, judge_shift
 from roboscale.dataset.audit.content import judge_cameras, judge_lengths, judge_numbers
 from roboscale.dataset.audit.duplicates import judge_duplicates, judge_leaks
 from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, examine, examine_episode
 from roboscale.dataset.audit.files import Spread, audit_files
 from roboscale.dataset.audit.motion import delays, judge_grippers, judge_motion, judge_units
+from roboscale.dataset.audit.policies import judge_policy
 from roboscale.dataset.audit.report import AuditReport
 from roboscale.dataset.audit.roles import FieldRoles, Role, infer_roles, said_roles
 from roboscale.dataset.audit.runs import judge_clocks, measured_clocks
 from roboscale.dataset.audit.statistics import judge_images
 from roboscale.dataset.audit.texts import judge_texts
-from roboscale.dataset.checks import CHECKS, FILES, PICTURES, SEVERITIES, finding, many, means_nothing
+from roboscale.dataset.checks import CHECKS, FILES, PICTURES, POLICY, SEVERITIES, finding, many, means_nothing
 from roboscale.dataset.lerobot import LeRobotRecording, lerobot_format, load_folder, open_lerobot
 from roboscale.dataset.lerobot.absent import pointer_findings
 from roboscale.dataset.lerobot.licence import licence_of
@@ -47,6 +49,7 @@ def audit(
     against: Sequence[Recording] = (),
     images: bool = True,
     roles: Sequence[str] = (),
+    policy: str = "",
     progress: Callable[[int, int], None] | None = None,
     opener: Opener | None = None,
     run: Spread = map,
@@ -58,6 +61,7 @@ def audit(
         against: other datasets whose episodes must not be in this one.
         images: whether to decode pictures.
         roles: what fields are for where their names mislead, as `FIELD=KIND`; see `roles.KINDS`.
+        policy: a class of `policies.POLICIES` that shall be trained on it.
         progress: called with (episodes done, of how many).
         opener: opens the same recording in a worker process; picklable. Needed where `run` uses other processes.
         run: like `map`, in order.
@@ -71,12 +75,13 @@ def audit(
     others = {str(o.root): _gather(o, Options(images=False, roles=known), None, map, None) for o in against}
     judged = [*judge(evidence, recording.spec, others, splits_of(recording), known), *_licence(recording, evidence)]
     if isinstance(recording, LeRobotRecording):
-        found = audit_files(recording.folder, run)
-        found += [f for f in judged if f.check not in _FILES]  # of the files everything is said already
-        found += judge_images(recording.root, evidence) if images else ()
+        findings = audit_files(recording.folder, run)
+        findings += [f for f in judged if f.check not in _FILES]  # of the files everything is said already
+        findings += judge_images(recording.root, evidence) if images else ()
     else:
-        found = [*recording.findings, *_missing(recording), *judged]
-    return _report(recording, evidence, _settled(found), known, images=images, pooled=bool(others))
+        findings = [*recording.findings, *_missing(recording), *judged]
+    findings += judge_policy(policy, evidence, recording.spec, known) if policy else ()
+    return _report(recording, evidence, _settled(findings), known, images=images, pooled=bool(others), policy=policy)
 
 
 def _roles(recording: Recording, said: Mapping[str, Role]) -> FieldRoles:
@@ -135,12 +140,12 @@ def _gather(
         results = (examine_episode(recording, item, options) for item in items)
     else:
         results = run(functools.partial(_examine, opener, options), items)
-    found = []
+    evidence = []
     for one in results:
-        found.append(one)
+        evidence.append(one)
         if progress is not None:
-            progress(len(found), len(items))
-    return found
+            progress(len(evidence), len(items))
+    return evidence
 
 
 def _examine(opener: Opener, options: Options, item: tuple[int, str]) -> EpisodeEvidence:
@@ -156,15 +161,16 @@ def judge(
 ) -> Iterator[Finding]:
     """Everything that evidence shows; pure. What rests on a role that is only guessed is a note."""
     roles = roles or infer_roles(spec, [], {})
-    for found in _of_motion(evidence, spec, others or {}, splits, roles):
-        if roles.sure(found.field):
-            yield found
+    for shown in _of_motion(evidence, spec, others or {}, splits, roles):
+        if roles.sure(shown.field):
+            yield shown
         else:
-            role = roles.by_name[found.field]
-            guess = f"; {found.field} is taken for {role.kind}, confidence {role.confidence:.1f}: --role says it"
-            yield dataclasses.replace(found, severity="info", text=found.text + guess)
+            role = roles.by_name[shown.field]
+            guess = f"; {shown.field} is taken for {role.kind}, confidence {role.confidence:.1f}: --role says it"
+            yield dataclasses.replace(shown, severity="info", text=shown.text + guess)
     yield from judge_lengths(evidence, spec.rate_hz)
     yield from judge_texts(evidence)
+    yield from judge_balance(evidence)
     yield from judge_clocks(evidence, spec)
     yield from judge_cameras(evidence, spec, spec.rate_hz)
     for one in evidence:
@@ -182,6 +188,7 @@ def _of_motion(
     yield from judge_motion(evidence, spec, roles)
     yield from judge_grippers(evidence, spec, roles)
     yield from judge_units(evidence, spec, roles)
+    yield from judge_shift(evidence, spec, roles)
     yield from judge_duplicates(evidence, spec, roles, splits)
     yield from judge_leaks(evidence, others, spec, roles)
 
@@ -220,13 +227,13 @@ _FOLLOWING = ("orphan-rows", "task-unused", "file-unreferenced", "video-timestam
 """What files look like whose neighbours were not fetched."""
 
 
-def _settled(found: Sequence[Finding]) -> tuple[Finding, ...]:
+def _settled(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Each thing once, without what follows from something else that was found; errors first."""
-    checks = {f.check for f in found}
-    found = [f for f in found if not _follows_from_absence(f, found)]
-    empty = {f.field for f in found if f.check == "placeholder-camera"}
+    checks = {f.check for f in findings}
+    findings = [f for f in findings if not _follows_from_absence(f, findings)]
+    empty = {f.field for f in findings if f.check == "placeholder-camera"}
     kept: dict[tuple[Any, ...], list[Finding]] = {}
-    for one in found:
+    for one in findings:
         if any(cause in checks for cause in _CAUSES.get(one.check, ())):
             continue
         if one.check == "black-camera" and one.field in empty:
@@ -240,11 +247,11 @@ def _settled(found: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(ranked)
 
 
-def _follows_from_absence(one: Finding, found: Sequence[Finding]) -> bool:
+def _follows_from_absence(one: Finding, findings: Sequence[Finding]) -> bool:
     """Whether it says again of one file or episode what is said once of all that were not fetched or lie elsewhere."""
-    fields = {f.field for f in found if f.check == "file-elsewhere"}
-    absent = {i for f in found if f.check == "not-fetched" for i in f.episodes}
-    pointers = any(f.check == "not-fetched" and not f.episodes for f in found)
+    fields = {f.field for f in findings if f.check == "file-elsewhere"}
+    absent = {i for f in findings if f.check == "not-fetched" for i in f.episodes}
+    pointers = any(f.check == "not-fetched" and not f.episodes for f in findings)
     data = one.check in ("file-missing", "episode-location", "episode-unreadable")
     if (data and "data_path" in fields) or (one.check == "missing-video" and "video_path" in fields):
         return True
@@ -272,11 +279,12 @@ def _together(same: Sequence[Finding]) -> Finding:
 def _report(
     recording: Recording,
     evidence: Sequence[EpisodeEvidence],
-    found: tuple[Finding, ...],
+    findings: tuple[Finding, ...],
     roles: FieldRoles,
     *,
     images: bool,
     pooled: bool,
+    policy: str,
 ) -> AuditReport:
     spec = recording.spec
     skipped: dict[str, str] = {}
@@ -292,7 +300,9 @@ def _report(
         skipped |= dict.fromkeys(("action-ignored", "action-lag"), "nothing moves long enough")
     if not pooled:
         skipped["leaked-episode"] = "no other dataset was given"
-    made = {f.check for f in found}
+    if not policy:
+        skipped |= dict.fromkeys((check.name for check in POLICY), "no policy class was named")
+    made = {f.check for f in findings}
     skipped = {n: why for n, why in skipped.items() if n not in made}
     return AuditReport(
         root=str(recording.root),
@@ -304,7 +314,7 @@ def _report(
         checked=tuple(n for n in CHECKS if n not in skipped),
         skipped=skipped,
         facts=_facts(recording, evidence, roles, measured),
-        findings=tuple(with_repairs(found, recording.root, recording.format, len(evidence))),
+        findings=tuple(with_repairs(findings, recording.root, recording.format, len(evidence))),
     )
 
 

@@ -83,16 +83,16 @@ def _dead(evidence: Evidence, field: Field) -> Iterator[Finding]:
     continuous = np.median([f.distinct for f in parts], axis=0) > _SWITCH
     long = np.array([e.length >= _LONG for e in evidence])[:, None]
     dead = (covered == 0) & (usual > _DEAD * whole) & continuous & long
-    found = [(evidence[e].position, int(d)) for e, d in np.argwhere(dead)]
-    if found:
-        (i, d), names = found[0], elements(field)
-        episodes = sorted({i for i, _ in found})
+    still = [(evidence[e].position, int(d)) for e, d in np.argwhere(dead)]
+    if still:
+        (i, d), names = still[0], elements(field)
+        episodes = sorted({i for i, _ in still})
         text = (
             f"{names[d]} of {field.name} never changes in episode {i} (always {parts[_at(evidence, i)].low[d]:.4g}), "
             f"and covers {usual[d]:.4g} in the median episode; {many(len(episodes))} in all"
         )
         spans = [Span(i, 0, evidence[_at(evidence, i)].length - 1) for i in episodes]
-        listed = [{"episode": i, "dimension": names[d]} for i, d in found[:_LISTED]]
+        listed = [{"episode": i, "dimension": names[d]} for i, d in still[:_LISTED]]
         about: dict[str, Any] = {"episodes": episodes, "spans": spans, "evidence": {"dead": listed}}
         yield finding("dead-element", text, field=field.name, **about)
 
@@ -106,7 +106,7 @@ def _clipped(evidence: Evidence, field: Field, grippers: Sequence[int]) -> Itera
     parts = [e.fields[field.name] for e in evidence]
     lengths = np.array([e.length for e in evidence])[:, None]
     free = [d for d in range(len(elements(field))) if d not in grippers]
-    found: list[tuple[int, int, float, float]] = []
+    clipped: list[tuple[int, int, float, float]] = []
     for side, end in (("low", np.min), ("high", np.max)):
         values = np.stack([getattr(f, side) for f in parts])
         limit = end(values, axis=0)
@@ -115,10 +115,10 @@ def _clipped(evidence: Evidence, field: Field, grippers: Sequence[int]) -> Itera
         usual = np.median(share, axis=0)
         for e, d in np.argwhere((share > _CLIPPED) & (usual < _CLIPPED / 3) & varied):
             if d in free:
-                found.append((evidence[e].position, int(d), float(limit[d]), float(share[e, d])))
-    if found:
-        i, d, value, part = max(found, key=lambda f: f[3])
-        episodes = sorted({f[0] for f in found})
+                clipped.append((evidence[e].position, int(d), float(limit[d]), float(share[e, d])))
+    if clipped:
+        i, d, value, part = max(clipped, key=lambda f: f[3])
+        episodes = sorted({f[0] for f in clipped})
         text = (
             f"{elements(field)[d]} of {field.name} sits at its limit {value:.4g} in {part:.0%} of the frames of "
             f"episode {i}: a clipped command; {many(len(episodes))} in all"

@@ -116,9 +116,9 @@ def idle_ends(fields: Sequence[Floats]) -> tuple[int, int]:
 
 def spikes(rows: Floats) -> list[Spike]:
     """The largest spike of each dimension. Steps, such as a gripper that closes, are none."""
-    found: list[Spike] = []
+    spiked: list[Spike] = []
     if len(rows) < 8:
-        return found
+        return spiked
     steps = np.diff(rows, axis=0)
     before, after = steps[:-1], steps[1:]
     jump = np.where(before * after < 0, np.minimum(np.abs(before), np.abs(after)), 0.0)
@@ -130,21 +130,21 @@ def spikes(rows: Floats) -> list[Spike]:
         frame = int(jump[:, d].argmax())
         size, step = float(jump[frame, d]), max(float(typical[d]), 1e-3 * float(covered[d]), 1e-12)
         if size > _SPIKE * step and size > _SPIKE_SHARE * covered[d]:
-            found.append(Spike(d, frame + 1, size / step, size))
-    return found
+            spiked.append(Spike(d, frame + 1, size / step, size))
+    return spiked
 
 
 def wraps(rows: Floats) -> list[tuple[int, int]]:
     """(dimension, frame) of steps by a whole turn, 2 pi or 360, of what else moves slowly within one turn."""
-    found: list[tuple[int, int]] = []
+    turns: list[tuple[int, int]] = []
     if len(rows) < 3:
-        return found
+        return turns
     steps, range_ = np.abs(np.diff(rows, axis=0)), np.ptp(rows, axis=0)
     for turn in (2 * np.pi, 360.0):
         leap = np.abs(steps - turn) < _TURN * turn
         fits = (range_ < (1 + _TURN) * turn) & (np.percentile(steps, 75, axis=0) < _TURN * turn)
-        found += [(int(d), int(frame) + 1) for frame, d in np.argwhere(leap & fits)]
-    return sorted(found)
+        turns += [(int(d), int(frame) + 1) for frame, d in np.argwhere(leap & fits)]
+    return sorted(turns)
 
 
 def sign_flips(rows: Floats) -> tuple[list[int], tuple[int, ...]]:
@@ -169,12 +169,12 @@ def frozen_runs(state: Floats, action: Floats, rate_hz: float) -> list[tuple[int
     """
     least = max(5, round(_FROZEN_S * rate_hz))
     covered = np.maximum(np.ptp(action, axis=0), 1e-12)
-    found = []
+    runs = []
     for first, last in true_runs((np.diff(state, axis=0) == 0).all(axis=1)):
         moved = np.ptp(action[first : last + 2], axis=0) / covered
         if last - first + 2 >= least and (moved > _COMMANDED).any():
-            found.append((first, last + 1))
-    return found
+            runs.append((first, last + 1))
+    return runs
 
 
 def copied_lag(action: Floats, state: Floats, pairs: Sequence[tuple[int, int]], most: int) -> int | None:

@@ -72,7 +72,7 @@ def _merged(tables: Sequence[TableEvidence]) -> dict[str, Statistics]:
     names = {name for table in tables for name in table.statistics}
     complete = [n for n in names if all(n in t.statistics for t in tables if t.episodes)]
     parts = {n: [t.statistics[n] for t in tables if n in t.statistics] for n in sorted(complete)}
-    return {n: functools.reduce(Statistics.merge, found) for n, found in parts.items()}
+    return {n: functools.reduce(Statistics.merge, per_episode) for n, per_episode in parts.items()}
 
 
 def _whole(

@@ -43,13 +43,13 @@ def _strips(recording: Recording, one: Finding, pictures: int) -> list[Strip]:
     pairs = one.evidence.get("pairs")
     if one.check == "near-duplicate" and pairs:
         chosen = list(pairs[0])
-    found = []
+    strips = []
     for position in chosen[:2]:
         strip = _strip(recording, position, camera, pictures) if camera else None
         if strip is not None:
             named = "" if position in one.episodes else ", for comparison"
-            found.append((f"episode {position}, {camera}{named}", strip))
-    return found
+            strips.append((f"episode {position}, {camera}{named}", strip))
+    return strips
 
 
 def _strip(recording: Recording, position: int, camera: str, count: int) -> NDArray[np.uint8] | None:

@@ -197,7 +197,7 @@ def _columns(
     table: pa.Table, features: Mapping[str, Mapping[str, Any]], job: TableJob
 ) -> tuple[dict[str, NDArray[Any]], list[tuple[str, str, str]]]:
     """The usable columns, and (check, column, sentence) for the others."""
-    found: dict[str, NDArray[Any]] = {}
+    columns: dict[str, NDArray[Any]] = {}
     problems = []
     for name, feature in features.items():
         if name not in table.column_names:
@@ -211,10 +211,10 @@ def _columns(
             is_ = "text or ragged" if values is None else f"{values.dtype}[{values.size // max(1, len(values))}]"
             problems.append(("column-type", name, f"{name} is {is_}, declared {said}[{size}]"))
         if values is not None and values.size == len(values) * size:
-            found[name] = values
+            columns[name] = values
     extra = [name for name in table.column_names if name not in job.features and name not in job.named]
     problems += [("column-undeclared", name, f"column {name} is no feature") for name in extra]
-    return found, problems
+    return columns, problems
 
 
 def _nulls(column: pa.ChunkedArray) -> int:
@@ -231,7 +231,7 @@ def _claims(job: TableJob, problems: list[tuple[str, str, str]]) -> dict[int, di
     places: dict[str, list[tuple[int, int]]] = {}
     for number, (file, row) in job.claimed.items():
         places.setdefault(file, []).append((row, number))
-    found: dict[int, dict[str, Any]] = {}
+    claims: dict[int, dict[str, Any]] = {}
     names = [f"stats/{n}/{s}" for n in job.features for s in ("count", "min", "max", "mean", "std", *QUANTILES)]
     for file, entries in places.items():
         if not file:
@@ -244,8 +244,8 @@ def _claims(job: TableJob, problems: list[tuple[str, str, str]]) -> dict[int, di
         if not table.column_names:
             continue  # an editor of other people's leaves no statistics there
         lines = table.take([row for row, _ in entries]).to_pylist()
-        found |= {number: line for (_, number), line in zip(entries, lines, strict=True)}
-    return found
+        claims |= {number: line for (_, number), line in zip(entries, lines, strict=True)}
+    return claims
 
 
 def _episode(

@@ -70,13 +70,13 @@ def fetch_command(root: Path) -> str:
 
 def _there(paths: Paths, count: int) -> list[bool]:
     seen: dict[Path | None, bool] = {None: False}
-    found = []
+    there = []
     for position in range(count):
         path = paths[position]
         if path not in seen:
             seen[path] = path.is_file() or path.is_symlink()  # type: ignore[union-attr]
-        found.append(seen[path])
-    return found
+        there.append(seen[path])
+    return there
 
 
 def _episodes(folder: Folder, here: Mapping[str, Sequence[bool]]) -> Iterator[Finding]:

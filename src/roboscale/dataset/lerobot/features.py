@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from roboscale.core import UNKNOWN, Field, Finding, Origin, Spec
+from roboscale.core import UNKNOWN, Extras, Field, Finding, Origin, Spec
 from roboscale.dataset.checks import finding
 from roboscale.dataset.layout import INDEX_FEATURES
 from roboscale.dataset.lerobot.info import TEXT_DTYPES, InfoHead, flat_names, numeric_dtype
@@ -33,6 +33,7 @@ class Features:
         encoded: cameras whose pictures are compressed in the tables.
         raw: cameras whose pictures are plain arrays in the tables.
         annotations: columns that number texts of the task table.
+        extras: what is carried as it is.
     """
 
     rate_hz: float
@@ -45,10 +46,18 @@ class Features:
     origins: list[Origin] = field(default_factory=list)
     unmapped: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    extras: Extras = field(default_factory=Extras)
 
     @property
     def spec(self) -> Spec:
         return Spec(tuple(self.fields), self.rate_hz)
+
+    def drop(self, name: str, reason: str) -> None:
+        """Takes out a field of numbers that cannot be carried over."""
+        self.fields = [field for field in self.fields if field.name != name]
+        self.origins = [origin for origin in self.origins if origin.field != name]
+        self.arrays.remove(name)
+        self.unmapped[name] = reason
 
     @property
     def cameras(self) -> tuple[str, ...]:

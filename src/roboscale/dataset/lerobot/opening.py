@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from roboscale.core import BadData, Field, Origin, RoboscaleError, Spec
-from roboscale.dataset.catalog import Catalog, load_catalog
+from roboscale.core import BadData, Extras, Field, Origin, RoboscaleError, Spec
+from roboscale.dataset.catalog import Catalog, Location, load_catalog
 from roboscale.dataset.layout import Layout, load_json
 from roboscale.dataset.lerobot.clock import off_grid
 from roboscale.dataset.lerobot.features import Features, described_fields
@@ -19,7 +20,9 @@ from roboscale.dataset.lerobot.folder import Folder, load_folder
 from roboscale.dataset.lerobot.modality import apply_modality
 from roboscale.dataset.lerobot.recording import FRAME_CLOCK, EpisodePlace, LeRobotRecording, sidecar_provenances
 from roboscale.dataset.lerobot.tables import Tables, column_array
-from roboscale.dataset.video import probe
+from roboscale.dataset.streams import stream_names, stream_path
+from roboscale.dataset.unfetched import unfetched
+from roboscale.dataset.video import Probe, probe
 
 __all__ = ["open_lerobot"]
 
@@ -30,6 +33,9 @@ _INFO_KEYS = frozenset(
         *("data_files_size_in_mb", "video_files_size_in_mb"),
     }
 )
+_CARRIED_KEYS = ("tools",)
+_CARRIED_FILES = ("meta/subtasks.parquet",)
+_OF_VIDEO = ("video.", "has_audio", "is_depth_map", "audio.")
 _META_FILES = frozenset(
     {
         *("info.json", "stats.json", "tasks.parquet", "episodes", "roboscale", "modality.json"),
@@ -62,7 +68,10 @@ def open_lerobot(
         return _open_own(folder, tables)
     if not lenient:
         problems.require()
-    features = described_fields(folder.head, _schema(folder, tables, lenient), _sizes(folder))
+    headers = _headers(folder)
+    sizes = {camera: (header.height, header.width) for camera, header in headers.items()}
+    features = described_fields(folder.head, _schema(folder, tables, lenient), sizes)
+    _name_sound(features, headers)
     if folder.format == "gr00t":
         try:
             apply_modality(folder.root, features)
@@ -70,6 +79,8 @@ def open_lerobot(
             problems.refuse("modality", error, "meta/modality.json")
             if not lenient:
                 raise
+    _look_at_rows(folder, features, tables)
+    features.extras = _extras(folder, features)
     _name_the_rest(folder, features)
     spec = _own_spec(folder, features.spec) if own else None
     place = _placer(folder)
@@ -78,13 +89,59 @@ def open_lerobot(
     return LeRobotRecording(folder, features, tables, spec=spec, indices=folder.numbers, place=place)
 
 
+def _streams(root: Path, at: Location, id_: str) -> dict[str, Path]:
+    """Name -> file of the sensors at their own rate that this episode has."""
+    if not at.sealed:
+        return {path.stem: path for path in sorted((at.table.parent / "streams").glob("*.parquet"))}
+    folder = Layout(root).own / "streams"
+    places = {name: stream_path(folder, name, id_) for name in stream_names(folder)}
+    return {name: path for name, path in places.items() if path.is_file()}
+
+
+def _look_at_rows(folder: Folder, features: Features, tables: Tables) -> None:
+    """Takes out columns whose rows have several lengths: no array holds them. Types alone do not tell."""
+    path = next(_distinct(folder), None)
+    if path is None:
+        return
+    try:
+        schema = tables.schema(path)
+        loose = [n for n in features.arrays if n in schema.names and pa.types.is_list(schema.field(n).type)]
+        rows = tables.rows(path, loose, None) if loose else None
+    except BadData:
+        return  # whoever reads the episode says so
+    for name in loose:
+        sizes = np.unique(pc.list_value_length(rows[name].combine_chunks()).drop_null().to_numpy())  # type: ignore[index]
+        if len(sizes) > 1:
+            features.drop(name, f"rows of {sizes[0]} to {sizes[-1]} elements: no array holds a varying number")
+
+
+def _name_sound(features: Features, headers: Mapping[str, Probe]) -> None:
+    for camera in (c for c, header in headers.items() if header.sound):
+        features.unmapped[f"sound of {camera}"] = "a dataset of ours has pictures only"
+
+
+def _extras(folder: Folder, features: Features) -> Extras:
+    """What a newer writer says that holds whatever becomes of the episodes: it is carried as it is."""
+    info = {key: folder.head.raw[key] for key in _CARRIED_KEYS if key in folder.head.raw}
+    cameras = {}
+    for name in features.videos:
+        said = folder.head.features[name].get("info")
+        own = {k: v for k, v in said.items() if not k.startswith(_OF_VIDEO)} if isinstance(said, dict) else {}
+        if own:
+            cameras[name] = own
+    paths = {name: folder.root / name for name in _CARRIED_FILES}
+    files = {name: path.read_bytes() for name, path in paths.items() if path.is_file() and unfetched(path) is None}
+    return Extras(info, cameras, files)
+
+
 def _name_the_rest(folder: Folder, features: Features) -> None:
     """What else the metadata hold that nobody here reads: keys and files of newer writers, splits of other kinds."""
-    for key in folder.head.raw.keys() - _INFO_KEYS:
+    for key in sorted(folder.head.raw.keys() - _INFO_KEYS - features.extras.info.keys()):
         features.unmapped[f"info.json {str(key)[:60]}"] = "roboscale does not know this key"
     for path in sorted((folder.root / "meta").iterdir()):
-        if path.name not in _META_FILES and not path.name.startswith("."):
-            features.unmapped[f"meta/{path.name}"] = "roboscale does not read this file"
+        name = f"meta/{path.name}"
+        if path.name not in _META_FILES and name not in features.extras.files and not path.name.startswith("."):
+            features.unmapped[name] = "roboscale does not read this file"
     splits = folder.head.raw.get("splits")
     for name, text in splits.items() if isinstance(splits, dict) else ():
         if not re.fullmatch(r"\d{1,9}:\d{1,9}", str(text)):
@@ -155,10 +212,17 @@ def _open_own(folder: Folder, tables: Tables) -> LeRobotRecording:
             id=episode.id,
             outcome=episode.outcome,
             provenance=episode.provenance,
+            streams=_streams(root, at, episode.id),
         )
 
     features = described_fields(folder.head, tables.schema(catalog.locations[0].table), {})
-    spec = catalog.spec.select(features.spec.names)
+    _look_at_rows(folder, features, tables)
+    spec = catalog.spec.select(features.spec.names) if Layout(root).spec.exists() else None
+    _name_sound(features, _headers(folder))
+    features.extras = _extras(folder, features)
+    _name_the_rest(folder, features)
+    if spec is None:
+        _keep_clock(folder, features, tables, place(0))
     indices = [episode.index for episode in catalog.episodes]
     return LeRobotRecording(folder, features, tables, spec=spec, indices=indices, place=place)
 
@@ -185,9 +249,9 @@ def _distinct(folder: Folder) -> Iterator[Path]:
             yield path
 
 
-def _sizes(folder: Folder) -> dict[str, tuple[int, int]]:
-    """Camera -> (H, W) by the header of its first video that can be read."""
-    sizes = {}
+def _headers(folder: Folder) -> dict[str, Probe]:
+    """Camera -> the header of its first video that can be read."""
+    headers = {}
     for camera, places in folder.episodes.videos.items():
         seen: set[Path | None] = {None}
         for position in range(len(folder.episodes)):
@@ -197,12 +261,11 @@ def _sizes(folder: Folder) -> dict[str, tuple[int, int]]:
                 continue
             seen.add(path)
             try:
-                header = probe(path)  # type: ignore[arg-type]
+                headers[camera] = probe(path)  # type: ignore[arg-type]
             except BadData:
                 continue
-            sizes[camera] = (header.height, header.width)
             break
-    return sizes
+    return headers
 
 
 def _own_spec(folder: Folder, said: Spec) -> Spec | None:

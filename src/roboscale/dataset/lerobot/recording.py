@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from roboscale.core import (
     BadData,
     Clip,
+    Extras,
     Finding,
     Origin,
     Outcome,
@@ -39,6 +40,7 @@ from roboscale.dataset.lerobot.features import Features
 from roboscale.dataset.lerobot.folder import Folder
 from roboscale.dataset.lerobot.tables import Tables, blobs, column_array
 from roboscale.dataset.pictures import ArrayPictures, EncodedPictures
+from roboscale.dataset.streams import read_stream
 from roboscale.dataset.video import Probe, probe
 
 __all__ = ["FRAME_CLOCK", "EpisodePlace", "LeRobotRecording", "sidecar_provenances"]
@@ -59,6 +61,7 @@ class EpisodePlace:
         shared: other episodes lie in the same files.
         videos: camera -> file and number of the episode's first frame in it.
         id, outcome, provenance: of an episode that roboscale wrote.
+        streams: name -> file of a sensor at its own rate.
     """
 
     index: int
@@ -70,6 +73,7 @@ class EpisodePlace:
     id: str = ""
     outcome: Outcome | None = None
     provenance: Provenance | None = None
+    streams: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -102,6 +106,7 @@ class LeRobotRecording:
     ) -> None:
         self.folder, self.format, self.root = folder, folder.format, folder.root
         self.robot_type, self.licence = folder.head.robot_type, folder.licence
+        self.extras: Extras = features.extras
         self.spec = spec or features.spec
         self.keys: Sequence[str] = [f"episode_{index:06d}" for index in indices]
         self.origins: Sequence[Origin] = features.origins
@@ -168,6 +173,7 @@ class LeRobotRecording:
             instruction=instruction,
             provenance=place.provenance or self._provenance(place, details),
             outcome=place.outcome,
+            streams={name: read_stream(path) for name, path in place.streams.items()},
             findings=(*findings, *more),
             id=place.id,
             instructions=tuple((int(first), str(text)) for first, text in changes),

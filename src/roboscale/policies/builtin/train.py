@@ -164,10 +164,10 @@ class _Run:
 
     def restore(self, out: Path) -> int:
         """Continues from the training checkpoint in `out`; returns its step, 0 without one."""
-        found = load_training_state(out)
-        if found is None:
+        state = load_training_state(out)
+        if state is None:
             return 0
-        tensors, about = found
+        tensors, about = state
         _require_same_config(out, about["config"], self.config)
         _require_same_data(out, about["summary"]["fingerprint"], self.data)
         try:

@@ -7,14 +7,15 @@ Knows specs, arrays and the file. Does not know sockets. A full example: `exampl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from roboscale.core import BadData, Identity, Observation, Spec, SpecMismatch, UnknownName, combine
+from roboscale.core import ActionChunk, BadData, Identity, Observation, Spec, SpecMismatch, UnknownName, combine
 from roboscale.core.declared import read_declared
 from roboscale.policies.remote.maps import ActionMap, ObservationMap, near
 from roboscale.policies.remote.profile_file import ProfileFile
@@ -77,6 +78,10 @@ class PolicyProfile:
         """Our fields that the server needs, each once."""
         return tuple(dict.fromkeys(part.field for m in self.observations for part in m.parts))
 
+    def chunk(self, rows: NDArray[Any]) -> ActionChunk:
+        """(H, D) of the policy -> our actions."""
+        return self.action.decode(rows)
+
     def encode(self, observation: Observation, instruction: str) -> dict[str, Any]:
         """The request for one observation; SpecMismatch for what is not observed, or is no rotation."""
         message: dict[str, Any] = {}
@@ -125,19 +130,22 @@ Profiles = PolicyProfile | str | Path | Mapping[str, "PolicyProfile"]
 """A profile, its file, or a profile for each server as it was typed, with one for all others under the empty text."""
 
 
-def read_profiles(texts: Sequence[str], policies: Sequence[str]) -> dict[str, PolicyProfile]:
+def read_profiles(
+    texts: Sequence[str], policies: Sequence[str], takes: Callable[[str], bool] | None = None
+) -> dict[str, PolicyProfile]:
     """The profiles that were named for several policies: `PROFILE` for every server, `SERVER=PROFILE` for one.
 
     Args:
         texts: as typed after `--policy-profile`.
         policies: as typed after `--policy`.
+        takes: whether a policy that is no server takes a profile all the same, as those of guests do.
 
     Raises:
         UnknownName: a server that no policy asks.
         SpecMismatch: two profiles for one server, or a profile where no policy is a server.
         BadData: a file that is broken.
     """
-    servers = [part for text in policies for part in _servers(text)]
+    servers = [part for text in policies for part in _servers(text, takes)]
     profiles: dict[str, PolicyProfile] = {}
     for text in texts:
         server, _, path = ("", "", text) if Path(text).is_file() else text.rpartition("=")
@@ -158,11 +166,11 @@ def profile_of(server: str, profiles: Profiles | None) -> PolicyProfile | None:
     return PolicyProfile.load(profiles) if isinstance(profiles, (str, Path)) else profiles
 
 
-def _servers(text: str) -> Iterator[str]:
+def _servers(text: str, takes: Callable[[str], bool] | None) -> Iterator[str]:
     """The server in a policy's text, also inside `noisy:SERVER:SIGMA`."""
     while text.startswith("noisy:"):
         text = text.removeprefix("noisy:").rpartition(":")[0]
-    if "://" in text:
+    if "://" in text or (takes is not None and takes(text)):
         yield text
 
 

@@ -149,22 +149,22 @@ def _by_fsspec(address: str, tell: Tell) -> Fetched:
         raise BadData(address, "address", "fsspec: pip install 'roboscale[remote]'", "not installed") from None
     try:
         system, path = fsspec.core.url_to_fs(address)
-        found = {path: system.info(path)} if system.isfile(path) else system.find(path, detail=True)
+        entries = {path: system.info(path)} if system.isfile(path) else system.find(path, detail=True)
     except FileNotFoundError:
-        found = {}
+        entries = {}
     except (ImportError, ValueError) as error:
         raise BadData(address, "address", "a protocol that fsspec can open", error) from None
     except OSError as error:
         raise InfrastructureError(f"{address}: cannot be reached: {error}") from error
-    if not found:
+    if not entries:
         raise BadData(address, "address", "files", "none")
-    sizes = {name.removeprefix(path).lstrip("/") or Path(name).name: int(one["size"]) for name, one in found.items()}
+    sizes = {name.removeprefix(path).lstrip("/") or Path(name).name: int(one["size"]) for name, one in entries.items()}
     stamp = repr(
-        sorted((name, one["size"], str(one.get("ETag") or one.get("mtime") or "")) for name, one in found.items())
+        sorted((name, one["size"], str(one.get("ETag") or one.get("mtime") or "")) for name, one in entries.items())
     )
     base = _folder("fsspec", address, stamp, name=path.rstrip("/").rsplit("/", 1)[-1])
     total, done = sum(sizes.values()), 0
-    for name, size in zip(found, sizes.values(), strict=True):
+    for name, size in zip(entries, sizes.values(), strict=True):
         target = base / name.removeprefix(path).lstrip("/") if name != path else base
         if not (target.is_file() and target.stat().st_size == size):
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,7 @@ from typing import Annotated, Any
 
 from roboscale.core import (
     UNKNOWN,
+    Extras,
     Field,
     Finding,
     Origin,
@@ -39,6 +40,7 @@ from roboscale.core import (
     Spec,
     SpecMismatch,
     UnknownName,
+    extras_of,
     splits_of,
 )
 from roboscale.core.declared import Limit, Positive, Text, as_declared, read_declared
@@ -262,6 +264,7 @@ class DeclaredRecording:
         self.unmapped: Mapping[str, str] = recording.unmapped
         self.missing: Mapping[str, Sequence[str]] = recording.missing
         self.splits: Mapping[str, Sequence[str]] = splits_of(recording)
+        self.extras: Extras = extras_of(recording)
         facts = _facts(recording, known) if known is not None else {}
         self.robot_type: str = _first(_robot(recording), declaration.robot_type, known and known.robot_type) or ""
         self.licence: str = _first(recording.licence, declaration.licence, known and known.licence) or ""

@@ -191,7 +191,7 @@ def explain(recording: Recording, *, episodes: int = 20) -> Explanation:
 def _read(recording: Recording, names: Sequence[str], most: int) -> list[dict[str, Floats]]:
     keys = list(recording.keys)
     chosen = [keys[i] for i in np.unique(np.linspace(0, len(keys) - 1, min(most, len(keys))).astype(int))]
-    found: list[dict[str, Floats]] = []
+    episodes: list[dict[str, Floats]] = []
     frames, last = 0, None
     for key in chosen:
         try:
@@ -199,13 +199,13 @@ def _read(recording: Recording, names: Sequence[str], most: int) -> list[dict[st
         except BadData as error:
             last = error
             continue
-        found.append({n: np.asarray(episode.arrays[n], np.float64).reshape(len(episode), -1) for n in names})
+        episodes.append({n: np.asarray(episode.arrays[n], np.float64).reshape(len(episode), -1) for n in names})
         frames += len(episode)
         if frames >= _MOST_FRAMES:
             break
-    if not found:
+    if not episodes:
         raise last or BadData(recording.root, "episodes", "at least one", "none")
-    return found
+    return episodes
 
 
 def _label(f: Field, index: int | np.integer[Any]) -> str:
@@ -304,11 +304,11 @@ def _wraps(f: Field, data: Episodes) -> Iterator[ReadingEvidence]:
         steps = np.concatenate([np.abs(np.diff(e[f.name], axis=0)) for e in data])
         largest = np.max([np.abs(e[f.name]).max(axis=0) for e in data], axis=0)
         jumps = (np.abs(steps - turn) < 0.15 * turn).sum(axis=0)
-        found = np.flatnonzero((jumps > 0) & (largest <= 0.51 * turn) & (largest > 0.4 * turn))
-        if len(found):
-            names = ", ".join(_label(f, i) for i in found)
+        turns = np.flatnonzero((jumps > 0) & (largest <= 0.51 * turn) & (largest > 0.4 * turn))
+        if len(turns):
+            names = ", ".join(_label(f, i) for i in turns)
             text = f"{names} jump by a full turn of {turn:.4g}: angles in {unit} on the branch -half to half a turn"
-            numbers = {"elements": found.tolist(), "jumps": jumps[found].tolist()}
+            numbers = {"elements": turns.tolist(), "jumps": jumps[turns].tolist()}
             yield ReadingEvidence(field=f.name, question="rotation", text=text, confidence="fair", numbers=numbers)
 
 
@@ -387,7 +387,7 @@ def _moves(a: Floats, s: Floats, lag: int, turns: NDArray[np.bool_]) -> _Pair:
 
 def _best(name: str, episodes: Sequence[_Pair], pair: Callable[[Floats, Floats, int], _Pair]) -> Reading:
     """The lag that fits best; one for which less than half the samples are left is not tried."""
-    found, most = Reading(name=name, lag=0, score=0.0, slope=float("nan")), 0
+    best, most = Reading(name=name, lag=0, score=0.0, slope=float("nan")), 0
     for lag in _LAGS:
         parts = [pair(a, s, lag) for a, s in episodes if len(a) > lag]
         if not parts:
@@ -398,8 +398,8 @@ def _best(name: str, episodes: Sequence[_Pair], pair: Callable[[Floats, Floats, 
             continue
         r2, slopes = _fit(x, y, centred=name == "absolute")
         score = float(np.median(r2))
-        if score > found.score + 1e-9:
-            found = Reading(
+        if score > best.score + 1e-9:
+            best = Reading(
                 name=name,
                 lag=lag,
                 score=score,
@@ -407,7 +407,7 @@ def _best(name: str, episodes: Sequence[_Pair], pair: Callable[[Floats, Floats, 
                 r2=tuple(_round(r2)),
                 slopes=tuple(_round(slopes)),
             )
-    return found
+    return best
 
 
 def _fit(x: Floats, y: Floats, *, centred: bool) -> tuple[Floats, Floats]:

@@ -64,9 +64,9 @@ def detect(path: Path) -> str:
     if not path.exists():
         raise BadData(path, "source", "a file or folder", "nothing")
     for name in dict.fromkeys(FORMATS.values()):
-        found: str | None = _module(name).detect(path) if name != _OWN else None
-        if found is not None:
-            return found
+        layout: str | None = _module(name).detect(path) if name != _OWN else None
+        if layout is not None:
+            return layout
     unknown = _unknown(path)
     own: str | None = _module(_OWN).detect(path) if unknown.field == "format" else None
     if own is None:

@@ -55,8 +55,8 @@ class KnownField:
     @property
     def gripper(self) -> Literal["open", "closed"] | None:
         """What a gripper element at its largest means; `None` without a gripper, or where it is not known."""
-        found = {_GRIPPERS[last] for name in self.layout or () if (last := name.split(".")[-1]) in _GRIPPERS}
-        return found.pop() if len(found) == 1 else None
+        kinds = {_GRIPPERS[last] for name in self.layout or () if (last := name.split(".")[-1]) in _GRIPPERS}
+        return kinds.pop() if len(kinds) == 1 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,13 +82,13 @@ def _onset(demonstration: Demonstration, thing: str) -> _Onset | None:
     moving = np.linalg.norm(np.diff(path, axis=0), axis=1) * demonstration.rate_hz > MOVING_M_S
     moving[0] &= moving[1:2].any()  # a lone first jump is a pose that was reported before the scene was set up
     awake = int(np.argmax(np.linalg.norm(hand - hand[0], axis=1) > STARTED_M))
-    found = []
+    onsets = []
     for first, last in _runs(moving, round(GAP_S * demonstration.rate_hz)):
         if first >= awake and float(np.linalg.norm(path[last] - path[first])) >= MOVED_M:
-            found.append((first, last, bool(demonstration.contact_n[first : last + 1].any())))
-    if not found:
+            onsets.append((first, last, bool(demonstration.contact_n[first : last + 1].any())))
+    if not onsets:
         return None
-    begin, last, _ = next((run for run in found if run[2]), found[0])
+    begin, last, _ = next((run for run in onsets if run[2]), onsets[0])
     moved_m, force_n = np.linalg.norm(path[last] - path[begin]), demonstration.contact_n[begin : last + 1].max()
     where = f"{thing} moves {moved_m:.3f} m from step {begin}"
     return _Onset(begin, thing, f"{where} (gripper force {force_n:.0f} N, opening {demonstration.opening[begin]:.2f})")

@@ -133,10 +133,10 @@ class _Show:
         return _json(said)
 
     def _episodes(self, request: Request) -> Response:
-        found = self._index.find(_query(request))
+        matching = self._index.find(_query(request))
         offset = _number(request.query_params.get("offset", "0"), "offset")
         limit = min(_LIMIT, _number(request.query_params.get("limit", "100"), "limit"))
-        return _json({"total": len(found), "offset": offset, "rows": self._index.rows(found[offset:][:limit])})
+        return _json({"total": len(matching), "offset": offset, "rows": self._index.rows(matching[offset:][:limit])})
 
     def _episode(self, request: Request) -> Response:
         index = self._position(request)
@@ -197,11 +197,11 @@ def _icon(request: Request) -> Response:
 
 def _file(request: Request) -> Response:
     """A part of the page; only what is listed exists."""
-    found = _FILES.get(request.path_params.get("file", ""))
-    if found is None:
+    file = _FILES.get(request.path_params.get("file", ""))
+    if file is None:
         raise HTTPException(HTTPStatus.NOT_FOUND, "no such file")
-    content = resources.files("roboscale.web.show").joinpath("static", found[0]).read_bytes()
-    return Response(content, media_type=found[1], headers={"cache-control": "no-cache"})
+    content = resources.files("roboscale.web.show").joinpath("static", file[0]).read_bytes()
+    return Response(content, media_type=file[1], headers={"cache-control": "no-cache"})
 
 
 def _query(request: Request) -> Query:

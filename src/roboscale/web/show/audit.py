@@ -46,11 +46,11 @@ class Findings:
 
     def of(self, episode: int) -> list[dict[str, Any]]:
         """Findings of one episode, with its spans only, the gravest first; JSON types."""
-        found = [self._all[number] for number in self._by_episode.get(episode, ())]
-        found.sort(key=lambda finding: _SEVERITIES.index(finding.severity))
+        findings = [self._all[number] for number in self._by_episode.get(episode, ())]
+        findings.sort(key=lambda finding: _SEVERITIES.index(finding.severity))
         return [
             {**_plain(f), "spans": [{"first": s.first, "last": s.last} for s in f.spans if s.episode == episode]}
-            for f in found
+            for f in findings
         ]
 
     def severity(self, episode: int) -> str:

@@ -80,8 +80,8 @@ class Library:
         field = self.catalog.spec[name]
         codec = self.catalog.info.features[name].get("info") or {}
         height, width = field.shape[:2]
-        found = codec.get("video.codec", "") if isinstance(codec, dict) else ""
-        return {"name": name, "height": height, "width": width, "role": field.role, "codec": str(found)}
+        codec_name = codec.get("video.codec", "") if isinstance(codec, dict) else ""
+        return {"name": name, "height": height, "width": width, "role": field.role, "codec": str(codec_name)}
 
     def details(self, index: int) -> dict[str, Any]:
         """What is known of one episode besides its frames; JSON types."""

@@ -111,10 +111,10 @@ class PictureBlocks:
 
     def _cached(self, key: tuple[int, str, int, int]) -> bytes | None:
         with self._lock:
-            found = self._blocks.get(key)
-            if found is not None:
+            block = self._blocks.get(key)
+            if block is not None:
                 self._blocks.move_to_end(key)
-            return found
+            return block
 
     def _keep(self, key: tuple[int, str, int, int], block: bytes) -> None:
         with self._lock:

@@ -59,9 +59,9 @@ class Index:
         if last is not None and last[0] == key:  # the page asks for the same list in pieces
             return last[1]
         labels, words = self._log.state(), query.text.casefold().split()
-        found = [i for i in range(len(self._episodes)) if self._matches(i, query, words, labels)]
-        self._last = (key, found)
-        return found
+        matching = [i for i in range(len(self._episodes)) if self._matches(i, query, words, labels)]
+        self._last = (key, matching)
+        return matching
 
     def _matches(self, index: int, query: Query, words: Sequence[str], labels: Mapping[str, SaidOfEpisode]) -> bool:
         episode = self._episodes[index]
@@ -82,16 +82,16 @@ class Index:
 
     def neighbours(self, query: Query, index: int) -> dict[str, int | None]:
         """The matching episodes before and after a position, whether it matches, and how many do before and in all."""
-        found = self.find(query)
-        at = bisect_left(found, index)
-        listed = at < len(found) and found[at] == index
+        matching = self.find(query)
+        at = bisect_left(matching, index)
+        listed = at < len(matching) and matching[at] == index
         after = at + listed
         return {
-            "previous": found[at - 1] if at else None,
-            "next": found[after] if after < len(found) else None,
+            "previous": matching[at - 1] if at else None,
+            "next": matching[after] if after < len(matching) else None,
             "listed": listed,
             "position": at,
-            "total": len(found),
+            "total": len(matching),
         }
 
     def row(self, index: int) -> dict[str, Any]:

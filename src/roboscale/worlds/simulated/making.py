@@ -265,11 +265,11 @@ def _versions(source: _Source) -> list[str]:
             asked = importlib.metadata.requires(source.version.split(" ")[0]) or []
             names = {re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in asked}
             wanted = {"gymnasium"} | (SIMULATORS & {re.sub(r"[-_.]+", "-", name).lower() for name in names})
-    found = []
+    versions = []
     for name in sorted(wanted):
         with suppress(importlib.metadata.PackageNotFoundError):
-            found.append(f"{name} {importlib.metadata.version(name)}")
-    return found
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+    return versions
 
 
 def _files(value: object) -> dict[str, bytes]:

@@ -41,11 +41,11 @@ def detect(path: Path) -> str | None:
     """Which of `FORMATS` a file or folder is in, from names and headers; None when it is none of them."""
     for detector in (detect_droid, detect_agibot, detect_robomimic, detect_aloha, detect_robomind):
         try:
-            found = detector(path)
+            layout = detector(path)
         except BadData:  # too broken to say what it was
             continue
-        if found is not None:
-            return found
+        if layout is not None:
+            return layout
     return None
 
 

@@ -119,33 +119,35 @@ def open_agibot(
         raise BadData(path, "episodes", f"proprio_stats/{task or '<task>'}/<episode>/{_H5}", "none")
     tasks = sorted({key.split("/")[0] for key in keys}, key=natural)
     _require_same_robot(path, keys, tasks)
-    found = survey(_look(stats, spread(keys)), _NEEDED)
+    surveyed = survey(_look(stats, spread(keys)), _NEEDED)
     headers = _headers(path, keys)
     rate = need_rate(path, fps, next((header[1] for header in headers.values()), None))
     layout = Agibot(path, rate, {name: _episodes(path / "task_info" / f"task_{name}.json") for name in tasks})
-    plan = _plan(found, stats / found.first[0] / _H5, headers)
+    plan = _plan(surveyed, stats / surveyed.first[0] / _H5, headers)
     missing = {
         c.field.name: [k for k in keys if not (path / c.source.replace("{episode}", k)).is_file()]
         for c in plan.cameras
     }
-    return Hdf5Recording("agibot", path, layout, keys, plan, rate, missing=missing, differing=found.differing)
+    return Hdf5Recording(
+        "agibot", path, layout, keys, plan=plan, rate_hz=rate, missing=missing, differing=surveyed.differing
+    )
 
 
 def _look(stats: Path, keys: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Leaf] | BadData]]:
     for key in keys:
         try:
             with open_file(stats / key / _H5) as file:
-                found = leaves(stats / key / _H5, file)
-            _check_lengths(stats / key / _H5, found)
-            yield key, found
+                arrays = leaves(stats / key / _H5, file)
+            _check_lengths(stats / key / _H5, arrays)
+            yield key, arrays
         except BadData as error:
             yield key, error
 
 
-def _check_lengths(path: Path, found: Mapping[str, Leaf]) -> None:
+def _check_lengths(path: Path, arrays: Mapping[str, Leaf]) -> None:
     """Actions must be as long as states: the published data has episodes where they are not."""
-    states = next((leaf.shape[0] for n, leaf in found.items() if n.startswith("state/") and not unfit(leaf)), 0)
-    for name, leaf in found.items():
+    states = next((leaf.shape[0] for n, leaf in arrays.items() if n.startswith("state/") and not unfit(leaf)), 0)
+    for name, leaf in arrays.items():
         if name.startswith("action/") and not name.endswith("/index") and not unfit(leaf) and leaf.shape[0] != states:
             raise BadData(path, name, f"{states} rows as the states have", f"{leaf.shape[0]} rows")
 
@@ -154,10 +156,10 @@ def _require_same_robot(path: Path, keys: Sequence[str], tasks: Sequence[str]) -
     sizes: dict[str, list[str]] = {}
     for task in tasks:
         mine = [key for key in keys if key.split("/")[0] == task]
-        for _, found in _look(path / "proprio_stats", mine):
-            if isinstance(found, BadData):
+        for _, arrays in _look(path / "proprio_stats", mine):
+            if isinstance(arrays, BadData):
                 continue
-            widths = {n: found[n].frame for n in ("state/joint/position", "state/effector/position") if n in found}
+            widths = {n: arrays[n].frame for n in ("state/joint/position", "state/effector/position") if n in arrays}
             sizes.setdefault(str(widths), []).append(task)
             break
     if len(sizes) > 1:
@@ -186,8 +188,10 @@ def _episodes(table: Path) -> dict[str, dict[str, Any]]:
     return {str(row.get("episode_id")): row for row in rows}
 
 
-def _plan(found: Survey, example: Path, headers: Mapping[str, tuple[int, float, tuple[int, int, int]]]) -> ReadingPlan:
-    columns, unmapped, rest = [], dict(found.partial), dict(found.common)
+def _plan(
+    surveyed: Survey, example: Path, headers: Mapping[str, tuple[int, float, tuple[int, int, int]]]
+) -> ReadingPlan:
+    columns, unmapped, rest = [], dict(surveyed.partial), dict(surveyed.common)
     arms = rest.get("state/joint/position")
     known = arms is not None and arms.frame == (len(_ARMS),)
     for name, top in (("action", "action"), ("observation.state", "state")):

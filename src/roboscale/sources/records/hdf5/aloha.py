@@ -63,8 +63,8 @@ def detect(path: Path) -> str | None:
     if not files or not h5py.is_hdf5(files[0]):
         return None
     with open_file(files[0]) as file, guarded(files[0], "/"):
-        found = isinstance(file.get("action"), h5py.Dataset) and "observations/qpos" in file
-        return "aloha" if found else None
+        is_aloha = isinstance(file.get("action"), h5py.Dataset) and "observations/qpos" in file
+        return "aloha" if is_aloha else None
 
 
 def _files(path: Path) -> list[Path]:
@@ -93,12 +93,12 @@ class Aloha:
     def pictures(self, files: Files, key: str, camera: Camera, length: int) -> Clip | Pictures:
         path, name, shape = self.paths[key], camera.source, camera.field.shape
         file = files.get(path)
-        found = leaves(path, file).get(name)
-        if found is None or not found.shape or found.shape[0] != length:
-            raise BadData(path, f"/{name}", f"{length} pictures", found or "nothing")
-        if len(found.shape) == 4:
-            if found.shape[1:] != shape or found.dtype != "uint8":
-                raise BadData(path, f"/{name}", f"uint8{[length, *shape]}", found)
+        leaf = leaves(path, file).get(name)
+        if leaf is None or not leaf.shape or leaf.shape[0] != length:
+            raise BadData(path, f"/{name}", f"{length} pictures", leaf or "nothing")
+        if len(leaf.shape) == 4:
+            if leaf.shape[1:] != shape or leaf.dtype != "uint8":
+                raise BadData(path, f"/{name}", f"uint8{[length, *shape]}", leaf)
             return ArrayPictures(path, f"/{name}", Frames(files, path, "", name), 0, length)
         read, lengths = blob_reader(files, path, "", name), _padded_lengths(path, file, length)
 
@@ -156,20 +156,20 @@ def open_aloha(
     paths = {p.stem: p for p in _files(path)}
     if not paths:
         raise BadData(path, "episodes", "files *.hdf5", "none")
-    found = survey(_look(paths), ("action", "observations/qpos", _IMAGES))
+    surveyed = survey(_look(paths), ("action", "observations/qpos", _IMAGES))
     swap = True if swap_red_blue is None else swap_red_blue
-    plan = _plan(found, paths[found.first[0]], swap)
+    plan = _plan(surveyed, paths[surveyed.first[0]], swap)
     findings = [] if fps is not None else [_constant_rate()]
     return Hdf5Recording(
         "aloha",
         path,
         Aloha(paths, swap),
         tuple(paths),
-        plan,
-        need_rate(path, fps, _RATE_HZ),
+        plan=plan,
+        rate_hz=need_rate(path, fps, _RATE_HZ),
         robot_type="aloha",
         findings=findings,
-        differing=found.differing,
+        differing=surveyed.differing,
     )
 
 
@@ -187,9 +187,9 @@ def _look(paths: Mapping[str, Path]) -> Iterator[tuple[str, Mapping[str, Leaf] |
             yield key, error
 
 
-def _plan(found: Survey, example: Path, swap: bool) -> ReadingPlan:
-    columns, cameras, unmapped = [], [], dict(found.partial)
-    for name, leaf in found.common.items():
+def _plan(surveyed: Survey, example: Path, swap: bool) -> ReadingPlan:
+    columns, cameras, unmapped = [], [], dict(surveyed.partial)
+    for name, leaf in surveyed.common.items():
         if name == "compress_len":
             unmapped[name] = "lengths of the encoded pictures, needed to read them and then used up"
         elif name.startswith(_IMAGES) and (camera := _camera(name, leaf, example, swap)):

@@ -245,7 +245,7 @@ def leaves(path: Path, group: h5py.Group) -> dict[str, Leaf]:
     Raises:
         BadData: names the dataset that is broken; or groups that lead back to themselves.
     """
-    found: dict[str, Leaf] = {}
+    arrays: dict[str, Leaf] = {}
     stack: list[tuple[str, h5py.Group, int]] = [("", group, 0)]
     visited = 0
     while stack:
@@ -259,8 +259,8 @@ def leaves(path: Path, group: h5py.Group) -> dict[str, Leaf]:
                 stack.append((full + "/", child, depth + 1))
             elif isinstance(child, h5py.Dataset):
                 with guarded(path, child.name or full):
-                    found[full] = _leaf(path, str(child.name), child)
-    return dict(sorted(found.items()))
+                    arrays[full] = _leaf(path, str(child.name), child)
+    return dict(sorted(arrays.items()))
 
 
 def members(path: Path, group: h5py.Group) -> list[str]:
@@ -287,11 +287,11 @@ def read_array(path: Path, group: h5py.Group, name: str) -> NDArray[Any]:
 def resolve_dataset(path: Path, group: h5py.Group, name: str) -> tuple[h5py.Dataset, str]:
     """A dataset below a group, and its full name."""
     parent, _, last = name.rpartition("/")
-    found = resolve(path, find_group(path, group, parent), last)
+    place = resolve(path, find_group(path, group, parent), last)
     field = f"{group.name.rstrip('/')}/{name}"
-    if not isinstance(found, h5py.Dataset):
+    if not isinstance(place, h5py.Dataset):
         raise BadData(path, field, "a dataset", "a group")
-    return found, field
+    return place, field
 
 
 class Frames:

@@ -74,8 +74,8 @@ def detect(path: Path) -> str | None:
     if file is None or file.name != _H5:
         return None
     with open_file(file) as opened, guarded(file, "/"):
-        found = "action" in opened and "observation" in opened
-    return "droid-raw" if found else None
+        is_droid = "action" in opened and "observation" in opened
+    return "droid-raw" if is_droid else None
 
 
 @dataclass(frozen=True)
@@ -174,20 +174,20 @@ def open_droid(
     if not folders:
         raise BadData(path, "trajectories", f"folders with a {_H5}", "none")
     layout = Droid(folders, need_rate(path, fps, _RATE_HZ))
-    found = survey(_look(layout, spread(tuple(folders))), (f"action/{action}", f"{_ROBOT}/joint_positions"))
+    surveyed = survey(_look(layout, spread(tuple(folders))), (f"action/{action}", f"{_ROBOT}/joint_positions"))
     shapes = _shapes(layout, tuple(folders))
-    plan = _plan(found, folders[found.first[0]], shapes, action)
+    plan = _plan(surveyed, folders[surveyed.first[0]], shapes, action)
     missing = {c.field.name: _missing(layout, c.field.name.rpartition(".")[2]) for c in plan.cameras}
     return Hdf5Recording(
         "droid-raw",
         path,
         layout,
         tuple(folders),
-        plan,
-        layout.rate_hz,
+        plan=plan,
+        rate_hz=layout.rate_hz,
         robot_type="franka",
         missing=missing,
-        differing=found.differing,
+        differing=surveyed.differing,
     )
 
 
@@ -198,8 +198,8 @@ def _look(layout: Droid, keys: Sequence[str]) -> Iterator[tuple[str, Mapping[str
         try:
             roles = layout.roles(key)
             with open_file(file) as opened:
-                found = leaves(file, opened)
-            yield key, {_by_role(name, roles): leaf for name, leaf in found.items()}
+                arrays = leaves(file, opened)
+            yield key, {_by_role(name, roles): leaf for name, leaf in arrays.items()}
         except BadData as error:
             yield key, error
 
@@ -230,19 +230,19 @@ def _shapes(layout: Droid, keys: Sequence[str]) -> dict[str, tuple[int, int, int
 
 
 def _missing(layout: Droid, name: str) -> list[str]:
-    found = []
+    missing = []
     for key, folder in layout.folders.items():
         try:
             serial = layout.roles(key).get(name)
         except BadData:
             continue  # reading it says what is wrong
         if serial is None or not _video(folder, serial).is_file():
-            found.append(key)
-    return found
+            missing.append(key)
+    return missing
 
 
-def _plan(found: Survey, example: Path, shapes: Mapping[str, tuple[int, int, int]], action: str) -> ReadingPlan:
-    rest, unmapped = dict(found.common), dict(found.partial)
+def _plan(surveyed: Survey, example: Path, shapes: Mapping[str, tuple[int, int, int]], action: str) -> ReadingPlan:
+    rest, unmapped = dict(surveyed.common), dict(surveyed.partial)
     unit, mode, names = _ACTIONS[action]
     gripper = "gripper_velocity" if "velocity" in action else "gripper_position"
     wanted = (

@@ -97,12 +97,12 @@ class GuardedFile(io.RawIOBase):
         return done
 
     def _check_heaps(self, data: bytes, first: int) -> None:
-        found = data.find(_HEAP)
-        while found >= 0:
-            if first + found not in self._checked:
-                heap_objects(self._path, self._file, first + found)
-                self._checked.add(first + found)
-            found = data.find(_HEAP, found + 1)
+        place = data.find(_HEAP)
+        while place >= 0:
+            if first + place not in self._checked:
+                heap_objects(self._path, self._file, first + place)
+                self._checked.add(first + place)
+            place = data.find(_HEAP, place + 1)
 
     def close(self) -> None:
         if not self.closed:

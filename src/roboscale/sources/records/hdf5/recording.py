@@ -222,13 +222,13 @@ def survey(episodes: Iterator[tuple[str, Mapping[str, Leaf] | BadData]], needed:
     error: BadData | None = None
     seen: dict[str, Counter[tuple[int | None, tuple[int, ...], str]]] = {}
     count = 0
-    for key, found in episodes:
-        if isinstance(found, BadData):
-            error = error or found
+    for key, arrays in episodes:
+        if isinstance(arrays, BadData):
+            error = error or arrays
             continue
-        first = first or (key, found)
+        first = first or (key, arrays)
         count += 1
-        for name, leaf in found.items():
+        for name, leaf in arrays.items():
             time = min(leaf.shape[0], 1) if leaf.shape else None  # none, no rows, or rows: how many is the episode's
             seen.setdefault(name, Counter())[(time, leaf.frame, leaf.dtype)] += 1
     if first is None:
@@ -261,9 +261,9 @@ class Hdf5Recording:
         root: Path,
         layout: Format,
         keys: Sequence[str],
+        *,
         plan: ReadingPlan,
         rate_hz: float,
-        *,
         robot_type: str = "",
         missing: Mapping[str, Sequence[str]] | None = None,
         findings: Sequence[Finding] = (),
@@ -315,15 +315,15 @@ class Hdf5Recording:
         )
 
     def _read_column(
-        self, place: Place, group: Any, column: Column, found: Mapping[str, Leaf], before: Mapping[str, NDArray[Any]]
+        self, place: Place, group: Any, column: Column, arrays: Mapping[str, Leaf], before: Mapping[str, NDArray[Any]]
     ) -> NDArray[Any]:
         """(T, *field.shape); T is that of the columns `before` it."""
         parts = []
         for part in column.parts:
             where = f"{group.name.rstrip('/')}/{part}"
-            if part not in found:
+            if part not in arrays:
                 raise BadData(place.file, where, "a dataset as in the other episodes", "nothing")
-            leaf = found[part]
+            leaf = arrays[part]
             if leaf.dtype != column.field.dtype or not leaf.shape or not leaf.shape[0]:
                 raise BadData(place.file, where, f"{column.field.dtype}, at least one frame", leaf)
             if len(column.parts) == 1 and (leaf.frame or (1,)) != column.field.shape:
@@ -342,11 +342,11 @@ class Hdf5Recording:
             raise BadData(place.file, parts[0][0], f"{column.field.shape[0]} numbers", f"{joined.shape[1]} in all")
         return joined
 
-    def _strangers(self, key: str, found: Mapping[str, Leaf], roles: Mapping[str, str]) -> tuple[Finding, ...]:
+    def _strangers(self, key: str, arrays: Mapping[str, Leaf], roles: Mapping[str, str]) -> tuple[Finding, ...]:
         """Datasets of this episode that the others, and so `unmapped`, do not have."""
         known = {p for c in self._columns for p in _named(c.parts, roles)} | set(self.unmapped)
         known |= {c.source for c in self._cameras} | {_unnamed(name, roles) for name in known}
-        new = [n for n in found if n not in known and _unnamed(n, roles) not in known]
+        new = [n for n in arrays if n not in known and _unnamed(n, roles) not in known]
         if not new:
             return ()
         text = f"episode {key} also holds {', '.join(new[:8])}, which the others do not: not carried over"

@@ -76,10 +76,10 @@ def _files(path: Path) -> list[Path]:
 def _json(value: Any) -> dict[str, Any]:
     """A JSON object of an attribute; empty where there is none, or a broken one: only facts are taken from it."""
     try:
-        found = json.loads(value) if isinstance(value, str) else {}
+        parsed = json.loads(value) if isinstance(value, str) else {}
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,10 @@ class Robomimic:
 
     def pictures(self, files: Files, key: str, camera: Camera, length: int) -> Clip | Pictures:
         place = self.places[key]
-        found = leaves(place.file, find_group(place.file, files.get(place.file), place.group)).get(camera.source)
-        if found is None or found.dtype != "uint8" or found.shape != (length, *camera.field.shape):
+        leaf = leaves(place.file, find_group(place.file, files.get(place.file), place.group)).get(camera.source)
+        if leaf is None or leaf.dtype != "uint8" or leaf.shape != (length, *camera.field.shape):
             expected = f"uint8{[length, *camera.field.shape]}"
-            raise BadData(place.file, f"/{place.group}/{camera.source}", expected, found or "nothing")
+            raise BadData(place.file, f"/{place.group}/{camera.source}", expected, leaf or "nothing")
         frames = Frames(files, place.file, place.group, camera.source)
         return ArrayPictures(place.file, f"{place.group}/{camera.source}", frames, 0, length)
 
@@ -160,13 +160,13 @@ def _masks(path: Path, file: h5py.File, demo: str) -> list[str]:
     with guarded(path, "/mask"):
         if "mask" not in file:
             return []
-    group, found = find_group(path, file, "mask"), []
+    group, masks = find_group(path, file, "mask"), []
     for name, leaf in leaves(path, group).items():
         if leaf.shape and leaf.shape[0] <= 10**6 and leaf.dtype in ("text", "other"):
             with guarded(path, f"/mask/{name}"):
                 if demo.encode() in {n if isinstance(n, bytes) else str(n).encode() for n in group[name][()].tolist()}:
-                    found.append(name)
-    return found
+                    masks.append(name)
+    return masks
 
 
 def open_robomimic(path: Path, format: str, *, fps: float | None = None) -> Hdf5Recording:
@@ -193,14 +193,22 @@ def open_robomimic(path: Path, format: str, *, fps: float | None = None) -> Hdf5
         findings += _wrong_total(file, data, demos)
     if not places:
         raise BadData(path, "data", "demos", "none")
-    found = survey(_look(files, places), ("actions",))
-    plan = _plan(found.common, dict(found.partial), _frame_sizes(files, places))
-    known = _control_rate(environment) or _control_rate(_meta(files, places[found.first[0]]))
+    surveyed = survey(_look(files, places), ("actions",))
+    plan = _plan(surveyed.common, dict(surveyed.partial), _frame_sizes(files, places))
+    known = _control_rate(environment) or _control_rate(_meta(files, places[surveyed.first[0]]))
     files.close()
     layout = Robomimic(format, places)
     rate, robot = need_rate(path, fps, known), _robot(environment)
     return Hdf5Recording(
-        format, path, layout, tuple(places), plan, rate, robot_type=robot, findings=findings, differing=found.differing
+        format,
+        path,
+        layout,
+        tuple(places),
+        plan=plan,
+        rate_hz=rate,
+        robot_type=robot,
+        findings=findings,
+        differing=surveyed.differing,
     )
 
 

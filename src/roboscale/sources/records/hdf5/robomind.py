@@ -174,21 +174,21 @@ def open_robomind(
         raise BadData(path, "trajectories", "files trajectory.hdf5", "none")
     name = embodiment or _embodiment(files)
     rate = need_rate(path, fps)
-    found = survey(_look(keys), ("master/joint_position", "puppet/joint_position", _RGB))
+    surveyed = survey(_look(keys), ("master/joint_position", "puppet/joint_position", _RGB))
     layout = Robomind(keys, name, _instructions(path, instructions), name in _BGR_ARRAYS)
-    plan = _plan(found, layout)
+    plan = _plan(surveyed, layout)
     missing = {c.field.name: _missing(keys, c.source) for c in plan.cameras}
     return Hdf5Recording(
         "robomind",
         path,
         layout,
         tuple(keys),
-        plan,
-        rate,
+        plan=plan,
+        rate_hz=rate,
         robot_type=name,
         missing=missing,
         findings=_findings(plan, layout),
-        differing=found.differing,
+        differing=surveyed.differing,
     )
 
 
@@ -221,19 +221,19 @@ def _look(keys: Mapping[str, Path]) -> Iterator[tuple[str, Mapping[str, Leaf] | 
 
 def _missing(keys: Mapping[str, Path], source: str) -> list[str]:
     """Trajectories that have no such camera, or a first blob without bytes, as the project documents for 675."""
-    found = []
+    missing = []
     for key, path in keys.items():
         try:
             with open_file(path) as file, guarded(path, source):
                 if source not in file or not file[source].shape[0]:
-                    found.append(key)
+                    missing.append(key)
                     continue
                 check_stored(path, source, file[source])
                 if not len(file[source][0]):
-                    found.append(key)
+                    missing.append(key)
         except BadData:
             continue  # a broken file is no missing camera: reading it says what is wrong
-    return found
+    return missing
 
 
 def _instructions(root: Path, table: Path | None) -> dict[str, str]:
@@ -257,9 +257,9 @@ def _layout_of(embodiment: str) -> tuple[str, ...]:
     return _LAYOUTS[max(names, key=len)] if names else ()
 
 
-def _plan(found: Survey, layout: Robomind) -> ReadingPlan:
-    columns, cameras, unmapped = [], [], dict(found.partial)
-    rest = dict(found.common)
+def _plan(surveyed: Survey, layout: Robomind) -> ReadingPlan:
+    columns, cameras, unmapped = [], [], dict(surveyed.partial)
+    rest = dict(surveyed.common)
     for group, name in (("master", "action"), *((robot, "observation.state") for robot in _ROBOTS)):
         if taken := _joints(group, rest):
             columns.append(_joint_column(name, taken, layout.embodiment))
@@ -277,7 +277,7 @@ def _plan(found: Survey, layout: Robomind) -> ReadingPlan:
         else:
             columns.append(_column(name, leaf))
     if not columns:
-        raise BadData(layout.paths[found.first[0]], "puppet/joint_position", "a numeric dataset", "none")
+        raise BadData(layout.paths[surveyed.first[0]], "puppet/joint_position", "a numeric dataset", "none")
     return ReadingPlan(ordered(columns), tuple(cameras), unmapped)
 
 
@@ -322,15 +322,15 @@ def _camera(name: str, layout: Robomind) -> Camera | None:
 
 
 def _findings(plan: ReadingPlan, layout: Robomind) -> list[Finding]:
-    found = []
+    findings = []
     names = {c.field.name for c in plan.columns}
     if "action" not in names:
         text = "there is no master: what was commanded was not recorded"
-        found.append(Finding("missing-action", "warning", text, field="action"))
+        findings.append(Finding("missing-action", "warning", text, field="action"))
     elif layout.bgr_arrays:
         text = "the project trains on the next puppet/joint_position as action; carried over is master/joint_position"
-        found.append(Finding("other-action", "info", text, field="action"))
+        findings.append(Finding("other-action", "info", text, field="action"))
     if not layout.instructions:
         text = "no table of instructions: put RoboMIND_v1_2_instr.csv beside the tasks, or name it with instructions"
-        found.append(Finding("missing-task", "warning", text, field="task"))
-    return found
+        findings.append(Finding("missing-task", "warning", text, field="task"))
+    return findings

@@ -15,15 +15,16 @@ from typing import Any, TextIO
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from roboscale.core import BadData, Clip, RecordedEpisode
+from roboscale.core import BadData, Clip, Provenance, RecordedEpisode
 from roboscale.dataset import Dataset
 from roboscale.dataset.catalog import Catalog, EpisodeInfo, index_columns, load_catalog, task_rows
-from roboscale.dataset.layout import INDEX_FEATURES, Layout, to_json
+from roboscale.dataset.layout import INDEX_FEATURES, Layout, features_from_spec, to_json
 from roboscale.dataset.lerobot import open_lerobot
 from roboscale.dataset.lerobot.modality import modality_of
 from roboscale.dataset.lerobot.tables import table_of
 from roboscale.dataset.statistics import PixelCounts, sample_indices, summary
 from roboscale.dataset.tables import to_table
+from roboscale.dataset.transfer import write_extras
 from roboscale.dataset.video import Encoder, VideoReader, cut
 
 __all__ = ["ANNOTATION", "ExportProgress", "export_gr00t", "export_v21"]
@@ -48,7 +49,7 @@ def export_v21(dataset: Dataset, out: Path, *, progress: ExportProgress | None =
     Raises:
         BadData: `out` holds something, the dataset is broken or empty, or what was read back differs.
     """
-    _export(dataset, Path(out), {}, progress)
+    _export(dataset, Path(out), _columns(_annotations(load_catalog(dataset.root).episodes)), progress)
     _verify(dataset, Path(out), "lerobot-v2.1")
 
 
@@ -59,11 +60,16 @@ def export_gr00t(dataset: Dataset, out: Path, *, progress: ExportProgress | None
         BadData: as `export_v21`.
     """
     names = [ANNOTATION, *_annotations(load_catalog(dataset.root).episodes)]
-    _export(dataset, Path(out), {name: {"dtype": "int64", "shape": [1], "names": None} for name in names}, progress)
+    _export(dataset, Path(out), _columns(names), progress)
     modality = modality_of(tuple(dataset.spec))
     modality["annotation"] = {name.removeprefix("annotation."): {} for name in names}
     (Path(out) / "meta/modality.json").write_bytes(to_json(modality))
     _verify(dataset, Path(out), "gr00t")
+
+
+def _columns(names: Sequence[str]) -> Features:
+    """Features of columns that number texts."""
+    return {name: {"dtype": "int64", "shape": [1], "names": None} for name in names}
 
 
 def _annotations(episodes: Sequence[EpisodeInfo]) -> list[str]:
@@ -73,9 +79,9 @@ def _annotations(episodes: Sequence[EpisodeInfo]) -> list[str]:
     return [name for name in names if name != ANNOTATION]
 
 
-def _annotated(episode: EpisodeInfo, name: str) -> list[tuple[int, str]]:
+def _annotated(provenance: Provenance, name: str) -> list[tuple[int, str]]:
     """(frame from which it holds, text) of one annotation; from the first frame on, empty where nothing is said."""
-    kept = episode.provenance.details.get("annotations")
+    kept = provenance.details.get("annotations")
     said = [(int(first), str(text)) for first, text in kept.get(name, ())] if isinstance(kept, dict) else []
     return said if said and said[0][0] == 0 else [(0, ""), *said]
 
@@ -84,10 +90,12 @@ def _export(dataset: Dataset, out: Path, also: Features, progress: ExportProgres
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadData(out, "folder", "a new one", "something")
     catalog, source = load_catalog(dataset.root), open_lerobot(dataset.root)
-    features: Features = {**{f.name: catalog.info.features[f.name] for f in catalog.spec}, **INDEX_FEATURES, **also}
+    known = {f.name: catalog.info.features[f.name] for f in catalog.spec}
+    clock = features_from_spec(source.spec.select([f.name for f in source.spec if f.name not in known]), {})
+    features: Features = {**known, **clock, **INDEX_FEATURES, **also}
     pixels, others = _stored_pixels(catalog), [name for name in also if name != ANNOTATION]
     (out / "meta").mkdir(parents=True, exist_ok=True)
-    said = [text for e in catalog.episodes for name in others for _, text in _annotated(e, name)]
+    said = [text for e in catalog.episodes for name in others for _, text in _annotated(e.provenance, name)]
     catalog = replace(catalog, tasks=tuple(dict.fromkeys([*catalog.tasks, *said])))
     tasks = [json.dumps({"task_index": i, "task": t}, ensure_ascii=False) + "\n" for i, t in enumerate(catalog.tasks)]
     (out / "meta/tasks.jsonl").write_text("".join(tasks), "utf-8")
@@ -106,6 +114,7 @@ def _export(dataset: Dataset, out: Path, also: Features, progress: ExportProgres
                 progress(episode.index + 1, len(catalog.episodes))
     # Last: without it the folder is no dataset, should the export be killed before.
     (out / "meta/info.json").write_bytes(to_json(_info(catalog, features)))
+    write_extras(Layout(out), source.extras)
 
 
 def _line(file: TextIO, **values: Any) -> None:
@@ -146,7 +155,7 @@ def _write_rows(
     arrays[ANNOTATION] = arrays["task_index"]
     for name in features.keys() - arrays.keys():
         if name.startswith("annotation."):
-            texts = _annotated(episode, name)
+            texts = _annotated(recorded.provenance, name)
             arrays[name] = task_rows(catalog.tasks, texts[0][1], texts[1:], episode.length)
     numeric = {name: feature for name, feature in features.items() if name in arrays}
     table = to_table(arrays, numeric)

@@ -21,8 +21,8 @@ FORMATS = ("mcap", "rosbag-db3")
 
 def detect(path: Path) -> str | None:
     """`mcap` or `rosbag-db3` for a bag or a folder of bags, by the endings of the files' names; else None."""
-    found = find_bags(path)
-    suffixes = [file.suffix for _, files in found for file in files if file.suffix in SUFFIXES]
+    bags = find_bags(path)
+    suffixes = [file.suffix for _, files in bags for file in files if file.suffix in SUFFIXES]
     return SUFFIXES[suffixes[0]] if suffixes else None
 
 
@@ -61,10 +61,10 @@ def _drafted(path: Path, fps: float | None) -> TopicMap:
 
 
 def _first(path: Path) -> tuple[str, list[Path]]:
-    found = find_bags(path)
-    if not found:
+    bags = find_bags(path)
+    if not bags:
         raise BadData(path, "source", "a bag, or a folder of bags", "neither")
-    return found[0]
+    return bags[0]
 
 
 def _topics(path: Path) -> str:

@@ -83,8 +83,8 @@ class Db3File:
             "topics": {"id", "name", "type", "serialization_format"},
             "messages": {"id", "topic_id", "timestamp", "data"},
         }.items():
-            if not columns <= (found := self._columns(table)):
-                raise BadData(self.path, table, f"columns {sorted(columns)}", sorted(found) or "no such table")
+            if not columns <= (there := self._columns(table)):
+                raise BadData(self.path, table, f"columns {sorted(columns)}", sorted(there) or "no such table")
         definitions = self._definitions()
         counts: Counter[Any] = Counter(dict(self._rows("SELECT topic_id, COUNT(*) FROM messages GROUP BY topic_id")))
         topics: dict[str, Topic] = {}

@@ -65,12 +65,12 @@ def explain_topics(path: Path) -> str:
 
 def draft(path: Path) -> Draft:
     """See `explain`."""
-    found = find_bags(path)
-    if not found:
+    bags = find_bags(path)
+    if not bags:
         raise BadData(path, "source", "a bag, or a folder of bags", "neither")
-    bag = Bag(*found[0])
+    bag = Bag(*bags[0])
     try:
-        return _draft(bag, len(found))
+        return _draft(bag, len(bags))
     finally:
         bag.close()
 
@@ -176,8 +176,8 @@ class _Parts:
         if topic.type in _TEXT_TYPES:
             self.texts[topic.name] = _TEXT_TYPES[topic.type]
             return head + self._field(f"count.{slug}", topic, "count = true  # messages up to each frame"), False
-        found = list(message_leaves(self._types, topic.type))
-        if not found:
+        leaves = list(message_leaves(self._types, topic.type))
+        if not leaves:
             return head + self._field(f"count.{slug}", topic, "count = true  # it holds no numbers"), False
         is_state = topic.type == "sensor_msgs/msg/JointState" and not _COMMAND_WORDS.search(topic.name)
         arm = any(t.type in _ARM_TYPES or t.type.startswith(_COMMAND_TYPES) for t in self._bag.topics.values())
@@ -217,7 +217,7 @@ class _Parts:
             return ()
         for _, raw in self._bag.messages({topic.name}, []):
             message = self._types.decode(topic.name, raw.data)
-            return Element(self._types, topic.type, paths, (), message, topic.name).names
+            return Element(self._types, topic.type, paths, (), sample=message, where=topic.name).names
         return ()
 
     def _field(self, name: str, topic: Topic, *lines: str) -> str:

@@ -79,11 +79,11 @@ class MessageLeaf:
 
 def units_of(kind: str, paths: Sequence[str]) -> str:
     """The unit that ROS's definition fixes for these elements; `mixed` for several, `unknown` for none."""
-    found = {u for (k, start), u in _UNITS.items() if k == kind for p in paths if _overlap(p, start)}
+    units = {u for (k, start), u in _UNITS.items() if k == kind for p in paths if _overlap(p, start)}
     covered = all(any(k == kind and _overlap(p, start) for k, start in _UNITS) for p in paths)
-    if not found or not covered:
+    if not units or not covered:
         return UNKNOWN
-    return found.pop() if len(found) == 1 else "mixed"
+    return units.pop() if len(units) == 1 else "mixed"
 
 
 def _overlap(path: str, start: str) -> bool:
@@ -161,7 +161,7 @@ class Element:
     """
 
     def __init__(
-        self, types: MessageTypes, kind: str, paths: Sequence[str], names: Sequence[str], sample: Any, where: object
+        self, types: MessageTypes, kind: str, paths: Sequence[str], names: Sequence[str], *, sample: Any, where: object
     ) -> None:
         self._where, self._kind = where, kind
         self._leaves = [leaf for path in paths for leaf in message_leaves(types, kind, path, where)]

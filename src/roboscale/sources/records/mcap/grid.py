@@ -97,15 +97,15 @@ def period_ns(time_ns: NDArray[np.int64]) -> float:
 def gaps(time_ns: NDArray[np.int64], grid_ns: NDArray[np.int64]) -> list[tuple[int, int, float]]:
     """(first frame, last frame, seconds) of every silence longer than three periods that touches the grid."""
     period = period_ns(time_ns)
-    found = []
+    holes = []
     for i in np.flatnonzero(np.diff(time_ns) > _GAP_PERIODS * period) if period else ():
         begin, end = time_ns[i], time_ns[i + 1]
         first = int(np.searchsorted(grid_ns, begin, side="right"))
         last = int(np.searchsorted(grid_ns, end, side="left")) - 1
         first, last = min(first, len(grid_ns) - 1), max(min(last, len(grid_ns) - 1), 0)
         if begin <= grid_ns[-1] and end >= grid_ns[0]:
-            found.append((min(first, last), last, float(end - begin) / 1e9))
-    return found
+            holes.append((min(first, last), last, float(end - begin) / 1e9))
+    return holes
 
 
 def jumps(stamp_ns: NDArray[np.int64], log_ns: NDArray[np.int64]) -> tuple[int, float]:

@@ -132,20 +132,20 @@ def _require_topics(bag: Bag, mapping: TopicMap, absent: Collection[str]) -> Non
 
 def _first_messages(bag: Bag, types: MessageTypes, topics: set[str]) -> dict[str, tuple[int, Any]]:
     """Topic -> its first message with its bytes; BadData when damage comes before one of them."""
-    found: dict[str, tuple[int, Any]] = {}
+    first: dict[str, tuple[int, Any]] = {}
     report: list[Finding] = []
     for name in topics:
         types.learn(name)
     for _, raw in bag.messages(topics, report) if topics else ():
-        if raw.topic not in found:
+        if raw.topic not in first:
             data = bytes(raw.data)
-            found[raw.topic] = (0, (types.decode(raw.topic, data), data))
-        if len(found) == len(topics):
-            return found
-    if lost := sorted(topics - found.keys()):
+            first[raw.topic] = (0, (types.decode(raw.topic, data), data))
+        if len(first) == len(topics):
+            return first
+    if lost := sorted(topics - first.keys()):
         why = report[-1].text if report else "none"
         raise BadData(bag.path, f"topic {lost[0]}", "a readable message", why)
-    return found
+    return first
 
 
 def _describe(
@@ -168,7 +168,7 @@ def _describe(
         camera = Field(field.name, shape, "uint8", layout=layout, role=field.role)
         return camera, Origin(field.name, source, f"{done_to(kind, message)}; {field.resample} picture at each frame")
     paths = field.elements or DEFAULT_ELEMENTS.get(kind, ("",))
-    element = Element(types, kind, paths, field.names, message, f"{bag.path}: {field.topic}")
+    element = Element(types, kind, paths, field.names, sample=message, where=f"{bag.path}: {field.topic}")
     if field.resample == "linear" and not element.dtype.startswith("float"):
         raise BadData(bag.path, f"fields.{field.name}", "floating-point numbers to interpolate", element.dtype)
     elements[field.name] = element

@@ -213,12 +213,12 @@ class McapFile:
 
     def _index(self) -> Mapping[str, Topic]:
         try:
-            found = self._summary()
+            walked = self._summary()
         except Damage as damage:
             text = f"{self.path.name}: the index at the end cannot be used: {damage.reason}; the file was read through"
             self.findings.append(Finding("index", "warning", text, evidence={"byte": damage.at}))
-            found = None
-        if found is None:
+            walked = None
+        if walked is None:
             walk = _walk()
             try:
                 for opcode, at, body in self._records(walk):
@@ -231,8 +231,8 @@ class McapFile:
                 walk.complete = False
                 if not walk.channels:
                     raise BadData(self.path, f"byte {damage.at}", "a readable record", damage.reason) from damage
-            found = walk
-        return self._topics(found)
+            walked = walk
+        return self._topics(walked)
 
     def _topics(self, walk: _Walk) -> Mapping[str, Topic]:
         topics: dict[str, Topic] = {}

@@ -58,8 +58,8 @@ class MessageTypes:
 
     def fields(self, kind: str) -> list[tuple[str, Any]]:
         """(name, description) of the fields of a type that `learn` has seen, as `rosbags` describes them."""
-        found: list[tuple[str, Any]] = self._fields[kind][1]
-        return found
+        fields: list[tuple[str, Any]] = self._fields[kind][1]
+        return fields
 
     def learn(self, name: str) -> str:
         """Makes a topic's messages decodable and returns their type.

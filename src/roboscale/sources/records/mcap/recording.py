@@ -44,13 +44,13 @@ class BagRecording:
     def __init__(self, path: Path, format: str, mapping: TopicMap) -> None:
         self.format, self.root, self._mapping = format, path, mapping
         self.robot_type, self.licence = mapping.robot, mapping.licence
-        found = find_bags(path)
-        if not found:
+        bags = find_bags(path)
+        if not bags:
             raise BadData(path, "source", "a bag, or a folder of bags", "neither")
-        self._files = dict(found)
+        self._files = dict(bags)
         self.keys: Sequence[str] = tuple(self._files)
-        if len(self.keys) != len(found):
-            raise BadData(path, "source", "bags of different names", [name for name, _ in found])
+        if len(self.keys) != len(bags):
+            raise BadData(path, "source", "bags of different names", [name for name, _ in bags])
         self._found: list[Finding] = []
         self._left: dict[str, str] = {}
         self._gone: dict[str, list[str]] = {}
@@ -120,7 +120,7 @@ class BagRecording:
         layout = lay_out(bag, types, self._mapping, absent)
         self._require_same(bag, layout)
         harvest = collect(bag, types, self._mapping, layout.series(self._mapping, absent))
-        return _Assembly(self, bag, types, layout, harvest, wanted).episode()
+        return _Assembly(self, bag, types=types, layout=layout, harvest=harvest, cameras=wanted).episode()
 
     def _require_same(self, bag: Bag, layout: TopicLayout) -> None:
         for field in layout.fields:
@@ -137,6 +137,7 @@ class _Assembly:
         self,
         recording: BagRecording,
         bag: Bag,
+        *,
         types: MessageTypes,
         layout: TopicLayout,
         harvest: Harvest,
@@ -183,7 +184,7 @@ class _Assembly:
         )
 
     def _note(self, check: str, severity: Any, text: str, topic: str, spans: Any = (), **evidence: Any) -> None:
-        found = Finding(
+        finding = Finding(
             check,
             severity,
             text,
@@ -192,7 +193,7 @@ class _Assembly:
             spans=tuple(spans),
             evidence={"topic": topic, **evidence},
         )
-        self._findings.append(found)
+        self._findings.append(finding)
 
     def _order(self, series: Series) -> grid.Ordered:
         stamps, logs = times_of(series, self._bag.path)
@@ -262,15 +263,15 @@ class _Assembly:
     def _note_gaps(self, frame_ns: NDArray[np.int64]) -> None:
         for topic, series in {s.map.topic: s for s in self._harvest.series.values() if not s.map.count}.items():
             time_ns = self._ordered[series.map.name].time_ns
-            found = grid.gaps(time_ns, frame_ns)
-            if found:
-                spans = [Span(self._position, first, last) for first, last, _ in found]
-                longest = max(seconds for _, _, seconds in found)
+            gaps = grid.gaps(time_ns, frame_ns)
+            if gaps:
+                spans = [Span(self._position, first, last) for first, last, _ in gaps]
+                longest = max(seconds for _, _, seconds in gaps)
                 usual = grid.period_ns(time_ns) / 1e9
                 text = (
-                    f"{topic}: {len(found)} silences, up to {longest:.3f} s where a message comes every {usual:.3f} s"
+                    f"{topic}: {len(gaps)} silences, up to {longest:.3f} s where a message comes every {usual:.3f} s"
                 )
-                self._note("gap", "warning", text, topic, spans, gaps=len(found), longest_s=longest, period_s=usual)
+                self._note("gap", "warning", text, topic, spans, gaps=len(gaps), longest_s=longest, period_s=usual)
 
     def _instruction(self) -> str:
         if isinstance(self._map.instruction, str):

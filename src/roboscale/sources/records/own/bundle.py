@@ -11,10 +11,12 @@ import dataclasses
 import fnmatch
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,18 @@ VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 DATA = (*HDF5, *TABLES, ".npz", ".npy")
 _EPISODE_COLUMNS = ("episode_index", "episode_id", "episode", "traj_id", "trajectory_id", "demo_id")
 _MAX_FILES = 200_000
+_BROKEN_ARRAYS = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    SyntaxError,
+    zipfile.BadZipFile,
+    zlib.error,
+    TokenError,
+)
+"""What numpy and zipfile raise for broken files: one flipped bit claims a password, or a version nobody knows."""
 
 
 def by_number(text: str) -> list[tuple[int, int | str]]:
@@ -275,7 +289,7 @@ def _numpy(path: Path, load: Callable[[], Any]) -> Any:
     require_fetched(path)
     try:
         return load()
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except _BROKEN_ARRAYS as error:
         raise BadData(path, "file", "arrays of numpy without objects", str(error)[:120]) from error
 
 

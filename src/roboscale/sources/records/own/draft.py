@@ -46,7 +46,7 @@ def explain_arrays(path: Path) -> str:
     first = bundles[0]
     there = first.sources()
     sources = _joined(there)
-    clocks = {name: found for name, one in there.items() if (found := _clock(one)) is not None}
+    clocks = {name: clock for name, one in there.items() if (clock := _clock(one)) is not None}
     main = _main_clock(there, clocks)
     lines = [f"# Drafted from {first.key}, the first of {len(bundles)} episodes. Read every line: names can mislead."]
     lines += _head(path, bundles[0].path, main, clocks, there)

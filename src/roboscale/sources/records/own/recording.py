@@ -292,11 +292,11 @@ def _picked(times: NDArray[np.float64], grid: NDArray[np.float64], how: str) -> 
 
 
 def _names(bundle: Bundle, sources: Mapping[str, Held], field: str, one: OwnField) -> tuple[str, ...]:
-    found = tuple(name for pattern in one.sources for name in names_like(sources, pattern))
+    names = tuple(name for pattern in one.sources for name in names_like(sources, pattern))
     absent = [pattern for pattern in one.sources if not names_like(sources, pattern)]
     if absent:
         raise BadData(bundle.path, f"fields.{field}.source", f"an array {absent[0]}", f"{', '.join(sources)[:400]}")
-    return found
+    return names
 
 
 def _width(source: Held) -> int:

@@ -43,8 +43,8 @@ def cuts_of(sources: Mapping[str, Held], split_by: str = "") -> list[Cut]:
     """
     numbers = {name: one for name, one in sources.items() if one.kind == "numbers"}
     if split_by == NUMBER or (not split_by and _is_numbered(numbers)):
-        found = {int(m["number"]) for name in numbers if (m := _NUMBERED.fullmatch(name))}
-        return [("number", number, 0, 0) for number in sorted(found)]
+        numbers_said = {int(m["number"]) for name in numbers if (m := _NUMBERED.fullmatch(name))}
+        return [("number", number, 0, 0) for number in sorted(numbers_said)]
     if split_by == FIRST_AXIS or (not split_by and _is_stacked(numbers)):
         return [("axis", number, 0, 0) for number in range(next(iter(numbers.values())).rows)]
     names = (
@@ -118,14 +118,14 @@ def part_of(sources: Mapping[str, Held], cut: Cut) -> dict[str, Held]:
             for name, match in mine.items()
             if match is not None and int(match["number"]) == number
         }
-    found = {}
+    parts = {}
     for name, one in sources.items():
         if kind == "axis" and one.kind == "numbers" and one.shape:
             load = partial(_taken, one, number, number + 1, True)
-            found[name] = dataclasses.replace(one, rows=one.shape[0], shape=one.shape[1:], load=load)
+            parts[name] = dataclasses.replace(one, rows=one.shape[0], shape=one.shape[1:], load=load)
         elif kind == "rows" and one.rows >= last and one.kind != "video":
-            found[name] = dataclasses.replace(one, rows=last - first, load=partial(_taken, one, first, last, False))
-    return found
+            parts[name] = dataclasses.replace(one, rows=last - first, load=partial(_taken, one, first, last, False))
+    return parts
 
 
 def _taken(one: Held, first: int, last: int, single: bool) -> Any:

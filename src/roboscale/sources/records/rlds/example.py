@@ -71,15 +71,15 @@ def parse_example(payload: bytes, file: object, where: str) -> dict[str, Values]
         example = _example_class().FromString(payload)
     except message.DecodeError as error:
         raise BadData(file, where, "a tf.train.Example", str(error)[:120]) from error
-    found: dict[str, Values] = {}
+    values_of: dict[str, Values] = {}
     for name, feature in example.features.feature.items():
         if feature.HasField("float_list"):
-            found[name] = np.array(feature.float_list.value, np.float32)
+            values_of[name] = np.array(feature.float_list.value, np.float32)
         elif feature.HasField("int64_list"):
-            found[name] = np.array(feature.int64_list.value, np.int64)
+            values_of[name] = np.array(feature.int64_list.value, np.int64)
         else:
-            found[name] = list(feature.bytes_list.value)
-    return found
+            values_of[name] = list(feature.bytes_list.value)
+    return values_of
 
 
 def serialize_example(values: Mapping[str, Values]) -> bytes:

@@ -72,10 +72,10 @@ def load_features(path: Path) -> tuple[FeatureLeaf, ...]:
         BadData: the file is broken, or has no `steps`; names the feature.
     """
     root = load_json_object(path)
-    found = tuple(_walk(path, "", root, 0))
-    if not any(leaf.in_steps for leaf in found):
+    leaves = tuple(_walk(path, "", root, 0))
+    if not any(leaf.in_steps for leaf in leaves):
         raise BadData(path, "steps", "a Dataset of features: one record is one episode", "none")
-    return found
+    return leaves
 
 
 def _walk(path: Path, name: str, node: Any, depth: int) -> Iterator[FeatureLeaf]:

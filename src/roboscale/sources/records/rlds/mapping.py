@@ -63,16 +63,16 @@ class Mapped:
 
     def origins(self) -> tuple[Origin, ...]:
         """Where every field comes from."""
-        found = []
+        origins = []
         for name, leaves in self.columns.items():
             done = "copied" if len(leaves) == 1 else f"stacked from {len(leaves)} arrays"
             if _is_narrowed(leaves):
                 done += "; float64 as declared, stored as float32"
-            found.append(Origin(name, ", ".join(leaf.name for leaf in leaves), done))
+            origins.append(Origin(name, ", ".join(leaf.name for leaf in leaves), done))
         for name, leaf in self.cameras.items():
             done = f"{leaf.encoding.upper() or 'picture'} decoded" if leaf.kind == "image" else "copied"
-            found.append(Origin(name, leaf.name, done))
-        return tuple(found)
+            origins.append(Origin(name, leaf.name, done))
+        return tuple(origins)
 
     def findings(self) -> Iterator[Finding]:
         """What the features lack."""

@@ -119,10 +119,10 @@ def _missing_shards(shards: Sequence[Shard]) -> Iterator[Finding]:
         match = _SHARD.fullmatch(shard.path.name)
         if match and match["count"]:
             sets.setdefault((match["name"], match["split"], int(match["count"])), set()).add(int(match["number"]))
-    for (name, split, count), found in sets.items():
-        if len(found) < count:
-            text = f"{name}: split {split} has {len(found)} of the {count} shards that their names count"
-            yield Finding("missing-shard", "error", text, evidence={"split": split, "found": sorted(found)[:100]})
+    for (name, split, count), there in sets.items():
+        if len(there) < count:
+            text = f"{name}: split {split} has {len(there)} of the {count} shards that their names count"
+            yield Finding("missing-shard", "error", text, evidence={"split": split, "found": sorted(there)[:100]})
 
 
 def _claims(info: DatasetInfo, shards: Sequence[Shard], partial: bool) -> Iterator[Finding]:

@@ -170,25 +170,25 @@ class ZarrRecording:
         return float(rate)
 
     def _origins(self) -> list[Origin]:
-        found = [Origin(name, path) for name, (path, _) in self._numeric.items()]
+        origins = [Origin(name, path) for name, (path, _) in self._numeric.items()]
         for name, (path, array) in self._cameras.items():
             copied = "JPEG XL decoded" if array.codec == JPEG_XL else "copied"
             done = copied if array.dtype == np.uint8 else f"{array.dtype} pictures of whole numbers made uint8"
-            found.append(Origin(name, path, done if array.shape[3] == 3 else f"{done}, channels moved last"))
-        return found
+            origins.append(Origin(name, path, done if array.shape[3] == 3 else f"{done}, channels moved last"))
+        return origins
 
     def _findings(self) -> list[Finding]:
-        found = []
+        findings = []
         for name, (path, array) in (self._numeric | self._cameras).items():
             if array.cut_axes:
                 axes = ", ".join(map(str, array.cut_axes))
                 text = (
                     f"chunks of {path} are longer than its shape {list(array.shape)} along axis {axes}: cut off there"
                 )
-                found.append(Finding("cut-chunks", "warning", text, field=name))
+                findings.append(Finding("cut-chunks", "warning", text, field=name))
         if "action" not in self.spec:
-            found.append(self._no_action())
-        return found
+            findings.append(self._no_action())
+        return findings
 
     def _no_action(self) -> Finding:
         if self.format == "umi-zarr":

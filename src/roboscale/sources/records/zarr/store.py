@@ -154,11 +154,11 @@ class ZipStore:
 
     def arrays(self, group: str) -> Iterator[str]:
         below = [PurePosixPath(key) for key in self._members if key.startswith(f"{group}/") and not key.endswith("/")]
-        found = {str(key.parent) for key in below if key.name == ".zarray"}
+        arrays = {str(key.parent) for key in below if key.name == ".zarray"}
         for key in below:
-            if key.name not in (".zgroup", ".zattrs") and not found & {str(parent) for parent in key.parents}:
+            if key.name not in (".zgroup", ".zattrs") and not arrays & {str(parent) for parent in key.parents}:
                 raise BadData(self.path, str(key.parent), "a member .zarray", "none")
-        yield from sorted(found)
+        yield from sorted(arrays)
 
     def close(self) -> None:
         self._zip.close()
@@ -176,9 +176,9 @@ def read_json(store: ByteStore, key: str) -> dict[str, Any] | None:
         return None
     where = store.path / key
     try:
-        found = json.loads(data.decode("utf-8"))
+        parsed = json.loads(data.decode("utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise BadData(where, "file", "JSON", str(error)[:120]) from error
-    if not isinstance(found, dict):
-        raise BadData(where, "file", "a JSON object", type(found).__name__)
-    return found
+    if not isinstance(parsed, dict):
+        raise BadData(where, "file", "a JSON object", type(parsed).__name__)
+    return parsed

@@ -1,0 +1,37 @@
+"""Strangers' packages in environments of their own: installed beside ours, driven as processes, ordinary things here.
+
+A guest is a folder with a lock (`definition`), has an environment (`environment`) and runs as a process (`process`);
+what runs in it is `side`, which sees nothing of ours but `wire`. Does not know worlds, trials or commands.
+"""
+
+from roboscale.guests.definition import Guest, find_guest, find_guests, read_guest
+from roboscale.guests.environment import (
+    Installed,
+    clean_environments,
+    environment_of,
+    guests_folder,
+    make_environment,
+    remove_environment,
+)
+from roboscale.guests.policy import FeatureMap, Features, GuestPolicy
+from roboscale.guests.process import GuestProcess, check_guest_process
+from roboscale.guests.pythons import find_python
+
+__all__ = [
+    "FeatureMap",
+    "Features",
+    "Guest",
+    "GuestPolicy",
+    "GuestProcess",
+    "Installed",
+    "check_guest_process",
+    "clean_environments",
+    "environment_of",
+    "find_guest",
+    "find_guests",
+    "find_python",
+    "guests_folder",
+    "make_environment",
+    "read_guest",
+    "remove_environment",
+]

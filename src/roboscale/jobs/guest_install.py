@@ -1,0 +1,58 @@
+"""Makes the environment of a guest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from roboscale.core.plain import Plain
+from roboscale.jobs.events import Note, OnEvent, ignore
+from roboscale.jobs.request import Argument, Request
+
+__all__ = ["InstallGuest", "InstalledGuest", "install_guest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallGuest(Request):
+    """Asks for the environment of a guest; one that was left half made goes on."""
+
+    words: ClassVar[tuple[str, ...]] = ("guest", "install")
+
+    guest: Annotated[str, Argument("Its name; `roboscale guest list` has them all.")]
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledGuest(Plain):
+    """What was made.
+
+    Args:
+        guest: its name. folder: where it lives. python: version of its interpreter. megabytes: on the disk.
+    """
+
+    guest: str
+    folder: Path
+    python: str
+    megabytes: float
+
+    @property
+    def line(self) -> str:
+        """For a terminal."""
+        return f"{self.guest}: Python {self.python}, {self.megabytes:,.0f} MB in {self.folder}"
+
+
+def install_guest(request: InstallGuest, on_event: OnEvent = ignore) -> InstalledGuest:
+    """Installs a guest beside our own environment, which stays as it is.
+
+    >>> from roboscale import InstallGuest
+    >>> InstallGuest(guest="lerobot").command
+    'roboscale guest install lerobot'
+
+    Raises:
+        UnknownName: no such guest.
+        RoboscaleError: no fitting Python, a library of the system, no room, or what pip says.
+    """
+    from roboscale.guests import find_guest, guests_folder, make_environment
+
+    made = make_environment(find_guest(request.guest), lambda text: on_event(Note(text)))
+    return InstalledGuest(request.guest, guests_folder() / request.guest, made.version, made.megabytes)
