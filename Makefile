@@ -68,6 +68,7 @@ bench: set-up-test
 	$(run)python -m benchmarks.stats_sequential
 	$(run)python -m benchmarks.stats_independent
 	$(run)python -m benchmarks.stats_coverage
+	$(run)python -m benchmarks.stats_recipes
 	$(run)python -m benchmarks.stats_many
 	$(run)python -m benchmarks.stats_ranking
 	$(run)python -m benchmarks.stats_next_trial
