@@ -6,7 +6,7 @@ run := .venv/bin/
 help:
 	@echo "make demo    ten demonstrations in, a verdict and a report out (sets everything up itself)"
 	@echo "make test    all tests, linters and types (sets everything up itself)"
-	@echo "make oracle  opens our datasets with the real LeRobot loader, in an environment of its own"
+	@echo "make oracle  LeRobot 0.4.4 and 0.6.1 read our datasets and we theirs, in environments of their own"
 	@echo "make peers   compares counts and sample sizes with statsmodels and fieldtrial, in an environment of their own"
 	@echo "make ends    tests at the lowest and the newest versions that are declared, in environments of their own"
 	@echo "make mutants plants 60 small faults in a room (ROOM=trials) and looks whether its tests notice"
