@@ -67,6 +67,8 @@ def test_a_number_that_is_a_name_and_a_side_is_said(tmp_path: Path):
     found = read(tmp_path, a="first,second,preference\n2,1,2\n2,1,2\n2,1,1\n")
     assert wins(found) == {"2": 2, "1": 1}
     assert "names the policy that won, not the side" in said(found)
+    alone = read(tmp_path, a="first,second,preference\n2,1,2\n2,1,2\n")
+    assert wins(alone) == {"2": 2} and "names the policy that won, not the side" in said(alone)
     straight = read(tmp_path, a="first,second,preference\n1,2,2\n1,2,1\n")
     assert wins(straight) == {"2": 1, "1": 1} and "not the side" not in said(straight)
 
@@ -271,3 +273,18 @@ def test_progress_in_percent_is_known_by_its_name(tmp_path: Path):
     assert "percent, as its name says" in said(found)
     plain = read(tmp_path, a="policy,seed,progress\nA,1,0.5\nB,1,1\n")
     assert "as asked" not in said(plain)
+
+
+def test_columns_of_two_sides_have_one_length(tmp_path: Path):
+    columns = {"progress_first": "far_a", "progress_second": "far_b"}
+    text = "first,second,preference,far_a,far_b\nx,y,first,0.5,0.25\nx,z,tie,0.125,1\ny,z,second,0.125,1\n"
+    rows = read(tmp_path, AS(columns=columns), a=text).columns
+    sizes = {n: len(getattr(rows, n)) for n in ("policy", "stratum", "run", "case", "success", "progress", "weight")}
+    assert set(sizes.values()) == {6} and np.isnan(rows.success).all()
+
+
+def test_attempts_are_numbered_with_the_rows_that_stay(tmp_path: Path):
+    """Copies go first, and then of each case the attempts before the last."""
+    lines = ["A,x,1,0", "A,x,2,1", "A,x,2,1", "A,y,1,1", "B,x,1,0", "B,y,1,0", "B,y,3,1", "B,y,2,0"]
+    found = read(tmp_path, a="\n".join(["policy,scene,attempt,success", *lines]) + "\n")
+    assert counts(found) == {("A", "all"): (2, 2), ("B", "all"): (1, 2)}

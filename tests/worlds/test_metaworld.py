@@ -270,3 +270,16 @@ def test_an_unknown_field_is_refused(world: MetaWorld):
     with pytest.raises(UnknownName, match="observation.images.front"):
         scene.observe(["observation.images.frnt"])
     scene.close()
+
+
+def test_progress_is_a_tenth_of_the_reward(world: MetaWorld):
+    scene = world.start(Case("reach-v3", 5))
+    assert scene.measures()["progress"] is None and scene.measures()["reward"] is None
+    seen = set()
+    for _ in range(5):
+        scene.step(np.array([0.3, 0.2, 0.1, 0.0], np.float32))
+        measures = scene.measures()
+        assert measures["progress"] == pytest.approx(min(max(measures["reward"] / 10, 0.0), 1.0))
+        seen.add(round(measures["progress"], 6))
+    assert len(seen) > 1 and max(seen) < 1.0
+    scene.close()

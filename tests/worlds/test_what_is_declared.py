@@ -1,5 +1,6 @@
 """What a declaration says, and what it does not say, as the world and gymnasium see it."""
 
+import dataclasses
 from pathlib import Path
 
 import gymnasium
@@ -125,3 +126,42 @@ def test_lists_in_a_class_are_read_as_what_they_mean():
 
     info = as_world(Lists()).info
     assert (info.variations, info.hold) == (("light", "table"), (0.0,)) and hash(info.variations)
+
+
+def test_a_float_may_be_held_at_a_fraction(tmp_path: Path):
+    info = opened(tmp_path, ("[action]", "[action]\nhold = [0.125, -0.0625]")).info
+    assert info.hold == (0.125, -0.0625)
+
+
+def test_what_is_declared_cannot_be_changed(tmp_path: Path):
+    declared = opened(tmp_path).declaration
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        declared.horizon = 3
+
+
+@pytest.mark.parametrize("reward", [0.0, -0.5, 2.0])
+def test_the_reward_of_an_environment_is_its_own(tmp_path: Path, reward: float):
+    path = write(tmp_path, environment=(("self.see(), -distance, near", f"self.see(), {reward}, near"),))
+    env = WorldEnv(str(path), "reach", fields=("observation.state",))
+    env.reset(seed=1)
+    assert env.step(np.zeros(2, np.float32))[1] == reward
+    env.close()
+
+
+@pytest.mark.parametrize("shown", ["self.at[:1]", "np.zeros((1, 2))", "np.zeros(3)", "np.zeros((2, 1))"])
+def test_a_shape_that_changes_is_no_observation(tmp_path: Path, shown: str):
+    later = f"{shown} if self.steps else self.at"
+    world = opened(tmp_path, environment=(('"at": self.at.astype', f'"at": ({later}).astype'),))
+    scene = world.start(CASE)
+    scene.observe(["observation.state"])
+    scene.step(np.zeros(2, np.float32))
+    with pytest.raises(RoboscaleError, match=r"observation\.state: expected float32\[2\], found "):
+        scene.observe(["observation.state"])
+    world.close()
+
+
+def test_a_file_that_is_no_python_is_named(tmp_path: Path):
+    path = write(tmp_path)
+    (tmp_path / "my_env.py").write_text("class Point(:\n")
+    with pytest.raises(RoboscaleError, match=r"point\.toml: cannot make my_env\.py:Point: .*my_env\.py"):
+        _ = GymnasiumWorld.load(path).info
