@@ -1,4 +1,4 @@
-.PHONY: demo test fuzz oracle peers ends mutants docs bench lint fresh clean set-up set-up-test
+.PHONY: demo test fuzz guests oracle peers ends mutants docs bench lint fresh clean set-up set-up-test
 .DEFAULT_GOAL := help
 
 run := .venv/bin/
@@ -6,6 +6,7 @@ run := .venv/bin/
 help:
 	@echo "make demo    ten demonstrations in, a verdict and a report out (sets everything up itself)"
 	@echo "make test    all tests, linters and types (sets everything up itself)"
+	@echo "make guests  LeRobot in an environment of its own (2 GB): its check, and episodes equal to its own evaluation"
 	@echo "make oracle  opens our datasets with the real LeRobot loader, in an environment of its own"
 	@echo "make peers   compares counts and sample sizes with statsmodels and fieldtrial, in an environment of their own"
 	@echo "make ends    tests at the lowest and the newest versions that are declared, in environments of their own"
@@ -36,6 +37,9 @@ lint: set-up-test
 fuzz: set-up-test
 	$(run)python -m tests.fuzz.fuzz_records --count 10000
 	$(run)python -m tests.fuzz.fuzz_tables --count 5000
+
+guests: set-up-test
+	scripts/guests.sh
 
 oracle: set-up-test
 	scripts/oracle.sh
@@ -81,4 +85,4 @@ docs: set-up-test
 	NO_MKDOCS_2_WARNING=1 $(run)mkdocs build --strict
 
 clean:
-	rm -rf .venv .venv-oracle .venv-peers runs demo site build
+	rm -rf .venv .venv-oracle* .venv-peers runs demo site build

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Opens datasets written by roboscale with the real LeRobot 0.4.4 loader, in an environment of its own (.venv-oracle).
-# The only script of the project that needs LeRobot. Safe to run again: what is installed stays.
+# Datasets of ours read by the real LeRobot, and of its own writer and editor read by us, with LeRobot 0.4.4 and 0.6.1,
+# each in an environment of its own (.venv-oracle-<version>). Safe to run again: what is installed stays.
+#   scripts/oracle.sh          both versions; one for whose Python no interpreter is here is named and left out
+#   scripts/oracle.sh 0.4.4    that one, which must run
 set -euo pipefail
 cd "$(dirname "$0")/.."
-venv=.venv-oracle
 here=.venv/bin/python
-
+asked=("$@")
 [ -x "$here" ] || { echo "no .venv yet: run make test or scripts/setup.sh first" >&2; exit 1; }
 
 # torchcodec loads FFmpeg 4-8 as shared libraries.
@@ -19,26 +20,75 @@ if ! ldconfig -p | grep -q 'libavcodec\.so'; then
   fi
 fi
 
-if [ ! -f "$venv/stamp" ] || [ scripts/oracle.sh -nt "$venv/stamp" ]; then
-  # A plain install of lerobot refuses this torch, so it and what follows torch come last and without dependencies.
-  [ -x "$venv/bin/python" ] || "$here" -m venv "$venv"
-  constraint=$(mktemp)
-  trap 'rm -f "$constraint"' EXIT
-  echo 'torch==2.13.0' >"$constraint"
-  pip() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
-  pip 'torch==2.13.0'
-  pip -c "$constraint" 'datasets>=4,<5' 'huggingface-hub>=0.34.2,<0.36' 'numpy<2.3' einops \
-    'opencv-python-headless<4.13' 'av>=15,<16' jsonlines 'packaging<26' 'draccus==0.10.0' gymnasium deepdiff imageio \
-    termcolor 'diffusers<0.36' accelerate safetensors 'pandas<3' pyarrow pyserial
-  pip --no-deps 'torchvision==0.28.0' 'torchcodec==0.13.0' 'lerobot==0.4.4'
-  touch "$venv/stamp"
-fi
+find_python() { # the first of these versions: on PATH, else among pyenv's, newest first
+  local version candidate
+  for version in "$@"; do
+    for candidate in $(type -ap "python$version") \
+      $(compgen -G "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version*/bin/python" | sort -rV); do
+      # a shim of pyenv is on PATH also where its version is not chosen, and then does not run
+      if "$candidate" -c "import ensurepip, sys; sys.exit('%d.%d' % sys.version_info[:2] != '$version')" 2>/dev/null; then
+        echo "$candidate"
+        return
+      fi
+    done
+  done
+}
+
+# A plain install of lerobot refuses this torch, so it and what follows torch come last and without dependencies.
+torch='torch==2.13.0'
+last='torchvision==0.28.0 torchcodec==0.13.0'
+common=(einops 'av>=15,<16' jsonlines 'draccus==0.10.0' gymnasium deepdiff imageio termcolor accelerate safetensors
+  'pandas<3' pyarrow pyserial)
+needs_0_4_4=('datasets>=4,<5' 'huggingface-hub>=0.34.2,<0.36' 'numpy<2.3' 'opencv-python-headless<4.13' 'packaging<26'
+  'diffusers<0.36')
+needs_0_6_1=('datasets>=4.7,<5' 'huggingface-hub>=1.0,<2' 'numpy<2.5' opencv-python-headless)
 
 work=$(mktemp -d)
-trap 'rm -rf "$work" "${constraint:-}"' EXIT
+trap 'rm -rf "$work"' EXIT
+
+install() { # environment, Python, LeRobot's version, and what it needs
+  local venv=$1 python=$2 version=$3
+  shift 3
+  [ ! -f "$venv/stamp" ] || [ scripts/oracle.sh -nt "$venv/stamp" ] || return 0
+  [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+  pip() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
+  echo "$torch" >"$work/constraint"
+  pip "$torch"
+  pip -c "$work/constraint" "${common[@]}" "$@"
+  # shellcheck disable=SC2086
+  pip --no-deps $last "lerobot==$version"
+  touch "$venv/stamp"
+}
+
 export HF_HUB_OFFLINE=1 HF_LEROBOT_HOME="$work/home" HF_HOME="$work/hub"
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-"$here" -m scripts.oracle.write_datasets "$work"
-"$venv/bin/python" scripts/oracle/check_dataset.py "$work"
+mkdir "$work/ours"
+"$here" -m scripts.oracle.write_datasets "$work/ours"
 "$here" -m scripts.oracle.write_imports "$work/imports"
-"$venv/bin/python" scripts/oracle/check_imports.py "$work/imports/sets"
+both_ways() { # environment, LeRobot's version
+  echo "== LeRobot $2: ours read by it"
+  "$1/bin/python" scripts/oracle/check_dataset.py "$work/ours"
+  "$1/bin/python" scripts/oracle/check_imports.py "$work/imports/sets"
+  echo "== LeRobot $2: its own, resumed and edited, read by us"
+  "$1/bin/python" scripts/oracle/lerobot_write.py "$work/theirs-$2"
+  "$here" -m scripts.oracle.read_theirs "$work/theirs-$2"
+}
+
+for version in "${asked[@]:-0.4.4 0.6.1}"; do
+  for one in $version; do
+    case $one in
+      0.4.4) pythons=(3.11 3.12 3.10) needs=("${needs_0_4_4[@]}") ;;
+      0.6.1) pythons=(3.13 3.12) needs=("${needs_0_6_1[@]}") ;;
+      *) echo "LeRobot $one: 0.4.4 or 0.6.1" >&2 && exit 1 ;;
+    esac
+    python=$(find_python "${pythons[@]}")
+    if [ -z "$python" ]; then
+      echo "LeRobot $one needs Python ${pythons[*]}: none on PATH or in ${PYENV_ROOT:-$HOME/.pyenv}/versions" >&2
+      [ ${#asked[@]} -eq 0 ] || exit 1
+      continue
+    fi
+    echo "== LeRobot $one with $python"
+    install ".venv-oracle-$one" "$python" "$one" "${needs[@]}"
+    both_ways ".venv-oracle-$one" "$one"
+  done
+done

@@ -15,11 +15,11 @@ SECONDS=0
 say() { echo "set-up: $*" >&2; }
 stop() { say "$@" && exit 1; }
 
-# Measured on minimal Debian 12 and 13 images with two cores (scripts/try_fresh_machines.sh): GB that .venv holds with the
-# CPU build of torch, GB that pip downloads and keeps, minutes, and what CUDA adds.
+# Seen on minimal Debian 12 and 13 images (scripts/try_fresh_machines.sh): GB that .venv holds with the CPU build of torch,
+# GB that pip downloads and keeps, how long it took, and what CUDA adds.
 case $want in
-  demo) holds=1.9 downloads=0.5 minutes=7 extras=pages,sim,train,records,tables,web ;;
-  test) holds=3.4 downloads=0.9 minutes=10 extras=pages,sim,train,records,tables,web,postgres,gym,ray,rerun,test,docs ;;
+  demo) holds=1.9 downloads=0.5 took='3 to 8 minutes on two cores' extras=pages,sim,train,records,tables,web ;;
+  test) holds=3.4 downloads=0.9 took='15 minutes on two crowded cores, CUDA included' extras=pages,sim,train,records,tables,web,postgres,gym,ray,rerun,test,docs ;;
   *) stop "what is $want? demo or test" ;;
 esac
 cuda_holds=4.0 cuda_downloads=2.5
@@ -90,7 +90,7 @@ if [ -e .venv ]; then
   say "brings .venv up to date with pyproject.toml and constraints.txt; $(free_gb .) GB are free"
 else
   say "makes $clone/.venv"
-  say "about $holds GB there, $downloads GB of downloads and $minutes minutes (measured on two cores)"
+  say "about $holds GB there and $downloads GB of downloads; where it was tried, it took $took"
   say "$(free_gb .) GB are free; temporary files stay in .venv/tmp until the end"
   need_space "$holds" "the environment"
 fi

@@ -1,4 +1,4 @@
-"""Opens datasets with the real LeRobotDataset and compares everything. Runs in `.venv-oracle`, without roboscale.
+"""Opens datasets with the real LeRobotDataset and compares everything. Runs in LeRobot's environment, not in ours.
 
 Usage: python check_dataset.py FOLDER; every `<name>.npz` there belongs to a dataset `<name>/`
 (see `write_datasets.py`). Exits with status 1 on the first difference, naming it.
@@ -22,10 +22,14 @@ except RuntimeError:  # a build for CUDA beside a CPU build of torch: it brings 
 
 from lerobot.configs.types import FeatureType
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
-from lerobot.datasets.utils import dataset_to_policy_features
 from lerobot.policies.act.configuration_act import ACTConfig
 from lerobot.policies.act.modeling_act import ACTPolicy
 from lerobot.policies.factory import make_pre_post_processors
+
+try:
+    from lerobot.utils.feature_utils import dataset_to_policy_features  # 0.6
+except ImportError:
+    from lerobot.datasets.utils import dataset_to_policy_features
 
 DELTAS = {
     "action": [-0.2, -0.1, 0.0, 0.1, 0.2, 0.3],

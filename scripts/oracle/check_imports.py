@@ -1,4 +1,4 @@
-"""Opens imported datasets with the real LeRobotDataset. Runs in `.venv-oracle`, without roboscale.
+"""Opens imported datasets with the real LeRobotDataset. Runs in an environment of LeRobot's, without roboscale.
 
 Usage: python check_imports.py FOLDER; every `<name>.npz` there is of a dataset `<name>/` (see `write_imports.py`).
 Exits with status 1 on the first difference, naming it.

@@ -38,6 +38,10 @@ def test_state_round_speaks_of_recipes_and_counts_training_runs(tmp_path: Path):
     overall = rank(Rank(sources=(str(out / "state" / "outcomes.csv"),))).standing.overall
     assert overall is not None and overall.verdict.pairs[0].verdict.sentence in result["recipes"]["sentence"]
 
+    page = (out / "state" / "recipes.html").read_text()
+    assert "A: 2 recorded demonstrations per task" in page and "those of the claims count training runs" in page
+    assert result["described"][1] == "B is 4 episodes per task, generated from those 2"
+
     again = CliRunner().invoke(app, words)
     assert json.loads(again.stdout)["recipes"]["sentence"] == result["recipes"]["sentence"]
     assert len(Dataset(out / "state" / "grown").episodes) == 8
@@ -47,11 +51,11 @@ def test_picture_round_speaks_of_two_checkpoints(tmp_path: Path):
     words = ["demo", "--out", str(tmp_path), *SMALL, "--inputs", "images", "--budget", "4"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
-    assert "these two checkpoints, one training run each" in done.output
+    assert "these two checkpoints; one training run each" in done.output
     assert "power " in done.output and "processor s on" in done.output
     page = (tmp_path / "report.html").read_text()
     assert "data:video/mp4" in page and "roboscale demo --out" in page.replace("<span>", "").replace("</span>", "")
-    assert "one training run each; it says nothing of the recipes" in page
+    assert page.count("these two checkpoints; one training run each") >= 1
     assert "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page.split("<body")[0]
 
 

@@ -186,6 +186,16 @@ def test_folders_of_one_name_in_different_places_are_different_policies(tmp_path
     assert check_results(tmp_path).order == ("seed0/pi0", "seed1/pi0", "act")
 
 
+def test_files_of_another_scale_are_left_out_and_named(tmp_path: Path):
+    table = "policy,task,seed,success\n" + "".join(
+        f"{p},t,{100 + s},{int(s < k)}\n" for p, k in (("a", 9), ("b", 3)) for s in range(10)
+    )
+    (tmp_path / "won.csv").write_text(table)
+    (tmp_path / "far.csv").write_text("policy,progress\na,0.5\nb,0.25\n")
+    done = check_results(CheckResults(folder=tmp_path))
+    assert any("far.csv (says only how far each came" in line for line in done.unseen), done.unseen
+
+
 def test_nothing_to_check_is_one_clear_error(tmp_path: Path):
     with pytest.raises(RoboscaleError, match="no evaluation was found; no table"):
         check_results(tmp_path)

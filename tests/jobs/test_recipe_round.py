@@ -47,7 +47,7 @@ def test_three_runs_a_side_speak_of_recipes_and_one_of_checkpoints(tmp_path: Pat
     assert "B is better than A" in three.sentence
     assert any("A, success of each training run: 0.50, 0.50, 0.60" in line for line in three.lines)
     one = tried(tmp_path, {"A": {"push": [0.5]}, "B": {"push": [0.9]}})
-    assert "claims are about these checkpoints" in one.sentence and json.loads(json.dumps(one.to_json()))
+    assert "these two checkpoints; one training run each" in one.sentence and json.loads(json.dumps(one.to_json()))
 
 
 def test_one_lucky_run_of_three_claims_nothing(tmp_path: Path):

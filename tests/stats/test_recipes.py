@@ -58,7 +58,7 @@ def test_one_run_a_side_would_be_fooled_and_says_what_it_is_about():
     rng = np.random.default_rng(1)
     made = [compare_policies(drawn(rng, 0.05, 1, 1000)) for _ in range(100)]
     assert np.mean([one.verdict.pairs[0].decided for one in made]) > 0.3, "each is a claim about two checkpoints"
-    assert all("these checkpoints: one training run each" in one.unit for one in made)
+    assert all("these two checkpoints; one training run each" in one.unit for one in made)
 
 
 def test_a_better_recipe_is_found():

@@ -21,7 +21,7 @@ def lines(done: Fused) -> Iterator[str]:
     for name, fusion in done.policies.items():
         yield f"{name}: {fusion.estimate}"
         yield f"  real trials alone: {fusion.real_only}"
-        yield f"  {fusion.sentence}"
+        yield f"  {fusion.sentence.removesuffix(f' {fusion.estimate}')}"
 
 
 command = Command(FuseResults, run, methods=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from roboscale.core import Design, RoboscaleError
+from roboscale.core.plain import to_plain
 from roboscale.jobs.events import Note, OnEvent, ignore, say_reason
 from roboscale.jobs.request import Argument, Option
 from roboscale.jobs.running import run_trials
@@ -15,6 +16,7 @@ from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying, kept_or_not
 if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
     from roboscale.stats.deciding import AnyVerdict
+    from roboscale.stats.overall import Overall
 
 __all__ = ["Compare", "ComparedPolicies", "compare"]
 
@@ -33,6 +35,9 @@ class Compare(Trying):
     alpha: Annotated[float, Option("Probability of even one false claim.", min=1e-6, max=0.5)] = 0.05
     min_pairs: Annotated[int, Option("Do not stop before so many cases.", min=1)] = 1
     outcome: Annotated[Literal["success", "progress"], Option("What is compared: success or progress.")] = "success"
+    replicates: Annotated[
+        int, Option("Policies are training runs of recipes: so many of the first recipe, then of the next.", min=1)
+    ] = 1
 
     def check(self) -> None:
         """RoboscaleError for fewer than two policies."""
@@ -41,6 +46,11 @@ class Compare(Trying):
             (one,) = self.policies or ("none",)
             table = f"; a table of results is compared by: roboscale rank {one}" if one.endswith(_TABLES) else ""
             raise RoboscaleError(f"compare takes two policies or more, found {one}{table}")
+        if self.replicates > 1 and (len(self.policies) % self.replicates or len(self.policies) == self.replicates):
+            raise RoboscaleError(
+                f"--replicates {self.replicates}: expected {self.replicates} policies of each of two recipes or more, "
+                f"found {len(self.policies)} policies"
+            )
 
     @property
     def design(self) -> Design:
@@ -49,7 +59,7 @@ class Compare(Trying):
             budget=self.budget,
             alpha=self.alpha,
             min_cases=self.min_pairs,
-            sequential=self.sequential,
+            sequential=self.sequential and self.replicates == 1,  # training runs are counted, not cases
             outcome=self.outcome,
         )
 
@@ -75,10 +85,17 @@ class ComparedPolicies:
     @property
     def sentence(self) -> str:
         """The verdict in one sentence, with whoever in it is not known by content, or depends on its batch."""
-        return self.verdict.sentence + "".join(f"; {doubt}" for doubt in self.judged.doubts)
+        recipes = self.judged.of_recipes
+        said = self.verdict.sentence if recipes is None else "; ".join(_recipe_sentences(recipes))
+        return said + "".join(f"; {doubt}" for doubt in self.judged.doubts)
+
+    @property
+    def unit(self) -> str:
+        """What the verdict is about: these checkpoints, or recipes with their training runs."""
+        return self.judged.unit
 
     def __str__(self) -> str:
-        return self.sentence
+        return f"{self.sentence}; {self.unit}"
 
     @property
     def lines(self) -> list[str]:
@@ -87,7 +104,9 @@ class ComparedPolicies:
         from roboscale.stats.many import ManyVerdict
 
         verdict = self.verdict
-        lines = [self.sentence]
+        lines = [self.sentence, self.unit]
+        if self.judged.replicates > 1:
+            return lines + rate_lines(self.judged)
         if isinstance(verdict, ManyVerdict):
             for pair in verdict.undecided:
                 more = "unknown" if pair.verdict.needed is None else f"about {pair.verdict.needed}"
@@ -105,10 +124,16 @@ class ComparedPolicies:
         return {
             **run_summary(self.judged),
             "verdict": decided.verdict.to_json(),
+            "recipes": to_plain(self.judged.of_recipes),
             "cases_used": decided.used,
             "stopped": decided.stopped,
             "withdrawn": list(decided.withdrawn),
         }
+
+
+def _recipe_sentences(recipes: Overall) -> list[str]:
+    pairs = [pair.verdict.sentence for pair in recipes.verdict.pairs]
+    return [*pairs, *recipes.withdrawn, recipes.verdict.method]
 
 
 def compare(

@@ -18,12 +18,7 @@ if TYPE_CHECKING:
     from roboscale.core import Estimate
     from roboscale.stats.judged_counts import CountPair, JudgedCounts, OverallPair
 
-__all__ = ["UNIT_OF_COUNTS", "WeighCounts", "WeighedCounts", "parse_counts", "weigh_counts"]
-
-UNIT_OF_COUNTS = (
-    "these checkpoints; one training run each unless you know of more, so nothing is said of how they were made"
-)
-"""What plain counts are about."""
+__all__ = ["WeighCounts", "WeighedCounts", "parse_counts", "weigh_counts"]
 
 _MOST_PAIRS = 15
 _NUMBERS = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
@@ -70,12 +65,20 @@ class WeighedCounts:
         return lines + [line for said in self.method for line in wrapped(said)]
 
     @property
+    def unit(self) -> str:
+        """What plain counts are about."""
+        from roboscale.stats.recipes import unit_of_runs
+
+        return unit_of_runs({name: 1 for task in self.judged.tasks for name in task.rates})
+
+    @property
     def method(self) -> tuple[str, ...]:
         """What all numbers rest on, a sentence each."""
         shown = f"{100 * self.level:g} % intervals"
         pairs = [pair for task in self.judged.tasks for pair in task.pairs]
         if not pairs:
-            return (f"{shown}: {next(iter(self.judged.tasks[0].rates.values())).method}.",)
+            only = next(iter(self.judged.tasks[0].rates.values())).method
+            return f"{shown}: {only}.", f"{self.unit[0].upper()}{self.unit[1:]}."
         used = [*(pair.method for pair in pairs), *(pair.method for pair in self.judged.overall)]
         tests = "; ".join(dict.fromkeys(used))
         count = self.judged.comparisons
@@ -83,7 +86,7 @@ class WeighedCounts:
         return (
             f"Independent trials, two-sided: {tests}; alpha {self.judged.alpha:g}{family}. {shown}: Clopper-Pearson, "
             "of differences Newcombe.",
-            f"About {UNIT_OF_COUNTS}.",
+            f"{self.unit[0].upper()}{self.unit[1:]}.",
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -91,7 +94,7 @@ class WeighedCounts:
         return {
             "level": self.level,
             "alpha": self.judged.alpha,
-            "unit": UNIT_OF_COUNTS,
+            "unit": self.unit,
             "tasks": [
                 {"task": task.task, "rates": to_plain(task.rates), "pairs": to_plain(task.pairs)}
                 for task in self.judged.tasks

@@ -67,26 +67,28 @@ class RunDemo(Request):
         return self.out / "state" if inputs == "state" else self.out
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShownDemo(Plain):
     """What the demo came to.
 
     Args:
         recipes: the state round. compared: the picture round. `None` where it was not asked for.
         report: the page of the last round.
+        described: what A and B are, a line each.
     """
 
     recipes: TriedRecipes | None
     compared: ComparedPolicies | None = field(metadata=called("checkpoints"))
     report: Path
     minutes: float
+    described: tuple[str, ...]
 
     @property
     def lines(self) -> list[str]:
         """For a terminal."""
         state = [] if self.recipes is None else ["", f"state inputs: {self.recipes.sentence}"]
         pictures = [] if self.compared is None else ["", f"pictures: {checkpoint_sentence(self.compared)}"]
-        return [*state, *pictures, "", f"report: {self.report}"]
+        return [*state, *pictures, "", *self.described, f"report: {self.report}"]
 
 
 @dataclass(slots=True)
@@ -104,7 +106,7 @@ class _Stages:
 
 def checkpoint_sentence(compared: ComparedPolicies) -> str:
     """The verdict of the picture round, and what it is about."""
-    return f"{compared.sentence}; this is about these two checkpoints, one training run each"
+    return f"{compared.sentence}; {compared.unit}"
 
 
 def run_demo(request: RunDemo, on_event: OnEvent = ignore) -> ShownDemo:
@@ -126,7 +128,17 @@ def run_demo(request: RunDemo, on_event: OnEvent = ignore) -> ShownDemo:
         recipes = _state_round(request, stages)
     if request.inputs != "state":
         compared, page = _picture_round(request, recipes, stages)
-    return ShownDemo(recipes, compared, page, (time.monotonic() - started) / 60)
+    return ShownDemo(
+        recipes=recipes,
+        compared=compared,
+        report=page,
+        minutes=(time.monotonic() - started) / 60,
+        described=_described(request),
+    )
+
+
+def _described(request: RunDemo) -> tuple[str, ...]:
+    return tuple(f"{name} is {what}" for name, what in request.recipes.items())
 
 
 def _probe(request: RunDemo, inputs: Literal["state", "images"], stages: _Stages) -> tuple[Probe, tuple[str, ...]]:
@@ -154,6 +166,7 @@ def _state_round(request: RunDemo, stages: _Stages) -> TriedRecipes:
         out=folder,
         seed=request.seed,
         workers=request.workers,
+        descriptions=request.recipes,
     )
     policies = len(asked.policies)
     trained = f"training recipes A and B {request.runs} times each on the world's state"
@@ -172,7 +185,7 @@ def _state_round(request: RunDemo, stages: _Stages) -> TriedRecipes:
         )
     tried = try_recipes(asked, stages.on_event)
     write_json(folder / "verdict.json", tried.to_json())
-    for line in ("first verdict, from state inputs:", *tried.lines):
+    for line in ("first verdict, from state inputs:", *tried.lines, *_described(request)):
         stages.on_event(Note(line))
     return tried
 
@@ -295,7 +308,6 @@ def _report(
         ),
         training=(training_curve(request.out / "A", first), training_curve(request.out / "B", second)),
         notes=(
-            "The verdict is about these two checkpoints, one training run each; it says nothing of the recipes.",
             *of_recipes,
             *compared.notes,
             "Cases of the comparison are held out: their seeds occur in no data set of this report.",

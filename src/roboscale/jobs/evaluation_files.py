@@ -101,7 +101,23 @@ def find_evaluations(folder: Path, on_event: OnEvent, options: ReadOptions = AS_
         looked = f"{len(paths)} files were looked at" if paths else "no table, eval_info.json, sessions or trials.db"
         first = next(iter(refused.values()), "")
         raise RoboscaleError(f"{folder}: no evaluation was found; {looked}{f', the first: {first}' if first else ''}")
+    parts = _of_one_scale(parts, sources, refused)
     return FoundFiles(results=_joined(parts, on_event, options), sources=sources, refused=refused)
+
+
+def _of_one_scale(
+    parts: Sequence[Results], sources: dict[Path, tuple[str, ...]], refused: dict[Path, str]
+) -> list[Results]:
+    """Where some files say who succeeded, those that say only how far each came are left out, and named."""
+    one = any("success" in part.kinds for part in parts)
+    kept = []
+    for part, path in zip(parts, list(sources), strict=True):
+        if one and "success" not in part.kinds:
+            refused[path] = "says only how far each came, and others say who succeeded"
+            del sources[path]
+        else:
+            kept.append(part)
+    return kept
 
 
 def _joined(parts: Sequence[Results], on_event: OnEvent, options: ReadOptions) -> Results:

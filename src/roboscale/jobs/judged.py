@@ -7,17 +7,36 @@ them print the same numbers.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
 
-from roboscale.core import BadData, Case, Counted, Estimate, Identity, Judgement, OutcomeKind, Trial, identity_labels
+import numpy as np
+
+from roboscale.core import (
+    BadData,
+    Case,
+    Counted,
+    Estimate,
+    Identity,
+    Judgement,
+    OutcomeKind,
+    Outcomes,
+    Stratum,
+    Trial,
+    identity_labels,
+)
 from roboscale.core.episode import Status
 from roboscale.stats.deciding import Decided, decide, rate_of
 from roboscale.trials import count_trials, evidence_of, outcome_value
 from roboscale.trials.log import Run, TrialLog
+
+if TYPE_CHECKING:
+    from roboscale.stats.overall import Overall
 
 __all__ = [
     "Judged",
@@ -59,6 +78,63 @@ class Judged:
     def labels(self) -> dict[Identity, str]:
         """Names for people, unique within the run."""
         return identity_labels(self.run.policies)
+
+    @property
+    def replicates(self) -> int:
+        """Training runs of each recipe, where policies were given in turn as runs of recipes; 1 otherwise."""
+        fields = self.run.request.get("fields", {})
+        return int(fields.get("replicates") or 1) if isinstance(fields, Mapping) else 1
+
+    @property
+    def recipes(self) -> dict[str, tuple[Identity, ...]]:
+        """Recipe -> the policies that are its training runs; every policy by itself where nobody said otherwise."""
+        labels, size = self.labels, self.replicates
+        groups = [self.run.policies[k : k + size] for k in range(0, len(self.run.policies), size)]
+        names = [_common_name([labels[policy] for policy in group]) for group in groups]
+        if len(set(names)) < len(names) or not all(names):
+            names = [f"recipe {k}" for k in range(1, len(groups) + 1)]
+        return {name: tuple(group) for name, group in zip(names, groups, strict=True)}
+
+    @property
+    def unit(self) -> str:
+        """What claims from this run are about."""
+        from roboscale.stats.recipes import unit_of_runs
+
+        return unit_of_runs({name: len(runs) for name, runs in self.recipes.items()})
+
+    @property
+    def of_recipes(self) -> Overall | None:
+        """All claims about recipes, by their training runs; `None` where every policy stands for itself."""
+        from roboscale.stats.overall import compare_policies
+
+        if self.replicates < 2:
+            return None
+        alpha = 0.05 if self.run.design is None else self.run.design.alpha
+        return compare_policies(self._outcomes_of_recipes(), alpha)
+
+    def _outcomes_of_recipes(self) -> Outcomes:
+        """The counted trials with recipes as policies and policies as training runs."""
+        recipes, design = self.recipes, self.run.design
+        kind: OutcomeKind = "success" if design is None else design.outcome
+        recipe_of = {policy: k for k, group in enumerate(recipes.values()) for policy in group}
+        run_of = {policy: k for k, policy in enumerate(self.run.policies)}
+        rows = [c for c in self.used if not c.pending]
+        tasks = list(dict.fromkeys(c.case.task for c in rows))
+        cases = {id_: k for k, id_ in enumerate(dict.fromkeys(c.case.id for c in rows))}
+        values = [outcome_value(c.outcome, design) for c in rows]
+        return Outcomes(
+            kind=kind,
+            paired=True,
+            policies=tuple(recipes),
+            strata=tuple(Stratum("", task) for task in tasks),
+            runs=tuple(self.labels.values()),
+            policy=np.array([recipe_of[c.policy] for c in rows], np.int32),
+            stratum=np.array([tasks.index(c.case.task) for c in rows], np.int32),
+            run=np.array([run_of[c.policy] for c in rows], np.int32),
+            case=np.array([cases[c.case.id] for c in rows], np.int64),
+            value=np.array([np.nan if value is None else value for value in values], np.float64),
+            weight=np.ones(len(rows), np.int64),
+        )
 
     @property
     def sequential(self) -> bool:
@@ -106,6 +182,12 @@ class Judged:
     def doubts(self) -> list[str]:
         """What belongs in the same breath as every sentence on this run."""
         return [*self.unverified, *(f"{name} is batch-dependent" for name in self.batch_dependent)]
+
+
+def _common_name(labels: Sequence[str]) -> str:
+    """What the names of the training runs of one recipe begin with, without numbers at its end."""
+    begin = "".join(signs[0] for signs in takewhile(lambda signs: len(set(signs)) == 1, zip(*labels, strict=False)))
+    return re.sub(r"[\s.,:_/-]*(?:run|seed)?[\s.,:_/-]*\d*$", "", begin)
 
 
 def _as(counted: Counted, value: float) -> Counted:
@@ -296,6 +378,7 @@ def run_summary(judged: Judged) -> dict[str, Any]:
         "round": run.round,
         "outcome": "success" if run.design is None else run.design.outcome,
         "versions": dict(run.versions),
+        "unit": judged.unit,
         "unverified": judged.unverified,
         "batch_dependent": judged.batch_dependent,
         "reasons": reasons(judged.used, judged.labels),

@@ -71,7 +71,7 @@ class Ranked:
             "verdict": to_plain(standing.verdict),
             "withdrawn": list(standing.withdrawn),
             "tasks": [] if standing.overall is None else to_plain(standing.overall.pairs),
-            "unit": "" if standing.overall is None else standing.overall.unit,
+            "unit": standing.unit,
             "reading": dict(self.reading),
         }
 
@@ -95,10 +95,13 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
     results = load_results(request.sources, request.reading_options(), on_event)
     standing = standing_of(results, request.by, request.level, None if request.sets == "auto" else request.sets)
     pairs = () if standing.overall is None else standing.overall.pairs
-    said = () if standing.overall is None else (standing.overall.unit, *standing.overall.notes)
-    said = (*standing.withdrawn, *said)
+    opposite = tuple(pair.headline for pair in pairs if pair.opposite)
+    more = () if standing.overall is None else standing.overall.notes
+    unit = standing.unit[0].upper() + standing.unit[1:]
+    said = (*standing.withdrawn, unit, *more, *standing.notes)
     for line in said:
-        on_event(Note(line))
+        if line not in (unit, *opposite):  # the board says these, and nothing was left out by them
+            on_event(Note(line))
     verdict = standing.verdict
     board = BoardData(
         ranking=standing.ranking,
@@ -107,7 +110,8 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
         letters=dict(standing.letters),
         unverified=doubts(results),
         statements=tuple(dict.fromkeys((*said, *_pair_sentences(standing)))),
-        opposite=tuple(pair.headline for pair in pairs if pair.opposite),
+        opposite=opposite,
+        outcome="progress" if standing.basis == "progress" else "success",
         method="" if verdict is None else verdict.method,
         sources=(results.source,),
         command=request.command,

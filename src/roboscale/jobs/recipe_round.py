@@ -9,11 +9,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roboscale.jobs.events import OnEvent, Progress, ignore
+from roboscale.jobs.events import OnEvent, Progress, Wrote, ignore
 
 if TYPE_CHECKING:
     from roboscale.jobs.rank import Ranked
@@ -35,6 +35,7 @@ class RecipeRound:
         trials: per task and training run.
         steps: of the optimiser, the same for all.
         out: folder of the policies, of the trials and of the table.
+        descriptions: recipe -> what it is, for the page.
     """
 
     datasets: Mapping[str, Path]
@@ -46,6 +47,7 @@ class RecipeRound:
     inputs: str = "state"
     seed: int = 0
     workers: int | None = None
+    descriptions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def policies(self) -> dict[tuple[str, int], Path]:
@@ -147,5 +149,25 @@ def try_recipes(asked: RecipeRound, on_event: OnEvent = ignore) -> TriedRecipes:
             success = counted.outcome.success
             rows.writerow([recipe, run, counted.case.task, counted.case.id, "" if success is None else int(success)])
     write_text(asked.table, text.getvalue())
-    ranked = rank(Rank(sources=(str(asked.table),), html=asked.out / "recipes.html"), on_event)
+    ranked = rank(Rank(sources=(str(asked.table),)), on_event)
+    _write_page(asked, ranked, on_event)
     return TriedRecipes(ranked, {recipe: tuple(rates) for recipe, rates in runs.items()})
+
+
+def _write_page(asked: RecipeRound, ranked: Ranked, on_event: OnEvent) -> None:
+    """The board, with what each recipe is; its trials and its claims have different units, which it says."""
+    from roboscale.jobs.files import write_text
+    from roboscale.jobs.rank import Rank
+    from roboscale.report.board import board_page
+
+    page = asked.out / "recipes.html"
+    described = [f"{recipe}: {what}" for recipe, what in asked.descriptions.items()]
+    counted = "Intervals of scores and success rates count trials, those of the claims count training runs."
+    board = replace(
+        ranked.board,
+        title=f"Training recipes, from {asked.inputs} inputs",
+        command=Rank(sources=(str(asked.table),), html=page).command,
+        notes=(*described, counted, *ranked.board.notes),
+    )
+    write_text(page, board_page(board))
+    on_event(Wrote("page", page))

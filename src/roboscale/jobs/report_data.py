@@ -69,12 +69,14 @@ def report_data(
     results = {label: judged.of(policy) for policy, label in judged.labels.items()}
     decided, before = judged.decided, judged.before
     withdrawn = () if decided is None else decided.withdrawn
+    recipes = judged.of_recipes
     asked: Mapping[str, Any] = run.request.get("fields", {})
     return ReportData(
         title=title,
         policies=policy_results(judged, descriptions),
         outcome="success" if run.design is None else run.design.outcome,
-        verdict=None if decided is None else decided.verdict,
+        verdict=recipes.verdict if recipes is not None else None if decided is None else decided.verdict,
+        unit=judged.unit,
         extremes=_extremes(judged),
         before_corrections=None if before is None else before.verdict,
         corrections=corrected_judgements(results),
@@ -106,7 +108,7 @@ def _extremes(judged: Judged) -> dict[str, AnyVerdict]:
     from roboscale.stats.deciding import decide
     from roboscale.trials import evidence_of
 
-    if judged.decided is None or not judged.void:
+    if judged.decided is None or not judged.void or judged.replicates > 1:
         return {}
     cases = list(dict.fromkeys(c.case for c in judged.used))
     evidence = evidence_of(judged.used, judged.run.policies, cases, judged.run.design)

@@ -17,12 +17,14 @@ from roboscale.stats.letters import letters
 from roboscale.stats.many import ManyVerdict
 from roboscale.stats.overall import Overall, compare_policies
 from roboscale.stats.rank_sets import Ranking, SetMethod, rank_policies, rank_sets, tie_groups
+from roboscale.stats.recipes import recipe_rate, runs_of, unit_of_runs
 from roboscale.stats.task_means import task_means
 
 __all__ = ["Basis", "Standing", "choose_basis", "comparisons_of", "standing_of"]
 
 Basis = Literal["auto", "success", "progress", "preference"]
 
+_NO_STRENGTHS = "no Bradley-Terry strengths: their intervals count cases, and cases of one training run share its luck"
 _MOST_CASES = 20_000
 """Cases up to which strengths are fitted beside the claims; more would take long and say the same."""
 
@@ -38,6 +40,7 @@ class Standing:
         per_task: (policy, task) -> the same on one task.
         overall: every pair over tasks and task by task, for trials whose number was fixed.
         withdrawn: claims that the counted trials allow and the void ones forbid, a sentence each.
+        notes: what the board lacks, and why.
     """
 
     basis: str
@@ -46,11 +49,17 @@ class Standing:
     per_task: Mapping[tuple[str, str], Estimate]
     overall: Overall | None = None
     withdrawn: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> ManyVerdict | None:
         """Pairwise claims with letters, where the number of trials was fixed."""
         return None if self.overall is None else self.overall.verdict
+
+    @property
+    def unit(self) -> str:
+        """What the claims are about: these checkpoints, or recipes with their training runs."""
+        return unit_of_runs(dict.fromkeys(self.ranking.policies, 1)) if self.overall is None else self.overall.unit
 
     @property
     def letters(self) -> Mapping[str, str]:
@@ -114,11 +123,14 @@ def standing_of(
         return Standing(basis=chosen, ranking=ranking, rates=rates, per_task=per_task)
     outcomes = _outcomes(results, chosen)
     _, per_task = _rates(results, level, outcomes)
+    several = any(count > 1 for count in runs_of(outcomes).values())
+    if several and sets not in (None, "holm"):
+        raise RoboscaleError(f"--sets {sets} counts cases, and these results have training runs: leave --sets out")
     if results.adaptive or sets in ("anytime", "bootstrap"):
         return _without_verdict(results, outcomes, chosen, level, sets or "anytime")
     overall = compare_policies(outcomes, round(1 - level, 12), level)
     ranking = _ranking(overall, level)
-    if outcomes.paired and len(outcomes.value) <= _MOST_CASES * len(outcomes.policies):
+    if outcomes.paired and not several and len(outcomes.value) <= _MOST_CASES * len(outcomes.policies):
         scored = rank_policies(_by_case(outcomes), level)
         ranking = replace(
             scored,
@@ -135,6 +147,7 @@ def standing_of(
         per_task=per_task,
         overall=overall,
         withdrawn=overall.withdrawn,
+        notes=(_NO_STRENGTHS,) if several and outcomes.paired else (),
     )
 
 
@@ -160,6 +173,11 @@ def _rates(
         for task in means.tasks
         if means.tried(policy, task)
     }
+    for policy in (name for name, count in runs_of(outcomes).items() if count > 1):
+        for task in means.tasks:
+            strata = [k for k, stratum in enumerate(outcomes.strata) if stratum.task == task]
+            if (policy, task) in per_task and (clustered := recipe_rate(outcomes, policy, strata, level)) is not None:
+                per_task[policy, task] = clustered
     rates = {}
     for number, policy in enumerate(outcomes.policies):
         value = outcomes.value[outcomes.policy == number]

@@ -55,6 +55,7 @@ class CheckedValidity:
         outcome: what the scores are means of.
         cells: (policy, task) -> mean in the real and in the cheap world.
         within: correlation over policies and tasks once the mean of each task is taken out; `None` for one task.
+        unit: what the claims are about: these checkpoints, or recipes with their training runs.
         notes: what was left out or assumed.
     """
 
@@ -65,6 +66,7 @@ class CheckedValidity:
     outcome: str
     cells: Mapping[tuple[str, str], tuple[Estimate, Estimate]]
     within: Estimate | None
+    unit: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -83,7 +85,7 @@ class CheckedValidity:
         what = "mean progress" if self.outcome == "progress" else "success rates"
         named = self.tasks[0] if self.tasks != ("all",) else "one task"
         tasks = f"{len(self.tasks)} tasks, each with the same weight" if len(self.tasks) > 1 else named
-        said = f"Scores are {what} of {len(self.card.policies)} policies on {tasks}"
+        said = f"Scores are {what} of {len(self.card.policies)} policies on {tasks}; {self.unit}"
         if self.within is None or self.within.value is None:
             return said
         return f"{said}; within tasks the {len(self.cells)} points correlate at {self.within.value:.2f}"
@@ -94,6 +96,7 @@ class CheckedValidity:
             **self.card.to_json(),
             "ranks": self.card.ranks,
             "outcome": self.outcome,
+            "unit": self.unit,
             "tasks": list(self.tasks),
             "cells": [
                 {"policy": policy, "task": task, "real": to_plain(real), "cheap": to_plain(cheap)}
@@ -114,6 +117,7 @@ def check_validity(request: CheckValidity, on_event: OnEvent = ignore) -> Checke
         RoboscaleError: no policy, or no task, was tried in both worlds; or one has progress and the other has not.
         BadData: a file is not understood, or nothing is in it.
     """
+    from roboscale.stats.recipes import runs_of, unit_of_runs
     from roboscale.stats.task_means import task_means
     from roboscale.stats.validity import validity
 
@@ -136,6 +140,7 @@ def check_validity(request: CheckValidity, on_event: OnEvent = ignore) -> Checke
         outcome=kind,
         cells=cells,
         within=_within(cells, names, tasks, request.level),
+        unit=unit_of_runs({name: count for name, count in runs_of(worlds[0]).items() if name in names}),
         notes=tuple(notes),
     )
     if request.html is not None:

@@ -53,6 +53,7 @@ class BoardData(Plain):
         command: the command line that makes this page; `None` where it was made from Python.
         notes: what was dropped, guessed, reused or assumed.
         opposite: pairs that are better on some tasks and worse on others, a sentence each: the headline.
+        outcome: what the rates are of, `success` or `progress`.
     """
 
     ranking: Ranking
@@ -69,6 +70,7 @@ class BoardData(Plain):
     created: str = ""
     versions: Mapping[str, Scalar] = field(default_factory=dict)
     title: str = "Ranking of policies"
+    outcome: str = "success"
 
     def to_json(self) -> dict[str, Any]:
         """By its fields, and rows of policy and task."""
@@ -79,7 +81,7 @@ class BoardData(Plain):
 def board_page(board: BoardData) -> str:
     """The board as one HTML document that makes no request; strings may hold anything, they are escaped."""
     rows = _rows(board)
-    said = tuple(text.full_stop(line) for line in (board.ranking.sentence, *board.statements))
+    said = tuple(_sentences(board, ()))
     # one task only: its rates are those of the figure above
     several = len({task for _, task in board.per_task}) > 1
     heat = (Drawing(draw_at_widths("tasks", lambda w: board_tasks(board, w)), _HEAT_CAPTION),) if several else ()
@@ -88,7 +90,7 @@ def board_page(board: BoardData) -> str:
         kind="board",
         headline=_headline(board),
         sections=(
-            _board(rows),
+            _board(rows, board.outcome),
             Section(anchor="said", title="What may be said", blocks=(Listing(said),)),
             _intervals(board, rows),
             Section(anchor="tasks", title="Task by task", blocks=heat),
@@ -104,20 +106,21 @@ def board_page(board: BoardData) -> str:
     return render_page(page)
 
 
-def _board(rows: Sequence[_Row]) -> Section:
+def _board(rows: Sequence[_Row], outcome: str) -> Section:
     lettered = any(row.letters for row in rows)
     shown: list[tuple[Inline, ...]] = []
+    scored = any(_compared(row.score) for row in rows)
     for row in rows:
         compared = text.count(row.score.n) if row.score else text.MISSING
         score = estimate_phrase(row.score, row.unverified, none="no score")
-        cells: tuple[Inline, ...] = (row.ranks, row.policy, score, compared, rate_phrase(row.rate, row.unverified))
+        strength = (score, compared) if scored else ()
+        cells: tuple[Inline, ...] = (row.ranks, row.policy, *strength, rate_phrase(row.rate, row.unverified))
         shown.append((*cells, row.letters or text.MISSING) if lettered else cells)
     columns: list[str | Head] = [
         Head("ranks", "ranks"),
         "policy",
-        Head("score", "keep"),
-        num("compared"),
-        "success",
+        *((Head("score", "keep"), num("compared")) if scored else ()),
+        outcome,
     ]
     table = Rows(
         caption="All policies with the ranks they may have",
@@ -145,6 +148,8 @@ def _intervals(board: BoardData, rows: Sequence[_Row]) -> Section:
         blocks.append(Drawing(draw_at_widths("score", lambda width: board_scores(board, width)), caption))
     if rate is not None:
         said = "Dot: share of counted trials that succeeded."
+        if board.outcome == "progress":
+            said = "Dot: mean progress of the counted trials."
         if any(row.rate and row.rate.void for row in rows):
             said += " Pale band: the rate if all void trials had failed, and if all had succeeded."
         if board.unverified:
@@ -163,7 +168,8 @@ def board_scores(board: BoardData, width: int = 860) -> Figure:
 def board_rates(board: BoardData, width: int = 860) -> Figure:
     """Success rates with their intervals, in the order of the board; `width` in CSS pixels."""
     rows = [BoardRow(row.policy, row.ranks, row.group, row.rate) for row in _rows(board)]
-    return interval_figure(rows, "success rate", share=True, width=width, unverified=board.unverified)
+    label = "mean progress" if board.outcome == "progress" else "success rate"
+    return interval_figure(rows, label, share=True, width=width, unverified=board.unverified)
 
 
 def board_tasks(board: BoardData, width: int = 860) -> Figure:
@@ -180,17 +186,34 @@ def board_text(board: BoardData) -> str:
     How the tables were read is told while they are read, on stderr; the page and the JSON have it again.
     """
     rows = _rows(board)
-    columns = ["ranks", "policy", "score", "interval", "compared", "success", "interval", "trials", "void", "letters"]
+    rate = [board.outcome, "interval", "trials", "void", "letters"]
+    columns = ["ranks", "policy", "score", "interval", "compared", *rate]
     cells = [_text_cells(row) for row in rows]
-    shown = [i for i, name in enumerate(columns) if name not in ("void", "letters") or any(row[i] for row in cells)]
+    hidden = {i for i, name in enumerate(columns) if name in ("void", "letters") and not any(row[i] for row in cells)}
+    hidden |= set() if any(_compared(row.score) for row in rows) else {2, 3, 4}
+    hidden |= set() if any(_known(row.rate) for row in rows) else {5, 6, 7}
+    shown = [i for i in range(len(columns)) if i not in hidden]
     lines = [plain(board.title), "", *wrapped(_said(board)[2]), ""]
     if rows:
         table = [[row[i] for i in shown] for row in cells]
-        lines += [*text_table([columns[i] for i in shown], table, right=(2, 4, 5, 7)), ""]
+        lines += [
+            *text_table(
+                [columns[i] for i in shown], table, right=[k for k, i in enumerate(shown) if i in (2, 4, 5, 7)]
+            ),
+            "",
+        ]
     doubts = [f"{name} is {text.mark(reasons)}" for name, reasons in board.unverified.items() if reasons]
-    for sentence in dict.fromkeys((board.ranking.sentence, *doubts, *board.statements, *_methods(board))):
+    for sentence in _sentences(board, doubts):
+        lines += wrapped(sentence)
+    for sentence in _methods(board):
         lines += wrapped(text.full_stop(sentence))
     return "\n".join(lines) + "\n"
+
+
+def _sentences(board: BoardData, doubts: Sequence[str]) -> list[str]:
+    """What may be said, each once; what the headline says is not said again."""
+    said = dict.fromkeys((board.ranking.sentence, *doubts, *board.statements))
+    return [text.full_stop(line) for line in said if line not in board.opposite]
 
 
 def _text_cells(row: _Row) -> list[str]:
@@ -265,6 +288,11 @@ def _ranks(ranks: tuple[int, int] | None) -> str:
 
 def _known(estimate: Estimate | None) -> bool:
     return estimate is not None and estimate.value is not None
+
+
+def _compared(score: Estimate | None) -> bool:
+    """Whether there is anything to say of a strength: also that comparisons gave none."""
+    return _known(score) or (score is not None and score.n > 0)
 
 
 def _caption(what: str, example: Estimate | None, shaded: str) -> str:

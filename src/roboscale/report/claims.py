@@ -45,6 +45,8 @@ def report_headline(data: ReportData, blocks: tuple[Block, ...]) -> Headline:
     waiting = sum(policy.pending for policy in data.policies)
     if waiting:
         details.append(f"{text.plural(waiting, 'trial')} await{'s' if waiting == 1 else ''} a judgement")
+    if data.unit and data.policies:
+        details.append(data.unit)
     claim, small = _split(sentence, data.verdict)
     doubtful = any(policy.unverified for policy in data.policies)
     return Headline(

@@ -351,6 +351,7 @@ class ReportData(Plain):
     Args:
         outcome: what is compared and stands large; as in the design, where there is one.
         verdict: what may be claimed; `None` where nothing was compared.
+        unit: what is claimed of, e.g. these checkpoints with one training run each.
         extremes: assumption about the void trials -> the verdict that would follow from it.
         before_corrections: the verdict as it was before the corrections.
         corrections, rounds, voids, overlaps: all of them, policies by their names.
@@ -368,6 +369,7 @@ class ReportData(Plain):
     policies: tuple[PolicyResult, ...] = ()
     outcome: OutcomeKind = "success"
     verdict: AnyVerdict | None = None
+    unit: str = ""
     extremes: Mapping[str, AnyVerdict] = field(default_factory=dict)
     before_corrections: AnyVerdict | None = None
     corrections: tuple[CorrectedJudgement, ...] = ()

@@ -518,6 +518,10 @@ def _pair_number(i: int, j: int, policies: int) -> int:
     return i * (2 * policies - i - 1) // 2 + j - i - 1
 
 
+_NOTHING = 0.005
+"""A gain that two digits do not show."""
+
+
 def _summary(known: Knowledge, picks: list[Pick], now: float, after: float, count: int, state: _State) -> str:
     """What the picks buy and what ended them."""
     if len(known.policies) < 2:
@@ -525,6 +529,8 @@ def _summary(known: Knowledge, picks: list[Pick], now: float, after: float, coun
     if not picks:
         why = "no world has budget and evaluators left" if not any(map(state.open, state.venues)) else ""
         return f"Nothing to run: {why or 'every pair has been compared on every case, or no comparison would tell'}."
+    if now - after < _NOTHING:
+        return f"No comparison is needed: {len(picks)} more would lower {state.aim} from {now:.2f} by less than 0.005."
     said = (
         f"{len(picks)} comparison{'s' * (len(picks) > 1)} for {sum(pick.cost for pick in picks):g} cost units are"
         f" expected to lower {state.aim} from {now:.2f} to {after:.2f}."

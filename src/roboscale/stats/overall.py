@@ -25,7 +25,16 @@ from roboscale.stats.many import Compared, ManyVerdict, adjusted, assemble
 from roboscale.stats.outlook import pairs_for_new_comparison
 from roboscale.stats.paired import PairCounts, exact_counts_test
 from roboscale.stats.proportions import clopper_pearson
-from roboscale.stats.recipes import FEWEST_RUNS, RECIPE_TEST, are_run_means, recipe_difference, run_means, runs_of
+from roboscale.stats.recipes import (
+    FEWEST_RUNS,
+    RECIPE_TEST,
+    are_run_means,
+    recipe_difference,
+    recipe_rate,
+    run_means,
+    runs_of,
+    unit_of_runs,
+)
 from roboscale.stats.strata import (
     DRAWS,
     StratifiedScores,
@@ -201,18 +210,7 @@ def _rests_on_voids(claim: Compared, outcomes: Outcomes, alpha: float, level: fl
 
 def unit_of(outcomes: Outcomes) -> str:
     """What claims from these trials are about."""
-    runs = runs_of(outcomes)
-    several = [name for name, count in runs.items() if count > 1]
-    if not several:
-        return "claims are about these checkpoints: one training run each, so nothing is said of how they were made"
-    if all(count >= FEWEST_RUNS for count in runs.values()):
-        each = ", ".join(f"{name} {count}" for name, count in list(runs.items())[:5])
-        return f"claims are about recipes, and count training runs: {each}"
-    few = [f"{name} has {count}" for name, count in runs.items() if count < FEWEST_RUNS]
-    return (
-        f"claims are about these checkpoints, not about recipes: that takes {FEWEST_RUNS} training runs of each, and "
-        f"{_few(few)}"
-    )
+    return unit_of_runs(runs_of(outcomes))
 
 
 def _tester(outcomes: Outcomes, level: float) -> _Tester:
@@ -454,7 +452,13 @@ def _rates(outcomes: Outcomes, level: float) -> dict[str, Estimate]:
     mixes = {tuple(row) for row in tried.tolist() if any(row)}
     same = len(mixes) < 2 or all(len(set(np.flatnonzero(row).tolist())) == 1 for row in np.array(list(mixes)))
     rates = {}
+    runs = runs_of(outcomes)
     for number, name in enumerate(outcomes.policies):
+        strata = np.flatnonzero(tried[number]).tolist()
+        clustered = recipe_rate(outcomes, name, strata, level) if runs[name] > 1 else None
+        if clustered is not None:
+            rates[name] = clustered
+            continue
         tasks = [task for task in means.tasks if means.tried(name, task)]
         lost = int(void[number].sum())
         if not tasks:

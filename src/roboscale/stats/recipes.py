@@ -7,7 +7,7 @@ training run: its mean over tasks is one number, and recipes are compared by the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,12 +16,53 @@ from scipy.special import stdtr
 from roboscale.core import Estimate, Outcomes
 from roboscale.stats.distributions import student_isf
 
-__all__ = ["FEWEST_RUNS", "RECIPE_TEST", "are_run_means", "recipe_difference", "run_means", "runs_of"]
+__all__ = [
+    "FEWEST_RUNS",
+    "RECIPE_TEST",
+    "are_run_means",
+    "checkpoints_text",
+    "recipe_difference",
+    "recipe_rate",
+    "run_means",
+    "runs_of",
+    "unit_of_runs",
+]
 
 FEWEST_RUNS = 3
 """Training runs of each side without which nothing is claimed of recipes."""
 
 RECIPE_TEST = "Welch's t test on training runs (Biometrika 1947)"
+
+
+def checkpoints_text(count: int) -> str:
+    """What claims are about where every policy was trained once.
+
+    >>> checkpoints_text(2)
+    'these two checkpoints; one training run each'
+    """
+    if count < 2:
+        return "this checkpoint; one training run"
+    return f"these {'two' if count == 2 else count} checkpoints; one training run each"
+
+
+def unit_of_runs(runs: Mapping[str, int]) -> str:
+    """What claims are about, in words, from how many training runs each policy has.
+
+    >>> unit_of_runs({"A": 3, "B": 4})
+    'claims are about recipes, and count training runs: A 3, B 4'
+    """
+    tried = {name: count for name, count in runs.items() if count}
+    if all(count == 1 for count in tried.values()):
+        return f"claims are about {checkpoints_text(len(tried))}, so nothing is said of how they were made"
+    if all(count >= FEWEST_RUNS for count in tried.values()):
+        return f"claims are about recipes, and count training runs: {_some([f'{n} {c}' for n, c in tried.items()])}"
+    few = _some([f"{name} has {count}" for name, count in tried.items() if count < FEWEST_RUNS])
+    need = f"that takes {FEWEST_RUNS} training runs of each, and {few}"
+    return f"claims are about these checkpoints, not about recipes: {need}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def runs_of(outcomes: Outcomes) -> dict[str, int]:
@@ -85,6 +126,29 @@ def recipe_difference(first: ArrayLike, second: ArrayLike, level: float = 0.95) 
     half = student_isf((1 - level) / 2, degrees) * error
     return p_value, Estimate(
         value=value, low=max(-1.0, value - half), high=min(1.0, value + half), level=level, n=n, method=method
+    )
+
+
+def recipe_rate(outcomes: Outcomes, policy: str, strata: Sequence[int], level: float = 0.95) -> Estimate | None:
+    """Mean of a recipe's training runs with Student's interval; `None` with fewer than two on all strata.
+
+    Trials of one training run share its luck, so an interval that counts trials would be too narrow. `n` are trials.
+    """
+    means = run_means(outcomes, policy, strata)
+    if len(means) < 2:
+        return None
+    mine = (outcomes.policy == outcomes.policies.index(policy)) & np.isin(outcomes.stratum, strata)
+    missing = np.isnan(outcomes.value)
+    value, deviation = float(means.mean()), max(float(means.std(ddof=1)), _LEAST)
+    half = student_isf((1 - level) / 2, len(means) - 1) * deviation / len(means) ** 0.5
+    return Estimate(
+        value=value,
+        low=max(0.0, value - half),
+        high=min(1.0, value + half),
+        level=level,
+        n=int(outcomes.weight[mine & ~missing].sum()),
+        method=f"mean of {len(means)} training runs, Student (1908)",
+        void=int(outcomes.weight[mine & missing].sum()),
     )
 
 

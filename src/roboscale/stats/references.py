@@ -26,6 +26,10 @@ def _said(sentence: str, *keys: str) -> Citation:
 
 
 RECIPES: tuple[tuple[str, Citation], ...] = (
+    (
+        "mean of .*training runs",
+        _said("Rates of recipes are means over training runs, with Student's interval"),
+    ),
     ("difference of mean scores|mean over tasks", _said("Means and their differences have normal intervals")),
     (
         "Clopper-Pearson",

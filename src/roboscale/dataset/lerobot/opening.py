@@ -64,7 +64,8 @@ def open_lerobot(
         raise problems.fatal[0]
     tables = Tables()
     own = folder.head.is_v3 and Layout(folder.root).own.is_dir() and not templates
-    if own and not lenient:
+    foreign = any(one.get("dtype") == "image" for one in folder.head.features.values())  # mended by us, not written
+    if own and not lenient and not foreign:
         return _open_own(folder, tables)
     if not lenient:
         problems.require()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import roboscale.sources.records.mcap.grid as grid
-from roboscale.core import BadData, Finding
+from roboscale.core import BadData, Finding, RoboscaleError
+from roboscale.dataset.checks import finding
 from roboscale.sources.records.mcap.bag import Bag, find_bags
+from roboscale.sources.records.mcap.collect import has_header
 from roboscale.sources.records.mcap.container import Topic
 from roboscale.sources.records.mcap.elements import DEFAULT_ELEMENTS, Element, message_leaves, units_of
 from roboscale.sources.records.mcap.images import IMAGE_MESSAGES
@@ -78,7 +81,7 @@ def draft(path: Path) -> Draft:
 def _draft(bag: Bag, bags: int) -> Draft:
     types = MessageTypes(bag.path, bag.topics)
     report: list[Finding] = []
-    times = _times(bag, report)
+    times = _times(bag, types, report)
     measured = {name: _measure(time_ns) for name, time_ns in times.items()}
     fps = _fps(bag, measured)
     fast = {name: m.rate_hz for name, m in measured.items() if m.rate_hz > 2 * fps}
@@ -95,11 +98,39 @@ def _draft(bag: Bag, bags: int) -> Draft:
     return Draft("\n".join([head, *(b for b in blocks if b), tail]).rstrip() + "\n", tuple(undecided))
 
 
-def _times(bag: Bag, report: list[Finding]) -> dict[str, NDArray[np.int64]]:
-    times: dict[str, list[int]] = {}
+def _times(bag: Bag, types: MessageTypes, report: list[Finding]) -> dict[str, NDArray[np.int64]]:
+    """Times on the clock that the draft names: of the stamps where a topic has them, else the recorder's."""
+    times: dict[str, list[tuple[int, int]]] = {}
+    stamped = {topic.name for topic in bag.topics.values() if _starts_with_header(types, topic.name)}
     for _, raw in bag.messages(set(bag.topics), report):
-        times.setdefault(raw.topic, []).append(raw.log_ns)
-    return {name: np.sort(np.array(values, np.int64)) for name, values in times.items()}
+        stamp = _stamp_ns(raw.data) if raw.topic in stamped else 0
+        times.setdefault(raw.topic, []).append((stamp, raw.log_ns))
+    found = {}
+    for name, both in times.items():
+        stamps, logged = np.sort(np.array(both, np.int64), axis=0).T
+        found[name] = stamps if stamps.all() else logged
+        spans = [int(np.ptp(clock)) for clock in (stamps, logged)]
+        if stamps.all() and min(spans) > 0 and not 0.95 < spans[0] / spans[1] < 1.05:
+            clocks = f"its stamps cover {spans[0] / 1e9:.4g} s, the recorder's times {spans[1] / 1e9:.4g} s"
+            text = f"{name}: {clocks}: simulated time?"
+            report.append(finding("clock-rate", text))
+    return found
+
+
+def _starts_with_header(types: MessageTypes, topic: str) -> bool:
+    try:
+        kind = types.learn(topic)
+        return has_header(types, kind) and types.fields(kind)[0][0] == "header"
+    except (IndexError, KeyError, RoboscaleError):  # the bag does not define it; its block says so
+        return False
+
+
+def _stamp_ns(data: bytes | memoryview) -> int:
+    """The stamp of a message whose first member is its header; CDR's second byte says which end comes first."""
+    if len(data) < 12:
+        return 0
+    seconds, nanoseconds = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
+    return int(seconds) * 10**9 + int(nanoseconds)
 
 
 def _measure(time_ns: NDArray[np.int64]) -> _Measured:
