@@ -7,11 +7,11 @@ help:
 	@echo "make demo    ten demonstrations in, a verdict and a report out (sets everything up itself)"
 	@echo "make test    all tests, linters and types (sets everything up itself)"
 	@echo "make guests  LeRobot in an environment of its own (2 GB): its check, and episodes equal to its own evaluation"
-	@echo "make oracle  opens our datasets with the real LeRobot loader, in an environment of its own"
+	@echo "make oracle  LeRobot 0.4.4 and 0.6.1 read our datasets and we theirs, in environments of their own"
 	@echo "make peers   compares counts and sample sizes with statsmodels and fieldtrial, in an environment of their own"
 	@echo "make ends    tests at the lowest and the newest versions that are declared, in environments of their own"
 	@echo "make mutants plants 60 small faults in a room (ROOM=trials) and looks whether its tests notice"
-	@echo "make fuzz    10,000 mutated files for every format that is read, 5,000 mutated tables"
+	@echo "make fuzz    10,000 mutated files for every format that is read, 5,000 mutated tables, every advice in every state"
 	@echo "make bench   the benchmarks whose ratios the README quotes"
 	@echo "make fresh   sets a copy up in minimal images of Debian 12 and 13 and runs it there (root, debootstrap, 8 GB)"
 	@echo "make docs    builds the documentation into site/"
@@ -37,6 +37,7 @@ lint: set-up-test
 fuzz: set-up-test
 	$(run)python -m tests.fuzz.fuzz_records --count 10000
 	$(run)python -m tests.fuzz.fuzz_tables --count 5000
+	ROBOSCALE_WHOLE_MATRIX=1 $(run)python -m pytest -q tests/cli/test_advice_on_partial_sets.py tests/cli/test_advice_on_v2_sets.py
 
 guests: set-up-test
 	scripts/guests.sh
@@ -68,6 +69,7 @@ bench: set-up-test
 	$(run)python -m benchmarks.stats_sequential
 	$(run)python -m benchmarks.stats_independent
 	$(run)python -m benchmarks.stats_coverage
+	$(run)python -m benchmarks.stats_recipes
 	$(run)python -m benchmarks.stats_many
 	$(run)python -m benchmarks.stats_ranking
 	$(run)python -m benchmarks.stats_next_trial

@@ -3,7 +3,7 @@
 One 480x640 camera (AV1, a key frame every two frames) and a chunk of 50 actions; and the chunk without a camera.
 CPU milliseconds a sample, on one core: the median over groups of ten samples, of which a random order asks each
 loader for the same frames. The numbers that both sides return are compared too. LeRobot runs as a second process
-in `.venv-oracle`, which `make oracle` builds; without it, only ours is measured.
+in `.venv-oracle-0.4.4`, which `make oracle` builds; without it, only ours is measured.
 
     python -m benchmarks.loader
     python -m benchmarks.loader --samples 100 --json
@@ -29,7 +29,7 @@ from roboscale.dataset import Dataset, DatasetWriter
 from roboscale.dataset.video import VideoReader
 
 HERE = Path(__file__).parent
-PEER = HERE.parent / ".venv-oracle/bin/python"
+PEER = HERE.parent / ".venv-oracle-0.4.4/bin/python"
 CAMERA = "observation.images.front"
 HEIGHT, WIDTH, FPS, GROUP = 480, 640, 30, 10
 

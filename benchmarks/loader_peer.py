@@ -1,4 +1,4 @@
-"""LeRobot's side of `benchmarks.loader`: runs in `.venv-oracle`, without roboscale.
+"""LeRobot's side of `benchmarks.loader`: runs in `.venv-oracle-0.4.4`, without roboscale.
 
     python loader_peer.py CAMERA_DATASET TABLE_DATASET SAMPLES CHUNK OUT.npz
 

@@ -63,13 +63,9 @@ def check(root: Path, out: Path) -> None:
     silent = [key for key in lost if key not in str(done.proof.to_json())]
     require(not silent, f"{root.name}: {silent} is not there, and nobody says so")
     kinds = ", ".join(sorted({one.check for one in report.findings})) or "nothing found"
-    said_lost = ", ".join(lost) or "nothing"
-    print(
-        f"{root.name}: {len(dataset.episodes)} episodes, {len(dataset)} frames, numbers and texts equal; pictures of videos"
-    )
-    print(
-        f"  at most {levels} levels apart, encoded ones {encoded}; left out and said: {said_lost}; audit: {kinds}{mended}"
-    )
+    print(f"{root.name}: {len(dataset.episodes)} episodes, {len(dataset)} frames, numbers and texts equal;")
+    print(f"  pictures of videos at most {levels} levels apart, encoded ones {encoded};")
+    print(f"  left out and said: {', '.join(lost) or 'nothing'}; the audit: {kinds}{mended}")
 
 
 def main() -> None:

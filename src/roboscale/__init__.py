@@ -130,7 +130,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.demo import RunDemo, run_demo
     from roboscale.jobs.eval import Evaluate, evaluate
     from roboscale.jobs.fuse import FuseResults, fuse_results
-    from roboscale.jobs.guest_check import CheckGuest, check_installed_guest
+    from roboscale.jobs.guest_check import CheckInstalledGuest, check_installed_guest
     from roboscale.jobs.guest_clean import CleanGuests, clean_guests
     from roboscale.jobs.guest_install import InstallGuest, install_guest
     from roboscale.jobs.guest_list import ListGuests, list_guests
@@ -167,7 +167,7 @@ __all__ = [
     "BatchedWorld",
     "Case",
     "CheckCases",
-    "CheckGuest",
+    "CheckInstalledGuest",
     "CheckPolicyInWorld",
     "CheckResults",
     "CheckValidity",
@@ -353,7 +353,7 @@ _JOBS = {
     "demo": ("RunDemo", "run_demo"),
     "eval": ("Evaluate", "evaluate"),
     "fuse": ("FuseResults", "fuse_results"),
-    "guest_check": ("CheckGuest", "check_installed_guest"),
+    "guest_check": ("CheckInstalledGuest", "check_installed_guest"),
     "guest_clean": ("CleanGuests", "clean_guests"),
     "guest_install": ("InstallGuest", "install_guest"),
     "guest_list": ("ListGuests", "list_guests"),

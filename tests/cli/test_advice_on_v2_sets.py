@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 from collections.abc import Callable
@@ -120,9 +121,14 @@ STATES: dict[str, Plant] = {
     "partial": lambda root: (_tables(root)[-1].unlink(), _videos(root)[-1].unlink()),
     "video-less": lambda root: shutil.rmtree(root / "videos"),
 }
+WHOLE = bool(os.environ.get("ROBOSCALE_WHOLE_MATRIX"))  # `make fuzz`
 MATRIX = [(write_v21, "complete", name) for name in PLANTED]
 MATRIX += [(write_v21, state, name) for state in ("partial", "video-less") for name in list(PLANTED)[::2]]
 MATRIX += [(write, "complete", name) for write in (write_v20, write_gr00t) for name in list(PLANTED)[::3]]
+if WHOLE:
+    MATRIX = [
+        (write, state, name) for write in (write_v20, write_v21, write_gr00t) for state in STATES for name in PLANTED
+    ]
 
 
 @pytest.mark.parametrize(("write", "state", "name"), MATRIX)

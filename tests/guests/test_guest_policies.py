@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from roboscale.core import Field, InfrastructureError, PolicyError, Spec, SpecMismatch
-from roboscale.guests import Features, GuestPolicy, GuestProcess
+from roboscale.guests import GuestPolicy, GuestProcess, PolicyFeatures
 from roboscale.policies.remote.profile import PolicyProfile
 
 WORLD = (
@@ -36,7 +36,7 @@ def seen(value: float, history: int = 0) -> dict:
 
 def opened(toy, does: str = "", mapping=None, **options) -> GuestPolicy:
     process = GuestProcess(toy, toy.policies, {"does": does}, answer_s=20)
-    features = Features.from_reply(process.start())
+    features = PolicyFeatures.from_reply(process.start())
     given = {"content": "c", "overrides": {}, "specs": WORLD, **options}
     return GuestPolicy("toy:x", process, features, mapping or features, **given)
 

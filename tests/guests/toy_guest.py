@@ -8,14 +8,14 @@ import time
 
 import numpy as np
 
-from roboscale.guests.side.faults import Mistake
+from roboscale.guests.side.faults import Refusal
 
 
 class Policy:
     def __init__(self, path="", does="", rows=2):
         print("opening", path, flush=True)
         if does == "mistake":
-            raise Mistake("no such checkpoint")
+            raise Refusal("no such checkpoint")
         if does == "raise at start":
             raise ValueError("broken weights")
         if does == "die at start":

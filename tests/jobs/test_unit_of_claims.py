@@ -55,8 +55,10 @@ def test_replicates_make_recipes_of_policies(tmp_path: Path):
     assert ONCE not in "\n".join(done.lines) and "Welch's t test on training runs" in done.sentence
     assert done.judged.run.design is not None and not done.judged.run.design.sequential
     assert methods_of(done).paragraph
+    assert any(line.startswith("recipe 2: ") for line in done.lines) and len(done.to_json()["recipe_runs"]) == 2
     write_report(WriteReport(store=str(tmp_path), videos=0))
     assert shown(tmp_path / "report.html").count("claims are about recipes") == 1
+    assert "recipe 1: " in shown(tmp_path / "report.html")
 
 
 def test_replicates_have_to_come_out_even():

@@ -69,15 +69,15 @@ def test_mcaps_own_reader_finds_every_number_text_and_picture(recorded: Path, tm
 
 def test_what_is_not_finite_is_null_and_no_other_number():
     from roboscale.sources.records.mcap.export import _difference, _message
-    from roboscale.sources.records.playback import Curve
+    from roboscale.sources.records.playback import TimedValues
 
     values = np.array([[0.5, np.nan], [np.inf, 0.25]], np.float32)
     for names in ((), ("x", "y")):
-        track = Curve(np.arange(2), values, names)
+        track = TimedValues(np.arange(2), values, names)
         messages = [_message(track, row) for row in values]
         assert json.loads(json.dumps(messages, allow_nan=False)) == messages
         assert _difference(track, messages) == 0
-        assert _difference(Curve(np.arange(2), np.nan_to_num(values), names), messages) == np.inf
+        assert _difference(TimedValues(np.arange(2), np.nan_to_num(values), names), messages) == np.inf
 
 
 def test_a_changed_file_is_not_called_exact(recorded: Path, tmp_path: Path):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roboscale.core import InfrastructureError, Judgement, Measure, SuccessRule, UnknownName
+from roboscale.core import InfrastructureError, Judgement, Measure, RoboscaleError, SuccessRule, UnknownName
 from roboscale.referees import Person, Settled, SuccessReferee, referee_for, referee_named
 from tests.trials.log_samples import INFO, trial
 
@@ -169,6 +169,8 @@ def test_who_judges_in_a_world():
     assert referee_for(INFO, SuccessRule("hold", 4)).name == "success (hold 4)"
     unjudged = replace(INFO, measures=(Measure(name="progress"),))
     assert isinstance(referee_for(unjudged), Person) and isinstance(referee_for(unjudged, SuccessRule()), Person)
+    for name in ("progress", "twist", "successes", "a"):  # before and behind it in the alphabet
+        assert isinstance(referee_for(replace(INFO, measures=(Measure(name=name),))), Person)
 
 
 @pytest.mark.parametrize(
@@ -178,3 +180,15 @@ def test_rules_say_what_they_need(rule: SuccessRule, needs: int, text: str):
     assert (rule.needs, str(rule)) == (needs, text)
     assert not rule.succeeded(needs - 1) and rule.succeeded(needs) and rule.succeeded(needs + 1)
     assert rule.finishes(needs) == (rule.kind != "end") and not rule.finishes(needs - 1)
+
+
+@pytest.mark.parametrize("value", [NAN, 0.5, 2, -1, "True", [1.0]])
+def test_a_success_is_a_truth_value(value: object):
+    with pytest.raises(RoboscaleError, match="measure success: expected true, false, 0 or 1, found ") as error:
+        SuccessReferee(SuccessRule()).watch().update({"success": value})
+    assert not isinstance(error.value, InfrastructureError), "it ends the run, and is no void trial"
+
+
+@pytest.mark.parametrize("value", [True, False, 0, 1, 0.0, 1.0, np.bool_(True), np.float32(1), np.int64(0)])
+def test_a_truth_value_may_be_of_any_kind(value: object):
+    assert SuccessReferee(SuccessRule()).watch().update({"success": value}) is bool(value)

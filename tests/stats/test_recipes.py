@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from benchmarks.stats_recipes import DEVIATIONS, TRIALS, false_claims
 from roboscale.core import Outcomes, Stratum
 from roboscale.stats.overall import compare_policies
 from roboscale.stats.recipes import recipe_difference, run_means, runs_of
@@ -52,6 +53,13 @@ def test_equal_recipes_are_not_told_apart(sd: float, trials: int):
     rng = np.random.default_rng(int(1000 * sd) + trials)
     claimed = [compare_policies(drawn(rng, sd, 3, trials)).verdict.pairs[0].decided for _ in range(250)]
     assert np.mean(claimed) <= 0.05 + 0.02  # two standard errors of 250 draws
+
+
+@pytest.mark.parametrize("sd", DEVIATIONS)
+@pytest.mark.parametrize("trials", TRIALS)
+@pytest.mark.parametrize("runs", [3, 5])
+def test_false_claims_of_recipes_stay_below_alpha(sd: float, trials: int, runs: int):
+    assert false_claims(sd, trials, runs, 1000) <= 0.05 + 0.014  # two standard errors of 1,000 draws
 
 
 def test_one_run_a_side_would_be_fooled_and_says_what_it_is_about():

@@ -73,7 +73,10 @@ def _as_one_copy(told: list[Finding], where: str, total: int) -> list[Finding]:
     if not kinds & {*_GONE} and len(kinds) < 2:
         return told
     lost = {i for one in told if one.check in _UNREADABLE for i in one.episodes if "--drop-camera" not in one.repair}
-    copy = BROKEN.format(root=where) if len(lost) < total else ""
+    somewhere = any(
+        one.check == "null-values" and not one.episodes for one in told
+    )  # nobody can say whose rows they are
+    copy = BROKEN.format(root=where) if len(lost) < total and not somewhere else ""
     instead = {METADATA.format(root=where): copy, BROKEN.format(root=where): copy, SEAL.format(root=where): ""}
     return [
         _told(one, copy if one.check in kinds and " --drop " in one.repair else instead.get(one.repair, one.repair))

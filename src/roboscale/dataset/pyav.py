@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 
-__all__ = ["READING", "convert", "fraction", "index_of"]
+__all__ = ["READING", "convert", "fraction", "index_of", "open_encoder"]
 
 _MAJOR = int(av.__version__.split(".")[0])
 
@@ -25,6 +27,27 @@ def convert(converter: Any, frame: Any, format: str) -> Any:
     One converter that is kept costs a sixth of the work of one for each frame on as many threads as there are cores.
     """
     return converter.reformat(frame, format=format, **_ONE_THREAD)
+
+
+def open_encoder(context: Any) -> None:
+    """Opens an encoder, and leaves this process scheduled as it was.
+
+    Run by root, as in most containers, SVT-AV1 turns its threads and whoever opened it into real-time ones, with the
+    highest priority there is: a recorder, and each process that it starts from then on, starves the machine.
+    """
+    before = _scheduling()
+    context.open()
+    if before != _scheduling():
+        for thread in Path("/proc/self/task").iterdir():
+            with suppress(OSError):  # one that has ended meanwhile
+                os.sched_setscheduler(int(thread.name), before[0], os.sched_param(before[1]))
+
+
+def _scheduling() -> tuple[int, int]:
+    """Policy and priority of the calling thread; zeros where systems have none such."""
+    if not hasattr(os, "sched_getscheduler"):
+        return 0, 0
+    return os.sched_getscheduler(0), os.sched_getparam(0).sched_priority
 
 
 def fraction(value: Any) -> Fraction | None:

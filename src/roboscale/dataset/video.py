@@ -23,7 +23,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData, SpecMismatch
-from roboscale.dataset.pyav import READING, convert, fraction
+from roboscale.dataset.pyav import READING, convert, fraction, open_encoder
 from roboscale.dataset.remote import source_of
 from roboscale.dataset.unfetched import require_fetched
 
@@ -95,6 +95,7 @@ class Encoder:
         self._stream.height, self._stream.width = shape[0], shape[1]
         self._stream.pix_fmt = "yuv420p"
         self._stream.time_base = self._time_base
+        open_encoder(self._stream.codec_context)
 
     def add(self, image: Images) -> None:
         """Appends one picture (H, W, 3) RGB."""

@@ -13,17 +13,17 @@ from roboscale.guests.environment import (
     make_environment,
     remove_environment,
 )
-from roboscale.guests.policy import FeatureMap, Features, GuestPolicy
+from roboscale.guests.policy import FeatureMap, GuestPolicy, PolicyFeatures
 from roboscale.guests.process import GuestProcess, check_guest_process
 from roboscale.guests.pythons import find_python
 
 __all__ = [
     "FeatureMap",
-    "Features",
     "Guest",
     "GuestPolicy",
     "GuestProcess",
     "Installed",
+    "PolicyFeatures",
     "check_guest_process",
     "clean_environments",
     "environment_of",

@@ -28,7 +28,7 @@ from roboscale.core import (
 )
 from roboscale.guests.process import GuestProcess
 
-__all__ = ["FeatureMap", "Features", "GuestPolicy"]
+__all__ = ["FeatureMap", "GuestPolicy", "PolicyFeatures"]
 
 Fault = PolicyError | InfrastructureError
 
@@ -66,7 +66,7 @@ class Feature:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Features:
+class PolicyFeatures:
     """What a policy takes and gives, as it says itself; a `FeatureMap` for worlds that call things as it does.
 
     Args:
@@ -89,7 +89,7 @@ class Features:
     prompt = ""
 
     @classmethod
-    def from_reply(cls, said: Any) -> Features:
+    def from_reply(cls, said: Any) -> PolicyFeatures:
         """From what the guest's side says; InfrastructureError names what is wrong with it."""
         try:
             takes = {
@@ -183,7 +183,7 @@ class GuestPolicy:
         self,
         name: str,
         process: GuestProcess,
-        features: Features,
+        features: PolicyFeatures,
         mapping: FeatureMap,
         *,
         content: str,

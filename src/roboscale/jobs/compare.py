@@ -106,7 +106,7 @@ class ComparedPolicies:
         verdict = self.verdict
         lines = [self.sentence, self.unit]
         if self.judged.replicates > 1:
-            return lines + rate_lines(self.judged)
+            return [*lines, *self.judged.recipe_lines, *rate_lines(self.judged)]
         if isinstance(verdict, ManyVerdict):
             for pair in verdict.undecided:
                 more = "unknown" if pair.verdict.needed is None else f"about {pair.verdict.needed}"
@@ -125,6 +125,7 @@ class ComparedPolicies:
             **run_summary(self.judged),
             "verdict": decided.verdict.to_json(),
             "recipes": to_plain(self.judged.of_recipes),
+            "recipe_runs": self.judged.recipe_lines,
             "cases_used": decided.used,
             "stopped": decided.stopped,
             "withdrawn": list(decided.withdrawn),

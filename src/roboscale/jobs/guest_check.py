@@ -9,11 +9,11 @@ from roboscale.core.plain import Plain
 from roboscale.jobs.events import OnEvent, ignore
 from roboscale.jobs.request import Argument, Request
 
-__all__ = ["CheckGuest", "CheckedGuest", "check_installed_guest"]
+__all__ = ["CheckInstalledGuest", "CheckedInstalledGuest", "check_installed_guest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckGuest(Request):
+class CheckInstalledGuest(Request):
     """Asks whether a guest works."""
 
     words: ClassVar[tuple[str, ...]] = ("guest", "check")
@@ -22,7 +22,7 @@ class CheckGuest(Request):
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedGuest(Plain):
+class CheckedInstalledGuest(Plain):
     """What was looked at.
 
     Args:
@@ -38,11 +38,11 @@ class CheckedGuest(Plain):
         return [f"{self.guest}: {text}" for text in self.passed]
 
 
-def check_installed_guest(request: CheckGuest, on_event: OnEvent = ignore) -> CheckedGuest:
+def check_installed_guest(request: CheckInstalledGuest, on_event: OnEvent = ignore) -> CheckedInstalledGuest:
     """Runs the check that the guest brings, in its own environment.
 
-    >>> from roboscale import CheckGuest
-    >>> CheckGuest(guest="lerobot").command
+    >>> from roboscale import CheckInstalledGuest
+    >>> CheckInstalledGuest(guest="lerobot").command
     'roboscale guest check lerobot'
 
     Raises:
@@ -51,4 +51,4 @@ def check_installed_guest(request: CheckGuest, on_event: OnEvent = ignore) -> Ch
     """
     from roboscale.guests import check_guest_process, find_guest
 
-    return CheckedGuest(request.guest, check_guest_process(find_guest(request.guest)))
+    return CheckedInstalledGuest(request.guest, check_guest_process(find_guest(request.guest)))

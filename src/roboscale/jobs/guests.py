@@ -68,13 +68,13 @@ def open_guest_policy(
         InfrastructureError: it cannot open the checkpoint.
     """
     from roboscale.dataset.digests import folder_digest
-    from roboscale.guests import Features, GuestPolicy, GuestProcess
+    from roboscale.guests import GuestPolicy, GuestProcess, PolicyFeatures
 
     path, overrides = parsed(text.partition(":")[2], text)
     arguments = {"path": str(path.resolve()), **overrides}
     process = GuestProcess(guest, guest.policies, arguments, start_s=start_s, answer_s=answer_s)
     try:
-        features = Features.from_reply(process.start())
+        features = PolicyFeatures.from_reply(process.start())
         mapping = features if profile is None else profile
         specs = None
         if world is not None:

@@ -96,6 +96,13 @@ class Judged:
         return {name: tuple(group) for name, group in zip(names, groups, strict=True)}
 
     @property
+    def recipe_lines(self) -> list[str]:
+        """Which policies are the training runs of which recipe; nothing where every policy stands for itself."""
+        labels = self.labels
+        said = [f"{name}: {', '.join(labels[run] for run in runs)}" for name, runs in self.recipes.items()]
+        return said if self.replicates > 1 else []
+
+    @property
     def unit(self) -> str:
         """What claims from this run are about."""
         from roboscale.stats.recipes import unit_of_runs

@@ -21,7 +21,7 @@ import traceback
 from typing import Any
 
 from roboscale.guests.side.channel import Channel, Closed
-from roboscale.guests.side.faults import Mistake
+from roboscale.guests.side.faults import Refusal
 from roboscale.wire import CannotEncode
 
 _LOOK_S = 0.5
@@ -53,7 +53,7 @@ def answer(thing: Any, message: dict[str, Any]) -> dict[str, Any]:
     """What a method of the thing returns, or which kind of fault it was and where."""
     try:
         return {"ok": getattr(thing, "on_" + str(message["ask"]))(message)}
-    except Mistake as error:
+    except Refusal as error:
         return {"fault": "mistake", "text": str(error)}
     except Exception as error:  # noqa: BLE001 - a stranger's code raises what it likes, and the host is told
         traceback.print_exc()
@@ -77,7 +77,7 @@ def serve(channel: Channel) -> None:
                 reply = {"ok": thing.describe()}
             except Exception as error:  # noqa: BLE001 - whatever opening raises is the answer
                 traceback.print_exc()
-                kind = "mistake" if isinstance(error, Mistake) else "raised"
+                kind = "mistake" if isinstance(error, Refusal) else "raised"
                 reply = {"fault": kind, "text": str(error) if kind == "mistake" else said(error)}
         else:
             reply = answer(thing, message)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-__all__ = ["Mistake"]
+__all__ = ["Refusal"]
 
 
-class Mistake(Exception):
+class Refusal(Exception):
     """What was asked for cannot be: the text is for people, and needs no place in the code beside it."""

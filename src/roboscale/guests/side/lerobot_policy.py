@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from roboscale.guests.side.faults import Mistake
+from roboscale.guests.side.faults import Refusal
 
 __all__ = ["LeRobotPolicy", "mend_torchvision"]
 
@@ -67,10 +67,10 @@ class LeRobotPolicy:
         self._most = int(getattr(config, "n_action_steps", 1))
         chunk = int(getattr(config, "chunk_size", self._most))
         if rows is not None and not 1 <= rows <= chunk:
-            raise Mistake(f"n_action_steps: expected 1 to {chunk} (the chunk), found {rows}")
+            raise Refusal(f"n_action_steps: expected 1 to {chunk} (the chunk), found {rows}")
         self._coefficient = getattr(config, "temporal_ensemble_coeff", None)
         if self._coefficient is not None and rows not in (None, 1):
-            raise Mistake(f"temporal ensembling executes 1 row of every chunk, found {rows}")
+            raise Refusal(f"temporal ensembling executes 1 row of every chunk, found {rows}")
         self._rows = rows or self._most
         self._history = int(getattr(config, "n_obs_steps", 1))
         self._sessions: dict[str, _Session] = {}
@@ -105,7 +105,7 @@ class LeRobotPolicy:
         for asked in message["asked"]:
             try:
                 answers.append(self._act(asked))
-            except Mistake:
+            except Refusal:
                 raise
             except Exception as error:  # noqa: BLE001 - the others keep their answers
                 answers.append(f"{type(error).__name__}: {error}")

@@ -15,14 +15,14 @@ from roboscale.core import BadData
 from roboscale.dataset import Dataset, EpisodeInfo
 from roboscale.dataset.streams import FRAME_TIMES
 
-__all__ = ["JPEG_QUALITY", "Curve", "Playback", "as_jpeg", "begin_folder", "episode_file", "playback"]
+__all__ = ["JPEG_QUALITY", "Playback", "TimedValues", "as_jpeg", "begin_folder", "episode_file", "playback"]
 
 JPEG_QUALITY = 95
 """Pictures are encoded one by one: viewers jump, and a video's frame needs the frames before it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class TimedValues:
     """Numbers over time: (T, N) of a field flattened row-major, times in ns, and what the N elements are called."""
 
     time_ns: NDArray[np.int64]
@@ -44,7 +44,7 @@ class Playback:
     dataset: Dataset
     info: EpisodeInfo
     time_ns: NDArray[np.int64]
-    tracks: Mapping[str, Curve]
+    tracks: Mapping[str, TimedValues]
     texts: tuple[tuple[int, str], ...] = ()
     about: Mapping[str, str] = field(default_factory=dict)
 
@@ -80,7 +80,7 @@ def _episode(dataset: Dataset, pictured: Dataset, info: EpisodeInfo) -> Playback
     for name, one in fields.items():
         if name != FRAME_TIMES:
             values = dataset.arrays(name)[rows].reshape(info.length, -1)
-            tracks[name] = Curve(time_ns, values, one.layout if len(one.layout) == values.shape[1] else ())
+            tracks[name] = TimedValues(time_ns, values, one.layout if len(one.layout) == values.shape[1] else ())
     for name in dataset.streams:
         try:
             stream = dataset.stream(info.index, name)
@@ -89,7 +89,7 @@ def _episode(dataset: Dataset, pictured: Dataset, info: EpisodeInfo) -> Playback
         start = 0 if has_clock or not len(stream.time_ns) else int(stream.time_ns[0])
         values = stream.values.reshape(len(stream.time_ns), -1)
         names = stream.layout if len(stream.layout) == values.shape[1] else ()
-        tracks[name] = Curve(stream.time_ns - start, values, names)
+        tracks[name] = TimedValues(stream.time_ns - start, values, names)
     return Playback(
         dataset=pictured,
         info=info,

@@ -125,7 +125,7 @@ def _starts_with_header(types: MessageTypes, topic: str) -> bool:
         return False
 
 
-def _stamp_ns(data: bytes) -> int:
+def _stamp_ns(data: bytes | memoryview) -> int:
     """The stamp of a message whose first member is its header; CDR's second byte says which end comes first."""
     if len(data) < 12:
         return 0

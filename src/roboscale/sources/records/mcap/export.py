@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData
 from roboscale.dataset import Dataset
-from roboscale.sources.records.playback import Curve, Playback, as_jpeg, begin_folder, episode_file, playback
+from roboscale.sources.records.playback import Playback, TimedValues, as_jpeg, begin_folder, episode_file, playback
 
 __all__ = ["compare_mcap", "export_mcap"]
 
@@ -88,7 +88,7 @@ def _write(writer: Writer, episode: Playback) -> None:
     writer.finish()
 
 
-def _message(track: Curve, row: NDArray[Any]) -> dict[str, Any]:
+def _message(track: TimedValues, row: NDArray[Any]) -> dict[str, Any]:
     values = [x if np.isfinite(x) else None for x in row.tolist()]
     return dict(zip(track.names, values, strict=True)) if track.names else {"values": values}
 
@@ -98,7 +98,7 @@ def _topic(writer: Writer, topic: str, schema: Mapping[str, Any]) -> int:
     return int(writer.register_channel(topic, "json", number))
 
 
-def _schema(name: str, track: Curve) -> dict[str, Any]:
+def _schema(name: str, track: TimedValues) -> dict[str, Any]:
     number = {"type": "boolean" if track.values.dtype == np.bool_ else "number"}
     properties: dict[str, Any] = dict.fromkeys(track.names, number)
     properties = properties or {"values": {"type": "array", "items": number}}
@@ -142,7 +142,7 @@ def compare_mcap(dataset: Dataset, out: Path) -> dict[str, float]:
     return worst
 
 
-def _difference(track: Curve, messages: list[dict[str, Any]]) -> float:
+def _difference(track: TimedValues, messages: list[dict[str, Any]]) -> float:
     rows = [[m[n] for n in track.names] if track.names else m["values"] for m in messages]
     its: NDArray[Any] = np.array(rows, np.float64).reshape(track.values.shape)  # `None` becomes NaN
     mine = track.values.astype(np.float64)
