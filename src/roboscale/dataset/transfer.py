@@ -139,6 +139,24 @@ def plan_of(parts: Sequence[Part], spec: Spec, codec: Codec, robot_type: str) ->
     }
 
 
+def _jobs(parts: Sequence[Part], layout: Layout, spec: Spec, codec: Codec, robot_type: str) -> list[EpisodeJob]:
+    """One for each episode, in the order of the dataset."""
+    return [
+        EpisodeJob(
+            root=layout.root,
+            spec=spec,
+            codec=codec,
+            robot_type=robot_type,
+            sequence=sequence,
+            part=part.name,
+            open=part.open,
+            key=key,
+            edit=part.edit,
+        )
+        for sequence, (part, key) in enumerate((part, key) for part in parts for key in part.keys)
+    ]
+
+
 def transfer(
     parts: Sequence[Part],
     out: Path,
@@ -171,20 +189,7 @@ def transfer(
     """
     layout = Layout(Path(out))
     plan = plan_of(parts, spec, codec, robot_type)
-    jobs = [
-        EpisodeJob(
-            root=layout.root,
-            spec=spec,
-            codec=codec,
-            robot_type=robot_type,
-            sequence=sequence,
-            part=part.name,
-            open=part.open,
-            key=key,
-            edit=part.edit,
-        )
-        for sequence, (part, key) in enumerate((part, key) for part in parts for key in part.keys)
-    ]
+    jobs = _jobs(parts, layout, spec, codec, robot_type)
     ingest.require_free(layout, plan)
     with exclusive(layout):
         roll_forward(layout)

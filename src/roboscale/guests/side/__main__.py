@@ -24,6 +24,8 @@ from roboscale.guests.side.channel import Channel, Closed
 from roboscale.guests.side.faults import Refusal
 from roboscale.wire import CannotEncode
 
+__all__ = ["main"]
+
 _LOOK_S = 0.5
 _PR_SET_PDEATHSIG = 1
 
