@@ -24,7 +24,7 @@ from roboscale.guests.side.channel import Channel, Closed
 from roboscale.guests.side.faults import Refusal
 from roboscale.wire import CannotEncode
 
-__all__ = ["main"]
+__all__ = ["run_guest"]
 
 _LOOK_S = 0.5
 _PR_SET_PDEATHSIG = 1
@@ -89,7 +89,7 @@ def serve(channel: Channel) -> None:
             channel.send({"fault": "raised", "text": str(error)})
 
 
-def main() -> None:
+def run_guest() -> None:
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with(parent)
     sys.stdout.flush()
@@ -100,4 +100,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_guest()
