@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from roboscale import ImportDataset, import_dataset
 from roboscale.cli.app import app, parse
-from roboscale.core import RecordedEpisode
+from roboscale.core import RecordedEpisode, extras_of
 from roboscale.dataset import Dataset
 from roboscale.dataset.audit import audit_folder
 from roboscale.dataset.layout import load_info
@@ -362,11 +362,15 @@ def test_later_episodes_may_decode_further_ahead_than_earlier_ones(tmp_path):
 
 def test_what_a_newer_writer_adds_is_named(tmp_path):
     root = samples.write_v21(tmp_path / "set", episodes=2)
-    edit_info(root, tools=[{"name": "look"}], splits={"train": "0:2", "odd": "80%"})
+    edit_info(root, tools=[{"name": "look"}], mood="good", splits={"train": "0:2", "odd": "80%"})
+    (root / "meta/colours.json").write_text("{}")
     pq.write_table(pa.table({"subtask": ["Reach."]}), root / "meta/subtasks.parquet")
     _, notes = imported(root, tmp_path / "out")
     said = " ".join(notes)
-    assert "info.json tools" in said and "meta/subtasks.parquet" in said and "split odd" in said
+    assert "info.json mood" in said and "meta/colours.json" in said and "split odd" in said
+    carried = extras_of(open_lerobot(tmp_path / "out"))
+    assert carried.info == {"tools": [{"name": "look"}]} and list(carried.files) == ["meta/subtasks.parquet"]
+    assert "tools" not in said and "subtasks" not in said, "what is carried is not lost"
 
 
 def test_an_episode_table_without_tasks_and_statistics_is_read(tmp_path):

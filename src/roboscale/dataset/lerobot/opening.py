@@ -33,6 +33,7 @@ _INFO_KEYS = frozenset(
         *("data_files_size_in_mb", "video_files_size_in_mb"),
     }
 )
+_NEEDED = ("action", "observation.state")
 _CARRIED_KEYS = ("tools",)
 _CARRIED_FILES = ("meta/subtasks.parquet",)
 _OF_VIDEO = ("video.", "has_audio", "is_depth_map", "audio.")
@@ -100,13 +101,17 @@ def _streams(root: Path, at: Location, id_: str) -> dict[str, Path]:
 
 
 def _look_at_rows(folder: Folder, features: Features, tables: Tables) -> None:
-    """Takes out columns whose rows have several lengths: no array holds them. Types alone do not tell."""
+    """Takes out columns whose rows have several lengths: no array holds them. Types alone do not tell.
+
+    A state or an action of several lengths is broken, and whoever reads the episode says so.
+    """
     path = next(_distinct(folder), None)
     if path is None:
         return
     try:
         schema = tables.schema(path)
-        loose = [n for n in features.arrays if n in schema.names and pa.types.is_list(schema.field(n).type)]
+        names = [n for n in features.arrays if n in schema.names and n not in _NEEDED]
+        loose = [n for n in names if pa.types.is_list(schema.field(n).type)]
         rows = tables.rows(path, loose, None) if loose else None
     except BadData:
         return  # whoever reads the episode says so
