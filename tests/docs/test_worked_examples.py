@@ -12,6 +12,7 @@ FILES = [p for room in ROOMS for p in sorted((SOURCE / "roboscale" / room).rglob
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.usefixtures("example_folder")
 def test_worked_examples(path: Path):
     module = importlib.import_module(".".join(path.relative_to(SOURCE).with_suffix("").parts))
     outcome = doctest.testmod(module)

@@ -62,7 +62,7 @@ def playback(dataset: Dataset) -> Iterator[Playback]:
 
     >>> first = next(playback(Dataset("recorded")))
     >>> sorted(first.tracks), first.texts[0]
-    (['action', 'observation.state'], (0, 'Push the puck into the goal.'))
+    (['action', 'observation.environment_state', 'observation.state'], (0, 'lift the foot'))
     """
     pictured = Dataset(dataset.root, images="uint8")
     return (_episode(dataset, pictured, info) for info in dataset.episodes)
