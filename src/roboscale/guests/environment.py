@@ -185,7 +185,7 @@ def _told(lines: Iterable[str], write: Callable[[str], object], say: Say) -> Ite
         text = line.strip()
         if text.startswith(("Downloading", "Collecting", "Installing", "Successfully")):
             say(text[:160])
-        if text and not text.startswith("WARNING: Location"):
+        if text and not text.startswith("WARNING:"):
             yield text
 
 

@@ -12,7 +12,7 @@ from roboscale.guests.side.lerobot_policy import LeRobotPolicy, mend_torchvision
 __all__ = ["LeRobotCheck", "write_small_act"]
 
 
-def write_small_act(folder: str, *, pictures: bool = False, rows: int = 4) -> None:
+def write_small_act(folder: str) -> None:
     """A checkpoint of ACT with random weights, for 3 numbers of state and 2 of action; seeded."""
     import torch
 
@@ -27,14 +27,12 @@ def write_small_act(folder: str, *, pictures: bool = False, rows: int = 4) -> No
         "observation.state": PolicyFeature(FeatureType.STATE, (3,)),
         "observation.environment_state": PolicyFeature(FeatureType.ENV, (2,)),
     }
-    if pictures:
-        takes["observation.images.top"] = PolicyFeature(FeatureType.VISUAL, (3, 64, 64))
     config = ACTConfig(
         input_features=takes,
         output_features={"action": PolicyFeature(FeatureType.ACTION, (2,))},
         device="cpu",
-        chunk_size=2 * rows,
-        n_action_steps=rows,
+        chunk_size=8,
+        n_action_steps=4,
         dim_model=32,
         n_heads=2,
         dim_feedforward=32,
@@ -47,9 +45,6 @@ def write_small_act(folder: str, *, pictures: bool = False, rows: int = 4) -> No
         name: {"mean": np.full(size, 0.1, np.float32), "std": np.full(size, 0.5, np.float32)}
         for name, size in numbers.items()
     }
-    if pictures:
-        spread = np.full((3, 1, 1), 0.5, np.float32)
-        statistics["observation.images.top"] = {"mean": spread, "std": spread}
     ACTPolicy(config).save_pretrained(folder)
     for processor in make_pre_post_processors(config, dataset_stats=statistics):
         processor.save_pretrained(folder)

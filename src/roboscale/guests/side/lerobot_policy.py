@@ -6,7 +6,6 @@ question to the next (noise, ensembling) belongs to a session, never to the netw
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
@@ -15,8 +14,6 @@ import numpy as np
 from roboscale.guests.side.faults import Refusal
 
 __all__ = ["LeRobotPolicy", "mend_torchvision"]
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a checkpoint is a folder: nothing is fetched behind people's backs
 
 _KEPT: list[Any] = []  # an operator is undefined again when its library is collected
 _SESSIONS = 1024  # the longest unused is forgotten first
