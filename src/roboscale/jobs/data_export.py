@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
 import warnings
@@ -68,6 +69,7 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
     Raises:
         BadData: `out` exists, or what was read back is not what was written.
     """
+    from roboscale.dataset.streams import FRAME_TIMES
     from roboscale.jobs.export_formats import TARGETS, VIEWERS, read_back
     from roboscale.jobs.losses import lost_between
     from roboscale.jobs.recordings import open_source
@@ -79,15 +81,14 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
         on_event(Note("pictures are JPEG of quality 95 in files for viewers; numbers are exact"))
         worst = VIEWERS[request.to](dataset, request.out, progressing(on_event, "writing"))
         names = [f.name for f in dataset.spec if not f.is_image and f.name not in worst]
-        lost = {
-            name: "not read back under this name" for name in names if name != "time.frame_ns"
-        }  # the time of messages
+        lost = {name: "not read back under this name" for name in names if name != FRAME_TIMES}  # times of messages
         lost["splits, outcomes and provenance"] = "files for viewers hold curves, pictures and texts"
         return _exported(request, dataset, (worst, len(dataset.episodes)), lost, on_event)
     recording = TARGETS[request.to](dataset, request.out, progressing(on_event, "writing"))
     try:
         read = read_back(dataset, recording, request.out)
-        lost = lost_between(open_source(request.dataset).recording, recording)
+        with contextlib.closing(open_source(request.dataset).recording) as before:
+            lost = lost_between(before, recording)
     finally:
         recording.close()
     return _exported(request, dataset, read, lost, on_event)

@@ -18,9 +18,9 @@ from roboscale.dataset.lerobot.clock import off_grid
 from roboscale.dataset.lerobot.features import Features, described_fields
 from roboscale.dataset.lerobot.folder import Folder, load_folder
 from roboscale.dataset.lerobot.modality import apply_modality
-from roboscale.dataset.lerobot.recording import FRAME_CLOCK, EpisodePlace, LeRobotRecording, sidecar_provenances
+from roboscale.dataset.lerobot.recording import EpisodePlace, LeRobotRecording, sidecar_provenances
 from roboscale.dataset.lerobot.tables import Tables, column_array
-from roboscale.dataset.streams import stream_names, stream_path
+from roboscale.dataset.streams import FRAME_TIMES, stream_names, stream_path
 from roboscale.dataset.unfetched import unfetched
 from roboscale.dataset.video import Probe, probe
 
@@ -158,7 +158,7 @@ def _keep_clock(folder: Folder, features: Features, tables: Tables, first: Episo
     """Makes the recorded times of the frames a field, where those of the first episode are not frame / fps."""
     try:
         rows = tables.rows(first.table, [], first.index if first.shared else None, ["timestamp", "frame_index"])
-        if "timestamp" not in rows.column_names or FRAME_CLOCK in folder.head.features:
+        if "timestamp" not in rows.column_names or FRAME_TIMES in folder.head.features:
             return
         times = column_array(rows["timestamp"], (), first.table, "timestamp")
     except BadData:
@@ -166,9 +166,9 @@ def _keep_clock(folder: Folder, features: Features, tables: Tables, first: Episo
     if "frame_index" in rows.column_names and len(times):
         times = times[np.argsort(rows["frame_index"].to_numpy(), kind="stable")]
     if off_grid(times, folder.head.fps).any():
-        features.fields.append(Field(FRAME_CLOCK, (1,), "int64", unit="ns"))
-        features.origins.append(Origin(FRAME_CLOCK, "column timestamp", "seconds as nanoseconds"))
-        features.unmapped["timestamp"] = f"regenerated; the recorded times are kept as {FRAME_CLOCK}"
+        features.fields.append(Field(FRAME_TIMES, (1,), "int64", unit="ns"))
+        features.origins.append(Origin(FRAME_TIMES, "column timestamp", "seconds as nanoseconds"))
+        features.unmapped["timestamp"] = f"regenerated; the recorded times are kept as {FRAME_TIMES}"
 
 
 def _placer(folder: Folder) -> Callable[[int], EpisodePlace]:

@@ -40,13 +40,10 @@ from roboscale.dataset.lerobot.features import Features
 from roboscale.dataset.lerobot.folder import Folder
 from roboscale.dataset.lerobot.tables import Tables, blobs, column_array
 from roboscale.dataset.pictures import ArrayPictures, EncodedPictures
-from roboscale.dataset.streams import read_stream
+from roboscale.dataset.streams import FRAME_TIMES, read_stream
 from roboscale.dataset.video import Probe, probe
 
-__all__ = ["FRAME_CLOCK", "EpisodePlace", "LeRobotRecording", "sidecar_provenances"]
-
-FRAME_CLOCK = "time.frame_ns"
-"""Field that keeps the recorded times of the frames, where those are not frame number over rate."""
+__all__ = ["EpisodePlace", "LeRobotRecording", "sidecar_provenances"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,9 +158,9 @@ class LeRobotRecording:
             camera: self._pictures(place, camera, rows, findings) for camera in wanted
         }
         arrays = {name: self._array(place, name, rows) for name in features.arrays}
-        if FRAME_CLOCK in self.spec and FRAME_CLOCK not in arrays and "timestamp" in rows.column_names:
+        if FRAME_TIMES in self.spec and FRAME_TIMES not in arrays and "timestamp" in rows.column_names:
             times = column_array(rows["timestamp"], (), place.table, "timestamp")
-            arrays[FRAME_CLOCK] = np.round(times.astype(np.float64) * 1e9).astype(np.int64)[:, None]
+            arrays[FRAME_TIMES] = np.round(times.astype(np.float64) * 1e9).astype(np.int64)[:, None]
         instruction, details, more = self._texts(place, rows)
         changes = details.get("instructions", ())
         return RecordedEpisode(
@@ -248,7 +245,7 @@ class LeRobotRecording:
         off = off_grid(times, self.spec.rate_hz)
         if not off.any():
             return []
-        kept = "" if FRAME_CLOCK in self.spec else "; the recorded times are not kept, for episode 0 has regular ones"
+        kept = "" if FRAME_TIMES in self.spec else "; the recorded times are not kept, for episode 0 has regular ones"
         facts = clock_facts(times)
         text = f"{int(off.sum())} of {len(off)} timestamps are not frame_index / {self.spec.rate_hz:g} within 1e-4 s"
         text += (f": {facts}" if facts is not None else "") + kept

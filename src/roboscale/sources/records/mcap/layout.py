@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roboscale.core import UNKNOWN, BadData, Field, Finding, Origin, Spec
+from roboscale.dataset.streams import FRAME_TIMES
 from roboscale.sources.records.mcap.bag import Bag
 from roboscale.sources.records.mcap.collect import Series, has_header
 from roboscale.sources.records.mcap.elements import DEFAULT_ELEMENTS, Element, message_leaves, units_of
@@ -14,9 +15,7 @@ from roboscale.sources.records.mcap.images import IMAGE_MESSAGES, decode_message
 from roboscale.sources.records.mcap.mapping import FieldMap, TopicMap
 from roboscale.sources.records.mcap.messages import MessageTypes, is_service_event
 
-__all__ = ["FRAME_TIME", "TopicLayout", "check_service_events", "lay_out", "left_out", "time_name"]
-
-FRAME_TIME = "time.frame_ns"
+__all__ = ["TopicLayout", "check_service_events", "lay_out", "left_out", "time_name"]
 
 
 def time_name(camera: str) -> str:
@@ -83,7 +82,7 @@ def lay_out(bag: Bag, types: MessageTypes, mapping: TopicMap, absent: Collection
     fields = [f for f in mapping.fields if f.name not in absent]
     samples = _first_messages(bag, types, {f.topic for f in fields if not f.count})
     elements: dict[str, Element] = {}
-    grid, streams, origins = [_frame_time()], [], [Origin(FRAME_TIME, "grid of frames", _grid_done(mapping))]
+    grid, streams, origins = [_frame_time()], [], [Origin(FRAME_TIMES, "grid of frames", _grid_done(mapping))]
     stamped = set()
     for field in fields:
         number, message = samples.get(field.topic, (0, None))
@@ -112,7 +111,7 @@ def lay_out(bag: Bag, types: MessageTypes, mapping: TopicMap, absent: Collection
 
 
 def _frame_time() -> Field:
-    return Field(FRAME_TIME, (), "int64", unit="ns")
+    return Field(FRAME_TIMES, (), "int64", unit="ns")
 
 
 def _grid_done(mapping: TopicMap) -> str:

@@ -24,10 +24,11 @@ from roboscale.core import (
     UnknownName,
 )
 from roboscale.dataset.pictures import EncodedPictures
+from roboscale.dataset.streams import FRAME_TIMES
 from roboscale.sources.records.mcap.bag import Bag, find_bags
 from roboscale.sources.records.mcap.collect import Harvest, Series, collect, times_of
 from roboscale.sources.records.mcap.images import decode_message
-from roboscale.sources.records.mcap.layout import FRAME_TIME, TopicLayout, lay_out, left_out, time_name
+from roboscale.sources.records.mcap.layout import TopicLayout, lay_out, left_out, time_name
 from roboscale.sources.records.mcap.mapping import TopicMap
 from roboscale.sources.records.mcap.messages import MessageTypes
 
@@ -154,7 +155,7 @@ class _Assembly:
         for name, series in self._harvest.series.items():
             self._ordered[name] = self._order(series)
         frame_ns = self._grid()
-        arrays: dict[str, NDArray[Any]] = {FRAME_TIME: frame_ns}
+        arrays: dict[str, NDArray[Any]] = {FRAME_TIMES: frame_ns}
         pictures: dict[str, Pictures] = {}
         streams: dict[str, Stream] = {}
         for name, series in self._harvest.series.items():

@@ -28,6 +28,7 @@ from roboscale.core import (
 )
 from roboscale.dataset.lerobot.clock import clock_facts, off_grid
 from roboscale.dataset.pictures import ArrayPictures, EncodedPictures, decode_picture
+from roboscale.dataset.streams import FRAME_TIMES
 from roboscale.dataset.unfetched import require_fetched
 from roboscale.dataset.video import probe
 from roboscale.sources.records.own.bundle import Bundle, find_episodes, names_like
@@ -37,7 +38,6 @@ from roboscale.sources.records.own.pictures import PickedFrames
 
 __all__ = ["OwnRecording", "seconds"]
 
-FRAME_CLOCK = "time.frame_ns"
 _UNITS_S: Mapping[TimeUnit, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _SURPLUS = 2  # frames that a video may be longer than its rows
 
@@ -85,8 +85,8 @@ class OwnRecording:
         self.origins: Sequence[Origin] = [self._origin(sources, name) for name in mapping.fields]
         self._clock = bool(mapping.time) and self._is_off_grid(first, sources)
         if self._clock:
-            fields.append(Field(FRAME_CLOCK, (1,), "int64", unit="ns"))
-            self.origins = [*self.origins, Origin(FRAME_CLOCK, mapping.time, f"{mapping.time_unit} as nanoseconds")]
+            fields.append(Field(FRAME_TIMES, (1,), "int64", unit="ns"))
+            self.origins = [*self.origins, Origin(FRAME_TIMES, mapping.time, f"{mapping.time_unit} as nanoseconds")]
         self.spec = Spec(tuple(fields), float(mapping.fps or 0))
         self.unmapped: Mapping[str, str] = self._unmapped(sources)
         self.missing: Mapping[str, Sequence[str]] = {}
@@ -110,7 +110,7 @@ class OwnRecording:
         if self._clock:
             if rows.times_s is None:
                 raise BadData(bundle.path, self._map.time, "times of the rows", "none")
-            arrays[FRAME_CLOCK] = np.round(rows.times_s * 1e9).astype(np.int64)[:, None]
+            arrays[FRAME_TIMES] = np.round(rows.times_s * 1e9).astype(np.int64)[:, None]
         details = {"source_key": key, "dataset": self.root.resolve().name}
         provenance = Provenance(
             "records.own-layout", embodiment=self.robot_type, licence=self.licence, details=details
