@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roboscale.worlds.real.declaration import RobotDeclaration, RobotJoint, Watchdog, Workspace
-from roboscale.worlds.real.guard import Guard
+from roboscale.worlds.real.guard import MotionGuard
 
 LINKS = (0.25, 0.2)
 
@@ -48,9 +48,9 @@ class Time:
         return self.s
 
 
-def engaged(robot: RobotDeclaration = ROBOT) -> tuple[Guard, Time]:
+def engaged(robot: RobotDeclaration = ROBOT) -> tuple[MotionGuard, Time]:
     time = Time()
-    guard = Guard(robot, flange if robot.workspace else None, time)
+    guard = MotionGuard(robot, flange if robot.workspace else None, time)
     assert guard.engage(np.zeros(len(robot.joints))) == ""
     return guard, time
 
@@ -58,7 +58,7 @@ def engaged(robot: RobotDeclaration = ROBOT) -> tuple[Guard, Time]:
 class Watcher:
     """Ticks a guard and looks whether what it sends keeps to every limit."""
 
-    def __init__(self, robot: RobotDeclaration, guard: Guard, time: Time) -> None:
+    def __init__(self, robot: RobotDeclaration, guard: MotionGuard, time: Time) -> None:
         self.robot, self.guard, self.time = robot, guard, time
         self.last, self.last_s, self.rate = guard.setpoint, time.s, np.zeros(len(robot.joints))
         self.step_s = 1 / robot.watchdog.tick_hz
@@ -139,7 +139,7 @@ def test_no_sequence_of_commands_passes_a_limit(steps, box: bool, sensed: bool):
     assert sum(guard.counts.values()) == len(guard.events)
 
 
-def go(guard: Guard, time: Time, goal, ticks: int = 5, number: list[int] = [0]) -> None:  # noqa: B006  # a counter
+def go(guard: MotionGuard, time: Time, goal, ticks: int = 5, number: list[int] = [0]) -> None:  # noqa: B006  # a counter
     number[0] += 1
     guard.command(np.asarray(goal, float), sequence=number[0], sent_s=time.s)
     for _ in range(ticks):
@@ -268,6 +268,6 @@ def test_force_a_frozen_camera_and_a_key_stop():
 
 @pytest.mark.parametrize("read", [[2.0, 0, 0], [math.nan, 0, 0], [0, 0]])
 def test_an_arm_outside_its_limits_is_not_engaged(read):
-    guard = Guard(ROBOT, flange, Time())
+    guard = MotionGuard(ROBOT, flange, Time())
     assert guard.engage(np.array(read)) != "" and guard.mode == "off"
-    assert "workspace" in Guard(ROBOT, flange, Time()).engage(np.array([0.0, 1.4, 1.0]))
+    assert "workspace" in MotionGuard(ROBOT, flange, Time()).engage(np.array([0.0, 1.4, 1.0]))

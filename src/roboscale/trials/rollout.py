@@ -28,6 +28,7 @@ from roboscale.core import (
     Case,
     Clock,
     End,
+    HasHold,
     InfrastructureError,
     Observation,
     Pending,
@@ -262,9 +263,12 @@ class _Run:
             raise InfrastructureError(
                 f"world {self.info.name} says no action that holds still, and the policy was still thinking"
             )
-        hold = np.asarray(self.info.hold, self.action.dtype).reshape(self.action.shape)
+        still: Any = self.info.hold
         for index in range(count):
             if self.end is None:
+                if isinstance(self.scene, HasHold):
+                    still = self.scene.hold_action()
+                hold = np.asarray(still, self.action.dtype).reshape(self.action.shape)
                 self.held += 1
                 yield from self._step(np.asarray(hold, np.float32), hold, until_asked=count - 1 - index)
 

@@ -162,6 +162,10 @@ class RobotDeclaration:
         if self.watchdog.lease_s <= 1 / self.rate_hz:
             period = f"more than one control period, {1 / self.rate_hz:g} s"
             yield "watchdog.lease_s", period, f"{self.watchdog.lease_s:g}"
+        for number, joint in enumerate(self.joints):
+            if joint.jump < joint.velocity / self.rate_hz:
+                step = f"at least what velocity allows in a control period, {joint.velocity / self.rate_hz:g}"
+                yield f"joints[{number}].jump", step, f"{joint.jump:g}"
         if self.driver.startswith("lerobot:"):
             wanted = "file.py:Class or module:Class; LeRobot's own robots are not driven yet"
             yield "driver", wanted, self.driver

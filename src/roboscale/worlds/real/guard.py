@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from roboscale.core.plain import Plain
 from roboscale.worlds.real.declaration import RobotDeclaration
 
-__all__ = ["KINDS", "POLICY_KINDS", "Guard", "GuardMode", "Intervention", "InterventionKind"]
+__all__ = ["INTERVENTIONS", "POLICY_KINDS", "GuardMode", "Intervention", "InterventionKind", "MotionGuard"]
 
 Vector = NDArray[np.float64]
 GuardMode = Literal["off", "holding", "moving", "stopped"]
@@ -35,7 +35,7 @@ InterventionKind = Literal[
 ]  # fmt: skip
 """The first five are clamped, dropped or held; the others stop the arm."""
 
-KINDS: tuple[InterventionKind, ...] = get_args(InterventionKind)
+INTERVENTIONS: tuple[InterventionKind, ...] = get_args(InterventionKind)
 POLICY_KINDS = frozenset({"shape", "not finite", "jump", "force"})
 """Stops that the commands are to blame for."""
 
@@ -59,7 +59,7 @@ class Intervention(Plain):
     text: str
 
 
-class Guard:
+class MotionGuard:
     """The guard of one arm of D joints.
 
     Args:
