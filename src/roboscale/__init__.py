@@ -145,7 +145,12 @@ if TYPE_CHECKING:
     from roboscale.jobs.power import SizeComparison, size_comparison
     from roboscale.jobs.rank import Rank, rank
     from roboscale.jobs.report import WriteReport, write_report
+    from roboscale.jobs.robot_demo import DemoRobot, demo_robot
     from roboscale.jobs.runs import ListRuns, list_runs
+    from roboscale.jobs.study_amend import AmendStudy, amend_study
+    from roboscale.jobs.study_init import InitStudy, init_study
+    from roboscale.jobs.study_lock import LockStudy, lock_study
+    from roboscale.jobs.study_unblind import UnblindStudy, unblind_study
     from roboscale.jobs.trials_export import ExportTrials, export_trials
     from roboscale.jobs.trials_judge import JudgeTrial, judge_trial
     from roboscale.jobs.trials_list import ListTrials, list_trials
@@ -162,6 +167,7 @@ __all__ = [
     "PENDING",
     "UNKNOWN",
     "ActionChunk",
+    "AmendStudy",
     "AuditDataset",
     "BadData",
     "BatchedPolicy",
@@ -179,6 +185,7 @@ __all__ = [
     "Compare",
     "Counted",
     "Decision",
+    "DemoRobot",
     "DescribeDataset",
     "Design",
     "Difference",
@@ -205,6 +212,7 @@ __all__ = [
     "Identity",
     "ImportDataset",
     "InfrastructureError",
+    "InitStudy",
     "InstallGuest",
     "JudgeTrial",
     "Judgement",
@@ -212,6 +220,7 @@ __all__ = [
     "ListRuns",
     "ListTrials",
     "ListWorlds",
+    "LockStudy",
     "MakeCases",
     "Measure",
     "Measures",
@@ -263,6 +272,7 @@ __all__ = [
     "Take",
     "TrainPolicy",
     "Trial",
+    "UnblindStudy",
     "UnknownName",
     "UsageError",
     "Verdict",
@@ -275,6 +285,7 @@ __all__ = [
     "WorldKind",
     "WriteReport",
     "__version__",
+    "amend_study",
     "audit_dataset",
     "canonical_quat_wxyz",
     "cases",
@@ -289,6 +300,7 @@ __all__ = [
     "combine",
     "compare",
     "convert_rotation",
+    "demo_robot",
     "derive_id",
     "derive_seed",
     "describe_dataset",
@@ -303,12 +315,14 @@ __all__ = [
     "identify",
     "identity_labels",
     "import_dataset",
+    "init_study",
     "install_guest",
     "judge_trial",
     "list_guests",
     "list_runs",
     "list_trials",
     "list_worlds",
+    "lock_study",
     "make_cases",
     "merge_datasets",
     "merge_trials",
@@ -329,6 +343,7 @@ __all__ = [
     "spec_differences",
     "splits_of",
     "train_policy",
+    "unblind_study",
     "weigh_counts",
     "work_trials",
     "write_episode",
@@ -369,7 +384,12 @@ _JOBS = {
     "power": ("SizeComparison", "size_comparison"),
     "rank": ("Rank", "rank"),
     "report": ("WriteReport", "write_report"),
+    "robot_demo": ("DemoRobot", "demo_robot"),
     "runs": ("ListRuns", "list_runs"),
+    "study_amend": ("AmendStudy", "amend_study"),
+    "study_init": ("InitStudy", "init_study"),
+    "study_lock": ("LockStudy", "lock_study"),
+    "study_unblind": ("UnblindStudy", "unblind_study"),
     "trials_export": ("ExportTrials", "export_trials"),
     "trials_judge": ("JudgeTrial", "judge_trial"),
     "trials_list": ("ListTrials", "list_trials"),
