@@ -159,6 +159,7 @@ class OperatorDesk:
             "stages": list(self.plan.stages),
             "tags": list(self.plan.tags),
             "cameras": [f.name.rpartition(".")[2] for f in self.robot.observation_spec.images],
+            "live": bool(self.robot.peek(np.inf)),
             "initial": case is not None and case.id in self._initials,
             "guard": {"mode": mode, "text": f"Guard: {said}"},
             "hint": self._hint if phase in ("set up", "stopped", "score") else "",

@@ -283,7 +283,11 @@ class _Run:
             step = yield Stepping(self.scene, applied)
             assert isinstance(step, Step), "a step is answered by what it led to"
         else:
-            step = self.scene.step(applied)
+            try:
+                step = self.scene.step(applied)
+            except PolicyError:  # a guard's: what it counted belongs to the trial
+                self.measures = dict(self.scene.measures())
+                raise
         self.steps += 1
         self.actions.frombytes(commanded.tobytes())
         self.seen = None

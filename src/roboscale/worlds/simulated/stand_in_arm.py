@@ -26,7 +26,7 @@ _MODEL = f"""
 <mujoco model="stand-in arm">
   <compiler angle="radian"/>
   <option timestep="{_STEP_S}" gravity="0 0 0"/>
-  <visual><headlight ambient=".5 .5 .5" diffuse=".5 .5 .5"/></visual>
+  <visual><headlight ambient=".45 .45 .45" diffuse=".3 .3 .3"/></visual>
   <worldbody>
     <light pos="0.2 0 2"/>
     <camera name="top" pos="0.25 0 1" xyaxes="1 0 0 0 1 0" fovy="45"/>

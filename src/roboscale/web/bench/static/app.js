@@ -136,6 +136,7 @@ const look = async () => {
 };
 
 const showLive = () => {
+  if (!state?.live) return;
   for (const live of document.querySelectorAll("[data-live]")) {
     const next = new Image();
     next.onload = () => { live.src = next.src; };
