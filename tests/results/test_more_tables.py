@@ -170,6 +170,8 @@ def test_a_line_below_a_table_is_left_out(tmp_path: Path):
     untried = read(tmp_path, b="policy,lift,can\nA,5/10,3/10\nB,,\nC,5/10,1/10\n")
     assert set(untried.columns.policies) == {"A", "C"}
     assert counts(read(tmp_path, c="policy,success\nA,1\nB,\nB,1\n"))["B", "all"] == (1, 1)
+    broken = read(tmp_path, d="policy,success\nA,1\nB,\nA,1\nB,\nC,\nA,0\n")
+    assert len(broken.columns) == 6 and "3 of 6 trials are void" in said(broken)
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,8 @@ def _kept(
             kept += [*alone, (number, row)]
             alone = []
             firsts.add(row[0])
-    _no_headings(path, between[1:])
+    if width > 2 and len({row[0] for _, row in between}) > 1:
+        _no_headings(path, between)
     if width > 2:
         left.add("only their first cell is filled", len(alone))
     else:
