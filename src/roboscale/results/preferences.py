@@ -163,7 +163,7 @@ def _reading(roles: Roles, notes: list[str]) -> TableReading:
         source=grid.source,
         form="preferences",
         columns=roles.columns(),
-        rows=len(grid) + sum(one.rows for one in grid.left_out),
+        rows=len(np.unique(grid.numbers)) + sum(one.rows for one in grid.left_out),
         left_out=grid.left_out,
         notes=(*grid.notes, *notes),
     )
