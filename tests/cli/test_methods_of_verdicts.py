@@ -117,3 +117,10 @@ def test_verdicts_that_look_after_every_trial():
 def _known(method: str) -> None:
     said = methods_of({"method": method})
     assert "Further:" not in said.paragraph and said.bibtex.count("@") >= 2, method
+
+
+def test_a_page_of_preferences_alone_has_no_column_of_rates(tmp_path: Path):
+    path, page = tmp_path / "a.csv", tmp_path / "a.html"
+    path.write_text("policy_a,policy_b,wins_a,wins_b,ties\nx,y,30,12,5\ny,z,25,9,1\n")
+    told("rank", path, "--html", page)
+    assert "no data" not in page.read_text() and "preferences, 2 rows read" in page.read_text()

@@ -111,7 +111,7 @@ def test_trials_in_their_order_are_what_the_process_reads():
     assert read.verdict.names == ("B", "A") and read.verdict.best == ("B",)
     assert read.verdict.pairs[0].verdict.p_value == pytest.approx(test.verdict().p_value)
     late = compare_in_order(in_order(*rows, (0, 1.0), (0, 1.0)))
-    assert late.verdict.pairs[0].verdict.n == 40 and "a pair ends with its shorter row of trials: B 40" in late.notes
+    assert late.verdict.pairs[0].verdict.n == 40 and "A pair ends with its shorter row of trials: B 40" in late.notes
 
 
 def test_pairs_of_three_share_alpha():

@@ -173,9 +173,9 @@ def compare_in_order(outcomes: Outcomes, alpha: float = 0.05, level: float = 0.9
     rates = {name: _rate(series[name], level) for name in names}
     method = f"{_METHOD}; family-wise error by Bonferroni"
     longest = max(map(len, series.values()))
-    notes = ["trials are read in the order of their rows, the n-th of each policy together"]
+    notes = ["Trials are read in the order of their rows, the n-th of each policy together"]
     if short := {name: len(values) for name, values in series.items() if len(values) < longest}:
-        notes.append(f"a pair ends with its shorter row of trials: {', '.join(f'{n} {k}' for n, k in short.items())}")
+        notes.append(f"A pair ends with its shorter row of trials: {', '.join(f'{n} {k}' for n, k in short.items())}")
     return InOrder(
         verdict=assemble(names, rates, compared, alpha, method), notes=tuple(notes), withdrawn=tuple(withdrawn)
     )
