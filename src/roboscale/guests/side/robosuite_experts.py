@@ -15,6 +15,7 @@ __all__ = ["EXPERTS", "wxyz"]
 
 _METRES, _RADIANS = 0.05, 0.5  # of an action of 1
 _OPEN, _CLOSE = -1.0, 1.0
+_PULL = 0.06  # m that a place is overstated by, at most, and within which it is
 _NEAR = 0.012  # m at which a waypoint counts as reached
 
 
@@ -63,6 +64,7 @@ class Scripted:
     def __init__(self, plan: Callable[[Scripted], Plan]) -> None:
         self.tip, self.objects, self.down = np.zeros(3), np.zeros(0), np.eye(3)
         self._attempt = plan
+        self.exact, self._lag = False, np.zeros(3)  # an arm that is pulled on stands 2 cm short of where it is sent
         self._plan: Plan | None = None
 
     def __call__(self, seen: Mapping[str, Any]) -> Any:
@@ -74,7 +76,10 @@ class Scripted:
             self._plan, self.down = self._attempts(), _upright(now)
         place, angle, gripper = next(self._plan)
         wanted = _about_vertical(angle) @ self.down
-        move = np.clip((np.asarray(place) - self.tip) / _METRES, -1, 1)
+        off = np.asarray(place) - self.tip
+        near = np.linalg.norm(off) < _PULL
+        self._lag = np.clip(self._lag + 0.15 * off, -_PULL, _PULL) if self.exact and near else np.zeros(3)
+        move = np.clip((off + self._lag) / _METRES, -1, 1)
         turn = np.clip(_rotvec(wanted @ now.T) / _RADIANS, -1, 1)
         return np.concatenate([move, turn, [gripper]]).astype(np.float32)
 
@@ -192,14 +197,15 @@ def square(me: Scripted) -> Plan:
     def over(height: float) -> Any:
         return np.array([*(_PEG + me.tip[:2] - me.objects[:2]), height])
 
+    me.exact = True
     angle = turned(yaw(me.objects[3:7]) + np.pi / 2, np.pi)
     yield from _gripped(me, handle, angle)
-    yield from _raised(me, angle, _CLOSE, 0.19)
+    yield from _raised(me, angle, _CLOSE, 0.27)
     onto = angle - turned(yaw(me.objects[3:7]), np.pi / 2)
-    yield from me.to(lambda: over(1.02), onto, _CLOSE, most=80, near=0.004)
+    yield from me.to(lambda: over(1.1), onto, _CLOSE, most=80, near=0.004)
     yield from me.stay(onto, _CLOSE, 10)
-    yield from me.to(lambda: over(1.02), onto, _CLOSE, most=40, near=0.003)
-    yield from me.to(lambda: over(0.88), onto, _CLOSE, most=40)
+    yield from me.to(lambda: over(1.1), onto, _CLOSE, most=40, near=0.003)
+    yield from me.to(lambda: over(max(0.86, me.tip[2] - 0.03)), onto, _CLOSE, most=40, near=0.0)
     yield from me.stay(onto, _OPEN, 8)
     yield from _raised(me, onto, _OPEN)
     yield from me.stay(onto, _OPEN, 10)
