@@ -78,7 +78,7 @@ class Scripted:
         wanted = _about_vertical(angle) @ self.down
         off = np.asarray(place) - self.tip
         near = np.linalg.norm(off) < _PULL
-        self._lag = np.clip(self._lag + 0.15 * off, -_PULL, _PULL) if self.exact and near else np.zeros(3)
+        self._lag = np.clip(self._lag + 0.1 * off, -_PULL, _PULL) if self.exact and near else np.zeros(3)
         move = np.clip((off + self._lag) / _METRES, -1, 1)
         turn = np.clip(_rotvec(wanted @ now.T) / _RADIANS, -1, 1)
         return np.concatenate([move, turn, [gripper]]).astype(np.float32)
@@ -203,8 +203,7 @@ def square(me: Scripted) -> Plan:
     yield from _raised(me, angle, _CLOSE, 0.27)
     onto = angle - turned(yaw(me.objects[3:7]), np.pi / 2)
     yield from me.to(lambda: over(1.1), onto, _CLOSE, most=80, near=0.004)
-    yield from me.stay(onto, _CLOSE, 10)
-    yield from me.to(lambda: over(1.1), onto, _CLOSE, most=40, near=0.003)
+    yield from me.to(lambda: over(1.1), onto, _CLOSE, most=35, near=0.0)  # what it overshot comes back
     yield from me.to(lambda: over(max(0.86, me.tip[2] - 0.03)), onto, _CLOSE, most=40, near=0.0)
     yield from me.stay(onto, _OPEN, 8)
     yield from _raised(me, onto, _OPEN)
