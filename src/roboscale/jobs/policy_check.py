@@ -54,19 +54,19 @@ def check_policy_in_world(
         UnknownName, SpecMismatch: names or specs do not fit.
         PolicyError: the policy gives no action at all.
     """
+    from roboscale.jobs.opening import open_any_world
     from roboscale.policies.callables import as_policy
     from roboscale.policies.remote.profile import read_profiles
     from roboscale.policies.resolve import resolve_policy
     from roboscale.testing.policy_checks import check_policy
     from roboscale.trials import check_policy_fits
-    from roboscale.worlds import open_world
 
     def say(text: str) -> None:
         on_event(Note(text))
 
     profiles = read_profiles(request.policy_profile, [request.policy], lambda text: guest_of(text) is not None)
     with within(request.start_timeout, f"world {request.world}", say):
-        world = open_world(request.world)
+        world = open_any_world(request.world)
         info = world.info
     try:
         task = request.task or next(iter(info.tasks))

@@ -184,9 +184,9 @@ def expand_tasks(info: WorldInfo, text: str) -> tuple[str, ...]:
 
 def world_and_tasks(text: str, tasks: str) -> tuple[WorldInfo, tuple[str, ...]]:
     """What is known of a world without starting it, and the named tasks."""
-    from roboscale.worlds import open_world
+    from roboscale.jobs.opening import open_any_world
 
-    opened = open_world(text)
+    opened = open_any_world(text)
     try:
         return opened.info, expand_tasks(opened.info, tasks)
     finally:
