@@ -22,6 +22,7 @@ from roboscale.core.errors import (
     SpecMismatch,
     UnknownName,
     UsageError,
+    near_names,
 )
 from roboscale.core.estimate import Decision, Estimate, PairedOutcome, Verdict
 from roboscale.core.evidence import Design, Evidence, EvidenceRow, OutcomeKind, StopRule
@@ -160,6 +161,7 @@ __all__ = [
     "generator",
     "identify",
     "identity_labels",
+    "near_names",
     "new_episode_id",
     "require_match",
     "rotation_matrix",

@@ -5,7 +5,6 @@ Knows names and shapes of features, and sessions. Does not know what computes, n
 
 from __future__ import annotations
 
-import difflib
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from roboscale.core import (
     Spec,
     SpecMismatch,
     combine,
+    near_names,
 )
 from roboscale.guests.process import GuestProcess
 
@@ -53,8 +53,8 @@ class FeatureMap(Protocol):
     def check(self, observation_spec: Spec, action_spec: Spec) -> None:
         """SpecMismatch with all in which it does not fit a world, or nothing."""
 
-    def chunk(self, rows: NDArray[Any]) -> ActionChunk:
-        """(H, D) of the policy -> our actions."""
+    def chunk(self, rows: NDArray[Any], observation: Observation | None = None) -> ActionChunk:
+        """(H, D) of the policy, which answers an observation -> our actions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class PolicyFeatures:
     def encode(self, observation: Observation, instruction: str) -> dict[str, Any]:
         return {key: observation[key] for key in self.takes}
 
-    def chunk(self, rows: NDArray[Any]) -> ActionChunk:
+    def chunk(self, rows: NDArray[Any], observation: Observation | None = None) -> ActionChunk:
         return ActionChunk(rows)
 
     def check(self, observation_spec: Spec, action_spec: Spec) -> None:
@@ -244,9 +244,10 @@ class GuestPolicy:
             for session, _ in asked:
                 session.kept = error
             return
-        for (session, _), rows in zip(asked, answers, strict=True):
+        for (session, observation), rows in zip(asked, answers, strict=True):
             session.process = self._process.number
-            session.kept = PolicyError(rows) if isinstance(rows, str) else self.mapping.chunk(rows)
+            newest = observation if self.history == 1 else {name: array[-1] for name, array in observation.items()}
+            session.kept = PolicyError(rows) if isinstance(rows, str) else self.mapping.chunk(rows, newest)
 
     def close(self) -> None:
         """Ends the process."""
@@ -303,7 +304,7 @@ def _say(feature: Feature) -> str:
 
 def _near(name: str, names: Iterable[str]) -> str:
     options = list(names)
-    likely = difflib.get_close_matches(name, options, n=2, cutoff=0.5)
+    likely = near_names(name, options)
     return f" (near: {', '.join(likely)})" if likely else f" (it has {', '.join(options)})"
 
 

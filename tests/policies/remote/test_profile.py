@@ -105,7 +105,7 @@ def acting(dimension: int, *parts: Elements, **more: Any):
 
 def test_nested_keys_channels_first_and_a_turned_picture():
     seen = observation()
-    entry = observed(("images", "cam_high"), of("observation.images.wrist"), axes="chw", rotate180=True)
+    entry = observed(("images", "cam_high"), of("observation.images.wrist"), axes="chw", rotate=180)
     message = made(entry, prompt="").encode(seen, "fold")
     assert message.keys() == {"images"}
     sent = message["images"]["cam_high"]
@@ -282,7 +282,7 @@ def test_check_lists_every_problem_at_once_with_near_names():
         "observation[0].field: the world has no 'observation.images.frnt'; did you mean observation.images.front",
         "observation[1].index: 9 is past the last of 8 elements",
         "observation[1].scale: 1 numbers for 2 elements",
-        "observation[2]: resize, rotate180 and axes are for images",
+        "observation[2]: resize: for images",
         "observation[3].layout: profile gripper_closedness; world joint_position.0 (observation.state)",
         "observation[3].unit: profile 'm', world 'mixed'",
         "observation[4]: index, rotation, threshold, scale, offset, normalise and several parts are for numbers",
@@ -413,7 +413,7 @@ def test_what_is_not_observed_is_named(tmp_path: Path):
         (('key = "state"', 'key = "state"\nresize = [224]'), "observation[0].resize", "[height, width]"),
         (('key = "state"', 'key = "state"\nfit = "crop"'), "observation[0].fit", "one of pad, stretch, found 'crop'"),
         (('key = "state"', 'key = "state"\ndtype = "object"'), "observation[0].dtype", "float32"),
-        (('key = "state"', 'key = "state"\nrotate180 = 1'), "observation[0].rotate180", "true or false"),
+        (('key = "state"', 'key = "state"\nrotate = 45'), "observation[0].rotate", "180"),
         (('key = "state"', 'key = "state"\nscale = [1, nan]'), "observation[0].scale[1]", "finite"),
         (('key = "state"', 'key = "state"\nindex = [-1]'), "observation[0].index", "0 or more"),
         (('key = "state"', 'key = ["a", ""]'), "observation[0].key[1]", "text that is not empty"),
@@ -473,7 +473,7 @@ def test_errors_name_file_and_field(tmp_path: Path, change: tuple[str, str], fie
     ("change", "near"),
     [
         (('name = "small"', 'name = "small"\npromt = "x"'), "prompt"),
-        (('key = "state"', 'key = "state"\nroteate180 = true'), "rotate180"),
+        (('key = "state"', 'key = "state"\nroteate = 180'), "rotate"),
         (("dimension = 8", "dimension = 8\nhorizn = 3"), "horizon"),
         (('field = "observation.state"', 'part = [{field = "x", unti = "m"}]'), "unit"),
         (('key = "state"', 'key = "state"\nrotation = {from = "rpy", to = "rotvec", brnch = "x"}'), "branch"),
@@ -485,8 +485,8 @@ def test_no_key_is_silently_ignored(tmp_path: Path, change: tuple[str, str], nea
 
 
 def test_all_mistakes_at_once(tmp_path: Path):
-    broken = MINIMAL.replace("dimension = 8", "dimension = 0").replace('key = "state"', 'key = "state"\nrotate180 = 1')
-    with pytest.raises(BadData, match=r"(?s)2:.*observation\[0\]\.rotate180.*action\.dimension"):
+    broken = MINIMAL.replace("dimension = 8", "dimension = 0").replace('key = "state"', 'key = "state"\nrotate = 45')
+    with pytest.raises(BadData, match=r"(?s)2:.*observation\[0\]\.rotate.*action\.dimension"):
         load(tmp_path, broken)
 
 
