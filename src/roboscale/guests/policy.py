@@ -76,6 +76,7 @@ class PolicyFeatures:
         history: steps that it reads. rows: rows of a chunk that are executed.
         notes: what people should know of it.
         versions: package -> version that computes it.
+        statistics: key -> `mean`, `std`, `min`, `max` by which the checkpoint normalises, lists of D numbers.
     """
 
     kind: str
@@ -85,6 +86,7 @@ class PolicyFeatures:
     rows: int
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    statistics: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
 
     prompt = ""
 
@@ -104,6 +106,7 @@ class PolicyFeatures:
                 rows=int(said["rows"]),
                 notes=tuple(map(str, said["notes"])),
                 versions=dict(said["versions"]),
+                statistics=dict(said.get("statistics", {})),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InfrastructureError(f"a guest described its policy as {str(said)[:200]}: {error!r}") from error

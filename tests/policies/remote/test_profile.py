@@ -505,3 +505,69 @@ def test_the_profiles_in_the_documentation_are_profiles(tmp_path: Path):
     page = (EXAMPLE.parents[1] / "docs" / "policies.md").read_text()
     blocks = re.findall(r"^```toml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     assert [load(tmp_path, block).name for block in blocks] == ["my-server", "libero", "act"]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"rotate": 90}, lambda p: np.rot90(p)),
+        ({"flip": "horizontal"}, lambda p: p[:, ::-1]),
+        ({"flip": "vertical"}, lambda p: p[::-1]),
+        ({"channels": "bgr"}, lambda p: p[..., ::-1]),
+        ({"values": "0..1"}, lambda p: p.astype(np.float32) / np.float32(255)),
+    ],
+)
+def test_a_picture_is_changed_as_declared(change: Any, expected: Any):
+    picture = observation()["observation.images.wrist"]
+    entry = ObservationMap(key=("image",), parts=(Elements(field="observation.images.wrist"),), **change)
+    assert np.array_equal(entry.encode([picture]), expected(picture))
+
+
+RELATIVE = '\nrelative = { field = "observation.state", make = "MAKE", index = [0, 1] }\n'
+
+
+@pytest.mark.parametrize(
+    ("make", "rows", "expected"),
+    [
+        ("absolute", [[1.0, 2.0, 3.0], [2.0, 2.0, 4.0]], [[11.0, 22.0, 3.0], [12.0, 22.0, 4.0]]),
+        ("relative", [[11.0, 22.0, 3.0], [13.0, 22.0, 4.0]], [[1.0, 2.0, 3.0], [2.0, 0.0, 4.0]]),
+    ],
+)
+def test_differences_and_values(tmp_path: Path, make: str, rows: Any, expected: Any):
+    text = MINIMAL.replace("dimension = 8", "dimension = 3") + RELATIVE.replace("MAKE", make)
+    profile = load(tmp_path, text)
+    state = {"observation.state": np.array([10.0, 20.0, 30.0], np.float32)}
+    assert np.array_equal(profile.chunk(np.array(rows), state).actions, expected)
+    seen = Spec((Field("observation.state", (3,), "float32"),), 20.0)
+    profile.check(seen, Spec((Field("action", (3,), "float32"),), 20.0))
+    with pytest.raises(SpecMismatch, match="observation.state has shape"):
+        profile.check(
+            Spec((Field("observation.state", (4,), "float32"),), 20.0), Spec((Field("action", (3,), "float32"),), 20.0)
+        )
+
+
+@pytest.mark.parametrize(
+    ("mode", "rates", "expected", "execute"),
+    [
+        ("absolute", (20.0, 10.0), [1.0, 3.0], 1),
+        ("absolute", (10.0, 20.0), [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0], 4),
+        ("relative to state", (20.0, 10.0), [1.0, 5.0], 1),
+        ("relative to state", (10.0, 20.0), [0.0, 0.0, 0.5, 0.5, 1.0, 1.0, 1.5, 1.5], 4),
+        ("absolute", (50.0, 10.0), [3.0], 1),
+    ],
+)
+def test_rows_for_a_world_of_another_rate(tmp_path: Path, mode: str, rates: Any, expected: Any, execute: int):
+    text = MINIMAL.replace("dimension = 8", "dimension = 1\nexecute = 2").replace("absolute", mode)
+    profile = load(tmp_path, f"rate_hz = {rates[0]}\nresample_hz = {rates[1]}\n{text}")
+    chunk = profile.chunk(np.arange(4.0)[:, None])
+    assert np.allclose(chunk.actions[:, 0], expected)
+    assert chunk.execute == execute
+    seen = Spec((Field("observation.state", (1,), "float32"),), rates[1])
+    profile.check(seen, Spec((Field("action", (1,), "float32", mode=mode),), rates[1]))
+    with pytest.raises(SpecMismatch, match="resample_hz: profile"):
+        profile.check(seen, Spec((Field("action", (1,), "float32", mode=mode),), rates[0]))
+
+
+def test_a_rate_to_resample_to_needs_the_policy_s(tmp_path: Path):
+    with pytest.raises(BadData, match="resample_hz: expected rate_hz beside it"):
+        load(tmp_path, "resample_hz = 10.0\n" + MINIMAL)
