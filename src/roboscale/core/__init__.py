@@ -22,7 +22,6 @@ from roboscale.core.errors import (
     SpecMismatch,
     UnknownName,
     UsageError,
-    near_names,
 )
 from roboscale.core.estimate import Decision, Estimate, PairedOutcome, Verdict
 from roboscale.core.evidence import Design, Evidence, EvidenceRow, OutcomeKind, StopRule
@@ -161,7 +160,6 @@ __all__ = [
     "generator",
     "identify",
     "identity_labels",
-    "near_names",
     "new_episode_id",
     "require_match",
     "rotation_matrix",

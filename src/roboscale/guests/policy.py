@@ -24,8 +24,8 @@ from roboscale.core import (
     Spec,
     SpecMismatch,
     combine,
-    near_names,
 )
+from roboscale.core.errors import near_names
 from roboscale.guests.process import GuestProcess
 
 __all__ = ["FeatureMap", "GuestPolicy", "PolicyFeatures"]

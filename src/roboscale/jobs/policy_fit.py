@@ -25,17 +25,17 @@ from roboscale.core import (
 
 if TYPE_CHECKING:
     from roboscale.dataset import Dataset
-    from roboscale.policies.remote.pitfalls import Moves, Numbers, Seen, Trained
+    from roboscale.policies.remote.pitfalls import Moves, Seen, TrainedNumbers, TrainedOn
     from roboscale.policies.remote.profile import PolicyProfile
 
-__all__ = ["Connection", "connection_of", "seen_in", "trained_on"]
+__all__ = ["ConnectedBy", "connection_of", "seen_in", "trained_on"]
 
 STARTS, PICTURES, REPLAYED, EPISODES = 6, 16, 40, 2
 """First observations of the world; training pictures; steps of each replayed episode, and how many are replayed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class ConnectedBy:
     """How a policy is connected to a world.
 
     Args:
@@ -49,7 +49,7 @@ class Connection:
     own: bool = True
 
 
-def connection_of(policy: Policy, profiles: Sequence[str], world: World) -> Connection | None:
+def connection_of(policy: Policy, profiles: Sequence[str], world: World) -> ConnectedBy | None:
     """The profile that was named, or the one that a policy without one would have; `None` where nobody says what it
     takes.
 
@@ -60,14 +60,14 @@ def connection_of(policy: Policy, profiles: Sequence[str], world: World) -> Conn
         path = Path(profiles[0] if Path(profiles[0]).is_file() else profiles[0].rpartition("=")[2])
         if path.suffix == ".json":
             raise UsageError(f"{path}: pitfalls are looked for in profiles that are TOML files")
-        return Connection(path.read_text("utf-8-sig"), path)
+        return ConnectedBy(path.read_text("utf-8-sig"), path)
     info = world.info
     features = getattr(policy, "features", None)
     if features is not None:
-        return Connection("\n".join(features.draft(info.observation_spec, info.action_spec)) + "\n", None)
+        return ConnectedBy("\n".join(features.draft(info.observation_spec, info.action_spec)) + "\n", None)
     if not policy.observation_spec or not policy.observation_spec.fields or policy.action_spec is None:
         return None
-    return Connection(
+    return ConnectedBy(
         "\n".join(_as_named(policy.name, policy.observation_spec, policy.action_spec)) + "\n", None, False
     )
 
@@ -80,7 +80,7 @@ def _as_named(name: str, observation: Spec, action: Spec) -> Iterable[str]:
     yield f"\n[action]\ndimension = {action['action'].shape[0]}\nmode = {json.dumps(action['action'].mode)}"
 
 
-def trained_on(policy: Policy, text: str, dataset: Path | None, features: Sequence[str]) -> Trained:
+def trained_on(policy: Policy, text: str, dataset: Path | None, features: Sequence[str]) -> TrainedOn:
     """What is known of a policy's training: from its dataset, its checkpoint, or nobody.
 
     Args:
@@ -91,14 +91,14 @@ def trained_on(policy: Policy, text: str, dataset: Path | None, features: Sequen
         BadData: the dataset is broken.
         UnknownName: a feature that it does not have.
     """
-    from roboscale.policies.remote.pitfalls import Trained
+    from roboscale.policies.remote.pitfalls import TrainedOn
     from roboscale.policies.remote.profile import PolicyProfile
 
     checkpoint = checkpoint_statistics(policy)
     if dataset is None:
         source = "the checkpoint's statistics" if checkpoint else "nothing"
         numbers = {key: n for key, n in checkpoint.items() if key != "action"}
-        return Trained(source=source, numbers=numbers, action=checkpoint.get("action"))
+        return TrainedOn(source=source, numbers=numbers, action=checkpoint.get("action"))
     from roboscale.dataset import Dataset
 
     opened = Dataset(dataset, images="uint8")
@@ -106,13 +106,13 @@ def trained_on(policy: Policy, text: str, dataset: Path | None, features: Sequen
     return replace(trained, checkpoint={k: n for k, n in checkpoint.items() if k in trained.numbers})
 
 
-def checkpoint_statistics(policy: Policy) -> dict[str, Numbers]:
+def checkpoint_statistics(policy: Policy) -> dict[str, TrainedNumbers]:
     """Key -> numbers by whose statistics a checkpoint normalises; `action` among them."""
-    from roboscale.policies.remote.pitfalls import Numbers
+    from roboscale.policies.remote.pitfalls import TrainedNumbers
 
     said: Mapping[str, Any] = getattr(getattr(policy, "features", None), "statistics", {})
     made = {
-        key: Numbers(
+        key: TrainedNumbers(
             mean=np.ravel(values["mean"]).astype(np.float64),
             std=np.ravel(values["std"]).astype(np.float64),
             low=None if "min" not in values else np.ravel(values["min"]).astype(np.float64),
@@ -128,13 +128,13 @@ def checkpoint_statistics(policy: Policy) -> dict[str, Numbers]:
     for field in net.observation_spec:
         if not field.is_image:
             size = int(np.prod(field.shape))
-            made[field.name] = Numbers(mean=net.state.mean[at : at + size], std=net.state.std[at : at + size])
+            made[field.name] = TrainedNumbers(mean=net.state.mean[at : at + size], std=net.state.std[at : at + size])
             at += size
-    return made | {"action": Numbers(mean=net.action.mean, std=net.action.std)}
+    return made | {"action": TrainedNumbers(mean=net.action.mean, std=net.action.std)}
 
 
-def _of_dataset(opened: Dataset, profile: PolicyProfile, named: Mapping[str, str]) -> Trained:
-    from roboscale.policies.remote.pitfalls import Numbers, Trained
+def _of_dataset(opened: Dataset, profile: PolicyProfile, named: Mapping[str, str]) -> TrainedOn:
+    from roboscale.policies.remote.pitfalls import TrainedNumbers, TrainedOn
 
     first = np.concatenate([[0], np.cumsum(opened.lengths)[:-1]]).astype(int)
     pictures, numbers, columns = {}, {}, {}
@@ -152,7 +152,7 @@ def _of_dataset(opened: Dataset, profile: PolicyProfile, named: Mapping[str, str
             pictures[key] = np.stack([only[int(first[i])][feature] for i in chosen])
         else:
             columns[key] = np.asarray(opened.arrays(feature), np.float64).reshape(len(opened), -1)
-            numbers[key] = Numbers.of(columns[key], columns[key][first], field.layout)
+            numbers[key] = TrainedNumbers.of(columns[key], columns[key][first], field.layout)
     for key, feature in named.items():
         if feature not in opened.spec:
             raise UnknownName(f"feature of {opened.root} for {key}", feature, opened.spec.names)
@@ -160,11 +160,11 @@ def _of_dataset(opened: Dataset, profile: PolicyProfile, named: Mapping[str, str
         np.asarray(opened.arrays("action"), np.float64).reshape(len(opened), -1) if "action" in opened.spec else None
     )
     state = next((k for k, rows in columns.items() if action is not None and rows.shape[1] == action.shape[1]), None)
-    return Trained(
+    return TrainedOn(
         source=f"dataset {opened.root}",
         pictures=pictures,
         numbers=numbers,
-        action=None if action is None else Numbers.of(action, action[first]),
+        action=None if action is None else TrainedNumbers.of(action, action[first]),
         moves=None if state is None or action is None else (state, _moves(columns[state], action, opened.lengths)),
         sentences=tuple(dict.fromkeys(e.instruction for e in opened.episodes)),
         rate_hz=float(opened.fps),
@@ -186,7 +186,7 @@ def _moves(states: Any, actions: Any, lengths: Any) -> Moves:
     return Moves(states[inner], actions[inner], states[inner + 1])
 
 
-def seen_in(world: World, task: str, seed: int, trained: Trained, needs: Sequence[str]) -> Seen:
+def seen_in(world: World, task: str, seed: int, trained: TrainedOn, needs: Sequence[str]) -> Seen:
     """What a world shows at the start of several cases; a simulated one may also be moved."""
     from roboscale.policies.remote.pitfalls import Seen
 
@@ -208,7 +208,7 @@ def seen_in(world: World, task: str, seed: int, trained: Trained, needs: Sequenc
     )
 
 
-def _replayed(world: World, task: str, seed: int, trained: Trained, profile: PolicyProfile) -> Moves | None:
+def _replayed(world: World, task: str, seed: int, trained: TrainedOn, profile: PolicyProfile) -> Moves | None:
     """How the state moves under the first training actions."""
     from roboscale.policies.remote.pitfalls import Moves
 

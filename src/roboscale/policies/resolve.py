@@ -34,6 +34,9 @@ POLICY_FORMS = (
     "constant:0,0,1,-1",
     "replay:DATASET",
     "openpi://HOST:PORT",
+    "gr00t://HOST:PORT",
+    "openvla://HOST:PORT",
+    "vla-eval://HOST:PORT",
     "lerobot:CHECKPOINT",
     "module:callable",
     "file.py:callable",
@@ -41,6 +44,7 @@ POLICY_FORMS = (
 )
 
 _SERVERS = ("openpi://", "ws://", "wss://")
+_FOREIGN = ("gr00t://", "openvla://", "vla-eval://")
 
 
 def resolve_policy(
@@ -88,7 +92,7 @@ def resolve_policy(
             return constant(values, world.info.action_spec if world else None)
         if kind == "replay" and rest:
             return _replay(Path(rest), text, seed)
-        if text.startswith(_SERVERS):
+        if text.startswith((*_SERVERS, *_FOREIGN)):
             return _remote(text, world, profile, api_key, timeouts)
         guest = guests(text) if guests is not None else None
         if guest is not None:
@@ -117,9 +121,11 @@ def _remote(
     text: str, world: World | None, profile: Profiles | None, api_key: str | None, timeouts: Timeouts | None
 ) -> Policy:
     from roboscale.policies.remote import RemotePolicy
+    from roboscale.policies.remote.foreign import ForeignPolicy
     from roboscale.policies.remote.profile import profile_of
 
-    policy = RemotePolicy(text, profile_of(text, profile), api_key, timeouts)
+    kind = ForeignPolicy if text.startswith(_FOREIGN) else RemotePolicy
+    policy = kind(text, profile_of(text, profile), api_key, timeouts)
     if world is not None:
         policy.check(world.info.observation_spec, world.info.action_spec)
     return policy

@@ -10,7 +10,7 @@ import pytest
 
 from roboscale.core import Field, RoboscaleError, Spec
 from roboscale.policies.remote import PolicyProfile
-from roboscale.policies.remote.pitfalls import Line, Moves, Numbers, Seen, Trained, apply_lines, find_pitfalls
+from roboscale.policies.remote.pitfalls import Line, Moves, Seen, TrainedNumbers, TrainedOn, apply_lines, find_pitfalls
 
 LAYOUT = ("joint_position.0", "joint_position.1", "joint_position.2", "gripper_closedness")
 QUAT = tuple(f"quat_wxyz.{c}" for c in "wxyz")
@@ -134,13 +134,13 @@ def demonstrations(arm: Arm, episodes: int = 12, steps: int = 30):
     return told
 
 
-def trained_on(arm: Arm, **other: Any) -> Trained:
+def trained_on(arm: Arm, **other: Any) -> TrainedOn:
     told = demonstrations(arm)
     names = {"image": "observation.images.front", "state": "observation.state", "hand": "observation.hand"}
 
-    def numbers(field: str) -> Numbers:
+    def numbers(field: str) -> TrainedNumbers:
         rows = np.array([o[field] for seen, _ in told for o in seen])
-        return Numbers.of(rows, np.array([seen[0][field] for seen, _ in told]))
+        return TrainedNumbers.of(rows, np.array([seen[0][field] for seen, _ in told]))
 
     states = [np.array([o["observation.state"] for o in seen], np.float64) for seen, _ in told]
     moves = Moves(
@@ -153,15 +153,15 @@ def trained_on(arm: Arm, **other: Any) -> Trained:
         "source": "demonstrations",
         "pictures": {"image": np.array([seen[0][names["image"]] for seen, _ in told])},
         "numbers": {"state": numbers(names["state"]), "hand": numbers(names["hand"])},
-        "action": Numbers.of(every, np.array([actions[0] for _, actions in told])),
+        "action": TrainedNumbers.of(every, np.array([actions[0] for _, actions in told])),
         "moves": ("state", moves),
         "sentences": (INSTRUCTION, "put the blue block into the tray"),
         "rate_hz": 20.0,
     }
-    return Trained(**(made | other))
+    return TrainedOn(**(made | other))
 
 
-def seen_in(arm: Arm, trained: Trained) -> Seen:
+def seen_in(arm: Arm, trained: TrainedOn) -> Seen:
     starts = []
     for seed in range(6):
         arm.begin(seed)
@@ -273,7 +273,7 @@ def test_statistics_of_another_dataset_in_the_checkpoint():
     assert not find_pitfalls(found.profile, seen, trained).pitfalls
 
 
-def statistics_alone(trained: Trained) -> Trained:
+def statistics_alone(trained: TrainedOn) -> TrainedOn:
     bare = {key: replace(n, starts=None) for key, n in trained.numbers.items()}
     return replace(trained, pictures={}, numbers=bare, moves=None, sentences=None, rate_hz=None)
 
@@ -285,7 +285,7 @@ def test_degrees_are_found_by_statistics_alone():
 
 
 def test_what_could_not_be_looked_for_is_listed():
-    trained = Trained(source="nothing")
+    trained = TrainedOn(source="nothing")
     found = find_pitfalls(profile_for(Arm()), seen_in(Arm(), trained_on(Arm())), trained)
     assert not found.pitfalls
     said = " ".join(found.not_looked_for)

@@ -21,8 +21,8 @@ from roboscale.core import (
     Spec,
     SpecMismatch,
     convert_rotation,
-    near_names,
 )
+from roboscale.core.errors import near_names
 from roboscale.policies.remote.images import resize_stretch, resize_with_pad
 
 __all__ = ["ActionMap", "Elements", "Normalisation", "ObservationMap", "Relative", "Rotation", "near_hint"]

@@ -197,7 +197,7 @@ class AnswerTable(PartTable):
     layout: Text | tuple[str, ...] = ()
     frame: str = ""
     key: Text | Path | None = None
-    keys: tuple[Text, ...] = ()
+    keys: tuple[Text | Path, ...] = ()
     form: Literal["chunk", "row", "batch"] = "chunk"
     horizon: Count | None = None
     execute: Count | None = None
@@ -223,7 +223,7 @@ class AnswerTable(PartTable):
             unit=self.unit,
             layout=_texts(self.layout),
             frame=self.frame,
-            keys=tuple((one,) for one in self.keys) or (key,),
+            keys=tuple(_texts(one) for one in self.keys) or (key,),
             form=self.form,
             horizon=self.horizon,
             execute=self.execute,

@@ -18,7 +18,8 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
-from roboscale.core import BadData, Identity, RoboscaleError, UnknownName, combine, identify, near_names
+from roboscale.core import BadData, Identity, RoboscaleError, UnknownName, combine, identify
+from roboscale.core.errors import near_names
 from roboscale.core.loading import load_module, load_object
 from roboscale.core.origins import module_origin
 from roboscale.worlds.simulated.declaration import TaskTable, WorldDeclaration

@@ -3,8 +3,18 @@
 Knows profiles and arrays. Does not know worlds, datasets or checkpoints: `jobs.policy_check` reads those.
 """
 
-from roboscale.policies.remote.pitfalls.evidence import Moves, Numbers, Seen, Trained
+from roboscale.policies.remote.pitfalls.evidence import Moves, Seen, TrainedNumbers, TrainedOn
 from roboscale.policies.remote.pitfalls.finding import Fitting, Pitfall, find_pitfalls
 from roboscale.policies.remote.pitfalls.lines import Line, apply_lines
 
-__all__ = ["Fitting", "Line", "Moves", "Numbers", "Pitfall", "Seen", "Trained", "apply_lines", "find_pitfalls"]
+__all__ = [
+    "Fitting",
+    "Line",
+    "Moves",
+    "Pitfall",
+    "Seen",
+    "TrainedNumbers",
+    "TrainedOn",
+    "apply_lines",
+    "find_pitfalls",
+]

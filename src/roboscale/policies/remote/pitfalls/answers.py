@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from roboscale.core import Spec
-from roboscale.policies.remote.pitfalls.evidence import Array, Moves, Numbers, Seen, Trained
+from roboscale.policies.remote.pitfalls.evidence import Array, Moves, Seen, TrainedNumbers, TrainedOn
 from roboscale.policies.remote.pitfalls.lines import Line
 from roboscale.policies.remote.pitfalls.numbers import DEGREES, NumberChange, affine_lines, gripper_maps
 from roboscale.policies.remote.profile import PolicyProfile
@@ -25,7 +25,7 @@ TOO_FAR, FITTING = 5.0, 1.5  # ranges of the world that actions may reach beyond
 Meaning = Literal["absolute", "relative"]
 
 
-def meaning(trained: Trained) -> Meaning | None:
+def meaning(trained: TrainedOn) -> Meaning | None:
     """Whether the actions that a policy was trained on are values or differences; `None` where nobody can tell."""
     if trained.moves is not None:
         before, actions, after = trained.moves[1]
@@ -58,7 +58,7 @@ def _vote(before: Array, action: Array, after: Array) -> Meaning | None:
     return None
 
 
-def _vote_of_statistics(state: Numbers, action: Numbers, j: int) -> Meaning | None:
+def _vote_of_statistics(state: TrainedNumbers, action: TrainedNumbers, j: int) -> Meaning | None:
     """One element: values lie where the state lies; differences lie about 0, and the state does not."""
     away = abs(float(state.mean[j])) > 3 * float(state.std[j]) + 1e-9
     if not away:
@@ -68,7 +68,7 @@ def _vote_of_statistics(state: Numbers, action: Numbers, j: int) -> Meaning | No
     return "relative" if abs(float(action.mean[j])) < 0.5 * abs(float(state.mean[j])) else None
 
 
-def mode_change(profile: PolicyProfile, seen: Seen, trained: Trained) -> tuple[str, Line | None] | None:
+def mode_change(profile: PolicyProfile, seen: Seen, trained: TrainedOn) -> tuple[str, Line | None] | None:
     """What is wrong in words, and the line that mends it; `None` where actions and world agree, or nobody knows."""
     world = seen.action_spec["action"]
     policy, wanted = meaning(trained), "absolute" if world.mode == "absolute" else "relative"
@@ -96,7 +96,9 @@ def _sizes(profile: PolicyProfile) -> list[int]:
     return [part.size(profile.action.dimension or 0) for part in profile.action.parts]
 
 
-def degree_change(profile: PolicyProfile, tables: Sequence[str], seen: Seen, trained: Trained) -> NumberChange | None:
+def degree_change(
+    profile: PolicyProfile, tables: Sequence[str], seen: Seen, trained: TrainedOn
+) -> NumberChange | None:
     """Actions in degrees for a world in radians, or the other way: they reach far beyond what it can take, or lie
     where no state of it lies."""
     if trained.action is None or profile.action.relative is not None:
@@ -147,7 +149,7 @@ def _against_state(low: Array, high: Array, free: Sequence[int], seen: Seen) -> 
     return float(np.median(reach[large] / state[large])) if large.any() else None
 
 
-def _ours(profile: PolicyProfile, action: Numbers) -> tuple[Array, Array] | None:
+def _ours(profile: PolicyProfile, action: TrainedNumbers) -> tuple[Array, Array] | None:
     """The 5 and 95 % ends of the training actions as our actions; `None` where they are turned on the way."""
     if any(part.rotation is not None or part.threshold is not None for part in profile.action.parts):
         return None
@@ -161,7 +163,7 @@ def _ours(profile: PolicyProfile, action: Numbers) -> tuple[Array, Array] | None
 
 
 def turned_elements(
-    profile: PolicyProfile, tables: Sequence[str], action: Numbers, trained: Moves, world: Moves, spec: Spec
+    profile: PolicyProfile, tables: Sequence[str], action: TrainedNumbers, trained: Moves, world: Moves, spec: Spec
 ) -> tuple[list[NumberChange], list[str]]:
     """Elements of the action after which the state moves the other way than in training, and those of which that
     cannot be told."""

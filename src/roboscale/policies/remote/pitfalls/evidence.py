@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from roboscale.core import Observation, Spec
 from roboscale.policies.remote.profile import PolicyProfile
 
-__all__ = ["Moves", "Numbers", "Respond", "Seen", "Trained"]
+__all__ = ["Moves", "Respond", "Seen", "TrainedNumbers", "TrainedOn"]
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Numbers:
+class TrainedNumbers:
     """Numbers that a policy was trained on, D of them.
 
     Args:
@@ -39,7 +39,7 @@ class Numbers:
     names: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, rows: NDArray[Any], starts: NDArray[Any], names: tuple[str, ...] = ()) -> Numbers:
+    def of(cls, rows: NDArray[Any], starts: NDArray[Any], names: tuple[str, ...] = ()) -> TrainedNumbers:
         """From all frames (N, D), and the first ones of episodes (E, D)."""
         values = np.asarray(rows, np.float64)
         return cls(
@@ -51,12 +51,14 @@ class Numbers:
             names=names,
         )
 
-    def through(self, other: Numbers) -> Numbers:
+    def through(self, other: TrainedNumbers) -> TrainedNumbers:
         """What arrives at a network that was trained on these and normalises by the statistics of `other`."""
         scale = other.std / np.where(self.std > 0, self.std, 1.0)
         shift = other.mean - self.mean * scale
         moved = [None if a is None else a * scale + shift for a in (self.low, self.high, self.starts)]
-        return Numbers(mean=other.mean, std=other.std, low=moved[0], high=moved[1], starts=moved[2], names=self.names)
+        return TrainedNumbers(
+            mean=other.mean, std=other.std, low=moved[0], high=moved[1], starts=moved[2], names=self.names
+        )
 
     @property
     def spread(self) -> Array:
@@ -74,7 +76,7 @@ class Moves(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
+class TrainedOn:
     """What a policy was trained on, by the keys under which it takes it.
 
     Args:
@@ -89,9 +91,9 @@ class Trained:
 
     source: str
     pictures: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
-    numbers: Mapping[str, Numbers] = field(default_factory=dict)
-    action: Numbers | None = None
-    checkpoint: Mapping[str, Numbers] = field(default_factory=dict)
+    numbers: Mapping[str, TrainedNumbers] = field(default_factory=dict)
+    action: TrainedNumbers | None = None
+    checkpoint: Mapping[str, TrainedNumbers] = field(default_factory=dict)
     moves: tuple[str, Moves] | None = None
     sentences: tuple[str, ...] | None = None
     rate_hz: float | None = None

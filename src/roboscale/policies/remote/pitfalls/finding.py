@@ -18,7 +18,7 @@ from roboscale.core import RoboscaleError
 from roboscale.core.plain import Plain
 from roboscale.policies.remote.maps import Normalisation, ObservationMap
 from roboscale.policies.remote.pitfalls.answers import answer_tables, degree_change, mode_change, turned_elements
-from roboscale.policies.remote.pitfalls.evidence import Array, Numbers, Seen, Trained
+from roboscale.policies.remote.pitfalls.evidence import Array, Seen, TrainedNumbers, TrainedOn
 from roboscale.policies.remote.pitfalls.lines import Line, apply_lines, toml_value
 from roboscale.policies.remote.pitfalls.numbers import NumberChange, element_distance, number_changes
 from roboscale.policies.remote.pitfalls.pictures import (
@@ -71,7 +71,7 @@ class Fitting(Plain):
     profile: str
 
 
-def find_pitfalls(text: str, seen: Seen, trained: Trained) -> Fitting:
+def find_pitfalls(text: str, seen: Seen, trained: TrainedOn) -> Fitting:
     """Looks through a profile (its TOML text) for what does not reach the policy as in training.
 
     Raises:
@@ -92,7 +92,7 @@ def find_pitfalls(text: str, seen: Seen, trained: Trained) -> Fitting:
 
 
 class _Search:
-    def __init__(self, text: str, seen: Seen, trained: Trained) -> None:
+    def __init__(self, text: str, seen: Seen, trained: TrainedOn) -> None:
         self.text, self.seen, self.trained = text, seen, trained
         self.pitfalls: list[Pitfall] = []
         self.missing: list[str] = []
@@ -225,9 +225,9 @@ class _Search:
         number: int,
         entry: ObservationMap,
         raw: Array,
-        trained: Numbers,
-        checkpoint: Numbers | None,
-        expected: Numbers,
+        trained: TrainedNumbers,
+        checkpoint: TrainedNumbers | None,
+        expected: TrainedNumbers,
     ) -> tuple[NumberChange, float, float] | None:
         """The change that brings numbers nearest to training, where one does so clearly."""
         now, claimed = element_distance(raw, expected), []
@@ -260,7 +260,7 @@ class _Search:
         made = self.profile.observations[number].normalise
         self._same_statistics(made, self.trained.numbers.get(key), f"observation[{number}]", key)
 
-    def _same_statistics(self, made: Normalisation, trained: Numbers | None, table: str, where: str) -> None:
+    def _same_statistics(self, made: Normalisation, trained: TrainedNumbers | None, table: str, where: str) -> None:
         if made.kind == "none" or trained is None or len(made.low) != len(trained.mean):
             return
         low, high = np.array(made.low), np.array(made.high)
@@ -301,7 +301,7 @@ class _Search:
         for change in self._turned(tables, action):
             self.found(change.check, "action", change.text, *change.lines)
 
-    def _turned(self, tables: list[str], action: Numbers) -> Iterator[NumberChange]:
+    def _turned(self, tables: list[str], action: TrainedNumbers) -> Iterator[NumberChange]:
         moves = self.trained.moves
         if moves is None or self.seen.respond is None:
             self.missing.append("action: gripper sign: no rows of training to replay")

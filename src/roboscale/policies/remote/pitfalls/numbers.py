@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import Field, Spec
 from roboscale.policies.remote.maps import Elements, ObservationMap
-from roboscale.policies.remote.pitfalls.evidence import Numbers
+from roboscale.policies.remote.pitfalls.evidence import TrainedNumbers
 from roboscale.policies.remote.pitfalls.lines import Line, toml_value
 
 __all__ = ["DEGREES", "NumberChange", "affine_lines", "element_distance", "is_gripper", "number_changes"]
@@ -63,7 +63,7 @@ def affine_lines(
     return lines
 
 
-def element_distance(values: Array, trained: Numbers) -> Array:
+def element_distance(values: Array, trained: TrainedNumbers) -> Array:
     """(n, D) first values of a world -> (D,) how far each element is from training, in its own spread there."""
     if trained.starts is not None:
         nearest = np.abs(values[:, None] - trained.starts[None]).min(axis=1)
@@ -75,8 +75,8 @@ def number_changes(
     tables: Sequence[str],
     entry: ObservationMap,
     world: Spec,
-    trained: Numbers,
-    checkpoint: Numbers | None,
+    trained: TrainedNumbers,
+    checkpoint: TrainedNumbers | None,
     raw: Array,
 ) -> Iterator[NumberChange]:
     """All that may be meant otherwise under one key.
@@ -116,7 +116,7 @@ def number_changes(
         yield NumberChange(check="statistics", text=text, lines=lines, elements=tuple(range(total)))
 
 
-def gripper_maps(trained: Numbers, j: int) -> list[tuple[float, float]]:
+def gripper_maps(trained: TrainedNumbers, j: int) -> list[tuple[float, float]]:
     """Scale and offset of every way in which a gripper's number may be meant."""
     if trained.low is None or trained.high is None:
         middle = float(trained.mean[j])
@@ -127,7 +127,7 @@ def gripper_maps(trained: Numbers, j: int) -> list[tuple[float, float]]:
     )
 
 
-def element_names(entry: ObservationMap, fields: Sequence[Field], trained: Numbers) -> list[str]:
+def element_names(entry: ObservationMap, fields: Sequence[Field], trained: TrainedNumbers) -> list[str]:
     """What every element is called here, and in the training data."""
     ours: list[str] = []
     for part, field in zip(entry.parts, fields, strict=True):
