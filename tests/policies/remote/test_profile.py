@@ -504,7 +504,8 @@ def test_a_missing_file(tmp_path: Path):
 def test_the_profiles_in_the_documentation_are_profiles(tmp_path: Path):
     page = (EXAMPLE.parents[1] / "docs" / "policies.md").read_text()
     blocks = re.findall(r"^```toml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    assert [load(tmp_path, block).name for block in blocks] == ["my-server", "libero", "act"]
+    names = ["my-server", "libero", "gr00t", "openvla", "vla-eval", "vllm-omni", "act"]
+    assert [load(tmp_path, block).name for block in blocks] == names
 
 
 @pytest.mark.parametrize(
