@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 from roboscale.core.episode import Provenance
 from roboscale.core.errors import BadData
 from roboscale.core.seeds import derive_id
-from roboscale.dataset.catalog import EpisodeInfo, index_columns
 from roboscale.dataset.journal import EpisodeRecord
 from roboscale.dataset.layout import Info, Layout, atomic_write
+from roboscale.dataset.lerobot.catalog import EpisodeInfo, index_columns
 from roboscale.dataset.mending import Mending, VerifiedEpisode, remove_file
 from roboscale.dataset.statistics import summary
 from roboscale.dataset.tables import read_tasks, write_tasks

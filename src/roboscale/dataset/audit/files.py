@@ -17,11 +17,11 @@ from roboscale.core import Finding, RoboscaleError
 from roboscale.dataset.audit.statistics import judge_statistics
 from roboscale.dataset.audit.tables import TableEvidence, TableJob, examine_table, expected_starts, jobs
 from roboscale.dataset.audit.videos import VideoEvidence, examine_video
-from roboscale.dataset.catalog import load_catalog
 from roboscale.dataset.checks import finding, many
 from roboscale.dataset.journal import list_pending
 from roboscale.dataset.layout import Layout
 from roboscale.dataset.lerobot.absent import absent_findings
+from roboscale.dataset.lerobot.catalog import load_catalog
 from roboscale.dataset.lerobot.check import check_order, check_splits, relative_path
 from roboscale.dataset.lerobot.features import frame_shape
 from roboscale.dataset.lerobot.folder import Folder

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData
 from roboscale.dataset.layout import confined
+from roboscale.dataset.remote import source_of
 from roboscale.dataset.tables import number_dtype
 from roboscale.dataset.unfetched import require_fetched
 
@@ -38,12 +39,13 @@ def _reading(path: Path, what: str) -> Iterator[None]:
     except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, MemoryError) as error:
         require_fetched(path)
         text = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadData(path, what, "readable parquet", text[:160]) from error
+        expected = "a complete parquet file" if what == "footer" else "readable parquet"
+        raise BadData(path, what, expected, text[:160]) from error
 
 
 def _open(path: Path) -> pq.ParquetFile:
     with _reading(path, "footer"):
-        return pq.ParquetFile(path, page_checksum_verification=True)
+        return pq.ParquetFile(source_of(path), page_checksum_verification=True)
 
 
 def table_of(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
