@@ -22,6 +22,7 @@ from roboscale.dataset.lerobot import load_folder, open_lerobot
 from roboscale.dataset.lerobot.catalog import load_catalog
 from roboscale.dataset.mend import plan_mending
 from roboscale.dataset.tables import number_dtype, numbers_of, open_table
+from tests.samples import everything
 
 
 @pytest.fixture
@@ -101,3 +102,16 @@ def test_a_look_at_a_small_set_loads_what_it_needs(root: Path, words: str, needl
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
     assert "roboscale.dataset.lerobot" in done.stdout, done.stderr
     assert not needless & set(done.stdout.splitlines()[-1].split())
+
+
+def test_a_text_that_annotations_number_is_used(tmp_path: Path):
+    root = everything.write_foreign(tmp_path / "set")
+    assert "task-unused" not in {one.check for one in audit_folder(root, images=False).findings}
+    table = pq.read_table(root / "meta/tasks.parquet")
+    pq.write_table(
+        pa.table({"task_index": range(len(table) + 1), "task": [*table["task"].to_pylist(), "Wipe the table."]}),
+        root / "meta/tasks.parquet",
+    )
+    unused = [one for one in audit_folder(root, images=False).findings if one.check == "task-unused"]
+    assert len(unused) == 1 and "Wipe the table." in unused[0].text
+    assert not unused[0].repair, "no command takes a text out of a table that annotations number"

@@ -213,7 +213,7 @@ def _tasks(folder: Folder, tables: Sequence[TableEvidence]) -> Iterator[Finding]
             i = positions[number]
             texts = folder.episodes.tasks[i]
             meant = {numbers_of.get(text) for text in texts}
-            used |= set(rows.tasks) | meant
+            used |= set(rows.tasks) | meant | set(rows.annotations)
             if None in meant or set(rows.tasks) - (meant if texts else folder.tasks.keys()):
                 wrong[i] = [list(rows.tasks), list(texts)]
             elif len(rows.tasks) > 1:
@@ -228,7 +228,9 @@ def _tasks(folder: Folder, tables: Sequence[TableEvidence]) -> Iterator[Finding]
     unused = [text for number, text in folder.tasks.items() if number not in used]
     if unused and not wrong:
         text = f"{many(len(unused), 'task')} without an episode, such as {unused[0]!r}"
-        yield finding("task-unused", text, field="tasks")
+        annotated = any(name.startswith("annotation.") for name in folder.head.features)
+        evidence = {"annotated": True} if annotated else {}
+        yield finding("task-unused", text, field="tasks", evidence=evidence)
 
 
 def _totals(folder: Folder, lengths: Mapping[int, int]) -> Iterator[Finding]:
