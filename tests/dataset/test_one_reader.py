@@ -21,7 +21,7 @@ from roboscale.dataset.audit import audit_folder, duplicates
 from roboscale.dataset.lerobot import load_folder, open_lerobot
 from roboscale.dataset.lerobot.catalog import load_catalog
 from roboscale.dataset.mend import plan_mending
-from roboscale.dataset.tables import number_dtype, numbers_of, open_table
+from roboscale.dataset.tables import number_dtype, open_table, plain_numbers
 from tests.samples import everything
 
 
@@ -83,8 +83,8 @@ def test_numbers_are_those_of_arrow():
         array = pa.array(np.array(given, number_dtype(kind)), kind)
         for part in (array, array.slice(1), array.slice(3)):
             expected = part.to_numpy(zero_copy_only=False)
-            assert numbers_of(part).dtype == expected.dtype
-            np.testing.assert_array_equal(numbers_of(part), expected)
+            assert plain_numbers(part).dtype == expected.dtype
+            np.testing.assert_array_equal(plain_numbers(part), expected)
     assert number_dtype(pa.string()) is None
 
 

@@ -26,8 +26,8 @@ __all__ = [
     "count_rows",
     "data_schema",
     "number_dtype",
-    "numbers_of",
     "open_table",
+    "plain_numbers",
     "read_columns",
     "read_record",
     "reading",
@@ -51,7 +51,7 @@ def number_dtype(kind: pa.DataType) -> np.dtype[Any] | None:
     return np.dtype(f"{letter}{kind.bit_width // 8}")
 
 
-def numbers_of(array: pa.Array) -> NDArray[Any]:
+def plain_numbers(array: pa.Array) -> NDArray[Any]:
     """(n,) numbers of a plain Arrow array without nulls.
 
     Arrow's own conversion imports pandas wherever that is installed: a sixth of a second for a look at metadata.
@@ -120,7 +120,7 @@ def _to_numpy(column: pa.ChunkedArray, feature: Mapping[str, Any], path: Path, n
     if flat.null_count:
         raise BadData(path, name, "a value in every row", f"{flat.null_count} nulls")
     shape = () if list(feature["shape"]) == [1] else tuple(feature["shape"])
-    values = numbers_of(flat)
+    values = plain_numbers(flat)
     if values.size != rows * int(np.prod(shape)):
         raise BadData(path, name, f"{rows} rows of shape {list(shape)}", f"{values.size} values")
     return np.asarray(values.astype(feature["dtype"], copy=False).reshape(rows, *shape))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData
 from roboscale.dataset.layout import confined
-from roboscale.dataset.tables import number_dtype, numbers_of, open_table, reading
+from roboscale.dataset.tables import number_dtype, open_table, plain_numbers, reading
 
 __all__ = ["Tables", "blobs", "column_array", "column_dtype", "table_of", "to_rows"]
 
@@ -144,7 +144,7 @@ def to_rows(column: pa.ChunkedArray) -> NDArray[Any] | None:
     numeric = pa.types.is_integer(flat.type) or pa.types.is_floating(flat.type) or pa.types.is_boolean(flat.type)
     if flat.null_count or not numeric or (rows and len(flat) % rows):
         return None
-    values = numbers_of(flat)
+    values = plain_numbers(flat)
     return values if len(values) == rows else values.reshape(rows, -1)
 
 
@@ -154,7 +154,7 @@ def column_array(column: pa.ChunkedArray, shape: tuple[int, ...], path: Path, na
     if not dtype:
         raise BadData(path, name, "numbers", column.type)
     with reading(path, name, _READABLE):
-        values = numbers_of(_flat(column.combine_chunks(), path, name))
+        values = plain_numbers(_flat(column.combine_chunks(), path, name))
     rows, per_row = len(column), int(np.prod(shape))
     if len(values) != rows * per_row:
         raise BadData(path, name, f"{rows} rows of shape {list(shape)}", f"{len(values)} values")
@@ -169,7 +169,7 @@ def _flat(array: Any, path: Path, name: str) -> Any:
         if array.null_count:
             raise BadData(path, name, "a value in every row", f"{array.null_count} nulls")
         if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
-            sizes = np.unique(numbers_of(array.value_lengths()))
+            sizes = np.unique(plain_numbers(array.value_lengths()))
             if len(sizes) > 1:
                 raise BadData(path, name, "rows of one size", f"rows of {sizes[:5].tolist()}")
         elif not pa.types.is_fixed_size_list(array.type):
