@@ -133,6 +133,8 @@ def _fix(one: Finding, where: str, total: int) -> str:
     template = check.repair if check is not None else ""
     if one.check == "missing-video" and one.field and total and len(one.episodes) > total / 2:
         return f"roboscale data fix {where} OUT --drop-camera {shlex.quote(one.field)}"
+    if one.evidence.get("annotated"):
+        return ""  # columns of annotations number the same texts, so none is taken out
     if "{episodes}" in template and not 0 < len(one.episodes) <= (total / 2 if total else len(one.episodes)):
         return ""
     return template.format(root=where, episodes=",".join(map(str, one.episodes)))

@@ -224,7 +224,7 @@ def _write_camera(
     if isinstance(pictures, Clip):
         if cut(pictures.path, pictures.first, length, target, fps):
             reader = VideoReader(target, fps)
-            sampled = (reader.read([number])[0] for number in np.unique(sample_indices(length)).tolist())
+            sampled = reader.each(np.unique(sample_indices(length)).tolist())
             pixels = PixelCounts.total(PixelCounts.of_frame(_sized(pictures.path, camera, shape, i)) for i in sampled)
             reader.close()
             return CameraProof("remuxed", packet_digests(target, [length])[0]), pixels

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -334,6 +334,10 @@ class VideoReader:
         for number, places in _places(numbers):
             images[places] = self._rgb(self._frame(number))
         return images
+
+    def each(self, numbers: Iterable[int]) -> Iterator[Images]:
+        """The numbered frames, (H, W, 3) RGB, one in memory at a time; BadData when one is not there."""
+        return (self._rgb(self._frame(number)) for number in numbers)
 
     def read_planes(self, numbers: Sequence[int], dtype: type[np.uint8 | np.float32]) -> NDArray[Any]:
         """As `read`, but (n, 3, H, W): levels as uint8, or 0..1 as float32."""

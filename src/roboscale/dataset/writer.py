@@ -16,9 +16,9 @@ import numpy as np
 from roboscale.core.episode import Frame, Outcome, Provenance, new_episode_id
 from roboscale.core.errors import BadData, InfrastructureError, RoboscaleError, SpecMismatch
 from roboscale.core.spec import Spec, require_match
-from roboscale.dataset.catalog import load_catalog
 from roboscale.dataset.journal import ID, EpisodeRecord, exclusive, list_pending, quarantine, roll_forward
 from roboscale.dataset.layout import Layout, atomic_write, features_from_spec, new_info, to_json
+from roboscale.dataset.lerobot.catalog import load_catalog
 from roboscale.dataset.seal import seal
 from roboscale.dataset.spool import Spool
 from roboscale.dataset.statistics import PixelCounts

@@ -17,11 +17,11 @@ from roboscale.core import Finding, RoboscaleError
 from roboscale.dataset.audit.statistics import judge_statistics
 from roboscale.dataset.audit.tables import TableEvidence, TableJob, examine_table, expected_starts, jobs
 from roboscale.dataset.audit.videos import VideoEvidence, examine_video
-from roboscale.dataset.catalog import load_catalog
 from roboscale.dataset.checks import finding, many
 from roboscale.dataset.journal import list_pending
 from roboscale.dataset.layout import Layout
 from roboscale.dataset.lerobot.absent import absent_findings
+from roboscale.dataset.lerobot.catalog import load_catalog
 from roboscale.dataset.lerobot.check import check_order, check_splits, relative_path
 from roboscale.dataset.lerobot.features import frame_shape
 from roboscale.dataset.lerobot.folder import Folder
@@ -213,7 +213,7 @@ def _tasks(folder: Folder, tables: Sequence[TableEvidence]) -> Iterator[Finding]
             i = positions[number]
             texts = folder.episodes.tasks[i]
             meant = {numbers_of.get(text) for text in texts}
-            used |= set(rows.tasks) | meant
+            used |= set(rows.tasks) | meant | set(rows.annotations)
             if None in meant or set(rows.tasks) - (meant if texts else folder.tasks.keys()):
                 wrong[i] = [list(rows.tasks), list(texts)]
             elif len(rows.tasks) > 1:
@@ -228,7 +228,9 @@ def _tasks(folder: Folder, tables: Sequence[TableEvidence]) -> Iterator[Finding]
     unused = [text for number, text in folder.tasks.items() if number not in used]
     if unused and not wrong:
         text = f"{many(len(unused), 'task')} without an episode, such as {unused[0]!r}"
-        yield finding("task-unused", text, field="tasks")
+        annotated = any(name.startswith("annotation.") for name in folder.head.features)
+        evidence = {"annotated": True} if annotated else {}
+        yield finding("task-unused", text, field="tasks", evidence=evidence)
 
 
 def _totals(folder: Folder, lengths: Mapping[int, int]) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from roboscale.dataset.layout import Layout
 from roboscale.dataset.lerobot.info import InfoHead, Problems, Template, as_whole, read_head, read_lines
 from roboscale.dataset.lerobot.licence import licence_of
 from roboscale.dataset.lerobot.tables import table_of, to_rows
+from roboscale.dataset.remote import open_root
 
 __all__ = ["Episodes", "Folder", "Paths", "VideoPlaces", "lerobot_format", "load_folder"]
 
@@ -98,12 +99,16 @@ class Folder:
     head: InfoHead
     episodes: Episodes
     tasks: Mapping[int, str]
-    licence: str
     problems: Problems
 
     @property
     def root(self) -> Path:
         return self.head.root
+
+    @property
+    def licence(self) -> str:
+        """What the card, the files or the sidecar say; empty where nothing does."""
+        return licence_of(self.root, self.head.raw)
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -130,7 +135,7 @@ def load_folder(root: Path, templates: Mapping[str, str] | None = None) -> tuple
     Args:
         templates: `data_path` and `video_path` to use instead of those of `info.json`.
     """
-    root, problems = Path(root), Problems()
+    root, problems = open_root(root), Problems()
     head = read_head(root, problems, templates or {})
     if head is None:
         return None, problems
@@ -141,7 +146,6 @@ def load_folder(root: Path, templates: Mapping[str, str] | None = None) -> tuple
         head=head,
         episodes=episodes,
         tasks=tasks,
-        licence=licence_of(root, head.raw),
         problems=problems,
     )
     return folder, problems
@@ -232,9 +236,11 @@ def _assembled_v3(
     index = columns["episode_index"].astype(np.int64)
     kept = _once(index, Layout(head.root).episodes, problems)
     blanks = {what: columns[f"data/{what}"][kept].astype(np.int64) for what in ("chunk_index", "file_index")}
+    blanks |= {"episode_index": index[kept], "episode_chunk": index[kept] // head.chunks_size}
     videos = {}
     for camera in head.cameras:
         at = {name: columns[f"videos/{camera}/{name}"][kept] for name in ("chunk_index", "file_index")}
+        at |= {name: blanks[name] for name in ("episode_index", "episode_chunk")}
         paths = Paths(head.video_path, {n: v.astype(np.int64) for n, v in at.items()}, **camera_words(camera))
         times = [columns[f"videos/{camera}/{end}_timestamp"][kept].astype(np.float64) for end in ("from", "to")]
         videos[camera] = VideoPlaces(paths, *times)

@@ -22,6 +22,7 @@ import numpy as np
 from roboscale.core import BadData, Finding
 from roboscale.dataset.checks import finding
 from roboscale.dataset.layout import DATA_PATH, FORMAT_SPEC, INDEX_FEATURES, VIDEO_PATH, confined
+from roboscale.dataset.remote import is_remote
 from roboscale.dataset.unfetched import require_fetched
 
 __all__ = [
@@ -54,29 +55,30 @@ class Problems:
     """What is wrong with the metadata.
 
     Args:
-        fatal: the errors among them over which only a guess leads.
+        fatal: the errors among them over which only a guess leads, each with its check.
     """
 
     findings: list[Finding] = field(default_factory=list)
-    fatal: list[BadData] = field(default_factory=list)
+    fatal: list[tuple[str, BadData]] = field(default_factory=list)
 
     def refuse(self, check: str, error: BadData, place: str = "", **about: Any) -> None:
         """Something that nobody can read; a stand-in takes its place for those who only look."""
-        self.fatal.append(error)
+        self.fatal.append((check, error))
         self.findings.append(finding(check, str(error), field=place, evidence={"refused": True}, **about))
 
     def note(self, check: str, text: str, place: str = "", **about: Any) -> None:
         self.findings.append(finding(check, text, field=place, **about))
 
-    def require(self) -> None:
-        """BadData: the first thing that only a guess would fill."""
-        if self.fatal:
-            raise self.fatal[0]
+    def require(self, but: Collection[str] = ()) -> None:
+        """BadData: the first thing that only a guess would fill, checks in `but` aside."""
+        for check, error in self.fatal:
+            if check not in but:
+                raise error
 
 
 def _read_text(path: Path) -> str:
     try:
-        size = path.stat().st_size
+        size = 0 if is_remote(path) else path.stat().st_size
         if size > _MAX_BYTES:
             raise BadData(path, "file", f"at most {_MAX_BYTES} bytes", size)
         require_fetched(path)

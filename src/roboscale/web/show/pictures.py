@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from roboscale.core.errors import BadData, RoboscaleError, UnknownName
-from roboscale.dataset.catalog import Catalog
+from roboscale.dataset.lerobot.catalog import Catalog
 from roboscale.dataset.video import VideoReader
 from roboscale.web.show.framing import pack_parts
 

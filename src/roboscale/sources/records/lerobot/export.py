@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData, Clip, Provenance, RecordedEpisode
 from roboscale.dataset import Dataset
-from roboscale.dataset.catalog import Catalog, EpisodeInfo, index_columns, load_catalog, task_rows
 from roboscale.dataset.layout import INDEX_FEATURES, Layout, features_from_spec, to_json
 from roboscale.dataset.lerobot import open_lerobot
+from roboscale.dataset.lerobot.catalog import Catalog, EpisodeInfo, index_columns, load_catalog, task_rows
 from roboscale.dataset.lerobot.modality import modality_of
 from roboscale.dataset.lerobot.tables import table_of
 from roboscale.dataset.statistics import PixelCounts, sample_indices, summary
