@@ -21,6 +21,7 @@ from roboscale.core.errors import BadData, SpecMismatch
 from roboscale.core.spec import Spec, require_match
 from roboscale.dataset.journal import EpisodeRecord, PendingEpisode, has_commit, list_pending
 from roboscale.dataset.layout import Info, Layout, load_info, load_json, spec_from_features
+from roboscale.dataset.rates import same_rate
 from roboscale.dataset.remote import is_remote
 from roboscale.dataset.tables import read_rows, read_tasks
 
@@ -142,7 +143,7 @@ def _load_spec(layout: Layout, info: Info) -> Spec:
         spec = Spec.from_json(load_json(layout.spec)["spec"])
     except (KeyError, TypeError, ValueError, SpecMismatch) as error:
         raise BadData(layout.spec, "spec", "fields and a rate", repr(error)) from error
-    if spec.rate_hz != said.rate_hz:
+    if not same_rate(spec.rate_hz, said.rate_hz):
         raise BadData(info.file, "fps", f"{spec.rate_hz:g} as in {layout.spec}", info.fps)
     bare = [(f.name, f.shape or (1,), f.dtype) for f in spec]
     if bare != [(f.name, f.shape, f.dtype) for f in said]:
@@ -242,7 +243,7 @@ def _video(
     return made[key], round(row[f"{prefix}/from_timestamp"] * info.fps)
 
 
-def index_columns(episode: EpisodeInfo, task_index: int | NDArray[np.int64], fps: int) -> dict[str, NDArray[Any]]:
+def index_columns(episode: EpisodeInfo, task_index: int | NDArray[np.int64], fps: float) -> dict[str, NDArray[Any]]:
     """The columns that LeRobot adds, for one episode; (T,) each. Timestamps are the frame number over the rate."""
     frames = np.arange(episode.length, dtype=np.int64)
     return {

@@ -28,6 +28,7 @@ import numpy as np
 
 from roboscale.core.errors import BadData, SpecMismatch
 from roboscale.core.spec import Field, Spec
+from roboscale.dataset.rates import fps_number, is_rate
 from roboscale.dataset.unfetched import require_fetched
 
 __all__ = [
@@ -168,8 +169,9 @@ class Info:
         return Layout(self.root).info
 
     @property
-    def fps(self) -> int:
-        return int(self.raw["fps"])
+    def fps(self) -> int | float:
+        """Frames a second; 29.97 stands for 30000/1001."""
+        return fps_number(self.raw["fps"])
 
     @property
     def total_episodes(self) -> int:
@@ -249,7 +251,8 @@ def load_info(root: Path) -> Info:
     """Reads and checks `meta/info.json`; BadData names the key that is wrong."""
     path = Layout(root).info
     raw = load_json(path)
-    for key in ("fps", "chunks_size", "data_files_size_in_mb", "video_files_size_in_mb"):
+    _require_rate(path, raw.get("fps"))
+    for key in ("chunks_size", "data_files_size_in_mb", "video_files_size_in_mb"):
         _require_integer(path, raw, key, 1)
     for key in ("total_episodes", "total_frames"):
         _require_integer(path, raw, key, 0)
@@ -272,6 +275,11 @@ def _require_integer(path: Path, raw: Mapping[str, Any], key: str, low: int) -> 
     value = raw.get(key)
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise BadData(path, key, f"an integer >= {low}", value)
+
+
+def _require_rate(path: Path, fps: Any) -> None:
+    if isinstance(fps, bool) or not isinstance(fps, (int, float)) or not is_rate(fps):
+        raise BadData(path, "fps", "a rate in Hz, from 1/60", fps)
 
 
 def _check_feature(path: Path, name: str, feature: Any) -> None:
@@ -334,7 +342,7 @@ def new_info(spec: Spec, features: Mapping[str, Any], robot_type: str) -> dict[s
         "chunks_size": 1000,
         "data_files_size_in_mb": 100,
         "video_files_size_in_mb": 200,
-        "fps": int(spec.rate_hz),
+        "fps": fps_number(spec.rate_hz),
         "splits": {},
         "data_path": DATA_PATH,
         "video_path": VIDEO_PATH if spec.images else None,

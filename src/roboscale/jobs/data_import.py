@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from roboscale.jobs.events import Note, OnEvent, Wrote, counting, ignore
 from roboscale.jobs.request import Argument, Option, Request, made_by
 
 if TYPE_CHECKING:
+    from roboscale.dataset.transfer import Transfer
     from roboscale.jobs.recordings import Opened
     from roboscale.report.proof import ProofData
 
@@ -34,6 +34,7 @@ class ImportDataset(Request):
         missing_video: what to do where a video file is not there.
         broken: what to do with an episode that cannot be read.
         explain: only show what the arrays seem to mean; see `explain_recording`.
+        resample: Hz; whole frames are repeated or left out, which is said and counted.
     """
 
     words: ClassVar[tuple[str, ...]] = ("data", "import")
@@ -46,6 +47,13 @@ class ImportDataset(Request):
     mapping: options.Mapping = None
     data_path: options.DataPath = None
     video_path: options.VideoPath = None
+    resample: Annotated[
+        float | None,
+        Option(
+            "Frames a second of the new dataset: of each time the nearest frame; the recorded times are kept.",
+            min=0.02,
+        ),
+    ] = None
     split: Annotated[str | None, Option("RLDS: one split instead of all.")] = None
     action: Annotated[str | None, Option("Which of several recorded actions is `action`.")] = None
     missing_video: Annotated[
@@ -102,7 +110,7 @@ def import_dataset(
     result = transfer(
         [Part(name=name, open=opened.open, keys=keys, identity=opened.identity)],
         out,
-        _whole_rate(spec, recording),
+        _with_rate(spec, recording),
         robot_type=recording.robot_type,
         codec=request.codec,
         broken=request.broken,
@@ -114,6 +122,8 @@ def import_dataset(
     )
     proof = proof_of(recording, spec, result, source=name, left_out=left_out, command=command)
     _tell(proof, on_event)
+    if request.resample is not None:
+        on_event(Note(_resampling(result, request.resample)))
     if request.proof:
         page, _ = write_proof(out, proof)
         on_event(Wrote("proof", page))
@@ -129,7 +139,7 @@ def plan_import(
     request = _here(request, on_event)
     out, recording = _out(request), _open(request, mapping, on_event).recording
     spec, keys, left_out = _selection(recording, request.missing_video)
-    _whole_rate(spec, recording)
+    _with_rate(spec, recording)
     recording.close()
     return {
         "source": request.source.absolute().name,
@@ -182,7 +192,8 @@ def _open(request: ImportDataset, mapping: Mapping[str, Any] | None, on_event: O
         data_path=request.data_path,
         video_path=request.video_path,
     )
-    return open_source(request.source, request.format, request.declare, given, on_event)
+    opened = open_source(request.source, request.format, request.declare, given, on_event)
+    return opened if request.resample is None else opened.resampled(request.resample)
 
 
 def _out(request: ImportDataset) -> Path:
@@ -222,9 +233,12 @@ def _selection(recording: Recording, rule: MissingVideo) -> tuple[Spec, tuple[st
     return recording.spec, keys, [(key, f"no video of {camera}") for key, camera in absent.items()]
 
 
-def _whole_rate(spec: Spec, recording: Recording) -> Spec:
-    if not math.isfinite(spec.rate_hz) or spec.rate_hz < 1 or spec.rate_hz != int(spec.rate_hz):
-        raise BadData(recording.root, "fps", "a whole number from 1: --fps, or rate_hz in a declaration", spec.rate_hz)
+def _with_rate(spec: Spec, recording: Recording) -> Spec:
+    from roboscale.dataset.rates import is_rate
+
+    if not is_rate(spec.rate_hz):
+        expected = "frames a second, from 1/60: --fps, or rate_hz in a declaration"
+        raise BadData(recording.root, "fps", expected, spec.rate_hz)
     return spec
 
 
@@ -239,6 +253,18 @@ def _tell(proof: ProofData, on_event: OnEvent) -> None:
     for reason, keys in _by_reason(proof.dropped).items():
         episodes = f"episode {keys[0]}" if len(keys) == 1 else f"{len(keys)} episodes, the first {keys[0]}"
         on_event(Note(f"left out {episodes}: {reason}"))
+
+
+def _resampling(result: Transfer, rate_hz: float) -> str:
+    """What resampling did to all episodes together."""
+    said = [f.evidence for proof in result.episodes for f in proof.findings if f.check == "resampled"]
+    recorded, frames, repeated, dropped = (
+        sum(one[name] for one in said) for name in ("recorded", "frames", "repeated", "dropped")
+    )
+    return (
+        f"resampled to {rate_hz:g} Hz: {recorded} frames became {frames}, {repeated} repeated, {dropped} dropped; "
+        "time.source_ns says when each was recorded"
+    )
 
 
 def _by_reason(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -67,7 +67,7 @@ def sample(pictures: Clip | Pictures, count: int, bound: int) -> tuple[list[int]
 def _from_clip(clip: Clip, numbers: Sequence[int]) -> Images:
     from roboscale.dataset.video import VideoReader, probe
 
-    reader = VideoReader(clip.path, round(probe(clip.path).fps))  # whether that is the right rate is judged elsewhere
+    reader = VideoReader(clip.path, float(probe(clip.path).fps))  # whether that is the right rate is judged elsewhere
     try:
         return reader.read([clip.first + number for number in numbers])
     finally:
