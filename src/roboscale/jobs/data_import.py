@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Explained", "ImportDataset", "Imported", "explain_recording", "import_dataset", "plan_import"]
 
+Broken = Literal["fail", "drop"]
 MissingVideo = Literal["fail", "drop-episodes", "drop-camera"]
 _BAGS = ("mcap", "rosbag-db3")
 
@@ -59,7 +60,7 @@ class ImportDataset(Request):
     missing_video: Annotated[
         MissingVideo, Option("Where a video is not there: fail, drop-episodes or drop-camera.")
     ] = "fail"
-    broken: Annotated[Literal["fail", "drop"], Option("An episode that cannot be read: fail or drop.")] = "fail"
+    broken: Annotated[Broken, Option("An episode that cannot be read: fail or drop.")] = "fail"
     codec: Annotated[Literal["h264", "av1"], Option("For pictures that are not video yet: h264 or av1.")] = "h264"
     proof: Annotated[bool, Option("Write the conversion report (HTML and JSON).")] = True
     explain: Annotated[bool, Option("Show what the arrays seem to mean, and draft a declaration or mapping.")] = False
@@ -106,7 +107,7 @@ def import_dataset(
     out, name = _out(request), request.source.absolute().name
     opened = _open(request, mapping, on_event)
     recording = opened.recording
-    spec, keys, left_out = _selection(recording, request.missing_video)
+    spec, keys, left_out = _selection(recording, request.missing_video, request.broken)
     result = transfer(
         [Part(name=name, open=opened.open, keys=keys, identity=opened.identity)],
         out,
@@ -138,7 +139,7 @@ def plan_import(
 
     request = _here(request, on_event)
     out, recording = _out(request), _open(request, mapping, on_event).recording
-    spec, keys, left_out = _selection(recording, request.missing_video)
+    spec, keys, left_out = _selection(recording, request.missing_video, request.broken)
     _with_rate(spec, recording)
     recording.close()
     return {
@@ -205,13 +206,20 @@ def _out(request: ImportDataset) -> Path:
     return request.out
 
 
-def _selection(recording: Recording, rule: MissingVideo) -> tuple[Spec, tuple[str, ...], list[tuple[str, str]]]:
+def _selection(
+    recording: Recording, rule: MissingVideo, broken: Broken
+) -> tuple[Spec, tuple[str, ...], list[tuple[str, str]]]:
     """(spec, keys, what was left out) after `rule` has been applied to missing videos.
 
-    RoboscaleError with the table of missing videos when the rule is to fail.
+    RoboscaleError with the table of missing videos when the rule is to fail, or where data files are not here.
     """
     from roboscale.jobs.recordings import missing_table
 
+    for one in recording.findings:
+        if one.check == "file-missing" and one.episodes and broken == "fail":
+            some = len(one.episodes) < len(recording.keys)
+            choice = "fetch the rest, or take what is here: --broken drop" if some else "fetch them first"
+            raise BadData(recording.root, "data", f"a file of each episode; {choice}", one.text)
     missing = {camera: set(keys) for camera, keys in recording.missing.items() if keys}
     if not missing:
         return recording.spec, tuple(recording.keys), []

@@ -224,7 +224,7 @@ def read_head(root: Path, problems: Problems, templates: Mapping[str, str] | Non
 def _rate(path: Path, raw: Mapping[str, Any], problems: Problems) -> float:
     fps = raw.get("fps")
     if isinstance(fps, bool) or not isinstance(fps, (int, float)) or not math.isfinite(fps) or not 0 < fps < 1e6:
-        problems.refuse("info-broken", BadData(path, "fps", "a positive number", str(fps)[:60]), "fps")
+        problems.refuse("info-broken", BadData(path, "fps", "a positive number", repr(fps)[:60]), "fps")
         meant = _meant(fps)
         return float(meant) if 0 < meant < 1e6 else 30.0
     return float(fps)
