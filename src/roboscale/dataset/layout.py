@@ -28,6 +28,7 @@ import numpy as np
 
 from roboscale.core.errors import BadData, SpecMismatch
 from roboscale.core.spec import Field, Spec
+from roboscale.dataset.rates import fps_number
 from roboscale.dataset.unfetched import require_fetched
 
 __all__ = [
@@ -168,8 +169,9 @@ class Info:
         return Layout(self.root).info
 
     @property
-    def fps(self) -> int:
-        return int(self.raw["fps"])
+    def fps(self) -> int | float:
+        """Frames a second; 29.97 stands for 30000/1001."""
+        return fps_number(self.raw["fps"])
 
     @property
     def total_episodes(self) -> int:
@@ -288,7 +290,7 @@ def new_info(spec: Spec, features: Mapping[str, Any], robot_type: str) -> dict[s
         "chunks_size": 1000,
         "data_files_size_in_mb": 100,
         "video_files_size_in_mb": 200,
-        "fps": int(spec.rate_hz),
+        "fps": fps_number(spec.rate_hz),
         "splits": {},
         "data_path": DATA_PATH,
         "video_path": VIDEO_PATH if spec.images else None,

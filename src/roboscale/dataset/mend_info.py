@@ -32,6 +32,7 @@ from roboscale.dataset.layout import (
 from roboscale.dataset.lerobot.folder import Folder
 from roboscale.dataset.mending import Mending, VerifiedEpisode
 from roboscale.dataset.packets import video_facts
+from roboscale.dataset.rates import is_rate, same_rate
 from roboscale.dataset.tables import number_dtype, open_table, reading
 from roboscale.dataset.video import probe
 
@@ -52,8 +53,8 @@ def read_info(mending: Mending, folder: Folder, without: Collection[str] = ()) -
     """
     path, raw = folder.head.file, dict(folder.head.raw)
     fps, features = raw.get("fps"), raw.get("features")
-    if not isinstance(fps, (int, float)) or isinstance(fps, bool) or not 1 <= fps < 2**31 or fps != int(fps):
-        raise BadData(path, "fps", "an integer from 1", repr(fps))
+    if not isinstance(fps, (int, float)) or isinstance(fps, bool) or not is_rate(fps):
+        raise BadData(path, "fps", "a rate in Hz, from 1/60", repr(fps))
     version = raw.get("codebase_version")
     if not str(version).startswith("v3."):
         raise BadData(path, "codebase_version", "v3.0; other versions are imported", version)
@@ -64,7 +65,7 @@ def read_info(mending: Mending, folder: Folder, without: Collection[str] = ()) -
             raise BadData(path, f"features.{name}", "an object", type(feature).__name__)
         if "/" in name or name in ("", ".", ".."):
             raise BadData(path, f"features.{name}", "a name without /", repr(name))
-    raw["fps"] = int(fps)
+    raw["fps"] = int(fps) if fps == int(fps) else fps
     _mend_limits(mending, raw)
     raw["features"] = _mend_features(mending, features)
     for camera in without:
@@ -261,8 +262,8 @@ def _video_of(info: Info, camera: str, row: Mapping[str, Any]) -> Path:
 
 
 def _mend_video(mending: Mending, info: Info, feature: Feature, camera: str, path: Path) -> None:
-    if probe(path).fps != info.fps:
-        raise BadData(path, "fps", f"{info.fps} as in info.json", f"{float(probe(path).fps):g}")
+    if not same_rate(probe(path).fps, info.fps):
+        raise BadData(path, "fps", f"{info.fps:g} as in info.json", f"{float(probe(path).fps):g}")
     facts = {**video_facts(path), "video.fps": info.fps}
     claimed = feature.get("info") or {}
     if not is_colour(feature):

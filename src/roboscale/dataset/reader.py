@@ -135,7 +135,8 @@ class Dataset:
         return np.array([episode.length for episode in self.episodes], np.int64)
 
     @property
-    def fps(self) -> int:
+    def fps(self) -> int | float:
+        """Frames a second."""
         return self._catalog.info.fps
 
     @cached_property

@@ -25,6 +25,7 @@ from roboscale.dataset.lerobot.catalog import load_catalog
 from roboscale.dataset.lerobot.check import check_order, check_splits, relative_path
 from roboscale.dataset.lerobot.features import frame_shape
 from roboscale.dataset.lerobot.folder import Folder
+from roboscale.dataset.rates import same_rate
 from roboscale.dataset.unfetched import unfetched
 
 __all__ = ["Spread", "audit_files"]
@@ -317,6 +318,10 @@ def _video(
         yield finding("video-surplus", text, field=camera, episodes=episodes, evidence=evidence)
 
 
+def _same_fps(claimed: Any, fps: float) -> bool:
+    return isinstance(claimed, (int, float)) and same_rate(claimed, fps)
+
+
 def _words(said: Any) -> Mapping[str, Any]:
     return said if isinstance(said, dict) else {}
 
@@ -349,7 +354,7 @@ def _header(
         ("video-size", size, (video.height, video.width), size == (video.height, video.width)),
         ("video-size", tuple(shape[:2]), size, size == tuple(shape[:2])),
         ("video-fps", f"{fps:g}", f"{video.rate:g} in the file", abs(video.rate - fps) < 2e-3 * fps),
-        ("video-fps", f"{fps:g}", f"video.fps {said.get('video.fps')}", said.get("video.fps", fps) == fps),
+        ("video-fps", f"{fps:g}", f"video.fps {said.get('video.fps')}", _same_fps(said.get("video.fps", fps), fps)),
         ("video-pixel-format", said.get("video.pix_fmt"), video.pix_fmt, True),
         ("video-gop", f"at most {gop}", video.gop, video.gop <= gop),
     ]

@@ -84,7 +84,7 @@ def _thinned(image: Images) -> Images:
 def _from_clip(clip: Clip, numbers: Sequence[int], kept: Callable[[Images], Images]) -> tuple[Images, tuple[int, int]]:
     from roboscale.dataset.video import VideoReader, probe
 
-    reader = VideoReader(clip.path, round(probe(clip.path).fps))  # whether that is the right rate is judged elsewhere
+    reader = VideoReader(clip.path, float(probe(clip.path).fps))  # whether that is the right rate is judged elsewhere
     try:
         images = np.stack([kept(image) for image in reader.each(clip.first + number for number in numbers)])
         return images, (reader.probe.height, reader.probe.width)

@@ -23,6 +23,7 @@ from roboscale.dataset.journal import EpisodeRecord, PendingEpisode, has_commit,
 from roboscale.dataset.layout import CODEBASE_VERSION, Info, Layout, load_json, spec_from_features
 from roboscale.dataset.lerobot.folder import Episodes, Folder, load_folder
 from roboscale.dataset.lerobot.info import InfoHead, Problems, read_head
+from roboscale.dataset.rates import is_rate, same_rate
 from roboscale.dataset.remote import is_remote
 
 __all__ = ["Catalog", "EpisodeInfo", "Location", "index_columns", "load_catalog", "load_info", "task_rows"]
@@ -113,7 +114,9 @@ def _strict(head: InfoHead) -> Info:
     """What LeRobot's loader and our writer need beside what the lenient reader does."""
     if not head.is_v3:
         raise BadData(head.file, "codebase_version", CODEBASE_VERSION, head.version)
-    for key in ("fps", "data_files_size_in_mb", "video_files_size_in_mb"):
+    if not is_rate(head.fps):
+        raise BadData(head.file, "fps", "a rate in Hz, from 1/60", head.raw.get("fps"))
+    for key in ("data_files_size_in_mb", "video_files_size_in_mb"):
         _require_integer(head, key, 1)
     for key in ("total_episodes", "total_frames"):
         _require_integer(head, key, 0)
@@ -175,7 +178,7 @@ def _load_spec(layout: Layout, info: Info) -> Spec:
         spec = Spec.from_json(load_json(layout.spec)["spec"])
     except (KeyError, TypeError, ValueError, SpecMismatch) as error:
         raise BadData(layout.spec, "spec", "fields and a rate", repr(error)) from error
-    if spec.rate_hz != said.rate_hz:
+    if not same_rate(spec.rate_hz, said.rate_hz):
         raise BadData(info.file, "fps", f"{spec.rate_hz:g} as in {layout.spec}", info.fps)
     bare = [(f.name, f.shape or (1,), f.dtype) for f in spec]
     if bare != [(f.name, f.shape, f.dtype) for f in said]:
@@ -282,7 +285,7 @@ def _locate(info: Info, rows: Sequence[_Row], episodes: Episodes) -> list[Locati
     return locations
 
 
-def index_columns(episode: EpisodeInfo, task_index: int | NDArray[np.int64], fps: int) -> dict[str, NDArray[Any]]:
+def index_columns(episode: EpisodeInfo, task_index: int | NDArray[np.int64], fps: float) -> dict[str, NDArray[Any]]:
     """The columns that LeRobot adds, for one episode; (T,) each. Timestamps are the frame number over the rate."""
     frames = np.arange(episode.length, dtype=np.int64)
     return {

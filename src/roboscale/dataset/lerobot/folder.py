@@ -24,6 +24,7 @@ from roboscale.dataset.lerobot.info import InfoHead, Problems, Template, as_whol
 from roboscale.dataset.lerobot.licence import licence_of
 from roboscale.dataset.lerobot.tables import table_of, to_rows
 from roboscale.dataset.remote import open_root
+from roboscale.dataset.unfetched import lance_tables
 
 __all__ = ["Episodes", "Folder", "Paths", "VideoPlaces", "lerobot_format", "load_folder"]
 
@@ -139,6 +140,7 @@ def load_folder(root: Path, templates: Mapping[str, str] | None = None) -> tuple
     head = read_head(root, problems, templates or {})
     if head is None:
         return None, problems
+    _refuse_lance(head, problems)
     episodes = _episodes_v3(head, problems) if head.is_v3 else _episodes_v2(head, problems)
     tasks = _tasks_v3(root, problems) if head.is_v3 else _tasks_v2(root, problems)
     folder = Folder(
@@ -149,6 +151,17 @@ def load_folder(root: Path, templates: Mapping[str, str] | None = None) -> tuple
         problems=problems,
     )
     return folder, problems
+
+
+def _refuse_lance(head: InfoHead, problems: Problems) -> None:
+    """Rows or pictures that LeRobot 0.6 keeps in Lance tables instead of parquet and mp4."""
+    said, tables = head.raw.get("storage_format"), lance_tables(head.root)
+    if said == "lance" or tables:
+        where = f"Lance tables ({', '.join(tables[:4])})" if tables else f"storage_format {said!r}"
+        error = BadData(
+            head.file, "storage_format", "rows in parquet and pictures in mp4", f"{where}, which are not read"
+        )
+        problems.refuse("lance-layout", error, "storage_format")
 
 
 # v3: columns of parquet files

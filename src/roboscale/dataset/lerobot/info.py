@@ -202,7 +202,7 @@ def read_head(root: Path, problems: Problems, templates: Mapping[str, str] | Non
         problems.refuse("info-broken", error, "meta/info.json")
         return None
     is_v3 = version.startswith("v3.")
-    fps = _rate(path, raw, problems, is_v3)
+    fps = _rate(path, raw, problems)
     chunks = _limit(path, raw, problems)
     features = _features(path, raw, problems)
     cameras = tuple(name for name, feature in features.items() if feature["dtype"] == "video")
@@ -223,14 +223,12 @@ def read_head(root: Path, problems: Problems, templates: Mapping[str, str] | Non
     )
 
 
-def _rate(path: Path, raw: Mapping[str, Any], problems: Problems, is_v3: bool) -> float:
+def _rate(path: Path, raw: Mapping[str, Any], problems: Problems) -> float:
     fps = raw.get("fps")
     if isinstance(fps, bool) or not isinstance(fps, (int, float)) or not math.isfinite(fps) or not 0 < fps < 1e6:
-        problems.refuse("info-broken", BadData(path, "fps", "a positive number", str(fps)[:60]), "fps")
+        problems.refuse("info-broken", BadData(path, "fps", "a positive number", repr(fps)[:60]), "fps")
         meant = _meant(fps)
         return float(meant) if 0 < meant < 1e6 else 30.0
-    if is_v3 and not isinstance(fps, int):
-        problems.note("info-broken", f"fps is {fps!r}; LeRobot expects a whole number", "fps")
     return float(fps)
 
 

@@ -30,7 +30,7 @@ _INFO_KEYS = frozenset(
     {
         *("codebase_version", "robot_type", "fps", "features", "splits", "data_path", "video_path", "chunks_size"),
         *("total_episodes", "total_frames", "total_tasks", "total_videos", "total_chunks", "license", "licence"),
-        *("data_files_size_in_mb", "video_files_size_in_mb"),
+        *("data_files_size_in_mb", "video_files_size_in_mb", "storage_format"),
     }
 )
 _NEEDED = ("action", "observation.state")

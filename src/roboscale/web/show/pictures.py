@@ -136,7 +136,7 @@ class _Shared:
 class _Videos:
     """Open videos, the longest unused closed first."""
 
-    def __init__(self, fps: int) -> None:
+    def __init__(self, fps: float) -> None:
         self._fps = fps
         self._lock = threading.Lock()
         self._open: OrderedDict[Path, _Shared] = OrderedDict()
