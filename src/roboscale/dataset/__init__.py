@@ -1,7 +1,7 @@
 """Episodes on disk, in the LeRobotDataset v3.0 format: durable while recording, exact statistics, random access."""
 
-from roboscale.dataset.catalog import EpisodeInfo
 from roboscale.dataset.journal import DatasetInUse
+from roboscale.dataset.lerobot.catalog import EpisodeInfo
 from roboscale.dataset.reader import Dataset
 from roboscale.dataset.repair import RepairReport, repair
 from roboscale.dataset.statistics import Statistics

@@ -53,6 +53,7 @@ def participant_of(
             world=world,
             profile=profiles,
             seed=request.seed,
+            device=request.device,
             api_key=os.environ.get(API_KEY_VARIABLE),
             timeouts=_timeouts(request, policy),
             guests=guest_policies(world, profiles, start_s=request.start_timeout, answer_s=request.reply_timeout),

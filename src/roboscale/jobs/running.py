@@ -176,11 +176,15 @@ def run_trials(
 
 def _open_world(world: AnyWorld, request: Trying, on_event: OnEvent) -> World:
     """Opened as far as its `info`, for which a declared one is made."""
-    from roboscale.worlds import as_world, open_world
+    from roboscale.jobs.opening import open_any_world
+    from roboscale.worlds import as_world
 
     name = world if isinstance(world, str) else getattr(world, "__name__", type(world).__name__)
     with within(request.start_timeout, f"world {name}", lambda text: on_event(Note(text))):
-        opened = open_world(world) if isinstance(world, str) else as_world(world)
+        if isinstance(world, str):
+            opened = open_any_world(world, start_s=request.start_timeout, answer_s=request.world_timeout)
+        else:
+            opened = as_world(world)
         _ = opened.info
         return opened
 
@@ -475,17 +479,19 @@ class _Factory:
 def _factory(asked: _Asked, workers: int) -> Callable[[], World]:
     if not workers:
         return _Factory(asked)
-    from roboscale.worlds import open_world
+    from roboscale.jobs.opening import open_any_world
 
-    return partial(open_world, asked.request.world)
+    request = asked.request
+    return partial(open_any_world, request.world, start_s=request.start_timeout, answer_s=request.world_timeout)
 
 
 def _workers(asked: _Asked, trials: int) -> int:
     """The cores that this process may use; this process alone for a robot, an object, or little to do.
 
     A declared world runs in a process of its own however little there is to do: one that crashes or hangs must not
-    take the command with it.
+    take the command with it. A guest's is apart from this process anyway.
     """
+    from roboscale.guests import GuestWorld
     from roboscale.worlds import WORLDS
 
     wanted = asked.request.workers
@@ -497,9 +503,10 @@ def _workers(asked: _Asked, trials: int) -> int:
     if wanted is not None:
         return wanted
     cores = len(os.sched_getaffinity(0))
+    harmless = asked.request.world in WORLDS or isinstance(asked.world, GuestWorld)
     if trials < SMALL:
-        return 0 if asked.request.world in WORLDS else 1
-    return cores if cores > 1 or asked.request.world not in WORLDS else 0
+        return 0 if harmless else 1
+    return cores if cores > 1 or not harmless else 0
 
 
 def _writer(asked: _Asked, log: TrialLog, stack: ExitStack) -> DatasetWriter | None:
