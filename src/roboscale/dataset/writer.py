@@ -26,7 +26,7 @@ from roboscale.dataset.statistics import PixelCounts
 from roboscale.dataset.tables import write_take
 from roboscale.dataset.video import Codec, Encoder, check_size, video_info
 
-__all__ = ["DatasetTake", "DatasetWriter", "TakesApart"]
+__all__ = ["DatasetTake", "DatasetWriter", "TakesApart", "takes_apart"]
 
 _TABLE = "frames.parquet"
 _ROWS = "frames.rows"  # of a take that is being recorded
@@ -37,7 +37,7 @@ class DatasetWriter:
     """Writes a LeRobotDataset v3.0, or goes on with one.
 
     A context manager: leaving it seals what was saved. Several takes may be open at once. One writer per dataset:
-    a second one, in this process or another, is an InfrastructureError.
+    a second one, in this process or another, is a DatasetInUse, which is an InfrastructureError.
 
     Args:
         root: folder of the dataset; made when it is not there.
@@ -128,7 +128,7 @@ class DatasetWriter:
 
     def apart(self) -> Callable[[], TakesApart]:
         """Makes, in any process, a sink whose saved takes wait to be adopted or dropped; picklable."""
-        return partial(TakesApart, self.root, self.spec, self.codec)
+        return takes_apart(self.root, self.spec, self.codec)
 
     def adopt(self, episode_id: str) -> None:
         """Makes a take that was saved apart an episode of this dataset, by one rename; it comes last.
@@ -231,6 +231,11 @@ class TakesApart:
 
     def let_go(self, take: DatasetTake) -> None:
         """Nothing is remembered of a take here."""
+
+
+def takes_apart(root: Path, spec: Spec, codec: Codec = "h264") -> Callable[[], TakesApart]:
+    """Makes, in any process, a sink beside a writer that may be open elsewhere; picklable."""
+    return partial(TakesApart, root, spec, codec)
 
 
 class DatasetTake:

@@ -167,8 +167,9 @@ def run_trials(
         for note in getattr(opened, "notes", ()):
             asked.say(note)
         log = stack.enter_context(_open_log(asked))
+        sink = _writer(asked, log, stack)
         asked, run = _begin(asked, log)
-        judged = _try(asked, log, run, stack)
+        judged = _try(asked, log, run, sink, stack)
     _require_result(judged)
     return judged
 
@@ -347,7 +348,7 @@ def _unfinished(log: TrialLog, question: str, again: bool) -> Run | None:
     return runs[-1] if left and runs[-1].request.get("fields", {}).get("again") else None
 
 
-def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> Judged:
+def _try(asked: _Asked, log: TrialLog, run: Run, sink: DatasetWriter | None, stack: ExitStack) -> Judged:
     """Runs the schedule, records it, and reads from the log what it came to."""
     from roboscale.jobs.judged import judged_run, unequal_starts
     from roboscale.stats.deciding import Decider
@@ -358,8 +359,7 @@ def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> Judged:
         policies=run.policies, cases=asked.cases, round=run.round, retries=asked.request.retries, shard=shard
     )
     total = len(schedule.own_cases()) * len(run.policies)
-    sink = _writer(asked, stack)
-    slots = _slots(asked, total, sink, stack)
+    slots = _slots(asked, total, stack)
     rule = None
     if asked.design is not None and shard[1] == 1:
         rule = Decider(tuple(identity_labels(run.policies).values()), asked.design)
@@ -371,6 +371,7 @@ def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> Judged:
         raise
     finally:
         _say_notes(asked)
+    sink = sink or _writer(asked, log, stack)  # who had it open may have ended
     if sink is not None:
         _record(asked, runner, sink, [c.trial for c in counted if c.trial is not None], log)
     if not any(c.pending for c in counted):
@@ -383,16 +384,18 @@ def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> Judged:
     return judged
 
 
-def _slots(asked: _Asked, total: int, sink: DatasetWriter | None, stack: ExitStack) -> Sequence[Slot]:
+def _slots(asked: _Asked, total: int, stack: ExitStack) -> Sequence[Slot]:
     """Where scenes run; closed with the stack."""
-    from roboscale.trials import make_slots
+    from roboscale.dataset import takes_apart
+    from roboscale.trials import make_slots, recording_spec
 
+    record = asked.request.record
     workers = _workers(asked, total)
     slots = make_slots(
         _factory(asked, workers),
         workers=workers,
         worlds=min(asked.request.worlds, asked.info.scenes or asked.request.worlds),
-        sink=None if sink is None else sink.apart(),
+        sink=None if record is None else takes_apart(record, recording_spec(asked.info)),
         timeout_s=asked.request.world_timeout,
         start_timeout_s=asked.request.start_timeout,
     )
@@ -506,15 +509,28 @@ def _workers(asked: _Asked, trials: int) -> int:
     return cores if cores > 1 or not harmless else 0
 
 
-def _writer(asked: _Asked, stack: ExitStack) -> DatasetWriter | None:
-    """The dataset that episodes are recorded into."""
-    if asked.request.record is None:
-        return None
-    from roboscale.dataset import DatasetWriter
-    from roboscale.trials import recording_spec
+def _writer(asked: _Asked, log: TrialLog, stack: ExitStack) -> DatasetWriter | None:
+    """The dataset that episodes are recorded into; `None` where none is asked for, or another process records them.
 
-    spec = recording_spec(asked.info)
-    return stack.enter_context(DatasetWriter(asked.request.record, spec, robot_type=asked.info.embodiment))
+    What a world that repeats itself did is recorded when all is tried, by whoever of several processes has the dataset
+    open. Any other world is recorded while it runs, so a process that works beside another needs its own dataset.
+    """
+    record = asked.request.record
+    if record is None:
+        return None
+    from roboscale.dataset import DatasetInUse, DatasetWriter
+    from roboscale.jobs.trials_work import how_to_work_beside
+    from roboscale.trials import recording_spec, records_afterwards
+
+    try:
+        writer = DatasetWriter(record, recording_spec(asked.info), robot_type=asked.info.embodiment)
+    except DatasetInUse as busy:
+        if not records_afterwards(asked.info):
+            run, store = _unfinished(log, asked.question.digest, False), store_of(asked.request, asked.question)
+            raise RoboscaleError(f"{busy}; {how_to_work_beside(run, store, record)}") from None
+        asked.say(f"{busy}: whoever of both ends last records what is tried")
+        return None
+    return stack.enter_context(writer)
 
 
 def _record(asked: _Asked, runner: TrialRunner, sink: DatasetWriter, trials: Sequence[Trial], log: TrialLog) -> None:
@@ -522,12 +538,14 @@ def _record(asked: _Asked, runner: TrialRunner, sink: DatasetWriter, trials: Seq
     from roboscale.trials import Recorder, episode_id, records_afterwards
 
     if not records_afterwards(asked.info):
-        missing = sum(not t.episode for t in trials if not t.void)
-        if missing:
+        apart = [t for t in trials if not t.void and t.episode not in sink.episode_ids]
+        if missing := sum(not t.episode for t in apart):
             asked.say(
                 f"{missing} trials were tried before without --record and cannot be repeated: they are not in "
                 f"{asked.request.record}; --again tries all anew"
             )
+        if elsewhere := len(apart) - missing:
+            asked.say(f"{elsewhere} trials are recorded in another dataset, and not in {asked.request.record}")
         return
     acted = [log.trial(t.id) if t.actions is None else t for t in trials if not t.void and t.steps]
     have = set(sink.episode_ids)
