@@ -157,6 +157,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.trials_merge import MergeTrials, merge_trials
     from roboscale.jobs.trials_work import WorkTrials, work_trials
     from roboscale.jobs.validity import CheckValidity, check_validity
+    from roboscale.jobs.why import ExplainFailures, explain_failures
     from roboscale.jobs.world_check import CheckWorldTasks, check_world_tasks
     from roboscale.jobs.world_list import ListWorlds, list_worlds
 
@@ -196,6 +197,7 @@ __all__ = [
     "Evaluate",
     "Evidence",
     "EvidenceRow",
+    "ExplainFailures",
     "ExportDataset",
     "ExportTrials",
     "Extras",
@@ -305,6 +307,7 @@ __all__ = [
     "derive_seed",
     "describe_dataset",
     "evaluate",
+    "explain_failures",
     "export_dataset",
     "export_trials",
     "extras_of",
@@ -396,6 +399,7 @@ _JOBS = {
     "trials_merge": ("MergeTrials", "merge_trials"),
     "trials_work": ("WorkTrials", "work_trials"),
     "validity": ("CheckValidity", "check_validity"),
+    "why": ("ExplainFailures", "explain_failures"),
     "world_check": ("CheckWorldTasks", "check_world_tasks"),
     "world_list": ("ListWorlds", "list_worlds"),
 }

@@ -94,6 +94,19 @@ def test_a_study_is_locked_run_scored_corrected_and_unblinded(bench: Path, robos
     assert len(judged.used) == 4 and all(c.outcome.success and c.outcome.progress == 1.0 for c in judged.used[:1])
     assert any("[slipped] [dropped] note 1" in c.outcome.reason for c in judged.used)
     assert all("guard jump" in c.outcome.measures for c in judged.used)
+    from roboscale.dataset import Dataset
+
+    assert len(Dataset(bench / "study.episodes").episodes) == 4, "every trial is an episode with video"
+    wrong = judged.used[-1].trial
+    assert wrong is not None
+    store = str(bench / "study.trials")
+    rs.judge_trial(rs.JudgeTrial(store=store, trial=wrong.id, failure=True, progress=0.5, reason="[slipped] [froze]"))
+    why = rs.explain_failures(rs.ExplainFailures(store=store, recorded=bench / "study.episodes"))
+    assert sorted((g.reason, g.count) for g in why.data.groups) == [("froze", 1), ("slipped", 1)]
+    assert all(g.share.n == 2 and g.mp4 for g in why.data.groups)
+    funnel = [(s.stage, s.share.value) for s in why.data.stages if s.policy == why.data.groups[0].policy]
+    assert funnel == [("moved", 1.0), ("arrived", 0.5)]
+    assert "data:video/mp4" in Path(why.page).read_text() and "slipped" in Path(why.page).read_text()
     rs.write_report(rs.WriteReport(store=str(bench / "study.trials")))
     text = (bench / "study.trials" / "report.html").read_text()
     assert "Which one goes right?" in text and "after the study was over" in text

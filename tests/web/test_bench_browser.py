@@ -59,7 +59,7 @@ def shot(page: Any, name: str) -> None:
 
 
 def test_three_trials_are_run_stopped_and_scored_on_the_page(browser: Link, served):
-    folder, process, operator = served
+    folder, _, operator = served
     page = open_page(browser, operator, DESK)
     until(page, "set up", 1)
     assert page.locator("#title").inner_text() == "A <i>squint</i>", "text is text"

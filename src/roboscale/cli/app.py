@@ -52,6 +52,7 @@ from roboscale.cli import (
     trials_merge,
     trials_work,
     validity,
+    why,
     world_check,
     world_list,
 )
@@ -100,6 +101,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     trials_merge.command,
     trials_export.command,
     runs.command,
+    why.command,
     policy_train.command,
     rank.command,
     validity.command,

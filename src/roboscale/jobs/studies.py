@@ -65,13 +65,19 @@ def open_study(request: Compare) -> OpenedStudy:
         outcome=study.outcome,
         seed=study.seed,
         store=request.store or store_of_study(path),
+        record=request.record or path.with_suffix(".episodes"),
     )
     plan = BenchPlan(
         title=study.title,
         stages=study.stages,
         tags=study.tags,
         order=lock.order(path),
-        study={"file": str(path.resolve()), "digest": lock.first_digest, "question": study.question},
+        study={
+            "file": str(path.resolve()),
+            "digest": lock.first_digest,
+            "question": study.question,
+            "stages": list(study.stages),
+        },
         host=request.host,
         port=request.port,
         token=request.token,
