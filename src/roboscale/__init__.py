@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         Finding,
         Frame,
         HasExpert,
+        HasHold,
         HasPictures,
         HasSuccessTerms,
         Identity,
@@ -144,13 +145,19 @@ if TYPE_CHECKING:
     from roboscale.jobs.power import SizeComparison, size_comparison
     from roboscale.jobs.rank import Rank, rank
     from roboscale.jobs.report import WriteReport, write_report
+    from roboscale.jobs.robot_demo import DemoRobot, demo_robot
     from roboscale.jobs.runs import ListRuns, list_runs
+    from roboscale.jobs.study_amend import AmendStudy, amend_study
+    from roboscale.jobs.study_init import InitStudy, init_study
+    from roboscale.jobs.study_lock import LockStudy, lock_study
+    from roboscale.jobs.study_unblind import UnblindStudy, unblind_study
     from roboscale.jobs.trials_export import ExportTrials, export_trials
     from roboscale.jobs.trials_judge import JudgeTrial, judge_trial
     from roboscale.jobs.trials_list import ListTrials, list_trials
     from roboscale.jobs.trials_merge import MergeTrials, merge_trials
     from roboscale.jobs.trials_work import WorkTrials, work_trials
     from roboscale.jobs.validity import CheckValidity, check_validity
+    from roboscale.jobs.why import ExplainFailures, explain_failures
     from roboscale.jobs.world_check import CheckWorldTasks, check_world_tasks
     from roboscale.jobs.world_list import ListWorlds, list_worlds
 
@@ -161,6 +168,7 @@ __all__ = [
     "PENDING",
     "UNKNOWN",
     "ActionChunk",
+    "AmendStudy",
     "AuditDataset",
     "BadData",
     "BatchedPolicy",
@@ -178,6 +186,7 @@ __all__ = [
     "Compare",
     "Counted",
     "Decision",
+    "DemoRobot",
     "DescribeDataset",
     "Design",
     "Difference",
@@ -188,6 +197,7 @@ __all__ = [
     "Evaluate",
     "Evidence",
     "EvidenceRow",
+    "ExplainFailures",
     "ExportDataset",
     "ExportTrials",
     "Extras",
@@ -198,11 +208,13 @@ __all__ = [
     "FuseResults",
     "GenerateEpisodes",
     "HasExpert",
+    "HasHold",
     "HasPictures",
     "HasSuccessTerms",
     "Identity",
     "ImportDataset",
     "InfrastructureError",
+    "InitStudy",
     "InstallGuest",
     "JudgeTrial",
     "Judgement",
@@ -210,6 +222,7 @@ __all__ = [
     "ListRuns",
     "ListTrials",
     "ListWorlds",
+    "LockStudy",
     "MakeCases",
     "Measure",
     "Measures",
@@ -261,6 +274,7 @@ __all__ = [
     "Take",
     "TrainPolicy",
     "Trial",
+    "UnblindStudy",
     "UnknownName",
     "UsageError",
     "Verdict",
@@ -273,6 +287,7 @@ __all__ = [
     "WorldKind",
     "WriteReport",
     "__version__",
+    "amend_study",
     "audit_dataset",
     "canonical_quat_wxyz",
     "cases",
@@ -287,10 +302,12 @@ __all__ = [
     "combine",
     "compare",
     "convert_rotation",
+    "demo_robot",
     "derive_id",
     "derive_seed",
     "describe_dataset",
     "evaluate",
+    "explain_failures",
     "export_dataset",
     "export_trials",
     "extras_of",
@@ -301,12 +318,14 @@ __all__ = [
     "identify",
     "identity_labels",
     "import_dataset",
+    "init_study",
     "install_guest",
     "judge_trial",
     "list_guests",
     "list_runs",
     "list_trials",
     "list_worlds",
+    "lock_study",
     "make_cases",
     "merge_datasets",
     "merge_trials",
@@ -327,6 +346,7 @@ __all__ = [
     "spec_differences",
     "splits_of",
     "train_policy",
+    "unblind_study",
     "weigh_counts",
     "work_trials",
     "write_episode",
@@ -367,13 +387,19 @@ _JOBS = {
     "power": ("SizeComparison", "size_comparison"),
     "rank": ("Rank", "rank"),
     "report": ("WriteReport", "write_report"),
+    "robot_demo": ("DemoRobot", "demo_robot"),
     "runs": ("ListRuns", "list_runs"),
+    "study_amend": ("AmendStudy", "amend_study"),
+    "study_init": ("InitStudy", "init_study"),
+    "study_lock": ("LockStudy", "lock_study"),
+    "study_unblind": ("UnblindStudy", "unblind_study"),
     "trials_export": ("ExportTrials", "export_trials"),
     "trials_judge": ("JudgeTrial", "judge_trial"),
     "trials_list": ("ListTrials", "list_trials"),
     "trials_merge": ("MergeTrials", "merge_trials"),
     "trials_work": ("WorkTrials", "work_trials"),
     "validity": ("CheckValidity", "check_validity"),
+    "why": ("ExplainFailures", "explain_failures"),
     "world_check": ("CheckWorldTasks", "check_world_tasks"),
     "world_list": ("ListWorlds", "list_worlds"),
 }

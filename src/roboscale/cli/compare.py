@@ -10,7 +10,11 @@ __all__ = ["command"]
 
 
 def run(request: Compare, terminal: Terminal) -> None:
-    """Try policies on the same held-out cases, in turn, until a test decides or the budget ends."""
+    """Try policies on the same held-out cases, in turn, until a test decides or the budget ends.
+
+    At a guarded robot (--world robot:FILE.toml, or a locked study STUDY.toml instead of policies) the operator's page
+    is where scenes are set up, trials run and scored, blind.
+    """
     if terminal.dry_run:
         from roboscale.jobs.running import planned
 

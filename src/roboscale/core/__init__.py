@@ -62,6 +62,7 @@ from roboscale.core.trial import Counted, End, RolloutSettings, Trial
 from roboscale.core.world import (
     BatchedWorld,
     HasExpert,
+    HasHold,
     HasPictures,
     HasSuccessTerms,
     Measure,
@@ -100,6 +101,7 @@ __all__ = [
     "Finding",
     "Frame",
     "HasExpert",
+    "HasHold",
     "HasPictures",
     "HasSuccessTerms",
     "Identity",

@@ -23,6 +23,7 @@ from roboscale.core.spec import Spec
 __all__ = [
     "BatchedWorld",
     "HasExpert",
+    "HasHold",
     "HasPictures",
     "HasSuccessTerms",
     "Measure",
@@ -212,6 +213,14 @@ class HasExpert(Protocol):
     """A world that brings a policy known to solve its tasks."""
 
     def expert(self) -> Policy: ...
+
+
+@runtime_checkable
+class HasHold(Protocol):
+    """A scene that keeps still by another action at every place: an arm that is sent to joint positions."""
+
+    def hold_action(self) -> NDArray[Any]:
+        """The action that keeps still now, (D,); instead of the `hold` of the world's `info`."""
 
 
 @runtime_checkable

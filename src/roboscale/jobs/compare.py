@@ -38,11 +38,15 @@ class Compare(Trying):
     replicates: Annotated[
         int, Option("Policies are training runs of recipes: so many of the first recipe, then of the next.", min=1)
     ] = 1
+    page: Annotated[bool, Option("At a guarded robot: serve the operator's page; else trials wait.")] = True
+    host: Annotated[str, Option("Address of the operator's page; all but this machine's need a token.")] = "127.0.0.1"
+    port: Annotated[int, Option("Port of the operator's page; 0 takes a free one.", min=0, max=65535)] = 0
+    token: Annotated[str | None, Option("Secret in the page's address; made up where one is needed.")] = None
 
     def check(self) -> None:
         """RoboscaleError for fewer than two policies."""
         Trying.check(self)
-        if len(self.policies) < 2:
+        if len(self.policies) < 2 and not self.is_study:
             (one,) = self.policies or ("none",)
             table = f"; a table of results is compared by: roboscale rank {one}" if one.endswith(_TABLES) else ""
             raise RoboscaleError(f"compare takes two policies or more, found {one}{table}")
@@ -51,6 +55,16 @@ class Compare(Trying):
                 f"--replicates {self.replicates}: expected {self.replicates} policies of each of two recipes or more, "
                 f"found {len(self.policies)} policies"
             )
+
+    @property
+    def is_study(self) -> bool:
+        """Whether a locked study is asked for instead of policies."""
+        return len(self.policies) == 1 and self.policies[0].endswith(".toml")
+
+    @property
+    def at_bench(self) -> bool:
+        """Whether somebody sits at the robot, with the operator's page."""
+        return self.page and self.world.startswith("robot:")
 
     @property
     def design(self) -> Design:
@@ -71,10 +85,12 @@ class ComparedPolicies:
     Args:
         judged: the trials that count.
         notes: what was reused, assumed or left out.
+        blind: of a study that nobody has unblinded: what may be said instead of the verdict; empty otherwise.
     """
 
     judged: Judged
     notes: tuple[str, ...] = ()
+    blind: str = ""
 
     @property
     def verdict(self) -> AnyVerdict:
@@ -103,6 +119,8 @@ class ComparedPolicies:
         from roboscale.jobs.judged import rate_lines
         from roboscale.stats.many import ManyVerdict
 
+        if self.blind:
+            return [self.blind]
         verdict = self.verdict
         lines = [self.sentence, self.unit]
         if self.judged.replicates > 1:
@@ -119,6 +137,8 @@ class ComparedPolicies:
         """The summary that every run has, and the answer."""
         from roboscale.jobs.judged import run_summary
 
+        if self.blind:
+            return {"blind": self.blind}
         assert self.judged.decided is not None, "a comparison has a verdict"
         decided = self.judged.decided
         return {
@@ -162,6 +182,7 @@ def compare(
         RoboscaleError: no trial could be counted, or a policy never acted; says why.
     """
     from roboscale.jobs.judged import reasons
+    from roboscale.jobs.studies import open_study, plan_of
     from roboscale.jobs.trying import from_keywords
 
     notes: list[str] = []
@@ -179,6 +200,10 @@ def compare(
         texts = tuple(thing if isinstance(thing, str) else "(object)" for thing in things)
         request = from_keywords(Compare, {"policies": texts}, world, asked)
     given = None if world is None or isinstance(world, str) else world
+    opened = open_study(request) if request.is_study else None
+    if opened is not None:
+        request, things = opened.request, [*opened.request.policies]
+    bench = opened.plan if opened is not None else plan_of(request) if request.at_bench else None
     with kept_or_not(request, asked=isinstance(first, Compare)) as request:
         judged = run_trials(
             request,
@@ -188,7 +213,10 @@ def compare(
             on_event=listen,
             world=given,
             observes=observes,
+            bench=bench,
         )
+    if opened is not None:
+        return ComparedPolicies(judged, blind=opened.blind_line(judged))
     assert judged.decided is not None, "a comparison has a verdict"
     said = (*reasons(judged.used, judged.labels), *_voids_on_hard_cases(judged), *judged.decided.withdrawn)
     for sentence in said:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from roboscale.report import FilmedCase, FilmedTrial
     from roboscale.trials.log import Run
 
-__all__ = ["film_cases"]
+__all__ = ["film_cases", "recorded_films"]
 
 FILM_SIZE = (320, 240)
 FILM_EVERY_S = 0.05
@@ -47,7 +47,7 @@ def film_cases(judged: Judged, trials: Sequence[Counted], per_task: int, recorde
     chosen = _first_cases(trials, per_task)
     if recorded is None and not _repeats(judged.run):
         return []
-    films = _recorded(judged, chosen, recorded) if recorded is not None else _replayed(judged, chosen)
+    films = recorded_films(judged, chosen, recorded) if recorded is not None else _replayed(judged, chosen)
     tasks = judged.run.world_info.get("tasks", {})
     cases = []
     for case in dict.fromkeys(c.case for c in chosen):
@@ -137,14 +137,13 @@ def _film(film: _Film) -> tuple[str, tuple[bool, bytes]]:
     return trial.id, (not differences(trial, again), mp4)
 
 
-def _recorded(judged: Judged, chosen: Sequence[Counted], recorded: Path | None) -> dict[str, FilmedTrial]:
-    """Films out of the episodes that were recorded while the trials ran: the first camera."""
+def recorded_films(judged: Judged, chosen: Sequence[Counted], recorded: Path) -> dict[str, FilmedTrial]:
+    """Trial -> its film, out of the episodes that were recorded while the trials ran: the first camera."""
     from roboscale.dataset import Dataset
     from roboscale.report import FilmedTrial
     from roboscale.report.video import encode_mp4
     from roboscale.trials import episode_id
 
-    assert recorded is not None, "asked only where there is a dataset"
     dataset = Dataset(recorded, images="uint8")
     places = {info.id: info.index for info in dataset.episodes}
     cameras = [field.name for field in dataset.spec.images]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from roboscale.core import Policy, World
+from roboscale.core import Policy, RoboscaleError, World
 from roboscale.jobs.guests import guest_policies
 from roboscale.jobs.trying import API_KEY_VARIABLE, AnyPolicy, Trying
 
@@ -38,6 +38,26 @@ def _timeouts(request: Trying, policy: str) -> Timeouts | None:
 
 
 def participant_of(
+    policy: AnyPolicy,
+    request: Trying,
+    world: World,
+    observes: Collection[str] | None,
+    profiles: Mapping[str, PolicyProfile],
+) -> Policy:
+    """The policy, which thinks while it acts where that is asked."""
+    made = _resolved(policy, request, world, observes, profiles)
+    if request.asynchronous is None:
+        return made
+    from roboscale.policies.asynchronous import Asynchronous
+
+    if request.delay is not None and world.info.pace == "wall":
+        raise RoboscaleError(f"--delay is for simulated time: {world.info.name} runs on the wall clock")
+    if request.delay is None and world.info.pace != "wall":
+        raise RoboscaleError(f"{world.info.name} runs in simulated time: --delay says how many steps an answer takes")
+    return Asynchronous(made, request.asynchronous, world.info.rate_hz, request.delay)
+
+
+def _resolved(
     policy: AnyPolicy,
     request: Trying,
     world: World,

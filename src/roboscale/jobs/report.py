@@ -53,18 +53,22 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
 
     Raises:
         BadData: there is no such store or run.
+        RoboscaleError: the run is of a study that is blind.
     """
     from roboscale.jobs.files import write_text
     from roboscale.jobs.films import film_cases
     from roboscale.jobs.judged import choose_run, judged_run, whole
     from roboscale.jobs.report_data import dataset_summary, report_data, training_curve
+    from roboscale.jobs.studies import require_unblinded, study_lines
     from roboscale.report.trials import report_page
     from roboscale.trials.log import open_log
 
     notes: list[str] = []
     page = request.page
     with open_log(request.store, read_only=True) as log:
-        judged = judged_run(log, choose_run(log, request.run))
+        run = choose_run(log, request.run)
+        require_unblinded(run)
+        judged = judged_run(log, run)
         films = []
         if request.videos:
             try:
@@ -76,6 +80,7 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
                 repeats = judged.run.world_info.get("deterministic")
                 why = "shows no pictures" if repeats else "cannot repeat its trials; see --recorded"
                 notes.append(f"no films: world {judged.run.world.name} {why}")
+    notes += study_lines(run)
     for note in notes:
         on_event(Note(note))
     data = report_data(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -51,6 +51,7 @@ from roboscale.jobs.trying import (
 
 if TYPE_CHECKING:
     from roboscale.dataset import DatasetWriter
+    from roboscale.jobs.bench import BenchPlan, OperatorDesk
     from roboscale.jobs.judged import Judged
     from roboscale.trials import Slot, TrialRunner
     from roboscale.trials.log import Run, TrialLog
@@ -145,6 +146,7 @@ def run_trials(
     on_event: OnEvent = ignore,
     world: AnyWorld | None = None,
     observes: Collection[str] | None = None,
+    bench: BenchPlan | None = None,
 ) -> Judged:
     """Runs what is not yet done, and says what it came to.
 
@@ -154,6 +156,7 @@ def run_trials(
         design: how the policies are compared; `None` where none is.
         world: an object, instead of the request's text.
         observes: fields that a function reads; by default all, cameras included, which cost ten times the physics.
+        bench: somebody sits at the robot, sets scenes up and scores; by default trials wait to be judged.
 
     Raises:
         UnknownName, SpecMismatch: before the first trial, when names or specs do not fit.
@@ -168,10 +171,25 @@ def run_trials(
             asked.say(note)
         log = stack.enter_context(_open_log(asked))
         sink = _writer(asked, log, stack)
-        asked, run = _begin(asked, log)
-        judged = _try(asked, log, run, sink, stack)
+        asked, run = _begin(asked, log, {} if bench is None else bench.study)
+        desk = None if bench is None else _desk(bench, asked, log, run, stack)
+        judged = _try(asked, log, run, sink, stack, desk)
     _require_result(judged)
     return judged
+
+
+def _desk(bench: BenchPlan, asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> OperatorDesk:
+    """The desk of whoever sits at the robot; from now on they set its scenes up."""
+    from roboscale.jobs.bench import open_desk
+    from roboscale.worlds.real.guarded import GuardedRobot
+    from roboscale.worlds.real.robot_world import RobotWorld
+
+    world = asked.world
+    if not isinstance(world, RobotWorld) or not isinstance(world.robot, GuardedRobot):
+        raise RoboscaleError(f"the operator's page needs a guarded robot (robot:FILE.toml), found {world.info.name}")
+    desk = open_desk(bench, world.robot, log, run, stack, asked.on_event)
+    world.prepared_by(desk.prepare)
+    return desk
 
 
 def _open_world(world: AnyWorld, request: Trying, on_event: OnEvent) -> World:
@@ -300,7 +318,7 @@ def _open_log(asked: _Asked) -> TrialLog:
     return open_log(store_of(asked.request, asked.question))
 
 
-def _begin(asked: _Asked, log: TrialLog) -> tuple[_Asked, Run]:
+def _begin(asked: _Asked, log: TrialLog, study: Mapping[str, Any]) -> tuple[_Asked, Run]:
     """The run that goes on, or a new one, and what is asked with those bound to it who are not known by content."""
     from roboscale.jobs.judged import clock_time
     from roboscale.jobs.versions import versions
@@ -322,7 +340,7 @@ def _begin(asked: _Asked, log: TrialLog) -> tuple[_Asked, Run]:
     newest = max((r for r in rounds if r is not None), default=-1)
     run = Run(
         id=bound_to,
-        request={**to_fields(asked.request), "question": question},
+        request={**to_fields(asked.request), "question": question, **({"study": dict(study)} if study else {})},
         command=asked.command,
         policies=tuple(policies),
         world=world,
@@ -348,7 +366,9 @@ def _unfinished(log: TrialLog, question: str, again: bool) -> Run | None:
     return runs[-1] if left and runs[-1].request.get("fields", {}).get("again") else None
 
 
-def _try(asked: _Asked, log: TrialLog, run: Run, sink: DatasetWriter | None, stack: ExitStack) -> Judged:
+def _try(
+    asked: _Asked, log: TrialLog, run: Run, sink: DatasetWriter | None, stack: ExitStack, desk: OperatorDesk | None
+) -> Judged:
     """Runs the schedule, records it, and reads from the log what it came to."""
     from roboscale.jobs.judged import judged_run, unequal_starts
     from roboscale.stats.deciding import Decider
@@ -356,7 +376,12 @@ def _try(asked: _Asked, log: TrialLog, run: Run, sink: DatasetWriter | None, sta
 
     shard = parse_shard(asked.request.shard)
     schedule = Schedule(
-        policies=run.policies, cases=asked.cases, round=run.round, retries=asked.request.retries, shard=shard
+        policies=run.policies,
+        cases=asked.cases,
+        round=run.round,
+        retries=asked.request.retries,
+        shard=shard,
+        order=None if desk is None else desk.plan.order,
     )
     total = len(schedule.own_cases()) * len(run.policies)
     slots = _slots(asked, total, stack)
@@ -364,6 +389,9 @@ def _try(asked: _Asked, log: TrialLog, run: Run, sink: DatasetWriter | None, sta
     if asked.design is not None and shard[1] == 1:
         rule = Decider(tuple(identity_labels(run.policies).values()), asked.design)
     runner = _runner(asked, log, run, slots, sink, rule, total)
+    if desk is not None:
+        runner.decide = desk.judge
+        desk.result = lambda: judged_run(log, run)
     try:
         counted = runner.run(schedule)
     except (RoboscaleError, KeyboardInterrupt):

@@ -87,9 +87,13 @@ def list_trials(request: ListTrials) -> ListedTrials:
 
     Raises:
         BadData: there is no such store, or no run in it.
+        RoboscaleError: the run is of a study that is blind.
     """
     from roboscale.jobs.judged import choose_run, judged_run
+    from roboscale.jobs.studies import require_unblinded
     from roboscale.trials.log import open_log
 
     with open_log(request.store, read_only=True) as log:
-        return ListedTrials(judged_run(log, choose_run(log, request.run)), request.pending)
+        run = choose_run(log, request.run)
+        require_unblinded(run)
+        return ListedTrials(judged_run(log, run), request.pending)

@@ -71,6 +71,12 @@ class Trying(Request):
     horizon: Annotated[int | None, Option("Control steps of an episode. Default: the world's.", min=1)] = None
     execute: Annotated[int | None, Option("Rows executed of every chunk. Default: the policy's.", min=1)] = None
     latency: Annotated[bool, Option("Charge thinking time: the world holds still while a policy computes.")] = False
+    asynchronous: Annotated[
+        int | None, Option("Ask for the next chunk while so many rows of the last are left.", min=0)
+    ] = None
+    delay: Annotated[
+        int | None, Option("With --asynchronous, in simulated time: steps that an answer takes.", min=0)
+    ] = None
     render: Annotated[bool, Option("Render all cameras at every decision, whoever looks.")] = False
     record: Annotated[Path | None, Option("Also keep every trial as an episode of this dataset.")] = None
     policy_profile: Annotated[
@@ -96,6 +102,8 @@ class Trying(Request):
         parse_shard(self.shard)
         parse_rule(self.rule)
         parse_seeds(self.seeds)
+        if self.delay is not None and self.asynchronous is None:
+            raise RoboscaleError("--delay says how late an answer comes; --asynchronous says when it is asked for")
         if self.seeds and self.cases is not None:
             raise RoboscaleError("--seeds and --cases both say which cases to try: give one")
 

@@ -31,8 +31,10 @@ def _decision(judgements: Iterable[Judgement]) -> Judgement | None:
 
 
 def waits(trial: Trial, judgements: Sequence[Judgement]) -> bool:
-    """Whether somebody is still to say how it went."""
-    return not trial.void and _decision(judgements) is None and any(j.state == "pending" for j in judgements)
+    """Whether somebody is still to say how it went: the newest word of one of the referees is that they will."""
+    newest = {j.referee: j for j in sorted(judgements, key=lambda j: j.time_ns)}
+    waiting = any(j.state == "pending" for j in newest.values())
+    return waiting and not trial.void and _decision(judgements) is None
 
 
 def outcome_of(trial: Trial, judgements: Sequence[Judgement]) -> Outcome | None:

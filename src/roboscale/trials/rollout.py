@@ -28,6 +28,7 @@ from roboscale.core import (
     Case,
     Clock,
     End,
+    HasHold,
     InfrastructureError,
     Observation,
     Pending,
@@ -262,9 +263,12 @@ class _Run:
             raise InfrastructureError(
                 f"world {self.info.name} says no action that holds still, and the policy was still thinking"
             )
-        hold = np.asarray(self.info.hold, self.action.dtype).reshape(self.action.shape)
+        still: Any = self.info.hold
         for index in range(count):
             if self.end is None:
+                if isinstance(self.scene, HasHold):
+                    still = self.scene.hold_action()
+                hold = np.asarray(still, self.action.dtype).reshape(self.action.shape)
                 self.held += 1
                 yield from self._step(np.asarray(hold, np.float32), hold, until_asked=count - 1 - index)
 
@@ -279,7 +283,11 @@ class _Run:
             step = yield Stepping(self.scene, applied)
             assert isinstance(step, Step), "a step is answered by what it led to"
         else:
-            step = self.scene.step(applied)
+            try:
+                step = self.scene.step(applied)
+            except PolicyError:  # a guard's: what it counted belongs to the trial
+                self.measures = dict(self.scene.measures())
+                raise
         self.steps += 1
         self.actions.frombytes(commanded.tobytes())
         self.seen = None

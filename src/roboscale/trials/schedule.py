@@ -37,11 +37,12 @@ from roboscale.core import (
     Trial,
     WorldInfo,
     derive_seed,
+    generator,
     identity_labels,
     require_match,
 )
 from roboscale.trials.batching import LOOKED_AT, batch_difference
-from roboscale.trials.evidence import count_trials, outcome_value
+from roboscale.trials.evidence import count_trials, outcome_value, waits
 from roboscale.trials.log import TrialLog
 from roboscale.trials.rollout import Answer, Asking, void_result
 from roboscale.trials.slots import Finished, Job, Keeping, Slot, wait_for
@@ -63,6 +64,8 @@ class Schedule:
         round: which time the whole is asked for.
         retries: further attempts, in this run, for a trial that was void.
         shard: (i, n) keeps the cases whose position modulo n is i.
+        order: seed that draws the order of policies within every case, where nobody may foresee it; by default every
+            second case is in reverse order.
     """
 
     policies: tuple[Identity, ...]
@@ -70,6 +73,7 @@ class Schedule:
     round: int = 0
     retries: int = 1
     shard: tuple[int, int] = (0, 1)
+    order: int | None = None
 
     def __post_init__(self) -> None:
         labels = identity_labels(self.policies)
@@ -85,8 +89,12 @@ class Schedule:
 
     def pairs(self) -> Iterator[tuple[Case, Identity]]:
         """Case by case; every second case in reverse order of policies, so that no policy always goes first."""
+        drawn = None if self.order is None else generator(self.order)
         for position, case in enumerate(self.own_cases()):
-            for policy in self.policies if position % 2 == 0 else self.policies[::-1]:
+            order: Sequence[Identity] = self.policies if position % 2 == 0 else self.policies[::-1]
+            if drawn is not None:
+                order = [self.policies[k] for k in drawn.permutation(len(self.policies))]
+            for policy in order:
                 yield case, policy
 
 
@@ -140,6 +148,8 @@ class TrialRunner:
             or drops it.
         on_trial: called with every finished trial and its judgement, for progress bars.
         on_reuse: called before the first trial with those that the log has already.
+        decide: asked how a trial went that waits to be judged, once it is in the log and before the next begins;
+            `None` leaves it waiting.
         on_wait: called with how many trials are left, all in the hands of other processes.
         worker: a name that no other process has; its leases are kept alive while trials run.
         versions: recorded with every trial.
@@ -160,6 +170,7 @@ class TrialRunner:
     adopt: Callable[[Trial, Judgement], None] = lambda trial, judgement: None
     on_trial: Callable[[Trial, Judgement], None] = lambda trial, judgement: None
     on_reuse: Callable[[Sequence[Trial]], None] = lambda trials: None
+    decide: Callable[[Trial], Judgement | None] = lambda trial: None
     on_wait: Callable[[int], None] = lambda count: None
     versions: Mapping[str, str] = field(default_factory=dict)
     worker: str = field(default_factory=lambda: f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}")
@@ -186,6 +197,8 @@ class TrialRunner:
         waiting = deque(self._open_trials(schedule))
         if self.reused:
             self.on_reuse(self.reused)
+            for trial in self.reused:
+                self._let_decide(trial)
         following = _Following(schedule=schedule, rule=self.rule)
         running: dict[int, _Running] = {}
         self._require_action(schedule)
@@ -370,8 +383,17 @@ class TrialRunner:
             waiting.appendleft((*key, trial.attempt + 1))
         else:
             self._final[key] = trial
-        self.on_trial(trial, finished.judgement)
+        self._let_decide(trial)
+        self.on_trial(trial, self._judgements[trial.id][-1])
         self._require_action(schedule)
+
+    def _let_decide(self, trial: Trial) -> None:
+        """Asks whoever sits at the bench, where the trial waits for somebody."""
+        if waits(trial, self._judgements.get(trial.id, [])) or trial.void or trial.end == "policy error":
+            said = self.decide(trial)
+            if said is not None:
+                self.log.judge(said)
+                self._judgements.setdefault(trial.id, []).append(said)
 
     def _require_action(self, schedule: Schedule) -> None:
         """Stops when a policy's first answers were no actions in all of its first trials: it is used wrongly."""

@@ -13,7 +13,7 @@ from roboscale.worlds.own import as_world
 
 __all__ = ["WORLDS", "WORLD_FORMS", "BuiltIn", "open_world"]
 
-WORLD_FORMS = ("FILE.toml", "file.py:Name", "module:Name")
+WORLD_FORMS = ("FILE.toml", "robot:FILE.toml", "file.py:Name", "module:Name")
 """What a world can be called, apart from the built-in names."""
 
 
@@ -27,6 +27,14 @@ def _declared(path: Path) -> World:
     from roboscale.worlds.simulated.gymnasium_world import GymnasiumWorld
 
     return GymnasiumWorld.load(path)
+
+
+def _robot(path: Path) -> World:
+    from roboscale.worlds.real.guarded import GuardedRobot
+    from roboscale.worlds.real.robot_world import RobotWorld
+
+    robot = GuardedRobot(path)
+    return RobotWorld(robot, robot.prepare)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +122,8 @@ def open_world(text: str) -> World:
     """
     if text in WORLDS:
         return WORLDS[text].open()
+    if text.startswith("robot:"):
+        return _robot(Path(text.removeprefix("robot:")))
     if text.endswith(".toml"):
         return _declared(Path(text))
     if text.endswith(".py"):

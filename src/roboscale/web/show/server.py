@@ -17,7 +17,7 @@ from roboscale.web.show.api import make_app
 from roboscale.web.show.guard import is_loopback
 from roboscale.web.show.labels import LabelLog
 
-__all__ = ["Served", "listen", "make_server", "serve"]
+__all__ = ["Served", "address_of", "checked_token", "listen", "make_server", "serve"]
 
 _TOKEN_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 _TOKEN_LENGTH = 16
@@ -79,10 +79,10 @@ def serve(
         SpecMismatch: a token that is short or does not fit into an address.
         InfrastructureError: the address or port cannot be had.
     """
-    token = _checked_token(host, token)
+    token = checked_token(host, token)
     app = make_app(root, log, token=token, audit=audit, names=(host, socket.gethostname()), author=_author())
     listener = listen(host, port)  # whoever connects before the server runs waits in the listener's queue
-    return Served(_address(host, listener, token), make_server(app), listener)
+    return Served(address_of(host, listener, token), make_server(app), listener)
 
 
 def make_server(app: Starlette) -> uvicorn.Server:
@@ -103,7 +103,8 @@ def listen(host: str, port: int) -> socket.socket:
         raise InfrastructureError(f"cannot listen on {host} port {port}: {reason}") from error
 
 
-def _checked_token(host: str, token: str | None) -> str | None:
+def checked_token(host: str, token: str | None) -> str | None:
+    """The token, made where the host needs one; SpecMismatch for one that is short or fits into no address."""
     if token is None:
         return None if is_loopback(host) else secrets.token_urlsafe(24)
     if len(token) < _TOKEN_LENGTH or not set(token) <= _TOKEN_CHARACTERS:
@@ -111,7 +112,8 @@ def _checked_token(host: str, token: str | None) -> str | None:
     return token
 
 
-def _address(host: str, listener: socket.socket, token: str | None) -> str:
+def address_of(host: str, listener: socket.socket, token: str | None) -> str:
+    """Where the page can be opened."""
     name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
     name = f"[{name}]" if ":" in name else name
     return f"http://{name}:{listener.getsockname()[1]}/{token + '/' if token else ''}"

@@ -16,7 +16,9 @@ from roboscale.core import (
     Case,
     Identity,
     InfrastructureError,
+    Measure,
     Observation,
+    PolicyError,
     RoboscaleError,
     Robot,
     Spec,
@@ -28,7 +30,7 @@ from roboscale.core import (
 )
 from roboscale.core.conformance import A_COUNT, A_METHOD, A_SPEC, A_TEXT, SOME_TASKS, Wanted, require_attributes
 
-__all__ = ["RobotScene", "RobotWorld"]
+__all__ = ["PersonStopped", "RobotScene", "RobotWorld"]
 
 Value = TypeVar("Value")
 
@@ -42,6 +44,10 @@ _WANTED = {
     "hold": Wanted("the action that keeps still, numbers", lambda v: np.asarray(v).dtype.kind in "fiu"),
     **dict.fromkeys(("connect", "read", "send", "stop", "disconnect"), A_METHOD),
 }
+
+
+class PersonStopped(RoboscaleError):
+    """A robot's `send` raises it when somebody stopped the robot: the episode ends there, and a person judges it."""
 
 
 class RobotWorld:
@@ -75,6 +81,15 @@ class RobotWorld:
         self._scene: RobotScene | None = None
 
     @property
+    def robot(self) -> Robot:
+        """What it drives."""
+        return self._robot
+
+    def prepared_by(self, prepare: Callable[[Case], None]) -> None:
+        """From now on somebody else sets the scene up."""
+        self._prepare = prepare
+
+    @property
     def info(self) -> WorldInfo:
         """Read from the robot's attributes when the world was made; never asks the hardware."""
         return self._info
@@ -104,6 +119,8 @@ class RobotWorld:
         InfrastructureError that names robot and call."""
         try:
             return function()
+        except (PersonStopped, PolicyError):  # the guard says whose doing it was; it has stopped already
+            raise
         except Exception as error:
             text = f"robot {self._info.name}: {what}: {type(error).__name__}: {error}{self._stopped()}"
             raise InfrastructureError(text) from error
@@ -193,9 +210,19 @@ class RobotScene:
         return kept
 
     def step(self, action: NDArray[Any]) -> Step:
-        """Sends one action (D,); `applied` is what the robot says it was."""
+        """Sends one action (D,); `applied` is what the robot says it was. Ends where a person stopped the robot."""
         self._seen = None
-        return Step(applied=self._do("send", lambda: self._send(np.array(action))))
+        try:
+            return Step(applied=self._do("send", lambda: self._send(np.array(action))))
+        except PersonStopped:
+            return Step(terminated=True)
+
+    def hold_action(self) -> NDArray[Any]:
+        """What keeps still now: the robot's own word where it has one, else its declared hold."""
+        own = getattr(self._robot, "hold_action", None)
+        if own is None:
+            return np.asarray(self._world.info.hold)
+        return np.asarray(self._do("hold_action", own))
 
     def _send(self, action: NDArray[Any]) -> NDArray[Any]:
         applied = np.array(self._robot.send(action))
@@ -214,8 +241,9 @@ class RobotScene:
             raise
 
     def measures(self) -> dict[str, float | None]:
-        """Nothing: a robot says what it sees, a referee whether that is a success."""
-        return {}
+        """What the robot counts as damage, e.g. its guard's interventions; a referee says whether it succeeded."""
+        own = getattr(self._robot, "measure", None)
+        return {} if own is None else dict(own())
 
     def close(self) -> None:
         """Stops the robot."""
@@ -245,6 +273,7 @@ def _info(robot: Robot, variations: tuple[str, ...], starts: tuple[str, ...]) ->
         observation_spec=robot.observation_spec,
         action_spec=robot.action_spec,
         horizon=robot.horizon,
+        measures=_measured(robot),
         starts=starts,
         variations=variations,
         scenes=1,
@@ -253,6 +282,10 @@ def _info(robot: Robot, variations: tuple[str, ...], starts: tuple[str, ...]) ->
         cost=str(getattr(robot, "cost", "")),
         risk=str(getattr(robot, "risk", "")),
     )
+
+
+def _measured(robot: Robot) -> tuple[Measure, ...]:
+    return tuple(getattr(robot, "measured", ()))
 
 
 def _identity(robot: Robot, hold: tuple[float, ...]) -> Identity:

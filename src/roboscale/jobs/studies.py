@@ -1,0 +1,147 @@
+"""A locked study as a run at a bench; and what may be said of it while it is blind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from roboscale.core import RoboscaleError
+from roboscale.jobs.bench import BenchPlan
+from roboscale.trials.study import Study, StudyLock, lock_file
+
+if TYPE_CHECKING:
+    from roboscale.jobs.compare import Compare
+    from roboscale.jobs.judged import Judged
+    from roboscale.trials.log import Run
+
+__all__ = ["OpenedStudy", "open_study", "plan_of", "require_unblinded", "store_of_study", "study_lines"]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedStudy:
+    """A study whose file is what was locked.
+
+    Args:
+        request: the comparison that it asks for.
+        plan: its bench.
+    """
+
+    path: Path
+    request: Compare
+    plan: BenchPlan
+
+    def blind_line(self, judged: Judged) -> str:
+        """What may be said when the command ends; empty once somebody has unblinded the study."""
+        if StudyLock.load(self.path).unblindings:
+            return ""
+        over = "over" if judged.run.finished_ns is not None else "not over"
+        scored = sum(not c.pending for c in judged.counted)
+        return (
+            f"the study is {over}, {scored} trials scored: roboscale study unblind {self.path} says which arm is which"
+        )
+
+
+def open_study(request: Compare) -> OpenedStudy:
+    """The run that a locked study asks for.
+
+    Raises:
+        BadData, RoboscaleError: it is broken, not locked, or was changed since.
+    """
+    path = Path(request.policies[0])
+    study = Study.load(path)
+    lock = StudyLock.load(path)
+    lock.require(study, path)
+    here = path.parent
+    asked = replace(
+        request,
+        policies=tuple(_beside(here, arm.policy) for arm in study.arms),
+        world=f"robot:{here / study.robot}",
+        tasks=",".join(study.tasks),
+        budget=study.cases,
+        alpha=study.alpha,
+        min_pairs=study.min_cases,
+        sequential=study.sequential,
+        outcome=study.outcome,
+        seed=study.seed,
+        store=request.store or store_of_study(path),
+        record=request.record or path.with_suffix(".episodes"),
+    )
+    plan = BenchPlan(
+        title=study.title,
+        stages=study.stages,
+        tags=study.tags,
+        order=lock.order(path),
+        study={
+            "file": str(path.resolve()),
+            "digest": lock.first_digest,
+            "question": study.question,
+            "stages": list(study.stages),
+        },
+        host=request.host,
+        port=request.port,
+        token=request.token,
+    )
+    return OpenedStudy(path, asked, plan)
+
+
+def plan_of(request: Compare) -> BenchPlan:
+    """The bench of a comparison without a study: success or failure, and an order that nobody knows beforehand."""
+    import secrets
+
+    return BenchPlan(
+        title="Comparison at the bench",
+        order=secrets.randbits(63),
+        host=request.host,
+        port=request.port,
+        token=request.token,
+    )
+
+
+def store_of_study(path: Path) -> str:
+    """Where a study's trials go unless somebody says otherwise."""
+    return str(path.with_suffix(".trials"))
+
+
+def require_unblinded(run: Run) -> None:
+    """RoboscaleError while the run is of a study that is blind: its log says which policy is which."""
+    file = _study_of(run)
+    if file is not None and lock_file(file).exists() and not StudyLock.load(file).unblindings:
+        raise RoboscaleError(f"the study {file} is blind: roboscale study unblind {file} first, which is on record")
+
+
+def study_lines(run: Run) -> list[str]:
+    """For a page: the lock, every amendment and every unblinding; nothing for a run without a study."""
+    file = _study_of(run)
+    if file is None:
+        return []
+    question = f"Study: {run.request['study'].get('question', '')}"
+    if not lock_file(file).exists():
+        return [question, f"its lock {lock_file(file)} is gone: what was changed since cannot be said"]
+    lock = StudyLock.load(file)
+    lines = [question, f"locked {_when(lock.locked_ns)}, digest {lock.first_digest[:16]}"]
+    for one in lock.amendments:
+        lines.append(
+            f"amended {_when(one.time_ns)} by {one.by or 'somebody'}: {one.reason} ({'; '.join(one.changes)})"
+        )
+    for seen in lock.unblindings:
+        early = "EARLY, before the study was over" if seen.early else "after the study was over"
+        lines.append(f"unblinded {_when(seen.time_ns)} by {seen.by or 'somebody'}, {early}: {seen.reason}")
+    return lines
+
+
+def _study_of(run: Run) -> Path | None:
+    said: Any = run.request.get("study")
+    return Path(said["file"]) if said else None
+
+
+def _when(time_ns: int) -> str:
+    from roboscale.jobs.judged import clock_time
+
+    return clock_time(time_ns)
+
+
+def _beside(folder: Path, policy: str) -> str:
+    """A policy's file beside the study's, whatever folder the command runs in."""
+    file = policy.partition(":")[0]
+    return str(folder / policy) if file.endswith(".py") and (folder / file).exists() else policy

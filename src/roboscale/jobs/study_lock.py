@@ -1,0 +1,62 @@
+"""Locks a study: what is asked is fixed before the first trial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from roboscale.core.plain import Plain
+from roboscale.jobs.request import Argument, Request
+
+__all__ = ["LockStudy", "LockedStudy", "lock_study"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockStudy(Request):
+    """Asks to lock a study."""
+
+    words: ClassVar[tuple[str, ...]] = ("study", "lock")
+
+    study: Annotated[Path, Argument("The study's file.")]
+
+
+@dataclass(frozen=True, slots=True)
+class LockedStudy(Plain):
+    """A study that is fixed.
+
+    Args:
+        digest: of its values.
+        commitment: SHA-256 of the secret that the order is drawn from.
+    """
+
+    study: str
+    digest: str
+    commitment: str
+
+    @property
+    def text(self) -> list[str]:
+        """For a terminal."""
+        return [
+            f"locked {self.study}, digest {self.digest[:16]}",
+            f"the order of arms is drawn, commitment {self.commitment[:16]}",
+            f"run it: roboscale compare {self.study}",
+        ]
+
+
+def lock_study(request: LockStudy) -> LockedStudy:
+    """Files the study's digest beside it, and draws the seed of the order of arms, which nobody is shown.
+
+    >>> from roboscale import InitStudy, LockStudy, init_study, lock_study
+    >>> _ = init_study(InitStudy(study="locked.toml"))
+    >>> len(lock_study(LockStudy(study="locked.toml")).digest)
+    64
+
+    Raises:
+        BadData: the study is broken; lists every mistake.
+        RoboscaleError: it is locked already.
+    """
+    from roboscale.trials.study import StudyLock
+
+    lock = StudyLock.make(request.study)
+    return LockedStudy(str(request.study), lock.digest, lock.commitment)

@@ -1,0 +1,154 @@
+"""The addresses of the operator's page and what each answers.
+
+    GET  /  /<file>                     the page itself
+    GET  /api/state                     everything that the page shows, and nothing that tells policies apart
+    GET  /api/picture/{camera}.jpg      what a camera shows now
+    GET  /api/initial/{camera}.jpg      what it showed when this case was first set up, to lay over it
+    POST /api/act {"action", ...}       a click: `ready`, `stop`, `release`, `score`, `void`, `correct`
+
+Errors are `{"error": text}`. Who may ask is `web.show.guard`'s to say: the same token, host names and session.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+import socket
+from collections.abc import Collection, Mapping
+from http import HTTPStatus
+from importlib import resources
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from roboscale.core.errors import RoboscaleError
+from roboscale.web.show.guard import Guard
+from roboscale.web.show.server import Served, address_of, checked_token, listen, make_server
+
+__all__ = ["Desk", "make_bench_app", "serve_bench"]
+
+_FILES = {
+    "": ("page.html", "text/html"),
+    "style.css": ("style.css", "text/css"),
+    "app.js": ("app.js", "text/javascript"),
+    "icon.svg": ("icon.svg", "image/svg+xml"),
+}
+_NO_STORE = {"cache-control": "no-store"}
+
+
+class Desk(Protocol):
+    """Whom the page asks and tells. Called from several threads."""
+
+    def state(self) -> Mapping[str, Any]:
+        """What the page shows; JSON types."""
+
+    def picture(self, camera: str, *, initial: bool) -> NDArray[np.uint8] | None:
+        """(height, width, 3) RGB now, or when the case was first set up; `None` where there is none."""
+
+    def act(self, action: str, values: Mapping[str, Any]) -> None:
+        """A click. RoboscaleError says why it does not fit."""
+
+
+def make_bench_app(
+    desk: Desk, *, token: str | None = None, names: Collection[str] = (), session: str | None = None
+) -> Starlette:
+    """The page as an ASGI application.
+
+    Args:
+        token: first part of every path; `None` for none.
+        names: host names that the server has besides localhost.
+        session: what the page sends along with every click; random by default.
+    """
+    session = session or secrets.token_urlsafe(24)
+    page = _Page(desk, session)
+    app = Starlette(
+        routes=page.routes(),
+        middleware=[Middleware(Guard, session=session, token=token, names=names)],
+        exception_handlers={HTTPException: _http_error, RoboscaleError: _our_error},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def serve_bench(desk: Desk, *, host: str = "127.0.0.1", port: int = 0, token: str | None = None) -> Served:
+    """Serves the page in a thread; beyond this machine every address needs a token.
+
+    Raises:
+        SpecMismatch: a token that is short or does not fit into an address.
+        InfrastructureError: the address or port cannot be had.
+    """
+    token = checked_token(host, token)
+    app = make_bench_app(desk, token=token, names=(host, socket.gethostname()))
+    listener = listen(host, port)
+    return Served(address_of(host, listener, token), make_server(app), listener)
+
+
+class _Page:
+    def __init__(self, desk: Desk, session: str) -> None:
+        self._desk, self._session = desk, session
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/state", self._state),
+            Route("/api/picture/{camera}.jpg", self._picture),
+            Route("/api/initial/{camera}.jpg", self._initial),
+            Route("/api/act", self._act, methods=["POST"]),
+            Route("/{file}", _file),
+            Route("/", _file),
+        ]
+
+    def _state(self, request: Request) -> Response:
+        return JSONResponse({**self._desk.state(), "session": self._session}, headers=_NO_STORE)
+
+    def _picture(self, request: Request) -> Response:
+        return self._jpeg(request.path_params["camera"], initial=False)
+
+    def _initial(self, request: Request) -> Response:
+        return self._jpeg(request.path_params["camera"], initial=True)
+
+    def _jpeg(self, camera: str, *, initial: bool) -> Response:
+        shown = self._desk.picture(camera, initial=initial)
+        if shown is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "no picture of that camera")
+        written = io.BytesIO()
+        Image.fromarray(shown).save(written, "JPEG", quality=85)
+        return Response(written.getvalue(), media_type="image/jpeg", headers=_NO_STORE)
+
+    async def _act(self, request: Request) -> Response:
+        try:
+            said = json.loads(await request.body())
+            action, values = said["action"], {k: v for k, v in said.items() if k != "action"}
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "expected an object with an action") from error
+        if not isinstance(action, str):
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "expected the action as a text")
+        await run_in_threadpool(self._desk.act, action, values)
+        return JSONResponse({"done": action}, headers=_NO_STORE)
+
+
+def _file(request: Request) -> Response:
+    """A part of the page; only what is listed exists."""
+    file = _FILES.get(request.path_params.get("file", ""))
+    if file is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND, "no such file")
+    content = resources.files("roboscale.web.bench").joinpath("static", file[0]).read_bytes()
+    return Response(content, media_type=file[1], headers={"cache-control": "no-cache"})
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, headers=_NO_STORE)
+
+
+def _our_error(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, HTTPStatus.UNPROCESSABLE_ENTITY, headers=_NO_STORE)

@@ -1,0 +1,200 @@
+"""The bench: a locked study is run, scored, interrupted, corrected and unblinded by a scripted operator."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+import roboscale as rs
+from roboscale.jobs.judged import choose_run, judged_run
+from roboscale.trials.log import open_log
+from tests.jobs.operator_at_bench import begin, finish
+from tests.worlds.bench_arm import declare
+
+POLICIES = """
+import numpy as np
+
+
+def still(observation):
+    return observation["observation.state"]
+
+
+def right(observation):
+    return observation["observation.state"] + np.array([0.012, 0.0], np.float32)
+
+
+def jumps(observation):
+    if observation["observation.state"][0] > 0.03:
+        return np.array([7.0, 0.0])
+    return right(observation)
+"""
+STUDY = """
+title = "Left <b>or</b> right"
+question = "Which one goes right?"
+robot = "arm.toml"
+tasks = ["reach"]
+cases = {cases}
+sequential = false
+stages = ["moved", "arrived"]
+tags = ["slipped", "froze"]
+[[arms]]
+name = "first"
+policy = "arms.py:still"
+[[arms]]
+name = "second"
+policy = "arms.py:{second}"
+"""
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Path:
+    declare(tmp_path)
+    (tmp_path / "arms.py").write_text(POLICIES)
+    (tmp_path / "study.toml").write_text(STUDY.format(cases=2, second="right"))
+    return tmp_path
+
+
+def counted(folder: Path, store: str = "study.trials"):
+    with open_log(str(folder / store), read_only=True) as log:
+        return judged_run(log, choose_run(log))
+
+
+def test_a_study_is_locked_run_scored_corrected_and_unblinded(bench: Path, roboscale):
+    study = rs.LockStudy(study=bench / "study.toml")
+    rs.lock_study(study)
+    process, operator = begin(bench, "study.toml")
+    for number in range(1, 5):
+        state = operator.until("set up")
+        assert state["number"] == number and state["total"] == 4 and state["stages"] == ["moved", "arrived"]
+        assert state["initial"] == (number % 2 == 0), "the second of a pair is laid over the first"
+        assert operator.click("ready").status_code == 200
+        operator.score(number != 2, stage=2, tags=["slipped"], damage=["dropped"], notes=f"note {number}")
+        if number == 2:
+            operator.until("set up")
+            assert operator.click("correct", number=2, success=True).status_code == 200
+    out, _ = finish(process)
+    assert "the study is over, 4 trials scored: roboscale study unblind study.toml" in out
+    assert "still" not in out and "first" not in out
+    audit = [json.loads(line) for line in (bench / "study.trials/bench.jsonl").read_text().splitlines()]
+    clicks = [one["click"] for one in audit if one["what"] == "click"]
+    assert clicks.count("score") == 4 and clicks.count("ready") == 4 and clicks.count("correct") == 1
+
+    with pytest.raises(rs.RoboscaleError, match=r"is blind: roboscale study unblind"):
+        rs.list_trials(rs.ListTrials(store=str(bench / "study.trials")))
+    with pytest.raises(rs.RoboscaleError, match="is blind"):
+        rs.write_report(rs.WriteReport(store=str(bench / "study.trials")))
+    told = rs.unblind_study(rs.UnblindStudy(study=bench / "study.toml", by="ada"))
+    assert not told.early and sorted(told.trials) == ["first", "first", "second", "second"]
+    judged = rs.list_trials(rs.ListTrials(store=str(bench / "study.trials"))).judged
+    assert len(judged.used) == 4 and all(c.outcome.success and c.outcome.progress == 1.0 for c in judged.used[:1])
+    assert any("[slipped] [dropped] note 1" in c.outcome.reason for c in judged.used)
+    assert all("guard jump" in c.outcome.measures for c in judged.used)
+    from roboscale.dataset import Dataset
+
+    assert len(Dataset(bench / "study.episodes").episodes) == 4, "every trial is an episode with video"
+    wrong = judged.used[-1].trial
+    assert wrong is not None
+    store = str(bench / "study.trials")
+    rs.judge_trial(rs.JudgeTrial(store=store, trial=wrong.id, failure=True, progress=0.5, reason="[slipped] [froze]"))
+    why = rs.explain_failures(rs.ExplainFailures(store=store, recorded=bench / "study.episodes"))
+    assert sorted((g.reason, g.count) for g in why.data.groups) == [("froze", 1), ("slipped", 1)]
+    assert all(g.share.n == 2 and g.mp4 for g in why.data.groups)
+    funnel = [(s.stage, s.share.value) for s in why.data.stages if s.policy == why.data.groups[0].policy]
+    assert funnel == [("moved", 1.0), ("arrived", 0.5)]
+    assert "data:video/mp4" in Path(why.page).read_text() and "slipped" in Path(why.page).read_text()
+    rs.write_report(rs.WriteReport(store=str(bench / "study.trials")))
+    text = (bench / "study.trials" / "report.html").read_text()
+    assert "Which one goes right?" in text and "after the study was over" in text
+
+
+def test_a_changed_study_does_not_run_before_it_is_amended(bench: Path):
+    file = bench / "study.toml"
+    rs.lock_study(rs.LockStudy(study=file))
+    file.write_text(file.read_text().replace("cases = 2", "cases = 3"))
+    with pytest.raises(
+        rs.RoboscaleError, match=r"changed since it was locked \(cases: 2 -> 3\): roboscale study amend"
+    ):
+        rs.compare(rs.Compare(policies=(str(file),)))
+    rs.amend_study(rs.AmendStudy(study=file, reason="the bench is free on Friday", by="ada"))
+    with pytest.raises(rs.RoboscaleError, match="nothing in"):
+        rs.amend_study(rs.AmendStudy(study=file, reason="again"))
+    with pytest.raises(rs.RoboscaleError, match="locked already"):
+        rs.lock_study(rs.LockStudy(study=file))
+
+
+def test_a_comparison_without_a_study_a_void_and_a_policy_that_jumps(bench: Path):
+    words = ("arms.py:still", "arms.py:jumps", "--world", "robot:arm.toml", "--budget", "2", "--no-sequential")
+    process, operator = begin(bench, *words, "--store", "runs")
+    scored = 0
+    while operator.until("set up", "score", "stopped", "done")["phase"] != "done" and process.poll() is None:
+        state = operator.state()
+        if state["phase"] == "set up":
+            operator.click("ready")
+        elif state["phase"] == "stopped":
+            assert "read back: 0.00" in state["hint"]
+            operator.click("release")
+        elif state["phase"] == "score":
+            number = state["number"]
+            assert operator.click("score", number=number, success=None).status_code == 422
+            assert operator.click("void", number=number, reason=" ").json()["error"].startswith("say why")
+            scored += 1
+            if scored == 1:
+                operator.click("void", number=number, reason="the lamp fell over")
+            else:
+                operator.click("score", number=number, success=True)
+        time.sleep(0.03)  # polls a page
+        if scored == 2 and len(operator.state()["trials"]) == 4:
+            break
+    finish(process)
+    judged = counted(bench, "runs")
+    reasons = [c.outcome.reason for c in judged.counted]
+    assert not judged.pending, "who cannot say does not wait any longer"
+    assert reasons.count("the lamp fell over") == 1
+    failed = [c for c in judged.counted if c.trial is not None and c.trial.end == "policy error"]
+    assert len(failed) == 2 and all("the guard stopped (jump)" in c.trial.reason for c in failed)
+    assert all(c.outcome.measures["guard jump"] == 1 for c in failed), "every intervention is damage"
+
+
+def test_a_person_stops_a_trial_and_says_whose_doing_it_was(bench: Path):
+    rs.lock_study(rs.LockStudy(study=bench / "study.toml"))
+    process, operator = begin(bench, "study.toml")
+    operator.until("set up")
+    operator.click("ready")
+    operator.until("running")
+    operator.click("stop")
+    operator.score(False, stage=0, notes="it went for the window")
+    state = operator.until("stopped")
+    assert "somebody stopped it" in state["guard"]["text"] and "read back" in state["hint"]
+    assert state["trials"][0] == {
+        "number": 1, "void": False, "success": False, "reason": "it went for the window", "fixed": False,
+    }  # fmt: skip
+    operator.click("release")
+    operator.until("set up")
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+    told = rs.unblind_study(rs.UnblindStudy(study=bench / "study.toml", reason="curious"))
+    assert told.early and len(told.trials) == 1
+
+
+def test_a_command_killed_while_it_waits_for_a_score_loses_nothing_and_counts_nothing_twice(bench: Path):
+    rs.lock_study(rs.LockStudy(study=bench / "study.toml"))
+    process, operator = begin(bench, "study.toml")
+    operator.until("set up")
+    operator.click("ready")
+    operator.until("score")
+    process.kill()
+    process.communicate()
+    process, operator = begin(bench, "study.toml")
+    assert operator.until("score", "set up")["phase"] == "score", "the trial that was made is scored, not made again"
+    operator.score(True)
+    for _ in range(3):
+        operator.until("set up")
+        operator.click("ready")
+        operator.score(True)
+    finish(process)
+    assert len(counted(bench).counted) == 4 and not counted(bench).pending

@@ -1,0 +1,168 @@
+"""The guard in a process of its own: leases, stops, and what happens when either side is killed. In real time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roboscale.core import Case, InfrastructureError, PolicyError
+from roboscale.worlds import open_world
+from roboscale.worlds.real.guarded import GuardedRobot
+from roboscale.worlds.real.robot_world import PersonStopped, RobotWorld
+from tests.worlds.bench_arm import calls, declare, sent
+
+
+@pytest.fixture
+def robot(tmp_path: Path):
+    made = GuardedRobot(declare(tmp_path))
+    made.connect()
+    made.release()
+    yield made
+    made.disconnect()
+
+
+def drive(robot: GuardedRobot, steps: int, by: float = 0.012) -> float:
+    """Some control periods to the right; the time of the last command."""
+    for _ in range(steps):
+        robot.send(robot.read()["observation.state"] + np.array([by, 0], np.float32))
+        at = time.monotonic()
+        time.sleep(0.05)  # a control period of a policy, in real time
+    return at
+
+
+def test_it_goes_home_and_where_it_is_sent_and_gives_the_robot_back(tmp_path: Path):
+    world = open_world(f"robot:{declare(tmp_path)}")
+    assert isinstance(world, RobotWorld) and world.info.kind == "real" and world.info.identity.verified
+    assert "guard jump" in world.info.measures_about("damage")
+    scene = world.start(Case("reach", 0))
+    assert np.abs(scene.observe()["observation.state"]).max() < 0.03, "home"
+    for _ in range(4):
+        scene.step(scene.observe()["observation.state"] + np.array([0.01, 0], np.float32))
+        time.sleep(0.04)
+    assert set(scene.measures().values()) == {0.0}
+    scene.step(scene.observe()["observation.state"] + np.array([0.15, 0], np.float32))
+    assert scene.measures()["guard velocity"] >= 1
+    scene.close()
+    world.close()
+    assert calls(tmp_path)[0] == "connect" and calls(tmp_path)[-2:] == ["stop", "disconnect"]
+
+
+def test_commands_expire_when_the_policy_hangs(robot: GuardedRobot, tmp_path: Path):
+    last = drive(robot, 5)
+    time.sleep(0.4)
+    assert robot.read() and robot.mode == "holding" and robot.measure()["guard expired"] == 1
+    path = [x for at, x in sent(tmp_path) if at >= last]
+    assert path[-1] - path[0] <= 0.020 and path[-1] == path[-10], "at most 20 mm, then still"
+
+
+def test_a_jump_is_the_policys_mistake_and_stays_stopped(robot: GuardedRobot):
+    with pytest.raises(PolicyError, match=r"the guard stopped \(jump\): x from 0.100 to 5, at most 0.2 away"):
+        robot.send(np.array([5.0, 0.0]))
+    with pytest.raises(PolicyError):
+        robot.send(np.array([0.1, 0.0]))
+    robot.release()
+    robot.send(np.array([0.1, 0.0]))
+    assert robot.mode == "moving"
+
+
+def test_a_person_stops_it_from_another_thread_and_it_says_what_was_read_back(robot: GuardedRobot, tmp_path: Path):
+    drive(robot, 3)
+    robot.protective_stop()
+    time.sleep(0.05)
+    with pytest.raises(PersonStopped):
+        robot.send(robot.peek(9)["observation.state"])
+    time.sleep(0.1)
+    back = robot.readback(0.1)
+    assert back.mode == "stopped" and back.moved == 0 and "cannot say whether torque is on" in back.text
+    with pytest.raises(InfrastructureError, match="still stands stopped"):
+        robot.prepare(Case("reach", 0))
+
+
+def test_a_file_stops_it_and_it_is_not_released_before_the_file_is_gone(robot: GuardedRobot, tmp_path: Path):
+    file = tmp_path / "arm.toml.stop"
+    file.touch()
+    time.sleep(0.05)
+    robot.read()
+    assert robot.reason is not None and "arm.toml.stop is there" in robot.reason.text
+    with pytest.raises(InfrastructureError, match="remove it"):
+        robot.release()
+    file.unlink()
+    robot.release()
+    assert robot.mode == "holding"
+
+
+def test_a_frozen_camera_stops_it_and_makes_the_trial_void(tmp_path: Path):
+    robot = GuardedRobot(declare(tmp_path, "camera"))
+    robot.connect()
+    robot.release()
+    with pytest.raises(InfrastructureError, match="front has shown the same picture for 0.3"):
+        drive(robot, 12)
+    robot.disconnect()
+
+
+def test_a_driver_that_fails_is_void_and_named(tmp_path: Path):
+    robot = GuardedRobot(declare(tmp_path, "connect"))
+    with pytest.raises(InfrastructureError, match="connect: OSError: no such port"):
+        robot.connect()
+    robot.disconnect()
+
+
+def test_when_the_guard_is_killed_everybody_is_told_who_holds_the_arm(robot: GuardedRobot, tmp_path: Path):
+    drive(robot, 3)
+    assert robot.process_id is not None
+    os.kill(robot.process_id, signal.SIGKILL)
+    with pytest.raises(InfrastructureError, match=r"exit code -9\).*driver's own watchdog"):
+        drive(robot, 3)
+    assert "disconnect" not in calls(tmp_path)
+
+
+POLICY_SIDE = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from roboscale.worlds.real.guarded import GuardedRobot
+
+if __name__ == "__main__":
+    robot = GuardedRobot(Path("arm.toml"))
+    robot.connect()
+    robot.release()
+    for _ in range(200):
+        robot.send(robot.read()["observation.state"] + np.array([0.0125, 0.0]))
+        print(time.monotonic(), flush=True)
+        time.sleep(0.05)
+"""
+
+
+def kill_while_moving(folder: Path, after: int) -> tuple[float, float]:
+    """Kills the process that sends commands after some of them; what the arm went after the last one (m), and its
+    speed before (m/s)."""
+    (folder / "policy.py").write_text(POLICY_SIDE)
+    process = subprocess.Popen([sys.executable, "policy.py"], cwd=folder, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    last = 0.0
+    for _ in range(after):
+        last = float(process.stdout.readline())
+    process.kill()
+    rest = process.communicate()[0].split()
+    last = float(rest[-1]) if rest else last
+    until = time.monotonic() + 10
+    while "disconnect" not in calls(folder) and time.monotonic() < until:
+        time.sleep(0.02)  # the guard is no child of ours: its file is all that can be watched
+    path = sent(folder)
+    before = [x for at, x in path if last - 0.1 <= at <= last]
+    behind = [x for at, x in path if at >= last]
+    return behind[-1] - behind[0], (before[-1] - before[0]) / 0.1
+
+
+def test_when_its_other_side_is_killed_the_arm_holds_within_20_mm(tmp_path: Path):
+    declare(tmp_path)
+    travel, speed = kill_while_moving(tmp_path, 8)
+    assert speed > 0.1, "it was moving"
+    assert travel <= 0.020 and calls(tmp_path)[-2:] == ["stop", "disconnect"]
