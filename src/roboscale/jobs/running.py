@@ -35,7 +35,8 @@ from roboscale.core import (
     new_episode_id,
 )
 from roboscale.core.plain import Plain
-from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, ignore
+from roboscale.jobs.events import Note, OnEvent, Progress, ignore
+from roboscale.jobs.keeping import keep_episodes
 from roboscale.jobs.participants import Watched, participant_of, profiles_of
 from roboscale.jobs.strangers import staying_alive, within
 from roboscale.jobs.trying import (
@@ -401,7 +402,11 @@ def _try(
         _say_notes(asked)
     sink = sink or _writer(asked, log, stack)  # who had it open may have ended
     if sink is not None:
-        _record(asked, runner, sink, [c.trial for c in counted if c.trial is not None], log)
+        tried = [c.trial for c in counted if c.trial is not None]
+        record = asked.request.record or sink.root
+        keep_episodes(
+            runner, sink, tried, info=asked.info, log=log, record=record, on_event=asked.on_event, say=asked.say
+        )
     if not any(c.pending for c in counted):
         log.finish_run(run.id, time.time_ns())
     run = next(r for r in log.runs() if r.id == run.id)
@@ -559,36 +564,6 @@ def _writer(asked: _Asked, log: TrialLog, stack: ExitStack) -> DatasetWriter | N
         asked.say(f"{busy}: whoever of both ends last records what is tried")
         return None
     return stack.enter_context(writer)
-
-
-def _record(asked: _Asked, runner: TrialRunner, sink: DatasetWriter, trials: Sequence[Trial], log: TrialLog) -> None:
-    """Keeps what was tried as episodes: replayed where the world repeats itself, else as it was seen."""
-    from roboscale.trials import Recorder, episode_id, records_afterwards
-
-    if not records_afterwards(asked.info):
-        apart = [t for t in trials if not t.void and t.episode not in sink.episode_ids]
-        if missing := sum(not t.episode for t in apart):
-            asked.say(
-                f"{missing} trials were tried before without --record and cannot be repeated: they are not in "
-                f"{asked.request.record}; --again tries all anew"
-            )
-        if elsewhere := len(apart) - missing:
-            asked.say(f"{elsewhere} trials are recorded in another dataset, and not in {asked.request.record}")
-        return
-    acted = [log.trial(t.id) if t.actions is None else t for t in trials if not t.void and t.steps]
-    have = set(sink.episode_ids)
-    total = sum(episode_id(t) not in have for t in acted)
-    done = [0]
-
-    def on_saved(episode: str) -> None:
-        done[0] += 1
-        asked.on_event(Progress("episodes", done[0], total))
-
-    Recorder(runner=runner, sink=sink, on_saved=on_saved).record(acted)
-    left_out = len(trials) - len(acted)
-    if left_out:
-        asked.say(f"{left_out} trials without a step are no episodes of {asked.request.record}")
-    asked.on_event(Wrote("dataset", asked.request.record or Path()))
 
 
 def _write_files(asked: _Asked, judged: Judged, log: TrialLog) -> None:
