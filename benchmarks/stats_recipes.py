@@ -36,8 +36,8 @@ def main() -> None:
     for deviation in DEVIATIONS:
         for trials in TRIALS:
             three, five = (false_claims(deviation, trials, runs, 4000) for runs in (3, 5))
-            plain = plain_claims(deviation, trials, 100)
-            print(f"{deviation:9.2f}  {trials:6}  {three:6.3f}  {five:6.3f}  {plain:17.2f}")
+            plain = plain_claims(deviation, trials, 400)
+            print(f"{deviation:9.2f}  {trials:6}  {three:6.3f}  {five:6.3f}  {plain:17.2f}", flush=True)
 
 
 if __name__ == "__main__":

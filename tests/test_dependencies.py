@@ -23,6 +23,7 @@ INSTALLED_AS = {
     "rerun": "rerun-sdk",
     "ruamel": "ruamel-yaml",
     "yaml": "pyyaml",
+    "zmq": "pyzmq",
 }
 
 # extra -> the modules that may need it to be imported at all, and those that import it when they are asked to work
@@ -48,6 +49,7 @@ LEAVES = {
     "ray": ("dataset/engine.py",),
     "remote": ("dataset/remote.py",),
     "web": ("web/",),
+    "zmq": ("policies/remote/dialects/groot.py",),
 }
 ASKED = {
     "pages": ("report/",),

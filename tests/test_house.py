@@ -370,9 +370,13 @@ def values(parameter: Parameter) -> st.SearchStrategy:
 TOGETHER = {
     "shard": st.sampled_from(["0/1", "1/3"]),
     "rule": st.sampled_from(["", "first", "end", "hold 3"]),
-    "seeds": st.sampled_from(["", "1000:1003", "3,1"]),
+    "seeds": st.sampled_from(["", "", "", "1000:1003", "3,1"]),
+    "replicates": st.sampled_from([1, 2]),
+    "policies": st.lists(st.text(), min_size=4, max_size=4).map(tuple),
+    "asynchronous": st.sampled_from([0, 3]),
+    "study": st.sampled_from([Path("study.toml"), Path("a b.toml")]),
 }
-"""Fields whose texts have a grammar of their own: hardly any text is one."""
+"""Fields whose values have a grammar of their own, or must go together: hardly any drawn at random do."""
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=BY_WORDS)

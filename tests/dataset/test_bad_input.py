@@ -88,14 +88,14 @@ LIES: list[tuple[str, Callable[[Path], None], str]] = [
     ("fewer episodes", lie(total_episodes=2), r"total_episodes: expected 3 as in .*, found 2"),
     ("frames", lie(total_frames=19), r"total_frames: expected 18 as in .*, found 19"),
     ("fps", lie(fps=20), r"fps: expected 10 as in .*, found 20"),
-    ("no fps", lie(fps=0), r"fps: expected an integer >= 1, found 0"),
-    ("fps of another type", lie(fps="10"), r"fps: expected an integer >= 1, found 10"),
+    ("no fps", lie(fps=0), r"fps: expected a positive number, found 0"),
+    ("fps of another type", lie(fps="10"), r"fps: expected a positive number, found '10'"),
     ("version", lie(codebase_version="v2.1"), r"codebase_version: expected v3\.0, found v2\.1"),
-    ("features", lie(features=None), r"features: expected an object, found None"),
+    ("features", lie(features=None), r"features: expected an object that names the features, found None"),
     ("absolute path", lie(data_path="/etc/{file_index}"), r"data_path: expected a path inside the dataset"),
     ("escaping path", lie(video_path="a/../../{video_key}"), r"video_path: expected a path inside the dataset"),
     ("template", lie(data_path="data/{0.__class__}"), r"data_path: expected a template of chunk_index, file_index"),
-    ("no template", lie(data_path=None), r"data_path: expected a template"),
+    ("no template", lie(data_path=None), r"data_path: expected a path with blanks"),
     ("other file", lie(data_path="data/{file_index}.parquet"), r"0\.parquet: file: expected to exist, .* names it"),
 ]
 

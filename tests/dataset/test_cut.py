@@ -8,7 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from roboscale.core import BadData
+from roboscale.core import BadData, Provenance, RecordedEpisode, Stream
+from roboscale.dataset.edits import Kept, cut_ends
 from roboscale.dataset.video import Encoder, VideoReader, cut, join, probe
 
 DATA = Path(os.environ.get("ROBOSCALE_TEST_DATA", Path(__file__).parents[2] / "../shared/data"))
@@ -175,3 +176,23 @@ def test_a_real_video(tmp_path):
         pytest.skip(f"no recording at {DATA}; set ROBOSCALE_TEST_DATA")
     assert cut(REAL, 40, 30, tmp_path / "part.mp4", 30)
     assert [data for _, _, data in packets(tmp_path / "part.mp4")] == [d for _, _, d in packets(REAL)[40:70]]
+
+
+def test_sensors_at_their_own_rate_are_cut_with_their_frames():
+    frames, samples = np.arange(10) * 100, np.arange(5, 1000, 10)
+    episode = RecordedEpisode(
+        key="e",
+        arrays={"action": np.arange(10.0)[:, None], "time.frame_ns": frames[:, None]},
+        pictures={},
+        instruction="",
+        provenance=Provenance("by hand"),
+        streams={"wrench": Stream(samples, samples[:, None] / 10), "bump": Stream(np.array([950]), np.array([1.0]))},
+    )
+    cut = cut_ends(episode, Kept(3, 5))
+    times = cut.streams["wrench"].time_ns
+    assert cut.arrays["time.frame_ns"].ravel().tolist() == [300, 400, 500]
+    assert times.tolist() == [295, *range(305, 600, 10)]  # the last before the first frame is what held at it
+    np.testing.assert_array_equal(cut.streams["wrench"].values.ravel(), times / 10)
+    assert len(cut.streams["bump"].time_ns) == 0
+    whole = cut_ends(episode, Kept(0, 9))
+    assert whole.streams["wrench"].time_ns.tolist() == samples.tolist() and len(whole.streams["bump"].time_ns) == 1

@@ -39,4 +39,4 @@ def test_no_encoder_makes_threads_real_time(tmp_path: Path, codec: str):
         encoder.add(np.zeros((32, 32, 3), np.uint8))
     threads = [int(path.name) for path in Path("/proc/self/task").iterdir()]
     encoder.close()
-    assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_OTHER}
+    assert not {os.sched_getscheduler(thread) for thread in threads} & {os.SCHED_FIFO, os.SCHED_RR}

@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 
 from roboscale.core import new_episode_id, write_episode
 from roboscale.dataset import Dataset, DatasetWriter
-from roboscale.dataset.layout import Layout, load_info
+from roboscale.dataset.layout import Layout
+from roboscale.dataset.lerobot.catalog import load_info
 from roboscale.dataset.statistics import QUANTILES
 from roboscale.dataset.video import join, probe
 from tests.defects.clean_sets import KINDS, clean

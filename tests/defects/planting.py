@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from roboscale.core import Episode
 from roboscale.dataset import Dataset, Statistics
-from roboscale.dataset.layout import INDEX_FEATURES, load_info, to_json
+from roboscale.dataset.layout import INDEX_FEATURES, to_json
+from roboscale.dataset.lerobot.catalog import load_info
 from roboscale.dataset.statistics import summary
 from roboscale.dataset.tables import read_columns, to_table
 from tests.defects.clean_sets import write_set

@@ -16,6 +16,7 @@ licence = "MIT"
 python = ["3.11", "3.12", "3.13"]
 disk_gb = 0.1
 policies = "toy_guest:Policy"
+worlds = "toy_guest_world:World"
 check = "toy_guest:Check"
 
 [environment]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -15,7 +15,7 @@ import pytest
 import roboscale as rs
 from roboscale.jobs.judged import choose_run, judged_run
 from roboscale.trials.log import open_log
-from tests.jobs.operator_at_bench import begin, finish
+from tests.jobs.operator_at_bench import Operator, begin, finish
 from tests.worlds.bench_arm import declare
 
 POLICIES = """
@@ -129,30 +129,35 @@ def test_a_changed_study_does_not_run_before_it_is_amended(bench: Path):
         rs.lock_study(rs.LockStudy(study=file))
 
 
+def answer_with_a_void(operator: Operator) -> None:
+    """Sets up, scores and lets go of what is asked for; the first trial is void, the others succeed."""
+    scored = 0
+    while True:
+        state = operator.until("set up", "score", "stopped", "done")
+        number = state["number"]
+        if state["phase"] == "done":
+            return
+        if state["phase"] == "set up":
+            operator.click("ready")
+        elif state["phase"] == "stopped":
+            assert "read back: 0.00" in state["hint"]
+            operator.click("release")
+        else:
+            assert operator.click("score", number=number, success=None).status_code == 422
+            assert operator.click("void", number=number, reason=" ").json()["error"].startswith("say why")
+            scored += 1
+            if scored == 1:
+                operator.click("void", number=number, reason="the lamp fell over")
+            else:
+                operator.click("score", number=number, success=True)
+        time.sleep(0.03)  # polls a page
+
+
 def test_a_comparison_without_a_study_a_void_and_a_policy_that_jumps(bench: Path):
     words = ("arms.py:still", "arms.py:jumps", "--world", "robot:arm.toml", "--budget", "2", "--no-sequential")
     process, operator = begin(bench, *words, "--store", "runs")
-    scored = 0
-    with suppress(httpx.TransportError):  # the command ends with its last trial, and the page with it
-        while scored < 2 or len(operator.state()["trials"]) < 4:
-            state = operator.until("set up", "score", "stopped")
-            if state["phase"] == "set up":
-                operator.click("ready")
-            elif state["phase"] == "stopped":
-                assert "read back: 0.00" in state["hint"]
-                operator.click("release")
-            elif state["phase"] == "score":
-                number = state["number"]
-                assert operator.click("score", number=number, success=None).status_code == 422
-                assert operator.click("void", number=number, reason=" ").json()["error"].startswith("say why")
-                scored += 1
-                if scored == 1:
-                    operator.click("void", number=number, reason="the lamp fell over")
-                else:
-                    operator.click("score", number=number, success=True)
-            time.sleep(0.03)  # polls a page
-            if scored == 2 and process.poll() is not None:
-                break
+    with contextlib.suppress(httpx.TransportError):  # the command ends, and its page with it
+        answer_with_a_void(operator)
     finish(process)
     judged = counted(bench, "runs")
     reasons = [c.outcome.reason for c in judged.counted]

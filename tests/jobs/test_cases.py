@@ -1,6 +1,7 @@
 """Which cases are tried: a simulator's own seeds, a file of cases, rules, horizons, thinking time, progress."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,17 @@ def test_runs_are_listed_newest_first(place: Path):
     listed = rs.list_runs(rs.ListRuns(html=Path("index.html")))
     assert len(listed.rows) == 2 and listed.rows[0].started_ns > listed.rows[1].started_ns
     assert {row.state for row in listed.rows} == {"finished"} and "point" in Path("index.html").read_text()
+
+
+def test_runs_tell_two_policies_of_one_name_apart(place: Path):
+    rs.evaluate("policies.py:still", trials=1, store="runs/a", **POINT)
+    rs.evaluate("policies.py:good", trials=1, store="runs/a", **POINT)
+    file = place / "policies.py"
+    file.write_text(file.read_text() + "\n\ndef still(observation):\n    return [0.0, 0.01]\n")
+    rs.evaluate("policies.py:still", trials=1, store="runs/b", **POINT)
+    names = [policy.name for row in rs.list_runs(rs.ListRuns()).rows for policy in row.policies]
+    assert names[1] == "policies.py:good" and names[0] != names[2], names
+    assert all(re.fullmatch(r"policies\.py:still@[0-9a-f]{8}", name) for name in (names[0], names[2]))
 
 
 def test_three_policies_are_recorded_and_kept_to_the_budget_like_two(place: Path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import roboscale as rs
 from roboscale.core import RoboscaleError
+from roboscale.dataset import Dataset
 from roboscale.trials.log import open_log
 from tests.trials.postgres import postgres  # noqa: F401
 
@@ -66,6 +68,53 @@ def test_two_processes_share_a_run_on_postgresql_and_one_is_killed(place: Path, 
         assert log.runs()[0].finished_ns is not None and len(log.runs()) == 1
     listed = rs.list_trials(rs.ListTrials(store=url))
     assert listed.judged.rate(listed.judged.used).value == done["success"]["value"]
+
+
+def episodes_of(root: Path) -> int:
+    return len(Dataset(root).episodes)
+
+
+def begin_recording(place: Path, world: str) -> subprocess.Popen:
+    """A process that records a run, and has tried two of its cases."""
+    (place / "slow.py").write_text(SLOW)
+    words = ("eval", "--policy", "slow.py:act", "--world", world, "--trials", "14", "--workers", "0")
+    first = start(place, *words, "--store", "run", "--record", "rollouts")
+    deadline = time.monotonic() + 90
+    while count(str(place / "run")) < 2 and time.monotonic() < deadline and first.poll() is None:
+        time.sleep(0.05)  # polls what another process writes
+    assert first.poll() is None, first.stderr.read()
+    return first
+
+
+def test_a_recorder_that_is_killed_is_replaced_by_who_works_beside_it(place: Path):
+    first = begin_recording(place, "point.toml")
+    second = start(place, "trials", "work", "run", "--workers", "0")
+    before = count(str(place / "run"))
+    deadline = time.monotonic() + 90
+    while count(str(place / "run")) < before + 2 and time.monotonic() < deadline and second.poll() is None:
+        time.sleep(0.05)  # the same
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    _, errors = second.communicate(timeout=120)
+    assert second.returncode == 0, errors
+    assert "rollouts: another writer has this dataset open: whoever of both ends last records" in errors
+    assert episodes_of(place / "rollouts") == 14
+
+
+def test_who_works_beside_a_recorder_of_what_cannot_be_repeated_is_told_how(place: Path, roboscale):
+    text = (place / "point.toml").read_text()
+    (place / "chance.toml").write_text(text.replace("horizon = 30", "horizon = 30\ndeterministic = false"))
+    first = begin_recording(place, "chance.toml")
+    refused = roboscale("trials", "work", "run", "--workers", "0", code=1)
+    assert "another writer has this dataset open" in refused.stderr
+    program, *words = shlex.split(refused.stderr.split("`")[1])
+    assert program == "roboscale" and words[-2:] == ["--record", "rollouts-2"]
+    second = roboscale(*words)
+    _, errors = first.communicate(timeout=120)
+    assert first.returncode == 0, errors
+    kept = [episodes_of(place / name) for name in ("rollouts", "rollouts-2")]
+    assert sum(kept) == 14 and kept[0] >= 2
+    assert f"{kept[0]} trials are recorded in another dataset, and not in rollouts-2" in second.stderr
 
 
 def test_a_verdict_is_the_same_in_run_report_and_merged_shards(place: Path):

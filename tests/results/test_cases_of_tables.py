@@ -480,7 +480,7 @@ def test_real_and_simulated_in_two_columns(tmp_path: Path):
         "trial,reached,grasped,placed\n1,1,1,0\n2,1,0,0\n",
         "Deg,Baseline,Optimized\n0,99,100\n90,101,100\n",
         "task,a_W,b_W\nx,104.2,146.1\ny,101,197\n",
-        "A,B,time\n1,0,12.5\n0,1,13.25\n",
+        "A,B,gap\n1,0,12.5\n0,1,13.25\n",
     ],
 )
 def test_columns_that_may_be_no_policies_are_an_error(tmp_path: Path, text: str):

@@ -114,7 +114,9 @@ def test_the_tests_need_more_than_the_demo(machine: Machine):
     code, said, calls = machine.run("test")
     assert code == 0 and "brings .venv up to date" in said
     assert [
-        call for call in calls if "-e .[pages,sim,train,records,tables,web,postgres,gym,ray,rerun,test,docs]" in call
+        call
+        for call in calls
+        if "-e .[pages,sim,train,records,tables,web,postgres,gym,ray,rerun,zmq,test,docs]" in call
     ]
     assert machine.run("demo") == machine.run("test") == (0, "", [])
 

@@ -152,6 +152,21 @@ def test_without_retries_a_lost_object_stays_lost():
     assert nearest_m > 0.05 and len(session.details["attempts"]) == 1
 
 
+class Rim(Scene):
+    """A rim over the object, on which an arriving hand comes to stand."""
+
+    def step(self, action: np.ndarray) -> None:
+        super().step(action)
+        self.hand[2] = max(self.hand[2], OBJECT[2] + 0.03)
+
+
+def test_a_hand_that_is_held_off_its_path_shows_no_policy_what_to_do():
+    with pytest.raises(PolicyError, match=r"pick: the hand has been [2-3]\.\d cm off its path for 6 steps"):
+        play(SegmentReplay([pick()], retries=False).start("", 0), Rim())
+    session, _ = play(SegmentReplay([pick()]).start("", 0), Rim(), steps=60)
+    assert session.parents == ("pick",), "one that may start over goes on"
+
+
 def test_an_object_that_moves_before_it_is_touched_is_followed():
     scene = Scene()
     session = SegmentReplay([pick()]).start("", 0)

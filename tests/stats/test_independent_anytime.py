@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from roboscale.stats.independent_anytime import EProcessIndependent
+from roboscale.core import Outcomes, RoboscaleError, Stratum
+from roboscale.stats.independent_anytime import EProcessIndependent, compare_in_order
 
 
 def stopped(rng, p0: float, p1: float, limit: int, alpha: float = 0.05) -> tuple[int, str]:
@@ -78,3 +79,73 @@ def test_nothing_seen_says_nothing():
         EProcessIndependent(names=("A", "A"))
     with pytest.raises(ValueError, match="alpha"):
         EProcessIndependent(alpha=0)
+
+
+def in_order(*rows: tuple[int, float], kind: str = "success", weight: int = 1, strata: int = 1) -> Outcomes:
+    """One trial for each (policy, value), in this order."""
+    policy = np.array([p for p, _ in rows], np.int32)
+    names = tuple("ABC"[: policy.max() + 1])
+    return Outcomes(
+        kind=kind,
+        paired=False,
+        policies=names,
+        strata=tuple(Stratum("", f"task {k}") for k in range(strata)),
+        runs=names,
+        policy=policy,
+        stratum=(np.arange(len(rows)) % strata).astype(np.int32),
+        run=policy,
+        case=np.arange(len(rows), dtype=np.int64),
+        value=np.array([v for _, v in rows], np.float64),
+        weight=np.full(len(rows), weight, np.int64),
+    )
+
+
+def test_trials_in_their_order_are_what_the_process_reads():
+    rng = np.random.default_rng(5)
+    pairs = [(float(rng.random() < 0.2), float(rng.random() < 0.9)) for _ in range(40)]
+    rows = [row for a, b in pairs for row in ((0, a), (1, b))]
+    test = EProcessIndependent(names=("A", "B"))
+    for a, b in pairs:
+        test.update(bool(a), bool(b))
+    read = compare_in_order(in_order(*rows))
+    assert read.verdict.names == ("B", "A") and read.verdict.best == ("B",)
+    assert read.verdict.pairs[0].verdict.p_value == pytest.approx(test.verdict().p_value)
+    late = compare_in_order(in_order(*rows, (0, 1.0), (0, 1.0)))
+    assert late.verdict.pairs[0].verdict.n == 40 and "A pair ends with its shorter row of trials: B 40" in late.notes
+
+
+def test_pairs_of_three_share_alpha():
+    rows = [(k, v) for i in range(60) for k, v in enumerate((1.0, 0.0, float(i % 2)))]
+    read = compare_in_order(in_order(*rows))
+    assert read.verdict.names == ("A", "C", "B") and len(read.verdict.pairs) == 3
+    assert "alpha 0.0166667" in read.verdict.pairs[0].verdict.sentence
+    alone = EProcessIndependent(alpha=0.05 / 3)
+    for _ in range(60):
+        alone.update(True, False)
+    assert read.verdict.pairs[1].verdict.p_value == pytest.approx(3 * alone.verdict().p_value)
+
+
+def test_a_claim_in_order_does_not_rest_on_void_trials():
+    rows = [row for _ in range(15) for row in ((0, 1.0), (1, 0.0))]
+    assert compare_in_order(in_order(*rows)).verdict.best == ("A",)
+    broken = compare_in_order(in_order(*[(0, math.nan)] * 15, *[(1, math.nan)] * 15, *rows))
+    assert broken.verdict.best == ("A", "B") and "15 void trials of A and 15 of B" in broken.withdrawn[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [({"kind": "progress"}, "not progress"), ({"weight": 2}, "these are counts"), ({"strata": 2}, "task 0, task 1")],
+)
+def test_what_has_no_order_or_several_rates_is_refused(given: dict, words: str):
+    with pytest.raises(RoboscaleError, match=words):
+        compare_in_order(in_order((0, 1.0), (0, 0.0), (1, 1.0), (1, 0.0), **given))
+
+
+def test_equal_policies_are_told_apart_in_order_at_most_alpha_of_the_time():
+    rng = np.random.default_rng(11)
+    false = 0
+    for _ in range(200):
+        won = (rng.random((60, 3)) < 0.5).astype(float)
+        rows = [(k, v) for row in won.tolist() for k, v in enumerate(row)]
+        false += any(pair.decided for pair in compare_in_order(in_order(*rows)).verdict.pairs)
+    assert false / 200 <= 0.05 + 0.03

@@ -23,7 +23,7 @@ class Arm:
     def read(self):
         if self.fails == "read" and self.at[0] > 0.15:
             raise OSError("cable out")
-        picture = np.full((16, 24, 3), 0 if self.fails == "camera" else time.monotonic_ns() % 251, np.uint8)
+        picture = np.full((16, 18, 3), 0 if self.fails == "camera" else time.monotonic_ns() % 251, np.uint8)
         return {"observation.state": self.at.astype(np.float32), "observation.images.front": picture}
     def send(self, action):
         self.at = np.array(action)
@@ -66,7 +66,7 @@ home = 0.0
 [[cameras]]
 name = "front"
 height = 16
-width = 24
+width = 18
 [workspace]
 low = [-0.9, -0.9, -0.1]
 high = [0.9, 0.9, 0.1]

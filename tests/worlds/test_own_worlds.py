@@ -60,6 +60,16 @@ def test_state_that_is_no_plain_value_is_said(here: Path):
     assert len(identity.unverified) == 1 and "model" in identity.unverified[0]
 
 
+@pytest.mark.parametrize("method", ["start", "observe", "step", "measures"])
+def test_a_world_that_reads_while_it_runs_is_not_known(here: Path, method: str):
+    lines = MINE.read_text().splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith(f"    def {method}("))
+    lines.insert(at + 1, "        import json; near = json.load(open('near.json'))")
+    (here / "mine.py").write_text("\n".join(lines))
+    (why, *_) = open_world("mine.py:PointWorld").info.identity.unverified
+    assert "reads a file while acting" in why
+
+
 def test_a_class_with_an_info_of_its_own_keeps_its_word_and_adds_its_source():
     toy = ToyWorld()
     world = as_world(toy)

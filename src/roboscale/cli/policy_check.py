@@ -10,7 +10,7 @@ __all__ = ["command"]
 
 
 def run(request: CheckPolicyInWorld, terminal: Terminal) -> None:
-    """Ask a policy the same again: is it deterministic, seed-dependent, batch-dependent or stateful?"""
+    """Ask a policy the same again, and look for what reaches it otherwise than in training."""
     done = check_policy_in_world(request, terminal.event)
     terminal.show(done.to_json(), done.lines)
 

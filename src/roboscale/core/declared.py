@@ -19,7 +19,6 @@ Types: text, numbers (finite), booleans, `Literal`, tuples and lists, mappings o
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import math
 import re
@@ -29,7 +28,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from roboscale.core.errors import BadData, RoboscaleError, UnknownName
+from roboscale.core.errors import BadData, RoboscaleError, UnknownName, near_names
 
 __all__ = ["Count", "Key", "Limit", "Mistake", "Positive", "Text", "as_declared", "read_declared"]
 
@@ -159,7 +158,7 @@ class _Reader:
             place = f"{where}.{key}" if where else key
             if key in value:
                 given[field.name] = self.read(value[key], hints[field.name], place)
-            elif _required(field) and not difflib.get_close_matches(key, unknown, n=1, cutoff=0.6):
+            elif _required(field) and not near_names(key, unknown):
                 given[field.name] = self.wrong(place, _named(hints[field.name]), "nothing")
         if unknown or any(made is _WRONG for made in given.values()):
             return _WRONG

@@ -24,7 +24,17 @@ __all__ = [
     "SpecMismatch",
     "UnknownName",
     "UsageError",
+    "near_names",
 ]
+
+
+def near_names(name: str, names: Iterable[str], most: int = 3) -> list[str]:
+    """What may have been meant by a name that is not one of `names`: the nearest first.
+
+    >>> near_names("act", ["act_small", "diffusion"])
+    ['act_small']
+    """
+    return difflib.get_close_matches(name, sorted(names), n=most, cutoff=0.5)
 
 
 class RoboscaleError(Exception):
@@ -36,7 +46,7 @@ class UnknownName(RoboscaleError):
 
     def __init__(self, kind: str, name: str, valid: Iterable[str]) -> None:
         options = sorted(valid)
-        near = difflib.get_close_matches(name, options, n=5, cutoff=0.4)
+        near = near_names(name, options, most=5)
         hint = f"did you mean {', '.join(near)}?" if near else ""
         if len(options) <= 12 or not near:
             hint = f"{hint} valid: {', '.join(options) or 'none'}".strip()

@@ -29,6 +29,7 @@ EXTRA_OF = {
     "uvicorn": "web",
     "fsspec": "remote",
     "rerun": "rerun",
+    "zmq": "zmq",
     "psycopg": "postgres",
     "ray": "ray",
 }

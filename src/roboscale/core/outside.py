@@ -97,6 +97,8 @@ _BY_MODULE: dict[str, dict[str, str]] = {
     _CODE: {
         "builtins": "eval exec compile __import__",
         "importlib": "import_module reload",
+        "importlib.util": "spec_from_file_location spec_from_loader module_from_spec",
+        "importlib.machinery": "SourceFileLoader SourcelessFileLoader ExtensionFileLoader",
         "runpy": "run_module run_path",
         "code": "interact InteractiveInterpreter",
     },

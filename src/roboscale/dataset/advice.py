@@ -108,7 +108,10 @@ def _import_command(findings: Sequence[Finding], where: str, elsewhere: str, tot
     lost = {i for one in findings if one.check in _BROKEN for i in one.episodes}
     if len(lost) > total / 2 and not any(one.check == "not-fetched" for one in findings):
         return ""
-    missing = [one for one in findings if one.check == "missing-video" and one.episodes]
+    moved = [
+        one for one in findings if one.check == "file-elsewhere" and one.field == "video_path" and one not in partly
+    ]
+    missing = [one for one in findings if one.check == "missing-video" and one.episodes and not moved]
     if any(len({*one.episodes} - lost) > total / 2 for one in missing):
         flags += " --missing-video drop-camera"
     elif (
@@ -125,6 +128,7 @@ def _mended_by_import(command: str) -> tuple[str, ...]:
         return ()
     checks: tuple[str, ...] = _IMPORTED
     checks += ("missing-video", "not-fetched") if "--missing-video" in command else ()
+    checks += ("missing-video",) if "--video-path" in command else ()
     return checks + (_BROKEN if "--broken drop" in command else ())
 
 
@@ -133,6 +137,8 @@ def _fix(one: Finding, where: str, total: int) -> str:
     template = check.repair if check is not None else ""
     if one.check == "missing-video" and one.field and total and len(one.episodes) > total / 2:
         return f"roboscale data fix {where} OUT --drop-camera {shlex.quote(one.field)}"
+    if one.evidence.get("annotated"):
+        return ""  # columns of annotations number the same texts, so none is taken out
     if "{episodes}" in template and not 0 < len(one.episodes) <= (total / 2 if total else len(one.episodes)):
         return ""
     return template.format(root=where, episodes=",".join(map(str, one.episodes)))

@@ -53,6 +53,7 @@ class Check:
 
 _FILES = (
     Check("info-broken", "error", "info.json is missing, is no JSON, or a key of it has another type."),
+    Check("lance-layout", "error", "Rows or pictures are kept in Lance tables, which are not read."),
     Check("path-template", "error", "A path template of info.json cannot be filled in or leads outside.", METADATA),
     Check("feature-broken", "error", "A feature has no usable dtype or shape.", METADATA),
     Check("names-nested", "warning", "The names of a feature are a list within a list.", METADATA),

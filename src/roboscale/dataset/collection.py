@@ -28,8 +28,8 @@ from roboscale.core.errors import BadData, SpecMismatch, UnknownName
 from roboscale.core.recording import UNKNOWN
 from roboscale.core.spec import Field, Spec
 from roboscale.dataset.alignment import conflict_table, conflicts, role_name
-from roboscale.dataset.catalog import EpisodeInfo
-from roboscale.dataset.layout import atomic_write, load_info, load_json, to_json
+from roboscale.dataset.layout import atomic_write, load_json, to_json
+from roboscale.dataset.lerobot.catalog import EpisodeInfo, load_info
 from roboscale.dataset.reader import Dataset
 from roboscale.dataset.statistics import Statistics
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData, UnknownName
-from roboscale.dataset.catalog import Catalog, EpisodeInfo, index_columns
 from roboscale.dataset.layout import INDEX_FEATURES
+from roboscale.dataset.lerobot.catalog import Catalog, EpisodeInfo, index_columns
 from roboscale.dataset.streams import FRAME_TIMES
 from roboscale.dataset.tables import TableReader, count_rows, read_columns
 

@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from roboscale.core.episode import Outcome, Status
 from roboscale.core.errors import BadData
-from roboscale.core.recording import Clip, Finding, Pictures, RecordedEpisode
+from roboscale.core.recording import Clip, Finding, Pictures, RecordedEpisode, Stream
 from roboscale.dataset.packets import key_frame_before
+from roboscale.dataset.streams import FRAME_TIMES
 
 __all__ = ["Corrections", "Kept", "cut_ends"]
 
@@ -60,6 +63,8 @@ class Corrections:
 def cut_ends(episode: RecordedEpisode, kept: Kept) -> RecordedEpisode:
     """The frames from `kept.first` to `kept.last`; BadData when the episode does not have them.
 
+    Of a sensor at its own rate stays what lies between their times, and the last value before, which holds then.
+
     Begins up to 8 frames earlier where that lets every camera's video be copied instead of encoded again.
     """
     if not 0 <= kept.first <= kept.last < len(episode):
@@ -77,9 +82,23 @@ def cut_ends(episode: RecordedEpisode, kept: Kept) -> RecordedEpisode:
         episode,
         arrays={name: array[rows] for name, array in episode.arrays.items()},
         pictures=pictures,
+        streams=_cut_streams(episode, first, kept.last),
         findings=(*episode.findings, Finding("trimmed", "info", text)),
         **_shifted(episode, first, length),
     )
+
+
+def _cut_streams(episode: RecordedEpisode, first: int, last: int) -> dict[str, Stream]:
+    """The samples from frame `first` to the end of frame `last`, on the clock of `time.frame_ns`."""
+    if not episode.streams or FRAME_TIMES not in episode.arrays:
+        return dict(episode.streams)
+    times = np.asarray(episode.arrays[FRAME_TIMES].reshape(-1), np.int64)
+    whole = {}
+    for name, stream in episode.streams.items():
+        begin = max(0, int(np.searchsorted(stream.time_ns, times[first], side="right")) - 1) if first else 0
+        end = int(np.searchsorted(stream.time_ns, times[last + 1])) if last + 1 < len(times) else None
+        whole[name] = replace(stream, time_ns=stream.time_ns[begin:end], values=stream.values[begin:end])
+    return whole
 
 
 def _shifted(episode: RecordedEpisode, first: int, length: int) -> dict[str, Any]:

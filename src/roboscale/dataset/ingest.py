@@ -220,11 +220,11 @@ def _check(job: EpisodeJob, episode: RecordedEpisode) -> None:
 def _write_camera(
     job: EpisodeJob, camera: str, pictures: Clip | Pictures, target: Path
 ) -> tuple[CameraProof, PixelCounts]:
-    fps, shape, length = int(job.spec.rate_hz), job.spec[camera].shape, len(pictures)
+    fps, shape, length = job.spec.rate_hz, job.spec[camera].shape, len(pictures)
     if isinstance(pictures, Clip):
         if cut(pictures.path, pictures.first, length, target, fps):
             reader = VideoReader(target, fps)
-            sampled = (reader.read([number])[0] for number in np.unique(sample_indices(length)).tolist())
+            sampled = reader.each(np.unique(sample_indices(length)).tolist())
             pixels = PixelCounts.total(PixelCounts.of_frame(_sized(pictures.path, camera, shape, i)) for i in sampled)
             reader.close()
             return CameraProof("remuxed", packet_digests(target, [length])[0]), pixels
@@ -239,12 +239,14 @@ def _write_camera(
     return CameraProof("encoded", packet_digests(target, [length])[0], round(worst, 2)), pixels
 
 
-def _require_rate(clip: Clip, fps: int) -> None:
+def _require_rate(clip: Clip, fps: float) -> None:
     """BadData where counting pictures would not find those of the episode: a part of a file of another rate."""
     header = probe(clip.path)
     whole = clip.first == 0 and header.frames == clip.length
-    if not whole and (header.fps <= 0 or abs(header.frames * (fps / header.fps) - header.frames) >= 0.5):
-        raise BadData(clip.path, "fps", fps, f"{float(header.fps):g}, so its frames are not those of the episodes")
+    if not whole and (header.fps <= 0 or abs(header.frames * (fps / float(header.fps)) - header.frames) >= 0.5):
+        raise BadData(
+            clip.path, "fps", f"{fps:.7g}", f"{float(header.fps):g}, so its frames are not those of the episodes"
+        )
 
 
 def _sized(file: object, camera: str, shape: tuple[int, ...], image: Images) -> Images:
@@ -262,7 +264,7 @@ def _encode(
     chosen = set(sample_indices(length).tolist())
     compared = set(np.linspace(0, length - 1, min(length, _COMPARED)).astype(int).tolist())
     counts, kept, number = np.zeros((shape[2], 256), np.int64), {}, 0
-    encoder = Encoder(target, shape, int(job.spec.rate_hz), job.codec)
+    encoder = Encoder(target, shape, job.spec.rate_hz, job.codec)
     try:
         for image in frames:
             encoder.add(_sized(where, camera, shape, image))

@@ -33,6 +33,7 @@ from roboscale.dataset.tables import read_record
 
 __all__ = [
     "ID",
+    "DatasetInUse",
     "EpisodeRecord",
     "PendingEpisode",
     "clear_sealing",
@@ -200,13 +201,17 @@ def quarantine(layout: Layout, path: Path, reason: str) -> Path:
     return target
 
 
+class DatasetInUse(InfrastructureError):
+    """Another process writes into the dataset."""
+
+
 @contextmanager
 def exclusive(layout: Layout) -> Iterator[None]:
-    """Holds the dataset for writing; InfrastructureError when another process does. A kill lets go of it."""
+    """Holds the dataset for writing; DatasetInUse when another process does. A kill lets go of it."""
     layout.own.mkdir(parents=True, exist_ok=True)
     with layout.lock.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InfrastructureError(f"{layout.root}: another writer has this dataset open") from None
+            raise DatasetInUse(f"{layout.root}: another writer has this dataset open") from None
         yield

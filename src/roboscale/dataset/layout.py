@@ -28,9 +28,11 @@ import numpy as np
 
 from roboscale.core.errors import BadData, SpecMismatch
 from roboscale.core.spec import Field, Spec
+from roboscale.dataset.rates import fps_number
 from roboscale.dataset.unfetched import require_fetched
 
 __all__ = [
+    "CODEBASE_VERSION",
     "FORMAT_SPEC",
     "INDEX_FEATURES",
     "UNREAD",
@@ -40,7 +42,6 @@ __all__ = [
     "confined",
     "features_from_spec",
     "is_colour",
-    "load_info",
     "load_json",
     "new_info",
     "spec_from_features",
@@ -158,7 +159,7 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """`meta/info.json`, checked. `raw` keeps the keys that we do not know."""
+    """`meta/info.json`, checked by whoever read it. `raw` keeps the keys that we do not know."""
 
     root: Path
     raw: Mapping[str, Any]
@@ -168,8 +169,9 @@ class Info:
         return Layout(self.root).info
 
     @property
-    def fps(self) -> int:
-        return int(self.raw["fps"])
+    def fps(self) -> int | float:
+        """Frames a second; 29.97 stands for 30000/1001."""
+        return fps_number(self.raw["fps"])
 
     @property
     def total_episodes(self) -> int:
@@ -245,52 +247,6 @@ def is_colour(feature: Mapping[str, Any]) -> bool:
     return not (isinstance(said, dict) and said.get("video.is_depth_map")) and 3 in (shape[-1:] + shape[:1])
 
 
-def load_info(root: Path) -> Info:
-    """Reads and checks `meta/info.json`; BadData names the key that is wrong."""
-    path = Layout(root).info
-    raw = load_json(path)
-    for key in ("fps", "chunks_size", "data_files_size_in_mb", "video_files_size_in_mb"):
-        _require_integer(path, raw, key, 1)
-    for key in ("total_episodes", "total_frames"):
-        _require_integer(path, raw, key, 0)
-    version = raw.get("codebase_version")
-    if not str(version).startswith("v3."):
-        raise BadData(path, "codebase_version", CODEBASE_VERSION, version)
-    features = raw.get("features")
-    if not isinstance(features, dict):
-        raise BadData(path, "features", "an object", features)
-    for name, feature in features.items():
-        _check_feature(path, name, feature)
-    info = Info(root, raw)
-    info.data_file(0, 0)
-    if info.cameras:
-        info.video_file(info.cameras[0], 0, 0)
-    return info
-
-
-def _require_integer(path: Path, raw: Mapping[str, Any], key: str, low: int) -> None:
-    value = raw.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise BadData(path, key, f"an integer >= {low}", value)
-
-
-def _check_feature(path: Path, name: str, feature: Any) -> None:
-    where = f"features.{name}"
-    if "/" in name or name in ("", ".", ".."):
-        raise BadData(path, where, "a name without /", repr(name))
-    if not isinstance(feature, dict) or not {"dtype", "shape"} <= feature.keys():
-        raise BadData(path, where, "dtype and shape", feature)
-    shape = feature["shape"]
-    if not isinstance(shape, list) or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise BadData(path, f"{where}.shape", "positive integers", shape)
-    dtype = feature["dtype"]
-    if dtype not in UNREAD:
-        try:
-            np.dtype(dtype)
-        except TypeError:
-            raise BadData(path, f"{where}.dtype", "a numpy dtype or video", dtype) from None
-
-
 def features_from_spec(spec: Spec, videos: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """LeRobot's `features`; `videos` holds what `info` of each camera says."""
     features: dict[str, Any] = {}
@@ -334,7 +290,7 @@ def new_info(spec: Spec, features: Mapping[str, Any], robot_type: str) -> dict[s
         "chunks_size": 1000,
         "data_files_size_in_mb": 100,
         "video_files_size_in_mb": 200,
-        "fps": int(spec.rate_hz),
+        "fps": fps_number(spec.rate_hz),
         "splits": {},
         "data_path": DATA_PATH,
         "video_path": VIDEO_PATH if spec.images else None,

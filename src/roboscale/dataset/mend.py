@@ -4,27 +4,27 @@ The numbers and the videos are the truth, the metadata follows. What cannot be v
 first broken one on are left out, unless the caller says that single ones are. This module only plans; `undo` carries
 a plan out.
 
-Reads LeRobotDataset v3.0 more leniently than `reader` does. Knows no other format.
+Mends LeRobotDataset v3.0, as `lerobot.folder` reads it. Knows no other format.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
 from roboscale.dataset.layout import Info, Layout
+from roboscale.dataset.lerobot.folder import load_folder
+from roboscale.dataset.lerobot.tables import table_of
 from roboscale.dataset.mend_info import finish_info, read_info
 from roboscale.dataset.mend_statistics import mend_statistics
 from roboscale.dataset.mend_tables import mend_data, mend_episode_table, mend_sidecar, mend_tasks
 from roboscale.dataset.mending import Mending, VerifiedEpisode, remove_file
-from roboscale.dataset.tables import read_columns, read_rows
+from roboscale.dataset.tables import read_columns
 from roboscale.dataset.video import probe
 
 __all__ = ["plan_mending"]
@@ -53,9 +53,12 @@ def plan_mending(
             episode can be verified.
     """
     mending = Mending(root=Path(root))
-    raw = read_info(mending, without_cameras)
+    folder, problems = load_folder(mending.root)
+    if folder is None:
+        raise problems.fatal[0][1]
+    raw = read_info(mending, folder, without_cameras)
     info = Info(mending.root, raw)
-    order, rows = _rows_by_index(mending)
+    order, rows = _rows_by_index(mending, folder.episodes.files)
     episodes = _verified(mending, info, rows, without, broken, in_place)
     mending.claimed = max(rows, default=-1) + 1
     mending.kept = tuple(episode.number for episode in episodes)
@@ -64,23 +67,23 @@ def plan_mending(
         raise BadData(root, "episodes", "at least one that can be verified", mending.lost or "none")
     for episode in episodes:
         episode.columns["claimed task_index"] = episode.columns["task_index"]
-    raw["total_tasks"] = len(mend_tasks(mending, episodes))
+    raw["total_tasks"] = len(mend_tasks(mending, folder, episodes))
     keep_clock = not in_place and not Layout(mending.root).spec.exists()
     mend_data(mending, info, episodes, tuple(rows), keep_clock=keep_clock)
     mend_episode_table(mending, info, episodes, order)
     mend_sidecar(mending, info, episodes)
     mend_statistics(mending, info, episodes)
-    finish_info(mending, info, raw, episodes)
+    finish_info(mending, folder.head.raw, info, raw, episodes)
     return mending
 
 
-def _rows_by_index(mending: Mending) -> tuple[list[int], dict[int, dict[str, Any]]]:
+def _rows_by_index(mending: Mending, files: Sequence[Path]) -> tuple[list[int], dict[int, dict[str, Any]]]:
     """The order of the episode table, and its rows by episode index; files that cannot be read are left out."""
     rows: dict[int, dict[str, Any]] = {}
     order: list[int] = []
-    for path in sorted(Layout(mending.root).episodes.glob("*/*.parquet")):
+    for path in files:
         try:
-            found = read_rows(path, _names(path))
+            found = table_of(path).to_pylist()
         except BadData as error:
             mending.lost = str(error)  # nobody knows how many episodes it named
             mending.note(mending.lost)
@@ -95,13 +98,6 @@ def _rows_by_index(mending: Mending) -> tuple[list[int], dict[int, dict[str, Any
     if order != list(range(len(order))):
         mending.change("order of the episode table", "0, 1, 2, ...", f"{order[:8]}")
     return order, rows
-
-
-def _names(path: Path) -> list[str]:
-    try:
-        return list(pq.read_schema(path).names)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise BadData(path, "file", "parquet", (str(error).splitlines() or [""])[0]) from error
 
 
 def _verified(

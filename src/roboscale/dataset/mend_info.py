@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from roboscale.core.errors import BadData, RoboscaleError, UnknownName
 from roboscale.core.spec import Field, Spec
@@ -30,9 +29,11 @@ from roboscale.dataset.layout import (
     spec_from_features,
     to_json,
 )
+from roboscale.dataset.lerobot.folder import Folder
 from roboscale.dataset.mending import Mending, VerifiedEpisode
 from roboscale.dataset.packets import video_facts
-from roboscale.dataset.tables import number_dtype
+from roboscale.dataset.rates import is_rate, same_rate
+from roboscale.dataset.tables import number_dtype, open_table, reading
 from roboscale.dataset.video import probe
 
 __all__ = ["finish_info", "read_info"]
@@ -43,18 +44,17 @@ Feature = dict[str, Any]
 Columns = dict[str, Feature | None]
 
 
-def read_info(mending: Mending, without: Collection[str] = ()) -> dict[str, Any]:
+def read_info(mending: Mending, folder: Folder, without: Collection[str] = ()) -> dict[str, Any]:
     """`info.json` as it ought to be, but for totals and videos, and the cameras in `without`.
 
     Raises:
-        BadData: it is not even JSON, or has no fps or features: nothing says then what the data mean.
+        BadData: it has no fps or features: nothing says then what the data mean.
         UnknownName: there is no such camera.
     """
-    path = Layout(mending.root).info
-    raw = dict(load_json(path))
+    path, raw = folder.head.file, dict(folder.head.raw)
     fps, features = raw.get("fps"), raw.get("features")
-    if not isinstance(fps, (int, float)) or isinstance(fps, bool) or not 1 <= fps < 2**31 or fps != int(fps):
-        raise BadData(path, "fps", "an integer from 1", repr(fps))
+    if not isinstance(fps, (int, float)) or isinstance(fps, bool) or not is_rate(fps):
+        raise BadData(path, "fps", "a rate in Hz, from 1/60", repr(fps))
     version = raw.get("codebase_version")
     if not str(version).startswith("v3."):
         raise BadData(path, "codebase_version", "v3.0; other versions are imported", version)
@@ -65,7 +65,7 @@ def read_info(mending: Mending, without: Collection[str] = ()) -> dict[str, Any]
             raise BadData(path, f"features.{name}", "an object", type(feature).__name__)
         if "/" in name or name in ("", ".", ".."):
             raise BadData(path, f"features.{name}", "a name without /", repr(name))
-    raw["fps"] = int(fps)
+    raw["fps"] = int(fps) if fps == int(fps) else fps
     _mend_limits(mending, raw)
     raw["features"] = _mend_features(mending, features)
     for camera in without:
@@ -161,9 +161,9 @@ def _columns(root: Path) -> Columns:
     files = 0
     for path in sorted((root / "data").glob("*/*.parquet")):
         try:
-            with pq.ParquetFile(path) as file:
+            with open_table(path) as file, reading(path, "content", "readable parquet"):
                 first = next(file.iter_batches(batch_size=1), None)
-        except (pa.ArrowException, OSError, UnicodeDecodeError):
+        except BadData:
             continue  # whoever reads its rows says so
         if first is None:
             continue
@@ -223,9 +223,10 @@ def _mend_names(mending: Mending, name: str, feature: Feature, layout: Sequence[
     return feature
 
 
-def finish_info(mending: Mending, info: Info, raw: dict[str, Any], episodes: Sequence[VerifiedEpisode]) -> None:
+def finish_info(
+    mending: Mending, before: Mapping[str, Any], info: Info, raw: dict[str, Any], episodes: Sequence[VerifiedEpisode]
+) -> None:
     """Totals, splits, what the videos are, and the sidecar's spec."""
-    before = load_json(info.file)
     frames = sum(episode.length for episode in episodes)
     totals = {"total_episodes": len(episodes), "total_frames": frames, "total_tasks": raw["total_tasks"]}
     for key, value in totals.items():
@@ -261,8 +262,8 @@ def _video_of(info: Info, camera: str, row: Mapping[str, Any]) -> Path:
 
 
 def _mend_video(mending: Mending, info: Info, feature: Feature, camera: str, path: Path) -> None:
-    if probe(path).fps != info.fps:
-        raise BadData(path, "fps", f"{info.fps} as in info.json", f"{float(probe(path).fps):g}")
+    if not same_rate(probe(path).fps, info.fps):
+        raise BadData(path, "fps", f"{info.fps:g} as in info.json", f"{float(probe(path).fps):g}")
     facts = {**video_facts(path), "video.fps": info.fps}
     claimed = feature.get("info") or {}
     if not is_colour(feature):

@@ -18,12 +18,14 @@ import pyarrow.parquet as pq
 from roboscale.core.episode import Provenance
 from roboscale.core.errors import BadData
 from roboscale.core.seeds import derive_id
-from roboscale.dataset.catalog import EpisodeInfo, index_columns
 from roboscale.dataset.journal import EpisodeRecord
 from roboscale.dataset.layout import Info, Layout, atomic_write
+from roboscale.dataset.lerobot.catalog import EpisodeInfo, index_columns
+from roboscale.dataset.lerobot.folder import Folder
+from roboscale.dataset.lerobot.tables import table_of
 from roboscale.dataset.mending import Mending, VerifiedEpisode, remove_file
 from roboscale.dataset.statistics import summary
-from roboscale.dataset.tables import read_tasks, write_tasks
+from roboscale.dataset.tables import open_table, write_tasks
 
 __all__ = ["mend_data", "mend_episode_table", "mend_sidecar", "mend_tasks"]
 
@@ -34,7 +36,7 @@ _TIME_S = 1e-4
 _CLOCK = "the recorded clock is in no column then: a copy (data fix with OUT, data import) keeps it as time.frame_ns"
 
 
-def mend_tasks(mending: Mending, episodes: Sequence[VerifiedEpisode]) -> list[str]:
+def mend_tasks(mending: Mending, folder: Folder, episodes: Sequence[VerifiedEpisode]) -> list[str]:
     """Makes `task_index` of every episode right, and the table of tasks; returns the tasks.
 
     Where our sidecar and the episode table say the same, the column follows them. Elsewhere the column is believed,
@@ -44,11 +46,11 @@ def mend_tasks(mending: Mending, episodes: Sequence[VerifiedEpisode]) -> list[st
         BadData: nothing says what a number in the column means.
     """
     path = Layout(mending.root).tasks
-    try:
-        claimed = read_tasks(path)
-    except BadData as error:
-        mending.note(str(error))
-        claimed = []
+    claimed = [folder.tasks.get(number, "") for number in range(len(folder.tasks))]
+    for shown in folder.problems.findings:
+        if shown.check == "tasks-table":
+            mending.note(shown.text)
+            claimed = []
     said = _sidecar(mending)[0]
     texts = [_texts(path, claimed or _from_rows(episodes), episode, said.get(episode.number)) for episode in episodes]
     used = dict.fromkeys(text for one in texts for text in one)
@@ -144,8 +146,8 @@ def _mend_file(
     mending: Mending, info: Info, path: Path, mine: Sequence[VerifiedEpisode], wrong: bool, known: Sequence[int]
 ) -> None:
     try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError, UnicodeDecodeError):
+        file = open_table(path)
+    except BadData:
         return  # whoever verified its episodes said so
     with file:
         rows, names = int(file.metadata.num_rows), list(file.schema_arrow.names)
@@ -168,7 +170,7 @@ def _rewritten(path: Path, episodes: Sequence[VerifiedEpisode], without: frozens
     """Writes the rows of these episodes as they are, but for the columns that LeRobot adds."""
 
     def write(target: Path) -> None:
-        table = pq.read_table(path, use_threads=False)
+        table = table_of(path)
         table = table.drop_columns([name for name in table.column_names if name in without])
         with pq.ParquetWriter(target, table.schema, compression="snappy") as writer:
             for episode in episodes:

@@ -18,9 +18,9 @@ from roboscale.core.episode import Episode
 from roboscale.core.errors import BadData, UnknownName
 from roboscale.core.recording import Stream
 from roboscale.core.spec import Spec
-from roboscale.dataset.catalog import Catalog, EpisodeInfo, load_catalog
 from roboscale.dataset.columns import Columns
 from roboscale.dataset.layout import INDEX_FEATURES, Layout
+from roboscale.dataset.lerobot.catalog import Catalog, EpisodeInfo, load_catalog
 from roboscale.dataset.remote import is_remote, open_root
 from roboscale.dataset.statistics import Statistics
 from roboscale.dataset.streams import FRAME_TIMES, Resample, read_stream, resample, stream_names, stream_path
@@ -135,7 +135,8 @@ class Dataset:
         return np.array([episode.length for episode in self.episodes], np.int64)
 
     @property
-    def fps(self) -> int:
+    def fps(self) -> int | float:
+        """Frames a second."""
         return self._catalog.info.fps
 
     @cached_property

@@ -75,6 +75,9 @@ class RemotePath:
         fs, path = self._resolve()
         return bool(fs.exists(path))
 
+    def relative_to(self, other: RemotePath) -> str:
+        return self.url.removeprefix(f"{other.url}/")
+
     def read_bytes(self) -> bytes:
         fs, path = self._resolve()
         return bytes(fs.cat_file(path))

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from roboscale.core.errors import BadData
-from roboscale.dataset.catalog import load_catalog
 from roboscale.dataset.journal import (
     PendingEpisode,
     committed_names,
@@ -19,7 +18,8 @@ from roboscale.dataset.journal import (
     quarantine,
     roll_forward,
 )
-from roboscale.dataset.layout import Info, Layout, load_info
+from roboscale.dataset.layout import Info, Layout
+from roboscale.dataset.lerobot.catalog import load_catalog, load_info
 from roboscale.dataset.seal import seal
 from roboscale.dataset.tables import count_rows
 from roboscale.dataset.video import probe

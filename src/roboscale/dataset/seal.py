@@ -24,9 +24,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
-from roboscale.dataset.catalog import Catalog, EpisodeInfo, index_columns, load_catalog, task_rows
 from roboscale.dataset.journal import EpisodeRecord, PendingEpisode, clear_sealing, commit, has_commit, roll_forward
 from roboscale.dataset.layout import Info, Layout, to_json
+from roboscale.dataset.lerobot.catalog import Catalog, EpisodeInfo, index_columns, load_catalog, task_rows
 from roboscale.dataset.statistics import PixelCounts, Statistics, summary
 from roboscale.dataset.streams import stream_path
 from roboscale.dataset.tables import read_columns, to_table, write_tasks

@@ -26,10 +26,22 @@ from roboscale.core.recording import Stream
 from roboscale.dataset.remote import source_of
 from roboscale.dataset.tables import number_dtype
 
-__all__ = ["FRAME_TIMES", "Resample", "read_stream", "resample", "stream_names", "stream_path", "write_stream"]
+__all__ = [
+    "FRAME_TIMES",
+    "SOURCE_TIMES",
+    "Resample",
+    "read_stream",
+    "resample",
+    "stream_names",
+    "stream_path",
+    "write_stream",
+]
 
 FRAME_TIMES = "time.frame_ns"
 """The column that says when each frame was taken, on the clock of the streams."""
+
+SOURCE_TIMES = "time.source_ns"
+"""The column of a resampled dataset that says when the frame that is shown was recorded."""
 
 Resample = Literal["previous", "linear"]
 """`previous` holds the last value that was there at the time; `linear` interpolates, looking ahead by one sample."""

@@ -6,7 +6,9 @@ Knows column types and schema metadata as Hugging Face `datasets` and pandas wri
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
-from roboscale.dataset.remote import source_of
+from roboscale.dataset.remote import is_remote, source_of
 from roboscale.dataset.unfetched import require_fetched
 
 __all__ = [
@@ -24,10 +26,11 @@ __all__ = [
     "count_rows",
     "data_schema",
     "number_dtype",
+    "open_table",
+    "plain_numbers",
     "read_columns",
     "read_record",
-    "read_rows",
-    "read_tasks",
+    "reading",
     "to_table",
     "write_take",
     "write_tasks",
@@ -40,10 +43,26 @@ Features = Mapping[str, Mapping[str, Any]]
 
 def number_dtype(kind: pa.DataType) -> np.dtype[Any] | None:
     """numpy's dtype of an Arrow number or truth value; None for anything else."""
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+    if pa.types.is_boolean(kind):
+        return np.dtype(np.bool_)
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return None
-    empty = pa.array([], kind).to_numpy(zero_copy_only=False)  # `to_pandas_dtype` needs pandas before pyarrow 20
-    return np.asarray(empty).dtype
+    letter = "f" if pa.types.is_floating(kind) else "u" if pa.types.is_unsigned_integer(kind) else "i"
+    return np.dtype(f"{letter}{kind.bit_width // 8}")
+
+
+def plain_numbers(array: pa.Array) -> NDArray[Any]:
+    """(n,) numbers of a plain Arrow array without nulls.
+
+    Arrow's own conversion imports pandas wherever that is installed: a sixth of a second for a look at metadata.
+    """
+    dtype = number_dtype(array.type)
+    if dtype is None or dtype.kind == "b":  # Arrow packs truth values into bits
+        return np.asarray(array.to_numpy(zero_copy_only=False))
+    data = array.buffers()[1]
+    if data is None or not len(array):
+        return np.empty(0, dtype)
+    return np.frombuffer(data, dtype, len(array), array.offset * dtype.itemsize)
 
 
 def _arrow_type(feature: Mapping[str, Any]) -> pa.DataType:
@@ -101,40 +120,67 @@ def _to_numpy(column: pa.ChunkedArray, feature: Mapping[str, Any], path: Path, n
     if flat.null_count:
         raise BadData(path, name, "a value in every row", f"{flat.null_count} nulls")
     shape = () if list(feature["shape"]) == [1] else tuple(feature["shape"])
-    values = flat.to_numpy(zero_copy_only=False)
+    values = plain_numbers(flat)
     if values.size != rows * int(np.prod(shape)):
         raise BadData(path, name, f"{rows} rows of shape {list(shape)}", f"{values.size} values")
     return np.asarray(values.astype(feature["dtype"], copy=False).reshape(rows, *shape))
 
 
-def _open(path: Path) -> pq.ParquetFile:
+@contextmanager
+def reading(path: Path, what: str, expected: str) -> Iterator[None]:
+    """Turns what Arrow says of `what` in a file into BadData."""
     try:
-        return pq.ParquetFile(source_of(path))
+        yield
     except FileNotFoundError:
         require_fetched(path)
         raise BadData(path, "file", "to exist", "nothing") from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, MemoryError) as error:
         require_fetched(path)
-        raise BadData(path, "footer", "a complete parquet file", _first_line(error)) from error
+        text = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadData(path, what, expected, text[:160]) from error
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+_FOOTER_BYTES = 2**26  # of footers, as they are on disk, that a process keeps
+_Place = tuple[str, int, int, int]
+_footers: OrderedDict[_Place, pq.FileMetaData] = OrderedDict()
+
+
+def open_table(path: Path) -> pq.ParquetFile:
+    """A parquet file, open; its footer is read once in a process for as long as the file stays what it is.
+
+    BadData when it is missing, cut off or no parquet.
+    """
+    place = _place(path)
+    known = _footers.pop(place, None) if place else None
+    with reading(path, "footer", "a complete parquet file"):
+        file = pq.ParquetFile(source_of(path), metadata=known, page_checksum_verification=True)
+    if place:
+        _footers[place] = file.metadata
+        while len(_footers) > 1 and sum(footer.serialized_size for footer in _footers.values()) > _FOOTER_BYTES:
+            _footers.popitem(last=False)
+    return file
+
+
+def _place(path: Path) -> _Place | None:
+    """What tells a file from one that replaces it; `None` behind a URL, where asking costs as much as reading."""
+    try:
+        known = None if is_remote(path) else path.stat()
+    except OSError:
+        return None
+    return None if known is None else (str(path.absolute()), known.st_ino, known.st_size, known.st_mtime_ns)
 
 
 def _read(path: Path, names: Collection[str] | None) -> pa.Table:
-    with _open(path) as file:
+    with open_table(path) as file:
         missing = sorted(set(names or ()) - set(file.schema_arrow.names))
         if missing:
             raise BadData(path, "columns", ", ".join(missing), ", ".join(file.schema_arrow.names))
-        try:
+        with reading(path, "content", "readable row groups"):
             return file.read(columns=None if names is None else list(names), use_threads=False)
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise BadData(path, "content", "readable row groups", _first_line(error)) from error
 
 
 def _read_rows(path: Path, names: Collection[str], rows: range) -> pa.Table:
-    with _open(path) as file:
+    with open_table(path) as file:
         missing = sorted(set(names) - set(file.schema_arrow.names))
         if missing:
             raise BadData(path, "columns", ", ".join(missing), ", ".join(file.schema_arrow.names))
@@ -143,17 +189,15 @@ def _read_rows(path: Path, names: Collection[str], rows: range) -> pa.Table:
         sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
         ends = np.cumsum(sizes)
         groups = [i for i, end in enumerate(ends) if end > rows.start and end - sizes[i] < rows.stop]
-        try:
+        with reading(path, "content", "readable row groups"):
             table = file.read_row_groups(groups, columns=list(names), use_threads=False)
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise BadData(path, "content", "readable row groups", _first_line(error)) from error
     before = int(ends[groups[0]] - sizes[groups[0]]) if groups else 0
     return table.slice(rows.start - before, len(rows))
 
 
 def count_rows(path: Path) -> int:
     """Rows of a parquet file, from its footer."""
-    with _open(path) as file:
+    with open_table(path) as file:
         return int(file.metadata.num_rows)
 
 
@@ -175,7 +219,7 @@ class TableReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = _open(path)
+        self._file = open_table(path)
         metadata = self._file.metadata
         sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         self._ends = np.cumsum(sizes, dtype=np.int64)
@@ -191,21 +235,13 @@ class TableReader:
             raise BadData(path, "columns", ", ".join(missing), ", ".join(self._file.schema_arrow.names))
         low, high = np.searchsorted(self._ends, (first, first + count - 1), side="right").tolist()
         offset = first - (int(self._ends[low - 1]) if low else 0)
-        try:
+        with reading(path, "content", "readable row groups"):
             table = self._file.read_row_groups(list(range(low, high + 1)), columns=list(features), use_threads=False)
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise BadData(path, "content", "readable row groups", _first_line(error)) from error
         table = table.slice(offset, count)
         return {name: _to_numpy(table[name], feature, path, name) for name, feature in features.items()}
 
     def close(self) -> None:
         self._file.close(force=True)
-
-
-def read_rows(path: Path, names: Collection[str]) -> list[dict[str, Any]]:
-    """The named columns as one dictionary a row."""
-    rows: list[dict[str, Any]] = _read(path, names).to_pylist()
-    return rows
 
 
 def write_take(path: Path, features: Features, blocks: Iterable[Mapping[str, NDArray[Any]]], record: bytes) -> None:
@@ -226,7 +262,7 @@ def write_take(path: Path, features: Features, blocks: Iterable[Mapping[str, NDA
 
 def read_record(path: Path) -> bytes:
     """The record that `write_take` put beside the numbers."""
-    with _open(path) as file:
+    with open_table(path) as file:
         metadata = file.schema_arrow.metadata or {}
     if _RECORD not in metadata:
         raise BadData(path, "schema metadata", _RECORD.decode(), "none")
@@ -257,15 +293,3 @@ def write_tasks(path: Path, tasks: Sequence[str]) -> None:
     schema = pa.schema([("task_index", pa.int64()), ("task", pa.string())], {b"pandas": json.dumps(pandas).encode()})
     table = pa.table({"task_index": list(range(len(tasks))), "task": list(tasks)}, schema=schema)
     pq.write_table(table, path, compression="snappy")
-
-
-def read_tasks(path: Path) -> list[str]:
-    """Tasks by task index; LeRobot 0.4 calls the pandas index `__index_level_0__`, later versions `task`."""
-    table = _read(path, None)
-    texts = [name for name in ("task", "__index_level_0__") if name in table.column_names]
-    if "task_index" not in table.column_names or not texts:
-        raise BadData(path, "columns", "task_index and task", ", ".join(table.column_names))
-    by_index = dict(zip(table["task_index"].to_pylist(), table[texts[0]].to_pylist(), strict=True))
-    if sorted(by_index) != list(range(len(by_index))):
-        raise BadData(path, "task_index", f"0..{len(by_index) - 1}", sorted(by_index))
-    return [str(by_index[i]) for i in range(len(by_index))]

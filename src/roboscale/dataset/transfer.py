@@ -246,7 +246,7 @@ def _begin(layout: Layout, spec: Spec, codec: Codec, robot_type: str, plan: Mapp
     layout.staging.mkdir(exist_ok=True)
     layout.pending.mkdir(exist_ok=True)
     if not layout.info.exists():
-        videos = {f.name: video_info(codec, f.shape, int(spec.rate_hz)) for f in spec.images}
+        videos = {f.name: video_info(codec, f.shape, spec.rate_hz) for f in spec.images}
         info = new_info(spec, features_from_spec(spec, videos), robot_type)
         atomic_write(state.folder / "plan.json", to_json(plan))
         atomic_write(layout.spec, to_json({"version": 1, "spec": spec.to_json()}))

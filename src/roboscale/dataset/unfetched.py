@@ -15,7 +15,7 @@ from pathlib import Path
 from roboscale.core.errors import BadData
 from roboscale.dataset.remote import RemotePath
 
-__all__ = ["Unfetched", "find_unfetched", "require_fetched", "unfetched"]
+__all__ = ["Unfetched", "find_unfetched", "lance_tables", "require_fetched", "unfetched"]
 
 _POINTER_BYTES = 4096  # no pointer is larger
 _LOOKED = 20_000  # files of a folder that are looked at
@@ -125,3 +125,9 @@ def find_unfetched(root: Path) -> Iterator[tuple[Path, Unfetched]]:
                 why = unfetched(path) if small else None
                 if why is not None:
                     yield path, why
+
+
+def lance_tables(root: Path) -> list[str]:
+    """Folders of Lance tables within `root`, up to three levels down, relative to it and sorted."""
+    found = (path for depth in ("", "*/", "*/*/") for path in root.glob(f"{depth}*.lance"))
+    return sorted(str(path.relative_to(root)) for path in found if path.is_dir())

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from roboscale.core.errors import BadData
-from roboscale.dataset.catalog import Catalog, EpisodeInfo, load_catalog
 from roboscale.dataset.ingest import EpisodeProof, array_digest
+from roboscale.dataset.lerobot.catalog import Catalog, EpisodeInfo, load_catalog
 from roboscale.dataset.packets import packet_digests
 from roboscale.dataset.reader import Dataset
 

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData, SpecMismatch
 from roboscale.dataset.pyav import READING, convert, fraction, open_encoder
+from roboscale.dataset.rates import exact_rate, fps_number, is_rate, same_rate
 from roboscale.dataset.remote import source_of
 from roboscale.dataset.unfetched import require_fetched
 
@@ -62,7 +63,7 @@ def check_size(name: str, shape: Sequence[int]) -> None:
         raise SpecMismatch(f"{name}: video needs RGB of even height and width from 16 pixels, found {list(shape)}")
 
 
-def video_info(codec: Codec, shape: Sequence[int], fps: int) -> dict[str, Any]:
+def video_info(codec: Codec, shape: Sequence[int], fps: float) -> dict[str, Any]:
     """What LeRobot's `info.json` says of a camera."""
     return {
         "video.height": shape[0],
@@ -70,7 +71,7 @@ def video_info(codec: Codec, shape: Sequence[int], fps: int) -> dict[str, Any]:
         "video.codec": codec,
         "video.pix_fmt": "yuv420p",
         "video.is_depth_map": False,
-        "video.fps": fps,
+        "video.fps": fps_number(fps),
         "video.channels": 3,
         "has_audio": False,
     }
@@ -83,15 +84,16 @@ class Encoder:
         OSError: the disk is full or gone.
     """
 
-    def __init__(self, path: Path, shape: Sequence[int], fps: int, codec: Codec) -> None:
+    def __init__(self, path: Path, shape: Sequence[int], fps: float, codec: Codec) -> None:
         name, options = _ENCODERS[codec]
         if codec == "av1":
             os.environ.setdefault("SVT_LOG", "1")  # the library writes a banner to stderr and has no other switch
         self.frames = 0
-        self._time_base = Fraction(1, fps)
+        rate = exact_rate(fps)
+        self._time_base = 1 / rate
         self._converter = VideoReformatter()
         self._container = av.open(str(path), "w", format="mp4")
-        self._stream = self._container.add_stream(name, rate=fps, options=dict(options))
+        self._stream = self._container.add_stream(name, rate=rate, options=dict(options))
         self._stream.height, self._stream.width = shape[0], shape[1]
         self._stream.pix_fmt = "yuv420p"
         self._stream.time_base = self._time_base
@@ -178,7 +180,7 @@ def join_key(path: Path) -> tuple[bytes, float]:
         return parameters, round((first.pts - first.dts) * unit, 6) if known else 0.0
 
 
-def join(sources: Sequence[Path], frames: Sequence[int], target: Path, fps: int) -> None:
+def join(sources: Sequence[Path], frames: Sequence[int], target: Path, fps: float) -> None:
     """Joins mp4s into one by copying their packets; `frames` is how many each must hold.
 
     Source k's first frame lands at exactly `sum(frames[:k]) / fps` seconds: times are counted in frames, so there
@@ -195,7 +197,7 @@ def join(sources: Sequence[Path], frames: Sequence[int], target: Path, fps: int)
                 unit = fraction(source.time_base)
                 if unit is None:
                     raise BadData(path, "video", "a time base", "none")
-                _copy(path, container, output, stream, round(first / (fps * unit)), count)
+                _copy(path, container, output, stream, round(first / (exact_rate(fps) * unit)), count)
             first += count
 
 
@@ -215,7 +217,7 @@ def _copy(path: Path, container: Any, output: Any, stream: Any, offset: int, cou
         raise BadData(path, "frames", count, copied)
 
 
-def cut(source: Path, first: int, length: int, target: Path, fps: int) -> bool:
+def cut(source: Path, first: int, length: int, target: Path, fps: float) -> bool:
     """Copies the packets of frames `first` to `first + length - 1` into an mp4 of their own; frame k lies at k/fps.
 
     Returns:
@@ -226,8 +228,8 @@ def cut(source: Path, first: int, length: int, target: Path, fps: int) -> bool:
     Raises:
         BadData: the file has fewer frames than claimed, or is broken.
     """
-    if first < 0 or length < 1 or fps < 1:
-        raise BadData(source, "frames", "a first from 0, a length and a rate from 1", f"{first}, {length}, {fps}")
+    if first < 0 or length < 1 or not is_rate(fps):
+        raise BadData(source, "frames", "a first from 0, a length from 1 and a rate", f"{first}, {length}, {fps}")
     with open_video(source) as container:
         stream = container.streams.video[0]
         if 0 < stream.frames < first + length:
@@ -242,7 +244,7 @@ def cut(source: Path, first: int, length: int, target: Path, fps: int) -> bool:
     return True
 
 
-def _packets(path: Path, container: Any, first: int, length: int, fps: int) -> Iterator[tuple[Any, Fraction]]:
+def _packets(path: Path, container: Any, first: int, length: int, fps: float) -> Iterator[tuple[Any, Fraction]]:
     """Packets in decoding order, from the first that is not shown before `first`, with their times in frames.
 
     BadData at the end of the file: the caller stops when it has what it wants.
@@ -251,7 +253,7 @@ def _packets(path: Path, container: Any, first: int, length: int, fps: int) -> I
     start, base = stream.start_time or 0, fraction(stream.time_base)
     if base is None:
         raise BadData(path, "video", "a time base", "none")
-    unit = base * fps
+    unit = base * exact_rate(fps)
     begun = False
     try:
         container.seek(round(first / unit) + start, stream=stream)
@@ -287,14 +289,14 @@ def _numbers(packets: Iterator[tuple[Any, Fraction]], first: int, length: int) -
 
 
 def _copy_numbered(
-    packets: Iterator[tuple[Any, Fraction]], numbers: Sequence[int], output: Any, source: Any, fps: int
+    packets: Iterator[tuple[Any, Fraction]], numbers: Sequence[int], output: Any, source: Any, fps: float
 ) -> None:
     stream = output.add_stream_from_template(source, opaque=True)
-    stream.time_base = Fraction(1, fps)
+    stream.time_base = tick = 1 / exact_rate(fps)
     delay = max(place - number for place, number in enumerate(numbers))  # decoded before it is shown, in frames
     for place, number in enumerate(numbers):
         packet, _ = next(packets)
-        packet.time_base = Fraction(1, fps)
+        packet.time_base = tick
         packet.pts, packet.dts, packet.duration = number, place - delay, 1
         packet.stream = stream
         output.mux(packet)
@@ -310,19 +312,19 @@ class VideoReader:
     _KEPT = 4  # decoded frames
     _BACK = 64  # frames; with B-frames a key frame may be shown after a picture that follows it in the file
 
-    def __init__(self, path: Path, fps: int) -> None:
-        self._path, self._fps = path, fps
+    def __init__(self, path: Path, fps: float) -> None:
+        self._path, rate = path, exact_rate(fps)
         self._container = open_video(path)
         self._stream = self._container.streams.video[0]
         self._stream.codec_context.thread_count = 1
         self.probe = _probe(path, self._container)
-        if self.probe.fps != fps:
-            raise BadData(path, "fps", fps, f"{float(self.probe.fps):g}")
+        if not same_rate(self.probe.fps, rate):
+            raise BadData(path, "fps", f"{fps:.7g}", f"{float(self.probe.fps):.7g}")
         self._converter = VideoReformatter()
         self._start = int(self._stream.start_time or 0)
         # Frame number = ticks * _up / _down; in integers, because this is asked for every picture.
-        self._up = int(self._stream.time_base.numerator) * fps
-        self._down = int(self._stream.time_base.denominator)
+        self._up = int(self._stream.time_base.numerator) * rate.numerator
+        self._down = int(self._stream.time_base.denominator) * rate.denominator
         self._index = getattr(self._stream, "index_entries", None)  # PyAV 15 has none
         self._frames: Iterator[Any] = iter(())
         self._next = -1  # number of the frame that decoding on would give; -1: unknown
@@ -334,6 +336,10 @@ class VideoReader:
         for number, places in _places(numbers):
             images[places] = self._rgb(self._frame(number))
         return images
+
+    def each(self, numbers: Iterable[int]) -> Iterator[Images]:
+        """The numbered frames, (H, W, 3) RGB, one in memory at a time; BadData when one is not there."""
+        return (self._rgb(self._frame(number)) for number in numbers)
 
     def read_planes(self, numbers: Sequence[int], dtype: type[np.uint8 | np.float32]) -> NDArray[Any]:
         """As `read`, but (n, 3, H, W): levels as uint8, or 0..1 as float32."""
@@ -439,7 +445,7 @@ class VideoCache:
     process opens its own. Pickling drops them.
     """
 
-    def __init__(self, fps: int, size: int = 32) -> None:
+    def __init__(self, fps: float, size: int = 32) -> None:
         self._fps, self._size = fps, size
         self._pid = os.getpid()
         self._readers: OrderedDict[Path, VideoReader] = OrderedDict()

@@ -26,13 +26,13 @@ class Window:
         self._is_run = len(offsets) > 0 and bool((np.diff(offsets) == 1).all())
 
     @classmethod
-    def of_seconds(cls, key: str, seconds: Sequence[float], fps: int, tolerance_s: float) -> Window:
+    def of_seconds(cls, key: str, seconds: Sequence[float], fps: float, tolerance_s: float) -> Window:
         """SpecMismatch when a delta is further than the tolerance from a multiple of 1/fps."""
         steps = np.asarray(seconds, np.float64) * fps
         off = np.abs(steps - np.round(steps)) / fps > tolerance_s
         if off.any():
             wrong = np.asarray(seconds)[off].tolist()
-            raise SpecMismatch(f"delta_timestamps: {key}: expected multiples of 1/{fps} s, found {wrong}")
+            raise SpecMismatch(f"delta_timestamps: {key}: expected multiples of 1/{fps:g} s, found {wrong}")
         return cls(np.round(steps).astype(np.int64))
 
     def frames(self, frame: int, length: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

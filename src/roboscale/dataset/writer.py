@@ -16,16 +16,17 @@ import numpy as np
 from roboscale.core.episode import Frame, Outcome, Provenance, new_episode_id
 from roboscale.core.errors import BadData, InfrastructureError, RoboscaleError, SpecMismatch
 from roboscale.core.spec import Spec, require_match
-from roboscale.dataset.catalog import load_catalog
 from roboscale.dataset.journal import ID, EpisodeRecord, exclusive, list_pending, quarantine, roll_forward
 from roboscale.dataset.layout import Layout, atomic_write, features_from_spec, new_info, to_json
+from roboscale.dataset.lerobot.catalog import load_catalog
+from roboscale.dataset.rates import is_rate
 from roboscale.dataset.seal import seal
 from roboscale.dataset.spool import Spool
 from roboscale.dataset.statistics import PixelCounts
 from roboscale.dataset.tables import write_take
 from roboscale.dataset.video import Codec, Encoder, check_size, video_info
 
-__all__ = ["DatasetTake", "DatasetWriter", "TakesApart"]
+__all__ = ["DatasetTake", "DatasetWriter", "TakesApart", "takes_apart"]
 
 _TABLE = "frames.parquet"
 _ROWS = "frames.rows"  # of a take that is being recorded
@@ -36,11 +37,11 @@ class DatasetWriter:
     """Writes a LeRobotDataset v3.0, or goes on with one.
 
     A context manager: leaving it seals what was saved. Several takes may be open at once. One writer per dataset:
-    a second one, in this process or another, is an InfrastructureError.
+    a second one, in this process or another, is a DatasetInUse, which is an InfrastructureError.
 
     Args:
         root: folder of the dataset; made when it is not there.
-        spec: what every frame holds; `rate_hz` is a positive integer (LeRobot's fps). Pictures become video.
+        spec: what every frame holds; `rate_hz` may be 29.97 or 12.5, too. Pictures become video.
         robot_type: as in LeRobot's `info.json`.
         codec: `h264` or `av1`.
         durable: whether a saved episode survives a killed process from that moment on, or only from the next seal.
@@ -84,7 +85,7 @@ class DatasetWriter:
             quarantine(layout, rest, "a take that was being recorded when its process ended")
 
     def _create(self, robot_type: str) -> None:
-        fps = int(self.spec.rate_hz)
+        fps = self.spec.rate_hz
         videos = {f.name: video_info(self.codec, f.shape, fps) for f in self.spec.images}
         info = new_info(self.spec, features_from_spec(self.spec, videos), robot_type)
         atomic_write(self._layout.spec, to_json({"version": 1, "spec": self.spec.to_json()}))
@@ -127,7 +128,7 @@ class DatasetWriter:
 
     def apart(self) -> Callable[[], TakesApart]:
         """Makes, in any process, a sink whose saved takes wait to be adopted or dropped; picklable."""
-        return partial(TakesApart, self.root, self.spec, self.codec)
+        return takes_apart(self.root, self.spec, self.codec)
 
     def adopt(self, episode_id: str) -> None:
         """Makes a take that was saved apart an episode of this dataset, by one rename; it comes last.
@@ -232,6 +233,11 @@ class TakesApart:
         """Nothing is remembered of a take here."""
 
 
+def takes_apart(root: Path, spec: Spec, codec: Codec = "h264") -> Callable[[], TakesApart]:
+    """Makes, in any process, a sink beside a writer that may be open elsewhere; picklable."""
+    return partial(TakesApart, root, spec, codec)
+
+
 class DatasetTake:
     """An episode being recorded. Its video is encoded as frames come, into a folder of its own."""
 
@@ -251,7 +257,7 @@ class DatasetTake:
             self.folder.mkdir(parents=True)
             for f in self._spec.images:
                 path = self.folder / f"{f.name}.mp4"
-                self._encoders[f.name] = Encoder(path, f.shape, int(self._spec.rate_hz), writer.codec)
+                self._encoders[f.name] = Encoder(path, f.shape, self._spec.rate_hz, writer.codec)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -363,8 +369,8 @@ def _disk_errors(root: Path, doing: str) -> Iterator[None]:
 
 
 def _check_spec(spec: Spec) -> None:
-    if spec.rate_hz < 1 or spec.rate_hz != int(spec.rate_hz):
-        raise SpecMismatch(f"rate_hz: LeRobot's fps is a positive integer, found {spec.rate_hz:g}")
+    if not is_rate(spec.rate_hz):
+        raise SpecMismatch(f"rate_hz: expected frames a second, from 1/60 to a million, found {spec.rate_hz:g}")
     if all(f.is_image for f in spec):
         raise SpecMismatch("a dataset needs at least one numeric field")
     for f in spec:

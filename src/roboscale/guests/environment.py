@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roboscale.core import BadData, RoboscaleError
-from roboscale.guests.definition import Guest
+from roboscale.guests.definition import SOURCE, Guest, guests_folder
 from roboscale.guests.pythons import find_python, say_places
 
 __all__ = [
     "Installed",
     "clean_environments",
     "environment_of",
-    "guests_folder",
     "make_environment",
     "remove_environment",
 ]
@@ -50,15 +49,6 @@ class Installed:
     version: str
     digest: str
     megabytes: float
-
-
-def guests_folder() -> Path:
-    """Where guests live."""
-    said = os.environ.get("ROBOSCALE_GUESTS")
-    if said:
-        return Path(said).expanduser()
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
-    return data / "roboscale" / "guests"
 
 
 def environment_of(guest: Guest) -> Installed | None:
@@ -89,6 +79,8 @@ def make_environment(guest: Guest, say: Say) -> Installed:
     say(f"{guest.name}: about {guest.disk_gb:g} GB in {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _STATE).unlink(missing_ok=True)
+    if guest.source is not None:  # from now on its name is known
+        (folder / SOURCE).write_text(f"{guest.source}\n", "utf-8")
     inside = folder / "venv/bin/python"
     if not inside.exists():
         _run([str(python), "-m", "venv", "--clear", str(folder / "venv")], folder, say)
@@ -99,6 +91,8 @@ def make_environment(guest: Guest, say: Say) -> Installed:
     if resolved:
         _run([*pip, "-c", str(lock), *resolved], folder, say)
     _run([*pip, "--no-deps", "-r", str(lock)], folder, say)
+    if guest.source is not None:
+        _run([*pip, "--no-deps", "-e", str(guest.source)], folder, say)
     made = Installed(inside, _version(inside), guest.identity.digest, _megabytes(folder / "venv"))
     _write_state(folder / _STATE, made)
     say(f"{guest.name}: installed, Python {made.version}, {made.megabytes:,.0f} MB")

@@ -5,7 +5,6 @@ Knows names and shapes of features, and sessions. Does not know what computes, n
 
 from __future__ import annotations
 
-import difflib
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from roboscale.core import (
     SpecMismatch,
     combine,
 )
+from roboscale.core.errors import near_names
 from roboscale.guests.process import GuestProcess
 
 __all__ = ["FeatureMap", "GuestPolicy", "PolicyFeatures"]
@@ -53,8 +53,8 @@ class FeatureMap(Protocol):
     def check(self, observation_spec: Spec, action_spec: Spec) -> None:
         """SpecMismatch with all in which it does not fit a world, or nothing."""
 
-    def chunk(self, rows: NDArray[Any]) -> ActionChunk:
-        """(H, D) of the policy -> our actions."""
+    def chunk(self, rows: NDArray[Any], observation: Observation | None = None) -> ActionChunk:
+        """(H, D) of the policy, which answers an observation -> our actions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,7 @@ class PolicyFeatures:
         history: steps that it reads. rows: rows of a chunk that are executed.
         notes: what people should know of it.
         versions: package -> version that computes it.
+        statistics: key -> `mean`, `std`, `min`, `max` by which the checkpoint normalises, lists of D numbers.
     """
 
     kind: str
@@ -85,6 +86,7 @@ class PolicyFeatures:
     rows: int
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    statistics: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
 
     prompt = ""
 
@@ -104,6 +106,7 @@ class PolicyFeatures:
                 rows=int(said["rows"]),
                 notes=tuple(map(str, said["notes"])),
                 versions=dict(said["versions"]),
+                statistics=dict(said.get("statistics", {})),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InfrastructureError(f"a guest described its policy as {str(said)[:200]}: {error!r}") from error
@@ -119,7 +122,7 @@ class PolicyFeatures:
     def encode(self, observation: Observation, instruction: str) -> dict[str, Any]:
         return {key: observation[key] for key in self.takes}
 
-    def chunk(self, rows: NDArray[Any]) -> ActionChunk:
+    def chunk(self, rows: NDArray[Any], observation: Observation | None = None) -> ActionChunk:
         return ActionChunk(rows)
 
     def check(self, observation_spec: Spec, action_spec: Spec) -> None:
@@ -244,9 +247,10 @@ class GuestPolicy:
             for session, _ in asked:
                 session.kept = error
             return
-        for (session, _), rows in zip(asked, answers, strict=True):
+        for (session, observation), rows in zip(asked, answers, strict=True):
             session.process = self._process.number
-            session.kept = PolicyError(rows) if isinstance(rows, str) else self.mapping.chunk(rows)
+            newest = observation if self.history == 1 else {name: array[-1] for name, array in observation.items()}
+            session.kept = PolicyError(rows) if isinstance(rows, str) else self.mapping.chunk(rows, newest)
 
     def close(self) -> None:
         """Ends the process."""
@@ -303,7 +307,7 @@ def _say(feature: Feature) -> str:
 
 def _near(name: str, names: Iterable[str]) -> str:
     options = list(names)
-    likely = difflib.get_close_matches(name, options, n=2, cutoff=0.5)
+    likely = near_names(name, options)
     return f" (near: {', '.join(likely)})" if likely else f" (it has {', '.join(options)})"
 
 

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +43,23 @@ class GuestProcess:
         arguments: for that.
         start_s: seconds that opening may take; imports and weights are read then.
         answer_s: seconds that an answer may take.
+        descriptors: open files that it gets, under the same numbers.
+        raised: what an exception in its code is to the trial: a policy's failure, or a world that broke.
 
     Raises:
         RoboscaleError: it is not installed; says the command that installs it.
     """
 
     def __init__(
-        self, guest: Guest, opener: str, arguments: Mapping[str, Any], *, start_s: float = 300, answer_s: float = 60
+        self,
+        guest: Guest,
+        opener: str,
+        arguments: Mapping[str, Any],
+        *,
+        start_s: float = 300,
+        answer_s: float = 60,
+        descriptors: Sequence[int] = (),
+        raised: type[RoboscaleError] = PolicyError,
     ) -> None:
         made = environment_of(guest)
         if made is None:
@@ -58,6 +68,7 @@ class GuestProcess:
         self.number = 0  # how often it was started
         self._message = {"opener": opener, "arguments": dict(arguments)}
         self._start_s, self._answer_s = start_s, answer_s
+        self._descriptors, self._raised = tuple(descriptors), raised
         self._channel: Channel | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = Path(tempfile.mkdtemp(prefix=f"roboscale-{guest.name}-"))
@@ -67,9 +78,11 @@ class GuestProcess:
 
     @property
     def code(self) -> str:
-        """32 hex digits over what of ours runs in a guest: it, too, decides what is answered."""
+        """32 hex digits over what runs in a guest beside its lock: our side, and a repository that it is made of."""
         files = sorted(path for name in _SEEN for path in (_PACKAGE / name).glob("*.py"))
-        return combine("side", {path.relative_to(_PACKAGE).as_posix(): path.read_bytes() for path in files}).digest
+        ours = {path.relative_to(_PACKAGE).as_posix(): path.read_bytes() for path in files}
+        theirs = self.guest.content
+        return combine("side", ours, *(() if theirs is None else (theirs,))).digest
 
     @property
     def log(self) -> Path:
@@ -95,7 +108,7 @@ class GuestProcess:
                 stdout=log,
                 stderr=log,
                 env=self._environment(),
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), *self._descriptors],
                 start_new_session=True,  # Ctrl-C is ours to handle; and what it starts is in its group
             )
         self._end = weakref.finalize(self, _kill_group, self._process)
@@ -110,11 +123,24 @@ class GuestProcess:
             raise InfrastructureError(f"guest {self.guest.name} cannot open it: {reply['text']}")
         return reply["ok"]
 
-    def ask(self, what: str, message: Mapping[str, Any]) -> Any:
+    @property
+    def alive(self) -> bool:
+        """Whether it was started, and did not end as far as is known."""
+        return self._channel is not None
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, while there is one."""
+        return None if self._process is None else self._process.pid
+
+    def ask(self, what: str, message: Mapping[str, Any], raised: type[RoboscaleError] | None = None) -> Any:
         """What `on_<what>` of the thing answers; a process that has died meanwhile is started again first.
 
+        Args:
+            raised: instead of the process's own.
+
         Raises:
-            PolicyError: its own code raised.
+            PolicyError: its own code raised, unless `raised` says otherwise.
             InfrastructureError: it died, or did not answer in time; it is gone then.
         """
         with self._lock:
@@ -123,7 +149,10 @@ class GuestProcess:
             self._send({**message, "ask": what})
             reply = self._receive(self._answer_s)
         if "fault" in reply:
-            raise PolicyError(f"guest {self.guest.name}: {reply['text']}")
+            kind = raised or self._raised
+            if kind is InfrastructureError:  # what a simulator is after an exception nobody knows
+                self.close_process()
+            raise kind(f"guest {self.guest.name}: {reply['text']}")
         return reply["ok"]
 
     def close(self) -> None:
@@ -171,6 +200,9 @@ class GuestProcess:
             self._channel.send(message)
         except Closed:
             raise self._dead() from None
+        except TimeoutError:
+            self.close_process()
+            raise InfrastructureError(self._said("reads no message any more")) from None
 
     def _receive(self, wait_s: float) -> dict[str, Any]:
         assert self._channel is not None

@@ -191,7 +191,8 @@ def _outcomes(files: FoundFiles, note: Any) -> Outcomes:
     kind = results.kinds[0]
     if kind == "progress":
         note("nobody noted success, so means of progress are compared")
-    note(f"{len(files.sources)} files read; {results.reading.pairing}: {results.reading.case}")
+    many = "1 file" if len(files.sources) == 1 else f"{len(files.sources):,} files"
+    note(f"{many} read; {results.reading.pairing}: {results.reading.case}")
     return results.outcomes(kind)
 
 

@@ -35,7 +35,7 @@ def write_check_page(done: CheckedResults, request: CheckResults) -> None:
         unseen=done.unseen,
         ages=tuple((name, done.ages[name].text) for name in reversed(done.order) if name in done.ages),
         methods=tuple(dict.fromkeys(check.method for check in done.checks.checks)),
-        sources=(f"{done.files} files below {request.folder}",),
+        sources=(f"{done.files} file{'' if done.files == 1 else 's'} below {request.folder}",),
         json=done.to_json(),
         command=request.command,
         notes=done.notes,

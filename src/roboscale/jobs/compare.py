@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -182,8 +182,7 @@ def compare(
         RoboscaleError: no trial could be counted, or a policy never acted; says why.
     """
     from roboscale.jobs.judged import reasons
-    from roboscale.jobs.studies import open_study, plan_of
-    from roboscale.jobs.trying import from_keywords
+    from roboscale.jobs.studies import bench_plan, open_study
 
     notes: list[str] = []
 
@@ -192,18 +191,12 @@ def compare(
             notes.append(event.text)
         on_event(event)
 
-    things: list[AnyPolicy]
-    if isinstance(first, Compare):
-        request, things = first, [*first.policies]
-    else:
-        things = [first, *others]
-        texts = tuple(thing if isinstance(thing, str) else "(object)" for thing in things)
-        request = from_keywords(Compare, {"policies": texts}, world, asked)
+    request, things = _request_of(first, others, world, asked)
     given = None if world is None or isinstance(world, str) else world
     opened = open_study(request) if request.is_study else None
     if opened is not None:
         request, things = opened.request, [*opened.request.policies]
-    bench = opened.plan if opened is not None else plan_of(request) if request.at_bench else None
+    bench = opened.plan if opened is not None else bench_plan(request) if request.at_bench else None
     with kept_or_not(request, asked=isinstance(first, Compare)) as request:
         judged = run_trials(
             request,
@@ -223,6 +216,19 @@ def compare(
         notes.append(sentence)
         say_reason(on_event, sentence)
     return ComparedPolicies(judged, tuple(notes))
+
+
+def _request_of(
+    first: Compare | AnyPolicy, others: Sequence[AnyPolicy], world: AnyWorld | None, asked: dict[str, Any]
+) -> tuple[Compare, list[AnyPolicy]]:
+    """The request, and the policies that its texts stand for."""
+    from roboscale.jobs.trying import from_keywords
+
+    if isinstance(first, Compare):
+        return first, [*first.policies]
+    things = [first, *others]
+    texts = tuple(thing if isinstance(thing, str) else "(object)" for thing in things)
+    return from_keywords(Compare, {"policies": texts}, world, asked), things
 
 
 def _voids_on_hard_cases(judged: Judged) -> list[str]:

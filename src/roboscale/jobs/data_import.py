@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,11 +14,13 @@ from roboscale.jobs.events import Note, OnEvent, Wrote, counting, ignore
 from roboscale.jobs.request import Argument, Option, Request, made_by
 
 if TYPE_CHECKING:
+    from roboscale.dataset.transfer import Transfer
     from roboscale.jobs.recordings import Opened
     from roboscale.report.proof import ProofData
 
 __all__ = ["Explained", "ImportDataset", "Imported", "explain_recording", "import_dataset", "plan_import"]
 
+Broken = Literal["fail", "drop"]
 MissingVideo = Literal["fail", "drop-episodes", "drop-camera"]
 _BAGS = ("mcap", "rosbag-db3")
 
@@ -34,6 +35,7 @@ class ImportDataset(Request):
         missing_video: what to do where a video file is not there.
         broken: what to do with an episode that cannot be read.
         explain: only show what the arrays seem to mean; see `explain_recording`.
+        resample: Hz; whole frames are repeated or left out, which is said and counted.
     """
 
     words: ClassVar[tuple[str, ...]] = ("data", "import")
@@ -46,12 +48,19 @@ class ImportDataset(Request):
     mapping: options.Mapping = None
     data_path: options.DataPath = None
     video_path: options.VideoPath = None
+    resample: Annotated[
+        float | None,
+        Option(
+            "Frames a second of the new dataset: of each time the nearest frame; the recorded times are kept.",
+            min=0.02,
+        ),
+    ] = None
     split: Annotated[str | None, Option("RLDS: one split instead of all.")] = None
     action: Annotated[str | None, Option("Which of several recorded actions is `action`.")] = None
     missing_video: Annotated[
         MissingVideo, Option("Where a video is not there: fail, drop-episodes or drop-camera.")
     ] = "fail"
-    broken: Annotated[Literal["fail", "drop"], Option("An episode that cannot be read: fail or drop.")] = "fail"
+    broken: Annotated[Broken, Option("An episode that cannot be read: fail or drop.")] = "fail"
     codec: Annotated[Literal["h264", "av1"], Option("For pictures that are not video yet: h264 or av1.")] = "h264"
     proof: Annotated[bool, Option("Write the conversion report (HTML and JSON).")] = True
     explain: Annotated[bool, Option("Show what the arrays seem to mean, and draft a declaration or mapping.")] = False
@@ -98,11 +107,11 @@ def import_dataset(
     out, name = _out(request), request.source.absolute().name
     opened = _open(request, mapping, on_event)
     recording = opened.recording
-    spec, keys, left_out = _selection(recording, request.missing_video)
+    spec, keys, left_out = _selection(recording, request.missing_video, request.broken)
     result = transfer(
         [Part(name=name, open=opened.open, keys=keys, identity=opened.identity)],
         out,
-        _whole_rate(spec, recording),
+        _with_rate(spec, recording),
         robot_type=recording.robot_type,
         codec=request.codec,
         broken=request.broken,
@@ -114,6 +123,8 @@ def import_dataset(
     )
     proof = proof_of(recording, spec, result, source=name, left_out=left_out, command=command)
     _tell(proof, on_event)
+    if request.resample is not None:
+        on_event(Note(_resampling(result, request.resample)))
     if request.proof:
         page, _ = write_proof(out, proof)
         on_event(Wrote("proof", page))
@@ -128,8 +139,8 @@ def plan_import(
 
     request = _here(request, on_event)
     out, recording = _out(request), _open(request, mapping, on_event).recording
-    spec, keys, left_out = _selection(recording, request.missing_video)
-    _whole_rate(spec, recording)
+    spec, keys, left_out = _selection(recording, request.missing_video, request.broken)
+    _with_rate(spec, recording)
     recording.close()
     return {
         "source": request.source.absolute().name,
@@ -182,7 +193,8 @@ def _open(request: ImportDataset, mapping: Mapping[str, Any] | None, on_event: O
         data_path=request.data_path,
         video_path=request.video_path,
     )
-    return open_source(request.source, request.format, request.declare, given, on_event)
+    opened = open_source(request.source, request.format, request.declare, given, on_event)
+    return opened if request.resample is None else opened.resampled(request.resample)
 
 
 def _out(request: ImportDataset) -> Path:
@@ -194,13 +206,20 @@ def _out(request: ImportDataset) -> Path:
     return request.out
 
 
-def _selection(recording: Recording, rule: MissingVideo) -> tuple[Spec, tuple[str, ...], list[tuple[str, str]]]:
+def _selection(
+    recording: Recording, rule: MissingVideo, broken: Broken
+) -> tuple[Spec, tuple[str, ...], list[tuple[str, str]]]:
     """(spec, keys, what was left out) after `rule` has been applied to missing videos.
 
-    RoboscaleError with the table of missing videos when the rule is to fail.
+    RoboscaleError with the table of missing videos when the rule is to fail, or where data files are not here.
     """
     from roboscale.jobs.recordings import missing_table
 
+    for one in recording.findings:
+        if one.check == "file-missing" and one.episodes and broken == "fail":
+            some = len(one.episodes) < len(recording.keys)
+            choice = "fetch the rest, or take what is here: --broken drop" if some else "fetch them first"
+            raise BadData(recording.root, "data", f"a file of each episode; {choice}", one.text)
     missing = {camera: set(keys) for camera, keys in recording.missing.items() if keys}
     if not missing:
         return recording.spec, tuple(recording.keys), []
@@ -222,9 +241,12 @@ def _selection(recording: Recording, rule: MissingVideo) -> tuple[Spec, tuple[st
     return recording.spec, keys, [(key, f"no video of {camera}") for key, camera in absent.items()]
 
 
-def _whole_rate(spec: Spec, recording: Recording) -> Spec:
-    if not math.isfinite(spec.rate_hz) or spec.rate_hz < 1 or spec.rate_hz != int(spec.rate_hz):
-        raise BadData(recording.root, "fps", "a whole number from 1: --fps, or rate_hz in a declaration", spec.rate_hz)
+def _with_rate(spec: Spec, recording: Recording) -> Spec:
+    from roboscale.dataset.rates import is_rate
+
+    if not is_rate(spec.rate_hz):
+        expected = "frames a second, from 1/60: --fps, or rate_hz in a declaration"
+        raise BadData(recording.root, "fps", expected, spec.rate_hz)
     return spec
 
 
@@ -239,6 +261,18 @@ def _tell(proof: ProofData, on_event: OnEvent) -> None:
     for reason, keys in _by_reason(proof.dropped).items():
         episodes = f"episode {keys[0]}" if len(keys) == 1 else f"{len(keys)} episodes, the first {keys[0]}"
         on_event(Note(f"left out {episodes}: {reason}"))
+
+
+def _resampling(result: Transfer, rate_hz: float) -> str:
+    """What resampling did to all episodes together."""
+    said = [f.evidence for proof in result.episodes for f in proof.findings if f.check == "resampled"]
+    recorded, frames, repeated, dropped = (
+        sum(one[name] for one in said) for name in ("recorded", "frames", "repeated", "dropped")
+    )
+    return (
+        f"resampled to {rate_hz:g} Hz: {recorded} frames became {frames}, {repeated} repeated, {dropped} dropped; "
+        "time.source_ns says when each was recorded"
+    )
 
 
 def _by_reason(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

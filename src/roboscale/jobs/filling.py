@@ -113,9 +113,9 @@ class _BlindScene:
 
 def opened(world: str, images: bool) -> World:
     """A world; without images one whose cameras nobody can ask for."""
-    from roboscale.worlds import open_world
+    from roboscale.jobs.opening import open_any_world
 
-    made = open_world(world)
+    made = open_any_world(world)
     return made if images else _Blind(made)
 
 

@@ -13,10 +13,10 @@ from roboscale.core import BadData, Recording, extras_of, splits_of
 from roboscale.core.episode import Status
 from roboscale.curate.log import LOG, CurationLog
 from roboscale.dataset.audit.evidence import Options, examine_episode
-from roboscale.dataset.catalog import load_catalog
 from roboscale.dataset.edits import Corrections, Kept
 from roboscale.dataset.journal import exclusive
 from roboscale.dataset.layout import Layout
+from roboscale.dataset.lerobot.catalog import load_catalog
 from roboscale.dataset.mend import plan_mending
 from roboscale.dataset.mending import Mending
 from roboscale.dataset.transfer import Part, Transfer, transfer

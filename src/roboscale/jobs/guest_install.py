@@ -19,7 +19,7 @@ class InstallGuest(Request):
 
     words: ClassVar[tuple[str, ...]] = ("guest", "install")
 
-    guest: Annotated[str, Argument("Its name; `roboscale guest list` has them all.")]
+    guest: Annotated[str, Argument("Its name of `roboscale guest list`, or the folder of a repository that is one.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,12 @@ def install_guest(request: InstallGuest, on_event: OnEvent = ignore) -> Installe
     'roboscale guest install lerobot'
 
     Raises:
-        UnknownName: no such guest.
+        UnknownName: no such guest or folder.
+        BadData: the files of a repository are broken, or its name is taken.
         RoboscaleError: no fitting Python, a library of the system, no room, or what pip says.
     """
-    from roboscale.guests import find_guest, guests_folder, make_environment
+    from roboscale.guests import guest_at, guests_folder, make_environment
 
-    made = make_environment(find_guest(request.guest), lambda text: on_event(Note(text)))
-    return InstalledGuest(request.guest, guests_folder() / request.guest, made.version, made.megabytes)
+    guest = guest_at(request.guest)
+    made = make_environment(guest, lambda text: on_event(Note(text)))
+    return InstalledGuest(guest.name, guests_folder() / guest.name, made.version, made.megabytes)

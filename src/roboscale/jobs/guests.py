@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from roboscale.guests import Guest, GuestPolicy
     from roboscale.policies.remote.profile import PolicyProfile
 
-__all__ = ["guest_of", "guest_policies"]
+__all__ = ["guest_called", "guest_of", "guest_policies"]
 
 READ = ("config.json", "policy_*.json", "*.safetensors", "*.model", "tokenizer*")
 """Files of a checkpoint that its actions depend on."""
@@ -22,16 +22,24 @@ OPTIONS: Mapping[str, type] = {"n_action_steps": int, "device": str, "threads": 
 """What may stand behind the question mark, and is otherwise as the checkpoint says."""
 
 
+def guest_called(name: str) -> Guest | None:
+    """The guest of that name, whose files alone are read; `None` where there is none."""
+    from roboscale.guests import find_guest, guest_folders
+
+    return find_guest(name) if name in guest_folders() else None
+
+
 def guest_of(text: str) -> Guest | None:
-    """The guest in a policy's text, also inside `noisy:POLICY:SIGMA`; `None` where there is none."""
+    """The guest in a policy's text, also inside `noisy:POLICY:SIGMA`; `None` where there is none.
+
+    Forms of ours come first: `constant:0,0`, `replay:FOLDER`, addresses and `file.py:name` name no guest.
+    """
     name, colon, rest = text.partition(":")
     if name == "noisy":
         return guest_of(rest.rpartition(":")[0])
-    if not colon or rest.startswith("//"):
+    if not colon or rest.startswith("//") or name in ("constant", "replay") or name.endswith(".py"):
         return None
-    from roboscale.guests import find_guests
-
-    guest = find_guests().get(name)
+    guest = guest_called(name)
     return guest if guest is not None and guest.policies else None
 
 

@@ -62,8 +62,10 @@ def methods_of(result: Any) -> Methods:
 
 
 def _values(data: Any, names: tuple[str, ...]) -> Iterator[Any]:
-    """Every value under one of these names, at any depth; lists are gone through."""
+    """Every value under one of these names, at any depth, also in lists; estimates of nothing are left out."""
     if isinstance(data, Mapping):
+        if "low" in data and data.get("value", 0) is None and not data.get("n"):
+            return
         for key, value in data.items():
             if key in names and isinstance(value, (list, tuple)):
                 yield from value

@@ -13,6 +13,7 @@ __all__ = [
     "DataPath",
     "DataWorkers",
     "Declare",
+    "Device",
     "Fps",
     "Html",
     "Level",
@@ -27,6 +28,10 @@ __all__ = [
 Seed = Annotated[int, Option("Seed of the cases; the same seed gives the same trials.")]
 Workers = Annotated[
     int | None, Option("Worlds in processes of their own; 0 runs them in this one. Default: the cores.", min=0)
+]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"],
+    Option("Where a built-in policy computes; auto takes a GPU where there is one."),
 ]
 StartTimeout = Annotated[
     float, Option("Seconds that opening a world or a policy may take, and a process to start.", min=0.1)

@@ -73,6 +73,7 @@ def _resolved(
             world=world,
             profile=profiles,
             seed=request.seed,
+            device=request.device,
             api_key=os.environ.get(API_KEY_VARIABLE),
             timeouts=_timeouts(request, policy),
             guests=guest_policies(world, profiles, start_s=request.start_timeout, answer_s=request.reply_timeout),

@@ -66,11 +66,11 @@ def serve_any_policy(
         InfrastructureError: the port is taken.
     """
     from roboscale.jobs.guests import guest_policies
+    from roboscale.jobs.opening import open_any_world
     from roboscale.policies.remote.serve import serve_policy, serving_notes
     from roboscale.policies.resolve import resolve_policy
-    from roboscale.worlds import open_world
 
-    world = open_world(request.world) if request.world else None
+    world = open_any_world(request.world) if request.world else None
     resolved = resolve_policy(request.policy, world=world, seed=request.seed, guests=guest_policies(world, {}))
     served = ServedPolicy(resolved.name, request.host, request.port)
     if dry_run:

@@ -1,4 +1,4 @@
-"""Trains the built-in policy on the processor."""
+"""Trains the built-in policy, on the processor or a GPU."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from roboscale.core.plain import Plain, called
 from roboscale.jobs.events import OnEvent, Progress, ignore
+from roboscale.jobs.options import Device
 from roboscale.jobs.request import Argument, Option, Request
 
 __all__ = ["TrainPolicy", "TrainedPolicy", "plan_training", "train_policy"]
@@ -32,6 +33,7 @@ class TrainPolicy(Request):
     head: Annotated[str, Option("flow or regression.")] = ""
     steps: Annotated[int, Option("Optimiser steps; 0 takes the default of the inputs.", min=0)] = 0
     setting: Annotated[tuple[str, ...], Option("Any other setting as name=value, repeated.", flag="--set")] = ()
+    device: Device = "auto"
     seed: Annotated[int, Option("Seed of weights and batches.")] = 0
 
 
@@ -61,7 +63,7 @@ def train_policy(request: TrainPolicy, on_event: OnEvent = ignore) -> TrainedPol
     def progress(step: int, total: int, loss: float) -> None:
         on_event(Progress(str(request.out), step, total, f"loss {loss:.4f}"))
 
-    run_training(Training(request.dataset, request.out, config), progress)
+    run_training(Training(request.dataset, request.out, config, request.device), progress)
     return TrainedPolicy(request.out, config)
 
 

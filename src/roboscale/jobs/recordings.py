@@ -29,6 +29,13 @@ class Opened:
     open: Callable[[], Recording]
     identity: str
 
+    def resampled(self, rate_hz: float) -> Opened:
+        """The same on a grid of frames of another rate, Hz."""
+        from roboscale.dataset.resampling import open_resampled
+
+        again = partial(open_resampled, self.open, rate_hz)
+        return Opened(again(), again, f"{self.identity} at {rate_hz!r} Hz")
+
 
 def open_source(
     source: Path,

@@ -26,12 +26,12 @@ def open_again(run: Run) -> World:
     Raises:
         RoboscaleError: it was given as an object; or what opens now is not what the trials ran in.
     """
-    from roboscale.worlds import open_world
+    from roboscale.jobs.opening import open_any_world
 
     text = run.world_info.get("opened", "")
     if not text:
         raise RoboscaleError(f"world {run.world.name} was given as an object: only that script can open it again")
-    world = open_world(text)
+    world = open_any_world(text)
     if world.info.identity.verified and world.info.identity != run.world:
         world.close()
         raise RoboscaleError(

@@ -35,7 +35,8 @@ from roboscale.core import (
     new_episode_id,
 )
 from roboscale.core.plain import Plain
-from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, ignore
+from roboscale.jobs.events import Note, OnEvent, Progress, ignore
+from roboscale.jobs.keeping import keep_episodes
 from roboscale.jobs.participants import Watched, participant_of, profiles_of
 from roboscale.jobs.strangers import staying_alive, within
 from roboscale.jobs.trying import (
@@ -170,9 +171,10 @@ def run_trials(
         for note in getattr(opened, "notes", ()):
             asked.say(note)
         log = stack.enter_context(_open_log(asked))
+        sink = _writer(asked, log, stack)
         asked, run = _begin(asked, log, {} if bench is None else bench.study)
         desk = None if bench is None else _desk(bench, asked, log, run, stack)
-        judged = _try(asked, log, run, stack, desk)
+        judged = _try(asked, log, run, sink, stack, desk)
     _require_result(judged)
     return judged
 
@@ -193,11 +195,15 @@ def _desk(bench: BenchPlan, asked: _Asked, log: TrialLog, run: Run, stack: ExitS
 
 def _open_world(world: AnyWorld, request: Trying, on_event: OnEvent) -> World:
     """Opened as far as its `info`, for which a declared one is made."""
-    from roboscale.worlds import as_world, open_world
+    from roboscale.jobs.opening import open_any_world
+    from roboscale.worlds import as_world
 
     name = world if isinstance(world, str) else getattr(world, "__name__", type(world).__name__)
     with within(request.start_timeout, f"world {name}", lambda text: on_event(Note(text))):
-        opened = open_world(world) if isinstance(world, str) else as_world(world)
+        if isinstance(world, str):
+            opened = open_any_world(world, start_s=request.start_timeout, answer_s=request.world_timeout)
+        else:
+            opened = as_world(world)
         _ = opened.info
         return opened
 
@@ -361,7 +367,9 @@ def _unfinished(log: TrialLog, question: str, again: bool) -> Run | None:
     return runs[-1] if left and runs[-1].request.get("fields", {}).get("again") else None
 
 
-def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack, desk: OperatorDesk | None) -> Judged:
+def _try(
+    asked: _Asked, log: TrialLog, run: Run, sink: DatasetWriter | None, stack: ExitStack, desk: OperatorDesk | None
+) -> Judged:
     """Runs the schedule, records it, and reads from the log what it came to."""
     from roboscale.jobs.judged import judged_run, unequal_starts
     from roboscale.stats.deciding import Decider
@@ -377,8 +385,7 @@ def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack, desk: Operato
         order=None if desk is None else desk.plan.order,
     )
     total = len(schedule.own_cases()) * len(run.policies)
-    sink = _writer(asked, stack)
-    slots = _slots(asked, total, sink, stack)
+    slots = _slots(asked, total, stack)
     rule = None
     if asked.design is not None and shard[1] == 1:
         rule = Decider(tuple(identity_labels(run.policies).values()), asked.design)
@@ -393,8 +400,13 @@ def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack, desk: Operato
         raise
     finally:
         _say_notes(asked)
+    sink = sink or _writer(asked, log, stack)  # who had it open may have ended
     if sink is not None:
-        _record(asked, runner, sink, [c.trial for c in counted if c.trial is not None], log)
+        tried = [c.trial for c in counted if c.trial is not None]
+        record = asked.request.record or sink.root
+        keep_episodes(
+            runner, sink, tried, info=asked.info, log=log, record=record, on_event=asked.on_event, say=asked.say
+        )
     if not any(c.pending for c in counted):
         log.finish_run(run.id, time.time_ns())
     run = next(r for r in log.runs() if r.id == run.id)
@@ -405,16 +417,18 @@ def _try(asked: _Asked, log: TrialLog, run: Run, stack: ExitStack, desk: Operato
     return judged
 
 
-def _slots(asked: _Asked, total: int, sink: DatasetWriter | None, stack: ExitStack) -> Sequence[Slot]:
+def _slots(asked: _Asked, total: int, stack: ExitStack) -> Sequence[Slot]:
     """Where scenes run; closed with the stack."""
-    from roboscale.trials import make_slots
+    from roboscale.dataset import takes_apart
+    from roboscale.trials import make_slots, recording_spec
 
+    record = asked.request.record
     workers = _workers(asked, total)
     slots = make_slots(
         _factory(asked, workers),
         workers=workers,
         worlds=min(asked.request.worlds, asked.info.scenes or asked.request.worlds),
-        sink=None if sink is None else sink.apart(),
+        sink=None if record is None else takes_apart(record, recording_spec(asked.info)),
         timeout_s=asked.request.world_timeout,
         start_timeout_s=asked.request.start_timeout,
     )
@@ -498,17 +512,19 @@ class _Factory:
 def _factory(asked: _Asked, workers: int) -> Callable[[], World]:
     if not workers:
         return _Factory(asked)
-    from roboscale.worlds import open_world
+    from roboscale.jobs.opening import open_any_world
 
-    return partial(open_world, asked.request.world)
+    request = asked.request
+    return partial(open_any_world, request.world, start_s=request.start_timeout, answer_s=request.world_timeout)
 
 
 def _workers(asked: _Asked, trials: int) -> int:
     """The cores that this process may use; this process alone for a robot, an object, or little to do.
 
     A declared world runs in a process of its own however little there is to do: one that crashes or hangs must not
-    take the command with it.
+    take the command with it. A guest's is apart from this process anyway.
     """
+    from roboscale.guests import GuestWorld
     from roboscale.worlds import WORLDS
 
     wanted = asked.request.workers
@@ -520,48 +536,34 @@ def _workers(asked: _Asked, trials: int) -> int:
     if wanted is not None:
         return wanted
     cores = len(os.sched_getaffinity(0))
+    harmless = asked.request.world in WORLDS or isinstance(asked.world, GuestWorld)
     if trials < SMALL:
-        return 0 if asked.request.world in WORLDS else 1
-    return cores if cores > 1 or asked.request.world not in WORLDS else 0
+        return 0 if harmless else 1
+    return cores if cores > 1 or not harmless else 0
 
 
-def _writer(asked: _Asked, stack: ExitStack) -> DatasetWriter | None:
-    """The dataset that episodes are recorded into."""
-    if asked.request.record is None:
+def _writer(asked: _Asked, log: TrialLog, stack: ExitStack) -> DatasetWriter | None:
+    """The dataset that episodes are recorded into; `None` where none is asked for, or another process records them.
+
+    What a world that repeats itself did is recorded when all is tried, by whoever of several processes has the dataset
+    open. Any other world is recorded while it runs, so a process that works beside another needs its own dataset.
+    """
+    record = asked.request.record
+    if record is None:
         return None
-    from roboscale.dataset import DatasetWriter
-    from roboscale.trials import recording_spec
+    from roboscale.dataset import DatasetInUse, DatasetWriter
+    from roboscale.jobs.trials_work import how_to_work_beside
+    from roboscale.trials import recording_spec, records_afterwards
 
-    spec = recording_spec(asked.info)
-    return stack.enter_context(DatasetWriter(asked.request.record, spec, robot_type=asked.info.embodiment))
-
-
-def _record(asked: _Asked, runner: TrialRunner, sink: DatasetWriter, trials: Sequence[Trial], log: TrialLog) -> None:
-    """Keeps what was tried as episodes: replayed where the world repeats itself, else as it was seen."""
-    from roboscale.trials import Recorder, episode_id, records_afterwards
-
-    if not records_afterwards(asked.info):
-        missing = sum(not t.episode for t in trials if not t.void)
-        if missing:
-            asked.say(
-                f"{missing} trials were tried before without --record and cannot be repeated: they are not in "
-                f"{asked.request.record}; --again tries all anew"
-            )
-        return
-    acted = [log.trial(t.id) if t.actions is None else t for t in trials if not t.void and t.steps]
-    have = set(sink.episode_ids)
-    total = sum(episode_id(t) not in have for t in acted)
-    done = [0]
-
-    def on_saved(episode: str) -> None:
-        done[0] += 1
-        asked.on_event(Progress("episodes", done[0], total))
-
-    Recorder(runner=runner, sink=sink, on_saved=on_saved).record(acted)
-    left_out = len(trials) - len(acted)
-    if left_out:
-        asked.say(f"{left_out} trials without a step are no episodes of {asked.request.record}")
-    asked.on_event(Wrote("dataset", asked.request.record or Path()))
+    try:
+        writer = DatasetWriter(record, recording_spec(asked.info), robot_type=asked.info.embodiment)
+    except DatasetInUse as busy:
+        if not records_afterwards(asked.info):
+            run, store = _unfinished(log, asked.question.digest, False), store_of(asked.request, asked.question)
+            raise RoboscaleError(f"{busy}; {how_to_work_beside(run, store, record)}") from None
+        asked.say(f"{busy}: whoever of both ends last records what is tried")
+        return None
+    return stack.enter_context(writer)
 
 
 def _write_files(asked: _Asked, judged: Judged, log: TrialLog) -> None:

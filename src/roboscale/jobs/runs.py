@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from roboscale.core import BadData, RoboscaleError
+from roboscale.core import BadData, Identity, RoboscaleError, identity_labels
 from roboscale.core.plain import Plain, called
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.options import Html
@@ -61,19 +61,19 @@ def list_runs(request: ListRuns, on_event: OnEvent = ignore) -> ListedRuns:
 
     if not request.folder.is_dir():
         raise BadData(request.folder, "folder", "a folder of runs", "nothing")
-    rows: list[RunRow] = []
+    found: list[_Found] = []
     notes: list[str] = []
     for store in sorted(request.folder.rglob("*.db")):
         if "roboscale" in store.parts[-2:-1]:
             continue  # a dataset's own attempts
         try:
-            rows += _rows(store, request.folder)
+            found += _rows(store, request.folder)
         except RoboscaleError as error:
             notes.append(f"left out: {error}")
             on_event(Note(notes[-1]))
-    if not rows:
+    if not found:
         raise BadData(request.folder, "runs", "at least one run", "none")
-    rows.sort(key=lambda row: -row.started_ns)
+    rows = sorted(_told_apart(found), key=lambda row: -row.started_ns)
     if request.html is not None:
         created = datetime.date.today().isoformat()
         page = runs_page(
@@ -90,7 +90,33 @@ def list_runs(request: ListRuns, on_event: OnEvent = ignore) -> ListedRuns:
     return ListedRuns(tuple(rows))
 
 
-def _rows(store: Path, folder: Path) -> list[RunRow]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A row, and what its names stand for."""
+
+    row: RunRow
+    world: Identity
+    policies: tuple[Identity, ...]
+
+
+def _told_apart(found: list[_Found]) -> list[RunRow]:
+    """The rows; a name that stands for different things in different runs gets their digests."""
+    worlds = identity_labels(one.world for one in found)
+    policies = identity_labels(policy for one in found for policy in one.policies)
+    return [
+        replace(
+            one.row,
+            world=worlds[one.world],
+            policies=tuple(
+                replace(shown, name=policies[policy])
+                for shown, policy in zip(one.row.policies, one.policies, strict=True)
+            ),
+        )
+        for one in found
+    ]
+
+
+def _rows(store: Path, folder: Path) -> list[_Found]:
     """One row for every run of a store."""
     from roboscale.jobs.judged import judged_run
     from roboscale.report.runs import RunPolicy, RunRow
@@ -108,19 +134,18 @@ def _rows(store: Path, folder: Path) -> list[RunRow]:
                 for policy, label in judged.labels.items()
             )
             fixed = run.design is None or not run.design.sequential
-            rows.append(
-                RunRow(
-                    id=run.id,
-                    started_ns=run.created_ns,
-                    state="finished" if run.finished_ns is not None else "running" if running else "unfinished",
-                    world=run.world.name,
-                    unverified=run.world.unverified,
-                    policies=policies,
-                    command=run.command,
-                    verdict="" if decided is None else decided.verdict.sentence,
-                    done=sum(not c.pending for c in judged.counted),
-                    of=len(run.cases) * len(run.policies) if fixed else None,
-                    report=page.relative_to(folder).as_posix() if page.is_file() else "",
-                )
+            row = RunRow(
+                id=run.id,
+                started_ns=run.created_ns,
+                state="finished" if run.finished_ns is not None else "running" if running else "unfinished",
+                world=run.world.name,
+                unverified=run.world.unverified,
+                policies=policies,
+                command=run.command,
+                verdict="" if decided is None else decided.verdict.sentence,
+                done=sum(not c.pending for c in judged.counted),
+                of=len(run.cases) * len(run.policies) if fixed else None,
+                report=page.relative_to(folder).as_posix() if page.is_file() else "",
             )
+            rows.append(_Found(row, run.world, tuple(judged.labels)))
     return rows

@@ -13,6 +13,7 @@ from roboscale.core import Estimate, Outcomes, RoboscaleError
 from roboscale.results import Results
 from roboscale.stats import beta_confidence_sequence
 from roboscale.stats.bradley_terry import Comparisons, compare_table, count_comparisons
+from roboscale.stats.independent_anytime import compare_in_order
 from roboscale.stats.letters import letters
 from roboscale.stats.many import ManyVerdict
 from roboscale.stats.overall import Overall, compare_policies
@@ -126,10 +127,12 @@ def standing_of(
     several = any(count > 1 for count in runs_of(outcomes).values())
     if several and sets not in (None, "holm"):
         raise RoboscaleError(f"--sets {sets} counts cases, and these results have training runs: leave --sets out")
+    if not outcomes.paired and (sets == "anytime" or (results.adaptive and sets is None)):
+        return _in_order(results, outcomes, level)
     if results.adaptive or sets in ("anytime", "bootstrap"):
         return _without_verdict(results, outcomes, chosen, level, sets or "anytime")
     overall = compare_policies(outcomes, round(1 - level, 12), level)
-    ranking = _ranking(overall, level)
+    ranking = _ranking(overall.verdict, level)
     if outcomes.paired and not several and len(outcomes.value) <= _MOST_CASES * len(outcomes.policies):
         scored = rank_policies(_by_case(outcomes), level)
         ranking = replace(
@@ -148,6 +151,21 @@ def standing_of(
         overall=overall,
         withdrawn=overall.withdrawn,
         notes=(_NO_STRENGTHS,) if several and outcomes.paired else (),
+    )
+
+
+def _in_order(results: Results, outcomes: Outcomes, level: float) -> Standing:
+    """Independent trials that were looked at as they came."""
+    read = compare_in_order(outcomes, round(1 - level, 12), level)
+    _, per_task = _rates(results, level, outcomes)
+    sentences = [pair.verdict.sentence for pair in read.verdict.pairs]
+    return Standing(
+        basis="success",
+        ranking=_ranking(read.verdict, level),
+        rates=dict(read.verdict.estimates),
+        per_task={key: _cell(estimate, True) for key, estimate in per_task.items()},
+        withdrawn=read.withdrawn,
+        notes=(*read.notes, *(sentences if len(sentences) > 1 else ())),
     )
 
 
@@ -235,9 +253,8 @@ class _Worst:
         return False
 
 
-def _ranking(overall: Overall, level: float) -> Ranking:
+def _ranking(verdict: ManyVerdict, level: float) -> Ranking:
     """Rank sets and groups from the claims alone, without scores."""
-    verdict = overall.verdict
     names = tuple(sorted(verdict.names))
     place = {name: k for k, name in enumerate(names)}
     above = np.zeros((len(names), len(names)), bool)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
     from roboscale.trials.log import Run
 
-__all__ = ["OpenedStudy", "open_study", "plan_of", "require_unblinded", "store_of_study", "study_lines"]
+__all__ = ["OpenedStudy", "bench_plan", "open_study", "require_unblinded", "store_of_study", "study_lines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def open_study(request: Compare) -> OpenedStudy:
     return OpenedStudy(path, asked, plan)
 
 
-def plan_of(request: Compare) -> BenchPlan:
+def bench_plan(request: Compare) -> BenchPlan:
     """The bench of a comparison without a study: success or failure, and an order that nobody knows beforehand."""
     import secrets
 

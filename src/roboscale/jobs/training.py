@@ -23,11 +23,12 @@ OnProgress = Callable[[int, int, int, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """One policy to train: dataset, folder of the policy, and the fields of a `TrainConfig`."""
+    """One policy to train: dataset, folder of the policy, the fields of a `TrainConfig`, and where it computes."""
 
     dataset: Path
     out: Path
     config: dict[str, Any]
+    device: str = "cpu"
 
 
 def run_training(training: Training, progress: Callable[[int, int, float], None]) -> None:
@@ -38,7 +39,13 @@ def run_training(training: Training, progress: Callable[[int, int, float], None]
     from roboscale.policies.builtin.train import train
 
     torch.set_num_threads(1)
-    train(training.dataset, training.out, TrainConfig.from_json(training.config), progress=progress)
+    train(
+        training.dataset,
+        training.out,
+        TrainConfig.from_json(training.config),
+        progress=progress,
+        device=training.device,
+    )
 
 
 def _worker(mine: Sequence[tuple[int, Training]], messages: Any) -> None:

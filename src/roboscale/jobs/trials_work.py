@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -14,8 +15,9 @@ from roboscale.jobs.stores import RunId, Store
 if TYPE_CHECKING:
     from roboscale.jobs.compare import ComparedPolicies
     from roboscale.jobs.eval import Evaluated
+    from roboscale.trials.log import Run
 
-__all__ = ["WorkTrials", "work_trials"]
+__all__ = ["WorkTrials", "how_to_work_beside", "work_trials"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +60,14 @@ def work_trials(request: WorkTrials, on_event: OnEvent = ignore) -> Evaluated | 
         return compare(asked, on_event=on_event)
     assert isinstance(asked, Evaluate), "a run is one of both"
     return evaluate(asked, on_event)
+
+
+def how_to_work_beside(run: Run | None, store: str, record: Path) -> str:
+    """What takes part in a run whose dataset `record` another process has open; `None` is for a run of its own."""
+    if run is None:
+        return "this is another run, which needs another --record"
+    numbers = itertools.count(2)
+    own = next(p for p in (record.with_name(f"{record.name}-{n}") for n in numbers) if not p.exists())
+    if run.command is None:
+        return f"record={str(own)!r} keeps what this process tries"
+    return f"`{WorkTrials(store=store, run=run.id[:8], record=own).command}` takes part, with a dataset of its own"

@@ -17,7 +17,7 @@ from roboscale.core import (
     World,
     WorldInfo,
 )
-from roboscale.jobs.options import Seed, StartTimeout, Workers
+from roboscale.jobs.options import Device, Seed, StartTimeout, Workers
 from roboscale.jobs.request import Option, Request
 
 __all__ = [
@@ -85,6 +85,7 @@ class Trying(Request):
     retries: Annotated[int, Option("Further attempts for a trial that was void.", min=0)] = 1
     shard: Annotated[str, Option("i/n: only every n-th case, from the i-th (counted from 0).")] = "0/1"
     again: Annotated[bool, Option("Try all cases anew, in the next round, instead of what is there.")] = False
+    device: Device = "auto"
     workers: Workers = None
     worlds: Annotated[int, Option("Scenes side by side in each process, asked together.", min=1)] = 1
     world_timeout: Annotated[float, Option("Seconds that a world may take for one step.", min=0.1)] = 300.0
@@ -192,9 +193,9 @@ def expand_tasks(info: WorldInfo, text: str) -> tuple[str, ...]:
 
 def world_and_tasks(text: str, tasks: str) -> tuple[WorldInfo, tuple[str, ...]]:
     """What is known of a world without starting it, and the named tasks."""
-    from roboscale.worlds import open_world
+    from roboscale.jobs.opening import open_any_world
 
-    opened = open_world(text)
+    opened = open_any_world(text)
     try:
         return opened.info, expand_tasks(opened.info, tasks)
     finally:

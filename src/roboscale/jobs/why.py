@@ -66,7 +66,7 @@ def explain_failures(request: ExplainFailures, on_event: OnEvent = ignore) -> Ex
     >>> from roboscale import Evaluate, ExplainFailures, evaluate, explain_failures
     >>> done = evaluate(Evaluate(policy="constant", tasks="reach-v3", trials=2, store="trials"))
     >>> [(g.reason, g.count) for g in explain_failures(ExplainFailures(store="trials")).data.groups]
-    [('no reason was given', 2)]
+    [('no success within 500 steps', 2)]
 
     Raises:
         BadData: there is no such store or run.

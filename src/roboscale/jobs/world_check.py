@@ -81,12 +81,16 @@ def check_world_tasks(
     Raises:
         UnknownName: no such world or task.
     """
+    from roboscale.jobs.opening import open_any_world
     from roboscale.jobs.trying import expand_tasks
     from roboscale.testing.world_checks import check_world, success_rule
-    from roboscale.worlds import as_world, open_world
+    from roboscale.worlds import as_world
 
     with within(request.start_timeout, f"world {request.world}", lambda text: on_event(Note(text))):
-        opened = open_world(request.world) if world is None or isinstance(world, str) else as_world(world)
+        if world is None or isinstance(world, str):
+            opened = open_any_world(request.world, start_s=request.start_timeout)
+        else:
+            opened = as_world(world)
         info = opened.info
     try:
         for note in getattr(opened, "notes", ()):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 from roboscale.core import WorldInfo
-from roboscale.core.plain import to_plain
+from roboscale.core.plain import Plain, to_plain
 from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.request import Argument, Request
 
@@ -19,7 +19,28 @@ class ListWorlds(Request):
 
     words: ClassVar[tuple[str, ...]] = ("world", "list")
 
-    world: Annotated[str, Argument("List the tasks of this world.")] = ""
+    world: Annotated[str, Argument("List the tasks of this world, or of this guest.")] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GuestWorlds(Plain):
+    """What a guest brings.
+
+    Args:
+        about: one line for people. installed: whether it is. tasks: task -> sentence. measures: names.
+    """
+
+    about: str
+    installed: bool
+    tasks: dict[str, str]
+    measures: tuple[str, ...]
+
+    def lines(self, name: str) -> list[str]:
+        """For a terminal."""
+        state = "" if self.installed else f"; not installed: roboscale guest install {name}"
+        tasks = [f"  {f'{name}:{task}':30} {sentence}" for task, sentence in self.tasks.items()]
+        measures = [f"  measures {', '.join(self.measures)}"] if self.measures else []
+        return [f"{name + ':TASK':16} {self.about}{state}", *tasks, *measures]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +51,26 @@ class ListedWorlds:
         here: name -> one line.
         absent: name -> the packages that it lacks here.
         info: of the world that was asked for.
+        guests: packages of others that bring worlds: name -> what.
     """
 
     here: dict[str, str] = field(default_factory=dict)
     absent: dict[str, tuple[str, ...]] = field(default_factory=dict)
     info: WorldInfo | None = None
+    guests: dict[str, GuestWorlds] = field(default_factory=dict)
 
     @property
     def lines(self) -> list[str]:
         """For a terminal."""
         if self.info is not None:
             return [f"{task:32} {sentence}" for task, sentence in self.info.tasks.items()]
-        return [f"{name:16} {about}" for name, about in self.here.items()]
+        guests = [line for name, guest in self.guests.items() for line in guest.lines(name)]
+        return [*(f"{name:16} {about}" for name, about in self.here.items()), *guests]
 
     def to_json(self) -> dict[str, Any]:
         """The names of all worlds, or the facts of the one that was asked for."""
         if self.info is None:
-            return {"worlds": self.here, "not_installed": to_plain(self.absent)}
+            return {"worlds": self.here, "not_installed": to_plain(self.absent), "guests": to_plain(self.guests)}
         from roboscale.trials.log import world_facts
 
         return {"world": self.info.name, **world_facts(self.info)}
@@ -62,10 +86,13 @@ def list_worlds(request: ListWorlds, on_event: OnEvent = ignore) -> ListedWorlds
     Raises:
         UnknownName: no such world.
     """
-    from roboscale.worlds import WORLDS, open_world
+    from roboscale.jobs.opening import open_any_world
+    from roboscale.worlds import WORLDS
 
+    if request.world in (guests := _guests()):
+        return ListedWorlds(guests={request.world: guests[request.world]})
     if request.world:
-        opened = open_world(request.world)
+        opened = open_any_world(request.world)
         try:
             for note in getattr(opened, "notes", ()):
                 on_event(Note(note))
@@ -76,4 +103,14 @@ def list_worlds(request: ListWorlds, on_event: OnEvent = ignore) -> ListedWorlds
     absent = {name: built_in for name, built_in in WORLDS.items() if built_in.missing}
     for name, built_in in absent.items():
         on_event(Note(f"not here: {name} ({', '.join(built_in.missing)} not installed; {built_in.advice})"))
-    return ListedWorlds(here, {name: built_in.missing for name, built_in in absent.items()})
+    return ListedWorlds(here, {name: built_in.missing for name, built_in in absent.items()}, guests=guests)
+
+
+def _guests() -> dict[str, GuestWorlds]:
+    from roboscale.guests import environment_of, find_guests
+
+    return {
+        name: GuestWorlds(guest.about, environment_of(guest) is not None, dict(guest.tasks), guest.measures)
+        for name, guest in find_guests().items()
+        if guest.worlds
+    }

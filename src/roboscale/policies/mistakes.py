@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import zipfile
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -18,6 +19,8 @@ __all__ = ["is_address", "is_repository", "refuse_address", "refuse_file", "refu
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _HOST_AND_PORT = re.compile(r"(?:(?:openpi|wss?|https?|tcp|grpc|zmq):/?)?((?:\[[0-9A-Fa-f:.]+\]|[\w.-]+):\d+(?:/.*)?)")
 _REPOSITORY = re.compile(r"(?:hf://|https?://huggingface\.co/)?[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(?:@[\w.-]+|/)?")
+
+_PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib")
 
 WORKS_TODAY = "serve it, or write a class with reset() and __call__(observation) around it (see docs/policies.md)"
 
@@ -59,6 +62,12 @@ def refuse_folder(path: Path) -> NoReturn:
 
 def refuse_file(path: Path) -> NoReturn:
     """A file without the name of what is in it."""
+    if path.suffix in _PICKLES or (path.suffix == ".zip" and _holds_pickles(path)):
+        kind = "a model of stable-baselines3" if path.suffix == ".zip" else "a pickle"
+        why = "opening a pickle runs whatever code its writer put in: load it in a Python file that you trust"
+        raise BadData(
+            path, "policy", "file.py:callable or the folder of a policy", f"{kind}; {why}, and name file.py:model"
+        )
     if path.suffix != ".py":
         raise BadData(path, "policy", "file.py:callable or the folder of a policy", f"a file; {WORKS_TODAY}")
     try:
@@ -67,6 +76,14 @@ def refuse_file(path: Path) -> NoReturn:
         raise BadData(path, "import", "a Python file", error) from error
     names = [n.name for n in body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and n.name[0] != "_"]
     raise UnknownName("policy", str(path), [f"{path}:{name}" for name in names or ["callable"]])
+
+
+def _holds_pickles(path: Path) -> bool:
+    """Whether a zip is one of stable-baselines3's, whose weights and settings are pickles."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as opened:
+        return any(name.endswith((".pth", ".pkl")) for name in opened.namelist())
 
 
 def refuse_name(text: str, forms: tuple[str, ...]) -> NoReturn:

@@ -34,6 +34,7 @@ POLICY_FORMS = (
     "constant:0,0,1,-1",
     "replay:DATASET",
     "openpi://HOST:PORT",
+    "gr00t://, openvla:// or vla-eval://HOST:PORT",
     "lerobot:CHECKPOINT",
     "module:callable",
     "file.py:callable",
@@ -41,6 +42,7 @@ POLICY_FORMS = (
 )
 
 _SERVERS = ("openpi://", "ws://", "wss://")
+_FOREIGN = ("gr00t://", "openvla://", "vla-eval://")
 
 
 def resolve_policy(
@@ -53,6 +55,7 @@ def resolve_policy(
     timeouts: Timeouts | None = None,
     execute: int | None = None,
     guests: Callable[[str], Policy | None] | None = None,
+    device: str = "cpu",
 ) -> Policy:
     """The policy that `text` names, checked against `world` as far as it can be before the first trial.
 
@@ -67,6 +70,7 @@ def resolve_policy(
         api_key: for servers that ask for one.
         timeouts: how long to wait for servers.
         execute: rows executed of every chunk at most; `None` for as many as the policy says.
+        device: where a built-in policy computes: `auto`, `cpu`, `cuda`, `mps`.
         guests: opens what packages in environments of their own compute; `None` for a text that names none.
 
     Raises:
@@ -88,12 +92,12 @@ def resolve_policy(
             return constant(values, world.info.action_spec if world else None)
         if kind == "replay" and rest:
             return _replay(Path(rest), text, seed)
-        if text.startswith(_SERVERS):
+        if text.startswith((*_SERVERS, *_FOREIGN)):
             return _remote(text, world, profile, api_key, timeouts)
         guest = guests(text) if guests is not None else None
         if guest is not None:
             return guest
-        return _local(text)
+        return _local(text, device)
 
     policy = resolved(text)
     return policy if execute is None else truncated(policy, execute)
@@ -117,20 +121,22 @@ def _remote(
     text: str, world: World | None, profile: Profiles | None, api_key: str | None, timeouts: Timeouts | None
 ) -> Policy:
     from roboscale.policies.remote import RemotePolicy
+    from roboscale.policies.remote.foreign import ForeignPolicy
     from roboscale.policies.remote.profile import profile_of
 
-    policy = RemotePolicy(text, profile_of(text, profile), api_key, timeouts)
+    kind = ForeignPolicy if text.startswith(_FOREIGN) else RemotePolicy
+    policy = kind(text, profile_of(text, profile), api_key, timeouts)
     if world is not None:
         policy.check(world.info.observation_spec, world.info.action_spec)
     return policy
 
 
-def _local(text: str) -> Policy:
+def _local(text: str, device: str) -> Policy:
     """A folder, a function in a file or a module, or whatever else was meant."""
     if is_address(text):
         refuse_address(text)
     if text and Path(text).is_dir():
-        return _checkpoint(Path(text))
+        return _checkpoint(Path(text), device)
     if text and Path(text).is_file():
         refuse_file(Path(text))
     if text.partition(":")[2] and not is_repository(text):
@@ -138,12 +144,12 @@ def _local(text: str) -> Policy:
     refuse_name(text, POLICY_FORMS)
 
 
-def _checkpoint(path: Path) -> Policy:
+def _checkpoint(path: Path, device: str) -> Policy:
     if not (path / "policy.json").is_file():
         refuse_folder(path)
     from roboscale.policies.builtin.checkpoint import load_policy
 
-    return load_policy(path)
+    return load_policy(path, device)
 
 
 def _number(text: str, part: str) -> float:

@@ -110,17 +110,19 @@ def _board(rows: Sequence[_Row], outcome: str) -> Section:
     lettered = any(row.letters for row in rows)
     shown: list[tuple[Inline, ...]] = []
     scored = any(_compared(row.score) for row in rows)
+    rated = any(_known(row.rate) for row in rows) or not scored
     for row in rows:
         compared = text.count(row.score.n) if row.score else text.MISSING
         score = estimate_phrase(row.score, row.unverified, none="no score")
         strength = (score, compared) if scored else ()
-        cells: tuple[Inline, ...] = (row.ranks, row.policy, *strength, rate_phrase(row.rate, row.unverified))
+        rate = (rate_phrase(row.rate, row.unverified),) if rated else ()
+        cells: tuple[Inline, ...] = (row.ranks, row.policy, *strength, *rate)
         shown.append((*cells, row.letters or text.MISSING) if lettered else cells)
     columns: list[str | Head] = [
         Head("ranks", "ranks"),
         "policy",
         *((Head("score", "keep"), num("compared")) if scored else ()),
-        outcome,
+        *((outcome,) if rated else ()),
     ]
     table = Rows(
         caption="All policies with the ranks they may have",

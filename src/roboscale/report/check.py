@@ -154,7 +154,7 @@ def differences_figure(rows: tuple[CheckRow, ...], width: int = 860) -> Figure:
 
 
 def _canvas(rows: tuple[CheckRow, ...], width: int) -> Canvas:
-    canvas, axes = named_rows([row.task for row in rows], width, 12, "now minus before, points")
+    canvas, axes = named_rows([row.task for row in rows], width, 12, "now minus before, points", right=78)
     places = (-1, -0.5, 0, 0.5, 1)
     axes.set_xticks(places, [text.signed(100 * place, 0) for place in places])
     axes.set_xlim(-1.02, 1.02)

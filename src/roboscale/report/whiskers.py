@@ -46,20 +46,23 @@ def draw_interval(
         axes.plot(*((across, along) if upright else (along, across)), **style)
 
 
-def named_rows(labels: Sequence[str], width: int, head: float, xlabel: str) -> tuple[Canvas, Axes]:
+def named_rows(
+    labels: Sequence[str], width: int, head: float, xlabel: str, right: float | None = None
+) -> tuple[Canvas, Axes]:
     """A canvas with one named row each, and its axes, whose vertical unit is a pixel from the top.
 
     Args:
         labels: of the rows; each may have two lines.
         width: CSS pixels.
         head: room for a legend above the rows, pixels.
+        right: room for words beside the rows, pixels.
     """
     wide = is_wide(width)
     height = ROW * len(labels)
     canvas = new_canvas(width, head + height + 48)
     longest = max((len(line) for label in labels for line in label.split("\n")), default=0)
     left = min(240.0, 16 + 8.4 * longest) if wide else min(118.0, 10 + 7.4 * longest)
-    axes = add_axes(canvas, left, head, 70 if wide else 52, 48, "x")
+    axes = add_axes(canvas, left, head, right or (70 if wide else 52), 48, "x")
     axes.set(ylim=(height, 0), yticks=[], xlabel=xlabel)
     for index, label in enumerate(labels):
         shown = "\n".join(shorten(line, 30 if wide else 15) for line in label.split("\n"))

@@ -16,6 +16,7 @@ from roboscale.core import BadData
 from roboscale.results.grid import Counter, Grid, GridBuilder
 from roboscale.results.headers import groups_of_header, is_title
 from roboscale.results.names import COLUMNS, strength
+from roboscale.results.values import number_of
 
 __all__ = ["grid_of_cells", "grid_of_text"]
 
@@ -143,10 +144,14 @@ def _chain(head: Sequence[Row], rest: Iterator[Row]) -> Iterator[Row]:
 
 def _filled(path: Path, name: str, names: list[str], rows: Iterator[Row], notes: tuple[str, ...]) -> Grid:
     width = len(names)
+    second = min(1, width - 1)
     builder, left, numbers, start = GridBuilder(width), Counter(), [], 0
     firsts: set[str] = set()
     while chunk := list(islice(rows, _CHUNK)):
-        if all(len(row) == width and row[0] and row[0][0] != "#" for row in chunk):
+        if all(
+            len(row) == width and row[second] and row[0] and row[0][0] != "#" and row[0].strip() != names[0]
+            for row in chunk
+        ):
             kept, places = chunk, list(range(start + 1, start + len(chunk) + 1))
             firsts.update(row[0] for row in chunk)
         else:
@@ -173,22 +178,48 @@ def _kept(
 ) -> tuple[list[Row], list[int]]:
     """The rows that are data, of the same width, and their numbers; why the others are none is counted."""
     width = len(names)
-    kept: list[Row] = []
-    places: list[int] = []
+    kept: list[tuple[int, Row]] = []
+    alone: list[tuple[int, Row]] = []  # rows of a first cell, as long as nothing else has come
+    between: list[tuple[int, Row]] = []
     for number, row in enumerate(chunk, start + 1):
         if not any(cell and not cell.isspace() for cell in row):
             left.add("nothing in them")
         elif _is_remark(row, width, firsts):
             left.add("begin with #")
         elif [cell.strip() for cell in row[:width]] == list(names):
+            _no_headings(path, alone)
             left.add("the header again")
+        elif _is_alone(row, width, firsts):
+            alone.append((number, row))
         else:
             if any(cell.strip() for cell in row[width:]):
                 raise BadData(path, f"row {number}", f"{width} cells, as the header has", f"{len(row)}: {_shown(row)}")
-            kept.append([*row[:width], *[""] * (width - len(row))])
-            places.append(number)
+            _no_headings(path, [one for one in alone if ":" in one[1][0]])
+            between += alone
+            kept += [*alone, (number, row)]
+            alone = []
             firsts.add(row[0])
-    return kept, places
+    if width > 2 and len({row[0] for _, row in between}) > 1:
+        _no_headings(path, between)
+    if width > 2:
+        left.add("only their first cell is filled", len(alone))
+    else:
+        kept += alone
+    return [[*row[:width], *[""] * (width - len(row))] for _, row in kept], [number for number, _ in kept]
+
+
+def _is_alone(row: Row, width: int, firsts: set[str]) -> bool:
+    """Whether only the first cell of a row is filled, with a text that no row before has there, and no number."""
+    if width < 2 or row[0] in firsts or any(cell.strip() for cell in row[1:]):
+        return False
+    return number_of(row[0].strip()) is None
+
+
+def _no_headings(path: Path, alone: Sequence[tuple[int, Row]]) -> None:
+    """BadData where rows of one cell stand above others: they would say what those are of."""
+    if alone:
+        expected = "one table, with a column for what headings between its rows say (or a file each)"
+        raise BadData(path, f"row {alone[0][0]}", expected, repr(alone[0][1][0]))
 
 
 def _is_remark(row: Row, width: int, firsts: set[str]) -> bool:

@@ -15,9 +15,10 @@ import numpy as np
 
 from roboscale.core import BadData, RoboscaleError, UnknownName
 from roboscale.results.delimited import grid_of_cells, grid_of_text
+from roboscale.results.encodings import decoded
 from roboscale.results.grid import Grid, Texts, cell_text, grid_of_rows
 from roboscale.results.logs import grids_of_log
-from roboscale.results.names import ROLES, strength
+from roboscale.results.nested import grid_of_levels, rows_of_lists
 from roboscale.results.reading import AS_THEY_ARE, ReadOptions
 
 __all__ = ["STANDARD_INPUT", "load_grids", "read_document", "read_text", "read_yaml"]
@@ -26,15 +27,7 @@ STANDARD_INPUT = "-"
 """The path that means what is piped in."""
 
 _LIMIT = 512 * 2**20  # bytes
-_TYPOGRAPHY = frozenset(b"\x80\x82\x84\x85\x8c\x91\x92\x93\x94\x95\x96\x97\x99\x9c")
-"""Quotes, dashes and the like of Windows-1252; other bytes below 0xa0 speak for another encoding."""
 _SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
-_MARKS = (
-    (b"\xff\xfe\x00\x00", "utf-32"),
-    (b"\x00\x00\xfe\xff", "utf-32"),
-    (b"\xff\xfe", "utf-16"),
-    (b"\xfe\xff", "utf-16"),
-)
 
 
 def load_grids(path: Path, options: ReadOptions = AS_THEY_ARE, policy: str = "") -> list[Grid]:
@@ -52,13 +45,13 @@ def load_grids(path: Path, options: ReadOptions = AS_THEY_ARE, policy: str = "")
         return [_sheet(path, name, options)]
     if ending == ".parquet" or data[:4] == b"PAR1":
         return [_parquet(path, name)]
-    text, notes = _decoded(path, data)
+    text, notes = decoded(path, data)
     start = text.lstrip()[:1]
     if ending in (".jsonl", ".ndjson") or (start == "{" and ending not in (".json", ".csv") and _is_lines(text)):
         rows = [_line(path, n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
         return [grid_of_rows(name, [_flat(row) for row in rows], notes=tuple(notes))]
     if ending == ".json" or start in ("{", "["):
-        return _json(path, name, text, policy)
+        return _json(path, name, text, policy, options)
     return [grid_of_text(path, name, text, notes)]
 
 
@@ -88,36 +81,10 @@ def _unzipped(path: Path, data: bytes) -> bytes:
     return plain
 
 
-def _decoded(path: Path, data: bytes) -> tuple[str, list[str]]:
-    for mark, encoding in _MARKS:
-        if data.startswith(mark):
-            return _as(path, data, encoding), [f"read as {encoding.upper()}"]
-    if data[:200].count(0) * 3 > len(data[:200]):
-        encoding = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
-        return _as(path, data, encoding), [f"read as {encoding.upper()}, which its bytes look like"]
-    try:
-        return data.decode("utf-8-sig"), []
-    except UnicodeDecodeError as error:
-        text = data.decode("cp1252", "replace")
-        if any((ord(sign) < 32 and sign not in "\t\r\n\f") or sign in "\x7f\ufffd" for sign in text):
-            raise BadData(path, "file", "text in UTF-8, or a kind of table that is known", error) from error
-        high = [byte for byte in data if 0x80 <= byte < 0xA0 and byte not in _TYPOGRAPHY]
-        if high:
-            raise BadData(path, "file", "text in UTF-8 (save it as such)", f"another encoding: {error}") from error
-        return text, ["not UTF-8: read as Windows-1252, so that letters with accents may be others"]
-
-
-def _as(path: Path, data: bytes, encoding: str) -> str:
-    try:
-        return data.decode(encoding).lstrip("\ufeff")
-    except UnicodeDecodeError as error:
-        raise BadData(path, "file", encoding.upper(), error) from error
-
-
 def read_text(path: Path) -> str:
     """The text of a file; BadData where it is none."""
     data, _ = _bytes(path)
-    return _decoded(path, data)[0]
+    return decoded(path, data)[0]
 
 
 def read_document(path: Path, text: str = "") -> Any:
@@ -167,33 +134,39 @@ def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return flat
 
 
-def _json(path: Path, name: str, text: str, policy: str) -> list[Grid]:
+def _json(path: Path, name: str, text: str, policy: str, options: ReadOptions) -> list[Grid]:
     data = read_document(path, text)
     logged = grids_of_log(path, name, data, policy or path.resolve().parent.name or path.stem)
     if logged is not None:
         return logged
-    if isinstance(data, dict) and data and all(isinstance(v, list) for v in data.values()):
+    if isinstance(data, dict) and data and all(_is_column(v) for v in data.values()):
         lengths = {len(values) for values in data.values()}
         if len(lengths) > 1:
+            levels = grid_of_levels(path, name, data, policy, options)
+            if levels is not None:
+                return [levels]
             raise BadData(path, "columns", "lists of one length", f"lengths {sorted(lengths)}")
         return [grid_of_rows(name, [dict(zip(data, row, strict=True)) for row in zip(*data.values(), strict=True)])]
     rows = data
     if isinstance(data, dict):
-        rows = _rows_of(data)
+        rows = rows_of_lists(data) or _rows_of(data)
+    if rows is None and (levels := grid_of_levels(path, name, data, policy, options)) is not None:
+        return [levels]
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise BadData(path, "content", "a list of objects, LeRobot's eval_info.json, or columns", type(data).__name__)
     return [grid_of_rows(name, [_flat(row) for row in rows])]
 
 
+def _is_column(value: Any) -> bool:
+    return isinstance(value, list) and not any(isinstance(one, dict) for one in value)
+
+
 def _rows_of(data: Mapping[str, Any]) -> Any:
-    """The list in a document, with what stands beside it in every row: `{"policy": "A", "episodes": [...]}`."""
-    key = next((k for k in ("trials", "results", "rows", "data", "episodes", "rollouts") if k in data), None)
-    plain = {k: v for k, v in data.items() if not isinstance(v, (list, dict))}
-    if key is None:
-        return [plain] if plain and len(plain) == len(data) else None
-    rows = data[key]
-    known = {k: v for k, v in plain.items() if any(strength(role, k) is not None for role in ROLES)}
-    return [known | row if isinstance(row, dict) else row for row in rows] if isinstance(rows, list) else rows
+    """One row where a document is nothing but one, what stands where rows should be otherwise."""
+    rows = next((data[k] for k in ("trials", "results", "rows", "data", "episodes", "rollouts") if k in data), None)
+    if isinstance(rows, list):
+        return rows
+    return [data] if data and not any(isinstance(v, (list, dict)) for v in data.values()) else None
 
 
 def _parquet(path: Path, name: str) -> Grid:

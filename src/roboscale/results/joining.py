@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -15,6 +17,7 @@ from roboscale.results.reading import AS_THEY_ARE, LeftOut, Pairing, ReadOptions
 
 __all__ = ["join_results"]
 
+_SIGNS = re.compile(r"[\s_\-–]+")
 BETWEEN = " · "
 """Stands between world, place and robot in a stratum's world."""
 
@@ -56,10 +59,32 @@ def join_results(parts: Sequence[Results], options: ReadOptions = AS_THEY_ARE) -
             pairing=pairing,
             case=text,
             paired=trials.paired,
+            notes=_nearly_the_same(trials.columns, preferences),
         ),
         adaptive=any(part.adaptive for part in parts),
         parts=tuple(tables),
     )
+
+
+def _nearly_the_same(trials: TrialColumns, preferences: Preferences) -> tuple[str, ...]:
+    """Lines about names that may be one: they differ in capitals, blanks, dashes or the width of their signs alone."""
+    strata = [*trials.strata, *preferences.strata]
+    lines = []
+    for kind, names in (
+        ("policies", [*trials.policies, *preferences.policies]),
+        ("tasks", [stratum.task for stratum in strata]),
+        ("worlds", [stratum.world for stratum in strata]),
+    ):
+        alike: dict[str, list[str]] = {}
+        for name in dict.fromkeys(names):
+            alike.setdefault(_SIGNS.sub("", unicodedata.normalize("NFKC", name).casefold()), []).append(name)
+        lines += [
+            f"{kind} {' and '.join(map(repr, group))} differ in capitals, blanks or signs alone and are not taken for "
+            "one: write them alike in the table if they are"
+            for group in alike.values()
+            if len(group) > 1
+        ]
+    return tuple(lines)
 
 
 def _only(tables: Sequence[TablePart], kind: str, wanted: str, fits: Callable[[Stratum], bool]) -> list[TablePart]:

@@ -141,7 +141,10 @@ def _is_arena(data: Mapping[str, Any]) -> bool:
 
 def _is_vla_eval(data: Mapping[str, Any]) -> bool:
     tasks = data.get("tasks")
-    return isinstance(tasks, list) and bool(tasks) and all(isinstance(t, Mapping) and "episodes" in t for t in tasks)
+    if not (isinstance(tasks, list) and tasks and all(isinstance(t, Mapping) and "episodes" in t for t in tasks)):
+        return False
+    episodes = [one for task in tasks for one in (task["episodes"] or ())]
+    return not episodes or any(isinstance(one, Mapping) and "metrics" in one for one in episodes)
 
 
 _LOGS: tuple[tuple[Callable[[Mapping[str, Any]], bool], Callable[..., Grid]], ...] = (

@@ -181,6 +181,19 @@ ROLES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "non_preferred": (
         ("non_preferred", "nonpreferred", "not_preferred", "rejected", "loser", "losing_policy", "worse"),
     ),
+    "times": (
+        ("times", "count", "counts", "frequency", "freq"),
+        ("votes", "n_votes", "num_votes", "comparisons", "n_comparisons", "num_comparisons", "n"),
+    ),
+    "wins_first": (
+        ("wins_a", "a_wins", "wins_1", "wins_first", "first_wins", "wins_left", "left_wins"),
+        ("wins", "n_wins", "num_wins", "won"),
+    ),
+    "wins_second": (
+        ("wins_b", "b_wins", "wins_2", "wins_second", "second_wins", "wins_right", "right_wins"),
+        ("losses", "n_losses", "num_losses", "lost"),
+    ),
+    "ties": (("ties", "n_ties", "num_ties", "draws", "n_draws", "num_draws"),),
     "progress_first": (
         ("partial_a", "progress_a", "score_a", "policy_a_partial_success", "partial_success_a", "policy_a_progress"),
     ),
@@ -264,12 +277,17 @@ _STRENGTH: Mapping[str, Mapping[str, int]] = {
 
 
 def strength(role: str, name: str) -> int | None:
-    """How well a column's name fits a role, 0 the best; `None` where it does not. `metrics.success` is `success`."""
+    """How well a column's name fits a role, 0 the best; `None` where it does not.
+
+    `metrics.success` is `success`, but `task.name` is a task whose name it is, and no `name`.
+    """
     known = _STRENGTH[role]
     short = normal_name(name)
     if short in known:
         return known[short]
-    return known.get(normal_name(name.rpartition(".")[2])) if "." in name else None
+    if "." not in name or any(short in names for names in _STRENGTH.values()):
+        return None
+    return known.get(normal_name(name.rpartition(".")[2]))
 
 
 def place(role: str, name: str) -> int:
@@ -305,6 +323,10 @@ def column_table() -> str:
         "preference": "a side, a name, a tie, or 0, 0.5 and 1",
         "preferred": "the better of two",
         "non_preferred": "the other one",
+        "times": "how often a comparison went so",
+        "wins_first": "how often the first of two was the better one",
+        "wins_second": "how often the second was",
+        "ties": "how often neither was",
         "tie": "beside the better and the other one: yes where neither was better",
         "progress_first": "how far the first came",
         "progress_second": "how far the second came",

@@ -15,6 +15,7 @@ from roboscale.results.nouns import Preferences, TablePart, TrialColumns
 from roboscale.results.reading import ReadOptions, TableReading
 from roboscale.results.roles import Roles
 from roboscale.results.values import is_missing, number_of, success_of
+from roboscale.results.wins import unrolled_wins, whole_numbers
 
 __all__ = ["is_pairs", "preferences_of"]
 
@@ -33,7 +34,8 @@ _TIES |= {
 _TIES |= {"unentschieden", "gleich", "égalité", "egalite", "empate", "pareggio", "平局", "平手", "引き分け"}
 _MUCH = "much|slightly|strongly|clearly|somewhat|far|a bit"
 _HOW = rf"(?: is| was| wins| won)?(?: (?:{_MUCH}))*(?: better| wins| won| preferred)?"
-_A_SIDE = re.compile(rf"(?:(?:model|policy|option|robot|method|response) )?(a|b|1|2|left|right|first|second){_HOW}")
+_THE = rf"(?:(?:{_MUCH}) )*(?:prefers? |preferred )?(?:the )?(?:(?:model|policy|option|robot|method|response) )?"
+_A_SIDE = re.compile(rf"{_THE}(a|b|1|2|left|right|first|second){_HOW}")
 _SIGNS = {
     "a>b": _FIRST,
     "a>>b": _FIRST,
@@ -59,9 +61,23 @@ def _word(text: str) -> int | None:
 
 
 def is_pairs(roles: Roles) -> bool:
-    """Whether a table says which of two was better."""
-    sides = roles.has("first") and roles.has("second") and roles.has("preference")
-    return sides or (roles.has("preferred") and roles.has("non_preferred"))
+    """Whether a table says which of two was better.
+
+    Raises:
+        BadData: it has a column for each of two policies, and none that says which was better.
+    """
+    both = roles.has("first") and roles.has("second")
+    if (both and roles.has("preference")) or (roles.has("preferred") and roles.has("non_preferred")):
+        return True
+    if not (both and roles.has("first", 1) and roles.has("second", 1)):
+        return False
+    if not roles.has("wins_first"):
+        expected = (
+            "who was better: a column winner or preference (--column preference=NAME), or counts in columns "
+            "wins_a, wins_b and ties"
+        )
+        raise BadData(roles.path, "columns", expected, ", ".join(roles.grid.names))
+    return True
 
 
 def preferences_of(roles: Roles, options: ReadOptions) -> TablePart:
@@ -71,6 +87,8 @@ def preferences_of(roles: Roles, options: ReadOptions) -> TablePart:
         BadData: a preference is not understood, may mean either side, or is between a policy and itself.
     """
     notes: list[str] = []
+    if not roles.has("preference") and not roles.has("preferred"):
+        roles = unrolled_wins(roles, notes)
     if roles.has("first") and roles.has("second") and roles.has("preference"):
         first, second = _side(roles, "first"), _side(roles, "second")
         column = roles.one("preference")
@@ -91,6 +109,7 @@ def preferences_of(roles: Roles, options: ReadOptions) -> TablePart:
     strata, stratum = _strata(roles)
     case = roles.names("case")
     texts = roles.use("case", case[0]) if case else None
+    times = _times(roles)
     keep = _not_copies(roles, texts, notes)
     made = Preferences(
         policies=tuple(names),
@@ -99,7 +118,7 @@ def preferences_of(roles: Roles, options: ReadOptions) -> TablePart:
         second=sides[1][keep],
         stratum=stratum[keep],
         outcome=outcome[keep],
-        weight=np.ones(int(keep.sum()), np.int64),
+        weight=times[keep],
     )
     columns = _progress_of_sides(roles, made, keep, texts)
     return TablePart(
@@ -110,6 +129,15 @@ def preferences_of(roles: Roles, options: ReadOptions) -> TablePart:
         row=np.repeat(roles.grid.numbers[keep], 2)[: len(columns)] if len(columns) else np.zeros(0, np.int64),
         shared=True,
     )
+
+
+def _times(roles: Roles) -> NDArray[np.int64]:
+    """How many comparisons each row stands for: 1, or what a column says; int64, shape (n,)."""
+    if not roles.has("times"):
+        return np.ones(len(roles.grid), np.int64)
+    name = roles.names("times")[0]
+    column = roles.use("times", name, "how many comparisons each row stands for")
+    return whole_numbers(roles, column, name).astype(np.int64)
 
 
 def _ties(roles: Roles, rows: int, notes: list[str]) -> NDArray[np.int8]:
@@ -135,7 +163,7 @@ def _reading(roles: Roles, notes: list[str]) -> TableReading:
         source=grid.source,
         form="preferences",
         columns=roles.columns(),
-        rows=len(grid) + sum(one.rows for one in grid.left_out),
+        rows=len(np.unique(grid.numbers)) + sum(one.rows for one in grid.left_out),
         left_out=grid.left_out,
         notes=(*grid.notes, *notes),
     )
@@ -302,6 +330,6 @@ def _progress_of_sides(roles: Roles, made: Preferences, keep: NDArray[np.bool_],
         case=np.repeat(numbers, 2).astype(np.int64),
         success=np.full(2 * rows, np.nan),
         progress=np.stack(shares, axis=1).reshape(-1),
-        weight=np.ones(2 * rows, np.int64),
+        weight=np.repeat(made.weight, 2),
         kinds=("progress",),
     )

@@ -16,7 +16,7 @@ from roboscale.core import BadData, Stratum
 from roboscale.results.conditions import mixes_differ, no_seeds_of_counts, strata_of, unknown_columns
 from roboscale.results.grid import Counter, Grid, Texts, packed_rows
 from roboscale.results.measures import Measured, counts_measured, long_measured
-from roboscale.results.names import COLUMNS, is_sum, strength
+from roboscale.results.names import COLUMNS, is_sum, normal_name, strength
 from roboscale.results.nouns import Preferences, TablePart, TrialColumns
 from roboscale.results.preferences import is_pairs, preferences_of
 from roboscale.results.reading import ReadOptions, TableReading
@@ -266,7 +266,9 @@ class Table:
             names = [n for n in names if n not in fixed]
             chosen = tuple(names[:2])
         roles.ignore([n for n in names if n not in chosen], f"{' and '.join(map(repr, chosen))} says which case it is")
-        return chosen, Texts.joined([_numbers(roles.use("case", name)) for name in chosen], "/") if chosen else None
+        why = {name: _may_be_a_run(name) if len(chosen) > 1 and runs is None else "" for name in chosen}
+        texts = [_numbers(roles.use("case", name, why[name])) for name in chosen]
+        return chosen, Texts.joined(texts, "/") if chosen else None
 
     def _say_what_may_be_cases(self, policy: Texts, stratum: NDArray[np.int32]) -> None:
         """Columns of no known name whose values every policy has once, and shares with others, may say the case."""
@@ -391,6 +393,13 @@ def attempt_numbers(roles: Roles, attempt: Texts) -> NDArray[np.float64]:
             row = int(np.flatnonzero(attempt.codes == code)[0])
             raise BadData(roles.path, f"attempt of {roles.grid.row_text(row)}", "a number", repr(attempt.values[code]))
     return np.array(numbers, np.float64)[attempt.codes]
+
+
+def _may_be_a_run(name: str) -> str:
+    """What is said of a seed that is a part of the case beside another number."""
+    if normal_name(name) not in ("seed", "seeds", "random_seed"):
+        return ""
+    return f"a part of the case; --column run={name} if it is the seed of the training"
 
 
 def _choices(names: Sequence[str]) -> list[tuple[str, ...]]:

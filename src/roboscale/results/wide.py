@@ -35,6 +35,11 @@ _STAGES = (
     *("intervention", "has_", "is_", "was_", "can_", "did_", "n_", "num_"),
 )
 """Columns that begin so are stages or properties of a trial, hardly policies."""
+_MEASURES = re.compile(
+    r"(?:.*_)?(?:reward|return|loss|mse|rmse|mae|error|err|duration|latency|jerk|smoothness|distance|fps|hz|length|spl"
+    r"|time|time_s|time_ms|seconds|steps|ms|mm|cm|std|stderr|sem|entropy|accuracy_loss|cost|force|torque|energy)"
+)
+"""Columns that end so measure something else than how many succeeded."""
 
 
 def unfolded(roles: Roles, notes: list[str], options: ReadOptions) -> Roles | None:
@@ -54,8 +59,10 @@ def unfolded(roles: Roles, notes: list[str], options: ReadOptions) -> Roles | No
     if len(worlds) >= 2 and roles.has("policy"):
         return _long(roles, worlds, "world", notes)
     values = [name for name in columns if _kind(roles.grid.column(name), name)]
+    _no_square(roles)
     if roles.has("policy"):
         values = [name for name in roles.grid.names if name in values or _is_place_to_be(roles, name, values)]
+        values = _without_measures(roles, values)
         return _long(roles, values, "task", notes) if values and not roles.has("task") else None
     if len(values) < 2:
         return None
@@ -63,11 +70,34 @@ def unfolded(roles: Roles, notes: list[str], options: ReadOptions) -> Roles | No
     if texts and not roles.has("task"):
         expected = f"a policy or a task: --column policy={texts[0]} or --column task={texts[0]} says what it is"
         raise BadData(roles.path, texts[0], expected, "a name that is not known")
+    values = _without_measures(roles, values)
     stages = [name for name in values if normal_name(name).startswith(_STAGES)]
     if stages:
         expected = f"policies as columns, or one that says success (--column success={stages[-1]})"
         raise BadData(roles.path, "columns", expected, f"what may be stages or properties: {', '.join(stages)}")
     return _long(roles, values, "policy", notes)
+
+
+def _no_square(roles: Roles) -> None:
+    """BadData where columns are called like the cells of the first one: a square of who won against whom."""
+    columns = [name for name in roles.grid.names if name not in roles.ignored]
+    first = set(roles.grid.column(columns[0]).used()) if columns else set()
+    both = [name for name in columns[1:] if name in first]
+    if len(both) >= 2 and len(both) == len(columns) - 1:
+        expected = (
+            f"one row for each pair: policy_a,policy_b,wins with {both[0]},{both[1]} and how often the first won"
+        )
+        raise BadData(roles.path, "columns", expected, f"rows and columns of the same names: {', '.join(both[:5])}")
+
+
+def _without_measures(roles: Roles, values: Sequence[str]) -> list[str]:
+    """Without what seems to be another measure, such as a time or a loss. BadData where nothing else is left."""
+    measures = [name for name in values if _MEASURES.fullmatch(normal_name(name))]
+    if measures and len(measures) == len(values):
+        expected = f"an outcome (--column success=NAME, or --column progress={measures[0]} where 1 is all of the task)"
+        raise BadData(roles.path, "columns", expected, f"what may be other measures: {', '.join(measures[:5])}")
+    roles.ignore(measures, "its name says another measure than success")
+    return [name for name in values if name not in measures]
 
 
 def _no_sums(roles: Roles) -> None:

@@ -8,14 +8,21 @@ probability at most alpha, ever (Ville 1939). With a budget, `roboscale.stats.in
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Literal
 
-from roboscale.core import Decision, Estimate, Verdict
+import numpy as np
+from numpy.typing import NDArray
+
+from roboscale.core import Decision, Estimate, Outcomes, RoboscaleError, Verdict
 from roboscale.stats.barnard import compose_independent
+from roboscale.stats.deciding import rests_on_voids
+from roboscale.stats.many import Compared, ManyVerdict, assemble
 from roboscale.stats.proportions import beta_confidence_sequence
 
-__all__ = ["EProcessIndependent"]
+__all__ = ["EProcessIndependent", "InOrder", "compare_in_order"]
 
 _METHOD = "anytime-valid e-process for two independent rates (Turner, Ly, Grünwald 2021; Turner, Grünwald 2023)"
 
@@ -125,3 +132,100 @@ class EProcessIndependent:
             method=_METHOD,
             estimates=estimates,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InOrder:
+    """What trials say that are read in their order.
+
+    Args:
+        verdict: every pair.
+        notes: what was assumed, and what was left out.
+        withdrawn: claims that the counted trials allow and the void ones forbid, a sentence each.
+    """
+
+    verdict: ManyVerdict
+    notes: tuple[str, ...]
+    withdrawn: tuple[str, ...] = ()
+
+
+def compare_in_order(outcomes: Outcomes, alpha: float = 0.05, level: float = 0.95) -> InOrder:
+    """Every pair of policies on independent trials, the n-th of each together, whenever one stopped.
+
+    The rows' order is that in which the trials were made. Pairs share alpha alike (Bonferroni).
+
+    Raises:
+        RoboscaleError: of progress, of counts, which have no order, or of several tasks or worlds, whose rates differ.
+    """
+    _has_an_order(outcomes)
+    names = _best_first(outcomes)
+    series = {name: outcomes.value[outcomes.policy == outcomes.policies.index(name)] for name in names}
+    pairs = list(combinations(names, 2))
+    share = alpha / max(len(pairs), 1)
+    compared, withdrawn = [], []
+    for first, second in pairs:
+        verdict = _read(series[first], series[second], (first, second), share, level).verdict()
+        if verdict.decision != "undecided" and (why := _worst(series, verdict.decision, (first, second), share)):
+            withdrawn.append(why)
+            verdict = replace(verdict, decision="undecided", sentence=f"{first} and {second}: {why}.")
+        p_value = None if verdict.p_value is None else min(1.0, verdict.p_value * len(pairs))
+        compared.append(Compared(first, second, replace(verdict, alpha=alpha, p_value=p_value)))
+    rates = {name: _rate(series[name], level) for name in names}
+    method = f"{_METHOD}; family-wise error by Bonferroni"
+    longest = max(map(len, series.values()))
+    notes = ["Trials are read in the order of their rows, the n-th of each policy together"]
+    if short := {name: len(values) for name, values in series.items() if len(values) < longest}:
+        notes.append(f"A pair ends with its shorter row of trials: {', '.join(f'{n} {k}' for n, k in short.items())}")
+    return InOrder(
+        verdict=assemble(names, rates, compared, alpha, method), notes=tuple(notes), withdrawn=tuple(withdrawn)
+    )
+
+
+def _has_an_order(outcomes: Outcomes) -> None:
+    if outcomes.kind != "success":
+        raise RoboscaleError("anytime-valid tests of independent trials take successes, not progress (--by success)")
+    if (outcomes.weight > 1).any():
+        raise RoboscaleError("anytime-valid tests read trials one by one in their order, and these are counts")
+    strata = sorted({outcomes.strata[k].text for k in np.unique(outcomes.stratum)})
+    if len(strata) > 1:
+        shown = ", ".join(strata[:5])
+        raise RoboscaleError(
+            f"anytime-valid tests of independent trials take one rate per policy, and these are of {shown} "
+            "(--task or --world for one of them)"
+        )
+
+
+def _best_first(outcomes: Outcomes) -> tuple[str, ...]:
+    won, tried, _ = (table.sum(axis=1) for table in outcomes.counts())
+    rates = {name: won[k] / tried[k] if tried[k] else -1.0 for k, name in enumerate(outcomes.policies)}
+    return tuple(sorted(rates, key=lambda name: (-rates[name], name)))
+
+
+def _rate(values: NDArray[np.float64], level: float) -> Estimate:
+    counted = values[~np.isnan(values)]
+    return beta_confidence_sequence(int(counted.sum()), len(counted), level, len(values) - len(counted))
+
+
+def _read(
+    first: Sequence[float] | NDArray[np.float64],
+    second: Sequence[float] | NDArray[np.float64],
+    names: tuple[str, str],
+    alpha: float,
+    level: float,
+) -> EProcessIndependent:
+    """The test after all trials of the shorter row."""
+    test = EProcessIndependent(alpha=alpha, names=names, level=level)
+    for a, b in zip(first, second, strict=False):
+        test.update(None if math.isnan(a) else bool(a), None if math.isnan(b) else bool(b))
+    return test
+
+
+def _worst(series: dict[str, NDArray[np.float64]], decision: Decision, names: tuple[str, str], alpha: float) -> str:
+    """Why a claim rests on void trials, the winner's as failures and the loser's as successes; "" if it stands."""
+    ahead, behind = names if decision == "first is better" else names[::-1]
+    void = {name: int(np.isnan(series[name]).sum()) for name in names}
+    if not any(void.values()):
+        return ""
+    filled = {ahead: np.nan_to_num(series[ahead], nan=0.0), behind: np.nan_to_num(series[behind], nan=1.0)}
+    worst = _read(filled[names[0]], filled[names[1]], names, alpha, 0.95)
+    return "" if worst.decision == decision else rests_on_voids(ahead, behind, void)

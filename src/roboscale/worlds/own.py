@@ -44,6 +44,8 @@ __all__ = ["OwnWorld", "as_world"]
 
 _ROBOT = ("connect", "read", "send", "stop")
 _PASSED_ON = ("expert", "step_many", "success_terms")
+_CALLED = ("start", "observe", "step", "step_many", "measures", "picture", "expert", "close")
+"""What a run calls of a world and of its scenes: what these read from outside is no content of the world."""
 
 
 def as_world(thing: object, name: str = "") -> World:
@@ -280,5 +282,6 @@ def _identify(thing: Any, info: WorldInfo) -> Identity:
         "measures": [(m.name, m.unit, m.about) for m in info.measures],
         "hold": info.hold,
     }
-    own = identify(type(thing), info.name) if info.identity != combine(info.name) else identify(thing, info.name)
+    taken_at_its_word = info.identity != combine(info.name)
+    own = identify(type(thing), info.name) if taken_at_its_word else identify(thing, info.name, calls=_CALLED)
     return combine(info.name, info.version, said, info.identity, own)

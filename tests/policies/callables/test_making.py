@@ -454,6 +454,30 @@ def test_what_reads_while_it_acts_is_not_known(tmp_path: Path, monkeypatch: pyte
         assert any("np.load" in r or "numpy.load" in r for r in as_policy(thing).identity.unverified)
 
 
+@pytest.mark.parametrize(
+    "methods",
+    [
+        "def reset(self): self.gain = json.load(open('gain.json'))\n    def __call__(self, o): return [self.gain]",
+        "def reset(self): self.gain = self.read()\n    def read(self): return json.load(open('gain.json'))\n"
+        "    def __call__(self, o): return [self.gain]",
+        "def start_episode(self): self.gain = json.load(open('gain.json'))\n    def act(self, o): return [self.gain]\n"
+        "    __call__ = act",
+        "def predict(self, o): return [json.load(open('gain.json'))]",
+        "def select_action(self, o): return [json.load(open('gain.json'))]",
+    ],
+)
+def test_a_class_that_reads_when_an_episode_begins_is_not_known(
+    methods: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("gain.json").write_text("1.0")
+    names: dict[str, Any] = {"__name__": "mine"}
+    exec(f"import json\nclass Reads:\n    {methods}\n", names)
+    for thing in (names["Reads"], names["Reads"]()):
+        (why, *_) = as_policy(thing).identity.unverified
+        assert "reads a file while acting" in why
+
+
 def test_a_model_is_known_by_its_weights_and_not_by_what_it_could_load(tmp_path: Path):
     class Saved(Model):
         def __init__(self, gain: float) -> None:

@@ -105,7 +105,7 @@ def acting(dimension: int, *parts: Elements, **more: Any):
 
 def test_nested_keys_channels_first_and_a_turned_picture():
     seen = observation()
-    entry = observed(("images", "cam_high"), of("observation.images.wrist"), axes="chw", rotate180=True)
+    entry = observed(("images", "cam_high"), of("observation.images.wrist"), axes="chw", rotate=180)
     message = made(entry, prompt="").encode(seen, "fold")
     assert message.keys() == {"images"}
     sent = message["images"]["cam_high"]
@@ -282,7 +282,7 @@ def test_check_lists_every_problem_at_once_with_near_names():
         "observation[0].field: the world has no 'observation.images.frnt'; did you mean observation.images.front",
         "observation[1].index: 9 is past the last of 8 elements",
         "observation[1].scale: 1 numbers for 2 elements",
-        "observation[2]: resize, rotate180 and axes are for images",
+        "observation[2]: resize: for images",
         "observation[3].layout: profile gripper_closedness; world joint_position.0 (observation.state)",
         "observation[3].unit: profile 'm', world 'mixed'",
         "observation[4]: index, rotation, threshold, scale, offset, normalise and several parts are for numbers",
@@ -413,7 +413,7 @@ def test_what_is_not_observed_is_named(tmp_path: Path):
         (('key = "state"', 'key = "state"\nresize = [224]'), "observation[0].resize", "[height, width]"),
         (('key = "state"', 'key = "state"\nfit = "crop"'), "observation[0].fit", "one of pad, stretch, found 'crop'"),
         (('key = "state"', 'key = "state"\ndtype = "object"'), "observation[0].dtype", "float32"),
-        (('key = "state"', 'key = "state"\nrotate180 = 1'), "observation[0].rotate180", "true or false"),
+        (('key = "state"', 'key = "state"\nrotate = 45'), "observation[0].rotate", "180"),
         (('key = "state"', 'key = "state"\nscale = [1, nan]'), "observation[0].scale[1]", "finite"),
         (('key = "state"', 'key = "state"\nindex = [-1]'), "observation[0].index", "0 or more"),
         (('key = "state"', 'key = ["a", ""]'), "observation[0].key[1]", "text that is not empty"),
@@ -473,7 +473,7 @@ def test_errors_name_file_and_field(tmp_path: Path, change: tuple[str, str], fie
     ("change", "near"),
     [
         (('name = "small"', 'name = "small"\npromt = "x"'), "prompt"),
-        (('key = "state"', 'key = "state"\nroteate180 = true'), "rotate180"),
+        (('key = "state"', 'key = "state"\nroteate = 180'), "rotate"),
         (("dimension = 8", "dimension = 8\nhorizn = 3"), "horizon"),
         (('field = "observation.state"', 'part = [{field = "x", unti = "m"}]'), "unit"),
         (('key = "state"', 'key = "state"\nrotation = {from = "rpy", to = "rotvec", brnch = "x"}'), "branch"),
@@ -485,8 +485,8 @@ def test_no_key_is_silently_ignored(tmp_path: Path, change: tuple[str, str], nea
 
 
 def test_all_mistakes_at_once(tmp_path: Path):
-    broken = MINIMAL.replace("dimension = 8", "dimension = 0").replace('key = "state"', 'key = "state"\nrotate180 = 1')
-    with pytest.raises(BadData, match=r"(?s)2:.*observation\[0\]\.rotate180.*action\.dimension"):
+    broken = MINIMAL.replace("dimension = 8", "dimension = 0").replace('key = "state"', 'key = "state"\nrotate = 45')
+    with pytest.raises(BadData, match=r"(?s)2:.*observation\[0\]\.rotate.*action\.dimension"):
         load(tmp_path, broken)
 
 
@@ -504,4 +504,71 @@ def test_a_missing_file(tmp_path: Path):
 def test_the_profiles_in_the_documentation_are_profiles(tmp_path: Path):
     page = (EXAMPLE.parents[1] / "docs" / "policies.md").read_text()
     blocks = re.findall(r"^```toml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    assert [load(tmp_path, block).name for block in blocks] == ["my-server", "libero", "act"]
+    names = ["my-server", "libero", "gr00t", "openvla", "vla-eval", "vllm-omni", "act"]
+    assert [load(tmp_path, block).name for block in blocks] == names
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"rotate": 90}, lambda p: np.rot90(p)),
+        ({"flip": "horizontal"}, lambda p: p[:, ::-1]),
+        ({"flip": "vertical"}, lambda p: p[::-1]),
+        ({"channels": "bgr"}, lambda p: p[..., ::-1]),
+        ({"values": "0..1"}, lambda p: p.astype(np.float32) / np.float32(255)),
+    ],
+)
+def test_a_picture_is_changed_as_declared(change: Any, expected: Any):
+    picture = observation()["observation.images.wrist"]
+    entry = ObservationMap(key=("image",), parts=(Elements(field="observation.images.wrist"),), **change)
+    assert np.array_equal(entry.encode([picture]), expected(picture))
+
+
+RELATIVE = '\nrelative = { field = "observation.state", make = "MAKE", index = [0, 1] }\n'
+
+
+@pytest.mark.parametrize(
+    ("make", "rows", "expected"),
+    [
+        ("absolute", [[1.0, 2.0, 3.0], [2.0, 2.0, 4.0]], [[11.0, 22.0, 3.0], [12.0, 22.0, 4.0]]),
+        ("relative", [[11.0, 22.0, 3.0], [13.0, 22.0, 4.0]], [[1.0, 2.0, 3.0], [2.0, 0.0, 4.0]]),
+    ],
+)
+def test_differences_and_values(tmp_path: Path, make: str, rows: Any, expected: Any):
+    text = MINIMAL.replace("dimension = 8", "dimension = 3") + RELATIVE.replace("MAKE", make)
+    profile = load(tmp_path, text)
+    state = {"observation.state": np.array([10.0, 20.0, 30.0], np.float32)}
+    assert np.array_equal(profile.chunk(np.array(rows), state).actions, expected)
+    seen = Spec((Field("observation.state", (3,), "float32"),), 20.0)
+    profile.check(seen, Spec((Field("action", (3,), "float32"),), 20.0))
+    with pytest.raises(SpecMismatch, match="observation.state has shape"):
+        profile.check(
+            Spec((Field("observation.state", (4,), "float32"),), 20.0), Spec((Field("action", (3,), "float32"),), 20.0)
+        )
+
+
+@pytest.mark.parametrize(
+    ("mode", "rates", "expected", "execute"),
+    [
+        ("absolute", (20.0, 10.0), [1.0, 3.0], 1),
+        ("absolute", (10.0, 20.0), [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0], 4),
+        ("relative to state", (20.0, 10.0), [1.0, 5.0], 1),
+        ("relative to state", (10.0, 20.0), [0.0, 0.0, 0.5, 0.5, 1.0, 1.0, 1.5, 1.5], 4),
+        ("absolute", (50.0, 10.0), [3.0], 1),
+    ],
+)
+def test_rows_for_a_world_of_another_rate(tmp_path: Path, mode: str, rates: Any, expected: Any, execute: int):
+    text = MINIMAL.replace("dimension = 8", "dimension = 1\nexecute = 2").replace("absolute", mode)
+    profile = load(tmp_path, f"rate_hz = {rates[0]}\nresample_hz = {rates[1]}\n{text}")
+    chunk = profile.chunk(np.arange(4.0)[:, None])
+    assert np.allclose(chunk.actions[:, 0], expected)
+    assert chunk.execute == execute
+    seen = Spec((Field("observation.state", (1,), "float32"),), rates[1])
+    profile.check(seen, Spec((Field("action", (1,), "float32", mode=mode),), rates[1]))
+    with pytest.raises(SpecMismatch, match="resample_hz: profile"):
+        profile.check(seen, Spec((Field("action", (1,), "float32", mode=mode),), rates[0]))
+
+
+def test_a_rate_to_resample_to_needs_the_policy_s(tmp_path: Path):
+    with pytest.raises(BadData, match="resample_hz: expected rate_hz beside it"):
+        load(tmp_path, "resample_hz = 10.0\n" + MINIMAL)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from roboscale import ImportDataset, import_dataset
 from roboscale.cli.app import app
-from roboscale.core import BadData
+from roboscale.core import BadData, RoboscaleError
 from roboscale.dataset.audit import audit_folder
 from roboscale.dataset.lerobot import open_lerobot
 from roboscale.dataset.lerobot.absent import fetch_command
@@ -151,3 +153,48 @@ def test_pointers_are_one_finding_and_nothing_else_is_advised(tmp_path: Path, pa
     (found,) = [f for f in findings if f.check == "not-fetched"]
     assert found.text.startswith(f"{len(files)} file") and "git lfs pull" in found.text
     assert not [f for f in findings if f.repair or f.check in ("file-broken", "tasks-table", "info-broken")]
+
+
+@pytest.mark.parametrize("tables", ["data/lance/frames.lance", "frames.lance"])
+@pytest.mark.parametrize("metadata", [True, False])
+def test_lance_tables_are_named(tmp_path: Path, tables: str, metadata: bool):
+    root = write_v21(tmp_path / "set")
+    shutil.rmtree(root / "data")
+    (root / tables).mkdir(parents=True)
+    if not metadata:
+        shutil.rmtree(root / "meta")
+    with pytest.raises(BadData, match=r"expected rows in parquet and pictures in mp4, found Lance .*frames\.lance"):
+        import_dataset(ImportDataset(source=root, out=tmp_path / "out", workers=0))
+    if metadata:
+        assert "lance-layout" in {one.check for one in audit_folder(root, images=False).findings}
+
+
+def test_an_import_of_a_half_fetched_set_says_how_much_is_not_here(tmp_path: Path):
+    root = write_v21(tmp_path / "set", episodes=3)
+    for path in sorted((root / "data").rglob("*.parquet"))[1:]:
+        path.unlink()
+    with pytest.raises(BadData, match=r"--broken drop, found the data files of 2 episodes of 3 are not there"):
+        import_dataset(ImportDataset(source=root, out=tmp_path / "out", workers=0))
+    done = import_dataset(ImportDataset(source=root, out=tmp_path / "out", broken="drop", workers=0))
+    assert len(done.proof.episodes) == 1 and len(done.proof.dropped) == 2
+
+
+def test_videos_in_another_folder_need_one_flag(tmp_path: Path):
+    root = write_v21(tmp_path / "set")
+    (root / "videos").rename(root / "video")
+    with pytest.raises(RoboscaleError) as error:
+        import_dataset(ImportDataset(source=root, out=tmp_path / "out", workers=0))
+    command = next(line for line in str(error.value).splitlines() if line.strip().startswith("roboscale data import"))
+    assert "--video-path" in command and "--missing-video" not in command
+    template = shlex.split(command)[-1]
+    done = import_dataset(ImportDataset(source=root, out=tmp_path / "out", video_path=template, workers=0))
+    assert {camera.encoded for camera in done.proof.cameras} == {0}
+
+
+def test_a_folder_around_datasets_names_them(tmp_path: Path):
+    one = write_v21(tmp_path / "around/one")
+    with pytest.raises(BadData, match=f"found a folder around it; it is {one}"):
+        import_dataset(ImportDataset(source=tmp_path / "around", out=tmp_path / "out", workers=0))
+    write_v21(tmp_path / "around/lab/two")
+    with pytest.raises(BadData, match=r"found a folder that holds 2: .*lab/two, .*one"):
+        import_dataset(ImportDataset(source=tmp_path / "around", out=tmp_path / "out", workers=0))

@@ -17,8 +17,8 @@ from roboscale.cli.app import app, parse
 from roboscale.core import RecordedEpisode, extras_of
 from roboscale.dataset import Dataset
 from roboscale.dataset.audit import audit_folder
-from roboscale.dataset.layout import load_info
 from roboscale.dataset.lerobot import clock, open_lerobot, tables
+from roboscale.dataset.lerobot.catalog import load_info
 from roboscale.dataset.tables import write_tasks
 from roboscale.jobs.events import Note
 from roboscale.sources.records.lerobot.export import export_v21

@@ -78,8 +78,6 @@ def judge_shift(evidence: Evidence, spec: Spec, roles: FieldRoles) -> Iterator[F
 
 def _moved(first: Evidence, last: Evidence, name: str) -> dict[int, tuple[float, float, float]]:
     """Element -> mean of the first third, of the last, and what the element covers in both."""
-    from scipy.stats import mannwhitneyu
-
     found: dict[int, tuple[float, float, float]] = {}
     for task in {e.instruction for e in first} & {e.instruction for e in last}:
         sides = [[e for e in side if e.instruction == task and name in e.fields] for side in (first, last)]
@@ -93,6 +91,8 @@ def _moved(first: Evidence, last: Evidence, name: str) -> dict[int, tuple[float,
             a, b = float(np.median(before[:, i])), float(np.median(after[:, i]))
             if abs(b - a) < _FAR * span[i]:
                 continue
+            from scipy.stats import mannwhitneyu  # half a second, which most sets need not pay
+
             if mannwhitneyu(before[:, i], after[:, i]).pvalue * before.shape[1] < _ALPHA:
                 found[i] = (a, b, float(span[i]))
     return found

@@ -25,6 +25,7 @@ _LENGTHS = 0.1  # how much the lengths may differ
 _SHARED = 0.5  # of the smaller sketch
 _LEAST = 8  # rows that a sketch needs to say anything
 _COMMON = 20  # a row in more episodes than this is a resting pose
+_FEW = 300  # episodes whose distances are all computed
 
 Pairs = dict[tuple[int, int], str]
 
@@ -87,8 +88,6 @@ def _pairs(evidence: Sequence[EpisodeEvidence], spec: Spec, roles: FieldRoles) -
 
 
 def _close(evidence: Sequence[EpisodeEvidence], spec: Spec, roles: FieldRoles) -> Iterator[tuple[int, int]]:
-    from scipy.spatial import cKDTree
-
     names = [f.name for f in spec if roles.moves(f)]
     usable = [i for i, e in enumerate(evidence) if e.length > 1 and all(_whole(e, n) for n in names)]
     if len(usable) < 2 or not names:
@@ -100,12 +99,21 @@ def _close(evidence: Sequence[EpisodeEvidence], spec: Spec, roles: FieldRoles) -
     moves = np.ptp(points, axis=1).max(axis=1) > 5 * _CLOSE if keep.any() else np.zeros(len(usable), np.bool_)
     flat = points.reshape(len(points), -1)
     radius = _CLOSE * np.sqrt(flat.shape[1])
-    tree = cKDTree(_projected(flat))
-    for a, b in tree.query_pairs(radius):
+    for a, b in _neighbours(_projected(flat), radius):
         near = np.linalg.norm(flat[a] - flat[b]) <= radius
         alike = abs(lengths[a] - lengths[b]) <= _LENGTHS * max(lengths[a], lengths[b])
         if near and alike and moves[a] and moves[b]:
             yield min(usable[a], usable[b]), max(usable[a], usable[b])
+
+
+def _neighbours(points: NDArray[np.float64], radius: float) -> Iterable[tuple[int, int]]:
+    """Pairs of rows (n, d) no further apart than `radius`, the smaller number first."""
+    if len(points) > _FEW:
+        from scipy.spatial import cKDTree  # a quarter of a second, which few episodes need not pay
+
+        return cKDTree(points).query_pairs(radius)  # type: ignore[no-any-return]
+    gaps = (np.linalg.norm(points[a + 1 :] - points[a], axis=1) for a in range(len(points)))
+    return [(a, a + 1 + b) for a, gap in enumerate(gaps) for b in np.flatnonzero(gap <= radius).tolist()]
 
 
 def _whole(one: EpisodeEvidence, name: str) -> bool:

@@ -17,14 +17,15 @@ from roboscale.core import Finding, RoboscaleError
 from roboscale.dataset.audit.statistics import judge_statistics
 from roboscale.dataset.audit.tables import TableEvidence, TableJob, examine_table, expected_starts, jobs
 from roboscale.dataset.audit.videos import VideoEvidence, examine_video
-from roboscale.dataset.catalog import load_catalog
 from roboscale.dataset.checks import finding, many
 from roboscale.dataset.journal import list_pending
 from roboscale.dataset.layout import Layout
 from roboscale.dataset.lerobot.absent import absent_findings
+from roboscale.dataset.lerobot.catalog import load_catalog
 from roboscale.dataset.lerobot.check import check_order, check_splits, relative_path
 from roboscale.dataset.lerobot.features import frame_shape
 from roboscale.dataset.lerobot.folder import Folder
+from roboscale.dataset.rates import same_rate
 from roboscale.dataset.unfetched import unfetched
 
 __all__ = ["Spread", "audit_files"]
@@ -213,7 +214,7 @@ def _tasks(folder: Folder, tables: Sequence[TableEvidence]) -> Iterator[Finding]
             i = positions[number]
             texts = folder.episodes.tasks[i]
             meant = {numbers_of.get(text) for text in texts}
-            used |= set(rows.tasks) | meant
+            used |= set(rows.tasks) | meant | set(rows.annotations)
             if None in meant or set(rows.tasks) - (meant if texts else folder.tasks.keys()):
                 wrong[i] = [list(rows.tasks), list(texts)]
             elif len(rows.tasks) > 1:
@@ -228,7 +229,9 @@ def _tasks(folder: Folder, tables: Sequence[TableEvidence]) -> Iterator[Finding]
     unused = [text for number, text in folder.tasks.items() if number not in used]
     if unused and not wrong:
         text = f"{many(len(unused), 'task')} without an episode, such as {unused[0]!r}"
-        yield finding("task-unused", text, field="tasks")
+        annotated = any(name.startswith("annotation.") for name in folder.head.features)
+        evidence = {"annotated": True} if annotated else {}
+        yield finding("task-unused", text, field="tasks", evidence=evidence)
 
 
 def _totals(folder: Folder, lengths: Mapping[int, int]) -> Iterator[Finding]:
@@ -315,6 +318,10 @@ def _video(
         yield finding("video-surplus", text, field=camera, episodes=episodes, evidence=evidence)
 
 
+def _same_fps(claimed: Any, fps: float) -> bool:
+    return isinstance(claimed, (int, float)) and same_rate(claimed, fps)
+
+
 def _words(said: Any) -> Mapping[str, Any]:
     return said if isinstance(said, dict) else {}
 
@@ -347,7 +354,7 @@ def _header(
         ("video-size", size, (video.height, video.width), size == (video.height, video.width)),
         ("video-size", tuple(shape[:2]), size, size == tuple(shape[:2])),
         ("video-fps", f"{fps:g}", f"{video.rate:g} in the file", abs(video.rate - fps) < 2e-3 * fps),
-        ("video-fps", f"{fps:g}", f"video.fps {said.get('video.fps')}", said.get("video.fps", fps) == fps),
+        ("video-fps", f"{fps:g}", f"video.fps {said.get('video.fps')}", _same_fps(said.get("video.fps", fps), fps)),
         ("video-pixel-format", said.get("video.pix_fmt"), video.pix_fmt, True),
         ("video-gop", f"at most {gop}", video.gop, video.gop <= gop),
     ]

@@ -5,7 +5,7 @@ A clip is sampled by seeking; other pictures are decoded from their beginning up
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,27 +49,45 @@ class CameraEvidence:
     error: str = ""
 
 
-def sample(pictures: Clip | Pictures, count: int, bound: int) -> tuple[list[int], Images]:
-    """At most `count` pictures, evenly spread, (n, H, W, 3), and their numbers; BadData when one is broken."""
+def sample(
+    pictures: Clip | Pictures, count: int, bound: int, *, thin: bool = True
+) -> tuple[list[int], Images, tuple[int, int]]:
+    """At most `count` pictures, about evenly spread, (n, h, w, 3), their numbers, and the size (H, W) they had.
+
+    Args:
+        bound: pictures decoded at most where a source must be decoded from its beginning.
+        thin: every n-th pixel only.
+
+    BadData when one is broken.
+    """
+    kept = _thinned if thin else np.asarray
     reach = len(pictures) if isinstance(pictures, Clip) else min(len(pictures), bound)
     numbers = np.unique(np.linspace(0, reach - 1, min(count, reach)).round().astype(int)).tolist()
     if isinstance(pictures, Clip):
-        return numbers, _from_clip(pictures, numbers)
-    wanted, found = set(numbers), []
+        return numbers, *_from_clip(pictures, numbers, kept)
+    wanted, found, size = set(numbers), [], (0, 0)
     for number, image in enumerate(pictures):
         if number in wanted:
-            found.append(np.asarray(image))
+            found.append(kept(np.asarray(image)))
+            size = np.asarray(image).shape[:2]
         if number == numbers[-1]:
             break
-    return numbers, np.stack(found)
+    return numbers, np.stack(found), (int(size[0]), int(size[1]))
 
 
-def _from_clip(clip: Clip, numbers: Sequence[int]) -> Images:
+def _thinned(image: Images) -> Images:
+    """Every n-th pixel of a picture (H, W, 3), so that its shorter side comes down to about 120."""
+    step = max(1, min(image.shape[:2]) // _SIDE)
+    return np.ascontiguousarray(image[::step, ::step])  # a view would keep the whole picture
+
+
+def _from_clip(clip: Clip, numbers: Sequence[int], kept: Callable[[Images], Images]) -> tuple[Images, tuple[int, int]]:
     from roboscale.dataset.video import VideoReader, probe
 
-    reader = VideoReader(clip.path, round(probe(clip.path).fps))  # whether that is the right rate is judged elsewhere
+    reader = VideoReader(clip.path, float(probe(clip.path).fps))  # whether that is the right rate is judged elsewhere
     try:
-        return reader.read([clip.first + number for number in numbers])
+        images = np.stack([kept(image) for image in reader.each(clip.first + number for number in numbers)])
+        return images, (reader.probe.height, reader.probe.width)
     finally:
         reader.close()
 
@@ -80,28 +98,35 @@ def look(pictures: Clip | Pictures, state: Sequence[NDArray[np.float64]], sample
     Raises:
         BadData: a picture cannot be decoded.
     """
-    numbers, images = sample(pictures, samples, bound)
-    size = images.shape[1:3]
-    step = max(1, min(size) // _SIDE)
-    images = images[:, ::step, ::step]
-    plain = images.reshape(len(images), -1, 3).std(axis=1).max(axis=1) < _PLAIN
+    numbers, images, size = sample(pictures, samples, bound)
+    means, spread = _levels(images)
+    plain = spread.max(axis=1) < _PLAIN
     frozen = _frozen(images, numbers, state) & ~(plain[1:] | plain[:-1])
     return CameraEvidence(
         frames=tuple(numbers),
         grid=_coarse(images),
-        colour=tuple(images.reshape(-1, 3).mean(axis=0).tolist()),
+        colour=tuple(means.mean(axis=0).tolist()),
         black=tuple((numbers[a], numbers[b]) for a, b in signals.true_runs(plain)),
         frozen=tuple((numbers[a], numbers[b + 1]) for a, b in signals.true_runs(frozen) if b - a + 1 >= _FROZEN_RUN),
-        size=(size[0], size[1]),
+        size=size,
     )
+
+
+def _levels(images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(n, 3) mean and standard deviation of each channel, from how often each level is there: faster than floats."""
+    pixels = images.shape[1] * images.shape[2]
+    counts = [[np.bincount(channel.ravel(), minlength=256) for channel in np.moveaxis(i, -1, 0)] for i in images]
+    shares, levels = np.array(counts, np.float64) / pixels, np.arange(256.0)
+    means = shares @ levels
+    return means, np.sqrt((shares * np.square(levels - means[..., None])).sum(axis=-1))
 
 
 def _frozen(images: Images, numbers: Sequence[int], state: Sequence[NDArray[np.float64]]) -> NDArray[np.bool_]:
     """(n-1,) between which samples the picture stands still while the robot moves."""
     same = np.zeros(len(images) - 1, np.bool_)
     for i in range(len(images) - 1):
-        change = np.abs(images[i + 1].astype(np.int16) - images[i])
-        same[i] = change.mean() < _SAME[0] and change.max() <= _SAME[1]
+        change = np.maximum(images[i + 1], images[i]) - np.minimum(images[i + 1], images[i])
+        same[i] = change.max() <= _SAME[1] and change.mean() < _SAME[0]
     moved = np.zeros(len(same), np.bool_)
     for rows in state:
         rows = rows[:, signals.moving(rows)]
@@ -113,7 +138,7 @@ def _frozen(images: Images, numbers: Sequence[int], state: Sequence[NDArray[np.f
 
 
 def _coarse(images: Images) -> NDArray[np.float32]:
-    mean = images.mean(axis=0)
+    mean = images.sum(axis=0, dtype=np.uint32) / np.float32(len(images))
     rows = np.array_split(mean, min(_GRID, mean.shape[0]), axis=0)
     cells = [[cell.mean(axis=(0, 1)) for cell in np.array_split(r, min(_GRID, r.shape[1]), axis=1)] for r in rows]
     return np.array(cells, np.float32)

@@ -57,6 +57,6 @@ def _strip(recording: Recording, position: int, camera: str, count: int) -> NDAr
         episode: Any = recording.read(recording.keys[position], [camera])
         if camera not in episode.pictures:
             return None
-        return sample(episode.pictures[camera], count, 240)[1]
+        return sample(episode.pictures[camera], count, 240, thin=False)[1]
     except RoboscaleError:
         return None

@@ -71,6 +71,7 @@ class EpisodeRows:
         frame_index: first row where frame_index is not the row's number, else -1.
         late_s: largest distance of timestamp from frame / fps.
         tasks: the values of task_index.
+        annotations: those of the columns `annotation.*`, which number texts, too.
         wrong: statistics that differ from the claimed ones: field -> names.
         order: first row whose frame does not follow the one before, though every frame is there once; else -1.
     """
@@ -83,6 +84,7 @@ class EpisodeRows:
     tasks: tuple[int, ...]
     wrong: Mapping[str, tuple[str, ...]]
     order: int = -1
+    annotations: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +245,9 @@ def _claims(job: TableJob, problems: list[tuple[str, str, str]]) -> dict[int, di
             continue
         if not table.column_names:
             continue  # an editor of other people's leaves no statistics there
-        lines = table.take([row for row, _ in entries]).to_pylist()
+        rows = np.array([row for row, _ in entries], np.int64)
+        places_ = pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(rows)])  # a list imports pandas
+        lines = table.take(places_).to_pylist()
         claims |= {number: line for (_, number), line in zip(entries, lines, strict=True)}
     return claims
 
@@ -279,7 +283,13 @@ def _episode(
         tasks=tuple(np.unique(tasks[rows]).astype(np.int64).tolist()) if tasks is not None else (),
         wrong=wrong,
         order=order,
+        annotations=_annotated(columns, rows),
     )
+
+
+def _annotated(columns: Mapping[str, NDArray[Any]], rows: NDArray[np.int64]) -> tuple[int, ...]:
+    numbers = [c[rows].reshape(-1) for n, c in columns.items() if n.startswith("annotation.") and c.dtype.kind in "iu"]
+    return tuple(np.unique(np.concatenate(numbers)).tolist()) if numbers else ()
 
 
 def _wrong_of_episode(claim: Mapping[str, Any], values: NDArray[Any]) -> Iterator[str]:

@@ -23,6 +23,8 @@ from roboscale.dataset.layout import Layout
 from roboscale.dataset.lerobot.info import InfoHead, Problems, Template, as_whole, read_head, read_lines
 from roboscale.dataset.lerobot.licence import licence_of
 from roboscale.dataset.lerobot.tables import table_of, to_rows
+from roboscale.dataset.remote import open_root
+from roboscale.dataset.unfetched import lance_tables
 
 __all__ = ["Episodes", "Folder", "Paths", "VideoPlaces", "lerobot_format", "load_folder"]
 
@@ -98,12 +100,16 @@ class Folder:
     head: InfoHead
     episodes: Episodes
     tasks: Mapping[int, str]
-    licence: str
     problems: Problems
 
     @property
     def root(self) -> Path:
         return self.head.root
+
+    @property
+    def licence(self) -> str:
+        """What the card, the files or the sidecar say; empty where nothing does."""
+        return licence_of(self.root, self.head.raw)
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -130,10 +136,11 @@ def load_folder(root: Path, templates: Mapping[str, str] | None = None) -> tuple
     Args:
         templates: `data_path` and `video_path` to use instead of those of `info.json`.
     """
-    root, problems = Path(root), Problems()
+    root, problems = open_root(root), Problems()
     head = read_head(root, problems, templates or {})
     if head is None:
         return None, problems
+    _refuse_lance(head, problems)
     episodes = _episodes_v3(head, problems) if head.is_v3 else _episodes_v2(head, problems)
     tasks = _tasks_v3(root, problems) if head.is_v3 else _tasks_v2(root, problems)
     folder = Folder(
@@ -141,10 +148,20 @@ def load_folder(root: Path, templates: Mapping[str, str] | None = None) -> tuple
         head=head,
         episodes=episodes,
         tasks=tasks,
-        licence=licence_of(root, head.raw),
         problems=problems,
     )
     return folder, problems
+
+
+def _refuse_lance(head: InfoHead, problems: Problems) -> None:
+    """Rows or pictures that LeRobot 0.6 keeps in Lance tables instead of parquet and mp4."""
+    said, tables = head.raw.get("storage_format"), lance_tables(head.root)
+    if said == "lance" or tables:
+        where = f"Lance tables ({', '.join(tables[:4])})" if tables else f"storage_format {said!r}"
+        error = BadData(
+            head.file, "storage_format", "rows in parquet and pictures in mp4", f"{where}, which are not read"
+        )
+        problems.refuse("lance-layout", error, "storage_format")
 
 
 # v3: columns of parquet files
@@ -232,9 +249,11 @@ def _assembled_v3(
     index = columns["episode_index"].astype(np.int64)
     kept = _once(index, Layout(head.root).episodes, problems)
     blanks = {what: columns[f"data/{what}"][kept].astype(np.int64) for what in ("chunk_index", "file_index")}
+    blanks |= {"episode_index": index[kept], "episode_chunk": index[kept] // head.chunks_size}
     videos = {}
     for camera in head.cameras:
         at = {name: columns[f"videos/{camera}/{name}"][kept] for name in ("chunk_index", "file_index")}
+        at |= {name: blanks[name] for name in ("episode_index", "episode_chunk")}
         paths = Paths(head.video_path, {n: v.astype(np.int64) for n, v in at.items()}, **camera_words(camera))
         times = [columns[f"videos/{camera}/{end}_timestamp"][kept].astype(np.float64) for end in ("from", "to")]
         videos[camera] = VideoPlaces(paths, *times)

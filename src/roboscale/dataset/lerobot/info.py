@@ -22,6 +22,7 @@ import numpy as np
 from roboscale.core import BadData, Finding
 from roboscale.dataset.checks import finding
 from roboscale.dataset.layout import DATA_PATH, FORMAT_SPEC, INDEX_FEATURES, VIDEO_PATH, confined
+from roboscale.dataset.remote import is_remote
 from roboscale.dataset.unfetched import require_fetched
 
 __all__ = [
@@ -54,29 +55,30 @@ class Problems:
     """What is wrong with the metadata.
 
     Args:
-        fatal: the errors among them over which only a guess leads.
+        fatal: the errors among them over which only a guess leads, each with its check.
     """
 
     findings: list[Finding] = field(default_factory=list)
-    fatal: list[BadData] = field(default_factory=list)
+    fatal: list[tuple[str, BadData]] = field(default_factory=list)
 
     def refuse(self, check: str, error: BadData, place: str = "", **about: Any) -> None:
         """Something that nobody can read; a stand-in takes its place for those who only look."""
-        self.fatal.append(error)
+        self.fatal.append((check, error))
         self.findings.append(finding(check, str(error), field=place, evidence={"refused": True}, **about))
 
     def note(self, check: str, text: str, place: str = "", **about: Any) -> None:
         self.findings.append(finding(check, text, field=place, **about))
 
-    def require(self) -> None:
-        """BadData: the first thing that only a guess would fill."""
-        if self.fatal:
-            raise self.fatal[0]
+    def require(self, but: Collection[str] = ()) -> None:
+        """BadData: the first thing that only a guess would fill, checks in `but` aside."""
+        for check, error in self.fatal:
+            if check not in but:
+                raise error
 
 
 def _read_text(path: Path) -> str:
     try:
-        size = path.stat().st_size
+        size = 0 if is_remote(path) else path.stat().st_size
         if size > _MAX_BYTES:
             raise BadData(path, "file", f"at most {_MAX_BYTES} bytes", size)
         require_fetched(path)
@@ -200,7 +202,7 @@ def read_head(root: Path, problems: Problems, templates: Mapping[str, str] | Non
         problems.refuse("info-broken", error, "meta/info.json")
         return None
     is_v3 = version.startswith("v3.")
-    fps = _rate(path, raw, problems, is_v3)
+    fps = _rate(path, raw, problems)
     chunks = _limit(path, raw, problems)
     features = _features(path, raw, problems)
     cameras = tuple(name for name, feature in features.items() if feature["dtype"] == "video")
@@ -221,14 +223,12 @@ def read_head(root: Path, problems: Problems, templates: Mapping[str, str] | Non
     )
 
 
-def _rate(path: Path, raw: Mapping[str, Any], problems: Problems, is_v3: bool) -> float:
+def _rate(path: Path, raw: Mapping[str, Any], problems: Problems) -> float:
     fps = raw.get("fps")
     if isinstance(fps, bool) or not isinstance(fps, (int, float)) or not math.isfinite(fps) or not 0 < fps < 1e6:
-        problems.refuse("info-broken", BadData(path, "fps", "a positive number", str(fps)[:60]), "fps")
+        problems.refuse("info-broken", BadData(path, "fps", "a positive number", repr(fps)[:60]), "fps")
         meant = _meant(fps)
         return float(meant) if 0 < meant < 1e6 else 30.0
-    if is_v3 and not isinstance(fps, int):
-        problems.note("info-broken", f"fps is {fps!r}; LeRobot expects a whole number", "fps")
     return float(fps)
 
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roboscale.core import BadData, Extras, Field, Origin, RoboscaleError, Spec
-from roboscale.dataset.catalog import Catalog, Location, load_catalog
 from roboscale.dataset.layout import Layout, load_json
+from roboscale.dataset.lerobot.catalog import Catalog, Location, load_catalog
 from roboscale.dataset.lerobot.clock import off_grid
 from roboscale.dataset.lerobot.features import Features, described_fields
 from roboscale.dataset.lerobot.folder import Folder, load_folder
@@ -30,7 +30,7 @@ _INFO_KEYS = frozenset(
     {
         *("codebase_version", "robot_type", "fps", "features", "splits", "data_path", "video_path", "chunks_size"),
         *("total_episodes", "total_frames", "total_tasks", "total_videos", "total_chunks", "license", "licence"),
-        *("data_files_size_in_mb", "video_files_size_in_mb"),
+        *("data_files_size_in_mb", "video_files_size_in_mb", "storage_format"),
     }
 )
 _NEEDED = ("action", "observation.state")
@@ -62,7 +62,7 @@ def open_lerobot(
     templates = {key: text for key, text in said.items() if text is not None}
     folder, problems = load_folder(root, templates)
     if folder is None:
-        raise problems.fatal[0]
+        raise problems.fatal[0][1]
     tables = Tables()
     own = folder.head.is_v3 and Layout(folder.root).own.is_dir() and not templates
     foreign = any(one.get("dtype") == "image" for one in folder.head.features.values())  # mended by us, not written

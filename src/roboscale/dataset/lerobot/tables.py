@@ -1,14 +1,12 @@
 """The tables of a LeRobot dataset: parquet files read as arrays, encoded pictures and rows of one episode.
 
-A file may hold one episode (v2) or many (v3). Knows parquet; does not know metadata or video. A file's footer is read
-once for as long as a `Tables` lives that has not moved on to other files.
+A file may hold one episode (v2) or many (v3). Knows parquet; does not know metadata or video.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData
 from roboscale.dataset.layout import confined
-from roboscale.dataset.tables import number_dtype
-from roboscale.dataset.unfetched import require_fetched
+from roboscale.dataset.tables import number_dtype, open_table, plain_numbers, reading
 
 __all__ = ["Tables", "blobs", "column_array", "column_dtype", "table_of", "to_rows"]
 
@@ -28,22 +25,7 @@ _MAX_GROUP = 8 * 2**30  # bytes that a row group may claim to unpack to
 _KEPT = 8  # files that stay open
 
 
-@contextlib.contextmanager
-def _reading(path: Path, what: str) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        require_fetched(path)
-        raise BadData(path, "file", "to exist", "nothing") from None
-    except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, MemoryError) as error:
-        require_fetched(path)
-        text = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadData(path, what, "readable parquet", text[:160]) from error
-
-
-def _open(path: Path) -> pq.ParquetFile:
-    with _reading(path, "footer"):
-        return pq.ParquetFile(path, page_checksum_verification=True)
+_READABLE = "readable parquet"
 
 
 def table_of(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -51,13 +33,13 @@ def table_of(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
     BadData when it is missing, cut off, or claims more memory than a table may take.
     """
-    with _open(path) as file:
+    with open_table(path) as file:
         names = [name for name in file.schema_arrow.names if columns is None or name in columns]
         return _read(path, file, range(file.num_row_groups), names)
 
 
 def _read(path: Path, file: pq.ParquetFile, groups: Sequence[int], names: Sequence[str] | None) -> pa.Table:
-    with _reading(path, "content"):
+    with reading(path, "content", _READABLE):
         size = sum(file.metadata.row_group(group).total_byte_size for group in groups)
         if size > _MAX_GROUP or size < 0:
             raise BadData(path, "row groups", f"at most {_MAX_GROUP} bytes", size)
@@ -76,7 +58,7 @@ class Tables:
 
     def open(self, path: Path) -> pq.ParquetFile:
         """The file, open; BadData when it is missing, cut off or no parquet."""
-        file = self._files.pop(path, None) or _open(path)
+        file = self._files.pop(path, None) or open_table(path)
         self._files[path] = file
         while len(self._files) > _KEPT:
             self._files.popitem(last=False)[1].close(force=True)
@@ -85,7 +67,7 @@ class Tables:
     def schema(self, path: Path) -> pa.Schema:
         """Names and types of the columns."""
         file = self.open(path)
-        with _reading(path, "schema"):
+        with reading(path, "schema", _READABLE):
             return file.schema_arrow
 
     def close(self) -> None:
@@ -112,7 +94,7 @@ class Tables:
             return _read(path, file, range(file.num_row_groups), names)
         places = self._find(path, file, episode)
         first, last = int(places[0]), int(places[-1])
-        with _reading(path, "footer"):
+        with reading(path, "footer", _READABLE):
             sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         ends = np.cumsum(sizes)
         groups = range(int(np.searchsorted(ends, first, "right")), 1 + int(np.searchsorted(ends, last, "right")))
@@ -162,7 +144,7 @@ def to_rows(column: pa.ChunkedArray) -> NDArray[Any] | None:
     numeric = pa.types.is_integer(flat.type) or pa.types.is_floating(flat.type) or pa.types.is_boolean(flat.type)
     if flat.null_count or not numeric or (rows and len(flat) % rows):
         return None
-    values: NDArray[Any] = flat.to_numpy(zero_copy_only=False)
+    values = plain_numbers(flat)
     return values if len(values) == rows else values.reshape(rows, -1)
 
 
@@ -171,8 +153,8 @@ def column_array(column: pa.ChunkedArray, shape: tuple[int, ...], path: Path, na
     dtype = column_dtype(column.type)
     if not dtype:
         raise BadData(path, name, "numbers", column.type)
-    with _reading(path, name):
-        values = _flat(column.combine_chunks(), path, name).to_numpy(zero_copy_only=False)
+    with reading(path, name, _READABLE):
+        values = plain_numbers(_flat(column.combine_chunks(), path, name))
     rows, per_row = len(column), int(np.prod(shape))
     if len(values) != rows * per_row:
         raise BadData(path, name, f"{rows} rows of shape {list(shape)}", f"{len(values)} values")
@@ -187,7 +169,7 @@ def _flat(array: Any, path: Path, name: str) -> Any:
         if array.null_count:
             raise BadData(path, name, "a value in every row", f"{array.null_count} nulls")
         if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
-            sizes = np.unique(array.value_lengths().to_numpy(zero_copy_only=False))
+            sizes = np.unique(plain_numbers(array.value_lengths()))
             if len(sizes) > 1:
                 raise BadData(path, name, "rows of one size", f"rows of {sizes[:5].tolist()}")
         elif not pa.types.is_fixed_size_list(array.type):
@@ -201,7 +183,7 @@ def blobs(column: pa.ChunkedArray, root: Path, path: Path, name: str) -> Callabl
         raise BadData(path, name, "pictures as a struct of bytes and path", column.type)
 
     def blob(number: int) -> bytes:
-        with _reading(path, f"{name}[{number}]"):
+        with reading(path, f"{name}[{number}]", _READABLE):
             row = column[number].as_py() or {}
         if row.get("bytes") is not None:
             return bytes(row["bytes"])

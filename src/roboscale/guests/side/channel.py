@@ -39,11 +39,14 @@ class Channel:
 
         Raises:
             Closed: nobody is there to take it.
+            socket.timeout: nobody reads it, for as long as the last answer might have taken.
             CannotEncode: a value that the wire has no place for; nothing was sent.
         """
         body = pack(message)
         try:
             self._stream.sendall(len(body).to_bytes(_LENGTH, "little") + body)
+        except TimeoutError:  # nobody reads: the other side hangs
+            raise
         except OSError as error:
             raise Closed(str(error)) from error
 
@@ -58,15 +61,12 @@ class Channel:
             CannotDecode: what came is no message.
             socket.timeout: nothing came in time.
         """
-        self._stream.settimeout(wait_s)
-        try:
-            size = int.from_bytes(self._exactly(_LENGTH), "little")
-            if size > _MOST:
-                raise Closed(f"a message of {size} bytes is none")
-            return unpack(self._exactly(size))
-        finally:
-            if self._stream.fileno() >= 0:
-                self._stream.settimeout(None)
+        if self._stream.gettimeout() != wait_s:  # two system calls that most messages need not
+            self._stream.settimeout(wait_s)
+        size = int.from_bytes(self._exactly(_LENGTH), "little")
+        if size > _MOST:
+            raise Closed(f"a message of {size} bytes is none")
+        return unpack(self._exactly(size))
 
     def close(self) -> None:
         self._stream.close()

@@ -16,6 +16,7 @@ from roboscale.guests.side.faults import Refusal
 __all__ = ["LeRobotPolicy", "mend_torchvision"]
 
 _KEPT: list[Any] = []  # an operator is undefined again when its library is collected
+_STATISTICS = ("mean", "std", "min", "max")
 _SESSIONS = 1024  # the longest unused is forgotten first
 
 
@@ -90,8 +91,18 @@ class LeRobotPolicy:
             "history": self._history,
             "rows": self._rows,
             "notes": notes,
+            "statistics": self._statistics(),
             "versions": {"lerobot": getattr(lerobot, "__version__", ""), "torch": self._torch.__version__},
         }
+
+    def _statistics(self) -> dict[str, Any]:
+        """Key -> mean, std, min and max by which the checkpoint's processors normalise numbers, as lists."""
+        said: dict[str, Any] = {}
+        for step in (*self._pre.steps, *self._post.steps):
+            for key, values in (getattr(step, "stats", None) or {}).items():
+                arrays = {name: np.asarray(values[name], np.float64) for name in values if name in _STATISTICS}
+                said[key] = {name: array.tolist() for name, array in arrays.items() if array.ndim == 1}
+        return said
 
     def on_act(self, message: dict[str, Any]) -> list[Any]:
         """One answer for each session that is asked: its rows (H, D), or a text that says what went wrong.

@@ -22,6 +22,7 @@ from torch import Tensor
 from roboscale.core import BadData, InfrastructureError, RoboscaleError, Spec
 from roboscale.core.plain import Plain
 from roboscale.policies.builtin.config import TrainConfig
+from roboscale.policies.builtin.device import device_called, device_of
 from roboscale.policies.builtin.model import ChunkNet
 from roboscale.policies.builtin.normalise import Normaliser
 from roboscale.policies.builtin.policy import BuiltinPolicy, TrainedNet, sizes_of
@@ -88,6 +89,7 @@ def save_policy(path: Path, policy: BuiltinPolicy, summary: Summary) -> None:
             "roboscale": version("roboscale"),
             "torch": torch.__version__,
             "python": platform.python_version(),
+            "device": device_called(policy.device),
         },
         "weights_blake2b": _digest(path / WEIGHTS),
     }
@@ -109,8 +111,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def load_policy(path: Path) -> BuiltinPolicy:
-    """The policy in the folder `path`, ready to act in float32.
+def load_policy(path: Path, device: str = "cpu") -> BuiltinPolicy:
+    """The policy in the folder `path`, ready to act in float32 on a device of `DEVICES`.
 
     Raises:
         BadData: a file is missing or broken; names the file and the field.
@@ -136,7 +138,8 @@ def load_policy(path: Path) -> BuiltinPolicy:
             action_spec=action_spec,
             state=state,
             action=action,
-        )
+        ),
+        device_of(device),
     )
 
 

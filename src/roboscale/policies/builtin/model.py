@@ -6,7 +6,7 @@ Knows torch and normalised tensors. Does not know data sets, files, fields or wo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import cast
 
@@ -60,7 +60,7 @@ class CameraEncoder(nn.Module):
 
     def forward(self, pixels: Tensor, bf16: bool) -> Tensor:
         """(B, 3, H, W) uint8 -> (B, 3 * keypoints): mean x and y in -1..1 of each keypoint, and mean x^2 + y^2."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.autocast(pixels.device.type, torch.bfloat16) if bf16 else nullcontext():
             x = pixels.to(torch.bfloat16 if bf16 else torch.float32) / 127.5 - 1
             x = F.relu(self.stem(x))
             for conv in self.convs:
@@ -127,22 +127,22 @@ class FlowHead(nn.Module):
 
     def velocity(self, features: Tensor, x: Tensor, time: Tensor) -> Tensor:
         """(B, chunk, D) velocity at `x` (B, chunk, D) and `time` (B, 1)."""
-        angles = time * torch.pi * torch.arange(1, 9)
+        angles = time * torch.pi * torch.arange(1, 9, device=time.device)
         hidden = features + self.enter(x.flatten(1)) + self.time(torch.cat([angles.sin(), angles.cos()], dim=-1))
         return cast(Tensor, self.out(self.body(hidden)).unflatten(-1, self.shape))
 
     def loss(self, features: Tensor, chunk: Tensor, valid: Tensor, draws: torch.Generator) -> Tensor:
         # the image features are costly and the head is not: several noise levels share one observation
         features, chunk, valid = (t.repeat_interleave(self.samples, 0) for t in (features, chunk, valid))
-        noise = torch.randn(chunk.shape, generator=draws)
-        time = torch.rand((len(chunk), 1), generator=draws)
+        noise = torch.randn(chunk.shape, generator=draws).to(chunk.device)  # the same draws on every device
+        time = torch.rand((len(chunk), 1), generator=draws).to(chunk.device)
         x = torch.lerp(noise, chunk, time[:, :, None])
         return _masked_mean((self.velocity(features, x, time) - (chunk - noise)).square(), valid)
 
     def sample(self, features: Tensor, noise: Tensor) -> Tensor:
         x = noise
         for step in range(self.euler_steps):
-            time = torch.full((len(x), 1), step / self.euler_steps)
+            time = torch.full((len(x), 1), step / self.euler_steps, device=x.device)
             x = x + self.velocity(features, x, time) / self.euler_steps
         return x
 

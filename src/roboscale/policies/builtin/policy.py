@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,15 +70,20 @@ class TrainedNet:
 class BuiltinPolicy:
     """Chunks of actions from a trained network; a `BatchedPolicy`.
 
-    Its identity is what decides its actions: weights, normalisation, specs and config. Where the folder lies, what it
+    Its identity is what decides its actions: weights, normalisation, specs and config, and a device other than the
+    processor. Where the folder lies, what it
     is called and how long it took to train are no part of it.
     """
 
     history = 1
 
-    def __init__(self, trained: TrainedNet) -> None:
+    def __init__(self, trained: TrainedNet, device: torch.device | None = None) -> None:
         self.name = trained.name
+        self.device = device or torch.device("cpu")
         self.identity = _identity(trained)
+        if self.device.type != "cpu":  # another device rounds otherwise, and a last bit decides a contact
+            self.identity = combine(trained.name, self.identity, self.device.type)
+        trained.net.to(self.device)
         self.observation_spec: Spec | None = trained.observation_spec
         self.action_spec: Spec | None = trained.action_spec
         self.trained = trained
@@ -114,12 +120,15 @@ class BuiltinPolicy:
         filled = [*asked, *[asked[-1]] * (BLOCK - len(asked))]
         observations, sentences, noise = zip(*filled, strict=True)
         flat = [np.concatenate([np.ravel(o[name]) for name in self._arrays]) for o in observations]
-        state = torch.from_numpy(self.trained.state.forward(np.stack(flat)))
-        pixels = [torch.from_numpy(np.stack([o[c] for o in observations])).permute(0, 3, 1, 2) for c in self._cameras]
+        state = self._there(self.trained.state.forward(np.stack(flat)))
+        pixels = [self._there(np.stack([o[c] for o in observations])).permute(0, 3, 1, 2) for c in self._cameras]
         with torch.inference_mode(), single_thread():
-            features = self.trained.net.features(pixels, state, torch.from_numpy(np.stack(sentences)))
-            sampled = self.trained.net.head.sample(features, torch.from_numpy(np.stack(noise)))
-        return self.trained.action.inverse(sampled.numpy())[: len(asked)]
+            features = self.trained.net.features(pixels, state, self._there(np.stack(sentences)))
+            sampled = self.trained.net.head.sample(features, self._there(np.stack(noise)))
+        return self.trained.action.inverse(sampled.cpu().numpy())[: len(asked)]
+
+    def _there(self, array: NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(array).to(self.device)
 
 
 def _identity(trained: TrainedNet) -> Identity:

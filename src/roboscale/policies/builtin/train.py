@@ -38,6 +38,7 @@ from roboscale.policies.builtin.data import (
     load_training_data,
     shifted_pictures,
 )
+from roboscale.policies.builtin.device import device_of
 from roboscale.policies.builtin.model import ChunkNet, single_thread
 from roboscale.policies.builtin.normalise import Normaliser
 from roboscale.policies.builtin.policy import BuiltinPolicy, TrainedNet, sizes_of
@@ -69,13 +70,19 @@ class TrainResult:
 
 
 def train(
-    dataset: Path | TrainingData, out: Path, config: TrainConfig, *, progress: Progress | None = None
+    dataset: Path | TrainingData,
+    out: Path,
+    config: TrainConfig,
+    *,
+    progress: Progress | None = None,
+    device: str = "cpu",
 ) -> TrainResult:
     """Trains a policy and writes it to the folder `out`; the same call again resumes, or returns at once when done.
 
     Args:
         dataset: folder of a LeRobotDataset v3, or demonstrations in memory.
         progress: called every 25 steps.
+        device: of `DEVICES`; the same config gives the same weights on the same one.
 
     Raises:
         SpecMismatch: the data lacks an input, or `out` holds a policy of another config or other data.
@@ -87,7 +94,7 @@ def train(
         return TrainResult(out, done, done.steps)
     data = dataset if isinstance(dataset, TrainingData) else load_training_data(dataset, config)
     with single_thread():
-        run = _Run(data, config)
+        run = _Run(data, config, device_of(device))
         resumed_from = run.restore(out)
         run.to_end(out, progress)
     save_policy(out, run.policy(out.name), run.summary)
@@ -124,22 +131,22 @@ def _require_same_data(out: Path, found: str, data: TrainingData) -> None:
 class _Run:
     """One training run in memory."""
 
-    def __init__(self, data: TrainingData, config: TrainConfig) -> None:
-        self.data, self.config = data, config
+    def __init__(self, data: TrainingData, config: TrainConfig, device: torch.device) -> None:
+        self.data, self.config, self.device = data, config, device
         self.observation_spec = data.spec.select(input_names(data.spec, config.inputs))
         self.action_spec = data.spec.select(["action"])
         self.cameras = [f.name for f in self.observation_spec.images]
         names = [f.name for f in self.observation_spec if not f.is_image]
         states = np.concatenate([data.arrays[n].reshape(len(data.arrays[n]), -1) for n in names], axis=1)
         self.state, self.action = Normaliser.fit(states), Normaliser.fit(data.actions)
-        self.states = torch.from_numpy(self.state.forward(states))
-        self.actions = torch.from_numpy(self.action.forward(data.actions))
-        self.targets = self._auxiliary_targets()
-        self.sentences = torch.from_numpy(np.stack([embed_sentence(text) for text in data.instructions]))
-        self.bf16 = _computes_bf16(config.precision)
+        self.states = torch.from_numpy(self.state.forward(states)).to(device)
+        self.actions = torch.from_numpy(self.action.forward(data.actions)).to(device)
+        self.targets = self._auxiliary_targets().to(device)
+        self.sentences = torch.from_numpy(np.stack([embed_sentence(text) for text in data.instructions])).to(device)
+        self.bf16 = _computes_bf16(config.precision, device)
         sizes = sizes_of(self.observation_spec, self.action_spec, self.targets.shape[1])
         torch.manual_seed(derive_seed("weights", config.seed))
-        self.net = ChunkNet(config, sizes)
+        self.net = ChunkNet(config, sizes).to(device)
         self.average = {name: p.detach().clone() for name, p in self.net.named_parameters()}
         self.optimiser = torch.optim.AdamW(
             self.net.parameters(), lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True
@@ -178,6 +185,7 @@ class _Run:
         return self.summary.steps
 
     def _restore_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        tensors = {name: tensor.to(self.device) for name, tensor in tensors.items()}
         self.net.load_state_dict({k[4:]: t for k, t in tensors.items() if k.startswith("net.")})
         self.average = {name: tensors[f"average.{name}"] for name in self.average}  # in the parameters' order
         state: dict[int, dict[str, Tensor]] = {}
@@ -234,11 +242,11 @@ class _Run:
 
     def _loss(self, batch: Batch, step: int, draws: torch.Generator) -> Tensor:
         state = self.states[batch.frames]
-        state = state + self.config.state_noise * torch.randn(state.shape, generator=draws)
+        state = state + self.config.state_noise * torch.randn(state.shape, generator=draws).to(self.device)
         pictures = shifted_pictures(self.data, self.cameras, batch, self.config, step)
-        pixels = [torch.from_numpy(p).permute(0, 3, 1, 2) for p in pictures]
+        pixels = [torch.from_numpy(p).to(self.device).permute(0, 3, 1, 2) for p in pictures]
         features = self.net.features(pixels, state, self.sentences[batch.episodes], bf16=self.bf16)
-        valid = torch.from_numpy(batch.valid)
+        valid = torch.from_numpy(batch.valid).to(self.device)
         loss = self.net.head.loss(features, self.actions[batch.future], valid, draws)
         if self.net.auxiliary is not None:
             target = self.targets[batch.frames]
@@ -257,7 +265,8 @@ class _Run:
                 action_spec=self.action_spec,
                 state=self.state,
                 action=self.action,
-            )
+            ),
+            self.device,
         )
 
 
@@ -268,8 +277,10 @@ def _one_cycle(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
 
 
-def _computes_bf16(precision: str) -> bool:
+def _computes_bf16(precision: str, device: torch.device) -> bool:
     """Whether to train the convolutions in bfloat16; emulating it would be slower than float32."""
+    if precision == "auto" and device.type != "cpu":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported()
     if precision == "auto":
         able = torch.cpu.get_capabilities()
         return bool(able.get("avx512_bf16") or able.get("amx_bf16"))

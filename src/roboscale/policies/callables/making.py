@@ -190,7 +190,7 @@ def _called(way: Way) -> tuple[str, ...]:
 
 def _content_of_class(kind: type, first: object, name: str, way: Way) -> Identity:
     """A class by its code; where its making reads something, such as weights, by what the first one was made of."""
-    by_code = identify(kind, name)
+    by_code = identify(kind, name, calls=_called(way))
     if by_code.verified:
         return by_code
     by_object = identify(first, name, calls=_called(way))

@@ -150,6 +150,7 @@ class _RemoteSession:
         self._connection: Connection | None = None
         self._answer: RemoteAnswer | None = None
         self._failure: Fault | None = None
+        self._asked: Observation | None = None
 
     def __call__(self, observation: Observation) -> RemoteAnswer:
         if self.to_be_asked:
@@ -177,6 +178,7 @@ class _RemoteSession:
         """Sends the observation where there is a connection to send it on."""
         if self._connection is None:
             return
+        self._asked = observation
         try:
             self._peer.begin(self._connection, self.id, self.step)
             frame = self._peer.request(observation, self)
@@ -195,7 +197,7 @@ class _RemoteSession:
             return self._failure
         try:
             frame = connection.receive(self._peer.timeout_s)
-            self._answer = self._peer.understood(connection, frame)
+            self._answer = self._peer.understood(connection, frame, self._asked)
         except PolicyError as error:
             self._failure = error
         except InfrastructureError as error:

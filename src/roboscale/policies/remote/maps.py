@@ -5,7 +5,6 @@ Knows specs and arrays. Does not know files or sockets; only `core.Pose` knows w
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,13 +12,24 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import LAYOUTS, ActionChunk, Field, PolicyError, Spec, SpecMismatch, convert_rotation
+from roboscale.core import (
+    LAYOUTS,
+    ActionChunk,
+    Field,
+    Observation,
+    PolicyError,
+    Spec,
+    SpecMismatch,
+    convert_rotation,
+)
+from roboscale.core.errors import near_names
 from roboscale.policies.remote.images import resize_stretch, resize_with_pad
 
-__all__ = ["ActionMap", "Elements", "Normalisation", "ObservationMap", "Rotation", "near"]
+__all__ = ["ActionMap", "Elements", "Normalisation", "ObservationMap", "Relative", "Rotation", "near_hint"]
 
 Array = NDArray[np.float64]
 
+_OF_IMAGES = ("resize", "rotate", "flip", "channels", "values", "axes")
 _EPSILON = 1e-6  # openpi adds it to every width, and its checkpoints were trained so
 
 
@@ -170,7 +180,10 @@ class ObservationMap:
         resize: (height, width) of an image, or `None`.
         fit: `pad` keeps the aspect, `stretch` does not.
         axes: `hwc`, or `chw` where the server wants channels first.
-        rotate180: turn the picture half round (LIBERO checkpoints want it).
+        rotate: turn the picture by so many degrees, counter-clockwise (LIBERO checkpoints want 180).
+        flip: mirror it, left to right (`horizontal`) or top to bottom, after it was turned.
+        channels: `bgr` where the server was trained on pictures as OpenCV reads them.
+        values: `0..1` where the server wants float32 pictures.
     """
 
     key: tuple[str, ...]
@@ -180,7 +193,10 @@ class ObservationMap:
     resize: tuple[int, int] | None = None
     fit: Literal["pad", "stretch"] = "pad"
     axes: Literal["hwc", "chw"] = "hwc"
-    rotate180: bool = False
+    rotate: Literal[0, 90, 180, 270] = 0
+    flip: Literal["none", "horizontal", "vertical"] = "none"
+    channels: Literal["rgb", "bgr"] = "rgb"
+    values: Literal["0..255", "0..1"] = "0..255"
 
     def encode(self, arrays: list[NDArray[Any]]) -> NDArray[Any]:
         """Our arrays, one per part, as the server wants them."""
@@ -188,32 +204,42 @@ class ObservationMap:
         return encoded.astype(self.dtype) if self.dtype else encoded
 
     def _image(self, image: NDArray[Any]) -> NDArray[Any]:
-        if self.rotate180:
-            image = image[::-1, ::-1]
+        image = np.rot90(image, self.rotate // 90)
+        if self.flip != "none":
+            image = image[:, ::-1] if self.flip == "horizontal" else image[::-1]
         if self.resize is not None and image.shape[:2] != self.resize:
             image = (resize_with_pad if self.fit == "pad" else resize_stretch)(image, *self.resize)
+        if self.channels == "bgr":
+            image = image[..., ::-1]
+        if self.values == "0..1":
+            image = image.astype(np.float32) / np.float32(255)
         return np.ascontiguousarray(image.transpose(2, 0, 1) if self.axes == "chw" else image)
 
-    def _vector(self, arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    def raw(self, arrays: list[NDArray[Any]]) -> Array:
+        """Numbers of our arrays, one per part, as they are before they are normalised."""
         pairs = zip(self.parts, arrays, strict=True)
-        made = np.concatenate([part.apply(np.asarray(a, np.float64).reshape(-1)) for part, a in pairs])
-        values = self.normalise.apply(made)
+        return np.concatenate([part.apply(np.asarray(a, np.float64).reshape(-1)) for part, a in pairs])
+
+    def _vector(self, arrays: list[NDArray[Any]]) -> NDArray[Any]:
+        values = self.normalise.apply(self.raw(arrays))
         return values if self.dtype or arrays[0].dtype.kind != "f" else values.astype(arrays[0].dtype)
 
     def problems(self, world: Spec, where: str) -> Iterator[str]:
         """Everything that the world's observation does not give as this map needs it."""
         missing = [part.field for part in self.parts if part.field not in world]
         for name in missing:
-            yield f"{where}.field: the world has no {name!r}{near(name, world.names)}"
+            yield f"{where}.field: the world has no {name!r}{near_hint(name, world.names)}"
         if missing:
             return
         fields = [world[part.field] for part in self.parts]
         if any(len(field.shape) == 3 for field in fields):
             yield from self._image_problems(fields, where)
             return
-        if self.resize is not None or self.rotate180 or self.axes != "hwc":
+        plain = ObservationMap(key=(), parts=(), fit=self.fit)
+        about = [name for name in _OF_IMAGES if getattr(self, name) != getattr(plain, name)]
+        if about:
             shown = ", ".join(f"{f.name} has shape {list(f.shape)}" for f in fields)
-            yield f"{where}: resize, rotate180 and axes are for images, {shown}"
+            yield f"{where}: {', '.join(about)}: for images, {shown}"
         total = 0
         for i, (part, field) in enumerate(zip(self.parts, fields, strict=True)):
             size, at = int(np.prod(field.shape)), where if len(fields) == 1 else f"{where}.part[{i}]"
@@ -235,6 +261,42 @@ class ObservationMap:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """Rows that are differences where the world takes values, or the other way round.
+
+    Args:
+        field: of the observation that was answered: what the rows are relative to. Of as many elements as our action.
+        make: `absolute` adds the field to every row. `relative` takes every row's difference to the one before it, the
+            first one's to the field.
+        index: elements of which this is true; `None` for all. A gripper often stays as it is.
+    """
+
+    field: str
+    make: Literal["absolute", "relative"]
+    index: tuple[int, ...] | None = None
+
+    def apply(self, rows: Array, state: Array) -> Array:
+        """(H, D), (D,) -> (H, D)."""
+        other = rows + state
+        if self.make == "relative":
+            other = np.diff(rows, axis=0, prepend=state[None])
+        if self.index is None:
+            return other
+        chosen = np.isin(np.arange(rows.shape[1]), self.index)
+        return np.where(chosen, other, rows)
+
+    def problems(self, world: Spec, size: int) -> Iterator[str]:
+        """What does not fit an action of `size` elements."""
+        if self.field not in world:
+            yield f"action.relative.field: the world has no {self.field!r}{near_hint(self.field, world.names)}"
+        elif world[self.field].shape != (size,):
+            found = list(world[self.field].shape)
+            yield f"action.relative.field: {self.field} has shape {found}, the action has {size} elements"
+        if self.index is not None and max(self.index) >= size:
+            yield f"action.relative.index: {max(self.index)} is past the last of {size} elements"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionMap:
     """How the server's rows become our actions: normalisation undone, then the parts, one behind the other.
@@ -248,6 +310,8 @@ class ActionMap:
         execute: rows to execute before asking again; `None` means all.
         parts: the map; a gripper that closes the other way is a scale of -1.
         normalise: undone first, over all D.
+        relative: done to our action last.
+        rates_hz: the policy's rate and the world's, where rows are to be made for another one.
     """
 
     dimension: int | None
@@ -261,18 +325,33 @@ class ActionMap:
     execute: int | None = None
     parts: tuple[Elements, ...] = (Elements(),)
     normalise: Normalisation = Normalisation()
+    relative: Relative | None = None
+    rates_hz: tuple[float, float] | None = None
 
-    def decode(self, actions: NDArray[Any]) -> ActionChunk:
-        """(H, D) as the server sent it -> our actions; PolicyError for a rotation that is none."""
+    def decode(self, actions: NDArray[Any], observation: Observation | None = None) -> ActionChunk:
+        """(H, D) as the server sent it -> our actions.
+
+        Args:
+            observation: what was answered; needed where actions are relative to it.
+
+        Raises:
+            PolicyError: a rotation that is none.
+        """
         theirs = self.normalise.undo(np.asarray(actions, np.float64))
         try:
             ours = np.concatenate([part.apply(theirs) for part in self.parts], axis=-1)
         except SpecMismatch as error:
             raise PolicyError(f"answer: {error}") from error
-        return ActionChunk(ours, None if self.execute is None else min(self.execute, len(ours)))
+        execute = len(ours) if self.execute is None else min(self.execute, len(ours))
+        if self.rates_hz is not None:
+            ours = _resampled(ours, self.rates_hz[0] / self.rates_hz[1], absolute=self.mode == "absolute")
+            execute = min(len(ours), max(1, int(execute * self.rates_hz[1] / self.rates_hz[0])))
+        if self.relative is not None:
+            ours = self.relative.apply(ours, np.asarray((observation or {})[self.relative.field], np.float64))
+        return ActionChunk(ours, None if self.execute is None else execute)
 
-    def problems(self, world: Spec) -> Iterator[str]:
-        """Everything that the world's action is not."""
+    def problems(self, world: Spec, seen: Spec | None = None) -> Iterator[str]:
+        """Everything that the world's action is not, and that what is seen in it is not."""
         dimension = self.dimension or 0
         for i, part in enumerate(self.parts):
             yield from part.problems(dimension, "action" if len(self.parts) == 1 else f"action.part[{i}]")
@@ -281,6 +360,8 @@ class ActionMap:
             yield f"action: the world has no field 'action', only {', '.join(world.names)}"
             return
         field, size = world["action"], sum(part.size(dimension) for part in self.parts)
+        if self.relative is not None and seen is not None:
+            yield from self.relative.problems(seen, size)
         if field.shape != (size,):
             yield f"action: the profile gives {size} values, the world takes {field.shape}"
         if self.mode != field.mode:
@@ -290,11 +371,28 @@ class ActionMap:
         yield from _meaning(field, self.unit, self.layout, field.layout, "action")
 
 
-def near(name: str, names: Iterable[str]) -> str:
+def near_hint(name: str, names: Iterable[str]) -> str:
     """What may have been meant, for the end of a message."""
     options = sorted(names)
-    likely = difflib.get_close_matches(name, options, n=3, cutoff=0.4)
+    likely = near_names(name, options)
     return f"; did you mean {', '.join(likely)}?" if likely else f"; it has {', '.join(options) or 'none'}"
+
+
+def _resampled(rows: Array, ratio: float, *, absolute: bool) -> Array:
+    """(H, D) rows of a policy that acts `ratio` times as often as the world: (H / ratio, D), at least one.
+
+    Values are those at the end of each of the world's steps; differences are added up over it.
+    """
+    count = max(1, int(len(rows) / ratio + 1e-9))
+    ends = np.minimum((np.arange(count) + 1) * ratio, len(rows))
+    if absolute:
+        held: Array = rows[np.clip(np.ceil(ends - 1e-9).astype(int) - 1, 0, len(rows) - 1)]
+        return held
+    total = np.concatenate([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0)])
+    whole = np.minimum(ends.astype(int), len(rows) - 1)
+    reached = total[whole] + (ends - whole)[:, None] * rows[whole]
+    steps: Array = np.diff(reached, axis=0, prepend=np.zeros((1, rows.shape[1])))
+    return steps
 
 
 def _meaning(field: Field, unit: str, layout: tuple[str, ...], theirs: tuple[str, ...], where: str) -> Iterator[str]:

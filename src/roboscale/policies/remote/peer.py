@@ -212,8 +212,10 @@ class Peer:
                 "run one trial at a time"
             )
 
-    def understood(self, connection: Connection, frame: str | bytes) -> RemoteAnswer:
-        """The server's answer.
+    def understood(
+        self, connection: Connection, frame: str | bytes, observation: Observation | None = None
+    ) -> RemoteAnswer:
+        """The server's answer to an observation.
 
         Raises:
             PolicyError: it is no action, or the server tells of the policy's own fault.
@@ -223,7 +225,7 @@ class Peer:
             error = InfrastructureError(f"{self.url}: server error: {last_line(frame)}")
             error.add_note(frame[:20_000])
             raise error
-        return read_reply(connection.decoded(frame), self._action_map(), self.url)
+        return read_reply(connection.decoded(frame), self._action_map(), self.url, observation)
 
     def _action_map(self) -> ActionMap:
         """The profile's; of a server of ours the one that changes nothing."""

@@ -7,8 +7,9 @@ Knows specs, arrays and the file. Does not know sockets. A full example: `exampl
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import ActionChunk, BadData, Identity, Observation, Spec, SpecMismatch, UnknownName, combine
-from roboscale.core.declared import read_declared
-from roboscale.policies.remote.maps import ActionMap, ObservationMap, near
+from roboscale.core.declared import as_declared, read_declared
+from roboscale.policies.remote.maps import ActionMap, ObservationMap, near_hint
 from roboscale.policies.remote.profile_file import ProfileFile
 
 __all__ = ["PolicyProfile", "Profiles", "profile_of", "read_profiles"]
@@ -36,6 +37,7 @@ class PolicyProfile:
         prompt: key of the instruction; empty where the server takes none.
         reset: `roboarena` servers take `endpoint` and answer a reset in text; others know no reset.
         rate_hz: control rate that the actions are meant for; `None` takes the world's.
+        resample_hz: the world's, where it is another one: rows are made for it.
         file: where it was read from, for messages.
 
     Raises:
@@ -48,6 +50,7 @@ class PolicyProfile:
     prompt: str = "prompt"
     reset: Literal["none", "roboarena"] = "none"
     rate_hz: float | None = None
+    resample_hz: float | None = None
     file: str = ""
 
     def __post_init__(self) -> None:
@@ -57,15 +60,29 @@ class PolicyProfile:
     @classmethod
     def load(cls, path: str | Path) -> PolicyProfile:
         """Reads a TOML or JSON file. BadData or UnknownName name file and field."""
-        said = read_declared(Path(path), ProfileFile)
+        return cls._of(read_declared(Path(path), ProfileFile), str(path))
+
+    @classmethod
+    def parse(cls, text: str, file: str = "") -> PolicyProfile:
+        """The same from the text of a TOML file, which errors call `file`."""
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise BadData(file or "profile", "file", "TOML", error) from error
+        return cls._of(as_declared(values, ProfileFile, file or "profile"), file)
+
+    @classmethod
+    def _of(cls, said: ProfileFile, file: str) -> PolicyProfile:
+        rates = None if said.resample_hz is None or said.rate_hz is None else (said.rate_hz, said.resample_hz)
         return cls(
             name=said.name,
             observations=tuple(table.map for table in said.observation),
-            action=said.action.map,
+            action=replace(said.action.map, rates_hz=rates),
             prompt=said.prompt,
             reset=said.reset,
             rate_hz=said.rate_hz,
-            file=str(path),
+            resample_hz=said.resample_hz,
+            file=file,
         )
 
     @property
@@ -76,18 +93,19 @@ class PolicyProfile:
     @property
     def fields(self) -> tuple[str, ...]:
         """Our fields that the server needs, each once."""
-        return tuple(dict.fromkeys(part.field for m in self.observations for part in m.parts))
+        relative = () if self.action.relative is None else (self.action.relative.field,)
+        return tuple(dict.fromkeys([*(part.field for m in self.observations for part in m.parts), *relative]))
 
-    def chunk(self, rows: NDArray[Any]) -> ActionChunk:
-        """(H, D) of the policy -> our actions."""
-        return self.action.decode(rows)
+    def chunk(self, rows: NDArray[Any], observation: Observation | None = None) -> ActionChunk:
+        """(H, D) of the policy, which answers an observation -> our actions."""
+        return self.action.decode(rows, observation)
 
     def encode(self, observation: Observation, instruction: str) -> dict[str, Any]:
         """The request for one observation; SpecMismatch for what is not observed, or is no rotation."""
         message: dict[str, Any] = {}
         for entry in self.observations:
             for name in (part.field for part in entry.parts if part.field not in observation):
-                raise SpecMismatch(f"{self._where}: {name} is not observed{near(name, observation)}")
+                raise SpecMismatch(f"{self._where}: {name} is not observed{near_hint(name, observation)}")
             inner = message
             for part in entry.key[:-1]:
                 inner = inner.setdefault(part, {})
@@ -101,9 +119,10 @@ class PolicyProfile:
         problems: list[str] = []
         for i, entry in enumerate(self.observations):
             problems += entry.problems(observation_spec, f"observation[{i}]")
-        problems += self.action.problems(action_spec)
-        if self.rate_hz is not None and self.rate_hz != action_spec.rate_hz:
-            problems.append(f"rate_hz: profile {self.rate_hz:g}, world {action_spec.rate_hz:g}")
+        problems += self.action.problems(action_spec, observation_spec)
+        rate, name = (self.rate_hz, "rate_hz") if self.resample_hz is None else (self.resample_hz, "resample_hz")
+        if rate is not None and rate != action_spec.rate_hz:
+            problems.append(f"{name}: profile {rate:g}, world {action_spec.rate_hz:g}")
         if problems:
             raise SpecMismatch("\n  ".join([f"{self._where} does not fit the world:", *problems]))
 

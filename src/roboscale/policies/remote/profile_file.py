@@ -1,8 +1,10 @@
 """What a policy profile's TOML or JSON file may hold, and the maps that it stands for.
 
-    name, prompt, reset, rate_hz
-    [[observation]]  key, field | [[part]], normalise, dtype, resize, fit, axes, rotate180, and what a part may have
-    [action]         dimension, mode, unit, layout, frame, key | keys, form, horizon, execute, normalise, [[part]]
+    name, prompt, reset, rate_hz, resample_hz
+    [[observation]]  key, field | [[part]], normalise, dtype, resize, fit, rotate, flip, channels, values, axes, and
+                     what a part may have
+    [action]         dimension, mode, unit, layout, frame, key | keys, form, horizon, execute, normalise, [[part]],
+                     relative {field, make, index}
     a part           index, rotation {from, to, branch}, threshold, scale, offset; of an observation also field, unit,
                      layout
 
@@ -17,7 +19,7 @@ from typing import Annotated, Literal
 
 from roboscale.core import LAYOUTS
 from roboscale.core.declared import Count, Key, Limit, Mistake, Positive, Text
-from roboscale.policies.remote.maps import ActionMap, Elements, Normalisation, ObservationMap, Rotation
+from roboscale.policies.remote.maps import ActionMap, Elements, Normalisation, ObservationMap, Relative, Rotation
 
 __all__ = ["AnswerTable", "ObservationTable", "ProfileFile"]
 
@@ -90,6 +92,19 @@ class NormaliseTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RelativeTable:
+    """See `maps.Relative`."""
+
+    field: Text
+    make: Literal["absolute", "relative"]
+    index: Index | None = None
+
+    @property
+    def made(self) -> Relative:
+        return Relative(self.field, self.make, self.index)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PartTable:
     """Some elements of the server's row; see `maps.Elements`."""
 
@@ -144,7 +159,10 @@ class ObservationTable(PartTable):
     resize: Size | None = None
     fit: Literal["pad", "stretch"] = "pad"
     axes: Literal["hwc", "chw"] = "hwc"
-    rotate180: bool = False
+    rotate: Literal[0, 90, 180, 270] = 0
+    flip: Literal["none", "horizontal", "vertical"] = "none"
+    channels: Literal["rgb", "bgr"] = "rgb"
+    values: Literal["0..255", "0..1"] = "0..255"
 
     def mistakes(self) -> Iterator[Mistake]:
         if self.part is None and self.field is None:
@@ -162,7 +180,10 @@ class ObservationTable(PartTable):
             resize=None if self.resize is None else (self.resize[0], self.resize[1]),
             fit=self.fit,
             axes=self.axes,
-            rotate180=self.rotate180,
+            rotate=self.rotate,
+            flip=self.flip,
+            channels=self.channels,
+            values=self.values,
         )
 
 
@@ -176,12 +197,13 @@ class AnswerTable(PartTable):
     layout: Text | tuple[str, ...] = ()
     frame: str = ""
     key: Text | Path | None = None
-    keys: tuple[Text, ...] = ()
+    keys: tuple[Text | Path, ...] = ()
     form: Literal["chunk", "row", "batch"] = "chunk"
     horizon: Count | None = None
     execute: Count | None = None
     part: tuple[PartTable, ...] | None = None
     normalise: NormaliseTable = NormaliseTable()
+    relative: RelativeTable | None = None
 
     def mistakes(self) -> Iterator[Mistake]:
         if self.horizon is not None and self.execute is not None and self.execute > self.horizon:
@@ -201,12 +223,13 @@ class AnswerTable(PartTable):
             unit=self.unit,
             layout=_texts(self.layout),
             frame=self.frame,
-            keys=tuple((one,) for one in self.keys) or (key,),
+            keys=tuple(_texts(one) for one in self.keys) or (key,),
             form=self.form,
             horizon=self.horizon,
             execute=self.execute,
             parts=(_elements(self, "", "", ()),) if self.part is None else tuple(part.made for part in self.part),
             normalise=self.normalise.made,
+            relative=None if self.relative is None else self.relative.made,
         )
 
 
@@ -220,6 +243,11 @@ class ProfileFile:
     prompt: str = "prompt"
     reset: Literal["none", "roboarena"] = "none"
     rate_hz: Positive | None = None
+    resample_hz: Positive | None = None
+
+    def mistakes(self) -> Iterator[Mistake]:
+        if self.resample_hz is not None and self.rate_hz is None:
+            yield "resample_hz", "rate_hz beside it, the rate of the policy", "none"
 
 
 def _beside_parts(table: ObservationTable | AnswerTable) -> Iterator[Mistake]:

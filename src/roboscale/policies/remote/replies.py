@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import PENDING, ActionChunk, InfrastructureError, Pending, PolicyError
+from roboscale.core import PENDING, ActionChunk, InfrastructureError, Observation, Pending, PolicyError
 from roboscale.core.faults import check_chunk
 from roboscale.policies.remote.maps import ActionMap
 
@@ -28,7 +28,7 @@ class Told(InfrastructureError):
     """A fault that a server of ours tells of: the connection lives on."""
 
 
-def read_reply(reply: object, action: ActionMap, who: str) -> RemoteAnswer:
+def read_reply(reply: object, action: ActionMap, who: str, observation: Observation | None = None) -> RemoteAnswer:
     """The answer of a decoded frame.
 
     Raises:
@@ -50,7 +50,7 @@ def read_reply(reply: object, action: ActionMap, who: str) -> RemoteAnswer:
         for what, expected, found in (("H", action.horizon, len(joined)), ("D", action.dimension, joined.shape[1])):
             if expected is not None and expected != found:
                 raise PolicyError(f"answer: expected {what} = {expected}, found {found}")
-        chunk = action.decode(joined)
+        chunk = action.decode(joined, observation)
     except PolicyError as error:
         raise PolicyError(f"{who}: {error}") from error
     execute = _execute(reply, len(chunk.actions), who)

@@ -15,7 +15,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from roboscale.core import BadData, Recording, RoboscaleError, UnknownName
-from roboscale.dataset.unfetched import find_unfetched, unfetched
+from roboscale.dataset.unfetched import find_unfetched, lance_tables, unfetched
 
 __all__ = ["FORMATS", "detect", "open_recording"]
 
@@ -85,7 +85,28 @@ def _unknown(path: Path) -> BadData:
     if packed and packed[0].suffix in (".zst", ".zstd"):
         unpack = f"zstd -d --rm {shlex.quote(str(packed[0]))}"
         return BadData(packed[0], "compression", "an unpacked file", f"one that is packed as a whole: {unpack}")
+    if tables := lance_tables(path):
+        found = f"Lance tables ({', '.join(tables[:4])}), which are not read"
+        return BadData(path, "storage", "rows in parquet and pictures in mp4", found)
+    if inner := _datasets_within(path):
+        some = ", ".join(str(one) for one in inner[:4]) + (", ..." if len(inner) > 4 else "")
+        found = (
+            f"a folder that holds {len(inner)}: {some}" if len(inner) > 1 else f"a folder around it; it is {inner[0]}"
+        )
+        return BadData(path, "source", "a dataset", found)
     return BadData(path, "format", f"one of {', '.join(FORMATS)}", f"{_seen(path)}; name it with --format")
+
+
+def _datasets_within(path: Path) -> list[Path]:
+    """Folders one or two levels down that are datasets with metadata of their own: LeRobot's and RLDS'."""
+    marks = ("meta/info.json", "features.json", "dataset_info.json")
+    inner = {
+        found.parents[mark.count("/")]
+        for depth in ("*", "*/*")
+        for mark in marks
+        for found in path.glob(f"{depth}/{mark}")
+    }
+    return sorted(inner)
 
 
 def _seen(path: Path) -> str:

@@ -36,11 +36,12 @@ __all__ = ["ReplaySession", "SegmentReplay"]
 Array = NDArray[np.float64]
 Selection = Literal["nearest", "random"]
 
-METHOD = 2  # part of the identity; another one follows the same demonstrations differently
+METHOD = 3  # part of the identity; another one follows the same demonstrations differently
 GAIN = 0.15  # share of the error that is corrected per step
 NEAR_M, FAR_M = 0.01, 0.04  # below the first the demonstration goes on at its pace, above the second it waits
 SLOWEST = 0.1  # of the demonstrated pace, so that nothing waits for ever
 LOST_M, LOST_STEPS = 0.05, 5  # an object this far from its place in the hand, for this long, has been lost
+BLOCKED_M = 0.02  # a free hand this far off its path, for as long, is held by something that was not in its way
 AHEAD = 0.03  # a gripper that is this much further closed than demonstrated waits for the hand,
 CLOSED = 0.15  # and one that is this much further closed holds something
 STILL, DWELL_STEPS = 0.01, 20  # a gripper has closed when its opening changes by less than this in a step
@@ -58,7 +59,8 @@ class SegmentReplay:
         demonstrations: 1 or more episodes with `observation.environment_state`, `action` and `contact.gripper_n`.
         selection: which one is followed: the one with the nearest references, or any.
         noise: standard deviation of Gaussian noise on the translation commands, in units of the action.
-        retries: whether to start over when an attempt fails.
+        retries: whether to start over when an attempt fails. Without, a session ends with PolicyError where something
+            holds its hand off the path: such an attempt may succeed, but shows what no demonstrator did.
 
     Raises:
         SpecMismatch: there is no demonstration, one lacks a field, or they do not agree on what fields mean.
@@ -104,7 +106,7 @@ class ReplaySession:
         self._state, self._action = tracks[0].source.state, tracks[0].source.action
         self._attempts: list[dict[str, Any]] = []
         self._unused: list[int] = []
-        self._steps = self._returning = self._dwelt = self._lost = 0
+        self._steps = self._returning = self._dwelt = self._lost = self._blocked = 0
         self._places: Mapping[str, Array] = {}
         self._opening = self._closing = 0.0
 
@@ -208,6 +210,7 @@ class ReplaySession:
         # the demonstrated path holds the hand's lag, what it is moved by does not
         self._moved_m = self._moved_m + (target.translation - then.translation - self._moved_m) / (1 + self._lag)
         error_m = then.translation + self._moved_m - self._places[segment.front]
+        self._require_free(float(np.linalg.norm(error_m)))
         pace = 0.0 if self._is_grasping() else self._pace(forward, float(np.linalg.norm(error_m)))
         others = track.others[step]
         if segment.kind == "approach" and not track.touched[step] and self._phase < segment.end - 1:
@@ -255,6 +258,16 @@ class ReplaySession:
         apart_m = float(np.linalg.norm(self._places[holds] - self._places[HAND] - in_hand))
         self._lost = self._lost + 1 if apart_m > LOST_M else 0
         return self._lost > LOST_STEPS
+
+    def _require_free(self, error_m: float) -> None:
+        """Ends an only attempt whose hand, with nothing in it, has been held off its path for a while."""
+        held = self._segment.kind in ("approach", "reach") and error_m > BLOCKED_M
+        self._blocked = self._blocked + 1 if held else 0
+        if self._blocked > LOST_STEPS and not self._retries:
+            raise PolicyError(
+                f"{self._track.source.id}: the hand has been {100 * error_m:.1f} cm off its path for {LOST_STEPS + 1} "
+                f"steps (at most {100 * BLOCKED_M:g} cm): something holds it, and the attempt is no demonstration"
+            )
 
     def _keep_opening(self, step: int) -> Array:
         """The demonstrated gripper command, or opening where it is further closed than it should be by now."""

@@ -33,7 +33,7 @@ from starlette.routing import Route
 
 from roboscale.core.errors import RoboscaleError
 from roboscale.web.show.guard import Guard
-from roboscale.web.show.server import Served, address_of, checked_token, listen, make_server
+from roboscale.web.show.server import Served, checked_token, listen, make_server, served_at
 
 __all__ = ["Desk", "make_bench_app", "serve_bench"]
 
@@ -90,7 +90,7 @@ def serve_bench(desk: Desk, *, host: str = "127.0.0.1", port: int = 0, token: st
     token = checked_token(host, token)
     app = make_bench_app(desk, token=token, names=(host, socket.gethostname()))
     listener = listen(host, port)
-    return Served(address_of(host, listener, token), make_server(app), listener)
+    return Served(served_at(host, listener, token), make_server(app), listener)
 
 
 class _Page:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
-from roboscale.dataset.catalog import EpisodeInfo, load_catalog
 from roboscale.dataset.layout import INDEX_FEATURES
+from roboscale.dataset.lerobot.catalog import EpisodeInfo, load_catalog
 from roboscale.dataset.tables import read_columns
 from roboscale.web.show.framing import pack_parts
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from roboscale.core.errors import BadData, RoboscaleError, UnknownName
-from roboscale.dataset.catalog import Catalog
+from roboscale.dataset.lerobot.catalog import Catalog
 from roboscale.dataset.video import VideoReader
 from roboscale.web.show.framing import pack_parts
 
@@ -136,7 +136,7 @@ class _Shared:
 class _Videos:
     """Open videos, the longest unused closed first."""
 
-    def __init__(self, fps: int) -> None:
+    def __init__(self, fps: float) -> None:
         self._fps = fps
         self._lock = threading.Lock()
         self._open: OrderedDict[Path, _Shared] = OrderedDict()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roboscale.core.errors import UnknownName
-from roboscale.dataset.catalog import EpisodeInfo
+from roboscale.dataset.lerobot.catalog import EpisodeInfo
 from roboscale.web.show.audit import Findings
 from roboscale.web.show.labels import NOTHING_SAID, LabelLog, SaidOfEpisode
 

@@ -17,7 +17,7 @@ from roboscale.web.show.api import make_app
 from roboscale.web.show.guard import is_loopback
 from roboscale.web.show.labels import LabelLog
 
-__all__ = ["Served", "address_of", "checked_token", "listen", "make_server", "serve"]
+__all__ = ["Served", "checked_token", "listen", "make_server", "serve", "served_at"]
 
 _TOKEN_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 _TOKEN_LENGTH = 16
@@ -82,7 +82,7 @@ def serve(
     token = checked_token(host, token)
     app = make_app(root, log, token=token, audit=audit, names=(host, socket.gethostname()), author=_author())
     listener = listen(host, port)  # whoever connects before the server runs waits in the listener's queue
-    return Served(address_of(host, listener, token), make_server(app), listener)
+    return Served(served_at(host, listener, token), make_server(app), listener)
 
 
 def make_server(app: Starlette) -> uvicorn.Server:
@@ -112,7 +112,7 @@ def checked_token(host: str, token: str | None) -> str | None:
     return token
 
 
-def address_of(host: str, listener: socket.socket, token: str | None) -> str:
+def served_at(host: str, listener: socket.socket, token: str | None) -> str:
     """Where the page can be opened."""
     name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
     name = f"[{name}]" if ":" in name else name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -20,6 +19,7 @@ import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from roboscale.core import BadData, Identity, RoboscaleError, UnknownName, combine, identify
+from roboscale.core.errors import near_names
 from roboscale.core.loading import load_module, load_object
 from roboscale.core.origins import module_origin
 from roboscale.worlds.simulated.declaration import TaskTable, WorldDeclaration
@@ -114,7 +114,7 @@ class Maker:
             return _Source(name=name, creator=made)
         self._register(module)
         if rest not in gymnasium.registry:
-            near = difflib.get_close_matches(rest, list(gymnasium.registry), n=3, cutoff=0.5)
+            near = near_names(rest, gymnasium.registry)
             meant = f"; did you mean {', '.join(near)}?" if near else ""
             hint = "" if self.declaration.module or module else f"; {_registering(rest)}"
             raise RoboscaleError(f"{self._cannot(name)}: no such id is registered{meant}{hint}{_advice(name)}")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, Clip, Pictures
+from roboscale.dataset.rates import same_rate
 from roboscale.dataset.unfetched import require_fetched
 from roboscale.dataset.video import probe
 from roboscale.sources.records.hdf5.common import guarded
@@ -49,7 +50,7 @@ def open_clip(path: Path, length: int, rate_hz: float, shape: Sequence[int]) -> 
         raise BadData(path, "frames", f"{length}, one for each row of the episode", frames)
     if found != tuple(shape):
         raise BadData(path, "size", list(shape), list(found))
-    return Clip(path, 0, length) if fps == rate_hz else VideoPictures(path, length, shape)
+    return Clip(path, 0, length) if same_rate(fps, rate_hz) else VideoPictures(path, length, shape)
 
 
 class VideoPictures:

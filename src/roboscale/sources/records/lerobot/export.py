@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData, Clip, Provenance, RecordedEpisode
 from roboscale.dataset import Dataset
-from roboscale.dataset.catalog import Catalog, EpisodeInfo, index_columns, load_catalog, task_rows
 from roboscale.dataset.layout import INDEX_FEATURES, Layout, features_from_spec, to_json
 from roboscale.dataset.lerobot import open_lerobot
+from roboscale.dataset.lerobot.catalog import Catalog, EpisodeInfo, index_columns, load_catalog, task_rows
 from roboscale.dataset.lerobot.modality import modality_of
 from roboscale.dataset.lerobot.tables import table_of
 from roboscale.dataset.statistics import PixelCounts, sample_indices, summary
@@ -190,7 +190,7 @@ def _write_videos(
     return stats
 
 
-def _encode(clip: Clip, target: Path, shape: tuple[int, ...], fps: int, codec: Any) -> None:
+def _encode(clip: Clip, target: Path, shape: tuple[int, ...], fps: float, codec: Any) -> None:
     reader, encoder = VideoReader(clip.path, fps), Encoder(target, shape, fps, codec)
     for begin in range(0, clip.length, _BLOCK):
         for image in reader.read(range(clip.first + begin, clip.first + min(begin + _BLOCK, clip.length))):
@@ -215,7 +215,7 @@ def _pixels_of(files: list[Path], prefix: str) -> Iterator[dict[str, Any]]:
             yield {name.removeprefix(prefix): row[name] for name in names}
 
 
-def _count_pixels(video: Path, length: int, fps: int) -> dict[str, Any]:
+def _count_pixels(video: Path, length: int, fps: float) -> dict[str, Any]:
     reader = VideoReader(video, fps)
     pixels = PixelCounts.total(PixelCounts.of_frame(reader.read([n])[0]) for n in sample_indices(length).tolist())
     reader.close()

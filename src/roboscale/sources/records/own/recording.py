@@ -28,6 +28,7 @@ from roboscale.core import (
 )
 from roboscale.dataset.lerobot.clock import clock_facts, off_grid
 from roboscale.dataset.pictures import ArrayPictures, EncodedPictures, decode_picture
+from roboscale.dataset.rates import same_rate
 from roboscale.dataset.streams import FRAME_TIMES
 from roboscale.dataset.unfetched import require_fetched
 from roboscale.dataset.video import probe
@@ -267,7 +268,7 @@ class OwnRecording:
         if source.kind == "video":
             header = probe(source.path)
             whole = len(pick) == needed and (np.diff(pick) == 1).all() and pick[0] == 0 and not one.bgr
-            if whole and float(header.fps) == self.spec.rate_hz:
+            if whole and same_rate(header.fps, self.spec.rate_hz):
                 return Clip(source.path, 0, rows.frames)
             return PickedFrames(source.path, pick, shape)
         values = np.asarray(source.load())[pick]

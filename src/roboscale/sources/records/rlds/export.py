@@ -214,7 +214,7 @@ def _features(leaves: Mapping[str, FeatureLeaf]) -> dict[str, Any]:
     return feature_json(tree)
 
 
-def _info(name: str, lengths: list[int], size: int, fps: int) -> dict[str, Any]:
+def _info(name: str, lengths: list[int], size: int, fps: float) -> dict[str, Any]:
     split = {
         "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
         "name": "train",

@@ -1,12 +1,12 @@
-"""Which episodes a dataset holds, sealed or only saved, and where the frames of each lie.
+"""Which episodes a v3 dataset holds, sealed or only saved, and where the frames of each lie: the strict view.
 
-Reads metadata only and writes nothing, so that a dataset can be read as its recorder was killed, or while it runs.
+What `folder` has read, refused where it lies; with our own sidecar, and what was saved and is not sealed yet.
+Writes nothing, so that a dataset can be read as its recorder was killed, or while it runs.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,11 +20,13 @@ from roboscale.core.episode import Outcome, Provenance
 from roboscale.core.errors import BadData, SpecMismatch
 from roboscale.core.spec import Spec, require_match
 from roboscale.dataset.journal import EpisodeRecord, PendingEpisode, has_commit, list_pending
-from roboscale.dataset.layout import Info, Layout, load_info, load_json, spec_from_features
+from roboscale.dataset.layout import CODEBASE_VERSION, Info, Layout, load_json, spec_from_features
+from roboscale.dataset.lerobot.folder import Episodes, Folder, load_folder
+from roboscale.dataset.lerobot.info import InfoHead, Problems, read_head
+from roboscale.dataset.rates import is_rate, same_rate
 from roboscale.dataset.remote import is_remote
-from roboscale.dataset.tables import read_rows, read_tasks
 
-__all__ = ["Catalog", "EpisodeInfo", "Location", "index_columns", "load_catalog", "task_rows"]
+__all__ = ["Catalog", "EpisodeInfo", "Location", "index_columns", "load_catalog", "load_info", "task_rows"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,12 +101,46 @@ def _fingerprint(layout: Layout) -> tuple[bytes, list[PendingEpisode], bool]:
     return info, list_pending(layout), has_commit(layout)
 
 
+def load_info(root: Path) -> Info:
+    """`meta/info.json` of a v3 dataset; BadData names the key that is wrong."""
+    problems = Problems()
+    head = read_head(root, problems)
+    problems.require()
+    assert head is not None
+    return _strict(head)
+
+
+def _strict(head: InfoHead) -> Info:
+    """What LeRobot's loader and our writer need beside what the lenient reader does."""
+    if not head.is_v3:
+        raise BadData(head.file, "codebase_version", CODEBASE_VERSION, head.version)
+    if not is_rate(head.fps):
+        raise BadData(head.file, "fps", "a rate in Hz, from 1/60", head.raw.get("fps"))
+    for key in ("data_files_size_in_mb", "video_files_size_in_mb"):
+        _require_integer(head, key, 1)
+    for key in ("total_episodes", "total_frames"):
+        _require_integer(head, key, 0)
+    return Info(head.root, head.raw)
+
+
+def _require_integer(head: InfoHead, key: str, low: int) -> None:
+    value = head.raw.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise BadData(head.file, key, f"an integer >= {low}", value)
+
+
+_EMPTY = ("no-episodes", "tasks-table")
+"""What is said of a dataset that nothing was sealed in yet."""
+
+
 def _load(layout: Layout, skip: Collection[Path]) -> Catalog:
-    info = load_info(layout.root)
-    spec = _load_spec(layout, info)
-    tasks = read_tasks(layout.tasks) if info.total_episodes else []
-    rows = _sealed_rows(layout, info)
-    episodes, locations = _sealed_records(layout, info, rows, tasks), _locate(layout, info, rows)
+    folder, problems = load_folder(layout.root)
+    if folder is None:
+        raise problems.fatal[0][1]
+    info = _strict(folder.head)
+    problems.require(but=() if info.total_episodes else _EMPTY)
+    spec, tasks, rows = _load_spec(layout, info), _tasks(folder, info), _sealed(folder, info)
+    episodes, locations = _sealed_records(layout, info, rows, tasks), _locate(info, rows, folder.episodes)
     known = {episode.id for episode in episodes}
     # A known one is sealed, but its folder not removed yet.
     pending = tuple(p for p in list_pending(layout) if p.id not in known and p.path not in skip)
@@ -142,7 +178,7 @@ def _load_spec(layout: Layout, info: Info) -> Spec:
         spec = Spec.from_json(load_json(layout.spec)["spec"])
     except (KeyError, TypeError, ValueError, SpecMismatch) as error:
         raise BadData(layout.spec, "spec", "fields and a rate", repr(error)) from error
-    if spec.rate_hz != said.rate_hz:
+    if not same_rate(spec.rate_hz, said.rate_hz):
         raise BadData(info.file, "fps", f"{spec.rate_hz:g} as in {layout.spec}", info.fps)
     bare = [(f.name, f.shape or (1,), f.dtype) for f in spec]
     if bare != [(f.name, f.shape, f.dtype) for f in said]:
@@ -151,42 +187,60 @@ def _load_spec(layout: Layout, info: Info) -> Spec:
     return spec
 
 
-def _sealed_rows(layout: Layout, info: Info) -> list[dict[str, Any]]:
-    names = ["episode_index", "tasks", "length", "data/chunk_index", "data/file_index", "dataset_from_index"]
-    for camera in info.colour_cameras:
-        names += [f"videos/{camera}/{what}" for what in ("chunk_index", "file_index", "from_timestamp")]
-    files = sorted(layout.episodes.glob("*/*.parquet"))
-    rows = [row for file in files for row in read_rows(file, names)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """What the episode table says of one episode."""
+
+    index: int
+    first: int
+    length: int
+    tasks: tuple[str, ...]
+
+
+def _tasks(folder: Folder, info: Info) -> list[str]:
+    """Texts by task index; BadData where an index has none."""
+    if not info.total_episodes:
+        return []
+    if sorted(folder.tasks) != list(range(len(folder.tasks))):
+        raise BadData(Layout(info.root).tasks, "task_index", f"0..{len(folder.tasks) - 1}", sorted(folder.tasks))
+    return [folder.tasks[number] for number in range(len(folder.tasks))]
+
+
+def _sealed(folder: Folder, info: Info) -> list[_Row]:
+    """The sealed episodes; BadData where the episode table contradicts itself or `info.json`."""
+    layout, episodes = Layout(info.root), folder.episodes
+    grey = tuple(f"videos/{camera}/" for camera in folder.head.cameras if camera not in info.colour_cameras)
+    for shown in folder.problems.findings if info.total_episodes else ():
+        if shown.check == "episode-columns" and not shown.field.startswith(grey):
+            raise BadData(layout.episodes, "columns", shown.field, f"none that is whole: {shown.text}")
     # A seal killed half-way has moved its episode file already; its commit says so, and info.json decides.
-    if len(rows) < info.total_episodes or (len(rows) > info.total_episodes and not has_commit(layout)):
-        raise BadData(info.file, "total_episodes", f"{len(rows)} as in {layout.episodes}", info.total_episodes)
-    rows = rows[: info.total_episodes]
-    first = 0
-    for i, row in enumerate(rows):
-        if row["episode_index"] != i or row["dataset_from_index"] != first:
-            found = f"{row['episode_index']} from {row['dataset_from_index']}"
-            raise BadData(layout.episodes, f"row {i}", f"episode {i} from frame {first}", found)
-        first += row["length"]
+    count, total = len(episodes), info.total_episodes
+    if count < total or (count > total and not has_commit(layout)):
+        raise BadData(info.file, "total_episodes", f"{count} as in {layout.episodes}", total)
+    lengths, rows, first = episodes.length.tolist(), [], 0
+    for i, (index, start) in enumerate(zip(episodes.index[:total].tolist(), episodes.starts.tolist(), strict=False)):
+        if index != i or start != first:
+            raise BadData(layout.episodes, f"row {i}", f"episode {i} from frame {first}", f"{index} from {start}")
+        rows.append(_Row(index=i, first=first, length=lengths[i], tasks=episodes.tasks[i]))
+        first += lengths[i]
     if first != info.total_frames:
         raise BadData(info.file, "total_frames", f"{first} as in {layout.episodes}", info.total_frames)
     return rows
 
 
-def _sealed_records(
-    layout: Layout, info: Info, rows: Sequence[Mapping[str, Any]], tasks: Sequence[str]
-) -> list[EpisodeInfo]:
+def _sealed_records(layout: Layout, info: Info, rows: Sequence[_Row], tasks: Sequence[str]) -> list[EpisodeInfo]:
     records = _sidecar(layout)[: len(rows)]
     if not records:
         records = _foreign_records(info, rows)
     if len(records) != len(rows):
         raise BadData(layout.own / "episodes", "episodes", len(rows), len(records))
     episodes, named = [], set(tasks)
-    for i, (record, row) in enumerate(zip(records, rows, strict=True)):
-        if record.length != row["length"]:
-            raise BadData(layout.own / "episodes", f"length of {record.id}", row["length"], record.length)
+    for record, row in zip(records, rows, strict=True):
+        if record.length != row.length:
+            raise BadData(layout.own / "episodes", f"length of {record.id}", row.length, record.length)
         if record.instruction not in named:
             raise BadData(layout.tasks, "task", repr(record.instruction), ", ".join(map(repr, tasks)))
-        episodes.append(_info_of(record, i, row["dataset_from_index"]))
+        episodes.append(_info_of(record, row.index, row.first))
     return episodes
 
 
@@ -207,42 +261,31 @@ def _sidecar(layout: Layout) -> list[EpisodeRecord]:
     return records
 
 
-def _foreign_records(info: Info, rows: Sequence[Mapping[str, Any]]) -> list[EpisodeRecord]:
+def _foreign_records(info: Info, rows: Sequence[_Row]) -> list[EpisodeRecord]:
     """Episodes that somebody else wrote: their ids follow from what LeRobot keeps, so they are the same every time."""
     robot, name, records = info.raw.get("robot_type"), info.root.name, []
     provenance = Provenance("lerobot", embodiment=robot or "")
     for row in rows:
-        facts = [name, robot, row["episode_index"], row["length"], row["tasks"]]
+        facts = [name, robot, row.index, row.length, list(row.tasks)]
         id_ = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
-        task, length = (row["tasks"] or [""])[0], row["length"]
+        task, length = (row.tasks or ("",))[0], row.length
         records.append(EpisodeRecord(id=id_, instruction=task, length=length, outcome=None, provenance=provenance))
     return records
 
 
-def _locate(layout: Layout, info: Info, rows: Sequence[Mapping[str, Any]]) -> list[Location]:
-    locations, made, cameras = [], dict[tuple[str, int, int], Path](), info.colour_cameras
-    for (chunk, file), group in itertools.groupby(rows, lambda r: (r["data/chunk_index"], r["data/file_index"])):
-        table = info.data_file(chunk, file)
-        for episode in group:
-            videos = {camera: _video(info, episode, camera, made) for camera in cameras}
-            locations.append(Location(table, videos, sealed=True))
+def _locate(info: Info, rows: Sequence[_Row], episodes: Episodes) -> list[Location]:
+    locations, places = [], {camera: episodes.videos[camera] for camera in info.colour_cameras}
+    begins = {camera: np.round(place.begins * info.fps).astype(np.int64).tolist() for camera, place in places.items()}
+    for row in rows:
+        videos = {camera: (place.paths[row.index], begins[camera][row.index]) for camera, place in places.items()}
+        locations.append(Location(episodes.tables[row.index], videos, sealed=True))  # type: ignore[arg-type]
     for path in dict.fromkeys(p for at in locations for p in (at.table, *(v for v, _ in at.videos.values()))):
         if not is_remote(path) and not path.exists():  # behind a URL each would be a request; reading it says the same
-            raise BadData(path, "file", f"to exist, {layout.episodes} names it", "nothing")
+            raise BadData(path, "file", f"to exist, {Layout(info.root).episodes} names it", "nothing")
     return locations
 
 
-def _video(
-    info: Info, row: Mapping[str, Any], camera: str, made: dict[tuple[str, int, int], Path]
-) -> tuple[Path, int]:
-    prefix = f"videos/{camera}"
-    key = camera, row[f"{prefix}/chunk_index"], row[f"{prefix}/file_index"]
-    if key not in made:
-        made[key] = info.video_file(*key)
-    return made[key], round(row[f"{prefix}/from_timestamp"] * info.fps)
-
-
-def index_columns(episode: EpisodeInfo, task_index: int | NDArray[np.int64], fps: int) -> dict[str, NDArray[Any]]:
+def index_columns(episode: EpisodeInfo, task_index: int | NDArray[np.int64], fps: float) -> dict[str, NDArray[Any]]:
     """The columns that LeRobot adds, for one episode; (T,) each. Timestamps are the frame number over the rate."""
     frames = np.arange(episode.length, dtype=np.int64)
     return {

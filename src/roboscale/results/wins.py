@@ -1,0 +1,84 @@
+"""Tables of wins, "A beats B, n times", as one row for each way in which a comparison went."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roboscale.core import BadData
+from roboscale.results.grid import Texts
+from roboscale.results.roles import Roles
+from roboscale.results.values import count_of, is_missing
+
+__all__ = ["unrolled_wins", "whole_numbers"]
+
+_WORDS = {"wins_first": "first", "wins_second": "second", "ties": "tie"}
+
+
+def unrolled_wins(roles: Roles, notes: list[str]) -> Roles:
+    """The same table with columns `preference` and `times`: every row once for each column of counts.
+
+    Raises:
+        BadData: a count is none, or wins, losses and ties do not add up to a number of comparisons that is said.
+    """
+    counts: dict[str, NDArray[np.float64]] = {}
+    names: dict[str, str] = {}
+    for role in _WORDS:
+        if roles.has(role):
+            names[role] = roles.names(role)[0]
+            counts[role] = whole_numbers(roles, roles.grid.column(names[role]), names[role])
+    _adds_up(roles, counts)
+    if len(names) == 1:
+        notes.append(f"{names['wins_first']!r} is how often the first was the better one; ties have no place in it")
+    elif "ties" not in names:
+        notes.append("no column says ties: they have no place in it")
+    notes.append(f"each of these columns is a way to end: {', '.join(names.values())}")
+    grid, many = roles.grid, len(names)
+    kept = [name for name in grid.names if name not in names.values() and name not in roles.names("trials")]
+    columns = [Texts(grid.column(name).values, np.repeat(grid.column(name).codes, many)) for name in kept]
+    words = Texts([_WORDS[role] for role in names], np.tile(np.arange(many, dtype=np.int32), len(grid)))
+    times = np.stack(list(counts.values()), axis=1).reshape(-1)
+    kept = [f"{name} " if name in ("preference", "times") else name for name in kept]
+    made = replace(
+        grid,
+        names=(*kept, "preference", "times"),
+        columns=(*columns, words, Texts.of([f"{number:.0f}" for number in times])),
+        numbers=np.repeat(grid.numbers, many),
+    )
+    said = {role: columns for role, columns in roles.said.items() if role not in _WORDS}
+    return Roles(
+        path=roles.path,
+        grid=made,
+        said=said | {"preference": ("preference",), "times": ("times",)},
+        scales=dict(roles.scales),
+        ignored=dict(roles.ignored),
+        made=("preference", "times"),
+    )
+
+
+def _adds_up(roles: Roles, counts: dict[str, NDArray[np.float64]]) -> None:
+    """BadData where a number of comparisons stands beside them and is another one."""
+    name = next((name for role in ("times", "trials") for name in roles.names(role)), "")
+    if not name:
+        return
+    said = whole_numbers(roles, roles.grid.column(name), name)
+    total = np.sum(list(counts.values()), axis=0)
+    wrong = np.flatnonzero(said != total)
+    if len(wrong):
+        row = int(wrong[0])
+        expected = f"wins, losses and ties of {name} comparisons (columns wins_a, wins_b and ties)"
+        raise BadData(roles.path, roles.grid.row_text(row), expected, f"{total[row]:.0f} of {said[row]:.0f}")
+
+
+def whole_numbers(roles: Roles, column: Texts, name: str) -> NDArray[np.float64]:
+    """Counts, 0 where a cell says nothing, shape (n,). BadData where a cell is none."""
+    numbers = [0 if is_missing(text) else count_of(text) for text in column.values]
+    used = set(np.unique(column.codes).tolist())
+    for code, number in enumerate(numbers):
+        if number is None and code in used:
+            row = int(np.flatnonzero(column.codes == code)[0])
+            where = f"{name} of {roles.grid.row_text(row)}"
+            raise BadData(roles.path, where, "a whole number of at least 0", repr(column.values[code]))
+    return np.array([number or 0 for number in numbers], np.float64)[column.codes]
