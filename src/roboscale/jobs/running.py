@@ -402,8 +402,7 @@ def _try(
         _say_notes(asked)
     sink = sink or _writer(asked, log, stack)  # who had it open may have ended
     if sink is not None:
-        tried = [c.trial for c in counted if c.trial is not None]
-        record = asked.request.record or sink.root
+        tried, record = [c.trial for c in counted if c.trial is not None], asked.request.record or sink.root
         keep_episodes(
             runner, sink, tried, info=asked.info, log=log, record=record, on_event=asked.on_event, say=asked.say
         )
@@ -419,16 +418,18 @@ def _try(
 
 def _slots(asked: _Asked, total: int, stack: ExitStack) -> Sequence[Slot]:
     """Where scenes run; closed with the stack."""
-    from roboscale.dataset import takes_apart
     from roboscale.trials import make_slots, recording_spec
 
-    record = asked.request.record
-    workers = _workers(asked, total)
+    workers, record, sink = _workers(asked, total), asked.request.record, None
+    if record is not None:
+        from roboscale.dataset import takes_apart
+
+        sink = takes_apart(record, recording_spec(asked.info))
     slots = make_slots(
         _factory(asked, workers),
         workers=workers,
         worlds=min(asked.request.worlds, asked.info.scenes or asked.request.worlds),
-        sink=None if record is None else takes_apart(record, recording_spec(asked.info)),
+        sink=sink,
         timeout_s=asked.request.world_timeout,
         start_timeout_s=asked.request.start_timeout,
     )
