@@ -64,11 +64,16 @@ def nearest_frames(time_ns: NDArray[np.int64], rate_hz: float, source_hz: float)
     expected = len(time_ns) * max(1.0, rate_hz / source_hz)
     if count > _MOST * expected:
         raise BadData(FRAME_TIMES, "times", f"about {len(time_ns) / source_hz:g} s", f"{since[-1] / 1e9:g} s")
-    grid = np.rint(np.arange(count) * (10**9 / float(rate))).astype(np.int64)
+    grid = _grid_ns(count, rate_hz)
     after = np.clip(np.searchsorted(since, grid), 0, len(since) - 1)
     before = np.maximum(after - 1, 0)
     slack = 2  # ns: what rounding of either side leaves of a tie
     return np.asarray(np.where(grid - since[before] <= since[after] - grid + slack, before, after), np.int64)
+
+
+def _grid_ns(count: int, rate_hz: float) -> NDArray[np.int64]:
+    """(count,) ns after the first frame of a recording at a rate, Hz."""
+    return np.asarray(np.rint(np.arange(count) * (1e9 / float(exact_rate(rate_hz)))), np.int64)
 
 
 class PickedPictures:
@@ -153,7 +158,7 @@ class ResampledRecording:
             raise BadData(self.root, f"episode {key}: {error.field}", error.expected, error.found) from error
         arrays = {name: array[picks] for name, array in episode.arrays.items()}
         if FRAME_TIMES in arrays:
-            grid = times[0] + np.rint(np.arange(len(picks)) * (1e9 / float(exact_rate(rate)))).astype(np.int64)
+            grid = times[0] + _grid_ns(len(picks), rate)
             arrays[FRAME_TIMES] = grid.reshape(arrays[FRAME_TIMES].shape)
         arrays.setdefault(SOURCE_TIMES, times[picks].reshape(-1, 1))
         same = len(picks) == len(episode) and (picks == np.arange(len(picks))).all()
@@ -171,8 +176,7 @@ class ResampledRecording:
         """(T,) ns."""
         if FRAME_TIMES in episode.arrays:
             return np.asarray(episode.arrays[FRAME_TIMES].reshape(-1), np.int64)
-        rate = float(exact_rate(self._recording.spec.rate_hz))
-        return np.asarray(np.rint(np.arange(len(episode)) * (1e9 / rate)), np.int64)
+        return _grid_ns(len(episode), self._recording.spec.rate_hz)
 
     def _findings(
         self, episode: RecordedEpisode, times: NDArray[np.int64], picks: NDArray[np.int64]

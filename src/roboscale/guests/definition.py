@@ -147,7 +147,8 @@ def find_guests() -> dict[str, Guest]:
     Raises:
         BadData: a `guest.toml` that is broken, a lock that is missing, or a name that two bring.
     """
-    return {name: _read(name, folder) for name, folder in guest_folders().items()}
+    sources = dict(_sources())
+    return {name: read_guest(folder, name, sources.get(name)) for name, folder in guest_folders().items()}
 
 
 def find_guest(name: str) -> Guest:
@@ -155,7 +156,7 @@ def find_guest(name: str) -> Guest:
     folders = guest_folders()
     if name not in folders:
         raise UnknownName("guest", name, folders)
-    return _read(name, folders[name])
+    return read_guest(folders[name], name, dict(_sources()).get(name))
 
 
 def guest_at(text: str) -> Guest:
@@ -172,10 +173,6 @@ def guest_at(text: str) -> Guest:
     if folders.get(path.name, path) != path:
         raise BadData(path, "name", "one that no guest has", f"that of {folders[path.name]}")
     return read_guest(path, path.name, path)
-
-
-def _read(name: str, folder: Path) -> Guest:
-    return read_guest(folder, name, dict(_sources()).get(name))
 
 
 def read_guest(folder: Path, name: str = "", source: Path | None = None) -> Guest:

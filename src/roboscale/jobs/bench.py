@@ -33,6 +33,7 @@ LIMITS = (
     "The guard is a protective stop, not an emergency stop (ISO 13850): the hardware button stays within your reach. "
     "You are not told which policy runs; how the arm moves is the one thing that cannot be hidden."
 )
+CLICKS = ("ready", "stop", "release", "score", "void", "correct")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +148,6 @@ class OperatorDesk:
             case, phase = self._case, self._phase
             number = len(self._trials) + (phase not in ("score", "done"))
         mode, reason = self.robot.mode, self.robot.reason
-        if phase == "running" and mode == "stopped":
-            reason = self.robot.reason
         said = f"stopped: {reason.text}" if reason is not None else "holding" if mode == "holding" else mode
         return {
             "title": self.plan.title,
@@ -183,8 +182,8 @@ class OperatorDesk:
 
     def act(self, action: str, values: Mapping[str, Any]) -> None:
         """A click. RoboscaleError where it does not fit what happens now."""
-        if action not in ("ready", "stop", "release", "score", "void", "correct"):
-            raise UnknownName("click", action, ["ready", "stop", "release", "score", "void", "correct"])
+        if action not in CLICKS:
+            raise UnknownName("click", action, CLICKS)
         if action == "stop":
             self.robot.protective_stop()
         if action == "correct":

@@ -9,29 +9,18 @@ so that a cold start delays nothing but itself. Where the queue is empty before 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Literal, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import (
-    PENDING,
-    ActionChunk,
-    Identity,
-    Observation,
-    Pending,
-    Policy,
-    Session,
-    Spec,
-    SpecMismatch,
-    combine,
-)
+from roboscale.core import PENDING, ActionChunk, Observation, Policy, Session, SpecMismatch, combine
+from roboscale.policies.wrappers import Answer, AroundPolicy, AroundSession
 
 __all__ = ["Asynchronous", "Conditioned"]
 
-Answer = ActionChunk | Literal[Pending.PENDING]
 Submit = Callable[[Callable[[], Answer]], "Future[Answer]"]
 
 
@@ -49,7 +38,7 @@ class Conditioned(Protocol):
         """
 
 
-class Asynchronous:
+class Asynchronous(AroundPolicy):
     """`policy`, asked for the next chunk while rows of the last one are left.
 
     Args:
@@ -66,29 +55,9 @@ class Asynchronous:
         if ask_at < 0 or (delay is not None and delay < 0):
             raise SpecMismatch(f"asynchronous: expected ask_at and delay of 0 or more, found {ask_at} and {delay}")
         how = f"asynchronous at {ask_at}" + ("" if delay is None else f", {delay} steps late")
-        self.name = f"{policy.name} ({how})"
-        self.identity: Identity = combine(self.name, "asynchronous", policy.identity, ask_at, delay)
-        self.history = policy.history
-        self._inner, self._ask_at, self._rate_hz, self._delay = policy, ask_at, rate_hz, delay
+        super().__init__(policy, combine(f"{policy.name} ({how})", "asynchronous", policy.identity, ask_at, delay))
+        self._ask_at, self._rate_hz, self._delay = ask_at, rate_hz, delay
         self._threads: ThreadPoolExecutor | None = None
-
-    @property
-    def observation_spec(self) -> Spec | None:
-        return self._inner.observation_spec
-
-    @property
-    def action_spec(self) -> Spec | None:
-        return self._inner.action_spec
-
-    @property
-    def sessions(self) -> int | None:
-        """How many may run at once; `None` for any number."""
-        return cast("int | None", getattr(self._inner, "sessions", None))
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What people should know of it."""
-        return tuple(getattr(self._inner, "notes", ()))
 
     def start(self, instruction: str, seed: int) -> Session:
         """The inner policy gets the same instruction and seed."""
@@ -111,14 +80,15 @@ class Asynchronous:
         """Ends its thread, and the inner policy where it can be ended."""
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
-        getattr(self._inner, "close", lambda: None)()
+        super().close()
 
 
-class AsynchronousSession:
+class AsynchronousSession(AroundSession):
     """One episode: a queue of rows, and at most one request on its way."""
 
     def __init__(self, inner: Session, submit: Submit, ask_at: int, rate_hz: float, delay: int | None = None) -> None:
-        self.inner, self._submit = inner, submit
+        super().__init__(inner)
+        self._submit = submit
         self._ask_at, self._rate_hz, self._delay = ask_at, rate_hz, delay
         self._queue: deque[NDArray[Any]] = deque()
         self._future: Future[Answer] | None = None
@@ -160,12 +130,3 @@ class AsynchronousSession:
         if answer is not PENDING:
             self._last_delay = self._consumed
             self._queue = deque(answer.rows[self._consumed :])
-
-    @property
-    def details(self) -> Mapping[str, Any]:
-        """Of the inner session."""
-        return cast(Mapping[str, Any], getattr(self.inner, "details", {}))
-
-    @property
-    def parents(self) -> tuple[str, ...]:
-        return tuple(getattr(self.inner, "parents", ()))

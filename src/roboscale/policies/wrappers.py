@@ -26,25 +26,18 @@ from roboscale.core import (
     generator,
 )
 
-__all__ = ["constant", "noisy", "truncated"]
+__all__ = ["AroundPolicy", "AroundSession", "constant", "noisy", "truncated"]
 
 
 Answer = ActionChunk | Literal[Pending.PENDING]
 Change = Callable[[ActionChunk], ActionChunk]
 
 
-class _WrappedSession:
-    """A session whose chunks are changed; `details` and `parents` are those of the inner one."""
+class AroundSession:
+    """A session around another one, whose `details` and `parents` it has."""
 
-    def __init__(self, inner: Session, change: Change) -> None:
-        self.inner, self._change = inner, change
-
-    def __call__(self, observation: Observation) -> Answer:
-        return self.changed(self.inner(observation))
-
-    def changed(self, answer: Answer) -> Answer:
-        """The answer of the inner session as this one's; who is still thinking is left to think."""
-        return answer if answer is PENDING else self._change(answer)
+    def __init__(self, inner: Session) -> None:
+        self.inner = inner
 
     @property
     def details(self) -> Mapping[str, Any]:
@@ -55,12 +48,12 @@ class _WrappedSession:
         return tuple(getattr(self.inner, "parents", ()))
 
 
-class _WrappedPolicy:
-    """Another policy whose answers are changed; `make_change(seed)` makes the change of one session."""
+class AroundPolicy:
+    """A policy around another one, whose specs, history, notes and end it has."""
 
-    def __init__(self, inner: Policy, identity: Identity, make_change: Callable[[int], Change]) -> None:
+    def __init__(self, inner: Policy, identity: Identity) -> None:
         self.name, self.identity = identity.name, identity
-        self._inner, self._make_change = inner, make_change
+        self._inner = inner
 
     @property
     def observation_spec(self) -> Spec | None:
@@ -84,13 +77,36 @@ class _WrappedPolicy:
         """What people should know of it."""
         return tuple(getattr(self._inner, "notes", ()))
 
-    def start(self, instruction: str, seed: int) -> Session:
-        """The inner policy gets the same instruction and seed."""
-        return _WrappedSession(self._inner.start(instruction, seed), self._make_change(seed))
-
     def close(self) -> None:
         """Of the inner policy, where it has one."""
         getattr(self._inner, "close", lambda: None)()
+
+
+class _WrappedSession(AroundSession):
+    """A session whose chunks are changed."""
+
+    def __init__(self, inner: Session, change: Change) -> None:
+        super().__init__(inner)
+        self._change = change
+
+    def __call__(self, observation: Observation) -> Answer:
+        return self.changed(self.inner(observation))
+
+    def changed(self, answer: Answer) -> Answer:
+        """The answer of the inner session as this one's; who is still thinking is left to think."""
+        return answer if answer is PENDING else self._change(answer)
+
+
+class _WrappedPolicy(AroundPolicy):
+    """Another policy whose answers are changed; `make_change(seed)` makes the change of one session."""
+
+    def __init__(self, inner: Policy, identity: Identity, make_change: Callable[[int], Change]) -> None:
+        super().__init__(inner, identity)
+        self._make_change = make_change
+
+    def start(self, instruction: str, seed: int) -> Session:
+        """The inner policy gets the same instruction and seed."""
+        return _WrappedSession(self._inner.start(instruction, seed), self._make_change(seed))
 
 
 class _BatchedWrappedPolicy(_WrappedPolicy):

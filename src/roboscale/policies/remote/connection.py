@@ -22,11 +22,11 @@ from websockets.sync.client import ClientConnection, connect
 from roboscale.core import BadData, InfrastructureError, UnknownName
 from roboscale.wire import CannotDecode, unpack
 
-__all__ = ["Connection", "Timeouts", "is_loopback", "parse_url"]
+__all__ = ["MAX_REPLY_BYTES", "Connection", "Timeouts", "is_loopback", "parse_url"]
 
 _DEFAULT_PORT = 8000
 _RETRY_S = 0.5
-_MAX_REPLY_BYTES = 64 * 2**20  # a chunk of actions is kilobytes; whatever is larger is no answer
+MAX_REPLY_BYTES = 64 * 2**20  # a chunk of actions is kilobytes; whatever is larger is no answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +170,7 @@ class Connection:
             self.url,
             additional_headers={"Authorization": f"Api-Key {api_key}"} if api_key else None,
             compression=None,
-            max_size=_MAX_REPLY_BYTES,
+            max_size=MAX_REPLY_BYTES,
             open_timeout=timeout_s,
             close_timeout=1.0,
             ping_interval=None,

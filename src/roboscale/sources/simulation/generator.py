@@ -210,8 +210,9 @@ class ReplaySession:
         # the demonstrated path holds the hand's lag, what it is moved by does not
         self._moved_m = self._moved_m + (target.translation - then.translation - self._moved_m) / (1 + self._lag)
         error_m = then.translation + self._moved_m - self._places[segment.front]
-        self._require_free(float(np.linalg.norm(error_m)))
-        pace = 0.0 if self._is_grasping() else self._pace(forward, float(np.linalg.norm(error_m)))
+        apart_m = float(np.linalg.norm(error_m))
+        self._require_free(apart_m)
+        pace = 0.0 if self._is_grasping() else self._pace(forward, apart_m)
         others = track.others[step]
         if segment.kind == "approach" and not track.touched[step] and self._phase < segment.end - 1:
             others = self._keep_opening(step)

@@ -18,12 +18,11 @@ import numpy as np
 import zmq
 
 from roboscale.core import InfrastructureError
-from roboscale.policies.remote.connection import Timeouts
+from roboscale.policies.remote.connection import MAX_REPLY_BYTES, Timeouts
 
 __all__ = ["GrootTalker"]
 
 PORT = 5555
-MOST = 64 * 2**20  # bytes of a reply
 
 
 class GrootTalker:
@@ -36,7 +35,7 @@ class GrootTalker:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.REQ)
         self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, MOST)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_REPLY_BYTES)
         try:
             self._socket.connect(f"tcp://{place if ':' in place else f'{place}:{PORT}'}")
         except zmq.ZMQError as error:

@@ -21,12 +21,11 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 
 from roboscale.core import InfrastructureError
-from roboscale.policies.remote.connection import Timeouts
+from roboscale.policies.remote.connection import MAX_REPLY_BYTES, Timeouts
 
 __all__ = ["OpenvlaTalker"]
 
 PORT = 8000
-MOST = 64 * 2**20  # bytes of a reply
 
 
 class OpenvlaTalker:
@@ -50,7 +49,7 @@ class OpenvlaTalker:
         try:
             connection.request("POST", self._path, body, self._headers)
             response = connection.getresponse()
-            text = response.read(MOST + 1)
+            text = response.read(MAX_REPLY_BYTES + 1)
         except TimeoutError as error:
             raise InfrastructureError(f"{self._where}: no answer within {timeout_s:g} s") from error
         except (OSError, http.client.HTTPException) as error:
@@ -59,8 +58,8 @@ class OpenvlaTalker:
             connection.close()
         if response.status != 200:
             raise InfrastructureError(f"{self._where}: HTTP {response.status}: {text[:200].decode(errors='replace')}")
-        if len(text) > MOST:
-            raise InfrastructureError(f"{self._where}: answer: more than {MOST} bytes")
+        if len(text) > MAX_REPLY_BYTES:
+            raise InfrastructureError(f"{self._where}: answer: more than {MAX_REPLY_BYTES} bytes")
         return self._actions(text)
 
     def _actions(self, text: bytes) -> Mapping[str, Any]:

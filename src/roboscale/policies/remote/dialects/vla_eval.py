@@ -19,12 +19,11 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from roboscale.core import InfrastructureError
-from roboscale.policies.remote.connection import Timeouts
+from roboscale.policies.remote.connection import MAX_REPLY_BYTES, Timeouts
 
 __all__ = ["VlaEvalTalker"]
 
 PROTOCOL = 1
-MOST = 64 * 2**20  # bytes of a reply
 
 
 class VlaEvalTalker:
@@ -39,7 +38,7 @@ class VlaEvalTalker:
                 url,
                 additional_headers=headers,
                 compression=None,
-                max_size=MOST,
+                max_size=MAX_REPLY_BYTES,
                 open_timeout=timeouts.connect_s or timeouts.warmup_s,
                 close_timeout=1.0,
                 ping_interval=None,
