@@ -147,6 +147,8 @@ class OperatorDesk:
         with self._changed:
             case, phase = self._case, self._phase
             number = len(self._trials) + (phase not in ("score", "done"))
+        shown = list(self._initials)
+        scene = shown.index(case.id) if case is not None and case.id in shown else None
         mode, reason = self.robot.mode, self.robot.reason
         said = f"stopped: {reason.text}" if reason is not None else "holding" if mode == "holding" else mode
         return {
@@ -159,7 +161,8 @@ class OperatorDesk:
             "tags": list(self.plan.tags),
             "cameras": [f.name.rpartition(".")[2] for f in self.robot.observation_spec.images],
             "live": bool(self.robot.peek(np.inf)),
-            "initial": case is not None and case.id in self._initials,
+            "initial": scene is not None,
+            "scene": scene,
             "guard": {"mode": mode, "text": f"Guard: {said}"},
             "hint": self._hint if phase in ("set up", "stopped", "score") else "",
             "facts": self._facts(),
@@ -167,11 +170,12 @@ class OperatorDesk:
             "limits": LIMITS,
         }
 
-    def picture(self, camera: str, *, initial: bool) -> NDArray[np.uint8] | None:
-        """A camera now, or when the case was first set up."""
+    def picture(self, camera: str, *, scene: int | None) -> NDArray[np.uint8] | None:
+        """A camera now, or when that scene was first set up: the page may be half a second behind the run."""
         name = f"observation.images.{camera}"
-        if initial:
-            return self._initials.get(self._case.id, {}).get(name) if self._case is not None else None
+        if scene is not None:
+            first = list(self._initials.values())
+            return first[scene].get(name) if scene < len(first) else None
         quiet = self._phase in ("set up", "score", "stopped")
         try:
             seen = self.robot.peek(0.2 if quiet else np.inf)

@@ -3,7 +3,7 @@
     GET  /  /<file>                     the page itself
     GET  /api/state                     everything that the page shows, and nothing that tells policies apart
     GET  /api/picture/{camera}.jpg      what a camera shows now
-    GET  /api/initial/{camera}.jpg      what it showed when this case was first set up, to lay over it
+    GET  /api/initial/{scene}/{camera}.jpg  what it showed when that scene was first set up, to lay over it
     POST /api/act {"action", ...}       a click: `ready`, `stop`, `release`, `score`, `void`, `correct`
 
 Errors are `{"error": text}`. Who may ask is `web.show.guard`'s to say: the same token, host names and session.
@@ -52,8 +52,8 @@ class Desk(Protocol):
     def state(self) -> Mapping[str, Any]:
         """What the page shows; JSON types."""
 
-    def picture(self, camera: str, *, initial: bool) -> NDArray[np.uint8] | None:
-        """(height, width, 3) RGB now, or when the case was first set up; `None` where there is none."""
+    def picture(self, camera: str, *, scene: int | None) -> NDArray[np.uint8] | None:
+        """(height, width, 3) RGB now, or when that scene was first set up; `None` where there is none."""
 
     def act(self, action: str, values: Mapping[str, Any]) -> None:
         """A click. RoboscaleError says why it does not fit."""
@@ -101,7 +101,7 @@ class _Page:
         return [
             Route("/api/state", self._state),
             Route("/api/picture/{camera}.jpg", self._picture),
-            Route("/api/initial/{camera}.jpg", self._initial),
+            Route("/api/initial/{scene:int}/{camera}.jpg", self._initial),
             Route("/api/act", self._act, methods=["POST"]),
             Route("/{file}", _file),
             Route("/", _file),
@@ -111,13 +111,13 @@ class _Page:
         return JSONResponse({**self._desk.state(), "session": self._session}, headers=_NO_STORE)
 
     def _picture(self, request: Request) -> Response:
-        return self._jpeg(request.path_params["camera"], initial=False)
+        return self._jpeg(request.path_params["camera"], scene=None)
 
     def _initial(self, request: Request) -> Response:
-        return self._jpeg(request.path_params["camera"], initial=True)
+        return self._jpeg(request.path_params["camera"], scene=request.path_params["scene"])
 
-    def _jpeg(self, camera: str, *, initial: bool) -> Response:
-        shown = self._desk.picture(camera, initial=initial)
+    def _jpeg(self, camera: str, *, scene: int | None) -> Response:
+        shown = self._desk.picture(camera, scene=scene)
         if shown is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "no picture of that camera")
         written = io.BytesIO()

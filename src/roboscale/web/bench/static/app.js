@@ -72,7 +72,7 @@ const drawRows = () => {
 };
 
 const drawCameras = () => {
-  const wanted = JSON.stringify([state.cameras, state.initial && state.number]);
+  const wanted = JSON.stringify([state.cameras, state.scene]);
   if (wanted === drawn) return;
   drawn = wanted;
   at("cameras").replaceChildren(...state.cameras.map((name) => {
@@ -84,7 +84,7 @@ const drawCameras = () => {
       const first = document.createElement("img");
       first.alt = `${name} when this scene was first set up`;
       first.className = "first";
-      first.src = `api/initial/${encodeURIComponent(name)}.jpg?n=${state.number}`;
+      first.src = `api/initial/${state.scene}/${encodeURIComponent(name)}.jpg`;
       box.append(first);
     }
     return box;
