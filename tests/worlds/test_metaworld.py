@@ -70,9 +70,11 @@ def test_the_info_needs_no_simulator():
     assert said.strip() == "metaworld 3.1.1, mujoco 3.3.0 50 []"
 
 
-def test_pictures_do_not_depend_on_who_imported_mujoco_first():
+@pytest.mark.parametrize("then", ["", "prepare_rendering();"], ids=["", "and another world chose"])
+def test_pictures_do_not_depend_on_who_imported_mujoco_first(then: str):
     code = (
         "import os; os.environ.pop('MUJOCO_GL', None); import mujoco;"
+        f"from roboscale.worlds.simulated.headless import prepare_rendering; {then}"
         "from roboscale.core import Case; from roboscale.worlds import open_world;"
         "print(open_world('metaworld').start(Case('reach-v3', 1)).picture(64, 48).std() > 10)"
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from types import ModuleType
 from typing import Any
 
@@ -35,16 +34,16 @@ def prepare_rendering() -> None:
 def import_mujoco() -> ModuleType:
     """The `mujoco` module, set to render without a screen.
 
-    Whoever imported MuJoCo before and chose nothing (a policy, a notebook) has got windows, which abort a process
-    without a screen: the choice is made again.
+    Whoever imported MuJoCo before anybody chose (a policy, a notebook) has got windows, which abort a process without
+    a screen: the choice is made again. What MuJoCo took is looked at, and not who set the variable: another world may
+    have set it meanwhile.
     """
-    windows = "mujoco" in sys.modules and "MUJOCO_GL" not in os.environ
     prepare_rendering()
     import mujoco
+    from mujoco import gl_context
 
-    if windows:
-        from mujoco import gl_context
-
+    took = getattr(getattr(gl_context, "GLContext", None), "__module__", "")
+    if took == "mujoco.glfw" and os.environ["MUJOCO_GL"].lower().strip() in ("egl", "osmesa"):
         mujoco.GLContext = importlib.reload(gl_context).GLContext
     return mujoco  # type: ignore[no-any-return]
 
