@@ -112,6 +112,11 @@ def test_why_a_trial_is_no_success(facts, success, reason):
     assert judged.referee == "success (first)"
 
 
+def test_a_trial_without_its_series_is_no_failure():
+    judged = SuccessReferee(SuccessRule()).judge(trial(end="truncated", steps=3, series={}))
+    assert (judged.state, judged.success) == ("cannot say", None) and "nothing kept" in judged.reason
+
+
 def test_a_void_trial_nobody_can_judge():
     for referee in (SuccessReferee(SuccessRule()), Person()):
         judged = referee.judge(of_series([1, 1], [1.0, 1.0], end="void", reason="the motor is off"))

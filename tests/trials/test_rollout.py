@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,6 +130,14 @@ def test_what_cannot_be_measured_is_none_and_not_a_number_in_the_series():
     result, _ = play(ToyWorld(), chunk_of(1))
     assert result.measures["peak_force"] is None
     assert set(result.series) == {"success", "progress"} and not any(map(math.isnan, result.series["progress"]))
+
+
+def test_what_a_rule_reads_is_kept_whatever_the_world_declares():
+    """A success measured without `series=True` was a failure in every trial, and nobody said so."""
+    world = ToyWorld()
+    world.info = replace(world.info, measures=tuple(replace(m, series=False) for m in world.info.measures))
+    result, _ = play(world, towards)
+    assert set(result.series) == {"success", "progress"} and result.series["success"][-1] == 1
 
 
 def test_a_mistake_of_the_policy_keeps_what_was_done_before():

@@ -21,6 +21,7 @@ from roboscale.core.referee import SuccessRule
 from roboscale.core.spec import Spec
 
 __all__ = [
+    "RULE_MEASURES",
     "BatchedWorld",
     "HasExpert",
     "HasHold",
@@ -41,6 +42,10 @@ Measures = Mapping[str, float | None]
 """Name -> value now; `None` where it could not be measured, never 0. Booleans are 0 and 1."""
 
 
+RULE_MEASURES = ("success", "progress")
+"""The measures that a rule reads over the whole episode, so that their series are always kept."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
     """One thing that a world measures.
@@ -49,7 +54,8 @@ class Measure:
         name: e.g. `success`, `progress`, `reward`, `peak_force`, `dropped`.
         unit: SI unit; `1` for a pure number, `bool` for 0 or 1, `step` for a count of control steps.
         about: `task` for what referees read, `damage` for what would have broken.
-        series: whether its value after every step is kept with the trial, not only the last.
+        series: whether its value after every step is kept with the trial, not only the last. Of `success` and
+            `progress` (`RULE_MEASURES`) it always is: a rule judges the whole episode.
     """
 
     name: str

@@ -51,7 +51,14 @@ class SuccessReferee:
 
     def judge(self, trial: Trial) -> Judgement:
         """From the series of successes; a mistake of the policy is a failure, a void trial nobody can judge."""
-        success = self.rule.succeeded(_last_streak(trial.series.get("success", np.zeros(0, np.float32))))
+        measured = trial.series.get("success")
+        if measured is None and trial.end not in ("policy error", "void"):
+            # A trial read without its series, or of a world that kept none: 0 would be a claim about the policy.
+            reason = "nothing kept what the world measured as success, step by step"
+            return Judgement(
+                trial=trial.id, referee=self.name, time_ns=time.time_ns(), state="cannot say", reason=reason
+            )
+        success = measured is not None and self.rule.succeeded(_last_streak(measured))
         decided = success and trial.end not in ("policy error", "void")
         return Judgement(
             trial=trial.id,

@@ -48,6 +48,7 @@ from roboscale.core import (
     combine,
 )
 from roboscale.core.policy import ActionCheck
+from roboscale.core.world import RULE_MEASURES
 
 __all__ = ["Answer", "Asking", "RolloutResult", "Stepping", "recording_spec", "replay", "rollout", "void_result"]
 
@@ -181,7 +182,7 @@ class _Run:
         self.check = ActionCheck(self.action)
         images = [f.name for f in self.info.observation_spec if f.is_image]
         self.drawn = frozenset(images if asking.history == 1 else ())
-        self.kept = tuple(m.name for m in self.info.measures if m.series)
+        self.kept = tuple(m.name for m in self.info.measures if m.series or m.name in RULE_MEASURES)
         self.series = {name: array("f") for name in self.kept}  # four bytes a step: an episode may last for hours
         self.measures: dict[str, float | None] = {}
         self.actions = array("f")
