@@ -35,6 +35,10 @@ def test_an_edited_function_is_another_policy(place: Path, roboscale):
     longer = json.loads(roboscale(*words, "10").stdout)
     assert (longer["success"]["value"], longer["success"]["n"]) == (0.0, 10), "no version is mixed with another"
     assert any("found 5 of 10" in note for note in longer["notes"])
+    other = "the store also holds trials of another policy"
+    assert not any(other in note for note in first["notes"])
+    for again in (second, longer):  # what lies there under the same name is not counted, and that is said
+        assert sum(other in note and "not counted" in note for note in again["notes"]) == 1
 
 
 def test_an_edit_that_changes_nothing_finds_its_results(place: Path, roboscale):
@@ -88,6 +92,13 @@ def test_an_edited_environment_is_another_world(place: Path, roboscale):
     roboscale(*words)
     edit(place / "my_env.py", "< 0.1)", "< -1)")
     assert json.loads(roboscale(*words).stdout)["success"]["value"] == 0.0
+
+
+def test_another_world_of_the_same_name_is_said(place: Path, roboscale):
+    words = ("eval", "--policy", "policies.py:good", "--world", "point.toml", "--out", "x", "--trials", "2")
+    assert "another world" not in roboscale(*words).stderr
+    edit(place / "point.toml", "horizon = 30", "horizon = 29")
+    assert "another world point" in roboscale(*words).stderr
 
 
 def test_again_opens_a_round_and_the_newest_counts(place: Path, roboscale):

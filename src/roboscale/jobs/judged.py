@@ -34,6 +34,7 @@ from roboscale.core.episode import Status
 from roboscale.stats.deciding import Decided, decide, rate_of
 from roboscale.trials import count_trials, evidence_of, outcome_value
 from roboscale.trials.log import Run, TrialLog
+from roboscale.trials.log.protocol import IdentityKind
 
 if TYPE_CHECKING:
     from roboscale.stats.overall import Overall
@@ -44,6 +45,7 @@ __all__ = [
     "choose_run",
     "clock_time",
     "judged_run",
+    "other_lines",
     "rate_lines",
     "reasons",
     "reused_line",
@@ -358,6 +360,29 @@ def reused_line(reused: Sequence[Trial], total: int) -> str:
     left = total - len(reused)
     rest = f"up to {left} to do" if left else "nothing to do; --again tries all anew"
     return f"found {len(reused)} of {total} trials, tried {when}; {rest}"
+
+
+def other_lines(log: TrialLog, run: Run) -> list[str]:
+    """What the store has under a name of this run that is another thing, as after an edit: a line a name."""
+    lines: list[str] = []
+    known = log.identities()
+    asked: dict[IdentityKind, tuple[Identity, ...]] = {"policy": run.policies, "world": (run.world,)}
+    for kind, mine in asked.items():
+        digests = {identity.digest for identity in mine}
+        for name in dict.fromkeys(identity.name for identity in mine):
+            others = {i.digest: i for i in known.get(kind, ()) if i.name == name and i.digest not in digests}
+            tried = [
+                i.short
+                for i in others.values()
+                if log.newest_round(i if kind == "policy" else None, i if kind == "world" else None) is not None
+            ]
+            if tried:
+                shown = ", ".join(tried[:3]) + (f" and {len(tried) - 3} more" if len(tried) > 3 else "")
+                lines.append(
+                    f"the store also holds trials of another {kind} {name} ({shown}: other code, files, arguments or "
+                    "run); they are not counted"
+                )
+    return lines
 
 
 def run_summary(judged: Judged) -> dict[str, Any]:

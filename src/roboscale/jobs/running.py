@@ -371,7 +371,7 @@ def _try(
     asked: _Asked, log: TrialLog, run: Run, sink: DatasetWriter | None, stack: ExitStack, desk: OperatorDesk | None
 ) -> Judged:
     """Runs the schedule, records it, and reads from the log what it came to."""
-    from roboscale.jobs.judged import judged_run, unequal_starts
+    from roboscale.jobs.judged import judged_run, other_lines, unequal_starts
     from roboscale.stats.deciding import Decider
     from roboscale.trials import Schedule
 
@@ -384,11 +384,12 @@ def _try(
         shard=shard,
         order=None if desk is None else desk.plan.order,
     )
-    total = len(schedule.own_cases()) * len(run.policies)
+    total, rule = len(schedule.own_cases()) * len(run.policies), None
     slots = _slots(asked, total, stack)
-    rule = None
     if asked.design is not None and shard[1] == 1:
         rule = Decider(tuple(identity_labels(run.policies).values()), asked.design)
+    for line in other_lines(log, run):
+        asked.say(line)
     runner = _runner(asked, log, run, slots, sink, rule, total)
     if desk is not None:
         runner.decide = desk.judge
@@ -453,7 +454,6 @@ def _runner(
 
     counts = {"success": 0, "failure": 0, "void": 0, "pending": 0}
     done = [0]
-
     tried: dict[str, str] = {}
 
     def on_trial(trial: Trial, judgement: Judgement) -> None:
