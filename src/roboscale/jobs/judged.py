@@ -33,8 +33,7 @@ from roboscale.core import (
 from roboscale.core.episode import Status
 from roboscale.stats.deciding import Decided, decide, rate_of
 from roboscale.trials import count_trials, evidence_of, outcome_value
-from roboscale.trials.log import Run, TrialLog
-from roboscale.trials.log.protocol import IdentityKind
+from roboscale.trials.log import IdentityKind, Run, TrialLog
 
 if TYPE_CHECKING:
     from roboscale.stats.overall import Overall
@@ -383,6 +382,12 @@ def other_lines(log: TrialLog, run: Run) -> list[str]:
                     "run); they are not counted"
                 )
     return lines
+
+
+def _tried(log: TrialLog, kind: IdentityKind, one: Identity) -> bool:
+    """Whether there is any trial of it; a run that was stopped at once leaves a name without one."""
+    newest = log.newest_round(policy=one) if kind == "policy" else log.newest_round(world=one)
+    return newest is not None
 
 
 def run_summary(judged: Judged) -> dict[str, Any]:
