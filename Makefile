@@ -11,7 +11,7 @@ help:
 	@echo "make peers   compares counts and sample sizes with statsmodels and fieldtrial, in an environment of their own"
 	@echo "make ends    tests at the lowest and the newest versions that are declared, in environments of their own"
 	@echo "make mutants plants 60 small faults in a room (ROOM=trials) and looks whether its tests notice"
-	@echo "make fuzz    10,000 mutated files for every format that is read, 5,000 mutated tables, every advice in every state"
+	@echo "make fuzz    10,000 mutated files for every format that is read, 5,000 mutated tables and as many JSON documents, every advice in every state"
 	@echo "make bench   the benchmarks whose ratios the README quotes"
 	@echo "make fresh   sets a copy up in minimal images of Debian 12 and 13 and runs it there (root, debootstrap, 8 GB)"
 	@echo "make docs    builds the documentation into site/"
@@ -37,6 +37,7 @@ lint: set-up-test
 fuzz: set-up-test
 	$(run)python -m tests.fuzz.fuzz_records --count 10000
 	$(run)python -m tests.fuzz.fuzz_tables --count 5000
+	$(run)python -m tests.fuzz.fuzz_nested --count 5000
 	ROBOSCALE_WHOLE_MATRIX=1 $(run)python -m pytest -q tests/cli/test_advice_on_partial_sets.py tests/cli/test_advice_on_v2_sets.py
 
 guests: set-up-test

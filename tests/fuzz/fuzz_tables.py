@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import itertools
 import json
 import random
 import sys
@@ -69,6 +70,7 @@ def samples(rng: random.Random) -> dict[str, Table]:
     counts = [[p, t, str(rng.randint(0, 20)), "20"] for p in names for t in tasks]
     rates = [[p, t, str(round(rng.randint(0, 20) / 20, 2)), "20"] for p in names for t in tasks]
     pairs = [[*rng.sample(names, 2), rng.choice(["left", "right", "tie"])] for _ in range(25)]
+    wins = [[*pair, *(str(rng.randint(1, 9)) for _ in range(3))] for pair in itertools.combinations(names, 2)]
     scores[0][3] = "0.25"
     return {
         "trials": Table(["policy", "task", "seed", "success"], trials, _same("policy", "task", "seed", "success")),
@@ -80,6 +82,11 @@ def samples(rng: random.Random) -> dict[str, Table]:
             ["policy", "task", "success_rate", "trials"], rates, _same("policy", "task", "success_rate", "trials")
         ),
         "pairs": Table(["policy_a", "policy_b", "winner"], pairs, _same("policy_a", "policy_b", "winner")),
+        "wins": Table(
+            ["policy_a", "policy_b", "wins_a", "wins_b", "ties"],
+            wins,
+            _same("policy_a", "policy_b", "wins_a", "wins_b", "ties"),
+        ),
     }
 
 
@@ -101,6 +108,9 @@ SYNONYMS = {
     "policy_a": ["Policy A", "model_a", "policyA"],
     "policy_b": ["Policy B", "model_b", "policyB"],
     "winner": ["Winner", "preference"],
+    "wins_a": ["Wins A", "A wins", "winsA"],
+    "wins_b": ["Wins B", "B wins", "winsB"],
+    "ties": ["Ties", "draws", "n_ties", "# ties"],
 }
 
 
@@ -116,8 +126,8 @@ def rename(t: Table, rng: random.Random) -> None:
 
 
 def unknown(t: Table, rng: random.Random) -> None:
-    """A name that nobody knows; a case or task that is lost is no wrong answer, so only what must be there."""
-    needed = [k for k, n in enumerate(t.header) if t.kinds.get(n) not in ("task", "seed", "scene", None)]
+    """A name that nobody knows; a case, a task or ties that are lost is said, so only what must be there."""
+    needed = [k for k, n in enumerate(t.header) if t.kinds.get(n) not in ("task", "seed", "scene", "ties", None)]
     if not needed:
         return
     k = rng.choice(needed)
@@ -166,6 +176,7 @@ def spell_cells(t: Table, rng: random.Random) -> None:
         ("success", lambda c: rng.choice(FLAGS[c])),
         ("successes", lambda c: rng.choice([c, f"{c}.0", f" {c} "])),
         ("trials", lambda c: rng.choice([c, f"{c}.0"])),
+        ("wins_a", lambda c: rng.choice([c, f"{c}.0", f" {c}"])),
         ("seed", lambda c: rng.choice([c, f" {c}"])),
         ("winner", lambda c: rng.choice([c, c.upper(), c.title()])),
         ("progress", lambda c: rng.choice([c, f"{float(c):.2f}", f"{100 * float(c):g}%"])),
@@ -240,7 +251,19 @@ def merge_cells(t: Table, rng: random.Random) -> None:
 
 def garbage(t: Table, rng: random.Random) -> None:
     """One cell of those that count becomes something else."""
-    kinds = ("success", "successes", "trials", "success_rate", "progress", "winner", "policy", "policy_a")
+    kinds = (
+        "success",
+        "successes",
+        "trials",
+        "success_rate",
+        "progress",
+        "winner",
+        "policy",
+        "policy_a",
+        "wins_a",
+        "wins_b",
+        "ties",
+    )
     places = [k for k, name in enumerate(t.header) if t.kinds.get(name) in kinds]
     rows = [row for row in t.rows if len(row) == len(t.header) and any(row)]
     if places and rows:

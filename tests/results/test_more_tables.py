@@ -62,6 +62,11 @@ def test_who_beats_whom_how_often(tmp_path: Path, head: str):
             "policy_a,policy_b,wins,n\nx,y,10,20\ny,z,3,20\n",
             "wins, losses and ties of n comparisons .* found 10 of 20",
         ),
+        (
+            "policy_a,policy_b,wins_a,x,ties\nx,y,5,9,2\ny,z,2,3,1\n",
+            "how often the second was better: a column wins_b",
+        ),
+        ("policy_a,policy_b,wins\nx,y,5\ny,z,2\n", "a column wins_b, or a row for each order of a pair"),
         ("policy_a,policy_b,winner,n\nx,y,x,10.5\n", "n of row 1: expected a whole number"),
         ("policy_a,policy_b,a_better\nx,y,yes\nx,y,no\n", "who was better: a column winner or preference"),
         ("policy,A,B,C\nA,-,1,0\nB,0,-,0\nC,1,1,-\n", "one row for each pair: policy_a,policy_b,wins"),
@@ -227,3 +232,33 @@ def test_a_seed_beside_a_number_may_be_one_of_the_training(tmp_path: Path):
     assert "--column run=seed if it is the seed of the training" in said(read(tmp_path, a=text))
     found = read(tmp_path, AS(columns={"run": "seed"}), a=text)
     assert len(found.columns.runs) == 6 and "--column run=seed" not in said(found)
+
+
+def test_a_name_with_a_hash_is_a_name_wherever_its_odd_row_stands(tmp_path: Path):
+    """A longer row of `#1` above its other rows was left out as a remark; below them it was an error."""
+    head, odd, rest = "policy,task,successes,trials\n", "#1,cup,16,20,surplus\n", "#1,drawer,12,20\n#2,drawer,9,20\n"
+    for text in (head + odd + rest, head + rest + odd, head + rest + odd.replace("#1", "#3")):
+        with pytest.raises(BadData, match="4 cells, as the header has"):
+            read(tmp_path, a=text)
+    found = read(tmp_path, a=f"{head}#act,drawer,1,20\n# a remark, of three, parts\nact,drawer,12,20\nb,drawer,9,20\n")
+    assert "2 rows left out: begin with #" in said(found)
+
+
+def test_lists_beside_counts_multiply_nothing_and_hide_nothing(tmp_path: Path):
+    """Three seeds beside `successes` made three rows of the same counts; an empty list made the row vanish."""
+    beside = {"seeds": [0, 1, 2], "errors": []}
+    cells = {p: {t: {"successes": n, "trials": 3} | beside for t in ("cup", "bin")} for p, n in (("a", 2), ("b", 1))}
+    found = document(tmp_path, {"policies": cells})
+    both = {("a", "bin"): (2, 3), ("a", "cup"): (2, 3), ("b", "bin"): (1, 3), ("b", "cup"): (1, 3)}
+    assert counts(found) == both and "'seeds' (no known role)" in said(found)
+    laid_out = {p: {"cup": {"success": [1, 0, n], "seeds": [0, 1, 2], "errors": []}} for p, n in (("a", 1), ("b", 0))}
+    assert counts(document(tmp_path, {"policies": laid_out})) == {("a", "cup"): (2, 3), ("b", "cup"): (1, 3)}
+
+
+@pytest.mark.parametrize("nothing", [[], {}])
+def test_an_empty_count_is_no_count(tmp_path: Path, nothing: object):
+    for key in ("successes", "trials"):
+        cells = {p: {"cup": cell(3), "bin": cell(4)} for p in ("a", "b")}
+        cells["a"]["cup"] = {**cell(3), key: nothing}
+        with pytest.raises(BadData, match=f"{key} of row 1: expected a whole number"):
+            document(tmp_path, {"policies": cells})

@@ -181,10 +181,11 @@ def _kept(
     kept: list[tuple[int, Row]] = []
     alone: list[tuple[int, Row]] = []  # rows of a first cell, as long as nothing else has come
     between: list[tuple[int, Row]] = []
+    called = firsts | _called(chunk, width)
     for number, row in enumerate(chunk, start + 1):
         if not any(cell and not cell.isspace() for cell in row):
             left.add("nothing in them")
-        elif _is_remark(row, width, firsts):
+        elif _is_remark(row, width, called):
             left.add("begin with #")
         elif [cell.strip() for cell in row[:width]] == list(names):
             _no_headings(path, alone)
@@ -222,12 +223,21 @@ def _no_headings(path: Path, alone: Sequence[tuple[int, Row]]) -> None:
         raise BadData(path, f"row {alone[0][0]}", expected, repr(alone[0][1][0]))
 
 
+def _called(chunk: Sequence[Row], width: int) -> set[str]:
+    """First cells of full rows. One that begins with # counts where no row has it without: `#1` is a name then."""
+    full = {row[0] for row in chunk if len(row) == width and row[0] and any(cell.strip() for cell in row[1:])}
+    plain = {name for name in full if not name.startswith("#")}
+    return plain | {name for name in full - plain if name.lstrip("# ") not in plain}
+
+
 def _is_remark(row: Row, width: int, firsts: set[str]) -> bool:
     """Whether a row that begins with # is no data: one that was commented out, or of another width than the table.
 
-    A policy may be called #1; a name that other rows have, too, is a name.
+    A policy may be called #1; a name that other rows have, too, is a name, and so is #2 where #1 is one.
     """
     if not row[0].startswith("#") or row[0] in firsts:
+        return False
+    if len(row) > width and row[0][1:2].strip() and any(name.startswith("#") for name in firsts):
         return False
     return len(row) != width or row[0].lstrip("# ") in firsts
 

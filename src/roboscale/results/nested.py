@@ -87,7 +87,7 @@ def grid_of_levels(path: Path, name: str, data: Any, policy: str, options: ReadO
 
 def _without_wrappers(data: Mapping[str, Any]) -> tuple[list[str], Mapping[str, Any], list[str]]:
     """What the levels below are, as far as keys say it, the objects inside, and which others stand beside them."""
-    objects = {key: value for key, value in data.items() if isinstance(value, Mapping)}
+    objects = {key: value for key, value in data.items() if isinstance(value, Mapping) and value}
     key = next((k for k in (*_POLICIES, *_TASKS, *_PLAIN) if k in objects), None)
     if key is None:
         return [], data, []
@@ -140,8 +140,11 @@ def _shown(leaves: Sequence[tuple[tuple[str, ...], Any]]) -> str:
 def _cells(leaf: Any) -> list[Mapping[str, Any]]:
     """The rows of what stands innermost: an object, a list of outcomes or of objects, or a cell such as 12/20."""
     if isinstance(leaf, Mapping):
-        lists = {k: v for k, v in leaf.items() if isinstance(v, list)}
-        if lists and len({len(v) for v in lists.values()}) == 1:
+        # Lists of one length are trials where one of them says how these went. Others (seeds, remarks, an empty one)
+        # stay one cell: laid out, they would multiply the counts beside them, or make the row vanish.
+        lists = {k: v for k, v in leaf.items() if isinstance(v, list) and v}
+        told = any(strength(role, k) is not None for role in _OUTCOMES if role != "trials" for k in lists)
+        if told and len({len(v) for v in lists.values()}) == 1:
             rest = {k: v for k, v in leaf.items() if k not in lists}
             names = ["success" if strength("successes", k) is not None else k for k in lists]
             return [rest | dict(zip(names, row, strict=True)) for row in zip(*lists.values(), strict=True)]

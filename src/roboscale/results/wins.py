@@ -21,7 +21,8 @@ def unrolled_wins(roles: Roles, notes: list[str]) -> Roles:
     """The same table with columns `preference` and `times`: every row once for each column of counts.
 
     Raises:
-        BadData: a count is none, or wins, losses and ties do not add up to a number of comparisons that is said.
+        BadData: a count is none, wins, losses and ties do not add up to a number of comparisons that is said, or
+            nothing says how often the second was better.
     """
     counts: dict[str, NDArray[np.float64]] = {}
     names: dict[str, str] = {}
@@ -30,6 +31,7 @@ def unrolled_wins(roles: Roles, notes: list[str]) -> Roles:
             names[role] = roles.names(role)[0]
             counts[role] = whole_numbers(roles, roles.grid.column(names[role]), names[role])
     _adds_up(roles, counts)
+    _both_sides(roles, names)
     if len(names) == 1:
         notes.append(f"{names['wins_first']!r} is how often the first was the better one; ties have no place in it")
     elif "ties" not in names:
@@ -56,6 +58,24 @@ def unrolled_wins(roles: Roles, notes: list[str]) -> Roles:
         ignored=dict(roles.ignored),
         made=("preference", "times"),
     )
+
+
+def _both_sides(roles: Roles, names: dict[str, str]) -> None:
+    """BadData where nothing says how often the second was better: a column under another name, most likely.
+
+    Without such a column a pair has to stand in both orders somewhere, "A beats B, 12 times" and "B beats A, 8 times".
+    """
+    if "wins_second" in names or "wins_first" not in names:
+        return
+    first, second = (roles.grid.column(roles.names(side)[0]) for side in ("first", "second"))
+    sides = [np.array([str(text) for text in c.values], object)[c.codes] for c in (first, second)]
+    pairs = set(zip(*sides, strict=True))
+    if "ties" not in names and any((b, a) in pairs for a, b in pairs):
+        return
+    expected = f"beside {names['wins_first']!r} how often the second was better: a column wins_b" + (
+        "" if "ties" in names else ", or a row for each order of a pair"
+    )
+    raise BadData(roles.path, "columns", expected, ", ".join(map(repr, roles.grid.names)))
 
 
 def _adds_up(roles: Roles, counts: dict[str, NDArray[np.float64]]) -> None:
