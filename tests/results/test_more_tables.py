@@ -262,3 +262,11 @@ def test_an_empty_count_is_no_count(tmp_path: Path, nothing: object):
         cells["a"]["cup"] = {**cell(3), key: nothing}
         with pytest.raises(BadData, match=f"{key} of row 1: expected a whole number"):
             document(tmp_path, {"policies": cells})
+
+
+@pytest.mark.parametrize("name", ["trials_per_task", "Episodes per suite", "n_rollouts_per_env"])
+def test_how_many_were_made_of_each_is_no_condition(tmp_path: Path, name: str):
+    """It kept apart what was tried more often from what was tried less often, and then nothing was compared."""
+    rows = "a,cup,10,1,3\na,cup,20,2,8\nb,cup,10,1,2\nb,cup,20,2,5\n"
+    found = read(tmp_path, a=f"policy,task,trials,{name},successes\n{rows}")
+    assert counts(found) == {("a", "cup"): (11, 30), ("b", "cup"): (7, 30)} and f"ignored {name!r}" in said(found)

@@ -234,6 +234,18 @@ def test_verdict_on_three_policies_in_words():
     assert json.loads(json.dumps(found.to_json()))["letters"]["old"] == "b"
 
 
+def test_of_many_pairs_a_sentence_says_how_many_and_which_comes_first():
+    """Twenty policies of a public table filled 240 lines of a terminal with the names of 182 pairs."""
+    counts = {f"p{k}": (won, 40) for k, won in enumerate((40, 39, 30, 12, 11, 10, 9, 8, 7, 6))}
+    found = compare_many(counts)
+    assert len(found.undecided) > 6 and len(found.sentence) < 500
+    assert "p0 is better than p2, p3, p4, p5, p6 and 3 more" in found.sentence
+    rest = found.sentence.partition("Not shown to differ: ")[2]
+    needed = [p.verdict.needed for p in found.undecided if p.verdict.needed]
+    assert rest.startswith(f"{len(found.undecided)} pairs, those that share a letter; soonest told apart: ")
+    assert f"about {min(needed)} trials each" in rest and rest.count(" and ") == 1
+
+
 def test_what_an_undecided_pair_would_need_is_named():
     found = compare_many({"A": (33, 50), "B": (40, 50), "C": (5, 50)})
     (pair,) = found.undecided

@@ -57,12 +57,18 @@ def unknown_columns(roles: Roles) -> Iterator[tuple[str, Texts]]:
         column = roles.grid.column(name)
         if name in roles.used or name in roles.ignored or name in said or name.casefold() in _TIMES:
             continue
-        if any(strength(role, name) is not None for role in COLUMNS):
+        if any(strength(role, name) is not None for role in COLUMNS) or _is_a_size(name):
             continue
         texts = column.used()
         measured = any(number_of(text) is not None and count_of(text) is None for text in texts)
         if 1 <= len(texts) <= _MOST and not measured and not any(is_missing(text) for text in texts):
             yield name, column
+
+
+def _is_a_size(name: str) -> bool:
+    """Whether a column says how many trials were made of something, as `trials_per_task`: no condition of them."""
+    before, per, _ = name.casefold().replace("_", " ").replace("-", " ").partition(" per ")
+    return bool(per) and strength("trials", before) is not None
 
 
 def conditioned(parts: Sequence[TablePart]) -> list[TablePart] | None:

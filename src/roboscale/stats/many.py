@@ -8,6 +8,7 @@ Knows nothing of ranks; `significant` differences are claims, an order of the me
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -38,6 +39,9 @@ __all__ = [
 ]
 
 Correction = Literal["holm", "shaffer", "bonferroni"]
+
+_NAMED = 6
+"""Pairs and policies that a sentence names one by one; of more it says how many. Table and JSON have them all."""
 
 _CITED: Mapping[Correction, str] = {
     "holm": "Holm 1979",
@@ -365,13 +369,29 @@ def _sentence(names: Sequence[str], estimates: Mapping[str, Estimate], pairs: Se
         if pair.decided:
             winner, loser = _winner_first(pair)
             wins[winner].append(loser)
-    claims = [f"{name} is better than {_listed(losers)}" for name, losers in wins.items() if losers]
-    rest = [f"{pair.first} and {pair.second}{_more(pair.verdict)}" for pair in pairs if not pair.decided]
+    claims = [f"{name} is better than {_few_of(losers)}" for name, losers in wins.items() if losers]
+    rest = [pair for pair in pairs if not pair.decided]
     head = f"{len(pairs) - len(rest)} of {len(pairs)} pairs differ at family-wise error {alpha:g}"
     parts = [head + (": " + "; ".join(claims) if claims else "")]
-    parts += [f"not shown to differ: {'; '.join(rest)}"] if rest else []
+    parts += [f"not shown to differ: {_undecided(rest)}"] if rest else []
     parts += [f"no trials of {_listed(empty)}"] if empty else []
     return ". ".join(part[0].upper() + part[1:] for part in parts)
+
+
+def _undecided(rest: Sequence[Compared]) -> str:
+    """The pairs that nothing was shown of; of many how many they are, and which one would be told apart first."""
+    named = [f"{pair.first} and {pair.second}{_more(pair.verdict)}" for pair in rest]
+    if len(rest) <= _NAMED:
+        return "; ".join(named)
+    first = min(range(len(rest)), key=lambda k: rest[k].verdict.needed or math.inf)
+    tell = f"; soonest told apart: {named[first]}" if rest[first].verdict.needed is not None else ""
+    return f"{len(rest)} pairs, those that share a letter{tell}"
+
+
+def _few_of(names: Sequence[str]) -> str:
+    if len(names) <= _NAMED:
+        return _listed(names)
+    return f"{', '.join(names[: _NAMED - 1])} and {len(names) - _NAMED + 1} more"
 
 
 def _more(verdict: Verdict) -> str:

@@ -541,14 +541,21 @@ def _compared(
 def _notes(pairs: Sequence[PairOverTasks], outcomes: Outcomes) -> list[str]:
     """What a reader of the overall claims must know beside them."""
     notes = [pair.headline for pair in pairs if pair.opposite]
-    for pair in pairs:
-        if not pair.tasks:
-            notes.append(f"{pair.first} and {pair.second} were tried on no task in common: they are not compared")
-        elif pair.left_out:
-            notes.append(
-                f"{pair.first} and {pair.second} are compared on {len(pair.tasks)} tasks; left out, tried by one of "
-                f"them only: {_few(pair.left_out)}"
-            )
+    apart = [f"{pair.first} and {pair.second}" for pair in pairs if not pair.tasks]
+    if apart:
+        more = f" and {len(apart) - 5} more pairs" if len(apart) > 5 else ""
+        notes.append(f"{'; '.join(apart[:5])}{more} were tried on no task in common: they are not compared")
+    partly = [pair for pair in pairs if pair.tasks and pair.left_out]
+    lines = [
+        f"{pair.first} and {pair.second} are compared on {len(pair.tasks)} task{'s' if len(pair.tasks) > 1 else ''}; "
+        f"left out, tried by one of them only: {_few(pair.left_out)}"
+        for pair in partly
+    ]
+    if len(lines) > 3:  # a line a pair would bury what else is said: 37 policies are 666 pairs
+        tasks = dict.fromkeys(task for pair in partly for task in pair.left_out)
+        each = f"each of {len(lines)} pairs is compared on the tasks that both tried"
+        lines = [f"{each}; left out of some: {_few(list(tasks))}"]
+    notes += lines
     unequal = [p for p in pairs if p.interaction is not None and p.interaction <= 0.05 and not p.opposite]
     if unequal:
         who = [f"{p.first} and {p.second} ({p_text(p.interaction or 0.0)})" for p in unequal]
