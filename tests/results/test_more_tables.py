@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -270,3 +271,45 @@ def test_how_many_were_made_of_each_is_no_condition(tmp_path: Path, name: str):
     rows = "a,cup,10,1,3\na,cup,20,2,8\nb,cup,10,1,2\nb,cup,20,2,5\n"
     found = read(tmp_path, a=f"policy,task,trials,{name},successes\n{rows}")
     assert counts(found) == {("a", "cup"): (11, 30), ("b", "cup"): (7, 30)} and f"ignored {name!r}" in said(found)
+
+
+@pytest.mark.parametrize("head", ["trial,ACT,DP", "task,ACT,DP"])
+def test_a_row_of_success_and_fail_is_no_header(tmp_path: Path, head: str):
+    """`success` is a name and a value: the first row was taken for the header, and the policies were lost."""
+    found = read(tmp_path, a=f"{head}\n1,success,fail\n2,fail,success\n3,success,success\n")
+    assert found.columns.policies == ("ACT", "DP") and sum(t for _, t in counts(found).values()) == 6
+    long = read(tmp_path, a="policy,success\nA,success\nB,fail\nA,fail\n")
+    assert counts(long) == {("A", "all"): (1, 2), ("B", "all"): (0, 1)}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("policy,grasped,lifted,placed\nA,1,1,0\nA,1,0,0\nB,1,1,1\n", "what may be stages: grasped, lifted, placed"),
+        (
+            "Step,act - sr,act - sr__MIN,act - sr__MAX,dp - sr,dp - sr__MIN,dp - sr__MAX\n1,.2,.2,.2,.3,.3,.3\n",
+            "curves over training steps: act - sr, dp - sr",
+        ),
+    ],
+)
+def test_what_looks_wide_and_is_not(tmp_path: Path, text: str, words: str):
+    with pytest.raises(BadData, match=words):
+        read(tmp_path, a=text)
+
+
+def test_rows_that_end_early_are_named(tmp_path: Path):
+    found = read(tmp_path, a="policy,task,success\nA,cup,1\nA,cup\nB,cup,0\nB,cup,1\n")
+    assert "fewer cells than the header has, the rest taken as empty: row 2" in said(found)
+
+
+def test_a_sheet_of_two_sides_and_the_better_one(tmp_path: Path):
+    text = "date,A,B,Which is better?,comment\nmay,act,dp,A,fast\nmay,act,dp,tie,\njune,dp,act,B,smooth\n"
+    assert wins(read(tmp_path, a=text)) == {("act", "dp", FIRST): 1, ("act", "dp", TIE): 1, ("dp", "act", SECOND): 1}
+
+
+def test_a_flag_that_is_named_can_be_typed(tmp_path: Path):
+    """A name with blanks stood there without quotes."""
+    with pytest.raises(BadData) as error:
+        read(tmp_path, a="policy,success rate (%)\nA,60\nB,75\n")
+    typed = shlex.split(str(error.value).partition("--column trials=NAME; ")[2].partition(" takes ")[0])
+    assert typed == ["--column", "rate=success rate (%)"]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData, Stratum
 from roboscale.results.grid import Texts, packed_rows
-from roboscale.results.names import COLUMNS, strength
+from roboscale.results.names import COLUMNS, flag, strength
 from roboscale.results.nouns import TablePart
 from roboscale.results.reading import TableColumn
 from roboscale.results.roles import Roles, follows
@@ -46,7 +46,7 @@ def no_seeds_of_counts(roles: Roles, policy: Texts, stratum: NDArray[np.int32]) 
             shown = "; ".join(
                 roles.grid.row_text(int(row), (name,)) for row in np.flatnonzero(place == often.argmax())[:2]
             )
-            expected = f"to know what {name} is: --column run={name} (training runs) or --column variation={name}"
+            expected = f"to know what {name} is: {flag('run', name)} (training runs) or {flag('variation', name)}"
             raise BadData(roles.path, name, expected, f"counts of several: {shown}")
 
 
@@ -157,7 +157,7 @@ def _stratified(part: TablePart, names: Sequence[str]) -> TablePart:
         ),
         notes=(
             *part.reading.notes,
-            f"not pooled over {', '.join(map(repr, names))} (--column ignore={names[0]} if it is irrelevant)",
+            f"not pooled over {', '.join(map(repr, names))} ({flag('ignore', names[0])} if it is irrelevant)",
         ),
     )
     return replace(part, reading=reading, columns=replace(columns, strata=tuple(strata), stratum=stratum), unknown=())

@@ -16,7 +16,7 @@ from roboscale.core import BadData
 from roboscale.results.grid import Counter, Grid, GridBuilder
 from roboscale.results.headers import groups_of_header, is_title
 from roboscale.results.names import COLUMNS, strength
-from roboscale.results.values import number_of
+from roboscale.results.values import number_of, success_of
 
 __all__ = ["grid_of_cells", "grid_of_text"]
 
@@ -100,9 +100,26 @@ def _header(path: Path, head: Sequence[Row]) -> int:
         raise BadData(path, "table", "a header and rows", "no text" if not head else "empty lines")
     usual = Tally(n for n in full if n).most_common(1)[0][0]
     candidates = [k for k, n in enumerate(full) if n >= max(min(usual, 2), (usual + 1) // 2)][:10]
-    known = {k: 0 if is_title(head[k]) else sum(_is_known(cell.lstrip("# ")) for cell in head[k]) for k in candidates}
+    known = {k: 0 if is_title(head[k]) else _names_known(head, k) for k in candidates}
     most = max(known.values(), default=0)
     return next(k for k in candidates if known[k] == most) if candidates else next(k for k, n in enumerate(full) if n)
+
+
+def _names_known(head: Sequence[Row], place: int) -> int:
+    """How many cells of a row are names of columns that we know.
+
+    `success` is a name and a value, too. Where other rows have such words in that column, it is a value: a row
+    `1,success,fail` below `trial,ACT,DP` is no header.
+    """
+
+    def is_value(text: str) -> bool:
+        return number_of(text) is None and success_of(text) in (0.0, 1.0)
+
+    known, row = 0, head[place]
+    for k, cell in enumerate(row):
+        others = [other[k].strip() for other in head if len(other) > k and other != row]
+        known += _is_known(cell.lstrip("# ")) and not (is_value(cell.strip()) and any(map(is_value, others)))
+    return known
 
 
 def _grid(
@@ -163,6 +180,11 @@ def _filled(path: Path, name: str, names: list[str], rows: Iterator[Row], notes:
     unnamed = [k for k, title in enumerate(names) if not title]
     for k in unnamed:
         names[k] = f"column {k + 1}"
+    if 0 < len(left.short) <= start // 2:  # a spreadsheet may end all its rows at their last filled cell
+        which = ", ".join(map(str, left.short[:5])) + (
+            f" and {len(left.short) - 5} more" if len(left.short) > 5 else ""
+        )
+        notes = (*notes, f"fewer cells than the header has, the rest taken as empty: row {which}")
     return Grid(
         source=name,
         names=tuple(names),
@@ -197,6 +219,8 @@ def _kept(
                 raise BadData(path, f"row {number}", f"{width} cells, as the header has", f"{len(row)}: {_shown(row)}")
             _no_headings(path, [one for one in alone if ":" in one[1][0]])
             between += alone
+            if len(row) < width:
+                left.short.append(number)
             kept += [*alone, (number, row)]
             alone = []
             firsts.add(row[0])

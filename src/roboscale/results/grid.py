@@ -197,9 +197,10 @@ def grid_of_rows(source: str, rows: Sequence[Mapping[str, Any]], **told: Any) ->
 
 @dataclass(slots=True)
 class Counter:
-    """How often rows were left out, by reason."""
+    """How often rows were left out, by reason; and the numbers of those that end before their last column."""
 
     counts: dict[str, int] = field(default_factory=dict)
+    short: list[int] = field(default_factory=list)
 
     def add(self, because: str, rows: int = 1) -> None:
         if rows:

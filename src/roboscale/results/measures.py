@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData, OutcomeKind
 from roboscale.results.grid import Texts
-from roboscale.results.names import COLUMNS, is_percent, normal_name, strength, trials_in_name
+from roboscale.results.names import COLUMNS, flag, is_percent, normal_name, strength, trials_in_name
 from roboscale.results.reading import LeftOut, ReadOptions
 from roboscale.results.roles import Roles
 from roboscale.results.values import count_of, digits_of, fraction_of, is_missing, number_of, success_of
@@ -111,7 +111,7 @@ def _no_third_outcome(roles: Roles, both: tuple[str, str]) -> None:
     for name in roles.grid.names:
         counts = [count_of(text) for text in roles.grid.column(name).used()]
         if name not in known and None not in counts and any(counts):
-            expected = f"all trials in {both[0]} and {both[1]} (a column of trials, or --column ignore={name})"
+            expected = f"all trials in {both[0]} and {both[1]} (a column of trials, or {flag('ignore', name)})"
             raise BadData(roles.path, "columns", expected, f"{name!r}, which may count trials of a third outcome")
 
 
@@ -155,8 +155,8 @@ def _fraction_column(roles: Roles) -> str:
                 return name
             if "progress" not in roles.said and strength(role, name) == 2:
                 expected = (
-                    f"to know whether it is progress of one trial (--column progress={name}) or successes of trials "
-                    f"(--column successes={name})"
+                    f"to know whether it is progress of one trial ({flag('progress', name)}) or successes of trials "
+                    f"({flag('successes', name)})"
                 )
                 raise BadData(roles.path, name, expected, f"cells such as {texts[0]}")
     return ""
@@ -355,7 +355,7 @@ def _rates(roles: Roles, name: str, notes: list[str]) -> Measured:
     if not roles.made and "rate" not in roles.said:
         wanted = (
             f"a number of trials beside {name} ({', '.join(COLUMNS['trials'][:5])}; or --column trials=NAME; "
-            f"--column rate={name} takes each rate for one observation of progress)"
+            f"{flag('rate', name)} takes each rate for one observation of progress)"
         )
         raise BadData(roles.path, "columns", wanted, ", ".join(roles.grid.names))
     column = roles.use("rate", name, "no number of trials")
@@ -443,11 +443,11 @@ def _successes(roles: Roles) -> NDArray[np.float64] | None:
     roles.ignore(roles.names("failure"), f"{name!r} says it")
     flags = [success_of(text) for text in column.values]
     used = set(np.unique(column.codes).tolist())
-    for code, flag in enumerate(flags):
-        if flag is None and code in used:
+    for code, truth in enumerate(flags):
+        if truth is None and code in used:
             row = int(np.flatnonzero(column.codes == code)[0])
             number = number_of(column.values[code])
-            hint = f"; for progress: --column progress={name}" if number is not None and 0 <= number <= 1 else ""
+            hint = f"; for progress: {flag('progress', name)}" if number is not None and 0 <= number <= 1 else ""
             raise _bad(roles, name, row, f"success, failure or void; 1 or 0; true or false{hint}")
     values = np.array([np.nan if flag is None else flag for flag in flags], np.float64)[column.codes]
     return 1.0 - values if role == "failure" else values

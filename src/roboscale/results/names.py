@@ -8,6 +8,7 @@ in a name, `Success (n=20)`, is no part of it.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -19,6 +20,7 @@ __all__ = [
     "ROLES",
     "bare_name",
     "column_table",
+    "flag",
     "is_percent",
     "is_sum",
     "normal_name",
@@ -174,6 +176,7 @@ ROLES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     ),
     "preference": (
         ("preference", "winner", "preferred_side", "choice", "vote", "verdict", "pref"),
+        ("which_is_better", "which_was_better", "who_was_better", "which_one_is_better", "better_side", "best_side"),
         ("preferred", "preferred_policy", "preferred_model", "better", "better_policy", "label", "outcome", "result"),
     ),
     "tie": (("tie", "is_tie", "tied", "draw"),),
@@ -222,6 +225,15 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BRACKETS = re.compile(r"[(\[].*?[)\]]")
 _SIGNS = re.compile(r"[\W_]+")
 _PERCENT = re.compile(r"%|\bpct\b|percent|_pct", re.IGNORECASE)
+
+
+def flag(role: str, column: str) -> str:
+    """What to type to give a column a role, as a shell takes it.
+
+    >>> flag("rate", "success rate (%)")
+    "--column 'rate=success rate (%)'"
+    """
+    return f"--column {shlex.quote(f'{role}={column}')}"
 
 
 @lru_cache(maxsize=4096)  # the same few names are asked for again with every file

@@ -16,7 +16,7 @@ from roboscale.core import BadData, Stratum
 from roboscale.results.conditions import mixes_differ, no_seeds_of_counts, strata_of, unknown_columns
 from roboscale.results.grid import Counter, Grid, Texts, packed_rows
 from roboscale.results.measures import Measured, counts_measured, long_measured
-from roboscale.results.names import COLUMNS, is_sum, normal_name, strength
+from roboscale.results.names import COLUMNS, flag, is_sum, normal_name, strength
 from roboscale.results.nouns import Preferences, TablePart, TrialColumns
 from roboscale.results.preferences import is_pairs, preferences_of
 from roboscale.results.reading import ReadOptions, TableReading
@@ -302,7 +302,7 @@ class Table:
                 continue  # another name of the policy
             if mixes_differ(policy, column):
                 roles.ignored[name] = (
-                    f"but it differs between policies: if it changes what was tried, --column task={name}"
+                    f"but it differs between policies: if it changes what was tried, {flag('task', name)}"
                 )
 
     def _part(
@@ -399,7 +399,7 @@ def _may_be_a_run(name: str) -> str:
     """What is said of a seed that is a part of the case beside another number."""
     if normal_name(name) not in ("seed", "seeds", "random_seed"):
         return ""
-    return f"a part of the case; --column run={name} if it is the seed of the training"
+    return f"a part of the case; {flag('run', name)} if it is the seed of the training"
 
 
 def _choices(names: Sequence[str]) -> list[tuple[str, ...]]:

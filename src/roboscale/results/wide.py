@@ -13,6 +13,7 @@ from roboscale.results.grid import Texts
 from roboscale.results.names import (
     ROLES,
     bare_name,
+    flag,
     is_percent,
     is_sum,
     normal_name,
@@ -35,6 +36,8 @@ _STAGES = (
     *("intervention", "has_", "is_", "was_", "can_", "did_", "n_", "num_"),
 )
 """Columns that begin so are stages or properties of a trial, hardly policies."""
+_STAGE_REACHED = re.compile(r"(?:is|has|was|did)_.*|[a-z]+ed(?:_.*)?")
+"""Names that say how far one trial came (`grasped`, `placed_in_bin`), where tasks are called `grasp` or `place`."""
 _MEASURES = re.compile(
     r"(?:.*_)?(?:reward|return|loss|mse|rmse|mae|error|err|duration|latency|jerk|smoothness|distance|fps|hz|length|spl"
     r"|time|time_s|time_ms|seconds|steps|ms|mm|cm|std|stderr|sem|entropy|accuracy_loss|cost|force|torque|energy)"
@@ -63,19 +66,37 @@ def unfolded(roles: Roles, notes: list[str], options: ReadOptions) -> Roles | No
     if roles.has("policy"):
         values = [name for name in roles.grid.names if name in values or _is_place_to_be(roles, name, values)]
         values = _without_measures(roles, values)
+        _no_stages(roles, [name for name in values if _STAGE_REACHED.fullmatch(normal_name(name))])
         return _long(roles, values, "task", notes) if values and not roles.has("task") else None
     if len(values) < 2:
         return None
     texts = [n for n in columns if n not in values and len(set(roles.grid.column(n).used())) > 1]
     if texts and not roles.has("task"):
-        expected = f"a policy or a task: --column policy={texts[0]} or --column task={texts[0]} says what it is"
+        expected = f"a policy or a task: {flag('policy', texts[0])} or {flag('task', texts[0])} says what it is"
         raise BadData(roles.path, texts[0], expected, "a name that is not known")
     values = _without_measures(roles, values)
+    _no_curve(roles)
     stages = [name for name in values if normal_name(name).startswith(_STAGES)]
     if stages:
-        expected = f"policies as columns, or one that says success (--column success={stages[-1]})"
+        expected = f"policies as columns, or one that says success ({flag('success', stages[-1])})"
         raise BadData(roles.path, "columns", expected, f"what may be stages or properties: {', '.join(stages)}")
     return _long(roles, values, "policy", notes)
+
+
+def _no_stages(roles: Roles, stages: Sequence[str]) -> None:
+    """BadData where columns beside a policy are the stages of one task: added up they would count a trial thrice."""
+    if len(stages) >= 2:
+        expected = f"tasks as columns, or one that says success ({flag('success', stages[-1])})"
+        raise BadData(roles.path, "columns", expected, f"what may be stages: {', '.join(stages)}")
+
+
+def _no_curve(roles: Roles) -> None:
+    """BadData for training curves as Weights & Biases exports them: `NAME`, `NAME__MIN`, `NAME__MAX` a step."""
+    names = set(roles.grid.names)
+    curves = [name for name in roles.grid.names if {f"{name}__MIN", f"{name}__MAX"} <= names]
+    if curves:
+        expected = "results of finished evaluations: one row a policy (and checkpoint), with successes and trials"
+        raise BadData(roles.path, "columns", expected, f"curves over training steps: {', '.join(curves[:3])}")
 
 
 def _no_square(roles: Roles) -> None:
@@ -94,7 +115,7 @@ def _without_measures(roles: Roles, values: Sequence[str]) -> list[str]:
     """Without what seems to be another measure, such as a time or a loss. BadData where nothing else is left."""
     measures = [name for name in values if _MEASURES.fullmatch(normal_name(name))]
     if measures and len(measures) == len(values):
-        expected = f"an outcome (--column success=NAME, or --column progress={measures[0]} where 1 is all of the task)"
+        expected = f"an outcome (--column success=NAME, or {flag('progress', measures[0])} where 1 is all of the task)"
         raise BadData(roles.path, "columns", expected, f"what may be other measures: {', '.join(measures[:5])}")
     roles.ignore(measures, "its name says another measure than success")
     return [name for name in values if name not in measures]
