@@ -4,7 +4,7 @@
 
 Every mutant is made by a seed, by one to three changes of what people do to tables. Changes keep the meaning (columns
 are renamed, shuffled and added, cells are spelt in another way, titles and comments appear) or destroy it (a cell is
-garbage, a policy is missing), and then only an error will do.
+garbage, a policy is missing), and then only an error will do. Tables are CSV, or JSON of objects in objects.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 
 from roboscale.core import RoboscaleError
@@ -36,6 +37,9 @@ class Table:
         kinds: column -> what it holds.
         broken: no right answer is left.
         names: new name of a policy -> the one it had.
+        levels: keys above the objects of policies and of tasks; then the table is a JSON document of objects in
+            objects, otherwise CSV.
+        beside: what else the document says.
     """
 
     header: list[str]
@@ -48,17 +52,45 @@ class Table:
     end: str = "\n"
     names: dict[str, str] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
+    levels: tuple[str, str] | None = None
+    beside: dict[str, object] = field(default_factory=dict)
 
     def column(self, kind: str) -> int:
         """The place of the column that holds it; -1 where there is none."""
         return next((k for k, name in enumerate(self.header) if self.kinds.get(name) == kind), -1)
 
+    @property
+    def file(self) -> str:
+        return "table.csv" if self.levels is None else "table.json"
+
     def data(self) -> bytes:
+        if self.levels is not None:
+            return _document(self).encode(self.encoding)
         file = io.StringIO()
         writer = csv.writer(file, delimiter=self.delimiter, lineterminator=self.end)
         writer.writerow(self.header)
         writer.writerows(self.rows)
         return ("".join(f"{line}{self.end}" for line in self.above) + file.getvalue()).encode(self.encoding)
+
+
+def _document(t: Table) -> str:
+    """Policies in an object, in each of them tasks, in each of those the other cells; numbers as numbers."""
+    outer, inner = t.levels or ("", "")
+    policy, task = t.column("policy"), t.column("task")
+    rest = [k for k in range(len(t.header)) if k not in (policy, task)]
+    whole: dict[str, dict[str, object]] = {}
+    for row in t.rows:
+        whole.setdefault(row[policy], {})[row[task]] = {t.header[k]: _value(row[k]) for k in rest}
+    content = {name: {inner: tasks} if inner else tasks for name, tasks in whole.items()}
+    return json.dumps({**t.beside, outer: content}, ensure_ascii=False)
+
+
+def _value(cell: str) -> object:
+    """What a program writes of a cell: a number where it is one."""
+    try:
+        return json.loads(cell) if cell[:1] in "-0123456789" else cell
+    except json.JSONDecodeError:
+        return cell
 
 
 def samples(rng: random.Random) -> dict[str, Table]:
@@ -83,6 +115,24 @@ def samples(rng: random.Random) -> dict[str, Table]:
     }
 
 
+def more_samples(rng: random.Random) -> dict[str, Table]:
+    """Tables of wins, and JSON of objects in objects."""
+    names, tasks = ["act", "diffusion", "pi0"], ["cup", "drawer"]
+    two = ["policy_a", "policy_b", "wins_a", "wins_b"]
+    won = [[a, b, *(str(rng.randint(0, 20)) for _ in range(3))] for a, b in combinations(names, 2)]
+    counts = [[p, t, str(rng.randint(0, 20)), "20"] for p in names for t in tasks]
+    rates = [[p, t, str(round(rng.randint(0, 20) / 20, 2)), "20"] for p in names for t in tasks]
+    counted, rated = ["policy", "task", "successes", "trials"], ["policy", "task", "success_rate", "trials"]
+    summed = [[*row, str(sum(map(int, row[2:])))] for row in won]
+    return {
+        "wins": Table([*two, "ties"], won, _same(*two, "ties")),
+        "wins, no ties": Table(two, [row[:4] for row in won], _same(*two)),
+        "wins, added up": Table([*two, "ties", "trials"], summed, _same(*two, "ties", "trials")),
+        "nested counts": Table(counted, counts, _same(*counted), levels=("policies", "tasks")),
+        "nested rates": Table(rated, rates, _same(*rated), levels=("per_policy", "per_task")),
+    }
+
+
 def _same(*names: str) -> dict[str, str]:
     return {name: name for name in names}
 
@@ -101,6 +151,9 @@ SYNONYMS = {
     "policy_a": ["Policy A", "model_a", "policyA"],
     "policy_b": ["Policy B", "model_b", "policyB"],
     "winner": ["Winner", "preference"],
+    "wins_a": ["Wins A", "a_wins", "winsA"],
+    "wins_b": ["Wins B", "b_wins", "winsB"],
+    "ties": ["Ties", "n_ties", "draws", "# Ties"],
 }
 
 
@@ -117,7 +170,9 @@ def rename(t: Table, rng: random.Random) -> None:
 
 def unknown(t: Table, rng: random.Random) -> None:
     """A name that nobody knows; a case or task that is lost is no wrong answer, so only what must be there."""
-    needed = [k for k, n in enumerate(t.header) if t.kinds.get(n) not in ("task", "seed", "scene", None)]
+    spared = {"task", "seed", "scene", "ties", None} | ({"policy"} if t.levels else set())
+    spared |= {"trials"} if t.column("wins_a") >= 0 else set()
+    needed = [k for k, n in enumerate(t.header) if t.kinds.get(n) not in spared]
     if not needed:
         return
     k = rng.choice(needed)
@@ -166,6 +221,7 @@ def spell_cells(t: Table, rng: random.Random) -> None:
         ("success", lambda c: rng.choice(FLAGS[c])),
         ("successes", lambda c: rng.choice([c, f"{c}.0", f" {c} "])),
         ("trials", lambda c: rng.choice([c, f"{c}.0"])),
+        *((kind, lambda c: rng.choice([c, f"{c}.0", f" {c} "])) for kind in ("wins_a", "wins_b", "ties")),
         ("seed", lambda c: rng.choice([c, f" {c}"])),
         ("winner", lambda c: rng.choice([c, c.upper(), c.title()])),
         ("progress", lambda c: rng.choice([c, f"{float(c):.2f}", f"{100 * float(c):g}%"])),
@@ -240,7 +296,10 @@ def merge_cells(t: Table, rng: random.Random) -> None:
 
 def garbage(t: Table, rng: random.Random) -> None:
     """One cell of those that count becomes something else."""
-    kinds = ("success", "successes", "trials", "success_rate", "progress", "winner", "policy", "policy_a")
+    kinds = (
+        "success", "successes", "trials", "success_rate", "progress", "winner", "policy", "policy_a", "wins_a", "wins_b",
+        "ties",
+    )  # fmt: skip
     places = [k for k, name in enumerate(t.header) if t.kinds.get(name) in kinds]
     rows = [row for row in t.rows if len(row) == len(t.header) and any(row)]
     if places and rows:
@@ -264,6 +323,45 @@ CHANGES: tuple[Callable[[Table, random.Random], None], ...] = (
 """In the order in which they are made."""
 
 
+def wrong_total(t: Table, rng: random.Random) -> None:
+    """Wins, losses and ties that do not add up to the comparisons that are said."""
+    k = t.column("trials")
+    rows = [row for row in t.rows if len(row) == len(t.header)]
+    if k >= 0 and rows and t.column("wins_a") >= 0:
+        row = rng.choice(rows)
+        row[k], t.broken = str(int(float(row[k])) + rng.choice([1, 2, 7])), True
+
+
+def wrap(t: Table, rng: random.Random) -> None:
+    """What somebody's program says beside the results."""
+    t.beside |= rng.choice([{"date": "2026-05-01"}, {"version": 2, "notes": "second try"}, {"config": {"lr": 0.1}}])
+
+
+def other_levels(t: Table, rng: random.Random) -> None:
+    """Other keys above the objects, or none above those of tasks: then the reader knows what is left."""
+    if t.levels is not None:
+        outer = rng.choice(["policies", "per_policy", "models", "by_model", "methods", "Policies"])
+        t.levels = outer, rng.choice(["tasks", "per_task", "envs", ""])
+
+
+def odd_levels(t: Table, rng: random.Random) -> None:
+    """Keys that say nothing of policies and tasks."""
+    if t.levels is not None:
+        t.levels, t.broken = rng.choice([("a", ""), ("x", ""), ("output", "")]), True
+
+
+WINS_CHANGES = (*CHANGES, wrong_total)
+NESTED_CHANGES: tuple[Callable[[Table, random.Random], None], ...] = (
+    rename, unknown, spell_cells, rename_policies, shuffle_columns, add_column, shuffle_rows, garbage, wrap,
+    other_levels, odd_levels,
+)  # fmt: skip
+
+
+def changes_of(form: str) -> tuple[Callable[[Table, random.Random], None], ...]:
+    """What may happen to a table of a form."""
+    return NESTED_CHANGES if form.startswith("nested") else WINS_CHANGES if form.startswith("wins") else CHANGES
+
+
 def answer(results: Results, names: dict[str, str]) -> Answer:
     c, p = results.columns, results.preferences
     sums: dict[tuple[str, str], list[float]] = {}
@@ -282,15 +380,16 @@ def answer(results: Results, names: dict[str, str]) -> Answer:
     return {key: (int(a), int(b), round(s, 6)) for key, (a, b, s) in sums.items()}, dict(said)
 
 
-def judge(seed: int, folder: Path) -> tuple[str, str]:
-    """(verdict, why) of the mutant of a seed: `same`, `error`, or a failure."""
+def judge(seed: int, folder: Path, more: bool = False) -> tuple[str, str]:
+    """(verdict, why) of the mutant of a seed: `same`, `error`, or a failure; `more`: of `more_samples`."""
     rng = random.Random(seed)
-    form, table = rng.choice(list(samples(rng).items()))
-    path = folder / "table.csv"
+    form, table = rng.choice(list((more_samples if more else samples)(rng).items()))
+    path = folder / table.file
     path.write_bytes(table.data())
     right = answer(read_results(path), {})
-    for k in sorted(rng.sample(range(len(CHANGES)), rng.randint(1, 3))):
-        change = CHANGES[k]
+    changes = changes_of(form)
+    for k in sorted(rng.sample(range(len(changes)), rng.randint(1, 3))):
+        change = changes[k]
         change(table, rng)
         table.done.append(change.__name__)
     path.write_bytes(table.data())
@@ -298,7 +397,7 @@ def judge(seed: int, folder: Path) -> tuple[str, str]:
     try:
         given = answer(read_results(path), table.names)
     except RoboscaleError as error:
-        clear = "table.csv" in str(error) and 20 < len(str(error)) < 1200
+        clear = table.file in str(error) and 20 < len(str(error)) < 1200
         return ("error", what) if clear else ("vague", f"{what}: {error}")
     except Exception as error:  # noqa: BLE001 -- whatever else comes is a failure, and named
         return "traceback", f"{what}: {type(error).__name__}: {error}"
@@ -310,12 +409,12 @@ def judge(seed: int, folder: Path) -> tuple[str, str]:
 FAILURES = ("vague", "traceback", "silent", "wrong")
 
 
-def run(count: int, first: int = 0) -> dict[str, list[tuple[int, str]]]:
+def run(count: int, first: int = 0, more: bool = False) -> dict[str, list[tuple[int, str]]]:
     """Verdict -> the seeds that gave it, and why."""
     verdicts: dict[str, list[tuple[int, str]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(first, first + count):
-            verdict, why = judge(seed, Path(folder))
+            verdict, why = judge(seed, Path(folder), more)
             verdicts.setdefault(verdict, []).append((seed, why))
     return verdicts
 
@@ -324,8 +423,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--more", action="store_true", help="tables of wins and JSON of objects in objects instead")
     asked = parser.parse_args()
-    verdicts = run(asked.count, asked.first)
+    verdicts = run(asked.count, asked.first, asked.more)
     print(json.dumps({verdict: len(seeds) for verdict, seeds in sorted(verdicts.items())}))
     for verdict in FAILURES:
         for seed, why in verdicts.get(verdict, [])[:8]:
