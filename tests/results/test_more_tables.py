@@ -48,7 +48,10 @@ def test_counts_of_comparisons_are_read_and_not_taken_for_one_each(tmp_path: Pat
     assert wins(read(tmp_path, a=text)) == THREE_WAYS
 
 
-@pytest.mark.parametrize("head", ["winner,loser,count", "preferred,non_preferred,times", "policy_a,policy_b,wins"])
+@pytest.mark.parametrize(
+    "head",
+    ["winner,loser,count", "preferred,non_preferred,times", "policy_a,policy_b,wins", "policy_a,policy_b,wins_a"],
+)
 def test_who_beats_whom_how_often(tmp_path: Path, head: str):
     found = read(tmp_path, a=f"{head}\nx,y,10\ny,x,3\ny,z,4\n")
     assert wins(found) == {("x", "y", FIRST): 10, ("y", "x", FIRST): 3, ("y", "z", FIRST): 4}
@@ -62,6 +65,9 @@ def test_who_beats_whom_how_often(tmp_path: Path, head: str):
             "policy_a,policy_b,wins,n\nx,y,10,20\ny,z,3,20\n",
             "wins, losses and ties of n comparisons .* found 10 of 20",
         ),
+        ("policy_a,policy_b,wins_a,x,ties\nx,y,3,2,1\n", "how often the second was the better one"),
+        ("policy_a,policy_b,wins,ties\nx,y,3,1\n", "how often the second was the better one"),
+        ("policy_a,policy_b,wins_a,x\nx,y,3,2\ny,z,1,4\n", "how often the second was the better one"),
         ("policy_a,policy_b,winner,n\nx,y,x,10.5\n", "n of row 1: expected a whole number"),
         ("policy_a,policy_b,a_better\nx,y,yes\nx,y,no\n", "who was better: a column winner or preference"),
         ("policy,A,B,C\nA,-,1,0\nB,0,-,0\nC,1,1,-\n", "one row for each pair: policy_a,policy_b,wins"),

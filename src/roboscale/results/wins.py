@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData
 from roboscale.results.grid import Texts
+from roboscale.results.names import strength
 from roboscale.results.roles import Roles
 from roboscale.results.values import count_of, is_missing
 
@@ -21,7 +22,8 @@ def unrolled_wins(roles: Roles, notes: list[str]) -> Roles:
     """The same table with columns `preference` and `times`: every row once for each column of counts.
 
     Raises:
-        BadData: a count is none, or wins, losses and ties do not add up to a number of comparisons that is said.
+        BadData: a count is none, wins, losses and ties do not add up to a number of comparisons that is said, or
+            wins of the second side are missing.
     """
     counts: dict[str, NDArray[np.float64]] = {}
     names: dict[str, str] = {}
@@ -30,6 +32,7 @@ def unrolled_wins(roles: Roles, notes: list[str]) -> Roles:
             names[role] = roles.names(role)[0]
             counts[role] = whole_numbers(roles, roles.grid.column(names[role]), names[role])
     _adds_up(roles, counts)
+    _both_sides(roles, names)
     if len(names) == 1:
         notes.append(f"{names['wins_first']!r} is how often the first was the better one; ties have no place in it")
     elif "ties" not in names:
@@ -56,6 +59,28 @@ def unrolled_wins(roles: Roles, notes: list[str]) -> Roles:
         ignored=dict(roles.ignored),
         made=("preference", "times"),
     )
+
+
+def _both_sides(roles: Roles, names: dict[str, str]) -> None:
+    """BadData where the second's wins must be in a column that is not known: without it nobody ever lost.
+
+    Wins of the first alone are read where the column does not speak of a side (`policy_a, policy_b, wins`), or where
+    some pair stands in both orders.
+    """
+    if "wins_second" in names:
+        return
+    if "ties" not in names:
+        sided = strength("wins_first", names["wins_first"]) == 0
+        first, second = (roles.grid.column(roles.names(role)[0]) for role in ("first", "second"))
+        a, b = ([side.values[code] for code in side.codes] for side in (first, second))
+        pairs = set(zip(a, b, strict=True))
+        if not sided or any((y, x) in pairs for x, y in pairs):
+            return
+    expected = (
+        "how often the second was the better one: a column wins_b or losses (or --column wins_second=NAME; "
+        "where the second never is, name the one column wins)"
+    )
+    raise BadData(roles.path, "columns", expected, ", ".join(roles.grid.names))
 
 
 def _adds_up(roles: Roles, counts: dict[str, NDArray[np.float64]]) -> None:
