@@ -326,7 +326,7 @@ CHANGES: tuple[Callable[[Table, random.Random], None], ...] = (
 def wrong_total(t: Table, rng: random.Random) -> None:
     """Wins, losses and ties that do not add up to the comparisons that are said."""
     k = t.column("trials")
-    rows = [row for row in t.rows if len(row) == len(t.header) and any(row)]
+    rows = [row for row in t.rows if len(row) == len(t.header) and row[k].strip().removesuffix(".0").isdigit()]
     if k >= 0 and rows and t.column("wins_a") >= 0:
         row = rng.choice(rows)
         row[k], t.broken = str(int(float(row[k])) + rng.choice([1, 2, 7])), True

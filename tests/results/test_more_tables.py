@@ -233,3 +233,9 @@ def test_a_seed_beside_a_number_may_be_one_of_the_training(tmp_path: Path):
     assert "--column run=seed if it is the seed of the training" in said(read(tmp_path, a=text))
     found = read(tmp_path, AS(columns={"run": "seed"}), a=text)
     assert len(found.columns.runs) == 6 and "--column run=seed" not in said(found)
+
+
+@pytest.mark.parametrize("rows", ["#1,#2,1,9\n#2,#3,4,2,surplus\n", "#2,#3,4,2,surplus\n#1,#2,1,9\n"])
+def test_a_row_with_a_cell_too_many_is_no_remark_where_names_begin_with_a_hash(tmp_path: Path, rows: str):
+    with pytest.raises(BadData, match="expected 4 cells, as the header has, found 5"):
+        read(tmp_path, a=f"policy_a,policy_b,wins_a,wins_b\n{rows}")

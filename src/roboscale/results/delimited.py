@@ -181,10 +181,11 @@ def _kept(
     kept: list[tuple[int, Row]] = []
     alone: list[tuple[int, Row]] = []  # rows of a first cell, as long as nothing else has come
     between: list[tuple[int, Row]] = []
+    sharp = any(len(row) == width and row[0].startswith("#") and not _is_remark(row, width, firsts) for row in chunk)
     for number, row in enumerate(chunk, start + 1):
         if not any(cell and not cell.isspace() for cell in row):
             left.add("nothing in them")
-        elif _is_remark(row, width, firsts):
+        elif _is_remark(row, width, firsts, sharp):
             left.add("begin with #")
         elif [cell.strip() for cell in row[:width]] == list(names):
             _no_headings(path, alone)
@@ -222,12 +223,15 @@ def _no_headings(path: Path, alone: Sequence[tuple[int, Row]]) -> None:
         raise BadData(path, f"row {alone[0][0]}", expected, repr(alone[0][1][0]))
 
 
-def _is_remark(row: Row, width: int, firsts: set[str]) -> bool:
+def _is_remark(row: Row, width: int, firsts: set[str], sharp: bool = False) -> bool:
     """Whether a row that begins with # is no data: one that was commented out, or of another width than the table.
 
-    A policy may be called #1; a name that other rows have, too, is a name.
+    A policy may be called #1; a name that other rows have, too, is a name. Where rows of the table's width begin with #
+    (`sharp`), one whose cells are all filled and are too many is a row with a mistake, and no remark.
     """
     if not row[0].startswith("#") or row[0] in firsts:
+        return False
+    if sharp and len(row) > width and all(cell.strip() for cell in row):
         return False
     return len(row) != width or row[0].lstrip("# ") in firsts
 
