@@ -1,8 +1,11 @@
 """What comparing several policies costs when every pair stops as soon as it is decided. Simulated, seeded.
 
     python -m benchmarks.stats_many [--quick]
+    python -m benchmarks.stats_many --strata [--quick]
 
-Cases have a difficulty that all policies share (normal on the logit, sd 1); rates are averages over it.
+Cases have a difficulty that all policies share (normal on the logit, sd 1); rates are averages over it. With `--strata`:
+how often three equal policies, whose tasks are mixed unequally, are told apart by `compare_policies` (any pair, overall
+or on a task), and by tests of the sums over tasks that know nothing of the mix (Holm over the pairs).
 """
 
 from __future__ import annotations
@@ -17,6 +20,11 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from benchmarks.stats_sequential import markdown
+from roboscale.core import Outcomes, Stratum
+from roboscale.stats.counts import compare_counts
+from roboscale.stats.many import holm
+from roboscale.stats.overall import compare_policies
+from roboscale.stats.proportions import wilson
 from roboscale.stats.sequential_many import SequentialMany
 
 BUDGET = 200
@@ -56,10 +64,70 @@ def operate(rates: tuple[float, ...], build: Callable[[str], SequentialMany], ru
     return [f"{cases / runs:.0f}", f"{trials / runs:.0f}", power, f"{wrong / runs:.3f}"]
 
 
+MIXES = {
+    "equal, 20 each": ((20, 20, 20), (20, 20, 20), (20, 20, 20)),
+    "unequal, 40 : 10 : 10, turned": ((40, 10, 10), (10, 40, 10), (10, 10, 40)),
+    "unequal, 160 : 40 : 40, turned": ((160, 40, 40), (40, 160, 40), (40, 40, 160)),
+    "unequal, 76 : 2 : 2, turned": ((76, 2, 2), (2, 76, 2), (2, 2, 76)),
+}
+TASK_RATES = (0.9, 0.5, 0.2)
+
+
+def of_tasks(won: NDArray[np.int64], tried: NDArray[np.int64]) -> Outcomes:
+    """Counts, shape (policies, tasks), as outcomes."""
+    policy, stratum = (index.ravel().repeat(2) for index in np.indices(won.shape))
+    return Outcomes(
+        kind="success",
+        paired=False,
+        policies=tuple("ABC"[: len(won)]),
+        strata=tuple(Stratum("", f"task {k}") for k in range(won.shape[1])),
+        runs=tuple("ABC"[: len(won)]),
+        policy=policy.astype(np.int32),
+        stratum=stratum.astype(np.int32),
+        run=policy.astype(np.int32),
+        case=np.arange(len(policy), dtype=np.int64),
+        value=np.tile([1.0, 0.0], won.size),
+        weight=np.stack([won, tried - won], axis=-1).ravel(),
+    )
+
+
+def false_families(mix: tuple[tuple[int, ...], ...], runs: int, seed: int = 3) -> tuple[int, int]:
+    """Runs of equal policies in which anything is claimed, with strata and by sums over tasks."""
+    rng, tried = np.random.default_rng(seed), np.array(mix)
+    stratified = pooled = 0
+    for _ in range(runs):
+        won = rng.binomial(tried, TASK_RATES)
+        overall = compare_policies(of_tasks(won, tried))
+        alone = [task.decision for pair in overall.pairs for task in pair.tasks]
+        stratified += any(pair.decided for pair in overall.verdict.pairs) or any(
+            d.endswith("is better") for d in alone
+        )
+        sums = list(zip(won.sum(axis=1).tolist(), tried.sum(axis=1).tolist(), strict=True))
+        pooled += bool(holm([compare_counts(a, b)[0] for a, b in combinations(sums, 2)]).any())
+    return stratified, pooled
+
+
+def strata(runs: int) -> str:
+    """A family with a false claim, of all runs, with 95% intervals of the simulation."""
+    rows = []
+    for name, mix in MIXES.items():
+        shown = []
+        for false in false_families(mix, runs):
+            share = wilson(false, runs)
+            shown.append(f"{share.value:.3f} ({share.low:.3f} to {share.high:.3f})")
+        rows.append([name, str(runs), *shown])
+    return markdown(["trials of the tasks", "runs", "a false claim, by task", "by sums over tasks"], rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="30 runs instead of 300")
-    runs = 30 if parser.parse_args().quick else 300
+    parser.add_argument("--strata", action="store_true", help="equal policies at unequal mixes of tasks instead")
+    asked = parser.parse_args()
+    runs = 30 if asked.quick else 300
+    if asked.strata:
+        print(f"<!-- strata -->\n{strata(10 * runs)}\n")
+        return
     rows = []
     for rates in SCENARIOS:
         for name, build in RULES.items():

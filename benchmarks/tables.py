@@ -1,7 +1,8 @@
 """What tables of many rows cost: `python -m benchmarks.tables`.
 
 A million rows of CSV (10 policies, 20 tasks, cases in common) and two policies with a million trials each as counts,
-each read in a process of its own and ranked: CPU seconds and peak memory above those of a small table.
+each read in a process of its own and ranked, the same counts typed (`count`), and `check` on a folder of a thousand
+evaluation files: CPU seconds and peak memory above those of a small table, of few trials and of two files.
 """
 
 from __future__ import annotations
@@ -46,6 +47,18 @@ def write_counts(path: Path, trials: int) -> Path:
     return path
 
 
+def write_files(folder: Path, files: int, seed: int = 0) -> Path:
+    """As many evaluation files, each of a policy of its own: 2 tasks, 10 cases each."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir()
+    for k in range(files):
+        rows = "".join(
+            f"{task},{case},{int(rng.random() < 0.5)}\n" for task in ("cup", "drawer") for case in range(10)
+        )
+        (folder / f"policy_{k:04}.csv").write_text(f"task,seed,success\n{rows}")
+    return folder
+
+
 def cost(*argv: str) -> tuple[float, float]:
     """CPU seconds and peak MB of a command in a process of its own."""
     code = _CODE.format(argv=["roboscale", *argv])
@@ -75,6 +88,16 @@ def main() -> None:
         small = write_trials(root / "small.csv", 200)
         large = write_trials(root / "large.csv", rows)
         few, many = write_counts(root / "few.csv", 100), write_counts(root / "many.csv", rows)
+        two, folder = write_files(root / "two", 2), write_files(root / "folder", rows // 1000)
+        for title, argvs in (
+            (
+                f"count of 2 x {rows:,}",
+                (("count", "50/100", "51/100"), ("count", f"{rows // 2}/{rows}", f"{rows // 2 + rows // 500}/{rows}")),
+            ),
+            (f"check of {rows // 1000:,} files", (("check", str(two)), ("check", str(folder)))),
+        ):
+            before, after = (cost(*argv) for argv in argvs)
+            print(f"{title}: {after[0] - before[0]:.1f} CPU s and {after[1] - before[1]:.0f} MB above start-up")
         for title, measure, base, path in (
             ("read one row a trial", reading, small, large),
             ("read counts", reading, few, many),

@@ -67,7 +67,7 @@ def test_who_beats_whom_how_often(tmp_path: Path, head: str):
             "policy_a,policy_b,wins_a,x,ties\nx,y,5,9,2\ny,z,2,3,1\n",
             "how often the second was better: a column wins_b",
         ),
-        ("policy_a,policy_b,wins\nx,y,5\ny,z,2\n", "a column wins_b, or a row for each order of a pair"),
+        ("policy_a,policy_b,wins\nx,y,5\ny,z,2\n", "wins_second=NAME\\), or a row for each order of a pair"),
         ("policy_a,policy_b,winner,n\nx,y,x,10.5\n", "n of row 1: expected a whole number"),
         ("policy_a,policy_b,a_better\nx,y,yes\nx,y,no\n", "who was better: a column winner or preference"),
         ("policy,A,B,C\nA,-,1,0\nB,0,-,0\nC,1,1,-\n", "one row for each pair: policy_a,policy_b,wins"),
@@ -313,3 +313,9 @@ def test_a_flag_that_is_named_can_be_typed(tmp_path: Path):
         read(tmp_path, a="policy,success rate (%)\nA,60\nB,75\n")
     typed = shlex.split(str(error.value).partition("--column trials=NAME; ")[2].partition(" takes ")[0])
     assert typed == ["--column", "rate=success rate (%)"]
+
+
+@pytest.mark.parametrize("rows", ["#1,#2,1,9\n#2,#3,4,2,surplus\n", "#2,#3,4,2,surplus\n#1,#2,1,9\n"])
+def test_a_row_with_a_cell_too_many_is_no_remark_where_names_begin_with_a_hash(tmp_path: Path, rows: str):
+    with pytest.raises(BadData, match="expected 4 cells, as the header has, found 5"):
+        read(tmp_path, a=f"policy_a,policy_b,wins_a,wins_b\n{rows}")

@@ -1,12 +1,17 @@
 """The e-process for independent rates: its error whenever one looks, and the published numbers of trials."""
 
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from roboscale.core import Outcomes, RoboscaleError, Stratum
 from roboscale.stats.independent_anytime import EProcessIndependent, compare_in_order
+
+SEQUENCE = Path(os.environ.get("ROBOSCALE_TEST_DATA", "../shared/data")) / "tables" / "TRI_FOLD_RED_TOWEL.npy"
+"""Published beside the paper on STEP (TRI-ML/sequentialized_barnard_tests, tests/eval_data): 50 trials, 2 policies."""
 
 
 def stopped(rng, p0: float, p1: float, limit: int, alpha: float = 0.05) -> tuple[int, str]:
@@ -34,6 +39,18 @@ def test_the_published_numbers_of_trials(p0: float, p1: float, limit: int, trial
     runs = [stopped(rng, p0, p1, limit, alpha=0.1) for _ in range(600)]
     assert np.mean([n for n, _ in runs]) == pytest.approx(trials, rel=0.08)
     assert np.mean([said == "second is better" for _, said in runs]) == pytest.approx(power, abs=0.03)
+
+
+@pytest.mark.parametrize(("alpha", "steps"), [(0.05, 21), (0.1, 20)])
+def test_the_published_sequence_fold_red_towel_stops(alpha: float, steps: int):
+    """Exact, in the order of its rows; alpha .1 is the published one-sided .05."""
+    if not SEQUENCE.exists():
+        pytest.skip(f"no published sequence at {SEQUENCE}; set ROBOSCALE_TEST_DATA")
+    rows = np.load(SEQUENCE).astype(bool).tolist()
+    assert (len(rows), sum(a for a, _ in rows), sum(b for _, b in rows)) == (50, 28, 46)
+    test = EProcessIndependent(alpha=alpha)
+    assert next(n for n, row in enumerate(rows, 1) if test.update(*row)) == steps
+    assert test.decision == "second is better"
 
 
 def test_the_first_bets_by_hand():

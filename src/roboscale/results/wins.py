@@ -72,8 +72,8 @@ def _both_sides(roles: Roles, names: dict[str, str]) -> None:
     pairs = set(zip(*sides, strict=True))
     if "ties" not in names and any((b, a) in pairs for a, b in pairs):
         return
-    expected = f"beside {names['wins_first']!r} how often the second was better: a column wins_b" + (
-        "" if "ties" in names else ", or a row for each order of a pair"
+    expected = f"beside {names['wins_first']!r} how often the second was better: a column wins_b or losses " + (
+        "(or --column wins_second=NAME)" + ("" if "ties" in names else ", or a row for each order of a pair")
     )
     raise BadData(roles.path, "columns", expected, ", ".join(map(repr, roles.grid.names)))
 
