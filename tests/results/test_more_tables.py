@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from roboscale.core import BadData
-from roboscale.results import PREFERENCE_OUTCOMES, Results, read_results
+from roboscale.results import PREFERENCE_OUTCOMES, Results, read_results, trained_table
 from tests.results.test_cases_of_tables import AS, counts, read, said
 
 
@@ -319,3 +319,21 @@ def test_a_flag_that_is_named_can_be_typed(tmp_path: Path):
 def test_a_row_with_a_cell_too_many_is_no_remark_where_names_begin_with_a_hash(tmp_path: Path, rows: str):
     with pytest.raises(BadData, match="expected 4 cells, as the header has, found 5"):
         read(tmp_path, a=f"policy_a,policy_b,wins_a,wins_b\n{rows}")
+
+
+def test_a_name_for_a_file_holds_whatever_its_column_says(tmp_path: Path):
+    """`v1=a.csv v2=b.csv`, both of a policy called act, were one policy; a name for a file of two was not used."""
+    text = "policy,task,seed,success\nact,cup,1,1\nact,cup,2,0\n"
+    (tmp_path / "a.csv").write_text(text)
+    found = read_results(tmp_path / "a.csv", "v1")
+    assert counts(found) == {("v1", "cup"): (1, 2)} and "'policy' says 'act'; named 'v1' as asked" in said(found)
+    (tmp_path / "a.csv").write_text(text + "dp,cup,1,1\n")
+    with pytest.raises(BadData, match="one policy, as v1=PATH names one .* found act, dp"):
+        read_results(tmp_path / "a.csv", "v1")
+
+
+def test_the_number_of_trials_is_no_amount_of_data(tmp_path: Path):
+    path = tmp_path / "p.csv"
+    path.write_text("checkpoint,step,success,episodes\na,10,12,20\nb,20,15,20\n")
+    with pytest.raises(BadData, match="amount=NAME.* found episodes, which says how many trials"):
+        trained_table(path)

@@ -66,6 +66,9 @@ def trained_table(path: Path, options: ReadOptions = AS_THEY_ARE) -> TrainedTabl
     mixtures = _mixtures(roles, name, parts)
     notes: list[str] = []
     measured = counts_measured(roles, notes) or long_measured(roles, notes, options)
+    if name and roles.used[name][0] != "amount":  # `successes, episodes`: of 20 trials each, not of 20 demonstrations
+        wanted = f"an amount of data ({', '.join(COLUMNS['amount'])}; or --column amount=NAME)"
+        raise BadData(path, "columns", wanted, f"{name}, which says how many trials there were")
     run_column = next((n for n in roles.grid.names if normal_name(n) in _RUNS), "") or next(
         iter(roles.names("run")), ""
     )
