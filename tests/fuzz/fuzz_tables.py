@@ -297,8 +297,8 @@ def merge_cells(t: Table, rng: random.Random) -> None:
 def garbage(t: Table, rng: random.Random) -> None:
     """One cell of those that count becomes something else."""
     kinds = (
-        "success", "successes", "trials", "success_rate", "progress", "winner", "policy", "policy_a", "wins_a", "wins_b",
-        "ties",
+        "success", "successes", "trials", "success_rate", "progress", "winner", "policy", "policy_a",
+        "wins_a", "wins_b", "ties",
     )  # fmt: skip
     places = [k for k, name in enumerate(t.header) if t.kinds.get(name) in kinds]
     rows = [row for row in t.rows if len(row) == len(t.header) and any(row)]

@@ -226,8 +226,8 @@ def _no_headings(path: Path, alone: Sequence[tuple[int, Row]]) -> None:
 def _is_remark(row: Row, width: int, firsts: set[str], sharp: bool = False) -> bool:
     """Whether a row that begins with # is no data: one that was commented out, or of another width than the table.
 
-    A policy may be called #1; a name that other rows have, too, is a name. Where rows of the table's width begin with #
-    (`sharp`), one whose cells are all filled and are too many is a row with a mistake, and no remark.
+    A policy may be called #1; a name that other rows have, too, is a name. Where rows of the table's width begin with
+    # (`sharp`), one whose cells are all filled and are too many is a row with a mistake, and no remark.
     """
     if not row[0].startswith("#") or row[0] in firsts:
         return False
