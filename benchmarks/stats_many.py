@@ -3,9 +3,9 @@
     python -m benchmarks.stats_many [--quick]
     python -m benchmarks.stats_many --strata [--quick]
 
-Cases have a difficulty that all policies share (normal on the logit, sd 1); rates are averages over it. With `--strata`:
-how often three equal policies, whose tasks are mixed unequally, are told apart by `compare_policies`: any pair overall,
-any pair on a task, and by tests of the sums over tasks that know nothing of the mix (Holm over the pairs).
+Cases have a difficulty that all policies share (normal on the logit, sd 1); rates are averages over it.
+With `--strata`: how often three equal policies, whose tasks are mixed unequally, are told apart by `compare_policies`:
+any pair overall, any pair on a task, and by tests of the sums over tasks that know nothing of the mix (Holm).
 """
 
 from __future__ import annotations
