@@ -139,7 +139,7 @@ def test_logs_of_other_programs(tmp_path: Path):
         "act_microwave": {"success_rate": 0.8, "num_episodes": 10},
         "pi0_microwave": {"success_rate": 1.0, "num_episodes": 5},
     }
-    expected = ({"mine": (1, 2)}, {"pi0": (2, 3)}, {"act_microwave": (8, 10), "pi0_microwave": (5, 5)})
+    expected = ({"mine": (1, 2)}, {"mine": (2, 3)}, {"act_microwave": (8, 10), "pi0_microwave": (5, 5)})
     for data, rate in zip((vla, robots, arena), expected, strict=True):
         path = tmp_path / "log.json"
         path.write_text(json.dumps(data))

@@ -145,8 +145,8 @@ class Table:
             return Texts.same(who, len(grid))
         column = self._policy_column(names)
         self._nobody(column, names[0], "policy")
-        if self.policy:
-            return self._named(column, names[0])
+        if self.policy and self._is_named(column, names[0]):
+            return Texts.same(self.policy, len(column.codes))
         versions = [n for n in roles.names("checkpoint") if len(grid.column(n).used()) > 1]
         versions = [n for n in versions if not follows(grid.column(n), column)]
         if versions and "policy" not in roles.said:
@@ -158,18 +158,17 @@ class Table:
             return Texts.joined([column, *told])
         return column
 
-    def _named(self, column: Texts, name: str) -> Texts:
-        """Whose results somebody said they are, `v2=FILE`: of one policy they may be, whatever the column calls it.
+    def _is_named(self, column: Texts, name: str) -> bool:
+        """Whether the name that somebody gave these results, `v2=FILE`, can be that of the one policy in them.
 
         Two files that both say `act`, named v1 and v2, were pooled as one policy.
         """
         used = column.used()
         if len(used) > 1:
-            expected = f"one policy, as {self.policy}=PATH names one (or PATH alone)"
-            raise BadData(self.roles.path, name, expected, ", ".join(used[:5]))
-        if used and used[0] != self.policy:
+            self.notes.append(f"{name!r} names {len(used)} policies: the name {self.policy!r} is not used")
+        elif used and used[0] != self.policy:
             self.notes.append(f"{name!r} says {used[0]!r}; named {self.policy!r} as asked")
-        return Texts.same(self.policy, len(column.codes))
+        return len(used) == 1
 
     def _policy_column(self, names: list[str]) -> Texts:
         roles, grid = self.roles, self.roles.grid
