@@ -99,9 +99,8 @@ def false_families(mix: tuple[tuple[int, ...], ...], runs: int, seed: int = 3) -
         won = rng.binomial(tried, TASK_RATES)
         overall = compare_policies(of_tasks(won, tried))
         alone = [task.decision for pair in overall.pairs for task in pair.tasks]
-        stratified += any(pair.decided for pair in overall.verdict.pairs) or any(
-            d.endswith("is better") for d in alone
-        )
+        stratified += any(pair.decided for pair in overall.verdict.pairs)
+        single += any(decision.endswith("is better") for decision in alone)
         sums = list(zip(won.sum(axis=1).tolist(), tried.sum(axis=1).tolist(), strict=True))
         pooled += bool(holm([compare_counts(a, b)[0] for a, b in combinations(sums, 2)]).any())
     return stratified, single, pooled
