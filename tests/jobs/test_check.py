@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import time
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from roboscale import CheckResults, RoboscaleError, UnknownName, check_results
+from roboscale.core import BadData
+from roboscale.results import read_results
 
 
 def table(path: Path, policy: str, tasks: dict[str, int], n: int = 20, extra: str = "", column: str = "") -> Path:
@@ -226,3 +229,15 @@ def test_a_thousand_files_take_seconds(tmp_path: Path):
     done = check_results(tmp_path)
     assert done.files == 1000 and len(done.checks.checks) == 25
     assert time.process_time() - begin < 10
+
+
+def test_a_folder_of_tables_is_for_another_command(tmp_path: Path):
+    """And that command, as it is named, reads it."""
+    folder = tmp_path / "our results"
+    folder.mkdir()
+    (folder / "may.csv").write_text("policy,task,successes,trials\na,cup,12,20\nb,cup,17,20\n")
+    with pytest.raises(BadData, match=r"found may\.csv") as error:
+        read_results(folder)
+    typed = shlex.split(str(error.value).partition("in a folder: ")[2].partition("), found")[0])
+    assert typed == ["roboscale", "check", str(folder)]
+    assert "b against a" in check_results(Path(typed[2])).sentence

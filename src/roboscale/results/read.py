@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,4 +44,10 @@ def _folder(path: Path, policy: str, options: ReadOptions) -> Results:
     sessions = sorted(path.glob("**/metadata.yaml"))
     if sessions:
         return results_of_sessions(path, sessions)
-    raise BadData(path, "results", "trials.db, eval_info.json, or sessions with metadata.yaml", "none of them")
+    expected = "trials.db, eval_info.json, or sessions with metadata.yaml"
+    files = sorted(file.name for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    if files:
+        more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+        expected += f" (for all evaluations in a folder: roboscale check {shlex.quote(str(path))})"
+        raise BadData(path, "results", expected, f"{', '.join(files[:3])}{more}")
+    raise BadData(path, "results", expected, "none of them")
