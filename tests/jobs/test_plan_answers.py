@@ -50,6 +50,30 @@ def test_the_target_is_answered(tmp_path: Path, target: float, said: str):
     assert said in plan(tmp_path, RISING, target=target)[1]
 
 
+@pytest.mark.parametrize(
+    ("rows", "target", "said"),
+    [
+        (
+            "10,38,50\n20,32,50\n40,24,50\n80,15,50\n",
+            0.9,
+            "90 % is out of reach with data, as far as was measured: at",
+        ),
+        (
+            "10,34,50\n20,35,50\n40,34,50\n80,36,50\n",
+            0.8,
+            "80 % is not reached, as far as was measured: at best 0.72 [",
+        ),
+        ("10,50,50\n20,50,50\n", 0.9, "90 % is reached: 1.00 [0.9"),
+        ("10,50,50\n20,50,50\n", 0.98, "98 % may be reached, which these trials do not show: 1.00 [0.9"),
+        ("10,4,20\n", 0.9, "90 % is out of reach with data, as far as was measured: at best 0.20 ["),
+    ],
+)
+def test_the_target_is_answered_where_no_curve_can_be_trusted(tmp_path: Path, rows: str, target: float, said: str):
+    """Falling, flat, full and single points left `--target` without a word."""
+    text = plan(tmp_path, f"demonstrations,successes,rollouts\n{rows}", target=target)[1]
+    assert said in text and text.count(said) == 1 and "trials" in text
+
+
 def test_mixtures_in_a_cell_and_in_columns_are_the_same(tmp_path: Path):
     cells = "source,demos,k,n\nteleop,10,8,40\nteleop,40,22,40\n"
     cells += "teleop+generated,10+40,14,40\nteleop+generated,40+40,26,40\n"

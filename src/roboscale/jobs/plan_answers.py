@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from roboscale.core import Estimate
 from roboscale.stats.decide import SourceDecision, SourceOption
+from roboscale.stats.proportions import wilson
 from roboscale.stats.scaling import MAX_EXTRAPOLATION, ScalingFit
 from roboscale.stats.scaling_checks import CurveCheck, rates_between_runs
 
@@ -76,7 +77,10 @@ def answer_of(
     """
     said, known = _advice(decision, now, unit, misfit, curves)
     said += [line for source, curve in curves.items() for line in _doubts(source, curve, unit)]
-    said += [_target(source, curve, asked, unit) for source, curve in curves.items() if curve.check.advises]
+    said += [
+        _target(source, curve, asked, unit) if curve.check.advises else _measured(source, curve, asked, unit)
+        for source, curve in curves.items()
+    ]
     said += [line for source, curve in curves.items() for line in _runs(source, curve)]
     return TaskAnswer(f"{task}: {'. '.join(line.rstrip('.') for line in said if line)}", known)
 
@@ -176,6 +180,23 @@ def _target(source: str, curve: CheckedCurve, asked: Planning, unit: str) -> str
     high = f"beyond {reach}" if needed.high is None else _amount(needed.high)
     takes = f"about {_amount(needed.value)} {unit} by {source} [{low}, {high}]"
     return f"{goal} takes {takes}, which you have" if needed.value <= most else f"{goal} needs {takes}"
+
+
+def _measured(source: str, curve: CheckedCurve, asked: Planning, unit: str) -> str:
+    """What the measured points say of the target, where no curve may be trusted beyond them."""
+    goal, points = f"{100 * asked.target:g} %", curve.fit.points
+    best = max(points, key=lambda p: p.k / p.trials)
+    rate = wilson(round(best.k), round(best.trials), asked.level)
+    at = f"{_rate(rate)} with {best.n:g} {unit} by {source}, {best.trials:g} trials"
+    if rate.low is None or rate.high is None or rate.value is None:
+        return ""
+    if rate.low >= asked.target:
+        return f"{goal} is reached: {at}"
+    if rate.value >= asked.target:
+        return f"{goal} may be reached, which these trials do not show: {at}"
+    if rate.high < asked.target:
+        return f"{goal} is out of reach with {source}, as far as was measured: at best {at}"
+    return f"{goal} is not reached, as far as was measured: at best {at}"
 
 
 def _amount(value: float | None) -> str:
