@@ -30,7 +30,7 @@ HEAD = "policy,task,case,success\n"
 
 def test_counts_cannot_be_fused(tmp_path: Path):
     head = "policy,task,successes,trials\n"
-    with pytest.raises(RoboscaleError, match=r"real\.csv has counts, of which no trial is known"):
+    with pytest.raises(RoboscaleError, match=r"real\.csv has counts, .* a row for each trial"):
         fuse(tmp_path, f"{head}A,t,20,40\n", f"{head}A,t,25,200\n")
 
 

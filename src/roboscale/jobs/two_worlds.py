@@ -63,7 +63,8 @@ def _needs_cases(results: Results, options: ReadOptions) -> None:
         if len(part.columns) and (not part.case_columns or options.pairing == "independent"):
             has = "counts, of which no trial is known by itself" if part.counted else "no column that says the case"
             expected = "fusion needs to know which real and cheap trials are the same case"
-            raise RoboscaleError(f"{expected}: {name} has {has} (--case NAME)")
+            do = "a table with a row for each trial, and its case" if part.counted else "--case NAME"
+            raise RoboscaleError(f"{expected}: {name} has {has} ({do})")
         if is_running_number(part) and options.case_scope != "across" and "case" not in options.columns:
             column = " and ".join(part.case_columns)
             if column.casefold() not in ("case", "case_id"):
