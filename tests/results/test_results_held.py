@@ -1,0 +1,119 @@
+"""What a reader of tables relies on: which rows an error shows, which trials are no copies, what is not pooled."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from roboscale.core import BadData
+from roboscale.results import read_results
+from tests.results.test_cases_of_tables import counts, read, said
+
+
+def joined(*rows: str) -> str:
+    return "\n".join([*rows, ""])
+
+
+@pytest.mark.parametrize(("first", "second"), [("a", "b"), ("a", "c"), ("b", "c")])
+def test_two_trials_of_one_case_in_two_files_are_named_by_both(tmp_path: Path, first: str, second: str):
+    files = {n: joined("policy,seed,success", f"A,{10 * k},1", f"B,{10 * k},0") for k, n in enumerate("abc", 1)}
+    files[first] += "A,77,1\n"
+    files[second] += "B,78,0\nA,77,0\n"
+    with pytest.raises(BadData) as error:
+        read(tmp_path, **files)
+    assert f"found row 3 of {first}.csv and row 4 of {second}.csv: A, all, 77" in str(error.value)
+    assert "--case-per-file if they are different trials" in str(error.value)
+
+
+@pytest.mark.parametrize("row", [1, 2, 4])
+@pytest.mark.parametrize("odd", ["7", "-0.5"])
+def test_a_progress_outside_of_its_scale_is_named_by_its_row(tmp_path: Path, row: int, odd: str):
+    cells = ["0.5", "0.25", "0.5", "0.75"]
+    cells[row - 1] = odd
+    with pytest.raises(BadData, match=rf"progress of row {row}\b.*found '{odd}'"):
+        read(tmp_path, a=joined("policy,seed,progress", *(f"A,{k},{cell}" for k, cell in enumerate(cells))))
+
+
+def test_trials_that_look_alike_all_count_where_nothing_tells_them_apart(tmp_path: Path):
+    """Two hands, two outcomes: a column of as many values as there are different rows is no clock."""
+    found = read(tmp_path, a=joined("policy,hand,success", "A,left,1", "A,left,1", "B,right,0", "B,right,0"))
+    assert counts(found) == {("A", "all"): (2, 2), ("B", "all"): (0, 2)} and "copies" not in said(found)
+
+
+@pytest.mark.parametrize("number", [0, 7, 40])
+def test_a_number_is_the_same_name_in_json_and_in_text(tmp_path: Path, number: int):
+    """Programs write a column of numbers with a gap in it as 7.0; a task of that name is still task 7."""
+    (tmp_path / "a.json").write_text(
+        json.dumps([{"policy": "A", "task": float(number), "successes": 3, "trials": 10}])
+    )
+    text = read(tmp_path, b=joined("policy,task,successes,trials", f"A,{number},3,10"))
+    assert counts(read_results(tmp_path / "a.json")) == counts(text) == {("A", str(number)): (3, 10)}
+
+
+def test_rows_that_all_end_at_their_last_filled_cell_are_not_called_short(tmp_path: Path):
+    """As a spreadsheet saves a table whose last column is empty; one row that ends early is named."""
+    rows = [f"A,{k},1" for k in range(6)]
+    found = read(tmp_path, a=joined("policy,seed,success,remark", *rows))
+    assert counts(found) == {("A", "all"): (6, 6)} and "fewer cells" not in said(found)
+    one = read(tmp_path, b=joined("policy,seed,success,remark", *(f"{row},fine" for row in rows[:5]), rows[5]))
+    assert "fewer cells than the header has, the rest taken as empty: row 6" in said(one)
+
+
+@pytest.mark.parametrize("other", ["0.5", "45%"])
+def test_columns_of_counts_and_of_shares_are_not_one_table(tmp_path: Path, other: str):
+    with pytest.raises(BadData, match=r"expected cells of one kind .*found pick counts, push share"):
+        read(tmp_path, a=joined("policy,pick,push", f"A,12/20,{other}", f"B,3/20,{other}"))
+
+
+def test_two_rows_are_enough_to_show_that_seeds_may_be_runs(tmp_path: Path):
+    rows = [f"{p},{s},{30 + s},50" for p in "AB" for s in range(5)]
+    with pytest.raises(BadData, match="counts of several") as error:
+        read(tmp_path, a=joined("policy,seed,n_success,n_episodes", *rows))
+    assert re.findall(r"row (\d+)", str(error.value)) == ["1", "2"]
+
+
+@pytest.mark.parametrize(("trials", "said_so"), [(8, False), (12, True)])
+def test_what_has_three_rows_of_each_value_may_be_what_was_tried(tmp_path: Path, trials: int, said_so: bool):
+    """Six values in sixteen rows are times or remarks; in twenty-four they are said to differ between policies."""
+    rows = [f"{p},{k % 4 + 2 * (p == 'B')},{k % 2}" for p in "AB" for k in range(trials)]
+    found = read(tmp_path, a=joined("policy,pose_code,success", *rows))
+    assert ("it differs between policies" in said(found)) == said_so
+    assert counts(found)["A", "all"] == (trials // 2, trials)
+
+
+def test_what_differs_from_file_to_file_is_not_pooled(tmp_path: Path):
+    """A file for each rig, both policies in each: within a file the rig is the same in every row."""
+    trials = {"easy": {"ours": (45, 50), "base": (10, 10)}, "hard": {"ours": (2, 10), "base": (20, 50)}}
+    files = {
+        rig: joined(
+            "policy,rig,success",
+            *(f"{p},{rig},{int(i < k)}" for p, (k, n) in of.items() for i in range(n)),
+        )
+        for rig, of in trials.items()
+    }
+    found = read(tmp_path, **files)
+    assert counts(found) == {(p, rig): kn for rig, of in trials.items() for p, kn in of.items()}
+    assert "not pooled over 'rig'" in said(found)
+
+
+def test_two_files_that_count_their_trials_are_said_to_be_kept_apart(tmp_path: Path):
+    rows = [f"{p},{k},{k % 2}" for p in "AB" for k in range(4)]
+    other = [f"{p},{k},{(k + 1) % 2}" for p in "AB" for k in range(4)]
+    found = read(tmp_path, a=joined("policy,trial,success", *rows), b=joined("policy,trial,success", *other))
+    assert len(found.columns) == 16 and "within its world, task and file are the same case" in said(found)
+
+
+def test_a_third_outcome_names_both_columns(tmp_path: Path):
+    with pytest.raises(BadData, match=r"all trials in successes and failures .*found 'timeouts'"):
+        read(tmp_path, a=joined("policy,successes,failures,timeouts", "A,5,3,2", "B,1,7,2"))
+
+
+def test_one_object_is_one_row(tmp_path: Path):
+    (tmp_path / "a.json").write_text(json.dumps({"policy": "A", "successes": 3, "trials": 10}))
+    assert counts(read_results(tmp_path / "a.json")) == {("A", "all"): (3, 10)}
+    (tmp_path / "b.json").write_text(json.dumps({"policy": "A", "trials": 10}))
+    with pytest.raises(BadData, match="b.json"):
+        read_results(tmp_path / "b.json")
