@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from roboscale.core import BadData
-from roboscale.results import read_results
+from roboscale.results import ReadOptions, read_results
 from tests.results.test_cases_of_tables import counts, read, said
+from tests.results.test_forms import workbook
 
 
 def joined(*rows: str) -> str:
@@ -117,3 +118,68 @@ def test_one_object_is_one_row(tmp_path: Path):
     (tmp_path / "b.json").write_text(json.dumps({"policy": "A", "trials": 10}))
     with pytest.raises(BadData, match="b.json"):
         read_results(tmp_path / "b.json")
+
+
+def test_a_dash_in_a_table_of_counts_by_task_was_not_tried(tmp_path: Path):
+    """The headers say how many trials each count is of; a policy that skipped a task has none of it."""
+    found = read(tmp_path, a=joined("Method,Pick (n=20),Place (n=10)", "A,17,-", "B,5,3"))
+    assert counts(found) == {("A", "Pick"): (17, 20), ("B", "Pick"): (5, 20), ("B", "Place"): (3, 10)}
+
+
+def test_a_column_that_is_to_be_ignored_is_no_task(tmp_path: Path):
+    text = joined("policy,pick,push,lab", "A,12/20,3/10,1/10", "B,3/20,5/10,2/10")
+    assert {task for _, task in counts(read(tmp_path, a=text))} == {"pick", "push", "lab"}
+    ignored = counts(read(tmp_path, ReadOptions(columns={"ignore": "lab"}), a=text))
+    assert ignored == {("A", "pick"): (12, 20), ("A", "push"): (3, 10), ("B", "pick"): (3, 20), ("B", "push"): (5, 10)}
+
+
+@pytest.mark.parametrize("name", ["policy", "task", "seed", "trials", "successes"])
+def test_two_columns_of_one_name_that_differ_are_not_guessed(tmp_path: Path, name: str):
+    """Neither the first nor both together: the error shows where they differ, and how to say which counts."""
+    rows = [
+        {"policy": p, "task": "t", "seed": f"{s}", "successes": f"{s}", "trials": "9"} for p in "AB" for s in (1, 2)
+    ]
+    head = joined(",".join([*rows[0], name]))
+    twice = head + joined(*(",".join([*row.values(), row[name]]) for row in rows))
+    other = head + joined(*(",".join([*row.values(), f"{row[name]}7"]) for row in rows))
+    with pytest.raises(BadData, match=rf"--column \w+={name}.*'{name}' or '{name} \(2\)': row 1"):
+        read(tmp_path, a=other)
+    asked = ReadOptions(columns={"run": "seed"})
+    assert counts(read(tmp_path, asked, a=twice)) == {("A", "t"): (3, 18), ("B", "t"): (3, 18)}
+
+
+@pytest.mark.parametrize("name", ["sheet.xlsx.csv", "eval.parquet.csv", "log.jsonl.txt", "log.json.tsv"])
+def test_only_the_last_ending_says_how_a_file_is_written(tmp_path: Path, name: str):
+    """Programs call the export of `sheet.xlsx` `sheet.xlsx.csv`."""
+    (tmp_path / name).write_text(joined("policy,seed,success", "A,1,1", "B,1,0"))
+    assert counts(read_results(tmp_path / name)) == {("A", "all"): (1, 1), ("B", "all"): (0, 1)}
+
+
+@pytest.mark.parametrize("ref", ["C2:D2", "C2:E2", "B2:C2"])
+def test_cells_that_are_merged_across_a_row_move_no_other(tmp_path: Path, ref: str):
+    pytest.importorskip("python_calamine")
+    row = {"C2:D2": ["7", "", "", ""], "C2:E2": ["7", "x", "", ""], "B2:C2": ["7", "", "x", "x"]}[ref]
+    rows = [["policy", "seed", "remark", "room", "day", "success"], ["A", *row, "1"], ["B", "7", "x", "x", "x", "0"]]
+    merged = f'<mergeCells count="1"><mergeCell ref="{ref}"/></mergeCells>'
+    found = read_results(workbook(tmp_path / "a.xlsx", {"s": rows}, merged))
+    assert counts(found) == {("A", "all"): (1, 1), ("B", "all"): (0, 1)} and found.paired
+
+
+@pytest.mark.parametrize("tasks", [2, 3, 4])
+def test_a_header_of_two_rows_may_have_any_number_of_groups(tmp_path: Path, tasks: int):
+    names = ["Pick", "Place", "Push", "Pull"][:tasks]
+    above = "," + ",".join(f"{name}," for name in names)
+    head = "Method," + ",".join(["success,trials"] * tasks)
+    found = read(tmp_path, a=joined(above, head, *(f"{p}" + f",{k},20" * tasks for p, k in (("A", 12), ("B", 8)))))
+    assert counts(found) == {(p, name): (k, 20) for p, k in (("A", 12), ("B", 8)) for name in names}
+
+
+def test_the_reading_of_a_preference_names_its_column(tmp_path: Path):
+    found = read(tmp_path, a=joined("policy_a,policy_b,preference", "p,q,1", "p,q,0.5", "q,p,0"))
+    assert "'preference': 1 is the first, 0.5 a tie" in said(found)
+
+
+def test_a_remark_may_have_more_commas_than_the_table(tmp_path: Path):
+    found = read(tmp_path, a=joined("policy,seed,success", "A,1,1", "# lamp, door, and table, were moved", "B,1,0"))
+    assert counts(found) == {("A", "all"): (1, 1), ("B", "all"): (0, 1)}
+    assert "1 row left out: begin with #" in said(found)
