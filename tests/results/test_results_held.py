@@ -133,6 +133,11 @@ def test_a_column_that_is_to_be_ignored_is_no_task(tmp_path: Path):
     assert ignored == {("A", "pick"): (12, 20), ("A", "push"): (3, 10), ("B", "pick"): (3, 20), ("B", "push"): (5, 10)}
 
 
+def test_a_column_that_is_there_twice_is_one_task(tmp_path: Path):
+    found = read(tmp_path, a=joined("policy,pick,lab,lab", "A,12/20,1/10,1/10", "B,3/20,2/10,2/10"))
+    assert {task for _, task in counts(found)} == {"pick", "lab"} and "says the same as 'lab'" in said(found)
+
+
 @pytest.mark.parametrize("name", ["policy", "task", "seed", "trials", "successes"])
 def test_two_columns_of_one_name_that_differ_are_not_guessed(tmp_path: Path, name: str):
     """Neither the first nor both together: the error shows where they differ, and how to say which counts."""

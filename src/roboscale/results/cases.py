@@ -105,7 +105,7 @@ def _kept(part: TablePart, keep: NDArray[np.bool_], because: str) -> TablePart:
         reading=reading,
         columns=part.columns.where(keep),
         row=part.row[keep],
-        attempt=None if part.attempt is None else part.attempt[keep],
+        attempt=None,  # the last ones are what is left
         unknown=tuple((name, column.where(keep)) for name, column in part.unknown),
     )
 

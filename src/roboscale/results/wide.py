@@ -153,7 +153,7 @@ def _numbered(roles: Roles) -> list[str]:
 def _is_place_to_be(roles: Roles, name: str, values: Sequence[str]) -> bool:
     """Whether a column called after a place, a robot or a world is a task: its cells are outcomes like the others'."""
     kinds = {_kind(roles.grid.column(value), value) for value in values}
-    if not kinds or name in roles.ignored or any(name in names for names in roles.said.values()):
+    if name in roles.ignored or any(name in names for names in roles.said.values()):
         return False
     called = any(strength(role, name) is not None for role in ("place", "variation", "robot", "world"))
     return called and _kind(roles.grid.column(name), name) in kinds
