@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from roboscale.core import BadData
-from roboscale.results import ReadOptions, read_results
+from roboscale.results import ReadOptions, read_results, trained_table
 from tests.results.test_cases_of_tables import counts, read, said
 from tests.results.test_forms import workbook
 
@@ -188,3 +188,30 @@ def test_a_remark_may_have_more_commas_than_the_table(tmp_path: Path):
     found = read(tmp_path, a=joined("policy,seed,success", "A,1,1", "# lamp, door, and table, were moved", "B,1,0"))
     assert counts(found) == {("A", "all"): (1, 1), ("B", "all"): (0, 1)}
     assert "1 row left out: begin with #" in said(found)
+
+
+@pytest.mark.parametrize(
+    ("policies", "kept", "word"),
+    [
+        ("AAAA", {""}, "as policy (one recipe)"),
+        ("ABCD", {""}, "taken as checkpoints of one recipe"),
+        ("AABB", {"A", "B"}, "2 policies in column policy, planned one by one"),
+        ("AABC", {"A", "B", "C"}, "3 policies in column policy, planned one by one"),
+    ],
+)
+def test_whose_recipe_the_amounts_of_data_are(tmp_path: Path, policies: str, kept: set[str], word: str):
+    """A name that stands at one amount only is a checkpoint, unless another name stands at several."""
+    rows = [f"{p},{10 * k},{k},10" for k, p in enumerate(policies, 1)]
+    (tmp_path / "a.csv").write_text(joined("policy,n_demos,successes,rollouts", *rows))
+    table = trained_table(tmp_path / "a.csv")
+    assert {point.policy for point in table.points} == kept and word in "\n".join(table.notes)
+    assert [(p.amount, p.successes) for p in sorted(table.points, key=lambda p: p.amount)] == [
+        (10.0 * k, k) for k in range(1, 5)
+    ]
+
+
+def test_amounts_without_a_policy_are_of_one_recipe(tmp_path: Path):
+    (tmp_path / "a.csv").write_text(joined("n_demos,successes,rollouts", "10,1,10", "20,5,10"))
+    table = trained_table(tmp_path / "a.csv")
+    assert [(p.policy, p.task, p.amount) for p in table.points] == [("", "all", 10.0), ("", "all", 20.0)]
+    assert "recipe" not in "\n".join(table.notes) and "policies in column" not in "\n".join(table.notes)
