@@ -10,7 +10,7 @@ import pytest
 
 from roboscale.core import BadData
 from roboscale.results import ReadOptions, read_results, trained_table
-from tests.results.test_cases_of_tables import counts, read, said
+from tests.results.test_cases_of_tables import counts, read, said, wins
 from tests.results.test_forms import workbook
 
 
@@ -44,7 +44,7 @@ def test_trials_that_look_alike_all_count_where_nothing_tells_them_apart(tmp_pat
     assert counts(found) == {("A", "all"): (2, 2), ("B", "all"): (0, 2)} and "copies" not in said(found)
 
 
-@pytest.mark.parametrize("number", [0, 7, 40])
+@pytest.mark.parametrize("number", [0, 7, 40, 2**53 - 1])
 def test_a_number_is_the_same_name_in_json_and_in_text(tmp_path: Path, number: int):
     """Programs write a column of numbers with a gap in it as 7.0; a task of that name is still task 7."""
     (tmp_path / "a.json").write_text(
@@ -215,3 +215,86 @@ def test_amounts_without_a_policy_are_of_one_recipe(tmp_path: Path):
     table = trained_table(tmp_path / "a.csv")
     assert [(p.policy, p.task, p.amount) for p in table.points] == [("", "all", 10.0), ("", "all", 20.0)]
     assert "recipe" not in "\n".join(table.notes) and "policies in column" not in "\n".join(table.notes)
+
+
+def test_a_level_too_many_is_asked_for_where_the_policy_is_said(tmp_path: Path):
+    (tmp_path / "a.json").write_text(json.dumps({"kitchen": {"cup": {"successes": 3, "trials": 10}}}))
+    with pytest.raises(BadData, match="to know whether its keys are policies or tasks"):
+        read_results(tmp_path / "a.json", "act")
+
+
+def test_preferences_may_be_asked_for_as_independent(tmp_path: Path):
+    found = read(
+        tmp_path, ReadOptions(pairing="independent"), a=joined("policy_a,policy_b,preference", "p,q,A", "p,q,B")
+    )
+    assert wins(found) == {"p": 1, "q": 1} and not len(found.columns)
+
+
+def test_columns_of_unknown_names_are_still_told_apart_by_their_sign(tmp_path: Path):
+    asked = ReadOptions(columns={"policy": "wer", "success": "wie"})
+    found = read(tmp_path, asked, a=joined("wer;wie", "act;1", "act;0", "pi;1"))
+    assert counts(found) == {("act", "all"): (1, 2), ("pi", "all"): (1, 1)}
+
+
+def test_a_share_may_be_nothing_and_is_never_less(tmp_path: Path):
+    found = read(tmp_path, a=joined("policy,pick,push", "A,0,0.5", "B,0.25,0.75"))
+    assert found.columns.progress.tolist() == [0.0, 0.5, 0.25, 0.75]
+    with pytest.raises(BadData, match=r"push: expected columns a task each.*found -0\.5"):
+        read(tmp_path, a=joined("policy,pick,push", "A,0,-0.5", "B,0.25,0.75"))
+
+
+@pytest.mark.parametrize("tasks", [("Pick", "Place"), ("pick", "place"), ("7", "8")])
+def test_a_condition_is_added_to_the_task_and_does_not_replace_it(tmp_path: Path, tasks: tuple[str, str]):
+    cells = {"A": {"left": (4, 10), "right": (6, 10)}, "B": {"left": (5, 10), "right": (3, 10)}}
+    rows = [f"{p},{t},{v},{k},{n}" for t in tasks for p, of in cells.items() for v, (k, n) in of.items()]
+    found = read(tmp_path, a=joined("policy,task,rig,successes,trials", *rows))
+    assert counts(found) == {(p, f"{t}, {v}"): kn for t in tasks for p, of in cells.items() for v, kn in of.items()}
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_equal_rows_of_counts_are_shown_with_their_numbers(tmp_path: Path, place: int):
+    rows = ["A,3,10", "B,5,10", "C,7,10"]
+    with pytest.raises(BadData, match=rf"equal row {place} \(.*\) and row 4 \("):
+        read(tmp_path, a=joined("policy,successes,trials", *rows, rows[place - 1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("Num Demos", "demonstrations"),
+        ("n_demos", "demonstrations"),
+        ("hours", "hours"),
+        ("Episodes", "demonstrations"),
+    ],
+)
+def test_the_unit_of_an_amount_is_its_name_and_demonstrations_have_many(tmp_path: Path, name: str, unit: str):
+    (tmp_path / "a.csv").write_text(joined(f"{name},successes,rollouts", "10,1,10", "20,5,10"))
+    assert {point.unit for point in trained_table(tmp_path / "a.csv").points} == {unit}
+
+
+def test_a_few_rows_name_no_cases(tmp_path: Path):
+    few = joined("policy,pose_of_cup,success", "A,70,1", "A,80,0", "B,70,1", "B,80,1")
+    assert "--case pose_of_cup" not in said(read(tmp_path, a=few))
+
+
+def test_names_that_differ_in_their_case_alone_are_those_that_are_written(tmp_path: Path):
+    found = read(tmp_path, a=joined("policy_a,policy_b,winner", "act,Act,Act", "act,Act,Act", "act,Act,act"))
+    assert wins(found) == {"Act": 2, "act": 1}
+
+
+def test_the_cases_of_one_file_need_no_word_of_files(tmp_path: Path):
+    rows = [f"{p},{k},{k % 2}" for p in "AB" for k in range(4)]
+    found = read(tmp_path, a=joined("policy,trial,success", *rows))
+    assert found.paired and "within its world and task are the same case" in said(found)
+
+
+def test_of_two_columns_that_may_say_how_often_the_plainer_counts(tmp_path: Path):
+    found = read(tmp_path, a=joined("n,policy_a,policy_b,preference,count", "9,p,q,A,3", "9,p,q,B,2"))
+    assert found.preferences.weight.tolist() == [3, 2] and "'count' as times" in said(found)
+
+
+def test_trials_are_trials_whatever_a_weaker_result_says(tmp_path: Path):
+    """`success` says each trial; a result in words and the size of the session beside it change nothing."""
+    rows = [f"{p},{k},{k % 2},{'left bin' if k % 3 else 'floor'},50" for p in "AB" for k in (11, 12, 13)]
+    found = read(tmp_path, a=joined("policy,seed,success,result,n_episodes", *rows))
+    assert counts(found) == {("A", "all"): (2, 3), ("B", "all"): (2, 3)} and found.paired
