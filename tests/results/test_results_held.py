@@ -298,3 +298,14 @@ def test_trials_are_trials_whatever_a_weaker_result_says(tmp_path: Path):
     rows = [f"{p},{k},{k % 2},{'left bin' if k % 3 else 'floor'},50" for p in "AB" for k in (11, 12, 13)]
     found = read(tmp_path, a=joined("policy,seed,success,result,n_episodes", *rows))
     assert counts(found) == {("A", "all"): (2, 3), ("B", "all"): (2, 3)} and found.paired
+
+
+def test_a_preference_may_be_less_than_nothing(tmp_path: Path):
+    found = read(tmp_path, a=joined("policy_a,policy_b,preference", "p,q,1", "p,q,0", "p,q,-1", "q,p,-1"))
+    assert wins(found) == {"p": 2, "q": 1, "tie": 1} and "1 is the first, 0 a tie" in said(found)
+
+
+def test_lines_above_a_header_are_counted_in_words(tmp_path: Path):
+    table = ["policy,seed,success", "A,1,1", "B,1,0"]
+    assert "1 line above the header not read: May" in said(read(tmp_path, a=joined("May", *table)))
+    assert "2 lines above the header not read: May; lab 3" in said(read(tmp_path, b=joined("May", "lab 3", *table)))
