@@ -9,6 +9,7 @@ from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def grid_of_text(path: Path, name: str, text: str, notes: list[str]) -> Grid:
     if delimiter != ",":
         notes = [*notes, f"cells are separated by {'tabs' if delimiter == chr(9) else delimiter}"]
     try:
-        rows = _records(text, delimiter)
+        rows = _edged(_whole_records(path, text, delimiter), delimiter)
         head = list(islice(rows, _LOOKED_AT))
         return _grid(path, name, head, rows, tuple(notes))
     except csv.Error as error:
@@ -58,9 +59,43 @@ def grid_of_cells(path: Path, name: str, rows: Sequence[Row]) -> Grid:
 def _records(text: str, delimiter: str) -> Iterator[Row]:
     csv.field_size_limit(2**27)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    if delimiter != "|":
-        return iter(rows)
-    return (_without_edges(row) for row in rows)
+    return _edged(rows, delimiter)
+
+
+def _edged(rows: Iterator[Row], delimiter: str) -> Iterator[Row]:
+    return (_without_edges(row) for row in rows) if delimiter == "|" else rows
+
+
+def _whole_records(path: Path, text: str, delimiter: str) -> Iterator[Row]:
+    """The rows. BadData where a quote that nobody closed would swallow the rows below it.
+
+    A cell may hold lines; it is looked at again, strictly, and only then. A quote inside one line harms nothing.
+    """
+    csv.field_size_limit(2**27)
+    told: dict[str, Any] = {"delimiter": delimiter, "skipinitialspace": True}
+    if '"' not in text:
+        yield from csv.reader(io.StringIO(text, newline=""), **told)
+        return
+    lines: list[str] = []
+
+    def kept() -> Iterator[str]:
+        for line in io.StringIO(text, newline=""):
+            lines.append(line)
+            yield line
+
+    rows = csv.reader(kept(), **told)
+    for row in rows:
+        if len(lines) > 1:
+            try:
+                list(csv.reader(lines, strict=True, **told))
+            except csv.Error as error:
+                first, last = rows.line_num - len(lines) + 1, rows.line_num
+                expected = 'each quoted cell closed with " before the next row'
+                more = f"{last - first} more line{'' if last - first == 1 else 's'}"
+                found = f"one in {lines[0].strip()[:60]!r} that runs on over {more}, to line {last}"
+                raise BadData(path, f"line {first}", expected, found) from error
+        lines.clear()
+        yield row
 
 
 def _without_edges(row: Row) -> Row:
