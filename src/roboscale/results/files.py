@@ -8,6 +8,7 @@ import json
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,14 @@ def load_grids(path: Path, options: ReadOptions = AS_THEY_ARE, policy: str = "")
     if ending == ".parquet" or data[:4] == b"PAR1":
         return [_parquet(path, name)]
     text, notes = decoded(path, data)
+    if options.sheet:
+        notes = [*notes, f"--sheet {options.sheet} is for spreadsheets, and this is none"]
     start = text.lstrip()[:1]
     if ending in (".jsonl", ".ndjson") or (start == "{" and ending != ".csv" and _is_lines(text, ending)):
         rows = [_line(path, n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
         return [_grid_of_objects(path, name, rows, tuple(notes))]
     if ending == ".json" or start in ("{", "["):
-        return _json(path, name, text, policy, options)
+        return [replace(grid, notes=(*notes, *grid.notes)) for grid in _json(path, name, text, policy, options)]
     return [grid_of_text(path, name, text, notes)]
 
 
@@ -98,7 +101,7 @@ def read_document(path: Path, text: str = "") -> Any:
 
 
 def _once(path: Path, where: str = "key") -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
-    """Makes objects. BadData where a key stands twice in one: JSON readers keep the last, and drop the other's result."""
+    """Makes objects. BadData where a key stands twice in one: JSON readers keep the last result, and drop the other."""
 
     def made(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         known: dict[str, Any] = {}
@@ -145,7 +148,9 @@ def _line(path: Path, number: int, text: str) -> Mapping[str, Any]:
     try:
         row = json.loads(text, object_pairs_hook=_once(path, f"line {number}, key"))
     except (json.JSONDecodeError, RecursionError) as error:
-        raise BadData(path, f"line {number}", "JSON", _broken(text, error).replace("file at line 1", "line")) from error
+        raise BadData(
+            path, f"line {number}", "JSON", _broken(text, error).replace("file at line 1", "line")
+        ) from error
     if not isinstance(row, dict):
         raise BadData(path, f"line {number}", "an object", type(row).__name__)
     return row
@@ -164,9 +169,10 @@ def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 def _json(path: Path, name: str, text: str, policy: str, options: ReadOptions) -> list[Grid]:
     data = read_document(path, text)
-    logged = grids_of_log(path, name, data, policy or path.resolve().parent.name or path.stem)
+    folder = path.resolve().parent.name or path.stem
+    logged = grids_of_log(path, name, data, policy or folder)
     if logged is not None:
-        return logged
+        return logged if policy else [_called_after(folder, grid) for grid in logged]
     if isinstance(data, dict) and data and all(_is_column(v) for v in data.values()):
         lengths = {len(values) for values in data.values()}
         if len(lengths) > 1:
@@ -185,6 +191,13 @@ def _json(path: Path, name: str, text: str, policy: str, options: ReadOptions) -
         expected = "a list of objects, one a row, LeRobot's eval_info.json, or columns"
         raise BadData(path, "content", expected, _shown(data))
     return [grid_of_rows(name, [_flat(row) for row in rows])]
+
+
+def _called_after(folder: str, grid: Grid) -> Grid:
+    """The same, and what its policy is called where the file does not say."""
+    told = any(folder in note for note in grid.notes) or grid.policy != folder
+    note = f"the file names no policy: it is called {folder}, after its folder (NAME=PATH names it)"
+    return grid if told else replace(grid, notes=(*grid.notes, note))
 
 
 def _shown(data: Any) -> str:

@@ -40,7 +40,9 @@ def part_of_grid(path: Path, grid: Grid, policy: str, options: ReadOptions) -> T
     """
     if not len(grid):
         if not any(strength(role, name) is not None for name in grid.names for role in COLUMNS):
-            raise BadData(path, "table", "a header with names that are known, and rows", ", ".join(grid.names)[:100] or "nothing")
+            raise BadData(
+                path, "table", "a header with names that are known, and rows", ", ".join(grid.names)[:100] or "nothing"
+            )
         form = grid.form or "a table without rows"
         return TablePart(reading=TableReading(source=grid.source, form=form, left_out=grid.left_out, notes=grid.notes))
     roles = Roles.of(path, grid, options)
