@@ -74,6 +74,8 @@ def _called(results: Results, label: str) -> Results:
 
 
 def _read(text: str, policy: str, options: ReadOptions, on_event: OnEvent) -> Results:
+    if text.startswith(("http://", "https://", "s3://", "gs://", "hf://", "ftp://")):
+        raise BadData(text, "results", "a file on this machine (download it first)", "an address")
     if "://" in text:
         return _read_store(text, on_event)
     path = Path(text)

@@ -60,7 +60,7 @@ def load_two_worlds(
 
 
 def same_rows(real: str, cheap: str, both: Sequence[Results]) -> str:
-    """A line where both sides hold the same rows: a world that agrees with itself is no judge of another. Else empty."""
+    """A line where both sides hold the same rows: a world that agrees with itself is no judge. Else empty."""
     contents = [{part.content for part in results.parts if part.content} for results in both]
     if not contents[0] or contents[0] != contents[1]:
         return ""

@@ -16,6 +16,7 @@ import numpy as np
 from roboscale.core import BadData
 from roboscale.results.grid import Counter, Grid, GridBuilder
 from roboscale.results.headers import groups_of_header, is_title
+from roboscale.results.hints import OTHER_KINDS, hint_of_text
 from roboscale.results.names import COLUMNS, strength
 from roboscale.results.values import number_of, success_of
 
@@ -44,9 +45,21 @@ def grid_of_text(path: Path, name: str, text: str, notes: list[str]) -> Grid:
     try:
         rows = _edged(_whole_records(path, text, delimiter), delimiter)
         head = list(islice(rows, _LOOKED_AT))
+        _no_other_text(path, text, head)
         return _grid(path, name, head, rows, tuple(notes))
     except csv.Error as error:
         raise BadData(path, "file", "a CSV table", error) from error
+
+
+def _no_other_text(path: Path, text: str, head: Sequence[Row]) -> None:
+    """BadData for a text without columns, or one of another kind: what it may be, in its own words."""
+    if not any(any(cell.strip() for cell in row) for row in head):
+        return
+    hint = hint_of_text(text[: 2**16])
+    alone = max(sum(bool(cell.strip()) for cell in row) for row in head) < 2
+    if (alone and not any(_is_known(cell) for row in head for cell in row)) or hint.startswith(OTHER_KINDS):
+        expected = "a header with names that are known, and rows, cells separated by , ; | or tabs"
+        raise BadData(path, "table", expected, hint)
 
 
 def grid_of_cells(path: Path, name: str, rows: Sequence[Row]) -> Grid:

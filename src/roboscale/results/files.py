@@ -18,8 +18,8 @@ from roboscale.core import BadData, RoboscaleError, UnknownName
 from roboscale.results.delimited import grid_of_cells, grid_of_text
 from roboscale.results.encodings import decoded
 from roboscale.results.grid import Grid, Texts, cell_text, grid_of_rows
-from roboscale.results.logs import grids_of_log
 from roboscale.results.listed import rows_of_lists
+from roboscale.results.logs import grids_of_log
 from roboscale.results.nested import grid_of_levels
 from roboscale.results.reading import AS_THEY_ARE, ReadOptions
 
@@ -101,7 +101,7 @@ def read_document(path: Path, text: str = "") -> Any:
 
 
 def _once(path: Path, where: str = "key") -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
-    """Makes objects. BadData where a key stands twice in one: JSON readers keep the last result, and drop the other."""
+    """Makes objects. BadData where a key stands twice in one: JSON readers keep the last result, and drop others."""
 
     def made(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         known: dict[str, Any] = {}

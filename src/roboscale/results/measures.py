@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData, OutcomeKind
 from roboscale.results.grid import Texts
+from roboscale.results.hints import row_in_words
 from roboscale.results.names import COLUMNS, flag, is_percent, normal_name, strength, trials_in_name
 from roboscale.results.reading import LeftOut, ReadOptions
 from roboscale.results.roles import Roles
@@ -345,7 +346,8 @@ def long_measured(roles: Roles, notes: list[str], options: ReadOptions) -> Measu
             f"an outcome: {', '.join(COLUMNS['success'][:6])}; progress: {', '.join(COLUMNS['progress'][:3])}; or "
             f"successes with trials (--column success=NAME)"
         )
-        raise BadData(roles.path, "columns", wanted, ", ".join(roles.grid.names))
+        first = [column.at(0) for column in roles.grid.columns] if len(roles.grid) else []
+        raise BadData(roles.path, "columns", wanted, row_in_words(roles.grid.names, first))
     rows = len(roles.grid)
     nothing = np.full(rows, np.nan)
     kinds: tuple[OutcomeKind, ...] = ("success",) if success is not None else ()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData
 from roboscale.results.grid import Texts
+from roboscale.results.hints import hint_of_cell
 from roboscale.results.names import is_percent
 from roboscale.results.roles import Roles
 from roboscale.results.values import digits_of, fraction_of, is_missing, number_of, success_of
@@ -18,7 +19,9 @@ __all__ = ["bad_cell", "counts_agree", "shares_of", "won_of_rate"]
 
 def bad_cell(roles: Roles, name: str, row: int, expected: str) -> BadData:
     """The error for a cell of a row, counted from 0."""
-    found = repr(roles.grid.column(name).at(row))
+    text = roles.grid.column(name).at(row)
+    hint = hint_of_cell(text)
+    found = f"{text!r}{f', {hint}' if hint else ''}"
     return BadData(roles.path, f"{name} of {roles.grid.row_text(row)}", expected, found)
 
 

@@ -24,7 +24,7 @@ from roboscale.results.roles import Roles, follows
 from roboscale.results.values import count_of, number_of
 from roboscale.results.wide import unfolded
 
-__all__ = ["part_of_grid"]
+__all__ = ["no_equal_counts", "part_of_grid"]
 
 T = TypeVar("T")
 
@@ -78,8 +78,8 @@ class Table:
         policy = self._policy()
         measured = self._measured(policy)
         strata, stratum = self._strata(policy, measured)
-        if measured.form == "counts":
-            self._no_equal_counts()
+        if measured.form == "counts" and self.options.pairing != "independent":
+            no_equal_counts(self.roles, "--independent if both count")
         runs = self._runs(policy)
         attempt = self.roles.one("attempt")
         case = self._cases(measured, policy, stratum, runs)
@@ -124,22 +124,14 @@ class Table:
         known = ("policy", "checkpoint", "task", "variation", "world", "place", "robot", "run", "success", "successes")
         return any(name in self.roles.names(role) for role in (*known, "trials", "failures", "rate", "progress"))
 
-    def _no_equal_counts(self) -> None:
-        """BadData where two rows of counts are equal: two sessions, or one pasted twice."""
-        grid = self.roles.grid
-        whole = whole_rows(grid)
-        _, first, counts = np.unique(whole, return_index=True, return_counts=True)
-        if len(first) < len(whole) and self.options.pairing != "independent":
-            rows = np.flatnonzero(whole == whole[first[int(np.argmax(counts > 1))]])[:2]
-            shown = " and ".join(grid.row_text(int(r), grid.names[:4]) for r in rows)
-            expected = "rows of counts that differ (--independent if both count)"
-            raise BadData(self.roles.path, "rows", expected, f"equal {shown}")
-
     def _policy(self) -> Texts:
         roles, grid = self.roles, self.roles.grid
         names = roles.names("policy")
         if not names:
             who = self.policy or grid.policy
+            steps = [n for n in roles.names("checkpoint") if len(grid.column(n).used()) > 1]
+            if steps:
+                return self._checkpoints(steps, Texts.same(who, len(grid)) if who else None)
             if not who:
                 known = ", ".join(COLUMNS["policy"][:8])
                 expected = f"a policy: a column {known} (or --column policy=NAME); or NAME=PATH"
@@ -151,14 +143,17 @@ class Table:
             return Texts.same(self.policy, len(column.codes))
         versions = [n for n in roles.names("checkpoint") if len(grid.column(n).used()) > 1]
         versions = [n for n in versions if not follows(grid.column(n), column)]
-        if versions and "policy" not in roles.said:
-            parts = [roles.use("checkpoint", name, "a policy is a checkpoint") for name in versions]
-            told = [
-                Texts([f"{name} {text}" if text else "" for text in part.values], part.codes)
-                for name, part in zip(versions, parts, strict=True)
-            ]
-            return Texts.joined([column, *told])
-        return column
+        asked = "policy" in roles.said and names[0] not in roles.made
+        return self._checkpoints(versions, column) if versions and not asked else column
+
+    def _checkpoints(self, names: list[str], policy: Texts | None) -> Texts:
+        """The policies of a table that has several checkpoints of each: what each is called."""
+        parts = [self.roles.use("checkpoint", name, "a policy is a checkpoint") for name in names]
+        told = [
+            Texts([f"{name} {text}" if text else "" for text in part.values], part.codes)
+            for name, part in zip(names, parts, strict=True)
+        ]
+        return Texts.joined([policy, *told] if policy is not None else told)
 
     def _is_named(self, column: Texts, name: str) -> bool:
         """Whether the name that somebody gave these results, `v2=FILE`, can be that of the one policy in them.
@@ -380,6 +375,17 @@ def rows_of(grid: Grid, keep: NDArray[np.bool_]) -> Grid:
 def whole_rows(grid: Grid) -> NDArray[np.int64]:
     """One number for each different row, all columns together; shape (n,)."""
     return np.unique(packed_rows([column.codes for column in grid.columns]), return_inverse=True)[1].astype(np.int64)
+
+
+def no_equal_counts(roles: Roles, do: str) -> None:
+    """BadData where two rows of counts are equal: two sessions, or one pasted twice. `do` is the way out."""
+    grid = roles.grid
+    whole = whole_rows(grid)
+    _, first, counts = np.unique(whole, return_index=True, return_counts=True)
+    if len(first) < len(whole):
+        rows = np.flatnonzero(whole == whole[first[int(np.argmax(counts > 1))]])[:2]
+        shown = " and ".join(grid.row_text(int(r), grid.names[:4]) for r in rows)
+        raise BadData(roles.path, "rows", f"rows of counts that differ ({do})", f"equal {shown}")
 
 
 def _numbers(column: Texts) -> Texts:
