@@ -21,7 +21,7 @@ _KINDS = (
     (re.compile(r"\s*<(?:!doctype|html|\?xml|head|table)", re.IGNORECASE), "a web page: save the table as CSV"),
     (
         re.compile(r"(?s).{0,4000}\\begin\{(?:table|tabular|array)"),
-        "LaTeX: copy its rows into a CSV or Markdown table",
+        "LaTeX: copy its rows into a CSV or Markdown",
     ),
 )
 _LOG = re.compile(r"(?:Success: (?:True|False)|# successes:.*)\s*$", re.MULTILINE)

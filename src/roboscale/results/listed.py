@@ -13,7 +13,7 @@ from typing import Any
 
 from roboscale.core import BadData
 from roboscale.results.names import strength
-from roboscale.results.nested import OUTCOMES, PLAIN, POLICIES, TASKS, cells_of, has_role, is_row
+from roboscale.results.nested import OUTCOME_ROLES, PLAIN_KEYS, POLICY_KEYS, TASK_KEYS, cells_of, has_role, is_row
 
 __all__ = ["rows_of_lists"]
 
@@ -71,7 +71,7 @@ class _Layout:
         if key is None:
             return None
         self.left |= {k: None for k, v in data.items() if k != key and _holds_results(v)}
-        role = "policy" if key in POLICIES else "task" if key in TASKS else ""
+        role = "policy" if key in POLICY_KEYS else "task" if key in TASK_KEYS else ""
         return self.listed(data[key], role, {**above, **_beside(data, key, data[key])})
 
     def listed(self, entries: Sequence[Row], role: str, known: Row) -> list[Row]:
@@ -91,7 +91,7 @@ class _Layout:
 
     def _list_in(self, data: Row) -> str | None:
         """The key of the list of results. BadData where there are several, of no known name."""
-        key = next((k for k in (*POLICIES, *TASKS, *PLAIN) if _is_list_of_objects(data.get(k))), None)
+        key = next((k for k in (*POLICY_KEYS, *TASK_KEYS, *PLAIN_KEYS) if _is_list_of_objects(data.get(k))), None)
         if key is not None:
             return key
         others = [k for k, v in data.items() if _is_list_of_objects(v) and any(map(is_row, v))]
@@ -104,14 +104,14 @@ class _Layout:
         """The rows of results that stand as objects in a row; `None` where it says itself how its trial went."""
         if any(strength(role, k) is not None for role in _SAYS_A_TRIAL for k, v in entry.items() if _is_plain(v)):
             return None
-        wrapper = next((k for k in (*TASKS, *POLICIES, *PLAIN) if _holds_rows(entry.get(k))), None)
+        wrapper = next((k for k in (*TASK_KEYS, *POLICY_KEYS, *PLAIN_KEYS) if _holds_rows(entry.get(k))), None)
         found = dict(entry[wrapper]) if wrapper else {k: entry[k] for k in keys if k in entry}
         if not found:
             return None
         used = [wrapper] if wrapper else list(found)
         self.left |= {k: None for k, v in entry.items() if k not in used and _holds_results(v)}
         above = {**known, **_beside(entry, wrapper or "", list(found.values()))}
-        role = "task" if wrapper in TASKS else "policy" if wrapper in POLICIES else self._role_of(above, found)
+        role = "task" if wrapper in TASK_KEYS else "policy" if wrapper in POLICY_KEYS else self._role_of(above, found)
         self.levels.setdefault(role, {}).update(dict.fromkeys(found))
         rows: list[Row] = []
         for key, value in found.items():
@@ -134,8 +134,10 @@ def _siblings(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         for key, value in row.items():
             if isinstance(value, Mapping) and is_row(value):
-                kinds.setdefault(key, set()).update(r for r in OUTCOMES for k in value if strength(r, k) is not None)
-    twice = [r for r in OUTCOMES if r != "trials" and sum(r in found for found in kinds.values()) > 1]
+                kinds.setdefault(key, set()).update(
+                    r for r in OUTCOME_ROLES for k in value if strength(r, k) is not None
+                )
+    twice = [r for r in OUTCOME_ROLES if r != "trials" and sum(r in found for found in kinds.values()) > 1]
     return [key for key, found in kinds.items() if found & set(twice)]
 
 

@@ -282,7 +282,7 @@ def _cells(roles: Roles, name: str) -> Measured:
             row = int(np.flatnonzero(column.codes == code)[0])
             raise bad_cell(roles, name, row, "a percentage that is the share of the counts beside it")
         pairs.append((np.nan, np.nan) if pair is None else pair)
-    _not_too_many(roles, [None if np.isnan(pair[1]) else pair[1] for pair in pairs], column, name)
+    _not_too_many(roles, [pair[1] for pair in pairs], column, name)
     table = np.array(pairs, np.float64)[column.codes]
     roles.ignore(roles.names("trials"), f"the cells of {name!r} say it")
     return _counted(roles, table[:, 0], table[:, 1])

@@ -15,9 +15,18 @@ from roboscale.results.grid import Grid, grid_of_rows
 from roboscale.results.names import ROLES, strength
 from roboscale.results.reading import ReadOptions
 
-__all__ = ["OUTCOMES", "PLAIN", "POLICIES", "TASKS", "cells_of", "grid_of_levels", "has_role", "is_row"]
+__all__ = [
+    "OUTCOME_ROLES",
+    "PLAIN_KEYS",
+    "POLICY_KEYS",
+    "TASK_KEYS",
+    "cells_of",
+    "grid_of_levels",
+    "has_role",
+    "is_row",
+]
 
-POLICIES = (
+POLICY_KEYS = (
     "policies",
     "per_policy",
     "by_policy",
@@ -28,9 +37,20 @@ POLICIES = (
     "per_method",
     "agents",
 )
-TASKS = ("tasks", "per_task", "by_task", "envs", "per_env", "environments", "suites", "benchmarks")
-PLAIN = ("results", "trials", "episodes", "rollouts", "rows", "data", "scores", "evaluation", "evaluations", "eval")
-OUTCOMES = ("success", "successes", "failure", "failures", "rate", "progress", "trials")
+TASK_KEYS = ("tasks", "per_task", "by_task", "envs", "per_env", "environments", "suites", "benchmarks")
+PLAIN_KEYS = (
+    "results",
+    "trials",
+    "episodes",
+    "rollouts",
+    "rows",
+    "data",
+    "scores",
+    "evaluation",
+    "evaluations",
+    "eval",
+)
+OUTCOME_ROLES = ("success", "successes", "failure", "failures", "rate", "progress", "trials")
 _DEEPEST = 3
 
 
@@ -72,15 +92,15 @@ def grid_of_levels(path: Path, name: str, data: Any, policy: str, options: ReadO
 def _without_wrappers(data: Mapping[str, Any]) -> tuple[list[str], Mapping[str, Any], list[str]]:
     """What the levels below are, as far as keys say it, the objects inside, and which others stand beside them."""
     objects = {key: value for key, value in data.items() if isinstance(value, Mapping) and value}
-    key = next((k for k in (*POLICIES, *TASKS, *PLAIN) if k in objects), None)
+    key = next((k for k in (*POLICY_KEYS, *TASK_KEYS, *PLAIN_KEYS) if k in objects), None)
     if key is None:
         return [], data, []
     beside = [k for k, v in data.items() if k != key and isinstance(v, (list, dict))]
-    if key in PLAIN:
+    if key in PLAIN_KEYS:
         levels, inner, more = _without_wrappers(objects[key])
         return levels, inner, [*beside, *more]
     inner = {k: _without_wrappers(v)[1] if isinstance(v, Mapping) else v for k, v in objects[key].items()}
-    return ["policy" if key in POLICIES else "task"], inner, beside
+    return ["policy" if key in POLICY_KEYS else "task"], inner, beside
 
 
 def _opened(data: Mapping[str, Any], depth: int) -> tuple[Mapping[str, Any], set[int]]:
@@ -90,7 +110,7 @@ def _opened(data: Mapping[str, Any], depth: int) -> tuple[Mapping[str, Any], set
     for key, value in data.items():
         inner = value
         if isinstance(value, Mapping) and depth < _DEEPEST:
-            within = next((value[k] for k in TASKS if isinstance(value.get(k), Mapping)), None)
+            within = next((value[k] for k in TASK_KEYS if isinstance(value.get(k), Mapping)), None)
             inner, below = _opened(value if within is None else within, depth + 1)
             tasks |= below | ({depth + 1} if within is not None else set())
         made[key] = inner
@@ -109,7 +129,7 @@ def _leaves(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
 
 def is_row(value: Mapping[str, Any]) -> bool:
     """Whether an object is one row of a table: it says how something went."""
-    return any(strength(role, str(key)) is not None for role in OUTCOMES for key in value)
+    return any(strength(role, str(key)) is not None for role in OUTCOME_ROLES for key in value)
 
 
 def _names(
@@ -142,7 +162,7 @@ def cells_of(leaf: Any) -> list[Mapping[str, Any]]:
         # Lists of one length are trials where one of them says how these went. Others (seeds, remarks, an empty one)
         # stay one cell: laid out, they would multiply the counts beside them, or make the row vanish.
         lists = {k: v for k, v in leaf.items() if isinstance(v, list) and v}
-        told = any(strength(role, k) is not None for role in OUTCOMES if role != "trials" for k in lists)
+        told = any(strength(role, k) is not None for role in OUTCOME_ROLES if role != "trials" for k in lists)
         if told and len({len(v) for v in lists.values()}) == 1:
             rest = {k: v for k, v in leaf.items() if k not in lists}
             names = ["success" if strength("successes", k) is not None else k for k in lists]

@@ -96,14 +96,7 @@ def trained_table(path: Path, options: ReadOptions = AS_THEY_ARE) -> TrainedTabl
         )
         for (key_task, policy, mixture, run), (won, tried) in sorted(sums.items())
     )
-    if "success" not in measured.kinds:
-        said.append("no successes are noted, so the sum of progress stands for them")
-    counted = len(np.unique(measured.row))
-    if measured.form == "counts" and counted > len(sums):
-        apart = "a column run keeps training runs apart"
-        said.append(f"{counted} rows of counts for {len(sums)} amounts: those of one amount are added up ({apart})")
-    if run_column:
-        said.append(f"column {run_column} says which training run; runs are not added up")
+    said += _assumed(measured, len(sums), run_column)
     reading = TableReading(
         source=grid.source,
         form="success against data",
@@ -113,6 +106,20 @@ def trained_table(path: Path, options: ReadOptions = AS_THEY_ARE) -> TrainedTabl
         notes=(*grid.notes, *notes),
     )
     return TrainedTable(points, (*(f"{grid.source}: {word}" for word in said), *reading.lines()))
+
+
+def _assumed(measured: Measured, points: int, run_column: str) -> list[str]:
+    """What is said of how rows became points."""
+    said = []
+    if "success" not in measured.kinds:
+        said.append("no successes are noted, so the sum of progress stands for them")
+    counted = len(np.unique(measured.row))
+    if measured.form == "counts" and counted > points:
+        apart = "a column run keeps training runs apart"
+        said.append(f"{counted} rows of counts for {points} amounts: those of one amount are added up ({apart})")
+    if run_column:
+        said.append(f"column {run_column} says which training run; runs are not added up")
+    return said
 
 
 def _only(sums: Sums, options: ReadOptions) -> Sums:
