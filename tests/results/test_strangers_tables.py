@@ -348,3 +348,41 @@ def test_what_is_no_table_is_called_by_its_name(tmp_path: Path, text: str, words
 def test_hints_do_not_take_tables_for_logs():
     assert hint_of_cell("12/20") == hint_of_cell("0.5") == hint_of_cell("may") == ""
     assert hint_of_text("policy\na\n") == "'policy'"
+
+
+def test_columns_that_may_be_stages_are_said(tmp_path: Path):
+    rows = [f"{p},{i},{int(i < 9)},{int(i < 7)},{int(i < k)}" for p, k in (("a", 3), ("b", 6)) for i in range(10)]
+    text = "policy,trial,grasp,lift,place\n" + "\n".join(rows) + "\n"
+    found = lines(read(tmp_path, text))
+    assert "if they are stages of one trial and no tasks, each trial counts 3 times: --column success=place" in found
+    assert counts(read(tmp_path, text, columns={"success": "place"})) == {("a", "all"): (3, 10), ("b", "all"): (6, 10)}
+    assert "stages" not in lines(read(tmp_path, text.replace("a,9,0,0,0", "a,9,0,0,1")))
+
+
+def test_sums_of_one_policy_do_not_count(tmp_path: Path):
+    text = "Policy,Trial,Cup,Bin\nACT (50),1,1,0\nACT (50),2,1,1\nDP,1,1,1\nDP,2,0,1\n,,,\nTOTAL ACT,,2/2,1/2\nSum: DP,,1/2,2/2\n"
+    found = read(tmp_path, text)
+    assert set(found.columns.policies) == {"ACT (50)", "DP"}
+    assert "2 rows left out: they add the others up" in lines(found)
+
+
+def test_names_of_loggers_are_known_behind_a_stroke(tmp_path: Path):
+    text = "Name,eval/pc_success,eval/n_episodes\na,52,50\nb,66,50\nc,,\n"
+    found = read(tmp_path, text)
+    assert counts(found) == {("a", "all"): (26, 50), ("b", "all"): (33, 50)}
+    assert "1 row left out: no counts in them (c)" in lines(found)
+
+
+def test_a_column_that_another_one_displaced_is_said_so(tmp_path: Path):
+    text = "name,policy_type,method,success\nx,1,a,1\ny,2,b,0\n"
+    found = read(tmp_path, text, columns={"policy": "method"})
+    assert "'name' ('method' is the policy)" in lines(found)
+
+
+def test_a_policy_called_nan_is_said(tmp_path: Path):
+    assert "a policy is called 'nan': fill 'policy' in" in lines(read(tmp_path, "policy,success\nnan,1\nb,0\n"))
+
+
+def test_percents_without_a_sign_say_how_to_write_them(tmp_path: Path):
+    with pytest.raises(BadData, match=r"percent with a sign in its cells or its name, e\.g\. 'lift \(%\)'"):
+        read(tmp_path, "policy,lift\na,60\nb,85\n")

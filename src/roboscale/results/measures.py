@@ -251,18 +251,21 @@ def _counted(roles: Roles, won: NDArray[np.float64], tried: NDArray[np.float64])
         text="counts",
         left_out=tuple(
             LeftOut(count, because)
-            for count, because in ((left, "no counts in them"), (int(none.sum()), _of_no_trials(roles, none)))
+            for count, because in (
+                (left, f"no counts in them{_whose(roles, ~said)}"),
+                (int(none.sum()), f"0 trials{_whose(roles, none)}"),
+            )
             if count
         ),
     )
 
 
-def _of_no_trials(roles: Roles, none: NDArray[np.bool_]) -> str:
-    """Why rows of 0 trials are left out, and whose they are: such a policy would vanish without a word."""
-    rows = np.flatnonzero(none)[:3]
-    shown = (", ".join(filter(None, (roles.grid.column(n).at(int(r)) for n in _who(roles)))) for r in rows)
-    more = f" and {int(none.sum()) - len(rows)} more" if none.sum() > len(rows) else ""
-    return f"0 trials ({'; '.join(shown)}{more})"
+def _whose(roles: Roles, left: NDArray[np.bool_]) -> str:
+    """Whose rows are left out: a policy could vanish without a word."""
+    rows = np.flatnonzero(left)[:3]
+    shown = [", ".join(filter(None, (roles.grid.column(n).at(int(r)) for n in _who(roles)))) for r in rows]
+    more = f" and {int(left.sum()) - len(rows)} more" if left.sum() > len(rows) else ""
+    return f" ({'; '.join(shown)}{more})" if any(shown) else ""
 
 
 def _who(roles: Roles) -> list[str]:

@@ -122,13 +122,18 @@ class Roles:
 
     def columns(self) -> tuple[TableColumn, ...]:
         """What became of each, in their order."""
-        rest = "no known role"
         return tuple(
             TableColumn(name, *self.used[name])
             if name in self.used
-            else TableColumn(name, "", self.ignored.get(name, rest))
+            else TableColumn(name, "", self.ignored.get(name) or self._no_use(name))
             for name in self.grid.names
         )
+
+    def _no_use(self, name: str) -> str:
+        """Why a column was not used that nobody gave a reason for."""
+        taken = {role: used for used, (role, _) in self.used.items()}
+        known = (role for role in ROLES if role in taken and strength(role, name) is not None)
+        return next((f"{taken[role]!r} is the {role}" for role in known), "no known role")
 
 
 def named_columns(

@@ -16,12 +16,12 @@ from roboscale.core import BadData, Stratum
 from roboscale.results.conditions import mixes_differ, no_seeds_of_counts, strata_of, unknown_columns
 from roboscale.results.grid import Counter, Grid, Texts, packed_rows
 from roboscale.results.measures import Measured, counts_measured, long_measured
-from roboscale.results.names import COLUMNS, flag, is_sum, normal_name, strength
+from roboscale.results.names import COLUMNS, flag, is_sum, is_sum_of, normal_name, strength
 from roboscale.results.nouns import Preferences, TablePart, TrialColumns
 from roboscale.results.preferences import is_pairs, preferences_of
 from roboscale.results.reading import ReadOptions, TableReading
 from roboscale.results.roles import Roles, follows
-from roboscale.results.values import count_of, number_of
+from roboscale.results.values import count_of, is_missing, number_of
 from roboscale.results.wide import unfolded
 
 __all__ = ["no_equal_counts", "part_of_grid"]
@@ -95,7 +95,8 @@ class Table:
         for role in ("policy", "task"):
             for name in self.roles.names(role)[:1]:
                 column = grid.column(name)
-                sums = [k for k, text in enumerate(column.values) if is_sum(text)]
+                known = column.used()
+                sums = [k for k, text in enumerate(column.values) if is_sum(text) or is_sum_of(text, known)]
                 if sums and len(column.used()) - len(sums) >= (2 if role == "policy" else 1):
                     keep &= ~np.isin(column.codes, sums)
         if not keep.all():
@@ -139,6 +140,8 @@ class Table:
             return Texts.same(who, len(grid))
         column = self._policy_column(names)
         self._nobody(column, names[0], "policy")
+        if blank := [repr(text) for text in column.used() if is_missing(text)]:
+            self.notes.append(f"a policy is called {' and '.join(blank)}: fill {names[0]!r} in if nothing was meant")
         if self.policy and self._is_named(column, names[0]):
             return Texts.same(self.policy, len(column.codes))
         versions = [n for n in roles.names("checkpoint") if len(grid.column(n).used()) > 1]

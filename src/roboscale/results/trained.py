@@ -81,6 +81,7 @@ def trained_table(path: Path, options: ReadOptions = AS_THEY_ARE) -> TrainedTabl
     task = _texts(roles, "task", "all")
     sums = _sums(measured, (task, policies, runs), mixtures)
     unit = _unit(name, parts)
+    said += _assumed(measured, len(sums), run_column)
     sums = _only(sums, options)
     points = tuple(
         Trained(
@@ -96,7 +97,6 @@ def trained_table(path: Path, options: ReadOptions = AS_THEY_ARE) -> TrainedTabl
         )
         for (key_task, policy, mixture, run), (won, tried) in sorted(sums.items())
     )
-    said += _assumed(measured, len(sums), run_column)
     reading = TableReading(
         source=grid.source,
         form="success against data",
