@@ -360,17 +360,19 @@ def test_columns_that_may_be_stages_are_said(tmp_path: Path):
 
 
 def test_sums_of_one_policy_do_not_count(tmp_path: Path):
-    text = "Policy,Trial,Cup,Bin\nACT (50),1,1,0\nACT (50),2,1,1\nDP,1,1,1\nDP,2,0,1\n,,,\nTOTAL ACT,,2/2,1/2\nSum: DP,,1/2,2/2\n"
+    text = "Policy,Trial,Cup,Bin\nACT (50),1,1,0\nACT (50),2,1,1\nDP,1,1,1\nDP,2,0,1\n,,,\n"
+    text += "TOTAL ACT,,2/2,1/2\nSum: DP,,1/2,2/2\n"
     found = read(tmp_path, text)
     assert set(found.columns.policies) == {"ACT (50)", "DP"}
     assert "2 rows left out: they add the others up" in lines(found)
 
 
 def test_names_of_loggers_are_known_behind_a_stroke(tmp_path: Path):
-    text = "Name,eval/pc_success,eval/n_episodes\na,52,50\nb,66,50\nc,,\n"
+    text = "Name,State,eval/pc_success,eval/n_episodes\na,done,52,50\nb,done,66,50\nc,crashed,,\n"
     found = read(tmp_path, text)
     assert counts(found) == {("a", "all"): (26, 50), ("b", "all"): (33, 50)}
     assert "1 row left out: no counts in them (c)" in lines(found)
+    assert "1 row left out: only their first cell is filled (d)" in lines(read(tmp_path, text + "d,,,\n"))
 
 
 def test_a_column_that_another_one_displaced_is_said_so(tmp_path: Path):

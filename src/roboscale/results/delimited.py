@@ -275,7 +275,8 @@ def _kept(
     if width > 2 and len({row[0] for _, row in between}) > 1:
         _no_headings(path, between)
     if width > 2:
-        left.add("only their first cell is filled", len(alone))
+        shown = "; ".join(row[0].strip()[:30] for _, row in alone[:3]) + (" ..." if len(alone) > 3 else "")
+        left.add(f"only their first cell is filled ({shown})", len(alone))
     else:
         kept += alone
     return [[*row[:width], *[""] * (width - len(row))] for _, row in kept], [number for number, _ in kept]
