@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -46,6 +47,10 @@ class Compare(Trying):
     def check(self) -> None:
         """RoboscaleError for fewer than two policies."""
         Trying.check(self)
+        tables = [one for one in self.policies if one.endswith(_TABLES)]
+        if len(self.policies) > 1 and len(tables) == len(self.policies):
+            shown = shlex.join(tables)
+            raise RoboscaleError(f"compare tries policies; tables of results are compared by: roboscale rank {shown}")
         if len(self.policies) < 2 and not self.is_study:
             (one,) = self.policies or ("none",)
             table = f"; a table of results is compared by: roboscale rank {one}" if one.endswith(_TABLES) else ""

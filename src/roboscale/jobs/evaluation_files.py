@@ -12,7 +12,7 @@ from pathlib import Path
 
 from roboscale.core import BadData, RoboscaleError
 from roboscale.jobs.events import Note, OnEvent, counting
-from roboscale.jobs.result_files import load_results
+from roboscale.jobs.result_files import labelled, load_results
 from roboscale.results import AS_THEY_ARE, ReadOptions, Results, join_results
 from roboscale.results.files import load_grids
 from roboscale.results.names import normal_name
@@ -101,7 +101,7 @@ def find_evaluations(folder: Path, on_event: OnEvent, options: ReadOptions = AS_
         looked = f"{len(paths)} files were looked at" if paths else "no table, eval_info.json, sessions or trials.db"
         first = next(iter(refused.values()), "")
         raise RoboscaleError(f"{folder}: no evaluation was found; {looked}{f', the first: {first}' if first else ''}")
-    parts = _of_one_scale(parts, sources, refused)
+    parts = labelled(_of_one_scale(parts, sources, refused), list(map(str, sources)))
     return FoundFiles(results=_joined(parts, on_event, options), sources=sources, refused=refused)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from roboscale.core import BadData, Counted, identity_labels
@@ -12,7 +13,7 @@ from roboscale.jobs.judged import judged_run
 from roboscale.results import AS_THEY_ARE, ReadOptions, Results, by_name, join_results, read_results
 from roboscale.trials.log import open_log
 
-__all__ = ["doubts", "load_results", "never_acted", "trials_by_policy"]
+__all__ = ["doubts", "labelled", "load_results", "never_acted", "trials_by_policy"]
 
 
 def load_results(sources: Sequence[str], options: ReadOptions = AS_THEY_ARE, on_event: OnEvent = ignore) -> Results:
@@ -21,12 +22,10 @@ def load_results(sources: Sequence[str], options: ReadOptions = AS_THEY_ARE, on_
     Raises:
         BadData: a file is not there or not understood, or all together hold no trial and no comparison.
     """
-    parts = []
-    for text in sources:
-        name, sign, path = text.partition("=")
-        whole = not sign or Path(text).exists()
-        parts.append(_read(text, "", options, on_event) if whole else _read(path, name, options, on_event))
-    joined = join_results(parts, options)
+    named = [_named(text) for text in sources]
+    _no_source_twice([path for _, path in named])
+    parts = [_read(path, name, options, on_event) for name, path in named]
+    joined = join_results(labelled(parts, [path for _, path in named]), options)
     if not (len(joined.columns) or len(joined.preferences)):
         raise BadData(", ".join(sources), "results", "at least one trial or comparison", "none")
     for line in joined.reading.lines():
@@ -34,7 +33,49 @@ def load_results(sources: Sequence[str], options: ReadOptions = AS_THEY_ARE, on_
     return joined
 
 
+def _named(text: str) -> tuple[str, str]:
+    """(name, path) of `NAME=PATH` or `PATH`."""
+    name, sign, path = text.partition("=")
+    return ("", text) if not sign or Path(text).exists() else (name, path)
+
+
+def _no_source_twice(paths: Sequence[str]) -> None:
+    """BadData where one file is given twice: its trials would count twice, or stand against themselves."""
+    known: dict[object, str] = {}
+    for text in paths:
+        place = text if "://" in text or text == "-" else Path(text).resolve()
+        if place in known:
+            raise BadData(f"{known[place]}, {text}", "files", "each file once", "the same file twice")
+        known[place] = text
+
+
+def labelled(parts: Sequence[Results], paths: Sequence[str]) -> list[Results]:
+    """Sources of one name, `run1/results.csv` and `run2/results.csv`, are told apart by their folders."""
+    called = [part.source for part in parts]
+    made = []
+    for part, text in zip(parts, paths, strict=True):
+        label = part.source
+        if called.count(part.source) > 1 and "://" not in text:
+            rivals = [Path(p).resolve().parts for p, c in zip(paths, called, strict=True) if c == part.source]
+            mine = Path(text).resolve().parts
+            size = next(k for k in range(1, len(mine) + 1) if sum(r[-k:] == mine[-k:] for r in rivals) == 1)
+            label = "/".join(mine[-size:])
+        made.append(part if label == part.source else _called(part, label))
+    return made
+
+
+def _called(results: Results, label: str) -> Results:
+    """The same results under another name of their file."""
+    parts = tuple(
+        replace(one, reading=replace(one.reading, source=label + one.reading.source.removeprefix(results.source)))
+        for one in results.parts
+    )
+    return replace(results, source=label, parts=parts)
+
+
 def _read(text: str, policy: str, options: ReadOptions, on_event: OnEvent) -> Results:
+    if text.startswith(("http://", "https://", "s3://", "gs://", "hf://", "ftp://")):
+        raise BadData(text, "results", "a file on this machine (download it first)", "an address")
     if "://" in text:
         return _read_store(text, on_event)
     path = Path(text)

@@ -13,7 +13,7 @@ from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.result_files import load_results
 from roboscale.results import AS_THEY_ARE, ReadOptions, Results, is_running_number
 
-__all__ = ["TwoWorlds", "WorldScores", "load_two_worlds", "same_mix", "shared_policies"]
+__all__ = ["TwoWorlds", "WorldScores", "load_two_worlds", "same_mix", "same_rows", "shared_policies"]
 
 WorldScores = Mapping[str, Mapping[tuple[str, str], float | None]]
 """Policy -> (task, case) -> success as 0 or 1, or progress; `None` where void."""
@@ -48,6 +48,8 @@ def load_two_worlds(
     if not kinds:
         sides = "; ".join(f"{r.source} says {' and '.join(r.kinds) or 'preferences'}" for r in both)
         raise RoboscaleError(f"fusion needs one scale on both sides: {sides}")
+    if same := same_rows(real, cheap, both):
+        on_event(Note(same))
     for results in both:
         _needs_cases(results, options)
     kind = kinds[0]
@@ -55,6 +57,17 @@ def load_two_worlds(
         on_event(Note("progress is compared, and the result is a mean progress: no source says who succeeded"))
     real_scores, cheap_scores = (_scores(results, kind) for results in both)
     return TwoWorlds(kind=kind, real=real_scores, cheap=cheap_scores, readings=both)
+
+
+def same_rows(real: str, cheap: str, both: Sequence[Results]) -> str:
+    """A line where both sides hold the same rows: a world that agrees with itself is no judge. Else empty."""
+    contents = [{part.content for part in results.parts if part.content} for results in both]
+    if not contents[0] or contents[0] != contents[1]:
+        return ""
+    return (
+        f"real ({real}) and cheap ({cheap}) hold the same rows: what follows compares a table with itself "
+        "(a column world would tell real and simulated trials of one table apart)"
+    )
 
 
 def _needs_cases(results: Results, options: ReadOptions) -> None:

@@ -154,6 +154,7 @@ def _load(
 ) -> tuple[OutcomeKind, list[Outcomes]]:
     """Both worlds, compared by the same kind of outcome."""
     from roboscale.jobs.result_files import load_results
+    from roboscale.jobs.two_worlds import same_rows
 
     options = request.reading_options()
     read = {
@@ -170,6 +171,9 @@ def _load(
         raise RoboscaleError(f"the two worlds are scored on different scales: {sides}")
     kind = both[0] if request.outcome == "auto" else request.outcome
     worlds = [one.outcomes(kind) for one in results]
+    one = len({stratum.world for world in worlds for stratum in world.strata}) < 2
+    if one and (same := same_rows(request.real, request.cheap, results)):
+        note(same)
     if request.outcome == "auto" and kind == "progress":
         note("nobody noted success on both sides, so means of progress are compared")
     return kind, [_one_world(side, world, note) for side, world in zip(("real", "cheap"), worlds, strict=True)]

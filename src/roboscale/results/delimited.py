@@ -9,12 +9,14 @@ from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from roboscale.core import BadData
 from roboscale.results.grid import Counter, Grid, GridBuilder
 from roboscale.results.headers import groups_of_header, is_title
+from roboscale.results.hints import OTHER_KINDS, hint_of_text
 from roboscale.results.names import COLUMNS, strength
 from roboscale.results.values import number_of, success_of
 
@@ -41,11 +43,23 @@ def grid_of_text(path: Path, name: str, text: str, notes: list[str]) -> Grid:
     if delimiter != ",":
         notes = [*notes, f"cells are separated by {'tabs' if delimiter == chr(9) else delimiter}"]
     try:
-        rows = _records(text, delimiter)
+        rows = _edged(_whole_records(path, text, delimiter), delimiter)
         head = list(islice(rows, _LOOKED_AT))
+        _no_other_text(path, text, head)
         return _grid(path, name, head, rows, tuple(notes))
     except csv.Error as error:
         raise BadData(path, "file", "a CSV table", error) from error
+
+
+def _no_other_text(path: Path, text: str, head: Sequence[Row]) -> None:
+    """BadData for a text without columns, or one of another kind: what it may be, in its own words."""
+    if not any(any(cell.strip() for cell in row) for row in head):
+        return
+    hint = hint_of_text(text[: 2**16])
+    alone = max(sum(bool(cell.strip()) for cell in row) for row in head) < 2
+    if (alone and not any(_is_known(cell) for row in head for cell in row)) or hint.startswith(OTHER_KINDS):
+        expected = "a header with names that are known, and rows, cells separated by , ; | or tabs"
+        raise BadData(path, "table", expected, hint)
 
 
 def grid_of_cells(path: Path, name: str, rows: Sequence[Row]) -> Grid:
@@ -58,9 +72,43 @@ def grid_of_cells(path: Path, name: str, rows: Sequence[Row]) -> Grid:
 def _records(text: str, delimiter: str) -> Iterator[Row]:
     csv.field_size_limit(2**27)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    if delimiter != "|":
-        return iter(rows)
-    return (_without_edges(row) for row in rows)
+    return _edged(rows, delimiter)
+
+
+def _edged(rows: Iterator[Row], delimiter: str) -> Iterator[Row]:
+    return (_without_edges(row) for row in rows) if delimiter == "|" else rows
+
+
+def _whole_records(path: Path, text: str, delimiter: str) -> Iterator[Row]:
+    """The rows. BadData where a quote that nobody closed would swallow the rows below it.
+
+    A cell may hold lines; it is looked at again, strictly, and only then. A quote inside one line harms nothing.
+    """
+    csv.field_size_limit(2**27)
+    told: dict[str, Any] = {"delimiter": delimiter, "skipinitialspace": True}
+    if '"' not in text:
+        yield from csv.reader(io.StringIO(text, newline=""), **told)
+        return
+    lines: list[str] = []
+
+    def kept() -> Iterator[str]:
+        for line in io.StringIO(text, newline=""):
+            lines.append(line)
+            yield line
+
+    rows = csv.reader(kept(), **told)
+    for row in rows:
+        if len(lines) > 1:
+            try:
+                list(csv.reader(lines, strict=True, **told))
+            except csv.Error as error:
+                first, last = rows.line_num - len(lines) + 1, rows.line_num
+                expected = 'each quoted cell closed with " before the next row'
+                more = f"{last - first} more line{'' if last - first == 1 else 's'}"
+                found = f"one in {lines[0].strip()[:60]!r} that runs on over {more}, to line {last}"
+                raise BadData(path, f"line {first}", expected, found) from error
+        lines.clear()
+        yield row
 
 
 def _without_edges(row: Row) -> Row:
@@ -227,7 +275,8 @@ def _kept(
     if width > 2 and len({row[0] for _, row in between}) > 1:
         _no_headings(path, between)
     if width > 2:
-        left.add("only their first cell is filled", len(alone))
+        shown = "; ".join(row[0].strip()[:30] for _, row in alone[:3]) + (" ..." if len(alone) > 3 else "")
+        left.add(f"only their first cell is filled ({shown})", len(alone))
     else:
         kept += alone
     return [[*row[:width], *[""] * (width - len(row))] for _, row in kept], [number for number, _ in kept]

@@ -7,7 +7,8 @@ import io
 import json
 import sys
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from roboscale.core import BadData, RoboscaleError, UnknownName
 from roboscale.results.delimited import grid_of_cells, grid_of_text
 from roboscale.results.encodings import decoded
 from roboscale.results.grid import Grid, Texts, cell_text, grid_of_rows
+from roboscale.results.listed import rows_of_lists
 from roboscale.results.logs import grids_of_log
-from roboscale.results.nested import grid_of_levels, rows_of_lists
+from roboscale.results.nested import grid_of_levels
 from roboscale.results.reading import AS_THEY_ARE, ReadOptions
 
 __all__ = ["STANDARD_INPUT", "load_grids", "read_document", "read_text", "read_yaml"]
@@ -46,12 +48,14 @@ def load_grids(path: Path, options: ReadOptions = AS_THEY_ARE, policy: str = "")
     if ending == ".parquet" or data[:4] == b"PAR1":
         return [_parquet(path, name)]
     text, notes = decoded(path, data)
+    if options.sheet:
+        notes = [*notes, f"--sheet {options.sheet} is for spreadsheets, and this is none"]
     start = text.lstrip()[:1]
-    if ending in (".jsonl", ".ndjson") or (start == "{" and ending not in (".json", ".csv") and _is_lines(text)):
+    if ending in (".jsonl", ".ndjson") or (start == "{" and ending != ".csv" and _is_lines(text, ending)):
         rows = [_line(path, n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
-        return [grid_of_rows(name, [_flat(row) for row in rows], notes=tuple(notes))]
+        return [_grid_of_objects(path, name, rows, tuple(notes))]
     if ending == ".json" or start in ("{", "["):
-        return _json(path, name, text, policy, options)
+        return [replace(grid, notes=(*notes, *grid.notes)) for grid in _json(path, name, text, policy, options)]
     return [grid_of_text(path, name, text, notes)]
 
 
@@ -89,10 +93,36 @@ def read_text(path: Path) -> str:
 
 def read_document(path: Path, text: str = "") -> Any:
     """A JSON document; BadData otherwise."""
+    text = text or read_text(path)
     try:
-        return json.loads(text or read_text(path))
+        return json.loads(text, object_pairs_hook=_once(path))
     except (json.JSONDecodeError, RecursionError) as error:
-        raise BadData(path, "file", "JSON", error) from error
+        raise BadData(path, "file", "JSON", _broken(text, error)) from error
+
+
+def _once(path: Path, where: str = "key") -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+    """Makes objects. BadData where a key stands twice in one: JSON readers keep the last result, and drop others."""
+
+    def made(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        known: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in known and known[key] != value:
+                shown = " and ".join(json.dumps(one)[:60] for one in (known[key], value))
+                raise BadData(path, f"{where} {key!r}", "each key of an object once", f"it twice: {shown}")
+            known[key] = value
+        return known
+
+    return made
+
+
+def _broken(text: str, error: Exception) -> str:
+    """What stands where JSON breaks off, and what that may be."""
+    if not isinstance(error, json.JSONDecodeError):
+        return "objects in objects without an end"
+    if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
+        return f"the end of the file at line {error.lineno}, before all was closed: it was cut off (…{text[-40:]!r})"
+    shown = text[max(0, error.pos - 30) : error.pos + 20]
+    return f"{shown!r} at line {error.lineno}, column {error.colno} ({error.msg})"
 
 
 def read_yaml(path: Path) -> Mapping[str, Any]:
@@ -108,16 +138,19 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
     return data
 
 
-def _is_lines(text: str) -> bool:
+def _is_lines(text: str, ending: str) -> bool:
+    """Whether every line is an object; one line alone is a document where the ending says JSON."""
     first, _, rest = text.strip().partition("\n")
-    return first.rstrip().endswith("}") and (not rest or rest.lstrip().startswith("{"))
+    return first.rstrip().endswith("}") and (rest.lstrip().startswith("{") if rest else ending != ".json")
 
 
 def _line(path: Path, number: int, text: str) -> Mapping[str, Any]:
     try:
-        row = json.loads(text)
+        row = json.loads(text, object_pairs_hook=_once(path, f"line {number}, key"))
     except (json.JSONDecodeError, RecursionError) as error:
-        raise BadData(path, f"line {number}", "JSON", error) from error
+        raise BadData(
+            path, f"line {number}", "JSON", _broken(text, error).replace("file at line 1", "line")
+        ) from error
     if not isinstance(row, dict):
         raise BadData(path, f"line {number}", "an object", type(row).__name__)
     return row
@@ -136,9 +169,10 @@ def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 def _json(path: Path, name: str, text: str, policy: str, options: ReadOptions) -> list[Grid]:
     data = read_document(path, text)
-    logged = grids_of_log(path, name, data, policy or path.resolve().parent.name or path.stem)
+    folder = path.resolve().parent.name or path.stem
+    logged = grids_of_log(path, name, data, policy or folder)
     if logged is not None:
-        return logged
+        return logged if policy else [_called_after(folder, grid) for grid in logged]
     if isinstance(data, dict) and data and all(_is_column(v) for v in data.values()):
         lengths = {len(values) for values in data.values()}
         if len(lengths) > 1:
@@ -147,14 +181,40 @@ def _json(path: Path, name: str, text: str, policy: str, options: ReadOptions) -
                 return [levels]
             raise BadData(path, "columns", "lists of one length", f"lengths {sorted(lengths)}")
         return [grid_of_rows(name, [dict(zip(data, row, strict=True)) for row in zip(*data.values(), strict=True)])]
-    rows = data
-    if isinstance(data, dict):
-        rows = rows_of_lists(data) or _rows_of(data)
+    listed = rows_of_lists(path, data)
+    if listed is not None:
+        return [grid_of_rows(name, [_flat(row) for row in listed[0]], notes=listed[1])]
+    rows = _rows_of(data) if isinstance(data, dict) else data
     if rows is None and (levels := grid_of_levels(path, name, data, policy, options)) is not None:
         return [levels]
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise BadData(path, "content", "a list of objects, LeRobot's eval_info.json, or columns", type(data).__name__)
+        expected = "a list of objects, one a row, LeRobot's eval_info.json, or columns"
+        raise BadData(path, "content", expected, _shown(data))
     return [grid_of_rows(name, [_flat(row) for row in rows])]
+
+
+def _called_after(folder: str, grid: Grid) -> Grid:
+    """The same, and what its policy is called where the file does not say."""
+    told = any(folder in note for note in grid.notes) or grid.policy != folder
+    note = f"the file names no policy: it is called {folder}, after its folder (NAME=PATH names it)"
+    return grid if told else replace(grid, notes=(*grid.notes, note))
+
+
+def _shown(data: Any) -> str:
+    """A document that is no table, in a few words."""
+    if isinstance(data, (dict, list)) and not data:
+        return "nothing in it"
+    if isinstance(data, dict):
+        return f"an object with {', '.join(map(repr, list(data)[:6]))}"
+    if isinstance(data, list):
+        return f"a list of {json.dumps(data)[:60]}"
+    return json.dumps(data)[:60]
+
+
+def _grid_of_objects(path: Path, name: str, rows: Sequence[Mapping[str, Any]], notes: tuple[str, ...]) -> Grid:
+    """Lines of JSON."""
+    listed = rows_of_lists(path, list(rows)) or (rows, ())
+    return grid_of_rows(name, [_flat(row) for row in listed[0]], notes=(*notes, *listed[1]))
 
 
 def _is_column(value: Any) -> bool:
@@ -163,9 +223,6 @@ def _is_column(value: Any) -> bool:
 
 def _rows_of(data: Mapping[str, Any]) -> Any:
     """One row where a document is nothing but one, what stands where rows should be otherwise."""
-    rows = next((data[k] for k in ("trials", "results", "rows", "data", "episodes", "rollouts") if k in data), None)
-    if isinstance(rows, list):
-        return rows
     return [data] if data and not any(isinstance(v, (list, dict)) for v in data.values()) else None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,12 +12,22 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData, OutcomeKind
 from roboscale.results.grid import Texts
+from roboscale.results.hints import row_in_words
 from roboscale.results.names import COLUMNS, flag, is_percent, normal_name, strength, trials_in_name
 from roboscale.results.reading import LeftOut, ReadOptions
 from roboscale.results.roles import Roles
-from roboscale.results.values import count_of, digits_of, fraction_of, is_missing, number_of, success_of
+from roboscale.results.shares import bad_cell, counts_agree, shares_of, won_of_rate
+from roboscale.results.values import (
+    MOST_TRIALS,
+    count_of,
+    fraction_of,
+    is_missing,
+    number_of,
+    percent_beside,
+    success_of,
+)
 
-__all__ = ["Measured", "counts_measured", "long_measured", "shares_of"]
+__all__ = ["Measured", "counts_measured", "long_measured"]
 
 _WEIGHTS = {"count", "counts", "frequency", "freq", "times"}
 
@@ -67,16 +79,16 @@ def counts_measured(roles: Roles, notes: list[str]) -> Measured | None:
         won = _whole(roles, roles.use("successes", won_name), won_name)
         if trials is not None:
             tried = _whole(roles, trials, _name_of(roles, "trials"))
-            roles.ignore([lost_name] if lost_name else [], "the trials say it")
+            _third_outcomes(roles, won, tried, lost_name, notes)
         else:
             tried = won + _whole(roles, roles.use("failures", lost_name), lost_name)
             _no_third_outcome(roles, (won_name, lost_name))
-        _agree(roles, won, tried, notes)
+        counts_agree(roles, won, tried, notes)
         return _counted(roles, won, tried)
     rate = next(iter(roles.names("rate")), "") or (success if trials is not None else "")
     if rate and trials is not None:
         tried = _whole(roles, trials, _name_of(roles, "trials"))
-        won = _won_of_rate(roles, roles.use("rate", rate), rate, tried, notes)
+        won = won_of_rate(roles, roles.use("rate", rate), rate, tried, notes)
         return _counted(roles, won, tried)
     if rate:
         return _rates(roles, rate, notes)
@@ -113,6 +125,28 @@ def _no_third_outcome(roles: Roles, both: tuple[str, str]) -> None:
         if name not in known and None not in counts and any(counts):
             expected = f"all trials in {both[0]} and {both[1]} (a column of trials, or {flag('ignore', name)})"
             raise BadData(roles.path, "columns", expected, f"{name!r}, which may count trials of a third outcome")
+
+
+def _third_outcomes(
+    roles: Roles, won: NDArray[np.float64], tried: NDArray[np.float64], lost_name: str, notes: list[str]
+) -> None:
+    """A column of failures beside successes and trials: more than there are is an error, fewer are said."""
+    if not lost_name:
+        return
+    lost = _whole(roles, roles.grid.column(lost_name), lost_name)
+    roles.ignore([lost_name], "the trials say it")
+    over = np.flatnonzero(won + lost > tried)
+    if len(over):
+        row = int(over[0])
+        found = f"{won[row]:.0f} and {lost[row]:.0f} of {tried[row]:.0f}"
+        expected = f"successes and {lost_name} of at most all trials (or {flag('ignore', lost_name)})"
+        raise BadData(roles.path, roles.grid.row_text(row), expected, found)
+    rest = np.flatnonzero(won + lost < tried)
+    if len(rest):
+        row = int(rest[0])
+        shown = f"{tried[row]:.0f} trials with {won[row]:.0f} successes and {lost[row]:.0f} {lost_name}"
+        rows = f"{len(rest)} row{'' if len(rest) == 1 else 's'}"
+        notes.append(f"trials that are neither success nor {lost_name} count as failed, in {rows}: {shown}")
 
 
 def _trial_by_trial(roles: Roles) -> bool:
@@ -171,11 +205,6 @@ def _name_of(roles: Roles, role: str) -> str:
     return next(name for name, (used, _) in roles.used.items() if used == role)
 
 
-def _bad(roles: Roles, name: str, row: int, expected: str) -> BadData:
-    found = repr(roles.grid.column(name).at(row))
-    return BadData(roles.path, f"{name} of {roles.grid.row_text(row)}", expected, found)
-
-
 def _whole(roles: Roles, column: Texts, name: str) -> NDArray[np.float64]:
     """Counts, NaN where nothing is said, shape (n,). BadData where a cell is none."""
     numbers = [np.nan if is_missing(text) else count_of(text) for text in column.values]
@@ -183,8 +212,18 @@ def _whole(roles: Roles, column: Texts, name: str) -> NDArray[np.float64]:
     for code, number in enumerate(numbers):
         if number is None and code in used:
             row = int(np.flatnonzero(column.codes == code)[0])
-            raise _bad(roles, name, row, "a whole number of at least 0")
+            raise bad_cell(roles, name, row, "a whole number of at least 0")
+    _not_too_many(roles, numbers, column, name)
     return np.array([np.nan if n is None else n for n in numbers], np.float64)[column.codes]
+
+
+def _not_too_many(roles: Roles, numbers: Sequence[float | None], column: Texts, name: str) -> None:
+    """BadData where a count cannot be one: past what a whole number holds, it would turn into another."""
+    for code in np.unique(column.codes).tolist():
+        number = numbers[code]
+        if number is not None and number > MOST_TRIALS:
+            row = int(np.flatnonzero(column.codes == code)[0])
+            raise bad_cell(roles, name, row, f"a count of at most {MOST_TRIALS:,}")
 
 
 def _counted(roles: Roles, won: NDArray[np.float64], tried: NDArray[np.float64]) -> Measured:
@@ -195,6 +234,7 @@ def _counted(roles: Roles, won: NDArray[np.float64], tried: NDArray[np.float64])
         where, found = roles.grid.row_text(row), f"{won[row]:.0f} of {tried[row]:.0f}"
         raise BadData(roles.path, where, "counts with 0 <= successes <= trials", found)
     said = ~np.isnan(won) & ~np.isnan(tried)
+    none = said & (tried == 0)
     rows = np.flatnonzero(said)
     doubled = np.repeat(rows, 2).astype(np.int64)
     weight = np.stack([won[rows], tried[rows] - won[rows]], axis=1).reshape(-1).astype(np.int64)
@@ -209,8 +249,27 @@ def _counted(roles: Roles, won: NDArray[np.float64], tried: NDArray[np.float64])
         kinds=("success",),
         form="counts",
         text="counts",
-        left_out=(LeftOut(left, "no counts in them"),) if left else (),
+        left_out=tuple(
+            LeftOut(count, because)
+            for count, because in (
+                (left, f"no counts in them{_whose(roles, ~said)}"),
+                (int(none.sum()), f"0 trials{_whose(roles, none)}"),
+            )
+            if count
+        ),
     )
+
+
+def _whose(roles: Roles, left: NDArray[np.bool_]) -> str:
+    """Whose rows are left out: a policy could vanish without a word."""
+    rows = np.flatnonzero(left)[:3]
+    shown = [", ".join(filter(None, (roles.grid.column(n).at(int(r)) for n in _who(roles)))) for r in rows]
+    more = f" and {int(left.sum()) - len(rows)} more" if left.sum() > len(rows) else ""
+    return f" ({'; '.join(shown)}{more})" if any(shown) else ""
+
+
+def _who(roles: Roles) -> list[str]:
+    return [name for role in ("policy", "task") for name in roles.names(role)[:1]]
 
 
 def _cells(roles: Roles, name: str) -> Measured:
@@ -221,133 +280,24 @@ def _cells(roles: Roles, name: str) -> Measured:
         pair = fraction_of(text)
         if pair is None and not is_missing(text) and code in used:
             row = int(np.flatnonzero(column.codes == code)[0])
-            raise _bad(roles, name, row, "successes/trials such as 12/20, as in the other rows")
+            raise bad_cell(roles, name, row, "successes/trials such as 12/20, as in the other rows")
+        if pair is not None and code in used and _lies(text, pair):
+            row = int(np.flatnonzero(column.codes == code)[0])
+            raise bad_cell(roles, name, row, "a percentage that is the share of the counts beside it")
         pairs.append((np.nan, np.nan) if pair is None else pair)
+    _not_too_many(roles, [pair[1] for pair in pairs], column, name)
     table = np.array(pairs, np.float64)[column.codes]
     roles.ignore(roles.names("trials"), f"the cells of {name!r} say it")
     return _counted(roles, table[:, 0], table[:, 1])
 
 
-def shares_of(
-    roles: Roles, column: Texts, name: str, scale: float = 0.0, role: str = "progress"
-) -> tuple[NDArray[np.float64], str]:
-    """Numbers in 0..1 of the different texts of a column, NaN where nothing is said, and how they were read.
-
-    Args:
-        scale: what they are divided by; 0 where nobody said: a name or cells with `%`, or numbers that are in 0..1.
-        role: of the column, for the message.
-
-    Raises:
-        BadData: a cell is no number, or the scale is not known.
-    """
-    used = set(np.unique(column.codes).tolist())
-    numbers = np.full(len(column.values), np.nan)
-    signs = 0
-    for code, text in enumerate(column.values):
-        if code not in used or is_missing(text):
-            continue
-        number = number_of(text)
-        if number is None:
-            number = _part_or_flag(text)
-            if number is None:
-                row = int(np.flatnonzero(column.codes == code)[0])
-                raise _bad(roles, name, row, "a number in 0..1 or in percent")
-        numbers[code] = number
-        signs += text.endswith("%")
-    top, said = np.nanmax(numbers, initial=0.0), "shares of 1"
-    if signs:
-        bare = _bare_percents(column, name)
-        numbers[bare] /= 100
-        top = np.nanmax(numbers, initial=0.0)
-        scale, said = 1.0, "percent, cells without a sign too" if bare.any() else "percent"
-    elif not scale and is_percent(name):
-        scale, said = 100.0, "percent, as its name says"
-    elif scale:
-        said = f"of {scale:g}, as asked"
-    else:
-        scale = 1.0
-    low = np.nanmin(numbers, initial=0.0)
-    if low < 0 or top > scale * (1 + 1e-12):
-        code = int(np.nanargmin(numbers) if low < 0 else np.nanargmax(numbers))
-        row = int(np.flatnonzero(column.codes == code)[0])
-        round_top = next((n for n in (5, 10, 100) if n >= top), 1000)
-        expected = f"a number in 0..{scale:g} (for another scale: --column {role}={name}/{round_top})"
-        raise _bad(roles, name, row, expected)
-    return numbers / scale, said
-
-
-def _part_or_flag(text: str) -> float | None:
-    """`2/4` is a half, and success 1; `None` where a cell is neither."""
-    part = fraction_of(text)
-    if part is None:
-        return success_of(text)
-    return part[0] / part[1] if part[1] else None
-
-
-def _bare_percents(column: Texts, name: str) -> NDArray[np.bool_]:
-    """Which different texts are percent without a sign: others have one, and the name or a number above 1 says so."""
-    texts = column.values
-    signs = np.array([text.endswith("%") for text in texts])
-    numbers = np.array([np.nan if (n := number_of(text)) is None else n for text in texts], np.float64)
-    bare = ~signs & ~np.isnan(numbers)
-    if not signs.any() or not (is_percent(name) or (numbers[bare] > 1).any()):
-        return np.zeros(len(texts), bool)
-    return bare
-
-
-def _won_of_rate(
-    roles: Roles, column: Texts, name: str, tried: NDArray[np.float64], notes: list[str]
-) -> NDArray[np.float64]:
-    """Successes from a printed rate. BadData: it is no share of whole trials, to the digits that are printed."""
-    readings = []
-    scales = [roles.scales["rate"]] if "rate" in roles.scales else [0.0]
-    numbers = [number_of(text) for text in column.used() if not is_missing(text)]
-    high = max((n for n in numbers if n is not None), default=0.0)
-    if not scales[0] and not any(text.endswith("%") for text in column.used()):
-        if high > 1 and high <= 100:
-            scales = [100.0]
-        elif is_percent(name) and high <= 1:
-            scales = [100.0, 1.0]  # a spreadsheet keeps 85 % as 0.85
-    for scale in scales:
-        shares, _ = shares_of(roles, column, name, scale)
-        bare = _bare_percents(column, name)
-        digits = np.array([digits_of(text) for text in column.values]) + np.where(bare | (scale == 100.0), 2, 0)
-        share, unit = shares[column.codes], 0.5 * 10.0 ** -digits[column.codes].astype(float)
-        won = np.round(share * tried)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            off = np.abs(won / tried - share) > unit + 1e-9
-        wrong = np.flatnonzero(off & ~np.isnan(share) & (tried > 0))
-        readings.append((scale, won, wrong))
-    right = [reading for reading in readings if not len(reading[2])]
-    if len(right) > 1 and not np.array_equal(right[0][1], right[1][1], equal_nan=True):
-        raise BadData(
-            roles.path, name, "shares of 1 or percent (--column rate=NAME/100)", f"at most {high:g}: both fit"
-        )
-    if not right:
-        row = int(readings[0][2][0])
-        expected = f"a share of {tried[row]:.0f} whole trials, to the digits printed"
-        raise _bad(roles, name, row, expected)
-    if right[0][0] == 100.0:
-        notes.append(f"{name!r} is in percent")
-    elif _bare_percents(column, name).any():
-        notes.append(f"{name!r} is in percent, cells without a sign too")
-    return right[0][1]
-
-
-def _agree(roles: Roles, won: NDArray[np.float64], tried: NDArray[np.float64], notes: list[str]) -> None:
-    """A rate beside the counts must say the same."""
-    for name in roles.names("rate"):
-        column = roles.grid.column(name)
-        numbers = np.array([np.nan if (n := number_of(t)) is None else n for t in column.values])[column.codes]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = won / tried
-        scale = 100.0 if np.nanmax(numbers, initial=0.0) > 1 and not any("%" in t for t in column.values) else 1.0
-        off = np.flatnonzero(np.abs(numbers / scale - share) > 0.0051)
-        if len(off):
-            row = int(off[0])
-            found = f"{column.at(row)} beside {won[row]:.0f} of {tried[row]:.0f}"
-            raise BadData(roles.path, f"{name} of {roles.grid.row_text(row)}", "the share of its counts", found)
-        roles.ignore([name], "it says the same as the counts")
+def _lies(text: str, pair: tuple[int, int]) -> bool:
+    """Whether `12/20 (70%)` contradicts itself; a percentage may be rounded up or down."""
+    share = percent_beside(text)
+    if share is None or not pair[1]:
+        return False
+    digits = re.findall(r"[.,](\d+)\s*%", text)
+    return abs(share - pair[0] / pair[1]) > 10.0 ** -(2 + len(digits[0]) if digits else 2)
 
 
 def _rates(roles: Roles, name: str, notes: list[str]) -> Measured:
@@ -399,7 +349,8 @@ def long_measured(roles: Roles, notes: list[str], options: ReadOptions) -> Measu
             f"an outcome: {', '.join(COLUMNS['success'][:6])}; progress: {', '.join(COLUMNS['progress'][:3])}; or "
             f"successes with trials (--column success=NAME)"
         )
-        raise BadData(roles.path, "columns", wanted, ", ".join(roles.grid.names))
+        first = [column.at(0) for column in roles.grid.columns] if len(roles.grid) else []
+        raise BadData(roles.path, "columns", wanted, row_in_words(roles.grid.names, first))
     rows = len(roles.grid)
     nothing = np.full(rows, np.nan)
     kinds: tuple[OutcomeKind, ...] = ("success",) if success is not None else ()
@@ -440,7 +391,8 @@ def _successes(roles: Roles) -> NDArray[np.float64] | None:
     if column is None:
         return None
     name = _name_of(roles, role)
-    roles.ignore(roles.names("failure"), f"{name!r} says it")
+    others = roles.names("failure") if role == "success" else []
+    roles.ignore(others, f"{name!r} says it")
     flags = [success_of(text) for text in column.values]
     used = set(np.unique(column.codes).tolist())
     for code, truth in enumerate(flags):
@@ -448,9 +400,26 @@ def _successes(roles: Roles) -> NDArray[np.float64] | None:
             row = int(np.flatnonzero(column.codes == code)[0])
             number = number_of(column.values[code])
             hint = f"; for progress: {flag('progress', name)}" if number is not None and 0 <= number <= 1 else ""
-            raise _bad(roles, name, row, f"success, failure or void; 1 or 0; true or false{hint}")
+            raise bad_cell(roles, name, row, f"success, failure or void; 1 or 0; true or false{hint}")
     values = np.array([np.nan if flag is None else flag for flag in flags], np.float64)[column.codes]
+    _no_failed_success(roles, others, name, values)
     return 1.0 - values if role == "failure" else values
+
+
+def _no_failed_success(roles: Roles, others: Sequence[str], name: str, success: NDArray[np.float64]) -> None:
+    """BadData where a column of failures says that a success failed, or that a failure did not."""
+    for other in others:
+        column = roles.grid.column(other)
+        flags = [success_of(text) for text in column.values]
+        if any(flags[code] is None for code in np.unique(column.codes)):
+            continue  # it says how, not whether
+        failed = np.array([np.nan if one is None else one for one in flags], np.float64)[column.codes]
+        wrong = np.flatnonzero((success == failed) & ~np.isnan(failed))
+        if len(wrong):
+            row = int(wrong[0])
+            expected = f"the opposite of {name!r} (or {flag('ignore', other)}, {flag('ignore', name)})"
+            found = f"{column.at(row)!r} beside {roles.grid.column(name).at(row)!r}"
+            raise BadData(roles.path, f"{other} of {roles.grid.row_text(row)}", expected, found)
 
 
 def _progress(roles: Roles, notes: list[str], options: ReadOptions) -> NDArray[np.float64] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from roboscale.results.languages import ENGLISH, without_accents
@@ -23,6 +23,7 @@ __all__ = [
     "flag",
     "is_percent",
     "is_sum",
+    "is_sum_of",
     "normal_name",
     "place",
     "strength",
@@ -277,6 +278,18 @@ def is_sum(text: str) -> bool:
     return bool(_SUM.fullmatch(text.strip().strip("*").casefold()))
 
 
+def is_sum_of(text: str, others: Iterable[str]) -> bool:
+    """Whether a row adds up those of one other: `TOTAL ACT` below `ACT (50 demos)`.
+
+    >>> is_sum_of("TOTAL ACT", ["ACT (50 demos)", "Diffusion"]), is_sum_of("Total Recall", ["ACT"])
+    (True, False)
+    """
+    word, _, rest = text.strip().strip("*").casefold().partition(" ")
+    rest = rest.lstrip(":-–( ").rstrip(") ")
+    plain = word.rstrip(":") not in ("all", "media", "std", "median") and is_sum(word.rstrip(":"))
+    return bool(rest) and plain and any(other.casefold().startswith(rest) for other in others if other != text)
+
+
 def is_percent(name: str) -> bool:
     """Whether a column's name says that it is in percent."""
     return bool(_PERCENT.search(name)) or normal_name(name).startswith("pc_")
@@ -297,14 +310,28 @@ def strength(role: str, name: str) -> int | None:
     short = normal_name(name)
     if short in known:
         return known[short]
-    if "." not in name or any(short in names for names in _STRENGTH.values()):
+    last = _last_part(name)
+    if not last or any(short in names for names in _STRENGTH.values()):
         return None
-    return known.get(normal_name(name.rpartition(".")[2]))
+    return known.get(normal_name(last))
+
+
+_LOGGED = re.compile(r"(?:eval|evaluation|val|test|rollouts?|metrics|summary|results?)/(?:.*/)?([^/]+)", re.IGNORECASE)
+
+
+def _last_part(name: str) -> str:
+    """What stands behind the last point, or behind `eval/` as loggers write it; empty where there is neither.
+
+    `successes/trials` is a ratio, and no such name.
+    """
+    if match := _LOGGED.fullmatch(name.strip()):
+        return match[1]
+    return name.rpartition(".")[2] if "." in name else ""
 
 
 def place(role: str, name: str) -> int:
     """Where a column's name stands among those of a role: of two that are equally strong, the first one speaks."""
-    for short in (normal_name(name), normal_name(name.rpartition(".")[2])):
+    for short in (normal_name(name), normal_name(_last_part(name))):
         if short in COLUMNS[role]:
             return COLUMNS[role].index(short)
     return len(COLUMNS[role])

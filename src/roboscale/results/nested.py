@@ -15,9 +15,18 @@ from roboscale.results.grid import Grid, grid_of_rows
 from roboscale.results.names import ROLES, strength
 from roboscale.results.reading import ReadOptions
 
-__all__ = ["grid_of_levels", "rows_of_lists"]
+__all__ = [
+    "OUTCOME_ROLES",
+    "PLAIN_KEYS",
+    "POLICY_KEYS",
+    "TASK_KEYS",
+    "cells_of",
+    "grid_of_levels",
+    "has_role",
+    "is_row",
+]
 
-_POLICIES = (
+POLICY_KEYS = (
     "policies",
     "per_policy",
     "by_policy",
@@ -28,30 +37,21 @@ _POLICIES = (
     "per_method",
     "agents",
 )
-_TASKS = ("tasks", "per_task", "by_task", "envs", "per_env", "environments", "suites", "benchmarks")
-_PLAIN = ("results", "trials", "episodes", "rollouts", "rows", "data", "scores", "evaluation", "evaluations", "eval")
-_OUTCOMES = ("success", "successes", "failure", "failures", "rate", "progress", "trials")
+TASK_KEYS = ("tasks", "per_task", "by_task", "envs", "per_env", "environments", "suites", "benchmarks")
+PLAIN_KEYS = (
+    "results",
+    "trials",
+    "episodes",
+    "rollouts",
+    "rows",
+    "data",
+    "scores",
+    "evaluation",
+    "evaluations",
+    "eval",
+)
+OUTCOME_ROLES = ("success", "successes", "failure", "failures", "rate", "progress", "trials")
 _DEEPEST = 3
-
-
-def rows_of_lists(data: Mapping[str, Any], above: Mapping[str, Any] | None = None) -> list[Mapping[str, Any]] | None:
-    """The innermost objects of lists in a document, each with what stands beside the lists above it.
-
-    `{"policies": [{"name": "act", "tasks": [{"name": "cup", "successes": 5, "trials": 10}]}]}` is one row with a
-    policy and a task. `None` where a document has no such list.
-    """
-    key = next((k for k in (*_POLICIES, *_TASKS, *_PLAIN) if _is_list_of_objects(data.get(k))), None)
-    if key is None:
-        return None
-    beside = {k: v for k, v in data.items() if k != key and not isinstance(v, (list, dict)) and _has_role(k)}
-    rows: list[Mapping[str, Any]] = []
-    role = "policy" if key in _POLICIES else "task" if key in _TASKS else ""
-    for entry in data[key]:
-        named = {role if k in ("name", "id") and role and role not in entry else k: v for k, v in entry.items()}
-        known = {**(above or {}), **beside}
-        inner = rows_of_lists(named, known)
-        rows += [known | named] if inner is None else inner
-    return rows
 
 
 def grid_of_levels(path: Path, name: str, data: Any, policy: str, options: ReadOptions) -> Grid | None:
@@ -65,10 +65,14 @@ def grid_of_levels(path: Path, name: str, data: Any, policy: str, options: ReadO
     """
     if not isinstance(data, Mapping):
         return None
-    plain = {k: v for k, v in data.items() if not isinstance(v, (list, dict)) and _has_role(k)}
+    plain = {k: v for k, v in data.items() if not isinstance(v, (list, dict)) and has_role(k)}
     levels, inner, beside = _without_wrappers(data)
-    if _is_row(inner):
+    if is_row(inner):
         return None
+    inner, tasks = _opened(inner, 0)
+    levels = [*levels, *[""] * (max(tasks, default=-1) + 1 - len(levels))]
+    for depth in tasks:
+        levels[depth] = levels[depth] or "task"
     leaves = list(_leaves(inner, ()))
     depths = {len(keys) for keys, _ in leaves}
     if not leaves or 0 in depths or max(depths) > _DEEPEST:
@@ -78,7 +82,7 @@ def grid_of_levels(path: Path, name: str, data: Any, policy: str, options: ReadO
     depth = depths.pop()
     names = _names(path, [*levels, *[""] * (depth - len(levels))][:depth], leaves, policy or plain, options)
     rows = [
-        {**plain, **dict(zip(names, keys, strict=True)), **cells} for keys, leaf in leaves for cells in _cells(leaf)
+        {**plain, **dict(zip(names, keys, strict=True)), **cells} for keys, leaf in leaves for cells in cells_of(leaf)
     ]
     form = f"objects in objects, {depth} level{'s' if depth > 1 else ''}"
     notes = (f"not read: {', '.join(map(repr, beside))}",) if beside else ()
@@ -88,30 +92,44 @@ def grid_of_levels(path: Path, name: str, data: Any, policy: str, options: ReadO
 def _without_wrappers(data: Mapping[str, Any]) -> tuple[list[str], Mapping[str, Any], list[str]]:
     """What the levels below are, as far as keys say it, the objects inside, and which others stand beside them."""
     objects = {key: value for key, value in data.items() if isinstance(value, Mapping) and value}
-    key = next((k for k in (*_POLICIES, *_TASKS, *_PLAIN) if k in objects), None)
+    key = next((k for k in (*POLICY_KEYS, *TASK_KEYS, *PLAIN_KEYS) if k in objects), None)
     if key is None:
         return [], data, []
     beside = [k for k, v in data.items() if k != key and isinstance(v, (list, dict))]
-    if key in _PLAIN:
+    if key in PLAIN_KEYS:
         levels, inner, more = _without_wrappers(objects[key])
         return levels, inner, [*beside, *more]
     inner = {k: _without_wrappers(v)[1] if isinstance(v, Mapping) else v for k, v in objects[key].items()}
-    return ["policy" if key in _POLICIES else "task"], inner, beside
+    return ["policy" if key in POLICY_KEYS else "task"], inner, beside
+
+
+def _opened(data: Mapping[str, Any], depth: int) -> tuple[Mapping[str, Any], set[int]]:
+    """The same with `per_task` and its like taken away, sums beside it too; and the levels that are tasks then."""
+    made: dict[str, Any] = {}
+    tasks: set[int] = set()
+    for key, value in data.items():
+        inner = value
+        if isinstance(value, Mapping) and depth < _DEEPEST:
+            within = next((value[k] for k in TASK_KEYS if isinstance(value.get(k), Mapping)), None)
+            inner, below = _opened(value if within is None else within, depth + 1)
+            tasks |= below | ({depth + 1} if within is not None else set())
+        made[key] = inner
+    return made, tasks
 
 
 def _leaves(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """What stands innermost, with the keys above it."""
-    if isinstance(value, Mapping) and not _is_row(value):
+    if isinstance(value, Mapping) and not is_row(value):
         for key, inner in value.items():
-            if keys or isinstance(inner, (Mapping, list)) or not _has_role(str(key)):
+            if keys or isinstance(inner, (Mapping, list)) or not has_role(str(key)):
                 yield from _leaves(inner, (*keys, str(key)))
     else:
         yield keys, value
 
 
-def _is_row(value: Mapping[str, Any]) -> bool:
+def is_row(value: Mapping[str, Any]) -> bool:
     """Whether an object is one row of a table: it says how something went."""
-    return any(strength(role, str(key)) is not None for role in _OUTCOMES for key in value)
+    return any(strength(role, str(key)) is not None for role in OUTCOME_ROLES for key in value)
 
 
 def _names(
@@ -127,7 +145,8 @@ def _names(
     names = [name or f"level {k + 1}" for k, name in enumerate(levels)]
     asked = {part.strip().casefold() for text in options.columns.values() for part in text.split("+")}
     if open_ and not asked & {names[k] for k in open_}:
-        flags = " ".join(f'--column {r}="{names[k]}"' for r, k in zip(("policy", "task"), open_, strict=False))
+        varied = [k for k in open_ if len({keys[k] for keys, _ in leaves}) > 1] or open_
+        flags = " ".join(f'--column {r}="{names[k]}"' for r, k in zip(rest, varied, strict=False))
         expected = f"to know whether its keys are policies or tasks (e.g. {flags})"
         raise BadData(path, "content", expected, _shown(leaves))
     return names
@@ -137,13 +156,13 @@ def _shown(leaves: Sequence[tuple[tuple[str, ...], Any]]) -> str:
     return "; ".join(" > ".join(keys) for keys, _ in leaves[:2])
 
 
-def _cells(leaf: Any) -> list[Mapping[str, Any]]:
+def cells_of(leaf: Any) -> list[Mapping[str, Any]]:
     """The rows of what stands innermost: an object, a list of outcomes or of objects, or a cell such as 12/20."""
     if isinstance(leaf, Mapping):
         # Lists of one length are trials where one of them says how these went. Others (seeds, remarks, an empty one)
         # stay one cell: laid out, they would multiply the counts beside them, or make the row vanish.
         lists = {k: v for k, v in leaf.items() if isinstance(v, list) and v}
-        told = any(strength(role, k) is not None for role in _OUTCOMES if role != "trials" for k in lists)
+        told = any(strength(role, k) is not None for role in OUTCOME_ROLES if role != "trials" for k in lists)
         if told and len({len(v) for v in lists.values()}) == 1:
             rest = {k: v for k, v in leaf.items() if k not in lists}
             names = ["success" if strength("successes", k) is not None else k for k in lists]
@@ -154,9 +173,6 @@ def _cells(leaf: Any) -> list[Mapping[str, Any]]:
     return [{"success": leaf} if isinstance(leaf, str) else {"success_rate": leaf}]
 
 
-def _is_list_of_objects(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, Mapping) for one in value)
-
-
-def _has_role(key: str) -> bool:
+def has_role(key: str) -> bool:
+    """Whether a key is called like a column that is known."""
     return any(strength(role, key) is not None for role in ROLES if role not in ("first", "second"))

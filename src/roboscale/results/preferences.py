@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData, Stratum
 from roboscale.results.grid import Texts, packed_rows
-from roboscale.results.measures import shares_of
 from roboscale.results.nouns import Preferences, TablePart, TrialColumns
 from roboscale.results.reading import ReadOptions, TableReading
 from roboscale.results.roles import Roles
+from roboscale.results.shares import shares_of
 from roboscale.results.values import is_missing, number_of, success_of
-from roboscale.results.wins import unrolled_wins, whole_numbers
+from roboscale.results.wins import no_equal_wins, unrolled_wins, whole_numbers
 
 __all__ = ["is_pairs", "preferences_of"]
 
@@ -88,7 +88,9 @@ def preferences_of(roles: Roles, options: ReadOptions) -> TablePart:
     """
     notes: list[str] = []
     if not roles.has("preference") and not roles.has("preferred"):
-        roles = unrolled_wins(roles, notes)
+        roles = unrolled_wins(roles, notes, options)
+    elif roles.has("times") and not roles.has("case") and options.pairing != "independent":
+        no_equal_wins(roles)
     if roles.has("first") and roles.has("second") and roles.has("preference"):
         first, second = _side(roles, "first"), _side(roles, "second")
         column = roles.one("preference")

@@ -45,6 +45,11 @@ def _folder(path: Path, policy: str, options: ReadOptions) -> Results:
     if sessions:
         return results_of_sessions(path, sessions)
     expected = "trials.db, eval_info.json, or sessions with metadata.yaml"
+    below = sorted(file.relative_to(path) for file in path.glob("*/**/eval_info.json"))
+    if below:
+        expected += f" (for all evaluations below a folder: roboscale check {shlex.quote(str(path))}, or name each)"
+        more = f" and {len(below) - 3} more" if len(below) > 3 else ""
+        raise BadData(path, "results", expected, f"{', '.join(map(str, below[:3]))}{more}")
     files = sorted(file.name for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
     if files:
         more = f" and {len(files) - 3} more" if len(files) > 3 else ""

@@ -11,10 +11,10 @@ import numpy as np
 
 from roboscale.core import BadData, RoboscaleError, UnknownName
 from roboscale.results.grid import Grid, Texts, packed_rows
-from roboscale.results.names import COLUMNS, ROLES, place, strength
+from roboscale.results.names import COLUMNS, ROLES, normal_name, place, strength
 from roboscale.results.reading import ReadOptions, TableColumn
 
-__all__ = ["Roles", "follows", "named_columns"]
+__all__ = ["Roles", "follows", "is_inside", "named_columns"]
 
 _SCALE = re.compile(r"(.*)/(\d+(?:\.\d+)?)")
 
@@ -66,11 +66,11 @@ class Roles:
             return list(self.said[role])
         taken = {name for names in self.said.values() for name in names} | set(self.ignored)
         ranked = [
-            (s, place(role, n), k, n)
+            (s, is_inside(role, n), place(role, n), k, n)
             for k, n in enumerate(self.grid.names)
             if n not in taken and (s := strength(role, n)) is not None
         ]
-        return [name for s, _, _, name in sorted(ranked) if s <= weakest]
+        return [name for s, *_, name in sorted(ranked) if s <= weakest]
 
     def level(self, role: str) -> int:
         """How strong the best name for a role is: -1 where it was asked for, 99 where there is none."""
@@ -103,7 +103,8 @@ class Roles:
         names = self.names(role, weakest)
         if not names:
             return None
-        rivals = [n for n in names[1:] if role not in self.said and strength(role, n) == strength(role, names[0])]
+        best = strength(role, names[0]), is_inside(role, names[0])
+        rivals = [n for n in names[1:] if role not in self.said and (strength(role, n), is_inside(role, n)) == best]
         for rival in rivals:
             if not same_texts(self.grid.column(names[0]), self.grid.column(rival)):
                 raise self.unclear(role, (names[0], rival))
@@ -121,13 +122,18 @@ class Roles:
 
     def columns(self) -> tuple[TableColumn, ...]:
         """What became of each, in their order."""
-        rest = "no known role"
         return tuple(
             TableColumn(name, *self.used[name])
             if name in self.used
-            else TableColumn(name, "", self.ignored.get(name, rest))
+            else TableColumn(name, "", self.ignored.get(name) or self._no_use(name))
             for name in self.grid.names
         )
+
+    def _no_use(self, name: str) -> str:
+        """Why a column was not used that nobody gave a reason for."""
+        taken = {role: used for used, (role, _) in self.used.items()}
+        known = (role for role in ROLES if role in taken and strength(role, name) is not None)
+        return next((f"{taken[role]!r} is the {role}" for role in known), "no known role")
 
 
 def named_columns(
@@ -164,6 +170,11 @@ def same_texts(a: Texts, b: Texts) -> bool:
 def follows(b: Texts, a: Texts) -> bool:
     """Whether column `b` is known once column `a` is."""
     return len(np.unique(packed_rows([a.codes, b.codes]))) == len(np.unique(a.codes))
+
+
+def is_inside(role: str, name: str) -> bool:
+    """Whether a name has its role by its end alone, `stages.grasp.success`: the row's own is stronger."""
+    return normal_name(name) not in COLUMNS[role]
 
 
 def _firsts(keys: np.ndarray) -> list[int]:

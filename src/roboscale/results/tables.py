@@ -16,15 +16,15 @@ from roboscale.core import BadData, Stratum
 from roboscale.results.conditions import mixes_differ, no_seeds_of_counts, strata_of, unknown_columns
 from roboscale.results.grid import Counter, Grid, Texts, packed_rows
 from roboscale.results.measures import Measured, counts_measured, long_measured
-from roboscale.results.names import COLUMNS, flag, is_sum, normal_name, strength
+from roboscale.results.names import COLUMNS, flag, is_sum, is_sum_of, normal_name, strength
 from roboscale.results.nouns import Preferences, TablePart, TrialColumns
 from roboscale.results.preferences import is_pairs, preferences_of
 from roboscale.results.reading import ReadOptions, TableReading
 from roboscale.results.roles import Roles, follows
-from roboscale.results.values import count_of, number_of
+from roboscale.results.values import count_of, is_missing, number_of
 from roboscale.results.wide import unfolded
 
-__all__ = ["part_of_grid"]
+__all__ = ["no_equal_counts", "part_of_grid"]
 
 T = TypeVar("T")
 
@@ -40,7 +40,9 @@ def part_of_grid(path: Path, grid: Grid, policy: str, options: ReadOptions) -> T
     """
     if not len(grid):
         if not any(strength(role, name) is not None for name in grid.names for role in COLUMNS):
-            raise BadData(path, "table", "a header with names that are known, and rows", ", ".join(grid.names)[:100])
+            raise BadData(
+                path, "table", "a header with names that are known, and rows", ", ".join(grid.names)[:100] or "nothing"
+            )
         form = grid.form or "a table without rows"
         return TablePart(reading=TableReading(source=grid.source, form=form, left_out=grid.left_out, notes=grid.notes))
     roles = Roles.of(path, grid, options)
@@ -76,8 +78,8 @@ class Table:
         policy = self._policy()
         measured = self._measured(policy)
         strata, stratum = self._strata(policy, measured)
-        if measured.form == "counts":
-            self._no_equal_counts()
+        if measured.form == "counts" and self.options.pairing != "independent":
+            no_equal_counts(self.roles, "--independent if both count")
         runs = self._runs(policy)
         attempt = self.roles.one("attempt")
         case = self._cases(measured, policy, stratum, runs)
@@ -93,7 +95,8 @@ class Table:
         for role in ("policy", "task"):
             for name in self.roles.names(role)[:1]:
                 column = grid.column(name)
-                sums = [k for k, text in enumerate(column.values) if is_sum(text)]
+                known = column.used()
+                sums = [k for k, text in enumerate(column.values) if is_sum(text) or is_sum_of(text, known)]
                 if sums and len(column.used()) - len(sums) >= (2 if role == "policy" else 1):
                     keep &= ~np.isin(column.codes, sums)
         if not keep.all():
@@ -122,22 +125,14 @@ class Table:
         known = ("policy", "checkpoint", "task", "variation", "world", "place", "robot", "run", "success", "successes")
         return any(name in self.roles.names(role) for role in (*known, "trials", "failures", "rate", "progress"))
 
-    def _no_equal_counts(self) -> None:
-        """BadData where two rows of counts are equal: two sessions, or one pasted twice."""
-        grid = self.roles.grid
-        whole = whole_rows(grid)
-        _, first, counts = np.unique(whole, return_index=True, return_counts=True)
-        if len(first) < len(whole) and self.options.pairing != "independent":
-            rows = np.flatnonzero(whole == whole[first[int(np.argmax(counts > 1))]])[:2]
-            shown = " and ".join(grid.row_text(int(r), grid.names[:4]) for r in rows)
-            expected = "rows of counts that differ (--independent if both count)"
-            raise BadData(self.roles.path, "rows", expected, f"equal {shown}")
-
     def _policy(self) -> Texts:
         roles, grid = self.roles, self.roles.grid
         names = roles.names("policy")
         if not names:
             who = self.policy or grid.policy
+            steps = [n for n in roles.names("checkpoint") if len(grid.column(n).used()) > 1]
+            if steps:
+                return self._checkpoints(steps, Texts.same(who, len(grid)) if who else None)
             if not who:
                 known = ", ".join(COLUMNS["policy"][:8])
                 expected = f"a policy: a column {known} (or --column policy=NAME); or NAME=PATH"
@@ -145,18 +140,23 @@ class Table:
             return Texts.same(who, len(grid))
         column = self._policy_column(names)
         self._nobody(column, names[0], "policy")
+        if blank := [repr(text) for text in column.used() if is_missing(text)]:
+            self.notes.append(f"a policy is called {' and '.join(blank)}: fill {names[0]!r} in if nothing was meant")
         if self.policy and self._is_named(column, names[0]):
             return Texts.same(self.policy, len(column.codes))
         versions = [n for n in roles.names("checkpoint") if len(grid.column(n).used()) > 1]
         versions = [n for n in versions if not follows(grid.column(n), column)]
-        if versions and "policy" not in roles.said:
-            parts = [roles.use("checkpoint", name, "a policy is a checkpoint") for name in versions]
-            told = [
-                Texts([f"{name} {text}" if text else "" for text in part.values], part.codes)
-                for name, part in zip(versions, parts, strict=True)
-            ]
-            return Texts.joined([column, *told])
-        return column
+        asked = "policy" in roles.said and names[0] not in roles.made
+        return self._checkpoints(versions, column) if versions and not asked else column
+
+    def _checkpoints(self, names: list[str], policy: Texts | None) -> Texts:
+        """The policies of a table that has several checkpoints of each: what each is called."""
+        parts = [self.roles.use("checkpoint", name, "a policy is a checkpoint") for name in names]
+        told = [
+            Texts([f"{name} {text}" if text else "" for text in part.values], part.codes)
+            for name, part in zip(names, parts, strict=True)
+        ]
+        return Texts.joined([policy, *told] if policy is not None else told)
 
     def _is_named(self, column: Texts, name: str) -> bool:
         """Whether the name that somebody gave these results, `v2=FILE`, can be that of the one policy in them.
@@ -378,6 +378,17 @@ def rows_of(grid: Grid, keep: NDArray[np.bool_]) -> Grid:
 def whole_rows(grid: Grid) -> NDArray[np.int64]:
     """One number for each different row, all columns together; shape (n,)."""
     return np.unique(packed_rows([column.codes for column in grid.columns]), return_inverse=True)[1].astype(np.int64)
+
+
+def no_equal_counts(roles: Roles, do: str) -> None:
+    """BadData where two rows of counts are equal: two sessions, or one pasted twice. `do` is the way out."""
+    grid = roles.grid
+    whole = whole_rows(grid)
+    _, first, counts = np.unique(whole, return_index=True, return_counts=True)
+    if len(first) < len(whole):
+        rows = np.flatnonzero(whole == whole[first[int(np.argmax(counts > 1))]])[:2]
+        shown = " and ".join(grid.row_text(int(r), grid.names[:4]) for r in rows)
+        raise BadData(roles.path, "rows", f"rows of counts that differ ({do})", f"equal {shown}")
 
 
 def _numbers(column: Texts) -> Texts:

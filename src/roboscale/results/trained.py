@@ -21,6 +21,7 @@ from roboscale.results.names import COLUMNS, normal_name
 from roboscale.results.nouns import Trained
 from roboscale.results.reading import AS_THEY_ARE, ReadOptions, TableReading
 from roboscale.results.roles import Roles
+from roboscale.results.tables import no_equal_counts
 from roboscale.results.values import number_of
 
 __all__ = ["TrainedTable", "read_trained", "trained_table"]
@@ -69,6 +70,9 @@ def trained_table(path: Path, options: ReadOptions = AS_THEY_ARE) -> TrainedTabl
     if name and roles.used[name][0] != "amount":  # `successes, episodes`: of 20 trials each, not of 20 demonstrations
         wanted = f"an amount of data ({', '.join(COLUMNS['amount'])}; or --column amount=NAME)"
         raise BadData(path, "columns", wanted, f"{name}, which says how many trials there were")
+    roles.ignore(roles.names("amount")[1:], f"{name!r} is the stronger name for the amount")
+    if measured.form == "counts":
+        no_equal_counts(roles, "if both count, a column run with a number each")
     run_column = next((n for n in roles.grid.names if normal_name(n) in _RUNS), "") or next(
         iter(roles.names("run")), ""
     )
@@ -77,6 +81,7 @@ def trained_table(path: Path, options: ReadOptions = AS_THEY_ARE) -> TrainedTabl
     task = _texts(roles, "task", "all")
     sums = _sums(measured, (task, policies, runs), mixtures)
     unit = _unit(name, parts)
+    said += _assumed(measured, len(sums), run_column)
     sums = _only(sums, options)
     points = tuple(
         Trained(
@@ -92,10 +97,6 @@ def trained_table(path: Path, options: ReadOptions = AS_THEY_ARE) -> TrainedTabl
         )
         for (key_task, policy, mixture, run), (won, tried) in sorted(sums.items())
     )
-    if "success" not in measured.kinds:
-        said.append("no successes are noted, so the sum of progress stands for them")
-    if run_column:
-        said.append(f"column {run_column} says which training run; runs are not added up")
     reading = TableReading(
         source=grid.source,
         form="success against data",
@@ -105,6 +106,20 @@ def trained_table(path: Path, options: ReadOptions = AS_THEY_ARE) -> TrainedTabl
         notes=(*grid.notes, *notes),
     )
     return TrainedTable(points, (*(f"{grid.source}: {word}" for word in said), *reading.lines()))
+
+
+def _assumed(measured: Measured, points: int, run_column: str) -> list[str]:
+    """What is said of how rows became points."""
+    said = []
+    if "success" not in measured.kinds:
+        said.append("no successes are noted, so the sum of progress stands for them")
+    counted = len(np.unique(measured.row))
+    if measured.form == "counts" and counted > points:
+        apart = "a column run keeps training runs apart"
+        said.append(f"{counted} rows of counts for {points} amounts: those of one amount are added up ({apart})")
+    if run_column:
+        said.append(f"column {run_column} says which training run; runs are not added up")
+    return said
 
 
 def _only(sums: Sums, options: ReadOptions) -> Sums:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from roboscale.results.languages import NO, YES, without_accents
 
 __all__ = [
+    "MOST_TRIALS",
     "SAYS_NOTHING",
     "count_of",
     "digits_of",
@@ -19,6 +20,7 @@ __all__ = [
     "is_missing",
     "number_of",
     "numbers_of",
+    "percent_beside",
     "success_of",
     "successes_of",
 ]
@@ -32,6 +34,9 @@ _NO |= {without_accents(word) for word in NO} - _YES
 SAYS_NOTHING = {"", "void", "nan", "none", "null", "invalid", "n/a", "na", "-", "–", "—", "error", "aborted", "#n/a"}
 SAYS_NOTHING |= {"n.a.", "tbd", "not run", "not tested", "untested", "skipped", "missing", "#value!", "#div/0!"}
 """Texts that say that nothing is said: the trial is void."""
+
+MOST_TRIALS = 10**12
+"""Nobody tries more often; a larger number is an identifier or two numbers run together."""
 
 _PART = r"(\d+)(?:\.0+)?\s*(?:/|of|out of|von|sur|de)\s*(\d+)(?:\.0+)?(?:\s*trials)?"
 _FRACTION = re.compile(rf"{_PART}(?:\s*[(=].*)?|\d+(?:[.,]\d+)?\s*%\s*\(?{_PART}\)?")
@@ -69,6 +74,12 @@ def fraction_of(text: str) -> tuple[int, int] | None:
         return None
     won, tried = (number for number in match.groups() if number is not None)
     return int(won), int(tried)
+
+
+def percent_beside(text: str) -> float | None:
+    """The share that stands beside counts: .6 of `12/20 (60%)`; `None` where there is none."""
+    found = re.findall(r"\d+(?:[.,]\d+)?\s*%", text)
+    return number_of(found[0]) if len(found) == 1 else None
 
 
 def number_of(text: str) -> float | None:

@@ -67,6 +67,7 @@ def unfolded(roles: Roles, notes: list[str], options: ReadOptions) -> Roles | No
         values = [name for name in roles.grid.names if name in values or _is_place_to_be(roles, name, values)]
         values = _without_measures(roles, values)
         _no_stages(roles, [name for name in values if _STAGE_REACHED.fullmatch(normal_name(name))])
+        _say_what_may_be_stages(roles, values, notes)
         return _long(roles, values, "task", notes) if values and not roles.has("task") else None
     if len(values) < 2:
         return None
@@ -88,6 +89,27 @@ def _no_stages(roles: Roles, stages: Sequence[str]) -> None:
     if len(stages) >= 2:
         expected = f"tasks as columns, or one that says success ({flag('success', stages[-1])})"
         raise BadData(roles.path, "columns", expected, f"what may be stages: {', '.join(stages)}")
+
+
+def _say_what_may_be_stages(roles: Roles, names: Sequence[str], notes: list[str]) -> None:
+    """A word where no column succeeds in a row in which the one before it failed, and chance would have let some.
+
+    `grasp, lift, place` may be three tasks, or three stages of one trial, which would count thrice. Said where at
+    least three rows were to be expected that break the order, if columns had nothing to do with each other.
+    """
+    columns = [roles.grid.column(name) for name in names]
+    flags = [[success_of(text) for text in column.values] for column in columns]
+    if len(names) < 2 or roles.has("task") or any(None in one for one in flags):
+        return
+    table = np.array([np.array(one, np.float64)[c.codes] for one, c in zip(flags, columns, strict=True)])
+    whole = table[:, ~np.isnan(table).any(axis=0)]
+    failed, next_won = 1.0 - whole[:-1], whole[1:]
+    expected = float((failed.mean(axis=1) * next_won.mean(axis=1)).sum() * whole.shape[1]) if whole.size else 0.0
+    if expected >= 3 and not (failed * next_won).any():
+        notes.append(
+            f"no row has a success right of a failure in {', '.join(names)}: if they are stages of one trial and no "
+            f"tasks, each trial counts {len(names)} times: {flag('success', names[-1])}"
+        )
 
 
 def _no_curve(roles: Roles) -> None:
@@ -240,6 +262,8 @@ def _scale(roles: Roles, names: Sequence[str], role: str, *, percent: bool) -> s
         expected = (
             f"columns a {role} each, with successes, cells such as 12/20, shares of 1 or % (or --column ignore=NAME)"
         )
+        if low >= 0 and high <= 100:
+            expected += f"; percent with a sign in its cells or its name, e.g. '{name} (%)'"
         raise BadData(roles.path, name, expected, f"{value:g}")
     return "success_rate (%)" if percent and high > 1 else "success_rate"
 

@@ -10,6 +10,7 @@ again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal
@@ -414,7 +415,7 @@ class _State:
     def cases_for(self, pairs: Sequence[tuple[str, str]], world: str) -> list[CaseRecord | None]:
         """For each pair the most telling case on which it may still be compared, spread over cases of equal worth."""
         ranked = sorted(
-            self.cases, key=lambda c: (-c.worth / (1 + 0.01 * self.on_case.get((c.case, world), 0)), c.case)
+            self.cases, key=lambda c: (-c.worth / (1 + 0.01 * self.on_case.get((c.case, world), 0)), _counted(c.case))
         )
         return [
             next((c for c in ranked if self.used.get((*_sorted(a, b), c.case, world), 0) < self.repeats), None)
@@ -507,6 +508,11 @@ def _pairs(mean: ArrayLike, covariance: ArrayLike) -> tuple[Floats, Floats]:
     first, second = pair_indices(at.shape[-1])
     rows = spread[..., first, :] - spread[..., second, :]
     return at[..., first] - at[..., second], rows[..., first] - rows[..., second]
+
+
+def _counted(name: str) -> list[str | int]:
+    """How names with numbers are put in order: scene 2 before scene 10."""
+    return [int(part) if k % 2 else part for k, part in enumerate(re.split(r"(\d+)", name))]
 
 
 def _sorted(first: str, second: str) -> tuple[str, str]:
