@@ -171,8 +171,8 @@ def _load(
         raise RoboscaleError(f"the two worlds are scored on different scales: {sides}")
     kind = both[0] if request.outcome == "auto" else request.outcome
     worlds = [one.outcomes(kind) for one in results]
-    one = len({stratum.world for world in worlds for stratum in world.strata}) < 2
-    if one and (same := same_rows(request.real, request.cheap, results)):
+    one_world = len({stratum.world for world in worlds for stratum in world.strata}) < 2
+    if one_world and (same := same_rows(request.real, request.cheap, results)):
         note(same)
     if request.outcome == "auto" and kind == "progress":
         note("nobody noted success on both sides, so means of progress are compared")
