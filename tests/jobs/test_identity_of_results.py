@@ -1,5 +1,6 @@
 """Results belong to what was tried, by content: the recipes of wrong numbers under an old label."""
 
+import html
 import json
 from pathlib import Path
 
@@ -154,3 +155,20 @@ def test_again_is_never_answered_with_what_is_there(place: Path):
 def goal_of_the_toy(observation):
     x, there = observation["observation.state"]
     return [there - x]
+
+
+def test_what_a_run_assumed_stays_in_its_store_its_files_and_its_page(place: Path, roboscale):
+    """A number without what it rests on reads as if nothing had been assumed."""
+    asked = ("--world", "point.toml", "--workers", "0", "--store", "x", "--json")
+    both = ("compare", "policies.py:good", "policies.py:bad", "--budget", "4", *asked)
+    first = json.loads(roboscale(*both).stdout)["notes"]
+    again = json.loads(roboscale(*both).stdout)["notes"]
+    assert any("is taken to be" in note for note in first), "the world that is tried leaves nothing open"
+    assert any(note.startswith("found ") for note in again), again
+    kept = json.loads((place / "x" / "verdict.json").read_text())["notes"]
+    assert {*first, *again} == {*kept}
+    alone = json.loads(roboscale("eval", "--policy", "policies.py:good", "--trials", "2", *asked).stdout)["notes"]
+    assert json.loads((place / "x" / "eval_info.json").read_text())["roboscale"]["notes"] == alone
+    roboscale("report", "x", "--videos", "0")
+    page = html.unescape((place / "x" / "report.html").read_text())
+    assert all(note in page for note in alone)

@@ -454,6 +454,41 @@ def test_a_merge_learns_that_a_run_was_finished(log: TrialLog, tmp_path):
     assert log.runs() == (run(finished_ns=9),)
 
 
+def test_what_was_said_of_a_run_is_kept_in_its_order_and_once(log: TrialLog):
+    log.begin_run(run())
+    log.note("r1", ["b is guessed", "a is assumed"], 7)
+    log.note("r1", ["a is assumed", "c\0 is reused"], 9)
+    assert log.notes("r1") == {"b is guessed": 7, "a is assumed": 8, "c\\x00 is reused": 10}
+    assert log.notes("another") == {}
+    with pytest.raises(BadData, match="notes on run r9"):
+        log.note("r9", ["said of nothing"], 1)
+
+
+def test_a_merge_takes_over_what_was_said_of_runs(log: TrialLog, tmp_path):
+    log.begin_run(run())
+    log.note("r1", ["a is assumed"], 3)
+    with open_log(tmp_path / "b.db") as other:
+        other.begin_run(run())
+        other.note("r1", ["a is assumed", "b is guessed"], 1)
+    for _ in range(2):
+        log.merge([str(tmp_path / "b.db")])
+        assert log.notes("r1") == {"b is guessed": 2, "a is assumed": 3}
+
+
+def test_a_log_without_a_place_for_notes_is_read_and_gets_one_when_written(log_address: str):  # noqa: F811
+    with open_log(log_address) as log:
+        log.begin_run(run())
+        log.save(trial())
+        execute(log, "drop table notes", "drop table roboscale.notes")
+        execute(log, "pragma user_version=2", "update roboscale.header set value='2' where name='schema'")
+    with open_log(log_address, read_only=True) as reading:
+        assert reading.count() == 1 and reading.runs() == (run(),) and reading.notes("r1") == {}
+    for _ in range(2):
+        with open_log(log_address) as log:
+            log.note("r1", ["a is assumed"], 3)
+            assert log.count() == 1 and log.runs() == (run(),) and log.notes("r1") == {"a is assumed": 3}
+
+
 # --- opening -------------------------------------------------------------------------------------------------------
 
 
@@ -465,6 +500,7 @@ def test_a_log_opened_for_reading_refuses_to_write(log: TrialLog, log_address: s
             lambda: reading.save(trial(1)),
             lambda: reading.judge(judgement(trial())),
             lambda: reading.begin_run(run()),
+            lambda: reading.note("r1", ["said"], 1),
             lambda: reading.lease(trial(1).key, "a", 1),
             lambda: reading.merge([log_address]),
         ):
@@ -483,7 +519,7 @@ def test_a_log_of_a_newer_version_is_refused(log_address: str):  # noqa: F811
     with open_log(log_address) as log:
         execute(log, "pragma user_version=99", "update roboscale.header set value='99' where name='schema'")
     for read_only in (False, True):
-        with pytest.raises(BadData, match="at most 2, found 99, written by a newer version of roboscale"):
+        with pytest.raises(BadData, match="at most 3, found 99, written by a newer version of roboscale"):
             open_log(log_address, read_only=read_only)
 
 

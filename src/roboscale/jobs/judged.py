@@ -66,6 +66,7 @@ class Judged:
         decided: the verdict, where something was compared.
         before: the verdict as it was when the run ended, where a judgement was corrected afterwards.
         all_rounds: of every policy, case and round, what counts within the round.
+        notes: what was assumed, guessed, dropped or reused while it ran, a line each.
     """
 
     run: Run
@@ -74,6 +75,7 @@ class Judged:
     decided: Decided | None = None
     before: Decided | None = None
     all_rounds: tuple[Counted, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def labels(self) -> dict[Identity, str]:
@@ -222,8 +224,9 @@ def judged_run(log: TrialLog, run: Run, shard: tuple[int, int] = (0, 1)) -> Judg
         for number in sorted({t.round for t in trials})
         for one in count_trials([t for t in trials if t.round == number], judgements, run.policies, cases)
     )
+    notes = tuple(log.notes(run.id))
     if run.design is None:
-        return Judged(run=run, counted=tuple(counted), used=tuple(counted), all_rounds=rounds)
+        return Judged(run=run, counted=tuple(counted), used=tuple(counted), all_rounds=rounds, notes=notes)
     decided = _decide(counted, run, cases)
     used = {case.id for case in cases[: decided.used]}
     return Judged(
@@ -233,6 +236,7 @@ def judged_run(log: TrialLog, run: Run, shard: tuple[int, int] = (0, 1)) -> Judg
         decided=decided,
         before=_before(trials, judgements, run, cases),
         all_rounds=rounds,
+        notes=notes,
     )
 
 
@@ -382,12 +386,6 @@ def other_lines(log: TrialLog, run: Run) -> list[str]:
                     "run); they are not counted"
                 )
     return lines
-
-
-def _tried(log: TrialLog, kind: IdentityKind, one: Identity) -> bool:
-    """Whether there is any trial of it; a run that was stopped at once leaves a name without one."""
-    newest = log.newest_round(policy=one) if kind == "policy" else log.newest_round(world=one)
-    return newest is not None
 
 
 def run_summary(judged: Judged) -> dict[str, Any]:

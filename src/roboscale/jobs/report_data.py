@@ -68,7 +68,6 @@ def report_data(
     run = judged.run
     results = {label: judged.of(policy) for policy, label in judged.labels.items()}
     decided, before = judged.decided, judged.before
-    withdrawn = () if decided is None else decided.withdrawn
     recipes = judged.of_recipes
     asked: Mapping[str, Any] = run.request.get("fields", {})
     return ReportData(
@@ -96,17 +95,18 @@ def report_data(
             "retries of void trials": asked.get("retries"),
             "cases": len(run.cases),
         },
-        notes=(
-            *notes,
-            *judged.recipe_lines,
-            *filter(None, [unequal_starts(judged)]),
-            *withdrawn,
-            *reasons(judged.used, judged.labels),
-        ),
+        notes=tuple(dict.fromkeys((*notes, *_said(judged)))),
         command=command,
         created=created,
         versions=dict(run.versions),
     )
+
+
+def _said(judged: Judged) -> list[str]:
+    """What was said while the run went on, and what its trials say now."""
+    withdrawn = () if judged.decided is None else judged.decided.withdrawn
+    now = (unequal_starts(judged), *withdrawn, *reasons(judged.used, judged.labels))
+    return [line for line in (*judged.recipe_lines, *judged.notes, *now) if line]
 
 
 def _extremes(judged: Judged) -> dict[str, AnyVerdict]:

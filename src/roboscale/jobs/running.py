@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -64,7 +63,7 @@ SMALL = 12  # trials below which a built-in simulator runs in this process
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """A request with everything in it opened; its notes are those that were said."""
+    """A request with everything in it opened; its notes are those that were said, which the log keeps with the run."""
 
     request: Trying
     world: World
@@ -78,6 +77,7 @@ class _Asked:
     on_event: OnEvent
     question: Identity = field(default_factory=lambda: combine("question"))
     notes: list[str] = field(default_factory=list)
+    keep: Callable[[Sequence[str]], None] | None = None
 
     @property
     def info(self) -> WorldInfo:
@@ -88,6 +88,8 @@ class _Asked:
         if text not in self.notes:
             self.notes.append(text)
             self.on_event(Note(text))
+            if self.keep is not None:
+                self.keep((text,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +165,8 @@ def run_trials(
         UnknownName, SpecMismatch: before the first trial, when names or specs do not fit.
         RoboscaleError: no trial could be counted; says why.
     """
+    from roboscale.jobs.run_files import require_result
+
     with ExitStack() as stack:
         stack.enter_context(staying_alive())
         opened = _open_world(request.world if world is None else world, request, on_event)
@@ -175,7 +179,7 @@ def run_trials(
         asked, run = _begin(asked, log, {} if bench is None else bench.study)
         desk = None if bench is None else _desk(bench, asked, log, run, stack)
         judged = _try(asked, log, run, sink, stack, desk)
-    _require_result(judged)
+    require_result(judged)
     return judged
 
 
@@ -336,7 +340,7 @@ def _begin(asked: _Asked, log: TrialLog, study: Mapping[str, Any]) -> tuple[_Ask
     asked = replace(asked, policies=policies)
     if unfinished is not None:
         asked.say(f"goes on with the run of {clock_time(unfinished.created_ns)}, which did not finish")
-        return asked, unfinished
+        return _keeping_notes(asked, log, unfinished), unfinished
     rounds = [log.newest_round(policy, world, None, asked.settings) for policy in policies]
     newest = max((r for r in rounds if r is not None), default=-1)
     run = Run(
@@ -354,7 +358,17 @@ def _begin(asked: _Asked, log: TrialLog, study: Mapping[str, Any]) -> tuple[_Ask
         created_ns=time.time_ns(),
     )
     log.begin_run(run)
-    return asked, run
+    return _keeping_notes(asked, log, run), run
+
+
+def _keeping_notes(asked: _Asked, log: TrialLog, run: Run) -> _Asked:
+    """The same, with all that was said and will be said kept beside the run."""
+
+    def keep(texts: Sequence[str]) -> None:
+        log.note(run.id, texts, time.time_ns())
+
+    keep(asked.notes)
+    return replace(asked, keep=keep)
 
 
 def _unfinished(log: TrialLog, question: str, again: bool) -> Run | None:
@@ -372,6 +386,7 @@ def _try(
 ) -> Judged:
     """Runs the schedule, records it, and reads from the log what it came to."""
     from roboscale.jobs.judged import judged_run, other_lines, unequal_starts
+    from roboscale.jobs.run_files import write_run_files
     from roboscale.stats.deciding import Decider
     from roboscale.trials import Schedule
 
@@ -413,7 +428,7 @@ def _try(
     judged = judged_run(log, run, shard)
     if unequal := unequal_starts(judged):
         asked.say(unequal)
-    _write_files(asked, judged, log)
+    write_run_files(judged, log, store_of(asked.request, asked.question))
     return judged
 
 
@@ -565,36 +580,3 @@ def _writer(asked: _Asked, log: TrialLog, stack: ExitStack) -> DatasetWriter | N
         asked.say(f"{busy}: whoever of both ends last records what is tried")
         return None
     return stack.enter_context(writer)
-
-
-def _write_files(asked: _Asked, judged: Judged, log: TrialLog) -> None:
-    """What other programs read, beside the trials: LeRobot's `eval_info.json`, or the verdict."""
-    from roboscale.jobs.files import write_json
-    from roboscale.jobs.judged import run_summary, whole
-    from roboscale.jobs.stores import folder_of
-    from roboscale.stats import clopper_pearson
-    from roboscale.trials import to_eval_info
-
-    folder = folder_of(store_of(asked.request, asked.question))
-    if folder is None:
-        return
-    if judged.decided is None:
-        write_json(folder / "eval_info.json", to_eval_info(whole(log, judged.used), clopper_pearson))
-    else:
-        write_json(folder / "verdict.json", {**run_summary(judged), "verdict": judged.decided.verdict.to_json()})
-
-
-def _require_result(judged: Judged) -> None:
-    """RoboscaleError when nothing could be counted: a run without any result is no success.
-
-    A comparison needs a case that was counted under two policies.
-    """
-    from roboscale.jobs.judged import reasons
-
-    counted = Counter(c.case for c in judged.counted if c.outcome.success is not None)
-    needed = 1 if judged.run.design is None else 2
-    if judged.pending or any(times >= needed for times in counted.values()):
-        return
-    why = "; ".join(reasons(judged.counted, judged.labels)[:3]) or "no trial was made"
-    what = "no trial could be counted" if not counted else "no case could be counted under two policies"
-    raise RoboscaleError(f"{what}: {why}")

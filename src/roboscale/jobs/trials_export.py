@@ -75,7 +75,7 @@ def export_trials(request: ExportTrials, on_event: OnEvent = ignore) -> Exported
     if not counted:
         raise BadData(request.store, "trials", "at least one", "none")
     if request.out is not None:
-        write_json(request.out, to_eval_info(counted, clopper_pearson))
+        write_json(request.out, to_eval_info(counted, clopper_pearson, judged.notes))
         on_event(Wrote("eval_info.json", request.out))
     episodes = 0 if request.dataset is None else record_rollouts(judged.run, counted, request.dataset, on_event)
     return ExportedTrials(", ".join(judged.labels[p] for p in chosen), len(counted), episodes)

@@ -15,12 +15,15 @@ Interval = Callable[[int, int], Estimate]
 """(successes, n) -> the rate with its interval."""
 
 
-def to_eval_info(counted: Sequence[Counted], interval: Interval) -> dict[str, Any]:
+def to_eval_info(counted: Sequence[Counted], interval: Interval, notes: Sequence[str] = ()) -> dict[str, Any]:
     """LeRobot's `eval_info.json` of one policy's trials, with rewards as rewards.
 
     Void trials and those that nobody has judged are no episodes: they stand apart under `roboscale`, with cases and
     reasons. Where the world has no reward, `sum_rewards` and `max_rewards` are empty. `seeds` holds `None` for a
     case that does not begin with a seed.
+
+    Args:
+        notes: what was assumed, guessed, dropped or reused, a line each; under `roboscale`, too.
     """
     tasks: dict[str, list[Counted]] = {}
     for one in counted:
@@ -42,6 +45,7 @@ def to_eval_info(counted: Sequence[Counted], interval: Interval) -> dict[str, An
             "unverified": sorted(
                 {reason for c in counted for who in (c.policy, c.world) for reason in who.unverified}
             ),
+            "notes": list(notes),
         },
     }
 

@@ -17,8 +17,8 @@ from roboscale.trials.log import legacy, sql
 
 __all__ = ["SCHEMA", "STEPS", "check", "create", "prepare"]
 
-SCHEMA = 2
-"""1 was the earlier store, SQLite only; see `legacy`."""
+SCHEMA = 3
+"""1 was the earlier store, SQLite only, see `legacy`; 2 had no notes."""
 
 
 def _version(connection: Connection) -> int:
@@ -42,6 +42,8 @@ def check(connection: Connection, where: str) -> int:
         found = f"{version}, written by a newer version of roboscale"
         raise BadData(where, "version of its tables", f"at most {SCHEMA}", found)
     expected = legacy.LEGACY_TABLES if version == 1 else tuple(sql.TABLES.tables)
+    if version == 2:
+        expected = tuple(name for name in expected if name != sql.notes.key)
     if version == 0 or not set(expected) <= set(names):
         raise BadData(where, "tables", f"a log of trials ({', '.join(expected)})", ", ".join(names) or "none")
     return version
@@ -90,5 +92,11 @@ def _from_earlier_store(connection: Connection, where: str) -> None:
     legacy.convert_log(connection, connection, where, "legacy_")
 
 
-STEPS: dict[int, Callable[[Connection, str], None]] = {1: _from_earlier_store}
+def _with_notes(connection: Connection, where: str) -> None:
+    """2 -> 3: what was said of runs until then is not known, which is no note."""
+    sql.notes.create(connection)
+    _stamp(connection)
+
+
+STEPS: dict[int, Callable[[Connection, str], None]] = {1: _from_earlier_store, 2: _with_notes}
 """What brings version n further. Each says in the database which version it is then."""

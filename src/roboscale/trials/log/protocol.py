@@ -191,6 +191,20 @@ class TrialLog(Protocol):
             BadData: a run of that id asks something else.
         """
 
+    def note(self, run: str, texts: Sequence[str], time_ns: int) -> None:
+        """Keeps what was assumed, guessed, dropped or reused in a run; a text that it has already stays as it is.
+
+        Args:
+            texts: a line each, in the order in which they were said.
+            time_ns: when, nanoseconds since 1970.
+
+        Raises:
+            BadData: a run that is not in the log.
+        """
+
+    def notes(self, run: str) -> dict[str, int]:
+        """What was said of a run -> when, oldest first; nothing for a run that nothing was said of."""
+
     def finish_run(self, id: str, time_ns: int) -> None:
         """Notes when everything that a run asked for was there; the first time stays. BadData for an unknown run."""
 

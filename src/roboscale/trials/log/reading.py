@@ -17,6 +17,7 @@ __all__ = [
     "TRIAL_KEY",
     "all_identities",
     "all_leases",
+    "all_notes",
     "all_runs",
     "judgements_of",
     "matching",
@@ -120,6 +121,13 @@ def all_runs(connection: Connection, where: str, ids: Sequence[str] | None = Non
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise BadData(where, f"run {row['id']}", "a readable row", f"{type(error).__name__}: {error}") from error
     return tuple(runs)
+
+
+def all_notes(connection: Connection, run: str) -> dict[str, int]:
+    """What was said of a run, and when, oldest first."""
+    table = sql.notes.c
+    query = select(table.text, table.time_ns).where(table.run == run).order_by(table.time_ns, table.text)
+    return {row.text: row.time_ns for row in connection.execute(query)}
 
 
 def all_leases(connection: Connection, worker: str | None = None) -> tuple[Lease, ...]:

@@ -48,6 +48,7 @@ __all__ = [
     "is_sqlite",
     "judgements",
     "leases",
+    "notes",
     "runs",
     "trials",
 ]
@@ -139,6 +140,14 @@ runs = Table(
     Column("created_ns", BigInteger, nullable=False),
     Column("finished_ns", BigInteger),
     Column("stopped_ns", BigInteger),
+)
+
+notes = Table(
+    "notes",
+    TABLES,
+    Column("run", _TEXT, ForeignKey(runs.c.id), primary_key=True),
+    Column("text", _TEXT, primary_key=True),
+    Column("time_ns", BigInteger, nullable=False),
 )
 
 leases = Table(

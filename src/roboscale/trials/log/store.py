@@ -32,6 +32,7 @@ from roboscale.trials.log.protocol import IdentityKind, Lease, MergeCounts, Run,
 from roboscale.trials.log.reading import (
     all_identities,
     all_leases,
+    all_notes,
     all_runs,
     judgements_of,
     matching,
@@ -43,6 +44,7 @@ from roboscale.trials.log.rows import identity_id, title, words
 from roboscale.trials.log.writing import (
     insert_identities,
     insert_judgements,
+    insert_notes,
     insert_runs,
     insert_trials,
     require_trial,
@@ -60,6 +62,7 @@ class SqlLog:
     def __init__(self, address: LogAddress, *, read_only: bool) -> None:
         self._where, self._read_only, self._closed = address.shown, read_only, False
         self._secrets: tuple[str, ...] = ()
+        self._has_notes = True  # a log of an earlier version that is only read has no place for them
         self._known: set[str] = set()  # rows of identities that are committed: a save skips them
         with ExitStack() as resources, self._translated():
             self._engine = self._opened(address, resources)
@@ -80,7 +83,9 @@ class SqlLog:
             prepare(engine, self._where)
             return engine
         with engine.connect() as connection:
-            if check(connection, self._where) == SCHEMA:
+            version = check(connection, self._where)
+            self._has_notes = version >= SCHEMA
+            if version > 1:
                 return engine
             converted = memory_engine()
             resources.callback(converted.dispose)
@@ -199,6 +204,16 @@ class SqlLog:
             insert_identities(connection, "policy", run.policies)
             insert_identities(connection, "world", (run.world,))
             insert_runs(connection, (run,), self._where)
+
+    def note(self, run: str, texts: Sequence[str], time_ns: int) -> None:
+        with self._writing(f"notes on run {run}") as connection:
+            insert_notes(connection, words(run), {words(text): time_ns + k for k, text in enumerate(texts)})
+
+    def notes(self, run: str) -> dict[str, int]:
+        if not self._has_notes:
+            return {}
+        with self._reading() as connection:
+            return all_notes(connection, words(run))
 
     def finish_run(self, id: str, time_ns: int) -> None:
         self._end_run(id, finished_ns=func.coalesce(sql.runs.c.finished_ns, time_ns))
@@ -327,7 +342,10 @@ def _merge(connection: Connection, logs: Sequence[TrialLog], where: str) -> Merg
         at = f"{where}, from {log.where}"
         for kind, some in log.identities().items():
             identities += insert_identities(connection, kind, some)
-        runs += insert_runs(connection, log.runs(), at)
+        asked = log.runs()
+        runs += insert_runs(connection, asked, at)
+        for run in asked:
+            insert_notes(connection, run.id, log.notes(run.id))
         stream = log.trials()
         while batch := tuple(islice(stream, _PIECE)):
             seen += len(batch)

@@ -5,7 +5,7 @@ All take a connection with a transaction under way, which the caller commits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, func, select, update
 
@@ -15,7 +15,7 @@ from roboscale.trials.log.protocol import IdentityKind, Run
 from roboscale.trials.log.reading import all_runs, judgements_of, trials_by_id
 from roboscale.trials.log.rows import difference, identity_row, judgement_of, judgement_row, run_row, title, trial_row
 
-__all__ = ["insert_identities", "insert_judgements", "insert_runs", "insert_trials", "require_trial"]
+__all__ = ["insert_identities", "insert_judgements", "insert_notes", "insert_runs", "insert_trials", "require_trial"]
 
 
 def insert_identities(connection: Connection, kind: IdentityKind, some: Iterable[Identity]) -> int:
@@ -63,6 +63,12 @@ def _saying(judgement: Judgement) -> str:
     said = [judgement.state, f"success {judgement.success}", f"progress {judgement.progress}"]
     said += [f"by {judgement.by}"] if judgement.by else []
     return ", ".join([*said, judgement.reason] if judgement.reason else said)
+
+
+def insert_notes(connection: Connection, run: str, notes: Mapping[str, int]) -> None:
+    """Adds what was said of a run, which must be there; a text that was said before keeps its first time."""
+    rows = [{"run": run, "text": text, "time_ns": time} for text, time in notes.items()]
+    sql.insert_new(connection, sql.notes, rows)
 
 
 def require_trial(connection: Connection, id_: str, where: str) -> None:
