@@ -89,6 +89,7 @@ def test_a_validity_card_says_when_there_are_too_few_policies(tmp_path: Path):
     real = table(tmp_path / "real.csv", {"a": 0.8, "b": 0.6, "c": 0.3}, 40)
     cheap = table(tmp_path / "cheap.csv", {"a": 0.9, "b": 0.7, "c": 0.5}, 40, seed=1)
     told = json.loads(invoke("validity", "--real", real, "--cheap", cheap, "--json").stdout)
+    assert json.loads(invoke("validity", "--real", real, "--sim", cheap, "--json").stdout) == told
     assert told["policies"] == ["a", "b", "c"] and "mmrv_orientation" in told
     page = tmp_path / "v.html"
     text = invoke("validity", "--real", real, "--cheap", cheap, "--html", page).stdout

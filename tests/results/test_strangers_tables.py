@@ -388,3 +388,14 @@ def test_a_policy_called_nan_is_said(tmp_path: Path):
 def test_percents_without_a_sign_say_how_to_write_them(tmp_path: Path):
     with pytest.raises(BadData, match=r"percent with a sign in its cells or its name, e\.g\. 'lift \(%\)'"):
         read(tmp_path, "policy,lift\na,60\nb,85\n")
+
+
+def test_a_task_called_after_a_place_is_one_where_nothing_can_be_called_so(tmp_path: Path):
+    with pytest.raises(BadData, match="cells of one kind.*found pick counts, place share"):
+        read(tmp_path, "policy,pick,place\na,12/20,0.5\nb,10/20,.4\n")
+    found = read(tmp_path, "policy,pick,place\na,12/20,8/20\nb,10/20,5/20\n")
+    assert counts(found)["b", "place"] == (5, 20)
+    rooms = read(tmp_path, "policy,place,lift\na,1,12/20\nb,2,10/20\n")
+    assert counts(rooms) == {("a", "lift"): (12, 20), ("b", "lift"): (10, 20)}, (
+        "a number may be what a place is called"
+    )

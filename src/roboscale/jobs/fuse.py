@@ -28,7 +28,9 @@ class FuseResults(TableRequest):
     words: ClassVar[tuple[str, ...]] = ("fuse",)
 
     real: Annotated[str, Option("Results on the real robot; any form that `rank` reads.")]
-    cheap: Annotated[str, Option("Results in the cheap world: the same cases, and as many more as there are.")]
+    cheap: Annotated[
+        str, Option("Results in the cheap world: the same cases, and as many more as there are.", flag="--cheap/--sim")
+    ]
     mode: Annotated[
         Literal["auto", "ppi", "betting"], Option("auto, ppi or betting (never below its coverage, wider).")
     ] = "auto"

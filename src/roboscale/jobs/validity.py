@@ -33,7 +33,7 @@ class CheckValidity(TableRequest):
     words: ClassVar[tuple[str, ...]] = ("validity",)
 
     real: Annotated[str, Option("Results on the real robot; any form that `rank` reads.")]
-    cheap: Annotated[str, Option("Results of the same policies in the cheap world.")]
+    cheap: Annotated[str, Option("Results of the same policies in the cheap world.", flag="--cheap/--sim")]
     outcome: Annotated[
         Literal["auto", "success", "progress"],
         Option("success, progress, or auto: progress where nothing else was noted."),

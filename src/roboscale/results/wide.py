@@ -173,12 +173,18 @@ def _numbered(roles: Roles) -> list[str]:
 
 
 def _is_place_to_be(roles: Roles, name: str, values: Sequence[str]) -> bool:
-    """Whether a column called after a place, a robot or a world is a task: its cells are outcomes like the others'."""
+    """Whether a column called after a place, a robot or a world is a task: its cells are outcomes.
+
+    Those of the others' kind are, and numbers that are no whole ones: nothing is called 0.5 or 12/20.
+    """
     kinds = {_kind(roles.grid.column(value), value) for value in values}
     if name in roles.ignored or any(name in names for names in roles.said.values()):
         return False
     called = any(strength(role, name) is not None for role in ("place", "variation", "robot", "world"))
-    return called and _kind(roles.grid.column(name), name) in kinds
+    kind = _kind(roles.grid.column(name), name)
+    return called and (
+        kind in kinds or (bool(kind) and any(set(t) & set("./%") for t in roles.grid.column(name).used()))
+    )
 
 
 def _may_hold(roles: Roles, name: str) -> bool:
