@@ -30,9 +30,9 @@ def say_places() -> str:
 
 
 def _candidates(version: str) -> Iterator[Path]:
-    found = shutil.which(f"python{version}")
-    if found is not None:
-        yield Path(found)
+    on_path = shutil.which(f"python{version}")
+    if on_path is not None:
+        yield Path(on_path)
     home = Path.home()
     pyenv = Path(os.environ.get("PYENV_ROOT", home / ".pyenv")) / "versions"
     uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR", home / ".local/share/uv/python"))

@@ -61,19 +61,19 @@ def list_runs(request: ListRuns, on_event: OnEvent = ignore) -> ListedRuns:
 
     if not request.folder.is_dir():
         raise BadData(request.folder, "folder", "a folder of runs", "nothing")
-    found: list[_Found] = []
+    told: list[_Found] = []
     notes: list[str] = []
     for store in sorted(request.folder.rglob("*.db")):
         if "roboscale" in store.parts[-2:-1]:
             continue  # a dataset's own attempts
         try:
-            found += _rows(store, request.folder)
+            told += _rows(store, request.folder)
         except RoboscaleError as error:
             notes.append(f"left out: {error}")
             on_event(Note(notes[-1]))
-    if not found:
+    if not told:
         raise BadData(request.folder, "runs", "at least one run", "none")
-    rows = sorted(_told_apart(found), key=lambda row: -row.started_ns)
+    rows = sorted(_told_apart(told), key=lambda row: -row.started_ns)
     if request.html is not None:
         created = datetime.date.today().isoformat()
         page = runs_page(

@@ -105,16 +105,16 @@ class _Layout:
         if any(strength(role, k) is not None for role in _SAYS_A_TRIAL for k, v in entry.items() if _is_plain(v)):
             return None
         wrapper = next((k for k in (*TASK_KEYS, *POLICY_KEYS, *PLAIN_KEYS) if _holds_rows(entry.get(k))), None)
-        found = dict(entry[wrapper]) if wrapper else {k: entry[k] for k in keys if k in entry}
-        if not found:
+        inside = dict(entry[wrapper]) if wrapper else {k: entry[k] for k in keys if k in entry}
+        if not inside:
             return None
-        used = [wrapper] if wrapper else list(found)
+        used = [wrapper] if wrapper else list(inside)
         self.left |= {k: None for k, v in entry.items() if k not in used and _holds_results(v)}
-        above = {**known, **_beside(entry, wrapper or "", list(found.values()))}
-        role = "task" if wrapper in TASK_KEYS else "policy" if wrapper in POLICY_KEYS else self._role_of(above, found)
-        self.levels.setdefault(role, {}).update(dict.fromkeys(found))
+        above = {**known, **_beside(entry, wrapper or "", list(inside.values()))}
+        role = "task" if wrapper in TASK_KEYS else "policy" if wrapper in POLICY_KEYS else self._role_of(above, inside)
+        self.levels.setdefault(role, {}).update(dict.fromkeys(inside))
         rows: list[Row] = []
-        for key, value in found.items():
+        for key, value in inside.items():
             rows += [{**above, role: key, **cell} for cell in ([value] if isinstance(value, Mapping) else value)]
         return rows
 
@@ -137,8 +137,8 @@ def _siblings(rows: Sequence[Row]) -> list[str]:
                 kinds.setdefault(key, set()).update(
                     r for r in OUTCOME_ROLES for k in value if strength(r, k) is not None
                 )
-    twice = [r for r in OUTCOME_ROLES if r != "trials" and sum(r in found for found in kinds.values()) > 1]
-    return [key for key, found in kinds.items() if found & set(twice)]
+    twice = [r for r in OUTCOME_ROLES if r != "trials" and sum(r in kinds_of for kinds_of in kinds.values()) > 1]
+    return [key for key, kinds_of in kinds.items() if kinds_of & set(twice)]
 
 
 def _beside(data: Row, key: str, inner: Sequence[Row]) -> dict[str, Any]:

@@ -156,10 +156,10 @@ _LOGS: tuple[tuple[Callable[[Mapping[str, Any]], bool], Callable[..., Grid]], ..
 
 
 def _list(path: Path, data: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
-    found = data.get(key) or []
-    if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
-        raise BadData(path, key, "a list of objects", type(found).__name__)
-    return found
+    entries = data.get(key) or []
+    if not isinstance(entries, list) or not all(isinstance(one, Mapping) for one in entries):
+        raise BadData(path, key, "a list of objects", type(entries).__name__)
+    return entries
 
 
 def _get(values: Sequence[Any], place: int) -> Any:

@@ -78,8 +78,8 @@ def fraction_of(text: str) -> tuple[int, int] | None:
 
 def percent_beside(text: str) -> float | None:
     """The share that stands beside counts: .6 of `12/20 (60%)`; `None` where there is none."""
-    found = re.findall(r"\d+(?:[.,]\d+)?\s*%", text)
-    return number_of(found[0]) if len(found) == 1 else None
+    percents = re.findall(r"\d+(?:[.,]\d+)?\s*%", text)
+    return number_of(percents[0]) if len(percents) == 1 else None
 
 
 def number_of(text: str) -> float | None:

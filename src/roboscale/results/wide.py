@@ -152,12 +152,12 @@ def _no_sums(roles: Roles) -> None:
 
 def _numbered(roles: Roles) -> list[str]:
     """Columns that number the trials of a row: `Trial 1`, `Trial 2`; `1`, `2`, `3`. BadData where they may be runs."""
-    found: dict[str, list[tuple[int, str]]] = {}
+    by_word: dict[str, list[tuple[int, str]]] = {}
     for name in roles.grid.names:
         match = _NUMBER_OF.fullmatch(name.strip())
         if match and name not in roles.ignored and _kind(roles.grid.column(name), name):
-            found.setdefault(match[1].casefold(), []).append((int(match[2]), name))
-    for word, columns in found.items():
+            by_word.setdefault(match[1].casefold(), []).append((int(match[2]), name))
+    for word, columns in by_word.items():
         numbers = sorted(number for number, _ in columns)
         if len(columns) < 2 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
             continue

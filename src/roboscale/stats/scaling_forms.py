@@ -139,12 +139,12 @@ class Posterior:
 
     def rate_weights(self, n: float) -> NDArray[np.float64]:
         """Probability of each success rate of `RATES` at amount `n`, by spread, shape (3, 1000)."""
-        found = np.zeros((len(SPREADS), len(RATES)))
+        totals = np.zeros((len(SPREADS), len(RATES)))
         for form, weights in self.weights.items():
             index = curve_rates(form, _key(n, self.reference)).ravel()
             for at, cells in enumerate(weights):
-                found[at] += np.bincount(index, cells.ravel(), len(RATES))
-        return found
+                totals[at] += np.bincount(index, cells.ravel(), len(RATES))
+        return totals
 
 
 def posterior(points: Sequence[Point], prior: ScalingPrior) -> Posterior:

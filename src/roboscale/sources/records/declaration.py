@@ -160,14 +160,14 @@ def undeclared(spec: Spec) -> tuple[str, ...]:
 def _facts(recording: Recording, known: KnownDataset) -> dict[str, KnownField]:
     """Field of the recording -> what the table says of it, where the sizes agree."""
     sources = {origin.field: origin.source for origin in recording.origins}
-    found = {}
+    facts = {}
     for field in recording.spec:
         fact = known.field(sources.get(field.name, ""), field.name)
         if fact is None or (fact.role is not None) != field.is_image:
             continue
         if fact.layout is None or field.shape in ((len(fact.layout),), ()):
-            found[field.name] = fact
-    return found
+            facts[field.name] = fact
+    return facts
 
 
 def known_for(recording: Recording) -> KnownDataset | None:

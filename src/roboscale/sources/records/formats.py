@@ -101,10 +101,10 @@ def _datasets_within(path: Path) -> list[Path]:
     """Folders one or two levels down that are datasets with metadata of their own: LeRobot's and RLDS'."""
     marks = ("meta/info.json", "features.json", "dataset_info.json")
     inner = {
-        found.parents[mark.count("/")]
+        place.parents[mark.count("/")]
         for depth in ("*", "*/*")
         for mark in marks
-        for found in path.glob(f"{depth}/{mark}")
+        for place in path.glob(f"{depth}/{mark}")
     }
     return sorted(inner)
 

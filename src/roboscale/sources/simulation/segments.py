@@ -121,8 +121,8 @@ def _last_reference(demonstration: Demonstration, start: int, front: str, otherw
 
 def find_segments(demonstration: Demonstration) -> tuple[Segment, ...]:
     """The demonstration's segments in order; they cover all of its steps without overlap."""
-    found = [_onset(demonstration, thing) for thing in demonstration.objects]
-    onsets = sorted((o for o in found if o is not None), key=lambda o: o.step)
+    starts = [_onset(demonstration, thing) for thing in demonstration.objects]
+    onsets = sorted((o for o in starts if o is not None), key=lambda o: o.step)
     end = len(demonstration)
     if not onsets:
         reference, text = _last_reference(demonstration, 0, HAND, WORLD)

@@ -122,12 +122,12 @@ class Droid:
 
 
 def _metadata(folder: Path) -> dict[str, Any] | None:
-    found = sorted(folder.glob("metadata_*.json"))
-    if not found:
+    files = sorted(folder.glob("metadata_*.json"))
+    if not files:
         return None
-    data = load_any_json(found[0])
+    data = load_any_json(files[0])
     if not isinstance(data, dict):
-        raise BadData(found[0], "file", "an object", type(data).__name__)
+        raise BadData(files[0], "file", "an object", type(data).__name__)
     return data
 
 

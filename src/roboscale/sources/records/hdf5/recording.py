@@ -294,11 +294,11 @@ class Hdf5Recording:
                 raise UnknownName("camera", name, [c.field.name for c in self._cameras])
         place, roles = self._layout.place(key), self._layout.roles(key)
         group = find_group(place.file, self._files.get(place.file), place.group)
-        found = leaves(place.file, group)
+        nodes = leaves(place.file, group)
         columns = [dataclasses.replace(c, parts=_named(c.parts, roles)) for c in self._columns]
         arrays: dict[str, NDArray[Any]] = {}
         for c in columns:
-            arrays[c.field.name] = self._read_column(place, group, c, found, arrays)
+            arrays[c.field.name] = self._read_column(place, group, c, nodes, arrays)
         length = len(next(iter(arrays.values())))
         wanted = [c for c in self._cameras if cameras is None or c.field.name in cameras]
         pictures = {c.field.name: self._layout.pictures(self._files, key, c, length) for c in wanted}
@@ -310,7 +310,7 @@ class Hdf5Recording:
             instruction=facts.instruction,
             provenance=facts.provenance,
             outcome=facts.outcome,
-            findings=(*facts.findings, *self._strangers(key, found, roles)),
+            findings=(*facts.findings, *self._strangers(key, nodes, roles)),
             id=facts.id,
         )
 

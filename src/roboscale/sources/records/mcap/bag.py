@@ -184,7 +184,7 @@ def _parse_metadata(text: str) -> Mapping[str, Any] | None:
     from ruamel.yaml.error import YAMLError
 
     try:
-        found = YAML(typ="safe").load(text)["rosbag2_bagfile_information"]
+        information = YAML(typ="safe").load(text)["rosbag2_bagfile_information"]
     except (YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return information if isinstance(information, dict) else None

@@ -105,16 +105,16 @@ def _times(bag: Bag, types: MessageTypes, report: list[Finding]) -> dict[str, ND
     for _, raw in bag.messages(set(bag.topics), report):
         stamp = _stamp_ns(raw.data) if raw.topic in stamped else 0
         times.setdefault(raw.topic, []).append((stamp, raw.log_ns))
-    found = {}
+    chosen = {}
     for name, both in times.items():
         stamps, logged = np.sort(np.array(both, np.int64), axis=0).T
-        found[name] = stamps if stamps.all() else logged
+        chosen[name] = stamps if stamps.all() else logged
         spans = [int(np.ptp(clock)) for clock in (stamps, logged)]
         if stamps.all() and min(spans) > 0 and not 0.95 < spans[0] / spans[1] < 1.05:
             clocks = f"its stamps cover {spans[0] / 1e9:.4g} s, the recorder's times {spans[1] / 1e9:.4g} s"
             text = f"{name}: {clocks}: simulated time?"
             report.append(finding("clock-rate", text))
-    return found
+    return chosen
 
 
 def _starts_with_header(types: MessageTypes, topic: str) -> bool:

@@ -104,8 +104,8 @@ def message_leaves(types: MessageTypes, kind: str, path: str = "", where: object
 
 
 def _steps(path: str, where: object) -> tuple[str | int, ...]:
-    found = [(m.group(1), m.group(2)) for m in _STEP.finditer(path)]
-    steps = tuple(name if name else int(position) for name, position in found)
+    parts = [(m.group(1), m.group(2)) for m in _STEP.finditer(path)]
+    steps = tuple(name if name else int(position) for name, position in parts)
     if _join(steps) != path:
         raise BadData(where, "element", "a path such as `wrench.force` or `points[0].positions`", repr(path))
     return steps

@@ -83,8 +83,8 @@ class Bundle:
 
     def sources(self) -> Mapping[str, Held]:
         """Everything it holds, by name; BadData when a file of it is broken."""
-        found = _in_folder(self) if self.path.is_dir() else _in_file(self.path, "", self)
-        whole = {source.name: source for source in found}
+        held = _in_folder(self) if self.path.is_dir() else _in_file(self.path, "", self)
+        whole = {source.name: source for source in held}
         return whole if self.cut is None else part_of(whole, self.cut)
 
 
@@ -304,7 +304,7 @@ def _in_npz(path: Path, start: str) -> Iterator[Held]:
 
 
 def _npz_headers(path: Path) -> list[tuple[str, tuple[int, ...], Any]]:
-    found = []
+    headers = []
     with zipfile.ZipFile(path) as archive:
         for member in archive.namelist():
             if member.endswith(".npy"):
@@ -313,8 +313,8 @@ def _npz_headers(path: Path) -> list[tuple[str, tuple[int, ...], Any]]:
                     first = version == (1, 0)
                     read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
                     shape, _, dtype = read(file)
-                    found.append((member.removesuffix(".npy"), shape, dtype))
-    return found
+                    headers.append((member.removesuffix(".npy"), shape, dtype))
+    return headers
 
 
 def _npz_array(path: Path, name: str) -> Any:
@@ -337,8 +337,8 @@ def _in_hdf5(path: Path, start: str, group: str) -> Iterator[Held]:
             return read_array(path, find_group(path, file, group), name)
 
     with open_file(path) as file:
-        found = leaves(path, find_group(path, file, group))
-    for name, leaf in found.items():
+        nodes = leaves(path, find_group(path, file, group))
+    for name, leaf in nodes.items():
         if leaf.numeric and leaf.shape:
             yield _numbers(f"{start}{name}", path, leaf.shape, leaf.dtype, partial(load, name))
 

@@ -106,7 +106,7 @@ def compare_rrd(dataset: Dataset, out: Path) -> dict[str, float]:
 
 def _rows(chunks: Iterable[Any]) -> dict[tuple[str, str], list[tuple[int, Any]]]:
     """(entity, component) -> times in ns and values, in the order of time; what is static has none and is left out."""
-    found: dict[tuple[str, str], list[tuple[int, Any]]] = {}
+    by_component: dict[tuple[str, str], list[tuple[int, Any]]] = {}
     for chunk in chunks:
         batch = chunk.to_record_batch()
         if _TIMELINE not in batch.schema.names:
@@ -115,6 +115,6 @@ def _rows(chunks: Iterable[Any]) -> dict[tuple[str, str], list[tuple[int, Any]]]
         for name in batch.schema.names:
             if ":" in name:
                 values = times if name in _PICTURES else batch.column(name).to_pylist()
-                rows = found.setdefault((chunk.entity_path, name), [])
+                rows = by_component.setdefault((chunk.entity_path, name), [])
                 rows += zip(times, values, strict=True)
-    return {key: sorted(rows, key=lambda row: row[0]) for key, rows in found.items()}
+    return {key: sorted(rows, key=lambda row: row[0]) for key, rows in by_component.items()}
