@@ -42,6 +42,7 @@ ALLOWED = {
     "worlds": {"core"},
     "worlds.simulated": {"core"},
     "worlds.learned": {"core", "dataset"},
+    "worlds.perturbed": {"core"},
     "worlds.real": {"core", "kinematics"},
     "guests": {"core", "wire"},
     "trials": {"core"},

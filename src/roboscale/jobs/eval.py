@@ -28,6 +28,9 @@ class Evaluate(Trying):
         str, Option("expert, noisy:expert:0.1, a checkpoint, openpi://host:port, file.py:name, module:name.")
     ]
     trials: Annotated[int, Option("Trials per task.", min=1)] = 10
+    perturb: Annotated[
+        str, Option("The same cases once more in each cell: all, or axes such as action_delay:2,lost_frames.")
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +60,17 @@ class Evaluated:
     def lines(self) -> list[str]:
         """For a terminal: rates by task and over all, with bounds where trials are void, and what must be said."""
         from roboscale.jobs.judged import rate_lines
+        from roboscale.jobs.perturbing import robustness_lines
 
-        return rate_lines(self.judged)
+        return [*rate_lines(self.judged), *robustness_lines(self.judged)]
 
     def to_json(self) -> dict[str, Any]:
         """The summary that every run has, and the answer."""
         from roboscale.jobs.judged import run_summary
+        from roboscale.jobs.perturbing import robustness_of
 
-        return {**run_summary(self.judged), "success": self.success.to_json()}
+        perturbed = {label: cells.to_json() for label, cells in robustness_of(self.judged).items()}
+        return {**run_summary(self.judged), "success": self.success.to_json(), "perturbed": perturbed}
 
 
 def evaluate(
@@ -112,7 +118,7 @@ def evaluate(
     for reason in reasons(judged.used, judged.labels):
         notes.append(reason)
         say_reason(on_event, reason)
-    return Evaluated(judged, judged.rate(judged.used), tuple(notes))
+    return Evaluated(judged, judged.rate(judged.plain), tuple(notes))
 
 
 def _request(policy: AnyPolicy, world: AnyWorld | None, asked: dict[str, Any]) -> Evaluate:

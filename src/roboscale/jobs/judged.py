@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roboscale.core import (
+    NOMINAL,
     BadData,
     Case,
     Counted,
@@ -31,6 +32,7 @@ from roboscale.core import (
     identity_labels,
 )
 from roboscale.core.episode import Status
+from roboscale.jobs.rollouts import is_perturbed
 from roboscale.stats.deciding import Decided, decide, rate_of
 from roboscale.trials import count_trials, evidence_of, outcome_value
 from roboscale.trials.log import IdentityKind, Run, TrialLog
@@ -151,9 +153,23 @@ class Judged:
         """Whether the number of trials depended on their results; then intervals are confidence sequences."""
         return self.run.design is not None and self.run.design.sequential
 
+    @property
+    def perturbed(self) -> bool:
+        """Whether its cases were tried in worse worlds, too; all rates are then of the unperturbed arm."""
+        return is_perturbed(self.run)
+
+    @property
+    def plain(self) -> tuple[Counted, ...]:
+        """What rates rest on: all that counts, without the arms in worse worlds."""
+        return tuple(c for c in self.used if self.is_plain(c))
+
+    def is_plain(self, counted: Counted) -> bool:
+        """Whether a trial is of the arm that rates are of."""
+        return not self.perturbed or counted.case.variation == NOMINAL
+
     def of(self, policy: Identity, task: str | None = None) -> list[Counted]:
-        """What the numbers of one policy rest on."""
-        return [c for c in self.used if c.policy == policy and task in (None, c.case.task)]
+        """What the rates of one policy rest on."""
+        return [c for c in self.plain if c.policy == policy and task in (None, c.case.task)]
 
     def rate(self, counted: Sequence[Counted]) -> Estimate:
         """Success rate, or mean progress where that is compared; pending trials are not counted."""

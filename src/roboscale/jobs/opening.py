@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from roboscale.core import UnknownName, World
 from roboscale.jobs.guests import guest_called
 
-__all__ = ["open_any_world"]
+__all__ = ["open_any_world", "open_perturbed"]
 
 _SHARE = 0.9  # of a step's limit: a guest that hangs is found by whoever has its last lines
 
@@ -36,6 +36,13 @@ def open_any_world(text: str, *, start_s: float = 300.0, answer_s: float = 300.0
         raise UnknownName("world", text, [f"{name}:{task}" for task in guest.tasks or ("TASK",)])
     options = dict(parse_qsl(query, keep_blank_values=True))
     return open_guest_world(guest, task, options, start_s=start_s, answer_s=answer_s * _SHARE)
+
+
+def open_perturbed(text: str, *, start_s: float = 300.0, answer_s: float = 300.0) -> World:
+    """The same, with the variations that need no model of it."""
+    from roboscale.worlds.perturbed import PerturbedWorld
+
+    return PerturbedWorld(open_any_world(text, start_s=start_s, answer_s=answer_s))
 
 
 def is_file(text: str) -> bool:

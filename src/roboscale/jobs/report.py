@@ -72,7 +72,7 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
         films = []
         if request.videos:
             try:
-                trials = whole(log, judged.used)
+                trials = whole(log, judged.plain)
                 films = film_cases(judged, trials, request.videos, request.recorded)
             except RoboscaleError as error:
                 notes.append(f"no films: {error}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from roboscale.core import Estimate, EvidenceRow, Measure
 from roboscale.jobs.judged import Judged, reasons, unequal_starts
+from roboscale.jobs.perturbing import robustness_of
 from roboscale.report import (
     DatasetCamera,
     DatasetSummary,
@@ -80,6 +81,7 @@ def report_data(
         before_corrections=None if before is None else before.verdict,
         corrections=corrected_judgements(results),
         rounds=_rounds(judged),
+        perturbed=robustness_of(judged),
         films=tuple(films),
         voids=void_trials(results),
         overlaps=void_overlaps(results),

@@ -93,7 +93,10 @@ def _read_store(store: str, on_event: OnEvent) -> Results:
     """
     with open_log(store, read_only=True) as log:
         runs = log.runs()
-        judged = [c for run in runs for c in judged_run(log, run).counted if not c.pending]
+        whole = [judged_run(log, run) for run in runs]
+    judged = [c for one in whole for c in one.counted if not c.pending and one.is_plain(c)]
+    if worse := {(c.policy, c.world, c.case) for one in whole for c in one.counted if not one.is_plain(c)}:
+        on_event(Note(f"left out: {len(worse)} trials in worse worlds (--perturb); `roboscale report` shows them"))
     adaptive = any(run.design is not None and run.design.sequential for run in runs)
     own = list({(c.policy, c.world, c.case): c for c in judged}.values())
     for policy, label in identity_labels(c.policy for c in own).items():

@@ -6,7 +6,7 @@ what was tried, and never passed off as it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,13 @@ from roboscale.jobs.events import OnEvent, Progress, Wrote
 if TYPE_CHECKING:
     from roboscale.trials.log import Run
 
-__all__ = ["open_again", "record_rollouts"]
+__all__ = ["is_perturbed", "open_again", "record_rollouts"]
+
+
+def is_perturbed(run: Run) -> bool:
+    """Whether its cases were tried in worse worlds, too: `eval --perturb`."""
+    fields = run.request.get("fields", {})
+    return isinstance(fields, Mapping) and bool(fields.get("perturb"))
 
 
 def open_again(run: Run) -> World:
@@ -26,12 +32,12 @@ def open_again(run: Run) -> World:
     Raises:
         RoboscaleError: it was given as an object; or what opens now is not what the trials ran in.
     """
-    from roboscale.jobs.opening import open_any_world
+    from roboscale.jobs.opening import open_any_world, open_perturbed
 
     text = run.world_info.get("opened", "")
     if not text:
         raise RoboscaleError(f"world {run.world.name} was given as an object: only that script can open it again")
-    world = open_any_world(text)
+    world = open_perturbed(text) if is_perturbed(run) else open_any_world(text)
     if world.info.identity.verified and world.info.identity != run.world:
         world.close()
         raise RoboscaleError(

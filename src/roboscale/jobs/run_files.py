@@ -6,7 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from roboscale.core import RoboscaleError
+from roboscale.core.plain import to_plain
 from roboscale.jobs.judged import Judged, reasons, run_summary, whole
+from roboscale.jobs.perturbing import robustness_of
 
 if TYPE_CHECKING:
     from roboscale.trials.log import TrialLog
@@ -24,8 +26,10 @@ def write_run_files(judged: Judged, log: TrialLog, store: str) -> None:
     folder = folder_of(store)
     if folder is None:
         return
+    if judged.perturbed:
+        write_json(folder / "robustness.json", to_plain(robustness_of(judged)))
     if judged.decided is None:
-        write_json(folder / "eval_info.json", to_eval_info(whole(log, judged.used), clopper_pearson, judged.notes))
+        write_json(folder / "eval_info.json", to_eval_info(whole(log, judged.plain), clopper_pearson, judged.notes))
         return
     said = {"verdict": judged.decided.verdict.to_json(), "notes": list(judged.notes)}
     write_json(folder / "verdict.json", {**run_summary(judged), **said})

@@ -37,6 +37,7 @@ from roboscale.core.plain import Plain
 from roboscale.jobs.events import Note, OnEvent, Progress, ignore
 from roboscale.jobs.keeping import keep_episodes
 from roboscale.jobs.participants import Watched, participant_of, profiles_of
+from roboscale.jobs.perturbing import perturb_of, perturbed_cases, worsened
 from roboscale.jobs.strangers import staying_alive, within
 from roboscale.jobs.trying import (
     AnyPolicy,
@@ -121,7 +122,7 @@ class RunPlan(Plain):
 
 def planned(request: Trying, policies: Sequence[str], count: int) -> RunPlan:
     """What a request would do, as far as that can be known without trying anything."""
-    world = _open_world(request.world, request, ignore)
+    world = worsened(_open_world(request.world, request, ignore), request)
     try:
         asked = _ask(request, policies, world, count, getattr(request, "design", None), ignore, False, None)
         index, shards = parse_shard(request.shard)
@@ -169,7 +170,7 @@ def run_trials(
 
     with ExitStack() as stack:
         stack.enter_context(staying_alive())
-        opened = _open_world(request.world if world is None else world, request, on_event)
+        opened = worsened(_open_world(request.world if world is None else world, request, on_event), request)
         stack.callback(opened.close)
         asked = _ask(request, policies, opened, count, design, on_event, world is not None, observes)
         for note in getattr(opened, "notes", ()):
@@ -296,6 +297,8 @@ def _cases(asked: _Asked, count: int) -> tuple[Case, ...]:
         each = -(-count // len(tasks)) if asked.design is not None else count
         per_task = [cases(task, each, request.seed, "eval") for task in tasks]
     listed = interleave(per_task)
+    if perturb_of(request):
+        return perturbed_cases(listed, perturb_of(request), info, asked.say)
     return listed if asked.design is None else listed[: asked.design.budget]
 
 
@@ -522,16 +525,24 @@ class _Factory:
 
     def __call__(self) -> World:
         first, self._first = self._first, None
-        return first if first is not None else _open_world(self._source, self._asked.request, self._asked.on_event)
+        if first is not None:
+            return first
+        request = self._asked.request
+        return worsened(_open_world(self._source, request, self._asked.on_event), request)
 
 
 def _factory(asked: _Asked, workers: int) -> Callable[[], World]:
     if not workers:
         return _Factory(asked)
-    from roboscale.jobs.opening import open_any_world
+    from roboscale.jobs.opening import open_any_world, open_perturbed
 
     request = asked.request
-    return partial(open_any_world, request.world, start_s=request.start_timeout, answer_s=request.world_timeout)
+    return partial(
+        open_perturbed if perturb_of(request) else open_any_world,
+        request.world,
+        start_s=request.start_timeout,
+        answer_s=request.world_timeout,
+    )
 
 
 def _workers(asked: _Asked, trials: int) -> int:

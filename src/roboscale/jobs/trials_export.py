@@ -71,7 +71,7 @@ def export_trials(request: ExportTrials, on_event: OnEvent = ignore) -> Exported
     with open_log(request.store, read_only=True) as log:
         judged = judged_run(log, choose_run(log, request.run))
         chosen = _choose(judged.labels, request.policy, all_will_do=request.out is None)
-        counted = whole(log, [c for c in judged.used if c.policy in chosen])
+        counted = whole(log, [c for c in judged.plain if c.policy in chosen])
     if not counted:
         raise BadData(request.store, "trials", "at least one", "none")
     if request.out is not None:

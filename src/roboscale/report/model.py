@@ -17,6 +17,7 @@ from roboscale.core.plain import Plain
 if TYPE_CHECKING:
     from roboscale.stats.deciding import AnyVerdict
     from roboscale.stats.proportions import WorstCase
+    from roboscale.stats.robustness import Robustness
 
 __all__ = [
     "Behaviour",
@@ -355,6 +356,7 @@ class ReportData(Plain):
         extremes: assumption about the void trials -> the verdict that would follow from it.
         before_corrections: the verdict as it was before the corrections.
         corrections, rounds, voids, overlaps: all of them, policies by their names.
+        perturbed: policy -> what became of it in worse worlds; every other rate is of the unperturbed arm.
         judge_command: what lets somebody judge the trials that await it.
         referee: who says how a trial went, e.g. `success (first)` or `person`.
         rollout, design: how trials ran, and how the comparison was to be decided.
@@ -374,6 +376,7 @@ class ReportData(Plain):
     before_corrections: AnyVerdict | None = None
     corrections: tuple[CorrectedJudgement, ...] = ()
     rounds: tuple[RoundResult, ...] = ()
+    perturbed: Mapping[str, Robustness] = field(default_factory=dict)
     films: tuple[FilmedCase, ...] = ()
     voids: tuple[VoidTrial, ...] = ()
     overlaps: tuple[VoidOverlap, ...] = ()

@@ -47,6 +47,7 @@ from roboscale.report.model import (
     Scalar,
 )
 from roboscale.report.page import Page, Section, data_uri, draw_at_widths, render_page
+from roboscale.report.robustness import worse_worlds_section
 from roboscale.report.tables import dataset_table, settings_table
 
 __all__ = ["report_page"]
@@ -70,6 +71,7 @@ def report_page(data: ReportData) -> str:
         _rates(data),
         _films(data),
         _evidence(data),
+        worse_worlds_section(data),
         round_section(data),
         correction_section(data),
         reason_section(data),
