@@ -169,3 +169,47 @@ def test_bytes_that_no_western_text_has_are_refused(tmp_path: Path):
             assert "UTF-8" in str(error) and byte not in known
         else:
             assert "Windows-1252" in said(found) and byte in known or "Windows-1252" not in said(found)
+
+
+def test_a_row_below_groups_may_end_early(tmp_path: Path):
+    """As an editor saves it that drops empty cells at the end: what is not there was not tried."""
+    head = (",pick,,push,", "policy,successes,trials,successes,trials")
+    found = read(tmp_path, a=joined(*head, "A,3,10,4,10", "B,1,10"))
+    assert counts(found) == {("A", "pick"): (3, 10), ("A", "push"): (4, 10), ("B", "pick"): (1, 10)}
+    assert "(B, push)" in said(found)
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 3])
+def test_an_average_beside_any_number_of_tasks_is_no_task(tmp_path: Path, tasks: int):
+    names = ["pick", "push", "pour"][:tasks]
+    rows = [",".join((p, *[f"{k}/10"] * tasks, f"{k * tasks}/{10 * tasks}")) for p, k in (("A", 8), ("B", 5))]
+    found = read(tmp_path, a=joined(",".join(("policy", *names, "average")), *rows))
+    assert counts(found) == {(p, name): (k, 10) for p, k in (("A", 8), ("B", 5)) for name in names}
+    assert ("it adds others up" in said(found)) is (tasks > 1), "one column beside it is no table of tasks by itself"
+
+
+@pytest.mark.parametrize("weak", ["name", "group", "config"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_weak_name_beside_a_policy_is_not_the_policy(tmp_path: Path, weak: str, first: bool):
+    pairs = [(p, n, k) for p in "AB" for k, n in enumerate("xy")]
+    rows = [f"{p},{n},{k},1" if first else f"{n},{p},{k},1" for p, n, k in pairs]
+    head = f"policy,{weak},seed,success" if first else f"{weak},policy,seed,success"
+    found = read(tmp_path, a=joined(head, *rows))
+    assert counts(found) == {("A", "all"): (2, 2), ("B", "all"): (2, 2)}
+
+
+@pytest.mark.parametrize("name", ["aaa", "act", "zzz"])
+def test_a_name_that_was_asked_for_is_said_beside_the_one_in_the_file(tmp_path: Path, name: str):
+    (tmp_path / "a.csv").write_text("policy,seed,success\nact,1,1\nact,2,0\n")
+    found = read_results(tmp_path / "a.csv", name)
+    assert counts(found) == {(name, "all"): (1, 2)}
+    assert (f"'policy' says 'act'; named '{name}' as asked" in said(found)) is (name != "act")
+
+
+@pytest.mark.parametrize("trials", [3, 4, 5])
+def test_numbered_trials_of_one_policy_that_was_named(tmp_path: Path, trials: int):
+    (tmp_path / "a.csv").write_text(
+        joined(",".join(f"Trial {k}" for k in range(1, trials + 1)), "1" + ",0" * (trials - 1))
+    )
+    found = read_results(tmp_path / "a.csv", "ours")
+    assert counts(found) == {("ours", "all"): (1, trials)}
