@@ -168,7 +168,7 @@ def test_bytes_that_no_western_text_has_are_refused(tmp_path: Path):
         except BadData as error:
             assert "UTF-8" in str(error) and byte not in known
         else:
-            assert "Windows-1252" in said(found) and byte in known or "Windows-1252" not in said(found)
+            assert byte in known or "Windows-1252" not in said(found)
 
 
 def test_a_row_below_groups_may_end_early(tmp_path: Path):
