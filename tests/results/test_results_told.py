@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from roboscale.core import BadData
+from roboscale.core import BadData, Stratum
 from roboscale.results import ReadOptions, TableReading, join_results, read_results
 from roboscale.results.nouns import TablePart
 from tests.results.test_cases_of_tables import AS, counts, read, said, wins
@@ -213,3 +213,24 @@ def test_numbered_trials_of_one_policy_that_was_named(tmp_path: Path, trials: in
     )
     found = read_results(tmp_path / "a.csv", "ours")
     assert counts(found) == {("ours", "all"): (1, trials)}
+
+
+@pytest.mark.parametrize(
+    ("columns", "strata"),
+    [
+        ((), [Stratum("", "all")]),
+        (("task",), [Stratum("", "a"), Stratum("", "b")]),
+        (("world",), [Stratum("a", "all"), Stratum("b", "all")]),
+        (("world", "task"), [Stratum("a", "a"), Stratum("b", "b")]),
+        (("world", "robot"), [Stratum("a · a", "all"), Stratum("b · b", "all")]),
+    ],
+)
+def test_preferences_without_a_world_or_a_task_are_of_the_same_ones_as_trials(tmp_path: Path, columns, strata):
+    head = ",".join(("policy_a", "policy_b", "winner", *columns))
+    found = read(tmp_path, a=joined(head, *(",".join(("A", "B", w, *[x] * len(columns))) for w, x in ("Aa", "Bb"))))
+    assert list(found.preferences.strata) == strata
+    if columns != ("world", "robot"):
+        trials = joined(
+            ",".join(("policy", "success", *columns)), *(",".join(("A", "1", *[x] * len(columns))) for x in "ab")
+        )
+        assert list(read(tmp_path, b=trials).columns.strata) == strata

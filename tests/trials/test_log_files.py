@@ -93,6 +93,24 @@ def test_an_empty_file_becomes_a_log(tmp_path: Path):
         open_log(tmp_path / "u.db", read_only=True)
 
 
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_file_that_says_it_has_tables_and_has_none_is_refused(tmp_path: Path, version: int, read_only: bool):
+    """A copy that broke off, or another program's number: it is not made a log of."""
+    path = tmp_path / "t.db"
+    with sqlite3.connect(path) as db:
+        db.execute(f"pragma user_version={version}")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(BadData, match=r"t\.db: (tables: expected a log of trials|version of its tables)"):
+        open_log(path, read_only=read_only)
+    again = sqlite3.connect(path)
+    assert again.execute("select name from sqlite_master").fetchall() == []
+    assert again.execute("pragma user_version").fetchone() == (version,)
+    again.close()
+    assert not read_only or path.read_bytes() == before
+
+
 def test_it_writes_ahead_and_checks_references(tmp_path: Path):
     with open_log(tmp_path) as log, log._engine.connect() as connection:
         settings = [connection.exec_driver_sql(f"pragma {name}").scalar() for name in ("journal_mode", "synchronous")]
