@@ -15,6 +15,7 @@ from roboscale.core import (
     Case,
     Identity,
     InfrastructureError,
+    Judgement,
     PolicyError,
     RoboscaleError,
     RolloutSettings,
@@ -349,6 +350,50 @@ def test_trials_that_wait_for_a_person_do_not_hold_up_the_run(tmp_path: Path):
     counted = run.run(schedule(stay))
     close(run)
     assert all(c.pending for c in counted) and len(counted) == len(CASES)
+
+
+def verdict(trial, success: bool = True) -> Judgement:
+    return Judgement(trial=trial.id, referee="person", time_ns=10**19, state="decided", success=success, by="Ann")
+
+
+def test_the_bench_is_asked_for_what_waits_as_soon_as_it_is_kept(tmp_path: Path):
+    """One trial at a time: it is in the log when somebody is asked, and the next has not begun."""
+    stay, asked = Stay(), []
+
+    def decide(trial):
+        asked.append(trial.case)
+        assert run.log.trial(trial.id).case == trial.case and len(stay.started) == len(asked)
+        return verdict(trial, trial.case.task == "near") if len(asked) <= 6 else None
+
+    run = runner(tmp_path, [stay], judged=False, decide=decide)
+    counted = run.run(schedule(stay))
+    assert asked == list(CASES)
+    assert [c.outcome.status for c in counted[:6]] == ["success", "failure"] * 3
+    assert [c.pending for c in counted] == [False] * 6 + [True] * 2
+    assert sum(len(said) > 1 for said in run.log.judgements().values()) == 6
+    close(run)
+    later: list[Case] = []
+    again = runner(tmp_path, [stay], judged=False, decide=lambda trial: later.append(trial.case) or verdict(trial))
+    counted = again.run(schedule(stay))
+    close(again)
+    assert later == list(CASES[6:]) and len(stay.started) == len(CASES), "those that still wait, and no other"
+    assert not any(c.pending for c in counted) and {c.outcome.status for c in counted[6:]} == {"success"}
+
+
+def test_the_bench_is_asked_for_what_broke_or_was_a_mistake_and_not_for_what_was_judged(tmp_path: Path):
+    answers = {2: PolicyError("nonsense"), 4: InfrastructureError("server gone")}
+    numbers, asked = itertools.count(), []
+
+    def answer(seen):
+        if (error := answers.get(next(numbers))) is not None:
+            raise error
+        return ActionChunk(np.zeros((20, 1), np.float32))
+
+    stay = Stay(answer=answer)
+    run = runner(tmp_path, [stay], decide=lambda trial: asked.append((trial.case, trial.end)))
+    run.run(schedule(stay, retries=0))
+    close(run)
+    assert asked == [(CASES[2], "policy error"), (CASES[4], "void")]
 
 
 def test_policies_that_do_not_fit_are_refused_before_the_first_trial(tmp_path: Path):

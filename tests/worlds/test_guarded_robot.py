@@ -85,6 +85,18 @@ def test_a_person_stops_it_from_another_thread_and_it_says_what_was_read_back(ro
         robot.prepare(Case("reach", 0))
 
 
+def test_a_peek_reads_again_only_when_what_was_read_is_old(robot: GuardedRobot):
+    first = robot.read()
+    robot.send(first["observation.state"] + np.array([0.012, 0], np.float32))
+    time.sleep(0.1)
+    assert robot.peek(60) is first, "whoever only looks on does not disturb"
+    newer = robot.peek(0.05)
+    assert newer["observation.state"][0] > first["observation.state"][0] + 0.005
+    robot.disconnect()
+    time.sleep(0.06)
+    assert robot.peek(0.05) is newer, "what was seen last, when nobody can look"
+
+
 def test_a_file_stops_it_and_it_is_not_released_before_the_file_is_gone(robot: GuardedRobot, tmp_path: Path):
     file = tmp_path / "arm.toml.stop"
     file.touch()

@@ -53,8 +53,9 @@ def test_progress_is_a_share_of_the_way(value: float, low, high, progress: float
         if isinstance(progress, float):
             assert read_progress(table, step) == pytest.approx(progress)
             continue
-        with pytest.raises(BadData, match=progress):
+        with pytest.raises(BadData, match=progress) as caught:
             read_progress(table, step)
+        assert f"w.toml: {'info[p]' if table.source == 'info' else 'reward'}: " in str(caught.value)
 
 
 @pytest.mark.parametrize(
