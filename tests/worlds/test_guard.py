@@ -277,10 +277,10 @@ def test_force_a_frozen_camera_and_a_key_stop():
     assert guard.reason is not None and guard.reason.kind == "force" and "6.0" in guard.reason.text
     guard, time = engaged(replace(ROBOT, watchdog=Watchdog(camera_s=1.0)))
     for _ in range(3):
-        guard.sense(np.zeros(3), frames={"front": "same"})
+        guard.sense(np.zeros(3), frames={"front": int("123456789")})  # equal, and never the same object
         time.s += 0.4
     assert guard.mode == "holding"
-    guard.sense(np.zeros(3), frames={"front": "same"})
+    guard.sense(np.zeros(3), frames={"front": int("123456789")})
     assert guard.reason is not None and guard.reason.kind == "camera" and "1.20 s" in guard.reason.text
     guard, time = engaged()
     guard.stop("stop", "the page")

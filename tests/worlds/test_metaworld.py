@@ -160,6 +160,20 @@ def test_idle_environments_and_renderers_are_bounded(monkeypatch: pytest.MonkeyP
     assert not opened._idle and not opened._renderers
 
 
+def test_renderers_of_scenes_that_are_over_make_room_for_new_ones(monkeypatch: pytest.MonkeyPatch):
+    """A context costs memory: with room for two a third is made in place of the oldest that nobody uses."""
+    monkeypatch.setattr(metaworld, "MAX_RENDERERS", 2)
+    opened = MetaWorld(image_size=16)
+    most = []
+    for task in ("reach-v3", "push-v3", "reach-v3", "door-open-v3"):
+        scene = opened.start(cases(task, 1, 0, "eval")[0])
+        scene.observe()
+        most.append(len(opened._renderers))
+        scene.close()
+    opened.close()
+    assert most == [1, 2, 2, 2]
+
+
 def test_a_scene_never_ends_by_itself(world: MetaWorld):
     scene = world.start(cases("reach-v3", 1, 0, "eval")[0])
     ends = {(step.terminated, step.truncated) for step in (scene.step(np.zeros(4, np.float32)) for _ in range(520))}

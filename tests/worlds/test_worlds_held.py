@@ -221,3 +221,18 @@ def test_the_bounds_of_an_action_are_its_first_and_last_element(space, low, high
     assert size == (len(low),) and tuple(least) == low and tuple(most) == high
     for element in (space.low, space.high) if hasattr(space, "low") else ():
         assert space.contains(element)
+
+
+def test_the_version_of_an_environment_is_that_of_who_brings_it():
+    """Ours and gymnasium's have one, a user's own has none, nor has what belongs to no module that is loaded."""
+    import gymnasium.envs.classic_control as control
+
+    from roboscale.worlds.simulated.making import _Source
+
+    class Unloaded:
+        pass
+
+    Unloaded.__module__ = "no.such.module"
+    assert gymnasium.__version__ in _Source(name="CartPole", creator=control.CartPoleEnv).version
+    assert _Source(name="mine", creator=_point).version == ""
+    assert _Source(name="gone", creator=Unloaded).version == ""
