@@ -1,6 +1,10 @@
 """The schedule: pairing, order of evidence, void trials, resuming, rounds, dead processes, scenes side by side."""
 
 import itertools
+import os
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -464,6 +468,49 @@ def test_two_runs_on_one_log_share_the_work(tmp_path: Path):
         thread.join(60)
     assert [len(r) for r in results] == [len(CASES)] * 2
     assert sum(len(p.started) for p in policies) == len(CASES), "no trial was made twice"
+
+
+def ended() -> int:
+    """The number of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize(
+    ("host", "process", "freed"),
+    [
+        (socket.gethostname(), ended, True),
+        (socket.gethostname(), os.getpid, False),
+        ("another-machine", ended, False),
+        (socket.gethostname(), lambda: "no number", False),
+    ],
+    ids=["dead", "alive", "elsewhere", "strange"],
+)
+def test_what_a_dead_process_of_this_machine_was_about_to_try_is_anybodys_at_once(
+    tmp_path: Path, host: str, process, freed: bool
+):
+    """Others may live: their trials wait until their leases run out."""
+
+    class Waited(Exception):
+        pass
+
+    def wait(count: int) -> None:
+        raise Waited(count)
+
+    stay = Stay()
+    run = runner(tmp_path, [stay], on_wait=wait)
+    plan = schedule(stay, of=CASES[:3])
+    for case in CASES[:2]:
+        key = run._planned(case, stay.identity, 0, plan).key
+        assert run.log.lease(key, f"{host}/{process()}/abc", 3600.0)
+    if freed:
+        assert len(run.run(plan)) == 3 and len(stay.started) == 3
+    else:
+        with pytest.raises(Waited, match="2"):
+            run.run(plan)
+        assert len(stay.started) == 1 and len(run.log.leases()) == 2
+    close(run)
 
 
 def test_closing_the_slots_ends_their_processes():

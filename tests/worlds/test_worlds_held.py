@@ -1,5 +1,6 @@
 """What worlds keep to at the edges: lengths, times, ranges and numbers that are none."""
 
+import ast
 import itertools
 from pathlib import Path
 
@@ -221,6 +222,29 @@ def test_the_bounds_of_an_action_are_its_first_and_last_element(space, low, high
     assert size == (len(low),) and tuple(least) == low and tuple(most) == high
     for element in (space.low, space.high) if hasattr(space, "low") else ():
         assert space.contains(element)
+
+
+@pytest.mark.parametrize(
+    ("hold", "fits"),
+    [
+        ("[0, 0]", True),
+        ("[-0.2, 0.2]", True),
+        ("[-0.3, 0]", False),
+        ("[0, -0.3]", False),
+        ("[0.3, 0]", False),
+        ("[0, 0.3]", False),
+        ("[0]", False),
+        ("[0, 0, 0]", False),
+    ],
+)
+def test_what_holds_still_is_an_action(tmp_path: Path, hold: str, fits: bool):
+    """Between both bounds, which are -.2 and .2, with as many numbers as the action has."""
+    world = opened(tmp_path, ('[action]\nunit = "m"', f'[action]\nunit = "m"\nhold = {hold}'))
+    if fits:
+        assert list(world.info.hold) == pytest.approx(ast.literal_eval(hold))
+        return
+    with pytest.raises(BadData, match=r"action\.hold: expected (numbers within -0\.2\.\.0\.2|2 numbers)"):
+        _ = world.info
 
 
 def test_the_version_of_an_environment_is_that_of_who_brings_it():
