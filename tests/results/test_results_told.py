@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from roboscale.core import BadData, Stratum
+from roboscale.core import BadData, RoboscaleError, Stratum
 from roboscale.results import ReadOptions, TableReading, join_results, read_results
 from roboscale.results.nouns import TablePart
 from tests.results.test_cases_of_tables import AS, counts, read, said, wins
@@ -234,3 +234,32 @@ def test_preferences_without_a_world_or_a_task_are_of_the_same_ones_as_trials(tm
             ",".join(("policy", "success", *columns)), *(",".join(("A", "1", *[x] * len(columns))) for x in "ab")
         )
         assert list(read(tmp_path, b=trials).columns.strata) == strata
+
+
+@pytest.mark.parametrize("names", [("pick", "place"), ("turn", "wipe"), ("abc", "zzz")])
+@pytest.mark.parametrize(
+    "form", ["success_{}", "{}_success", "{} success rate", "Success rate: {}", "{}_success_rate", "SR {}", "{}"]
+)
+def test_a_word_that_all_columns_share_is_no_part_of_the_task(tmp_path: Path, names: tuple[str, str], form: str):
+    head = ",".join(("policy", *(form.format(name) for name in names)))
+    found = read(tmp_path, a=joined(head, "A,3/10,4/10", "B,1/10,2/10"))
+    assert {stratum for _, stratum in counts(found)} == set(names)
+
+
+@pytest.mark.parametrize("first", [("0", "1"), ("0.5", "0.25"), ("1", "0.75")])
+def test_shares_beside_ones_and_noughts_are_all_progress(tmp_path: Path, first: tuple[str, str]):
+    found = read(tmp_path, a=joined("policy,pick,push", f"A,{first[0]},0.5", f"B,{first[1]},0.25"))
+    assert "progress" in said(found) or "rate" in said(found)
+    with pytest.raises(RoboscaleError, match="success"):
+        found.outcomes("success")
+
+
+@pytest.mark.parametrize("word", ["seed", "run", "Seed", "Run"])
+def test_numbered_columns_of_shares_that_may_be_runs_are_asked_for(tmp_path: Path, word: str):
+    with pytest.raises(BadData, match="may be either"):
+        read(tmp_path, a=joined(f"policy,{word} 1,{word} 2", "A,0.5,0.25", "B,0.75,0.5"))
+
+
+def test_numbered_columns_of_shares_that_are_no_runs_are_asked_for_nothing(tmp_path: Path):
+    found = read(tmp_path, a=joined("policy,stage 1,stage 2", "A,0.5,0.25", "B,0.75,0.5"))
+    assert len(found.columns) == 4
