@@ -302,9 +302,32 @@ def test_a_judgement_needs_its_trial(log: TrialLog):
         log.judge(judgement(trial()))
     with pytest.raises(BadData, match=trial(1).id):
         log.save(trial(0), [judgement(trial(1))])
-    with pytest.raises(BadData, match=r"progress in 0\.\.1"):
-        log.save(trial(0), [judgement(trial(0), progress=float("nan"))])
     assert log.count() == 0
+
+
+def test_progress_is_a_share_or_not_known(log: TrialLog):
+    for wrong in (-0.5, -1e-9, 1.0 + 1e-9, 2.0, float("nan"), float("-inf")):
+        with pytest.raises(BadData, match=r"progress in 0\.\.1"):
+            log.save(trial(0), [judgement(trial(0), progress=wrong)])
+    assert log.count() == 0
+    log.save(trial(0), [judgement(trial(0), n, progress=p) for n, p in enumerate((0.0, 0.25, 1.0, None))])
+    assert [j.progress for j in log.judgements()[trial(0).id]] == [0.0, 0.25, 1.0, None]
+
+
+def test_a_row_lacks_nothing_but_what_may_be_unknown(log: TrialLog):
+    """The database itself refuses a row of another program that leaves out what every reader counts on."""
+    from sqlalchemy import inspect
+
+    unknown = {
+        "trials": {"actions", "actions_shape"},
+        "judgements": {"success", "progress"},
+        "runs": {"command", "design", "finished_ns", "stopped_ns"},
+    }
+    tables = inspect(log._engine)
+    schema = None if log._engine.dialect.name == "sqlite" else "roboscale"
+    for table in ("header", "identities", "trials", "judgements", "runs", "leases"):
+        nullable = {column["name"] for column in tables.get_columns(table, schema) if column["nullable"]}
+        assert nullable == unknown.get(table, set()), table
 
 
 # --- runs ----------------------------------------------------------------------------------------------------------
@@ -330,12 +353,14 @@ def test_the_first_record_of_a_run_stays_and_another_question_is_refused(log: Tr
 
 
 def test_a_run_is_finished_once_and_stopped_any_number_of_times(log: TrialLog):
-    log.begin_run(run())
+    others = (run("r0", created_ns=3), run("r3", created_ns=7))
+    for one in (run(), *others):
+        log.begin_run(one)
     log.stop_run("r1", 6)
     log.stop_run("r1", 7)
     log.finish_run("r1", 8)
     log.finish_run("r1", 9)
-    assert log.runs() == (run(stopped_ns=7, finished_ns=8),)
+    assert log.runs() == (others[0], run(stopped_ns=7, finished_ns=8), others[1]), "and of the others nothing is said"
     with pytest.raises(BadData, match="found r2"):
         log.finish_run("r2", 1)
 

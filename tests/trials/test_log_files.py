@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from roboscale.core import BadData, InfrastructureError, RoboscaleError
-from roboscale.trials.log import LogAddress, open_log
+from roboscale.trials.log import LogAddress, engines, open_log
 from tests.trials.log_samples import assert_same, judgement, run, trial
 
 NOBODY = 65534
@@ -93,11 +93,65 @@ def test_an_empty_file_becomes_a_log(tmp_path: Path):
         open_log(tmp_path / "u.db", read_only=True)
 
 
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_file_that_says_it_has_tables_and_has_none_is_refused(tmp_path: Path, version: int, read_only: bool):
+    """A copy that broke off, or another program's number: it is not made a log of."""
+    path = tmp_path / "t.db"
+    with sqlite3.connect(path) as db:
+        db.execute(f"pragma user_version={version}")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(BadData, match=r"t\.db: (tables: expected a log of trials|version of its tables)"):
+        open_log(path, read_only=read_only)
+    again = sqlite3.connect(path)
+    assert again.execute("select name from sqlite_master").fetchall() == []
+    assert again.execute("pragma user_version").fetchone() == (version,)
+    again.close()
+    assert not read_only or path.read_bytes() == before
+
+
 def test_it_writes_ahead_and_checks_references(tmp_path: Path):
     with open_log(tmp_path) as log, log._engine.connect() as connection:
         settings = [connection.exec_driver_sql(f"pragma {name}").scalar() for name in ("journal_mode", "synchronous")]
         assert settings == ["wal", 1]
         assert connection.exec_driver_sql("pragma foreign_keys").scalar() == 1
+
+
+@pytest.mark.parametrize("begun", [1.0, 5000.0])
+@pytest.mark.parametrize("busy_s", [0.0, 3.0, 29.0, 31.0, 1e9])
+def test_a_writer_waits_half_a_minute_for_others_that_make_the_same_file(
+    monkeypatch: pytest.MonkeyPatch, begun: float, busy_s: float
+):
+    now = [begun]
+
+    class Busy:
+        def execute(self, statement: str) -> None:
+            if now[0] < begun + busy_s:
+                raise sqlite3.OperationalError("database is locked")
+
+    def sleep(seconds: float) -> None:
+        assert seconds > 0
+        now[0] += 0.5
+
+    monkeypatch.setattr(engines.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(engines.time, "sleep", sleep)
+    if busy_s < 30:
+        engines._write_ahead(Busy())
+    else:
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            engines._write_ahead(Busy())
+    assert now[0] - begun == pytest.approx(min(busy_s, 30.5), abs=0.5), "no longer than that, and not given up before"
+
+
+def test_a_writer_does_not_wait_for_what_will_not_change(monkeypatch: pytest.MonkeyPatch):
+    class Broken:
+        def execute(self, statement: str) -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(engines.time, "sleep", lambda seconds: pytest.fail("it waited"))
+    with pytest.raises(sqlite3.OperationalError, match="disk"):
+        engines._write_ahead(Broken())
 
 
 def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path: Path):

@@ -50,7 +50,7 @@ def outcome(status: str, reason: str = "", **more: object) -> dict:
     return {"status": status, "reason": reason, **fields, **more}
 
 
-def make(path: Path, rows: list[tuple] | None = None) -> Path:
+def make(path: Path, rows: list[tuple] | None = None, plan: dict | None = None) -> Path:
     """A log as the earlier store left it."""
     rows = rows or [
         ("anna@12", "default", FIRST, 0, outcome("success", progress=1.0, terminated=True)),
@@ -69,7 +69,7 @@ def make(path: Path, rows: list[tuple] | None = None) -> Path:
             f"insert into trial values ({', '.join('?' * 16)})",
             (*names, *values, 0.5, '{"toy": "1"}', '{"parents": ["a"]}', 10**18 + attempt),
         )
-    db.execute("insert into run values (?, ?, ?, ?)", ("r", json.dumps(PLAN), '{"v": "1"}', 5))
+    db.execute("insert into run values (?, ?, ?, ?)", ("r", json.dumps(plan or PLAN), '{"v": "1"}', 5))
     db.commit()
     db.close()
     return path
@@ -192,6 +192,17 @@ def test_merging_takes_it_in_marked(log_address: str, tmp_path: Path):  # noqa: 
         assert log.merge([str(path)]).known == 5
         assert sum(not t.policy.verified for t in log.trials()) == 5
     assert sqlite3.connect(path).execute("pragma user_version").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(
+    ("asked", "known"), [("toy", True), (WORLD, True), ("to", False), ("other", False), ("toy (2", False), ("", False)]
+)
+def test_a_run_is_of_the_world_that_its_name_begins_or_of_one_nobody_tried(tmp_path: Path, asked: str, known: bool):
+    path = make(tmp_path / "trials.db", plan={**PLAN, "world": asked})
+    with open_log(path, read_only=True) as log:
+        (run,) = log.runs()
+        (tried,) = {t.world for t in log.trials()}
+        assert (run.world == tried) is known and run.world.name == (tried.name if known else asked)
 
 
 def test_a_database_that_only_looks_like_it_is_refused(tmp_path: Path):

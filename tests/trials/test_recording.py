@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roboscale.core import ActionChunk, Case, RoboscaleError, RolloutSettings, SuccessRule, combine
+from roboscale.core import ActionChunk, Case, Provenance, RoboscaleError, RolloutSettings, SuccessRule, combine
 from roboscale.dataset import DatasetWriter
 from roboscale.referees import SuccessReferee
 from roboscale.trials import (
@@ -20,9 +20,11 @@ from roboscale.trials import (
     episode_id,
     make_slots,
     recording_spec,
+    with_parents,
 )
 from roboscale.trials.log import open_log
 from tests.toy_world import STATE, ToyExpert, ToyWorld
+from tests.trials.log_samples import trial as trial_of_log
 
 
 class Picky(ToyExpert):
@@ -76,6 +78,37 @@ def test_a_collection_has_as_many_successes_as_were_wanted_and_says_what_they_to
         assert done.attempts == good[-1].seed + 1 and done.successes == 3
         assert done.attempts > 3, "some failed on the way, or the test shows nothing"
         assert list(done.episodes) == saved == list(sink.episode_ids)
+
+
+@pytest.mark.parametrize("want", [1, 3, 7])
+def test_no_more_is_tried_than_could_be_wanted(tmp_path: Path, want: int):
+    """Of a policy that always succeeds as many as are wanted; after failures as many as the rate so far asks for."""
+    asked: list[tuple[int, int]] = []
+
+    def stream(first: int, count: int) -> list[Case]:
+        asked.append((first, count))
+        return near(first, count)
+
+    with recorder(tmp_path / "expert", ToyExpert()) as (record, _, _):
+        done = Collector(recorder=record, policy=ToyExpert().identity).collect(stream, want)
+        assert asked == [(0, want)] and (done.attempts, done.successes) == (want, want)
+    asked.clear()
+    with recorder(tmp_path / "picky", Picky()) as (record, _, _):
+        done = Collector(recorder=record, policy=Picky.identity).collect(stream, want)
+    for first, count in asked:
+        good = sum(map(reached, near(0, first)))
+        rate = (good + 1) / (first + 1)
+        assert (want - good) / rate <= count < (want - good) / rate + 1
+    assert [first for first, _ in asked] == [sum(n for _, n in asked[:k]) for k in range(len(asked))]
+
+
+def test_an_episode_of_a_generator_says_its_parents_and_all_else_that_its_session_told():
+    told = {"alpha": 1, "parents": ["a", "b"], "shift_m": 0.1, "zoom": "none"}
+    one = replace(trial_of_log(), details=told)
+    made = with_parents(one, Provenance(source="eval", details={"trial": "t", "alpha": 0}))
+    assert made.parents == ("a", "b") and made.source == "simulation.generate"
+    assert made.details == {"trial": "t", "alpha": 1, "shift_m": 0.1, "zoom": "none"}
+    assert with_parents(replace(one, details={}), Provenance(source="eval")).parents == ()
 
 
 def test_nobody_waits_for_a_policy_that_never_succeeds(tmp_path: Path):

@@ -22,6 +22,7 @@ from roboscale.core import (
 )
 from roboscale.referees import Person, SuccessReferee
 from roboscale.trials import Asking, recording_spec, replay, rollout
+from roboscale.trials.rollout import void_result
 from tests.toy_world import IMAGE, STATE, ToyWorld
 
 CASE = Case("near", 1)
@@ -290,3 +291,12 @@ def test_rows_executed_can_be_set_for_any_policy():
 def test_two_starts_of_one_case_have_one_digest_and_other_cases_others():
     digests = [play(ToyWorld(), chunk_of(1), case=case)[0].first_seen for case in (CASE, CASE, Case("near", 2))]
     assert digests[0] == digests[1] != digests[2] and digests[0]
+
+
+def test_a_rollout_that_did_not_happen_has_no_step_and_no_number():
+    none = void_result("the simulator is not installed")
+    assert (none.end, none.reason) == ("void", "the simulator is not installed")
+    assert len(none.actions) == 0 and none.actions.dtype == np.float32
+    counts = (none.steps, none.clipped, none.held, none.late, none.seconds, none.thinking_s)
+    assert counts == (0,) * 6 and not none.series and not none.measures
+    assert none.satisfied is None and none.first_seen == ""

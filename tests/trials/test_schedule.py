@@ -1,6 +1,10 @@
 """The schedule: pairing, order of evidence, void trials, resuming, rounds, dead processes, scenes side by side."""
 
 import itertools
+import os
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +19,7 @@ from roboscale.core import (
     Case,
     Identity,
     InfrastructureError,
+    Judgement,
     PolicyError,
     RoboscaleError,
     RolloutSettings,
@@ -351,6 +356,50 @@ def test_trials_that_wait_for_a_person_do_not_hold_up_the_run(tmp_path: Path):
     assert all(c.pending for c in counted) and len(counted) == len(CASES)
 
 
+def verdict(trial, success: bool = True) -> Judgement:
+    return Judgement(trial=trial.id, referee="person", time_ns=9 * 10**18, state="decided", success=success, by="Ann")
+
+
+def test_the_bench_is_asked_for_what_waits_as_soon_as_it_is_kept(tmp_path: Path):
+    """One trial at a time: it is in the log when somebody is asked, and the next has not begun."""
+    stay, asked = Stay(), []
+
+    def decide(trial):
+        asked.append(trial.case)
+        assert run.log.trial(trial.id).case == trial.case and len(stay.started) == len(asked)
+        return verdict(trial, trial.case.task == "near") if len(asked) <= 6 else None
+
+    run = runner(tmp_path, [stay], judged=False, decide=decide)
+    counted = run.run(schedule(stay))
+    assert asked == list(CASES)
+    assert [c.outcome.status for c in counted[:6]] == ["success", "failure"] * 3
+    assert [c.pending for c in counted] == [False] * 6 + [True] * 2
+    assert sum(len(said) > 1 for said in run.log.judgements().values()) == 6
+    close(run)
+    later: list[Case] = []
+    again = runner(tmp_path, [stay], judged=False, decide=lambda trial: later.append(trial.case) or verdict(trial))
+    counted = again.run(schedule(stay))
+    close(again)
+    assert later == list(CASES[6:]) and len(stay.started) == len(CASES), "those that still wait, and no other"
+    assert not any(c.pending for c in counted) and {c.outcome.status for c in counted[6:]} == {"success"}
+
+
+def test_the_bench_is_asked_for_what_broke_or_was_a_mistake_and_not_for_what_was_judged(tmp_path: Path):
+    answers = {2: PolicyError("nonsense"), 4: InfrastructureError("server gone")}
+    numbers, asked = itertools.count(), []
+
+    def answer(seen):
+        if (error := answers.get(next(numbers))) is not None:
+            raise error
+        return ActionChunk(np.zeros((20, 1), np.float32))
+
+    stay = Stay(answer=answer)
+    run = runner(tmp_path, [stay], decide=lambda trial: asked.append((trial.case, trial.end)))
+    run.run(schedule(stay, retries=0))
+    close(run)
+    assert asked == [(CASES[2], "policy error"), (CASES[4], "void")]
+
+
 def test_policies_that_do_not_fit_are_refused_before_the_first_trial(tmp_path: Path):
     info = ToyWorld().info
 
@@ -419,6 +468,49 @@ def test_two_runs_on_one_log_share_the_work(tmp_path: Path):
         thread.join(60)
     assert [len(r) for r in results] == [len(CASES)] * 2
     assert sum(len(p.started) for p in policies) == len(CASES), "no trial was made twice"
+
+
+def ended() -> int:
+    """The number of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize(
+    ("host", "process", "freed"),
+    [
+        (socket.gethostname(), ended, True),
+        (socket.gethostname(), os.getpid, False),
+        ("another-machine", ended, False),
+        (socket.gethostname(), lambda: "no number", False),
+    ],
+    ids=["dead", "alive", "elsewhere", "strange"],
+)
+def test_what_a_dead_process_of_this_machine_was_about_to_try_is_anybodys_at_once(
+    tmp_path: Path, host: str, process, freed: bool
+):
+    """Others may live: their trials wait until their leases run out."""
+
+    class Waited(Exception):
+        pass
+
+    def wait(count: int) -> None:
+        raise Waited(count)
+
+    stay = Stay()
+    run = runner(tmp_path, [stay], on_wait=wait)
+    plan = schedule(stay, of=CASES[:3])
+    for case in CASES[:2]:
+        key = run._planned(case, stay.identity, 0, plan).key
+        assert run.log.lease(key, f"{host}/{process()}/abc", 3600.0)
+    if freed:
+        assert len(run.run(plan)) == 3 and len(stay.started) == 3
+    else:
+        with pytest.raises(Waited, match="2"):
+            run.run(plan)
+        assert len(stay.started) == 1 and len(run.log.leases()) == 2
+    close(run)
 
 
 def test_closing_the_slots_ends_their_processes():

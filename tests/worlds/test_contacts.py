@@ -94,5 +94,29 @@ def test_a_model_without_an_arm_has_no_joint_limits_to_reach():
     assert meter.measures() == {"peak_force": 0.0, "dropped": None, "off_table": None, "joint_limit_steps": None}
 
 
+def test_which_contacts_are_meant_and_which_are_the_grippers():
+    """Every pair of geoms: the gripper may touch its object, nothing may touch an obstacle but what it stands on, and
+    the gripper's force is what it does to others, not what its own parts do to each other."""
+    mujoco = import_mujoco()
+    model = mujoco.MjModel.from_xml_string(SCENE.format(obj="0 0 1", wall="1 0 1", table=SMALL))
+    table = ContactTable(model, "base", {"finger"}, {"obj"}, {"wall"})
+    names = [model.geom(g).name for g in range(model.ngeom)]
+    assert sorted(names) == ["arm", "finger", "obj", "table", "wall"]
+
+    def meant(a: str, b: str) -> bool:
+        robot = {"arm", "finger"}
+        if robot >= {a, b} or {a, b} <= {"obj", "table"}:
+            return True
+        if "wall" in (a, b):
+            return {a, b} <= {"wall", "table"}
+        return {a, b} == {"finger", "obj"}
+
+    for i, a in enumerate(names):
+        for j, b in enumerate(names):
+            assert table.intended[i, j] == meant(a, b), (a, b)
+            assert table.grip[i, j] == ((a == "finger") != (b == "finger")), (a, b)
+            assert table.watched[i, j] == (not meant(a, b) or ((a == "finger") != (b == "finger")))
+
+
 def test_what_is_measured_is_what_is_declared():
     assert set(measure(steps=1)[0].measures()) == {m.name for m in DAMAGE}

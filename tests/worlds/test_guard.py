@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roboscale.worlds.real.declaration import RobotDeclaration, RobotJoint, Watchdog, Workspace
-from roboscale.worlds.real.guard import MotionGuard
+from roboscale.worlds.real.guard import _REACH, MotionGuard
 
 LINKS = (0.25, 0.2)
 
@@ -148,11 +148,30 @@ def go(guard: MotionGuard, time: Time, goal, ticks: int = 5, number: list[int] =
         guard.sense(guard.setpoint)
 
 
-def test_it_gets_where_it_is_sent():
-    guard, time = engaged()
+@pytest.mark.parametrize("box", [True, False])
+@pytest.mark.parametrize("goal", [(0.3, 0.1, -0.2), (-0.3, 0.2, 0.1)])
+def test_it_gets_where_it_is_sent(box: bool, goal: tuple[float, float, float]):
+    guard, time = engaged(ROBOT if box else replace(ROBOT, workspace=None))
+    before = np.zeros(3)
     for _ in range(60):
-        go(guard, time, [0.3, 0.1, -0.2])
-    assert guard.setpoint == pytest.approx([0.3, 0.1, -0.2], abs=1e-4) and guard.mode == "moving"
+        go(guard, time, goal)
+        assert (np.abs(np.array(goal) - guard.setpoint) <= np.abs(np.array(goal) - before) + 1e-9).all(), "nearer"
+        before = guard.setpoint
+    assert guard.setpoint == pytest.approx(goal, abs=1e-4) and guard.mode == "moving"
+
+
+@pytest.mark.parametrize("box", [True, False])
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0, 2.0, 4.0])
+def test_what_was_made_of_a_command_lies_on_the_way_asked(box: bool, share: float):
+    """Worked example: a joint of 1.2 rad/s goes .075 in 1.25 control periods of 50 ms, and no further is it sent."""
+    guard, time = engaged(ROBOT if box else replace(ROBOT, workspace=None))
+    asked = share * np.array([0.06, -0.03, 0.012])
+    made = guard.command(asked, sequence=1, sent_s=time.s)
+    part = float(made @ asked / (asked @ asked))
+    assert made == pytest.approx(part * asked, abs=1e-12) and 0 < part <= 1
+    if not box:
+        assert part == pytest.approx(min(1.0, _REACH / ROBOT.rate_hz * 1.2 / (0.06 * share)))
+        assert guard.counts == ({} if part == 1 else {"velocity": 1})
 
 
 def test_goals_within_the_limits_are_no_intervention():
@@ -247,6 +266,9 @@ def test_commands_that_come_twice_late_or_from_the_future_are_dropped():
     for sequence, sent in ((0, time.s), (10**6, time.s - 1), (10**6 + 1, time.s + 1)):
         guard.command(np.full(3, 0.02), sequence=sequence, sent_s=sent)
     assert guard.counts == {"late": 3}
+    said = [event.text for event in guard.events]
+    assert said[0].startswith("command 0, 0.000 s old, after command ")
+    assert "command 1000000, 1.000 s old" in said[1] and "command 1000001, -1.000 s old" in said[2]
 
 
 def test_force_a_frozen_camera_and_a_key_stop():
@@ -255,10 +277,10 @@ def test_force_a_frozen_camera_and_a_key_stop():
     assert guard.reason is not None and guard.reason.kind == "force" and "6.0" in guard.reason.text
     guard, time = engaged(replace(ROBOT, watchdog=Watchdog(camera_s=1.0)))
     for _ in range(3):
-        guard.sense(np.zeros(3), frames={"front": "same"})
+        guard.sense(np.zeros(3), frames={"front": int("123456789")})  # equal, and never the same object
         time.s += 0.4
     assert guard.mode == "holding"
-    guard.sense(np.zeros(3), frames={"front": "same"})
+    guard.sense(np.zeros(3), frames={"front": int("123456789")})
     assert guard.reason is not None and guard.reason.kind == "camera" and "1.20 s" in guard.reason.text
     guard, time = engaged()
     guard.stop("stop", "the page")

@@ -54,6 +54,29 @@ def test_it_goes_home_and_where_it_is_sent_and_gives_the_robot_back(tmp_path: Pa
     assert calls(tmp_path)[0] == "connect" and calls(tmp_path)[-2:] == ["stop", "disconnect"]
 
 
+@pytest.mark.parametrize(("off", "home"), [(0.0, True), (0.015, True), (-0.015, True), (0.03, False), (-0.5, False)])
+def test_home_is_within_a_hundredth_of_the_range(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off: float, home: bool
+):
+    """An encoder's noise is no reason to go on for ever; an arm that stands beside its home is told where it is."""
+    robot, now = GuardedRobot(declare(tmp_path)), [0.0]
+    commands: list[np.ndarray] = []
+    monkeypatch.setattr("roboscale.worlds.real.guarded.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("roboscale.worlds.real.guarded.time.sleep", lambda s: now.__setitem__(0, now[0] + s))
+    monkeypatch.setattr(robot, "read", lambda: {"observation.state": np.array([off, 0.0], np.float32)})
+    monkeypatch.setattr(robot, "send", lambda goal: commands.append(goal) or goal)
+    monkeypatch.setattr(robot, "stop", lambda: commands.append(np.zeros(0)))
+    if home:
+        robot.go_home()
+        assert [len(c) for c in commands] == [0], "it is stopped and sent nowhere"
+        return
+    with pytest.raises(InfrastructureError, match=rf"not home within 30 s: it stands at \[{off:g}"):
+        robot.go_home()
+    step = 0.25 / 20  # at its velocity for a control period
+    assert len(commands) == pytest.approx(600, abs=2)
+    assert all(c == pytest.approx([max(0, off - step) if off > 0 else min(0, off + step), 0]) for c in commands)
+
+
 def test_commands_expire_when_the_policy_hangs(robot: GuardedRobot, tmp_path: Path):
     last = drive(robot, 5)
     time.sleep(0.4)
@@ -83,6 +106,18 @@ def test_a_person_stops_it_from_another_thread_and_it_says_what_was_read_back(ro
     assert back.mode == "stopped" and back.moved == 0 and "cannot say whether torque is on" in back.text
     with pytest.raises(InfrastructureError, match="still stands stopped"):
         robot.prepare(Case("reach", 0))
+
+
+def test_a_peek_reads_again_only_when_what_was_read_is_old(robot: GuardedRobot):
+    first = robot.read()
+    robot.send(first["observation.state"] + np.array([0.012, 0], np.float32))
+    time.sleep(0.1)
+    assert robot.peek(60) is first, "whoever only looks on does not disturb"
+    newer = robot.peek(0.05)
+    assert newer["observation.state"][0] > first["observation.state"][0] + 0.005
+    robot.disconnect()
+    time.sleep(0.06)
+    assert robot.peek(0.05) is newer, "what was seen last, when nobody can look"
 
 
 def test_a_file_stops_it_and_it_is_not_released_before_the_file_is_gone(robot: GuardedRobot, tmp_path: Path):

@@ -156,10 +156,22 @@ def test_a_robot_that_changes_while_it_runs_is_void_and_not_a_mistake_of_the_dec
         scene.observe()
 
 
-def test_a_driver_that_does_not_say_what_it_sent_is_an_error(robot: StandInRobot):
-    robot.send = lambda action: None
+@pytest.mark.parametrize(
+    "sent",
+    [None, "0.1", ["0.1"], [None], [0.1, 0.2], [], [[0.1]], 0.1, [0.1 + 0j]],
+    ids=lambda sent: repr(sent),
+)
+def test_a_driver_that_does_not_say_what_it_sent_is_an_error(robot: StandInRobot, sent: object):
+    robot.send = lambda action: sent
     with pytest.raises(InfrastructureError, match=r"send returns what was really sent, shape \[1\]"):
         RobotWorld(robot).start(CASE).step(MOVE)
+
+
+@pytest.mark.parametrize("sent", [[0.25], (0,), np.array([0.25], np.float64), np.array([1], np.uint8)])
+def test_what_a_driver_says_it_sent_is_what_was_applied(robot: StandInRobot, sent):
+    robot.send = lambda action: sent
+    step = RobotWorld(robot).start(CASE).step(MOVE)
+    assert step.applied is not None and step.applied.tolist() == list(sent)
 
 
 def test_what_is_missing_is_said_line_by_line():

@@ -104,7 +104,8 @@ def won_of_rate(
     scales = [roles.scales["rate"]] if "rate" in roles.scales else [0.0]
     numbers = [number_of(text) for text in column.used() if not is_missing(text)]
     high = max((n for n in numbers if n is not None), default=0.0)
-    if not scales[0] and not any(text.endswith("%") for text in column.used()):
+    signed = any(text.endswith("%") for text in column.used())
+    if not scales[0] and not signed:
         if high > 1 and high <= 100:
             scales = [100.0]
         elif is_percent(name) and high <= 1:
@@ -113,8 +114,10 @@ def won_of_rate(
     for scale in scales:
         shares, said = shares_of(roles, column, name, scale)
         bare = _bare_percents(column, name)
-        digits = np.array([digits_of(text) for text in column.values]) + np.where(bare | (scale == 100.0), 2, 0)
-        share, unit = shares[column.codes], 0.5 * 10.0 ** -digits[column.codes].astype(float)
+        printed = 0.5 * 10.0 ** -np.array([digits_of(text) for text in column.values], np.float64)
+        # 8.5 of 10 is .85, known to .005; cells with a sign are percent whatever else was asked
+        printed /= np.where(bare, 100.0, 1.0 if signed else scale or 1.0)
+        share, unit = shares[column.codes], printed[column.codes]
         won = np.round(share * tried)
         with np.errstate(divide="ignore", invalid="ignore"):
             off = np.abs(won / tried - share) > unit + 1e-9
@@ -128,7 +131,7 @@ def won_of_rate(
     if not right:
         row = int(readings[0][2][0])
         expected = f"a share of {tried[row]:.0f} whole trials, to the digits printed"
-        if scales == [100.0] and (number_of(column.at(row)) or 2.0) <= 1:
+        if scales == [100.0] and not signed and (number_of(column.at(row)) or 2.0) <= 1:
             expected = f"percent as in other rows (up to {high:g}), and {expected}"
         raise bad_cell(roles, name, row, expected)
     if scales == [100.0] and "rate" not in roles.scales:

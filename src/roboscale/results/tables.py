@@ -228,7 +228,8 @@ class Table:
                         [name], f"{' and '.join(map(repr, names))} say{'s' if len(names) == 1 else ''} it already"
                     )
                     continue
-                parts = [p for p in parts if not follows(p, column) or len(p.used()) == 1]
+                if "" not in column.used():  # a column with gaps says nothing in these rows
+                    parts = [p for p in parts if not follows(p, column) or len(p.used()) == 1]
                 parts.append(roles.use(role, name))
                 names.append(name)
         return Texts.joined(parts, between) if parts else None

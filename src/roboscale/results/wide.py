@@ -288,7 +288,7 @@ def _trials_of(roles: Roles, names: Sequence[str]) -> list[int]:
 def _heads(names: Sequence[str]) -> list[str]:
     """What the columns stand for: their names without units, trials, and words that all of them begin or end with."""
     short = [bare_name(name).replace("(%)", "").replace("[%]", "").strip() for name in names]
-    for word in ("success", "successes", "success_rate", "sr", "result"):
+    for word in (r"success[\s_-]rate", "success", "successes", "sr", "result"):
         for cut in (rf"^{word}[\s_:.-]+", rf"[\s_:.-]+{word}$"):
             bare = [re.sub(cut, "", name, flags=re.IGNORECASE) for name in short]
             if all(a != b and a for a, b in zip(short, bare, strict=True)):
