@@ -63,7 +63,9 @@ def test_a_network_makes_nothing_on_another_device(head: str):
 
 
 @pytest.mark.parametrize("inputs", ["images", "state"])
-def test_training_computes_where_it_is_told(inputs: str, toy: TrainingData, small: TrainConfig, small_images: TrainConfig):
+def test_training_computes_where_it_is_told(
+    inputs: str, toy: TrainingData, small: TrainConfig, small_images: TrainConfig
+):
     """Pictures, states, targets, noise and validity all go where the network is."""
     config = small if inputs == "state" else small_images
     run = _Run(toy, config, torch.device("meta"))
