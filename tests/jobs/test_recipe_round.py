@@ -46,7 +46,7 @@ def test_the_recipes_take_turns_and_fewer_runs_are_the_first_of_more():
 def test_all_recipes_train_and_act_on_the_device_that_was_asked_for(
     device: Literal["cpu", "cuda"], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """What computed elsewhere rounds otherwise: a round that trains here and acts there compares two things at once."""
+    """What computed elsewhere rounds otherwise: training here and acting there would compare two things at once."""
     told: list[str] = []
 
     def remember(trainings: list[Training], progress: object, at_once: int | None = None) -> None:
