@@ -23,6 +23,7 @@ from roboscale.core import Estimate
 from roboscale.jobs.events import ignore
 from roboscale.jobs.filling import Filling, generated, recorded
 from roboscale.jobs.recipe_round import RecipeRound, TriedRecipes, train_recipes, try_recipes
+from roboscale.policies.builtin.device import DEVICES
 from roboscale.stats.recipes import FEWEST_RUNS
 
 GROUPS = {
@@ -146,6 +147,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000, help="of the optimiser, for every training")
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--workers", type=int, default=None, help="processes; default: the cores")
+    parser.add_argument("--device", default="cpu", choices=DEVICES, help="where all policies train and act")
     parser.add_argument("--demo", type=Path, help="folder of a demo, whose sentences are compared with all runs")
     options = parser.parse_args()
     tried: dict[str, TriedRecipes] = {}
@@ -164,6 +166,7 @@ def main() -> None:
                 out=folder,
                 seed=options.seed,
                 workers=options.workers,
+                device=options.device,
             )
             train_recipes(asked)
             tried[group] = try_recipes(asked)

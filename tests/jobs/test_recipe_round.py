@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from benchmarks.recipes import agreement, bar, direction, rows_of, table
-from roboscale import Rank, rank
-from roboscale.jobs.recipe_round import RecipeRound, TriedRecipes
+from roboscale import Compare, Rank, rank
+from roboscale.core import RoboscaleError
+from roboscale.jobs.recipe_round import RecipeRound, TriedRecipes, train_recipes, try_recipes
+from roboscale.jobs.training import Training
 
 TASKS = ("push", "lift")
 
@@ -37,6 +40,30 @@ def test_the_recipes_take_turns_and_fewer_runs_are_the_first_of_more():
     three = list(asked(3).policies.items())
     assert [key for key, _ in three] == [("A", 1), ("B", 1), ("A", 2), ("B", 2), ("A", 3), ("B", 3)]
     assert three[:4] == list(asked(2).policies.items()) and len({path for _, path in three}) == 6
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_all_recipes_train_and_act_on_the_device_that_was_asked_for(
+    device: Literal["cpu", "cuda"], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What computed elsewhere rounds otherwise: training here and acting there would compare two things at once."""
+    told: list[str] = []
+
+    def remember(trainings: list[Training], progress: object, at_once: int | None = None) -> None:
+        told.extend(training.device for training in trainings)
+
+    def refuse(request: Compare, on_event: object) -> None:
+        told.append(request.device)
+        raise RoboscaleError("nothing is tried here")
+
+    monkeypatch.setattr("roboscale.jobs.training.train_all", remember)
+    monkeypatch.setattr("roboscale.jobs.compare.compare", refuse)
+    sets = {"A": Path("ten"), "B": Path("many")}
+    asked = RecipeRound(datasets=sets, tasks=TASKS, runs=1, trials=5, steps=10, out=tmp_path, device=device)
+    train_recipes(asked)
+    with pytest.raises(RoboscaleError, match="nothing is tried"):
+        try_recipes(asked)
+    assert told == [device] * 3
 
 
 def test_three_runs_a_side_speak_of_recipes_and_one_of_checkpoints(tmp_path: Path):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roboscale.jobs.events import OnEvent, Progress, Wrote, ignore
+from roboscale.jobs.options import Device
 
 if TYPE_CHECKING:
     from roboscale.jobs.rank import Ranked
@@ -35,6 +36,7 @@ class RecipeRound:
         trials: per task and training run.
         steps: of the optimiser, the same for all.
         out: folder of the policies, of the trials and of the table.
+        device: where all of them train and act: what computed elsewhere rounds otherwise.
         descriptions: recipe -> what it is, for the page.
     """
 
@@ -47,6 +49,7 @@ class RecipeRound:
     inputs: str = "state"
     seed: int = 0
     workers: int | None = None
+    device: Device = "cpu"
     descriptions: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -112,7 +115,7 @@ def train_recipes(asked: RecipeRound, on_event: OnEvent = ignore) -> None:
     trainings: list[Training] = []
     for recipe, run in keys:
         config = training_config(asked.inputs, "", asked.steps, asked.seed + run - 1)
-        trainings.append(Training(asked.datasets[recipe], asked.policies[recipe, run], config))
+        trainings.append(Training(asked.datasets[recipe], asked.policies[recipe, run], config, asked.device))
 
     def on_progress(index: int, done: int, total: int, loss: float) -> None:
         recipe, run = keys[index]
@@ -135,6 +138,7 @@ def try_recipes(asked: RecipeRound, on_event: OnEvent = ignore) -> TriedRecipes:
             sequential=False,
             seed=asked.seed,
             workers=asked.workers,
+            device=asked.device,
             store=str(asked.out),
         ),
         on_event,

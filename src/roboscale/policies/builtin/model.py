@@ -69,8 +69,8 @@ class CameraEncoder(nn.Module):
         rows, columns = heat.shape[-2:]
         # channels last, so that the softmax over positions needs no copy; float32, since bf16 is coarser than a pixel
         weight = F.softmax(heat.permute(0, 2, 3, 1).flatten(1, 2).float(), dim=1)
-        y = torch.linspace(-1, 1, rows).repeat_interleave(columns)
-        x_axis = torch.linspace(-1, 1, columns).repeat(rows)
+        y = torch.linspace(-1, 1, rows, device=weight.device).repeat_interleave(columns)
+        x_axis = torch.linspace(-1, 1, columns, device=weight.device).repeat(rows)
         return (torch.stack([x_axis, y, x_axis**2 + y**2]) @ weight).flatten(1)
 
 
