@@ -219,6 +219,11 @@ class Info:
         read = {*self.colour_cameras, *self.columns}
         return {n: reasons.get(f["dtype"], "text") for n, f in self.features.items() if n not in read}
 
+    @property
+    def carried_columns(self) -> tuple[str, ...]:
+        """Columns of the data files that stay as they are: texts, and pictures inside parquet."""
+        return tuple(name for name in self.left_out if self.features[name]["dtype"] != "video")
+
     def data_file(self, chunk: int, file: int) -> Path:
         return self._fill("data_path", chunk_index=chunk, file_index=file)
 
@@ -244,7 +249,8 @@ def is_colour(feature: Mapping[str, Any]) -> bool:
     """Whether a camera holds colour pictures. Depth of a newer writer is codes, which our decoder sees as pictures."""
     said = feature.get("info") or feature.get("video_info") or {}
     shape = feature.get("shape") or []
-    return not (isinstance(said, dict) and said.get("video.is_depth_map")) and 3 in (shape[-1:] + shape[:1])
+    depth = isinstance(said, dict) and (said.get("is_depth_map") or said.get("video.is_depth_map"))
+    return not depth and 3 in (shape[-1:] + shape[:1])
 
 
 def features_from_spec(spec: Spec, videos: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

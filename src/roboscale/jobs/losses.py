@@ -6,6 +6,7 @@ Two views: what a reader says that it leaves out, and what two recordings of the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import reduce
 from typing import Any
 
 from roboscale.core import UNKNOWN, Extras, Field, RecordedEpisode, Recording, extras_of, splits_of
@@ -30,9 +31,8 @@ def lost_by_reading(recording: Recording) -> Lost:
 
 
 def common_extras(recordings: Mapping[str, Recording]) -> Extras:
-    """Those that all members share; none where they differ, for then they would be said of other members' episodes."""
-    first, *others = [extras_of(one) for one in recordings.values()]
-    return first if all(other == first for other in others) else Extras()
+    """What all members say alike; the rest would be said of other members' episodes."""
+    return reduce(Extras.shared, [extras_of(one) for one in recordings.values()])
 
 
 def lost_by_merging(recording: Recording, shared: Extras) -> Lost:
@@ -41,8 +41,8 @@ def lost_by_merging(recording: Recording, shared: Extras) -> Lost:
     splits = splits_of(recording)
     if len(splits) > 1:
         lost[f"splits {', '.join(splits)}"] = "members are pooled"
-    own = extras_of(recording)
-    return lost | ({} if own == shared else dict.fromkeys(own.names, "the members do not say the same"))
+    apart = [name for name in extras_of(recording).names if name not in shared.names]
+    return lost | dict.fromkeys(apart, "the members do not say the same")
 
 
 def lost_between(before: Recording, after: Recording) -> Lost:
