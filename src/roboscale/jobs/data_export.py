@@ -89,12 +89,12 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
         return _exported(request, dataset, (worst, len(dataset.episodes)), lost, on_event)
     recording = TARGETS[request.to](dataset, request.out, progressing(on_event, "writing"))
     try:
-        read = read_back(dataset, recording, request.out)
         with contextlib.closing(open_source(request.dataset).recording) as before:
-            lost = lost_between(before, recording)
+            read = read_back(dataset, before, recording, request.out)
+            lost = lost_between(before, recording, read.lost)
     finally:
         recording.close()
-    return _exported(request, dataset, read, lost, on_event)
+    return _exported(request, dataset, (read.worst, read.instructions), lost, on_event)
 
 
 def _exported(
