@@ -349,6 +349,7 @@ def _header(
     size = (said.get("video.height", shape[0] if shape else 0), said.get("video.width", (*shape, 0, 0)[1]))
     gop = said.get("video.g")
     gop = gop if isinstance(gop, int) and gop > 0 else _LONG_GOP
+    # A file's index is in the order of decoding, and pictures shown before a key frame of HEVC may come after it.
     facts: list[tuple[str, Any, Any, bool]] = [
         ("video-codec", said.get("video.codec"), video.codec, _same_codec(said.get("video.codec"), video.codec)),
         ("video-size", size, (video.height, video.width), size == (video.height, video.width)),
@@ -356,7 +357,7 @@ def _header(
         ("video-fps", f"{fps:g}", f"{video.rate:g} in the file", abs(video.rate - fps) < 2e-3 * fps),
         ("video-fps", f"{fps:g}", f"video.fps {said.get('video.fps')}", _same_fps(said.get("video.fps", fps), fps)),
         ("video-pixel-format", said.get("video.pix_fmt"), video.pix_fmt, True),
-        ("video-gop", f"at most {gop}", video.gop, video.gop <= gop),
+        ("video-gop", f"at most {gop}", video.gop, video.gop <= (2 * gop - 1 if video.codec == "hevc" else gop)),
     ]
     if said.get("video.pix_fmt") not in (None, video.pix_fmt, video.pix_fmt.replace("yuvj", "yuv")):
         facts[5] = ("video-pixel-format", said.get("video.pix_fmt"), video.pix_fmt, False)
