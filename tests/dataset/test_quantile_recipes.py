@@ -1,0 +1,45 @@
+"""How wrong quantiles were made is told from the episodes' own quantiles, as their writer rounded them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from roboscale.dataset.audit.statistics import recipe
+from roboscale.dataset.audit.tables import TableEvidence
+from roboscale.dataset.statistics import QUANTILES, Statistics, summary
+
+ROWS = np.random.default_rng(3).normal(size=(3, 24, 2)) * [[[1.0, 1.0]], [[4.0, 1.0]], [[9.0, 2.0]]]
+
+
+def ranked(rows: np.ndarray) -> dict[str, np.ndarray]:
+    """As LeRobot takes them: an order statistic, far from numpy's between two of so few rows."""
+    ordered = np.sort(rows, axis=0)
+    return {q: ordered[max(0, int(np.floor(level * (len(rows) - 1))))] for q, level in QUANTILES.items()}
+
+
+def evidence(said: bool) -> TableEvidence:
+    own = tuple({"action": {q: np.array(summary(rows)[q]) for q in QUANTILES}} for rows in ROWS)
+    claimed = tuple({"action": ranked(rows)} for rows in ROWS) if said else ({}, {}, {})
+    return TableEvidence(path=Path("file-000.parquet"), quantiles=own, said=claimed, lengths=(24, 24, 24))
+
+
+def test_means_of_what_the_episodes_say_are_a_convention_and_no_error():
+    whole = Statistics.of(ROWS.reshape(-1, 2))
+    claim = {q: np.mean([ranked(rows)[q] for rows in ROWS], axis=0).tolist() for q in QUANTILES}
+    assert recipe("action", claim, whole, [evidence(said=True)]) == "quantiles-averaged"
+    assert recipe("action", claim, whole, [evidence(said=False)]) == "quantiles-wrong"
+
+
+def test_extremes_of_what_the_episodes_say_are_told_too():
+    whole = Statistics.of(ROWS.reshape(-1, 2))
+    parts = {q: [ranked(rows)[q] for rows in ROWS] for q in QUANTILES}
+    claim = {q: (np.min if level <= 0.5 else np.max)(parts[q], axis=0).tolist() for q, level in QUANTILES.items()}
+    assert recipe("action", claim, whole, [evidence(said=True)]) == "quantiles-envelope"
+
+
+def test_quantiles_of_nobody_stay_wrong():
+    whole = Statistics.of(ROWS.reshape(-1, 2))
+    claim = {q: [20.0 * level, 1.0] for q, level in QUANTILES.items()}
+    assert recipe("action", claim, whole, [evidence(said=True)]) == "quantiles-wrong"
