@@ -249,3 +249,54 @@ def test_a_carried_feature_of_another_length_is_no_episode():
             provenance=Provenance("here"),
             carried={"depth": Carried(Clip(Path("x.mp4"), 0, 2))},
         )
+
+
+def tactile(folder: Path) -> Path:
+    """A set with pictures of a tactile sensor, and of a camera with channels first, as plain numbers."""
+    source, rng = everything.write_foreign(folder), np.random.default_rng(5)
+    path, info = source / "data/chunk-000/file-000.parquet", json.loads((source / "meta/info.json").read_text())
+    table, kind = pq.read_table(path), pa.list_(pa.list_(pa.list_(pa.uint8())))
+    for name, shape in (("observation.tactile", [8, 6, 1]), ("observation.planes", [3, 8, 6])):
+        rows = rng.integers(0, 255, (table.num_rows, *shape)).tolist()
+        table = table.append_column(name, pa.array(rows, kind))
+        info["features"][name] = {"dtype": "uint8", "shape": shape, "names": None}
+    pq.write_table(table, path)
+    (source / "meta/info.json").write_text(json.dumps(info))
+    return source
+
+
+@pytest.mark.parametrize("way", ["import", "fix", "lerobot-v2.1"])
+def test_tactile_pictures_arrive(tmp_path: Path, way: str):
+    source = tactile(tmp_path / "given")
+    WAYS[way](source, tmp_path / "out")
+    after = held(tmp_path / "out", tmp_path, 1)
+    assert set(after) == {*FEATURES, "observation.tactile", "observation.planes"}
+    assert after == held(source, tmp_path, 1)
+    table = next((tmp_path / "out/data").rglob("*.parquet"))
+    hub = json.loads(pq.read_schema(table).metadata[b"huggingface"])["info"]["features"]
+    assert hub["observation.tactile"] == {"shape": [8, 6, 1], "dtype": "uint8", "_type": "Array3D"}
+
+
+def test_tactile_pictures_are_named_where_a_format_has_no_place(tmp_path: Path):
+    source = tactile(tmp_path / "given")
+    done = roboscale.export_dataset(roboscale.ExportDataset(dataset=source, out=tmp_path / "out", to="zarr"))
+    assert {"observation.tactile", "observation.planes", *FEATURES} <= set(done.lost)
+
+
+def test_a_failed_import_blocks_nothing_once_its_source_is_mended(tmp_path: Path):
+    source = everything.write_foreign(tmp_path / "given", "v2.1")
+    path = source / "data/chunk-000/episode_000003.parquet"
+    table = pq.read_table(path)
+    holed = pa.array([None, *range(1, everything.FRAMES)], pa.float32())
+    pq.write_table(table.set_column(table.column_names.index("next.reward"), "next.reward", holed), path)
+    with pytest.raises(roboscale.BadData, match=r"next\.reward"):
+        imported(source, tmp_path / "out")
+    assert list((tmp_path / "out/meta/roboscale/pending").iterdir())  # the first three arrived
+    info = json.loads((source / "meta/info.json").read_text())
+    del info["features"]["next.reward"]
+    (source / "meta/info.json").write_text(json.dumps(info))
+    imported(source, tmp_path / "out")
+    with pytest.warns(UserWarning, match="is not read"):
+        dataset = Dataset(tmp_path / "out")
+    assert len(dataset.episodes) == 4
+    assert "next.reward" not in dataset.spec

@@ -31,6 +31,7 @@ from roboscale.dataset.tables import write_take
 from roboscale.dataset.video import Codec, Encoder, VideoReader, check_size, cut, probe
 
 __all__ = [
+    "FAILED",
     "CameraProof",
     "Edit",
     "EpisodeJob",
@@ -336,12 +337,20 @@ def _psnr(a: Images, b: Images) -> float:
     return 99.0 if error == 0 else min(99.0, 10 * math.log10(255**2 / error))
 
 
+FAILED = "failed"
+"""Beside the plan of a transfer that an error of its source ended."""
+
+
 def _is_bare(layout: Layout) -> bool:
-    """Whether a transfer has begun here and no episode has arrived yet: neither finished, nor saved, nor left out."""
-    journal = layout.own / "transfer" / "episodes.jsonl"
+    """Whether a transfer has begun here and came to nothing: no episode has arrived, or an error ended it unsealed."""
+    folder = layout.own / "transfer"
     files = [path for path in layout.root.rglob("*") if path.is_file() and layout.own not in path.parents]
-    arrived = journal.exists() and journal.stat().st_size
-    return not arrived and not list_pending(layout) and all(path == layout.info for path in files)
+    arrived = bool(list_pending(layout)) or _size(folder / "episodes.jsonl") > 0
+    return (not arrived or (folder / FAILED).exists()) and all(path == layout.info for path in files)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def require_free(layout: Layout, plan: Mapping[str, Any]) -> None:
@@ -351,7 +360,7 @@ def require_free(layout: Layout, plan: Mapping[str, Any]) -> None:
         found = load_json(there)
         differs = sorted(name for name in {*found, *plan} if found.get(name) != json.loads(json.dumps(plan)).get(name))
         if differs and _is_bare(layout):
-            with exclusive(layout):  # nothing arrived: what an import left that failed at its first episode
+            with exclusive(layout):  # nothing is sealed: what an import left that failed
                 layout.info.unlink(missing_ok=True)
                 for path in layout.own.iterdir():
                     if path != layout.lock:

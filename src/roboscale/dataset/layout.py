@@ -209,13 +209,14 @@ class Info:
 
     @property
     def columns(self) -> dict[str, Mapping[str, Any]]:
-        """The numeric features, the ones that LeRobot adds included."""
-        return {name: f for name, f in self.features.items() if f["dtype"] not in UNREAD}
+        """The numeric features, the ones that LeRobot adds included; not pictures as plain numbers."""
+        return {name: f for name, f in self.features.items() if f["dtype"] not in UNREAD and not _is_picture(f)}
 
     @property
     def left_out(self) -> dict[str, str]:
         """Features that `Dataset` does not read, and why."""
         reasons = {"image": "pictures inside parquet: import them", "video": "depth or grey pictures in a video"}
+        reasons["uint8"] = "pictures as plain numbers"
         read = {*self.colour_cameras, *self.columns}
         return {n: reasons.get(f["dtype"], "text") for n, f in self.features.items() if n not in read}
 
@@ -243,6 +244,11 @@ class Info:
         if text is None:
             raise BadData(self.file, key, f"a template of {', '.join(values)}", repr(template))
         return confined(self.root, text, self.file, key)
+
+
+def _is_picture(feature: Mapping[str, Any]) -> bool:
+    """Whether plain numbers in the tables are pictures, e.g. of a tactile sensor: a `Field` of theirs is an image."""
+    return feature["dtype"] == "uint8" and len(feature["shape"]) == 3
 
 
 def is_colour(feature: Mapping[str, Any]) -> bool:

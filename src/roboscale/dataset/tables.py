@@ -135,8 +135,12 @@ def with_carried(table: pa.Table, carried: pa.Table, features: Features) -> pa.T
     """A table with columns that stay as they are, described for `datasets`; those of dtype `image` are pictures."""
     hub = json.loads((table.schema.metadata or {})[b"huggingface"])
     for field in carried.schema:
-        picture = features.get(field.name, {}).get("dtype") == "image"
-        hub["info"]["features"][field.name] = {"_type": "Image"} if picture else _hub_type(field.type)
+        said = features.get(field.name, {})
+        if said.get("dtype") == "image":
+            described: dict[str, Any] = {"_type": "Image"}
+        else:
+            described = _hub_feature(said) if said.get("dtype") == "uint8" else _hub_type(field.type)
+        hub["info"]["features"][field.name] = described
         table = table.append_column(field.remove_metadata(), carried[field.name])
     return table.replace_schema_metadata({b"huggingface": json.dumps(hub).encode()})
 

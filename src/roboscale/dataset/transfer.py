@@ -212,6 +212,9 @@ def transfer(
         try:
             for begin in range(0, len(jobs), _BLOCK):
                 _move_block(state, jobs[begin : begin + _BLOCK], broken, progress, workers, engine)
+        except BadData:
+            (state.folder / ingest.FAILED).touch()  # once its source is mended, another plan may take its place
+            raise
         finally:
             ingest.forget()
     result = Transfer(layout.root, _in_order(state.done), _in_order(state.dropped))
@@ -270,6 +273,7 @@ def _begin(
         atomic_write(state.folder / "plan.json", to_json(plan))
         atomic_write(layout.spec, to_json({"version": 1, "spec": spec.to_json()}))
         atomic_write(layout.info, to_json(info))
+    (state.folder / ingest.FAILED).unlink(missing_ok=True)
     state.load()
     return state
 

@@ -161,7 +161,7 @@ def _add_numbers(features: Features, head: InfoHead, name: str, type_: pa.DataTy
         features.findings.append(finding("column-type", text, field=name, evidence=evidence))
     if len(shape) == 3 and dtype == "uint8":
         if shape[2] != 3:
-            features.unmapped[name] = f"pictures of shape {list(shape)}, not (H, W, 3)"
+            features.carried[name] = "column"  # e.g. of a tactile sensor
             return
         features.raw.append(name)
         features.fields.append(Field(name, shape, dtype, layout=_AXES))
