@@ -27,7 +27,7 @@ from roboscale.core.errors import BadData
 from roboscale.dataset.journal import EpisodeRecord, PendingEpisode, clear_sealing, commit, has_commit, roll_forward
 from roboscale.dataset.layout import Info, Layout, load_json, to_json
 from roboscale.dataset.lerobot.catalog import Catalog, EpisodeInfo, index_columns, load_catalog, task_rows
-from roboscale.dataset.statistics import PixelCounts, Statistics, pooled, summary
+from roboscale.dataset.statistics import PixelCounts, Statistics, episode_entry, pooled
 from roboscale.dataset.streams import stream_path
 from roboscale.dataset.tables import read_carried, read_columns, to_table, with_carried, write_tasks
 from roboscale.dataset.video import join, join_key
@@ -262,7 +262,7 @@ def _episode_row(
         "dataset_from_index": episode.from_index,
         "dataset_to_index": episode.from_index + record.length,
     }
-    entries = {name: summary(array) for name, array in arrays.items()}
+    entries = {name: episode_entry(array) for name, array in arrays.items()}
     entries |= {camera: pixels.to_lerobot() for camera, pixels in record.pixels.items()}
     entries |= {name: dict(said) for name, said in record.carried.items()}
     for name, entry in entries.items():

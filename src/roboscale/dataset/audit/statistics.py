@@ -112,7 +112,7 @@ def _bands(whole: Statistics) -> dict[str, list[NDArray[np.float64]]]:
 def _feature(
     name: str, claim: Mapping[str, Any], whole: Statistics, tables: Sequence[TableEvidence]
 ) -> Iterator[Finding]:
-    entry = whole.to_lerobot()
+    entry = whole.per_element()
     known = {key: value for key, value in claim.items() if key in entry}
     wrong = list(wrong_statistics(known, entry, bands=_bands(whole)))
     basic, quantiles = [w for w in wrong if w in _BASIC], [w for w in wrong if w in QUANTILES]

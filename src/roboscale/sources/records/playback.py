@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,9 +64,7 @@ def playback(dataset: Dataset) -> Iterator[Playback]:
     >>> sorted(first.tracks), first.texts[0]
     (['action', 'observation.environment_state', 'observation.state'], (0, 'lift the foot'))
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # cameras that are not read are told with all else that is lost
-        pictured = Dataset(dataset.root, images="uint8")
+    pictured = dataset.as_recorded()
     return (_episode(dataset, pictured, info) for info in dataset.episodes)
 
 

@@ -23,7 +23,7 @@ from roboscale.dataset.lerobot import open_lerobot
 from roboscale.dataset.lerobot.catalog import Catalog, EpisodeInfo, index_columns, load_catalog, task_rows
 from roboscale.dataset.lerobot.modality import modality_of
 from roboscale.dataset.lerobot.tables import table_of
-from roboscale.dataset.statistics import PixelCounts, sample_indices, summary
+from roboscale.dataset.statistics import PixelCounts, episode_entry, sample_indices
 from roboscale.dataset.tables import to_table, with_carried
 from roboscale.dataset.transfer import write_extras
 from roboscale.dataset.video import Encoder, VideoReader, cut
@@ -172,7 +172,7 @@ def _write_rows(
             feature["_type"] = "Sequence"
     table = table.replace_schema_metadata({b"huggingface": json.dumps(described).encode()})
     pq.write_table(table, _place(out, _DATA, episode.index), compression="snappy")
-    return {name: summary(arrays[name]) for name in numeric}
+    return {name: episode_entry(arrays[name]) for name in numeric}
 
 
 def _write_videos(
