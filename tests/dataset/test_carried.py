@@ -300,3 +300,34 @@ def test_a_failed_import_blocks_nothing_once_its_source_is_mended(tmp_path: Path
         dataset = Dataset(tmp_path / "out")
     assert len(dataset.episodes) == 4
     assert "next.reward" not in dataset.spec
+
+
+def test_a_set_of_ours_stays_ours_with_depth_inside_parquet(tmp_path: Path):
+    source = everything.write_foreign(tmp_path / "given")
+    imported(source, tmp_path / "once")
+    imported(tmp_path / "once", tmp_path / "twice")
+    ids = [
+        [read.read(key, ()).id for key in read.keys]
+        for read in map(open_lerobot, (tmp_path / "once", tmp_path / "twice"))
+    ]
+    assert ids[0] == ids[1]
+    assert all(len(one) == 32 for one in ids[0])
+
+
+def test_a_set_of_ours_that_another_writer_went_on_with_names_what_heals_it(tmp_path: Path):
+    """LeRobot's `--resume` knows no sidecar: its episodes are in the metadata, and have no record of ours."""
+    root = everything.write_own(tmp_path / "set")
+    sidecar = next((root / "meta/roboscale/episodes").rglob("*.jsonl"))
+    sidecar.write_text(sidecar.read_text().split("\n")[0] + "\n")
+    stats = json.loads((root / "meta/stats.json").read_text())
+    stats["action"]["q99"] = [1e3, 1e3]  # an error of another kind hides nothing
+    (root / "meta/stats.json").write_text(json.dumps(stats))
+    with pytest.raises(roboscale.BadData, match=r"another writer went on.*data fix .*--metadata"):
+        Dataset(root)
+    report = roboscale.audit_dataset(roboscale.AuditDataset(dataset=root, workers=0)).report
+    (found,) = [one for one in report.findings if one.check == "sidecar"]
+    assert found.repair.endswith("--metadata")
+    roboscale.fix_dataset(roboscale.FixDataset(dataset=root, metadata=True))
+    assert len(Dataset(root).episodes) == 2
+    report = roboscale.audit_dataset(roboscale.AuditDataset(dataset=root, workers=0)).report
+    assert not [one for one in report.findings if one.check in ("sidecar", "quantiles-wrong")]

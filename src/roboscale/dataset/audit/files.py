@@ -395,12 +395,13 @@ def _own_files(folder: Folder) -> Iterator[Finding]:
 
 
 def _refused(root: Path, findings: Sequence[Finding]) -> list[Finding]:
-    """What our loader says, where nothing that was found explains it already."""
-    if any(f.severity == "error" for f in findings):
-        return []
+    """What our loader says, where nothing that was found explains it already; of our own sidecar in any case."""
+    explained = any(f.severity == "error" for f in findings)
     try:
         load_catalog(root)
     except RoboscaleError as error:
         check = "sidecar" if "meta/roboscale" in str(error) else "not-readable"
+        if any(f.check == "sidecar" for f in findings) or (explained and check != "sidecar"):
+            return []
         return [finding(check, f"roboscale refuses the dataset: {error}")]
     return []

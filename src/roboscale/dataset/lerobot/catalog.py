@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,7 +234,9 @@ def _sealed_records(layout: Layout, info: Info, rows: Sequence[_Row], tasks: Seq
     if not records:
         records = _foreign_records(info, rows)
     if len(records) != len(rows):
-        raise BadData(layout.own / "episodes", "episodes", len(rows), len(records))
+        fix = f"roboscale data fix {shlex.quote(str(layout.root))} --metadata"
+        found = f"{len(records)}; where another writer went on with this dataset: {fix}"
+        raise BadData(layout.own / "episodes", "episodes", len(rows), found)
     episodes, named = [], set(tasks)
     for record, row in zip(records, rows, strict=True):
         if record.length != row.length:

@@ -15,7 +15,7 @@ from roboscale.core import BadData, Extras, Field, Origin, RoboscaleError, Spec
 from roboscale.dataset.layout import Layout, load_json
 from roboscale.dataset.lerobot.catalog import Catalog, Location, load_catalog
 from roboscale.dataset.lerobot.clock import off_grid
-from roboscale.dataset.lerobot.features import Features, described_fields
+from roboscale.dataset.lerobot.features import Features, depth_or_gray, described_fields
 from roboscale.dataset.lerobot.folder import Folder, load_folder
 from roboscale.dataset.lerobot.modality import apply_modality
 from roboscale.dataset.lerobot.recording import EpisodePlace, LeRobotRecording, sidecar_provenances
@@ -65,7 +65,8 @@ def open_lerobot(
         raise problems.fatal[0][1]
     tables = Tables()
     own = folder.head.is_v3 and Layout(folder.root).own.is_dir() and not templates
-    foreign = any(one.get("dtype") == "image" for one in folder.head.features.values())  # mended by us, not written
+    pictures = [one for one in folder.head.features.values() if one.get("dtype") == "image"]
+    foreign = not all(map(depth_or_gray, pictures))  # mended by us, not written: colour pictures we keep as video
     if own and not lenient and not foreign:
         return _open_own(folder, tables)
     if not lenient:
