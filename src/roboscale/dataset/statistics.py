@@ -112,6 +112,12 @@ class Histogram:
         below, above = self._ranked(int(np.floor(position)), ends), self._ranked(int(np.ceil(position)), ends)
         return float(below + (above - below) * (position - np.floor(position)))
 
+    def share_outside(self, low: float, high: float) -> float:
+        """Share of the values below `low` or above `high`; those in the bins of the two bounds count as inside."""
+        first, last = (_bin(min(max(bound, self.low), self.high), self.level) - self.first for bound in (low, high))
+        inside = int(self.counts[max(0, first) : last + 1].sum()) if last >= first else 0
+        return 1 - inside / int(self.counts.sum())
+
     def _ranked(self, rank: int, ends: NDArray[np.int64]) -> float:
         bin_ = int(np.searchsorted(ends, rank, side="right"))
         count = int(self.counts[bin_])

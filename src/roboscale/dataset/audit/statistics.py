@@ -126,9 +126,23 @@ def _feature(
         evidence = _sides(known, entry, quantiles) | {"plot": _bars(known, entry)}
         which = "the quantiles" if len(quantiles) == len(QUANTILES) else ", ".join(quantiles)
         text = f"{which} of {name} {rest}{_worst(known, entry, quantiles)}"
+        outside = _outside(known, whole)
+        if outside is not None:
+            text += f"; {outside:.0%} of an element's values lie outside q01 to q99"
+            evidence["share outside q01 to q99"] = round(outside, 4)
         one = finding(check, text, field=name, evidence=evidence)
         far = check == "quantiles-wrong" and _far(known, entry, quantiles)
         yield dataclasses.replace(one, severity="error") if far else one
+
+
+def _outside(claim: Mapping[str, Any], whole: Statistics) -> float | None:
+    """Of the worst element, the share of values that its q01 and q99 leave out, 2 % by rights; `None` without them."""
+    low, high = (as_numbers(claim.get(q)) for q in ("q01", "q99"))
+    if low is None or high is None or not len(low) == len(high) == len(whole.histograms):
+        return None
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        return None
+    return max(h.share_outside(*ends) for h, *ends in zip(whole.histograms, low.tolist(), high.tolist(), strict=True))
 
 
 def _far(claim: Mapping[str, Any], truth: Mapping[str, Any], names: Sequence[str]) -> bool:
