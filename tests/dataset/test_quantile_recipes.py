@@ -69,5 +69,5 @@ def test_the_finding_says_what_share_lies_outside(tmp_path: Path):
     path.write_text(json.dumps(stats))
     report = roboscale.audit_dataset(roboscale.AuditDataset(dataset=out, workers=0)).report
     (found,) = [one for one in report.findings if one.check.startswith("quantiles-")]
-    assert "of an element's values lie outside q01 to q99" in found.text
+    assert "of values outside q01..q99" in found.text
     assert 0.3 < found.evidence["share outside q01 to q99"] < 0.6

@@ -128,7 +128,7 @@ def _feature(
         text = f"{which} of {name} {rest}{_worst(known, entry, quantiles)}"
         outside = _outside(known, whole)
         if outside is not None:
-            text += f"; {outside:.0%} of an element's values lie outside q01 to q99"
+            text += f"; {outside:.0%} of values outside q01..q99"
             evidence["share outside q01 to q99"] = round(outside, 4)
         one = finding(check, text, field=name, evidence=evidence)
         far = check == "quantiles-wrong" and _far(known, entry, quantiles)
