@@ -331,3 +331,18 @@ def test_a_set_of_ours_that_another_writer_went_on_with_names_what_heals_it(tmp_
     assert len(Dataset(root).episodes) == 2
     report = roboscale.audit_dataset(roboscale.AuditDataset(dataset=root, workers=0)).report
     assert not [one for one in report.findings if one.check in ("sidecar", "quantiles-wrong")]
+
+
+def test_saved_episodes_that_are_not_sealed_carry_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    source = everything.write_foreign(tmp_path / "given")
+
+    def killed(root: Path) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("roboscale.dataset.transfer.seal", killed)
+        with pytest.raises(KeyboardInterrupt):
+            imported(source, tmp_path / "out")
+    assert held(tmp_path / "out", tmp_path, 1) == held(source, tmp_path, 1)
+    imported(source, tmp_path / "out")  # goes on where it was killed
+    assert held(tmp_path / "out", tmp_path, 3) == held(source, tmp_path, 3)

@@ -238,7 +238,8 @@ class Recording(Protocol):
         licence: SPDX id, or empty.
         keys: names of the episodes, in the source's order.
         origins: for every field of the spec, where it comes from.
-        unmapped: source field -> why it is not carried over. Together with `origins`, everything the source holds.
+        unmapped: source field -> why it is not carried over. Together with `origins` and what `extras_of` gives,
+            everything the source holds.
         missing: camera -> keys of the episodes whose video is not there.
         findings: what is wrong with the metadata.
     """

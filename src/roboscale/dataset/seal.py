@@ -320,8 +320,10 @@ def _carried_statistics(
     path: Path, catalog: Catalog, batch: Sequence[tuple[PendingEpisode, EpisodeRecord]]
 ) -> dict[str, Any]:
     """Of what is carried as it is: of every episode, or not at all."""
+    found: dict[str, Any] = {}
+    if not catalog.info.left_out:
+        return found
     before: Mapping[str, Any] = load_json(path) if catalog.info.total_episodes else {}
-    found = {}
     for name in catalog.info.left_out:
         parts = [record.carried.get(name, {}) for _, record in batch]
         parts += [before.get(name, {})] if catalog.info.total_episodes else []

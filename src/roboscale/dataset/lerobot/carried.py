@@ -95,6 +95,8 @@ class SaidStatistics:
 
     def _in_table(self, position: int) -> dict[str, Any]:
         episodes = self._folder.episodes
+        if position >= len(episodes):
+            return {}  # saved and not sealed yet
         file, row = episodes.lines[position].tolist()
         if file < 0:
             return {}
