@@ -72,6 +72,8 @@ both_ways() { # environment, LeRobot's version
   echo "== LeRobot $2: its own, resumed and edited, read by us"
   "$1/bin/python" scripts/oracle/lerobot_write.py "$work/theirs-$2"
   "$here" -m scripts.oracle.read_theirs "$work/theirs-$2"
+  echo "== LeRobot $2: what our imports carry, read by it"
+  "$1/bin/python" scripts/oracle/check_carried.py "$work/theirs-$2" "$work/theirs-$2-imported"
 }
 
 for version in "${asked[@]:-0.4.4 0.6.1}"; do

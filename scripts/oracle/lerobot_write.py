@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from check_dataset import LeRobotDataset, as_uint8
 from lerobot.datasets import dataset_tools
+from lerobot.datasets.lerobot_dataset import LeRobotDatasetMetadata
 
 JOINTS = [
     f"{name}.pos" for name in ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
@@ -31,6 +32,10 @@ FEATURES = {
     "note": {"dtype": "string", "shape": (1,), "names": None},
     "next.reward": {"dtype": "float32", "shape": (1,), "names": None},
     "next.done": {"dtype": "bool", "shape": (1,), "names": None},
+}
+DEPTH = {  # of LeRobot 0.6: 12-bit codes in a video, and 16-bit pictures in the tables
+    "observation.images.depth": {"dtype": "video", "shape": (64, 96, 1), "names": PICTURE},
+    "observation.images.range": {"dtype": "image", "shape": (48, 64, 1), "names": PICTURE},
 }
 TASKS = ("Put the red block into the left bowl.", "Stack the blue cup on the green one.")
 
@@ -56,6 +61,8 @@ def record(dataset: Any, seed: int, episodes: int) -> None:
                 "action": a.astype(np.float32),
                 "observation.images.front": (picture + rng.normal(0, 2, picture.shape)).clip(0, 255).astype(np.uint8),
                 "observation.images.side": picture[:48, :64].clip(0, 255).astype(np.uint8),
+                "observation.images.depth": (500 + 20 * columns + 5 * rows + 10 * i).astype(np.uint16)[..., None],
+                "observation.images.range": (900 + 30 * rows + 10 * i).astype(np.uint16)[:48, :64, None],
                 "observation.grid": (rng.normal(size=(2, 3)) * [1, 10, 100]).astype(np.float32),
                 "observation.flag": np.array([i % 7 == 0]),
                 "observation.count": np.array([i, number], np.int64),
@@ -88,7 +95,9 @@ def describe(root: Path) -> None:
     said: dict[str, Any] = {"task": np.array([item["task"] for item in items])}
     for key in items[0]:
         values = [np.asarray(item[key]) for item in items]
-        if key in dataset.meta.camera_keys:
+        if key in getattr(dataset.meta, "depth_keys", ()):
+            said[f"depth/{key}"] = np.stack(values[::7])
+        elif key in dataset.meta.camera_keys:
             said[f"picture/{key}"] = np.stack([as_uint8(value) for value in values[::7]]).astype(np.uint8)
         elif key != "task":
             said[f"value/{key}"] = np.stack(values)
@@ -99,6 +108,9 @@ def describe(root: Path) -> None:
 def main(out: Path) -> None:
     out.mkdir(parents=True)
     record(create(out / "recorded", FEATURES), 0, 4)
+    if hasattr(LeRobotDatasetMetadata, "depth_keys"):
+        depth = {key: {**one, "info": {"is_depth_map": True}} for key, one in DEPTH.items()}
+        record(create(out / "depth", FEATURES | depth), 7, 3)
     numbers = {key: one for key, one in FEATURES.items() if one["dtype"] not in ("image", "video", "string")}
     record(create(out / "numbers", numbers), 1, 3)
     record(create(out / "resumed", FEATURES), 2, 2)

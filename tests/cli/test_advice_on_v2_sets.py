@@ -66,6 +66,8 @@ def _swapped(root: Path) -> None:
 def _lines(name: str, change: Callable[[list[Any]], list[Any]]) -> Plant:
     def plant(root: Path) -> None:
         path = root / "meta" / name
+        if not path.is_file():
+            return  # v2.0 has no statistics of each episode
         rows = change([json.loads(line) for line in path.read_text().splitlines()])
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
@@ -83,6 +85,27 @@ def _cut(files: Callable[[Path], list[Path]]) -> Plant:
 def _statistics_gone(root: Path) -> None:
     for path in (root / "meta").glob("*stats*"):
         path.unlink()
+
+
+def _undeclared(root: Path) -> None:
+    for path in _tables(root):
+        table = pq.read_table(path)
+        pq.write_table(table.append_column("extra", pa.array(np.ones(table.num_rows, np.float32))), path)
+
+
+def _lie(rows: list[Any]) -> list[Any]:
+    for row in rows:
+        row["stats"]["action"]["mean"] = [value + 5 for value in row["stats"]["action"]["mean"]]
+    return rows
+
+
+def _info_camera(root: Path) -> None:
+    edit_json(root / "meta/info.json", lambda raw: raw["features"].update(ghost=raw["features"][CAMERA]))
+
+
+def _one_frame(root: Path) -> None:
+    path = _tables(root)[0]
+    pq.write_table(pq.read_table(path).slice(0, 1), path)
 
 
 def _nan(values: Any) -> Any:
@@ -115,6 +138,13 @@ PLANTED: dict[str, Plant] = {
     "tasks gone": lambda root: (root / "meta/tasks.jsonl").unlink(),
     "fps as text": _info(fps="10"),
     "names nested": _feature("action", names=[list(NAMES)]),
+    "names too few": _feature("action", names=list(NAMES)[:-1]),
+    "column nobody names": _undeclared,
+    "statistics lie": _lines("episodes_stats.jsonl", _lie),
+    "codec": _feature(CAMERA, info={"video.codec": "av1", "video.pix_fmt": "gray12le", "video.fps": 10}),
+    "template": _info(data_path="data/{number}.parquet"),
+    "camera nobody recorded": _info_camera,
+    "one frame": _one_frame,
 }
 STATES: dict[str, Plant] = {
     "complete": lambda root: None,

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roboscale.dataset.audit import signals
+from roboscale.dataset.audit.evidence import EpisodeEvidence
 from roboscale.dataset.audit.tables import wrong_statistics
+from roboscale.dataset.audit.texts import judge_texts
 from roboscale.dataset.statistics import summary
 
 
@@ -111,3 +113,23 @@ def test_true_statistics_pass_and_changed_ones_do_not(seed: int, name: str):
     assert list(wrong_statistics(changed, truth)) == [name]
     assert list(wrong_statistics({name: ["x"]}, truth)) == [name]
     assert list(wrong_statistics({"mean": [float("nan")] * 3}, truth)) == ["mean"]
+
+
+@pytest.mark.parametrize(
+    ("text", "nothing"),
+    [
+        ("Unitree G1 teleoperation", True),
+        ("so101 teleop", True),
+        ("Franka Panda demonstration 12", True),
+        ("data collection with the SO-100 follower arm", True),
+        ("record test", True),
+        ("Move the arm to the left.", False),
+        ("pick cube", False),
+        ("teleoperate the gripper shut", False),
+        ("Rear 1, front 2", False),
+        ("2 3", False),
+    ],
+)
+def test_a_text_that_tells_only_how_it_was_recorded_says_nothing(text: str, nothing: bool):
+    one = EpisodeEvidence(position=0, key="episode_000000", length=9, instruction=text)
+    assert [f.check for f in judge_texts([one])] == (["task-placeholder"] if nothing else [])

@@ -24,6 +24,7 @@ _ROLES = "dataset/test_audit_roles.py::"
 _NOTHING = "jobs/test_nothing_lost.py::test_it_arrives_or_is_named"
 _PLANTED = "dataset/test_audit_planted.py::test_a_defect_is_found_and_nothing_else"
 _MENDED = "cli/test_repair_of_defects.py::test_what_the_audit_advises_mends_what_it_found"
+_CARRIED = "dataset/test_carried.py::"
 _ADVICE = "cli/test_advice_on_partial_sets.py::test_every_command_that_is_named_works "
 _ADVICE += "cli/test_advice_on_v2_sets.py::test_every_command_that_is_named_works"
 
@@ -49,7 +50,10 @@ CASES = {
     "test_lines_are_short_and_one_for_each_kind",
     15: f"{_LOSSES}test_v2_is_checked_as_v3_is_and_the_advice_works "
     "dataset/test_audit_report.py::test_a_broken_info_is_reported",
-    16: "sources/records/test_lerobot_absent.py::"
+    16: f"{_CARRIED}test_a_failed_import_blocks_nothing_once_its_source_is_mended "
+    "dataset/test_quantile_recipes.py::test_the_finding_says_what_share_lies_outside "
+    "dataset/test_audit_signals.py::test_a_text_that_tells_only_how_it_was_recorded_says_nothing "
+    "sources/records/test_lerobot_absent.py::"
     "test_episodes_that_are_not_here_are_one_finding_with_the_command_that_keeps_the_others "
     "jobs/test_data_import.py::test_an_import_that_failed_at_its_first_episode_does_not_block_another "
     "jobs/test_data_import.py::test_an_export_says_its_size_beforehand "
@@ -59,11 +63,13 @@ CASES = {
     19: f"{_LOSSES}test_an_episode_table_without_tasks_and_statistics_is_read",
     20: f"{_LOSSES}test_rows_out_of_order_are_put_in_order_and_none_is_lost",
     21: f"{_PLANTED} {_MENDED} {_HERE}test_times_that_drift_are_mended_to_the_pictures_that_were_recorded",
-    22: _NOTHING,
+    22: f"{_NOTHING} {_CARRIED}test_texts_language_and_depth_arrive {_CARRIED}test_tactile_pictures_arrive",
     23: f"{_ROLES}test_places_among_picks_are_no_error",
     24: f"{_HERE}test_a_video_that_is_a_little_longer_than_its_rows_is_read",
     25: f"{_LOSSES}test_a_clock_is_measured_despite_gaps {_HERE}test_what_the_refusal_of_a_rate_names_is_taken",
-    26: f"{_MENDED} cli/test_repair_of_defects.py::test_a_mended_dataset_can_be_added_to_and_the_mending_undone",
+    26: f"{_CARRIED}test_a_set_of_ours_that_another_writer_went_on_with_names_what_heals_it "
+    "dataset/test_statistics.py::test_matrices_are_written_over_their_last_axis_as_lerobot_writes_them "
+    f"{_MENDED} cli/test_repair_of_defects.py::test_a_mended_dataset_can_be_added_to_and_the_mending_undone",
     27: "sources/records/test_lerobot_readers.py::test_pictures_inside_the_tables_of_a_foreign_v3",
     28: f"{_HERE}test_a_rate_that_differs_says_both_sides_and_which_is_which {_ROLES}"
     "test_lines_are_short_and_one_for_each_kind",
@@ -71,9 +77,10 @@ CASES = {
     30: f"{_PLANTED} dataset/test_audit_policies.py::test_a_task_with_a_tenth_of_the_others_is_named "
     "dataset/test_audit_policies.py::test_the_last_third_is_compared_with_the_first",
     31: f"{_LOSSES}test_depth_of_a_newer_writer_is_not_mended_to_what_our_decoder_sees",
-    32: f"{_LOSSES}test_what_a_newer_writer_adds_is_named {_NOTHING}",
+    32: f"{_CARRIED}test_texts_language_and_depth_arrive {_LOSSES}test_what_a_newer_writer_adds_is_named {_NOTHING}",
     33: f"{_LOSSES}test_an_episode_table_without_tasks_and_statistics_is_read",
-    34: f"{_HERE}test_quantiles_of_either_convention_are_right "
+    34: "dataset/test_quantile_recipes.py::test_means_of_what_the_episodes_say_are_a_convention_and_no_error "
+    f"{_HERE}test_quantiles_of_either_convention_are_right "
     "dataset/test_audit_signals.py::test_true_statistics_pass_and_changed_ones_do_not",
 }
 

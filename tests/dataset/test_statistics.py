@@ -14,6 +14,7 @@ from roboscale.dataset.statistics import (
     Histogram,
     PixelCounts,
     Statistics,
+    episode_entry,
     sample_indices,
     shrink,
     summary,
@@ -159,3 +160,17 @@ def test_large_pictures_are_thinned_as_lerobot_does():
     assert shrink(np.zeros((299, 299, 3), np.uint8)).shape == (299, 299, 3)
     assert shrink(np.zeros((480, 640, 3), np.uint8)).shape == (120, 160, 3)
     assert shrink(np.zeros((640, 480, 3), np.uint8)).shape == (160, 120, 3)
+
+
+def test_matrices_are_written_over_their_last_axis_as_lerobot_writes_them():
+    """LeRobot merges statistics by stacking them: others of one element each end its recording in an error."""
+    rows = np.random.default_rng(2).normal(size=(50, 4, 3)) * [1.0, 10.0, 100.0]
+    flat, entry = rows.reshape(-1, 3), Statistics.of(rows).to_lerobot()
+    assert entry["count"] == episode_entry(rows)["count"] == [50]
+    for name, value in (("min", flat.min(0)), ("max", flat.max(0)), ("mean", flat.mean(0)), ("std", flat.std(0))):
+        assert np.allclose(entry[name], value)
+        assert np.allclose(episode_entry(rows)[name], value)
+    assert np.allclose(entry["q90"], np.quantile(flat, 0.9, axis=0), rtol=1e-3)
+    halves = [Statistics.of(rows[:20]), Statistics.of(rows[20:])]
+    assert halves[0].merge(halves[1]).to_lerobot()["q90"] == entry["q90"]
+    assert np.shape(Statistics.of(rows).per_element()["mean"]) == (4, 3)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -75,7 +76,10 @@ class Kind:
 
 
 def in_spec(name: str) -> Kind:
-    return Kind(word=name, arrived=lambda walk: name in walk.recording.spec or walk.kept_in_place(name))
+    return Kind(
+        word=name,
+        arrived=lambda w: name in w.recording.spec or name in w.first.carried or w.kept_in_place(name),
+    )
 
 
 def has_sound(walk: Walk) -> bool:
@@ -233,3 +237,35 @@ def test_it_arrives_or_is_named(walked: Callable[[str, str], Walk], source: str,
     made = walked(source, path)
     one = (OWN if source == "ours" else FOREIGN)[kind]
     assert one.arrived(made) or made.names(one.word), "\n".join(made.notes)
+
+
+def test_an_export_reads_each_episode_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from roboscale.sources.records.zarr.reader import ZarrRecording
+
+    read: list[str] = []
+    own = ZarrRecording.read
+
+    def counted(self: ZarrRecording, key: str, *given: Any) -> RecordedEpisode:
+        read.append(key)
+        return own(self, key, *given)
+
+    monkeypatch.setattr(ZarrRecording, "read", counted)
+    given = everything.write_own(tmp_path / "given")
+    request = roboscale.ExportDataset(dataset=given, out=tmp_path / "out", to="zarr")
+    assert "outcome" in roboscale.export_dataset(request).lost
+    assert len(read) == len(set(read)) == 2
+
+
+@pytest.mark.parametrize("to", ["mcap", "rrd"])
+def test_files_for_viewers_name_what_they_do_not_hold(tmp_path: Path, to: Any):
+    if to == "rrd":
+        pytest.importorskip("rerun")
+    given = everything.write_foreign(tmp_path / "given")
+    said: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what is lost is said in one line each, not by warnings of Python
+        request = roboscale.ExportDataset(dataset=given, out=tmp_path / f"out.{to}", to=to)
+        done = roboscale.export_dataset(request, lambda e: said.append(e.text) if isinstance(e, Note) else None)
+    for name in ("note", "language_events", "observation.images.depth", "observation.images.png", "sound", "tools"):
+        assert any(name in one for one in done.lost), name
+        assert any(name in line for line in said), name

@@ -33,6 +33,8 @@ def lines(done: Imported) -> Iterator[str]:
     for camera in proof.cameras:
         worst = "" if camera.worst_psnr_db is None else f", PSNR at least {camera.worst_psnr_db:.1f} dB"
         yield f"  {camera.name}: {camera.remuxed} episodes remuxed, {camera.encoded} encoded{worst}"
+    if proof.carried:
+        yield f"  carried as they are, not looked into: {', '.join(proof.carried)}"
     lost = {name: why for name, why in proof.unmapped.items() if not why.startswith("regenerated")}
     yield f"  left out: {len(proof.dropped)} episodes, {len(lost)} columns or cameras: {', '.join(lost) or 'none'}"
     counts = ", ".join(f"{sum(f.severity == s for f in proof.findings)} {s}s" for s in ("error", "warning", "info"))
@@ -45,6 +47,8 @@ def planned_lines(planned: dict[str, Any]) -> Iterator[str]:
     what = f"{planned['episodes']} episodes of {planned['format']} {planned['source']}"
     yield f"would import {what} to {planned['out']}"
     yield f"  fields at {planned['rate_hz']:g} Hz: {', '.join(planned['fields'])}"
+    if planned["carried"]:
+        yield f"  carried as they are, not looked into: {', '.join(planned['carried'])}"
     yield f"  left out: {planned['left_out']} episodes or cameras without video"
     for name, reason in planned["unmapped"].items():
         yield f"  not carried over: {name}: {reason}"

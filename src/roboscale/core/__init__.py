@@ -41,6 +41,8 @@ from roboscale.core.policy import (
 from roboscale.core.pose import LAYOUTS, Pose, canonical_quat_wxyz, convert_rotation, rotation_matrix
 from roboscale.core.recording import (
     UNKNOWN,
+    Carried,
+    CarriedRows,
     Clip,
     Extras,
     Finding,
@@ -83,6 +85,8 @@ __all__ = [
     "BadData",
     "BatchedPolicy",
     "BatchedWorld",
+    "Carried",
+    "CarriedRows",
     "Case",
     "Clip",
     "Clock",

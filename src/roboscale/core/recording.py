@@ -22,6 +22,8 @@ from roboscale.core.spec import Spec
 
 __all__ = [
     "UNKNOWN",
+    "Carried",
+    "CarriedRows",
     "Clip",
     "Extras",
     "Finding",
@@ -131,6 +133,35 @@ class Pictures(Protocol):
         """Pictures (H, W, 3) uint8 RGB, from the first; may be called again. BadData when one is broken."""
 
 
+class CarriedRows(Protocol):
+    """One column of one episode that nobody here looks into: texts, depth as PNG, what a newer writer invents."""
+
+    def __len__(self) -> int:
+        """Rows, one a frame."""
+
+    def take(self, rows: NDArray[np.int64]) -> CarriedRows:
+        """The rows of these numbers, in this order."""
+
+    def read(self) -> Any:
+        """The rows in the form of their file's reader. BadData when they cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A feature of one episode that is carried as it is.
+
+    Args:
+        rows: its rows, or its video, whose packets are copied.
+        statistics: what the source says of this episode's, as LeRobot has them; empty where it says nothing.
+    """
+
+    rows: Clip | CarriedRows
+    statistics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
     """A sensor at its own rate, beside the grid of frames.
@@ -170,6 +201,7 @@ class RecordedEpisode:
             each frame of the grid was taken, on the same clock.
         findings: what was wrong with it and what was done about that.
         instructions: (frame from which it holds, text), in order, where the text changes within the episode.
+        carried: every feature of `Extras.features` -> its rows; read when somebody asks for them.
     """
 
     key: str
@@ -182,9 +214,11 @@ class RecordedEpisode:
     findings: tuple[Finding, ...] = ()
     id: str = ""
     instructions: tuple[tuple[int, str], ...] = ()
+    carried: Mapping[str, Carried] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        lengths = {name: len(values) for name, values in (*self.arrays.items(), *self.pictures.items())}
+        held = (*self.arrays.items(), *self.pictures.items(), *self.carried.items())
+        lengths = {name: len(values) for name, values in held}
         if len(set(lengths.values())) > 1:
             raise SpecMismatch(f"episode {self.key}: fields of different lengths: {lengths}")
 
@@ -204,7 +238,8 @@ class Recording(Protocol):
         licence: SPDX id, or empty.
         keys: names of the episodes, in the source's order.
         origins: for every field of the spec, where it comes from.
-        unmapped: source field -> why it is not carried over. Together with `origins`, everything the source holds.
+        unmapped: source field -> why it is not carried over. Together with `origins` and what `extras_of` gives,
+            everything the source holds.
         missing: camera -> keys of the episodes whose video is not there.
         findings: what is wrong with the metadata.
     """
@@ -245,20 +280,45 @@ class Extras:
         info: key of `info.json` -> value, e.g. the `tools` of LeRobot 0.6.
         cameras: camera -> what its `info` holds besides the video's, e.g. intrinsics.
         files: path under the root -> bytes, e.g. `meta/subtasks.parquet`.
+        features: feature of every episode -> what `info.json` says of it, e.g. texts and depth; see `Carried`.
     """
 
     info: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     cameras: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     files: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    features: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.info or self.cameras or self.files)
+        return bool(self.info or self.cameras or self.files or self.features)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Each of them, for people."""
         inside = [f"{key} of {camera}" for camera, said in self.cameras.items() for key in said]
-        return (*(f"info.json {key}" for key in self.info), *inside, *self.files)
+        return (*(f"info.json {key}" for key in self.info), *inside, *self.files, *self.features)
+
+    def without(self, features: Collection[str]) -> Extras:
+        """All but those features."""
+        kept = {name: said for name, said in self.features.items() if name not in features}
+        return dataclasses.replace(self, features=kept)
+
+    def shared(self, other: Extras) -> Extras:
+        """What both say alike."""
+        cameras = {
+            camera: both
+            for camera in self.cameras
+            if (both := _alike(self.cameras[camera], other.cameras.get(camera, {})))
+        }
+        return Extras(
+            _alike(self.info, other.info),
+            cameras,
+            _alike(self.files, other.files),
+            _alike(self.features, other.features),
+        )
+
+
+def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in one.items() if key in other and other[key] == value}
 
 
 def extras_of(recording: Recording) -> Extras:

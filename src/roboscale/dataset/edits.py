@@ -12,7 +12,7 @@ import numpy as np
 
 from roboscale.core.episode import Outcome, Status
 from roboscale.core.errors import BadData
-from roboscale.core.recording import Clip, Finding, Pictures, RecordedEpisode, Stream
+from roboscale.core.recording import Carried, Clip, Finding, Pictures, RecordedEpisode, Stream
 from roboscale.dataset.packets import key_frame_before
 from roboscale.dataset.streams import FRAME_TIMES
 
@@ -78,14 +78,25 @@ def cut_ends(episode: RecordedEpisode, kept: Kept) -> RecordedEpisode:
         pictures[name] = images.cut(first, length)
     rows = slice(first, first + length)
     text = f"kept frames {first} to {kept.last} of {len(episode)}"
+    said = [name for name, one in episode.carried.items() if one.statistics]
+    text += f"; statistics of {', '.join(said)} stay those of the whole episode" if said else ""
     return replace(
         episode,
         arrays={name: array[rows] for name, array in episode.arrays.items()},
         pictures=pictures,
         streams=_cut_streams(episode, first, kept.last),
+        carried=_cut_carried(episode, first, length),
         findings=(*episode.findings, Finding("trimmed", "info", text)),
         **_shifted(episode, first, length),
     )
+
+
+def _cut_carried(episode: RecordedEpisode, first: int, length: int) -> dict[str, Carried]:
+    rows = np.arange(first, first + length, dtype=np.int64)
+    return {
+        name: replace(one, rows=one.rows.cut(first, length) if isinstance(one.rows, Clip) else one.rows.take(rows))
+        for name, one in episode.carried.items()
+    }
 
 
 def _cut_streams(episode: RecordedEpisode, first: int, last: int) -> dict[str, Stream]:
@@ -113,7 +124,8 @@ def _shifted(episode: RecordedEpisode, first: int, length: int) -> dict[str, Any
 
 def _copyable(episode: RecordedEpisode, first: int) -> int:
     """The latest frame from `first - 8` to `first` at which every camera has a key frame; else `first`."""
-    clips = [images for images in episode.pictures.values() if isinstance(images, Clip)]
+    held = (*episode.pictures.values(), *(one.rows for one in episode.carried.values()))
+    clips = [images for images in held if isinstance(images, Clip)]
     candidate = first
     while candidate >= max(0, first - _SNAP):
         starts = [key_frame_before(clip.path, clip.first + candidate) - clip.first for clip in clips]

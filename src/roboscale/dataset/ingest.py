@@ -30,7 +30,18 @@ from roboscale.dataset.streams import write_stream
 from roboscale.dataset.tables import write_take
 from roboscale.dataset.video import Codec, Encoder, VideoReader, check_size, cut, probe
 
-__all__ = ["CameraProof", "Edit", "EpisodeJob", "EpisodeProof", "array_digest", "bring", "forget", "require_free"]
+__all__ = [
+    "FAILED",
+    "CameraProof",
+    "Edit",
+    "EpisodeJob",
+    "EpisodeProof",
+    "array_digest",
+    "bring",
+    "forget",
+    "require_free",
+    "rows_digest",
+]
 
 Edit = Callable[[RecordedEpisode], RecordedEpisode]
 """Changes an episode on its way; picklable, its `repr` says what it does."""
@@ -60,6 +71,7 @@ class EpisodeProof(Plain):
         digests: numeric field -> digest of its dtype, shape and bytes as read from the source.
         largest_difference: numeric field -> largest difference between what was read and what the dataset holds;
             `None` until that has been compared.
+        carried: column that stays as it is -> digest of its rows.
     """
 
     part: str
@@ -73,6 +85,7 @@ class EpisodeProof(Plain):
     streams: Mapping[str, int]
     findings: tuple[Finding, ...] = ()
     largest_difference: Mapping[str, float] = field(default_factory=dict)
+    carried: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> EpisodeProof:
@@ -83,7 +96,11 @@ class EpisodeProof(Plain):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeJob:
-    """One episode to bring: everything a worker needs to know."""
+    """One episode to bring: everything a worker needs to know.
+
+    Args:
+        carried: features that stay as they are.
+    """
 
     root: Path
     spec: Spec
@@ -94,6 +111,7 @@ class EpisodeJob:
     open: Callable[[], Recording]
     key: str
     edit: Edit | None
+    carried: tuple[str, ...] = ()
 
 
 Images = NDArray[np.uint8]
@@ -155,6 +173,9 @@ def _bring(job: EpisodeJob, folder: Path) -> EpisodeProof:
     for camera in cameras:
         target = folder / f"{camera}.mp4"
         proofs[camera], pixels[camera] = _write_camera(job, camera, episode.pictures[camera], target)
+    kept = _write_carried(job, episode, folder)
+    proofs |= {name: proof for name, proof in kept.items() if isinstance(proof, CameraProof)}
+    rows = {name: column for name, column in kept.items() if not isinstance(column, CameraProof)}
     for name, stream in episode.streams.items():
         (folder / "streams").mkdir(exist_ok=True)
         write_stream(folder / "streams" / f"{name}.parquet", stream, name)
@@ -172,9 +193,10 @@ def _bring(job: EpisodeJob, folder: Path) -> EpisodeProof:
         provenance=episode.provenance,
         pixels=pixels,
         instructions=episode.instructions,
+        carried={name: episode.carried[name].statistics for name in job.carried},
     )
     words = json.dumps(record.to_json(), ensure_ascii=False).encode()
-    write_take(folder / "frames.parquet", {name: features[name] for name in columns}, [columns], words)
+    write_take(folder / "frames.parquet", {name: features[name] for name in columns}, [columns], words, rows)
     folder.rename(Layout(job.root).pending / f"{job.sequence:06d}-{id_}")
     return EpisodeProof(
         part=job.part,
@@ -187,7 +209,34 @@ def _bring(job: EpisodeJob, folder: Path) -> EpisodeProof:
         cameras=proofs,
         streams={name: len(stream.values) for name, stream in episode.streams.items()},
         findings=episode.findings,
+        carried={name: rows_digest(column) for name, column in rows.items()},
     )
+
+
+def _write_carried(job: EpisodeJob, episode: RecordedEpisode, folder: Path) -> dict[str, Any]:
+    """Copies the videos that stay as they are; returns the proof of each, and the rows of the columns that do."""
+    kept: dict[str, Any] = {}
+    for name in job.carried:
+        if name not in episode.carried:
+            raise BadData(f"{job.part}: episode {job.key}", name, "rows, as in the other episodes", "none")
+        rows = episode.carried[name].rows
+        if not isinstance(rows, Clip):
+            kept[name] = rows.read()
+            continue
+        target = folder / f"{name}.mp4"
+        if not cut(rows.path, rows.first, rows.length, target, job.spec.rate_hz):
+            found = f"other frames in between; leave it out: roboscale data fix DATASET OUT --drop-camera {name}"
+            raise BadData(rows.path, f"frames {rows.first} on", "packets that can be copied, from a key frame", found)
+        kept[name] = CameraProof("remuxed", packet_digests(target, [rows.length])[0])
+    return kept
+
+
+def rows_digest(rows: Any) -> str:
+    """Of rows that stay as they are."""
+    digest = hashlib.blake2b(digest_size=16)
+    for row in rows.to_pylist():
+        digest.update(repr(row).encode())
+    return digest.hexdigest()
 
 
 def array_digest(array: NDArray[Any]) -> str:
@@ -288,12 +337,20 @@ def _psnr(a: Images, b: Images) -> float:
     return 99.0 if error == 0 else min(99.0, 10 * math.log10(255**2 / error))
 
 
+FAILED = "failed"
+"""Beside the plan of a transfer that an error of its source ended."""
+
+
 def _is_bare(layout: Layout) -> bool:
-    """Whether a transfer has begun here and no episode has arrived yet: neither finished, nor saved, nor left out."""
-    journal = layout.own / "transfer" / "episodes.jsonl"
+    """Whether a transfer has begun here and came to nothing: no episode has arrived, or an error ended it unsealed."""
+    folder = layout.own / "transfer"
     files = [path for path in layout.root.rglob("*") if path.is_file() and layout.own not in path.parents]
-    arrived = journal.exists() and journal.stat().st_size
-    return not arrived and not list_pending(layout) and all(path == layout.info for path in files)
+    arrived = bool(list_pending(layout)) or _size(folder / "episodes.jsonl") > 0
+    return (not arrived or (folder / FAILED).exists()) and all(path == layout.info for path in files)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def require_free(layout: Layout, plan: Mapping[str, Any]) -> None:
@@ -303,7 +360,7 @@ def require_free(layout: Layout, plan: Mapping[str, Any]) -> None:
         found = load_json(there)
         differs = sorted(name for name in {*found, *plan} if found.get(name) != json.loads(json.dumps(plan)).get(name))
         if differs and _is_bare(layout):
-            with exclusive(layout):  # nothing arrived: what an import left that failed at its first episode
+            with exclusive(layout):  # nothing is sealed: what an import left that failed
                 layout.info.unlink(missing_ok=True)
                 for path in layout.own.iterdir():
                     if path != layout.lock:

@@ -57,6 +57,7 @@ class EpisodeRecord:
     Args:
         pixels: image statistics by camera; present until the episode is sealed.
         instructions: (frame from which it holds, text) where the text changes within the episode.
+        carried: statistics of features that are carried as they are; present until the episode is sealed.
     """
 
     id: str
@@ -66,6 +67,7 @@ class EpisodeRecord:
     provenance: Provenance
     pixels: Mapping[str, PixelCounts] = field(default_factory=dict)
     instructions: tuple[tuple[int, str], ...] = ()
+    carried: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def texts(self) -> list[str]:
@@ -82,6 +84,7 @@ class EpisodeRecord:
             "provenance": self.provenance.to_json(),
             "pixels": {name: [p.frames, p.counts.tolist()] for name, p in self.pixels.items()},
             **({"instructions": [list(one) for one in self.instructions]} if self.instructions else {}),
+            **({"carried": {name: dict(said) for name, said in self.carried.items()}} if self.carried else {}),
         }
 
     @classmethod
@@ -100,6 +103,7 @@ class EpisodeRecord:
                 provenance=provenance,
                 pixels=pixels,
                 instructions=changes,
+                carried=dict(data.get("carried", {})),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BadData(file, "episode", "id, instruction, length, outcome, provenance", repr(error)) from error

@@ -209,15 +209,21 @@ class Info:
 
     @property
     def columns(self) -> dict[str, Mapping[str, Any]]:
-        """The numeric features, the ones that LeRobot adds included."""
-        return {name: f for name, f in self.features.items() if f["dtype"] not in UNREAD}
+        """The numeric features, the ones that LeRobot adds included; not pictures as plain numbers."""
+        return {name: f for name, f in self.features.items() if f["dtype"] not in UNREAD and not _is_picture(f)}
 
     @property
     def left_out(self) -> dict[str, str]:
         """Features that `Dataset` does not read, and why."""
         reasons = {"image": "pictures inside parquet: import them", "video": "depth or grey pictures in a video"}
+        reasons["uint8"] = "pictures as plain numbers"
         read = {*self.colour_cameras, *self.columns}
         return {n: reasons.get(f["dtype"], "text") for n, f in self.features.items() if n not in read}
+
+    @property
+    def carried_columns(self) -> tuple[str, ...]:
+        """Columns of the data files that stay as they are: texts, and pictures inside parquet."""
+        return tuple(name for name in self.left_out if self.features[name]["dtype"] != "video")
 
     def data_file(self, chunk: int, file: int) -> Path:
         return self._fill("data_path", chunk_index=chunk, file_index=file)
@@ -240,11 +246,17 @@ class Info:
         return confined(self.root, text, self.file, key)
 
 
+def _is_picture(feature: Mapping[str, Any]) -> bool:
+    """Whether plain numbers in the tables are pictures, e.g. of a tactile sensor: a `Field` of theirs is an image."""
+    return feature["dtype"] == "uint8" and len(feature["shape"]) == 3
+
+
 def is_colour(feature: Mapping[str, Any]) -> bool:
     """Whether a camera holds colour pictures. Depth of a newer writer is codes, which our decoder sees as pictures."""
     said = feature.get("info") or feature.get("video_info") or {}
     shape = feature.get("shape") or []
-    return not (isinstance(said, dict) and said.get("video.is_depth_map")) and 3 in (shape[-1:] + shape[:1])
+    depth = isinstance(said, dict) and (said.get("is_depth_map") or said.get("video.is_depth_map"))
+    return not depth and 3 in (shape[-1:] + shape[:1])
 
 
 def features_from_spec(spec: Spec, videos: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

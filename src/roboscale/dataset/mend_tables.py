@@ -24,7 +24,7 @@ from roboscale.dataset.lerobot.catalog import EpisodeInfo, index_columns
 from roboscale.dataset.lerobot.folder import Folder
 from roboscale.dataset.lerobot.tables import table_of
 from roboscale.dataset.mending import Mending, VerifiedEpisode, remove_file
-from roboscale.dataset.statistics import summary
+from roboscale.dataset.statistics import episode_entry
 from roboscale.dataset.tables import open_table, write_tasks
 
 __all__ = ["mend_data", "mend_episode_table", "mend_sidecar", "mend_tasks"]
@@ -235,7 +235,7 @@ def _fixed_row(info: Info, index: int, first: int, episode: VerifiedEpisode) -> 
     for name, feature in info.columns.items():
         values = episode.columns[name].reshape(episode.length, *feature["shape"])
         if values.dtype.kind != "f" or np.isfinite(values).all():
-            row |= {f"stats/{name}/{key}": value for key, value in summary(values).items()}
+            row |= {f"stats/{name}/{key}": value for key, value in episode_entry(values).items()}
     return row
 
 

@@ -160,6 +160,12 @@ class Dataset:
         other._columns = Columns(self._catalog, memory_bytes, self._numeric)
         return other
 
+    def as_recorded(self) -> Dataset:
+        """The same dataset frame by frame as it was recorded: numpy, pictures (H, W, 3) uint8, no windows."""
+        other = copy.copy(self)
+        other._to, other._images, other._windows, other._stream_deltas_ns = "numpy", "uint8", {}, {}
+        return other
+
     def select(self, keys: Collection[str]) -> Dataset:
         """The same dataset with the named features only; LeRobot's index columns and `task` stay. UnknownName."""
         other = copy.copy(self)

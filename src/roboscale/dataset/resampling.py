@@ -113,7 +113,11 @@ class ResampledRecording:
                 raise SpecMismatch(f"{recording.root}: cannot be resampled: {text}")
         self._recording = recording
         self.format, self.root, self.keys = recording.format, recording.root, recording.keys
-        self.robot_type, self.licence, self.unmapped = recording.robot_type, recording.licence, recording.unmapped
+        self.robot_type, self.licence = recording.robot_type, recording.licence
+        videos = [n for n, said in extras_of(recording).features.items() if said["dtype"] == "video"]
+        lost = dict.fromkeys(videos, "packets of a video that is carried as it is cannot be picked frame by frame")
+        self.unmapped: Mapping[str, str] = {**recording.unmapped, **lost}
+        self.extras: Extras = extras_of(recording).without(videos)
         self.spec = self._spec(recording.spec, rate_hz)
         self.origins: Sequence[Origin] = self._origins()
 
@@ -142,10 +146,6 @@ class ResampledRecording:
     def splits(self) -> Mapping[str, Sequence[str]]:
         return splits_of(self._recording)
 
-    @property
-    def extras(self) -> Extras:
-        return extras_of(self._recording)
-
     def read(self, key: str, cameras: Collection[str] | None = None) -> RecordedEpisode:
         """See `Recording.read`; an event (a true value) that no new frame shows is a finding."""
         episode, rate = self._recording.read(key, cameras), self.spec.rate_hz
@@ -169,6 +169,11 @@ class ResampledRecording:
             arrays=arrays,
             pictures=pictures,
             instructions=tuple((first, text) for first, text in texts.items() if first < len(picks)),
+            carried={
+                name: replace(one, rows=one.rows.take(picks))
+                for name, one in episode.carried.items()
+                if not isinstance(one.rows, Clip)
+            },
             findings=(*episode.findings, *self._findings(episode, times, picks)),
         )
 

@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
 from roboscale.dataset.journal import EpisodeRecord, PendingEpisode, clear_sealing, commit, has_commit, roll_forward
-from roboscale.dataset.layout import Info, Layout, to_json
+from roboscale.dataset.layout import Info, Layout, load_json, to_json
 from roboscale.dataset.lerobot.catalog import Catalog, EpisodeInfo, index_columns, load_catalog, task_rows
-from roboscale.dataset.statistics import PixelCounts, Statistics, summary
+from roboscale.dataset.statistics import PixelCounts, Statistics, episode_entry, pooled
 from roboscale.dataset.streams import stream_path
-from roboscale.dataset.tables import read_columns, to_table, write_tasks
+from roboscale.dataset.tables import read_carried, read_columns, to_table, with_carried, write_tasks
 from roboscale.dataset.video import join, join_key
 
 __all__ = ["load_statistics", "save_statistics", "seal"]
@@ -101,8 +101,18 @@ class _DataFiles:
         if self._writer is None:
             self._path = self._moves.add(self._info.data_file(self._position.chunk, self._position.file))
             self._writer = pq.ParquetWriter(self._path, table.schema, compression="snappy", use_dictionary=True)
-        self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+        self._writer.write_table(self._alike(table), row_group_size=max(1, table.num_rows))
         return {"data/chunk_index": self._position.chunk, "data/file_index": self._position.file}
+
+    def _alike(self, table: pa.Table) -> pa.Table:
+        """The table in the types of the file: empty lists may have another type than full ones."""
+        schema = self._writer.schema if self._writer is not None else table.schema
+        if table.schema.equals(schema):
+            return table
+        try:
+            return table.select(schema.names).cast(schema)
+        except (pa.ArrowException, KeyError) as error:
+            raise BadData(self._path, "columns", str(schema)[:200], str(error)[:200]) from error
 
 
 def _video_entries(
@@ -215,6 +225,8 @@ def _write_data(
             if lengths != {record.length}:
                 raise BadData(pending.table, "rows", record.length, sorted(lengths))
             table = to_table({name: arrays[name] for name in info.columns}, info.columns)
+            if info.carried_columns:
+                table = with_carried(table, read_carried(pending.table, info.carried_columns), info.features)
             rows.append(_episode_row(record, episode, files.add(table), arrays))
             for name, array in arrays.items():
                 columns[name].append(_rows(array, info.columns[name]))
@@ -250,8 +262,9 @@ def _episode_row(
         "dataset_from_index": episode.from_index,
         "dataset_to_index": episode.from_index + record.length,
     }
-    entries = {name: summary(array) for name, array in arrays.items()}
+    entries = {name: episode_entry(array) for name, array in arrays.items()}
     entries |= {camera: pixels.to_lerobot() for camera, pixels in record.pixels.items()}
+    entries |= {name: dict(said) for name, said in record.carried.items()}
     for name, entry in entries.items():
         row.update({f"stats/{name}/{key}": value for key, value in entry.items()})
     return row
@@ -269,14 +282,15 @@ def _write_metadata(
     layout = Layout(catalog.info.root)
     name = f"chunk-{position.chunk:03d}/file-{position.file:03d}"
     place = {"meta/episodes/chunk_index": position.chunk, "meta/episodes/file_index": position.file}
-    stats = [key for key in rows[0] if key.startswith("stats/")]
-    order = [key for key in rows[0] if key not in stats] + stats
-    table = pa.Table.from_pylist([{**{k: row[k] for k in order}, **place} for row in rows])
+    stats = [key for key in dict.fromkeys(key for row in rows for key in row) if key.startswith("stats/")]
+    order = [key for key in rows[0] if not key.startswith("stats/")] + stats
+    table = pa.Table.from_pylist([{**{k: row.get(k) for k in order}, **place} for row in rows])
     pq.write_table(table, moves.add(layout.episodes / f"{name}.parquet"), compression="snappy")
     lines = []
     for (_, record), episode in zip(batch, episodes, strict=True):
         data = record.to_json()
         del data["pixels"]  # they are in the statistics now
+        data.pop("carried", None)
         lines.append(json.dumps({**data, "episode_index": episode.index}, ensure_ascii=False) + "\n")
     moves.add(layout.own / "episodes" / f"{name}.jsonl").write_text("".join(lines), "utf-8")
     write_tasks(moves.add(layout.tasks), catalog.tasks)
@@ -297,7 +311,25 @@ def _write_statistics(
             whole[name] = _merged(whole.get(name), statistics)
     save_statistics(moves.add(layout.statistics), whole)
     stats = {name: whole[name].to_lerobot() for name in catalog.info.features if name in whole}
-    moves.add(layout.root / "meta/stats.json").write_bytes(to_json(stats))
+    path = layout.root / "meta/stats.json"
+    stats |= _carried_statistics(path, catalog, batch)
+    moves.add(path).write_bytes(to_json(stats))
+
+
+def _carried_statistics(
+    path: Path, catalog: Catalog, batch: Sequence[tuple[PendingEpisode, EpisodeRecord]]
+) -> dict[str, Any]:
+    """Of what is carried as it is: of every episode, or not at all."""
+    found: dict[str, Any] = {}
+    if not catalog.info.left_out:
+        return found
+    before: Mapping[str, Any] = load_json(path) if catalog.info.total_episodes else {}
+    for name in catalog.info.left_out:
+        parts = [record.carried.get(name, {}) for _, record in batch]
+        parts += [before.get(name, {})] if catalog.info.total_episodes else []
+        if all(parts):
+            found[name] = pooled(parts)
+    return found
 
 
 def _merged(first: AnyStatistics | None, second: AnyStatistics) -> AnyStatistics:

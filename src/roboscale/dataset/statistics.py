@@ -13,14 +13,25 @@ Knows arrays. Does not know files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["QUANTILES", "Histogram", "PixelCounts", "Statistics", "sample_indices", "shrink", "summary"]
+__all__ = [
+    "QUANTILES",
+    "Histogram",
+    "PixelCounts",
+    "Statistics",
+    "episode_entry",
+    "pooled",
+    "sample_indices",
+    "shrink",
+    "summary",
+]
 
 QUANTILES: Mapping[str, float] = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 """The quantiles that LeRobot stores."""
@@ -101,6 +112,12 @@ class Histogram:
         below, above = self._ranked(int(np.floor(position)), ends), self._ranked(int(np.ceil(position)), ends)
         return float(below + (above - below) * (position - np.floor(position)))
 
+    def share_outside(self, low: float, high: float) -> float:
+        """Share of the values below `low` or above `high`; those in the bins of the two bounds count as inside."""
+        first, last = (_bin(min(max(bound, self.low), self.high), self.level) - self.first for bound in (low, high))
+        inside = int(self.counts[max(0, first) : last + 1].sum()) if last >= first else 0
+        return 1 - inside / int(self.counts.sum())
+
     def _ranked(self, rank: int, ends: NDArray[np.int64]) -> float:
         bin_ = int(np.searchsorted(ends, rank, side="right"))
         count = int(self.counts[bin_])
@@ -176,8 +193,28 @@ class Statistics:
         """Shape `shape`; `q` in 0..1."""
         return np.array([h.quantile(q) for h in self.histograms]).reshape(self.shape)
 
+    def over_last_axis(self) -> Statistics:
+        """Of rows of matrices, what their last axis says: the rows of all of them together."""
+        size = self.shape[-1] if self.shape else 1
+        if len(self.histograms) == size:
+            return self
+        each = len(self.histograms) // size
+        mean = self.mean.reshape(each, size).mean(axis=0)
+        spread = self.count * np.square(self.mean.reshape(each, size) - mean).sum(axis=0)
+        return Statistics(
+            shape=(size,),
+            count=self.count * each,
+            mean=mean,
+            m2=self.m2.reshape(each, size).sum(axis=0) + spread,
+            histograms=tuple(reduce(Histogram.merge, self.histograms[i::size]) for i in range(size)),
+        )
+
     def to_lerobot(self) -> dict[str, Any]:
-        """The entry of `stats.json`, as lists."""
+        """The entry of `stats.json`, as lists: over the last axis, as LeRobot's, which merges nothing else with it."""
+        return {**self.over_last_axis().per_element(), "count": [self.count]}
+
+    def per_element(self) -> dict[str, Any]:
+        """As `to_lerobot`, of every element."""
         entry = {"min": self.low, "max": self.high, "mean": self.mean.reshape(self.shape), "std": self.std}
         entry |= {name: self.quantile(q) for name, q in QUANTILES.items()}
         return {"count": [self.count], **{name: np.atleast_1d(value).tolist() for name, value in entry.items()}}
@@ -208,12 +245,41 @@ class Statistics:
         )
 
 
+def episode_entry(array: NDArray[Any]) -> dict[str, Any]:
+    """LeRobot's statistics of one episode, (T, *shape), for its metadata: over the last axis, counted in rows."""
+    rows = array.reshape(-1, array.shape[-1]) if array.ndim > 2 else array
+    return {**summary(rows), "count": [len(array)]}
+
+
 def summary(array: NDArray[Any]) -> dict[str, Any]:
-    """LeRobot's statistics of one episode, computed directly; `array` has shape (T, *shape)."""
+    """Statistics of every element of an array (T, *shape), computed directly."""
     rows = np.asarray(array, np.float64)
     entry = {"min": rows.min(0), "max": rows.max(0), "mean": rows.mean(0), "std": rows.std(0)}
     entry |= dict(zip(QUANTILES, np.quantile(rows, list(QUANTILES.values()), axis=0), strict=True))
     return {"count": [len(rows)], **{name: np.atleast_1d(value).tolist() for name, value in entry.items()}}
+
+
+def pooled(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Statistics of several episodes together, of data that nobody here can look into.
+
+    Exact but for the quantiles, which are the episodes' means, weighted by their counts, as LeRobot's are.
+    """
+    if len(parts) == 1:
+        return dict(parts[0])
+    counts = np.array([np.ravel(part["count"])[0] for part in parts], np.float64)
+    weights = counts / counts.sum()
+
+    def stacked(word: str) -> Floats:
+        return np.stack([np.asarray(part[word], np.float64) for part in parts])
+
+    def mean(values: Floats) -> Floats:
+        return np.asarray(np.tensordot(weights, values, axes=1))
+
+    centre = mean(stacked("mean"))
+    spread = mean(np.square(stacked("std")) + np.square(stacked("mean") - centre))
+    entry = {"min": stacked("min").min(0), "max": stacked("max").max(0), "mean": centre, "std": np.sqrt(spread)}
+    entry |= {word: mean(stacked(word)) for word in QUANTILES if all(word in part for part in parts)}
+    return {"count": [int(counts.sum())], **{word: np.atleast_1d(value).tolist() for word, value in entry.items()}}
 
 
 def sample_indices(length: int) -> NDArray[np.int64]:

@@ -28,10 +28,12 @@ __all__ = [
     "number_dtype",
     "open_table",
     "plain_numbers",
+    "read_carried",
     "read_columns",
     "read_record",
     "reading",
     "to_table",
+    "with_carried",
     "write_take",
     "write_tasks",
 ]
@@ -109,6 +111,38 @@ def to_table(arrays: Mapping[str, NDArray[Any]], features: Features) -> pa.Table
     """Columns of shape (T, *shape) as a table; every feature must be there."""
     columns = [_to_arrow(arrays[name], feature) for name, feature in features.items()]
     return pa.Table.from_arrays(columns, schema=data_schema(features))
+
+
+def _hub_type(type_: pa.DataType) -> dict[str, Any]:
+    """How `datasets` describes a column of any type."""
+    if isinstance(type_, pa.BaseExtensionType):
+        return {"_type": "Json"} if type_.extension_name == "arrow.json" else _hub_type(type_.storage_type)
+    if pa.types.is_struct(type_):
+        return {field.name: _hub_type(field.type) for field in type_}
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        return {"feature": _hub_type(type_.value_type), "_type": "List"}
+    if pa.types.is_fixed_size_list(type_):
+        return {"feature": _hub_type(type_.value_type), "length": type_.list_size, "_type": "List"}
+    return {"dtype": {"float": "float32", "double": "float64"}.get(str(type_), str(type_)), "_type": "Value"}
+
+
+def read_carried(path: Path, names: Collection[str]) -> pa.Table:
+    """Columns as Arrow has them."""
+    return _read(path, names)
+
+
+def with_carried(table: pa.Table, carried: pa.Table, features: Features) -> pa.Table:
+    """A table with columns that stay as they are, described for `datasets`; those of dtype `image` are pictures."""
+    hub = json.loads((table.schema.metadata or {})[b"huggingface"])
+    for field in carried.schema:
+        said = features.get(field.name, {})
+        if said.get("dtype") == "image":
+            described: dict[str, Any] = {"_type": "Image"}
+        else:
+            described = _hub_feature(said) if said.get("dtype") == "uint8" else _hub_type(field.type)
+        hub["info"]["features"][field.name] = described
+        table = table.append_column(field.remove_metadata(), carried[field.name])
+    return table.replace_schema_metadata({b"huggingface": json.dumps(hub).encode()})
 
 
 def _to_numpy(column: pa.ChunkedArray, feature: Mapping[str, Any], path: Path, name: str) -> NDArray[Any]:
@@ -244,12 +278,26 @@ class TableReader:
         self._file.close(force=True)
 
 
-def write_take(path: Path, features: Features, blocks: Iterable[Mapping[str, NDArray[Any]]], record: bytes) -> None:
+def write_take(
+    path: Path,
+    features: Features,
+    blocks: Iterable[Mapping[str, NDArray[Any]]],
+    record: bytes,
+    carried: Mapping[str, pa.ChunkedArray] | None = None,
+) -> None:
     """A take's numbers and its record in one file: creating files is what a save spends its time on.
 
     Args:
         blocks: the columns (n, *shape) of consecutive frames; each becomes a row group.
+        carried: columns that stay as they are, beside a single block.
     """
+    if carried:
+        (arrays,) = blocks
+        table = with_carried(to_table(arrays, features), pa.table(dict(carried)), {})
+        schema = table.schema.with_metadata({**(table.schema.metadata or {}), _RECORD: record})
+        with pa.OSFile(str(path), "wb") as sink:
+            pq.write_table(table.replace_schema_metadata(schema.metadata), sink, compression="none")
+        return
     plain = data_schema(features)
     schema = plain.with_metadata({**(plain.metadata or {}), _RECORD: record})
     with (

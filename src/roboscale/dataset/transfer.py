@@ -25,7 +25,16 @@ from roboscale.dataset import ingest
 from roboscale.dataset.engine import Engine, run
 from roboscale.dataset.ingest import Edit, EpisodeJob, EpisodeProof
 from roboscale.dataset.journal import exclusive, list_pending, roll_forward
-from roboscale.dataset.layout import Layout, atomic_write, features_from_spec, load_json, new_info, to_json
+from roboscale.dataset.layout import (
+    VIDEO_PATH,
+    Info,
+    Layout,
+    atomic_write,
+    features_from_spec,
+    load_json,
+    new_info,
+    to_json,
+)
 from roboscale.dataset.packets import video_facts
 from roboscale.dataset.seal import seal
 from roboscale.dataset.verify import verify
@@ -124,7 +133,9 @@ class _State:
             file.write(json.dumps(data, ensure_ascii=False) + "\n")
 
 
-def plan_of(parts: Sequence[Part], spec: Spec, codec: Codec, robot_type: str) -> dict[str, Any]:
+def plan_of(
+    parts: Sequence[Part], spec: Spec, codec: Codec, robot_type: str, carried: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What a transfer is asked to do, as JSON; a dataset that holds another plan is not gone on with."""
     sources = {part.name: list(part.keys) for part in parts}
     edits = {part.name: repr(part.edit) for part in parts if part.edit is not None}
@@ -136,10 +147,13 @@ def plan_of(parts: Sequence[Part], spec: Spec, codec: Codec, robot_type: str) ->
         "sources": sources,
         "identities": {part.name: part.identity for part in parts if part.identity},
         "edits": edits,
+        **({"carried": dict(carried)} if carried else {}),
     }
 
 
-def _jobs(parts: Sequence[Part], layout: Layout, spec: Spec, codec: Codec, robot_type: str) -> list[EpisodeJob]:
+def _jobs(
+    parts: Sequence[Part], layout: Layout, spec: Spec, codec: Codec, robot_type: str, carried: tuple[str, ...]
+) -> list[EpisodeJob]:
     """One for each episode, in the order of the dataset."""
     return [
         EpisodeJob(
@@ -152,6 +166,7 @@ def _jobs(parts: Sequence[Part], layout: Layout, spec: Spec, codec: Codec, robot
             open=part.open,
             key=key,
             edit=part.edit,
+            carried=carried,
         )
         for sequence, (part, key) in enumerate((part, key) for part in parts for key in part.keys)
     ]
@@ -187,23 +202,26 @@ def transfer(
             not what was read.
         SpecMismatch: an episode does not have the fields of `spec`.
     """
-    layout = Layout(Path(out))
-    plan = plan_of(parts, spec, codec, robot_type)
-    jobs = _jobs(parts, layout, spec, codec, robot_type)
+    layout, extras = Layout(Path(out)), extras or Extras()
+    plan = plan_of(parts, spec, codec, robot_type, extras.features)
+    jobs = _jobs(parts, layout, spec, codec, robot_type, tuple(extras.features))
     ingest.require_free(layout, plan)
     with exclusive(layout):
         roll_forward(layout)
-        state = _begin(layout, spec, codec, robot_type, plan)
+        state = _begin(layout, spec, codec, robot_type, plan, extras)
         try:
             for begin in range(0, len(jobs), _BLOCK):
                 _move_block(state, jobs[begin : begin + _BLOCK], broken, progress, workers, engine)
+        except BadData:
+            (state.folder / ingest.FAILED).touch()  # once its source is mended, another plan may take its place
+            raise
         finally:
             ingest.forget()
     result = Transfer(layout.root, _in_order(state.done), _in_order(state.dropped))
     if not result.episodes:
         raise BadData(out, "episodes", "at least one that can be read", f"{len(result.dropped)} dropped")
     _write_splits(layout, result.episodes, splits or {})
-    write_extras(layout, extras or Extras())
+    write_extras(layout, extras)
     return replace(result, episodes=verify(layout.root, result.episodes))
 
 
@@ -240,17 +258,22 @@ def _in_order(entries: Mapping[int, Entry]) -> tuple[Entry, ...]:
     return tuple(entries[i] for i in sorted(entries))
 
 
-def _begin(layout: Layout, spec: Spec, codec: Codec, robot_type: str, plan: Mapping[str, Any]) -> _State:
+def _begin(
+    layout: Layout, spec: Spec, codec: Codec, robot_type: str, plan: Mapping[str, Any], extras: Extras
+) -> _State:
     state = _State(layout)
     state.folder.mkdir(parents=True, exist_ok=True)
     layout.staging.mkdir(exist_ok=True)
     layout.pending.mkdir(exist_ok=True)
     if not layout.info.exists():
         videos = {f.name: video_info(codec, f.shape, spec.rate_hz) for f in spec.images}
-        info = new_info(spec, features_from_spec(spec, videos), robot_type)
+        info = new_info(spec, {**features_from_spec(spec, videos), **extras.features}, robot_type)
+        if any(feature["dtype"] == "video" for feature in info["features"].values()):
+            info["video_path"] = VIDEO_PATH
         atomic_write(state.folder / "plan.json", to_json(plan))
         atomic_write(layout.spec, to_json({"version": 1, "spec": spec.to_json()}))
         atomic_write(layout.info, to_json(info))
+    (state.folder / ingest.FAILED).unlink(missing_ok=True)
     state.load()
     return state
 
@@ -288,7 +311,7 @@ def _move_block(
 def _describe_videos(state: _State) -> None:
     """Puts what the first episode's videos are into `info.json`, once: copied ones keep the codec they came in."""
     raw = load_json(state.layout.info)
-    cameras = [name for name, feature in raw["features"].items() if feature["dtype"] == "video"]
+    cameras = Info(state.layout.root, raw).colour_cameras
     if raw["total_episodes"] or not cameras:
         return
     first = list_pending(state.layout)[0]

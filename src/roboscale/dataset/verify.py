@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from roboscale.core.errors import BadData
-from roboscale.dataset.ingest import EpisodeProof, array_digest
+from roboscale.core.recording import Clip
+from roboscale.dataset.ingest import EpisodeProof, array_digest, rows_digest
+from roboscale.dataset.lerobot import open_lerobot
 from roboscale.dataset.lerobot.catalog import Catalog, EpisodeInfo, load_catalog
 from roboscale.dataset.packets import packet_digests
 from roboscale.dataset.reader import Dataset
@@ -23,12 +27,16 @@ def verify(root: Path, proofs: Sequence[EpisodeProof]) -> tuple[EpisodeProof, ..
     Raises:
         BadData: an episode is missing, or a field or camera is not what was read; names both digests.
     """
-    dataset, catalog = Dataset(root), load_catalog(root)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of cameras that are not shown here, and are carried as they are
+        dataset, catalog = Dataset(root), load_catalog(root)
     episodes = {episode.id: episode for episode in dataset.episodes}
     for proof in proofs:
         if proof.id not in episodes:
             raise BadData(root, "episodes", f"{proof.id} ({proof.key})", f"{len(episodes)} others")
         _compare_numbers(dataset, episodes[proof.id], proof)
+    if any(proof.carried for proof in proofs):
+        _compare_carried(root, {episode.id: episode for episode in dataset.episodes}, proofs)
     _compare_videos(catalog, {proof.id: proof for proof in proofs})
     return tuple(replace(proof, largest_difference=dict.fromkeys(proof.digests, 0.0)) for proof in proofs)
 
@@ -43,6 +51,18 @@ def _compare_numbers(dataset: Dataset, episode: EpisodeInfo, proof: EpisodeProof
         found = array_digest(dataset.arrays(name)[rows])
         if found != digest:
             raise BadData(where, name, f"digest {digest} as read from {proof.part}", found)
+
+
+def _compare_carried(root: Path, episodes: dict[str, EpisodeInfo], proofs: Sequence[EpisodeProof]) -> None:
+    with contextlib.closing(open_lerobot(root)) as recording:
+        for proof in proofs:
+            carried = recording.read(recording.keys[episodes[proof.id].index], ()).carried
+            for name, digest in proof.carried.items():
+                rows = carried[name].rows if name in carried else None
+                found = rows_digest(rows.read()) if rows is not None and not isinstance(rows, Clip) else "nothing"
+                if found != digest:
+                    where = f"{root}: episode {episodes[proof.id].index}"
+                    raise BadData(where, name, f"digest {digest} as read from {proof.part}", found)
 
 
 def _compare_videos(catalog: Catalog, proofs: dict[str, EpisodeProof]) -> None:

@@ -122,13 +122,14 @@ class Encoder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """What the header of a video file says."""
+    """What the header of a video file says; `copied` where its packets can be taken over."""
 
     frames: int
     fps: Fraction
     height: int
     width: int
     sound: bool = False
+    copied: bool = False
 
 
 def open_video(path: Path) -> Any:
@@ -164,7 +165,14 @@ def _probe(path: Path, container: Any) -> Probe:
     if rate is None:
         raise BadData(path, "frames", "a rate", "none")
     sound = bool(container.streams.audio)
-    return Probe(frames=int(stream.frames), fps=rate, height=int(stream.height), width=int(stream.width), sound=sound)
+    return Probe(
+        frames=int(stream.frames),
+        fps=rate,
+        height=int(stream.height),
+        width=int(stream.width),
+        sound=sound,
+        copied=stream.codec.canonical_name in _COPIED,
+    )
 
 
 def join_key(path: Path) -> tuple[bytes, float]:

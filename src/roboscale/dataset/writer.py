@@ -97,6 +97,10 @@ class DatasetWriter:
         catalog = load_catalog(self.root)
         if not self._layout.spec.exists():
             raise BadData(self._layout.spec, "file", "to exist: only our own datasets are appended to", "nothing")
+        if catalog.info.left_out:
+            carried = ", ".join(catalog.info.left_out)
+            advice = "record into a folder of its own, and merge the two"
+            raise SpecMismatch(f"dataset {self.root} holds {carried}, which a recording here does not give: {advice}")
         require_match(catalog.spec, self.spec, f"dataset {self.root}", "recording", subset=False)
         recorded = catalog.info.raw.get("robot_type") or ""
         if robot_type and robot_type != recorded:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from roboscale.core import BadData
+from roboscale.core import BadData, extras_of
 from roboscale.core.plain import Plain
 from roboscale.jobs.events import Note, OnEvent, ignore, progressing
 from roboscale.jobs.request import Argument, Option, Request
@@ -71,7 +71,7 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
     """
     from roboscale.dataset.streams import FRAME_TIMES
     from roboscale.jobs.export_formats import TARGETS, VIEWERS, read_back
-    from roboscale.jobs.losses import lost_between
+    from roboscale.jobs.losses import lost_between, lost_by_reading
     from roboscale.jobs.recordings import open_source
 
     dataset = _opened(request)
@@ -82,16 +82,19 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
         worst = VIEWERS[request.to](dataset, request.out, progressing(on_event, "writing"))
         names = [f.name for f in dataset.spec if not f.is_image and f.name not in worst]
         lost = {name: "not read back under this name" for name in names if name != FRAME_TIMES}  # times of messages
+        with contextlib.closing(open_source(request.dataset).recording) as before:
+            lost |= lost_by_reading(before)
+            lost |= dict.fromkeys(extras_of(before).names, "files for viewers hold curves, pictures and texts")
         lost["splits, outcomes and provenance"] = "files for viewers hold curves, pictures and texts"
         return _exported(request, dataset, (worst, len(dataset.episodes)), lost, on_event)
     recording = TARGETS[request.to](dataset, request.out, progressing(on_event, "writing"))
     try:
-        read = read_back(dataset, recording, request.out)
         with contextlib.closing(open_source(request.dataset).recording) as before:
-            lost = lost_between(before, recording)
+            read = read_back(dataset, before, recording, request.out)
+            lost = lost_between(before, recording, read.lost)
     finally:
         recording.close()
-    return _exported(request, dataset, read, lost, on_event)
+    return _exported(request, dataset, (read.worst, read.instructions), lost, on_event)
 
 
 def _exported(

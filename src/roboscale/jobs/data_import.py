@@ -108,6 +108,7 @@ def import_dataset(
     opened = _open(request, mapping, on_event)
     recording = opened.recording
     spec, keys, left_out = _selection(recording, request.missing_video, request.broken)
+    extras = extras_of(recording).without([name for name, _ in left_out])
     result = transfer(
         [Part(name=name, open=opened.open, keys=keys, identity=opened.identity)],
         out,
@@ -116,7 +117,7 @@ def import_dataset(
         codec=request.codec,
         broken=request.broken,
         splits=splits_of(recording),
-        extras=extras_of(recording),
+        extras=extras,
         workers=request.workers,
         engine=request.engine,
         progress=counting(on_event, "episodes", len(keys)),
@@ -151,6 +152,7 @@ def plan_import(
         "fields": list(spec.names),
         "left_out": len(left_out),
         "unmapped": dict(recording.unmapped),
+        "carried": list(extras_of(recording).features),
         "undeclared": list(undeclared(spec)),
     }
 

@@ -122,6 +122,7 @@ def _fields(spec: Spec) -> dict[str, str]:
 
 def _of_lerobot(root: Path, facts: Mapping[str, Any], *, remote: bool) -> DescribedDataset:
     from roboscale.dataset.lerobot import open_lerobot
+    from roboscale.jobs.losses import lost_by_reading
 
     recording = open_lerobot(root, lenient=True)
     folder = recording.folder
@@ -130,6 +131,7 @@ def _of_lerobot(root: Path, facts: Mapping[str, Any], *, remote: bool) -> Descri
     else:
         findings = tuple(recording.findings)
     cameras = {name: f"video {list(folder.head.features[name]['shape'])}" for name in folder.head.cameras}
+    left_out = {} if remote else lost_by_reading(recording)  # what was not fetched is not left out
     numbers = {n: f"{f['dtype']}{list(f['shape'])}" for n, f in folder.head.features.items() if n not in cameras}
     return DescribedDataset(
         **facts,
@@ -141,6 +143,7 @@ def _of_lerobot(root: Path, facts: Mapping[str, Any], *, remote: bool) -> Descri
         frames=int(folder.episodes.length.sum()),
         fields={**numbers, **cameras},
         tasks=tuple(folder.tasks.values())[:100],
+        left_out=left_out,
         splits={name: len(keys) for name, keys in recording.splits.items()},
         findings=findings,
     )

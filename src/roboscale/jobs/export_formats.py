@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -10,9 +11,10 @@ import numpy as np
 
 from roboscale.core import BadData, Recording
 from roboscale.dataset import Dataset
+from roboscale.jobs.losses import lost_of_episode
 from roboscale.sources.records import open_recording
 
-__all__ = ["TARGETS", "VIEWERS", "read_back"]
+__all__ = ["TARGETS", "VIEWERS", "ReadBack", "read_back"]
 
 Progress = Callable[[int, int], None]
 """Called with how much is written, and of how much."""
@@ -85,32 +87,48 @@ VIEWERS: Mapping[str, Callable[[Dataset, Path, Progress], dict[str, float]]] = M
 """Format that is looked at -> writes a dataset in it and compares what the viewer's own reader finds."""
 
 
-def read_back(dataset: Dataset, recording: Recording, out: Path) -> tuple[dict[str, float], int]:
-    """Compares every number of a dataset with a recording of it in another format.
+@dataclass(slots=True)
+class ReadBack:
+    """What reading an export back showed.
 
-    Returns:
-        Field -> largest difference, for the fields that are in both; and how many episodes have their instruction.
+    Args:
+        worst: field -> largest difference, for the fields that are in both.
+        instructions: episodes that have their instruction.
+        lost: what episodes held and do not hold now -> in how many.
+    """
+
+    worst: dict[str, float]
+    instructions: int = 0
+    lost: dict[str, int] = field(default_factory=dict)
+
+
+def read_back(dataset: Dataset, before: Recording, recording: Recording, out: Path) -> ReadBack:
+    """Compares every number of a dataset with a recording of it in another format; each episode is read once.
+
+    Args:
+        before: the dataset as a recording.
 
     Raises:
         BadData: episodes or frames are missing, or an action or state is not what was written.
     """
     names = [f.name for f in dataset.spec if not f.is_image]
     common = [name for name in names if name in recording.spec]
-    worst = dict.fromkeys(common, 0.0)
+    read = ReadBack(dict.fromkeys(common, 0.0))
     if len(recording.keys) != len(dataset.episodes):
         raise BadData(out, "episodes", len(dataset.episodes), len(recording.keys))
-    instructions = 0
-    for info, key in zip(dataset.episodes, recording.keys, strict=True):
-        episode = recording.read(key, ())
-        if len(episode) != info.length:
-            raise BadData(out, f"frames of {key}", info.length, len(episode))
+    for info, mine, its in zip(dataset.episodes, before.keys, recording.keys, strict=True):
+        old, new = before.read(mine, ()), recording.read(its, ())
+        if len(new) != info.length:
+            raise BadData(out, f"frames of {its}", info.length, len(new))
         rows = slice(info.from_index, info.from_index + info.length)
         for name in common:
-            mine = dataset.arrays(name)[rows].reshape(info.length, -1).astype(np.float64)
-            its = episode.arrays[name].reshape(info.length, -1).astype(np.float64)
-            worst[name] = max(worst[name], float(np.abs(mine - its).max(initial=0.0)))
-        instructions += episode.instruction == info.instruction
+            was, now = (one.reshape(info.length, -1) for one in (dataset.arrays(name)[rows], new.arrays[name]))
+            was, now = was.astype(np.float64), now.astype(np.float64)
+            read.worst[name] = max(read.worst[name], float(np.abs(was - now).max(initial=0.0)))
+        read.instructions += new.instruction == info.instruction
+        for name in lost_of_episode(old, new):
+            read.lost[name] = read.lost.get(name, 0) + 1
     for name in ("action", "observation.state"):
-        if worst.get(name, 0.0) != 0.0:
-            raise BadData(out, name, "what was written", f"a difference of {worst[name]:g}")
-    return worst, instructions
+        if read.worst.get(name, 0.0) != 0.0:
+            raise BadData(out, name, "what was written", f"a difference of {read.worst[name]:g}")
+    return read

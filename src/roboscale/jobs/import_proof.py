@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from roboscale.core import Field, Finding, Recording, Spec
+from roboscale.core import Field, Finding, Recording, Spec, extras_of
 from roboscale.dataset.transfer import Transfer
 from roboscale.jobs.files import write_json, write_text
 from roboscale.jobs.versions import versions
@@ -46,8 +47,9 @@ def proof_of(
         )
         for i, p in enumerate(result.episodes)
     ]
-    dropped_fields = {name: reason for name, reason in left_out if name in recording.spec}
-    dropped = [(key, reason) for key, reason in left_out if key not in recording.spec]
+    carried, keys = extras_of(recording).features, set(recording.keys)
+    dropped_fields = {name: reason for name, reason in left_out if name not in keys}
+    dropped = [(key, reason) for key, reason in left_out if key in keys]
     return ProofData(
         source=source,
         format=recording.format,
@@ -60,11 +62,17 @@ def proof_of(
         findings=[*recording.findings, *_of_episodes(result)],
         undeclared=undeclared(spec),
         unmapped={**recording.unmapped, **dropped_fields},
+        carried={name: _carried(said) for name, said in carried.items() if name not in dropped_fields},
         missing={camera: list(keys) for camera, keys in recording.missing.items()},
         dropped=[*dropped, *((d.key, d.reason) for d in result.dropped)],
         command=command,
         versions=versions(),
     )
+
+
+def _carried(said: Mapping[str, Any]) -> str:
+    how = "its packets are copied" if said["dtype"] == "video" else "its rows are those of the source, read back"
+    return f"{said['dtype']} {list(said['shape'])}: {how}"
 
 
 def _of_episodes(result: Transfer) -> list[Finding]:

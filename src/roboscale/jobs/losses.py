@@ -6,12 +6,13 @@ Two views: what a reader says that it leaves out, and what two recordings of the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import reduce
 from typing import Any
 
 from roboscale.core import UNKNOWN, Extras, Field, RecordedEpisode, Recording, extras_of, splits_of
 from roboscale.jobs.events import Note, OnEvent
 
-__all__ = ["common_extras", "lost_between", "lost_by_merging", "lost_by_reading", "tell_lost"]
+__all__ = ["common_extras", "lost_between", "lost_by_merging", "lost_by_reading", "lost_of_episode", "tell_lost"]
 
 Lost = dict[str, str]
 
@@ -30,9 +31,8 @@ def lost_by_reading(recording: Recording) -> Lost:
 
 
 def common_extras(recordings: Mapping[str, Recording]) -> Extras:
-    """Those that all members share; none where they differ, for then they would be said of other members' episodes."""
-    first, *others = [extras_of(one) for one in recordings.values()]
-    return first if all(other == first for other in others) else Extras()
+    """What all members say alike; the rest would be said of other members' episodes."""
+    return reduce(Extras.shared, [extras_of(one) for one in recordings.values()])
 
 
 def lost_by_merging(recording: Recording, shared: Extras) -> Lost:
@@ -41,20 +41,17 @@ def lost_by_merging(recording: Recording, shared: Extras) -> Lost:
     splits = splits_of(recording)
     if len(splits) > 1:
         lost[f"splits {', '.join(splits)}"] = "members are pooled"
-    own = extras_of(recording)
-    return lost | ({} if own == shared else dict.fromkeys(own.names, "the members do not say the same"))
+    apart = [name for name in extras_of(recording).names if name not in shared.names]
+    return lost | dict.fromkeys(apart, "the members do not say the same")
 
 
-def lost_between(before: Recording, after: Recording) -> Lost:
+def lost_between(before: Recording, after: Recording, counts: Mapping[str, int]) -> Lost:
     """What the first recording holds and the second, of the same episodes in the same order, does not.
 
-    Reads every episode of both without pictures; both must have as many.
+    Args:
+        counts: what episodes hold and their counterparts do not (`lost_of_episode`) -> in how many.
     """
     lost = lost_by_reading(before) | _of_fields(before, after) | _of_whole(before, after)
-    counts: dict[str, int] = {}
-    for mine, its in zip(before.keys, after.keys, strict=True):
-        for name in _of_episode(before.read(mine, ()), after.read(its, ())):
-            counts[name] = counts.get(name, 0) + 1
     total = len(before.keys)
     return lost | {name: f"of {count} of {total} episodes: {_NO_PLACE}" for name, count in counts.items()}
 
@@ -91,7 +88,7 @@ def _of_fields(before: Recording, after: Recording) -> Lost:
     return lost
 
 
-def _of_episode(mine: RecordedEpisode, its: RecordedEpisode) -> Iterator[str]:
+def lost_of_episode(mine: RecordedEpisode, its: RecordedEpisode) -> Iterator[str]:
     """Names of what one episode holds and the other does not."""
     if mine.instructions and mine.instructions != its.instructions:
         yield "instructions after the first"

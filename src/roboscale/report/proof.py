@@ -76,6 +76,7 @@ class ProofData(Plain):
         source: name of the source; its format, robot and licence as read or declared.
         undeclared: fields whose meaning nobody has said.
         unmapped: source field -> why it is not in the dataset.
+        carried: feature that nobody here looks into -> how it is in the dataset as it was.
         missing: camera -> keys of the episodes without a video of it.
         dropped: (key, reason) of the episodes that are not there.
         command: the command line that makes it again; `None` where it was made from Python.
@@ -96,6 +97,7 @@ class ProofData(Plain):
     missing: Mapping[str, Sequence[str]]
     dropped: Sequence[tuple[str, str]]
     command: str | None = None
+    carried: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     created: str = ""
     versions: Mapping[str, Scalar] = field(default_factory=dict)
@@ -159,9 +161,13 @@ def _headline(proof: ProofData) -> Headline:
 
 def _fields(proof: ProofData) -> Section:
     rows = tuple(map(_field, proof.fields))
-    columns = ("field", "from", Head("done", "any"), num("largest difference"), "dtype, shape", "unit", "mode or role")
-    table = Rows(caption="Fields", columns=(*columns, Head("layout", "prose")), rows=rows, kind="stack")
-    return Section(anchor="fields", title="Fields", blocks=(table,))
+    named = ("field", "from", Head("done", "any"), num("largest difference"), "dtype, shape", "unit", "mode or role")
+    blocks: list[Block] = [Rows(caption="Fields", columns=(*named, Head("layout", "prose")), rows=rows, kind="stack")]
+    if proof.carried:
+        kept: list[tuple[Inline, ...]] = [(Phrase(text=name, code=True), how) for name, how in proof.carried.items()]
+        columns = ("feature", Head("how", "prose"))
+        blocks.append(Rows(caption="Carried as they are, not looked into", columns=columns, rows=tuple(kept)))
+    return Section(anchor="fields", title="Fields", blocks=tuple(blocks))
 
 
 def _field(row: FieldRow) -> tuple[Inline, ...]:

@@ -300,7 +300,8 @@ def test_what_is_not_carried_over_is_named_with_the_reason(tmp_path):
     edit_feature(root, "depth", dtype="video", shape=[32, 32, 1], info={"video.is_depth_map": True})
     recording = opened(root)
     check_recording(recording)
-    assert {"note", "extra", "gone", "depth"} <= recording.unmapped.keys()
+    assert {"extra", "gone", "depth"} <= recording.unmapped.keys()
+    assert set(recording.extras.features) == {"note"}  # carried as it is, which is said, too
     assert "text" in recording.unmapped["note"] and "depth" in recording.unmapped["depth"]
     assert "column-missing" in checks(recording.findings)
 

@@ -349,6 +349,7 @@ def _header(
     size = (said.get("video.height", shape[0] if shape else 0), said.get("video.width", (*shape, 0, 0)[1]))
     gop = said.get("video.g")
     gop = gop if isinstance(gop, int) and gop > 0 else _LONG_GOP
+    # A file's index is in the order of decoding, and pictures shown before a key frame of HEVC may come after it.
     facts: list[tuple[str, Any, Any, bool]] = [
         ("video-codec", said.get("video.codec"), video.codec, _same_codec(said.get("video.codec"), video.codec)),
         ("video-size", size, (video.height, video.width), size == (video.height, video.width)),
@@ -356,7 +357,7 @@ def _header(
         ("video-fps", f"{fps:g}", f"{video.rate:g} in the file", abs(video.rate - fps) < 2e-3 * fps),
         ("video-fps", f"{fps:g}", f"video.fps {said.get('video.fps')}", _same_fps(said.get("video.fps", fps), fps)),
         ("video-pixel-format", said.get("video.pix_fmt"), video.pix_fmt, True),
-        ("video-gop", f"at most {gop}", video.gop, video.gop <= gop),
+        ("video-gop", f"at most {gop}", video.gop, video.gop <= (2 * gop - 1 if video.codec == "hevc" else gop)),
     ]
     if said.get("video.pix_fmt") not in (None, video.pix_fmt, video.pix_fmt.replace("yuvj", "yuv")):
         facts[5] = ("video-pixel-format", said.get("video.pix_fmt"), video.pix_fmt, False)
@@ -394,12 +395,13 @@ def _own_files(folder: Folder) -> Iterator[Finding]:
 
 
 def _refused(root: Path, findings: Sequence[Finding]) -> list[Finding]:
-    """What our loader says, where nothing that was found explains it already."""
-    if any(f.severity == "error" for f in findings):
-        return []
+    """What our loader says, where nothing that was found explains it already; of our own sidecar in any case."""
+    explained = any(f.severity == "error" for f in findings)
     try:
         load_catalog(root)
     except RoboscaleError as error:
         check = "sidecar" if "meta/roboscale" in str(error) else "not-readable"
+        if any(f.check == "sidecar" for f in findings) or (explained and check != "sidecar"):
+            return []
         return [finding(check, f"roboscale refuses the dataset: {error}")]
     return []

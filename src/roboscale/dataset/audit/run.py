@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from roboscale.core import Finding, Recording, RoboscaleError, Spec, splits_of
+from roboscale.core import Finding, Recording, RoboscaleError, Spec, extras_of, splits_of
 from roboscale.dataset.advice import with_repairs
 from roboscale.dataset.audit.balance import judge_balance, judge_shift
 from roboscale.dataset.audit.content import judge_cameras, judge_lengths, judge_numbers
@@ -326,6 +326,8 @@ def _facts(
         for name, said in measured_clocks(evidence).items()
     }
     unread = {name: why for name, why in recording.unmapped.items() if not why.startswith("regenerated")}
+    carried = extras_of(recording).features
+    unread |= {name: f"{said['dtype']}, carried as it is" for name, said in carried.items()}
     return {
         "delay from action to motion": measured,
         "roles": roles.to_json(),

@@ -112,7 +112,7 @@ def _bands(whole: Statistics) -> dict[str, list[NDArray[np.float64]]]:
 def _feature(
     name: str, claim: Mapping[str, Any], whole: Statistics, tables: Sequence[TableEvidence]
 ) -> Iterator[Finding]:
-    entry = whole.to_lerobot()
+    entry = whole.per_element()
     known = {key: value for key, value in claim.items() if key in entry}
     wrong = list(wrong_statistics(known, entry, bands=_bands(whole)))
     basic, quantiles = [w for w in wrong if w in _BASIC], [w for w in wrong if w in QUANTILES]
@@ -126,9 +126,23 @@ def _feature(
         evidence = _sides(known, entry, quantiles) | {"plot": _bars(known, entry)}
         which = "the quantiles" if len(quantiles) == len(QUANTILES) else ", ".join(quantiles)
         text = f"{which} of {name} {rest}{_worst(known, entry, quantiles)}"
+        outside = _outside(known, whole)
+        if outside is not None:
+            text += f"; {outside:.0%} of values outside q01..q99"
+            evidence["share outside q01 to q99"] = round(outside, 4)
         one = finding(check, text, field=name, evidence=evidence)
         far = check == "quantiles-wrong" and _far(known, entry, quantiles)
         yield dataclasses.replace(one, severity="error") if far else one
+
+
+def _outside(claim: Mapping[str, Any], whole: Statistics) -> float | None:
+    """Of the worst element, the share of values that its q01 and q99 leave out, 2 % by rights; `None` without them."""
+    low, high = (as_numbers(claim.get(q)) for q in ("q01", "q99"))
+    if low is None or high is None or not len(low) == len(high) == len(whole.histograms):
+        return None
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        return None
+    return max(h.share_outside(*ends) for h, *ends in zip(whole.histograms, low.tolist(), high.tolist(), strict=True))
 
 
 def _far(claim: Mapping[str, Any], truth: Mapping[str, Any], names: Sequence[str]) -> bool:
@@ -192,10 +206,31 @@ def _bars(claim: Mapping[str, Any], truth: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def recipe(name: str, claim: Mapping[str, Any], whole: Statistics, tables: Sequence[TableEvidence]) -> str:
-    """The check that names how wrong quantiles were made, where that can be told."""
-    parts = [(e[name], n) for t in tables for e, n in zip(t.quantiles, t.lengths, strict=True) if name in e]
-    if not parts:
-        return "quantiles-wrong"
+    """The check that names how wrong quantiles were made, where that can be told.
+
+    Of the episodes' quantiles as the metadata have them, and as the data have them: few rows have few ranks.
+    """
+    frames = sum(sum(t.lengths) for t in tables)
+    for own in (False, True):
+        parts = [
+            (e[name], n)
+            for t in tables
+            for e, n in zip(t.quantiles if own else t.said, t.lengths, strict=True)
+            if name in e
+        ]
+        if sum(n for _, n in parts) == frames and parts:
+            check = _made_from(claim, whole, parts)
+            if check:
+                return check
+    return "quantiles-wrong"
+
+
+def _made_from(
+    claim: Mapping[str, Any],
+    whole: Statistics,
+    parts: Sequence[tuple[Mapping[str, NDArray[np.float64]], int]],
+) -> str:
+    """The check whose recipe makes the claim of (quantiles, frames) of every episode; empty where none does."""
     weights = np.array([n for _, n in parts], np.float64)
     range_ = np.maximum(np.ravel(whole.high - whole.low), 1e-12)
     fits = {"quantiles-averaged": True, "quantiles-envelope": True}
@@ -209,7 +244,7 @@ def recipe(name: str, claim: Mapping[str, Any], whole: Statistics, tables: Seque
             said = as_numbers(claim[q])
             same = said is not None and said.shape == value.shape
             fits[check] &= same and bool((np.abs(said - value) <= _RECIPE * range_).all())
-    return next((check for check, fit in fits.items() if fit), "quantiles-wrong")
+    return next((check for check, fit in fits.items() if fit), "")
 
 
 def _of_episodes(folder: Folder, tables: Sequence[TableEvidence], file: str) -> Iterator[Finding]:

@@ -99,6 +99,7 @@ class TableEvidence:
     orphans: int = 0
     statistics: Mapping[str, Statistics] = dataclasses.field(default_factory=dict)
     quantiles: tuple[Mapping[str, Mapping[str, NDArray[np.float64]]], ...] = ()
+    said: tuple[Mapping[str, Mapping[str, NDArray[np.float64]]], ...] = ()
     lengths: tuple[int, ...] = ()
 
 
@@ -159,7 +160,7 @@ def examine_table(job: TableJob) -> TableEvidence:
     own = {n: c for n, c in columns.items() if n not in INDEX_FEATURES}
     claims = {**job.claims, **_claims(job, problems)}
     episodes: dict[int, EpisodeRows] = {}
-    quantiles, lengths = [], []
+    quantiles, said, lengths = [], [], []
     good = np.isin(owner, list(job.known))
     for number in np.unique(owner[good]).tolist():
         rows = np.flatnonzero(owner == number)
@@ -167,6 +168,7 @@ def examine_table(job: TableJob) -> TableEvidence:
         summaries = {n: summary(values) for n, values in shaped.items()}
         episodes[number] = _episode(columns, rows, job.fps, shaped, claims.get(number, {}))
         quantiles.append({n: {q: np.asarray(s[q]) for q in QUANTILES} for n, s in summaries.items()})
+        said.append(_said_quantiles(claims.get(number, {}), summaries))
         lengths.append(len(rows))
     kept = {n: c[good] for n, c in own.items() if good.any() and _finite(c[good])}
     statistics = {n: Statistics.of(_shaped(c, job.features[n])) for n, c in kept.items()}
@@ -183,8 +185,22 @@ def examine_table(job: TableJob) -> TableEvidence:
         orphans=int((~good).sum()),
         statistics=statistics,
         quantiles=tuple(quantiles),
+        said=tuple(said),
         lengths=tuple(lengths),
     )
+
+
+def _said_quantiles(
+    claims: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Feature -> the quantiles that the metadata give one episode, where they give all of them."""
+    said: dict[str, dict[str, NDArray[np.float64]]] = {}
+    for name, summary_ in own.items():
+        values = {q: as_numbers(claims.get(f"stats/{name}/{q}")) for q in QUANTILES}
+        whole = {q: v for q, v in values.items() if v is not None and v.shape == np.ravel(summary_[q]).shape}
+        if len(whole) == len(QUANTILES):
+            said[name] = whole
+    return said
 
 
 def _finite(values: NDArray[Any]) -> bool:

@@ -19,6 +19,26 @@ _WORDS = (
 PLACEHOLDERS = frozenset(word for line in _WORDS for word in line.split())
 """What stands where nobody wrote an instruction; numbers behind them do not help."""
 
+_HOW = (
+    "teleop teleoperation teleoperated teleoperate demos demonstrations data dataset collection collected collect",
+    "robot robotic robots arm arms bimanual dual single mobile humanoid leader follower session real sim",
+    "vr gello spacemouse joystick gamepad keyboard policy eval evaluation training train rollout lerobot",
+)
+_ROBOTS = (
+    "so koch aloha unitree franka emika panda fr ur robotiq kuka iiwa sawyer baxter tiago agilex piper",
+    "cobot xarm ufactory kinova jaco trossen widowx viperx agibot fourier gr lekiwi hopejr",
+)
+_FILLERS = "a an the of with on in for and by from using via at"
+_HOW_WORDS = frozenset(word for line in (*_HOW, *_ROBOTS) for word in line.split()) | PLACEHOLDERS
+_NOTHING = _HOW_WORDS | frozenset(_FILLERS.split())
+
+
+def _says_nothing(text: str) -> bool:
+    """Whether a text tells how or with what was recorded, and not what to do, e.g. `Unitree G1 teleoperation`."""
+    words = re.findall(r"[^\W_]+", text.lower())
+    known = [word for word in words if word in _NOTHING or any(c.isdigit() for c in word)]
+    return len(known) == len(words) and any(word in _HOW_WORDS for word in words)
+
 
 def judge_texts(evidence: Sequence[EpisodeEvidence]) -> Iterator[Finding]:
     """Findings about the instructions of readable episodes."""
@@ -31,7 +51,7 @@ def judge_texts(evidence: Sequence[EpisodeEvidence]) -> Iterator[Finding]:
         check = None
         if not words:
             check, sentence = "task-empty", f"{many(len(positions))} without an instruction"
-        elif _bare(text) in PLACEHOLDERS or text.lower().strip() in PLACEHOLDERS:
+        elif _bare(text) in PLACEHOLDERS or text.lower().strip() in PLACEHOLDERS or _says_nothing(text):
             check, sentence = "task-placeholder", f"the instruction is {text!r} in {many(len(positions))}"
         elif len(words) == 1 and text.isascii():  # other scripts do not put spaces between words
             check, sentence = "task-one-word", f"the instruction is only {text!r} in {many(len(positions))}"

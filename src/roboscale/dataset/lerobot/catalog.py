@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +150,7 @@ def _load(layout: Layout, skip: Collection[Path]) -> Catalog:
         record = entry.record()
         episodes.append(_info_of(record, len(episodes), first))
         later += record.texts
-        locations.append(Location(entry.table, {c: (entry.video(c), 0) for c in info.colour_cameras}, sealed=False))
+        locations.append(Location(entry.table, {c: (entry.video(c), 0) for c in info.cameras}, sealed=False))
         first += record.length
     tasks = list(dict.fromkeys([*tasks, *(e.instruction for e in episodes), *later]))
     return Catalog(
@@ -233,7 +234,9 @@ def _sealed_records(layout: Layout, info: Info, rows: Sequence[_Row], tasks: Seq
     if not records:
         records = _foreign_records(info, rows)
     if len(records) != len(rows):
-        raise BadData(layout.own / "episodes", "episodes", len(rows), len(records))
+        fix = f"roboscale data fix {shlex.quote(str(layout.root))} --metadata"
+        found = f"{len(records)}; where another writer went on with this dataset: {fix}"
+        raise BadData(layout.own / "episodes", "episodes", len(rows), found)
     episodes, named = [], set(tasks)
     for record, row in zip(records, rows, strict=True):
         if record.length != row.length:
@@ -274,12 +277,20 @@ def _foreign_records(info: Info, rows: Sequence[_Row]) -> list[EpisodeRecord]:
 
 
 def _locate(info: Info, rows: Sequence[_Row], episodes: Episodes) -> list[Location]:
-    locations, places = [], {camera: episodes.videos[camera] for camera in info.colour_cameras}
+    locations, places = (
+        [],
+        {
+            camera: place
+            for camera, place in episodes.videos.items()
+            if camera in info.colour_cameras or np.isfinite(place.begins[: len(rows)]).all()
+        },
+    )
     begins = {camera: np.round(place.begins * info.fps).astype(np.int64).tolist() for camera, place in places.items()}
     for row in rows:
         videos = {camera: (place.paths[row.index], begins[camera][row.index]) for camera, place in places.items()}
         locations.append(Location(episodes.tables[row.index], videos, sealed=True))  # type: ignore[arg-type]
-    for path in dict.fromkeys(p for at in locations for p in (at.table, *(v for v, _ in at.videos.values()))):
+    needed = (p for at in locations for p in (at.table, *(at.videos[camera][0] for camera in info.colour_cameras)))
+    for path in dict.fromkeys(needed):
         if not is_remote(path) and not path.exists():  # behind a URL each would be a request; reading it says the same
             raise BadData(path, "file", f"to exist, {Layout(info.root).episodes} names it", "nothing")
     return locations

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -17,9 +17,11 @@ from roboscale.dataset.layout import INDEX_FEATURES
 from roboscale.dataset.lerobot.info import TEXT_DTYPES, InfoHead, flat_names, numeric_dtype
 from roboscale.dataset.lerobot.tables import column_dtype
 
-__all__ = ["Features", "depth_or_gray", "described_fields", "frame_shape"]
+__all__ = ["Carry", "Features", "depth_or_gray", "described_fields", "frame_shape"]
 
 _AXES = ("height", "width", "channel")
+
+Carry = Literal["column", "video"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,7 +35,8 @@ class Features:
         encoded: cameras whose pictures are compressed in the tables.
         raw: cameras whose pictures are plain arrays in the tables.
         annotations: columns that number texts of the task table.
-        extras: what is carried as it is.
+        carried: what is carried as it is: columns of the tables, and videos.
+        extras: what else is carried as it is.
     """
 
     rate_hz: float
@@ -46,6 +49,7 @@ class Features:
     origins: list[Origin] = field(default_factory=list)
     unmapped: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    carried: dict[str, Carry] = field(default_factory=dict)
     extras: Extras = field(default_factory=Extras)
 
     @property
@@ -75,10 +79,10 @@ def frame_shape(feature: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def depth_or_gray(feature: Mapping[str, Any]) -> str:
-    """Why a camera is not carried over; empty when it is one of colour pictures."""
+    """Why our decoder does not show a camera; empty when it is one of colour pictures."""
     said = feature.get("info") or feature.get("video_info") or {}
-    if isinstance(said, dict) and said.get("video.is_depth_map"):
-        return "depth as video is not carried over: its quantisation is LeRobot's own"
+    if isinstance(said, dict) and (said.get("is_depth_map") or said.get("video.is_depth_map")):
+        return "depth: its codes are LeRobot's own"
     shape = frame_shape(feature)
     return "" if len(shape) == 3 and shape[2] == 3 else f"pictures of shape {list(shape)}, not (H, W, 3)"
 
@@ -101,8 +105,10 @@ def described_fields(head: InfoHead, schema: pa.Schema | None, sizes: Mapping[st
             features.unmapped[name] = "info.json names it, the data files do not hold it"
             text = f"info.json names {name}, the data files do not hold it"
             features.findings.append(finding("column-missing", text, field=name))
-        elif feature["dtype"] in TEXT_DTYPES or (type_ is not None and pa.types.is_string(type_)):
-            features.unmapped[name] = "text; of texts a dataset holds the instruction only"
+        elif feature["dtype"] in TEXT_DTYPES:
+            features.carried[name] = "column"
+        elif type_ is not None and pa.types.is_string(type_):
+            features.unmapped[name] = f"info.json says {feature['dtype']}, the data files hold text"
         elif feature["dtype"] == "image":
             _add_pictures(features, name, feature)
         else:
@@ -115,9 +121,8 @@ def described_fields(head: InfoHead, schema: pa.Schema | None, sizes: Mapping[st
 
 def _add_video(features: Features, head: InfoHead, name: str, size: tuple[int, int] | None) -> None:
     feature = head.features[name]
-    reason = depth_or_gray(feature)
-    if reason:
-        features.unmapped[name] = reason
+    if depth_or_gray(feature):
+        features.carried[name] = "video"
         return
     height, width, _ = frame_shape(feature)
     if size is not None and size != (height, width):
@@ -131,9 +136,8 @@ def _add_video(features: Features, head: InfoHead, name: str, size: tuple[int, i
 
 
 def _add_pictures(features: Features, name: str, feature: Mapping[str, Any]) -> None:
-    reason = depth_or_gray(feature)
-    if reason:
-        features.unmapped[name] = reason
+    if depth_or_gray(feature):
+        features.carried[name] = "column"
         return
     features.fields.append(Field(name, frame_shape(feature), "uint8", layout=_AXES))
     features.encoded.append(name)
@@ -157,7 +161,7 @@ def _add_numbers(features: Features, head: InfoHead, name: str, type_: pa.DataTy
         features.findings.append(finding("column-type", text, field=name, evidence=evidence))
     if len(shape) == 3 and dtype == "uint8":
         if shape[2] != 3:
-            features.unmapped[name] = f"pictures of shape {list(shape)}, not (H, W, 3)"
+            features.carried[name] = "column"  # e.g. of a tactile sensor
             return
         features.raw.append(name)
         features.fields.append(Field(name, shape, dtype, layout=_AXES))

@@ -15,7 +15,7 @@ from roboscale.core import BadData, Extras, Field, Origin, RoboscaleError, Spec
 from roboscale.dataset.layout import Layout, load_json
 from roboscale.dataset.lerobot.catalog import Catalog, Location, load_catalog
 from roboscale.dataset.lerobot.clock import off_grid
-from roboscale.dataset.lerobot.features import Features, described_fields
+from roboscale.dataset.lerobot.features import Features, depth_or_gray, described_fields
 from roboscale.dataset.lerobot.folder import Folder, load_folder
 from roboscale.dataset.lerobot.modality import apply_modality
 from roboscale.dataset.lerobot.recording import EpisodePlace, LeRobotRecording, sidecar_provenances
@@ -65,7 +65,8 @@ def open_lerobot(
         raise problems.fatal[0][1]
     tables = Tables()
     own = folder.head.is_v3 and Layout(folder.root).own.is_dir() and not templates
-    foreign = any(one.get("dtype") == "image" for one in folder.head.features.values())  # mended by us, not written
+    pictures = [one for one in folder.head.features.values() if one.get("dtype") == "image"]
+    foreign = not all(map(depth_or_gray, pictures))  # mended by us, not written: colour pictures we keep as video
     if own and not lenient and not foreign:
         return _open_own(folder, tables)
     if not lenient:
@@ -74,6 +75,7 @@ def open_lerobot(
     sizes = {camera: (header.height, header.width) for camera, header in headers.items()}
     features = described_fields(folder.head, _schema(folder, tables, lenient), sizes)
     _name_sound(features, headers)
+    _keep_copied(features, headers)
     if folder.format == "gr00t":
         try:
             apply_modality(folder.root, features)
@@ -126,6 +128,16 @@ def _name_sound(features: Features, headers: Mapping[str, Probe]) -> None:
         features.unmapped[f"sound of {camera}"] = "a dataset of ours has pictures only"
 
 
+def _keep_copied(features: Features, headers: Mapping[str, Probe]) -> None:
+    """Of the videos that nobody here looks into stay those whose packets can be copied."""
+    for camera in [name for name, kind in features.carried.items() if kind == "video"]:
+        header = headers.get(camera)
+        if header is None or not header.copied:
+            why = "none of its videos can be read" if header is None else "packets of its codec are not copied"
+            features.unmapped[camera] = f"depth or grey pictures in a video: {why}"
+            del features.carried[camera]
+
+
 def _extras(folder: Folder, features: Features) -> Extras:
     """What a newer writer says that holds whatever becomes of the episodes: it is carried as it is."""
     info = {key: folder.head.raw[key] for key in _CARRIED_KEYS if key in folder.head.raw}
@@ -137,7 +149,8 @@ def _extras(folder: Folder, features: Features) -> Extras:
             cameras[name] = own
     paths = {name: folder.root / name for name in _CARRIED_FILES}
     files = {name: path.read_bytes() for name, path in paths.items() if path.is_file() and unfetched(path) is None}
-    return Extras(info, cameras, files)
+    carried = {name: dict(folder.head.features[name]) for name in features.carried}
+    return Extras(info, cameras, files, carried)
 
 
 def _name_the_rest(folder: Folder, features: Features) -> None:
@@ -224,7 +237,10 @@ def _open_own(folder: Folder, tables: Tables) -> LeRobotRecording:
     features = described_fields(folder.head, tables.schema(catalog.locations[0].table), {})
     _look_at_rows(folder, features, tables)
     spec = catalog.spec.select(features.spec.names) if Layout(root).spec.exists() else None
-    _name_sound(features, _headers(folder))
+    headers = _headers(folder)
+    _name_sound(features, headers)
+    if len(folder.episodes):
+        _keep_copied(features, headers)
     features.extras = _extras(folder, features)
     _name_the_rest(folder, features)
     if spec is None:

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from roboscale.core import (
     BadData,
+    Carried,
+    CarriedRows,
     Clip,
     Extras,
     Finding,
@@ -34,6 +36,7 @@ from roboscale.core import (
 from roboscale.dataset.advice import with_repairs
 from roboscale.dataset.checks import finding
 from roboscale.dataset.layout import INDEX_FEATURES, Layout
+from roboscale.dataset.lerobot.carried import SaidStatistics, TableRows
 from roboscale.dataset.lerobot.check import metadata_findings
 from roboscale.dataset.lerobot.clock import clock_facts, off_grid
 from roboscale.dataset.lerobot.features import Features
@@ -109,6 +112,7 @@ class LeRobotRecording:
         self.origins: Sequence[Origin] = features.origins
         self.unmapped: Mapping[str, str] = features.unmapped
         self._features, self._tables, self._place = features, tables, place
+        self._said = SaidStatistics(folder, tuple(features.carried))
         self._positions = {key: position for position, key in enumerate(self.keys)}
         self._probes: dict[str, tuple[Path, Probe]] = {}
 
@@ -117,9 +121,11 @@ class LeRobotRecording:
         """Camera -> keys of the episodes whose video is not there."""
         there: dict[Path, bool] = {}
         lacking: dict[str, list[str]] = {}
-        for position, key in enumerate(self.keys) if self._features.videos else ():
+        carried = [name for name, kind in self._features.carried.items() if kind == "video"]
+        cameras = (*self._features.videos, *carried)
+        for position, key in enumerate(self.keys) if cameras else ():
             place = self._place(position)
-            for camera in self._features.videos:
+            for camera in cameras:
                 path = place.videos[camera][0]
                 if path not in there:
                     there[path] = path.is_file()
@@ -152,7 +158,8 @@ class LeRobotRecording:
         also = (*INDEX_FEATURES, *features.annotations)
         names = [*features.arrays, *inside]
         rows = self._tables.rows(place.table, names, place.index if place.shared else None, also)
-        rows, findings = self._in_order(place, rows)
+        order, findings = self._order(place, rows)
+        rows = rows if order is None else rows.take(order)
         findings += self._check_rows(place, rows)
         pictures: dict[str, Clip | Pictures] = {
             camera: self._pictures(place, camera, rows, findings) for camera in wanted
@@ -174,7 +181,23 @@ class LeRobotRecording:
             findings=(*findings, *more),
             id=place.id,
             instructions=tuple((int(first), str(text)) for first, text in changes),
+            carried=self._carried(place, rows.num_rows, order),
         )
+
+    def _carried(self, place: EpisodePlace, count: int, order: NDArray[np.int64] | None) -> dict[str, Carried]:
+        """Rows and videos of what is carried as it is; nothing of it is opened yet."""
+        said, whole = self._said.of(self._positions[place.key]), dict[str, Carried]()
+        for name, kind in self._features.carried.items():
+            rows: Clip | CarriedRows
+            if kind == "video":
+                path, first = place.videos[name]
+                rows = Clip(path, first, count)
+            else:
+                shared = place.index if place.shared else None
+                where: dict[str, Any] = {"tables": self._tables, "root": self.root, "path": place.table}
+                rows = TableRows(**where, name=name, episode=shared, count=count, picks=order)
+            whole[name] = Carried(rows, said.get(name, {}))
+        return whole
 
     @cached_property
     def splits(self) -> Mapping[str, tuple[str, ...]]:
@@ -205,19 +228,19 @@ class LeRobotRecording:
     def _finding(self, place: EpisodePlace, check: str, text: str, field: str = "", **evidence: Any) -> Finding:
         return finding(check, text, episodes=(self._positions[place.key],), field=field, evidence=evidence)
 
-    def _in_order(self, place: EpisodePlace, rows: pa.Table) -> tuple[pa.Table, list[Finding]]:
-        """The rows by their frame_index, where that counts every frame once and only their order is wrong."""
+    def _order(self, place: EpisodePlace, rows: pa.Table) -> tuple[NDArray[np.int64] | None, list[Finding]]:
+        """Which rows come first by frame_index, where that counts every frame once and only their order is wrong."""
         frames = self._index_column(place, rows, "frame_index")
         if frames is None or (np.diff(frames) > 0).all():
-            return rows, []
+            return None, []
         order = np.argsort(frames, kind="stable")
         if not np.array_equal(frames[order], np.arange(len(frames))):
-            return rows, []
+            return None, []
         at = int(np.flatnonzero(np.diff(frames) <= 0)[0]) + 1
         text = (
             f"rows of {place.key} lie in another order than their frames: frame {frames[at]} follows {frames[at - 1]}"
         )
-        return rows.take(order), [self._finding(place, "row-order", text, "frame_index", row=at)]
+        return order, [self._finding(place, "row-order", text, "frame_index", row=at)]
 
     def _check_rows(self, place: EpisodePlace, rows: pa.Table) -> list[Finding]:
         """Length, frame numbers and timestamps against what they must be."""

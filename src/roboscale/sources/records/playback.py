@@ -64,7 +64,7 @@ def playback(dataset: Dataset) -> Iterator[Playback]:
     >>> sorted(first.tracks), first.texts[0]
     (['action', 'observation.environment_state', 'observation.state'], (0, 'lift the foot'))
     """
-    pictured = Dataset(dataset.root, images="uint8")
+    pictured = dataset.as_recorded()
     return (_episode(dataset, pictured, info) for info in dataset.episodes)
 
 

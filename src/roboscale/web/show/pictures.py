@@ -90,8 +90,9 @@ class PictureBlocks:
 
     def _place(self, episode: int, camera: str) -> tuple[Path, int]:
         videos = self._catalog.locations[episode].videos
-        if camera not in videos:
-            raise UnknownName("camera", camera, videos)
+        shown = [name for name in self._catalog.info.colour_cameras if name in videos]
+        if camera not in shown:
+            raise UnknownName("camera", camera, shown)
         return videos[camera]
 
     def _make(self, path: Path, first: int, frames: range, width: int) -> tuple[bytes, str]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -22,8 +23,8 @@ from roboscale.dataset.lerobot import open_lerobot
 from roboscale.dataset.lerobot.catalog import Catalog, EpisodeInfo, index_columns, load_catalog, task_rows
 from roboscale.dataset.lerobot.modality import modality_of
 from roboscale.dataset.lerobot.tables import table_of
-from roboscale.dataset.statistics import PixelCounts, sample_indices, summary
-from roboscale.dataset.tables import to_table
+from roboscale.dataset.statistics import PixelCounts, episode_entry, sample_indices
+from roboscale.dataset.tables import to_table, with_carried
 from roboscale.dataset.transfer import write_extras
 from roboscale.dataset.video import Encoder, VideoReader, cut
 
@@ -92,7 +93,7 @@ def _export(dataset: Dataset, out: Path, also: Features, progress: ExportProgres
     catalog, source = load_catalog(dataset.root), open_lerobot(dataset.root)
     known = {f.name: catalog.info.features[f.name] for f in catalog.spec}
     clock = features_from_spec(source.spec.select([f.name for f in source.spec if f.name not in known]), {})
-    features: Features = {**known, **clock, **INDEX_FEATURES, **also}
+    features: Features = {**known, **clock, **source.extras.features, **INDEX_FEATURES, **also}
     pixels, others = _stored_pixels(catalog), [name for name in also if name != ANNOTATION]
     (out / "meta").mkdir(parents=True, exist_ok=True)
     said = [text for e in catalog.episodes for name in others for _, text in _annotated(e.provenance, name)]
@@ -107,6 +108,7 @@ def _export(dataset: Dataset, out: Path, also: Features, progress: ExportProgres
             recorded = source.read(key)
             stats = _write_rows(out, catalog, episode, recorded, features)
             stats |= _write_videos(out, catalog, episode, recorded, pixels)
+            stats |= {name: one.statistics for name, one in recorded.carried.items() if one.statistics}
             texts = list(dict.fromkeys([episode.instruction, *(text for _, text in recorded.instructions)]))
             _line(episodes, episode_index=episode.index, tasks=texts, length=episode.length)
             _line(statistics, episode_index=episode.index, stats=stats)
@@ -129,19 +131,20 @@ def _place(out: Path, template: str, index: int, camera: str = "") -> Path:
 
 def _info(catalog: Catalog, features: Features) -> dict[str, Any]:
     count = len(catalog.episodes)
+    videos = [name for name, feature in features.items() if feature["dtype"] == "video"]
     return {
         "codebase_version": "v2.1",
         "robot_type": catalog.info.raw.get("robot_type"),
         "total_episodes": count,
         "total_frames": sum(episode.length for episode in catalog.episodes),
         "total_tasks": len(catalog.tasks),
-        "total_videos": count * len(catalog.spec.images),
+        "total_videos": count * len(videos),
         "total_chunks": -(-count // _CHUNK),
         "chunks_size": _CHUNK,
         "fps": catalog.info.fps,
         "splits": catalog.info.raw.get("splits") or {"train": f"0:{count}"},
         "data_path": _DATA,
-        "video_path": _VIDEO if catalog.spec.images else None,
+        "video_path": _VIDEO if videos else None,
         "features": dict(features),
     }
 
@@ -159,6 +162,9 @@ def _write_rows(
             arrays[name] = task_rows(catalog.tasks, texts[0][1], texts[1:], episode.length)
     numeric = {name: feature for name, feature in features.items() if name in arrays}
     table = to_table(arrays, numeric)
+    rows = {name: one.rows.read() for name, one in recorded.carried.items() if not isinstance(one.rows, Clip)}
+    if rows:
+        table = with_carried(table, pa.table(rows), features)
     # v2.1 is read with `datasets` 3, which does not know the name that version 4 gave to a list of fixed length.
     described = json.loads(table.schema.metadata[b"huggingface"])
     for feature in described["info"]["features"].values():
@@ -166,7 +172,7 @@ def _write_rows(
             feature["_type"] = "Sequence"
     table = table.replace_schema_metadata({b"huggingface": json.dumps(described).encode()})
     pq.write_table(table, _place(out, _DATA, episode.index), compression="snappy")
-    return {name: summary(arrays[name]) for name in numeric}
+    return {name: episode_entry(arrays[name]) for name in numeric}
 
 
 def _write_videos(
@@ -178,6 +184,11 @@ def _write_videos(
 ) -> dict[str, Any]:
     """One video per camera; returns the statistics of their pictures."""
     stats = {}
+    for camera, one in recorded.carried.items():
+        if isinstance(one.rows, Clip):
+            target = _place(out, _VIDEO, episode.index, camera)
+            if not cut(one.rows.path, one.rows.first, one.rows.length, target, catalog.info.fps):
+                raise BadData(one.rows.path, camera, "packets that can be copied, from a key frame", "others")
     for camera, clip in recorded.pictures.items():
         if not isinstance(clip, Clip):
             raise BadData(catalog.info.file, camera, "pictures in video files", type(clip).__name__)

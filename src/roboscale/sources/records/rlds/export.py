@@ -143,7 +143,7 @@ def _write_shards(
 ) -> tuple[list[int], int]:
     """Writes the records; gives how many each shard holds, and the bytes of all."""
     lengths, size, shard_size = [0], 0, 0
-    frames = Dataset(dataset.root, images="uint8")
+    frames = dataset.as_recorded()
     file: BinaryIO = (part / "0").open("wb")
     try:
         for episode in dataset.episodes:

@@ -97,7 +97,7 @@ def _write_pictures(
     codec = numcodecs.Blosc(cname="zstd", clevel=3, shuffle=numcodecs.Blosc.NOSHUFFLE)
     for field in cameras:
         _write_metadata(part / "data" / names[field.name], (len(dataset), *field.shape), 1, np.dtype(np.uint8), codec)
-    frames = Dataset(dataset.root, images="uint8")
+    frames = dataset.as_recorded()
     for index in range(len(dataset)) if cameras else ():
         frame = frames[index]
         for field in cameras:
