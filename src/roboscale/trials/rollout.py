@@ -49,6 +49,7 @@ from roboscale.core import (
 )
 from roboscale.core.policy import ActionCheck
 from roboscale.core.world import RULE_MEASURES
+from roboscale.trials.promises import Promises
 
 __all__ = ["Answer", "Asking", "RolloutResult", "Stepping", "recording_spec", "replay", "rollout", "void_result"]
 
@@ -179,7 +180,7 @@ class _Run:
         self.asking, self.take, self.film, self.clock = asking, take, film, clock
         self.info = world.info
         self.action = self.info.action_spec["action"]
-        self.check = ActionCheck(self.action)
+        self.check, self.promises = ActionCheck(self.action), Promises(self.info)
         images = [f.name for f in self.info.observation_spec if f.is_image]
         self.drawn = frozenset(images if asking.history == 1 else ())
         self.kept = tuple(m.name for m in self.info.measures if m.series or m.name in RULE_MEASURES)
@@ -198,7 +199,7 @@ class _Run:
         begun = time.monotonic()
         reason = ""
         try:
-            self.scene = self.world.start(self.case)
+            self.scene = self.promises.scene(self.world.start(self.case), self.together)
             try:
                 yield from self._steps()
             finally:
@@ -282,13 +283,13 @@ class _Run:
         self._pace()
         if self.together:
             step = yield Stepping(self.scene, applied)
-            assert isinstance(step, Step), "a step is answered by what it led to"
         else:
             try:
                 step = self.scene.step(applied)
             except PolicyError:  # a guard's: what it counted belongs to the trial
-                self.measures = dict(self.scene.measures())
+                self.measures = self.promises.measures(self.scene.measures())
                 raise
+        step = self.promises.step(step)
         self.steps += 1
         self.actions.frombytes(commanded.tobytes())
         self.seen = None
@@ -304,7 +305,7 @@ class _Run:
 
     def _measure(self, terminated: bool, truncated: bool) -> None:
         """Reads the measures and decides whether the episode ends here."""
-        self.measures = dict(self.scene.measures())
+        self.measures = self.promises.measures(self.scene.measures())
         decided = self.watch is not None and self.watch.update(self.measures)  # refuses what is no truth value
         for name in self.kept:
             value = self.measures.get(name)
@@ -350,7 +351,7 @@ class _Run:
         names = [f.name for f in self.info.observation_spec if not f.is_image]
         if self.info.kind == "real" or not names:
             return ""
-        seen = self.scene.observe(names)
+        seen = self.promises.seen(self.scene.observe(names), names, first=True)
         return combine("first seen", {name: np.asarray(seen[name]) for name in names}).digest
 
     def _whole(self) -> Observation:
@@ -364,7 +365,7 @@ class _Run:
 
         A picture is drawn anew when it is looked at again, and is copied only where an older one is still needed.
         """
-        seen = dict(self.scene.observe(names))
+        seen = self.promises.seen(self.scene.observe(names), names, first=not self.steps)
         return {
             name: _read_only(values.view() if name in self.drawn else np.array(values))
             for name, values in seen.items()
