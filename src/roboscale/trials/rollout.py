@@ -88,6 +88,8 @@ class RolloutResult:
         satisfied: whether the watching referee would have called it a success when it ended; `None` without one.
         first_seen: digest of the numbers that a simulator or model showed before the first step: two trials of one
             case whose digests differ did not begin alike. Empty for a robot.
+        went: digest of that, the actions and what was measured at the end: two trials with one digest are the same
+            one again. Empty where numbers do not tell, as in a world that shows the difference in pictures alone.
     """
 
     end: End
@@ -103,6 +105,7 @@ class RolloutResult:
     thinking_s: float = 0.0
     satisfied: bool | None = None
     first_seen: str = ""
+    went: str = ""
 
 
 def recording_spec(info: WorldInfo) -> Spec:
@@ -224,6 +227,7 @@ class _Run:
             thinking_s=self.thinking_s,
             satisfied=None if self.watch is None else self.watch.satisfied(),
             first_seen=self.first_seen,
+            went=self._went(),
         )
 
     def _steps(self) -> _Playing[None]:
@@ -353,6 +357,14 @@ class _Run:
             return ""
         seen = self.promises.seen(self.scene.observe(names), names, first=True)
         return combine("first seen", {name: np.asarray(seen[name]) for name in names}).digest
+
+    def _went(self) -> str:
+        """Of what was seen first, all actions, and the last measures; empty where pictures may differ unmeasured."""
+        whole = any(value is not None and value % 1 for value in self.measures.values())
+        pictures = any(f.is_image for f in self.info.observation_spec)
+        if not self.first_seen or not self.steps or (pictures and not whole):
+            return ""
+        return combine("went", self.first_seen, np.array(self.actions, np.float32), dict(self.measures)).digest
 
     def _whole(self) -> Observation:
         """Everything the world shows now, looked at once a step."""

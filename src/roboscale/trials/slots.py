@@ -89,7 +89,7 @@ class Job:
             measures=result.measures,
             seconds=result.seconds,
             thinking_s=result.thinking_s,
-            details={"first_seen": result.first_seen} if result.first_seen else {},
+            details={k: v for k, v in (("first_seen", result.first_seen), ("went", result.went)) if v},
         )
         return Finished(trial, self.referee.judge(trial))
 

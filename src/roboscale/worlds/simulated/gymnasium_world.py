@@ -299,7 +299,10 @@ class GymnasiumWorld:
         for task in self.tasks.values():
             count = len(task.seeds or task.starts)
             if count:
-                notes.append(f"task {task.name} has {count} initial states: more cases than these are no new ones")
+                notes.append(
+                    f"task {task.name} has {count} initial states: more cases than these are no new ones; "
+                    f"--seeds 0:{count} goes through each once"
+                )
         unseen = self._unseen(getattr(env, "observation_space", None))
         if unseen:
             notes.append(f"not observed, since no [[field]] declares it: {', '.join(unseen)}")
