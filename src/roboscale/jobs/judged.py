@@ -46,6 +46,7 @@ __all__ = [
     "clock_time",
     "judged_run",
     "other_lines",
+    "other_runs",
     "rate_lines",
     "reasons",
     "reused_line",
@@ -272,6 +273,25 @@ def choose_run(log: TrialLog, text: str = "") -> Run:
     return runs[-1]
 
 
+def other_runs(log: TrialLog, run: Run, text: str) -> list[str]:
+    """That the store has runs of other trials, where nobody said by `text` which run is meant; else nothing."""
+    mine = {(policy.digest, case) for policy in run.policies for case in run.cases}
+
+    def has_more(other: Run) -> bool:
+        same = (other.world.digest, other.settings.text) == (run.world.digest, run.settings.text)
+        return not same or any((p.digest, case) not in mine for p in other.policies for case in other.cases)
+
+    others = [other for other in log.runs() if other.id != run.id and has_more(other)]
+    if text or not others:
+        return []
+    newest = others[-1]
+    names = ", ".join(identity_labels(newest.policies).values())
+    return [
+        f"{log.where} also holds {len(others)} runs of other trials, such as {newest.id[:8]} of "
+        f"{clock_time(newest.created_ns)} ({names}); this is the newest, and --run ID takes another"
+    ]
+
+
 def rounds_of(judged: Judged, policy: Identity) -> dict[int, list[Counted]]:
     """What every round gave for one policy, oldest first."""
     rounds: dict[int, list[Counted]] = {}
@@ -385,12 +405,6 @@ def other_lines(log: TrialLog, run: Run) -> list[str]:
                     "run); they are not counted"
                 )
     return lines
-
-
-def _tried(log: TrialLog, kind: IdentityKind, one: Identity) -> bool:
-    """Whether there is any trial of it; a run that was stopped at once leaves a name without one."""
-    newest = log.newest_round(policy=one) if kind == "policy" else log.newest_round(world=one)
-    return newest is not None
 
 
 def run_summary(judged: Judged) -> dict[str, Any]:
