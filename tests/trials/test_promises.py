@@ -46,7 +46,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (STEP, 'return Step(terminated="no")', "Step.terminated: expected True or False, found str 'no'"),
         (STEP, "return Step(truncated=np.zeros(2))", "Step.truncated: expected True or False, found ndarray"),
         (STEP, "return Step(applied=np.zeros(3))", r"Step.applied: expected .*\[2\], found ndarray"),
-        (STEP, "return Step(applied=action * np.nan)", "Step.applied: expected what was really sent, finite"),
         (SEEN, "self.goal", r"observe of observation.state: expected float32\[4\], found float32\[2\]"),
         (".astype(np.float32)}", ".astype(str)}", r"observe of observation.state: expected float32\[4\], found <U"),
         (
@@ -67,10 +66,17 @@ def test_a_mistake_of_the_world_is_no_failure_of_the_policy(place: Path, old: st
         tried(place, (old, new))
 
 
-@pytest.mark.parametrize("seen", [f"({SEEN} * np.nan)", LATER])
-def test_what_breaks_later_or_is_not_finite_is_void(place: Path, seen: str):
-    with pytest.raises(RoboscaleError, match=r"no trial could be counted: .* 3 void: world point: observe of obs"):
-        tried(place, (SEEN, seen))
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        (SEEN, f"({SEEN} * np.nan)", "observe of observation.state: expected finite numbers, found 4 of"),
+        (SEEN, LATER, r"observe of observation.state: expected float32\[4\], found float32\[2\]"),
+        (STEP, "return Step(applied=action * np.nan)", "Step.applied: expected finite numbers"),
+    ],
+)
+def test_what_breaks_later_or_is_not_finite_is_void(place: Path, old: str, new: str, what: str):
+    with pytest.raises(RoboscaleError, match=rf"no trial could be counted: .* 3 void: world point: {what}"):
+        tried(place, (old, new))
 
 
 @pytest.mark.parametrize("flag", ["np.bool_(self.distance < 0.05)", "int(self.distance < 0.05)", "np.array([0])"])
@@ -114,3 +120,25 @@ def test_what_cannot_be_asked_is_refused(place: Path, attribute: str, says: str)
     (place / "mine.py").write_text(MINE.replace("    scenes = None  # any number at once", f"    {attribute}"))
     with pytest.raises(RoboscaleError, match=says):
         open_world("mine.py:PointWorld")
+
+
+ROBOT = """
+class Arm:
+    name, version, tasks, horizon, hold = "arm", "1", {"reach": "reach the mark"}, 5, (0.0, 0.0)
+    from my_world import PointWorld
+    observation_spec, action_spec = PointWorld.observation_spec, PointWorld.action_spec
+
+    def connect(self): ...
+    def read(self): ...
+    def send(self, action): ...
+    def stop(self): ...
+    def disconnect(self): ...
+"""
+
+
+@pytest.mark.parametrize("method", ["connect", "read", "send", "stop"])
+def test_a_robot_that_lacks_a_method_is_told_which(place: Path, method: str):
+    (place / "my_world.py").write_text(MINE)
+    (place / "arm.py").write_text(ROBOT.replace(f"    def {method}(", f"    def {method}_it("))
+    with pytest.raises(RoboscaleError, match=rf"Arm is no robot yet:\n  {method}: expected a method, found nothing"):
+        open_world("arm.py:Arm")

@@ -88,7 +88,12 @@ class Promises:
         return values
 
     def step(self, given: Any) -> Step:
-        """What `step` gave, its flags as booleans; BadData where it is no `Step`, or holds what does not fit."""
+        """What `step` gave, its flags as booleans.
+
+        Raises:
+            BadData: it is no `Step`, or holds what does not fit.
+            InfrastructureError: what was sent is said to be NaN: the trial is void.
+        """
         if not isinstance(given, Step):
             found = f"{_shown(given)}; write `return Step()`"
             if isinstance(given, tuple) and len(given) == 5:
@@ -101,10 +106,12 @@ class Promises:
         applied = given.applied
         if applied is not None:
             applied = np.asarray(applied)
-            fits = applied.shape == self._action.shape and applied.dtype.kind in "biuf"
-            if not fits or not np.isfinite(applied).all():
-                wanted = f"what was really sent, finite, {list(self._action.shape)}"
+            if applied.shape != self._action.shape or applied.dtype.kind not in "biuf":
+                wanted = f"what was really sent, {list(self._action.shape)}"
                 raise BadData(self._world, "Step.applied", wanted, _shown(given.applied))
+            if not np.isfinite(applied).all():
+                found = _shown(given.applied)
+                raise InfrastructureError(f"{self._world}: Step.applied: expected finite numbers, found {found}")
         return Step(bool(flags[0]), bool(flags[1]), applied)
 
     def measures(self, given: Any) -> dict[str, float | None]:

@@ -72,7 +72,7 @@ def as_world(thing: object, name: str = "") -> World:
         _refuse_environment(made, name)
     else:
         made = thing
-    if all(hasattr(made, method) for method in _ROBOT):
+    if sum(hasattr(made, method) for method in _ROBOT) > 2 and not hasattr(made, "start"):
         return RobotWorld(made)  # type: ignore[arg-type]  # it asks for the rest itself
     if isinstance(made, (RobotWorld, OwnWorld)) or type(made).__module__.startswith("roboscale."):
         return made  # type: ignore[return-value]  # ours, and its identity is its own word
