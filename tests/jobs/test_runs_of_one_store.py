@@ -92,3 +92,13 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(place: Path, out: s
     with pytest.raises(RoboscaleError, match=f"^{out}: (expected a file to write, found a folder|cannot be written)"):
         rs.export_trials(rs.ExportTrials(store="run", out=Path(out)))
     assert {path.name for path in place.iterdir()} == there
+
+
+def test_stores_that_share_trials_are_told_how_they_become_one(place: Path, roboscale):
+    rs.evaluate(towards, trials=2, **POINT)
+    rs.compare(towards, still, world="point.toml", workers=0, budget=8, store="more")
+    refused = roboscale("rank", "run", "more", code=1)
+    advice = "`roboscale trials merge OUT run more`"
+    assert advice in refused.stderr
+    roboscale(*advice.strip("`").split()[1:])
+    assert roboscale("rank", "OUT").stdout
