@@ -103,3 +103,22 @@ def test_initial_states_say_how_each_is_tried_once(place: Path):
     assert any("--seeds 0:3 goes through each once" in note for note in said)
     once = rs.evaluate(towards, seeds="0:3", **POINT)
     assert once.success.n == 3 and not any("trials are" in note for note in once.notes)
+
+
+@pytest.mark.parametrize(
+    ("success", "rule", "said"),
+    [
+        (
+            '{from = "return", at_least = -200}',
+            "first",
+            "success (return at least -200) is looked at after every step",
+        ),
+        ('{from = "terminated", negate = true}', "first", "success (not terminated) is looked at after every step"),
+        ('{from = "terminated", negate = true}', "end", ""),
+        ('{from = "reward", at_least = 1}', "first", ""),
+    ],
+)
+def test_a_condition_that_may_hold_from_the_start_is_said(place: Path, success: str, rule: str, said: str):
+    edit(place / "point.toml", 'success = "is_success"', f'rule = "{rule}"\nsuccess = {success}')
+    notes = [note for note in rs.evaluate(towards, trials=1, **POINT).notes if "looked at after every step" in note]
+    assert len(notes) == bool(said) and all(said in note for note in notes)

@@ -297,6 +297,12 @@ class GymnasiumWorld:
                 "`roboscale world check` finds out"
             )
         for task in self.tasks.values():
+            rule = task.condition
+            if d.rule == "first" and (rule.source == "return" or rule.negate):
+                notes.append(
+                    f"success ({rule.text}) is looked at after every step, as the rule `first` does: where it holds "
+                    'from the start, every episode ends at its first step; rule = "end" looks at the end'
+                )
             count = len(task.seeds or task.starts)
             if count:
                 notes.append(
