@@ -9,6 +9,7 @@ import multiprocessing
 import signal
 import sys
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 __all__ = ["NoMainGuard", "interrupts_held_back", "require_main"]
@@ -26,6 +27,7 @@ def interrupts_held_back() -> Iterator[None]:
 
     It says itself what an interrupt is to it, and then lets them through (`signal.SIG_UNBLOCK`).
     """
+    resource_tracker.ensure_running()  # which lets interrupts through when it starts itself
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
