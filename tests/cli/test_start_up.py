@@ -84,3 +84,24 @@ def test_texts_of_boards_and_runs_draw_nothing(folder: Path):
     needless = SIMULATORS | {"matplotlib", "pandas", "av", "torch", "PIL"}
     assert loaded(["runs", "."], folder) & needless == set()
     assert loaded(["rank", "some.csv"], folder) & needless == set()
+
+
+@pytest.mark.parametrize("module", ["roboscale", "roboscale.cli"])
+def test_it_is_a_module_that_can_be_run(module: str):
+    done = subprocess.run([sys.executable, "-m", module, "count", "12/20"], capture_output=True, text=True)
+    assert done.returncode == 0 and "12" in done.stdout
+
+
+def test_an_interrupt_while_it_loads_is_no_traceback():
+    """Loading takes a second of a busy machine, and somebody who mistyped presses Ctrl-C in it."""
+    interrupted = (
+        "import sys, importlib.abc\n"
+        "class Interrupt(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'roboscale.cli.app': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from roboscale.cli.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")

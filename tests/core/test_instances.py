@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import collections
 import dataclasses
 import enum
@@ -16,7 +17,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,10 @@ class Data:
 class Colour(enum.Enum):
     RED = 1
     BLUE = 2
+
+
+class Settings(SimpleNamespace):
+    pass
 
 
 class Named(collections.UserDict):
@@ -113,6 +118,7 @@ DIFFERENT = {
     "instances": [Plain(), Plain(a=1), Plain(a=2), Plain(b=1), Plain(a=Plain(a=1)), Plain(a=Plain(a=2)), Slots(1)],
     "slots": [Slots(1), Slots(2), SlotsAndMore(1, 2), SlotsAndMore(1, 3), SlotsAndMore(2, 2)],
     "data": [Data(1), Data(2), Data(1, 3), Pair(1, 2), Pair(1, 3), (1, 2), Named(a=1), Named(a=2), Numbers([1]), [1]],
+    "namespaces": [SimpleNamespace(a=1), SimpleNamespace(a=2), Settings(a=1), Settings(a=2), argparse.Namespace(a=1)],
     "enumerations": [Colour.RED, Colour.BLUE, Colour, Data],
     "partials": [functools.partial(scaled, k=1), functools.partial(scaled, k=2), functools.partial(scaled, 1), scaled],
     "methods": [Arm([1]).act, Arm([2]).act, Arm([1]), functools.partial(Arm([1]).act, k=2)],

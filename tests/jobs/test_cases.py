@@ -133,3 +133,43 @@ def test_three_policies_are_recorded_and_kept_to_the_budget_like_two(place: Path
     assert done.judged.decided is not None and done.judged.decided.used == 5
     again = rs.compare(*policies, budget=5, sequential=False, execute=1, store="x", **POINT)
     assert any("found 15 of 15" in note for note in again.notes)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says", "tried"),
+    [
+        (
+            {"seeds": "0:3", "trials": 5},
+            "not used: --trials 5, since --seeds 0:3 says which cases are tried",
+            [0, 1, 2],
+        ),
+        ({"seeds": "0:3", "trials": 3}, None, [0, 1, 2]),
+        ({"seeds": "0:2", "seed": 4}, "not used: --seed 4, since --seeds 0:2", [0, 1]),
+        (
+            {"cases": Path("c.json"), "trials": 1, "tasks": "raech"},
+            "not used: --tasks raech, --trials 1, since",
+            [7, 9],
+        ),
+        ({"cases": Path("c.json")}, None, [7, 9]),
+    ],
+)
+def test_options_that_another_one_makes_useless_are_said(place: Path, asked: dict, says: str | None, tried: list[int]):
+    rs.make_cases(rs.MakeCases(out=Path("c.json"), world="point.toml", seeds="7,9"))
+    done = rs.evaluate("policies.py:good", **asked, **POINT)
+    assert seeds(done) == tried
+    assert [note for note in done.notes if "not used" in note] == [n for n in done.notes if says and says in n]
+    assert says is None or any(says in note for note in done.notes)
+
+
+@pytest.mark.parametrize(
+    ("budget", "says"),
+    [
+        (2, "has 3 cases: only the first 2 are tried, which is the budget"),
+        (9, "has 3 cases, fewer than the budget of 9: no more than these are tried"),
+        (3, None),
+    ],
+)
+def test_a_budget_that_is_not_the_number_of_cases_is_said(place: Path, budget: int, says: str | None):
+    done = rs.compare("policies.py:good", "policies.py:still", seeds="0:3", budget=budget, sequential=False, **POINT)
+    assert len({c.case.id for c in done.judged.counted}) == min(budget, 3)
+    assert [note for note in done.notes if "budget" in note] == ([f"--seeds 0:3 {says}"] if says else [])

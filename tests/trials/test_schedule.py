@@ -1,5 +1,6 @@
 """The schedule: pairing, order of evidence, void trials, resuming, rounds, dead processes, scenes side by side."""
 
+import importlib
 import itertools
 import os
 import socket
@@ -511,6 +512,26 @@ def test_what_a_dead_process_of_this_machine_was_about_to_try_is_anybodys_at_onc
             run.run(plan)
         assert len(stay.started) == 1 and len(run.log.leases()) == 2
     close(run)
+
+
+def test_an_interrupt_while_a_process_imports_is_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    """Ctrl-C reaches every process of a terminal, and one that is importing a simulator has no word for it yet."""
+    (tmp_path / "interrupted_world.py").write_text(
+        "import multiprocessing, os, signal\nfrom tests.toy_world import ToyWorld\n"
+        "if hasattr(multiprocessing.current_process(), '_inheriting'):\n    os.kill(os.getpid(), signal.SIGINT)\n\n"
+        "def make():\n    return ToyWorld()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    make = importlib.import_module("interrupted_world").make
+    (slot,) = make_slots(make, workers=1)
+    try:
+        slot.worker.receive(60)
+        assert slot.worker.process.is_alive()
+    finally:
+        slot.close()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_closing_the_slots_ends_their_processes():

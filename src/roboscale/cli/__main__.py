@@ -1,7 +1,8 @@
-"""The `roboscale` command, which is `python -m roboscale.cli`, too."""
+"""The `roboscale` command, which is `python -m roboscale` and `python -m roboscale.cli`, too."""
 
 import faulthandler
 import os
+import sys
 
 __all__ = ["main"]
 
@@ -14,12 +15,13 @@ def main() -> None:
     """Entry point."""
     faulthandler.enable()  # a simulator that crashes while it is opened says where, instead of nothing
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", _IDLE)  # read when NumPy is imported, so before anything of ours
-    from roboscale.cli.app import app
-
+    try:
+        from roboscale.cli.app import app
+    except KeyboardInterrupt:  # later ones have a word of their own; here nothing was begun
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
     app()
 
-
-__all__ = ["main"]
 
 if __name__ == "__main__":
     main()

@@ -8,11 +8,14 @@ from typing import Literal
 from roboscale.core.errors import BadData
 from roboscale.core.seeds import derive_seed
 
-__all__ = ["NOMINAL", "Case", "CaseSplit", "cases"]
+__all__ = ["NOMINAL", "Case", "CaseSplit", "StartKind", "cases"]
 
 NOMINAL = "nominal"
 
 CaseSplit = Literal["collect", "generate", "eval"]
+
+StartKind = Literal["seed", "episode", "picture"]
+"""What a case may start from."""
 
 
 @dataclass(frozen=True, slots=True)

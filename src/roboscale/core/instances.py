@@ -55,6 +55,9 @@ _THREAD = frozenset(  # how far a thread has come; its target and arguments coun
 )
 
 
+_DICTS = (types.GetSetDescriptorType, types.MemberDescriptorType)  # the latter in C, as of types.SimpleNamespace
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
     """What all instances of a class have in common.
@@ -70,7 +73,7 @@ class _Kind:
     base: type | None
     recorder: ItemRecorder | None
     library: bool
-    stored: types.GetSetDescriptorType | None
+    stored: types.GetSetDescriptorType | types.MemberDescriptorType | None
     slots: dict[str, types.MemberDescriptorType]
     hides: bool
     external: bool
@@ -95,7 +98,7 @@ def _kind(graph: Graph, cls: type) -> _Kind:
         base=base,
         recorder=recorder,
         library=class_origin(cls).library,
-        stored=next((one for one in dicts if type(one) is types.GetSetDescriptorType), None),
+        stored=next((one for one in dicts if isinstance(one, _DICTS)), None),
         slots=slots,
         hides=_hides(cls, len(slots)),
         external=external_module(class_module(cls)) is not None,

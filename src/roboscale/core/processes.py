@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import linecache
 import multiprocessing
+import signal
 import sys
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 
-__all__ = ["NoMainGuard", "require_main"]
+__all__ = ["NoMainGuard", "interrupts_held_back", "require_main"]
 
 _GUARD = 'put what it does under if __name__ == "__main__": or, where a call takes it, say workers=0'
 
 
 class NoMainGuard(SystemExit):
     """Processes would start the program again; its text is the sentence that the program ends with."""
+
+
+@contextlib.contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """A process that is started here begins with Ctrl-C held back: while it imports, that would be a traceback.
+
+    It says itself what an interrupt is to it, and then lets them through (`signal.SIG_UNBLOCK`).
+    """
+    resource_tracker.ensure_running()  # which lets interrupts through when it starts itself
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def require_main() -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
+from roboscale.core.errors import UnknownName
 from roboscale.core.plain import Plain
 
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ class SuccessRule:
 
     kind: Literal["first", "end", "hold"] = "first"
     hold: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> SuccessRule:
+        """Inverse of `str`: `first`, `end` or `hold K`. UnknownName otherwise."""
+        kind, _, count = text.strip().partition(" ")
+        if kind in ("first", "end") and not count:
+            return cls(cast(Literal["first", "end"], kind))
+        if kind == "hold" and count.strip().isdigit() and int(count) >= 1:
+            return cls("hold", int(count))
+        raise UnknownName("success rule", text, ["first", "end", "hold K"])
 
     @property
     def needs(self) -> int:

@@ -21,6 +21,7 @@ from roboscale.core.referee import SuccessRule
 from roboscale.core.spec import Spec
 
 __all__ = [
+    "ROLLOUT_COUNTS",
     "RULE_MEASURES",
     "BatchedWorld",
     "HasExpert",
@@ -44,6 +45,10 @@ Measures = Mapping[str, float | None]
 
 RULE_MEASURES = ("success", "progress")
 """The measures that a rule reads over the whole episode, so that their series are always kept."""
+
+
+ROLLOUT_COUNTS = ("clipped", "held", "late")
+"""Steps that the rollout counts beside what a world measures: a measure of such a name would be lost among them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

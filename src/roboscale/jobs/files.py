@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from roboscale.core import RoboscaleError
+
 __all__ = ["write_json", "write_text"]
 
 
@@ -15,7 +17,11 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file in one step, so that no reader sees half of it."""
+    """Writes a file in one step, so that no reader sees half of it; RoboscaleError where there is no place for it."""
     temporary = path.with_name(path.name + ".part")
+    if path.is_dir():
+        raise RoboscaleError(f"{path}: expected a file to write, found a folder")
+    if not path.parent.is_dir():
+        raise RoboscaleError(f"{path}: cannot be written, there is no folder {path.parent}")
     temporary.write_text(text, "utf-8")
     temporary.replace(path)

@@ -32,6 +32,7 @@ from roboscale.core import (
     identity_labels,
 )
 from roboscale.core.episode import Status
+from roboscale.jobs.oddities import oddities, repeats
 from roboscale.jobs.rollouts import is_perturbed
 from roboscale.stats.deciding import Decided, decide, rate_of
 from roboscale.trials import count_trials, evidence_of, outcome_value
@@ -47,6 +48,7 @@ __all__ = [
     "clock_time",
     "judged_run",
     "other_lines",
+    "other_runs",
     "rate_lines",
     "reasons",
     "reused_line",
@@ -207,7 +209,8 @@ class Judged:
     @property
     def doubts(self) -> list[str]:
         """What belongs in the same breath as every sentence on this run."""
-        return [*self.unverified, *(f"{name} is batch-dependent" for name in self.batch_dependent)]
+        repeated = [f"{name}: {how}" for name, how in repeats(self.used, self.labels).items()]
+        return [*self.unverified, *(f"{name} is batch-dependent" for name in self.batch_dependent), *repeated]
 
 
 def _common_name(labels: Sequence[str]) -> str:
@@ -290,6 +293,25 @@ def choose_run(log: TrialLog, text: str = "") -> Run:
     return runs[-1]
 
 
+def other_runs(log: TrialLog, run: Run, text: str) -> list[str]:
+    """That the store has runs of other trials, where nobody said by `text` which run is meant; else nothing."""
+    mine = {(policy.digest, case) for policy in run.policies for case in run.cases}
+
+    def has_more(other: Run) -> bool:
+        same = (other.world.digest, other.settings.text) == (run.world.digest, run.settings.text)
+        return not same or any((p.digest, case) not in mine for p in other.policies for case in other.cases)
+
+    others = [other for other in log.runs() if other.id != run.id and has_more(other)]
+    if text or not others:
+        return []
+    newest = others[-1]
+    names = ", ".join(identity_labels(newest.policies).values())
+    return [
+        f"{log.where} also holds {len(others)} runs of other trials, such as {newest.id[:8]} of "
+        f"{clock_time(newest.created_ns)} ({names}); this is the newest, and --run ID takes another"
+    ]
+
+
 def rounds_of(judged: Judged, policy: Identity) -> dict[int, list[Counted]]:
     """What every round gave for one policy, oldest first."""
     rounds: dict[int, list[Counted]] = {}
@@ -306,7 +328,8 @@ def whole(log: TrialLog, counted: Sequence[Counted]) -> list[Counted]:
 
 def reasons(counted: Sequence[Counted], labels: dict[Identity, str]) -> list[str]:
     """What must be said of these trials, a line each: why some broke, which failures were mistakes of a policy, what
-    was measured as no number, and whose answers depended on their batch."""
+    was measured as no number, whose numbers may mean less than they seem to, and whose answers depended on their
+    batch."""
     void = Counter(
         (labels[c.policy], c.outcome.reason) for c in counted if c.outcome.success is None and not c.pending
     )
@@ -315,7 +338,7 @@ def reasons(counted: Sequence[Counted], labels: dict[Identity, str]) -> list[str
     )
     lines = [f"{name}: {n} void: {reason}" for (name, reason), n in void.most_common()]
     lines += [f"{name}: {n} failed by its own mistake: {reason}" for (name, reason), n in mistakes.most_common()]
-    lines += _not_finite(counted, labels)
+    lines += [*_not_finite(counted, labels), *oddities(counted, labels)]
     return lines + [
         f"{name} is batch-dependent: {how}; --worlds 1 and --workers 1 ask alone"
         for name, how in batch_dependent(counted, labels).items()
@@ -440,10 +463,12 @@ def run_summary(judged: Judged) -> dict[str, Any]:
 def rate_lines(judged: Judged, letters: Mapping[str, str] | None = None) -> list[str]:
     """For a terminal: the rate of every policy and task, the bounds where trials are void, and what must be said."""
     lines = [f"{judged.run.world}; {judged.run.settings.text}"]
+    again = repeats(judged.used, judged.labels)
     for policy, label in judged.labels.items():
         mine = judged.of(policy)
         tasks = dict.fromkeys(c.case.task for c in mine)
         mark = "" if policy.verified else f"  unverified: {'; '.join(policy.unverified)}"
+        mark += f"  {again[label]}" if label in again else ""
         lines.append(f"  {(letters or {}).get(label, '')}{label:24} {judged.rate(mine)}{mark}")
         if len(tasks) > 1:
             lines += [f"    {task:32} {judged.rate(judged.of(policy, task))}" for task in tasks]

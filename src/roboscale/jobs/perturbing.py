@@ -33,7 +33,7 @@ def perturbed_cases(cases: Sequence[Case], text: str, info: WorldInfo, say: Call
     """Every case as it is, then in each cell that `text` asks for; case by case, so that a stop leaves whole pairs.
 
     Args:
-        text: of `--perturb`.
+        text: of `--perturb`; nothing is added where it is empty.
         say: told how many trials that makes, and which axes `all` leaves out.
 
     Raises:
@@ -41,6 +41,8 @@ def perturbed_cases(cases: Sequence[Case], text: str, info: WorldInfo, say: Call
     """
     from roboscale.worlds.perturbed import axes_of, parse_cells
 
+    if not text:
+        return tuple(cases)
     varied = next((case for case in cases if case.variation != NOMINAL), None)
     if varied is not None:
         raise RoboscaleError(f"--perturb varies cases that are {NOMINAL}; {varied.id} is varied already")

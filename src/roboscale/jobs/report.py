@@ -57,7 +57,7 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
     """
     from roboscale.jobs.files import write_text
     from roboscale.jobs.films import film_cases
-    from roboscale.jobs.judged import choose_run, judged_run, whole
+    from roboscale.jobs.judged import choose_run, judged_run, other_runs, whole
     from roboscale.jobs.report_data import dataset_summary, report_data, training_curve
     from roboscale.jobs.studies import require_unblinded, study_lines
     from roboscale.report.trials import report_page
@@ -69,6 +69,7 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
         run = choose_run(log, request.run)
         require_unblinded(run)
         judged = judged_run(log, run)
+        notes += other_runs(log, run, request.run)
         films = []
         if request.videos:
             try:
@@ -76,7 +77,7 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
                 films = film_cases(judged, trials, request.videos, request.recorded)
             except RoboscaleError as error:
                 notes.append(f"no films: {error}")
-            if not films and not notes:
+            if not films and not any(note.startswith("no films") for note in notes):
                 repeats = judged.run.world_info.get("deterministic")
                 why = "shows no pictures" if repeats else "cannot repeat its trials; see --recorded"
                 notes.append(f"no films: world {judged.run.world.name} {why}")

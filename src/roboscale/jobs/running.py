@@ -28,12 +28,12 @@ from roboscale.core import (
     Trial,
     World,
     WorldInfo,
-    cases,
     combine,
     identity_labels,
     new_episode_id,
 )
 from roboscale.core.plain import Plain
+from roboscale.jobs.choosing import choose_cases
 from roboscale.jobs.events import Note, OnEvent, Progress, ignore
 from roboscale.jobs.keeping import keep_episodes
 from roboscale.jobs.participants import Watched, participant_of, profiles_of
@@ -43,9 +43,7 @@ from roboscale.jobs.trying import (
     AnyPolicy,
     AnyWorld,
     Trying,
-    expand_tasks,
     parse_rule,
-    parse_seeds,
     parse_shard,
     to_fields,
 )
@@ -263,7 +261,8 @@ def _ask(
         objects=world_object,
         on_event=on_event,
     )
-    asked = replace(asked, cases=_cases(asked, count))
+    chosen = choose_cases(request, info, design, count, asked.say)
+    asked = replace(asked, cases=perturbed_cases(chosen, perturb_of(request), info, asked.say))
     asked = replace(asked, question=question_of(asked))
     _say_notes(asked)
     return asked
@@ -274,32 +273,6 @@ def _say_notes(asked: _Asked) -> None:
     for policy in asked.policies.values():
         for note in getattr(policy, "notes", ()):
             asked.say(f"{policy.name}: {note}")
-
-
-def _cases(asked: _Asked, count: int) -> tuple[Case, ...]:
-    """The schedule's cases, interleaved over tasks."""
-    from roboscale.trials import interleave
-    from roboscale.trials.condition_set import ConditionSet
-
-    request, info = asked.request, asked.info
-    if request.cases is not None:
-        chosen = ConditionSet.load(request.cases)
-        chosen.check(info)
-        if chosen.split == "train":
-            asked.say(f"{request.cases}: its cases are of the split `train`: rates on them are not held out")
-        listed = chosen.cases if asked.design is None else chosen.cases[: asked.design.budget]
-        return listed
-    tasks = expand_tasks(info, request.tasks)
-    seeds = parse_seeds(request.seeds)
-    if seeds:
-        per_task = [tuple(Case(task, seed) for seed in seeds) for task in tasks]
-    else:
-        each = -(-count // len(tasks)) if asked.design is not None else count
-        per_task = [cases(task, each, request.seed, "eval") for task in tasks]
-    listed = interleave(per_task)
-    if perturb_of(request):
-        return perturbed_cases(listed, perturb_of(request), info, asked.say)
-    return listed if asked.design is None else listed[: asked.design.budget]
 
 
 def store_of(request: Trying, question: Identity) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from roboscale.core import BadData, Identity, RoboscaleError, UnknownName
 from roboscale.core.plain import Plain
-from roboscale.jobs.events import OnEvent, Wrote, ignore
+from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.request import Argument, Option, Request
 from roboscale.jobs.stores import RunId, Store
 
@@ -62,14 +62,16 @@ def export_trials(request: ExportTrials, on_event: OnEvent = ignore) -> Exported
         RoboscaleError: the world cannot repeat its trials, and they were not recorded.
     """
     from roboscale.jobs.files import write_json
-    from roboscale.jobs.judged import choose_run, judged_run, whole
+    from roboscale.jobs.judged import choose_run, judged_run, other_runs, whole
     from roboscale.jobs.rollouts import record_rollouts
     from roboscale.stats import clopper_pearson
     from roboscale.trials import to_eval_info
     from roboscale.trials.log import open_log
 
     with open_log(request.store, read_only=True) as log:
-        judged = judged_run(log, choose_run(log, request.run))
+        judged = judged_run(log, run := choose_run(log, request.run))
+        for line in other_runs(log, run, request.run):
+            on_event(Note(line))
         chosen = _choose(judged.labels, request.policy, all_will_do=request.out is None)
         counted = whole(log, [c for c in judged.plain if c.policy in chosen])
     if not counted:

@@ -87,7 +87,7 @@ def judge_trial(request: JudgeTrial) -> JudgedTrial:
         BadData: no trial begins so, or several do; or there is no store.
         RoboscaleError: the trial is void: it says nothing of the policy.
     """
-    from roboscale.jobs.judged import choose_run, judged_run
+    from roboscale.jobs.judged import judged_run
     from roboscale.trials.log import open_log
 
     with open_log(request.store, read_only=True):
@@ -111,11 +111,15 @@ def judge_trial(request: JudgeTrial) -> JudgedTrial:
                 by=request.by,
             )
             log.judge(judgement)
-        judged = judged_run(log, choose_run(log))
-        if not judged.pending and judged.run.finished_ns is None and request.trial:
-            _finish_if_done(log, judged)
-        waiting = [f"{c.trial.id[:8]}  {judged.labels[c.policy]}  {c.case.id}" for c in judged.pending if c.trial]
-        return JudgedTrial(judgement, earlier, len(judged.pending), tuple(waiting))
+        waiting: dict[str, str] = {}
+        for run in [r for r in log.runs() if r.finished_ns is None]:
+            judged = judged_run(log, run)
+            if not judged.pending and request.trial:
+                _finish_if_done(log, judged)
+            for c in judged.pending:
+                if c.trial is not None:
+                    waiting[c.trial.id] = f"{c.trial.id[:8]}  {judged.labels[c.policy]}  {c.case.id}"
+        return JudgedTrial(judgement, earlier, len(waiting), tuple(waiting.values()))
 
 
 def _finish_if_done(log: TrialLog, judged: Judged) -> None:

@@ -28,10 +28,11 @@ class ListTrials(Request):
 
 @dataclass(frozen=True, slots=True)
 class ListedTrials:
-    """The trials of a run, as they are counted."""
+    """The trials of a run, as they are counted, and that the store has other runs where nobody chose one."""
 
     judged: Judged
     pending_only: bool
+    others: tuple[str, ...] = ()
 
     @property
     def trials(self) -> list[Counted]:
@@ -43,7 +44,6 @@ class ListedTrials:
         """For a terminal: one a trial, then the reasons."""
         from roboscale.jobs.judged import reasons
 
-        """A row a trial, with its policy's label among the policies of the run."""
         labels = self.judged.labels
         rows = []
         for one in self.trials:
@@ -53,12 +53,14 @@ class ListedTrials:
             corrected = f"  ({len(one.judgements)} judgements)" if len(one.judgements) > 1 else ""
             rounds = f"  round {one.rounds}" if one.rounds > 1 else ""
             rows.append(f"{id_}  {status:8}{labels[one.policy]:24} {one.case.id}{rounds}{corrected}{said}")
-        return [*rows, *reasons(self.trials, labels), *(f"unverified: {who}" for who in self.judged.unverified)]
+        unverified = [f"unverified: {who}" for who in self.judged.unverified]
+        return [*rows, *reasons(self.trials, labels), *unverified, *self.others]
 
     def to_json(self) -> dict[str, Any]:
         labels = self.judged.labels
         return {
             "run": self.judged.run.id,
+            "notes": list(self.others),
             "trials": [
                 {
                     "trial": one.trial.id if one.trial is not None else None,
@@ -89,11 +91,11 @@ def list_trials(request: ListTrials) -> ListedTrials:
         BadData: there is no such store, or no run in it.
         RoboscaleError: the run is of a study that is blind.
     """
-    from roboscale.jobs.judged import choose_run, judged_run
+    from roboscale.jobs.judged import choose_run, judged_run, other_runs
     from roboscale.jobs.studies import require_unblinded
     from roboscale.trials.log import open_log
 
     with open_log(request.store, read_only=True) as log:
         run = choose_run(log, request.run)
         require_unblinded(run)
-        return ListedTrials(judged_run(log, run), request.pending)
+        return ListedTrials(judged_run(log, run), request.pending, tuple(other_runs(log, run, request.run)))

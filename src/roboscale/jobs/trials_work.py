@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from roboscale.jobs.events import OnEvent, ignore
+from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.options import Workers
 from roboscale.jobs.request import Option, Request
 from roboscale.jobs.stores import RunId, Store
@@ -48,12 +48,14 @@ def work_trials(request: WorkTrials, on_event: OnEvent = ignore) -> Evaluated | 
     """
     from roboscale.jobs.compare import Compare, compare
     from roboscale.jobs.eval import Evaluate, evaluate
-    from roboscale.jobs.judged import choose_run
+    from roboscale.jobs.judged import choose_run, other_runs
     from roboscale.jobs.stores import run_request
     from roboscale.trials.log import open_log
 
     with open_log(request.store, read_only=True) as log:
         run = choose_run(log, request.run)
+        for line in other_runs(log, run, request.run):
+            on_event(Note(line))
     own: dict[str, Any] = {} if request.record is None else {"record": request.record}
     asked = run_request(run, store=request.store, workers=request.workers, again=False, **own)
     if isinstance(asked, Compare):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from roboscale.core import (
     Policy,
@@ -155,14 +155,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 def parse_rule(text: str) -> SuccessRule | None:
     """`first`, `end` or `hold K`; `None` for the empty text, UnknownName otherwise."""
-    kind, _, count = text.strip().partition(" ")
-    if not kind:
-        return None
-    if kind in ("first", "end") and not count:
-        return SuccessRule(cast(Literal["first", "end"], kind))
-    if kind == "hold" and count.strip().isdigit() and int(count) >= 1:
-        return SuccessRule("hold", int(count))
-    raise UnknownName("success rule", text, ["first", "end", "hold K"])
+    return SuccessRule.parse(text) if text.strip() else None
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -73,13 +73,15 @@ def explain_failures(request: ExplainFailures, on_event: OnEvent = ignore) -> Ex
         RoboscaleError: the run is of a study that is blind, or nothing was scored.
     """
     from roboscale.jobs.files import write_text
-    from roboscale.jobs.judged import choose_run, judged_run
+    from roboscale.jobs.judged import choose_run, judged_run, other_runs
     from roboscale.jobs.studies import require_unblinded
     from roboscale.report.why import why_page
     from roboscale.trials.log import open_log
 
     with open_log(request.store, read_only=True) as log:
         run = choose_run(log, request.run)
+        for line in other_runs(log, run, request.run):
+            on_event(Note(line))
         require_unblinded(run)
         judged = judged_run(log, run)
     data = _explained(request, judged, on_event)

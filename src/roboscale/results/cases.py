@@ -227,6 +227,11 @@ def _no_two(filled: Sequence[TablePart], columns: TrialColumns, per_file: Sequen
     flags = "--independent if each row is a trial of its own, --column case=NAME+NAME for what tells them apart"
     if len(filled) > 1 and shown[0].split(" of ")[1] != shown[1].split(" of ")[1]:
         flags = f"--case-per-file if they are different trials; {flags}"
+        sources = [row.split(" of ", 1)[1] for row in shown]
+        if all(row.startswith("a trial of ") for row in shown):  # stores of ours, whose trials say what they are
+            flags = (
+                f"`roboscale trials merge OUT {' '.join(sources)}` makes one store, in which the newest round counts"
+            )
     name = " and ".join(map(repr, part.case_columns)) or "case"
     found = f"{shown[0]} and {shown[1]}: {policy}, {stratum}, {case}"
     raise BadData(part.reading.source, name, f"one trial of each policy and case ({flags})", found)

@@ -49,6 +49,7 @@ from roboscale.core import (
 )
 from roboscale.core.policy import ActionCheck
 from roboscale.core.world import RULE_MEASURES
+from roboscale.trials.promises import Promises
 
 __all__ = ["Answer", "Asking", "RolloutResult", "Stepping", "recording_spec", "replay", "rollout", "void_result"]
 
@@ -87,6 +88,8 @@ class RolloutResult:
         satisfied: whether the watching referee would have called it a success when it ended; `None` without one.
         first_seen: digest of the numbers that a simulator or model showed before the first step: two trials of one
             case whose digests differ did not begin alike. Empty for a robot.
+        went: digest of that, the actions and what was measured at the end: two trials with one digest are the same
+            one again. Empty where numbers do not tell, as in a world that shows the difference in pictures alone.
     """
 
     end: End
@@ -102,6 +105,7 @@ class RolloutResult:
     thinking_s: float = 0.0
     satisfied: bool | None = None
     first_seen: str = ""
+    went: str = ""
 
 
 def recording_spec(info: WorldInfo) -> Spec:
@@ -179,7 +183,7 @@ class _Run:
         self.asking, self.take, self.film, self.clock = asking, take, film, clock
         self.info = world.info
         self.action = self.info.action_spec["action"]
-        self.check = ActionCheck(self.action)
+        self.check, self.promises = ActionCheck(self.action), Promises(self.info)
         images = [f.name for f in self.info.observation_spec if f.is_image]
         self.drawn = frozenset(images if asking.history == 1 else ())
         self.kept = tuple(m.name for m in self.info.measures if m.series or m.name in RULE_MEASURES)
@@ -198,7 +202,7 @@ class _Run:
         begun = time.monotonic()
         reason = ""
         try:
-            self.scene = self.world.start(self.case)
+            self.scene = self.promises.scene(self.world.start(self.case), self.together)
             try:
                 yield from self._steps()
             finally:
@@ -223,6 +227,7 @@ class _Run:
             thinking_s=self.thinking_s,
             satisfied=None if self.watch is None else self.watch.satisfied(),
             first_seen=self.first_seen,
+            went=self._went(),
         )
 
     def _steps(self) -> _Playing[None]:
@@ -282,13 +287,13 @@ class _Run:
         self._pace()
         if self.together:
             step = yield Stepping(self.scene, applied)
-            assert isinstance(step, Step), "a step is answered by what it led to"
         else:
             try:
                 step = self.scene.step(applied)
             except PolicyError:  # a guard's: what it counted belongs to the trial
-                self.measures = dict(self.scene.measures())
+                self.measures = self.promises.measures(self.scene.measures())
                 raise
+        step = self.promises.step(step)
         self.steps += 1
         self.actions.frombytes(commanded.tobytes())
         self.seen = None
@@ -304,7 +309,7 @@ class _Run:
 
     def _measure(self, terminated: bool, truncated: bool) -> None:
         """Reads the measures and decides whether the episode ends here."""
-        self.measures = dict(self.scene.measures())
+        self.measures = self.promises.measures(self.scene.measures())
         decided = self.watch is not None and self.watch.update(self.measures)  # refuses what is no truth value
         for name in self.kept:
             value = self.measures.get(name)
@@ -350,8 +355,16 @@ class _Run:
         names = [f.name for f in self.info.observation_spec if not f.is_image]
         if self.info.kind == "real" or not names:
             return ""
-        seen = self.scene.observe(names)
+        seen = self.promises.seen(self.scene.observe(names), names, first=True)
         return combine("first seen", {name: np.asarray(seen[name]) for name in names}).digest
+
+    def _went(self) -> str:
+        """Of what was seen first, all actions, and the last measures; empty where pictures may differ unmeasured."""
+        whole = any(value is not None and value % 1 for value in self.measures.values())
+        pictures = any(f.is_image for f in self.info.observation_spec)
+        if not self.first_seen or not self.steps or (pictures and not whole):
+            return ""
+        return combine("went", self.first_seen, np.array(self.actions, np.float32), dict(self.measures)).digest
 
     def _whole(self) -> Observation:
         """Everything the world shows now, looked at once a step."""
@@ -364,7 +377,7 @@ class _Run:
 
         A picture is drawn anew when it is looked at again, and is copied only where an older one is still needed.
         """
-        seen = dict(self.scene.observe(names))
+        seen = self.promises.seen(self.scene.observe(names), names, first=not self.steps)
         return {
             name: _read_only(values.view() if name in self.drawn else np.array(values))
             for name, values in seen.items()

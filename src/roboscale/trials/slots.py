@@ -34,7 +34,7 @@ from roboscale.core import (
     Trial,
     World,
 )
-from roboscale.core.processes import require_main
+from roboscale.core.processes import interrupts_held_back, require_main
 from roboscale.trials.evidence import outcome_of
 from roboscale.trials.rollout import Answer, Asking, RolloutResult, Stepping, replay, rollout, void_result
 
@@ -89,7 +89,7 @@ class Job:
             measures=result.measures,
             seconds=result.seconds,
             thinking_s=result.thinking_s,
-            details={"first_seen": result.first_seen} if result.first_seen else {},
+            details={k: v for k, v in (("first_seen", result.first_seen), ("went", result.went)) if v},
         )
         return Finished(trial, self.referee.judge(trial))
 
@@ -330,6 +330,7 @@ def replay_job(world: World, job: Job, take: Take | None) -> RolloutResult:
 def _serve(factory: WorldFactory, sink: SinkFactory | None, count: int, pipe: Connection) -> None:
     """The loop of a worker process. Interrupts are the parent's business: it closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     host = _Host(factory, sink)
     slots = [LocalSlot(host, number) for number in range(count)]
     pipe.send("ready")
@@ -401,7 +402,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")  # a forked GL context or thread pool is broken in the child
         self.pipe, child = context.Pipe()
         self.process = context.Process(target=_serve, args=(*self._arguments, child), daemon=True)
-        self.process.start()
+        with interrupts_held_back():  # Ctrl-C while it imports: what it was asked is the parent's business
+            self.process.start()
         child.close()
         self._greeted = False
 

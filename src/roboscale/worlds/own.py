@@ -6,6 +6,8 @@ default of `WorldInfo`. Either way its identity covers its source and state. Wha
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, get_args
@@ -22,12 +24,14 @@ from roboscale.core import (
     Spec,
     SpecMismatch,
     SuccessRule,
+    UnknownName,
     World,
     WorldInfo,
     WorldKind,
     combine,
     identify,
 )
+from roboscale.core.case import StartKind
 from roboscale.core.conformance import (
     A_COUNT,
     A_METHOD,
@@ -38,6 +42,7 @@ from roboscale.core.conformance import (
     attribute_problems,
     positional_arguments,
 )
+from roboscale.core.world import ROLLOUT_COUNTS
 from roboscale.worlds.real.robot_world import RobotWorld
 
 __all__ = ["OwnWorld", "as_world"]
@@ -67,7 +72,7 @@ def as_world(thing: object, name: str = "") -> World:
         _refuse_environment(made, name)
     else:
         made = thing
-    if all(hasattr(made, method) for method in _ROBOT):
+    if sum(hasattr(made, method) for method in _ROBOT) > 2 and not hasattr(made, "start"):
         return RobotWorld(made)  # type: ignore[arg-type]  # it asks for the rest itself
     if isinstance(made, (RobotWorld, OwnWorld)) or type(made).__module__.startswith("roboscale."):
         return made  # type: ignore[return-value]  # ours, and its identity is its own word
@@ -107,7 +112,10 @@ class OwnWorld:
 
     def __init__(self, thing: Any, name: str = "") -> None:
         name = name or type(thing).__qualname__
-        given = getattr(thing, "info", None)
+        try:
+            given = getattr(thing, "info", None)
+        except Exception as error:  # a property is the user's code: whatever it raises
+            raise BadData(name, "info", "a WorldInfo", f"{type(error).__name__}: {error}") from error
         problems = attribute_problems(thing, {"start": A_METHOD, "close": replace(A_METHOD, optional=True)})
         if given is None:
             problems = [*attribute_problems(thing, {**_NEEDED, **_OPTIONAL}), *problems]
@@ -157,6 +165,18 @@ def _is_names(value: object) -> bool:
     return isinstance(value, (tuple, list)) and all(isinstance(v, str) for v in value)
 
 
+def _is_rule(value: object) -> bool:
+    if not isinstance(value, str):
+        return isinstance(value, SuccessRule)
+    with contextlib.suppress(UnknownName):
+        return bool(SuccessRule.parse(value))
+    return False
+
+
+def _is_starts(value: object) -> bool:
+    return _is_names(value) and {*value} <= {*get_args(StartKind)} and bool(value)  # type: ignore[misc]  # a sequence by then
+
+
 _FLAG = Wanted("True or False", lambda v: isinstance(v, bool), optional=True)
 _WORDS = Wanted("a text", lambda v: isinstance(v, str), optional=True)
 _NAMES = Wanted("a tuple of names", _is_names, optional=True)
@@ -171,9 +191,9 @@ _OPTIONAL = {
     "kind": Wanted(f"one of {', '.join(get_args(WorldKind))}", lambda v: v in get_args(WorldKind), optional=True),
     "version": _WORDS,
     "embodiment": _WORDS,
-    "rule": Wanted("a SuccessRule", lambda v: isinstance(v, SuccessRule), optional=True),
+    "rule": Wanted("a SuccessRule, or `first`, `end` or `hold K`", _is_rule, optional=True),
     "measures": Wanted("a tuple of names, or of Measure", _is_measures, optional=True),
-    "starts": _NAMES,
+    "starts": Wanted(f"some of {', '.join(get_args(StartKind))}", _is_starts, optional=True),
     "variations": _NAMES,
     "deterministic": _FLAG,
     "pictures": _FLAG,
@@ -194,6 +214,8 @@ def _described(thing: Any) -> WorldInfo:
     for key in ("starts", "variations"):
         if key in given:
             given[key] = tuple(given[key])
+    if isinstance(given.get("rule"), str):
+        given["rule"] = SuccessRule.parse(given["rule"])
     if given.get("hold") is not None:
         given["hold"] = tuple(float(x) for x in np.ravel(given["hold"]))
     given["measures"] = tuple(_measure(m) for m in given.get("measures", ()))
@@ -214,9 +236,13 @@ def _assumed(thing: Any, info: WorldInfo) -> tuple[str, ...]:
         "hold": "there is none",
     }
     silent = [f"{name} ({value})" for name, value in values.items() if not hasattr(thing, name)]
-    if not silent:
-        return ()
-    return (f"world {info.name} does not say, and is taken to be: {', '.join(silent)}",)
+    said = [f"world {info.name} does not say, and is taken to be: {', '.join(silent)}"] if silent else []
+    left_out = [name for name in _OPTIONAL if not hasattr(thing, name)]
+    for name in dir(thing):
+        near = difflib.get_close_matches(name, left_out, n=1, cutoff=0.8)
+        if near and not name.startswith("_") and name not in (*_NEEDED, *_OPTIONAL, *_CALLED):
+            said.append(f"world {info.name} has an attribute {name}, which says nothing; is {near[0]} meant?")
+    return tuple(said)
 
 
 def _measure(given: str | Measure) -> Measure:
@@ -239,6 +265,13 @@ def _contradictions(info: WorldInfo) -> list[str]:
             f"observation_spec and action_spec: expected one rate above 0 Hz, found {rates[0]} and {rates[1]}"
         )
     names = [m.name for m in info.measures]
+    if counted := [name for name in names if name in ROLLOUT_COUNTS]:
+        problems.append(f"measures: expected other names: the rollout counts {', '.join(counted)} itself")
+    strange = [kind for kind in info.starts if kind not in get_args(StartKind)]
+    if strange or not info.starts:
+        problems.append(
+            f"starts: expected some of {', '.join(get_args(StartKind))}, found {', '.join(strange) or 'none'}"
+        )
     if twice := {name for name in names if names.count(name) > 1}:
         problems.append(f"measures: expected each name once, found twice: {', '.join(sorted(twice))}")
     return problems

@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 
 from roboscale.core import SuccessRule
 from roboscale.core.declared import Count, Key, Limit, Mistake, Positive, Text, read_declared
+from roboscale.core.world import ROLLOUT_COUNTS
 
 __all__ = [
     "ActionTable",
@@ -48,8 +49,10 @@ Origin = Annotated[str, Limit("info.KEY, observation.KEY or attribute.NAME", lam
 SOME_TABLES = Limit("at least one table [[field]]", lambda tables: len(tables) > 0)
 Paths = Annotated[tuple[str, ...], Limit("at least one path", lambda paths: len(paths) > 0)]
 Seeds = Annotated[
-    tuple[int, ...], Limit("seeds from 0 up, each once", lambda s: min(s, default=0) >= 0 and len({*s}) == len(s))
+    tuple[int, ...],
+    Limit("one seed or more, from 0 up, each once", lambda s: min(s, default=-1) >= 0 and len({*s}) == len(s)),
 ]
+Starts = Annotated[tuple[Mapping[str, Any], ...], Limit("one table or more", lambda tables: len(tables) > 0)]
 Shape = Annotated[tuple[int, ...], Limit("lengths from 1 up", lambda shape: min(shape, default=0) >= 1)]
 
 
@@ -245,7 +248,7 @@ class TaskTable:
     options: Mapping[str, Any] = field(default_factory=dict)
     success: Text | SuccessTable | None = None
     seeds: Seeds = ()
-    starts: tuple[Mapping[str, Any], ...] = ()
+    starts: Starts = ()
 
     @property
     def condition(self) -> SuccessTable:
@@ -289,7 +292,7 @@ class WorldDeclaration:
     deterministic: bool | None = None
     past_success: bool = True
     seeds: Seeds = ()
-    starts: tuple[Mapping[str, Any], ...] = ()
+    starts: Starts = ()
     unobserved: tuple[str, ...] = ()
     arguments: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -350,9 +353,10 @@ class WorldDeclaration:
             yield "hold", f"at most the horizon of {self.horizon}", self.hold
         if self.seeds and self.starts:
             yield "seeds", "seeds or starts", "both"
-        for name in MEASURED:
+        for name in (*MEASURED, *ROLLOUT_COUNTS):
             if name in self.measures:
-                yield f"measures.{name}", "another name: the world measures this itself", name
+                whose = "world measures" if name in MEASURED else "rollout counts"
+                yield f"measures.{name}", f"another name: the {whose} this itself", name
         yield from chain(self._task_mistakes(), self._twice("field", self.fields))
 
     def _task_mistakes(self) -> Iterator[Mistake]:

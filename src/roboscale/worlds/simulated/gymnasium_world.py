@@ -297,9 +297,18 @@ class GymnasiumWorld:
                 "`roboscale world check` finds out"
             )
         for task in self.tasks.values():
+            rule = task.condition
+            if d.rule == "first" and (rule.source == "return" or rule.negate):
+                notes.append(
+                    f"success ({rule.text}) is looked at after every step, as the rule `first` does: where it holds "
+                    'from the start, every episode ends at its first step; rule = "end" looks at the end'
+                )
             count = len(task.seeds or task.starts)
             if count:
-                notes.append(f"task {task.name} has {count} initial states: more cases than these are no new ones")
+                notes.append(
+                    f"task {task.name} has {count} initial states: more cases than these are no new ones; "
+                    f"--seeds 0:{count} goes through each once"
+                )
         unseen = self._unseen(getattr(env, "observation_space", None))
         if unseen:
             notes.append(f"not observed, since no [[field]] declares it: {', '.join(unseen)}")

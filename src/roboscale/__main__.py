@@ -1,0 +1,8 @@
+"""`python -m roboscale` is the `roboscale` command."""
+
+from roboscale.cli.__main__ import main
+
+__all__: list[str] = []
+
+if __name__ == "__main__":
+    main()
