@@ -31,8 +31,9 @@ from roboscale.core import (
     identity_labels,
 )
 from roboscale.core.episode import Status
+from roboscale.core.timing import TimeSpent
 from roboscale.stats.deciding import Decided, decide, rate_of
-from roboscale.trials import count_trials, evidence_of, outcome_value
+from roboscale.trials import count_trials, evidence_of, outcome_value, time_spent
 from roboscale.trials.log import IdentityKind, Run, TrialLog
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ __all__ = [
     "reused_line",
     "rounds_of",
     "run_summary",
+    "time_lines",
     "unequal_starts",
     "whole",
 ]
@@ -152,6 +154,11 @@ class Judged:
     def of(self, policy: Identity, task: str | None = None) -> list[Counted]:
         """What the numbers of one policy rest on."""
         return [c for c in self.used if c.policy == policy and task in (None, c.case.task)]
+
+    def time(self, policy: Identity | None = None) -> TimeSpent | None:
+        """What the trials of one policy took, or all of them; `None` where nobody measured it."""
+        tried = [c.trial for c in self.counted if policy in (None, c.policy)]
+        return time_spent(trial for trial in tried if trial is not None)
 
     def rate(self, counted: Sequence[Counted]) -> Estimate:
         """Success rate, or mean progress where that is compared; pending trials are not counted."""
@@ -405,6 +412,7 @@ def run_summary(judged: Judged) -> dict[str, Any]:
             "void": [{"case": c.case.id, "reason": c.outcome.reason} for c in mine if c in judged.void],
             "pending": [c.trial.id for c in judged.pending if c.policy == policy and c.trial is not None],
             "measures": measure_means(mine, run.world_info),
+            "time": None if (spent := judged.time(policy)) is None else spent.to_json(),
         }
     return {
         "run": run.id,
@@ -419,6 +427,7 @@ def run_summary(judged: Judged) -> dict[str, Any]:
         "unverified": judged.unverified,
         "batch_dependent": judged.batch_dependent,
         "reasons": reasons(judged.used, judged.labels),
+        "time": None if (spent := judged.time()) is None else spent.to_json(),
         "policies": policies,
     }
 
@@ -442,6 +451,22 @@ def rate_lines(judged: Judged, letters: Mapping[str, str] | None = None) -> list
             f"  {len(judged.pending)} trials wait to be judged: roboscale trials judge STORE --trial ID --success"
         )
     return lines
+
+
+def time_lines(judged: Judged) -> list[str]:
+    """For a terminal: how quick the trials were, and what their time went into; nothing where nobody measured it."""
+    from roboscale.report import text
+
+    spent = judged.time()
+    if spent is None or spent.trials_per_hour is None:
+        return []
+    said = ", ".join(f"{part} {text.percent(share)}" for part, share in spent.shares.items())
+    unknown = f"; {spent.unmeasured} more not measured" if spent.unmeasured else ""
+    return [
+        f"  time: {text.plural(spent.trials, 'trial')} in {text.number(spent.busy_s)} s{unknown}: "
+        f"{text.number(spent.trials_per_hour)} an hour, {text.number(spent.steps_per_s)} steps a second",
+        f"    of the time of a trial: {said}",
+    ]
 
 
 def _bounds_json(judged: Judged, counted: Sequence[Counted]) -> dict[str, Any] | None:
