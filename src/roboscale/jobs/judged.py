@@ -32,6 +32,7 @@ from roboscale.core import (
 )
 from roboscale.core.episode import Status
 from roboscale.core.timing import TimeSpent
+from roboscale.jobs.spending import spending, spending_line
 from roboscale.stats.deciding import Decided, decide, rate_of
 from roboscale.trials import count_trials, evidence_of, outcome_value, time_spent
 from roboscale.trials.log import IdentityKind, Run, TrialLog
@@ -159,6 +160,10 @@ class Judged:
         """What the trials of one policy took, or all of them; `None` where nobody measured it."""
         tried = [c.trial for c in self.counted if policy in (None, c.policy)]
         return time_spent(trial for trial in tried if trial is not None)
+
+    def cost(self, policy: Identity) -> dict[str, Any] | None:
+        """Tokens and money of a language model's trials that count; `None` for any other policy."""
+        return spending(c.trial for c in self.counted if c.policy == policy and c.trial is not None)
 
     def rate(self, counted: Sequence[Counted]) -> Estimate:
         """Success rate, or mean progress where that is compared; pending trials are not counted."""
@@ -413,6 +418,7 @@ def run_summary(judged: Judged) -> dict[str, Any]:
             "pending": [c.trial.id for c in judged.pending if c.policy == policy and c.trial is not None],
             "measures": measure_means(mine, run.world_info),
             "time": None if (spent := judged.time(policy)) is None else spent.to_json(),
+            "cost": judged.cost(policy),
         }
     return {
         "run": run.id,
@@ -454,18 +460,22 @@ def rate_lines(judged: Judged, letters: Mapping[str, str] | None = None) -> list
 
 
 def time_lines(judged: Judged) -> list[str]:
-    """For a terminal: how quick the trials were, and what their time went into; nothing where nobody measured it."""
+    """For a terminal: how quick the trials were, what their time went into, and what they cost; nothing where
+    nobody measured it."""
     from roboscale.report import text
 
+    costs = {label: judged.cost(policy) for policy, label in judged.labels.items()}
+    said_costs = [spending_line(label, cost) for label, cost in costs.items() if cost is not None]
     spent = judged.time()
     if spent is None or spent.trials_per_hour is None:
-        return []
+        return said_costs
     said = ", ".join(f"{part} {text.percent(share)}" for part, share in spent.shares.items())
     unknown = f"; {spent.unmeasured} more not measured" if spent.unmeasured else ""
     return [
         f"  time: {text.plural(spent.trials, 'trial')} in {text.number(spent.busy_s)} s{unknown}: "
         f"{text.number(spent.trials_per_hour)} an hour, {text.number(spent.steps_per_s)} steps a second",
         f"    of the time of a trial: {said}",
+        *said_costs,
     ]
 
 
