@@ -81,7 +81,7 @@ def test_who_looks_at_numbers_alone_renders_nothing(tmp_path: Path):
     assert trial.details[TIME]["rendering"] == 0.0
 
 
-def test_who_is_asked_after_others_waits_and_a_batch_is_charged_whole(tmp_path: Path):
+def test_who_is_asked_after_others_waits_and_a_batch_is_shared(tmp_path: Path):
     one_by_one = tried(SlowPolicy(), worlds=2, path=tmp_path / "a")
     waited = [t.details[TIME]["waiting"] for t in one_by_one]
     assert min(waited) >= 2 * NAP_S * (STEPS - 1), "each waits for the other"
@@ -92,7 +92,8 @@ def test_who_is_asked_after_others_waits_and_a_batch_is_charged_whole(tmp_path: 
             return [ActionChunk(np.zeros((1, 1), np.float32)) for _ in observations]
 
     for trial in tried(Together(), worlds=2, path=tmp_path / "b"):
-        assert trial.details[TIME]["policy"] >= (5 + 2 * STEPS) * NAP_S
+        assert trial.details[TIME]["policy"] >= (5 + STEPS) * NAP_S, "half of each batch"
+        assert trial.details[TIME]["waiting"] >= STEPS * NAP_S, "the other half"
 
 
 def test_time_waited_for_the_control_rate_is_waiting():
@@ -124,6 +125,7 @@ def test_trials_at_once_are_counted_once_in_the_clock_and_pauses_not_at_all():
     assert spent.trials_per_hour == 720 and spent.steps_per_s == 6
     assert spent.shares["policy"] == pytest.approx(10 / 26) and sum(spent.shares.values()) == pytest.approx(1)
     assert spent.to_json()["shares"]["rendering"] == 0.0
+    assert spent.work_shares == {"policy": 10 / 25, "world": 10 / 25, "rendering": 0.0, "rest": 5 / 25}
     assert time_spent([_trial(0)]) is None
 
 

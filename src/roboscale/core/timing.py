@@ -24,15 +24,15 @@ class TimeSpent(Plain):
     Args:
         trials, steps: how many trials and control steps were measured.
         busy_s: during which at least one of them ran; they may have run at once, or with pauses between.
-        policy_s: in the policy, the start of its episodes included; whoever is in a batch is charged all of it.
+        policy_s: in the policy, the start of its episodes included; a batch is shared by those in it.
         world_s: in the world: setting up, steps, measures, and looks at numbers.
         rendering_s: in looks at pictures. A world that draws within its step is charged there.
-        waiting_s: for other trials, other processes, and the control rate of a real world.
+        waiting_s: for other trials (of the same batch, too), other processes, and the control rate of a real world.
         rest_s: in everything else, recording among it.
         unmeasured: trials whose time nobody knows: of older releases, or in processes that died.
     """
 
-    json_also: ClassVar[tuple[str, ...]] = ("trials_per_hour", "steps_per_s", "shares")
+    json_also: ClassVar[tuple[str, ...]] = ("trials_per_hour", "steps_per_s", "shares", "work_shares")
 
     trials: int
     steps: int
@@ -54,6 +54,13 @@ class TimeSpent(Plain):
         """Part -> its share of `total_s` (0..1), in the order of `TIME_PARTS`; `None` where no time passed."""
         total_s = self.total_s
         return {part: getattr(self, f"{part}_s") / total_s if total_s > 0 else None for part in TIME_PARTS}
+
+    @property
+    def work_shares(self) -> dict[str, float | None]:
+        """The same of all but waiting: where a faster part would help. Trials that take turns wait for each other."""
+        work_s = self.total_s - self.waiting_s
+        parts = [part for part in TIME_PARTS if part != "waiting"]
+        return {part: getattr(self, f"{part}_s") / work_s if work_s > 0 else None for part in parts}
 
     @property
     def trials_per_hour(self) -> float | None:

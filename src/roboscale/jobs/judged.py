@@ -469,12 +469,16 @@ def time_lines(judged: Judged) -> list[str]:
     spent = judged.time()
     if spent is None or spent.trials_per_hour is None:
         return said_costs
-    said = ", ".join(f"{part} {text.percent(share)}" for part, share in spent.shares.items())
+    said, work = (
+        ", ".join(f"{part} {text.percent(share)}" for part, share in shares.items())
+        for shares in (spent.shares, spent.work_shares)
+    )
     unknown = f"; {spent.unmeasured} more not measured" if spent.unmeasured else ""
     return [
         f"  time: {text.plural(spent.trials, 'trial')} in {text.number(spent.busy_s)} s{unknown}: "
         f"{text.number(spent.trials_per_hour)} an hour, {text.number(spent.steps_per_s)} steps a second",
         f"    of the time of a trial: {said}",
+        f"    of the work alone: {work}",
         *said_costs,
     ]
 

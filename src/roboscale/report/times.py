@@ -26,10 +26,12 @@ def time_section(data: ReportData) -> Section:
 
 def _lead(spent: TimeSpent) -> str:
     unknown = f" {text.plural(spent.unmeasured, 'further trial')} not measured." if spent.unmeasured else ""
+    work = ", ".join(f"{part} {text.percent(share)}" for part, share in spent.work_shares.items())
     return (
         f"{text.plural(spent.trials, 'trial')} in {text.number(spent.busy_s)} s, in which at least one ran: "
         f"{text.number(spent.trials_per_hour)} an hour, {text.number(spent.steps_per_s)} control steps a second."
-        f"{unknown} Shares are of the time of a trial, which waits for other trials, processes and the control rate."
+        f"{unknown} Shares are of the time of a trial, which waits for other trials, processes and the control rate. "
+        f"Of the work alone: {work}."
     )
 
 

@@ -15,7 +15,6 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -358,14 +357,16 @@ class TrialRunner:
         asked = self.policies[policy]
         if len(group) > 1 and isinstance(asked, BatchedPolicy):
             sessions = [run.session for run, _ in group if run.session is not None]
+            together = Stopwatch()
             try:
-                with ExitStack() as together:
-                    for run, _ in group:
-                        together.enter_context(run.answering)
+                with together:
                     self._look_at_batch(policy, group)
                     return list(asked.act_many(sessions, [observation for _, observation in group]))
             except (PolicyError, InfrastructureError):
                 pass  # one of them is at fault: asked one by one, only that one pays
+            finally:
+                for run, _ in group:
+                    run.answering.seconds += together.seconds / len(group)
         return [_ask(run, observation) for run, observation in group]
 
     def _look_at_batch(self, policy: Identity, group: list[tuple[_Running, Observation]]) -> None:
