@@ -173,8 +173,9 @@ def test_what_is_nothing_of_the_kind_is_refused(thing: object):
         (
             "metawold",
             UnknownName,
-            "did you mean metaworld.* valid: FILE.toml, fetch-push, file.py:Name, metaw",
+            "did you mean metaworld",
         ),
+        ("qqqqqqq", UnknownName, "valid: FILE.toml, adroit-door, .*fetch-push, .*file.py:Name, metaw"),
         ("mine.py", UnknownName, "mine.py:PointWorld"),
         ("mine.py:PiontWorld", UnknownName, "did you mean PointWorld"),
         ("mien:PointWorld", UnknownName, "unknown module 'mien'; did you mean mine"),

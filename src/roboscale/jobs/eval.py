@@ -58,11 +58,12 @@ class Evaluated:
 
     @property
     def lines(self) -> list[str]:
-        """For a terminal: rates by task and over all, with bounds where trials are void, and what must be said."""
-        from roboscale.jobs.judged import rate_lines
+        """For a terminal: rates by task and over all, with bounds where trials are void, what must be said, and where
+        the time went."""
+        from roboscale.jobs.judged import rate_lines, time_lines
         from roboscale.jobs.perturbing import robustness_lines
 
-        return [*rate_lines(self.judged), *robustness_lines(self.judged)]
+        return [*rate_lines(self.judged), *robustness_lines(self.judged), *time_lines(self.judged)]
 
     def to_json(self) -> dict[str, Any]:
         """The summary that every run has, and the answer."""

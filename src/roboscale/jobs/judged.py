@@ -32,10 +32,12 @@ from roboscale.core import (
     identity_labels,
 )
 from roboscale.core.episode import Status
+from roboscale.core.timing import TimeSpent
 from roboscale.jobs.oddities import oddities, repeats
 from roboscale.jobs.rollouts import is_perturbed
+from roboscale.jobs.spending import spending, spending_line
 from roboscale.stats.deciding import Decided, decide, rate_of
-from roboscale.trials import count_trials, evidence_of, outcome_value
+from roboscale.trials import count_trials, evidence_of, outcome_value, time_spent
 from roboscale.trials.log import IdentityKind, Run, TrialLog
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ __all__ = [
     "reused_line",
     "rounds_of",
     "run_summary",
+    "time_lines",
     "unequal_starts",
     "whole",
 ]
@@ -172,6 +175,15 @@ class Judged:
     def of(self, policy: Identity, task: str | None = None) -> list[Counted]:
         """What the rates of one policy rest on."""
         return [c for c in self.plain if c.policy == policy and task in (None, c.case.task)]
+
+    def time(self, policy: Identity | None = None) -> TimeSpent | None:
+        """What the trials of one policy took, or all of them; `None` where nobody measured it."""
+        tried = [c.trial for c in self.counted if policy in (None, c.policy)]
+        return time_spent(trial for trial in tried if trial is not None)
+
+    def cost(self, policy: Identity) -> dict[str, Any] | None:
+        """Tokens and money of a language model's trials that count; `None` for any other policy."""
+        return spending(c.trial for c in self.counted if c.policy == policy and c.trial is not None)
 
     def rate(self, counted: Sequence[Counted]) -> Estimate:
         """Success rate, or mean progress where that is compared; pending trials are not counted."""
@@ -442,6 +454,8 @@ def run_summary(judged: Judged) -> dict[str, Any]:
             "void": [{"case": c.case.id, "reason": c.outcome.reason} for c in mine if c in judged.void],
             "pending": [c.trial.id for c in judged.pending if c.policy == policy and c.trial is not None],
             "measures": measure_means(mine, run.world_info),
+            "time": None if (spent := judged.time(policy)) is None else spent.to_json(),
+            "cost": judged.cost(policy),
         }
     return {
         "run": run.id,
@@ -456,6 +470,7 @@ def run_summary(judged: Judged) -> dict[str, Any]:
         "unverified": judged.unverified,
         "batch_dependent": judged.batch_dependent,
         "reasons": reasons(judged.used, judged.labels),
+        "time": None if (spent := judged.time()) is None else spent.to_json(),
         "policies": policies,
     }
 
@@ -481,6 +496,30 @@ def rate_lines(judged: Judged, letters: Mapping[str, str] | None = None) -> list
             f"  {len(judged.pending)} trials wait to be judged: roboscale trials judge STORE --trial ID --success"
         )
     return lines
+
+
+def time_lines(judged: Judged) -> list[str]:
+    """For a terminal: how quick the trials were, what their time went into, and what they cost; nothing where
+    nobody measured it."""
+    from roboscale.report import text
+
+    costs = {label: judged.cost(policy) for policy, label in judged.labels.items()}
+    said_costs = [spending_line(label, cost) for label, cost in costs.items() if cost is not None]
+    spent = judged.time()
+    if spent is None or spent.trials_per_hour is None:
+        return said_costs
+    said, work = (
+        ", ".join(f"{part} {text.percent(share)}" for part, share in shares.items())
+        for shares in (spent.shares, spent.work_shares)
+    )
+    unknown = f"; {spent.unmeasured} more not measured" if spent.unmeasured else ""
+    return [
+        f"  time: {text.plural(spent.trials, 'trial')} in {text.number(spent.busy_s)} s{unknown}: "
+        f"{text.number(spent.trials_per_hour)} an hour, {text.number(spent.steps_per_s)} steps a second",
+        f"    of the time of a trial: {said}",
+        f"    of the work alone: {work}",
+        *said_costs,
+    ]
 
 
 def _bounds_json(judged: Judged, counted: Sequence[Counted]) -> dict[str, Any] | None:

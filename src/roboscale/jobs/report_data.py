@@ -48,7 +48,8 @@ def policy_results(judged: Judged, descriptions: Mapping[str, str] | None = None
             behaviour=("batch-dependent",) if label in judged.batch_dependent else (),
         )
         pending = sum(c.policy == policy for c in judged.pending)
-        results.append(replace(result, identity=policy, world=judged.run.world, pending=pending))
+        spent = judged.time(policy)
+        results.append(replace(result, identity=policy, world=judged.run.world, pending=pending, time=spent))
     return tuple(results)
 
 
@@ -97,6 +98,7 @@ def report_data(
             "retries of void trials": asked.get("retries"),
             "cases": len(run.cases),
         },
+        time=judged.time(),
         notes=tuple(dict.fromkeys((*notes, *_said(judged)))),
         command=command,
         created=created,

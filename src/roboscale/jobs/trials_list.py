@@ -72,6 +72,7 @@ class ListedTrials:
                     "reason": one.outcome.reason,
                     "steps": one.outcome.steps,
                     "rounds": one.rounds,
+                    "details": {} if one.trial is None else dict(one.trial.details),
                     "judgements": [j.to_json() for j in one.judgements],
                 }
                 for one in self.trials

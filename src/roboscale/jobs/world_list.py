@@ -12,6 +12,8 @@ from roboscale.jobs.request import Argument, Request
 
 __all__ = ["ListWorlds", "ListedWorlds", "list_worlds"]
 
+MANY = 8  # tasks that are counted instead of listed
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListWorlds(Request):
@@ -40,7 +42,27 @@ class GuestWorlds(Plain):
         state = "" if self.installed else f"; not installed: roboscale guest install {name}"
         tasks = [f"  {f'{name}:{task}':30} {sentence}" for task, sentence in self.tasks.items()]
         measures = [f"  measures {', '.join(self.measures)}"] if self.measures else []
-        return [f"{name + ':TASK':16} {self.about}{state}", *tasks, *measures]
+        return [f"{name + ':TASK':20} {self.about}{state}", *tasks, *measures]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltInTasks(Plain):
+    """What a built-in world has.
+
+    Args:
+        tasks: task -> sentence. measures: names.
+    """
+
+    tasks: dict[str, str]
+    measures: tuple[str, ...]
+
+    def lines(self, name: str) -> list[str]:
+        """For a terminal; many tasks are counted."""
+        if len(self.tasks) > MANY:
+            tasks = [f"  {len(self.tasks)} tasks: roboscale world list {name}"]
+        else:
+            tasks = [f"  {task:30} {sentence}" for task, sentence in self.tasks.items()]
+        return [*tasks, f"  measures {', '.join(self.measures)}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +74,14 @@ class ListedWorlds:
         absent: name -> the packages that it lacks here.
         info: of the world that was asked for.
         guests: packages of others that bring worlds: name -> what.
+        brings: name of a world that is here -> its tasks and measures.
     """
 
     here: dict[str, str] = field(default_factory=dict)
     absent: dict[str, tuple[str, ...]] = field(default_factory=dict)
     info: WorldInfo | None = None
     guests: dict[str, GuestWorlds] = field(default_factory=dict)
+    brings: dict[str, BuiltInTasks] = field(default_factory=dict)
 
     @property
     def lines(self) -> list[str]:
@@ -65,12 +89,20 @@ class ListedWorlds:
         if self.info is not None:
             return [f"{task:32} {sentence}" for task, sentence in self.info.tasks.items()]
         guests = [line for name, guest in self.guests.items() for line in guest.lines(name)]
-        return [*(f"{name:16} {about}" for name, about in self.here.items()), *guests]
+        lines = []
+        for name, about in self.here.items():
+            lines += [f"{name:20} {about}", *(self.brings[name].lines(name) if name in self.brings else ())]
+        return [*lines, *guests]
 
     def to_json(self) -> dict[str, Any]:
         """The names of all worlds, or the facts of the one that was asked for."""
         if self.info is None:
-            return {"worlds": self.here, "not_installed": to_plain(self.absent), "guests": to_plain(self.guests)}
+            return {
+                "worlds": self.here,
+                "tasks_and_measures": to_plain(self.brings),
+                "not_installed": to_plain(self.absent),
+                "guests": to_plain(self.guests),
+            }
         from roboscale.trials.log import world_facts
 
         return {"world": self.info.name, **world_facts(self.info)}
@@ -103,7 +135,9 @@ def list_worlds(request: ListWorlds, on_event: OnEvent = ignore) -> ListedWorlds
     absent = {name: built_in for name, built_in in WORLDS.items() if built_in.missing}
     for name, built_in in absent.items():
         on_event(Note(f"not here: {name} ({', '.join(built_in.missing)} not installed; {built_in.advice})"))
-    return ListedWorlds(here, {name: built_in.missing for name, built_in in absent.items()}, guests=guests)
+    brings = {name: BuiltInTasks(*WORLDS[name].describe()) for name in here}
+    lacking = {name: built_in.missing for name, built_in in absent.items()}
+    return ListedWorlds(here, lacking, guests=guests, brings=brings)
 
 
 def _guests() -> dict[str, GuestWorlds]:

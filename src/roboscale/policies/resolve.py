@@ -35,6 +35,7 @@ POLICY_FORMS = (
     "replay:DATASET",
     "openpi://HOST:PORT",
     "gr00t://, openvla:// or vla-eval://HOST:PORT",
+    "openai:URL?model=NAME",
     "lerobot:CHECKPOINT",
     "module:callable",
     "file.py:callable",
@@ -43,6 +44,7 @@ POLICY_FORMS = (
 
 _SERVERS = ("openpi://", "ws://", "wss://")
 _FOREIGN = ("gr00t://", "openvla://", "vla-eval://")
+_MODELS = "openai:"
 
 
 def resolve_policy(
@@ -92,7 +94,7 @@ def resolve_policy(
             return constant(values, world.info.action_spec if world else None)
         if kind == "replay" and rest:
             return _replay(Path(rest), text, seed)
-        if text.startswith((*_SERVERS, *_FOREIGN)):
+        if text.startswith((*_SERVERS, *_FOREIGN, _MODELS)):
             return _remote(text, world, profile, api_key, timeouts)
         guest = guests(text) if guests is not None else None
         if guest is not None:
@@ -122,9 +124,12 @@ def _remote(
 ) -> Policy:
     from roboscale.policies.remote import RemotePolicy
     from roboscale.policies.remote.foreign import ForeignPolicy
+    from roboscale.policies.remote.language import LanguagePolicy
     from roboscale.policies.remote.profile import profile_of
 
+    kind: type[RemotePolicy | ForeignPolicy | LanguagePolicy]
     kind = ForeignPolicy if text.startswith(_FOREIGN) else RemotePolicy
+    kind = LanguagePolicy if text.startswith(_MODELS) else kind
     policy = kind(text, profile_of(text, profile), api_key, timeouts)
     if world is not None:
         policy.check(world.info.observation_spec, world.info.action_spec)

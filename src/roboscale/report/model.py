@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from roboscale.core import Design, Estimate, Identity, OutcomeKind, RolloutSettings
 from roboscale.core.episode import Status
 from roboscale.core.plain import Plain
+from roboscale.core.timing import TimeSpent
 
 if TYPE_CHECKING:
     from roboscale.stats.deciding import AnyVerdict
@@ -129,6 +130,7 @@ class PolicyResult:
         voids: reasons of void trials.
         pending: trials that await a judgement; they are not counted.
         behaviour: what is known of its answers; empty where nobody tried to find out.
+        time: what its trials took; `None` where nobody measured it.
     """
 
     name: str
@@ -145,6 +147,7 @@ class PolicyResult:
     voids: tuple[ReasonCount, ...] = ()
     pending: int = 0
     behaviour: tuple[Behaviour, ...] = ()
+    time: TimeSpent | None = None
 
     @property
     def unverified(self) -> tuple[str, ...]:
@@ -361,6 +364,7 @@ class ReportData(Plain):
         referee: who says how a trial went, e.g. `success (first)` or `person`.
         rollout, design: how trials ran, and how the comparison was to be decided.
         seeds, settings: what else decides the result.
+        time: what all trials took together.
         method: sentences a reader must know, e.g. how the success of a task is defined.
         notes: what was dropped, guessed, reused or assumed, a sentence each.
         command: the exact command line that makes this report again; `None` where it was made from Python.
@@ -388,6 +392,7 @@ class ReportData(Plain):
     design: Design | None = None
     seeds: Mapping[str, Scalar] = field(default_factory=dict)
     settings: Mapping[str, Scalar] = field(default_factory=dict)
+    time: TimeSpent | None = None
     method: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     command: str | None = None

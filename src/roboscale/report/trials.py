@@ -49,6 +49,7 @@ from roboscale.report.model import (
 from roboscale.report.page import Page, Section, data_uri, draw_at_widths, render_page
 from roboscale.report.robustness import worse_worlds_section
 from roboscale.report.tables import dataset_table, settings_table
+from roboscale.report.times import time_section
 
 __all__ = ["report_page"]
 
@@ -77,6 +78,7 @@ def report_page(data: ReportData) -> str:
         reason_section(data),
         _measures(data),
         _steps(data),
+        time_section(data),
         _datasets(data),
         _training(data),
     )

@@ -15,6 +15,7 @@ from roboscale.trials.recording import (
 from roboscale.trials.rollout import Asking, RolloutResult, recording_spec, replay, rollout
 from roboscale.trials.schedule import Schedule, TrialRunner, check_policy_fits, interleave
 from roboscale.trials.slots import Finished, Job, Keeping, LocalSlot, ProcessSlot, Slot, make_slots, run_in_order
+from roboscale.trials.timing import time_spent
 
 __all__ = [
     "Asking",
@@ -45,6 +46,7 @@ __all__ = [
     "replay",
     "rollout",
     "run_in_order",
+    "time_spent",
     "to_eval_info",
     "waits",
     "with_parents",

@@ -27,6 +27,7 @@ from roboscale.core import (
 )
 from roboscale.trials.schedule import Schedule, TrialRunner
 from roboscale.trials.slots import Job, Keeping, run_in_order
+from roboscale.trials.timing import TIME
 
 __all__ = [
     "Collected",
@@ -204,8 +205,11 @@ class Collector:
 
 
 def with_parents(trial: Trial, known: Provenance) -> Provenance:
-    """Provenance of a generated episode: its parents and what was done to them, as its session told."""
-    details = {**known.details, **{k: v for k, v in trial.details.items() if k != "parents"}}
+    """Provenance of a generated episode: its parents and what was done to them, as its session told.
+
+    How long it took is left out: the same episode generated again is the same episode.
+    """
+    details = {**known.details, **{k: v for k, v in trial.details.items() if k not in ("parents", TIME)}}
     return replace(
         known, source="simulation.generate", parents=tuple(trial.details.get("parents", ())), details=details
     )

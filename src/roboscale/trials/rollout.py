@@ -50,6 +50,7 @@ from roboscale.core import (
 from roboscale.core.policy import ActionCheck
 from roboscale.core.world import RULE_MEASURES
 from roboscale.trials.promises import Promises
+from roboscale.trials.timing import Stopwatch
 
 __all__ = ["Answer", "Asking", "RolloutResult", "Stepping", "recording_spec", "replay", "rollout", "void_result"]
 
@@ -86,6 +87,7 @@ class RolloutResult:
 
     Args:
         satisfied: whether the watching referee would have called it a success when it ended; `None` without one.
+        spent: seconds in the world, in rendering, and in waiting for the control rate.
         first_seen: digest of the numbers that a simulator or model showed before the first step: two trials of one
             case whose digests differ did not begin alike. Empty for a robot.
         went: digest of that, the actions and what was measured at the end: two trials with one digest are the same
@@ -103,6 +105,7 @@ class RolloutResult:
     measures: Mapping[str, float | None] = field(default_factory=dict)
     seconds: float = 0.0
     thinking_s: float = 0.0
+    spent: Mapping[str, float] = field(default_factory=dict)
     satisfied: bool | None = None
     first_seen: str = ""
     went: str = ""
@@ -184,8 +187,8 @@ class _Run:
         self.info = world.info
         self.action = self.info.action_spec["action"]
         self.check, self.promises = ActionCheck(self.action), Promises(self.info)
-        images = [f.name for f in self.info.observation_spec if f.is_image]
-        self.drawn = frozenset(images if asking.history == 1 else ())
+        self.images = frozenset(f.name for f in self.info.observation_spec if f.is_image)
+        self.drawn = self.images if asking.history == 1 else frozenset()
         self.kept = tuple(m.name for m in self.info.measures if m.series or m.name in RULE_MEASURES)
         self.series = {name: array("f") for name in self.kept}  # four bytes a step: an episode may last for hours
         self.measures: dict[str, float | None] = {}
@@ -194,6 +197,7 @@ class _Run:
         self.seen: Observation | None = None  # the present step, where somebody has looked at it
         self.steps = self.clipped = self.held = self.late = 0
         self.thinking_s = 0.0
+        self.in_world, self.in_pictures, self.paced = Stopwatch(), Stopwatch(), Stopwatch()
         self.end: End | None = None
         self.first_seen = ""
 
@@ -202,11 +206,13 @@ class _Run:
         begun = time.monotonic()
         reason = ""
         try:
-            self.scene = self.promises.scene(self.world.start(self.case), self.together)
+            with self.in_world:
+                self.scene = self.promises.scene(self.world.start(self.case), self.together)
             try:
                 yield from self._steps()
             finally:
-                self.scene.close()
+                with self.in_world:
+                    self.scene.close()
         except PolicyError as error:
             self.end, reason = "policy error", str(error)
         except InfrastructureError as error:
@@ -225,6 +231,11 @@ class _Run:
             measures=self.measures,
             seconds=time.monotonic() - begun,
             thinking_s=self.thinking_s,
+            spent={
+                "world": self.in_world.seconds,
+                "rendering": self.in_pictures.seconds,
+                "waiting": self.paced.seconds,
+            },
             satisfied=None if self.watch is None else self.watch.satisfied(),
             first_seen=self.first_seen,
             went=self._went(),
@@ -282,17 +293,17 @@ class _Run:
         """One control step, and the look at what it led to where the policy will read that."""
         if self.take is not None:
             seen = self._whole()
-        if self.film is not None:
-            self.film(self.scene)
+        self._film()
         self._pace()
-        if self.together:
-            step = yield Stepping(self.scene, applied)
-        else:
-            try:
-                step = self.scene.step(applied)
-            except PolicyError:  # a guard's: what it counted belongs to the trial
-                self.measures = self.promises.measures(self.scene.measures())
-                raise
+        with self.in_world:
+            if self.together:
+                step = yield Stepping(self.scene, applied)
+            else:
+                try:
+                    step = self.scene.step(applied)
+                except PolicyError:  # a guard's: what it counted belongs to the trial
+                    self.measures = self.promises.measures(self.scene.measures())
+                    raise
         step = self.promises.step(step)
         self.steps += 1
         self.actions.frombytes(commanded.tobytes())
@@ -302,14 +313,21 @@ class _Run:
             self.take.add({**seen, "action": commanded, "applied.action": np.asarray(sent, self.action.dtype)})
         self._measure(step.terminated, step.truncated)
         if self.end is not None:
-            if self.film is not None:
-                self.film(self.scene)
+            self._film()
         elif until_asked < self.asking.history:
             self._look()
 
+    def _film(self) -> None:
+        """Shows the scene to who wants pictures of it."""
+        if self.film is not None:
+            with self.in_pictures:
+                self.film(self.scene)
+
     def _measure(self, terminated: bool, truncated: bool) -> None:
         """Reads the measures and decides whether the episode ends here."""
-        self.measures = self.promises.measures(self.scene.measures())
+        with self.in_world:
+            measured = self.scene.measures()
+        self.measures = self.promises.measures(measured)
         decided = self.watch is not None and self.watch.update(self.measures)  # refuses what is no truth value
         for name in self.kept:
             value = self.measures.get(name)
@@ -341,7 +359,8 @@ class _Run:
         if now > self.due_s + SLACK_S / self.settings.rate_hz:
             self.late += 1
             self.due_s = now  # what is lost is lost: the steps after it keep the rate
-        self.clock.wait_until(self.due_s)
+        with self.paced:
+            self.clock.wait_until(self.due_s)
         self.due_s += 1 / self.settings.rate_hz
 
     def _look(self) -> None:
@@ -355,7 +374,9 @@ class _Run:
         names = [f.name for f in self.info.observation_spec if not f.is_image]
         if self.info.kind == "real" or not names:
             return ""
-        seen = self.promises.seen(self.scene.observe(names), names, first=True)
+        with self.in_world:
+            shown = self.scene.observe(names)
+        seen = self.promises.seen(shown, names, first=True)
         return combine("first seen", {name: np.asarray(seen[name]) for name in names}).digest
 
     def _went(self) -> str:
@@ -377,7 +398,10 @@ class _Run:
 
         A picture is drawn anew when it is looked at again, and is copied only where an older one is still needed.
         """
-        seen = self.promises.seen(self.scene.observe(names), names, first=not self.steps)
+        drawing = bool(self.images) if names is None else not self.images.isdisjoint(names)
+        with self.in_pictures if drawing else self.in_world:
+            shown = self.scene.observe(names)
+        seen = self.promises.seen(shown, names, first=not self.steps)
         return {
             name: _read_only(values.view() if name in self.drawn else np.array(values))
             for name, values in seen.items()

@@ -46,6 +46,7 @@ from roboscale.trials.evidence import count_trials, outcome_value, waits
 from roboscale.trials.log import TrialLog
 from roboscale.trials.rollout import Answer, Asking, void_result
 from roboscale.trials.slots import Finished, Job, Keeping, Slot, wait_for
+from roboscale.trials.timing import TIME, Stopwatch, split_time
 
 __all__ = ["Schedule", "TrialRunner", "check_policy_fits", "interleave"]
 
@@ -116,13 +117,15 @@ Trying = tuple[Case, Identity, int]
 """A case, the policy to try on it, and the number of the attempt."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Running:
     """A slot at work."""
 
     slot: Slot
     job: Job
-    session: Session | None
+    session: Session | None = None
+    starting: Stopwatch = field(default_factory=Stopwatch)
+    answering: Stopwatch = field(default_factory=Stopwatch)  # of the policy alone, not of who was asked before
 
     @property
     def trial(self) -> Trial:
@@ -317,14 +320,16 @@ class TrialRunner:
         needs = None if policy.observation_spec is None else policy.observation_spec.names
         asking = Asking(needs=needs, history=getattr(policy, "history", 1))
         job = Job(trial=trial, referee=self.referee, asking=asking, keep=self.keep(trial))
+        starting = Stopwatch()
         try:
-            session = policy.start(self.info.instruction(trial.case.task), _seed_of(trial))
+            with starting:
+                session = policy.start(self.info.instruction(trial.case.task), _seed_of(trial))
         except InfrastructureError as error:
-            return self._finish(_Running(slot, job, None), job.finish(void_result(str(error))), waiting, schedule)
+            return self._finish(_Running(slot=slot, job=job), job.finish(void_result(str(error))), waiting, schedule)
         except PolicyError as error:
             failed = replace(void_result(str(error)), end="policy error")
-            return self._finish(_Running(slot, job, None), job.finish(failed), waiting, schedule)
-        running[index] = _Running(slot, job, session)
+            return self._finish(_Running(slot=slot, job=job), job.finish(failed), waiting, schedule)
+        running[index] = _Running(slot=slot, job=job, session=session, starting=starting)
         slot.begin(job)
 
     def _serve(self, running: dict[int, _Running], waiting: deque[Trying], schedule: Schedule) -> None:
@@ -351,13 +356,18 @@ class TrialRunner:
     def _act(self, policy: Identity, group: list[tuple[_Running, Observation]]) -> list[Answer]:
         asked = self.policies[policy]
         if len(group) > 1 and isinstance(asked, BatchedPolicy):
-            self._look_at_batch(policy, group)
             sessions = [run.session for run, _ in group if run.session is not None]
+            together = Stopwatch()
             try:
-                return list(asked.act_many(sessions, [observation for _, observation in group]))
+                with together:
+                    self._look_at_batch(policy, group)
+                    return list(asked.act_many(sessions, [observation for _, observation in group]))
             except (PolicyError, InfrastructureError):
                 pass  # one of them is at fault: asked one by one, only that one pays
-        return [_ask(run.session, observation) for run, observation in group]
+            finally:
+                for run, _ in group:
+                    run.answering.seconds += together.seconds / len(group)
+        return [_ask(run, observation) for run, observation in group]
 
     def _look_at_batch(self, policy: Identity, group: list[tuple[_Running, Observation]]) -> None:
         """The first batch that a policy is asked is also asked one by one: its trials say what that changed."""
@@ -372,7 +382,8 @@ class TrialRunner:
         self._changed = True
         size, changed = self._batches.get(run.trial.policy, (0, None))
         batch = {"batch": size, "batch_difference": changed} if changed else {}
-        trial = replace(finished.trial, details={**finished.trial.details, **_details(run.session), **batch})
+        details = {**finished.trial.details, **_time_of(run, finished), **_details(run.session), **batch}
+        trial = replace(finished.trial, details=details)
         if trial.episode:
             self.adopt(trial, finished.judgement)
         self.log.save(trial, [finished.judgement])
@@ -419,11 +430,26 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _ask(session: Session | None, observation: Observation) -> Answer:
+def _time_of(run: _Running, finished: Finished) -> dict[str, dict[str, float]]:
+    """What a trial's details say of its time; nothing where its rollout could not measure it."""
+    if not finished.spent:
+        return {}
+    parts = split_time(
+        finished.spent,
+        seconds=finished.trial.seconds,
+        thinking_s=finished.trial.thinking_s,
+        starting_s=run.starting.seconds,
+        answering_s=run.answering.seconds,
+    )
+    return {TIME: parts}
+
+
+def _ask(run: _Running, observation: Observation) -> Answer:
     """A session's answer; its error as a value, so that it reaches the one rollout it concerns."""
-    assert session is not None, "a running trial has a session"
+    assert run.session is not None, "a running trial has a session"
     try:
-        return session(observation)
+        with run.answering:
+            return run.session(observation)
     except (InfrastructureError, PolicyError) as error:
         return error
 

@@ -12,7 +12,7 @@ import multiprocessing
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
@@ -91,7 +91,7 @@ class Job:
             thinking_s=result.thinking_s,
             details={k: v for k, v in (("first_seen", result.first_seen), ("went", result.went)) if v},
         )
-        return Finished(trial, self.referee.judge(trial))
+        return Finished(trial, self.referee.judge(trial), spent=result.spent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +99,13 @@ class Finished:
     """A trial that ended. Its episode, where it was kept, lies in the sink and waits to be adopted.
 
     Args:
+        spent: see `RolloutResult`; empty where nobody could measure it.
         bystander: it was lost because another trial took the process along: it never came to an end.
     """
 
     trial: Trial
     judgement: Judgement
+    spent: Mapping[str, float] = field(default_factory=dict)
     bystander: bool = False
 
 

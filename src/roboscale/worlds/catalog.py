@@ -23,6 +23,29 @@ def _metaworld() -> World:
     return MetaWorld()
 
 
+def _about_metaworld() -> tuple[dict[str, str], tuple[str, ...]]:
+    from roboscale.worlds.simulated.metaworld import MEASURES
+    from roboscale.worlds.simulated.metaworld_tasks import TASKS
+
+    return {task: row.instruction for task, row in TASKS.items()}, tuple(measure.name for measure in MEASURES)
+
+
+def _about_declared(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    from roboscale.worlds.simulated.declaration import WorldDeclaration
+
+    declared = WorldDeclaration.load(path)
+    sentences = {task.name: str(task.instruction) for task in declared.tasks}
+    return sentences, tuple(measure.name for measure in declared.all_measures)
+
+
+def _fetch(path: Path) -> World:
+    from roboscale.worlds.simulated.declaration import WorldDeclaration
+    from roboscale.worlds.simulated.fetch_experts import FETCH_EXPERTS
+    from roboscale.worlds.simulated.scripted_world import ScriptedWorld
+
+    return ScriptedWorld(WorldDeclaration.load(path), path, FETCH_EXPERTS)
+
+
 def _declared(path: Path) -> World:
     from roboscale.worlds.simulated.gymnasium_world import GymnasiumWorld
 
@@ -45,6 +68,7 @@ class BuiltIn:
         about: one line for people.
         extra: what has to be installed with roboscale for it.
         packages: that the extra brings.
+        describe: task -> sentence, and names of measures, without opening it.
     """
 
     name: str
@@ -52,6 +76,7 @@ class BuiltIn:
     extra: str
     packages: tuple[str, ...]
     make: Callable[[], World]
+    describe: Callable[[], tuple[dict[str, str], tuple[str, ...]]] = lambda: ({}, ())
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -80,28 +105,39 @@ def _installed(package: str) -> bool:
 
 _HERE = Path(__file__).parent / "simulated"
 
-_ALL = (
-    BuiltIn(
-        name="fetch-push",
-        about="a Fetch arm pushes a block to a point on the table",
+
+def _by_file(name: str, about: str, package: str, make: Callable[[Path], World] = _declared) -> BuiltIn:
+    path = _HERE / f"{name.replace('-', '_')}.toml"
+    return BuiltIn(
+        name=name,
+        about=about,
         extra="gym",
-        packages=("gymnasium-robotics",),
-        make=lambda: _declared(_HERE / "fetch_push.toml"),
-    ),
+        packages=(package,),
+        make=lambda: make(path),
+        describe=lambda: _about_declared(path),
+    )
+
+
+_ROBOTICS = "gymnasium-robotics"
+
+_ALL = (
+    _by_file("adroit-door", "a Shadow hand opens a door with a latch", _ROBOTICS),
+    _by_file("adroit-hammer", "a Shadow hand drives a nail into a board", _ROBOTICS),
+    _by_file("adroit-pen", "a Shadow hand turns a pen to an orientation", _ROBOTICS),
+    _by_file("adroit-relocate", "a Shadow hand brings a ball to a point", _ROBOTICS),
+    _by_file("fetch-pick-and-place", "a Fetch arm brings a block to a point", _ROBOTICS, _fetch),
+    _by_file("fetch-push", "a Fetch arm pushes a block to a point on the table", _ROBOTICS, _fetch),
+    _by_file("fetch-reach", "a Fetch arm moves its hand to a point", _ROBOTICS, _fetch),
+    _by_file("fetch-slide", "a Fetch arm slides a puck to a point out of its reach", _ROBOTICS),
     BuiltIn(
         name="metaworld",
         about="50 tasks of a Sawyer arm",
         extra="sim",
         packages=("metaworld", "mujoco"),
         make=_metaworld,
+        describe=_about_metaworld,
     ),
-    BuiltIn(
-        name="pusht",
-        about="a round finger pushes a T onto its outline",
-        extra="gym",
-        packages=("gym-pusht",),
-        make=lambda: _declared(_HERE / "pusht.toml"),
-    ),
+    _by_file("pusht", "a round finger pushes a T onto its outline", "gym-pusht"),
 )
 
 WORLDS: dict[str, BuiltIn] = {world.name: world for world in _ALL}

@@ -120,8 +120,9 @@ def register_envs() -> list[str]:
     from roboscale.worlds.simulated.metaworld_tasks import TASKS
 
     wanted = {f"roboscale/metaworld-{task}": ("metaworld", task) for task in TASKS}
-    wanted |= {"roboscale/pusht": ("pusht", "push-t"), "roboscale/fetch-push": ("fetch-push", "fetch-push")}
-    assert {world for world, _ in wanted.values()} == set(WORLDS), "a world without an environment"
+    for world in WORLDS.keys() - {"metaworld"}:
+        (task,) = WORLDS[world].describe()[0]
+        wanted[f"roboscale/{world}"] = (world, task)
     for name, (world, task) in wanted.items():
         if name not in gymnasium.registry:
             gymnasium.register(name, "roboscale.worlds.environments:WorldEnv", kwargs={"world": world, "task": task})

@@ -200,6 +200,8 @@ def profile_for(arm: Arm, *changes: tuple[str, str]) -> str:
 IMAGE = 'field = "observation.images.front"'
 STATE = 'field = "observation.state"'
 
+IN_DEGREES = "scale = [57.29578, 57.29578, 57.29578, 1.0]"
+
 PLANTED = {
     "bgr world": ({"bgr": True}, (), {}, [("bgr", "image")]),
     "bgr profile": ({}, ((IMAGE, IMAGE + '\nchannels = "bgr"'),), {}, [("bgr", "image")]),
@@ -221,6 +223,36 @@ PLANTED = {
     "prompt": ({}, (('prompt = "prompt"', 'prompt = ""'),), {}, [("prompt", "prompt")]),
     "rate": ({"rate_hz": 10.0}, (), {}, [("control-rate", "action")]),
     "delta": ({"relative": True}, (), {}, [("delta-for-absolute", "action")]),
+    "turned by 270": ({"turned": 270}, (), {}, [("turned", "image")]),
+    "turned by the profile": ({}, ((IMAGE, IMAGE + "\nrotate = 180"),), {}, [("turned", "image")]),
+    "upside down in the profile": ({}, ((IMAGE, IMAGE + '\nflip = "vertical"'),), {}, [("turned", "image")]),
+    "degrees of the state": ({}, ((STATE, f"{STATE}\n{IN_DEGREES}"),), {}, [("degrees", "state")]),
+    "degrees of the action": ({}, (("dimension = 4", f"dimension = 4\n{IN_DEGREES}"),), {}, [("degrees", "action")]),
+    "gripper of the state": (
+        {},
+        ((STATE, STATE + "\nscale = [1.0, 1.0, 1.0, -1.0]\noffset = [0.0, 0.0, 0.0, 1.0]"),),
+        {},
+        [("gripper-sign", "state")],
+    ),
+    "a quicker world": ({"rate_hz": 40.0}, (), {}, [("control-rate", "action")]),
+    "delta and degrees": (
+        {"relative": True, "degrees": True},
+        (),
+        {},
+        [("delta-for-absolute", "action"), ("degrees", "state"), ("degrees", "action")],
+    ),
+    "delta and degrees of the action": (
+        {"relative": True},
+        (("dimension = 4", f"dimension = 4\n{IN_DEGREES}"),),
+        {},
+        [("delta-for-absolute", "action"), ("degrees", "action")],
+    ),
+    "bgr, quaternion, rate and prompt": (
+        {"bgr": True, "xyzw": True, "rate_hz": 10.0},
+        (('prompt = "prompt"', 'prompt = ""'),),
+        {},
+        [("bgr", "image"), ("quaternion-order", "hand"), ("control-rate", "action"), ("prompt", "prompt")],
+    ),
     "statistics": (
         {},
         (
@@ -258,6 +290,7 @@ def test_differences_for_a_world_that_takes_values():
     found = find_pitfalls(text, seen, trained)
     (one,) = found.pitfalls
     assert one.check == "delta-for-absolute"
+    assert any("degrees: the policy says differences" in said for said in found.not_looked_for)
     assert one.lines[0].text == 'relative = { field = "observation.state", make = "absolute" }'
     assert not find_pitfalls(found.profile, seen, trained).pitfalls
 
@@ -331,6 +364,20 @@ FITTING = {
     "another size": ({}, ((IMAGE, IMAGE + "\nresize = [24, 32]"),)),
     "relative, opened": ({"relative": True, "opened": True}, ()),
 }
+
+
+@pytest.mark.parametrize(
+    ("world", "changes"),
+    [
+        ({"bgr": True}, ((IMAGE, IMAGE + '\nchannels = "bgr"'),)),
+        ({"turned": 180}, ((IMAGE, IMAGE + "\nrotate = 180"),)),
+        ({"opened": True}, ((STATE, STATE + "\nscale = [1.0, 1.0, 1.0, -1.0]\noffset = [0.0, 0.0, 0.0, 1.0]"),)),
+    ],
+)
+def test_two_faults_that_undo_each_other_are_none(world: dict, changes: tuple):
+    arm, trained = Arm(**world), trained_on(Arm())
+    found = find_pitfalls(profile_for(arm, *changes), seen_in(arm, trained), trained)
+    assert all(p.where == "action" for p in found.pitfalls), found.pitfalls
 
 
 @pytest.mark.parametrize("name", FITTING)

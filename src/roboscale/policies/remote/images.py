@@ -1,4 +1,4 @@
-"""Pictures as vision-language-action policies want them: resized, padded.
+"""Pictures as vision-language-action policies want them: resized, padded, as PNG.
 
 Plain numpy. The filter is Pillow's antialiased `BILINEAR` (a triangle as wide as the scale), which is what openpi's
 `resize_with_pad` uses; results agree within one grey level, so that a policy sees what it was trained on.
@@ -7,11 +7,15 @@ Plain numpy. The filter is Pillow's antialiased `BILINEAR` (a triangle as wide a
 from __future__ import annotations
 
 import functools
+import struct
+import zlib
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["resize_stretch", "resize_with_pad"]
+from roboscale.core import SpecMismatch
+
+__all__ = ["png_of", "resize_stretch", "resize_with_pad"]
 
 
 def resize_stretch(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
@@ -53,3 +57,18 @@ def _weights(size_in: int, size_out: int) -> NDArray[np.float32]:
     result = weights.astype(np.float32)
     result.flags.writeable = False
     return result
+
+
+def png_of(image: NDArray[np.uint8]) -> bytes:
+    """(H, W, 3) or (H, W, 1) uint8 -> a PNG; the standard library is enough."""
+    height, width, depth = image.shape
+    if depth not in (1, 3):
+        raise SpecMismatch(f"a picture with {depth} channels has no PNG here: expected 1 or 3")
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), image.reshape(height, -1)], axis=1)  # filter 0: as it is
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0 if depth == 1 else 2, 0, 0, 0)
+    body = zlib.compress(rows.tobytes(), 6)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")

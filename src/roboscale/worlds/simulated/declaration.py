@@ -19,7 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from roboscale.core import SuccessRule
+from roboscale.core import Measure, SuccessRule
 from roboscale.core.declared import Count, Key, Limit, Mistake, Positive, Text, read_declared
 from roboscale.core.world import ROLLOUT_COUNTS
 
@@ -336,6 +336,18 @@ class WorldDeclaration:
     def score(self) -> ScoreTable | None:
         """Where progress comes from."""
         return ScoreTable(key=self.progress.removeprefix(_INFO)) if isinstance(self.progress, str) else self.progress
+
+    @property
+    def all_measures(self) -> tuple[Measure, ...]:
+        """What the world measures by itself, then what the file declares."""
+        progress = () if self.score is None else (Measure(name="progress", series=True),)
+        own = (Measure(name=n, unit=t.unit, about=t.about, series=t.series) for n, t in self.measures.items())
+        return (
+            Measure(name="success", unit="bool", series=True),
+            *progress,
+            Measure(name="reward", series=True),
+            *own,
+        )
 
     @property
     def content(self) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from roboscale.core import (
     Case,
     Field,
     InfrastructureError,
-    Measure,
     Observation,
     RoboscaleError,
     Spec,
@@ -266,23 +265,12 @@ class GymnasiumWorld:
             action_spec=Spec((kind.writing.field,), d.rate_hz),
             horizon=d.horizon,
             rule=d.success_rule,
-            measures=self._measures(),
+            measures=d.all_measures,
             deterministic=d.deterministic is not False,
             pictures=rendered,
             scenes=None,
             hold=d.action.hold,
             past_success=d.past_success,
-        )
-
-    def _measures(self) -> tuple[Measure, ...]:
-        d = self.declaration
-        progress = () if d.score is None else (Measure(name="progress", series=True),)
-        own = (Measure(name=n, unit=t.unit, about=t.about, series=t.series) for n, t in d.measures.items())
-        return (
-            Measure(name="success", unit="bool", series=True),
-            *progress,
-            Measure(name="reward", series=True),
-            *own,
         )
 
     def _unsaid(self, env: Any) -> list[str]:

@@ -39,7 +39,7 @@ from roboscale.worlds.simulated.contacts import DAMAGE, THRESHOLDS, ContactTable
 from roboscale.worlds.simulated.headless import CameraChoice, SceneRenderer, import_mujoco
 from roboscale.worlds.simulated.metaworld_tasks import TASKS
 
-__all__ = ["CAMERAS", "Expert", "MetaWorld", "MetaWorldScene"]
+__all__ = ["CAMERAS", "MEASURES", "Expert", "MetaWorld", "MetaWorldScene"]
 
 REVISION = 1  # of this file: raised when the code changes what is seen, done or measured
 
@@ -100,12 +100,13 @@ def _action_spec() -> Spec:
     )
 
 
-_MEASURES = (
+MEASURES = (
     Measure(name="success", unit="bool", series=True),
     Measure(name="progress", series=True),
     Measure(name="reward", series=True),
     *DAMAGE,
 )
+"""What every task measures."""
 _GOES_ON = Step()  # the package never ends an episode by itself
 _WIDTHS = np.array([1, 1, 1, GRIPPER_OPENING_M], np.float32)
 
@@ -190,7 +191,7 @@ class MetaWorld:
             observation_spec=observations,
             action_spec=actions,
             horizon=500,
-            measures=_MEASURES,
+            measures=MEASURES,
             deterministic=True,
             pictures=True,
             expert=True,

@@ -100,8 +100,9 @@ def degree_change(
     profile: PolicyProfile, tables: Sequence[str], seen: Seen, trained: TrainedOn
 ) -> NumberChange | None:
     """Actions in degrees for a world in radians, or the other way: they reach far beyond what it can take, or lie
-    where no state of it lies."""
-    if trained.action is None or profile.action.relative is not None:
+    where no state of it lies. Values of which a profile takes the difference to a state lie where that state lies."""
+    relative = profile.action.relative
+    if trained.action is None or (relative is not None and relative.make == "absolute"):
         return None
     made = _ours(profile, trained.action)
     if made is None:
@@ -110,16 +111,20 @@ def degree_change(
     field = seen.action_spec["action"]
     names = field.layout or ("",) * len(low)
     free = [j for j in range(len(low)) if "grip" not in names[j]]
-    angles = field.unit in ("rad", "deg") or (field.unit in ("1", "mixed", "unknown") and field.mode == "absolute")
+    values = field.mode == "absolute" or relative is not None
+    angles = field.unit in ("rad", "deg") or (field.unit in ("1", "mixed", "unknown") and values)
     if not angles or not free:
         return None
     scale = None
     reach = np.maximum(np.abs(low), np.abs(high))[free]
-    if field.low is not None and field.high is not None and np.isfinite([*field.low, *field.high]).all():
+    bounded = field.low is not None and field.high is not None and relative is None  # bounds are those of differences
+    if bounded and field.low is not None and field.high is not None and np.isfinite([*field.low, *field.high]).all():
         most = np.maximum(np.abs(field.low), np.abs(field.high))[free]
         if np.median(reach / most) > TOO_FAR and np.median(reach / most / DEGREES) < FITTING:
             scale = 1 / DEGREES
-    ratio = _against_state(low, high, free, seen) if field.mode == "absolute" else None
+    like = next((f.name for f in seen.observation_spec if f.shape == field.shape and f.unit == field.unit), None)
+    like = like if relative is None else relative.field
+    ratio = _against_state(low, high, free, seen, like) if values and like is not None else None
     if ratio is not None and ratio > TOO_FAR and 0.2 < ratio / DEGREES < TOO_FAR:
         scale = 1 / DEGREES
     if ratio is not None and ratio < 1 / TOO_FAR and 0.2 < ratio * DEGREES < TOO_FAR:
@@ -137,12 +142,8 @@ def degree_change(
     )
 
 
-def _against_state(low: Array, high: Array, free: Sequence[int], seen: Seen) -> float | None:
-    """How many times larger absolute actions are than the world's own state, of the elements that are not small."""
-    field = seen.action_spec["action"]
-    like = next((f.name for f in seen.observation_spec if f.shape == field.shape and f.unit == field.unit), None)
-    if like is None:
-        return None
+def _against_state(low: Array, high: Array, free: Sequence[int], seen: Seen, like: str) -> float | None:
+    """How many times larger absolute actions are than the world's state `like`, of the elements that are not small."""
     state = np.abs(np.array([s[like] for s in seen.starts], np.float64)).mean(axis=0)[list(free)]
     reach = np.maximum(np.abs(low), np.abs(high))[list(free)]
     large = state > 0.05

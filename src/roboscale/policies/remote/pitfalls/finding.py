@@ -296,6 +296,9 @@ class _Search:
                 self.found("delta-for-absolute", "action", text, line)
         tables = answer_tables(self.profile, "part" in tomllib.loads(self.text)["action"])
         degrees = degree_change(self.profile, tables, self.seen, self.trained)
+        relative = self.profile.action.relative
+        if relative is not None and relative.make == "absolute":
+            self.missing.append("action: degrees: the policy says differences, and how large they may be nobody says")
         if degrees is not None:
             self.found(degrees.check, "action", degrees.text, *degrees.lines)
         for change in self._turned(tables, action):
