@@ -206,3 +206,22 @@ def test_a_command_killed_while_it_waits_for_a_score_loses_nothing_and_counts_no
         operator.score(True)
     finish(process)
     assert len(counted(bench).counted) == 4 and not counted(bench).pending
+
+
+def test_a_study_of_one_arm_stops_above_its_threshold_and_says_so_when_unblinded(bench: Path):
+    file = bench / "study.toml"
+    text = file.read_text().replace("sequential = false", 'design = "one arm"\nthreshold = 0.2')
+    file.write_text(text[: text.rindex("[[arms]]")].replace("cases = 2", "cases = 9"))
+    rs.lock_study(rs.LockStudy(study=file))
+    process, operator = begin(bench, "study.toml")
+    with contextlib.suppress(httpx.TransportError):
+        while operator.until("set up", "done")["phase"] != "done":
+            operator.click("ready")
+            operator.score(True, stage=2)
+    finish(process)
+    told = rs.unblind_study(rs.UnblindStudy(study=file, by="ada"))
+    assert told.sentence.startswith("first succeeds on more than 0.2 of cases: 1.00 [")
+    assert not told.early and len(told.trials) < 9, "it stops as soon as the evidence decides"
+    rs.write_report(rs.WriteReport(store=str(bench / "study.trials")))
+    page = (bench / "study.trials" / "report.html").read_text()
+    assert "is above the threshold" in page and "one arm against a threshold of 0.2" in page

@@ -398,6 +398,7 @@ def _try(
         retries=asked.request.retries,
         shard=shard,
         order=None if desk is None else desk.plan.order,
+        balanced=asked.design is not None and asked.design.kind == "crossover",
     )
     total, rule = len(schedule.own_cases()) * len(run.policies), None
     slots = _slots(asked, total, stack)

@@ -444,7 +444,10 @@ def _design(data: ReportData) -> dict[str, Scalar]:
     if data.design is None:
         return {}
     d = data.design
+    own = {"threshold": d.threshold, "indifference": d.margin}
     return {
+        "design": d.kind,
+        **{name: value for name, value in own.items() if value is not None},
         "compared": {"success": "successes", "progress": "progress"}[d.outcome],
         "most cases": d.budget,
         "alpha": d.alpha,
