@@ -91,8 +91,12 @@ def _read_store(store: str, on_event: OnEvent) -> Results:
     A policy whose first answer was no action in all of its trials was used wrongly, and nothing is known of it: its
     trials are left out, and a note says so.
     """
+    from roboscale.jobs.studies import require_unblinded
+
     with open_log(store, read_only=True) as log:
         runs = log.runs()
+        for run in runs:
+            require_unblinded(run)
         judged = [c for run in runs for c in judged_run(log, run).counted if not c.pending]
     adaptive = any(run.design is not None and run.design.sequential for run in runs)
     own = list({(c.policy, c.world, c.case): c for c in judged}.values())

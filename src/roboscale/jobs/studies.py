@@ -19,6 +19,7 @@ __all__ = [
     "OpenedStudy",
     "bench_plan",
     "design_text",
+    "is_blind",
     "open_study",
     "require_unblinded",
     "store_of_study",
@@ -129,9 +130,15 @@ def design_text(design: Design) -> str:
 
 def require_unblinded(run: Run) -> None:
     """RoboscaleError while the run is of a study that is blind: its log says which policy is which."""
-    file = _study_of(run)
-    if file is not None and lock_file(file).exists() and not StudyLock.load(file).unblindings:
+    if is_blind(run):
+        file = _study_of(run)
         raise RoboscaleError(f"the study {file} is blind: roboscale study unblind {file} first, which is on record")
+
+
+def is_blind(run: Run) -> bool:
+    """Whether the run is of a study of which nobody was told yet which arm is which."""
+    file = _study_of(run)
+    return file is not None and lock_file(file).exists() and not StudyLock.load(file).unblindings
 
 
 def study_lines(run: Run) -> list[str]:

@@ -88,6 +88,7 @@ def judge_trial(request: JudgeTrial) -> JudgedTrial:
         RoboscaleError: the trial is void: it says nothing of the policy.
     """
     from roboscale.jobs.judged import choose_run, judged_run
+    from roboscale.jobs.studies import is_blind
     from roboscale.trials.log import open_log
 
     with open_log(request.store, read_only=True):
@@ -114,7 +115,8 @@ def judge_trial(request: JudgeTrial) -> JudgedTrial:
         judged = judged_run(log, choose_run(log))
         if not judged.pending and judged.run.finished_ns is None and request.trial:
             _finish_if_done(log, judged)
-        waiting = [f"{c.trial.id[:8]}  {judged.labels[c.policy]}  {c.case.id}" for c in judged.pending if c.trial]
+        labels = dict.fromkeys(judged.labels, "blind") if is_blind(judged.run) else judged.labels
+        waiting = [f"{c.trial.id[:8]}  {labels[c.policy]}  {c.case.id}" for c in judged.pending if c.trial]
         return JudgedTrial(judgement, earlier, len(judged.pending), tuple(waiting))
 
 

@@ -35,7 +35,13 @@ from roboscale.report.blocks import (
 )
 from roboscale.report.canvas import flagged
 from roboscale.report.claims import report_headline
-from roboscale.report.doubts import correction_section, pending_section, reason_section, round_section
+from roboscale.report.doubts import (
+    correction_section,
+    pending_section,
+    reason_section,
+    round_section,
+    scorer_section,
+)
 from roboscale.report.model import (
     Behaviour,
     DatasetSummary,
@@ -72,6 +78,7 @@ def report_page(data: ReportData) -> str:
         _evidence(data),
         round_section(data),
         correction_section(data),
+        scorer_section(data),
         reason_section(data),
         _measures(data),
         _steps(data),
