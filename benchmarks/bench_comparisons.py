@@ -1,11 +1,12 @@
 """Twenty comparisons as a bench makes them, of policies whose success is known: right, undecided or wrong. Seeded.
 
-    python -m benchmarks.bench_comparisons [OUT] [--seed 0] [--budget 60] [--error 0.05] [--rounds 1]
+    python -m benchmarks.bench_comparisons [OUT] [--seed 0] [--budget 60] [--error 0.05] [--rounds 1] [--equal]
 
 A point has to reach a goal in a square; each policy reads its state and sees only a part of the square, whose share is
 its success rate, exactly. Schedule, drawn order, step loop, log, judgements and stopping rule are those of
 `roboscale compare` at a robot. Time is simulated, there is no guard and no page, and the scorer is a script that looks
-where the point ended and says the contrary in `--error` of the trials. Where the arms are equal any claim is wrong.
+where the point ended and says the contrary in `--error` of the trials. `--equal` tries arms that are equally good,
+where any claim is wrong, and at most 5 % of comparisons may make one.
 Run again with the same OUT it goes on with what is there.
 """
 
@@ -49,10 +50,11 @@ from roboscale.trials import Schedule, TrialRunner, evidence_of, make_slots
 from roboscale.trials.log import open_log
 
 RATES = (
-    (0.3, 0.7), (0.2, 0.8), (0.5, 0.9), (0.4, 0.7), (0.5, 0.7), (0.6, 0.9), (0.7, 0.95), (0.1, 0.4),
-    (0.9, 0.5), (0.8, 0.3), (0.7, 0.4), (0.95, 0.6), (0.6, 0.4), (0.8, 0.6), (0.4, 0.1), (0.7, 0.2),
-    (0.5, 0.5), (0.9, 0.9), (0.3, 0.3), (0.7, 0.7),
+    (0.3, 0.7), (0.2, 0.8), (0.5, 0.9), (0.4, 0.7), (0.5, 0.7), (0.6, 0.9), (0.7, 0.95), (0.1, 0.4), (0.3, 0.5),
+    (0.45, 0.9), (0.9, 0.5), (0.8, 0.3), (0.7, 0.4), (0.95, 0.6), (0.6, 0.4), (0.8, 0.6), (0.4, 0.1), (0.7, 0.2),
+    (0.9, 0.7), (0.55, 0.2),
 )  # fmt: skip
+EQUAL = ((0.5, 0.5), (0.9, 0.9), (0.3, 0.3), (0.7, 0.7))
 NEAR_M = 0.05
 RATE_HZ = 10.0
 STATE = Field(
@@ -179,7 +181,7 @@ def measure(
     """A row of each comparison: rates, what was claimed, whether that is so, trials."""
     rows = []
     for number, rates in enumerate(pairs):
-        store = out / f"{seed}-{budget}-{error:g}-{number:02d}"
+        store = out / f"{rates[0]:g}-{rates[1]:g}-{seed}-{budget}-{error:g}"
         decided = compare_once(store, rates, seed * 1000 + number, budget, error)
         assert isinstance(decided.verdict, Verdict), "two arms have one verdict"
         known = outcome(rates, decided.verdict)
@@ -194,11 +196,13 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=60, help="most cases of a comparison")
     parser.add_argument("--error", type=float, default=0.05, help="share of trials that the scorer gets wrong")
     parser.add_argument("--rounds", type=int, default=1, help="how many times twenty, with seeds after the first")
+    parser.add_argument("--equal", action="store_true", help="arms of no difference instead")
     asked = parser.parse_args()
     total: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         for round_ in range(asked.rounds):
-            rows = measure(asked.out or Path(folder), asked.seed + round_, asked.budget, asked.error)
+            pairs = EQUAL if asked.equal else RATES
+            rows = measure(asked.out or Path(folder), asked.seed + round_, asked.budget, asked.error, pairs)
             known = Counter(row[3] for row in rows)
             total += known
             if asked.rounds == 1:

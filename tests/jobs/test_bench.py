@@ -102,7 +102,7 @@ def test_a_study_is_locked_run_scored_corrected_and_unblinded(bench: Path, robos
     wrong = judged.used[-1].trial
     assert wrong is not None
     store = str(bench / "study.trials")
-    rs.judge_trial(rs.JudgeTrial(store=store, trial=wrong.id, failure=True, progress=0.5, reason="[slipped] [froze]"))
+    rs.judge_trial(rs.JudgeTrial(store=store, trial=wrong.id, failure=True, progress=0.5, reason="[slipped] [froze]", by="grace"))
     why = rs.explain_failures(rs.ExplainFailures(store=store, recorded=bench / "study.episodes"))
     assert sorted((g.reason, g.count) for g in why.data.groups) == [("froze", 1), ("slipped", 1)]
     assert all(g.share.n == 2 and g.mp4 for g in why.data.groups)
@@ -112,6 +112,8 @@ def test_a_study_is_locked_run_scored_corrected_and_unblinded(bench: Path, robos
     rs.write_report(rs.WriteReport(store=str(bench / "study.trials")))
     text = (bench / "study.trials" / "report.html").read_text()
     assert "Which one goes right?" in text and "after the study was over" in text
+    assert "Two scorers of the same trials" in text and "person and grace" in text and "0 of 1" in text
+    assert "Cohen&#x27;s kappa (1960); posterior interval" in text or "Cohen's kappa (1960); posterior" in text
 
 
 def test_a_changed_study_does_not_run_before_it_is_amended(bench: Path):
