@@ -102,7 +102,9 @@ def test_a_study_is_locked_run_scored_corrected_and_unblinded(bench: Path, robos
     wrong = judged.used[-1].trial
     assert wrong is not None
     store = str(bench / "study.trials")
-    rs.judge_trial(rs.JudgeTrial(store=store, trial=wrong.id, failure=True, progress=0.5, reason="[slipped] [froze]", by="grace"))
+    rs.judge_trial(
+        rs.JudgeTrial(store=store, trial=wrong.id, failure=True, progress=0.5, reason="[slipped] [froze]", by="grace")
+    )
     why = rs.explain_failures(rs.ExplainFailures(store=store, recorded=bench / "study.episodes"))
     assert sorted((g.reason, g.count) for g in why.data.groups) == [("froze", 1), ("slipped", 1)]
     assert all(g.share.n == 2 and g.mp4 for g in why.data.groups)
