@@ -45,7 +45,7 @@ def test_a_policy_repeats_what_it_demonstrated_itself(tried: Path):
     starts = TrainingStarts((Path("demos"),), Path("tried"))
     good, still = (resolve_policy(f"policies.py:{name}", world=None) for name in ("good", "still"))
     errors = open_loop_errors(good, starts, [0, 1, 2])
-    assert max(errors.values()) < 1e-3 < 0.9 < min(open_loop_errors(still, starts, [0, 1, 2]).values())
+    assert max(errors.values()) < 1e-3 < 0.5 < min(open_loop_errors(still, starts, [0, 1, 2]).values())
 
 
 def test_what_is_missing_is_said(tried: Path):

@@ -33,9 +33,9 @@ _ROWS, _COLUMNS = 6, 8  # a picture, made so small that noise and small shifts v
 class TrainingStarts:
     """How the episodes of datasets begin, so that a trial's start can be laid beside them.
 
-    A start is what was first observed: numbers, and a tiny picture of each camera. Each value is divided by its spread, over all frames
-    for states and over the starts for pictures; parts weigh alike. Distances are divided by the median distance of a
-    training episode to its nearest neighbour.
+    A start is what was first observed: numbers, and a tiny picture of each camera. Each value is divided by its
+    spread, over all frames for numbers and over the starts for pictures; fields weigh alike. Distances are divided by
+    the median distance of a training episode to its nearest neighbour.
 
     Raises:
         RoboscaleError: fewer than three episodes, or they share no field with the trials.
