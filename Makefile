@@ -88,6 +88,7 @@ bench: set-up-test
 bench-robot: set-up-test
 	$(run)python -m benchmarks.bench_comparisons runs/bench-comparisons
 	$(run)python -m benchmarks.bench_comparisons runs/bench-comparisons --equal --rounds 30
+	$(run)python -m benchmarks.latency
 
 docs: set-up-test
 	NO_MKDOCS_2_WARNING=1 $(run)mkdocs build --strict
