@@ -229,3 +229,20 @@ def test_a_study_of_one_arm_stops_above_its_threshold_and_says_so_when_unblinded
     rs.write_report(rs.WriteReport(store=str(bench / "study.trials")))
     page = (bench / "study.trials" / "report.html").read_text()
     assert "is above the threshold" in page and "one arm against a threshold of 0.2" in page
+
+
+def test_a_crossover_begins_with_either_arm_equally_often_and_is_tested_at_its_end(bench: Path):
+    file = bench / "study.toml"
+    file.write_text(file.read_text().replace("sequential = false", 'sequential = false\ndesign = "crossover"'))
+    rs.lock_study(rs.LockStudy(study=file))
+    process, operator = begin(bench, "study.toml")
+    for _ in range(4):
+        operator.until("set up")
+        operator.click("ready")
+        operator.score(True, stage=2)
+    finish(process)
+    told = rs.unblind_study(rs.UnblindStudy(study=file))
+    assert sorted(told.trials[::2]) == ["first", "second"], "half of the cases begin with either"
+    assert told.sentence.startswith("No difference shown between first and second")
+    assert "exact test of Mainland and Gart" in told.sentence and not told.early
+    assert any(name.endswith(", tried first") for name in counted(bench).decided.verdict.estimates)

@@ -94,7 +94,9 @@ def test_a_ladder_compares_each_checkpoint_with_the_one_before_it_and_no_other()
     said = {(p.first, p.second): p.verdict.decision for p in run.verdict.pairs}
     assert said == {("A", "B"): "second is better", ("B", "C"): "no difference shown", ("C", "D"): "second is better"}
     assert all(p.verdict.alpha == pytest.approx(0.05 / 3) for p in run.verdict.pairs)
-    assert run.verdict.sentence.startswith("B is better than A before it; no difference shown between B and C; D is")
+    assert run.verdict.sentence.startswith(
+        "B is better than A before it; no difference is shown between B and C; D is"
+    )
     fixed = decided([0.1, 0.6, 0.95], 120, kind="ladder", sequential=False)
     assert {p.verdict.method for p in fixed.verdict.pairs} == {
         "exact paired test (McNemar 1947)"

@@ -357,12 +357,11 @@ class Ladder:
             "second is better": "{1} is better than {0} before it",
         }
         claims = [
-            said.get(p.verdict.decision, "no difference shown between {0} and {1}").format(p.first, p.second)
+            said.get(p.verdict.decision, "no difference is shown between {0} and {1}").format(p.first, p.second)
             for p in pairs
         ]
         rates = ", ".join(f"{arm} {rate_with_bounds(estimates[arm])}" for arm in self.arms)
-        text = "; ".join(claims)
-        return f"{text[0].upper()}{text[1:]}: {rates} (steps of a ladder, family-wise error {self.design.alpha:g})"
+        return f"{'; '.join(claims)}: {rates} (steps of a ladder, family-wise error {self.design.alpha:g})"
 
 
 class Crossover:
@@ -379,17 +378,18 @@ class Crossover:
         self.arms, self.design = arms, design
         self._counts = {first: PairCounts() for first in arms}  # by who was tried first
         self._over = False
-        self._rows = 0
+        self._rows = self._nobody_knows = 0
 
     @property
     def in_play(self) -> tuple[str, ...]:
         return () if self._over else self.arms
 
     def update(self, case: Case, outcomes: Mapping[str, bool | None], first: str) -> None:
-        if first not in self.arms:
-            raise ValueError("a crossover has to know which arm was tried first")
         a, b = self.arms
-        self._counts[first] = self._counts[first].plus(PairedOutcome(case.task, outcomes.get(a), outcomes.get(b)))
+        if first in self.arms:
+            self._counts[first] = self._counts[first].plus(PairedOutcome(case.task, outcomes.get(a), outcomes.get(b)))
+        else:
+            self._nobody_knows += 1  # while trials run, only the end is asked for
         self._rows += 1
         self._over = self._over or self._rows >= self.design.budget
 
@@ -397,6 +397,8 @@ class Crossover:
         self._over = True
 
     def verdict(self) -> Verdict:
+        if self._nobody_knows:
+            raise ValueError("a crossover has to know which arm was tried first")
         a, b = self.arms
         cells = zip(self._counts[a].cells, self._counts[b].cells, strict=True)
         both = PairCounts(tuple(x + y for x, y in cells))
