@@ -59,3 +59,28 @@ def test_what_is_missing_is_said(tried: Path):
     assert few is not None
     with pytest.raises(rs.RoboscaleError, match="three training episodes"):
         rs.explain_failures(rs.ExplainFailures(store="x", recorded=Path("tried"), trained=(Path("few"),)))
+
+
+def test_a_funnel_is_not_made_of_successes_alone(tried: Path):
+    """This world knows progress of successes only: that all of those got there says nothing."""
+    done = rs.explain_failures(rs.ExplainFailures(store="x"))
+    assert not done.data.stages and any("no funnel of stages" in note for note in done.data.notes)
+    with rs_log("x") as log:
+        trials = [t for group in log.attempts(*asked_of(log)).values() for t in group]
+    still = [t for t in trials if t.policy.name == "policies.py:still"]
+    rs.judge_trial(rs.JudgeTrial(store="x", trial=still[0].id, failure=True, progress=0.5))
+    done = rs.explain_failures(rs.ExplainFailures(store="x", recorded=Path("tried")))
+    assert {s.stage for s in done.data.stages} == {"progress 0.5", "progress 1"}
+    assert any("policies.py:still: nobody said how far 3 of 4 trials got" in note for note in done.data.notes)
+    assert any("no films: tried has no camera" in note for note in done.data.notes)
+
+
+def rs_log(store: str):
+    from roboscale.trials.log import open_log
+
+    return open_log(store, read_only=True)
+
+
+def asked_of(log):
+    run = log.runs()[0]
+    return run.policies, run.world, run.settings, run.round

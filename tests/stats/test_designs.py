@@ -97,6 +97,7 @@ def test_a_ladder_compares_each_checkpoint_with_the_one_before_it_and_no_other()
     assert run.verdict.sentence.startswith(
         "B is better than A before it; no difference is shown between B and C; D is"
     )
+    assert set(run.verdict.letters.values()) == {""}, "A and C were not compared, and share no letter"
     fixed = decided([0.1, 0.6, 0.95], 120, kind="ladder", sequential=False)
     assert {p.verdict.method for p in fixed.verdict.pairs} == {
         "exact paired test (McNemar 1947)"
@@ -144,3 +145,14 @@ def test_paired_blocks_keep_the_json_and_so_the_digest_that_they_had():
     assert set(Design(budget=3).to_json()) == {"budget", "alpha", "min_cases", "sequential", "outcome"}
     made = Design(budget=3, kind="best arm", margin=0.1)
     assert Design(**made.to_json()) == made
+
+
+def test_the_claims_of_a_ladder_and_of_the_best_arm_do_not_rest_on_void_trials():
+    outcomes = [[False, True, True]] * 12 + [[None, None, True]] * 30
+    ladder = of_outcomes(outcomes, kind="ladder", sequential=False)
+    assert ladder.verdict.pairs[0].verdict.decision == "undecided"
+    assert set(ladder.verdict.letters.values()) == {""} and "30 void trials of B and 30 of A" in ladder.withdrawn[0]
+    kept = of_outcomes([[None, True]] * 40 + [[False, True]] * 20, kind="best arm", margin=0.1, min_cases=60)
+    assert kept.verdict.best == ("B",), "had A succeeded wherever it was void, B would be no worse"
+    lost = of_outcomes([[True, None]] * 40 + [[False, True]] * 20, kind="best arm", margin=0.1, min_cases=60)
+    assert lost.verdict.best != ("B",) and "rests on void trials (40 of B)" in lost.withdrawn[0]

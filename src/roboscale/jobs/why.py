@@ -117,8 +117,13 @@ def _explained(request: ExplainFailures, judged: Judged, on_event: OnEvent) -> W
         notes.append(f"{left} trials that are void or not scored are in no count")
     if not stages:
         notes.append("no scorer said how far a trial got: there is no funnel of stages")
+    else:
+        notes += _without_progress(judged, scored)
     if groups and not any(group.mp4 for group in groups):
-        notes.append("no films: --recorded names the dataset of the trials' episodes")
+        why = "--recorded names the dataset of the trials' episodes"
+        if request.recorded is not None:
+            why = f"{request.recorded} has no camera, or no episode of a failure"
+        notes.append(f"no films: {why}")
     for note in notes:
         on_event(Note(note))
     plain = {
@@ -152,6 +157,8 @@ def _stages(judged: Judged, scored: Sequence[Counted]) -> list[StageCount]:
 
     names = list((judged.run.request.get("study") or {}).get("stages", ()))
     reached = [c.outcome.progress for c in scored if c.outcome.progress is not None]
+    if not names and set(reached) <= {0.0, 1.0}:
+        return []  # no more than success and failure, and perhaps of the successes alone
     levels = [(k + 1) / len(names) for k in range(len(names))] or sorted({p for p in reached if p > 0})
     counts = []
     for policy, label in judged.labels.items():
@@ -161,6 +168,18 @@ def _stages(judged: Judged, scored: Sequence[Counted]) -> list[StageCount]:
             share = clopper_pearson(sum(p >= level - 1e-9 for p in mine), len(mine))
             counts.append(StageCount(policy=label, stage=stage, share=share))
     return counts
+
+
+def _without_progress(judged: Judged, scored: Sequence[Counted]) -> list[str]:
+    """Whose funnel is of fewer trials than were scored."""
+    notes = []
+    for policy, label in judged.labels.items():
+        mine = [c.outcome.progress for c in scored if c.policy == policy]
+        if missing := sum(progress is None for progress in mine):
+            notes.append(
+                f"{label}: nobody said how far {missing} of {len(mine)} trials got; its funnel is of the others"
+            )
+    return notes
 
 
 def _groups(judged: Judged, scored: Sequence[Counted], recorded: Path | None) -> list[FailureGroup]:

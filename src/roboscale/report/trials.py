@@ -120,7 +120,8 @@ def _card(data: ReportData, index: int, policy: PolicyResult) -> Card:
         blocks.append(Paragraph(text.mark(policy.unverified), "mark bad"))
     lines = _lines(policy, rate, progress=progress)
     if data.verdict is not None and not isinstance(data.verdict, Verdict):
-        lines.append(("not shown to differ from those who share", data.verdict.letters.get(policy.name, text.MISSING)))
+        letters = data.verdict.letters.get(policy.name, text.MISSING)
+        lines += [("not shown to differ from those who share", letters)] if letters else []
     blocks.append(NamedValues(tuple(lines), roomy=True))
     rule = f"; {data.rule}" if data.rule else ""
     blocks.append(Paragraph(f"{rate.method}{rule}", "fine"))

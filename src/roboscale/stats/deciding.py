@@ -232,7 +232,10 @@ def without_void_claims(verdict: AnyVerdict, evidence: Evidence, used: int) -> t
     if not withdrawn:
         return verdict, ()
     pairs = [pair for pair, _ in checked]
-    return assemble(verdict.names, verdict.estimates, pairs, verdict.alpha, verdict.method), withdrawn
+    kept_pairs = assemble(verdict.names, verdict.estimates, pairs, verdict.alpha, verdict.method)
+    if evidence.design.kind == "ladder":
+        kept_pairs = replace(kept_pairs, letters=verdict.letters)
+    return kept_pairs, withdrawn
 
 
 def _checked_design(verdict: AnyVerdict, evidence: Evidence, rows: Sequence[EvidenceRow]) -> tuple[AnyVerdict, str]:

@@ -343,7 +343,8 @@ class Ladder:
         pairs = [Compared(*step, self._of(step)) for step in self._steps]
         method = f"{pairs[0].verdict.method} for each step of the ladder; family-wise error by Bonferroni"
         many = assemble(self.arms, estimates, pairs, self.design.alpha, method)
-        return replace(many, sentence=self._sentence(pairs, estimates))
+        # who shares a letter was not shown to differ; of steps that nobody compared, no letter can say so
+        return replace(many, letters=dict.fromkeys(self.arms, ""), sentence=self._sentence(pairs, estimates))
 
     def _of(self, step: tuple[str, str]) -> Verdict:
         if self.design.sequential:
