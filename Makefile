@@ -1,4 +1,4 @@
-.PHONY: demo test fuzz guests oracle peers ends mutants docs bench lint fresh clean set-up set-up-test
+.PHONY: demo test fuzz guests oracle peers ends mutants docs bench bench-robot lint fresh clean set-up set-up-test
 .DEFAULT_GOAL := help
 
 run := .venv/bin/
@@ -13,6 +13,7 @@ help:
 	@echo "make mutants plants 60 small faults in a room (ROOM=trials) and looks whether its tests notice"
 	@echo "make fuzz    10,000 mutated files for every format that is read, 5,000 mutated tables and as many JSON documents, every advice in every state"
 	@echo "make bench   the benchmarks whose ratios the README quotes"
+	@echo "make bench-robot  twenty comparisons as a bench makes them: right, undecided, wrong; goes on where it was"
 	@echo "make fresh   sets a copy up in minimal images of Debian 12 and 13 and runs it there (root, debootstrap, 8 GB)"
 	@echo "make docs    builds the documentation into site/"
 
@@ -83,6 +84,11 @@ bench: set-up-test
 	$(run)python -m benchmarks.loader
 	$(run)python -m benchmarks.import_video
 	$(run)python -m benchmarks.audit
+
+bench-robot: set-up-test
+	$(run)python -m benchmarks.bench_comparisons runs/bench-comparisons
+	$(run)python -m benchmarks.bench_comparisons runs/bench-comparisons --equal --rounds 30
+	$(run)python -m benchmarks.latency
 
 docs: set-up-test
 	NO_MKDOCS_2_WARNING=1 $(run)mkdocs build --strict

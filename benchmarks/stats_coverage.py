@@ -11,6 +11,7 @@ import argparse
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,11 @@ from scipy.stats import binom
 
 from benchmarks.stats_sequential import markdown
 from roboscale.core import Estimate
-from roboscale.report.canvas import INK, Canvas, colour, draw, new_canvas
+from roboscale.report.canvas import INK, colour, draw, new_canvas
 from roboscale.stats import beta_posterior, bounded_mean_sequence, clopper_pearson, wilson
+
+if TYPE_CHECKING:
+    from roboscale.report.canvas import Canvas
 
 INTERVALS: dict[str, Callable[[int, int], Estimate]] = {
     "Clopper-Pearson": clopper_pearson,

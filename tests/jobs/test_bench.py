@@ -102,7 +102,9 @@ def test_a_study_is_locked_run_scored_corrected_and_unblinded(bench: Path, robos
     wrong = judged.used[-1].trial
     assert wrong is not None
     store = str(bench / "study.trials")
-    rs.judge_trial(rs.JudgeTrial(store=store, trial=wrong.id, failure=True, progress=0.5, reason="[slipped] [froze]"))
+    rs.judge_trial(
+        rs.JudgeTrial(store=store, trial=wrong.id, failure=True, progress=0.5, reason="[slipped] [froze]", by="grace")
+    )
     why = rs.explain_failures(rs.ExplainFailures(store=store, recorded=bench / "study.episodes"))
     assert sorted((g.reason, g.count) for g in why.data.groups) == [("froze", 1), ("slipped", 1)]
     assert all(g.share.n == 2 and g.mp4 for g in why.data.groups)
@@ -112,6 +114,8 @@ def test_a_study_is_locked_run_scored_corrected_and_unblinded(bench: Path, robos
     rs.write_report(rs.WriteReport(store=str(bench / "study.trials")))
     text = (bench / "study.trials" / "report.html").read_text()
     assert "Which one goes right?" in text and "after the study was over" in text
+    assert "Two scorers of the same trials" in text and "person and grace" in text and "0 of 1" in text
+    assert "Cohen&#x27;s kappa (1960); posterior interval" in text or "Cohen's kappa (1960); posterior" in text
 
 
 def test_a_changed_study_does_not_run_before_it_is_amended(bench: Path):
@@ -206,3 +210,39 @@ def test_a_command_killed_while_it_waits_for_a_score_loses_nothing_and_counts_no
         operator.score(True)
     finish(process)
     assert len(counted(bench).counted) == 4 and not counted(bench).pending
+
+
+def test_a_study_of_one_arm_stops_above_its_threshold_and_says_so_when_unblinded(bench: Path):
+    file = bench / "study.toml"
+    text = file.read_text().replace("sequential = false", 'design = "one arm"\nthreshold = 0.2')
+    file.write_text(text[: text.rindex("[[arms]]")].replace("cases = 2", "cases = 9"))
+    rs.lock_study(rs.LockStudy(study=file))
+    process, operator = begin(bench, "study.toml")
+    with contextlib.suppress(httpx.TransportError):
+        while operator.until("set up", "done")["phase"] != "done":
+            operator.click("ready")
+            operator.score(True, stage=2)
+    finish(process)
+    told = rs.unblind_study(rs.UnblindStudy(study=file, by="ada"))
+    assert told.sentence.startswith("first succeeds on more than 0.2 of cases: 1.00 [")
+    assert not told.early and len(told.trials) < 9, "it stops as soon as the evidence decides"
+    rs.write_report(rs.WriteReport(store=str(bench / "study.trials")))
+    page = (bench / "study.trials" / "report.html").read_text()
+    assert "is above the threshold" in page and "one arm against a threshold of 0.2" in page
+
+
+def test_a_crossover_begins_with_either_arm_equally_often_and_is_tested_at_its_end(bench: Path):
+    file = bench / "study.toml"
+    file.write_text(file.read_text().replace("sequential = false", 'sequential = false\ndesign = "crossover"'))
+    rs.lock_study(rs.LockStudy(study=file))
+    process, operator = begin(bench, "study.toml")
+    for _ in range(4):
+        operator.until("set up")
+        operator.click("ready")
+        operator.score(True, stage=2)
+    finish(process)
+    told = rs.unblind_study(rs.UnblindStudy(study=file))
+    assert sorted(told.trials[::2]) == ["first", "second"], "half of the cases begin with either"
+    assert told.sentence.startswith("No difference shown between first and second")
+    assert "exact test of Mainland and Gart" in told.sentence and not told.early
+    assert any(name.endswith(", tried first") for name in counted(bench).decided.verdict.estimates)

@@ -55,7 +55,11 @@ def until(page: Any, phase: str, number: int) -> None:
 def shot(page: Any, name: str) -> None:
     """For people who want to look: a folder named by the environment."""
     if folder := os.environ.get("ROBOSCALE_SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+        size = page.viewport_size
+        height = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({**size, "height": max(size["height"], height)})  # no scroll bar in the picture
+        page.screenshot(path=Path(folder) / f"{name}.png")
+        page.set_viewport_size(size)
 
 
 def test_three_trials_are_run_stopped_and_scored_on_the_page(browser: Link, served):
@@ -64,6 +68,7 @@ def test_three_trials_are_run_stopped_and_scored_on_the_page(browser: Link, serv
     until(page, "set up", 1)
     assert page.locator("#title").inner_text() == "A <i>squint</i>", "text is text"
     wait_until(page, "document.querySelector('[data-live]').naturalWidth === 192")
+    assert page.locator("#hint").inner_text().startswith("A new scene: put the objects in place")
     shot(page, "bench-set-up-desk")
     page.click("#ready")
     until(page, "score", 1)
@@ -74,6 +79,7 @@ def test_three_trials_are_run_stopped_and_scored_on_the_page(browser: Link, serv
     page.click("#file")
     until(page, "set up", 2)
     assert page.locator(".first").count() == 1, "the first picture of the scene lies over the camera"
+    assert "where the first picture of this scene has them" in page.locator("#hint").inner_text()
     shot(page, "bench-overlay-desk")
 
     page.click("#ready")
@@ -112,8 +118,15 @@ def test_three_trials_are_run_stopped_and_scored_on_the_page(browser: Link, serv
     shot(phone, "bench-set-up-phone-dark")
     phone.click("#ready")
     until(phone, "score", 4)
-    assert overflow(phone) == 0
-    shot(phone, "bench-score-phone-dark")
+    dark = open_page(browser, operator, DESK, color_scheme="dark")
+    light = open_page(browser, operator, PHONE, color_scheme="light")
+    for seen, name in ((phone, "phone-dark"), (dark, "desk-dark"), (light, "phone-light")):
+        until(seen, "score", 4)
+        wait_until(seen, "document.querySelector('[data-live]').naturalWidth === 192")
+        assert overflow(seen) == 0
+        stop = seen.locator("#stop").bounding_box()
+        assert stop["x"] >= 0 and stop["x"] + stop["width"] <= seen.viewport_size["width"] and stop["height"] >= 44
+        shot(seen, f"bench-score-{name}")
     audit = [json.loads(line) for line in (folder / "study.trials" / "bench.jsonl").read_text().splitlines()]
     assert [a["click"] for a in audit if a["what"] == "click"] == [
         "ready", "score", "ready", "stop", "score", "release", "ready", "void", "ready",

@@ -17,8 +17,13 @@ def run(request: Compare, terminal: Terminal) -> None:
     """
     if terminal.dry_run:
         from roboscale.jobs.running import planned
+        from roboscale.jobs.studies import open_study
 
-        plan = planned(request, request.policies, request.budget)
+        policies = request.policies
+        if request.is_study:
+            opened = open_study(request)
+            request, policies = opened.request, opened.policies
+        plan = planned(request, policies, request.budget)
         return terminal.show(plan.to_json(), plan.text)
     done = compare(request, on_event=terminal.event)
     return terminal.show(done.to_json(), done.lines)

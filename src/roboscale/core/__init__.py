@@ -24,7 +24,7 @@ from roboscale.core.errors import (
     UsageError,
 )
 from roboscale.core.estimate import Decision, Estimate, PairedOutcome, Verdict
-from roboscale.core.evidence import Design, Evidence, EvidenceRow, OutcomeKind, StopRule
+from roboscale.core.evidence import Design, DesignKind, Evidence, EvidenceRow, OutcomeKind, StopRule
 from roboscale.core.identity import Identity, combine, identity_labels
 from roboscale.core.objects import identify
 from roboscale.core.outcomes import Outcomes, Stratum
@@ -93,6 +93,7 @@ __all__ = [
     "Counted",
     "Decision",
     "Design",
+    "DesignKind",
     "Difference",
     "End",
     "Episode",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import Case, Counted, InfrastructureError, Judgement, RoboscaleError, Trial, UnknownName
+from roboscale.core import Case, Counted, Design, InfrastructureError, Judgement, RoboscaleError, Trial, UnknownName
 from roboscale.jobs.events import Note, OnEvent
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class BenchPlan:
         stages: of the task, in order; progress is the share that was reached.
         tags: what can go wrong, for the scorer to tick.
         order: seed that draws which policy goes first on each case.
+        design: how the study is decided; `None` where the request says it.
         study: what the run says of the study that it belongs to; JSON types.
         host, port, token: of the page.
     """
@@ -52,6 +53,7 @@ class BenchPlan:
     stages: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     order: int = 0
+    design: Design | None = None
     study: Mapping[str, Any] = field(default_factory=dict)
     host: str = "127.0.0.1"
     port: int = 0

@@ -200,14 +200,14 @@ def compare(
     given = None if world is None or isinstance(world, str) else world
     opened = open_study(request) if request.is_study else None
     if opened is not None:
-        request, things = opened.request, [*opened.request.policies]
+        request, things = opened.request, [*opened.policies]
     bench = opened.plan if opened is not None else bench_plan(request) if request.at_bench else None
     with kept_or_not(request, asked=isinstance(first, Compare)) as request:
         judged = run_trials(
             request,
             things,
             count=request.budget,
-            design=request.design,
+            design=request.design if bench is None or bench.design is None else bench.design,
             on_event=listen,
             world=given,
             observes=observes,

@@ -21,7 +21,13 @@ from roboscale.report import (
     TaskCount,
     TrainingCurve,
 )
-from roboscale.report.summaries import corrected_judgements, policy_result, void_overlaps, void_trials
+from roboscale.report.summaries import (
+    corrected_judgements,
+    policy_result,
+    scorer_agreements,
+    void_overlaps,
+    void_trials,
+)
 
 if TYPE_CHECKING:
     from roboscale.dataset import Dataset
@@ -81,6 +87,7 @@ def report_data(
         extremes=_extremes(judged),
         before_corrections=None if before is None else before.verdict,
         corrections=corrected_judgements(results),
+        scorers=scorer_agreements(judged.used),
         rounds=_rounds(judged),
         perturbed=robustness_of(judged),
         films=tuple(films),

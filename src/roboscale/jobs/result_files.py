@@ -91,8 +91,12 @@ def _read_store(store: str, on_event: OnEvent) -> Results:
     A policy whose first answer was no action in all of its trials was used wrongly, and nothing is known of it: its
     trials are left out, and a note says so.
     """
+    from roboscale.jobs.studies import require_unblinded
+
     with open_log(store, read_only=True) as log:
         runs = log.runs()
+        for run in runs:
+            require_unblinded(run)
         whole = [judged_run(log, run) for run in runs]
     judged = [c for one in whole for c in one.counted if not c.pending and one.is_plain(c)]
     if worse := {(c.policy, c.world, c.case) for one in whole for c in one.counted if not one.is_plain(c)}:

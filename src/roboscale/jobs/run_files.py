@@ -41,7 +41,7 @@ def require_result(judged: Judged) -> None:
     A comparison needs a case that was counted under two policies.
     """
     counted = Counter(c.case for c in judged.counted if c.outcome.success is not None)
-    needed = 1 if judged.run.design is None else 2
+    needed = 1 if judged.run.design is None or judged.run.design.kind == "one arm" else 2
     if judged.pending or any(times >= needed for times in counted.values()):
         return
     why = "; ".join(reasons(judged.counted, judged.labels)[:3]) or "no trial was made"

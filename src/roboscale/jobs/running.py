@@ -363,6 +363,7 @@ def _try(
     """Runs the schedule, records it, and reads from the log what it came to."""
     from roboscale.jobs.judged import judged_run, other_lines, unequal_starts
     from roboscale.jobs.run_files import write_run_files
+    from roboscale.jobs.studies import is_blind
     from roboscale.stats.deciding import Decider
     from roboscale.trials import Schedule
 
@@ -374,6 +375,7 @@ def _try(
         retries=asked.request.retries,
         shard=shard,
         order=None if desk is None else desk.plan.order,
+        balanced=asked.design is not None and asked.design.kind == "crossover",
     )
     total, rule = len(schedule.own_cases()) * len(run.policies), None
     slots = _slots(asked, total, stack)
@@ -381,7 +383,7 @@ def _try(
         rule = Decider(tuple(identity_labels(run.policies).values()), asked.design)
     for line in other_lines(log, run):
         asked.say(line)
-    runner = _runner(asked, log, run, slots, sink, rule, total)
+    runner = _runner(asked, log, run, slots, sink, rule, total, blind=desk is not None and bool(desk.plan.study))
     if desk is not None:
         runner.decide = desk.judge
         desk.result = lambda: judged_run(log, run)
@@ -404,7 +406,8 @@ def _try(
     judged = judged_run(log, run, shard)
     if unequal := unequal_starts(judged):
         asked.say(unequal)
-    write_run_files(judged, log, store_of(asked.request, asked.question))
+    if not is_blind(run):  # `study unblind` writes them
+        write_run_files(judged, log, store_of(asked.request, asked.question))
     return judged
 
 
@@ -438,10 +441,12 @@ def _runner(
     sink: DatasetWriter | None,
     rule: StopRule | None,
     total: int,
+    *,
+    blind: bool = False,
 ) -> TrialRunner:
-    """Runs at most `total` trials, and tells how far it is."""
+    """Runs at most `total` trials, and tells how far it is; nothing of a `blind` episode says which policy it was."""
     from roboscale.jobs.judged import reused_line
-    from roboscale.trials import TrialRunner, live_keeping, records_afterwards
+    from roboscale.trials import TrialRunner, live_keeping, records_afterwards, without_policy
 
     counts = {"success": 0, "failure": 0, "void": 0, "pending": 0}
     done = [0]
@@ -466,7 +471,8 @@ def _runner(
 
     live: dict[str, Any] = {}
     if sink is not None and not records_afterwards(asked.info):
-        live = {"keep": live_keeping(asked.info), "adopt": lambda trial, judgement: sink.adopt(trial.episode)}
+        keeping = live_keeping(asked.info, without_policy) if blind else live_keeping(asked.info)
+        live = {"keep": keeping, "adopt": lambda trial, judgement: sink.adopt(trial.episode)}
     return TrialRunner(
         info=asked.info,
         world=run.world,

@@ -119,6 +119,7 @@ def _told_apart(found: list[_Found]) -> list[RunRow]:
 def _rows(store: Path, folder: Path) -> list[_Found]:
     """One row for every run of a store."""
     from roboscale.jobs.judged import judged_run
+    from roboscale.jobs.studies import is_blind
     from roboscale.report.runs import RunPolicy, RunRow
     from roboscale.trials.log import open_log
 
@@ -128,10 +129,11 @@ def _rows(store: Path, folder: Path) -> list[_Found]:
         running = any(lease.left_s > 0 for lease in log.leases())
         for run in log.runs():
             judged = judged_run(log, run)
-            decided = judged.decided
+            decided, blind = judged.decided, is_blind(run)
+            shown = {} if blind else judged.labels
             policies = tuple(
                 RunPolicy(name=label, rate=judged.rate(judged.of(policy)), unverified=policy.unverified)
-                for policy, label in judged.labels.items()
+                for policy, label in shown.items()
             )
             fixed = run.design is None or not run.design.sequential
             row = RunRow(
@@ -142,10 +144,10 @@ def _rows(store: Path, folder: Path) -> list[_Found]:
                 unverified=run.world.unverified,
                 policies=policies,
                 command=run.command,
-                verdict="" if decided is None else decided.verdict.sentence,
+                verdict="a study that is blind" if blind else "" if decided is None else decided.verdict.sentence,
                 done=sum(not c.pending for c in judged.counted),
                 of=len(run.cases) * len(run.policies) if fixed else None,
                 report=page.relative_to(folder).as_posix() if page.is_file() else "",
             )
-            rows.append(_Found(row, run.world, tuple(judged.labels)))
+            rows.append(_Found(row, run.world, tuple(shown)))
     return rows

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roboscale.core import RoboscaleError
+from roboscale.core import Design, RoboscaleError
 from roboscale.jobs.bench import BenchPlan
 from roboscale.trials.study import Study, StudyLock, lock_file
 
@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
     from roboscale.trials.log import Run
 
-__all__ = ["OpenedStudy", "bench_plan", "open_study", "require_unblinded", "store_of_study", "study_lines"]
+__all__ = [
+    "OpenedStudy",
+    "bench_plan",
+    "design_text",
+    "is_blind",
+    "open_study",
+    "require_unblinded",
+    "store_of_study",
+    "study_lines",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +32,14 @@ class OpenedStudy:
     """A study whose file is what was locked.
 
     Args:
-        request: the comparison that it asks for.
+        request: the comparison that it asks for, by the name of the study's file.
+        policies: its arms.
         plan: its bench.
     """
 
     path: Path
     request: Compare
+    policies: tuple[str, ...]
     plan: BenchPlan
 
     def blind_line(self, judged: Judged) -> str:
@@ -55,7 +66,6 @@ def open_study(request: Compare) -> OpenedStudy:
     here = path.parent
     asked = replace(
         request,
-        policies=tuple(_beside(here, arm.policy) for arm in study.arms),
         world=f"robot:{here / study.robot}",
         tasks=",".join(study.tasks),
         budget=study.cases,
@@ -72,17 +82,19 @@ def open_study(request: Compare) -> OpenedStudy:
         stages=study.stages,
         tags=study.tags,
         order=lock.order(path),
+        design=study.decided_by,
         study={
             "file": str(path.resolve()),
             "digest": lock.first_digest,
             "question": study.question,
             "stages": list(study.stages),
+            "design": design_text(study.decided_by),
         },
         host=request.host,
         port=request.port,
         token=request.token,
     )
-    return OpenedStudy(path, asked, plan)
+    return OpenedStudy(path, asked, tuple(_beside(here, arm.policy) for arm in study.arms), plan)
 
 
 def bench_plan(request: Compare) -> BenchPlan:
@@ -103,11 +115,30 @@ def store_of_study(path: Path) -> str:
     return str(path.with_suffix(".trials"))
 
 
+def design_text(design: Design) -> str:
+    """A design for people."""
+    said = {
+        "paired blocks": "paired blocks: every arm on every case, every pair compared",
+        "one arm": f"one arm against a threshold of {design.threshold}",
+        "best arm": f"the best arm, or one at most {design.margin} below it",
+        "crossover": "a crossover: half of the cases, drawn, begin with either arm",
+        "ladder": "a ladder: each checkpoint against the one before it",
+    }[design.kind]
+    stop = "stops when decided" if design.sequential else "tested once, at the end"
+    return f"{said}; at most {design.budget} cases, alpha {design.alpha:g}, {stop}"
+
+
 def require_unblinded(run: Run) -> None:
     """RoboscaleError while the run is of a study that is blind: its log says which policy is which."""
-    file = _study_of(run)
-    if file is not None and lock_file(file).exists() and not StudyLock.load(file).unblindings:
+    if is_blind(run):
+        file = _study_of(run)
         raise RoboscaleError(f"the study {file} is blind: roboscale study unblind {file} first, which is on record")
+
+
+def is_blind(run: Run) -> bool:
+    """Whether the run is of a study of which nobody was told yet which arm is which."""
+    file = _study_of(run)
+    return file is not None and lock_file(file).exists() and not StudyLock.load(file).unblindings
 
 
 def study_lines(run: Run) -> list[str]:
@@ -119,7 +150,12 @@ def study_lines(run: Run) -> list[str]:
     if not lock_file(file).exists():
         return [question, f"its lock {lock_file(file)} is gone: what was changed since cannot be said"]
     lock = StudyLock.load(file)
-    lines = [question, f"locked {_when(lock.locked_ns)}, digest {lock.first_digest[:16]}"]
+    design = run.request["study"].get("design", design_text(run.design) if run.design is not None else "")
+    lines = [
+        question,
+        *([f"design: {design}"] if design else []),
+        f"locked {_when(lock.locked_ns)}, digest {lock.first_digest[:16]}",
+    ]
     for one in lock.amendments:
         lines.append(
             f"amended {_when(one.time_ns)} by {one.by or 'somebody'}: {one.reason} ({'; '.join(one.changes)})"

@@ -16,6 +16,7 @@ _FILE = """title = "A first comparison"
 question = "Which policy succeeds more often?"
 robot = {robot}                      # beside this file
 tasks = {tasks}
+design = "paired blocks"            # or "one arm" (threshold), "best arm" (indifference), "crossover", "ladder"
 cases = 20                          # at most; every case is tried under each arm, in an order that is drawn
 min_cases = 5
 alpha = 0.05                        # probability of even one false claim

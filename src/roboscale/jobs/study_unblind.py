@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,8 +63,8 @@ def unblind_study(request: UnblindStudy) -> UnblindedStudy:
         BadData: there are no trials, or the lock is broken.
     """
     from roboscale.jobs.judged import choose_run, judged_run
+    from roboscale.jobs.run_files import write_run_files
     from roboscale.jobs.studies import store_of_study
-    from roboscale.stats.many import ManyVerdict
     from roboscale.trials.log import open_log
     from roboscale.trials.study import Study, StudyLock, Unblinding
 
@@ -74,14 +75,15 @@ def unblind_study(request: UnblindStudy) -> UnblindedStudy:
     early = judged.run.finished_ns is None
     told = Unblinding(time_ns=time.time_ns(), early=early, reason=request.reason, by=request.by)
     replace(lock, unblindings=(*lock.unblindings, told)).save(request.study)
+    with open_log(store, read_only=True) as log:
+        write_run_files(judged, log, store)
     arms = {policy: arm.name for policy, arm in zip(judged.run.policies, study.arms, strict=True)}
     made = sorted((c.trial for c in judged.all_rounds if c.trial is not None), key=lambda t: t.started_ns)
     verdict = None if judged.decided is None else judged.decided.verdict
     sentence = "" if verdict is None else verdict.sentence
-    if not isinstance(verdict, ManyVerdict):
-        labels = judged.labels
-        for policy, arm in arms.items():
-            sentence = sentence.replace(labels[policy], arm)
+    names = {judged.labels[policy]: arm for policy, arm in arms.items()}
+    longest_first = "|".join(re.escape(label) for label in sorted(names, key=len, reverse=True))
+    sentence = re.sub(longest_first, lambda label: names[label[0]], sentence)  # an arm may be called as a policy
     return UnblindedStudy(
         study=str(request.study),
         store=store,

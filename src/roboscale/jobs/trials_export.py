@@ -59,17 +59,20 @@ def export_trials(request: ExportTrials, on_event: OnEvent = ignore) -> Exported
     Raises:
         BadData: there is no such store or run.
         UnknownName: no such policy in the run.
-        RoboscaleError: the world cannot repeat its trials, and they were not recorded.
+        RoboscaleError: the world cannot repeat its trials, and they were not recorded; or the study is blind.
     """
     from roboscale.jobs.files import write_json
     from roboscale.jobs.judged import choose_run, judged_run, other_runs, whole
     from roboscale.jobs.rollouts import record_rollouts
+    from roboscale.jobs.studies import require_unblinded
     from roboscale.stats import clopper_pearson
     from roboscale.trials import to_eval_info
     from roboscale.trials.log import open_log
 
     with open_log(request.store, read_only=True) as log:
-        judged = judged_run(log, run := choose_run(log, request.run))
+        run = choose_run(log, request.run)
+        require_unblinded(run)
+        judged = judged_run(log, run)
         for line in other_runs(log, run, request.run):
             on_event(Note(line))
         chosen = _choose(judged.labels, request.policy, all_will_do=request.out is None)

@@ -88,6 +88,7 @@ def judge_trial(request: JudgeTrial) -> JudgedTrial:
         RoboscaleError: the trial is void: it says nothing of the policy.
     """
     from roboscale.jobs.judged import judged_run
+    from roboscale.jobs.studies import is_blind
     from roboscale.trials.log import open_log
 
     with open_log(request.store, read_only=True):
@@ -116,9 +117,10 @@ def judge_trial(request: JudgeTrial) -> JudgedTrial:
             judged = judged_run(log, run)
             if not judged.pending and request.trial:
                 _finish_if_done(log, judged)
+            labels = dict.fromkeys(judged.labels, "blind") if is_blind(judged.run) else judged.labels
             for c in judged.pending:
                 if c.trial is not None:
-                    waiting[c.trial.id] = f"{c.trial.id[:8]}  {judged.labels[c.policy]}  {c.case.id}"
+                    waiting[c.trial.id] = f"{c.trial.id[:8]}  {labels[c.policy]}  {c.case.id}"
         return JudgedTrial(judgement, earlier, len(waiting), tuple(waiting.values()))
 
 

@@ -16,7 +16,7 @@ from roboscale.jobs.stores import Store, folder_of
 
 if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
-    from roboscale.report.why import FailureGroup, StageCount, WhyData
+    from roboscale.report.why import FailureBesideTraining, FailureGroup, StageCount, WhyData
 
 __all__ = ["ExplainFailures", "ExplainedFailures", "explain_failures"]
 
@@ -33,6 +33,10 @@ class ExplainFailures(Request):
     store: Store
     run: Annotated[str, Option("The run, by the beginning of its id. Default: the newest.")] = ""
     recorded: Annotated[Path | None, Option("Dataset of the trials' episodes, for films.")] = None
+    trained: Annotated[tuple[Path, ...], Option("Dataset that the policies were trained on. Repeatable.")] = ()
+    policy: Annotated[
+        tuple[str, ...], Option("A policy of the run, to be asked about its training episodes. Repeatable.")
+    ] = ()
     out: Annotated[Path | None, Option("The page. Default: why.html beside the trials.")] = None
 
 
@@ -51,6 +55,11 @@ class ExplainedFailures:
             lines.append(f"{stage.policy}: {stage.stage}: {_said(stage.share)}")
         for group in self.data.groups:
             lines.append(f"{group.policy} failed: {group.reason}: {_said(group.share)}")
+        for row in self.data.training:
+            lines.append(
+                f"{row.policy} failed: {row.reason}: {row.distance:.1f} from training (1 is usual), nearest "
+                f"{', '.join(row.nearest)}: {row.reading}"
+            )
         for policy, what, times, trials in self.data.guard:
             lines.append(f"{policy}: guard {what}: {times} times in {trials} trials")
         return [*lines, *self.data.notes, f"page: {self.page}"]
@@ -102,15 +111,21 @@ def _explained(request: ExplainFailures, judged: Judged, on_event: OnEvent) -> W
     scored = [c for c in judged.counted if c.outcome.success is not None]
     if not scored:
         raise RoboscaleError(f"{request.store}: no trial was scored: there is nothing to explain")
+    training, said = _training(request, judged, scored)
     stages, groups, guard = _stages(judged, scored), _groups(judged, scored, request.recorded), _guard(judged, scored)
-    notes = []
+    notes = [*said]
     left = len(judged.counted) - len(scored)
     if left:
         notes.append(f"{left} trials that are void or not scored are in no count")
     if not stages:
         notes.append("no scorer said how far a trial got: there is no funnel of stages")
+    else:
+        notes += _without_progress(judged, scored)
     if groups and not any(group.mp4 for group in groups):
-        notes.append("no films: --recorded names the dataset of the trials' episodes")
+        why = "--recorded names the dataset of the trials' episodes"
+        if request.recorded is not None:
+            why = f"{request.recorded} has no camera, or no episode of a failure"
+        notes.append(f"no films: {why}")
     for note in notes:
         on_event(Note(note))
     plain = {
@@ -120,6 +135,7 @@ def _explained(request: ExplainFailures, judged: Judged, on_event: OnEvent) -> W
             to_plain({"policy": g.policy, "reason": g.reason, "count": g.count, "share": g.share, "trials": g.trials})
             for g in groups
         ],
+        "training": [to_plain(row) for row in training],
         "guard": [dict(zip(("policy", "what", "times", "trials"), row, strict=True)) for row in guard],
         "notes": notes,
     }
@@ -128,6 +144,7 @@ def _explained(request: ExplainFailures, judged: Judged, on_event: OnEvent) -> W
         stages=tuple(stages),
         groups=tuple(groups),
         guard=tuple(guard),
+        training=tuple(training),
         json=plain,
         notes=tuple(notes),
         command=request.command,
@@ -142,6 +159,8 @@ def _stages(judged: Judged, scored: Sequence[Counted]) -> list[StageCount]:
 
     names = list((judged.run.request.get("study") or {}).get("stages", ()))
     reached = [c.outcome.progress for c in scored if c.outcome.progress is not None]
+    if not names and set(reached) <= {0.0, 1.0}:
+        return []  # no more than success and failure, and perhaps of the successes alone
     levels = [(k + 1) / len(names) for k in range(len(names))] or sorted({p for p in reached if p > 0})
     counts = []
     for policy, label in judged.labels.items():
@@ -153,17 +172,24 @@ def _stages(judged: Judged, scored: Sequence[Counted]) -> list[StageCount]:
     return counts
 
 
+def _without_progress(judged: Judged, scored: Sequence[Counted]) -> list[str]:
+    """Whose funnel is of fewer trials than were scored."""
+    notes = []
+    for policy, label in judged.labels.items():
+        mine = [c.outcome.progress for c in scored if c.policy == policy]
+        if missing := sum(progress is None for progress in mine):
+            notes.append(
+                f"{label}: nobody said how far {missing} of {len(mine)} trials got; its funnel is of the others"
+            )
+    return notes
+
+
 def _groups(judged: Judged, scored: Sequence[Counted], recorded: Path | None) -> list[FailureGroup]:
     """Failures by tag or reason, the largest first, with a film of the first that was recorded."""
     from roboscale.report.why import FailureGroup
     from roboscale.stats import clopper_pearson
 
-    failed: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for one in scored:
-        if one.outcome.success or one.trial is None:
-            continue
-        for reason in _reasons(one):
-            failed[judged.labels[one.policy], reason].append(one.trial.id)
+    failed = {key: [c.trial.id for c in trials if c.trial] for key, trials in _failed(judged, scored).items()}
     films = _films(judged, scored, [ids[0] for ids in failed.values()], recorded)
     total = Counter(judged.labels[c.policy] for c in scored)
     groups = [
@@ -178,6 +204,51 @@ def _groups(judged: Judged, scored: Sequence[Counted], recorded: Path | None) ->
         for (policy, reason), ids in failed.items()
     ]
     return sorted(groups, key=lambda group: -group.count)
+
+
+def _failed(judged: Judged, scored: Sequence[Counted]) -> dict[tuple[str, str], list[Counted]]:
+    """Failures by policy and by what they are filed under."""
+    failed: dict[tuple[str, str], list[Counted]] = defaultdict(list)
+    for one in scored:
+        if not one.outcome.success and one.trial is not None:
+            for reason in _reasons(one):
+                failed[judged.labels[one.policy], reason].append(one)
+    return failed
+
+
+def _training(
+    request: ExplainFailures, judged: Judged, scored: Sequence[Counted]
+) -> tuple[list[FailureBesideTraining], list[str]]:
+    """Failures beside the training episodes, and what is to be said of it."""
+    from roboscale.jobs.why_training import MOST_EPISODES, TrainingStarts, beside_training
+    from roboscale.policies.resolve import resolve_policy
+
+    if not request.trained:
+        asked = (
+            ["--policy is not used without --trained, the datasets that it was trained on"] if request.policy else []
+        )
+        return [], asked
+    if request.recorded is None:
+        raise RoboscaleError("--trained needs --recorded, the dataset of the trials' episodes")
+    starts, notes, policies = TrainingStarts(request.trained, request.recorded), [], {}
+    if starts.left_out:
+        notes.append(f"{starts.left_out} training episodes are not looked at: every n-th, {MOST_EPISODES} at most")
+    for text in request.policy:
+        policy = resolve_policy(text, world=None)
+        label = next((label for who, label in judged.labels.items() if who.digest == policy.identity.digest), None)
+        if label is None:
+            notes.append(f"--policy {text} is not asked: none of the run has its content ({policy.identity.short})")
+        else:
+            policies[label] = policy
+    good = {
+        label: [c for c in scored if c.policy == who and c.outcome.success] for who, label in judged.labels.items()
+    }
+    rows = beside_training(starts, _failed(judged, scored), good, policies)
+    if not rows:
+        notes.append(f"no failure is an episode of {request.recorded}: none is laid beside training")
+    elif len(policies) < len({row.policy for row in rows}):
+        notes.append("the error without the loop is of those policies alone that --policy names")
+    return rows, notes
 
 
 def _reasons(one: Counted) -> list[str]:

@@ -82,11 +82,14 @@ def _of_two(data: ReportData, verdict: Verdict) -> _Said:
     word = "makes more progress" if data.outcome == "progress" else "is better"
     tags = {"first is better": f"{first} {word}", "second is better": f"{second} {word}"}
     kind = {"first is better": "p0", "second is better": "p1"}.get(verdict.decision, "open")
-    details = [
-        f"α = {text.number(verdict.alpha)}",
-        verdict.method,
-        f"{verdict.n} paired cases, {verdict.discordant} of them told the policies apart",
-    ]
+    counted = f"{verdict.n} paired cases, {verdict.discordant} of them told the policies apart"
+    if data.design is not None and data.design.kind == "one arm":
+        tags = {
+            "first is better": f"{data.names[0]} is above the threshold",
+            "second is better": "below the threshold",
+        }
+        kind, counted = ("open" if kind == "open" else "p0"), f"{verdict.n} cases"
+    details = [f"α = {text.number(verdict.alpha)}", verdict.method, counted]
     if verdict.p_value is not None:
         details.append(f"p = {text.number(verdict.p_value, 2)}")
     if verdict.needed is not None:
@@ -100,7 +103,10 @@ def _of_many(data: ReportData, verdict: ManyVerdict) -> _Said:
     tag, kind = "no difference shown", "open"
     if shown:
         tag = "some differences shown"
-    if len(verdict.best) == 1 and shown:
+    if data.design is not None and data.design.kind == "best arm" and len(verdict.best) == 1:
+        tag = f"{verdict.best[0]} is best, or nearly"
+        kind = f"p{data.names.index(verdict.best[0]) % 6}" if verdict.best[0] in data.names else "good"
+    elif len(verdict.best) == 1 and shown and (data.design is None or data.design.kind != "ladder"):
         best = verdict.best[0]
         open_ = any(best in (pair.first, pair.second) for pair in verdict.undecided)
         tag = f"only {best} may be best" if open_ else f"{best} is best"

@@ -21,6 +21,7 @@ from roboscale.report.blocks import (
     Paragraph,
     Phrase,
     Rows,
+    estimate_phrase,
     num,
     rate_phrase,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "pending_section",
     "reason_section",
     "round_section",
+    "scorer_section",
     "unverified_sentences",
 ]
 
@@ -166,6 +168,31 @@ def correction_section(data: ReportData) -> Section:
         nav="Corrections",
         lead="A judgement is never overwritten: the newest counts, and what it replaced stays in the log.",
         blocks=tuple(blocks),
+    )
+
+
+def scorer_section(data: ReportData) -> Section:
+    """Who judged the same trials, and how well they agree."""
+    rows: list[tuple[Inline, ...]] = [
+        (
+            f"{s.first} and {s.second}",
+            f"{text.count(s.same)} of {text.count(s.trials)}",
+            estimate_phrase(s.kappa, none="all alike: chance explains that, too"),
+        )
+        for s in data.scorers
+    ]
+    columns = ("scorers", num("said the same"), num("kappa, 95 %"))
+    method = data.scorers[0].kappa.method if data.scorers else ""
+    blocks = (Rows(caption=method, columns=columns, rows=tuple(rows), kind="stack"),) if rows else ()
+    return Section(
+        anchor="scorers",
+        title="Two scorers of the same trials",
+        nav="Scorers",
+        lead=(
+            "Kappa is agreement beyond what their rates alone would give: 1 is full, 0 is chance. "
+            "In the rates, the newest judgement counts."
+        ),
+        blocks=blocks,
     )
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "ReportData",
     "RoundResult",
     "Scalar",
+    "ScorerAgreement",
     "ShareEstimator",
     "SourceCount",
     "TaskCount",
@@ -252,6 +253,23 @@ class RoundResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScorerAgreement:
+    """Two who judged the same trials.
+
+    Args:
+        first, second: a person's name, or the referee that judged.
+        same: trials of which both said the same, of `trials`.
+        kappa: agreement beyond chance.
+    """
+
+    first: str
+    second: str
+    same: int
+    trials: int
+    kappa: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectedJudgement:
     """A judgement that a later one replaced.
 
@@ -358,7 +376,7 @@ class ReportData(Plain):
         unit: what is claimed of, e.g. these checkpoints with one training run each.
         extremes: assumption about the void trials -> the verdict that would follow from it.
         before_corrections: the verdict as it was before the corrections.
-        corrections, rounds, voids, overlaps: all of them, policies by their names.
+        corrections, scorers, rounds, voids, overlaps: all of them, policies by their names.
         perturbed: policy -> what became of it in worse worlds; every other rate is of the unperturbed arm.
         judge_command: what lets somebody judge the trials that await it.
         referee: who says how a trial went, e.g. `success (first)` or `person`.
@@ -379,6 +397,7 @@ class ReportData(Plain):
     extremes: Mapping[str, AnyVerdict] = field(default_factory=dict)
     before_corrections: AnyVerdict | None = None
     corrections: tuple[CorrectedJudgement, ...] = ()
+    scorers: tuple[ScorerAgreement, ...] = ()
     rounds: tuple[RoundResult, ...] = ()
     perturbed: Mapping[str, Robustness] = field(default_factory=dict)
     films: tuple[FilmedCase, ...] = ()

@@ -6,7 +6,7 @@ What counts and what was claimed was decided before; this only adds up, for one 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from math import comb, isfinite
 from statistics import median
 
@@ -18,6 +18,7 @@ from roboscale.report.model import (
     MeasureSummary,
     PolicyResult,
     ReasonCount,
+    ScorerAgreement,
     ShareEstimator,
     TaskResult,
     VoidOverlap,
@@ -26,6 +27,7 @@ from roboscale.report.model import (
 from roboscale.stats.barnard import barnard
 from roboscale.stats.betting import bounded_mean_sequence
 from roboscale.stats.proportions import WorstCase, clopper_pearson, worst_case_bounds
+from roboscale.stats.scorers import cohen_kappa
 
 __all__ = [
     "RateInterval",
@@ -35,6 +37,7 @@ __all__ = [
     "policy_result",
     "reason_counts",
     "reuse_note",
+    "scorer_agreements",
     "step_summaries",
     "success_rate",
     "void_overlaps",
@@ -263,6 +266,28 @@ def corrected_judgements(results: Mapping[str, Sequence[Counted]]) -> tuple[Corr
             changed = [(a, b) for a, b in pairwise(decided) if _said(a) != _said(b)]
             corrections += [_correction(name, one, a, b) for a, b in changed]
     return tuple(sorted(corrections, key=lambda c: c.time_ns))
+
+
+def scorer_agreements(counted: Iterable[Counted]) -> tuple[ScorerAgreement, ...]:
+    """Of every two who decided on the same trials how well they agree; of each the last word counts.
+
+    A scorer is a person by name, or a referee. What a policy's own mistake decided, nobody scored.
+    """
+    said: dict[str, dict[str, bool]] = {}
+    for one in counted:
+        for judgement in sorted(one.judgements, key=lambda j: j.time_ns):
+            if judgement.state == "decided" and judgement.referee != "policy error":
+                scorer = judgement.by or judgement.referee
+                said.setdefault(scorer, {})[judgement.trial] = bool(judgement.success)
+    agreements = []
+    for (first, mine), (second, others) in combinations(said.items(), 2):
+        both = [trial for trial in mine if trial in others]
+        if both:
+            a, b = [mine[trial] for trial in both], [others[trial] for trial in both]
+            same = sum(x == y for x, y in zip(a, b, strict=True))
+            kappa = cohen_kappa(a, b)
+            agreements.append(ScorerAgreement(first=first, second=second, same=same, trials=len(both), kappa=kappa))
+    return tuple(agreements)
 
 
 def _correction(name: str, counted: Counted, before: Judgement, after: Judgement) -> CorrectedJudgement:

@@ -35,7 +35,13 @@ from roboscale.report.blocks import (
 )
 from roboscale.report.canvas import flagged
 from roboscale.report.claims import report_headline
-from roboscale.report.doubts import correction_section, pending_section, reason_section, round_section
+from roboscale.report.doubts import (
+    correction_section,
+    pending_section,
+    reason_section,
+    round_section,
+    scorer_section,
+)
 from roboscale.report.model import (
     Behaviour,
     DatasetSummary,
@@ -75,6 +81,7 @@ def report_page(data: ReportData) -> str:
         worse_worlds_section(data),
         round_section(data),
         correction_section(data),
+        scorer_section(data),
         reason_section(data),
         _measures(data),
         _steps(data),
@@ -117,7 +124,8 @@ def _card(data: ReportData, index: int, policy: PolicyResult) -> Card:
         blocks.append(Paragraph(text.mark(policy.unverified), "mark bad"))
     lines = _lines(policy, rate, progress=progress)
     if data.verdict is not None and not isinstance(data.verdict, Verdict):
-        lines.append(("not shown to differ from those who share", data.verdict.letters.get(policy.name, text.MISSING)))
+        letters = data.verdict.letters.get(policy.name, text.MISSING)
+        lines += [("not shown to differ from those who share", letters)] if letters else []
     blocks.append(NamedValues(tuple(lines), roomy=True))
     rule = f"; {data.rule}" if data.rule else ""
     blocks.append(Paragraph(f"{rate.method}{rule}", "fine"))
@@ -448,7 +456,10 @@ def _design(data: ReportData) -> dict[str, Scalar]:
     if data.design is None:
         return {}
     d = data.design
+    own = {"threshold": d.threshold, "indifference": d.margin}
     return {
+        "design": d.kind,
+        **{name: value for name, value in own.items() if value is not None},
         "compared": {"success": "successes", "progress": "progress"}[d.outcome],
         "most cases": d.budget,
         "alpha": d.alpha,

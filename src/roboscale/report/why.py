@@ -5,17 +5,30 @@ Takes finished numbers. Knows no statistics.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from roboscale.core import Estimate
+from roboscale.core.plain import Plain
 from roboscale.report import text
-from roboscale.report.blocks import Block, Films, Inline, Listing, Paragraph, Reel, ReelClip, Rows, num, rate_phrase
+from roboscale.report.blocks import (
+    Block,
+    Films,
+    Inline,
+    Listing,
+    Paragraph,
+    Phrase,
+    Reel,
+    ReelClip,
+    Rows,
+    num,
+    rate_phrase,
+)
 from roboscale.report.model import Scalar
 from roboscale.report.page import Headline, Page, Section, data_uri, render_page
 
-__all__ = ["FailureGroup", "StageCount", "WhyData", "why_page"]
+__all__ = ["FailureBesideTraining", "FailureGroup", "StageCount", "WhyData", "why_page"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +60,39 @@ class FailureGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailureBesideTraining(Plain):
+    """One group of failures beside the training episodes.
+
+    Args:
+        nearest: of the first trial that was recorded: the training episodes that begin most alike, nearest first.
+        distance: mean over the group from a start to the nearest training episode; 1 is what is usual between them.
+        succeeded: the same over the policy's successes; `None` without one that was recorded.
+        far: whether the mean start lies farther than 95 % of the training episodes from their neighbours.
+        open_loop: mean error of actions on the nearest training episodes, where 1 is that of a constant action;
+            `None` when the policy was not asked.
+        open_loop_succeeded: the same near the starts of successes.
+        reading: what that says.
+    """
+
+    policy: str
+    reason: str
+    trials: int
+    nearest: tuple[str, ...]
+    distance: float
+    succeeded: float | None
+    far: bool
+    open_loop: float | None
+    open_loop_succeeded: float | None
+    reading: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WhyData:
     """Everything the page shows.
 
     Args:
         guard: (policy, what, how many, in how many trials).
+        training: failures beside the episodes that the policies were trained on.
         notes: what is missing, a sentence each.
     """
 
@@ -60,6 +101,7 @@ class WhyData:
     groups: tuple[FailureGroup, ...]
     guard: tuple[tuple[str, str, int, int], ...]
     json: Mapping[str, Any]
+    training: Sequence[FailureBesideTraining] = ()
     notes: tuple[str, ...] = ()
     command: str | None = None
     versions: Mapping[str, Scalar] = field(default_factory=dict)
@@ -104,6 +146,7 @@ def why_page(data: WhyData) -> str:
         sections=(
             Section(anchor="stages", title="How far they got", blocks=(stages,) if data.stages else ()),
             Section(anchor="groups", title="What went wrong", blocks=(groups,) if data.groups else ()),
+            _training(data),
             Section(anchor="films", title="One film of each", blocks=films),
             Section(anchor="guard", title="The guard", blocks=(guard,) if data.guard else ()),
             Section(anchor="said", title="What is missing", blocks=(Listing(data.notes),) if data.notes else ()),
@@ -116,6 +159,33 @@ def why_page(data: WhyData) -> str:
         ),
     )
     return render_page(page)
+
+
+def _training(data: WhyData) -> Section:
+    """Where the failures began, beside what the policies were trained on."""
+    rows: list[tuple[Inline, ...]] = [
+        (
+            row.policy,
+            row.reason,
+            ", ".join(row.nearest),
+            Phrase(text=text.number(row.distance, 2), small=(f"successes {text.number(row.succeeded, 2)}",)),
+            Phrase(
+                text=text.number(row.open_loop, 2), small=(f"successes {text.number(row.open_loop_succeeded, 2)}",)
+            ),
+            row.reading,
+        )
+        for row in data.training
+    ]
+    table = Rows(
+        caption=(
+            "Distance of what was first observed to the nearest training episode; 1 is usual between those. "
+            "Error of actions on the nearest ones, shown what was seen then; 1 is that of a constant action"
+        ),
+        columns=("policy", "what went wrong", "nearest episodes", num("distance"), num("open-loop error"), "hint"),
+        rows=tuple(rows),
+        kind="stack",
+    )
+    return Section(anchor="training", title="Beside the training episodes", blocks=(table,) if rows else ())
 
 
 def _shares(share: Estimate) -> tuple[Inline, Inline]:

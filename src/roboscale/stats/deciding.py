@@ -16,6 +16,7 @@ from itertools import combinations
 
 from roboscale.core import Case, Decision, Design, Estimate, Evidence, EvidenceRow, OutcomeKind, PairedOutcome, Verdict
 from roboscale.stats.betting import bounded_mean_sequence
+from roboscale.stats.designs import design_rule
 from roboscale.stats.many import Compared, ManyVerdict, assemble, compare_many_paired
 from roboscale.stats.progress import EProcessProgress
 from roboscale.stats.proportions import beta_confidence_sequence, clopper_pearson
@@ -53,7 +54,8 @@ class Decider:
 
     Two policies are compared by the sequential exact paired test, more by the same test on every pair with Holm's
     share of alpha; progress by an e-process on paired differences, with more than two policies at alpha divided by
-    the number of pairs (Bonferroni). A design that is not sequential tests once, at the end.
+    the number of pairs (Bonferroni). A design that is not sequential tests once, at the end. Other kinds of design
+    have rules of their own (`roboscale.stats.designs`).
 
     Args:
         policies: labels, in the order of the question.
@@ -65,7 +67,8 @@ class Decider:
         self._rows: list[Mapping[str, float | None]] = []
         self._pairs = tuple(combinations(self.policies, 2))
         self._over = False
-        self._rule = self._make_rule()
+        self._own = design_rule(self.policies, design)
+        self._rule = None if self._own is not None else self._make_rule()
 
     def _make_rule(self) -> SequentialPaired | SequentialMany | None:
         design = self.design
@@ -87,6 +90,8 @@ class Decider:
         """Policies that the next case needs; empty at the end."""
         if self._over or len(self._rows) >= self.design.budget:
             return ()
+        if self._own is not None:
+            return self._own.in_play
         if isinstance(self._rule, SequentialMany):
             return self._rule.active
         if self.design.outcome == "progress" and self.design.sequential:
@@ -95,12 +100,18 @@ class Decider:
             return tuple(p for p in self.policies if p in open_) if enough else self.policies
         return self.policies
 
-    def update(self, case: Case, outcomes: Mapping[str, float | None]) -> tuple[str, ...]:
-        """Consumes the next case of the schedule; the policies still in play."""
+    def update(self, case: Case, outcomes: Mapping[str, float | None], first: str = "") -> tuple[str, ...]:
+        """Consumes the next case of the schedule; the policies still in play.
+
+        Args:
+            first: the policy that was tried first, which a crossover is about.
+        """
         if not self.in_play:
             return ()
         self._rows.append(dict(outcomes))
-        if self.design.outcome == "progress":
+        if self._own is not None:
+            self._own.update(case, {name: _flag(value) for name, value in outcomes.items()}, first)
+        elif self.design.outcome == "progress":
             for (first, second), rule in self._progress.items():
                 if first in outcomes and second in outcomes:
                     rule.update(outcomes[first], outcomes[second])
@@ -117,7 +128,9 @@ class Decider:
 
     def finish(self) -> None:
         """No further case will come, for a reason unrelated to who was winning."""
-        if self.design.outcome == "progress":
+        if self._own is not None:
+            self._own.finish()
+        elif self.design.outcome == "progress":
             for rule in self._progress.values():
                 rule.finish()
         elif self._rule is not None:
@@ -126,6 +139,8 @@ class Decider:
 
     def verdict(self) -> AnyVerdict:
         """What the cases so far allow to say."""
+        if self._own is not None:
+            return self._own.verdict()
         if self.design.outcome == "progress":
             return self._progress_verdict()
         if self._rule is not None:
@@ -189,7 +204,7 @@ def _walk(policies: Sequence[str], design: Design, rows: Sequence[EvidenceRow]) 
         needed = decider.in_play
         if not needed or any(p not in row.outcomes for p in needed):
             break
-        decider.update(row.case, {p: row.outcomes[p] for p in needed})
+        decider.update(row.case, {p: row.outcomes[p] for p in needed}, row.first)
         used += 1
     return decider, used
 
@@ -203,6 +218,11 @@ def without_void_claims(verdict: AnyVerdict, evidence: Evidence, used: int) -> t
     rows = evidence.rows[:used]
     if not any(value is None for row in rows for value in row.outcomes.values()):
         return verdict, ()
+    assert evidence.design is not None, "a claim has a design"
+    if evidence.design.kind != "paired blocks":
+        verdict, why = _checked_design(verdict, evidence, rows)
+        if isinstance(verdict, Verdict) or why:
+            return verdict, (why,) if why else ()
     if isinstance(verdict, Verdict):
         first, second = evidence.policies
         kept, why = _checked(Compared(first, second, verdict), evidence, rows)
@@ -212,7 +232,47 @@ def without_void_claims(verdict: AnyVerdict, evidence: Evidence, used: int) -> t
     if not withdrawn:
         return verdict, ()
     pairs = [pair for pair, _ in checked]
-    return assemble(verdict.names, verdict.estimates, pairs, verdict.alpha, verdict.method), withdrawn
+    kept_pairs = assemble(verdict.names, verdict.estimates, pairs, verdict.alpha, verdict.method)
+    if evidence.design.kind == "ladder":
+        kept_pairs = replace(kept_pairs, letters=verdict.letters)
+    return kept_pairs, withdrawn
+
+
+def _checked_design(verdict: AnyVerdict, evidence: Evidence, rows: Sequence[EvidenceRow]) -> tuple[AnyVerdict, str]:
+    """What a design claims as a whole, or the verdict without it and why: void trials are turned against the claim."""
+    assert evidence.design is not None, "a claim has a design"
+    design = replace(evidence.design, min_cases=len(rows))
+    ahead = _claimed(verdict, evidence.policies)
+    if ahead is None:
+        return verdict, ""
+    below = isinstance(verdict, Verdict) and len(evidence.policies) == 1 and verdict.decision == "second is better"
+    against = {p: float(below if p == ahead else True) for p in evidence.policies}
+    imputed = [
+        EvidenceRow(r.case, {p: against[p] if v is None else v for p, v in r.outcomes.items()}, r.first) for r in rows
+    ]
+    decider, _ = _walk(evidence.policies, design, imputed)
+    decider.finish()
+    again = decider.verdict()
+    same = _claimed(again, evidence.policies) == ahead
+    if same and (
+        isinstance(verdict, ManyVerdict) or (isinstance(again, Verdict) and again.decision == verdict.decision)
+    ):
+        return verdict, ""
+    void = {p: sum(r.outcomes.get(p, 0.0) is None for r in rows) for p in evidence.policies}
+    counts = ", ".join(f"{count} of {p}" for p, count in void.items() if count)
+    reason = f"what is claimed of {ahead} rests on void trials ({counts}): counted against it, nothing is shown"
+    if isinstance(verdict, Verdict):
+        return replace(verdict, decision="undecided", sentence=f"Undecided: {reason}"), reason
+    return replace(verdict, best=verdict.names, sentence=f"Undecided: {reason}"), reason
+
+
+def _claimed(verdict: AnyVerdict, policies: Sequence[str]) -> str | None:
+    """Whom a design as a whole claims something of; a ladder claims its steps alone."""
+    if isinstance(verdict, ManyVerdict):
+        return verdict.best[0] if verdict.method.startswith("best arm") and len(verdict.best) == 1 else None
+    if verdict.decision not in _CLAIMS:
+        return None
+    return policies[-1] if verdict.decision == "second is better" else policies[0]
 
 
 def _checked(pair: Compared, evidence: Evidence, rows: Sequence[EvidenceRow]) -> tuple[Compared, str]:
@@ -232,8 +292,11 @@ def _checked(pair: Compared, evidence: Evidence, rows: Sequence[EvidenceRow]) ->
     if not any(void.values()):
         return pair, ""
     assert evidence.design is not None, "a claim has a design"
-    pairs = len(evidence.policies) * (len(evidence.policies) - 1) // 2
-    design = replace(evidence.design, alpha=evidence.design.alpha / pairs, min_cases=len(imputed))
+    many = len(evidence.policies)
+    pairs = many - 1 if evidence.design.kind == "ladder" else many * (many - 1) // 2
+    design = replace(
+        evidence.design, kind="paired blocks", alpha=evidence.design.alpha / pairs, min_cases=len(imputed)
+    )
     decider, _ = _walk((ahead, behind), design, imputed)
     decider.finish()
     again = decider.verdict()

@@ -11,6 +11,7 @@ from roboscale.trials.recording import (
     live_keeping,
     records_afterwards,
     with_parents,
+    without_policy,
 )
 from roboscale.trials.rollout import Asking, RolloutResult, recording_spec, replay, rollout
 from roboscale.trials.schedule import Schedule, TrialRunner, check_policy_fits, interleave
@@ -50,4 +51,5 @@ __all__ = [
     "to_eval_info",
     "waits",
     "with_parents",
+    "without_policy",
 ]

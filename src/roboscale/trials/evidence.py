@@ -107,11 +107,15 @@ def evidence_of(
     """The outcomes of all cases in schedule order. Trials that are pending or were not run are absent from a row."""
     labels = identity_labels(policies)
     outcomes: dict[str, dict[str, float | None]] = {case.id: {} for case in cases}
+    begun: dict[str, list[tuple[int, str]]] = {}
     pending = 0
     for one in counted:
+        if one.trial is not None:
+            begun.setdefault(one.case.id, []).append((one.trial.started_ns, labels[one.policy]))
         if one.pending:
             pending += 1
         elif one.case.id in outcomes:
             outcomes[one.case.id][labels[one.policy]] = outcome_value(one.outcome, design)
-    rows = tuple(EvidenceRow(case, outcomes[case.id]) for case in cases)
+    first = {case: min(times)[1] for case, times in begun.items()}
+    rows = tuple(EvidenceRow(case, outcomes[case.id], first.get(case.id, "")) for case in cases)
     return Evidence(policies=tuple(labels.values()), rows=rows, design=design, waiting=pending)

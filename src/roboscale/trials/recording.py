@@ -39,6 +39,7 @@ __all__ = [
     "live_keeping",
     "records_afterwards",
     "with_parents",
+    "without_policy",
 ]
 
 Completing = Callable[[Trial, Provenance], Provenance]
@@ -83,6 +84,12 @@ def live_keeping(info: WorldInfo, provenance: Completing = lambda trial, known: 
         return replace(_keeping(trial, info, provenance), episode=derive_id("episode", trial.id, trial.started_ns))
 
     return keeping
+
+
+def without_policy(trial: Trial, known: Provenance) -> Provenance:
+    """Provenance that does not say whose episode it is: nobody may know; the store of trials says it by the id."""
+    details = {**known.details, "policy": "blind: the store of trials says it"}
+    return replace(known, operator="", details=details)
 
 
 def _keeping(trial: Trial, info: WorldInfo, provenance: Completing) -> Keeping:

@@ -67,6 +67,7 @@ class Schedule:
         shard: (i, n) keeps the cases whose position modulo n is i.
         order: seed that draws the order of policies within every case, where nobody may foresee it; by default every
             second case is in reverse order.
+        balanced: with `order` and two policies: exactly half of the cases begin with either, which half is drawn.
     """
 
     policies: tuple[Identity, ...]
@@ -75,6 +76,7 @@ class Schedule:
     retries: int = 1
     shard: tuple[int, int] = (0, 1)
     order: int | None = None
+    balanced: bool = False
 
     def __post_init__(self) -> None:
         labels = identity_labels(self.policies)
@@ -90,10 +92,14 @@ class Schedule:
 
     def pairs(self) -> Iterator[tuple[Case, Identity]]:
         """Case by case; every second case in reverse order of policies, so that no policy always goes first."""
+        own = self.own_cases()
         drawn = None if self.order is None else generator(self.order)
-        for position, case in enumerate(self.own_cases()):
+        half = [] if drawn is None or not self.balanced else list(drawn.permutation(len(own)) % 2 == 0)
+        for position, case in enumerate(own):
             order: Sequence[Identity] = self.policies if position % 2 == 0 else self.policies[::-1]
-            if drawn is not None:
+            if half:
+                order = self.policies if half[position] else self.policies[::-1]
+            elif drawn is not None:
                 order = [self.policies[k] for k in drawn.permutation(len(self.policies))]
             for policy in order:
                 yield case, policy

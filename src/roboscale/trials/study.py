@@ -4,6 +4,7 @@
     question = "Does the new policy reach the ball more often than the old one?"
     robot = "arm.toml"              # beside this file
     tasks = ["reach"]
+    design = "paired blocks"        # or one arm, best arm, crossover, ladder
     cases = 20                      # at most; every case is tried under each arm
     stages = ["near the ball", "touches the ball"]
     tags = ["missed left", "missed right"]
@@ -33,7 +34,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from roboscale.core import BadData, RoboscaleError
+from roboscale.core import BadData, Design, DesignKind, RoboscaleError
 from roboscale.core.declared import Count, Limit, Mistake, Text, read_declared
 from roboscale.core.plain import Plain
 
@@ -41,6 +42,8 @@ __all__ = ["Amendment", "Study", "StudyArm", "StudyLock", "Unblinding", "lock_fi
 
 Share = Annotated[float, Limit("a number between 0 and 1", lambda number: 0 < number < 1)]
 _Texts = tuple[Text, ...]
+_LATER = {"design": "paired blocks", "threshold": None, "indifference": None}
+"""Keys that older studies did not have, as they are where nobody said otherwise: their digests stay what they were."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,10 @@ class Study:
         sequential: it stops as soon as the evidence decides.
         outcome: the primary comparison: `success`, or `progress` over the stages.
         seed: of the cases.
+        design: `paired blocks` (every pair of arms, on the same cases), `one arm` (against `threshold`), `best arm`
+            (which is the best, or at most `indifference` below it), `crossover` (two arms whose trials change the
+            scene for each other: half of the cases begin with either), `ladder` (checkpoints in order, each against
+            the one before it).
     """
 
     title: Text
@@ -72,7 +79,7 @@ class Study:
     robot: Text
     tasks: Annotated[_Texts, Limit("at least one task", lambda tasks: len(tasks) > 0)]
     cases: Count
-    arms: Annotated[tuple[StudyArm, ...], Limit("at least two arms", lambda arms: len(arms) > 1)]
+    arms: Annotated[tuple[StudyArm, ...], Limit("at least one arm", lambda arms: len(arms) > 0)]
     stages: _Texts = ()
     tags: _Texts = ()
     alpha: Share = 0.05
@@ -81,9 +88,12 @@ class Study:
     outcome: Literal["success", "progress"] = "success"
     seed: int = 0
     notes: str = ""
+    design: DesignKind = "paired blocks"
+    threshold: Share | None = None
+    indifference: Share | None = None
 
     def mistakes(self) -> Iterator[Mistake]:
-        """Arms that differ; progress needs stages; no stop beyond the budget."""
+        """Arms that differ; progress needs stages; no stop beyond the budget; what the design needs, and no more."""
         for key in ("name", "policy"):
             values = [getattr(arm, key) for arm in self.arms]
             if len(set(values)) < len(values):
@@ -95,6 +105,41 @@ class Study:
             yield "stages", "at least one where progress is compared", "none"
         if self.min_cases > self.cases:
             yield "min_cases", f"at most cases, {self.cases}", self.min_cases
+        yield from self._mistakes_of_design()
+
+    def _mistakes_of_design(self) -> Iterator[Mistake]:
+        design, arms = self.design, len(self.arms)
+        if design == "one arm" and arms != 1:
+            yield "arms", "one where one arm is compared with a threshold", arms
+        elif design == "crossover" and arms != 2:
+            yield "arms", "two of a crossover", arms
+        elif design != "one arm" and arms < 2:
+            yield "arms", 'at least two, or design = "one arm" with a threshold', arms
+        for key, of in (("threshold", "one arm"), ("indifference", "best arm")):
+            value = getattr(self, key)
+            if (value is None) == (design == of):
+                wanted = f"a number between 0 and 1 where the design is {of}" if design == of else f"only of {of}"
+                yield key, wanted, "none" if value is None else value
+        if design != "paired blocks" and self.outcome != "success":
+            yield "outcome", f"success where the design is {design}", self.outcome
+        if design == "crossover" and self.sequential:
+            yield "sequential", "false: a crossover is tested once, at the end", "true"
+        if design == "crossover" and self.cases % 2:
+            yield "cases", "an even number in a crossover: half of them begin with either arm", self.cases
+
+    @property
+    def decided_by(self) -> Design:
+        """How its comparison is decided."""
+        return Design(
+            budget=self.cases,
+            alpha=self.alpha,
+            min_cases=self.min_cases,
+            sequential=self.sequential,
+            outcome=self.outcome,
+            kind=self.design,
+            threshold=self.threshold,
+            margin=self.indifference,
+        )
 
     @classmethod
     def load(cls, path: Path) -> Study:
@@ -105,7 +150,7 @@ class Study:
     def content(self) -> dict[str, Any]:
         """Its values; JSON types."""
         values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        return values
+        return {key: value for key, value in values.items() if key not in _LATER or value != _LATER[key]}
 
     @property
     def digest(self) -> str:

@@ -37,6 +37,8 @@ const PHASES = {
   done: ["All trials are done", "You can close this page."],
 };
 
+const NEW_SCENE = "A new scene: put the objects in place, then step back. What the cameras show when you press is what its later trials are laid over.";
+
 const choice = (type, name, value, text) => {
   const label = make("label"), input = document.createElement("input");
   Object.assign(input, { type, name, value });
@@ -106,7 +108,7 @@ const draw = () => {
   at("count").textContent = `Trial ${state.number} of at most ${state.total}`;
   at("phase").textContent = title;
   at("task").textContent = state.phase === "done" ? "" : state.task;
-  at("hint").textContent = state.hint || hint;
+  at("hint").textContent = state.hint || (state.phase === "set up" && !state.initial ? NEW_SCENE : hint);
   at("guard").textContent = state.guard.text;
   at("guard").dataset.mode = state.guard.mode;
   at("ready-row").hidden = state.phase !== "set up";
