@@ -171,7 +171,8 @@ BIBTEX: dict[str, str] = dict(
         _article(
             "evendar2006",
             "Even-Dar, E. and Mannor, S. and Mansour, Y.",
-            "Action elimination and stopping conditions for the multi-armed bandit and reinforcement learning problems",
+            "Action elimination and stopping conditions for the multi-armed bandit and reinforcement learning "
+            "problems",
             "Journal of Machine Learning Research",
             2006,
             "volume = {7}; pages = {1079--1105}",
