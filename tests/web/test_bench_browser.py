@@ -68,6 +68,10 @@ def test_three_trials_are_run_stopped_and_scored_on_the_page(browser: Link, serv
     until(page, "set up", 1)
     assert page.locator("#title").inner_text() == "A <i>squint</i>", "text is text"
     wait_until(page, "document.querySelector('[data-live]').naturalWidth === 192")
+    added = "document.querySelector('.camera').appendChild(new Image())"
+    assert page.evaluate(f"(e => [getComputedStyle(e).display, e.remove()][0])({added})") == "none", (
+        "a camera that shows nothing yet is no broken picture"
+    )
     assert page.locator("#hint").inner_text().startswith("A new scene: put the objects in place")
     shot(page, "bench-set-up-desk")
     page.click("#ready")

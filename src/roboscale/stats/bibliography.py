@@ -161,6 +161,31 @@ BIBTEX: dict[str, str] = dict(
             "volume = {12}; pages = {153--157}",
         ),
         _article(
+            "gart1969",
+            "Gart, J. J.",
+            "An exact test for comparing matched proportions in crossover designs",
+            "Biometrika",
+            1969,
+            "volume = {56}; pages = {75--80}",
+        ),
+        _article(
+            "evendar2006",
+            "Even-Dar, E. and Mannor, S. and Mansour, Y.",
+            "Action elimination and stopping conditions for the multi-armed bandit and reinforcement learning "
+            "problems",
+            "Journal of Machine Learning Research",
+            2006,
+            "volume = {7}; pages = {1079--1105}",
+        ),
+        _article(
+            "cohen1960",
+            "Cohen, J.",
+            "A coefficient of agreement for nominal scales",
+            "Educational and Psychological Measurement",
+            1960,
+            "volume = {20}; pages = {37--46}",
+        ),
+        _article(
             "wilcoxon1945",
             "Wilcoxon, F.",
             "Individual comparisons by ranking methods",

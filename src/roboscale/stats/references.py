@@ -54,6 +54,20 @@ RECIPES: tuple[tuple[str, Citation], ...] = (
         "by betting|hedged betting|Waudby-Smith",
         _said("Means of bounded scores and differences have betting confidence sequences", "waudbysmith2024"),
     ),
+    (
+        "best arm with a margin",
+        _said(
+            "An arm is named once no other can be more than the margin above it, all pairs held at once", "evendar2006"
+        ),
+    ),
+    (
+        "Mainland and Gart",
+        _said(
+            "The crossover is tested exactly, with any advantage of being first that both arms share taken out",
+            "gart1969",
+        ),
+    ),
+    ("Cohen's kappa", _said("The agreement of two scorers is Cohen's kappa, with a posterior interval", "cohen1960")),
     ("Newcombe", _said("Differences of independent rates have Newcombe's hybrid score interval", "newcombe1998")),
     ("Tango", _said("Differences of paired rates have Tango's score interval", "tango1998")),
     (
