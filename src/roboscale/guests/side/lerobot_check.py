@@ -47,8 +47,8 @@ def write_small_act(folder: str) -> None:
         processor.save_pretrained(folder)
 
 
-def write_small_diffusion(folder: str) -> None:
-    """A checkpoint of Diffusion with random weights, for a picture of 32 px, 3 numbers of state and 2 of action."""
+def write_small_diffusion(folder: str, state: int = 3) -> None:
+    """A checkpoint of Diffusion with random weights, for a picture of 96 px, some numbers of state and 2 of action."""
     import torch
 
     mend_torchvision()
@@ -60,8 +60,10 @@ def write_small_diffusion(folder: str) -> None:
     torch.manual_seed(0)
     config = DiffusionConfig(
         input_features={
-            "observation.state": PolicyFeature(FeatureType.STATE, (3,)),
-            "observation.image": PolicyFeature(FeatureType.VISUAL, (3, 32, 32)),
+            "observation.state": PolicyFeature(FeatureType.STATE, (state,)),
+            "observation.image": PolicyFeature(
+                FeatureType.VISUAL, (3, 96, 96)
+            ),  # at 32 px the backbone leaves one cell, and nothing is seen
         },
         output_features={"action": PolicyFeature(FeatureType.ACTION, (2,))},
         device="cpu",
@@ -77,13 +79,13 @@ def write_small_diffusion(folder: str) -> None:
         pretrained_backbone_weights=None,
     )
     DiffusionPolicy(config).save_pretrained(folder)
-    for processor in make_pre_post_processors(config, dataset_stats=_statistics()):
+    for processor in make_pre_post_processors(config, dataset_stats=_statistics(state)):
         processor.save_pretrained(folder)
 
 
-def _statistics() -> dict[str, Any]:
+def _statistics(state: int = 3) -> dict[str, Any]:
     """Made up, of all that the small checkpoints take and give."""
-    sizes: dict[str, Any] = {"observation.state": 3, "observation.environment_state": 2, "action": 2}
+    sizes: dict[str, Any] = {"observation.state": state, "observation.environment_state": 2, "action": 2}
     sizes["observation.image"] = (3, 1, 1)
     values = {"mean": 0.1, "std": 0.5, "min": -1.0, "max": 1.5}
     return {
@@ -108,7 +110,7 @@ def diffusion_differences(folder: str) -> float:
     seen = [
         {
             "observation.state": draw.normal(size=3).astype(np.float32),
-            "observation.image": draw.integers(0, 256, (32, 32, 3), np.uint8),
+            "observation.image": draw.integers(0, 256, (96, 96, 3), np.uint8),
         }
         for _ in range(CHUNKS * rows_of)
     ]
