@@ -887,12 +887,14 @@ def test_an_assumption_that_is_wrong_is_found_by_the_check(tmp_path: Path):
 
 
 @pusht
-@pytest.mark.parametrize("name", ["roboscale/metaworld-reach-v3", "roboscale/pusht", "roboscale/fetch-push"])
+@pytest.mark.parametrize(
+    "name", ["roboscale/metaworld-reach-v3", "roboscale/pusht", "roboscale/fetch-push", "roboscale/adroit-pen"]
+)
 def test_gymnasium_accepts_our_environments(name: str):
     import gymnasium
     from gymnasium.utils.env_checker import check_env
 
-    assert len(register_envs()) == 52
+    assert len(register_envs()) == 59
     env = gymnasium.make(name, render_mode="rgb_array", disable_env_checker=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the checker warns of spaces that are not symmetric

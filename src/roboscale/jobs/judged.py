@@ -501,25 +501,30 @@ def rate_lines(judged: Judged, letters: Mapping[str, str] | None = None) -> list
 def time_lines(judged: Judged) -> list[str]:
     """For a terminal: how quick the trials were, what their time went into, and what they cost; nothing where
     nobody measured it."""
-    from roboscale.report import text
-
     costs = {label: judged.cost(policy) for policy, label in judged.labels.items()}
     said_costs = [spending_line(label, cost) for label, cost in costs.items() if cost is not None]
     spent = judged.time()
     if spent is None or spent.trials_per_hour is None:
         return said_costs
     said, work = (
-        ", ".join(f"{part} {text.percent(share)}" for part, share in shares.items())
+        ", ".join(f"{part} {_percent(share)}" for part, share in shares.items())
         for shares in (spent.shares, spent.work_shares)
     )
     unknown = f"; {spent.unmeasured} more not measured" if spent.unmeasured else ""
     return [
-        f"  time: {text.plural(spent.trials, 'trial')} in {text.number(spent.busy_s)} s{unknown}: "
-        f"{text.number(spent.trials_per_hour)} an hour, {text.number(spent.steps_per_s)} steps a second",
+        f"  time: {spent.trials} trial{'s' * (spent.trials != 1)} in {spent.busy_s:.3g} s{unknown}: "
+        f"{spent.trials_per_hour:,.0f} an hour, {spent.steps_per_s or 0:,.3g} steps a second",
         f"    of the time of a trial: {said}",
         f"    of the work alone: {work}",
         *said_costs,
     ]
+
+
+def _percent(share: float | None) -> str:
+    """`12 %`; what is there and rounds to nothing says so."""
+    if share is None:
+        return "–"
+    return "<1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
 def _bounds_json(judged: Judged, counted: Sequence[Counted]) -> dict[str, Any] | None:

@@ -65,7 +65,7 @@ class BuiltInTasks(Plain):
         return [*tasks, f"  measures {', '.join(self.measures)}"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListedWorlds:
     """The worlds that can be used here, or what one is.
 
@@ -137,7 +137,7 @@ def list_worlds(request: ListWorlds, on_event: OnEvent = ignore) -> ListedWorlds
         on_event(Note(f"not here: {name} ({', '.join(built_in.missing)} not installed; {built_in.advice})"))
     brings = {name: BuiltInTasks(*WORLDS[name].describe()) for name in here}
     lacking = {name: built_in.missing for name, built_in in absent.items()}
-    return ListedWorlds(here, lacking, guests=guests, brings=brings)
+    return ListedWorlds(here=here, absent=lacking, guests=guests, brings=brings)
 
 
 def _guests() -> dict[str, GuestWorlds]:
