@@ -16,7 +16,7 @@ import roboscale
 from roboscale.core import Carried, Clip, Provenance, SpecMismatch, extras_of
 from roboscale.dataset import Dataset, DatasetWriter
 from roboscale.dataset.edits import Kept, cut_ends
-from roboscale.dataset.lerobot import open_lerobot
+from roboscale.dataset.lerobot import open_lerobot, tables
 from roboscale.dataset.packets import packet_digests
 from roboscale.dataset.resampling import ResampledRecording
 from roboscale.dataset.statistics import pooled, summary
@@ -346,3 +346,26 @@ def test_saved_episodes_that_are_not_sealed_carry_theirs(tmp_path: Path, monkeyp
     assert held(tmp_path / "out", tmp_path, 1) == held(source, tmp_path, 1)
     imported(source, tmp_path / "out")  # goes on where it was killed
     assert held(tmp_path / "out", tmp_path, 3) == held(source, tmp_path, 3)
+
+
+def test_a_row_group_of_many_episodes_is_read_once_for_each_choice_of_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    source = everything.write_foreign(tmp_path / "given")
+    path = source / "data/chunk-000/file-000.parquet"
+    pq.write_table(pq.read_table(path), path, row_group_size=10_000)
+    read: list[tuple[str, ...]] = []
+    own = tables._read
+
+    def counted(path: Path, file: Any, groups: Any, names: Any) -> pa.Table:
+        if path.parents[1].name == "data":
+            read.append(tuple(names))
+        return own(path, file, groups, names)
+
+    monkeypatch.setattr(tables, "_read", counted)
+    with_all = open_lerobot(source)
+    for key in with_all.keys:
+        for one in with_all.read(key, ()).carried.values():
+            assert isinstance(one.rows, Clip) or len(one.rows.read()) == everything.FRAMES
+    assert len(read) == len(set(read))
+    assert {(name,) for name in COLUMNS} < set(read)

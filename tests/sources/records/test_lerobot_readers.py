@@ -302,7 +302,7 @@ def test_what_is_not_carried_over_is_named_with_the_reason(tmp_path):
     check_recording(recording)
     assert {"extra", "gone", "depth"} <= recording.unmapped.keys()
     assert set(recording.extras.features) == {"note"}  # carried as it is, which is said, too
-    assert "text" in recording.unmapped["note"] and "depth" in recording.unmapped["depth"]
+    assert "none of its videos can be read" in recording.unmapped["depth"]
     assert "column-missing" in checks(recording.findings)
 
 

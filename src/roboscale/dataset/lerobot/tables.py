@@ -23,6 +23,7 @@ __all__ = ["Tables", "blobs", "column_array", "column_dtype", "table_of", "to_ro
 
 _MAX_GROUP = 8 * 2**30  # bytes that a row group may claim to unpack to
 _KEPT = 8  # files that stay open
+_KEPT_BYTES = 2**28  # of the row groups that were read last, in several choices of columns
 
 
 _READABLE = "readable parquet"
@@ -49,11 +50,11 @@ def _read(path: Path, file: pq.ParquetFile, groups: Sequence[int], names: Sequen
 
 
 class Tables:
-    """Rows by episode, from files that hold one or many. Keeps files open, and the last part that it read."""
+    """Rows by episode, from files that hold one or many. Keeps files open, and the last parts that it read."""
 
     def __init__(self) -> None:
         self._files: OrderedDict[Path, pq.ParquetFile] = OrderedDict()
-        self._part: tuple[Any, pa.Table] | None = None
+        self._parts: OrderedDict[Any, pa.Table] = OrderedDict()
         self._index: tuple[Path, NDArray[np.int64]] | None = None
 
     def open(self, path: Path) -> pq.ParquetFile:
@@ -74,7 +75,8 @@ class Tables:
         for file in self._files.values():
             file.close(force=True)
         self._files.clear()
-        self._part = self._index = None
+        self._parts.clear()
+        self._index = None
 
     def rows(self, path: Path, names: Sequence[str], episode: int | None, also: Sequence[str] = ()) -> pa.Table:
         """The named columns of the rows whose `episode_index` is `episode`, in file order; of all rows for `None`.
@@ -98,13 +100,24 @@ class Tables:
             sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         ends = np.cumsum(sizes)
         groups = range(int(np.searchsorted(ends, first, "right")), 1 + int(np.searchsorted(ends, last, "right")))
-        key = (path, groups, tuple(names))
-        if self._part is None or self._part[0] != key:
-            self._part = (key, _read(path, file, groups, names))
+        part = self._read_part(path, file, groups, names)
         begin = int(ends[groups[0]] - sizes[groups[0]])
         if last - first + 1 == len(places):
-            return self._part[1].slice(first - begin, len(places))
-        return self._part[1].take(places - begin)  # rows of other episodes lie between
+            return part.slice(first - begin, len(places))
+        return part.take(places - begin)  # rows of other episodes lie between
+
+    def _read_part(self, path: Path, file: pq.ParquetFile, groups: range, names: Sequence[str]) -> pa.Table:
+        """Row groups of a file; the last ones that were read are kept, for many episodes may share one."""
+        key = (path, groups, tuple(names))
+        part = self._parts.pop(key, None)
+        if part is None:
+            part = _read(path, file, groups, names)
+        self._parts[key] = part
+        while len(self._parts) > 1 and sum(one.nbytes for one in self._parts.values()) > _KEPT_BYTES:
+            self._parts.popitem(last=False)
+        for old in [other for other in self._parts if other[:2] != key[:2]]:
+            del self._parts[old]  # episodes are read in order, so what lies before is done with
+        return part
 
     def _find(self, path: Path, file: pq.ParquetFile, episode: int) -> NDArray[np.int64]:
         if self._index is None or self._index[0] != path:
