@@ -197,3 +197,9 @@ def test_a_success_is_a_truth_value(value: object):
 @pytest.mark.parametrize("value", [True, False, 0, 1, 0.0, 1.0, np.bool_(True), np.float32(1), np.int64(0)])
 def test_a_truth_value_may_be_of_any_kind(value: object):
     assert SuccessReferee(SuccessRule()).watch().update({"success": value}) is bool(value)
+
+
+def test_a_rule_without_a_number_wants_one_step_and_never_none():
+    for rule in (SuccessRule(), SuccessRule("end"), SuccessRule("hold"), SuccessRule("hold", 1)):
+        assert not rule.succeeded(0) and rule.succeeded(1) and not rule.finishes(0), rule
+    assert [str(SuccessRule(kind)) for kind in ("first", "end", "hold")] == ["first", "end", "hold 1"]

@@ -78,6 +78,8 @@ def test_an_object_that_falls_below_the_table_is_off_it():
     assert begun.measures()["off_table"] == 0.0, "it has just begun to fall"
     beside, _ = measure(obj=".5 0 .02", steps=90, table=SMALL)
     assert beside.measures()["off_table"] == 1.0
+    put_down, _ = measure(obj=".2 0 .4", steps=200, table=SMALL)
+    assert put_down.measures()["off_table"] == 0.0, "it began above the table and came to lie on it"
     fallen, _ = measure(obj=".5 0 -.4", wall="-.8 0 .2", steps=1)
     assert fallen.measures()["off_table"] == 0.0  # it started there
     with pytest.raises(KeyError):

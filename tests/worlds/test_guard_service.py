@@ -1,4 +1,4 @@
-"""What the guard's process answers, without the process: messages, ticks, stops, the end, on a clock of the test."""
+"""What the guard's process answers, without the process: messages, ticks, stops and the end, on a test's clock."""
 
 import threading
 from pathlib import Path

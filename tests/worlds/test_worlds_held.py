@@ -125,6 +125,17 @@ def test_black_and_white_are_as_declared(tmp_path: Path, low, high, value: float
     assert (seen == expected).all() and seen.shape == (24, 32, 3)
 
 
+@pytest.mark.parametrize(("layout", "picture"), [('["height", "width"]', True), ('["joint", "axis"]', False)])
+def test_an_array_whose_axes_are_those_of_a_picture_is_one(tmp_path: Path, layout: str, picture: bool):
+    environment = (
+        ("at=gymnasium.spaces.Box(-9, 9, (2,), np.float32)", "at=gymnasium.spaces.Box(0, 1, (4, 6), np.float32)"),
+        ('"at": self.at.astype(np.float32)', '"at": np.full((4, 6), 0.5, np.float32)'),
+    )
+    world = opened(tmp_path, ('from = "at"\nunit = "m"', f'from = "at"\nlayout = {layout}'), environment=environment)
+    seen = world.start(CASE).observe()["observation.state"]
+    assert seen.shape == ((4, 6, 3) if picture else (4, 6)) and (seen == (128 if picture else 0.5)).all()
+
+
 @pytest.mark.parametrize(("value", "expected"), [(0.5, 128), (1.0, 255), (1.5, 2), (2.0, 2), (200.0, 200)])
 def test_floats_above_one_are_of_a_byte(tmp_path: Path, value: float, expected: int):
     world = opened(tmp_path, RENDERS, LOOKS, environment=((GREY, f"np.full((24, 32, 3), {value})"),))
