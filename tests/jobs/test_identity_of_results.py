@@ -165,8 +165,8 @@ def test_what_a_run_assumed_stays_in_its_store_its_files_and_its_page(place: Pat
     again = json.loads(roboscale(*both).stdout)["notes"]
     assert any("is taken to be" in note for note in first), "the world that is tried leaves nothing open"
     assert any(note.startswith("found ") for note in again), again
-    kept = json.loads((place / "x" / "verdict.json").read_text())["notes"]
-    assert {*first, *again} == {*kept}
+    kept = json.loads((place / "x" / "verdict.json").read_text())
+    assert {*first, *again} == {*kept["notes"], *kept["reasons"]}
     alone = json.loads(roboscale("eval", "--policy", "policies.py:good", "--trials", "2", *asked).stdout)["notes"]
     assert json.loads((place / "x" / "eval_info.json").read_text())["roboscale"]["notes"] == alone
     roboscale("report", "x", "--videos", "0")

@@ -46,7 +46,7 @@ def test_a_study_without_a_mistake_is_read_as_it_is_written(tmp_path: Path, chan
         ((ARMS[0], ("new", "p.py:old")), {}, "arms: expected each policy once, found p.py:old, p.py:old"),
         (ARMS, {"outcome": "progress"}, "stages: expected at least one where progress is compared, found none"),
         (ARMS, {"min_cases": 5}, "min_cases: expected at most cases, 4, found 5"),
-        (ARMS[:1], {}, "at least two arms"),
+        (ARMS[:1], {}, "arms: expected at least two, or design"),
         (ARMS, {"tasks": []}, "at least one task"),
         (ARMS, {"alpha": 1.0}, "between 0 and 1"),
         (ARMS, {"alpha": 0.0}, "between 0 and 1"),
