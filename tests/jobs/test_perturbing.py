@@ -34,6 +34,11 @@ def test_the_rate_is_the_unperturbed_one_and_every_cell_has_the_same_cases(place
     assert any("3 arms, 18 trials" in note for note in done.notes)
 
 
+def test_an_arm_that_went_like_the_unperturbed_one_is_no_repeated_case(place: Path):
+    done = rs.evaluate(lambda o: [0.0, 0.0], trials=3, out="run", perturb="observation_delay:1", **POINT)
+    assert not any("exactly alike" in note for note in done.notes)
+
+
 def test_what_all_leaves_out_is_said(place: Path):
     done = rs.evaluate(steady, trials=1, out="run", perturb="all", **POINT)
     said = " ".join(done.notes)

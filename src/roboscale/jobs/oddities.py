@@ -21,12 +21,15 @@ def repeats(counted: Sequence[Counted], labels: Mapping[Identity, str]) -> dict[
     """Label -> how many of its trials are different ones, of each policy with trials that went exactly as another.
 
     In a world that ignores its seed, or has three initial states, a policy that repeats itself tries three cases
-    however many are asked for: an interval from 50 trials is then one from three.
+    however many are asked for: an interval from 50 trials is then one from three. The same case in another variation may
+    well go the same way, so variations are looked at one by one.
     """
-    went: dict[str, list[tuple[str, str]]] = {}
+    went: dict[str, list[tuple[str, str, str]]] = {}
     for one in counted:
         if one.trial is not None and one.outcome.success is not None and one.trial.details.get("went"):
-            went.setdefault(labels[one.policy], []).append((one.case.task, str(one.trial.details["went"])))
+            went.setdefault(labels[one.policy], []).append(
+                (one.case.task, one.case.variation, str(one.trial.details["went"]))
+            )
     return {
         name: f"{len(trials)} trials are "
         + ("one and the same" if len(set(trials)) == 1 else f"{len(set(trials))} different ones")
