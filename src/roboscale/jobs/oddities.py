@@ -21,8 +21,8 @@ def repeats(counted: Sequence[Counted], labels: Mapping[Identity, str]) -> dict[
     """Label -> how many of its trials are different ones, of each policy with trials that went exactly as another.
 
     In a world that ignores its seed, or has three initial states, a policy that repeats itself tries three cases
-    however many are asked for: an interval from 50 trials is then one from three. The same case in another variation may
-    well go the same way, so variations are looked at one by one.
+    however many are asked for: an interval from 50 trials is then one from three. The same case in another variation
+    may well go the same way, so variations are looked at one by one.
     """
     went: dict[str, list[tuple[str, str, str]]] = {}
     for one in counted:
