@@ -40,7 +40,7 @@ LEAVES = {
         "sources/records/",
         "web/show/",
     ),
-    "worlds": ("worlds/environments.py", "worlds/simulated/"),
+    "worlds": ("worlds/environments.py", "worlds/perturbed/", "worlds/simulated/"),
     "sim": ("worlds/simulated/metaworld.py", "worlds/simulated/headless.py"),
     "train": ("policies/builtin/", "dataset/loader.py"),
     "records": ("sources/records/",),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -156,12 +155,24 @@ def episode_columns(dataset: Dataset, index: int, table: Any) -> dict[str, np.nd
     return columns
 
 
-def accuracy(trials: dict[int, dict[str, float]], arms: list[str]) -> float:
-    """Share of trials told right by a naive classifier that learned on the other half of the scenes."""
+def told_apart(trials: dict[int, dict[str, float]], arms: list[str], draws: int = 999) -> tuple[float, float]:
+    """How many trials a classifier tells right, and how often it would tell so many of arms whose order means nothing.
+
+    Which arm of a scene comes first is a fair coin. So the same classifier is asked about the orders that other coins
+    would have given: trials that follow each other look alike, and a binomial tail would not know that.
+    """
     names = sorted({name for features in trials.values() for name in features})
     table = np.array([[trials[k + 1].get(name, 0.0) for name in names] for k in range(len(arms))])
     truth = np.array([arm == arms[0] for arm in arms])
-    scene = np.arange(len(arms)) // 2
+    told = accuracy(table, truth)
+    coins = np.random.default_rng(0).integers(0, 2, (draws, len(arms) // 2)).astype(bool)
+    as_good = sum(accuracy(table, truth ^ np.repeat(coin, 2)) >= told for coin in coins)
+    return told, (1 + as_good) / (1 + draws)
+
+
+def accuracy(table: np.ndarray, truth: np.ndarray) -> float:
+    """Share of trials told right by a naive classifier that learned on the other half of the scenes."""
+    scene = np.arange(len(truth)) // 2
     right = 0
     for half in (0, 1):
         learn, ask = scene % 2 != half, scene % 2 == half
@@ -169,19 +180,12 @@ def accuracy(trials: dict[int, dict[str, float]], arms: list[str]) -> float:
         a, b = table[learn & truth].mean(axis=0), table[learn & ~truth].mean(axis=0)
         weight = (a - b) / spread
         strongest = np.abs(weight) >= np.sort(np.abs(weight))[-5:].min()  # few but strong; noise averages out badly
-        score = ((table[ask] - (a + b) / 2) / spread * weight)[:, strongest].sum(axis=1)
+        places = np.clip(
+            (table[ask] - (a + b) / 2) / spread, -1, 1
+        )  # else one rare word outvotes what is always there
+        score = (places * weight * np.abs(weight))[:, strongest].sum(axis=1)
         right += int(((score > 0) == truth[ask]).sum())
-    return right / len(arms)
-
-
-def luckiest(n: int, chance: float = 1e-3) -> float:
-    """The accuracy that guessing reaches or passes with this probability."""
-    tail = 0.0
-    for k in range(n, -1, -1):
-        tail += math.comb(n, k) / 2**n
-        if tail > chance:
-            return (k + 1) / n
-    return 1.0
+    return right / len(truth)
 
 
 def test_nothing_that_an_operator_can_see_or_fetch_tells_the_arms(tmp_path: Path):
@@ -198,15 +202,16 @@ def test_nothing_that_an_operator_can_see_or_fetch_tells_the_arms(tmp_path: Path
         digests = [policy.digest for policy in log.runs()[0].policies]
     for secret in ("crimson", "teal", "heron", "ibis", *digests, *(digest[:8] for digest in digests)):
         assert not [text for text in seen.texts if secret in text], f"{secret} is written somewhere"
-    told = accuracy(seen.trials, arms)
-    assert told < luckiest(len(arms)), f"{told:.2f} of the trials are told right"
-    print(f"{told:.2f} of {len(arms)} told right, guessing reaches {luckiest(len(arms)):.2f} once in a thousand")
+    told, chance = told_apart(seen.trials, arms)
+    print(f"{told:.2f} of {len(arms)} told right; as many by other orders: {chance:.3f}")
+    assert chance > 0.001, f"{told:.2f} of the trials are told right, which no other order gives"
 
-    for number, arm in enumerate(arms, 1):  # the classifier is no fool: a byte more of one arm's pictures is seen
+    for number, arm in enumerate(arms, 1):  # the classifier is no fool: some bytes more of one arm's pictures are seen
         seen.trials[number]["planted"] = float(
-            hashlib.sha256(str(number).encode()).digest()[0] % 3 + 2 * (arm == arms[0])
+            hashlib.sha256(str(number).encode()).digest()[0] % 3 + 4 * (arm == arms[0])
         )
-    assert accuracy(seen.trials, arms) > 0.75
+    told, chance = told_apart(seen.trials, arms)
+    assert told > 0.75 and chance <= 0.01
     for ask in (
         lambda: rs.export_trials(rs.ExportTrials(store=str(folder / "study.trials"), out=tmp_path / "e.json")),
         lambda: rs.rank(rs.Rank(sources=(str(folder / "study.trials"),))),

@@ -34,7 +34,7 @@ def cohen_kappa(first: Sequence[bool], second: Sequence[bool], level: float = 0.
     Example:
         >>> said = cohen_kappa([True] * 12 + [False] * 8, [True] * 10 + [False] * 10)
         >>> f"{said.value:.2f} [{said.low:.2f}, {said.high:.2f}]"
-        '0.80 [0.47, 0.94]'
+        '0.80 [0.40, 0.94]'
 
     Source: Cohen, Educ. Psychol. Meas. 20 (1960); Jeffreys' prior for the interval.
 
