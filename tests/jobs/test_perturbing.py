@@ -9,6 +9,7 @@ import pytest
 import roboscale as rs
 from roboscale.core import NOMINAL, Case, RoboscaleError
 from roboscale.jobs.perturbing import robustness_of
+from roboscale.worlds.perturbed import PerturbedWorld
 from tests.toy_world import ToyWorld
 
 POINT = {"world": "point.toml", "workers": 0}
@@ -88,3 +89,10 @@ def test_a_typing_mistake_stops_before_the_first_trial(place: Path):
     with pytest.raises(RoboscaleError, match="axis to perturb 'lihgt'"):
         rs.evaluate(steady, trials=2, out="x", perturb="lihgt", **POINT)
     assert not Path("x").exists()
+
+
+def test_a_perturbed_world_that_is_opened_again_is_not_perturbed_twice():
+    """As when the world broke and another is made of the same object."""
+    world = PerturbedWorld(ToyWorld())
+    done = rs.evaluate(lambda o: [0.1], world=world, task="near", trials=1, workers=0, perturb="lost_frames:1")
+    assert done.judged.run.world.digest == world.info.identity.digest

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["WeighCounts", "WeighedCounts", "parse_counts", "weigh_counts"]
 
 _MOST_PAIRS = 15
-_MOST_TRIALS = 10**12  # as in tables: more is an identifier, or two numbers run together
 _NUMBERS = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
 
 
@@ -161,11 +160,13 @@ def _numbers(text: str, numbers: str) -> tuple[int, int]:
                 f"{text!r}: expected whole successes; for progress give `roboscale rank` a table of trials"
             )
         raise UsageError(f"{text!r}: expected SUCCESSES/TRIALS in whole numbers, e.g. 12/20 or NAME=12/20")
+    from roboscale.results.values import MOST_TRIALS
+
     won, tried = int(match[1]), int(match[2])
     if tried == 0:
         raise UsageError(f"{text!r}: expected at least one trial, found 0")
-    if tried > _MOST_TRIALS:
-        raise UsageError(f"{text!r}: expected at most {_MOST_TRIALS:,} trials, found {tried:,}")
+    if tried > MOST_TRIALS:
+        raise UsageError(f"{text!r}: expected at most {MOST_TRIALS:,} trials, found {tried:,}")
     if won > tried:
         raise UsageError(f"{text!r}: expected at most as many successes as trials, found {won} of {tried}")
     return won, tried

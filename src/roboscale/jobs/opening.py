@@ -8,21 +8,26 @@ from urllib.parse import parse_qsl
 from roboscale.core import UnknownName, World
 from roboscale.jobs.guests import guest_called
 
-__all__ = ["open_any_world", "open_perturbed"]
+__all__ = ["open_any_world"]
 
 _SHARE = 0.9  # of a step's limit: a guest that hangs is found by whoever has its last lines
 
 
-def open_any_world(text: str, *, start_s: float = 300.0, answer_s: float = 300.0) -> World:
+def open_any_world(text: str, *, start_s: float = 300.0, answer_s: float = 300.0, perturbed: bool = False) -> World:
     """The world that a text names, as `roboscale.worlds.open_world`, or one that a guest runs.
 
     Args:
         text: `GUEST:TASK`, perhaps with options behind a question mark, or a text for `roboscale.worlds.open_world`.
         start_s: seconds that a guest may take to open it. answer_s: seconds that it may take for a reset or a step.
+        perturbed: with the variations that need no model of it, see `roboscale.worlds.perturbed`.
 
     Raises:
         InfrastructureError: a guest cannot open it; else as `roboscale.worlds.open_world`.
     """
+    if perturbed:
+        from roboscale.worlds.perturbed import PerturbedWorld
+
+        return PerturbedWorld(open_any_world(text, start_s=start_s, answer_s=answer_s))
     from roboscale.worlds import WORLDS, open_world
 
     name, _, rest = text.partition(":")
@@ -36,13 +41,6 @@ def open_any_world(text: str, *, start_s: float = 300.0, answer_s: float = 300.0
         raise UnknownName("world", text, [f"{name}:{task}" for task in guest.tasks or ("TASK",)])
     options = dict(parse_qsl(query, keep_blank_values=True))
     return open_guest_world(guest, task, options, start_s=start_s, answer_s=answer_s * _SHARE)
-
-
-def open_perturbed(text: str, *, start_s: float = 300.0, answer_s: float = 300.0) -> World:
-    """The same, with the variations that need no model of it."""
-    from roboscale.worlds.perturbed import PerturbedWorld
-
-    return PerturbedWorld(open_any_world(text, start_s=start_s, answer_s=answer_s))
 
 
 def is_file(text: str) -> bool:

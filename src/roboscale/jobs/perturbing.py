@@ -6,27 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from roboscale.core import NOMINAL, Case, Estimate, RoboscaleError, World, WorldInfo
+from roboscale.core import NOMINAL, Case, Estimate, RoboscaleError, WorldInfo
 
 if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
     from roboscale.stats.robustness import Robustness
 
-__all__ = ["perturb_of", "perturbed_cases", "robustness_lines", "robustness_of", "worsened"]
+__all__ = ["perturb_of", "perturbed_cases", "robustness_lines", "robustness_of"]
 
 
 def perturb_of(request: object) -> str:
     """What `eval --perturb` asks for; other commands have no such option."""
     return str(getattr(request, "perturb", ""))
-
-
-def worsened(world: World, request: object) -> World:
-    """The same world, able to do what `--perturb` asks for."""
-    if not perturb_of(request):
-        return world
-    from roboscale.worlds.perturbed import PerturbedWorld
-
-    return PerturbedWorld(world)
 
 
 def perturbed_cases(cases: Sequence[Case], text: str, info: WorldInfo, say: Callable[[str], None]) -> tuple[Case, ...]:

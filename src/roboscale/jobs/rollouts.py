@@ -32,12 +32,12 @@ def open_again(run: Run) -> World:
     Raises:
         RoboscaleError: it was given as an object; or what opens now is not what the trials ran in.
     """
-    from roboscale.jobs.opening import open_any_world, open_perturbed
+    from roboscale.jobs.opening import open_any_world
 
     text = run.world_info.get("opened", "")
     if not text:
         raise RoboscaleError(f"world {run.world.name} was given as an object: only that script can open it again")
-    world = open_perturbed(text) if is_perturbed(run) else open_any_world(text)
+    world = open_any_world(text, perturbed=is_perturbed(run))
     if world.info.identity.verified and world.info.identity != run.world:
         world.close()
         raise RoboscaleError(

@@ -37,7 +37,7 @@ from roboscale.jobs.choosing import choose_cases
 from roboscale.jobs.events import Note, OnEvent, Progress, ignore
 from roboscale.jobs.keeping import keep_episodes
 from roboscale.jobs.participants import Watched, participant_of, profiles_of
-from roboscale.jobs.perturbing import perturb_of, perturbed_cases, worsened
+from roboscale.jobs.perturbing import perturb_of, perturbed_cases
 from roboscale.jobs.strangers import staying_alive, within
 from roboscale.jobs.trying import (
     AnyPolicy,
@@ -120,7 +120,7 @@ class RunPlan(Plain):
 
 def planned(request: Trying, policies: Sequence[str], count: int) -> RunPlan:
     """What a request would do, as far as that can be known without trying anything."""
-    world = worsened(_open_world(request.world, request, ignore), request)
+    world = _open_world(request.world, request, ignore)
     try:
         asked = _ask(request, policies, world, count, getattr(request, "design", None), ignore, False, None)
         index, shards = parse_shard(request.shard)
@@ -168,7 +168,7 @@ def run_trials(
 
     with ExitStack() as stack:
         stack.enter_context(staying_alive())
-        opened = worsened(_open_world(request.world if world is None else world, request, on_event), request)
+        opened = _open_world(request.world if world is None else world, request, on_event)
         stack.callback(opened.close)
         asked = _ask(request, policies, opened, count, design, on_event, world is not None, observes)
         for note in getattr(opened, "notes", ()):
@@ -204,9 +204,18 @@ def _open_world(world: AnyWorld, request: Trying, on_event: OnEvent) -> World:
     name = world if isinstance(world, str) else getattr(world, "__name__", type(world).__name__)
     with within(request.start_timeout, f"world {name}", lambda text: on_event(Note(text))):
         if isinstance(world, str):
-            opened = open_any_world(world, start_s=request.start_timeout, answer_s=request.world_timeout)
+            opened = open_any_world(
+                world,
+                start_s=request.start_timeout,
+                answer_s=request.world_timeout,
+                perturbed=bool(perturb_of(request)),
+            )
         else:
             opened = as_world(world)
+            if perturb_of(request):
+                from roboscale.worlds.perturbed import PerturbedWorld
+
+                opened = opened if isinstance(opened, PerturbedWorld) else PerturbedWorld(opened)
         _ = opened.info
         return opened
 
@@ -504,23 +513,21 @@ class _Factory:
 
     def __call__(self) -> World:
         first, self._first = self._first, None
-        if first is not None:
-            return first
-        request = self._asked.request
-        return worsened(_open_world(self._source, request, self._asked.on_event), request)
+        return first if first is not None else _open_world(self._source, self._asked.request, self._asked.on_event)
 
 
 def _factory(asked: _Asked, workers: int) -> Callable[[], World]:
     if not workers:
         return _Factory(asked)
-    from roboscale.jobs.opening import open_any_world, open_perturbed
+    from roboscale.jobs.opening import open_any_world
 
     request = asked.request
     return partial(
-        open_perturbed if perturb_of(request) else open_any_world,
+        open_any_world,
         request.world,
         start_s=request.start_timeout,
         answer_s=request.world_timeout,
+        perturbed=bool(perturb_of(request)),
     )
 
 
