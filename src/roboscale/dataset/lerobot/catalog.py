@@ -26,8 +26,18 @@ from roboscale.dataset.lerobot.folder import Episodes, Folder, load_folder
 from roboscale.dataset.lerobot.info import InfoHead, Problems, read_head
 from roboscale.dataset.rates import is_rate, same_rate
 from roboscale.dataset.remote import is_remote
+from roboscale.dataset.streams import stream_names, stream_path
 
-__all__ = ["Catalog", "EpisodeInfo", "Location", "index_columns", "load_catalog", "load_info", "task_rows"]
+__all__ = [
+    "Catalog",
+    "EpisodeInfo",
+    "Location",
+    "index_columns",
+    "load_catalog",
+    "load_info",
+    "streams_at",
+    "task_rows",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,6 +304,15 @@ def _locate(info: Info, rows: Sequence[_Row], episodes: Episodes) -> list[Locati
         if not is_remote(path) and not path.exists():  # behind a URL each would be a request; reading it says the same
             raise BadData(path, "file", f"to exist, {Layout(info.root).episodes} names it", "nothing")
     return locations
+
+
+def streams_at(root: Path, at: Location, id_: str) -> dict[str, Path]:
+    """Name -> file of the sensors at their own rate that an episode has."""
+    if not at.sealed:
+        return {path.stem: path for path in sorted((at.table.parent / "streams").glob("*.parquet"))}
+    folder = Layout(root).own / "streams"
+    places = {name: stream_path(folder, name, id_) for name in stream_names(folder)}
+    return {name: path for name, path in places.items() if path.is_file()}
 
 
 def index_columns(episode: EpisodeInfo, task_index: int | NDArray[np.int64], fps: float) -> dict[str, NDArray[Any]]:

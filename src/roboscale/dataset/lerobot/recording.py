@@ -43,6 +43,7 @@ from roboscale.dataset.lerobot.features import Features
 from roboscale.dataset.lerobot.folder import Folder
 from roboscale.dataset.lerobot.tables import Tables, blobs, column_array
 from roboscale.dataset.pictures import ArrayPictures, EncodedPictures
+from roboscale.dataset.sensors import success_of
 from roboscale.dataset.streams import FRAME_TIMES, read_stream
 from roboscale.dataset.video import Probe, probe
 
@@ -176,13 +177,19 @@ class LeRobotRecording:
             pictures=pictures,
             instruction=instruction,
             provenance=place.provenance or self._provenance(place, details),
-            outcome=place.outcome,
+            outcome=place.outcome or self._outcome(arrays),
             streams={name: read_stream(path) for name, path in place.streams.items()},
             findings=(*findings, *more),
             id=place.id,
             instructions=tuple((int(first), str(text)) for first, text in changes),
             carried=self._carried(place, rows.num_rows, order),
         )
+
+    def _outcome(self, arrays: Mapping[str, NDArray[Any]]) -> Outcome | None:
+        """Success where a column says so. Where it never does, nobody knows whether it was filled: the audit says it."""
+        if not success_of(self.spec, arrays):
+            return None
+        return Outcome("success", steps=len(next(iter(arrays.values()))))
 
     def _carried(self, place: EpisodePlace, count: int, order: NDArray[np.int64] | None) -> dict[str, Carried]:
         """Rows and videos of what is carried as it is; nothing of it is opened yet."""
