@@ -189,7 +189,14 @@ _TOUCHING = Spec(
     (
         Field("observation.state", (6,), "float32", unit="rad", layout=_ONE),
         Field("observation.eef_pos", (3,), "float32", unit="m", frame="base", layout=("x", "y", "z")),
-        Field("observation.wrench", (6,), "float32", unit="mixed", frame="wrist", layout=("fx", "fy", "fz", "tx", "ty", "tz")),
+        Field(
+            "observation.wrench",
+            (6,),
+            "float32",
+            unit="mixed",
+            frame="wrist",
+            layout=("fx", "fy", "fz", "tx", "ty", "tz"),
+        ),
         Field("observation.tactile.left", (4, 4), "float32", unit="N"),
         Field("observation.extrinsics.wrist", (4, 4), "float32", frame="base"),
         Field("action", (6,), "float32", unit="rad", layout=_ONE),
@@ -211,11 +218,11 @@ def _turns(q: Floats) -> NDArray[np.float64]:
 
 
 def _touching(spec: Spec, rng: np.random.Generator, length: int) -> Arrays:
-    """An arm that feels: a wrench and a skin at the gripper, a camera that the hand carries, a policy that is obeyed."""
+    """An arm that feels: a wrench and a skin at the gripper, a camera in the hand, a policy that is obeyed."""
     arrays = _joint(spec.select(("observation.state", "action")), rng, length)
     state, action = (arrays[name].astype(np.float64) for name in ("observation.state", "action"))
     turned = _turns(state)
-    hand = turned @ np.array([0.3, 0.0, 0.1]) + np.stack([0 * state[:, 2], 0 * state[:, 2], 0.2 + 0.1 * state[:, 2]], 1)
+    hand = turned @ np.array([0.3, 0.0, 0.1]) + np.outer(0.2 + 0.1 * state[:, 2], [0, 0, 1])
     pressed = np.clip(1 - state[:, -1:], 0, 1) * 0.7  # the gripper's width is 1 when it is open
     wrench = pressed * np.array([0.5, -0.3, 4.0, 0.02, 0.05, -0.01]) + rng.normal(0, 0.02, (length, 6))
     skin = 0.05 * rng.random(16) + pressed * np.linspace(0.5, 2, 16) + rng.normal(0, 0.01, (length, 16))

@@ -156,7 +156,9 @@ _NUMBERS = (
     Check("action-unit", "warning", "Action and state differ by degrees and radians, or metres and millimetres."),
     Check("action-ignored", "error", "No delay makes the actions explain the motion.", _DROP),
     Check("action-lag", "warning", "The delay from action to motion differs from the rest of the dataset.", _DROP),
-    Check("action-space", "warning", "The action is in another space than its names, or than the action beside it, say."),
+    Check(
+        "action-space", "warning", "The action is in another space than its names, or than the action beside it, say."
+    ),
     Check("action-beside", "info", "What was requested and what was executed are both recorded, and differ."),
     Check("camera-off-hand", "warning", "Extrinsics of a held camera do not move as the hand that holds it."),
     Check("dead-taxel", "warning", "An element of a sensor of touch or force never changes while the others do."),

@@ -29,17 +29,21 @@ TOUCH: tuple[Touch, ...] = get_args(Touch)
 CameraFact = Literal["intrinsics", "distortion", "extrinsics"]
 """What a field may say of a camera instead of being one."""
 
-_WRENCH = frozenset("wrench wrenches ft f6 forcetorque".split())
-_POINTS = frozenset("marker markers contacts displacement displacements deformation flow points".split())
-_TAXELS = frozenset("tactile taxel taxels pressure pressures skin fsr".split())
-_TOUCHED = frozenset("touch contact gelsight digit fingertip fingertips".split()) | _TAXELS
-_FORCES = frozenset("force forces".split())
-_BESIDE = frozenset("baseline status valid dt time timestamp timestamps temperature offset bias index".split())
+_WRENCH = frozenset(["wrench", "wrenches", "ft", "f6", "forcetorque"])
+_POINTS = frozenset(
+    ["marker", "markers", "contacts", "displacement", "displacements", "deformation", "flow", "points"]
+)
+_TAXELS = frozenset(["tactile", "taxel", "taxels", "pressure", "pressures", "skin", "fsr"])
+_TOUCHED = frozenset(["touch", "contact", "gelsight", "digit", "fingertip", "fingertips"]) | _TAXELS
+_FORCES = frozenset(["force", "forces"])
+_BESIDE = frozenset(
+    ["baseline", "status", "valid", "dt", "time", "timestamp", "timestamps", "temperature", "offset", "bias", "index"]
+)
 """Words of what is recorded beside a sensor and is no measure of it."""
 _FACTS: dict[CameraFact, frozenset[str]] = {
-    "intrinsics": frozenset("intrinsic intrinsics".split()),
-    "distortion": frozenset("distortion distortions".split()),
-    "extrinsics": frozenset("extrinsic extrinsics".split()),
+    "intrinsics": frozenset(["intrinsic", "intrinsics"]),
+    "distortion": frozenset(["distortion", "distortions"]),
+    "extrinsics": frozenset(["extrinsic", "extrinsics"]),
 }
 
 
@@ -63,7 +67,7 @@ def touch_of(field: Field) -> Touch | None:
     'taxels'
     """
     if field.role in TOUCH:
-        return field.role  # type: ignore[return-value]
+        return field.role
     words = words_of(field.name)
     if words & _BESIDE:
         return None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AttemptEvidence", "attempt_facts", "judge_attempts", "look_at_attempt"]
 
-_TAKEN_OVER = frozenset("intervention interventions takeover correction corrections corrected".split())
+_TAKEN_OVER = frozenset(["intervention", "interventions", "takeover", "correction", "corrections", "corrected"])
 _SAME = 1e-6  # of what the action covers
 
 

@@ -25,8 +25,8 @@ KINDS = (
     *("action", "requested", "executed", "state", "gripper", "pose", "velocity", "effort", "image", "camera"),
     *("clock", "label", "other"),
 )
-"""What a field may be for. `requested` and `executed` are other actions beside the one that is learned, `camera` is what
-is said of one, such as its extrinsics, and `label` what says something about frames, such as a reward."""
+"""What a field may be for. `requested` and `executed` are other actions beside the one that is learned, `camera` is
+what is said of one, such as its extrinsics, and `label` what says something about frames, such as a reward."""
 
 CONFIDENT = 0.9
 """From this confidence on a role may carry a warning or an error."""
@@ -62,8 +62,8 @@ _WEAKER: Mapping[str, tuple[str, float]] = MappingProxyType(
 )
 _BESIDE: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "requested": frozenset("policy requested raw original unclipped desired".split()),
-        "executed": frozenset("applied executed sent clipped filtered".split()),
+        "requested": frozenset(["policy", "requested", "raw", "original", "unclipped", "desired"]),
+        "executed": frozenset(["applied", "executed", "sent", "clipped", "filtered"]),
     }
 )
 """Words that tell another action from the one that is learned."""
@@ -162,9 +162,9 @@ def named_role(field: Field) -> Role:
     if fact is not None:
         return Role("camera", 0.95, f"{fact} of a camera")
     if words_of(field.name) & {"action", "actions"}:
-        for kind, family in _BESIDE.items():
-            if words_of(field.name) & family:
-                return Role(kind, 0.95, f"{min(words_of(field.name) & family)!r} beside 'action' in its name")
+        for kind, others in _BESIDE.items():
+            if words_of(field.name) & others:
+                return Role(kind, 0.95, f"{min(words_of(field.name) & others)!r} beside 'action' in its name")
     if field.unit in ("rad/s", "m/s", "deg/s"):
         return Role("velocity", 1.0, f"its unit is {field.unit}")
     for table in (_WORDS, _WEAKER):

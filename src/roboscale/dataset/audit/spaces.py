@@ -2,7 +2,7 @@
 
     camera_in_base(t) = A hand_in_base(t) + b + R_camera(t) c     for a camera on the hand, A, b and c constant
 
-is linear in A, b and c, so whoever has only the hand's position can look whether a camera's extrinsics move as it does.
+is linear in A, b and c, so the hand's position alone tells whether a camera's extrinsics move as it does.
 Knows numbers and names; reads no file.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import Field, Finding, Spec
+from roboscale.core import Finding, Spec
 from roboscale.core.pose import rotation_matrix
 from roboscale.dataset.audit.roles import FieldRoles, elements
 from roboscale.dataset.checks import finding, many
@@ -28,9 +28,52 @@ __all__ = ["judge_spaces", "look_at_cameras", "look_at_spaces", "space_of"]
 
 Floats = NDArray[np.float64]
 
-_JOINTS = frozenset("joint joints shoulder elbow wrist waist forearm motor axis hip knee ankle qpos".split())
-_HAND = frozenset("x y z roll pitch yaw rx ry rz qx qy qz qw eef ee tcp cartesian pose endpose".split())
-_HELD = frozenset("wrist hand gripper eye".split())
+_JOINTS = frozenset(
+    {"joint", "joints", "shoulder", "elbow", "wrist", "waist", "forearm", "motor", "axis", "hip", "knee", "ankle", "qpos"}
+)
+    [
+        "joint",
+        "joints",
+        "shoulder",
+        "elbow",
+        "wrist",
+        "waist",
+        "forearm",
+        "motor",
+        "axis",
+        "hip",
+        "knee",
+        "ankle",
+        "qpos",
+    ]
+)
+_HAND = frozenset(
+    {*"xyz", "roll", "pitch", "yaw", "rx", "ry", "rz", "qx", "qy", "qz", "qw"}
+    | {"eef", "ee", "tcp", "cartesian", "pose", "endpose"}
+)
+    [
+        "x",
+        "y",
+        "z",
+        "roll",
+        "pitch",
+        "yaw",
+        "rx",
+        "ry",
+        "rz",
+        "qx",
+        "qy",
+        "qz",
+        "qw",
+        "eef",
+        "ee",
+        "tcp",
+        "cartesian",
+        "pose",
+        "endpose",
+    ]
+)
+_HELD = frozenset(["wrist", "hand", "gripper", "eye"])
 _FITS = 0.05  # of its spread: what an action may differ from the state that it commands
 _NOT = 0.3  # of its spread: what differs further is not commanded
 _LEAST = 3  # elements
@@ -169,34 +212,45 @@ def judge_spaces(evidence: Sequence[EpisodeEvidence], spec: Spec) -> Iterator[Fi
     """Actions in another space than their names say, and extrinsics that the hand contradicts."""
     for name in dict.fromkeys(name for one in evidence for name in one.spaces):
         tables = np.stack([one.spaces[name] for one in evidence if name in one.spaces])
-        own, other = np.nanmedian(tables, axis=0).T if np.isfinite(tables).any() else (np.empty(0), np.empty(0))
-        wrong = np.flatnonzero((other < _FITS) & (own > _NOT))
-        known = int(np.isfinite(other).sum())
-        if len(wrong) >= _LEAST and 2 * len(wrong) >= known:
-            field = spec[name]
-            first = elements(field)[wrong[0]]
-            said = space_of(first, name)
-            text = (
-                f"{first} of {name} is called a {_CALLED[said]}, and is the {_CALLED[_OTHER[said]]} state's number to "
-                f"within {other[wrong[0]]:.1%} of its spread ({own[wrong[0]]:.0%} from its own): "
-                f"{len(wrong)} of {many(known, 'element')}"
-            )
-            yield finding("action-space", text, field=name, evidence={"elements": [elements(field)[d] for d in wrong]})
+        yield from _wrong_space(spec[name], tables)
     for name in dict.fromkeys(name for one in evidence for name in one.held):
-        moved = {one.position: one.held[name] for one in evidence if name in one.held}
-        against = {
-            i: m for i, m in moved.items() if m.hand > _MOVES and (m.off > _OFF * m.camera or m.camera < _STILL * m.hand)
-        }
-        if against:
-            worst = max(against, key=lambda i: against[i].off)
-            said = against[worst]
-            why = f"no fixed mount explains {said.off:.4g} of it" if said.camera > _STILL * said.hand else "it stands"
-            text = (
-                f"{name} moves by {said.camera:.4g} while the hand that holds the camera moves by {said.hand:.4g}: "
-                f"{why} in episode {worst}; {len(against)} of {many(len(moved))}"
-            )
-            shown = {"off": said.off, "camera": said.camera, "hand": said.hand}
-            yield finding("camera-off-hand", text, episodes=sorted(against), field=name, evidence=shown)
+        yield from _off_hand(name, {one.position: one.held[name] for one in evidence if name in one.held})
+
+
+def _wrong_space(field: Field, tables: Floats) -> Iterator[Finding]:
+    """(episodes, D, 2) as `look_at_spaces` gives them."""
+    known = np.flatnonzero(np.isfinite(tables).all(axis=2).any(axis=0))
+    if len(known) < _LEAST:
+        return
+    own, other = np.nanmedian(tables[:, known], axis=0).T
+    wrong = np.flatnonzero((other < _FITS) & (own > _NOT))
+    if len(wrong) >= _LEAST and 2 * len(wrong) >= len(known):
+        names = [elements(field)[known[d]] for d in wrong]
+        said = space_of(names[0], field.name)
+        text = (
+            f"{names[0]} of {field.name} is called a {_CALLED[said]}, and follows the {_CALLED[_OTHER[said]]} to within "
+            f"{other[wrong[0]]:.1%} of its spread ({own[wrong[0]]:.0%} from its own): "
+            f"{len(wrong)} of {many(len(known), 'element')}"
+        )
+        yield finding("action-space", text, field=field.name, evidence={"elements": names})
+
+
+def _off_hand(name: str, moved: Mapping[int, CameraMotion]) -> Iterator[Finding]:
+    against = {
+        position: one
+        for position, one in moved.items()
+        if one.hand > _MOVES and (one.off > _OFF * one.camera or one.camera < _STILL * one.hand)
+    }
+    if against:
+        worst = max(against, key=lambda position: against[position].off)
+        said = against[worst]
+        why = f"no fixed mount explains {said.off:.4g} of it" if said.camera > _STILL * said.hand else "it stands"
+        text = (
+            f"{name} moves by {said.camera:.4g} while the hand that holds the camera moves by {said.hand:.4g}: "
+            f"{why} in episode {worst}; {len(against)} of {many(len(moved))}"
+        )
+        shown = {"off": said.off, "camera": said.camera, "hand": said.hand}
+        yield finding("camera-off-hand", text, episodes=sorted(against), field=name, evidence=shown)
 
 
 _CALLED: Mapping[str, str] = {"joint": "joint", "hand": "hand's pose"}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from roboscale.core import BadData
 from roboscale.dataset.layout import INDEX_FEATURES
 from roboscale.dataset.lerobot.check import statistics_file
-from roboscale.dataset.lerobot.folder import Folder
+from roboscale.dataset.lerobot.folder import Folder, data_files
 from roboscale.dataset.lerobot.info import TEXT_DTYPES, read_lines
 from roboscale.dataset.lerobot.tables import table_of, to_rows
 from roboscale.dataset.statistics import QUANTILES, Statistics, summary
@@ -107,7 +107,7 @@ def jobs(folder: Folder) -> list[TableJob]:
     """One job for every data file that is named or there."""
     episodes, head = folder.episodes, folder.head
     placed: dict[Path, dict[int, tuple[str, int]]] = {}
-    for path in sorted((folder.root / "data").glob("*/*.parquet")):
+    for path in data_files(folder.root):
         placed[path] = {}
     for position, (index, (file, row)) in enumerate(zip(folder.numbers, episodes.lines.tolist(), strict=True)):
         table = episodes.tables[position]

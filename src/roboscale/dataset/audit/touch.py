@@ -165,7 +165,9 @@ def _dead(name: str, seen: Mapping[int, TouchEvidence]) -> Iterator[Finding]:
         where = np.argwhere(still[busy][:, some])
         episodes = sorted({int(positions[e]) for e, _ in where})
         place = _element(first.shape, int(some[where[0][1]]))
-        text = f"{place} of {name} never changes in episode {positions[where[0][0]]}, as in {many(len(episodes))} in all"
+        text = (
+            f"{place} of {name} never changes in episode {positions[where[0][0]]}, as in {many(len(episodes))} in all"
+        )
         shown = {"elements": [_element(first.shape, int(d)) for d in some[:_LISTED]]}
         yield finding("dead-taxel", text, episodes=episodes, field=name, evidence=shown)
 
@@ -185,8 +187,8 @@ def _drifts(name: str, seen: Mapping[int, TouchEvidence]) -> Iterator[Finding]:
     worst = int(drifts[np.argmax(np.abs(slope[drifts]) / covered[drifts])])
     shape = next(iter(seen.values())).shape
     text = (
-        f"the reading at rest of {_element(shape, worst)} of {name} drifts by {slope[worst]:.4g} from the first to the "
-        f"last of {many(len(seen))}, {abs(slope[worst]) / covered[worst]:.0%} of what it covers; "
+        f"the reading at rest of {_element(shape, worst)} of {name} drifts by {slope[worst]:.4g} from the first to "
+        f"the last of {many(len(seen))}, {abs(slope[worst]) / covered[worst]:.0%} of what it covers; "
         f"{len(drifts)} of {many(rest.shape[1], 'element')}"
     )
     plot = {"kind": "episodes", "values": [[i, float(r)] for i, r in zip(seen, rest[:, worst], strict=True)][:400]}
@@ -204,14 +206,16 @@ def _ends(name: str, seen: Mapping[int, TouchEvidence]) -> Iterator[Finding]:
         here = np.stack([getattr(one, side) == end for one in seen.values()])
         at = (np.stack([getattr(one, f"at_{side}") for one in seen.values()]) * here).sum(axis=0)
         run = (np.stack([getattr(one, f"run_{side}") for one in seen.values()]) * here).max(axis=0)
-        stuck = np.flatnonzero(varied & (run >= _ENDS) & (at >= _AT_END * samples) & (rests != end).all(axis=0) & (low < high))
+        stuck = np.flatnonzero(
+            varied & (run >= _ENDS) & (at >= _AT_END * samples) & (rests != end).all(axis=0) & (low < high)
+        )
         if len(stuck):
             worst = int(stuck[np.argmax(at[stuck])])
             shape = next(iter(seen.values())).shape
             episodes = [i for i, row in zip(seen, here, strict=True) if row[stuck].any()]
             text = (
-                f"{_element(shape, worst)} of {name} stays at {end[worst]:.4g}, the end of its range, for {run[worst]} "
-                f"samples in a row and {at[worst] / samples:.1%} of all; {len(stuck)} of {many(len(end), 'element')}"
+                f"{_element(shape, worst)} of {name} stays at {end[worst]:.4g}, the end of its range, for "
+                f"{run[worst]} samples in a row and {at[worst] / samples:.1%} of all; {len(stuck)} of {many(len(end), 'element')}"
             )
             shown = {"elements": [_element(shape, int(d)) for d in stuck[:_LISTED]], "value": float(end[worst])}
             yield finding("touch-saturation", text, episodes=episodes, field=name, evidence=shown)

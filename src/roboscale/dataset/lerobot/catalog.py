@@ -24,6 +24,7 @@ from roboscale.dataset.journal import EpisodeRecord, PendingEpisode, has_commit,
 from roboscale.dataset.layout import CODEBASE_VERSION, Info, Layout, load_json, spec_from_features
 from roboscale.dataset.lerobot.folder import Episodes, Folder, load_folder
 from roboscale.dataset.lerobot.info import InfoHead, Problems, read_head
+from roboscale.dataset.lerobot.sidecar import sidecar_lines
 from roboscale.dataset.rates import is_rate, same_rate
 from roboscale.dataset.remote import is_remote
 from roboscale.dataset.streams import stream_names, stream_path
@@ -259,18 +260,10 @@ def _sealed_records(layout: Layout, info: Info, rows: Sequence[_Row], tasks: Seq
 
 def _sidecar(layout: Layout) -> list[EpisodeRecord]:
     records = []
-    for file in sorted((layout.own / "episodes").glob("*/*.jsonl")):
-        try:
-            text = file.read_text("utf-8")
-        except UnicodeDecodeError as error:
-            raise BadData(file, "file", "UTF-8", error) from error
-        lines = text.removesuffix("\n").split("\n")  # splitlines() knows more ends than JSON does
-        for number, line in enumerate(lines, 1):
-            try:
-                data = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise BadData(file, f"line {number}", "JSON", error) from error
-            records.append(EpisodeRecord.from_json(data, file))
+    for line in sidecar_lines(layout.root):
+        if line.record is None:
+            raise line.error or BadData(line.file, "line", "a record", "none")
+        records.append(line.record)
     return records
 
 

@@ -26,7 +26,7 @@ from roboscale.dataset.lerobot.tables import table_of, to_rows
 from roboscale.dataset.remote import open_root
 from roboscale.dataset.unfetched import lance_tables
 
-__all__ = ["Episodes", "Folder", "Paths", "VideoPlaces", "lerobot_format", "load_folder"]
+__all__ = ["Episodes", "Folder", "Paths", "VideoPlaces", "data_files", "lerobot_format", "load_folder"]
 
 Integers = NDArray[np.int64]
 Seconds = NDArray[np.float64]
@@ -128,6 +128,11 @@ def lerobot_format(root: Path, version: str) -> str:
         return "gr00t"
     known = {"v3.": "lerobot-v3", "v2.1": "lerobot-v2.1", "v2.": "lerobot-v2.0"}
     return next((name for start, name in known.items() if version.startswith(start)), "")
+
+
+def data_files(root: Path) -> list[Path]:
+    """Tables of data that are there, whether anybody names them or not, in order."""
+    return sorted((root / "data").glob("*/*.parquet"))
 
 
 def load_folder(root: Path, templates: Mapping[str, str] | None = None) -> tuple[Folder | None, Problems]:

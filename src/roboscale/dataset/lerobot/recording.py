@@ -6,7 +6,6 @@ outcomes, provenance and units. Lenient reads what can be read, for those who lo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,12 +34,13 @@ from roboscale.core import (
 )
 from roboscale.dataset.advice import with_repairs
 from roboscale.dataset.checks import finding
-from roboscale.dataset.layout import INDEX_FEATURES, Layout
+from roboscale.dataset.layout import INDEX_FEATURES
 from roboscale.dataset.lerobot.carried import SaidStatistics, TableRows
 from roboscale.dataset.lerobot.check import metadata_findings
 from roboscale.dataset.lerobot.clock import clock_facts, off_grid
 from roboscale.dataset.lerobot.features import Features
 from roboscale.dataset.lerobot.folder import Folder
+from roboscale.dataset.lerobot.sidecar import sidecar_lines
 from roboscale.dataset.lerobot.tables import Tables, blobs, column_array
 from roboscale.dataset.pictures import ArrayPictures, EncodedPictures
 from roboscale.dataset.sensors import success_of
@@ -186,7 +186,7 @@ class LeRobotRecording:
         )
 
     def _outcome(self, arrays: Mapping[str, NDArray[Any]]) -> Outcome | None:
-        """Success where a column says so. Where it never does, nobody knows whether it was filled: the audit says it."""
+        """Success where a column says so; where it never does, it may be unfilled, and the audit says so."""
         if not success_of(self.spec, arrays):
             return None
         return Outcome("success", steps=len(next(iter(arrays.values()))))
@@ -369,13 +369,10 @@ class LeRobotRecording:
 def sidecar_provenances(root: Path) -> dict[int, Provenance]:
     """episode_index -> what our sidecar says of it; nothing for lines that are broken."""
     known = {}
-    for path in sorted((Layout(root).own / "episodes").glob("*/*.jsonl")):
-        for line in path.read_text("utf-8", errors="replace").split("\n"):
-            try:
-                record = json.loads(line)
-                source = Provenance.from_json(record["provenance"])
-                if isinstance(source.details, dict) and isinstance(source.embodiment, str):
-                    known[int(record["episode_index"])] = source
-            except (ValueError, KeyError, TypeError, AttributeError):
-                continue
+    for line in sidecar_lines(root):
+        number = line.data.get("episode_index")
+        source = line.record.provenance if line.record is not None else None
+        told = source is not None and isinstance(source.details, dict) and isinstance(source.embodiment, str)
+        if source is not None and told and isinstance(number, int):
+            known[number] = source
     return known

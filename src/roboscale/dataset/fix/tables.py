@@ -18,12 +18,13 @@ import pyarrow.parquet as pq
 from roboscale.core.episode import Provenance
 from roboscale.core.errors import BadData
 from roboscale.core.seeds import derive_id
+from roboscale.dataset.fix.mending import Mending, VerifiedEpisode, remove_file
 from roboscale.dataset.journal import EpisodeRecord
 from roboscale.dataset.layout import Info, Layout, atomic_write
 from roboscale.dataset.lerobot.catalog import EpisodeInfo, index_columns
-from roboscale.dataset.lerobot.folder import Folder
+from roboscale.dataset.lerobot.folder import Folder, data_files
+from roboscale.dataset.lerobot.sidecar import sidecar_files, sidecar_lines
 from roboscale.dataset.lerobot.tables import table_of
-from roboscale.dataset.mending import Mending, VerifiedEpisode, remove_file
 from roboscale.dataset.statistics import episode_entry
 from roboscale.dataset.tables import open_table, write_tasks
 
@@ -137,7 +138,7 @@ def mend_data(
             wrong.add(episode.file)
         episode.columns.update(regular)
         first += episode.length
-    for path in sorted((mending.root / "data").glob("*/*.parquet")):
+    for path in data_files(mending.root):
         mine = [episode for episode in episodes if episode.file == path]
         _mend_file(mending, info, path, mine, path in wrong, known)
 
@@ -260,17 +261,13 @@ def _same(claimed: Any, found: Any) -> bool:
 
 def _sidecar(mending: Mending) -> tuple[dict[int, Record], list[Path], int]:
     """Records by episode index, their files, and how many lines those have; broken lines are left out."""
-    files = sorted((Layout(mending.root).own / "episodes").glob("*/*.jsonl"))
     records: dict[int, Record] = {}
-    lines = [line for file in files for line in file.read_bytes().split(b"\n") if line.strip()]
+    lines = list(sidecar_lines(mending.root))
     for line in lines:
-        try:
-            data = json.loads(line)
-            EpisodeRecord.from_json(data, files[0])
-            records.setdefault(int(data["episode_index"]), data)
-        except (BadData, ValueError, KeyError, TypeError, AttributeError):
-            continue
-    return records, files, len(lines)
+        number = line.data.get("episode_index")
+        if line.record is not None and isinstance(number, int):
+            records.setdefault(number, dict(line.data))
+    return records, sidecar_files(mending.root), len(lines)
 
 
 def mend_sidecar(mending: Mending, info: Info, episodes: Sequence[VerifiedEpisode]) -> None:

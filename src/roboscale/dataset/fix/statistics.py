@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
+from roboscale.dataset.fix.mending import Mending, VerifiedEpisode
 from roboscale.dataset.layout import Info, Layout, atomic_write, load_json, to_json
-from roboscale.dataset.mending import Mending, VerifiedEpisode
 from roboscale.dataset.seal import load_statistics, save_statistics
 from roboscale.dataset.statistics import PixelCounts, Statistics, sample_indices
 from roboscale.dataset.video import VideoReader

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
+from roboscale.dataset.fix.info import finish_info, read_info
+from roboscale.dataset.fix.mending import Mending, VerifiedEpisode, remove_file
+from roboscale.dataset.fix.statistics import mend_statistics
+from roboscale.dataset.fix.tables import mend_data, mend_episode_table, mend_sidecar, mend_tasks
 from roboscale.dataset.layout import Info, Layout
-from roboscale.dataset.lerobot.folder import load_folder
+from roboscale.dataset.lerobot.folder import data_files, load_folder
 from roboscale.dataset.lerobot.tables import table_of
-from roboscale.dataset.mend_info import finish_info, read_info
-from roboscale.dataset.mend_statistics import mend_statistics
-from roboscale.dataset.mend_tables import mend_data, mend_episode_table, mend_sidecar, mend_tasks
-from roboscale.dataset.mending import Mending, VerifiedEpisode, remove_file
 from roboscale.dataset.tables import read_columns
 from roboscale.dataset.video import probe
 
@@ -129,7 +129,7 @@ def _runs(mending: Mending, info: Info) -> Runs:
     """Numbers by episode index, as the rows themselves say; one entry for each file that holds some."""
     runs: Runs = {}
     columns_ = info.columns
-    for path in sorted((mending.root / "data").glob("*/*.parquet")):
+    for path in data_files(mending.root):
         try:
             columns = read_columns(path, columns_)
         except BadData as error:

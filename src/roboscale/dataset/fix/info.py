@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from roboscale.core.errors import BadData, RoboscaleError, UnknownName
 from roboscale.core.spec import Field, Spec
+from roboscale.dataset.fix.mending import Mending, VerifiedEpisode
 from roboscale.dataset.layout import (
     DATA_PATH,
     INDEX_FEATURES,
@@ -29,8 +30,7 @@ from roboscale.dataset.layout import (
     spec_from_features,
     to_json,
 )
-from roboscale.dataset.lerobot.folder import Folder
-from roboscale.dataset.mending import Mending, VerifiedEpisode
+from roboscale.dataset.lerobot.folder import Folder, data_files
 from roboscale.dataset.packets import video_facts
 from roboscale.dataset.rates import is_rate, same_rate
 from roboscale.dataset.tables import number_dtype, open_table, reading
@@ -159,7 +159,7 @@ def _columns(root: Path) -> Columns:
     """Column -> dtype and shape where all readable data files agree, else `None`."""
     seen: dict[str, list[Feature | None]] = {}
     files = 0
-    for path in sorted((root / "data").glob("*/*.parquet")):
+    for path in data_files(root):
         try:
             with open_table(path) as file, reading(path, "content", "readable parquet"):
                 first = next(file.iter_batches(batch_size=1), None)
