@@ -225,8 +225,10 @@ def _write_carried(job: EpisodeJob, episode: RecordedEpisode, folder: Path) -> d
             continue
         target = folder / f"{name}.mp4"
         if not cut(rows.path, rows.first, rows.length, target, job.spec.rate_hz):
-            found = f"other frames in between; leave it out: roboscale data fix DATASET OUT --drop-camera {name}"
-            raise BadData(rows.path, f"frames {rows.first} on", "packets that can be copied, from a key frame", found)
+            between = f"other frames in between; leave it out: roboscale data fix DATASET OUT --drop-camera {name}"
+            raise BadData(
+                rows.path, f"frames {rows.first} on", "packets that can be copied, from a key frame", between
+            )
         kept[name] = CameraProof("remuxed", packet_digests(target, [rows.length])[0])
     return kept
 
@@ -252,9 +254,9 @@ def _check(job: EpisodeJob, episode: RecordedEpisode) -> None:
     if not len(episode):
         raise BadData(where, "frames", "at least 1", 0)
     cameras = {f.name for f in job.spec.images}
-    expected, found = set(job.spec.names), {*episode.arrays, *episode.pictures}
-    if expected != found or set(episode.pictures) != cameras:
-        raise SpecMismatch(f"{where}: expected {', '.join(sorted(expected))}; found {', '.join(sorted(found))}")
+    expected, holds = set(job.spec.names), {*episode.arrays, *episode.pictures}
+    if expected != holds or set(episode.pictures) != cameras:
+        raise SpecMismatch(f"{where}: expected {', '.join(sorted(expected))}; found {', '.join(sorted(holds))}")
     for name, array in episode.arrays.items():
         wanted = job.spec[name]
         if array.shape[1:] != wanted.shape or array.dtype != np.dtype(wanted.dtype):
@@ -357,8 +359,8 @@ def require_free(layout: Layout, plan: Mapping[str, Any]) -> None:
     """BadData unless the folder is empty, or holds what a killed transfer with the same plan left."""
     there = layout.own / "transfer" / "plan.json"
     if there.exists():
-        found = load_json(there)
-        differs = sorted(name for name in {*found, *plan} if found.get(name) != json.loads(json.dumps(plan)).get(name))
+        begun = load_json(there)
+        differs = sorted(name for name in {*begun, *plan} if begun.get(name) != json.loads(json.dumps(plan)).get(name))
         if differs and _is_bare(layout):
             with exclusive(layout):  # nothing is sealed: what an import left that failed
                 layout.info.unlink(missing_ok=True)

@@ -417,8 +417,8 @@ class VideoReader:
             self._next = -1
             raise BadData(self._path, f"frame {number}", "decodable data", _text(error)) from error
         self._next = -1
-        found = f"the end of the data; the file's header counts {self.probe.frames} frames"
-        raise BadData(self._path, f"frame {number}", "to be there", found)
+        ended = f"the end of the data; the file's header counts {self.probe.frames} frames"
+        raise BadData(self._path, f"frame {number}", "to be there", ended)
 
     def _seek(self, number: int) -> None:
         try:

@@ -65,14 +65,14 @@ def sample(
     numbers = np.unique(np.linspace(0, reach - 1, min(count, reach)).round().astype(int)).tolist()
     if isinstance(pictures, Clip):
         return numbers, *_from_clip(pictures, numbers, kept)
-    wanted, found, size = set(numbers), [], (0, 0)
+    wanted, images, size = set(numbers), [], (0, 0)
     for number, image in enumerate(pictures):
         if number in wanted:
-            found.append(kept(np.asarray(image)))
+            images.append(kept(np.asarray(image)))
             size = np.asarray(image).shape[:2]
         if number == numbers[-1]:
             break
-    return numbers, np.stack(found), (int(size[0]), int(size[1]))
+    return numbers, np.stack(images), (int(size[0]), int(size[1]))
 
 
 def _thinned(image: Images) -> Images:

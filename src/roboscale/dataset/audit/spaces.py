@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import Finding, Spec
+from roboscale.core import Field, Finding, Spec
 from roboscale.core.pose import rotation_matrix
 from roboscale.dataset.audit.roles import FieldRoles, elements
 from roboscale.dataset.checks import finding, many
@@ -29,49 +29,11 @@ __all__ = ["judge_spaces", "look_at_cameras", "look_at_spaces", "space_of"]
 Floats = NDArray[np.float64]
 
 _JOINTS = frozenset(
-    {"joint", "joints", "shoulder", "elbow", "wrist", "waist", "forearm", "motor", "axis", "hip", "knee", "ankle", "qpos"}
-)
-    [
-        "joint",
-        "joints",
-        "shoulder",
-        "elbow",
-        "wrist",
-        "waist",
-        "forearm",
-        "motor",
-        "axis",
-        "hip",
-        "knee",
-        "ankle",
-        "qpos",
-    ]
+    {"joint", "joints", "shoulder", "elbow", "wrist", "waist", "forearm", "motor", "axis", "hip", "knee", "ankle"}
 )
 _HAND = frozenset(
     {*"xyz", "roll", "pitch", "yaw", "rx", "ry", "rz", "qx", "qy", "qz", "qw"}
     | {"eef", "ee", "tcp", "cartesian", "pose", "endpose"}
-)
-    [
-        "x",
-        "y",
-        "z",
-        "roll",
-        "pitch",
-        "yaw",
-        "rx",
-        "ry",
-        "rz",
-        "qx",
-        "qy",
-        "qz",
-        "qw",
-        "eef",
-        "ee",
-        "tcp",
-        "cartesian",
-        "pose",
-        "endpose",
-    ]
 )
 _HELD = frozenset(["wrist", "hand", "gripper", "eye"])
 _FITS = 0.05  # of its spread: what an action may differ from the state that it commands
@@ -228,8 +190,8 @@ def _wrong_space(field: Field, tables: Floats) -> Iterator[Finding]:
         names = [elements(field)[known[d]] for d in wrong]
         said = space_of(names[0], field.name)
         text = (
-            f"{names[0]} of {field.name} is called a {_CALLED[said]}, and follows the {_CALLED[_OTHER[said]]} to within "
-            f"{other[wrong[0]]:.1%} of its spread ({own[wrong[0]]:.0%} from its own): "
+            f"{names[0]} of {field.name} is called a {_CALLED[said]}, and follows the {_CALLED[_OTHER[said]]} to "
+            f"within {other[wrong[0]]:.1%} of its spread ({own[wrong[0]]:.0%} from its own): "
             f"{len(wrong)} of {many(len(known), 'element')}"
         )
         yield finding("action-space", text, field=field.name, evidence={"elements": names})

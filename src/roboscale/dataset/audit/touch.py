@@ -215,7 +215,8 @@ def _ends(name: str, seen: Mapping[int, TouchEvidence]) -> Iterator[Finding]:
             episodes = [i for i, row in zip(seen, here, strict=True) if row[stuck].any()]
             text = (
                 f"{_element(shape, worst)} of {name} stays at {end[worst]:.4g}, the end of its range, for "
-                f"{run[worst]} samples in a row and {at[worst] / samples:.1%} of all; {len(stuck)} of {many(len(end), 'element')}"
+                f"{run[worst]} samples in a row and {at[worst] / samples:.1%} of all; "
+                f"{len(stuck)} of {many(len(end), 'element')}"
             )
             shown = {"elements": [_element(shape, int(d)) for d in stuck[:_LISTED]], "value": float(end[worst])}
             yield finding("touch-saturation", text, episodes=episodes, field=name, evidence=shown)

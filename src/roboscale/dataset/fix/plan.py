@@ -83,13 +83,13 @@ def _rows_by_index(mending: Mending, files: Sequence[Path]) -> tuple[list[int], 
     order: list[int] = []
     for path in files:
         try:
-            found = table_of(path).to_pylist()
+            lines = table_of(path).to_pylist()
         except BadData as error:
             mending.lost = str(error)  # nobody knows how many episodes it named
             mending.note(mending.lost)
             mending.replace(path, remove_file)
             continue
-        for row in found:
+        for row in lines:
             if not isinstance(row.get("episode_index"), int):
                 mending.change(f"episode_index in {path.name}", row.get("episode_index"), "a row of no episode")
                 continue
@@ -110,10 +110,10 @@ def _verified(
 ) -> list[VerifiedEpisode]:
     """Episodes in the order of their numbers, up to the first whose numbers or videos are not there."""
     episodes: list[VerifiedEpisode] = []
-    found, frames = _runs(mending, info), dict[Path, int]()
+    runs, frames = _runs(mending, info), dict[Path, int]()
     for index in range(max(rows, default=-1) + 1):
         try:
-            episodes.append(_verify(info, index, rows, found, frames, in_place))
+            episodes.append(_verify(info, index, rows, runs, frames, in_place))
         except BadData as error:
             if index in without or broken == "drop":
                 mending.lost = mending.lost or f"episode {index}: {error}"

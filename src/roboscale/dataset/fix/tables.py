@@ -77,12 +77,12 @@ def _said(episode: VerifiedEpisode) -> list[str]:
 
 def _from_rows(episodes: Sequence[VerifiedEpisode]) -> list[str]:
     """Tasks by number, where episodes with one number and one text tell; '' for the others."""
-    found: dict[int, str] = {}
+    texts: dict[int, str] = {}
     for episode in episodes:
         numbers = np.unique(episode.columns["task_index"]).tolist()
         if len(numbers) == len(_said(episode)) == 1:
-            found.setdefault(int(numbers[0]), _said(episode)[0])
-    return [found.get(number, "") for number in range(max(found, default=-1) + 1)]
+            texts.setdefault(int(numbers[0]), _said(episode)[0])
+    return [texts.get(number, "") for number in range(max(texts, default=-1) + 1)]
 
 
 def _texts(path: Path, tasks: Sequence[str], episode: VerifiedEpisode, record: Record | None) -> list[str]:
@@ -91,11 +91,11 @@ def _texts(path: Path, tasks: Sequence[str], episode: VerifiedEpisode, record: R
     said = _said(episode)
     if record is not None and (said == [record.get("instruction")] or not said):
         return [str(record["instruction"])]
-    found = [tasks[number] if 0 <= number < len(tasks) else "" for number in numbers]
-    if all(text or (text in said) for text in found):
-        return found
+    meant = [tasks[number] if 0 <= number < len(tasks) else "" for number in numbers]
+    if all(text or (text in said) for text in meant):
+        return meant
     if len(said) != 1:
-        raise BadData(path, f"task {numbers[found.index('')]}", "a text", f"none in {len(tasks)} tasks, nor {said}")
+        raise BadData(path, f"task {numbers[meant.index('')]}", "a text", f"none in {len(tasks)} tasks, nor {said}")
     return said
 
 
@@ -283,8 +283,8 @@ def mend_sidecar(mending: Mending, info: Info, episodes: Sequence[VerifiedEpisod
         new = {**(old or _made_up(mending, info, episode)), "length": episode.length, "episode_index": index}
         new["instruction"] = episode.tasks[0]
         if old is None:
-            found = "no record: its id, outcome and provenance are lost"
-            mending.change(f"meta/roboscale/episodes: episode {index}", "a record", found)
+            lost = "no record: its id, outcome and provenance are lost"
+            mending.change(f"meta/roboscale/episodes: episode {index}", "a record", lost)
         elif new != old:
             mending.note(f"meta/roboscale/episodes: episode {index}: claimed other facts than the data")
         wrong |= new != old

@@ -246,8 +246,8 @@ def _sealed_records(layout: Layout, info: Info, rows: Sequence[_Row], tasks: Seq
         records = _foreign_records(info, rows)
     if len(records) != len(rows):
         fix = f"roboscale data fix {shlex.quote(str(layout.root))} --metadata"
-        found = f"{len(records)}; where another writer went on with this dataset: {fix}"
-        raise BadData(layout.own / "episodes", "episodes", len(rows), found)
+        count = f"{len(records)}; where another writer went on with this dataset: {fix}"
+        raise BadData(layout.own / "episodes", "episodes", len(rows), count)
     episodes, named = [], set(tasks)
     for record, row in zip(records, rows, strict=True):
         if record.length != row.length:

@@ -225,8 +225,8 @@ def _column(path: Path, table: pa.Table, name: str, essential: bool, problems: P
         values = None if bad else values.astype(np.float64 if seconds else np.int64)
     if values is not None:
         return values
-    found = "no such column" if there is None else f"{there.type}, or nulls, or numbers below 0"
-    error = BadData(path, name, "texts" if name == "tasks" else "a number from 0 in every row", found)
+    holds = "no such column" if there is None else f"{there.type}, or nulls, or numbers below 0"
+    error = BadData(path, name, "texts" if name == "tasks" else "a number from 0 in every row", holds)
     if essential or there is not None:
         problems.refuse("episode-columns", error, name)
     elif not any(one.field == name for one in problems.findings):

@@ -94,8 +94,8 @@ def _object(text: str, path: Path, where: str) -> dict[str, Any]:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also an integer of thousands of digits
-        found = str(error)[:120] if text.strip() else "nothing: the file is empty"
-        raise BadData(path, where, "JSON", found) from error
+        why = str(error)[:120] if text.strip() else "nothing: the file is empty"
+        raise BadData(path, where, "JSON", why) from error
     if not isinstance(data, dict):
         raise BadData(path, where, "a JSON object", type(data).__name__)
     return data

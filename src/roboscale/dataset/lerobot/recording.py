@@ -137,14 +137,14 @@ class LeRobotRecording:
     @cached_property
     def findings(self) -> Sequence[Finding]:
         """What is wrong with the metadata, as far as they alone tell."""
-        found = [*self.folder.problems.findings, *self._features.findings, *metadata_findings(self.folder)]
+        shown = [*self.folder.problems.findings, *self._features.findings, *metadata_findings(self.folder)]
         for camera, keys in self.missing.items():
             first = self._place(self._positions[keys[0]]).videos[camera][0]
             text = f"{len(keys)} of {len(self.keys)} episodes have no video of {camera}; looked for {first}"
             episodes = tuple(self._positions[key] for key in keys)
             evidence = {"missing": len(keys), "episodes": len(self.keys)}
-            found.append(finding("missing-video", text, episodes=episodes, field=camera, evidence=evidence))
-        return with_repairs(found, self.root, self.format, len(self.keys))
+            shown.append(finding("missing-video", text, episodes=episodes, field=camera, evidence=evidence))
+        return with_repairs(shown, self.root, self.format, len(self.keys))
 
     def read(self, key: str, cameras: Collection[str] | None = None) -> RecordedEpisode:
         """See `core.Recording.read`. UnknownName for a key or a camera that is not there."""
@@ -251,22 +251,22 @@ class LeRobotRecording:
 
     def _check_rows(self, place: EpisodePlace, rows: pa.Table) -> list[Finding]:
         """Length, frame numbers and timestamps against what they must be."""
-        found, count = [], rows.num_rows
+        wrong, count = [], rows.num_rows
         if not count:
             raise BadData(place.table, "rows", "at least 1", 0)
         if count != place.length:
             text = f"episode {place.index} claims {place.length} frames, {place.table.name} has {count} rows of it"
-            found.append(self._finding(place, "episode-length", text, "length", metadata=place.length, data=count))
+            wrong.append(self._finding(place, "episode-length", text, "length", metadata=place.length, data=count))
         frames = self._index_column(place, rows, "frame_index")
         if frames is not None and not np.array_equal(frames, np.arange(count)):
             at = int(np.flatnonzero(frames != np.arange(count))[0])
             text = f"frame_index is not 0 to {count - 1}: row {at} says {frames[at]}"
-            found.append(self._finding(place, "frame-index", text, "frame_index", row=at, value=float(frames[at])))
+            wrong.append(self._finding(place, "frame-index", text, "frame_index", row=at, value=float(frames[at])))
         index = self._index_column(place, rows, "episode_index")
         if index is not None and (index != place.index).any():
             text = f"episode_index of {place.table.name} is {index[0]}, the metadata say {place.index}"
-            found.append(self._finding(place, "episode-location", text, "episode_index", data=float(index[0])))
-        return found + self._check_times(place, rows)
+            wrong.append(self._finding(place, "episode-location", text, "episode_index", data=float(index[0])))
+        return wrong + self._check_times(place, rows)
 
     def _check_times(self, place: EpisodePlace, rows: pa.Table) -> list[Finding]:
         times = self._index_column(place, rows, "timestamp")
