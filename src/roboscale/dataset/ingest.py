@@ -225,10 +225,8 @@ def _write_carried(job: EpisodeJob, episode: RecordedEpisode, folder: Path) -> d
             continue
         target = folder / f"{name}.mp4"
         if not cut(rows.path, rows.first, rows.length, target, job.spec.rate_hz):
-            between = f"other frames in between; leave it out: roboscale data fix DATASET OUT --drop-camera {name}"
-            raise BadData(
-                rows.path, f"frames {rows.first} on", "packets that can be copied, from a key frame", between
-            )
+            mixed = f"other frames in between; leave it out: roboscale data fix DATASET OUT --drop-camera {name}"
+            raise BadData(rows.path, f"frames {rows.first} on", "packets that can be copied, from a key frame", mixed)
         kept[name] = CameraProof("remuxed", packet_digests(target, [rows.length])[0])
     return kept
 
@@ -275,8 +273,10 @@ def _write_camera(
     if isinstance(pictures, Clip):
         if cut(pictures.path, pictures.first, length, target, fps):
             reader = VideoReader(target, fps)
-            sampled = reader.each(np.unique(sample_indices(length)).tolist())
-            pixels = PixelCounts.total(PixelCounts.of_frame(_sized(pictures.path, camera, shape, i)) for i in sampled)
+            size = (reader.probe.height, reader.probe.width, 3)
+            if size != tuple(shape):
+                raise BadData(pictures.path, camera, list(shape), list(size))
+            pixels = reader.count_pixels(0, length)
             reader.close()
             return CameraProof("remuxed", packet_digests(target, [length])[0]), pixels
         _require_rate(pictures, fps)

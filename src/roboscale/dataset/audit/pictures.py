@@ -5,7 +5,7 @@ A clip is sampled by seeking; other pictures are decoded from their beginning up
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,11 +60,11 @@ def sample(
 
     BadData when one is broken.
     """
-    kept = _thinned if thin else np.asarray
     reach = len(pictures) if isinstance(pictures, Clip) else min(len(pictures), bound)
     numbers = np.unique(np.linspace(0, reach - 1, min(count, reach)).round().astype(int)).tolist()
     if isinstance(pictures, Clip):
-        return numbers, *_from_clip(pictures, numbers, kept)
+        return numbers, *_from_clip(pictures, numbers, thin)
+    kept = _thinned if thin else np.asarray
     wanted, images, size = set(numbers), [], (0, 0)
     for number, image in enumerate(pictures):
         if number in wanted:
@@ -77,17 +77,23 @@ def sample(
 
 def _thinned(image: Images) -> Images:
     """Every n-th pixel of a picture (H, W, 3), so that its shorter side comes down to about 120."""
-    step = max(1, min(image.shape[:2]) // _SIDE)
+    step = _step(*image.shape[:2])
     return np.ascontiguousarray(image[::step, ::step])  # a view would keep the whole picture
 
 
-def _from_clip(clip: Clip, numbers: Sequence[int], kept: Callable[[Images], Images]) -> tuple[Images, tuple[int, int]]:
+def _step(height: int, width: int) -> int:
+    return max(1, min(height, width) // _SIDE)
+
+
+def _from_clip(clip: Clip, numbers: Sequence[int], thin: bool) -> tuple[Images, tuple[int, int]]:
     from roboscale.dataset.video import VideoReader, probe
 
     reader = VideoReader(clip.path, float(probe(clip.path).fps))  # whether that is the right rate is judged elsewhere
     try:
-        images = np.stack([kept(image) for image in reader.each(clip.first + number for number in numbers)])
-        return images, (reader.probe.height, reader.probe.width)
+        height, width = reader.probe.height, reader.probe.width
+        step = _step(height, width) if thin else 1
+        images = np.stack(list(reader.each_thinned((clip.first + number for number in numbers), step)))
+        return images, (height, width)
     finally:
         reader.close()
 

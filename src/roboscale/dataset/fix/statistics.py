@@ -14,7 +14,7 @@ from roboscale.core.errors import BadData
 from roboscale.dataset.fix.mending import Mending, VerifiedEpisode
 from roboscale.dataset.layout import Info, Layout, atomic_write, load_json, to_json
 from roboscale.dataset.seal import load_statistics, save_statistics
-from roboscale.dataset.statistics import PixelCounts, Statistics, sample_indices
+from roboscale.dataset.statistics import PixelCounts, Statistics
 from roboscale.dataset.video import VideoReader
 
 __all__ = ["mend_statistics"]
@@ -101,8 +101,7 @@ def _of_camera(info: Info, camera: str, episodes: Sequence[VerifiedEpisode]) -> 
     for episode in episodes:
         path, first = _video(info, camera, episode.row)
         reader = VideoReader(path, info.fps)
-        numbers = np.unique(sample_indices(episode.length)) + first
-        parts.append(PixelCounts.total(PixelCounts.of_frame(reader.read([n])[0]) for n in numbers.tolist()))
+        parts.append(reader.count_pixels(first, episode.length))
         reader.close()
     return reduce(PixelCounts.merge, parts)
 
