@@ -364,7 +364,7 @@ class VideoReader:
         return self._rgb(self._thinner.thin(frame))[::2, ::2][:, : self._thinner.columns]
 
     def count_pixels(self, first: int, length: int) -> PixelCounts:
-        """How often each level is there in the frames and pixels that LeRobot samples of an episode; BadData as `read`.
+        """How often each level is there in what LeRobot samples of an episode: frames, pixels. BadData as for `read`.
 
         Args:
             first, length: the frames of the episode.
