@@ -1,4 +1,4 @@
-"""What `info.json` of public sets is like, beyond what LeRobot writes: each said rightly, and imported where it can be.
+"""What `info.json` of public sets is like beyond what LeRobot writes: said rightly, and imported where it can be.
 
 The oddities are those of converters and recorders that are public; the sets are ours.
 """
