@@ -43,7 +43,6 @@ class TouchEvidence:
         shape: of one reading.
         low, high: (D,) smallest and largest value.
         first, last: (D,) reading at the beginning and at the end.
-        middle: (D,) median.
         many_values: (D,) whether there are more values than a switch has.
         at_low, at_high: (D,) samples that hold exactly that, and (D,) the longest run of them.
         samples, rate_hz: how many, and a second; of a stream its own.
@@ -55,7 +54,6 @@ class TouchEvidence:
     high: Floats
     first: Floats
     last: Floats
-    middle: Floats
     many_values: NDArray[np.bool_]
     at_low: NDArray[np.int64]
     at_high: NDArray[np.int64]
@@ -95,7 +93,6 @@ def _seen(name: str, kind: str, values: NDArray[Any], rate_hz: float) -> dict[st
         high=high,
         first=np.median(rows[:_REST], axis=0),
         last=np.median(rows[-_REST:], axis=0),
-        middle=np.median(rows, axis=0),
         many_values=np.array([len(np.unique(column)) > _SWITCH for column in rows.T], np.bool_),
         at_low=ends[0].sum(axis=0),
         at_high=ends[1].sum(axis=0),
@@ -200,7 +197,7 @@ def _ends(name: str, seen: Mapping[int, TouchEvidence]) -> Iterator[Finding]:
     """Readings that stay at the very end of the range of the set; an end that is the reading at rest is none."""
     low, high = np.min([o.low for o in seen.values()], axis=0), np.max([o.high for o in seen.values()], axis=0)
     samples = sum(one.samples for one in seen.values())
-    rests = np.stack([value for one in seen.values() for value in (one.first, one.last, one.middle)])
+    rests = np.stack([value for one in seen.values() for value in (one.first, one.last)])
     varied = np.any([one.many_values for one in seen.values()], axis=0)
     for end, side in ((high, "high"), (low, "low")):
         here = np.stack([getattr(one, side) == end for one in seen.values()])

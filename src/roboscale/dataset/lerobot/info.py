@@ -306,7 +306,7 @@ def _features(path: Path, raw: Mapping[str, Any], problems: Problems) -> dict[st
         except BadData as error:
             problems.refuse("feature-broken", error, name)
             continue
-        _check_names(name, feature, problems)
+        _check_names(name, good[name], problems)
     return {**good, **{name: dict(usual) for name, usual in INDEX_FEATURES.items() if name not in good}}
 
 
