@@ -80,16 +80,6 @@ def test_frames_in_any_order_are_those_of_a_plain_decoder(tmp_path: Path, size: 
     np.testing.assert_array_equal(reader.read([5])[0], expected[5])
 
 
-@pytest.mark.parametrize("size", [(48, 48), (34, 50), (480, 640), (360, 480), (100, 336)])
-@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
-def test_thinned_pictures_are_the_pixels_of_the_whole(tmp_path: Path, size: tuple[int, int], step: int):
-    encode(tmp_path / "a.mp4", "libx264", size, 5, {"g": "2", "bf": "0", "preset": "veryfast"})
-    reader = VideoReader(tmp_path / "a.mp4", 10)
-    whole = reader.read(range(5))
-    for image, thinned in zip(whole, reader.each_thinned(range(5), step), strict=True):
-        np.testing.assert_array_equal(thinned, image[::step, ::step])
-
-
 def test_pixels_are_counted_as_of_whole_pictures(tmp_path: Path):
     encode(tmp_path / "a.mp4", "libx264", (320, 480), 130, {"g": "2", "bf": "0", "preset": "ultrafast"})
     reader = VideoReader(tmp_path / "a.mp4", 10)

@@ -288,16 +288,12 @@ def sample_indices(length: int) -> NDArray[np.int64]:
     return np.round(np.linspace(0, length - 1, count)).astype(np.int64)
 
 
-def counted_step(height: int, width: int) -> int:
-    """Every how many pixels of a row, and rows, LeRobot counts: a side of 300 or more comes down to about 150."""
-    if max(height, width) < 300:
-        return 1
-    return width // 150 if width > height else height // 150
-
-
 def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The pixels that LeRobot counts."""
-    step = counted_step(*image.shape[:2])
+    """The pixels that LeRobot counts: every n-th, so that a side of 300 or more comes down to about 150."""
+    height, width = image.shape[:2]
+    if max(height, width) < 300:
+        return image
+    step = width // 150 if width > height else height // 150
     return image[::step, ::step]
 
 
@@ -319,11 +315,7 @@ class PixelCounts:
     @staticmethod
     def of_frame(image: NDArray[np.uint8]) -> NDArray[np.uint32]:
         """Counts (C, 256) of one picture (H, W, C)."""
-        return PixelCounts.of_pixels(shrink(image))
-
-    @staticmethod
-    def of_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
-        """Counts (C, 256) of one picture that holds only the pixels that count."""
+        pixels = shrink(image)
         channels = [np.bincount(pixels[..., c].ravel(), minlength=256) for c in range(pixels.shape[2])]
         return np.stack(channels).astype(np.uint32)
 

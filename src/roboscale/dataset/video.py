@@ -26,7 +26,7 @@ from roboscale.core.errors import BadData, SpecMismatch
 from roboscale.dataset.pyav import READING, convert, fraction, open_encoder
 from roboscale.dataset.rates import exact_rate, fps_number, is_rate, same_rate
 from roboscale.dataset.remote import source_of
-from roboscale.dataset.statistics import PixelCounts, counted_step, sample_indices
+from roboscale.dataset.statistics import PixelCounts, sample_indices
 from roboscale.dataset.unfetched import require_fetched
 
 __all__ = [
@@ -54,7 +54,6 @@ _ENCODERS: Mapping[Codec, tuple[str, Mapping[str, str]]] = MappingProxyType(
     }
 )
 _LEVELS = np.float32(255)
-_BLOCK = 16  # pixels of a line that one instruction converts; the rest of a line is rounded in another way
 _COPIED = frozenset({"av1", "h264", "hevc", "mpeg4", "vp9"})  # what an mp4 holds and players read
 
 
@@ -331,7 +330,6 @@ class VideoReader:
         if not same_rate(self.probe.fps, rate):
             raise BadData(path, "fps", f"{fps:.7g}", f"{float(self.probe.fps):.7g}")
         self._converter = VideoReformatter()
-        self._thinner: _Thinner | None = None
         self._start = int(self._stream.start_time or 0)
         # Frame number = ticks * _up / _down; in integers, because this is asked for every picture.
         self._up = int(self._stream.time_base.numerator) * rate.numerator
@@ -352,17 +350,6 @@ class VideoReader:
         """The numbered frames, (H, W, 3) RGB, one in memory at a time; BadData when one is not there."""
         return (self._rgb(self._frame(number)) for number in numbers)
 
-    def each_thinned(self, numbers: Iterable[int], step: int) -> Iterator[Images]:
-        """As `each`, but only every `step`-th pixel of every `step`-th row, to the bit: `image[::step, ::step]`."""
-        return (self._thinned(self._frame(number), step) for number in numbers)
-
-    def _thinned(self, frame: Any, step: int) -> Images:
-        if step < 2 or frame.format.name != "yuv420p" or frame.width % _BLOCK:
-            return np.ascontiguousarray(self._rgb(frame)[::step, ::step])  # a view would keep the whole picture
-        if self._thinner is None or self._thinner.step != step:
-            self._thinner = _Thinner(frame.height, frame.width, step)
-        return self._rgb(self._thinner.thin(frame))[::2, ::2][:, : self._thinner.columns]
-
     def count_pixels(self, first: int, length: int) -> PixelCounts:
         """How often each level is there in what LeRobot samples of an episode: frames, pixels. BadData as for `read`.
 
@@ -370,8 +357,7 @@ class VideoReader:
             first, length: the frames of the episode.
         """
         numbers = (np.unique(sample_indices(length)) + first).tolist()
-        sampled = self.each_thinned(numbers, counted_step(self.probe.height, self.probe.width))
-        return PixelCounts.total(map(PixelCounts.of_pixels, sampled))
+        return PixelCounts.total(map(PixelCounts.of_frame, self.each(numbers)))
 
     def read_planes(self, numbers: Sequence[int], dtype: type[np.uint8 | np.float32]) -> NDArray[Any]:
         """As `read`, but (n, 3, H, W): levels as uint8, or 0..1 as float32."""
@@ -392,7 +378,7 @@ class VideoReader:
     def _planes(self, frame: Any) -> Sequence[Images]:
         """Red, green and blue, (H, W) each."""
         height, width = self.probe.height, self.probe.width
-        if frame.format.name != "yuv420p" or width % _BLOCK:  # where the two conversions do not agree to the last bit
+        if frame.format.name != "yuv420p" or width % 16:  # where the two conversions do not agree to the last bit
             return list(np.moveaxis(self._rgb(frame), -1, 0))
         planes = convert(self._converter, frame, "gbrp").planes
         lines = [np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size) for plane in planes]
@@ -460,33 +446,6 @@ class VideoReader:
 
     def close(self) -> None:
         self._container.close()
-
-
-class _Thinner:
-    """Makes a small frame of a large one: every `step`-th pixel becomes a block of two by two.
-
-    Pixels of yuv420p share their colour in such blocks, so each keeps its own, and converting costs a fraction.
-    """
-
-    def __init__(self, height: int, width: int, step: int) -> None:
-        self.step, self.rows, self.columns = step, -(-height // step), -(-width // step)
-        wide = -(-2 * self.columns // _BLOCK) * _BLOCK  # the end of a line that fills no block is rounded otherwise
-        self._pixels = np.zeros((3 * self.rows, wide), np.uint8)
-        self._luma = self._pixels[: 2 * self.rows]
-        chroma = self._pixels[2 * self.rows :].reshape(2, self.rows, wide // 2)
-        self._chroma = [plane[:, : self.columns] for plane in chroma]
-        self._places = [np.arange(0, size, step) // 2 for size in (height, width)]
-
-    def thin(self, frame: Any) -> Any:
-        """The small frame, yuv420p."""
-        planes = [np.frombuffer(memoryview(p), np.uint8).reshape(-1, p.line_size) for p in frame.planes]
-        self._luma[::2, : 2 * self.columns : 2] = planes[0][: frame.height : self.step, : frame.width : self.step]
-        rows, columns = self._places
-        for target, plane in zip(self._chroma, planes[1:], strict=True):
-            target[:] = plane[rows[:, None], columns]
-        small = av.VideoFrame.from_ndarray(self._pixels, format="yuv420p")
-        small.colorspace, small.color_range = frame.colorspace, frame.color_range
-        return small
 
 
 def _places(numbers: Sequence[int]) -> list[tuple[int, list[int]]]:

@@ -5,7 +5,7 @@ A clip is sampled by seeking; other pictures are decoded from their beginning up
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,40 +60,34 @@ def sample(
 
     BadData when one is broken.
     """
+    kept = _thinned if thin else np.asarray
     reach = len(pictures) if isinstance(pictures, Clip) else min(len(pictures), bound)
     numbers = np.unique(np.linspace(0, reach - 1, min(count, reach)).round().astype(int)).tolist()
     if isinstance(pictures, Clip):
-        return numbers, *_from_clip(pictures, numbers, thin)
-    kept = _thinned if thin else np.asarray
-    wanted, images, size = set(numbers), [], (0, 0)
+        return numbers, *_from_clip(pictures, numbers, kept)
+    wanted, found, size = set(numbers), [], (0, 0)
     for number, image in enumerate(pictures):
         if number in wanted:
-            images.append(kept(np.asarray(image)))
+            found.append(kept(np.asarray(image)))
             size = np.asarray(image).shape[:2]
         if number == numbers[-1]:
             break
-    return numbers, np.stack(images), (int(size[0]), int(size[1]))
+    return numbers, np.stack(found), (int(size[0]), int(size[1]))
 
 
 def _thinned(image: Images) -> Images:
     """Every n-th pixel of a picture (H, W, 3), so that its shorter side comes down to about 120."""
-    step = _step(*image.shape[:2])
+    step = max(1, min(image.shape[:2]) // _SIDE)
     return np.ascontiguousarray(image[::step, ::step])  # a view would keep the whole picture
 
 
-def _step(height: int, width: int) -> int:
-    return max(1, min(height, width) // _SIDE)
-
-
-def _from_clip(clip: Clip, numbers: Sequence[int], thin: bool) -> tuple[Images, tuple[int, int]]:
+def _from_clip(clip: Clip, numbers: Sequence[int], kept: Callable[[Images], Images]) -> tuple[Images, tuple[int, int]]:
     from roboscale.dataset.video import VideoReader, probe
 
     reader = VideoReader(clip.path, float(probe(clip.path).fps))  # whether that is the right rate is judged elsewhere
     try:
-        height, width = reader.probe.height, reader.probe.width
-        step = _step(height, width) if thin else 1
-        images = np.stack(list(reader.each_thinned((clip.first + number for number in numbers), step)))
-        return images, (height, width)
+        images = np.stack([kept(image) for image in reader.each(clip.first + number for number in numbers)])
+        return images, (reader.probe.height, reader.probe.width)
     finally:
         reader.close()
 
