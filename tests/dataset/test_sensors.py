@@ -15,7 +15,7 @@ from roboscale.dataset.audit import audit_folder
 from roboscale.dataset.audit.evidence import EpisodeEvidence
 from roboscale.dataset.audit.roles import infer_roles, named_role
 from roboscale.dataset.audit.touch import judge_touch, look_at_touch
-from roboscale.dataset.sensors import camera_fact_of, flags_of, success_of, touch_of
+from roboscale.dataset.sensors import camera_fact_of, flags_of, recorded_success, touch_of
 from roboscale.dataset.streams import stream_path, write_stream
 from roboscale.web.show.framing import unpack_parts
 from roboscale.web.show.library import Library
@@ -78,9 +78,9 @@ def test_another_action_beside_the_action_is_none():
 
 def test_flags_are_flags_only_where_they_are_0_or_1():
     spec = Spec((Field("next.success", (1,), "float32"),), RATE_HZ)
-    assert success_of(spec, {"next.success": np.array([[0.0], [1.0]])}) is True
-    assert success_of(spec, {"next.success": np.zeros((3, 1))}) is False
-    assert success_of(spec, {"next.success": np.array([[0.2], [0.9]])}) is None
+    assert recorded_success(spec, {"next.success": np.array([[0.0], [1.0]])}) is True
+    assert recorded_success(spec, {"next.success": np.zeros((3, 1))}) is False
+    assert recorded_success(spec, {"next.success": np.array([[0.2], [0.9]])}) is None
     assert flags_of(spec["next.success"], {}) is None
 
 

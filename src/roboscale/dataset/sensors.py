@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import Field, Spec
 
-__all__ = ["TOUCH", "CameraFact", "Touch", "camera_fact_of", "flags_of", "success_of", "touch_of", "words_of"]
+__all__ = ["TOUCH", "CameraFact", "Touch", "camera_fact_of", "flags_of", "recorded_success", "touch_of", "words_of"]
 
 Touch = Literal["wrench", "points", "taxels", "tactile picture"]
 """What a sensor of touch or force gives."""
@@ -106,10 +106,10 @@ def flags_of(field: Field, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.boo
     return values != 0 if values.dtype.kind == "b" or np.isin(values, (0, 1)).all() else None
 
 
-def success_of(spec: Spec, arrays: Mapping[str, NDArray[Any]]) -> bool | None:
+def recorded_success(spec: Spec, arrays: Mapping[str, NDArray[Any]]) -> bool | None:
     """Whether a column, such as `next.success`, says that an attempt succeeded; `None` where there is none.
 
-    >>> success_of(Spec((Field("next.success", (1,), "bool"),), 10), {"next.success": np.array([[False], [True]])})
+    >>> recorded_success(Spec((Field("next.success", (1,), "bool"),), 10), {"next.success": np.array([[False], [True]])})
     True
     """
     flags = [flag for f in spec if "success" in words_of(f.name) and (flag := flags_of(f, arrays)) is not None]

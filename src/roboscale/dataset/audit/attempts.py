@@ -17,7 +17,7 @@ from roboscale.core import Field, Finding, RecordedEpisode, Span, Spec
 from roboscale.dataset.audit.roles import FieldRoles, elements
 from roboscale.dataset.audit.signals import true_runs
 from roboscale.dataset.checks import finding, many
-from roboscale.dataset.sensors import flags_of, success_of, words_of
+from roboscale.dataset.sensors import flags_of, recorded_success, words_of
 
 if TYPE_CHECKING:
     from roboscale.dataset.audit.evidence import EpisodeEvidence
@@ -54,7 +54,7 @@ def look_at_attempt(episode: RecordedEpisode, spec: Spec, roles: FieldRoles) -> 
         beside = next((a for a in actions if a.shape == one.shape), None)
         if roles.kind(one.name) in ("requested", "executed") and one.name in arrays and beside is not None:
             other[one.name] = _apart(arrays[one.name], arrays[beside.name])
-    return AttemptEvidence(success=success_of(spec, arrays), corrected=tuple(corrected), other=other)
+    return AttemptEvidence(success=recorded_success(spec, arrays), corrected=tuple(corrected), other=other)
 
 
 def _apart(one: NDArray[Any], action: NDArray[Any]) -> tuple[float, float, int]:

@@ -43,7 +43,7 @@ from roboscale.dataset.lerobot.folder import Folder
 from roboscale.dataset.lerobot.sidecar import sidecar_lines
 from roboscale.dataset.lerobot.tables import Tables, blobs, column_array
 from roboscale.dataset.pictures import ArrayPictures, EncodedPictures
-from roboscale.dataset.sensors import success_of
+from roboscale.dataset.sensors import recorded_success
 from roboscale.dataset.streams import FRAME_TIMES, read_stream
 from roboscale.dataset.video import Probe, probe
 
@@ -187,7 +187,7 @@ class LeRobotRecording:
 
     def _outcome(self, arrays: Mapping[str, NDArray[Any]]) -> Outcome | None:
         """Success where a column says so; where it never does, it may be unfilled, and the audit says so."""
-        if not success_of(self.spec, arrays):
+        if not recorded_success(self.spec, arrays):
             return None
         return Outcome("success", steps=len(next(iter(arrays.values()))))
 
