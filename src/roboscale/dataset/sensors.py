@@ -109,7 +109,8 @@ def flags_of(field: Field, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.boo
 def recorded_success(spec: Spec, arrays: Mapping[str, NDArray[Any]]) -> bool | None:
     """Whether a column, such as `next.success`, says that an attempt succeeded; `None` where there is none.
 
-    >>> recorded_success(Spec((Field("next.success", (1,), "bool"),), 10), {"next.success": np.array([[False], [True]])})
+    >>> spec = Spec((Field("next.success", (1,), "bool"),), 10)
+    >>> recorded_success(spec, {"next.success": np.array([[False], [True]])})
     True
     """
     flags = [flag for f in spec if "success" in words_of(f.name) and (flag := flags_of(f, arrays)) is not None]
