@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from roboscale.stats.deciding import AnyVerdict
     from roboscale.stats.overall import Overall
 
-__all__ = ["Compare", "ComparedPolicies", "compare"]
+__all__ = ["Compare", "ComparedPolicies", "compare", "recipe_sentence"]
 
 _TABLES = (".csv", ".tsv", ".xlsx", ".ods", ".parquet", ".json", ".jsonl")
 
@@ -107,7 +107,7 @@ class ComparedPolicies:
     def sentence(self) -> str:
         """The verdict in one sentence, with whoever in it is not known by content, or depends on its batch."""
         recipes = self.judged.of_recipes
-        said = self.verdict.sentence if recipes is None else "; ".join(_recipe_sentences(recipes))
+        said = self.verdict.sentence if recipes is None else recipe_sentence(recipes)
         return said + "".join(f"; {doubt}" for doubt in self.judged.doubts)
 
     @property
@@ -157,9 +157,10 @@ class ComparedPolicies:
         }
 
 
-def _recipe_sentences(recipes: Overall) -> list[str]:
+def recipe_sentence(recipes: Overall) -> str:
+    """What may be claimed of recipes, by their training runs."""
     pairs = [pair.verdict.sentence for pair in recipes.verdict.pairs]
-    return [*pairs, *recipes.withdrawn, recipes.verdict.method]
+    return "; ".join([*pairs, *recipes.withdrawn, recipes.verdict.method])
 
 
 def compare(

@@ -62,6 +62,7 @@ def unblind_study(request: UnblindStudy) -> UnblindedStudy:
         RoboscaleError: it is not locked.
         BadData: there are no trials, or the lock is broken.
     """
+    from roboscale.jobs.compare import recipe_sentence
     from roboscale.jobs.judged import choose_run, judged_run
     from roboscale.jobs.run_files import write_run_files
     from roboscale.jobs.studies import store_of_study
@@ -81,6 +82,8 @@ def unblind_study(request: UnblindStudy) -> UnblindedStudy:
     made = sorted((c.trial for c in judged.all_rounds if c.trial is not None), key=lambda t: t.started_ns)
     verdict = None if judged.decided is None else judged.decided.verdict
     sentence = "" if verdict is None else verdict.sentence
+    if judged.of_recipes is not None:
+        sentence = "; ".join([recipe_sentence(judged.of_recipes), *judged.recipe_lines])
     names = {judged.labels[policy]: arm for policy, arm in arms.items()}
     longest_first = "|".join(re.escape(label) for label in sorted(names, key=len, reverse=True))
     sentence = re.sub(longest_first, lambda label: names[label[0]], sentence)  # an arm may be called as a policy
