@@ -5,8 +5,8 @@
 A policy in a server of its own swings the stand-in arm as fast as its guard allows (.25 m/s at the flange), through
 the step loop and the guard that a bench has; the arm's motors are a process that nobody kills. Killed (SIGKILL), at
 random instants of the motion, are the policy's server, the process of the step loop, and the guard, after which the
-motors' own watchdog is all that is left. Measured is the way of the flange, as the motors had it every 10 ms, from the last
-command that the guard took until it is still.
+motors' own watchdog is all that is left. Measured is the way of the flange, as the motors had it every 10 ms, from the
+last command that the guard took until it is still.
 """
 
 from __future__ import annotations

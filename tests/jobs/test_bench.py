@@ -362,7 +362,8 @@ def test_recipes_are_compared_by_their_training_runs_in_a_locked_study(bench: Pa
     out, _ = finish(process)
     assert "still" not in out
     told = rs.unblind_study(rs.UnblindStudy(study=file))
-    assert "arm 1, arm 2" in told.sentence and "training runs" in told.sentence
+    assert "the recipe of arm 3, arm 4 and the recipe of arm 1, arm 2" in told.sentence
+    assert "training runs" in told.sentence and sorted(told.trials)[:2] == ["arm 1", "arm 1"]
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ cv2 = pytest.importorskip("cv2")
 
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
-    """Three seconds that get brighter, red in the left half."""
+    """Five seconds that get brighter, red in the left half."""
     file = tmp_path / "film.avi"
     writer = cv2.VideoWriter(str(file), cv2.VideoWriter_fourcc(*"MJPG"), 30, (48, 32))
-    for k in range(90):
+    for k in range(150):
         picture = np.full((32, 48, 3), k, np.uint8)
         picture[:, :24] = (0, 0, 200)  # OpenCV's order is blue, green, red
         writer.write(picture)

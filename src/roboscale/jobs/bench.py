@@ -283,6 +283,7 @@ class OperatorDesk:
                 if self.robot.lost:
                     self.robot.connect()
                 self.robot.release()
+                self._to("moving")
                 self._hint = ""
                 return
             except InfrastructureError as error:

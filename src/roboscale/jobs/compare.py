@@ -55,7 +55,8 @@ class Compare(Trying):
             (one,) = self.policies or ("none",)
             table = f"; a table of results is compared by: roboscale rank {one}" if one.endswith(_TABLES) else ""
             raise RoboscaleError(f"compare takes two policies or more, found {one}{table}")
-        if self.replicates > 1 and (len(self.policies) % self.replicates or len(self.policies) == self.replicates):
+        odd = len(self.policies) % self.replicates or len(self.policies) == self.replicates
+        if self.replicates > 1 and odd and not self.is_study:
             raise RoboscaleError(
                 f"--replicates {self.replicates}: expected {self.replicates} policies of each of two recipes or more, "
                 f"found {len(self.policies)} policies"

@@ -82,9 +82,12 @@ def unblind_study(request: UnblindStudy) -> UnblindedStudy:
     made = sorted((c.trial for c in judged.all_rounds if c.trial is not None), key=lambda t: t.started_ns)
     verdict = None if judged.decided is None else judged.decided.verdict
     sentence = "" if verdict is None else verdict.sentence
-    if judged.of_recipes is not None:
-        sentence = "; ".join([recipe_sentence(judged.of_recipes), *judged.recipe_lines])
     names = {judged.labels[policy]: arm for policy, arm in arms.items()}
+    if judged.of_recipes is not None:
+        sentence = f"{recipe_sentence(judged.of_recipes)}; {judged.unit}"
+        names = {
+            name: f"the recipe of {', '.join(arms[run] for run in runs)}" for name, runs in judged.recipes.items()
+        }
     longest_first = "|".join(re.escape(label) for label in sorted(names, key=len, reverse=True))
     sentence = re.sub(longest_first, lambda label: names[label[0]], sentence)  # an arm may be called as a policy
     return UnblindedStudy(

@@ -56,7 +56,9 @@ class Proposal:
 class Detector(Protocol):
     """One that proposes."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What people call it."""
 
     def propose(self, seen: SeenTrial) -> Proposal:
         """Of one trial, from what was seen."""
@@ -201,17 +203,28 @@ def _ridge(known: NDArray[np.float32], success: NDArray[np.bool_], asked: NDArra
     Args:
         known: (n, F). success: (n,). asked: (F,).
     """
-    mean = known.mean(axis=0)
-    x, z = (known - mean).astype(np.float64), (asked - mean).astype(np.float64)
-    y = np.where(success, 0.5 / success.mean(), -0.5 / (1 - success.mean()))  # both kinds weigh alike
-    gram = x @ x.T + 1e-9
-    scale = max(float(np.trace(gram)) / len(y), 1e-9)
-    best: tuple[int, float] = (-1, 0.0)
+    x = known.astype(np.float64)
+    gram, others = x @ x.T, ~np.eye(len(x), dtype=bool)
+    best = -1, _RIDGES[0]
     for ridge in _RIDGES:
-        inverse = np.linalg.inv(gram + ridge * scale * np.eye(len(y)))
-        weights = inverse @ y
-        others = y - weights / np.diag(inverse)  # what the rule says of each that was learned without it
-        right = int(((others > 0) == success).sum())
-        if right > best[0]:
-            best = right, float(z @ x.T @ weights)
-    return best[1], best[0]
+        told = [_told(gram[k][:, k], gram[k, i], success[k], ridge) for i, k in enumerate(others)]
+        best = max(best, (int(((np.array(told) > 0) == success).sum()), ridge))
+    right, ridge = best
+    return _told(gram, x @ asked.astype(np.float64), success, ridge), right
+
+
+def _told(gram: NDArray[np.float64], asked: NDArray[np.float64], success: NDArray[np.bool_], ridge: float) -> float:
+    """What the rule of some trials says of one that is none of them; nothing of that one is in it.
+
+    Args:
+        gram: products of their features, (n, n). asked: their products with the features of the one, (n,).
+        ridge: in shares of the mean size of the features about their mean.
+    """
+    n, mean = len(gram), gram.mean(axis=0)
+    if success.all() or not success.any():
+        return 0.0
+    centred = gram - mean - mean[:, None] + mean.mean()
+    product = asked - mean - asked.mean() + mean.mean()
+    y = np.where(success, 0.5 / success.mean(), -0.5 / (1 - success.mean()))  # both kinds weigh alike
+    scale = max(float(np.trace(centred)) / n, 1e-12)
+    return float(product @ np.linalg.solve(centred + ridge * scale * np.eye(n), y))

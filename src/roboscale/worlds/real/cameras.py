@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ class OpenCvCamera:
     """One camera.
 
     Args:
-        device: its number, a path, or an address that OpenCV knows.
+        device: its number, a path, or an address that OpenCV knows; a film is played at its own rate, once.
         height, width: of its pictures, pixels; asked of the camera, and compared with what it gives.
 
     Raises:
@@ -43,6 +44,8 @@ class OpenCvCamera:
             raise InfrastructureError(f"camera {device}: OpenCV cannot open it")
         self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
         self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
+        rate_hz = self._capture.get(cv2.CAP_PROP_FPS)
+        self._pause_s = 1 / rate_hz if Path(device).is_file() and rate_hz > 0 else 0.0
         self._newest: NDArray[np.uint8] | None = None
         self._ends = threading.Event()
         self._first = threading.Event()
@@ -75,3 +78,4 @@ class OpenCvCamera:
                 continue
             self._newest = np.ascontiguousarray(picture[..., ::-1])
             self._first.set()
+            self._ends.wait(self._pause_s)

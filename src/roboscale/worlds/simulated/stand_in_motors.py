@@ -255,7 +255,8 @@ def main() -> None:
     asked = parser.parse_args()
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(asked.log.open("a")) if asked.log else None
-        motors = MotorProcess(*asked.size, tuple(asked.home), watchdog_s=asked.watchdog, log=log)
+        height, width = asked.size
+        motors = MotorProcess(height, width, tuple(asked.home), watchdog_s=asked.watchdog, log=log)
         motors.serve(asked.address)
 
 

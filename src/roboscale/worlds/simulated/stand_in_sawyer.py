@@ -95,7 +95,7 @@ class StandInSawyer:
     def _noisy(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """As a sensor sees it: no two pictures are the same, or a guard takes the camera for frozen."""
         drawn = picture.astype(np.int16) + self._noise.integers(-2, 3, picture.shape, np.int16)
-        return np.clip(drawn, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(drawn, 0, 255), np.uint8)
 
     def _state(self) -> NDArray[np.float64]:
         return np.array(self._scene.observe(["observation.state"])["observation.state"], np.float64)
