@@ -138,9 +138,9 @@ def generated(filling: Filling, sources: Path, on_event: OnEvent) -> Filled:
     by_task = demonstrations(sources, filling.tasks)
 
     def policy_for(world: World, task: str) -> Policy:
-        from roboscale.sources.simulation.generator import SegmentReplay
+        from roboscale.sources.simulation import replay_of
 
-        return SegmentReplay(by_task[task], retries=False)  # a failed attempt is no demonstration
+        return replay_of(by_task[task])
 
     return fill(filling, "generate", policy_for, with_parents, on_event)
 
