@@ -46,6 +46,7 @@ from roboscale.stats import clopper_pearson
 from roboscale.trials import Asking, Job, outcome_of, rollout
 
 BARS = {"Lift": 0.97, "Stack": 0.80, "PickPlaceCan": 0.75, "NutAssemblySquare": 0.70}
+REPLAYED = 10  # cases of the plain replay: it fails slowly
 OBSERVED = ("observation.state", "observation.joints", "observation.environment_state")
 
 
@@ -135,14 +136,13 @@ def main() -> int:
         before = time.process_time() + cpu_s(world.process.pid)
         played = [play(world, policy, case) for case in asked]
         spent = (time.process_time() + cpu_s(world.process.pid) - before) / len(asked)
-        replayed = sum(bool(play(world, Recorded(episodes), case)[0].success) for case in asked)
+        few = asked[:REPLAYED]
+        replayed = sum(bool(play(world, Recorded(episodes), case)[0].success) for case in few)
         solved = sum(bool(outcome.success) for outcome, _, _ in played)
         rate, bar = clopper_pearson(solved, len(asked)), BARS.get(task, 0.0)
         missed += solved < bar * len(asked)
         failed = [case.seed for case, (outcome, _, _) in zip(asked, played, strict=True) if not outcome.success]
-        print(
-            f"{name:32} {rate}; bar {bar:.2f}; plain replay {replayed} of {len(asked)}; {spent:.2f} CPU-s an attempt"
-        )
+        print(f"{name:32} {rate}; bar {bar:.2f}; plain replay {replayed} of {len(few)}; {spent:.2f} CPU-s an attempt")
         print(f"{'':32} {options.sources} sources of {attempts} attempts; failed: {failed or 'none'}", flush=True)
         world.close()
     return 1 if missed else 0

@@ -161,6 +161,17 @@ def test_segments_say_where_it_is_taken_carried_to_and_let_go(shown):
         assert "0.000 m about post" in carry.evidence and "m about world" in carry.evidence
 
 
+def test_a_demonstration_that_shows_something_else_is_not_followed_and_named(shown):
+    empty = shown[1].arrays["action"].copy()
+    empty[:, 6] = -1  # the gripper was never told to close
+    odd = replace(shown[1], id="odd", arrays={**shown[1].arrays, "action": empty})
+    policy = PoseReplay([shown[0], odd, shown[2]])
+    assert [track.source.id for track in policy.tracks] == ["shown0", "shown2"]
+    assert policy.notes == ("not followed, their segments are not those of the other 2 demonstrations: odd",)
+    session = play(policy, Scene(pose(0.25, 0.0, -0.5), pose(0.2, 0.3, 0.2)), steps=3)
+    assert session.details["notes"] == list(policy.notes) and not PoseReplay(shown).notes
+
+
 def test_what_always_ends_at_one_place_is_relative_to_the_world():
     fixed = pose(0.3, -0.2, 0.4)
     places = [(0.2, 0.1, 0.3), (0.25, 0.0, -0.5), (0.1, 0.2, 1.2)]

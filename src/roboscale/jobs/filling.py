@@ -25,7 +25,7 @@ from roboscale.core import (
 )
 from roboscale.core.case import CaseSplit
 from roboscale.core.plain import to_plain
-from roboscale.jobs.events import OnEvent, Progress
+from roboscale.jobs.events import Note, OnEvent, Progress
 
 if TYPE_CHECKING:
     from roboscale.core import Estimate
@@ -140,7 +140,10 @@ def generated(filling: Filling, sources: Path, on_event: OnEvent) -> Filled:
     def policy_for(world: World, task: str) -> Policy:
         from roboscale.sources.simulation import replay_of
 
-        return replay_of(by_task[task])
+        replay = replay_of(by_task[task])
+        for note in getattr(replay, "notes", ()):
+            on_event(Note(f"{task}: {note}"))
+        return replay
 
     return fill(filling, "generate", policy_for, with_parents, on_event)
 

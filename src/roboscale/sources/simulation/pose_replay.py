@@ -8,6 +8,7 @@ task; everything it knows is in the demonstrations.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,9 +86,17 @@ class PoseReplay:
         specs = [episode.spec.select(needed) for episode in demonstrations]
         for episode, spec in zip(demonstrations, specs, strict=True):
             require_match(specs[0], spec, f"demonstration {demonstrations[0].id}", f"demonstration {episode.id}")
-        self.tracks = tuple(
+        found = [
             PoseTrack(source=one, segments=segments, weights=_weights(one, segments))
             for one, segments in zip(read, find_pose_segments(read), strict=True)
+        ]
+        usual, count = Counter(map(_kinds, found)).most_common(1)[0]
+        self.tracks = tuple(track for track in found if _kinds(track) == usual)
+        others = ", ".join(track.source.id for track in found if _kinds(track) != usual)
+        self.notes = (
+            (f"not followed, their segments are not those of the other {count} demonstrations: {others}",)
+            if others
+            else ()
         )
         self.observation_spec: Spec | None = specs[0].select(needed[:2])
         self.action_spec: Spec | None = specs[0].select([ACTION])
@@ -96,7 +105,12 @@ class PoseReplay:
 
     def start(self, instruction: str, seed: int) -> PoseReplaySession:
         """A session; it draws nothing at random, and the instruction changes nothing."""
-        return PoseReplaySession(self.tracks, seed)
+        return PoseReplaySession(self.tracks, seed, self.notes)
+
+
+def _kinds(track: PoseTrack) -> tuple[tuple[str, str], ...]:
+    """What is done with what, in order; demonstrations that differ in it show different things."""
+    return tuple((segment.kind, segment.front) for segment in track.segments)
 
 
 def _weights(demonstration: PoseDemonstration, segments: Sequence[PoseSegment]) -> Array:
@@ -111,8 +125,8 @@ def _weights(demonstration: PoseDemonstration, segments: Sequence[PoseSegment]) 
 class PoseReplaySession:
     """One episode of `PoseReplay`; `parents` and `details` say what it did."""
 
-    def __init__(self, tracks: Sequence[PoseTrack], seed: int) -> None:
-        self._tracks, self._seed = tracks, seed
+    def __init__(self, tracks: Sequence[PoseTrack], seed: int, notes: Sequence[str] = ()) -> None:
+        self._tracks, self._seed, self._notes = tracks, seed, tuple(notes)
         self._track: PoseTrack | None = None
         self._now: Mapping[str, Pose] = {}
         self._told: list[dict[str, Any]] = []
@@ -132,6 +146,7 @@ class PoseReplaySession:
             "seed": self._seed,
             "waited_steps": self._waits,
             "segments": self._told,
+            **({"notes": list(self._notes)} if self._notes else {}),
         }
 
     def __call__(self, observation: Observation) -> ActionChunk:

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 WORLD, ORIGIN = "world", "where it was taken"
 
 CARRIED_M = 0.004  # what moves by less while the gripper is closed, or alone while the tip stands, was not carried
-RIGID_M = 0.015  # a carried thing stays within this of its place in the hand
+RIGID_M = 0.03  # a carried thing stays within this of its place in the hand
 BESIDE_M = 0.15  # of one demonstration alone: a thing this close to where another is put is what it is put at
 MOVED_M = 0.01
 
