@@ -203,9 +203,11 @@ def test_it_says_what_it_was_made_from(shown):
     session = play(PoseReplay(shown), Scene(block, pose(0.3, -0.2, -0.4)), seed=7)
     assert session.parents == ("shown0",)
     told = json.loads(json.dumps(session.details))
-    assert told["seed"] == 7 and [s["kind"] for s in told["segments"]] == ["approach", "carry", "leave"]
-    assert told["segments"][0]["turned_rad"] == pytest.approx(0.5, abs=1e-3)
-    assert told["segments"][1]["turned_rad"] == pytest.approx(0.0, abs=1e-3)
+    (attempt,) = told["attempts"]
+    assert told["seed"] == 7 and attempt["source"] == "shown0"
+    assert [s["kind"] for s in attempt["segments"]] == ["approach", "carry", "leave"]
+    assert attempt["segments"][0]["turned_rad"] == pytest.approx(0.5, abs=1e-3)
+    assert attempt["segments"][1]["turned_rad"] == pytest.approx(0.0, abs=1e-3)
 
 
 def test_the_same_scene_gives_the_same_bytes(shown):

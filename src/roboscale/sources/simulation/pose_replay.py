@@ -34,7 +34,8 @@ from roboscale.sources.simulation.pose_demonstration import (
     TIP,
     PoseDemonstration,
 )
-from roboscale.sources.simulation.pose_segments import ORIGIN, WORLD, PoseSegment, find_pose_segments
+from roboscale.sources.simulation.pose_segments import ORIGIN, PoseSegment, find_pose_segments
+from roboscale.sources.simulation.segments import WORLD
 from roboscale.sources.simulation.transform import blend, displacement, transfer_weight
 
 __all__ = ["PoseReplay", "PoseReplaySession"]
@@ -140,12 +141,12 @@ class PoseReplaySession:
 
     @property
     def details(self) -> dict[str, Any]:
-        """What was done, in JSON types: segments, how their references are moved and turned, steps waited."""
+        """What was done, in JSON types: its segments, how far their references are turned, and steps waited."""
         return {
             "generator": PoseReplay.name,
             "seed": self._seed,
             "waited_steps": self._waits,
-            "segments": self._told,
+            "attempts": [{"source": source, "step": 0, "segments": self._told} for source in self.parents],
             **({"notes": list(self._notes)} if self._notes else {}),
         }
 

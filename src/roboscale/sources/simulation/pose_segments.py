@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.sources.simulation.pose_demonstration import TIP, PoseDemonstration
+from roboscale.sources.simulation.segments import WORLD
 
-__all__ = ["ORIGIN", "WORLD", "PoseSegment", "find_pose_segments"]
+__all__ = ["ORIGIN", "PoseSegment", "find_pose_segments"]
 
 Array = NDArray[np.float64]
-WORLD, ORIGIN = "world", "where it was taken"
+ORIGIN = "where it was taken"
 
 CARRIED_M = 0.004  # what moves by less while the gripper is closed, or alone while the tip stands, was not carried
 RIGID_M = 0.03  # a carried thing stays within this of its place in the hand
