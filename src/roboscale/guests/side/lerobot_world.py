@@ -210,7 +210,7 @@ def _only(made: Any, task: str) -> Any:
 
 def _fields(space: Any) -> list[tuple[dict[str, Any], tuple[str, ...]]]:
     """Field and the path at which it is found, of every array in an observation space."""
-    found = []
+    found: list[tuple[dict[str, Any], tuple[str, ...]]] = []
     for key, inner in space.spaces.items():
         pictures = key == _PIXELS
         if hasattr(inner, "spaces"):
