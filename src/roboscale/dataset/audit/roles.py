@@ -33,7 +33,10 @@ _MOTION = ("action", "state", "gripper", "pose")
 _WORDS: Mapping[str, tuple[str, float]] = MappingProxyType(
     {
         "clock": ("time timestamp timestamps stamp clock", 0.95),
-        "label": ("reward rewards done dones success terminal terminated truncated discount index valid", 0.95),
+        "label": (
+            "reward rewards done dones success terminal terminated truncated discount index valid sigma known",
+            0.95,
+        ),
         "velocity": ("vel velocity velocities qvel dq speed speeds twist gyro", 0.95),
         "effort": (
             "effort efforts torque torques force forces current currents accel imu tactile wrench cov covariance",
