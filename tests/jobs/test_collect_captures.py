@@ -17,7 +17,7 @@ from roboscale.jobs.collect_handheld import CollectHandheld, collect_handheld, p
 from roboscale.jobs.collect_human import CollectHuman, collect_human
 from roboscale.jobs.events import Note
 from roboscale.sources.capture.card import CARD
-from roboscale.sources.capture.tables import read_columns
+from roboscale.sources.capture.tables import read_log
 from roboscale.sources.human.aria import AriaMps
 from roboscale.sources.human.hand import chirality
 from roboscale.sources.human.joints import ORDERS
@@ -338,7 +338,7 @@ def test_each_real_aria_recording_alone(tmp_path: Path, part: str, frames: int, 
 @real
 def test_real_aria_hands_by_name_with_missing_ones_missing():
     file = REAL / "hand_tracking" / "hand_tracking_results_v2.csv"
-    raw = read_columns(file)
+    raw = read_log(file)
     source = AriaMps(file, hands="both")
     one = source.demonstration(source.keys[0])
     assert one.time_ns[0] == 1762609162000 and one.time_ns.dtype == np.int64

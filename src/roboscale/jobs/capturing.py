@@ -14,7 +14,7 @@ from roboscale.jobs.events import Note, OnEvent, Wrote, counting
 
 if TYPE_CHECKING:
     from roboscale.report.proof import ProofData
-    from roboscale.sources.capture.card import Card
+    from roboscale.sources.capture.card import CaptureCard
     from roboscale.sources.capture.recording import CaptureOptions, CaptureRecording
 
 __all__ = ["Captured", "Capturing", "capture", "options_of", "plan_capture", "planned_lines"]
@@ -44,7 +44,7 @@ class Captured(Plain):
     out: Path = field(metadata=OMITTED)
     episodes: int
     frames: int
-    card: Card
+    card: CaptureCard
     dropped: dict[str, str]
     notes: tuple[str, ...]
     proof: ProofData = field(metadata=OMITTED)

@@ -47,7 +47,7 @@ class CollectHandheld(Request):
     sigma_rotation: options.SigmaRotation = None
     pretrain_only: options.PretrainOnly = False
     registered: Annotated[float, Option("Share of samples with a pose, at least.", min=0, max=1)] = 0.95
-    jump: options.Jump = 0.03
+    jump: options.LargestJump = 0.03
     held: options.HeldFor = 1.0
     seconds: options.LeastSeconds = 0.4
     video: Annotated[bool, Option("Take the pictures.")] = True

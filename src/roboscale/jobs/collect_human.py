@@ -44,7 +44,7 @@ class CollectHuman(Request):
     registered: Annotated[
         float, Option("Share of samples with a hand, at least; gaps are cut out, never filled.", min=0, max=1)
     ] = 0.0
-    jump: options.Jump = 0.1
+    jump: options.LargestJump = 0.1
     held: options.HeldFor = 1.0
     seconds: options.LeastSeconds = 0.3
     video: Annotated[bool, Option("Take pictures of people as they are; faces in them are not looked for.")] = False

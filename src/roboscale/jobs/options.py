@@ -20,7 +20,7 @@ __all__ = [
     "Fps",
     "HeldFor",
     "Html",
-    "Jump",
+    "LargestJump",
     "LeastSeconds",
     "Level",
     "Mapping",
@@ -72,7 +72,7 @@ SigmaRotation = Annotated[
     float | None, Option("Radians of one standard deviation of a rotation that somebody measured.", min=1e-9)
 ]
 PretrainOnly = Annotated[bool, Option("Keep poses as auxiliary targets only, whatever is known of their error.")]
-Jump = Annotated[float, Option("Metres that a sample may lie from where the motion leads, at most.", min=0)]
+LargestJump = Annotated[float, Option("Metres that a sample may lie from where the motion leads, at most.", min=0)]
 HeldFor = Annotated[float, Option("Seconds for which a pose may be repeated, at most.", min=0)]
 LeastSeconds = Annotated[float, Option("Seconds that a stretch with poses must last to be an episode.", min=0)]
 CaptureInstruction = Annotated[str, Option("What is done, where the source does not say it.")]

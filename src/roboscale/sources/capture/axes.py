@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from roboscale.core import UnknownName
 from roboscale.sources.capture.poses import Poses
 
-__all__ = ["AXES", "points_to_z_up", "require_axes", "to_z_up"]
+__all__ = ["CONVENTIONS", "points_to_z_up", "require_axes", "to_z_up"]
 
 Array = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ _UNITY = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])  # deter
 _GL_FROM_CV = np.diag([1.0, -1.0, -1.0])
 _UNITY_FROM_CV = np.diag([1.0, -1.0, 1.0])
 
-AXES: Mapping[str, tuple[Array, Array]] = MappingProxyType(
+CONVENTIONS: Mapping[str, tuple[Array, Array]] = MappingProxyType(
     {
         **dict.fromkeys(("arkit", "arcore", "openxr", "webxr"), (_Y_UP, _GL_FROM_CV)),
         "unity": (_UNITY, _UNITY_FROM_CV),
@@ -40,18 +40,18 @@ AXES: Mapping[str, tuple[Array, Array]] = MappingProxyType(
 
 
 def require_axes(axes: str) -> str:
-    """The same; UnknownName when it is no convention of `AXES`."""
-    if axes not in AXES:
-        raise UnknownName("axes", axes, AXES)
+    """The same; UnknownName when it is no convention of `CONVENTIONS`."""
+    if axes not in CONVENTIONS:
+        raise UnknownName("axes", axes, CONVENTIONS)
     return axes
 
 
 def to_z_up(poses: Poses, axes: str) -> Poses:
-    """Poses of a device in a convention of `AXES`, with z up and the device's axes as OpenCV has them."""
-    world, device = AXES[require_axes(axes)]
+    """Poses of a device in a convention of `CONVENTIONS`, with z up and the device's axes as OpenCV has them."""
+    world, device = CONVENTIONS[require_axes(axes)]
     return Poses(world @ poses.rotation @ device, poses.translation @ world.T)
 
 
 def points_to_z_up(points: Array, axes: str) -> Array:
-    """Points (..., 3) of a world in a convention of `AXES`, with z up."""
-    return np.asarray(points @ AXES[require_axes(axes)][0].T)
+    """Points (..., 3) of a world in a convention of `CONVENTIONS`, with z up."""
+    return np.asarray(points @ CONVENTIONS[require_axes(axes)][0].T)

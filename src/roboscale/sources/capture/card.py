@@ -9,7 +9,7 @@ from typing import ClassVar
 from roboscale.core.plain import Plain
 from roboscale.sources.capture.gates import Gate
 
-__all__ = ["CARD", "Card", "DemonstrationCard", "TrackCard"]
+__all__ = ["CARD", "CaptureCard", "DemonstrationCard", "TrackCard"]
 
 CARD = "meta/roboscale/capture.json"
 """Where a dataset keeps its card."""
@@ -74,7 +74,7 @@ class DemonstrationCard(Plain):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Card(Plain):
+class CaptureCard(Plain):
     """One source.
 
     Args:

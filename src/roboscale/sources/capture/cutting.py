@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from roboscale.core import Finding
 from roboscale.sources.capture.card import DemonstrationCard, TrackCard
 from roboscale.sources.capture.gates import Gate
-from roboscale.sources.capture.motion import HELD_S, held_samples, interpolated_samples, longest_run_s, runs
-from roboscale.sources.capture.track import Camera, Demonstration, Sigma, Track
+from roboscale.sources.capture.motion import HELD_S, held_samples, interpolated_samples, longest_run_s, stretches
+from roboscale.sources.capture.track import CapturedView, HandDemonstration, PoseTrack, Sigma
 
 __all__ = ["Piece", "demonstration_card", "pieces_of", "thinned"]
 
@@ -29,7 +29,7 @@ class Piece:
         findings: what is to be said of it.
     """
 
-    demonstration: Demonstration
+    demonstration: HandDemonstration
     first: int
     last: int
     held: tuple[NDArray[np.bool_], ...]
@@ -37,7 +37,7 @@ class Piece:
     findings: tuple[Finding, ...]
 
 
-def thinned(one: Demonstration, rate_hz: float | None, recorded_hz: float) -> Demonstration:
+def thinned(one: HandDemonstration, rate_hz: float | None, recorded_hz: float) -> HandDemonstration:
     """At a lower rate (Hz): of each time on its grid the nearest sample, never the same twice; none is made up."""
     if rate_hz is None or rate_hz >= 0.99 * recorded_hz or not len(one.time_ns):
         return one
@@ -54,7 +54,7 @@ def thinned(one: Demonstration, rate_hz: float | None, recorded_hz: float) -> De
     )
 
 
-def _rows_of(track: Track, rows: NDArray[np.int64]) -> Track:
+def _rows_of(track: PoseTrack, rows: NDArray[np.int64]) -> PoseTrack:
     sigma = track.sigma
     return replace(
         track,
@@ -66,11 +66,11 @@ def _rows_of(track: Track, rows: NDArray[np.int64]) -> Track:
     )
 
 
-def _frames_of(camera: Camera, rows: NDArray[np.int64]) -> Camera:
+def _frames_of(camera: CapturedView, rows: NDArray[np.int64]) -> CapturedView:
     return replace(camera, frames=camera.frames[rows])
 
 
-def pieces_of(one: Demonstration, ahead: int, seconds: float) -> list[Piece]:
+def pieces_of(one: HandDemonstration, ahead: int, seconds: float) -> list[Piece]:
     """Every stretch in which all end effectors have poses, of at least so many seconds; the last `ahead` samples
     have nothing to look ahead to and end it."""
     valid = np.logical_and.reduce([track.valid for track in one.tracks])
@@ -79,7 +79,7 @@ def pieces_of(one: Demonstration, ahead: int, seconds: float) -> list[Piece]:
     told = [interpolated_samples(track.poses, one.time_ns, track.valid) for track in one.tracks]
     between = tuple(np.zeros(len(one.time_ns), bool) if mask is None else mask for mask in told)
     pieces = []
-    for begin, end in runs(valid):
+    for begin, end in stretches(valid):
         cuts = [begin, *(int(i) + 1 for i in np.flatnonzero(gap) if begin < i + 1 < end), end]
         for first, stop in pairwise(cuts):
             last = stop - ahead
@@ -92,7 +92,9 @@ def pieces_of(one: Demonstration, ahead: int, seconds: float) -> list[Piece]:
     return pieces
 
 
-def _said(one: Demonstration, first: int, last: int, masks: Sequence[NDArray[np.bool_]], what: str) -> list[Finding]:
+def _said(
+    one: HandDemonstration, first: int, last: int, masks: Sequence[NDArray[np.bool_]], what: str
+) -> list[Finding]:
     """What is to be said of held or interpolated samples within one stretch."""
     found = []
     for track, mask in zip(one.tracks, masks, strict=True):
@@ -112,7 +114,7 @@ def _said(one: Demonstration, first: int, last: int, masks: Sequence[NDArray[np.
 
 
 def demonstration_card(
-    one: Demonstration, gates: Sequence[Gate], episodes: tuple[str, ...], note: str
+    one: HandDemonstration, gates: Sequence[Gate], episodes: tuple[str, ...], note: str
 ) -> DemonstrationCard:
     """What is to be said of a demonstration, kept or dropped."""
     first = one.tracks[0]
@@ -132,7 +134,7 @@ def demonstration_card(
     )
 
 
-def _track_card(track: Track, one: Demonstration) -> TrackCard:
+def _track_card(track: PoseTrack, one: HandDemonstration) -> TrackCard:
     held = held_samples(track.poses, track.valid)
     between = interpolated_samples(track.poses, one.time_ns, track.valid)
     sigma = track.sigma

@@ -33,9 +33,9 @@ from roboscale.core import LAYOUTS, BadData, Finding, RecordedEpisode, Recording
 from roboscale.core.declared import Key, Limit, Text, read_declared
 from roboscale.dataset.streams import FRAME_TIMES
 from roboscale.sources.capture.poses import Poses
-from roboscale.sources.capture.track import Camera, Demonstration, Sigma, Track
+from roboscale.sources.capture.track import CapturedView, HandDemonstration, PoseTrack, Sigma
 
-__all__ = ["EffectorFields", "FieldMap", "FieldSource", "load_field_map"]
+__all__ = ["EffectorFields", "FieldSource", "PoseFields", "load_field_map"]
 
 _PART = re.compile(r"^(?P<field>[^\[\]]+)(\[(?P<first>\d+):(?P<last>\d+)\])?$")
 
@@ -63,7 +63,7 @@ class EffectorFields:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FieldMap:
+class PoseFields:
     """Which fields hold which poses; see the module.
 
     Args:
@@ -78,9 +78,9 @@ class FieldMap:
     scale: str = ""
 
 
-def load_field_map(path: Path) -> FieldMap:
+def load_field_map(path: Path) -> PoseFields:
     """The user's TOML; BadData with file, key and both sides."""
-    return read_declared(path, FieldMap, limit=2**20)
+    return read_declared(path, PoseFields, limit=2**20)
 
 
 class FieldSource:
@@ -93,7 +93,7 @@ class FieldSource:
     """
 
     def __init__(
-        self, open: Callable[[], Recording], said: FieldMap, format: str, assumed: Sequence[Finding] = ()
+        self, open: Callable[[], Recording], said: PoseFields, format: str, assumed: Sequence[Finding] = ()
     ) -> None:
         self._recording, self._said = open(), said
         self.format, self.root, self.licence = format, self._recording.root, self._recording.licence
@@ -113,7 +113,7 @@ class FieldSource:
         self.origins: Mapping[str, str] = {"poses": poses, **cameras}
         self.findings: Sequence[Finding] = [*assumed, *(f for f in self._recording.findings if f.check != "no-action")]
 
-    def demonstration(self, key: str) -> Demonstration:
+    def demonstration(self, key: str) -> HandDemonstration:
         """One episode of the recording. `CaptureSource` says what is promised."""
         episode = self._recording.read(key)
         spec, count = self._recording.spec, len(episode)
@@ -121,12 +121,12 @@ class FieldSource:
             time_ns = np.asarray(episode.arrays[FRAME_TIMES], np.int64).reshape(-1)
         else:
             time_ns = np.round(np.arange(count) * (1e9 / spec.rate_hz)).astype(np.int64)
-        return Demonstration(
+        return HandDemonstration(
             key=key,
             time_ns=time_ns,
             tracks=tuple(self._track(one, episode) for one in self._said.effectors),
             cameras={
-                _location(f.name): Camera(
+                _location(f.name): CapturedView(
                     pictures=episode.pictures[f.name],
                     frames=np.arange(count, dtype=np.int64),
                     shape=(f.shape[0], f.shape[1], 3),
@@ -144,7 +144,7 @@ class FieldSource:
             findings=episode.findings,
         )
 
-    def _track(self, one: EffectorFields, episode: RecordedEpisode) -> Track:
+    def _track(self, one: EffectorFields, episode: RecordedEpisode) -> PoseTrack:
         where = f"{self.root} episode {episode.key}"
 
         def part(name: str, width: int | None) -> NDArray[np.float64]:
@@ -164,7 +164,7 @@ class FieldSource:
                 how=f"measured: {one.sigma_position} and {one.sigma_rotation} of the recording",
             )
         valid = part(one.valid, 1)[:, 0] != 0 if one.valid else np.ones(len(episode), bool)
-        return Track(
+        return PoseTrack(
             name=one.name,
             poses=poses,
             valid=valid,

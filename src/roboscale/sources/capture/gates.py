@@ -8,7 +8,7 @@ import numpy as np
 
 from roboscale.core.plain import Plain
 from roboscale.sources.capture.motion import held_samples, largest_jump, longest_run_s
-from roboscale.sources.capture.track import Demonstration
+from roboscale.sources.capture.track import HandDemonstration
 
 __all__ = ["Bars", "Gate", "gates_of"]
 
@@ -60,7 +60,7 @@ class Gate(Plain):
         )
 
 
-def gates_of(one: Demonstration, bars: Bars) -> tuple[Gate, ...]:
+def gates_of(one: HandDemonstration, bars: Bars) -> tuple[Gate, ...]:
     """Every gate of every track of a demonstration, passed or not."""
     gates: list[Gate] = []
     if one.drop:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from roboscale.sources.capture.poses import Poses
 
-__all__ = ["HELD_S", "Step", "held_samples", "interpolated_samples", "largest_jump", "longest_run_s", "runs"]
+__all__ = ["HELD_S", "Jump", "held_samples", "interpolated_samples", "largest_jump", "longest_run_s", "stretches"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -27,17 +27,17 @@ _MOVES_M = 1e-5  # a step below says nothing of lines
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Jump:
     """The largest jump of a trajectory: metres from where the samples before lead to, and the sample that jumped."""
 
     metres: float
     sample: int
 
 
-def runs(mask: Mask) -> list[tuple[int, int]]:
+def stretches(mask: Mask) -> list[tuple[int, int]]:
     """(first, last + 1) of every stretch in which a mask (N,) is True.
 
-    >>> runs(np.array([True, True, False, True]))
+    >>> stretches(np.array([True, True, False, True]))
     [(0, 2), (3, 4)]
     """
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
@@ -73,7 +73,7 @@ def interpolated_samples(poses: Poses, time_ns: Times, valid: Mask) -> Mask | No
     curved = off[usable & ~straight]
     if straight.any() and (not len(curved) or float(np.median(curved)) < _TELLS * exact):
         return None
-    for first, last in runs(straight):
+    for first, last in stretches(straight):
         if last - first >= _STRAIGHT:
             between[first + 1 : last + 1] = True
     return between
@@ -88,14 +88,14 @@ def _rounding(positions: Array) -> float:
     return 4 * small
 
 
-def largest_jump(poses: Poses, time_ns: Times, valid: Mask) -> Step:
+def largest_jump(poses: Poses, time_ns: Times, valid: Mask) -> Jump:
     """The largest step away from where the two samples before lead to, within stretches that are valid.
 
     At 60 Hz that is a step between frames for all practical motion; at 10 Hz a quick hand is no jump.
     """
-    p, worst = poses.translation, Step(0.0, 0)
+    p, worst = poses.translation, Jump(0.0, 0)
     dt = np.diff(time_ns.astype(np.float64))
-    for first, last in runs(valid):
+    for first, last in stretches(valid):
         if last - first < 2:
             continue
         lead = p[first + 1 : last] - p[first : last - 1]
@@ -106,11 +106,11 @@ def largest_jump(poses: Poses, time_ns: Times, valid: Mask) -> Step:
             gone[1:] = np.minimum(gone[1:], np.linalg.norm(lead[1:] - expected, axis=1))
         at = int(np.argmax(gone))
         if gone[at] > worst.metres:
-            worst = Step(float(gone[at]), first + 1 + at)
+            worst = Jump(float(gone[at]), first + 1 + at)
     return worst
 
 
 def longest_run_s(mask: Mask, time_ns: Times) -> float:
     """Seconds of the longest stretch in which a mask (N,) is True, from the sample before it."""
-    spans = [time_ns[last - 1] - time_ns[max(first - 1, 0)] for first, last in runs(mask)]
+    spans = [time_ns[last - 1] - time_ns[max(first - 1, 0)] for first, last in stretches(mask)]
     return float(max(spans, default=0)) * 1e-9

@@ -35,12 +35,12 @@ from roboscale.core import (
 )
 from roboscale.dataset.rates import is_rate, same_rate
 from roboscale.dataset.streams import FRAME_TIMES
-from roboscale.sources.capture.card import Card, DemonstrationCard
+from roboscale.sources.capture.card import CaptureCard, DemonstrationCard
 from roboscale.sources.capture.cutting import Piece, demonstration_card, pieces_of, thinned
 from roboscale.sources.capture.gates import Bars, gates_of
 from roboscale.sources.capture.poses import ROT6D
 from roboscale.sources.capture.showing import frames_shown
-from roboscale.sources.capture.track import CaptureSource, Demonstration, Sigma, Track
+from roboscale.sources.capture.track import CaptureSource, HandDemonstration, PoseTrack, Sigma
 
 __all__ = ["PRETRAIN", "CaptureOptions", "CaptureRecording", "NothingKept"]
 
@@ -75,7 +75,7 @@ class CaptureOptions:
 class NothingKept(BadData):
     """No demonstration passed its gates; `card` says why of each."""
 
-    def __init__(self, root: object, card: Card) -> None:
+    def __init__(self, root: object, card: CaptureCard) -> None:
         reasons = "; ".join(f"{one.key}: {one.why}" for one in card.demonstrations[:3])
         found = f"{len(card.demonstrations)} dropped: {reasons}"
         super().__init__(root, "demonstrations", "one that passes every gate", found)
@@ -124,8 +124,8 @@ class CaptureRecording:
         self.missing: Mapping[str, Sequence[str]] = {}
         self.card = self._card(first.frame, self.spec.rate_hz, self.why_pretrain)
 
-    def _card(self, frame: str, rate_hz: float, pretrain_only: str) -> Card:
-        return Card(
+    def _card(self, frame: str, rate_hz: float, pretrain_only: str) -> CaptureCard:
+        return CaptureCard(
             source=self._source.root.absolute().name,
             format=self._source.format,
             device=self._source.device,
@@ -145,7 +145,7 @@ class CaptureRecording:
 
     @property
     def dropped(self) -> Mapping[str, str]:
-        """Demonstration -> why it is not there."""
+        """HandDemonstration -> why it is not there."""
         return {one.key: one.why for one in self.card.demonstrations if not one.kept}
 
     def close(self) -> None:
@@ -180,7 +180,7 @@ class CaptureRecording:
             findings=(*one.findings, *piece.findings),
         )
 
-    def _admit(self, key: str, first: Demonstration | None) -> tuple[Demonstration | None, DemonstrationCard]:
+    def _admit(self, key: str, first: HandDemonstration | None) -> tuple[HandDemonstration | None, DemonstrationCard]:
         """Reads one demonstration, holds it against its gates, and cuts it into episodes."""
         try:
             one = self._source.demonstration(key)
@@ -202,7 +202,7 @@ class CaptureRecording:
         names = tuple(k for k, p in self._pieces.items() if p.demonstration is one)
         return one, demonstration_card(one, gates, names, note)
 
-    def _unlike(self, one: Demonstration, first: Demonstration | None) -> str:
+    def _unlike(self, one: HandDemonstration, first: HandDemonstration | None) -> str:
         """Why a demonstration does not fit into the dataset of the first; empty where it does."""
         if first is None:
             return ""
@@ -218,7 +218,7 @@ class CaptureRecording:
             return f"rate: expected {rates[1]:.4g} Hz as in {first.key}, found {rates[0]:.4g} Hz; --fps takes another"
         return ""
 
-    def _with_sigma(self, one: Demonstration) -> Demonstration:
+    def _with_sigma(self, one: HandDemonstration) -> HandDemonstration:
         """With what the user declares, where the source says nothing."""
         asked = self._options
         if asked.sigma_position_m is None or asked.sigma_rotation_rad is None:
@@ -243,7 +243,7 @@ class CaptureRecording:
                     )
         return ""
 
-    def _rate_of(self, one: Demonstration) -> float:
+    def _rate_of(self, one: HandDemonstration) -> float:
         """Samples a second: as the source or its camera says, else one over the median step."""
         if one.rate_hz:
             return one.rate_hz
@@ -259,7 +259,7 @@ class CaptureRecording:
         nearest = min((float(whole), whole * 1000 / 1001), key=lambda rate: abs(rate - measured))
         return nearest if abs(nearest - measured) < 0.003 * measured else measured
 
-    def _spec(self, first: Demonstration) -> Spec:
+    def _spec(self, first: HandDemonstration) -> Spec:
         rate = self._options.rate_hz or self._rate_of(first)
         if not is_rate(rate):
             raise BadData(self.root, "fps", "frames a second, from 1/60: --fps", rate)
@@ -307,7 +307,7 @@ class CaptureRecording:
                 )
         return Spec(tuple(fields), rate)
 
-    def _origin(self, name: str, first: Demonstration) -> tuple[str, str]:
+    def _origin(self, name: str, first: HandDemonstration) -> tuple[str, str]:
         source = self._source.origins
         ahead = self._options.ahead
         said = {
@@ -361,13 +361,13 @@ class CaptureRecording:
         return arrays
 
 
-def _prefix(track: Track) -> str:
+def _prefix(track: PoseTrack) -> str:
     return f"{track.name}." if track.name else ""
 
 
-def _shape(one: Demonstration) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+def _shape(one: HandDemonstration) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
     return [(t.name, t.effector_names, t.point_names) for t in one.tracks]
 
 
-def _elements(tracks: Sequence[Track]) -> tuple[str, ...]:
+def _elements(tracks: Sequence[PoseTrack]) -> tuple[str, ...]:
     return tuple(f"{_prefix(t)}{name}" for t in tracks for name in (*_SIGNED, *t.effector_names))

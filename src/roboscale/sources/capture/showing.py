@@ -12,13 +12,13 @@ from roboscale.core import BadData, Clip, Pictures
 from roboscale.dataset.rates import same_rate
 from roboscale.dataset.unfetched import require_fetched
 from roboscale.dataset.video import probe
-from roboscale.sources.capture.track import Camera
+from roboscale.sources.capture.track import CapturedView
 from roboscale.sources.records.own.pictures import PickedFrames
 
 __all__ = ["frames_shown", "video_camera"]
 
 
-def video_camera(path: Path, frames: NDArray[np.int64], role: str = "") -> Camera:
+def video_camera(path: Path, frames: NDArray[np.int64], role: str = "") -> CapturedView:
     """A camera whose pictures lie in a video file.
 
     Args:
@@ -36,7 +36,7 @@ def video_camera(path: Path, frames: NDArray[np.int64], role: str = "") -> Camer
         raise BadData(path, "frames", f"{needed}, one for each sample", header.frames)
     shape = (header.height, header.width, 3)
     clip = Clip(path, 0, header.frames)
-    return Camera(pictures=clip, frames=frames, shape=shape, role=role, rate_hz=float(header.fps))
+    return CapturedView(pictures=clip, frames=frames, shape=shape, role=role, rate_hz=float(header.fps))
 
 
 class _Picked:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from roboscale.core import BadData, Finding
 from roboscale.dataset.unfetched import require_fetched
 
-__all__ = ["Columns", "is_table", "read_columns", "read_header", "times_of"]
+__all__ = ["LogTable", "is_table", "log_times", "read_header", "read_log"]
 
 _TUM = ("timestamp", "tx", "ty", "tz", "qx", "qy", "qz", "qw")
 _WORDS = {"true": 1.0, "false": 0.0, "": float("nan"), "nan": float("nan")}
@@ -26,7 +26,7 @@ _SUFFIXES = (".csv", ".txt", ".tsv", ".jsonl", ".tum")
 _BYTES = 2**30
 
 
-class Columns:
+class LogTable:
     """Column name -> numbers (N,), of one file."""
 
     def __init__(self, path: Path, values: Mapping[str, NDArray[Any]]) -> None:
@@ -78,7 +78,7 @@ def read_header(path: Path) -> tuple[str, ...]:
     return tuple(cells)
 
 
-def read_columns(path: Path) -> Columns:
+def read_log(path: Path) -> LogTable:
     """The whole table.
 
     Raises:
@@ -95,7 +95,7 @@ def read_columns(path: Path) -> Columns:
     if not rows:
         raise BadData(path, "rows", "at least one", "none")
     columns = zip(*rows, strict=True)
-    return Columns(path, {name: _column(path, name, cells) for name, cells in zip(names, columns, strict=True)})
+    return LogTable(path, {name: _column(path, name, cells) for name, cells in zip(names, columns, strict=True)})
 
 
 def _json_rows(path: Path, text: str, names: Sequence[str]) -> list[list[str]]:
@@ -180,7 +180,7 @@ _TIMES = re.compile(
 )
 
 
-def times_of(columns: Columns, name: str = "") -> tuple[NDArray[np.int64], list[Finding]]:
+def log_times(columns: LogTable, name: str = "") -> tuple[NDArray[np.int64], list[Finding]]:
     """(N,) nanoseconds of a column of times, and what had to be guessed of its unit.
 
     Args:

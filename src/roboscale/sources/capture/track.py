@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from roboscale.core import Clip, Finding, Pictures, SpecMismatch, Stream
 from roboscale.sources.capture.poses import Poses
 
-__all__ = ["Camera", "CaptureSource", "Demonstration", "Sigma", "Track"]
+__all__ = ["CaptureSource", "CapturedView", "HandDemonstration", "PoseTrack", "Sigma"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -38,7 +38,7 @@ class Sigma:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Track:
+class PoseTrack:
     """One end effector over the N samples of a demonstration.
 
     Args:
@@ -70,7 +70,7 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Camera:
+class CapturedView:
     """Pictures that belong to the N samples of a demonstration.
 
     Args:
@@ -89,7 +89,7 @@ class Camera:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Demonstration:
+class HandDemonstration:
     """What was recorded in one go.
 
     Args:
@@ -107,8 +107,8 @@ class Demonstration:
 
     key: str
     time_ns: NDArray[np.int64]
-    tracks: tuple[Track, ...]
-    cameras: Mapping[str, Camera] = field(default_factory=dict)
+    tracks: tuple[PoseTrack, ...]
+    cameras: Mapping[str, CapturedView] = field(default_factory=dict)
     streams: Mapping[str, Stream] = field(default_factory=dict)
     frame: str = "world"
     instruction: str = ""
@@ -142,5 +142,5 @@ class CaptureSource(Protocol):
     unmapped: Mapping[str, str]
     findings: Sequence[Finding]
 
-    def demonstration(self, key: str) -> Demonstration:
+    def demonstration(self, key: str) -> HandDemonstration:
         """BadData when it is broken; names file, field and both sides."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from roboscale.core import BadData, Spec
-from roboscale.sources.capture.fields import EffectorFields, FieldMap
+from roboscale.sources.capture.fields import EffectorFields, PoseFields
 
 __all__ = ["FASTUMI", "FASTUMI_HZ", "UMI_HZ", "fastumi_mapping", "grabette_map", "umi_map"]
 
@@ -24,7 +24,7 @@ FASTUMI_HZ = 20.0
 _ROBOT = re.compile(r"observation\.robot(\d+)_eef_pos")
 
 
-def umi_map(spec: Spec) -> FieldMap:
+def umi_map(spec: Spec) -> PoseFields:
     """Of UMI's zarr, with one or two grippers."""
     numbers = sorted(int(m[1]) for name in spec.names if (m := _ROBOT.fullmatch(name)))
     effectors = tuple(
@@ -39,10 +39,10 @@ def umi_map(spec: Spec) -> FieldMap:
         for i in numbers
     )
     said = "of the table's tag, by UMI's pipeline: the size that was printed is taken on trust"
-    return FieldMap(effectors=effectors, device="umi", frame="tag (z up)", scale=said)
+    return PoseFields(effectors=effectors, device="umi", frame="tag (z up)", scale=said)
 
 
-def grabette_map(spec: Spec) -> FieldMap | None:
+def grabette_map(spec: Spec) -> PoseFields | None:
     """Of a LeRobot set whose action is Grabette's eight numbers; `None` for any other."""
     for field in ("observation.state", "action"):
         if field in spec and [n.split(".")[-1] for n in spec[field].layout] == [
@@ -57,11 +57,11 @@ def grabette_map(spec: Spec) -> FieldMap | None:
                 joint_unit="rad",
             )
             scale = "visual odometry of a stereo depth camera"
-            return FieldMap(effectors=(effector,), device="grabette", frame="start of the recording", scale=scale)
+            return PoseFields(effectors=(effector,), device="grabette", frame="start of the recording", scale=scale)
     return None
 
 
-FASTUMI = FieldMap(
+FASTUMI = PoseFields(
     effectors=(
         EffectorFields(
             position="observation.qpos[0:3]",

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from roboscale.core import BadData, Finding, Recording, UnknownName
-from roboscale.sources.capture.fields import FieldMap, FieldSource, load_field_map
+from roboscale.sources.capture.fields import FieldSource, PoseFields, load_field_map
 from roboscale.sources.capture.recording import CaptureOptions, CaptureRecording
 from roboscale.sources.capture.track import CaptureSource
 from roboscale.sources.handheld.known import FASTUMI, FASTUMI_HZ, UMI_HZ, fastumi_mapping, grabette_map, umi_map
@@ -87,7 +87,7 @@ def open_handheld(
 
     Args:
         format: one of `HANDHELD`; detected when empty.
-        axes: of a pose log; see `pose_log.AXES`.
+        axes: of a pose log; see `pose_log.CONVENTIONS`.
         declare: TOML that says which fields hold the poses of any other recording.
         tip: metres from a camera to the tool's tip, in the camera's axes; UMI's where left out.
         fps: of a recording that does not store it, Hz.
@@ -128,7 +128,7 @@ def _assumed(format: str, fps: float | None) -> list[Finding]:
 
 def _fields(
     path: Path, format: str, declare: Path | None, fps: float | None
-) -> tuple[Callable[[], Recording], FieldMap]:
+) -> tuple[Callable[[], Recording], PoseFields]:
     given: dict[str, Any] = {}
     if format == "fastumi":
         from roboscale.sources.records.own.bundle import find_episodes

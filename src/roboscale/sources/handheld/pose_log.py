@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, Finding
-from roboscale.sources.capture.axes import AXES, require_axes, to_z_up
+from roboscale.sources.capture.axes import CONVENTIONS, require_axes, to_z_up
 from roboscale.sources.capture.poses import Poses
 from roboscale.sources.capture.showing import video_camera
-from roboscale.sources.capture.tables import Columns, is_table, read_columns, read_header, times_of
-from roboscale.sources.capture.track import Camera, Demonstration, Sigma, Track
+from roboscale.sources.capture.tables import LogTable, is_table, log_times, read_header, read_log
+from roboscale.sources.capture.track import CapturedView, HandDemonstration, PoseTrack, Sigma
 
 __all__ = ["PoseLog", "find_logs"]
 
@@ -67,7 +67,7 @@ class PoseLog:
     """See the module, and `CaptureSource` for what is promised.
 
     Args:
-        axes: one of `AXES`; needed, for nothing in the numbers says it.
+        axes: one of `CONVENTIONS`; needed, for nothing in the numbers says it.
         video: whether to take a video of the same name that lies beside a log.
     """
 
@@ -77,7 +77,7 @@ class PoseLog:
         self.root, self._video = path, video
         files = find_logs(path)
         if not axes:
-            choice = ", ".join(AXES)
+            choice = ", ".join(CONVENTIONS)
             raise BadData(path, "axes", f"which way they point (--axes, one of {choice})", "nothing that says it")
         self._axes, self.device = require_axes(axes), {"as-recorded": "", "opencv": ""}.get(axes, axes)
         base = path if path.is_dir() else path.parent
@@ -98,14 +98,14 @@ class PoseLog:
     def _is_used(name: str, known: set[str]) -> bool:
         return name in known or "time" in name.lower() or name in (*_STATES, *_JOINTS, *sum(_SIGMAS, ()))
 
-    def demonstration(self, key: str) -> Demonstration:
+    def demonstration(self, key: str) -> HandDemonstration:
         """One log. `CaptureSource` says what is promised."""
         file = self._files[key]
-        columns = read_columns(file)
+        columns = read_log(file)
         used = _named(columns.names)
         if used is None:
             raise BadData(file, "columns", "a position and a quaternion", ", ".join(columns.names)[:300])
-        time_ns, findings = times_of(columns)
+        time_ns, findings = log_times(columns)
         valid = _tracked(columns)
         place, turn = (
             np.stack([columns[n].astype(np.float64) for n in names], axis=1)
@@ -116,7 +116,7 @@ class PoseLog:
         place[~valid], turn[~valid] = 0, (0, 0, 0, 1)
         poses = to_z_up(Poses.make(place, turn, "quat_xyzw", file), self._axes)
         joints = [name for name in _JOINTS if name in columns][:1]
-        track = Track(
+        track = PoseTrack(
             name="",
             poses=poses,
             valid=valid,
@@ -124,7 +124,7 @@ class PoseLog:
             effector_names=("gripper_width",) if joints else (),
             sigma=_sigma(columns),
         )
-        return Demonstration(
+        return HandDemonstration(
             key=key,
             time_ns=time_ns,
             tracks=(track,),
@@ -134,14 +134,14 @@ class PoseLog:
             findings=tuple(findings),
         )
 
-    def _camera(self, file: Path, time_ns: NDArray[np.int64]) -> dict[str, Camera]:
+    def _camera(self, file: Path, time_ns: NDArray[np.int64]) -> dict[str, CapturedView]:
         video = next((v for s in (".mp4", ".mov", ".MP4", ".MOV") if (v := file.with_suffix(s)).exists()), None)
         if video is None or not self._video:
             return {}
         return {"wrist": video_camera(video, np.arange(len(time_ns), dtype=np.int64), "wrist")}
 
 
-def _tracked(columns: Columns) -> NDArray[np.bool_]:
+def _tracked(columns: LogTable) -> NDArray[np.bool_]:
     """Where the tracker says that it knows: a state that is `normal`, `tracking`, true or above 0."""
     name = next((n for n in _STATES if n in columns), None)
     if name is None:
@@ -152,7 +152,7 @@ def _tracked(columns: Columns) -> NDArray[np.bool_]:
     return np.asarray(values.astype(np.float64) > 0)
 
 
-def _sigma(columns: Columns) -> Sigma | None:
+def _sigma(columns: LogTable) -> Sigma | None:
     for position, rotation in _SIGMAS:
         if position in columns and rotation in columns:
             values = columns.stack((position, rotation))

@@ -24,8 +24,8 @@ from roboscale.core import BadData, Finding, Pose, SpecMismatch
 from roboscale.dataset.unfetched import require_fetched
 from roboscale.sources.capture.poses import Poses
 from roboscale.sources.capture.showing import video_camera
-from roboscale.sources.capture.tables import Columns, read_columns, times_of
-from roboscale.sources.capture.track import Camera, Demonstration, Track
+from roboscale.sources.capture.tables import LogTable, log_times, read_log
+from roboscale.sources.capture.track import CapturedView, HandDemonstration, PoseTrack
 
 __all__ = ["CAMERA_TO_TIP", "TRAJECTORY", "UmiSession", "find_trajectories"]
 
@@ -74,11 +74,11 @@ class UmiSession:
         }
         self.findings: Sequence[Finding] = self._findings()
 
-    def demonstration(self, key: str) -> Demonstration:
+    def demonstration(self, key: str) -> HandDemonstration:
         """One trajectory with its video. `CaptureSource` says what is promised."""
         file = self._files[key]
-        columns = read_columns(file)
-        time_ns, findings = times_of(columns, "timestamp")
+        columns = read_log(file)
+        time_ns, findings = log_times(columns, "timestamp")
         valid = columns["is_lost"].astype(np.float64) == 0
         values = columns.stack((*_POSITION, *_ROTATION))
         values[~valid, 3:] = (0, 0, 0, 1)  # the zeros of a lost frame are no rotation
@@ -86,10 +86,10 @@ class UmiSession:
         tips = camera @ self._tip
         if self._tag is not None:
             tips = tips.after(self._tag.inverse())
-        track = Track(name="", poses=tips, valid=valid, effector=np.zeros((len(valid), 0)))
+        track = PoseTrack(name="", poses=tips, valid=valid, effector=np.zeros((len(valid), 0)))
         cameras = self._camera(file, columns)
         scale = "the map's own, by a tag whose printed size is taken on trust"
-        return Demonstration(
+        return HandDemonstration(
             key=key,
             time_ns=time_ns,
             tracks=(track,),
@@ -102,7 +102,7 @@ class UmiSession:
     def _key(self, file: Path) -> str:
         return file.parent.name if self.root.is_dir() and file.parent != self.root else file.stem
 
-    def _camera(self, file: Path, columns: Columns) -> dict[str, Camera]:
+    def _camera(self, file: Path, columns: LogTable) -> dict[str, CapturedView]:
         video = file.with_name(_VIDEO)
         if not self._video or not video.exists():
             return {}

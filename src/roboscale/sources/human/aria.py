@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData, Finding, RoboscaleError
 from roboscale.sources.capture.poses import Poses
-from roboscale.sources.capture.tables import Columns, read_columns
-from roboscale.sources.capture.track import Demonstration, Track
+from roboscale.sources.capture.tables import LogTable, read_log
+from roboscale.sources.capture.track import HandDemonstration, PoseTrack
 from roboscale.sources.human.choosing import SIDES, choose_hands
 from roboscale.sources.human.hand import Side, hand_track
 from roboscale.sources.human.joints import ORDERS
@@ -75,7 +75,7 @@ class AriaMps:
         used = [f for f in (self._hands, self._palms, self._world) if f is not None]
         if not used:
             raise BadData(path, "files", "hand_tracking_results.csv or a trajectory", "a VRS file alone holds neither")
-        self._tables = {file: read_columns(file) for file in used}
+        self._tables = {file: read_log(file) for file in used}
         self._refuse_strangers(kinds.get("vrs", []))
         self.keys: Sequence[str] = (path.stem if path.is_file() else path.name or "aria",)
         others = [f for files in kinds.values() for f in files if f not in used]
@@ -89,7 +89,7 @@ class AriaMps:
         }
         self.findings: Sequence[Finding] = ()
 
-    def demonstration(self, key: str) -> Demonstration:
+    def demonstration(self, key: str) -> HandDemonstration:
         """The whole recording. `CaptureSource` says what is promised."""
         file = self._hands or self._palms
         if file is None:
@@ -103,7 +103,7 @@ class AriaMps:
         tracks = tuple(
             self._track(points[side], names, side, side if len(chosen) > 1 else "", columns, file) for side in chosen
         )
-        return Demonstration(
+        return HandDemonstration(
             key=key,
             time_ns=time_ns,
             tracks=tracks,
@@ -136,13 +136,13 @@ class AriaMps:
                         f"{one.name} from {a:.3f} to {b:.3f} s and {other.name} from {c:.3f} to {d:.3f} s",
                     )
 
-    def _device_only(self, key: str) -> Demonstration:
+    def _device_only(self, key: str) -> HandDemonstration:
         assert self._world is not None
         columns = self._tables[self._world]
         poses, valid = _device(columns)
-        track = Track(name="", poses=poses, valid=valid, effector=np.zeros((len(columns), 0)))
+        track = PoseTrack(name="", poses=poses, valid=valid, effector=np.zeros((len(columns), 0)))
         text = "no hands: the trajectory of the glasses alone, whose motion is that of a head"
-        return Demonstration(
+        return HandDemonstration(
             key=key,
             time_ns=_times_ns(columns),
             tracks=(track,),
@@ -164,7 +164,7 @@ class AriaMps:
         return poses[nearest], valid[nearest] & near, "world (z up)"
 
     def _points(
-        self, columns: Columns, world: Poses, known: NDArray[np.bool_]
+        self, columns: LogTable, world: Poses, known: NDArray[np.bool_]
     ) -> tuple[dict[Side, NDArray[np.float64]], dict[Side, NDArray[np.bool_]]]:
         """Key points of both hands in the world, NaN where the file says -1."""
         points: dict[Side, NDArray[np.float64]] = {}
@@ -183,14 +183,14 @@ class AriaMps:
         return points, valid
 
     def _track(
-        self, points: NDArray[np.float64], names: Sequence[str], side: Side, name: str, columns: Columns, file: Path
-    ) -> Track:
+        self, points: NDArray[np.float64], names: Sequence[str], side: Side, name: str, columns: LogTable, file: Path
+    ) -> PoseTrack:
         if len(names) == 21:
             return hand_track(points, names, side, name=name, where=file)
         return _palm_track(points, side, name, columns, file)
 
 
-def _palm_track(points: NDArray[np.float64], side: Side, name: str, columns: Columns, file: Path) -> Track:
+def _palm_track(points: NDArray[np.float64], side: Side, name: str, columns: LogTable, file: Path) -> PoseTrack:
     """Wrist and palm: x from one to the other, z along the palm's normal where the file has it."""
     normals = [f"n{a}_{side}_palm_device" for a in "xyz"]
     if not all(n in columns for n in normals):
@@ -209,7 +209,7 @@ def _palm_track(points: NDArray[np.float64], side: Side, name: str, columns: Col
     z = out[known] - np.einsum("ni,ni->n", out[known], x)[:, None] * x
     z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-9)
     rotation[known] = np.stack([x, np.cross(z, x), z], axis=2)
-    return Track(
+    return PoseTrack(
         name=name,
         poses=Poses(rotation, palm),
         valid=known,
@@ -219,7 +219,7 @@ def _palm_track(points: NDArray[np.float64], side: Side, name: str, columns: Col
     )
 
 
-def _device(columns: Columns) -> tuple[Poses, NDArray[np.bool_]]:
+def _device(columns: LogTable) -> tuple[Poses, NDArray[np.bool_]]:
     """Poses of the glasses, and where the file calls them good."""
     frame = "world_device" if "tx_world_device" in columns else "odometry_device"
     place = columns.stack([f"t{a}_{frame}" for a in "xyz"])
@@ -231,7 +231,7 @@ def _device(columns: Columns) -> tuple[Poses, NDArray[np.bool_]]:
     return Poses.make(place, turn, "quat_xyzw", columns.path), valid
 
 
-def _times_ns(columns: Columns) -> NDArray[np.int64]:
+def _times_ns(columns: LogTable) -> NDArray[np.int64]:
     """Integer nanoseconds, exactly: the file has whole microseconds."""
     values = columns[_TIME]
     if values.dtype.kind != "i":

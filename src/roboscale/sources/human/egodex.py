@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from roboscale.core import BadData, Finding
 from roboscale.sources.capture.axes import points_to_z_up
 from roboscale.sources.capture.showing import video_camera
-from roboscale.sources.capture.track import Camera, Demonstration
+from roboscale.sources.capture.track import CapturedView, HandDemonstration
 from roboscale.sources.human.choosing import SIDES, choose_hands
 from roboscale.sources.human.hand import Side, hand_track
 from roboscale.sources.human.joints import EGODEX_JOINTS, NEEDED
@@ -83,7 +83,7 @@ class EgoDex:
         }
         self.findings: Sequence[Finding] = ()
 
-    def demonstration(self, key: str) -> Demonstration:
+    def demonstration(self, key: str) -> HandDemonstration:
         """One file. `CaptureSource` says what is promised."""
         file = self._files[key]
         with open_file(file) as opened, guarded(file, "transforms"):
@@ -100,7 +100,7 @@ class EgoDex:
             for side in self._chosen
         )
         time_ns = np.round(np.arange(count) * (1e9 / EGODEX_HZ)).astype(np.int64)
-        return Demonstration(
+        return HandDemonstration(
             key=key,
             time_ns=time_ns,
             tracks=tracks,
@@ -111,7 +111,7 @@ class EgoDex:
             findings=tuple(findings),
         )
 
-    def _camera(self, file: Path, count: int) -> dict[str, Camera]:
+    def _camera(self, file: Path, count: int) -> dict[str, CapturedView]:
         video = file.with_suffix(".mp4")
         if not self._video or not video.exists():
             return {}

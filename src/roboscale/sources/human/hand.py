@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData
 from roboscale.sources.capture.poses import Poses
-from roboscale.sources.capture.track import Sigma, Track
+from roboscale.sources.capture.track import PoseTrack, Sigma
 from roboscale.sources.human.joints import NEEDED
 
 __all__ = ["Side", "chirality", "hand_track", "palm_poses"]
@@ -84,7 +84,7 @@ def hand_track(
     sigma_m: Array | None = None,
     how: str = "",
     where: object = "hand",
-) -> Track:
+) -> PoseTrack:
     """One hand as a track.
 
     Args:
@@ -115,7 +115,7 @@ def hand_track(
             # the error of two points over the distance between them.
             turn = np.sqrt(2) * sigma_m / max(min(length, span), _SMALLEST_M)
             sigma = Sigma(position=sigma_m, rotation=turn, how=how)
-    return Track(
+    return PoseTrack(
         name=name,
         poses=poses,
         valid=known,

@@ -39,10 +39,10 @@ from numpy.typing import NDArray
 
 from roboscale.core import LAYOUTS, BadData, Finding
 from roboscale.core.declared import Limit, Mistake, Positive, Text, read_declared
-from roboscale.sources.capture.axes import AXES, points_to_z_up, to_z_up
+from roboscale.sources.capture.axes import CONVENTIONS, points_to_z_up, to_z_up
 from roboscale.sources.capture.poses import Poses
 from roboscale.sources.capture.showing import video_camera
-from roboscale.sources.capture.track import Camera, Demonstration, Track
+from roboscale.sources.capture.track import CapturedView, HandDemonstration, PoseTrack
 from roboscale.sources.human.choosing import SIDES, choose_hands
 from roboscale.sources.human.hand import Side, hand_track
 from roboscale.sources.human.joints import order_of
@@ -89,7 +89,7 @@ class DeclaredHands:
     rate_hz: Positive | None = None
     time: str = ""
     time_unit: Literal["s", "ms", "us", "ns"] = "s"
-    axes: Annotated[str, Limit(f"one of {', '.join(AXES)}", lambda one: one in AXES)] = "as-recorded"
+    axes: Annotated[str, Limit(f"one of {', '.join(CONVENTIONS)}", lambda one: one in CONVENTIONS)] = "as-recorded"
     frame: Text = "world"
     unit: Literal["m", "mm"] = "m"
     episodes: str = ""
@@ -145,7 +145,7 @@ class KeyPoints:
         }
         self.findings: Sequence[Finding] = ()
 
-    def demonstration(self, key: str) -> Demonstration:
+    def demonstration(self, key: str) -> HandDemonstration:
         """One file or group. `CaptureSource` says what is promised."""
         bundle = self._bundles[key]
         sources = bundle.sources()
@@ -159,7 +159,7 @@ class KeyPoints:
             self._chosen, findings = choose_hands(valid, self._asked, bundle.path)
         tracks = tuple(_renamed(made[side], side if len(self._chosen) > 1 else "") for side in self._chosen)
         count = len(tracks[0].valid)
-        return Demonstration(
+        return HandDemonstration(
             key=key,
             time_ns=self._times(bundle, sources, count),
             tracks=tracks,
@@ -175,7 +175,7 @@ class KeyPoints:
             return "camera (moves with it)"
         return self._said.frame if self._said.axes == "as-recorded" else f"{self._said.frame} (z up)"
 
-    def _track(self, side: Side, bundle: Bundle, sources: Mapping[str, Held]) -> Track:
+    def _track(self, side: Side, bundle: Bundle, sources: Mapping[str, Held]) -> PoseTrack:
         one = self._said.hand[side]
         if one.position:
             return self._wrist(one, bundle, sources)
@@ -208,7 +208,7 @@ class KeyPoints:
             raise BadData(bundle.path, one.sigma, f"{count} errors above 0", f"{len(values)}, least {values.min():g}")
         return values, f"measured: {one.sigma} of the file"
 
-    def _wrist(self, one: DeclaredHand, bundle: Bundle, sources: Mapping[str, Held]) -> Track:
+    def _wrist(self, one: DeclaredHand, bundle: Bundle, sources: Mapping[str, Held]) -> PoseTrack:
         place = _numbers(bundle, sources, one.position).reshape(-1, 3) * _UNITS[self._said.unit]
         turn = _numbers(bundle, sources, one.rotation)
         turn = turn.reshape(len(turn), -1)
@@ -227,7 +227,7 @@ class KeyPoints:
                 f"{one.position}: sigma says metres, and a wrist needs radians too: --sigma-position, --sigma-rotation"
             )
             raise BadData(bundle.path, "sigma", "none for a wrist without key points", f"{how}; {text}")
-        return Track(
+        return PoseTrack(
             name="",
             poses=poses,
             valid=known,
@@ -255,7 +255,7 @@ class KeyPoints:
             raise BadData(bundle.path, f"{said.time} in row {row}", f"after {values[row - 1]}", values[row])
         return time_ns
 
-    def _camera(self, bundle: Bundle, count: int) -> dict[str, Camera]:
+    def _camera(self, bundle: Bundle, count: int) -> dict[str, CapturedView]:
         if not self._video or not self._said.video:
             return {}
         folder = bundle.path if bundle.path.is_dir() else bundle.path.parent
@@ -267,7 +267,7 @@ class KeyPoints:
         return {"scene": video_camera(own[0], np.arange(count, dtype=np.int64), "front")}
 
 
-def _renamed(track: Track, name: str) -> Track:
+def _renamed(track: PoseTrack, name: str) -> PoseTrack:
     import dataclasses
 
     return dataclasses.replace(track, name=name)
