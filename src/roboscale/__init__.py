@@ -121,6 +121,8 @@ if TYPE_CHECKING:
     from roboscale.jobs.cases_show import ShowCases, show_cases
     from roboscale.jobs.check import CheckResults, check_results
     from roboscale.jobs.collect_generate import GenerateEpisodes, generate_episodes
+    from roboscale.jobs.collect_handheld import CollectHandheld, collect_handheld
+    from roboscale.jobs.collect_human import CollectHuman, collect_human
     from roboscale.jobs.collect_record import RecordEpisodes, record_episodes
     from roboscale.jobs.compare import Compare, compare
     from roboscale.jobs.count import WeighCounts, weigh_counts
@@ -188,6 +190,8 @@ __all__ = [
     "CleanGuests",
     "Clip",
     "Clock",
+    "CollectHandheld",
+    "CollectHuman",
     "Compare",
     "Counted",
     "Decision",
@@ -305,6 +309,8 @@ __all__ = [
     "check_validity",
     "check_world_tasks",
     "clean_guests",
+    "collect_handheld",
+    "collect_human",
     "combine",
     "compare",
     "convert_rotation",
@@ -366,6 +372,8 @@ _JOBS = {
     "cases_show": ("ShowCases", "show_cases"),
     "check": ("CheckResults", "check_results"),
     "collect_generate": ("GenerateEpisodes", "generate_episodes"),
+    "collect_handheld": ("CollectHandheld", "collect_handheld"),
+    "collect_human": ("CollectHuman", "collect_human"),
     "collect_record": ("RecordEpisodes", "record_episodes"),
     "compare": ("Compare", "compare"),
     "count": ("WeighCounts", "weigh_counts"),

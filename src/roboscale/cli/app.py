@@ -14,6 +14,8 @@ from roboscale.cli import (
     cases_show,
     check,
     collect_generate,
+    collect_handheld,
+    collect_human,
     collect_record,
     compare,
     count,
@@ -65,6 +67,8 @@ COMMANDS: tuple[Command[Any], ...] = (
     demo.command,
     collect_record.command,
     collect_generate.command,
+    collect_handheld.command,
+    collect_human.command,
     data_info.command,
     data_import.command,
     data_export.command,
@@ -129,7 +133,7 @@ def roboscale(
 
 
 GROUPS = {
-    "collect": typer.Typer(no_args_is_help=True, help="Make episodes: record, generate."),
+    "collect": typer.Typer(no_args_is_help=True, help="Make episodes: record, generate, handheld, human."),
     "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, fix, merge, show."),
     "policy": typer.Typer(no_args_is_help=True, help="Policies: train, serve, check."),
     "world": typer.Typer(no_args_is_help=True, help="Worlds: list, check."),

@@ -39,8 +39,8 @@ _WORDS: Mapping[str, tuple[str, float]] = MappingProxyType(
     {
         "clock": ("time timestamp timestamps stamp clock", 0.95),
         "label": (
-            "reward rewards done dones success terminal terminated truncated discount index valid complementary "
-            "intervention interventions takeover correction corrections",
+            "reward rewards done dones success terminal terminated truncated discount index valid sigma known "
+            "complementary intervention interventions takeover correction corrections",
             0.95,
         ),
         "velocity": ("vel velocity velocities qvel dq speed speeds twist gyro", 0.95),
