@@ -26,7 +26,7 @@ def test_it_repeats_and_the_store_is_found(tried):
 
 
 def test_a_value_is_moved_and_nothing_is_filed(tried, roboscale):
-    """What hardly rubs slides away from who pushes it: the same policy goes another way, and the log stays as it was."""
+    """What hardly rubs slides away from who pushes it: the policy goes another way, and the log stays as it was."""
     before = len(rs.list_trials(rs.ListTrials(store="run")).trials)
     shown = roboscale("trials", "replay", tried.id[:8], "--set", "friction.factor=0.05", "--film", "moved.mp4")
     assert "friction.factor=0.05" in shown.stdout and "success after" in shown.stdout

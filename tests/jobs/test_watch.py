@@ -11,7 +11,9 @@ import pytest
 from roboscale.core import RoboscaleError
 from roboscale.jobs.watch import WatchFolder, watch_folder
 
-GOOD = "def act(observation):\n    return 3 * (observation['observation.environment_state'] - observation['observation.state'])\n"
+GOOD = """def act(observation):
+    return 3 * (observation["observation.environment_state"] - observation["observation.state"])
+"""
 STILL = "def act(observation):\n    return [0.0, 0.0]\n"
 
 

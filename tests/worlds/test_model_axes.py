@@ -191,7 +191,7 @@ def test_every_world_says_which_axes_it_can_do_and_why_not_the_others():
     try:
         missing = axes_of(fetch)
         assert missing["friction"] == missing["mass"] == missing["size"] == ""
-        assert "table" in missing["table_height"] and missing["camera"] == "it shows no pictures"
+        assert "table" in missing["table_height"] and missing["camera"] == missing["texture"] == ""
         assert "MuJoCo" in axes_of(pusht)["friction"]
         assert axes_of(PerturbedWorld(MetaWorld()))["table_height"] == ""
     finally:
@@ -201,24 +201,29 @@ def test_every_world_says_which_axes_it_can_do_and_why_not_the_others():
 
 def test_a_declared_environment_is_changed_and_comes_back():
     world = PerturbedWorld(open_world("fetch-push"))
-    task = next(iter(world.info.tasks))
+    task, (camera, *_) = next(iter(world.info.tasks)), [f.name for f in world.info.observation_spec.images]
 
-    def ends(variation: str) -> tuple[np.ndarray, str]:
+    def run(variation: str) -> tuple[np.ndarray, str, np.ndarray]:
         scene = world.start(Case(task, 5, variation))
         sim = scene.simulation()  # type: ignore[attr-defined]
+        picture = np.array(scene.observe([camera])[camera])
         for action in ACTIONS:
             scene.step(action)
-        found = np.array(sim.data.qpos), model_digest(sim.model)
+        found = np.array(sim.data.qpos), model_digest(sim.model), picture
         scene.close()
         return found
 
-    before = ends("nominal")
-    for axis in ("friction", "mass", "size"):
-        worse = ends(f"{axis}:3")
-        assert worse[1] != before[1]
-        again = ends("nominal")
-        np.testing.assert_array_equal(again[0], before[0])
-        assert again[1] == before[1]
+    before = run("nominal")
+    for axis in (*PICTURE_AXES, "friction", "mass", "size"):
+        worse = run(f"{axis}:3")
+        assert worse[1] != before[1] or axis in ("distractors", "camera")
+        assert np.array_equal(worse[2], before[2]) == (axis in ("friction", "mass")), axis
+        if axis in PICTURE_AXES:
+            np.testing.assert_array_equal(worse[0], before[0], axis)
+        again = run("nominal")
+        np.testing.assert_array_equal(again[0], before[0], axis)
+        np.testing.assert_array_equal(again[2], before[2], axis)
+        assert again[1] == before[1], axis
     world.close()
 
 

@@ -27,8 +27,8 @@ class Simulation:
     Args:
         model, data: `mujoco.MjModel` and `mujoco.MjData`, changed in place.
         views: what pictures are taken from; entries may be replaced, then `show_views` is called.
-        extras: what is drawn beside the model, in pictures alone: arguments of `mujoco.mjv_initGeom` (type, size (3,) m,
-            pos (3,) m, mat (9,), rgba (4,)).
+        extras: what is drawn beside the model, in pictures alone: arguments of `mujoco.mjv_initGeom` (type,
+            size (3,) m, pos (3,) m, mat (9,), rgba (4,)).
         show_views: the views are other ones now.
         redraw: the model's textures are other ones now: renderers have to send them again.
         refresh: positions are other ones now: what was observed before is not true any more.

@@ -249,7 +249,7 @@ class _Compared:
         for name, array in self._numbers.items():
             if self._frame >= length or np.asarray(frame[name]).tobytes() != array[self._frame].tobytes():
                 raise RoboscaleError(
-                    f"episode {self._parent[:8]}: {name} of step {self._frame} came out otherwise: the copy is not kept"
+                    f"episode {self._parent[:8]}: {name} of step {self._frame} came out otherwise: not kept"
                 )
         self._frame += 1
         self._take.add(frame)

@@ -20,6 +20,7 @@ __all__ = [
     "perturbed_cases",
     "robustness_lines",
     "robustness_of",
+    "swept_by",
 ]
 
 Excluded = Mapping[tuple[str, str], str]
@@ -29,6 +30,11 @@ Excluded = Mapping[tuple[str, str], str]
 def perturb_of(request: object) -> str:
     """What `--perturb` asks for; commands without it ask for nothing."""
     return str(getattr(request, "perturb", ""))
+
+
+def swept_by(request: object) -> str:
+    """How `--sweep` draws all axes at once; nothing where they are tried one by one."""
+    return str(getattr(request, "sweep", ""))
 
 
 def perturbed_cases(

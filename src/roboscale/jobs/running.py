@@ -38,8 +38,8 @@ from roboscale.jobs.events import Note, OnEvent, Progress, ignore
 from roboscale.jobs.keeping import keep_episodes
 from roboscale.jobs.participants import Watched, participant_of, profiles_of
 from roboscale.jobs.perturbing import Excluded, perturb_of
-from roboscale.jobs.sweeping import all_cases
 from roboscale.jobs.strangers import staying_alive, within
+from roboscale.jobs.sweeping import all_cases
 from roboscale.jobs.trying import (
     AnyPolicy,
     AnyWorld,

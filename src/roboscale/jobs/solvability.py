@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from roboscale.jobs.events import Note, OnEvent, Progress
-from roboscale.jobs.perturbing import Excluded, perturb_of, solved_less, unseen_by
+from roboscale.jobs.perturbing import Excluded, perturb_of, solved_less, swept_by, unseen_by
 
 if TYPE_CHECKING:
     from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying
 
 __all__ = ["SOLVABLE_SHARE", "excluded_cells", "unsolvable_cells"]
 
+_UNCHECKED = "not checked whether perturbed cases can be solved"
 SOLVABLE_SHARE = 0.9
 """A cell in which the expert solves less than this share of what it solves unperturbed says nothing of a policy."""
 
@@ -35,9 +36,7 @@ def unsolvable_cells(request: Trying, count: int, on_event: OnEvent, world: AnyW
     opened = open_world_of(request, world)
     try:
         if not opened.info.expert:
-            on_event(
-                Note(f"not checked whether perturbed cases can be solved: world {opened.info.name} has no expert")
-            )
+            on_event(Note(f"{_UNCHECKED}: world {opened.info.name} has no expert"))
             return {}
         reads = opened.expert().observation_spec  # type: ignore[attr-defined]
         cells = parse_cells(perturb_of(request), opened)
@@ -74,10 +73,10 @@ def unsolvable_cells(request: Trying, count: int, on_event: OnEvent, world: AnyW
 def excluded_cells(
     request: Trying, policies: Sequence[AnyPolicy], count: int, on_event: OnEvent, world: AnyWorld | None
 ) -> Excluded:
-    """`unsolvable_cells` where a request asks for it; nothing where it perturbs nothing, or tries the expert itself."""
-    if not perturb_of(request) or getattr(request, "sweep", "") or not getattr(request, "solvable", False):
+    """`unsolvable_cells` where a request asks for it; nothing where it tries the expert itself."""
+    if not perturb_of(request) or swept_by(request) or not getattr(request, "solvable", False):
         return {}
     if "expert" in [one for one in policies if isinstance(one, str)]:
-        on_event(Note("not checked whether perturbed cases can be solved: it is the expert that is tried"))
+        on_event(Note(f"{_UNCHECKED}: it is the expert that is tried"))
         return {}
     return unsolvable_cells(request, count, on_event, world)

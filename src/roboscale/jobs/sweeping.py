@@ -1,4 +1,4 @@
-"""What `--sweep sobol` asks: all axes of a worse world drawn at once, and which of them decide between success and failure."""
+"""What `--sweep sobol` asks: all axes of a worse world drawn at once, and which of them decide."""
 
 from __future__ import annotations
 

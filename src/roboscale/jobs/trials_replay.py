@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from roboscale.core import (
     NOMINAL,
@@ -24,7 +24,6 @@ from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.request import Argument, Option, Request
 
 if TYPE_CHECKING:
-    from roboscale.core import Observation
     from roboscale.jobs.films import Filming
     from roboscale.trials import RolloutResult
     from roboscale.trials.log import Run, TrialLog
@@ -85,7 +84,7 @@ class ReplayedTrial(Plain):
 
 
 def replay_trial(request: ReplayTrial, on_event: OnEvent = ignore) -> ReplayedTrial:
-    """One trial again, from its actions; with values moved, from its policy, whose chance is the same. Nothing is filed.
+    """One trial again, from its actions; with values moved, from its policy, with the same chance. Nothing is filed.
 
     >>> from roboscale import Evaluate, ReplayTrial, evaluate, replay_trial
     >>> done = evaluate(Evaluate(policy="constant", tasks="reach-v3", trials=1, horizon=20, store="trials"))
@@ -106,7 +105,7 @@ def replay_trial(request: ReplayTrial, on_event: OnEvent = ignore) -> ReplayedTr
     with ExitStack() as stack:
         log = stack.enter_context(open_log(store_with(request), read_only=True))
         trial, run = found_trial(log, request.trial)
-        judgements = log.judgements([trial.id]).get(trial.id, [])
+        judgements = [*log.judgements([trial.id]).get(trial.id, ())]
         referee = referee_named(trial.settings.watch)
         filming = Filming(trial.settings.rate_hz) if request.film is not None else None
         world = stack.enter_context(_Opened(run, bool(request.set)))
@@ -253,12 +252,13 @@ def _acted(world: World, policy: Policy, trial: Trial, case: Case, filming: Film
         film=None if filming is None else filming.watch,
     )
     try:
-        seen: Observation = next(run)  # type: ignore[assignment]  # alone, it never yields a `Stepping`
+        seen: Any = next(run)  # alone, it never yields a `Stepping`
         while True:
             try:
-                answer = session(seen)
+                answer: Any = session(seen)
             except (PolicyError, InfrastructureError) as error:
-                answer = error  # type: ignore[assignment]
-            seen = run.send(answer)  # type: ignore[assignment]
+                answer = error
+            seen = run.send(answer)
     except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]
+        result: RolloutResult = done.value
+        return result

@@ -98,9 +98,8 @@ def watch_folder(request: WatchFolder, on_event: OnEvent = ignore) -> WatchedFol
     >>> from roboscale import WatchFolder, watch_folder
     >>> Path("steps").mkdir()
     >>> _ = Path("steps/first.py").write_text("def act(observation): return [0, 0, 0, 0]")
-    >>> asked = WatchFolder(folder=Path("steps"), pattern="*.py", form="{}:act", tasks="reach-v3", trials=2, horizon=20,
-    ...     rest=0.0, patience=0.0, store="trials")
-    >>> done = watch_folder(asked)
+    >>> asked = {"folder": Path("steps"), "pattern": "*.py", "form": "{}:act", "rest": 0, "patience": 0}
+    >>> done = watch_folder(WatchFolder(**asked, tasks="reach-v3", trials=2, horizon=20, store="trials"))
     >>> [point.name for point in done.curve.points]
     ['first.py']
 

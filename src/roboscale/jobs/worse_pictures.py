@@ -1,4 +1,4 @@
-"""What a policy saw in worse worlds: the first moment of the first case, unperturbed and at each level, an axis a strip."""
+"""What worse worlds look like: the first moment of the first case, unperturbed and at each level, an axis a strip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of policies in worse worlds: who loses what, who is more robust, which axes decide, and what it looks like."""
+"""What became of policies in worse worlds: who loses what, who is more robust, which axes decide, how it looks."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def _canvas(curve: CheckpointCurve, width: int) -> Canvas:
     style = marker(0)
     places, rates = [k for k, _ in shown], [p.success.value or 0.0 for _, p in shown]
     for k, p in shown:
-        axes.plot([k, k], [p.success.low, p.success.high], color=style["color"], linewidth=1.6)
+        axes.plot([k, k], [p.success.low or 0.0, p.success.high or 0.0], color=style["color"], linewidth=1.6)
     axes.plot(places, rates, **{**style, "linewidth": 1.2})
     axes.set_xlim(-0.6, max(1, len(curve.points)) - 0.4)
     every = max(1, -(-len(curve.points) // (10 if is_wide(width) else 4)))

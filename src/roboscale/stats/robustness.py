@@ -185,7 +185,7 @@ class RobustnessDuel(Plain):
     def method(self) -> str:
         """How claims were made."""
         return (
-            f"difference of the changes on the same cases; a claim needs sign flips (two-sided) below {self.alpha:g} / "
+            f"difference of the changes on the same cases; a claim needs two-sided sign flips below {self.alpha:g} / "
             f"{len(self.gaps)} and a Student interval of that level without 0"
         )
 
@@ -240,7 +240,7 @@ def _gap(
 
 
 def _mean_change(changes: NDArray[np.float64], level: float) -> Estimate:
-    """Mean of differences in -2..2: Student's interval, or one by betting where all are alike and Student's is a point."""
+    """Mean of differences in -2..2: Student's interval, or one by betting where Student's would be a point."""
     n = len(changes)
     if not n:
         return Estimate(value=None, low=None, high=None, level=level, n=0, method="no pairs")

@@ -73,7 +73,7 @@ class CheckpointCurve(Plain):
     def method(self) -> str:
         """How intervals and claims were made."""
         return (
-            f"the k-th checkpoint has the share {self.alpha:g} x 6 / (pi k)^2 of the error, over all that ever appear: "
+            f"the k-th checkpoint has the share {self.alpha:g} x 6 / (pi k)^2 of the error, however many come: "
             "Clopper-Pearson for rates; for claims the exact paired test against each earlier one, Bonferroni within "
             "the share, void trials against the winner"
         )

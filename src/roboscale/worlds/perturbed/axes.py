@@ -1,8 +1,8 @@
 """The axes along which a world may be worse than in the laboratory, with the physical size of each level.
 
-A variation is written `axis:level`, several with a comma: `action_delay:2,light:1`. A level may lie between (`light:1.5`),
-and one value of an axis may be given in its own unit (`camera.yaw:3`). Sizes are part of the code and so of a perturbed
-world's identity: trials of other sizes never meet.
+A variation is written `axis:level`, several with a comma: `action_delay:2,light:1`. A level may lie between
+(`light:1.5`), and one value of an axis may be given in its own unit (`camera.yaw:3`). Sizes are part of the code and
+so of a perturbed world's identity: trials of other sizes never meet.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ AXES: Mapping[str, Axis] = {
         ),
         Axis(
             name="control_rate",
-            about="the world looks and is told only at every so many steps; in between the last action is applied again",
+            about="the world looks and is told at every so many steps only; in between the last action is repeated",
             sizes=(2, 3, 4),
             unit="steps",
             neutral=1,

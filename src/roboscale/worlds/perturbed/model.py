@@ -1,4 +1,4 @@
-"""Changes a MuJoCo model in place: lights, cameras, colours, friction, masses, sizes, the table, things that stand about.
+"""Changes a MuJoCo model in place: lights, cameras, colours, friction, masses, sizes, the table, what stands about.
 
 Every function takes what is kept first and gives nothing back: `Changes.undo` restores the model to the last bit. A
 change that does nothing in this scene (nothing loose to make larger) is an error, never a cell that looks robust.
@@ -170,9 +170,11 @@ def _forward(azimuth: float, elevation: float) -> NDArray[np.float64]:
 
 
 def _turned(yaw: float, pitch: float) -> NDArray[np.float64]:
-    """Rotation in a camera's frame (x right, y up, looking along -z): yaw to the left about y, then pitch up about x."""
+    """Rotation in a camera's frame (x right, y up, looking along -z): yaw left about y, then pitch up about x."""
     cy, sy, cp, sp = math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch)
-    return np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    yawed, pitched = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]), np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    turned: NDArray[np.float64] = yawed @ pitched
+    return turned
 
 
 def _see_again(sim: Simulation, changes: Changes) -> None:
@@ -249,7 +251,7 @@ def _ground(sim: Simulation) -> float:
     return float(min(_lowest(model, data.geom_xpos[g], data.geom_xmat[g], g) for g in geoms)) if loose else 0.0
 
 
-def _lowest(model: Any, place: NDArray[np.float64], turned: NDArray[np.float64], geom: int) -> float:
+def _lowest(model: Any, place: NDArray[np.float64], turned: NDArray[np.float64], geom: Any) -> float:
     """Height of the lowest point of a geom's box, m."""
     box = model.geom_aabb[geom]
     rotation = turned.reshape(3, 3)

@@ -40,6 +40,9 @@ from roboscale.worlds.perturbed.wordings import read_wordings
 
 __all__ = ["PerturbedWorld"]
 
+_OLDER = ("observation_delay", "lost_frames", "control_rate")
+"""The axes under which what is shown may be of an earlier step."""
+
 
 class PerturbedWorld:
     """The same world, with the axes of `AXES` that it can do as further variations.
@@ -186,9 +189,12 @@ class PerturbedScene:
         self._late = asked.delay("action_delay", info.rate_hz)
         self._every = max(1, round(asked.size("control_rate")))
         self._held: NDArray[Any] | None = None
+        self._remembers = any(axis in asked.levels for axis in _OLDER)
 
     def observe(self, names: Collection[str] | None = None) -> Observation:
         wanted = [f.name for f in self._info.observation_spec] if names is None else list(names)
+        if not self._remembers:  # nothing older is shown: what nobody looks at need not be drawn
+            return self._worsened(self._inner.observe(wanted))
         new = [name for name in wanted if name not in self._names]
         if new:  # who asks for a field late finds it as it is now, however long ago the others were seen
             fields = self._worsened(self._inner.observe(new))
@@ -206,6 +212,8 @@ class PerturbedScene:
         else:
             step = self._inner.step(np.asarray(self._info.hold, action.dtype).reshape(action.shape))
         self._step += 1
+        if not self._remembers:
+            return step
         if self._step % self._every or self._lost():
             self._seen.append(dict(self._seen[-1]))
         elif self._names:

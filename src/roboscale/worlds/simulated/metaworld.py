@@ -252,7 +252,7 @@ class MetaWorld:
         return self._renderers[key]
 
     def redraw(self, rig: _Rig) -> None:
-        """Closes the renderers of an environment whose textures or meshes are other ones now; the next are made anew."""
+        """Closes the renderers of an environment whose textures or meshes are other ones now."""
         for key in [key for key in self._renderers if key[0] is rig]:
             self._renderers.pop(key).close()
 

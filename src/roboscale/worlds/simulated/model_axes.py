@@ -1,4 +1,4 @@
-"""Which axes of `roboscale.worlds.perturbed` a MuJoCo world can do, and gymnasium's renderer for those that are seen."""
+"""Which axes of `roboscale.worlds.perturbed` a MuJoCo world can do, and gymnasium's renderer for what is seen."""
 
 from __future__ import annotations
 
