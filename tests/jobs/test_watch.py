@@ -19,7 +19,7 @@ STILL = "def act(observation):\n    return [0.0, 0.0]\n"
 
 def asked(**how: object) -> WatchFolder:
     fixed = {"folder": Path("steps"), "pattern": "*.py", "form": "{}:act", "world": "point.toml", "workers": 0}
-    quick = {"trials": 12, "rest": 0.0, "poll": 0.05, "patience": 0.0, "store": "runs/watch"}
+    quick = {"trials": 30, "rest": 0.0, "poll": 0.05, "patience": 0.0, "store": "runs/watch"}
     return WatchFolder(**{**fixed, **quick, **how})  # type: ignore[arg-type]
 
 

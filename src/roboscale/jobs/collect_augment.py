@@ -149,7 +149,7 @@ def augment_episodes(request: AugmentEpisodes, on_event: OnEvent = ignore) -> Au
                 frames += dataset.episodes[index].length
                 on_event(Progress("copies", done, total))
     on_event(Wrote("dataset", request.out))
-    on_event(Note(f"to train on both: roboscale data merge {request.dataset} {request.out} --out BOTH"))
+    on_event(Note(f"to train on both: roboscale data merge {request.dataset} {request.out} BOTH"))
     numbers = combine("numbers", digests).digest
     return AugmentedEpisodes(
         out=request.out, parents=len(dataset.episodes), made=made, there=known, frames=frames, numbers=numbers
@@ -228,7 +228,7 @@ def _drawn(axes: Sequence[str], strongest: float, rng: np.random.Generator) -> d
         for part in MODEL_PARTS[axis]:
             size, up = interpolated(part.sizes, strength, part.neutral), rng.random() < 0.5
             if part.name.endswith(".set"):
-                size = float(rng.integers(2**20))
+                size = float(rng.integers(10_000))
             elif part.kind == "factor":
                 size = size if up else 1 / size
             elif part.kind == "signed":
