@@ -13,6 +13,7 @@ from roboscale.cli import (
     cases_make,
     cases_show,
     check,
+    collect_augment,
     collect_generate,
     collect_handheld,
     collect_human,
@@ -52,8 +53,10 @@ from roboscale.cli import (
     trials_judge,
     trials_list,
     trials_merge,
+    trials_replay,
     trials_work,
     validity,
+    watch,
     why,
     world_check,
     world_list,
@@ -69,6 +72,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     collect_generate.command,
     collect_handheld.command,
     collect_human.command,
+    collect_augment.command,
     data_info.command,
     data_import.command,
     data_export.command,
@@ -90,6 +94,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     cases_show.command,
     eval.command,
     compare.command,
+    watch.command,
     robot_demo.command,
     study_init.command,
     study_lock.command,
@@ -101,6 +106,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     report.command,
     trials_list.command,
     trials_judge.command,
+    trials_replay.command,
     trials_work.command,
     trials_merge.command,
     trials_export.command,
@@ -133,7 +139,7 @@ def roboscale(
 
 
 GROUPS = {
-    "collect": typer.Typer(no_args_is_help=True, help="Make episodes: record, generate, handheld, human."),
+    "collect": typer.Typer(no_args_is_help=True, help="Make episodes: record, generate, augment, handheld, human."),
     "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, fix, merge, show."),
     "policy": typer.Typer(no_args_is_help=True, help="Policies: train, serve, check."),
     "world": typer.Typer(no_args_is_help=True, help="Worlds: list, check."),
@@ -141,7 +147,7 @@ GROUPS = {
     "cases": typer.Typer(no_args_is_help=True, help="What is to be tried, agreed on before: make, check, show."),
     "robot": typer.Typer(no_args_is_help=True, help="Robots: a stand-in to try the bench with."),
     "study": typer.Typer(no_args_is_help=True, help="Blind studies at a bench: init, lock, amend, unblind."),
-    "trials": typer.Typer(no_args_is_help=True, help="What was tried: list, judge, work, merge, export."),
+    "trials": typer.Typer(no_args_is_help=True, help="What was tried: list, judge, replay, work, merge, export."),
 }
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
