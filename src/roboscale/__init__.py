@@ -122,6 +122,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.check import CheckResults, check_results
     from roboscale.jobs.collect_generate import GenerateEpisodes, generate_episodes
     from roboscale.jobs.collect_record import RecordEpisodes, record_episodes
+    from roboscale.jobs.collect_teleop import Teleoperate, teleoperate
     from roboscale.jobs.compare import Compare, compare
     from roboscale.jobs.count import WeighCounts, weigh_counts
     from roboscale.jobs.data_audit import AuditDataset, audit_dataset
@@ -278,6 +279,7 @@ __all__ = [
     "Stream",
     "SuccessRule",
     "Take",
+    "Teleoperate",
     "TrainPolicy",
     "Trial",
     "UnblindStudy",
@@ -351,6 +353,7 @@ __all__ = [
     "size_comparison",
     "spec_differences",
     "splits_of",
+    "teleoperate",
     "train_policy",
     "unblind_study",
     "weigh_counts",
@@ -367,6 +370,7 @@ _JOBS = {
     "check": ("CheckResults", "check_results"),
     "collect_generate": ("GenerateEpisodes", "generate_episodes"),
     "collect_record": ("RecordEpisodes", "record_episodes"),
+    "collect_teleop": ("Teleoperate", "teleoperate"),
     "compare": ("Compare", "compare"),
     "count": ("WeighCounts", "weigh_counts"),
     "data_audit": ("AuditDataset", "audit_dataset"),

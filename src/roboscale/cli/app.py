@@ -15,6 +15,7 @@ from roboscale.cli import (
     check,
     collect_generate,
     collect_record,
+    collect_teleop,
     compare,
     count,
     data_audit,
@@ -64,6 +65,7 @@ __all__ = ["COMMANDS", "app", "parse"]
 COMMANDS: tuple[Command[Any], ...] = (
     demo.command,
     collect_record.command,
+    collect_teleop.command,
     collect_generate.command,
     data_info.command,
     data_import.command,
@@ -129,7 +131,7 @@ def roboscale(
 
 
 GROUPS = {
-    "collect": typer.Typer(no_args_is_help=True, help="Make episodes: record, generate."),
+    "collect": typer.Typer(no_args_is_help=True, help="Make episodes: record, generate, teleop."),
     "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, fix, merge, show."),
     "policy": typer.Typer(no_args_is_help=True, help="Policies: train, serve, check."),
     "world": typer.Typer(no_args_is_help=True, help="Worlds: list, check."),
