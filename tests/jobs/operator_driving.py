@@ -91,7 +91,7 @@ class Driver:
         shown = self.state["shown"]
         self.until(lambda state: state["shown"] >= shown + steps)
         self.act(said)
-        self.until(lambda state: state["phase"] in ("ready", "done") and state["counts"] != before or _over(state))
+        self.until(lambda state: (state["phase"] in ("ready", "done") and state["counts"] != before) or _over(state))
 
     def close(self) -> None:
         self._over.set()

@@ -287,7 +287,7 @@ def kill_at_random(out: Path, kills: int, seed: int) -> dict[str, int]:
 
 
 def test_the_command_prints_its_result_and_ends_with_what_it_recorded(tmp_path: Path):
-    process, url, said = serve(tmp_path, "set", "--robot", SIM, "--episodes", "1", "--json")
+    process, url, _ = serve(tmp_path, "set", "--robot", SIM, "--episodes", "1", "--json")
     with Driver(url) as driver:
         driver.record()
     out, err = process.communicate(timeout=60)

@@ -24,7 +24,7 @@ from roboscale.sources.teleop import (
 from roboscale.sources.teleop.driving import base_from_operator
 from roboscale.sources.teleop.station import EXPIRY_S
 from roboscale.worlds.simulated.stand_in_arm import StandInArm
-from tests.driven_world import ACTION, IMAGE, STATE
+from tests.driven_world import ACTION, IMAGE
 
 GOOD = {"motion": [0, 1, 0], "speed": 2, "device": "keys", "sequence": 7}
 LOW, HIGH = (-1.4, -0.5, -2.5), (1.4, 1.5, 0.1)
