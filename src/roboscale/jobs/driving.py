@@ -236,6 +236,8 @@ class DrivingSession:
 
     def _done(self) -> Driven:
         counted = self._counted
+        self._tell(self.station.task or self._opened.tasks[0])
+        self.station.to("done")
         return Driven(
             out=str(self._opened.request.out),
             totals={task: self._kept.successes[task] for task in self._opened.tasks},
