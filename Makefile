@@ -89,6 +89,8 @@ bench-robot: set-up-test
 	$(run)python -m benchmarks.bench_comparisons runs/bench-comparisons
 	$(run)python -m benchmarks.bench_comparisons runs/bench-comparisons --equal --rounds 30
 	$(run)python -m benchmarks.latency
+	$(run)python -m benchmarks.teleop_kills
+	$(run)python -m benchmarks.teleop_operator
 
 docs: set-up-test
 	NO_MKDOCS_2_WARNING=1 $(run)mkdocs build --strict

@@ -277,13 +277,11 @@ def main() -> None:
     kept = clopper_pearson(done["kept"], attempts)
     an_hour = 3600 * done["kept"] / done["seconds"]
     print(f"{asked.task}: kept {done['kept']} of {attempts} attempts: {kept}")
-    print(
-        f"{done['seconds'] / 60:.1f} minutes of the operator's time, resets included: {an_hour:.0f} demonstrations an hour"
-    )
-    print(
-        f"{done['keys']} key events, at most {done['most_keys_a_second']} in a second; the quickest answer to what was "
-        f"seen took {1000 * done['least_reaction_s']:.0f} ms; {done['late']} of {done['steps']} steps came late"
-    )
+    minutes = done["seconds"] / 60
+    print(f"{minutes:.1f} minutes of the operator's time, resets included: {an_hour:.0f} demonstrations an hour")
+    quickest = f"the quickest answer to what was seen took {1000 * done['least_reaction_s']:.0f} ms"
+    print(f"{done['keys']} key events, at most {done['most_keys_a_second']} in a second; {quickest}")
+    print(f"{done['late']} of {done['steps']} control steps came late")
     print()
     rows = [("this script, on the page, in a simulator in slow motion", f"{an_hour:.0f}")]
     rows += [(f"{name} (people, published)", str(rate)) for name, rate in PUBLISHED]
