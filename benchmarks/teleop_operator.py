@@ -213,16 +213,17 @@ class Operator:
             last = width
 
 
-def serve(out: Path, task: str, episodes: int, horizon: int) -> tuple[subprocess.Popen[str], str]:
+def served(out: Path, *words: str) -> tuple[subprocess.Popen[str], str]:
     """The command, and the address of its page."""
-    words = [str(out), "--robot", f"sim:metaworld/{task}", "--episodes", str(episodes), "--horizon", str(horizon)]
-    command = [sys.executable, "-m", "roboscale.cli", "collect", "teleop", *words, "--operator", "script", "--json"]
+    command = [sys.executable, "-m", "roboscale.cli", "collect", "teleop", str(out), *words, "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
+    lines = []
     for line in process.stderr:
+        lines.append(line)
         if found := re.search(r"open (http://\S+)", line):
             return process, found[1]
-    raise SystemExit("the command ended before it served its page")
+    raise SystemExit("".join(lines))
 
 
 def drive(out: Path, task: str, episodes: int, horizon: int, most: int) -> dict[str, Any]:
@@ -236,7 +237,8 @@ def drive(out: Path, task: str, episodes: int, horizon: int, most: int) -> dict[
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     if executable is None:
         raise SystemExit("no Chromium on PATH")
-    process, url = serve(out, task, episodes, horizon)
+    words = ["--robot", f"sim:metaworld/{task}", "--episodes", str(episodes), "--horizon", str(horizon)]
+    process, url = served(out, *words, "--operator", "script")
     said: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from roboscale.core import Case, Outcome, Policy, RoboscaleError, World, WorldInfo, cases
+from roboscale.core import Case, InfrastructureError, Outcome, Policy, RoboscaleError, World, WorldInfo, cases
 from roboscale.core.plain import Plain
 from roboscale.jobs.events import Note, OnEvent, Progress
 from roboscale.jobs.trying import expand_tasks
@@ -34,6 +34,7 @@ SOURCE = "teleop"
 _SLOWEST_HZ = 20.0  # at which a simulator is driven unless somebody says otherwise
 _VIEWS = {"metaworld": 270.0}  # worlds whose first camera looks along another way than the base's x axis
 _DEVICES = {"browser": ("keys", "gamepad", "touch"), "gamepad": ("gamepad",), "phone": ("touch",)}
+_BROKE = 3  # episodes in a row after which a session ends with an error
 _FAREWELL_S = 0.4  # that a page has to see that the session is over
 
 
@@ -151,11 +152,12 @@ class DrivingSession:
         """Records until every task has its total, or the operator ends the session.
 
         Raises:
-            InfrastructureError: the robot cannot be reached any more; what was saved is saved.
+            InfrastructureError: what carries the robot or the scene broke three times in a row; what was saved is
+                saved.
         """
         from roboscale.jobs.driving_episode import drive_episode
 
-        asked = self._opened.request
+        asked, broke = self._opened.request, 0
         for task in self._opened.tasks:
             while self._kept.successes[task] < asked.episodes:
                 self._tell(task)
@@ -167,6 +169,9 @@ class DrivingSession:
                     self._file(episode.id, episode.case, episode.outcome)
                 else:
                     self._counted["discarded"] += 1
+                broke = broke + 1 if episode.broke else 0
+                if broke == _BROKE:
+                    raise InfrastructureError(f"{_BROKE} episodes in a row broke; the last: {episode.broke}")
                 if episode.last:
                     return self._done()
         return self._done()

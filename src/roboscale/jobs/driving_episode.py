@@ -37,6 +37,7 @@ class DrivenEpisode:
         id: of the saved episode; empty where it was discarded.
         counted: steps, late, unattended and interventions of a saved one.
         last: whether the operator ended the session with it.
+        broke: what broke; empty where nothing did.
     """
 
     case: Case
@@ -44,6 +45,7 @@ class DrivenEpisode:
     outcome: Outcome = field(default_factory=lambda: Outcome("void"))
     counted: Mapping[str, int] = field(default_factory=dict)
     last: bool = False
+    broke: str = ""
 
 
 class _Ended(Exception):
@@ -243,7 +245,7 @@ class _Driving:
         if result.end == "void" or not self.take.frames:
             self.take.discard()
             self._show(f"discarded: {result.reason or 'the episode has no step'}")
-            return DrivenEpisode(case=self._case, last=last)
+            return DrivenEpisode(case=self._case, last=last, broke=result.reason)
         if said not in ("success", "fail", "discard"):
             if result.reason:
                 station.notes.append(result.reason)

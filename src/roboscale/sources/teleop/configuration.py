@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ class Configuration(Plain):
         rate_hz: of the data. driven_hz: control steps in a second of the operator's time; less is slow motion.
         horizon: control steps after which an episode is cut.
         policy: digest of the policy that a person takes over from; empty without one.
-        view_deg: how the page was turned when the session began; people turn it, so it is no difference.
     """
 
     robot: str
@@ -38,7 +37,6 @@ class Configuration(Plain):
     driven_hz: float
     horizon: int
     policy: str = ""
-    view_deg: float = field(default=0.0, compare=False)
 
 
 def require_same(root: Path, now: Configuration) -> bool:
@@ -59,7 +57,7 @@ def require_same(root: Path, now: Configuration) -> bool:
     differences = [
         f"  {f.name}: collected with {_short(getattr(before, f.name))}, now {_short(getattr(now, f.name))}"
         for f in fields(Configuration)
-        if f.compare and f.name not in ("tasks", "robot") and getattr(before, f.name) != getattr(now, f.name)
+        if f.name not in ("tasks", "robot") and getattr(before, f.name) != getattr(now, f.name)
     ]
     differences += [
         f"  sentence of {task}: collected with {before.tasks[task]!r}, now {text!r}"
