@@ -19,6 +19,7 @@ __all__ = ["Reached", "jacobian", "reach"]
 Vector = NDArray[np.float64]
 Forward = Callable[[Vector], Any]
 
+_HALVINGS = 8
 _DIFFERENCE = 1e-5  # of a joint, in its unit: small against any joint, large against rounding
 
 
@@ -83,9 +84,14 @@ def reach(
     for _ in range(iterations):
         if best.error <= tolerance:
             break
-        tried = _step(forward, best.joints, wanted, low=low, high=high, damping=damping)
-        error = float(np.linalg.norm(wanted - forward(tried)))
-        if error >= best.error:
+        step = _step(forward, best.joints, wanted, low=low, high=high, damping=damping)
+        for _ in range(_HALVINGS):  # a long step of a far target bends past it
+            tried = np.clip(best.joints + step, low, high)
+            error = float(np.linalg.norm(wanted - forward(tried)))
+            if error < best.error:
+                break
+            step = step / 2
+        else:
             break
         best = Reached(tried, error)
     return best
@@ -105,4 +111,4 @@ def _step(forward: Forward, joints: Vector, wanted: Vector, *, low: Vector, high
         if not blocked.any():
             break
         free &= ~blocked
-    return np.asarray(np.clip(joints + step, low, high))
+    return np.asarray(step)

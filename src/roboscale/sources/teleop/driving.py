@@ -100,14 +100,15 @@ class JointGoals:
         field: the action (D,), with bounds; `observation.state` has the same joints.
         forward: joints (D,) -> the hand (3,), metres in the base frame.
         rate_hz: control steps a second.
-        speeds: most that each joint moves, unit/s, (D,).
+        speeds: most that each joint moves, unit/s, (D,); its whole range in a second where infinite.
     """
 
     def __init__(self, field: Field, forward: Callable[[Vector], Any], rate_hz: float, speeds: NDArray[Any]) -> None:
         assert field.low is not None and field.high is not None, "joints have limits"
         self._field, self._forward, self._rate_hz = field, forward, rate_hz
         self._low, self._high = np.array(field.low), np.array(field.high)
-        self._most = np.minimum(np.asarray(speeds, np.float64), self._high - self._low) / rate_hz
+        speeds = np.asarray(speeds, np.float64)
+        self._most = np.where(np.isfinite(speeds), speeds, self._high - self._low) / rate_hz
         self._grippers = np.array([name.split(".")[0] == "gripper" for name in field.layout])
         self._goal: Vector = np.zeros(field.shape)
 
