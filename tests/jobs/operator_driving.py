@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ class Driver:
 
     def __init__(self, url: str, name: str = "ada") -> None:
         session = httpx.get(f"{url}api/session").json()["session"]
-        self.socket = connect(f"{url.replace('http', 'ws', 1)}api/drive?session={session}&name={name}")
+        self._open = ExitStack()
+        address = f"{url.replace('http', 'ws', 1)}api/drive?session={session}&name={name}"
+        self.socket = self._open.enter_context(connect(address))
         self.state: dict[str, Any] = {}
         self.problems: list[str] = []
         self.pictures: list[bytes] = []
@@ -95,7 +98,7 @@ class Driver:
 
     def close(self) -> None:
         self._over.set()
-        self.socket.close()
+        self._open.close()
         for thread in self._threads:
             thread.join(5)
 

@@ -94,7 +94,7 @@ def test_a_person_records_fails_discards_takes_back_and_ends(tmp_path: Path):
     assert moved[0] > 0.05, "the hand went where the operator said"
     spans = np.diff(arrays["time.step_ns"][:, 0]) / 1e9
     assert 0.02 < np.median(spans) < 0.03, "driven at 40 Hz"
-    assert (arrays["operator.age_s"] < 0.3).all()
+    assert (arrays["operator.age_s"][8:] < 0.3).all(), "once the page was heard"
     assert len(list((Layout(tmp_path / "set").quarantine).glob("*"))) == 2, "the episode and the log"
 
 
@@ -158,7 +158,7 @@ def test_a_page_that_closes_while_a_key_is_held_leaves_a_hand_that_holds(tmp_pat
     episode = Dataset(tmp_path / "set").episode(0)
     x, age = episode.arrays[STATE.name][:, 0], episode.arrays["operator.age_s"][:, 0]
     assert (age > 0.3).sum() > 10, "frames without an operator are marked"
-    still = np.flatnonzero(age > 0.3)[1:]
+    still = np.flatnonzero((age > 0.3) & (x > 0.01))[1:]
     assert np.abs(np.diff(x[still])).max() < 1e-6
     assert done[0].unattended == Dataset(tmp_path / "set").episodes[0].outcome.measures["unattended"] > 10
 
@@ -232,11 +232,9 @@ def test_an_arm_is_driven_by_kinematics_stopped_released_and_holds_without_a_pag
         driver.motion = [1.0, 0.0, 0.0]
         driver.act("begin")
         driver.until(lambda state: state["phase"] == "recording" and state["numbers"]["observation.state"][0] > 0.03)
-        driver.silent = True  # the line is dead, and the last word was to go on
-        time.sleep(0.6)
-        here = driver.state["numbers"]["observation.state"]
-        time.sleep(0.4)
-        assert driver.state["numbers"]["observation.state"] == pytest.approx(here, abs=1e-4)
+        driver.silent, silent_s = True, time.monotonic()  # the line is dead, and the last word was to go on
+        time.sleep(3.0)
+        assert not driver.state["attended"]
         driver.act("success")
     assert done[0].kept == 1, done
     assert calls(tmp_path)[-2:] == ["stop", "disconnect"]
@@ -245,9 +243,15 @@ def test_an_arm_is_driven_by_kinematics_stopped_released_and_holds_without_a_pag
     assert moved[0] > 0.03 and abs(moved[1]) < 0.01
     ticks = np.array(sent(tmp_path))
     assert np.abs(np.diff(ticks[:, 1])).max() < 0.25 / 100 * 1.5, "never faster than the guard allows"
+    later = ticks[ticks[:, 0] > silent_s]
+    still = later[later[:, 0] > silent_s + 1.5]
+    assert len(still) > 10 and np.ptp(still[:, 1]) == 0, "the arm holds"
+    assert np.ptp(later[:, 1]) < 0.25 * (0.3 + 0.2 + 0.25) + 0.02, (
+        "no farther than until the word expired, and the lag"
+    )
 
 
-KILLS = 4
+KILLS = 3
 
 
 def test_a_killed_session_loses_no_saved_episode(tmp_path: Path):

@@ -208,16 +208,18 @@ def test_a_second_page_looks_on_queues_and_is_handed_over_to(browser: Link, rig:
 
 def test_the_socket_wants_the_session_and_our_own_page(rig: Rig):
     address = rig.url.replace("http", "ws", 1) + "api/drive"
-    with pytest.raises(InvalidStatus):
-        connect(address)
-    with pytest.raises(InvalidStatus):
-        connect(f"{address}?session=guessed")
+    for query in ("", "?session=guessed"):
+        with pytest.raises(InvalidStatus), connect(address + query):
+            pass
     with Driver(rig.url) as driver:
         driver.phase("recording")
         session = str(driver.socket.request.path).partition("session=")[2].partition("&")[0]
-        with pytest.raises(InvalidStatus):
-            connect(f"{address}?session={session}", origin="http://elsewhere.example")  # type: ignore[arg-type]
-        connect(f"{address}?session={session}", origin=rig.url.rstrip("/")).close()  # type: ignore[arg-type]
+        elsewhere: Any = "http://elsewhere.example"
+        with pytest.raises(InvalidStatus), connect(f"{address}?session={session}", origin=elsewhere):
+            pass
+        ours: Any = rig.url.rstrip("/")
+        with connect(f"{address}?session={session}", origin=ours):
+            pass
 
 
 def test_a_token_is_part_of_the_sockets_address():
@@ -226,8 +228,9 @@ def test_a_token_is_part_of_the_sockets_address():
         with Driver(page.url) as driver:
             driver.phase("starting")
             session = str(driver.socket.request.path).partition("session=")[2]
-        with pytest.raises(InvalidStatus):
-            connect(page.url.replace("http", "ws", 1).replace("a-token", "b-token") + f"api/drive?session={session}")
+        wrong = page.url.replace("http", "ws", 1).replace("a-token", "b-token")
+        with pytest.raises(InvalidStatus), connect(f"{wrong}api/drive?session={session}"):
+            pass
 
 
 def test_nonsense_is_answered_and_changes_nothing(rig: Rig):

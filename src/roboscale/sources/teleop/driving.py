@@ -26,7 +26,7 @@ SPEEDS_M_S = (0.02, 0.06, 0.2)
 
 _STATE = "observation.state"
 _DELTAS = ("target.dx", "target.dy", "target.dz")
-_LAG = 0.4  # of a joint's range: a goal does not run farther ahead of an arm that is held up
+_LAG = 4  # control periods at full speed: a goal runs no farther ahead of an arm that is held up
 
 
 class Driving(Protocol):
@@ -125,7 +125,7 @@ class JointGoals:
             goal = reach(self._forward, goal, target, low=low, high=high).joints
         ends = np.where(self._grippers, self._low if closed else self._high, goal)
         goal = self._goal + np.clip(ends - self._goal, -self._most, self._most)
-        lag = _LAG * (self._high - self._low)
+        lag = _LAG * self._most
         here = np.asarray(seen[_STATE], np.float64)
         self._goal = np.clip(goal, np.maximum(self._low, here - lag), np.minimum(self._high, here + lag))
         return self._goal.astype(np.float32)

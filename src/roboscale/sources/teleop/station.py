@@ -42,6 +42,7 @@ ACTS = {
 
 _ANYTIME = ("gripper", "take", "turn", "ask", "hand over", "stop the arm")
 _ENDING = ("success", "fail", "discard", "stop")
+_LONG_S = 60.0  # how old an input is at most said to be; also where there was none
 _KEPT = 200  # times that rate and latency are computed from
 
 
@@ -164,7 +165,7 @@ class Station:
         Zero when it has expired: nobody is at the page, or its connection is.
         """
         given, at_s = self._input, self._input_s
-        age = min(self.now() - at_s, 1e6)
+        age = min(self.now() - at_s, _LONG_S)
         if age > EXPIRY_S:
             if self._phase == "recording":
                 self.unattended += 1

@@ -180,14 +180,14 @@ class _Page:
         while True:
             try:
                 text = await self._socket.receive_text()
-            except (WebSocketDisconnect, KeyError):  # gone, or a binary message, which no page of ours sends
+            except (WebSocketDisconnect, RuntimeError, KeyError):  # gone, or a binary message, which no page sends
                 return
             try:
                 await self._hear(json.loads(text))
             except RoboscaleError as error:
                 await self._say({"type": "problem", "text": str(error)})
-            except (ValueError, TypeError, AttributeError, RecursionError):
-                await self._say({"type": "problem", "text": "expected an object with a type"})
+            except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+                await self._say({"type": "problem", "text": "expected an object with a type and what belongs to it"})
 
     async def _hear(self, said: Mapping[str, Any]) -> None:
         kind = said.get("type")
