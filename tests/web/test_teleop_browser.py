@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 
 from browser import Link, overflow, wait_until
 from roboscale.sources.teleop import Station
-from roboscale.sources.teleop.station import Counts
+from roboscale.sources.teleop.station import DrivenCounts
 from roboscale.web.teleop import serve_teleop
 from tests.jobs.operator_driving import Driver
 
@@ -29,7 +29,7 @@ class Rig:
     def __init__(self, **options: Any) -> None:
         self.station = Station("set <b>one</b>", **options)
         self.station.sentence = "put the puck onto the green mark"
-        self.station.counts = Counts(wanted=50, kept=3, failed=1, of_start=0, start="seed 7")
+        self.station.counts = DrivenCounts(wanted=50, kept=3, failed=1, of_start=0, start="seed 7")
         self.served = serve_teleop(self.station)
         self.url = self.served.url
         self.velocities: list[tuple[float, np.ndarray]] = []

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from roboscale.web.show import Served
     from roboscale.worlds.real.guarded import GuardedRobot
 
-__all__ = ["Driven", "DrivingSession", "Kept", "Opened", "open_driving"]
+__all__ = ["Driven", "DrivingParts", "DrivingSession", "KeptEpisodes", "open_driving"]
 
 SOURCE = "teleop"
 _SLOWEST_HZ = 20.0  # at which a simulator is driven unless somebody says otherwise
 _VIEWS = {"metaworld": 270.0}  # worlds whose first camera looks along another way than the base's x axis
-_DEVICES = {"browser": ("keys", "gamepad", "touch"), "gamepad": ("gamepad",), "phone": ("touch",)}
+_TAKEN = {"browser": ("keys", "gamepad", "touch"), "gamepad": ("gamepad",), "phone": ("touch",)}
 _BROKE = 3  # episodes in a row after which a session ends with an error
 _FAREWELL_S = 0.4  # that a page has to see that the session is over
 
@@ -78,7 +78,7 @@ class Driven(Plain):
 
 
 @dataclass(slots=True, kw_only=True)
-class Kept:
+class KeptEpisodes:
     """What a dataset holds of people's episodes, task by task and start by start."""
 
     successes: Counter[str] = field(default_factory=Counter)
@@ -87,7 +87,7 @@ class Kept:
     tried: set[tuple[str, int | None]] = field(default_factory=set)
 
     @classmethod
-    def of(cls, root: Path) -> Kept:
+    def of(cls, root: Path) -> KeptEpisodes:
         """Reads it from a dataset; nothing where there is none."""
         from roboscale.dataset import Dataset
         from roboscale.dataset.layout import Layout
@@ -112,7 +112,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class DrivingParts:
     """Everything that an episode needs.
 
     Args:
@@ -141,7 +141,7 @@ class DrivingSession:
         url: of the page. station: what the page and the recording share.
     """
 
-    def __init__(self, opened: Opened, page: Served, kept: Kept, stack: ExitStack) -> None:
+    def __init__(self, opened: DrivingParts, page: Served, kept: KeptEpisodes, stack: ExitStack) -> None:
         self.url, self.station = page.url, opened.station
         self._opened, self._kept, self._stack = opened, kept, stack
         self._begun_s = time.monotonic()
@@ -221,11 +221,11 @@ class DrivingSession:
 
     def _tell(self, task: str) -> None:
         """The page's counters."""
-        from roboscale.sources.teleop.station import Counts
+        from roboscale.sources.teleop.station import DrivenCounts
 
         case = self._next(task)
         self.station.task, self.station.sentence = task, self._opened.info.instruction(task)
-        self.station.counts = Counts(
+        self.station.counts = DrivenCounts(
             wanted=self._opened.request.episodes,
             kept=self._kept.successes[task],
             failed=self._kept.failures[task],
@@ -253,7 +253,7 @@ class DrivingSession:
         )
 
 
-def _stream(task: str, opened: Opened) -> Iterator[Case]:
+def _stream(task: str, opened: DrivingParts) -> Iterator[Case]:
     number = 0
     while True:
         yield cases(task, 1, opened.request.seed, "collect", number)[0]
@@ -282,7 +282,7 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
             horizon=horizon,
             policy="" if policy is None else policy.identity.digest,
         )
-        kept = Kept.of(request.out)
+        kept = KeptEpisodes.of(request.out)
         sink = stack.enter_context(_sink(request, info, policy))
         require_same(request.out, configuration)
         disk = DiskSpace(request.out)
@@ -295,12 +295,12 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
         station = Station(
             f"{info.name}: {request.out.name}",
             view_deg=_VIEWS.get(info.name, 0.0) if request.view is None else request.view,
-            devices=_DEVICES[request.input],
+            devices=_TAKEN[request.input],
             policy=policy is not None,
             arm=None if arm is None else arm.protective_stop,
         )
         page = stack.enter_context(serve_teleop(station, host=request.host, port=request.port, token=request.token))
-        opened = Opened(
+        opened = DrivingParts(
             request=request,
             world=world,
             info=info,

@@ -16,7 +16,7 @@ from roboscale.core import (
     RolloutSettings,
     derive_seed,
 )
-from roboscale.jobs.driving import SOURCE, Opened
+from roboscale.jobs.driving import SOURCE, DrivingParts
 from roboscale.sources.teleop import MarkedTake, SaidByOperator, Teleoperator
 from roboscale.worlds.real.robot_world import PersonStopped
 
@@ -71,7 +71,7 @@ class _OperatorClock:
 
 
 def drive_episode(
-    opened: Opened, case: Case, *, undo: Callable[[], None], show: Callable[[str], None]
+    opened: DrivingParts, case: Case, *, undo: Callable[[], None], show: Callable[[str], None]
 ) -> DrivenEpisode | None:
     """Sets a case up, lets the operator drive it, and asks how it went; `None` when they ended the session instead.
 
@@ -95,7 +95,9 @@ def drive_episode(
 
 
 class _Driving:
-    def __init__(self, opened: Opened, case: Case, undo: Callable[[], None], show: Callable[[str], None]) -> None:
+    def __init__(
+        self, opened: DrivingParts, case: Case, undo: Callable[[], None], show: Callable[[str], None]
+    ) -> None:
         self._opened, self._case, self._station = opened, case, opened.station
         self._undo, self._show = undo, show
         self._clock = _OperatorClock()

@@ -13,9 +13,9 @@ from typing import Any
 
 from roboscale.core import SpecMismatch, UnknownName
 
-__all__ = ["DEVICES", "OperatorInput", "parse_input"]
+__all__ = ["MOTION_DEVICES", "OperatorInput", "parse_input"]
 
-DEVICES = ("keys", "gamepad", "touch")
+MOTION_DEVICES = ("keys", "gamepad", "touch")
 """What a page reads motion from."""
 
 
@@ -26,7 +26,7 @@ class OperatorInput:
     Args:
         motion: away from the operator, to the left, up: each -1 to 1, the share of the speed.
         speed: number of the speed level, from 0.
-        device: one of `DEVICES`.
+        device: one of `MOTION_DEVICES`.
         sequence: grows with every message of a page.
     """
 
@@ -63,12 +63,11 @@ def parse_input(values: Mapping[str, Any], levels: int) -> OperatorInput:
     if type(sequence) is not int or sequence < 0:
         raise SpecMismatch(f"sequence: expected a whole number from 0 up, found {sequence!r}")
     device = values.get("device")
-    if device not in DEVICES:
-        raise UnknownName("device", str(device), DEVICES)
+    if device not in MOTION_DEVICES:
+        raise UnknownName("device", str(device), MOTION_DEVICES)
     away, left, up = (float(one) for one in motion)
     return OperatorInput(motion=(away, left, up), speed=speed, device=str(device), sequence=sequence)
 
 
 def _is_share(value: object) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and -1 <= value <= 1  # type: ignore[arg-type]
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and abs(value) <= 1

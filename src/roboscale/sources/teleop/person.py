@@ -84,7 +84,7 @@ class OperatorSession:
             self._begun_s = now
             self._driving.begin(latest)
         velocity, age_s = self._station.velocity()
-        marks = {
+        marks: dict[str, NDArray[Any]] = {
             "time.step_ns": np.array([round(1e9 * (now - self._begun_s))], np.int64),
             "operator.age_s": np.array([age_s], np.float32),
         }

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from roboscale.core import Observation, RoboscaleError, UnknownName
 from roboscale.sources.teleop.driving import SPEEDS_M_S, base_from_operator
-from roboscale.sources.teleop.inputs import DEVICES, OperatorInput, parse_input
+from roboscale.sources.teleop.inputs import MOTION_DEVICES, OperatorInput, parse_input
 from roboscale.sources.teleop.lease import ControlLease
 
-__all__ = ["ACTS", "Counts", "Shown", "Station"]
+__all__ = ["ACTS", "DrivenCounts", "Shown", "Station"]
 
 Vector = NDArray[np.float64]
 
@@ -64,7 +64,7 @@ class Shown:
 
 
 @dataclass(slots=True, kw_only=True)
-class Counts:
+class DrivenCounts:
     """What was kept: `wanted` successes of the task; kept, failed and discarded in all sessions or in this one."""
 
     wanted: int = 0
@@ -92,13 +92,13 @@ class Station:
         title: str,
         *,
         view_deg: float = 0.0,
-        devices: tuple[str, ...] = DEVICES,
+        devices: tuple[str, ...] = MOTION_DEVICES,
         policy: bool = False,
         arm: Callable[[], None] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.title, self.policy, self.now = title, policy, now
-        self.counts, self.notes = Counts(), deque[str](maxlen=8)
+        self.counts, self.notes = DrivenCounts(), deque[str](maxlen=8)
         self.task = self.sentence = self.guard = ""
         self.closed = self.intervening = False
         self.ending: str | None = None
@@ -280,6 +280,6 @@ class Station:
             "rate_hz": round(float(1 / np.median(spans)), 1) if len(spans) and phase == "recording" else None,
             "latency_ms": round(1000 * latency[len(latency) // 2]) if latency else None,
             "attended": self.now() - self._input_s <= EXPIRY_S,
-            "counts": {name: getattr(self.counts, name) for name in Counts.__slots__},
+            "counts": {name: getattr(self.counts, name) for name in DrivenCounts.__slots__},
             "notes": list(self.notes),
         }

@@ -46,7 +46,7 @@ from roboscale.core.errors import RoboscaleError
 from roboscale.web.show.guard import Guard
 from roboscale.web.show.server import Served, checked_token, listen, make_server, served_at
 
-__all__ = ["Cockpit", "Seen", "make_teleop_app", "serve_teleop"]
+__all__ = ["Cockpit", "StepShown", "make_teleop_app", "serve_teleop"]
 
 _FILES = {
     "": ("page.html", "text/html"),
@@ -63,7 +63,7 @@ _QUALITY = 80
 _HEADER = struct.Struct("<IId")
 
 
-class Seen(Protocol):
+class StepShown(Protocol):
     """What was seen at one step: `number` grows, `at_s` is when."""
 
     @property
@@ -86,7 +86,7 @@ class Cockpit(Protocol):
     def state(self, page: str) -> Mapping[str, Any]:
         """What the page shows; JSON types."""
 
-    def shown(self) -> Seen:
+    def shown(self) -> StepShown:
         """The newest pictures."""
 
     def move(self, page: str, values: Mapping[str, Any]) -> None:
@@ -157,7 +157,7 @@ class _Pages:
                 task.cancel()
             await asyncio.gather(*sending, return_exceptions=True)
 
-    def _jpegs(self, seen: Seen) -> dict[str, bytes]:
+    def _jpegs(self, seen: StepShown) -> dict[str, bytes]:
         """Camera -> JPEG; encoded once for all pages."""
         number, written = self._written
         if number != seen.number:
