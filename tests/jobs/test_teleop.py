@@ -96,6 +96,8 @@ def test_a_person_records_fails_discards_takes_back_and_ends(tmp_path: Path):
     assert 0.02 < np.median(spans) < 0.03, "driven at 40 Hz"
     assert (arrays["operator.age_s"][8:] < 0.3).all(), "once the page was heard"
     assert len(list((Layout(tmp_path / "set").quarantine).glob("*"))) == 2, "the episode and the log"
+    found = rs.audit_dataset(rs.AuditDataset(dataset=tmp_path / "set", workers=0))
+    assert found.report.count("error") == 0, found.report
 
 
 def test_the_same_command_goes_on_and_another_world_is_refused(tmp_path: Path):
