@@ -125,6 +125,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.collect_handheld import CollectHandheld, collect_handheld
     from roboscale.jobs.collect_human import CollectHuman, collect_human
     from roboscale.jobs.collect_record import RecordEpisodes, record_episodes
+    from roboscale.jobs.collect_teleop import Teleoperate, teleoperate
     from roboscale.jobs.compare import Compare, compare
     from roboscale.jobs.count import WeighCounts, weigh_counts
     from roboscale.jobs.data_audit import AuditDataset, audit_dataset
@@ -287,6 +288,7 @@ __all__ = [
     "Stream",
     "SuccessRule",
     "Take",
+    "Teleoperate",
     "TrainPolicy",
     "Trial",
     "UnblindStudy",
@@ -365,6 +367,7 @@ __all__ = [
     "size_comparison",
     "spec_differences",
     "splits_of",
+    "teleoperate",
     "train_policy",
     "unblind_study",
     "watch_folder",
@@ -385,6 +388,7 @@ _JOBS = {
     "collect_handheld": ("CollectHandheld", "collect_handheld"),
     "collect_human": ("CollectHuman", "collect_human"),
     "collect_record": ("RecordEpisodes", "record_episodes"),
+    "collect_teleop": ("Teleoperate", "teleoperate"),
     "compare": ("Compare", "compare"),
     "count": ("WeighCounts", "weigh_counts"),
     "data_audit": ("AuditDataset", "audit_dataset"),

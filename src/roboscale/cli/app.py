@@ -18,6 +18,7 @@ from roboscale.cli import (
     collect_handheld,
     collect_human,
     collect_record,
+    collect_teleop,
     compare,
     count,
     data_audit,
@@ -69,6 +70,7 @@ __all__ = ["COMMANDS", "app", "parse"]
 COMMANDS: tuple[Command[Any], ...] = (
     demo.command,
     collect_record.command,
+    collect_teleop.command,
     collect_generate.command,
     collect_handheld.command,
     collect_human.command,
@@ -139,7 +141,9 @@ def roboscale(
 
 
 GROUPS = {
-    "collect": typer.Typer(no_args_is_help=True, help="Make episodes: record, generate, augment, handheld, human."),
+    "collect": typer.Typer(
+        no_args_is_help=True, help="Make episodes: record, teleop, generate, augment, handheld, human."
+    ),
     "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, fix, merge, show."),
     "policy": typer.Typer(no_args_is_help=True, help="Policies: train, serve, check."),
     "world": typer.Typer(no_args_is_help=True, help="Worlds: list, check."),
