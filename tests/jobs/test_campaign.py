@@ -1,4 +1,4 @@
-"""The campaign: decisions by what was measured, a journal that survives every kill, and ends with the right sentence."""
+"""The campaign: decisions by what was measured, a journal that survives every kill, ends with the right sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from campaigns import FILE, GENERATING_WINS, declared, rehearsing, saturating
+from jobs.campaigns import FILE, GENERATING_WINS, declared, rehearsing, saturating
 from roboscale.core import BadData, InfrastructureError, RoboscaleError
 from roboscale.jobs.campaign import CampaignRun, RunCampaign, foresee_campaign, run_campaign
 from roboscale.jobs.campaign_journal import Journal, only_one

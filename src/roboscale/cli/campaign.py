@@ -12,7 +12,7 @@ __all__ = ["command"]
 
 
 def run(request: RunCampaign, terminal: Terminal) -> None:
-    """Close the loop: order, collect, train, judge, until the target is reached, the budget ends or data cannot help."""
+    """Close the loop: order, collect, train, judge until the target is reached, money ends or data cannot help."""
     if terminal.dry_run:
         foreseen = foresee_campaign(request, terminal.event)
         return terminal.show(foreseen.to_json(), [*lines(foreseen), *alternatives(foreseen)])

@@ -44,7 +44,7 @@ def order_data(campaign: Campaign, order: CollectOrder, place: Path, came: int) 
         scenes=order.scenes.cases,
         failures=tuple(sorted(order.failures.items(), key=lambda item: -item[1])),
         after=(
-            "When the dataset is there, run the campaign's command again: it counts the episodes that did not fail and "
+            "When the dataset is there, run the campaign's command again: it counts episodes that did not fail and "
             "goes on. With fewer than were ordered it waits, unless it is told to --accept them."
         ),
         minutes=campaign.scalar(line.each) * count / 60,

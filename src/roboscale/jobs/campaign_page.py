@@ -78,9 +78,9 @@ _METHOD = (
     "What is believed of each source: a ceiling of its own and an amount that covers half of it, sources covering "
     "scenes beside each other; posterior draws. Each order is the one with the lowest cost that is expected until the "
     "target is reached, with the best further order for whatever the judging will show.",
-    "Measured rates are means over training runs; their bounds are Student's over the runs, no narrower than the exact "
-    "interval of all trials. Every round is judged on cases that no other round had. The target counts as reached on "
-    "the second judging of a round alone, and each attempt has half of the error that is left.",
+    "Measured rates are means over training runs; their bounds are Student's over the runs, no narrower than the "
+    "exact interval of all trials. Every round is judged on cases that no other round had. The target counts as reached "
+    "on the second judging of a round alone, and each attempt has half of the error that is left.",
 )
 
 

@@ -1,8 +1,8 @@
 """A rehearsal: a campaign whose episodes, trainings and trials are made up from learning curves that are known.
 
 Nothing is collected, trained or tried, so a hundred campaigns take minutes, and what would have been cheapest is
-known. It tells whether decisions are good if curves are like these; never whether a source is good. Every piece of work
-leaves a file, so that a killed rehearsal shows what was done twice.
+known. It tells whether decisions are good if curves are like these; never whether a source is good. Every piece of
+work leaves a file, so that a killed rehearsal shows what was done twice.
 """
 
 from __future__ import annotations

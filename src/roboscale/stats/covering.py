@@ -8,7 +8,7 @@ that one source leaves uncovered may be covered by another:
 
 So a source may plateau, help nothing at all, or be worth its price only beside another one. Ceilings, half amounts, b
 and the floor are believed within wide priors, and everything is said by posterior draws. A source that nobody has
-tried yet has its prior: a campaign has to decide about it, too, and `plan`, that only describes what was measured, need not.
+tried yet has its prior, for a campaign has to decide about it, too.
 
 What it does not know: data that harms. Whoever uses it asks `scaling_checks.check_curve` whether success falls.
 """

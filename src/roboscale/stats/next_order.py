@@ -2,8 +2,9 @@
 
 Every order on offer (so many episodes of one source, with what it has to be made from) is followed in thought: it is
 paid, the policy that comes of it is judged, and whoever sees the judgement gives the best further order for what is
-then believed. An order that teaches something is therefore worth more than what it reaches, and a cheap source is tried
-before a dear one where that is worth a judgement. What comes after two orders is counted as if the curve were known.
+then believed. An order that teaches something is therefore worth more than what it reaches, and a cheap source is
+tried before a dear one where that is worth a judgement. What comes after two orders is counted as if the curve
+were known.
 
 Source: preposterior analysis, Raiffa and Schlaifer, Applied Statistical Decision Theory (1961), chapters 4 and 5.
 

@@ -166,8 +166,8 @@ def recipe_bounds(counts: Sequence[tuple[int, int]], level: float = 0.95) -> Est
 
     Returns:
         The wider of Student's interval over the runs' rates and the exact interval of all trials, on either side:
-        three runs that were alike by luck do not hide how few trials there were, nor a thousand trials that there was one
-        run. No bounds with fewer than two runs. `n` are trials.
+        three runs that were alike by luck do not hide how few trials there were, nor a thousand trials that there was
+        one run. No bounds with fewer than two runs. `n` are trials.
 
     Source: Student, Biometrika 6 (1908); Clopper and Pearson, Biometrika 26 (1934).
 
