@@ -67,8 +67,8 @@ runs = {runs}
 steps = {steps}
 
 [judge]
-trials = 4
-most = 20
+trials = 3
+most = 12
 seconds = 30
 
 [[sources]]
@@ -133,7 +133,7 @@ def curves_of(world: World) -> LearningCurves:
     return partial(success, world)
 
 
-def declaration(world: World, seed: int, runs: int = 3, hours: float = 24, steps: int = 1000) -> str:
+def declaration(world: World, seed: int, runs: int = 5, hours: float = 24, steps: int = 1000) -> str:
     return DECLARATION.format(title=f"{world.name}, seed {seed}", seed=seed, hours=hours, runs=runs, steps=steps)
 
 

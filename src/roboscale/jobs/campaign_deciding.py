@@ -24,7 +24,16 @@ from roboscale.stats.scaling import fit_curve
 from roboscale.stats.scaling_checks import CurveCheck, check_curve
 from roboscale.stats.scaling_forms import Point
 
-__all__ = ["Ending", "Ordering", "certainty", "decide_more", "decide_order", "ending_of_judging", "fits_of"]
+__all__ = [
+    "LAST_HOPE",
+    "Ending",
+    "Ordering",
+    "certainty",
+    "decide_more",
+    "decide_order",
+    "ending_of_judging",
+    "fits_of",
+]
 
 EndKind = Literal["reached", "data harms", "cannot help", "out of reach", "budget", "rounds"]
 
@@ -32,6 +41,8 @@ NO_HOPE = 0.05
 """Probability below which something is no longer tried."""
 LIKELY = 0.5
 """Probability of passing from which judging goes on until it is certain."""
+LAST_HOPE = 0.15
+"""The same where nothing that could be collected would help."""
 HELPS = 0.02
 """Rise of success that the most of a source has to bring with a probability of `NO_HOPE` or more, to stay on offer."""
 REACHED = 0.7
@@ -162,10 +173,15 @@ def decide_order(campaign: Campaign, standing: CampaignStanding) -> Ordering | E
     )
 
 
-def decide_more(campaign: Campaign, standing: CampaignStanding) -> dict[str, Any] | Ending | None:
+def decide_more(
+    campaign: Campaign, standing: CampaignStanding, least: float = LIKELY
+) -> dict[str, Any] | Ending | None:
     """The entry that foretells the judging which makes certain; `None` where more data is the better next step.
 
     An `Ending` where the recipe would be tried further and the budget does not allow it.
+
+    Args:
+        least: probability of passing from which judging goes on.
     """
     fits, now = fits_of(campaign, standing), standing.rounds[-1]
     chance = 1.0
@@ -177,7 +193,7 @@ def decide_more(campaign: Campaign, standing: CampaignStanding) -> dict[str, Any
     affordable = campaign.scalar(standing.spent + cost) <= _limit(campaign) and not _breaks(
         campaign, standing.spent + cost
     )
-    if chance < LIKELY:
+    if chance < least:
         return None
     if not affordable:
         return Ending(

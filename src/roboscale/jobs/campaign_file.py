@@ -127,7 +127,7 @@ class Learner:
 
     inputs: Literal["state", "images"] = "state"
     steps: Count = 1000
-    runs: Annotated[int, Limit("an integer of 2 or more, for claims about a recipe", lambda runs: runs >= 2)] = 3
+    runs: Annotated[int, Limit("an integer of 2 or more, for claims about a recipe", lambda runs: runs >= 2)] = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,8 +138,8 @@ class JudgingCost:
         trials: of each task and training run in every round; `most` where the target may have been reached.
     """
 
-    trials: Count = 5
-    most: Count = 20
+    trials: Count = 3
+    most: Count = 12
     seconds: NotNegative = 30.0
     money: NotNegative = 0.0
     reset_seconds: NotNegative = 0.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from roboscale.jobs.campaign_deciding import Ending, decide_more, decide_order, ending_of_judging
+from roboscale.jobs.campaign_deciding import LAST_HOPE, Ending, Ordering, decide_more, decide_order, ending_of_judging
 from roboscale.jobs.campaign_file import Campaign, SourceLine
 from roboscale.jobs.campaign_journal import Journal
 from roboscale.jobs.campaign_standing import CampaignStanding, RunCounts, campaign_standing
@@ -148,7 +148,17 @@ def run_campaign_loop(
 
 def _order(campaign: Campaign, standing: CampaignStanding, journal: Journal, hands: Hands, on_event: OnEvent) -> None:
     end = ending_of_judging(campaign, standing) if standing.rounds else None
-    ordering = end or decide_order(campaign, standing)
+    _write_order(campaign, standing, journal, hands, on_event, end or decide_order(campaign, standing))
+
+
+def _write_order(
+    campaign: Campaign,
+    standing: CampaignStanding,
+    journal: Journal,
+    hands: Hands,
+    on_event: OnEvent,
+    ordering: Ordering | Ending,
+) -> None:
     if isinstance(ordering, Ending):
         journal.append(ordering.entry(len(standing.rounds)))
         on_event(Note(ordering.sentence))
@@ -280,8 +290,12 @@ def _write_judged(
 def _decide(campaign: Campaign, standing: CampaignStanding, journal: Journal, hands: Hands, on_event: OnEvent) -> None:
     more = decide_more(campaign, standing)
     if more is None:
-        _order(campaign, standing, journal, hands, on_event)
-    elif isinstance(more, Ending):
+        ordering = decide_order(campaign, standing)
+        if isinstance(ordering, Ending) and ordering.why in ("cannot help", "out of reach"):
+            more = decide_more(campaign, standing, LAST_HOPE)
+        if more is None or isinstance(more, Ending):
+            return _write_order(campaign, standing, journal, hands, on_event, ordering)
+    if isinstance(more, Ending):
         journal.append(more.entry(standing.rounds[-1].number))
         on_event(Note(more.sentence))
     else:

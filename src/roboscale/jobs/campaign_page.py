@@ -79,8 +79,8 @@ _METHOD = (
     "scenes beside each other; posterior draws. Each order is the one with the lowest cost that is expected until the "
     "target is reached, with the best further order for whatever the judging will show.",
     "Measured rates are means over training runs; their bounds are Student's over the runs, no narrower than the "
-    "exact interval of all trials. Every round is judged on cases that no other round had. The target counts as reached "
-    "on the second judging of a round alone, and each attempt has half of the error that is left.",
+    "exact interval of all trials. Every round is judged on cases that no other round had. The target counts as "
+    "reached on the second judging of a round alone, and each attempt has half of the error that is left.",
 )
 
 
