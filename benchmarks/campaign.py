@@ -80,6 +80,7 @@ seconds = 60
 name = "noisy"
 kind = "record"
 policy = "noisy:expert:0.3"
+belief = "made"
 seconds = 20
 
 [[sources]]

@@ -1,9 +1,9 @@
-"""Small campaigns for tests: declarations, curves that are known, a rehearsal in a process that can be killed."""
+"""Small campaigns for tests: declarations, curves that are known, a rehearsal that can be killed."""
 
 from __future__ import annotations
 
-import sys
 import time
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -51,8 +51,6 @@ seconds = 2
 
 
 def declared(text: str = FILE) -> Campaign:
-    import tomllib
-
     return as_declared(tomllib.loads(text), Campaign, "campaign.toml")
 
 
@@ -83,7 +81,33 @@ def rehearsing(
     return make
 
 
-if __name__ == "__main__":
-    # a rehearsal that takes its time, to be killed: FILE OUT
-    file, out = map(Path, sys.argv[1:])
-    run_campaign(RunCampaign(file=file, out=out), hands=rehearsing(GENERATING_WINS, lambda: time.sleep(0.002)))
+SMALL = """
+title = "One made-up task"
+tasks = ["reach-v3"]
+[target]
+success = 0.9
+at_least = 0.6
+[budget]
+hours = 8
+[learn]
+runs = 3
+[judge]
+trials = 4
+most = 10
+[[sources]]
+name = "person"
+kind = "record"
+seconds = 60
+[[sources]]
+name = "generated"
+kind = "generate"
+from = "person"
+seconds = 5
+"""
+
+QUICK = saturating({"person": 1.0, "generated": 0.995}, {"person": 0.1, "generated": 0.1})
+
+
+def rehearse_slowly(file: Path, out: Path) -> None:
+    """A rehearsal that takes its time, so that it can be killed in the middle of its work."""
+    run_campaign(RunCampaign(file=file, out=out), hands=rehearsing(QUICK, lambda: time.sleep(0.001)))

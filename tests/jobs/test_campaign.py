@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from jobs.campaigns import FILE, GENERATING_WINS, declared, rehearsing, saturating
+from jobs.campaigns import FILE, GENERATING_WINS, QUICK, SMALL, declared, rehearse_slowly, rehearsing, saturating
 from roboscale.core import BadData, InfrastructureError, RoboscaleError
+from roboscale.jobs import campaign_deciding
 from roboscale.jobs.campaign import CampaignRun, RunCampaign, foresee_campaign, run_campaign
 from roboscale.jobs.campaign_journal import Journal, only_one
-
-HERE = Path(__file__).parent
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "campaign.toml"
     path.write_text(FILE)
+    return path
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
     return path
 
 
@@ -106,16 +112,33 @@ class Killed(BaseException):
     """Stands for a kill: nothing catches it."""
 
 
-def test_killed_at_every_kind_of_instant_the_decisions_are_the_same(file: Path, tmp_path: Path):
-    """Thirty times over, kills at drawn instants of the work and within a line of the journal."""
-    whole = run_campaign(RunCampaign(file=file, out=tmp_path / "whole"), hands=rehearsing(GENERATING_WINS))
+@pytest.fixture
+def thought_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fits and weighings are kept, as these tests ask for the same ones hundreds of times."""
+    kept: dict[str, object] = {}
+
+    def once(function: Callable[..., object]) -> Callable[..., object]:
+        def call(*given: object, **named: object) -> object:
+            key = repr((function.__name__, given, sorted(named.items())))
+            if key not in kept:
+                kept[key] = function(*given, **named)
+            return kept[key]
+
+        return call
+
+    for name in ("fit_cover", "weigh_orders", "shown_interval", "check_harm"):
+        monkeypatch.setattr(campaign_deciding, name, once(getattr(campaign_deciding, name)))
+
+
+def test_killed_at_every_kind_of_instant_the_decisions_are_the_same(small: Path, tmp_path: Path, thought_once: None):
+    """Thirty campaigns, each killed again and again at drawn instants of its work and within a line of its journal."""
+    run_campaign(RunCampaign(file=small, out=tmp_path / "whole"), hands=rehearsing(QUICK))
     journal, work = (tmp_path / "whole" / "journal.jsonl").read_bytes(), work_of(tmp_path / "whole")
-    assert whole.standing.ended is not None
+    kills = 0
     for number in range(30):
         draw, out = random.Random(number), tmp_path / f"killed-{number}"
-        kills = 0
         while True:
-            left = [draw.randrange(1, len(work) * 2)]
+            left = [draw.randrange(1, len(work))]
 
             def kill(left: list[int] = left) -> None:
                 left[0] -= 1
@@ -123,42 +146,48 @@ def test_killed_at_every_kind_of_instant_the_decisions_are_the_same(file: Path, 
                     raise Killed
 
             try:
-                run_campaign(RunCampaign(file=file, out=out), hands=rehearsing(GENERATING_WINS, kill))
+                run_campaign(RunCampaign(file=small, out=out), hands=rehearsing(QUICK, kill))
                 break
             except Killed:
                 kills += 1
                 path = out / "journal.jsonl"
-                if path.exists() and draw.random() < 0.5:  # a line that the kill cut short
+                if draw.random() < 0.5:  # a line that the kill cut short
                     path.write_bytes(path.read_bytes() + b'{"is": "judged", "round')
-                if kills > 3:
-                    continue
         assert (out / "journal.jsonl").read_bytes() == journal
         assert work_of(out) == work
+    assert kills >= 30
 
 
-def test_killed_for_good_at_30_random_instants_nothing_is_done_twice(file: Path, tmp_path: Path):
-    run_campaign(RunCampaign(file=file, out=tmp_path / "whole"), hands=rehearsing(GENERATING_WINS))
+def test_killed_for_good_at_30_random_instants_nothing_is_done_twice(small: Path, tmp_path: Path):
+    run_campaign(RunCampaign(file=small, out=tmp_path / "whole"), hands=rehearsing(QUICK))
     journal, work = (tmp_path / "whole" / "journal.jsonl").read_bytes(), work_of(tmp_path / "whole")
     out, draw, kills = tmp_path / "killed", random.Random(0), 0
-    command = [sys.executable, str(HERE / "campaigns.py"), str(file), str(out)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(HERE)])}
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["jobs.campaigns"])
+    limit = time.monotonic() + 400
     while kills < 30:
-        running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        before = len(work_of(out))
-        limit = time.monotonic() + 60
-        more = draw.randrange(1, 20)
-        while running.poll() is None and len(work_of(out)) < before + more and time.monotonic() < limit:
-            time.sleep(0.003)
-        if running.poll() is not None:
-            assert running.returncode == 0, running.stderr.read().decode()
+        assert time.monotonic() < limit, f"{kills} kills took too long"
+        running = context.Process(target=rehearse_slowly, args=(small, out))
+        running.start()
+        before, more = seen_of(out), draw.randrange(0, 4)
+        while running.is_alive() and seen_of(out) <= before + more and time.monotonic() < limit:
+            time.sleep(0.001)
+        if not running.is_alive():
             break
-        running.send_signal(signal.SIGKILL)
-        running.wait()
+        os.kill(running.pid, signal.SIGKILL)
+        running.join()
         kills += 1
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert kills == 30, f"it was over after {kills} kills"
+    last = context.Process(target=rehearse_slowly, args=(small, out))
+    last.start()
+    last.join()
+    assert last.exitcode == 0 and kills == 30, f"it was over after {kills} kills"
     assert (out / "journal.jsonl").read_bytes() == journal and work_of(out) == work
+
+
+def seen_of(folder: Path) -> int:
+    """How far a campaign is: work that is written down, and lines of its journal."""
+    path = folder / "journal.jsonl"
+    return len(work_of(folder)) + (path.read_bytes().count(b"\n") if path.exists() else 0)
 
 
 def test_another_declaration_or_another_process_is_refused(file: Path, tmp_path: Path):

@@ -42,11 +42,14 @@ NO_HOPE = 0.05
 LIKELY = 0.5
 """Probability of passing from which judging goes on until it is certain."""
 LAST_HOPE = 0.15
-"""The same where nothing that could be collected would help."""
+"""The same where nothing that could be collected would help, and where every task has what it needs: a failure is then
+the luck of so many trials, which more data does not change."""
 HELPS = 0.02
 """Rise of success that the most of a source has to bring with a probability of `NO_HOPE` or more, to stay on offer."""
 REACHED = 0.7
 """Probability of having reached the aim from which a task gets no further data for now."""
+HARMS = 0.002
+"""Probability of so strong a fall by chance at which data are said to harm: it is asked of every task in every round."""
 LEVEL = 0.9  # of every prediction
 _LUCK = 20.0, 80.0, 320.0
 
@@ -140,6 +143,8 @@ def decide_order(campaign: Campaign, standing: CampaignStanding) -> Ordering | E
     purse = _Purse(campaign, standing)
     for place, task in enumerate(open_tasks):
         barred[task] = _barred(campaign, standing, task, fits[task])
+        if len(barred[task]) == len(campaign.sources) and _hope(campaign, standing, task, fits[task]) >= NO_HOPE:
+            continue  # nothing more can be done for it, and it may be good enough: the judging will tell
         weighed = _weigh(campaign, standing, task, fits[task], purse, barred[task], len(open_tasks) - place)
         end = _no_way(campaign, standing, task, fits[task], weighed, barred[task])
         if end is not None or weighed.best is None:
@@ -147,6 +152,9 @@ def decide_order(campaign: Campaign, standing: CampaignStanding) -> Ordering | E
         chosen[task] = weighed.best
         options[task] = [*weighed.by_source().values()]
         purse.take(weighed.best.amounts)
+    if not chosen:
+        why = "; ".join(line for by in barred.values() for line in by.values())
+        return Ending("cannot help", f"more data cannot help: {why}; {_best(campaign, fits, standing)}")
     items, cost = [], Spent()
     for task, option in chosen.items():
         for source, count in option.amounts.items():
@@ -184,16 +192,17 @@ def decide_more(
         least: probability of passing from which judging goes on.
     """
     fits, now = fits_of(campaign, standing), standing.rounds[-1]
-    chance = 1.0
+    chance, ready, aim = 1.0, True, aim_of(campaign)
     for task in campaign.tasks:
         rates = fits[task].success([now.amounts.get(task, {})])[0]
         chance *= _pass_chance(campaign, standing, task, rates)
+        ready = ready and float(np.mean(rates >= aim)) >= REACHED
     extra = _extra_trials(campaign, standing)
     cost = campaign.judge.each.times(extra)
     affordable = campaign.scalar(standing.spent + cost) <= _limit(campaign) and not _breaks(
         campaign, standing.spent + cost
     )
-    if chance < least:
+    if chance < (min(least, LAST_HOPE) if ready else least):
         return None
     if not affordable:
         return Ending(
@@ -314,6 +323,7 @@ def _weigh(
         have,
         offers,
         aim=aim_of(campaign),
+        goal=campaign.target.success,
         judgement=judgement,
         budget=max(0.0, purse.left()) / sharing,
         shown=campaign.judge.trials * campaign.learn.runs,
@@ -330,6 +340,11 @@ def _open_tasks(campaign: Campaign, standing: CampaignStanding, fits: Mapping[st
     }
     found = [task for task in campaign.tasks if chance[task] < REACHED]
     return sorted(found or [min(campaign.tasks, key=lambda task: chance[task])], key=lambda task: chance[task])
+
+
+def _hope(campaign: Campaign, standing: CampaignStanding, task: str, fit: CoverFit) -> float:
+    """Probability that a task has reached the target with what there is."""
+    return float(np.mean(fit.success([standing.have[task]])[0] >= campaign.target.success))
 
 
 def _after(standing: CampaignStanding, task: str, option: OrderOption) -> dict[str, float]:
@@ -400,7 +415,7 @@ def _harm(campaign: Campaign, standing: CampaignStanding) -> Ending | None:
     for task in campaign.tasks:
         points = [Point(sum(p.amounts.values()), p.k, p.n) for p in standing.points[task] if sum(p.amounts.values())]
         check = check_harm(points)
-        if check is not None and check.verdict == "falls":
+        if check is not None and check.falls is not None and check.falls <= HARMS:
             by_amount: dict[float, tuple[float, int]] = {}
             for p in points:
                 k, n = by_amount.get(p.n, (0.0, 0))

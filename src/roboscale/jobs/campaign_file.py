@@ -168,6 +168,8 @@ class SourceLine:
         policy: `record`: who demonstrates.
         made_from, needs: `generate` and `command`: from which source's episodes, and how many it takes of a task.
         command: `command`: what is run, with {out}, {from}, {task}, {episodes} and {seed} in it.
+        belief: what is believed of it before it is tried: `demonstrated` (may cover everything) or `made` (may cover
+            less); by default the second where it is made from another source.
         how: `order`: what people are told to do, with {out}, {task} and {episodes} in it.
     """
 
@@ -189,6 +191,7 @@ class SourceLine:
     made_from: Annotated[str, Key("from")] = ""
     needs: Count = 5
     command: str = ""
+    belief: Literal["demonstrated", "made", ""] = ""
     how: str = ""
 
     def mistakes(self) -> Iterator[Mistake]:
@@ -207,9 +210,9 @@ class SourceLine:
         return Spent(seconds=self.seconds, money=self.money, reset_s=self.reset_seconds, label_s=self.label_seconds)
 
     @property
-    def belief(self) -> CoverBelief:
+    def prior(self) -> CoverBelief:
         """What is believed of it before it is tried."""
-        return BELIEFS["made" if self.made_from else "demonstrated"]
+        return BELIEFS[self.belief or ("made" if self.made_from else "demonstrated")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,4 +270,4 @@ class Campaign:
 
     def beliefs(self) -> Mapping[str, CoverBelief]:
         """By source."""
-        return {source.name: source.belief for source in self.sources}
+        return {source.name: source.prior for source in self.sources}

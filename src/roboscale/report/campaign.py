@@ -34,7 +34,6 @@ from roboscale.report.canvas import (
     RATE_TICKS,
     add_axes,
     add_legend,
-    colour,
     draw,
     is_wide,
     marker,
@@ -282,8 +281,8 @@ def _course_canvas(points: _Course, goal: float, width: int) -> Canvas:
         if foretold is not None and foretold.low is not None and foretold.high is not None:
             axes.plot([x, x], [foretold.low, foretold.high], solid_capstyle="butt", **band)
         if measured is not None and measured.value is not None:
-            style = {**marker(0), **({"markerfacecolor": "none"} if stage == "sure" else {})}
-            axes.plot([x], [measured.value], linestyle="none", color=colour(0), zorder=5, clip_on=False, **style)
+            style = marker(0, hollow=stage == "sure")
+            axes.plot([x], [measured.value], linestyle="none", zorder=5, clip_on=False, **style)
     return canvas
 
 

@@ -21,10 +21,13 @@ from numpy.typing import NDArray
 
 from roboscale.stats.covering import CoverFit
 
-__all__ = ["AMOUNTS", "OrderOption", "SourceOffer", "Weighed", "needed_for", "weigh_orders"]
+__all__ = ["AMOUNTS", "WORTH_ORDERING", "OrderOption", "SourceOffer", "Weighed", "needed_for", "weigh_orders"]
 
 AMOUNTS = (2, 4, 6, 9, 13, 20, 30, 45, 65, 100, 150, 220, 320, 480)
 """Episodes that an order may have: half as many again from one to the next."""
+
+WORTH_ORDERING = 0.02
+"""Rise of success that an order has to be expected to bring, where any of them does."""
 
 _EDGES = np.array([0.0, 0.15, 0.3, 0.45, 0.6, 0.7, 0.78, 0.84, 0.9, 0.95, 1.01])
 """Shown rates that are told apart when the further order is chosen."""
@@ -110,6 +113,7 @@ def weigh_orders(
     offers: Sequence[SourceOffer],
     *,
     aim: float,
+    goal: float,
     judgement: float,
     budget: float,
     shown: int,
@@ -119,7 +123,7 @@ def weigh_orders(
 
     Args:
         have: episodes by source that there are.
-        aim: success at which the target counts as reached.
+        aim: success that is collected for; `goal`, at most as high, is what has to be reachable.
         judgement: cost of trying a recipe once.
         budget: what is left to spend on this task, judgements included.
         shown: trials of a judgement, which blur what it shows.
@@ -133,7 +137,7 @@ def weigh_orders(
     orders = _orders(have, offers, budget - judgement)
     top, ever = (_most(fit, have, offers, limit) for limit in (budget - judgement, None))
     if not orders:
-        return Weighed(options=(), reachable=0.0, ever=float(np.mean(ever >= aim)), best_rate=top)
+        return Weighed(options=(), reachable=0.0, ever=float(np.mean(ever >= goal)), best_rate=top)
     costs = np.array([order.cost for order in orders])
     once = fit.success([_more(have, order.added) for order in orders])
     clear = _clairvoyant(once >= aim, costs, judgement, budget)
@@ -146,6 +150,7 @@ def weigh_orders(
         + _rest(fit, _more(have, order.added), orders, once[i] < aim, groups[i], clear, (aim, judgement, budget))
         for i, order in enumerate(orders)
     ]
+    now = float(fit.success([have])[0].mean()) if any(have.values()) else 0.0
     options = [
         OrderOption(
             source=order.offer.source,
@@ -157,10 +162,13 @@ def weigh_orders(
         )
         for i, order in enumerate(orders)
     ]
+    # an order that hardly changes the recipe would only buy another look at it
+    worth = min(WORTH_ORDERING, 0.5 * (max(option.rate for option in options) - now))
+    options = [option for option in options if option.rate >= now + worth]
     return Weighed(
         options=tuple(sorted(options, key=lambda o: (o.to_go, o.cost, o.source))),
-        reachable=float(np.mean(np.maximum(once.max(axis=0), top) >= aim)),
-        ever=float(np.mean(ever >= aim)),
+        reachable=float(np.mean(np.maximum(once.max(axis=0), top) >= goal)),
+        ever=float(np.mean(ever >= goal)),
         best_rate=top,
     )
 
