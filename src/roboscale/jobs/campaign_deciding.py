@@ -42,14 +42,14 @@ NO_HOPE = 0.05
 LIKELY = 0.5
 """Probability of passing from which judging goes on until it is certain."""
 LAST_HOPE = 0.15
-"""The same where nothing that could be collected would help, and where every task has what it needs: a failure is then
-the luck of so many trials, which more data does not change."""
+"""The same where nothing that could be collected would help, and where every task has what it needs: a failure
+is then the luck of so many trials, which more data does not change."""
 HELPS = 0.02
 """Rise of success that the most of a source has to bring with a probability of `NO_HOPE` or more, to stay on offer."""
 REACHED = 0.7
-"""Probability of having reached the aim from which a task gets no further data for now."""
+"""Probability of having reached the aim from which a task gets no data for now."""
 HARMS = 0.002
-"""Probability of so strong a fall by chance at which data are said to harm: it is asked of every task in every round."""
+"""Probability of so strong a fall by chance at which data are said to harm: every task is asked in every round."""
 LEVEL = 0.9  # of every prediction
 _LUCK = 20.0, 80.0, 320.0
 
@@ -105,10 +105,11 @@ class Ordering:
 def fits_of(campaign: Campaign, standing: CampaignStanding) -> dict[str, CoverFit]:
     """What is believed of each task by now."""
     number = len(standing.rounds)
-    return {
-        task: fit_cover(points, campaign.beliefs(), derive_seed("campaign", campaign.seed, number, task))
-        for task, points in standing.points.items()
-    }
+    for task, points in standing.points.items():
+        if task not in standing.fits:
+            seed = derive_seed("campaign", campaign.seed, number, task)
+            standing.fits[task] = fit_cover(points, campaign.beliefs(), seed)
+    return standing.fits
 
 
 def aim_of(campaign: Campaign) -> float:

@@ -107,10 +107,12 @@ class MachineHands:
             source, task = place.name.split("+")[1:3]
             good, bad = successes_of(place, task, instruction_of(self.campaign, task))
             kept[task][source] += len(good)
+            cameras = self._needless_cameras(place)
             if bad:
                 left_out.append(f"{place.name}: {len(bad)} episodes failed and are not trained on")
-                place = self._without(place, bad)
-            members.append(place)
+            if cameras:
+                left_out.append(f"{place.name}: its cameras are left out, as recipes learn from state")
+            members.append(self._without(place, bad, cameras) if bad or cameras else place)
         self._pool(members, self._set(number))
         return Curated({task: dict(by) for task, by in kept.items()}, tuple(left_out))
 
@@ -225,15 +227,23 @@ class MachineHands:
         out.parent.mkdir(parents=True, exist_ok=True)
         merge_datasets(MergeDatasets(members=tuple(members), out=out, same=True, workers=0), _quiet)
 
-    def _without(self, place: Path, bad: Sequence[str]) -> Path:
-        """A copy of a dataset without episodes that failed."""
+    def _needless_cameras(self, place: Path) -> tuple[str, ...]:
+        """Cameras of a dataset that recipes do not look at."""
+        from roboscale.dataset import Dataset
+
+        return () if self.campaign.learn.inputs == "images" else tuple(f.name for f in Dataset(place).spec.images)
+
+    def _without(self, place: Path, bad: Sequence[str], cameras: Sequence[str]) -> Path:
+        """A copy of a dataset without episodes that failed, and without cameras."""
         from roboscale.jobs.data_fix import FixDataset, fix_dataset
 
-        out = self.folder / "sets" / f"{place.name}-successes"
+        out = self.folder / "sets" / f"{place.name}-trained-on"
         if not out.exists():
             part = out.with_name(out.name + ".part")
             shutil.rmtree(part, ignore_errors=True)
-            fix_dataset(FixDataset(dataset=place, out=part, drop=",".join(bad), workers=0), _quiet)
+            fix_dataset(
+                FixDataset(dataset=place, out=part, drop=",".join(bad), drop_camera=tuple(cameras), workers=0), _quiet
+            )
             part.rename(out)
         return out
 

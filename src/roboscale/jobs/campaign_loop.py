@@ -139,11 +139,18 @@ def run_campaign_loop(
         standing = campaign_standing(campaign, journal.entries, journal.path)
         if standing.step == "nothing":
             return ()
-        if standing.step == "order" and most_rounds is not None and len(standing.rounds) >= most_rounds:
+        if most_rounds is not None and len(standing.rounds) >= most_rounds and _orders_next(campaign, standing):
             return ()
         waiting = _STEPS[standing.step](campaign, standing, journal, hands, on_event)
         if waiting:
             return tuple(waiting)
+
+
+def _orders_next(campaign: Campaign, standing: CampaignStanding) -> bool:
+    """Whether the next step is another round."""
+    if standing.step == "decide":
+        return decide_more(campaign, standing) is None
+    return standing.step == "order" and (not standing.rounds or ending_of_judging(campaign, standing) is None)
 
 
 def _order(campaign: Campaign, standing: CampaignStanding, journal: Journal, hands: Hands, on_event: OnEvent) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from roboscale.core import Estimate, RoboscaleError
 from roboscale.jobs.campaign_file import Campaign, Spent
 from roboscale.jobs.campaign_journal import JournalEntry
-from roboscale.stats.covering import CoverPoint
+from roboscale.stats.covering import CoverFit, CoverPoint
 
 __all__ = ["CampaignRound", "CampaignStanding", "Foretold", "NextStep", "RunCounts", "campaign_standing"]
 
@@ -89,6 +89,7 @@ class CampaignStanding:
         spent: in all; `by_source` of collecting, `judging` of trials.
         points: task -> training runs with what they were trained on.
         attempts: how often certainty was asked for.
+        fits: what is believed of each task by now, kept once it was worked out.
     """
 
     rounds: list[CampaignRound] = field(default_factory=list)
@@ -100,6 +101,7 @@ class CampaignStanding:
     foretold: list[Foretold] = field(default_factory=list)
     attempts: int = 0
     ended: JournalEntry | None = None
+    fits: dict[str, CoverFit] = field(default_factory=dict, repr=False)
 
     @property
     def step(self) -> NextStep:

@@ -55,8 +55,8 @@ BELIEFS: Mapping[str, CoverBelief] = {
     "made": CoverBelief((1.2, 0.6)),
 }
 """Of episodes that somebody demonstrates at the robot, and of those that are made from others. Round numbers: people
-show most scenes (ceiling .88 on average), what is made from them may cover fewer (.67). Half of it with about 5 episodes
-is what the built-in policy needs on seven Meta-World tasks (median .75 from 10)."""
+show most scenes (ceiling .88 on average), what is made from them may cover fewer (.67). Half of it with about 5
+episodes is what the built-in policy needs on seven Meta-World tasks (median .75 from 10)."""
 
 
 @dataclass(frozen=True, slots=True)

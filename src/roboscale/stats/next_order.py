@@ -3,8 +3,8 @@
 Every order on offer (so many episodes of one source, with what it has to be made from) is followed in thought: it is
 paid, the policy that comes of it is judged, and whoever sees the judgement gives the best further order for what is
 then believed. An order that teaches something is therefore worth more than what it reaches, and a cheap source is
-tried before a dear one where that is worth a judgement. What comes after two orders is counted as if the curve
-were known.
+tried before a dear one where that is worth a judgement. What comes after two orders costs twice what it would if
+the curve were known.
 
 Source: preposterior analysis, Raiffa and Schlaifer, Applied Statistical Decision Theory (1961), chapters 4 and 5.
 
@@ -21,13 +21,30 @@ from numpy.typing import NDArray
 
 from roboscale.stats.covering import CoverFit
 
-__all__ = ["AMOUNTS", "WORTH_ORDERING", "OrderOption", "SourceOffer", "Weighed", "needed_for", "weigh_orders"]
+__all__ = [
+    "AMOUNTS",
+    "SURE_ENOUGH",
+    "UNKNOWING",
+    "WORTH_ORDERING",
+    "OrderOption",
+    "SourceOffer",
+    "Weighed",
+    "needed_for",
+    "weigh_orders",
+]
 
 AMOUNTS = (2, 4, 6, 9, 13, 20, 30, 45, 65, 100, 150, 220, 320, 480)
 """Episodes that an order may have: half as many again from one to the next."""
 
 WORTH_ORDERING = 0.02
 """Rise of success that an order has to be expected to bring, where any of them does."""
+
+SURE_ENOUGH = 0.5
+"""Probability of reaching the aim from which an order may cost less than the judging that follows it: otherwise most
+of the budget would go into looking."""
+UNKNOWING = 2.0
+"""How much dearer the rest becomes where two orders did not suffice, against whoever knows the curve: what doubling an
+amount until it suffices costs in the end."""
 
 _EDGES = np.array([0.0, 0.15, 0.3, 0.45, 0.6, 0.7, 0.78, 0.84, 0.9, 0.95, 1.01])
 """Shown rates that are told apart when the further order is chosen."""
@@ -165,6 +182,7 @@ def weigh_orders(
     # an order that hardly changes the recipe would only buy another look at it
     worth = min(WORTH_ORDERING, 0.5 * (max(option.rate for option in options) - now))
     options = [option for option in options if option.rate >= now + worth]
+    options = [option for option in options if option.cost >= judgement or option.reached >= SURE_ENOUGH] or options
     return Weighed(
         options=tuple(sorted(options, key=lambda o: (o.to_go, o.cost, o.source))),
         reachable=float(np.mean(np.maximum(once.max(axis=0), top) >= goal)),
@@ -240,8 +258,8 @@ def _rest(
     further = [needed_for(order.offer, order.amount, then) for order in orders]
     costs = np.array([sum(price[name] * count for name, count in added.items()) for added in further])
     twice = fit.success([_more(then, added) for added in further])
-    # shape (orders, draws): the further order is paid and judged; where it fails, as if the curve were known
-    after = costs[:, None] + judgement + np.where(twice >= aim, 0.0, clear[None])
+    # shape (orders, draws): the further order is paid and judged; where it fails, more is needed
+    after = costs[:, None] + judgement + np.where(twice >= aim, 0.0, UNKNOWING * clear[None])
     after = np.where(failed[None], np.minimum(after, budget), 0.0)
     best = [float(after[:, groups == one].sum(axis=1).min()) for one in np.unique(groups)]
     return sum(best) / len(failed)
