@@ -25,7 +25,7 @@ from roboscale.core import (
 )
 from roboscale.core.case import CaseSplit
 from roboscale.core.plain import to_plain
-from roboscale.jobs.events import OnEvent, Progress
+from roboscale.jobs.events import Note, OnEvent, Progress
 
 if TYPE_CHECKING:
     from roboscale.core import Estimate
@@ -139,9 +139,12 @@ def generated(filling: Filling, sources: Path, on_event: OnEvent) -> Filled:
     by_task = demonstrations(sources, filling.tasks)
 
     def policy_for(world: World, task: str) -> Policy:
-        from roboscale.sources.simulation.generator import SegmentReplay
+        from roboscale.sources.simulation import replay_of
 
-        return SegmentReplay(by_task[task], retries=False)  # a failed attempt is no demonstration
+        replay = replay_of(by_task[task])
+        for note in getattr(replay, "notes", ()):
+            on_event(Note(f"{task}: {note}"))
+        return replay
 
     return fill(filling, "generate", policy_for, with_parents, on_event)
 

@@ -25,6 +25,7 @@ __all__ = [
     "CorrectedJudgement",
     "DatasetCamera",
     "DatasetSummary",
+    "DetectorAgreement",
     "Doubts",
     "FilmOrigin",
     "FilmStrip",
@@ -270,6 +271,26 @@ class ScorerAgreement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorAgreement:
+    """A detector beside whoever decided.
+
+    Args:
+        name: the detector.
+        proposed: trials of which it said success or failure and somebody decided; `same` of them were so decided.
+        silent: decided trials of which it could not say.
+        share: `same` of `proposed`.
+        kappa: agreement beyond chance.
+    """
+
+    name: str
+    proposed: int
+    same: int
+    silent: int
+    share: Estimate
+    kappa: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectedJudgement:
     """A judgement that a later one replaced.
 
@@ -376,7 +397,7 @@ class ReportData(Plain):
         unit: what is claimed of, e.g. these checkpoints with one training run each.
         extremes: assumption about the void trials -> the verdict that would follow from it.
         before_corrections: the verdict as it was before the corrections.
-        corrections, scorers, rounds, voids, overlaps: all of them, policies by their names.
+        corrections, scorers, detectors, rounds, voids, overlaps: all of them, policies by their names.
         perturbed: policy -> what became of it in worse worlds; every other rate is of the unperturbed arm.
         judge_command: what lets somebody judge the trials that await it.
         referee: who says how a trial went, e.g. `success (first)` or `person`.
@@ -399,6 +420,7 @@ class ReportData(Plain):
     before_corrections: AnyVerdict | None = None
     corrections: tuple[CorrectedJudgement, ...] = ()
     scorers: tuple[ScorerAgreement, ...] = ()
+    detectors: tuple[DetectorAgreement, ...] = ()
     rounds: tuple[RoundResult, ...] = ()
     perturbed: Mapping[str, Robustness] = field(default_factory=dict)
     films: tuple[FilmedCase, ...] = ()
