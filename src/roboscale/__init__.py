@@ -116,6 +116,7 @@ if TYPE_CHECKING:
         splits_of,
         write_episode,
     )
+    from roboscale.jobs.campaign import RunCampaign, run_campaign
     from roboscale.jobs.cases_check import CheckCases, check_cases
     from roboscale.jobs.cases_make import MakeCases, make_cases
     from roboscale.jobs.cases_show import ShowCases, show_cases
@@ -268,6 +269,7 @@ __all__ = [
     "RoboscaleError",
     "Robot",
     "RolloutSettings",
+    "RunCampaign",
     "RunDemo",
     "Scene",
     "ServeAnyPolicy",
@@ -360,6 +362,7 @@ __all__ = [
     "replay_trial",
     "require_match",
     "rotation_matrix",
+    "run_campaign",
     "run_demo",
     "serve_any_policy",
     "show_cases",
@@ -379,6 +382,7 @@ __all__ = [
 ]
 
 _JOBS = {
+    "campaign": ("RunCampaign", "run_campaign"),
     "cases_check": ("CheckCases", "check_cases"),
     "cases_make": ("MakeCases", "make_cases"),
     "cases_show": ("ShowCases", "show_cases"),

@@ -9,6 +9,7 @@ import typer
 
 from roboscale import __version__
 from roboscale.cli import (
+    campaign,
     cases_check,
     cases_make,
     cases_show,
@@ -120,6 +121,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     fuse.command,
     next.command,
     plan.command,
+    campaign.command,
 )
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

@@ -409,6 +409,7 @@ class ReportData(Plain):
         time: what all trials took together.
         method: sentences a reader must know, e.g. how the success of a task is defined.
         notes: what was dropped, guessed, reused or assumed, a sentence each.
+        next_order: what a campaign would collect next, a sentence each.
         command: the exact command line that makes this report again; `None` where it was made from Python.
         created: date to print, chosen by the caller, so that the same data give the same page.
     """
@@ -442,6 +443,7 @@ class ReportData(Plain):
     time: TimeSpent | None = None
     method: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    next_order: tuple[str, ...] = ()
     command: str | None = None
     created: str = ""
     versions: Mapping[str, Scalar] = field(default_factory=dict)
