@@ -18,6 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # import name -> what it is installed as, where the two differ
 INSTALLED_AS = {
     "PIL": "pillow",
+    "cv2": "opencv-python",
     "google": "protobuf",
     "ppi_py": "ppi-python",
     "rerun": "rerun-sdk",
@@ -55,6 +56,7 @@ LEAVES = {
     "zmq": ("policies/remote/dialects/groot.py",),
 }
 ASKED = {
+    "cameras": ("worlds/real/cameras.py",),
     "pages": ("report/",),
     "remote": ("sources/addresses/fetching.py",),
     "tables": ("results/files.py",),

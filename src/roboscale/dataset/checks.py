@@ -156,6 +156,16 @@ _NUMBERS = (
     Check("action-unit", "warning", "Action and state differ by degrees and radians, or metres and millimetres."),
     Check("action-ignored", "error", "No delay makes the actions explain the motion.", _DROP),
     Check("action-lag", "warning", "The delay from action to motion differs from the rest of the dataset.", _DROP),
+    Check(
+        "action-space", "warning", "The action is in another space than its names, or than the action beside it, say."
+    ),
+    Check("action-beside", "info", "What was requested and what was executed are both recorded, and differ."),
+    Check("camera-off-hand", "warning", "Extrinsics of a held camera do not move as the hand that holds it."),
+    Check("dead-taxel", "warning", "An element of a sensor of touch or force never changes while the others do."),
+    Check("drifting-zero", "warning", "The reading at rest of a sensor of touch or force drifts over the episodes."),
+    Check("touch-saturation", "warning", "A sensor of touch or force stays at the end of its range."),
+    Check("corrected-frames", "info", "A person took over for some frames."),
+    Check("attempt-failed", "info", "An attempt ends without success, as a column says."),
     Check("gripper-sign", "warning", "The gripper runs the other way than in the rest of the dataset."),
     Check("unit-mismatch", "error", "Members differ by degrees and radians, or metres and millimetres."),
     Check("distribution-shift", "info", "The last third of the episodes moves elsewhere than the first did."),

@@ -14,7 +14,7 @@ from roboscale.jobs.events import OnEvent, ignore
 from roboscale.jobs.request import Argument, Option, Request
 
 if TYPE_CHECKING:
-    from roboscale.dataset.repair import RepairReport
+    from roboscale.dataset.fix.repair import RepairReport
 
 __all__ = ["FixDataset", "Fixed", "Mended", "Recovered", "Undone", "fix_dataset"]
 
@@ -116,9 +116,9 @@ def fix_dataset(
         BadData: nothing can be verified, an episode that is to be dropped is not there, or there is nothing to undo.
         InfrastructureError: a writer has the dataset open.
     """
-    from roboscale.dataset.mend import plan_mending
-    from roboscale.dataset.repair import repair
-    from roboscale.dataset.undo import mend_in_place, undo
+    from roboscale.dataset.fix.plan import plan_mending
+    from roboscale.dataset.fix.repair import repair
+    from roboscale.dataset.fix.undo import mend_in_place, undo
     from roboscale.jobs.fixing import fix_copy, plan_copy
     from roboscale.jobs.recordings import apart
 

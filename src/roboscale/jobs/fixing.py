@@ -14,13 +14,13 @@ from roboscale.core.episode import Status
 from roboscale.curate.log import LOG, CurationLog
 from roboscale.dataset.audit.evidence import Options, examine_episode
 from roboscale.dataset.edits import Corrections, Kept
+from roboscale.dataset.fix.mending import Mending
+from roboscale.dataset.fix.plan import plan_mending
+from roboscale.dataset.fix.undo import mend_into
 from roboscale.dataset.journal import exclusive
 from roboscale.dataset.layout import Layout
 from roboscale.dataset.lerobot.catalog import load_catalog
-from roboscale.dataset.mend import plan_mending
-from roboscale.dataset.mending import Mending
 from roboscale.dataset.transfer import Part, Transfer, transfer
-from roboscale.dataset.undo import mend_into
 from roboscale.jobs.data_fix import FixDataset, Fixed
 from roboscale.jobs.events import Note, OnEvent, counting
 from roboscale.jobs.losses import lost_by_reading, tell_lost

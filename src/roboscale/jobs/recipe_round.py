@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from roboscale.jobs.training import Training
     from roboscale.stats.overall import PairOverTasks
 
-__all__ = ["RecipeRound", "TriedRecipes", "train_recipes", "try_recipes"]
+__all__ = ["TABLE", "RecipeRound", "TriedRecipes", "train_recipes", "try_recipes"]
 
 TABLE = "outcomes.csv"
+"""A round's table of outcomes, in its folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class RecipeRound:
         out: folder of the policies, of the trials and of the table.
         device: where all of them train and act: what computed elsewhere rounds otherwise.
         descriptions: recipe -> what it is, for the page.
+        afterwards: said at the end of the page, made from the table of outcomes once it is there.
     """
 
     datasets: Mapping[str, Path]
@@ -51,6 +53,7 @@ class RecipeRound:
     workers: int | None = None
     device: Device = "cpu"
     descriptions: Mapping[str, str] = field(default_factory=dict)
+    afterwards: Callable[[Path], tuple[str, ...]] = lambda table: ()
 
     @property
     def policies(self) -> dict[tuple[str, int], Path]:
@@ -172,6 +175,7 @@ def _write_page(asked: RecipeRound, ranked: Ranked, on_event: OnEvent) -> None:
         title=f"Training recipes, from {asked.inputs} inputs",
         command=Rank(sources=(str(asked.table),), html=page).command,
         notes=(*described, counted, *ranked.board.notes),
+        statements=(*ranked.board.statements, *asked.afterwards(asked.table)),
     )
     write_text(page, board_page(board))
     on_event(Wrote("page", page))

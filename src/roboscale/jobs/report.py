@@ -60,6 +60,7 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
     from roboscale.jobs.judged import choose_run, judged_run, other_runs, whole
     from roboscale.jobs.report_data import dataset_summary, report_data, training_curve
     from roboscale.jobs.studies import require_unblinded, study_lines
+    from roboscale.jobs.worse_pictures import worse_pictures
     from roboscale.report.trials import report_page
     from roboscale.trials.log import open_log
 
@@ -82,6 +83,8 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
                 why = "shows no pictures" if repeats else "cannot repeat its trials; see --recorded"
                 notes.append(f"no films: world {judged.run.world.name} {why}")
     notes += study_lines(run)
+    strips, unseen = worse_pictures(judged) if request.videos else ((), "")
+    notes += [unseen] if unseen else []
     for note in notes:
         on_event(Note(note))
     data = report_data(
@@ -93,6 +96,7 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
         films=films,
         datasets=[dataset_summary(path) for path in request.dataset],
         training=[training_curve(path, path.name) for path in request.training],
+        worse_pictures=strips,
         notes=notes,
     )
     write_text(page, report_page(data))
