@@ -116,16 +116,21 @@ if TYPE_CHECKING:
         splits_of,
         write_episode,
     )
+    from roboscale.jobs.campaign import RunCampaign, run_campaign
     from roboscale.jobs.cases_check import CheckCases, check_cases
     from roboscale.jobs.cases_make import MakeCases, make_cases
     from roboscale.jobs.cases_show import ShowCases, show_cases
     from roboscale.jobs.check import CheckResults, check_results
     from roboscale.jobs.collect_augment import AugmentEpisodes, augment_episodes
     from roboscale.jobs.collect_generate import GenerateEpisodes, generate_episodes
+    from roboscale.jobs.collect_handheld import CollectHandheld, collect_handheld
+    from roboscale.jobs.collect_human import CollectHuman, collect_human
     from roboscale.jobs.collect_record import RecordEpisodes, record_episodes
+    from roboscale.jobs.collect_teleop import Teleoperate, teleoperate
     from roboscale.jobs.compare import Compare, compare
     from roboscale.jobs.count import WeighCounts, weigh_counts
     from roboscale.jobs.data_audit import AuditDataset, audit_dataset
+    from roboscale.jobs.data_curate import CurateDataset, curate_dataset
     from roboscale.jobs.data_export import ExportDataset, export_dataset
     from roboscale.jobs.data_fix import FixDataset, fix_dataset
     from roboscale.jobs.data_import import ImportDataset, import_dataset
@@ -192,8 +197,11 @@ __all__ = [
     "CleanGuests",
     "Clip",
     "Clock",
+    "CollectHandheld",
+    "CollectHuman",
     "Compare",
     "Counted",
+    "CurateDataset",
     "Decision",
     "DemoRobot",
     "DescribeDataset",
@@ -263,6 +271,7 @@ __all__ = [
     "RoboscaleError",
     "Robot",
     "RolloutSettings",
+    "RunCampaign",
     "RunDemo",
     "Scene",
     "ServeAnyPolicy",
@@ -283,6 +292,7 @@ __all__ = [
     "Stream",
     "SuccessRule",
     "Take",
+    "Teleoperate",
     "TrainPolicy",
     "Trial",
     "UnblindStudy",
@@ -312,9 +322,12 @@ __all__ = [
     "check_validity",
     "check_world_tasks",
     "clean_guests",
+    "collect_handheld",
+    "collect_human",
     "combine",
     "compare",
     "convert_rotation",
+    "curate_dataset",
     "demo_robot",
     "derive_id",
     "derive_seed",
@@ -352,6 +365,7 @@ __all__ = [
     "replay_trial",
     "require_match",
     "rotation_matrix",
+    "run_campaign",
     "run_demo",
     "serve_any_policy",
     "show_cases",
@@ -359,6 +373,7 @@ __all__ = [
     "size_comparison",
     "spec_differences",
     "splits_of",
+    "teleoperate",
     "train_policy",
     "unblind_study",
     "watch_folder",
@@ -370,16 +385,21 @@ __all__ = [
 ]
 
 _JOBS = {
+    "campaign": ("RunCampaign", "run_campaign"),
     "cases_check": ("CheckCases", "check_cases"),
     "cases_make": ("MakeCases", "make_cases"),
     "cases_show": ("ShowCases", "show_cases"),
     "check": ("CheckResults", "check_results"),
     "collect_augment": ("AugmentEpisodes", "augment_episodes"),
     "collect_generate": ("GenerateEpisodes", "generate_episodes"),
+    "collect_handheld": ("CollectHandheld", "collect_handheld"),
+    "collect_human": ("CollectHuman", "collect_human"),
     "collect_record": ("RecordEpisodes", "record_episodes"),
+    "collect_teleop": ("Teleoperate", "teleoperate"),
     "compare": ("Compare", "compare"),
     "count": ("WeighCounts", "weigh_counts"),
     "data_audit": ("AuditDataset", "audit_dataset"),
+    "data_curate": ("CurateDataset", "curate_dataset"),
     "data_export": ("ExportDataset", "export_dataset"),
     "data_fix": ("FixDataset", "fix_dataset"),
     "data_import": ("ImportDataset", "import_dataset"),

@@ -39,11 +39,13 @@ class Picky(ToyExpert):
 
 
 @contextmanager
-def recorder(folder: Path, policy, scenes: int = 2) -> Iterator[tuple[Recorder, DatasetWriter, list[str]]]:
+def recorder(
+    folder: Path, policy, scenes: int = 2, world=ToyWorld
+) -> Iterator[tuple[Recorder, DatasetWriter, list[str]]]:
     info, saved = ToyWorld().info, []
     referee = SuccessReferee(SuccessRule())
     with DatasetWriter(folder / "set", recording_spec(info)) as sink, open_log(folder / "t.db") as log:
-        slots = make_slots(ToyWorld, workers=0, worlds=scenes, sink=sink.apart())
+        slots = make_slots(world, workers=0, worlds=scenes, sink=sink.apart())
         runner = TrialRunner(
             info=info,
             world=info.identity,
@@ -156,3 +158,24 @@ def test_a_replay_that_goes_another_way_is_never_kept(tmp_path: Path):
         assert "progress took another course" in differences(trial, replace(trial, series=series))
         unmeasured = replace(trial, measures={**trial.measures, "overshoot": None})
         assert "overshoot was" in differences(trial, unmeasured) and "was None" in differences(unmeasured, trial)
+
+
+class Startless(ToyWorld):
+    """A case of it names what it does not have."""
+
+    def start(self, case):
+        raise RoboscaleError("the scene has no such start")
+
+
+def test_a_mistake_of_the_user_before_the_first_step_leaves_no_take(tmp_path: Path):
+    with recorder(tmp_path / "good", ToyExpert()) as (record, _, _):
+        trials = tried(record, near(0, 1))
+    with recorder(tmp_path / "bad", ToyExpert(), 1, Startless) as (record, sink, saved):
+        (slot,) = record.runner.slots
+        take, begun = slot.host.take, []
+        slot.host.take = lambda keep: begun.append(take(keep)) or begun[-1]
+        with pytest.raises(RoboscaleError, match="no such start"):
+            record.record(trials)
+        assert saved == [] == list(sink.episode_ids)
+        with pytest.raises(RoboscaleError, match="is discarded"):
+            begun[0].save(None)

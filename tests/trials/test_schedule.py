@@ -541,3 +541,21 @@ def test_closing_the_slots_ends_their_processes():
     for slot in slots:
         slot.close()
     assert not any(process.is_alive() for process in processes)
+
+
+def test_a_world_that_cannot_be_reached_is_void_and_the_next_trial_asks_again(tmp_path: Path):
+    opened = []
+
+    def unreachable_once() -> ToyWorld:
+        opened.append(len(opened))
+        if len(opened) == 1:
+            raise InfrastructureError("the bench is switched off")
+        return ToyWorld()
+
+    expert = ToyExpert()
+    run = runner(tmp_path, [expert], factory=unreachable_once)
+    counted = run.run(schedule(expert, of=CASES[:2]))
+    ends = {trial.end: trial.reason for trial in run.log.trials()}
+    close(run)
+    assert opened == [0, 1] and all(c.outcome.success for c in counted)
+    assert ends["void"] == "the bench is switched off"

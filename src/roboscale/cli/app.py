@@ -9,16 +9,21 @@ import typer
 
 from roboscale import __version__
 from roboscale.cli import (
+    campaign,
     cases_check,
     cases_make,
     cases_show,
     check,
     collect_augment,
     collect_generate,
+    collect_handheld,
+    collect_human,
     collect_record,
+    collect_teleop,
     compare,
     count,
     data_audit,
+    data_curate,
     data_export,
     data_fix,
     data_import,
@@ -67,12 +72,16 @@ __all__ = ["COMMANDS", "app", "parse"]
 COMMANDS: tuple[Command[Any], ...] = (
     demo.command,
     collect_record.command,
+    collect_teleop.command,
     collect_generate.command,
+    collect_handheld.command,
+    collect_human.command,
     collect_augment.command,
     data_info.command,
     data_import.command,
     data_export.command,
     data_audit.command,
+    data_curate.command,
     data_fix.command,
     data_merge.command,
     data_show.command,
@@ -114,6 +123,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     fuse.command,
     next.command,
     plan.command,
+    campaign.command,
 )
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -135,7 +145,9 @@ def roboscale(
 
 
 GROUPS = {
-    "collect": typer.Typer(no_args_is_help=True, help="Make episodes: record, generate, augment."),
+    "collect": typer.Typer(
+        no_args_is_help=True, help="Make episodes: record, teleop, generate, augment, handheld, human."
+    ),
     "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, fix, merge, show."),
     "policy": typer.Typer(no_args_is_help=True, help="Policies: train, serve, check."),
     "world": typer.Typer(no_args_is_help=True, help="Worlds: list, check."),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from roboscale.stats.deciding import AnyVerdict
     from roboscale.stats.overall import Overall
 
-__all__ = ["Compare", "ComparedPolicies", "compare"]
+__all__ = ["Compare", "ComparedPolicies", "compare", "recipe_sentence"]
 
 _TABLES = (".csv", ".tsv", ".xlsx", ".ods", ".parquet", ".json", ".jsonl")
 
@@ -64,7 +64,8 @@ class Compare(Trying):
             raise RoboscaleError(f"compare takes two policies or more, found {one}{table}")
         if self.perturb and self.replicates > 1:
             raise RoboscaleError("--perturb speaks of checkpoints, and --replicates of recipes: give one of them")
-        if self.replicates > 1 and (len(self.policies) % self.replicates or len(self.policies) == self.replicates):
+        odd = len(self.policies) % self.replicates or len(self.policies) == self.replicates
+        if self.replicates > 1 and odd and not self.is_study:
             raise RoboscaleError(
                 f"--replicates {self.replicates}: expected {self.replicates} policies of each of two recipes or more, "
                 f"found {len(self.policies)} policies"
@@ -116,7 +117,7 @@ class ComparedPolicies:
     def sentence(self) -> str:
         """The verdict in one sentence, with whoever in it is not known by content, or depends on its batch."""
         recipes = self.judged.of_recipes
-        said = self.verdict.sentence if recipes is None else "; ".join(_recipe_sentences(recipes))
+        said = self.verdict.sentence if recipes is None else recipe_sentence(recipes)
         return said + "".join(f"; {doubt}" for doubt in self.judged.doubts)
 
     @property
@@ -170,9 +171,10 @@ class ComparedPolicies:
         }
 
 
-def _recipe_sentences(recipes: Overall) -> list[str]:
+def recipe_sentence(recipes: Overall) -> str:
+    """What may be claimed of recipes, by their training runs."""
     pairs = [pair.verdict.sentence for pair in recipes.verdict.pairs]
-    return [*pairs, *recipes.withdrawn, recipes.verdict.method]
+    return "; ".join([*pairs, *recipes.withdrawn, recipes.verdict.method])
 
 
 def compare(

@@ -24,6 +24,7 @@ from roboscale.report import (
 )
 from roboscale.report.summaries import (
     corrected_judgements,
+    detector_agreements,
     policy_result,
     scorer_agreements,
     void_overlaps,
@@ -90,6 +91,7 @@ def report_data(
         before_corrections=None if before is None else before.verdict,
         corrections=corrected_judgements(results),
         scorers=scorer_agreements(judged.used),
+        detectors=detector_agreements(judged.used),
         rounds=_rounds(judged),
         perturbed=robustness_of(judged),
         duels=duels_of(judged),

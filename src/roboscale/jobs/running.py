@@ -119,11 +119,16 @@ class RunPlan(Plain):
         return [head, *names, f"  {self.settings.text}"]
 
 
-def planned(request: Trying, policies: Sequence[str], count: int) -> RunPlan:
-    """What a request would do, as far as that can be known without trying anything."""
+def planned(request: Trying, policies: Sequence[str], count: int, design: Design | None = None) -> RunPlan:
+    """What a request would do, as far as that can be known without trying anything.
+
+    Args:
+        design: of a study; by default the request's, where it has one.
+    """
+    design = design or getattr(request, "design", None)
     world = _open_world(request.world, request, ignore)
     try:
-        asked = _ask(request, policies, world, count, getattr(request, "design", None), ignore, False, None)
+        asked = _ask(request, policies, world, count, design, ignore, False, None)
         index, shards = parse_shard(request.shard)
         own = len(asked.cases[index::shards])
         return RunPlan(
