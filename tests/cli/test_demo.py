@@ -1,6 +1,7 @@
 """The whole job in one command, small: few demonstrations, a short comparison; then again."""
 
 import csv
+import importlib.util
 import json
 from pathlib import Path
 
@@ -12,6 +13,19 @@ from roboscale.dataset import Dataset
 from roboscale.jobs.demo_probe import Probe
 
 SMALL = ["--tasks", "push-v3,reach-v3", "--demonstrations", "2", "--grown", "4", "--steps", "30", "--workers", "0"]
+
+
+def test_a_dry_run_says_what_would_be_done_and_what_is_missing(tmp_path: Path, monkeypatch):
+    words = ["demo", "--out", str(tmp_path / "demo"), *SMALL, "--dry-run"]
+    said = CliRunner().invoke(app, words)
+    assert said.exit_code == 0 and "record 4 demonstrations with two cameras, and multiply them to 8" in said.output
+    assert "push-v3, reach-v3" in said.output and not (tmp_path / "demo").exists()
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in ("torch", "av") else real(name))
+    for asked in (words, words[:-1]):
+        lacking = CliRunner().invoke(app, asked)
+        assert lacking.exit_code == 1 and "pip install 'roboscale[train,data]'" in lacking.output
+    assert not (tmp_path / "demo").exists(), "nothing was begun"
 
 
 def test_state_round_speaks_of_recipes_and_counts_training_runs(tmp_path: Path):

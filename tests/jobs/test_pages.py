@@ -1,6 +1,7 @@
 """Every page that a job writes carries the command that makes it again."""
 
 import html
+import importlib.util
 import json
 import re
 import shlex
@@ -87,3 +88,10 @@ def test_a_page_without_pictures_says_so(example_folder: Path):
 def test_one_clear_line_for_what_is_not_there(example_folder: Path):
     with pytest.raises(RoboscaleError, match=r"nothing\.csv: results: expected a file or folder, found nothing"):
         rank(Rank(sources=("nothing.csv",)))
+
+
+def test_what_a_page_needs_is_asked_for_before_anything_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else real(name))
+    with pytest.raises(RoboscaleError, match=r"matplotlib, which is not installed: pip install 'roboscale\[pages\]'"):
+        rank(Rank(sources=(str(tmp_path / "absent.csv"),), html=tmp_path / "board.html"))

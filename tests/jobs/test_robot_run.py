@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -134,7 +135,7 @@ def test_a_robot_is_tried_judged_corrected_and_reported(bench: Path, roboscale):
     assert len(Dataset(bench / "rollouts").episodes) == 8
 
 
-def test_a_world_given_as_an_object_is_one_connection(bench: Path):
+def test_a_world_given_as_an_object_is_one_connection(bench: Path, roboscale):
     import runpy
 
     arm = runpy.run_path(str(bench / "robot.py"))["Arm"]
@@ -142,6 +143,9 @@ def test_a_world_given_as_an_object_is_one_connection(bench: Path):
     assert len(done.judged.pending) == 2 and done.success.n == 0
     assert [name for name, _ in calls(bench)].count("connect") == 1
     assert done.judged.run.command is None
+    (advice,) = [line for line in done.lines if "wait to be judged" in line]
+    roboscale(*shlex.split(advice.partition("with: roboscale ")[2]))
+    assert len(rs.list_trials(rs.ListTrials(store="bench")).judged.pending) == 1, "as printed, it judges one of them"
 
 
 def wait_for(holds, process, seconds: float = 120) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["EXTRA_OF", "missing_extra"]
+import importlib.util
+
+from roboscale.core.errors import RoboscaleError
+
+__all__ = ["EXTRA_OF", "missing_extra", "require_packages"]
 
 EXTRA_OF = {
     "PIL": "data",
@@ -46,3 +50,16 @@ def missing_extra(error: ModuleNotFoundError) -> str | None:
     package = (error.name or "").partition(".")[0]
     extra = EXTRA_OF.get(package)
     return extra and f"this needs {package}, which is not installed: pip install 'roboscale[{extra}]'"
+
+
+def require_packages(what: str, *names: str) -> None:
+    """RoboscaleError with one command that installs all that is missing, before the work begins.
+
+    >>> require_packages("a page", "matplotlib")
+    """
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        extras = ",".join(dict.fromkeys(EXTRA_OF[name] for name in missing))
+        raise RoboscaleError(
+            f"{what} needs {', '.join(missing)}, which is not installed: pip install 'roboscale[{extras}]'"
+        )

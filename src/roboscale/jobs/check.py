@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from roboscale.core import RoboscaleError
+from roboscale.core.extras import require_packages
 from roboscale.core.plain import to_plain
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.options import Html
@@ -157,6 +158,8 @@ def check_results(
         notes.append(text)
         on_event(Note(text))
 
+    if request.html is not None:
+        require_packages("a page", "matplotlib")
     files = find_evaluations(request.folder, on_event, request.reading_options())
     ages = ages_of(files, request.folder)
     outcomes = _outcomes(files, note)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -76,6 +77,7 @@ class Judged:
         all_rounds: of every policy, case and round, what counts within the round.
         notes: what was assumed, guessed, dropped or reused while it ran, a line each.
         looks: what earlier tests of the same trials leave of its error, in one sentence; empty without any.
+        store: where its log lies, for commands that people can type.
     """
 
     run: Run
@@ -86,6 +88,7 @@ class Judged:
     all_rounds: tuple[Counted, ...] = ()
     notes: tuple[str, ...] = ()
     looks: str = ""
+    store: str = "STORE"
 
     @property
     def labels(self) -> dict[Identity, str]:
@@ -268,7 +271,8 @@ def judged_run(log: TrialLog, run: Run, shard: tuple[int, int] = (0, 1)) -> Judg
     looks = said_of_looks(earlier_looks(log, run), run.design)
     notes = (*log.notes(run.id), *([looks] if looks else []))
     if run.design is None:
-        return Judged(run=run, counted=tuple(counted), used=tuple(counted), all_rounds=rounds, notes=notes)
+        used = tuple(counted)
+        return Judged(run=run, counted=used, used=used, all_rounds=rounds, notes=notes, store=log.where)
     whole = is_perturbed(run)  # whose cells are all looked at; the verdict is of the unperturbed arm
     cases = [case for case in cases if not whole or case.variation == NOMINAL]
     decided = _decide(counted, run, cases)
@@ -282,6 +286,7 @@ def judged_run(log: TrialLog, run: Run, shard: tuple[int, int] = (0, 1)) -> Judg
         all_rounds=rounds,
         notes=notes,
         looks=looks,
+        store=log.where,
     )
 
 
@@ -506,9 +511,9 @@ def rate_lines(judged: Judged, letters: Mapping[str, str] | None = None) -> list
             low, high = bounds
             lines.append(f"    void as failures {low.value:.2f}, as successes {high.value:.2f}")
     if judged.pending:
-        lines.append(
-            f"  {len(judged.pending)} trials wait to be judged: roboscale trials judge STORE --trial ID --success"
-        )
+        first = next((c.trial.id for c in judged.pending if c.trial is not None), "ID")
+        command = f"roboscale trials judge {shlex.quote(judged.store)} --trial {first} --success"
+        lines.append(f"  {len(judged.pending)} trials wait to be judged, e.g. with: {command}")
     return lines
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+from roboscale.core.extras import require_packages
 from roboscale.core.plain import to_plain
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.options import By, Html, Level, Sources
@@ -92,6 +93,8 @@ def rank(request: Rank, on_event: OnEvent = ignore) -> Ranked:
     from roboscale.jobs.versions import versions
     from roboscale.report.board import BoardData, board_page
 
+    if request.html is not None:
+        require_packages("a page", "matplotlib")
     results = load_results(request.sources, request.reading_options(), on_event)
     standing = standing_of(results, request.by, request.level, None if request.sets == "auto" else request.sets)
     pairs = () if standing.overall is None else standing.overall.pairs

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from roboscale.core import OutcomeKind, Outcomes, RoboscaleError
+from roboscale.core.extras import require_packages
 from roboscale.core.plain import to_plain
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.options import Html, Level
@@ -128,6 +129,8 @@ def check_validity(request: CheckValidity, on_event: OnEvent = ignore) -> Checke
         on_event(Note(text))
 
     kind, worlds = _load(request, on_event, note)
+    if request.html is not None:
+        require_packages("a page", "matplotlib")
     means = [task_means(world, request.level) for world in worlds]
     names, tasks = _shared(means, request.only_task, note)
     real, cheap = ({name: one.score(name, tasks) for name in names} for one in means)
