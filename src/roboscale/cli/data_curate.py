@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from roboscale.cli.commands import Command
 from roboscale.cli.terminal import Terminal
-from roboscale.jobs.data_curate import Curated, CurateDataset, curate_dataset
+from roboscale.jobs.data_curate import CurateDataset, CuratedDataset, curate_dataset
 
 __all__ = ["command"]
 
@@ -17,7 +17,7 @@ def run(request: CurateDataset, terminal: Terminal) -> None:
     terminal.show(done.to_json(), lines(done))
 
 
-def lines(done: Curated) -> Iterator[str]:
+def lines(done: CuratedDataset) -> Iterator[str]:
     """For a terminal: how much is kept, the worst that is left out, and what was found."""
     selection = done.selection
     kept = len({row.episode for row in selection.kept})

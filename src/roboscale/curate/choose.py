@@ -8,24 +8,30 @@ from pathlib import Path
 
 from roboscale.core import RoboscaleError, UnknownName, generator
 from roboscale.curate.controls import LengthAlone, OutcomeLabels, RandomChoice
-from roboscale.curate.information import Information
+from roboscale.curate.information import InformationMethod
 from roboscale.curate.method import Method, Scored, episode_views
-from roboscale.curate.progress import Progress
+from roboscale.curate.progress import ProgressMethod
 from roboscale.curate.selection import Chosen, Left, Selection, episode_contents
 from roboscale.dataset import Dataset, EpisodeInfo
 
-__all__ = ["METHODS", "choose", "method_named"]
+__all__ = ["CURATION_METHODS", "choose", "method_named"]
 
-METHODS: tuple[Method, ...] = (Information(), Progress(), RandomChoice(), LengthAlone(), OutcomeLabels())
+CURATION_METHODS: tuple[Method, ...] = (
+    InformationMethod(),
+    ProgressMethod(),
+    RandomChoice(),
+    LengthAlone(),
+    OutcomeLabels(),
+)
 """The last three are controls."""
 
 
 def method_named(name: str) -> Method:
     """UnknownName lists the methods."""
-    for method in METHODS:
+    for method in CURATION_METHODS:
         if method.name == name:
             return method
-    raise UnknownName("method", name, [method.name for method in METHODS])
+    raise UnknownName("method", name, [method.name for method in CURATION_METHODS])
 
 
 def choose(

@@ -20,7 +20,7 @@ from scipy.special import digamma
 from roboscale.core import RoboscaleError, generator
 from roboscale.curate.method import EpisodeView, Scored
 
-__all__ = ["Information", "information_per_row"]
+__all__ = ["InformationMethod", "information_per_row"]
 
 CHUNK = 4  # steps of an action chunk
 COMPONENTS = 8  # of states, and of chunks: neighbours of many dimensions are all equally far
@@ -29,7 +29,7 @@ BATCH = 1024  # rows that are each other's neighbours; the paper's
 ROUNDS = 4  # every row is in that many batches
 
 
-class Information:
+class InformationMethod:
     """See the module."""
 
     name = "information"

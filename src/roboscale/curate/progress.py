@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 from roboscale.core import RoboscaleError
 from roboscale.curate.method import EpisodeView, Scored
 
-__all__ = ["Progress", "left_to_do"]
+__all__ = ["ProgressMethod", "left_to_do"]
 
 NEIGHBOURS = 5  # episodes whose nearest moments are asked, one moment each
 STRETCH_S = 1.0  # seconds over which something should come of it
@@ -29,7 +29,7 @@ DUPLICATE = 0.01  # deviations between two moments that are the same one
 DUPLICATED = 0.95  # share of an episode's moments that lie within another's
 
 
-class Progress:
+class ProgressMethod:
     """See the module."""
 
     name = "progress"

@@ -9,7 +9,7 @@ from roboscale.curate.choose import choose
 from roboscale.curate.controls import RandomChoice
 from roboscale.curate.method import Method
 from roboscale.dataset import Dataset
-from roboscale.jobs.data_curate import Curated, CurateDataset
+from roboscale.jobs.data_curate import CurateDataset, CuratedDataset
 from roboscale.jobs.events import OnEvent
 from roboscale.jobs.files import write_json
 from roboscale.jobs.recipe_round import RecipeRound, TriedRecipes, train_recipes, try_recipes
@@ -18,8 +18,8 @@ __all__ = ["validate_selection"]
 
 
 def validate_selection(
-    request: CurateDataset, done: Curated, dataset: Dataset, method: Method, on_event: OnEvent
-) -> Curated:
+    request: CurateDataset, done: CuratedDataset, dataset: Dataset, method: Method, on_event: OnEvent
+) -> CuratedDataset:
     """Trains on what is kept, on a random selection of its size and on the worst of its size, `runs` times each.
 
     All policies take equally many steps and are tried on the same cases; claims count training runs. What is finished

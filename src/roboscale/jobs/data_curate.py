@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from roboscale.curate import Selection
     from roboscale.dataset import Dataset
 
-__all__ = ["CurateDataset", "Curated", "curate_dataset"]
+__all__ = ["CurateDataset", "CuratedDataset", "curate_dataset"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class CurateDataset(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Curated:
+class CuratedDataset:
     """What was chosen, and with `validate` what it is good for.
 
     Args:
@@ -89,7 +89,7 @@ class Curated:
         }
 
 
-def curate_dataset(request: CurateDataset, on_event: OnEvent = ignore, *, dry_run: bool = False) -> Curated:
+def curate_dataset(request: CurateDataset, on_event: OnEvent = ignore, *, dry_run: bool = False) -> CuratedDataset:
     """Writes the selection; with `validate` trains on it, on its opposite and at random, and compares.
 
     >>> done = curate_dataset(CurateDataset(dataset=Path("recorded"), out=Path("best.json"), method="length", keep=.5))
@@ -114,7 +114,7 @@ def curate_dataset(request: CurateDataset, on_event: OnEvent = ignore, *, dry_ru
     selection = choose(dataset, method, frames=share, asked=asked, seed=request.seed)
     for note in selection.notes:
         on_event(Note(note))
-    done = Curated(out=request.out, selection=selection, frames=total)
+    done = CuratedDataset(out=request.out, selection=selection, frames=total)
     if dry_run:
         return done
     write_json(request.out, selection.to_json())
