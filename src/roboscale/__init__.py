@@ -131,6 +131,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.compare import Compare, compare
     from roboscale.jobs.count import WeighCounts, weigh_counts
     from roboscale.jobs.data_audit import AuditDataset, audit_dataset
+    from roboscale.jobs.data_curate import CurateDataset, curate_dataset
     from roboscale.jobs.data_export import ExportDataset, export_dataset
     from roboscale.jobs.data_fix import FixDataset, fix_dataset
     from roboscale.jobs.data_import import ImportDataset, import_dataset
@@ -201,6 +202,7 @@ __all__ = [
     "CollectHuman",
     "Compare",
     "Counted",
+    "CurateDataset",
     "Decision",
     "DemoRobot",
     "DescribeDataset",
@@ -327,6 +329,7 @@ __all__ = [
     "combine",
     "compare",
     "convert_rotation",
+    "curate_dataset",
     "demo_robot",
     "derive_id",
     "derive_seed",
@@ -400,6 +403,7 @@ _JOBS = {
     "compare": ("Compare", "compare"),
     "count": ("WeighCounts", "weigh_counts"),
     "data_audit": ("AuditDataset", "audit_dataset"),
+    "data_curate": ("CurateDataset", "curate_dataset"),
     "data_export": ("ExportDataset", "export_dataset"),
     "data_fix": ("FixDataset", "fix_dataset"),
     "data_import": ("ImportDataset", "import_dataset"),
