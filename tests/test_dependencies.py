@@ -56,7 +56,7 @@ LEAVES = {
     "zmq": ("policies/remote/dialects/groot.py",),
 }
 ASKED = {
-    "cameras": ("worlds/real/cameras.py",),
+    "cameras": ("sources/handheld/finger_tags.py", "sources/handheld/tag_sheet.py", "worlds/real/cameras.py"),
     "pages": ("report/",),
     "remote": ("sources/addresses/fetching.py",),
     "tables": ("results/files.py",),

@@ -126,6 +126,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.collect_handheld import CollectHandheld, collect_handheld
     from roboscale.jobs.collect_human import CollectHuman, collect_human
     from roboscale.jobs.collect_record import RecordEpisodes, record_episodes
+    from roboscale.jobs.collect_tags import PrintTags, print_tags
     from roboscale.jobs.collect_teleop import Teleoperate, teleoperate
     from roboscale.jobs.compare import Compare, compare
     from roboscale.jobs.count import WeighCounts, weigh_counts
@@ -260,6 +261,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "Pose",
+    "PrintTags",
     "Provenance",
     "Rank",
     "RecordEpisodes",
@@ -359,6 +361,7 @@ __all__ = [
     "new_episode_id",
     "pick_trials",
     "plan_collection",
+    "print_tags",
     "rank",
     "record_episodes",
     "remove_guest",
@@ -395,6 +398,7 @@ _JOBS = {
     "collect_handheld": ("CollectHandheld", "collect_handheld"),
     "collect_human": ("CollectHuman", "collect_human"),
     "collect_record": ("RecordEpisodes", "record_episodes"),
+    "collect_tags": ("PrintTags", "print_tags"),
     "collect_teleop": ("Teleoperate", "teleoperate"),
     "compare": ("Compare", "compare"),
     "count": ("WeighCounts", "weigh_counts"),

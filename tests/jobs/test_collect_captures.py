@@ -10,8 +10,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from roboscale.cli.app import parse
-from roboscale.core import BadData, RoboscaleError
-from roboscale.dataset import Dataset
+from roboscale.core import BadData, Field, Provenance, RoboscaleError, Spec
+from roboscale.dataset import Dataset, DatasetWriter
 from roboscale.dataset.audit import audit_folder
 from roboscale.jobs.collect_handheld import CollectHandheld, collect_handheld, plan_handheld
 from roboscale.jobs.collect_human import CollectHuman, collect_human
@@ -123,6 +123,17 @@ def test_an_error_that_the_log_states_goes_with_every_sample(tmp_path: Path):
     done = collect_handheld(CollectHandheld(recordings=log, out=tmp_path / "out", axes="opencv", workers=0))
     assert done.card.pretrain_only == "" and "measured" in done.card.demonstrations[0].tracks[0].sigma_how
     assert np.allclose(Dataset(tmp_path / "out").arrays("sigma"), [0.0075, 0.015])
+
+
+def test_an_error_of_nothing_is_found_by_the_audit(tmp_path: Path):
+    fields = (Field("observation.state", (1,), "float32"), Field("sigma", (2,), "float32"))
+    with DatasetWriter(tmp_path / "set", Spec(fields, 10)) as writer:
+        take = writer.begin("lift the foot", Provenance("sample"))
+        for k in range(20):
+            sigma = np.array([0.01, 0.0 if k == 7 else 0.02], np.float32)
+            take.add({"observation.state": np.array([k], np.float32), "sigma": sigma})
+        take.save()
+    assert any(error.startswith("sigma-not-positive") for error in errors_of(tmp_path / "set"))
 
 
 def test_one_error_without_the_other_is_refused(tmp_path: Path):

@@ -40,6 +40,12 @@ class CollectHandheld(Request):
         None
     )
     tip: Annotated[str, Option("Metres from the camera to the tool's tip in the camera's axes: x,y,z.")] = ""
+    intrinsics: Annotated[
+        Path | None, Option("Calibration of a session's camera (JSON): measures the width by the fingers' tags.")
+    ] = None
+    opens: Annotated[
+        float, Option("Metres that a session's gripper truly opens to, for the scale of its widths.", min=0)
+    ] = 0.0
     fps: options.Fps = None
     resample: options.CaptureRate = None
     ahead: options.Ahead = 1
@@ -113,15 +119,23 @@ def _asked(request: CollectHandheld) -> Capturing:
         "tip": _tip(request.tip),
         "fps": request.fps,
         "video": request.video,
+        "intrinsics": request.intrinsics,
+        "opens": request.opens,
     }
+    told = {**given, "declare": None, "intrinsics": _text(request.intrinsics), "options": repr(made)}
     return Capturing(
         open=partial(open_handheld, request.recordings, made, **given),
         out=request.out,
-        identity=identity(request.recordings, request.declare, {**given, "declare": None, "options": repr(made)}),
+        identity=identity(request.recordings, request.declare, told),
         command=request.command,
         codec=request.codec,
         workers=request.workers,
     )
+
+
+def _text(path: Path | None) -> str:
+    """Of a file that tells one reading of a source from another; a missing one is an error of its reader."""
+    return path.read_text("utf-8", "replace") if path is not None and path.is_file() else str(path)
 
 
 def _tip(text: str) -> tuple[float, ...]:

@@ -158,7 +158,7 @@ def _demonstrations(card: Json) -> Section:
 
 
 def _figure(gate: Json) -> str:
-    side = "≥" if gate["name"] == "registered" else "≤"
+    side = "≥" if gate["name"] in ("registered", "tags") else "≤"
     return f"{gate['value']:.3g} {gate['unit']} (bar {side} {gate['bar']:g})".replace("  ", " ")
 
 

@@ -21,6 +21,7 @@ class Bars:
         registered: share of samples with a pose, at least.
         jump_m: metres between two samples beyond where the motion leads, at most.
         held_s: seconds for which a pose is repeated, at most.
+        tags_seen: share of pictures in which a tag of the fingers is seen, at least; only where they are looked for.
         sync_s: seconds between the clocks of camera and inertial sensor, at most; only where both are there.
         seconds: of its longest stretch of samples with poses, at least.
     """
@@ -30,6 +31,7 @@ class Bars:
     held_s: float = 1.0
     seconds: float = 0.4
     sync_s: float = 0.02
+    tags_seen: float = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class Gate(Plain):
     """One figure of a demonstration beside its bar.
 
     Args:
-        name: `registered`, `jump`, `held` or `sync`; or `source`, where the source itself says no.
+        name: `registered`, `jump`, `held`, `sync` or `tags`; or `source`, where the source itself says no.
         unit: of figure and bar.
         sample: the sample that decides, or -1 where there is none.
         text: what it means, for people.
@@ -78,6 +80,19 @@ def gates_of(one: HandDemonstration, bars: Bars) -> tuple[Gate, ...]:
                 passed=abs(one.sync_s) <= bars.sync_s,
                 sample=-1,
                 text="between the clocks of pictures and gyroscope, by their rotations",
+            )
+        )
+    if one.tags_seen is not None:
+        gates.append(
+            Gate(
+                name="tags",
+                track="",
+                value=one.tags_seen,
+                bar=bars.tags_seen,
+                unit="",
+                passed=one.tags_seen >= bars.tags_seen,
+                sample=-1,
+                text="share of pictures in which a tag of the fingers is seen",
             )
         )
     for track in one.tracks:

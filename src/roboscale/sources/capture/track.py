@@ -103,6 +103,7 @@ class HandDemonstration:
         rate_hz: samples a second, where the source says it; 0 where only the times do.
         scale: what makes the poses metric, as the source says it; empty where nothing does.
         sync_s: seconds by which camera and inertial sensor differ; `None` where nothing tells.
+        tags_seen: share of pictures in which a finger's tag was seen; `None` where nobody looked.
         drop: why the source itself says that it must not be used; empty where it may.
     """
 
@@ -117,6 +118,7 @@ class HandDemonstration:
     scale: str = ""
     rate_hz: float = 0.0
     sync_s: float | None = None
+    tags_seen: float | None = None
     drop: str = ""
     findings: tuple[Finding, ...] = ()
 

@@ -82,6 +82,8 @@ def open_handheld(
     tip: tuple[float, ...] = (),
     fps: float | None = None,
     video: bool = True,
+    intrinsics: Path | None = None,
+    opens: float = 0.0,
 ) -> CaptureRecording:
     """Opens a capture; all poses are read, no picture is.
 
@@ -92,6 +94,8 @@ def open_handheld(
         tip: metres from a camera to the tool's tip, in the camera's axes; UMI's where left out.
         fps: of a recording that does not store it, Hz.
         video: whether pictures are taken.
+        intrinsics: calibration of a session's camera (JSON), to measure the width by the tags on the fingers.
+        opens: metres that a session's gripper truly opens to.
 
     Raises:
         BadData: the capture is broken or not known; names file, field and both sides.
@@ -102,15 +106,14 @@ def open_handheld(
     format = format or ("fields" if declare is not None else detect_handheld(path))
     if format not in HANDHELD:
         raise UnknownName("format", format, HANDHELD)
-    source = _source(path, format, axes, declare, tip, fps, video)
+    if format == "umi-session":
+        session = UmiSession(path, camera_to_tip=tip or CAMERA_TO_TIP, video=video, intrinsics=intrinsics, opens=opens)
+        return CaptureRecording(session, options)
+    source = _source(path, format, axes, declare, fps, video)
     return CaptureRecording(source, options)
 
 
-def _source(
-    path: Path, format: str, axes: str, declare: Path | None, tip: tuple[float, ...], fps: float | None, video: bool
-) -> CaptureSource:
-    if format == "umi-session":
-        return UmiSession(path, camera_to_tip=tip or CAMERA_TO_TIP, video=video)
+def _source(path: Path, format: str, axes: str, declare: Path | None, fps: float | None, video: bool) -> CaptureSource:
     if format == "pose-log":
         return PoseLog(path, axes=axes, video=video)
     raw, said = _fields(path, format, declare, fps)

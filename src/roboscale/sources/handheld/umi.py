@@ -19,14 +19,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roboscale.core import BadData, Finding, Pose, SpecMismatch
 from roboscale.dataset.unfetched import require_fetched
+from roboscale.sources.capture.motion import stretches
 from roboscale.sources.capture.poses import Poses
 from roboscale.sources.capture.showing import video_camera
 from roboscale.sources.capture.tables import LogTable, log_times, read_log
 from roboscale.sources.capture.track import CapturedView, HandDemonstration, PoseTrack
+from roboscale.sources.handheld.finger_tags import FingerTags, Widths, widths_of
 from roboscale.sources.handheld.inertial import read_inertial
+from roboscale.sources.handheld.lens import Lens, load_lens
+from roboscale.sources.records.own.pictures import PickedFrames
 
 __all__ = ["CAMERA_TO_TIP", "TRAJECTORY", "UmiSession", "find_trajectories"]
 
@@ -56,17 +61,28 @@ class UmiSession:
         path: session, folder of demonstrations, or one trajectory.
         camera_to_tip: metres in the camera's axes.
         video: whether to take the pictures.
+        opens: metres that the gripper truly opens to; 0 where nobody has measured it.
+        intrinsics: calibration of the camera; with it the width is measured by the tags on the fingers.
     """
 
     format, licence, device = "umi-session", "", "umi"
 
-    def __init__(self, path: Path, *, camera_to_tip: Sequence[float] = CAMERA_TO_TIP, video: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        camera_to_tip: Sequence[float] = CAMERA_TO_TIP,
+        video: bool = True,
+        intrinsics: Path | None = None,
+        opens: float = 0.0,
+    ) -> None:
         self.root, self._tip = path, Pose.make(camera_to_tip)
-        self._video = video
+        self._video, self._lens = video, None if intrinsics is None else load_lens(intrinsics)
         self._files = {self._key(file): file for file in find_trajectories(path)}
         self.keys: Sequence[str] = tuple(self._files)
         self._folder = path if path.is_dir() else path.parent
-        self._tag = self._tag_in_map()
+        self._tag, self._opens = self._tag_in_map(), opens
+        self._fingers = self._finger_tags()
         self.unmapped: Mapping[str, str] = self._unmapped()
         self.origins: Mapping[str, str] = {
             "poses": f"{TRAJECTORY}: x .. q_w, of the camera, moved to the tip",
@@ -87,8 +103,20 @@ class UmiSession:
         tips = camera @ self._tip
         if self._tag is not None:
             tips = tips.after(self._tag.inverse())
-        track = PoseTrack(name="", poses=tips, valid=valid, effector=np.zeros((len(valid), 0)))
         cameras = self._camera(file, columns)
+        widths = self._widths(file, columns)
+        effector = np.zeros((len(valid), 0)) if widths is None else _bridged(widths.metres, time_ns)[:, None]
+        if widths is not None:
+            findings += _said_of(widths, effector[:, 0])
+            valid = valid & np.isfinite(effector[:, 0])
+            effector = np.nan_to_num(effector)
+        track = PoseTrack(
+            name="",
+            poses=tips,
+            valid=valid,
+            effector=effector,
+            effector_names=() if widths is None else ("gripper_width",),
+        )
         inertial = read_inertial(file.with_name(_VIDEO), time_ns, camera, valid)
         scale = "the map's own, by a tag whose printed size is taken on trust"
         return HandDemonstration(
@@ -100,6 +128,7 @@ class UmiSession:
             scale=scale,
             streams=inertial.streams,
             sync_s=inertial.sync_s,
+            tags_seen=None if widths is None else widths.share,
             findings=(*findings, *inertial.findings),
         )
 
@@ -114,6 +143,39 @@ class UmiSession:
         if (np.diff(frames) < 0).any() or frames.min(initial=0) < 0:
             raise BadData(file, "frame_idx", "frame numbers that do not go back", frames[:5].tolist())
         return {"wrist": video_camera(video, frames, "wrist")}
+
+    def _finger_tags(self) -> FingerTags:
+        """As the session's own calibration of the gripper says, else UMI's numbers."""
+        files = sorted(self._folder.glob("demos/gripper_calibration*/gripper_range.json"))
+        if not files and self._opens:
+            expected = "demos/gripper_calibration*/gripper_range.json, for what the tags show of it"
+            raise BadData(self._folder, "--opens", expected, "none")
+        if not files:
+            return FingerTags()
+        said = _json(files[0])
+        try:
+            closed, opened = float(said["min_width"]), float(said["max_width"])
+            if not opened > closed:
+                raise BadData(files[0], "max_width", f"above min_width {closed:g}", opened)
+            return FingerTags(
+                left=int(said["left_finger_tag_id"]),
+                right=int(said["right_finger_tag_id"]),
+                closed_m=closed,
+                scale=self._opens / (opened - closed) if self._opens else 1.0,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            expected = "left_finger_tag_id, right_finger_tag_id, min_width and max_width"
+            raise BadData(files[0], "gripper_range", expected, repr(error)) from error
+
+    def _widths(self, file: Path, columns: LogTable) -> Widths | None:
+        """Of the gripper in every frame; `None` where the lens is not known or there is no video."""
+        video = file.with_name(_VIDEO)
+        if self._lens is None or not video.exists():
+            return None
+        frames = columns["frame_idx"].astype(np.int64)
+        view = video_camera(video, frames)
+        lens: Lens = self._lens.at(view.shape[1], view.shape[0])
+        return widths_of(PickedFrames(video, frames, view.shape), lens, self._fingers)
 
     def _tag_in_map(self) -> Pose | None:
         """`slam_from_tag`; `None` where nobody calibrated it."""
@@ -149,9 +211,42 @@ class UmiSession:
         if self._tag is None:
             text = "no mapping*/tx_slam_tag.json: poses stay in the frame of the map, whose axes are not gravity's"
             found.append(Finding("no-table-frame", "warning", text))
-        text = "no width of the gripper: it lies in pickles, which are not opened; the effector has 0 joints"
+        if self._lens is not None:
+            if not self._opens:
+                text = "widths are by the printed size of the tags alone, about 1 % too large: --opens says the truth"
+                found.append(Finding("width-scale", "warning", text))
+            return found
+        text = "no width of the gripper (--intrinsics measures it by the fingers' tags): what the "
+        text += "pipeline found lies in pickles, which are not opened; the effector has 0 joints"
         found.append(Finding("no-width", "warning", text))
         return found
+
+
+_BRIDGED_S = 0.2
+
+
+def _bridged(metres: NDArray[np.float64], time_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Widths with gaps of up to .2 s on a straight line; longer ones, and those at the ends, stay unknown."""
+    known = np.isfinite(metres)
+    filled = metres.copy()
+    for first, last in stretches(~known):
+        if first and last < len(metres) and (time_ns[last] - time_ns[first - 1]) * 1e-9 <= _BRIDGED_S:
+            share = (time_ns[first:last] - time_ns[first - 1]) / (time_ns[last] - time_ns[first - 1])
+            filled[first:last] = metres[first - 1] + share * (metres[last] - metres[first - 1])
+    return filled
+
+
+def _said_of(widths: Widths, filled: NDArray[np.float64]) -> list[Finding]:
+    """What of the widths was not measured with both tags."""
+    bridged = int((np.isfinite(filled) & ~np.isfinite(widths.metres)).sum())
+    single = int((np.isfinite(widths.metres) & ~widths.both).sum())
+    if not bridged and not single:
+        return []
+    text = (
+        f"of {len(filled)} widths {single} were measured by one tag alone, taking the fingers for coupled, and "
+        f"{bridged} lie on a line between others, over at most {_BRIDGED_S:g} s"
+    )
+    return [Finding("width-not-measured", "warning", text, evidence={"one tag": single, "between": bridged})]
 
 
 def _json(path: Path) -> Any:
