@@ -177,7 +177,7 @@ class LeRobotRecording:
             pictures=pictures,
             instruction=instruction,
             provenance=place.provenance or self._provenance(place, details),
-            outcome=place.outcome or self._outcome(arrays),
+            outcome=place.outcome if place.id else self._outcome(arrays),
             streams={name: read_stream(path) for name, path in place.streams.items()},
             findings=(*findings, *more),
             id=place.id,
