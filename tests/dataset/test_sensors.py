@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -136,9 +136,7 @@ def test_facts_say_kind_unit_frame_and_rate(tmp_path: Path):
 
 def test_success_that_a_column_says_is_the_outcome_of_an_import(tmp_path: Path):
     root = clean(tmp_path / "set", "whole-attempts")
-    for path in (root / "meta/roboscale/episodes").rglob("*.jsonl"):
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
-        path.write_text("".join(json.dumps({**line, "outcome": None}) + "\n" for line in lines))
+    shutil.rmtree(root / "meta/roboscale")  # as somebody else's
     import_dataset(ImportDataset(source=root, out=tmp_path / "out", workers=0))
     outcomes = [one.outcome for one in Dataset(tmp_path / "out").episodes]
     assert all(outcome is not None and outcome.success for outcome in outcomes)

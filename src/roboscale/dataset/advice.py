@@ -108,9 +108,7 @@ def _import_command(findings: Sequence[Finding], where: str, elsewhere: str, tot
     lost = {i for one in findings if one.check in _BROKEN for i in one.episodes}
     if len(lost) > total / 2 and not any(one.check == "not-fetched" for one in findings):
         return ""
-    moved = [
-        one for one in findings if one.check == "file-elsewhere" and one.field == "video_path" and one not in partly
-    ]
+    moved = any(one.check == "file-elsewhere" and one.field == "video_path" for one in findings)
     missing = [one for one in findings if one.check == "missing-video" and one.episodes and not moved]
     if any(len({*one.episodes} - lost) > total / 2 for one in missing):
         flags += " --missing-video drop-camera"

@@ -134,7 +134,7 @@ def _of_lerobot(root: Path, facts: Mapping[str, Any], *, remote: bool) -> Descri
     left_out = {} if remote else lost_by_reading(recording)  # what was not fetched is not left out
     numbers = {n: f"{f['dtype']}{list(f['shape'])}" for n, f in folder.head.features.items() if n not in cameras}
     return DescribedDataset(
-        **facts,
+        **{**facts, "languages": facts["languages"] or folder.languages},
         format=folder.format,
         robot=folder.head.robot_type,
         licence=folder.licence,

@@ -6,6 +6,7 @@ The oddities are those of converters and recorders that are public; the sets are
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
-from roboscale import BadData, ImportDataset, import_dataset
+from roboscale import (
+    BadData,
+    DescribeDataset,
+    ImportDataset,
+    ShowDataset,
+    describe_dataset,
+    import_dataset,
+    show_dataset,
+)
+from roboscale.cli.app import app
 from roboscale.dataset import Dataset
 from roboscale.dataset.audit import audit_folder
 from roboscale.dataset.lerobot import open_lerobot
@@ -116,3 +127,30 @@ def test_folders_in_the_place_of_templates_are_said_with_what_a_template_is(tmp_
         import_dataset(ImportDataset(source=root, out=tmp_path / "out", workers=0))
     (shown,) = [one for one in audit_folder(root, images=False).findings if one.check == "path-template"]
     assert "data_path" in shown.text
+
+
+@pytest.mark.parametrize(
+    ("card", "languages"),
+    [
+        ("language: en", ["en"]),
+        ("language:\n- en\n- zh-Hans", ["en", "zh-Hans"]),
+        ("language: [de, fr]", ["de", "fr"]),
+    ],
+)
+def test_languages_of_the_card_are_carried(tmp_path: Path, card: str, languages: list[str]):
+    root = samples.write_v21(tmp_path / "set", episodes=2, frames=12)
+    (root / "README.md").write_text(f"---\nlicense: mit\n{card}\ntags:\n- LeRobot\n---\n# A set\n")
+    assert list(describe_dataset(DescribeDataset(dataset=root)).languages) == languages
+    import_dataset(ImportDataset(source=root, out=tmp_path / "out", workers=0))
+    source = Dataset(tmp_path / "out").episodes[1].provenance
+    assert (source.details["languages"], source.licence) == (languages, "MIT")
+
+
+def test_who_shows_an_older_version_is_told_the_command_that_works(tmp_path: Path):
+    root = samples.write_v21(tmp_path / "a set", episodes=2, frames=12)
+    with pytest.raises(BadData, match=r"expected v3\.0") as refused:
+        show_dataset(ShowDataset(dataset=root))
+    command = str(refused.value).split("make it so: ")[1]
+    words = [str(tmp_path / "out") if word == "OUT" else word for word in shlex.split(command)[1:]]
+    assert CliRunner().invoke(app, [*words, "--workers", "0"]).exit_code == 0
+    assert len(Dataset(tmp_path / "out").episodes) == 2

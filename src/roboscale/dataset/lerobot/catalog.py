@@ -125,7 +125,8 @@ def load_info(root: Path) -> Info:
 def _strict(head: InfoHead) -> Info:
     """What LeRobot's loader and our writer need beside what the lenient reader does."""
     if not head.is_v3:
-        raise BadData(head.file, "codebase_version", CODEBASE_VERSION, head.version)
+        way = f"{head.version}; make it so: roboscale data import {shlex.quote(str(head.root))} OUT"
+        raise BadData(head.file, "codebase_version", CODEBASE_VERSION, way)
     if not is_rate(head.fps):
         raise BadData(head.file, "fps", "a rate in Hz, from 1/60", head.raw.get("fps"))
     for key in ("data_files_size_in_mb", "video_files_size_in_mb"):

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from roboscale.core import BadData
 from roboscale.dataset.layout import Layout
 from roboscale.dataset.lerobot.info import InfoHead, Problems, Template, as_whole, read_head, read_lines
-from roboscale.dataset.lerobot.licence import licence_of
+from roboscale.dataset.lerobot.licence import languages_of, licence_of
 from roboscale.dataset.lerobot.tables import table_of, to_rows
 from roboscale.dataset.remote import open_root
 from roboscale.dataset.unfetched import lance_tables
@@ -110,6 +110,11 @@ class Folder:
     def licence(self) -> str:
         """What the card, the files or the sidecar say; empty where nothing does."""
         return licence_of(self.root, self.head.raw)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Of the texts, as the card says."""
+        return languages_of(self.root)
 
     @property
     def numbers(self) -> tuple[int, ...]:

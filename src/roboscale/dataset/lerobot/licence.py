@@ -1,4 +1,4 @@
-"""Under which licence a dataset is: what its card, its LICENSE file, `info.json` or our sidecar says."""
+"""Under which licence a dataset is, and in which languages its texts are: by its card, its files or our sidecar."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from roboscale.dataset.lerobot.sidecar import sidecar_lines
 
-__all__ = ["licence_of"]
+__all__ = ["languages_of", "licence_of"]
 
 _SPDX: Mapping[str, str] = MappingProxyType(
     {
@@ -26,6 +26,7 @@ _SPDX: Mapping[str, str] = MappingProxyType(
 )
 """The Hub's names of licences -> SPDX ids."""
 _TITLES = (("MIT License", "MIT"), ("Apache License", "Apache-2.0"), ("Creative Commons Attribution 4.0", "CC-BY-4.0"))
+_LANGUAGE = re.compile(r"^languages?:((?:[ \t]*\S.*)|(?:(?:\n[ \t]*-.*)+))$", re.MULTILINE)
 _CARD = re.compile(r"^licen[sc]e:\s*(\S.*)$", re.MULTILINE | re.IGNORECASE)
 
 
@@ -38,17 +39,26 @@ def licence_of(root: Path, raw: Mapping[str, Any]) -> str:
     for key in ("license", "licence"):
         if isinstance(raw.get(key), str) and raw[key].strip():
             return _spdx(raw[key])
-    for name in ("README.md", "readme.md"):
-        head = _text(root / name)
-        card = head.split("\n---", 1)[0] if head.startswith("---") else ""
-        line = _CARD.search(card)
-        if line:
-            return _spdx(line[1])
+    line = _CARD.search(_card(root))
+    if line:
+        return _spdx(line[1])
     for name in ("LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE"):
         if (root / name).is_file():
             title = _text(root / name)[:200]
             return next((spdx for words, spdx in _TITLES if words in title), f"see {name}")
     return _sidecar_licence(root)
+
+
+def languages_of(root: Path) -> tuple[str, ...]:
+    """Of the texts, as the card says them, such as `en`; empty where it says none."""
+    said = _LANGUAGE.search(_card(root))
+    return tuple(re.findall(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]+)?", said[1])) if said else ()
+
+
+def _card(root: Path) -> str:
+    """The head of the dataset's card, which is YAML."""
+    heads = (_text(root / name) for name in ("README.md", "readme.md"))
+    return next((head.split("\n---", 1)[0] for head in heads if head.startswith("---")), "")
 
 
 def _spdx(text: str) -> str:

@@ -113,6 +113,7 @@ class LeRobotRecording:
         self.origins: Sequence[Origin] = features.origins
         self.unmapped: Mapping[str, str] = features.unmapped
         self._features, self._tables, self._place = features, tables, place
+        self._languages = folder.languages
         self._said = SaidStatistics(folder, tuple(features.carried))
         self._positions = {key: position for position, key in enumerate(self.keys)}
         self._probes: dict[str, tuple[Path, Probe]] = {}
@@ -177,7 +178,7 @@ class LeRobotRecording:
             pictures=pictures,
             instruction=instruction,
             provenance=place.provenance or self._provenance(place, details),
-            outcome=place.outcome or self._outcome(arrays),
+            outcome=place.outcome if place.id else self._outcome(arrays),
             streams={name: read_stream(path) for name, path in place.streams.items()},
             findings=(*findings, *more),
             id=place.id,
@@ -230,6 +231,7 @@ class LeRobotRecording:
 
     def _provenance(self, place: EpisodePlace, details: Mapping[str, Any]) -> Provenance:
         where = {"source_key": place.key, "dataset": self.root.resolve().name, **details}
+        where |= {"languages": list(self._languages)} if self._languages else {}
         return Provenance(f"records.{self.format}", embodiment=self.robot_type, licence=self.licence, details=where)
 
     def _finding(self, place: EpisodePlace, check: str, text: str, field: str = "", **evidence: Any) -> Finding:
