@@ -1,12 +1,16 @@
 """What is asked of columns, and what wide tables have besides policies: remarks, stages, counts side by side."""
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from roboscale.core import BadData, UsageError
+from roboscale.jobs.events import Note
 from roboscale.jobs.plan import PlanCollection
 from roboscale.jobs.rank import Rank
+from roboscale.jobs.result_files import load_results
 from roboscale.results import ReadOptions, Results, read_results
 from roboscale.results.trained import read_trained
 
@@ -233,3 +237,70 @@ def test_options_without_a_command_are_read_the_same(tmp_path: Path):
     (tmp_path / "a.csv").write_text(LONG)
     found = read_results(tmp_path / "a.csv", "", ReadOptions(columns={"policy": "algo+size", "success": "ok"}))
     assert found.columns.policies == ("ACT, s", "ACT, l", "DP, s")
+
+
+def test_rows_that_add_others_up_are_named(tmp_path: Path):
+    text = "policy,task,successes,trials\nA,x,1,2\nB,x,2,2\nA,Total,1,2\nB,mean,2,2\n"
+    assert "2 rows left out: they add the others up (Total, mean)" in said(read(tmp_path, text))
+
+
+@pytest.mark.parametrize("line", ["sep=;\n", "sep=;\r\n", '"sep=;"\n', "SEP=;;;;\n"])
+def test_the_line_that_tells_excel_what_separates_cells_is_known(tmp_path: Path, line: str):
+    found = read(tmp_path, f"{line}policy;successes;trials\nA;1;2\nB;2;2\n")
+    assert counts(found) == {("A", "all"): (1, 2), ("B", "all"): (2, 2)}
+    assert "says what separates cells" in said(found) and "above the header" not in said(found)
+
+
+def test_a_direction_that_means_nothing_is_said(tmp_path: Path):
+    """`--lower-is-better` was accepted beside counts, and did nothing."""
+
+    def notes(text: str, **asked: bool) -> str:
+        (tmp_path / "a.csv").write_text(text)
+        heard: list[Note] = []
+        options = Rank(sources=("a",), **asked).reading_options()
+        load_results([str(tmp_path / "a.csv")], options, heard.append)  # type: ignore[arg-type]
+        return "\n".join(note.text for note in heard)
+
+    words = "is for a column of progress, and a.csv has none"
+    counted = "policy,successes,trials\nA,1,2\nB,2,2\n"
+    assert f"--lower-is-better {words}: nothing was turned round" in notes(counted, lower_is_better=True)
+    assert f"--higher-is-better {words}" in notes(counted, higher_is_better=True)
+    assert words not in notes(counted)
+    progress = "policy,progress\nA,.5\nB,.25\n"
+    assert words not in notes(progress, lower_is_better=True)
+    pairs = "policy_a,policy_b,preference\nA,B,1\nB,A,0\n"
+    assert words not in notes(pairs, lower_is_better=True)
+    assert words in notes(pairs.replace(",1", ",A").replace(",0", ",B"), lower_is_better=True)
+
+
+@pytest.mark.parametrize("source", ["A=", "", " ", "=a.csv"])
+def test_an_empty_source_is_not_the_folder_one_is_in(source: str):
+    with pytest.raises(UsageError, match="expected PATH or NAME=PATH, found"):
+        load_results([source])
+
+
+def test_a_pipe_is_read_as_standard_input_is(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=("policy,success\nA,1\nB,0\n",))
+    writer.start()
+    found = load_results([str(tmp_path / "pipe")])
+    writer.join()
+    assert counts(found) == {("A", "all"): (1, 1), ("B", "all"): (0, 1)} and found.source == str(tmp_path / "pipe")
+
+
+def test_metadata_of_a_robot_log_is_no_session(tmp_path: Path):
+    """`rank /` stopped at the first metadata.yaml of somebody else's."""
+    (tmp_path / "bag").mkdir()
+    (tmp_path / "bag" / "metadata.yaml").write_text("rosbag2_bagfile_information:\n  version: 5\n")
+    with pytest.raises(BadData, match=r"none of them \(bag/metadata.yaml speaks of no policies\)"):
+        read_results(tmp_path)
+    (tmp_path / "sessions" / "u1").mkdir(parents=True)
+    session = "policies:\n  A: {policy_name: x, binary_success: 1}\n  B: {policy_name: y, binary_success: 0}\n"
+    (tmp_path / "sessions" / "u1" / "metadata.yaml").write_text(f"{session}preference: A\n")
+    found = read_results(tmp_path)
+    assert len(found.preferences) == 1 and "not read, for no policies are in them: bag/metadata.yaml" in said(found)
+    deep = tmp_path / "a/b/c/d/e"
+    deep.mkdir(parents=True)
+    (tmp_path / "sessions").rename(deep / "sessions")
+    with pytest.raises(BadData, match="none of them"):
+        read_results(tmp_path)

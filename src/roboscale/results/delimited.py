@@ -25,6 +25,8 @@ __all__ = ["grid_of_cells", "grid_of_text"]
 _DELIMITERS = (",", ";", "\t", "|")
 _LOOKED_AT = 60
 _CHUNK = 50_000
+_TOLD = re.compile(r"\"?sep=([,;\t|])\"?[,;\t|]*[ ]*(?:\r\n|\r|\n)", re.IGNORECASE)
+"""The first line of a CSV that Excel is to open: it says what separates the cells."""
 _DASHES = set("-:= ")
 _EMPHASIS = re.compile(r"(\*\*|__|\*|`)(.+?)\1")
 
@@ -39,8 +41,12 @@ def grid_of_text(path: Path, name: str, text: str, notes: list[str]) -> Grid:
     """
     if "\0" in text:
         raise BadData(path, "file", "a table as text", "binary data")
-    delimiter = _delimiter(text)
-    if delimiter != ",":
+    told = _TOLD.match(text)
+    text = text[told.end() :] if told else text
+    delimiter = told[1] if told else _delimiter(text)
+    if told:
+        notes = [*notes, f"the first line, {told[0].strip()}, says what separates cells"]
+    elif delimiter != ",":
         notes = [*notes, f"cells are separated by {'tabs' if delimiter == chr(9) else delimiter}"]
     try:
         rows = _edged(_whole_records(path, text, delimiter), delimiter)

@@ -93,6 +93,7 @@ class Table:
         """Rows that only add up others do not count."""
         grid = self.roles.grid
         keep = np.ones(len(grid), np.bool_)
+        called: list[str] = []
         for role in ("policy", "task"):
             for name in self.roles.names(role)[:1]:
                 column = grid.column(name)
@@ -100,8 +101,11 @@ class Table:
                 sums = [k for k, text in enumerate(column.values) if is_sum(text) or is_sum_of(text, known)]
                 if sums and len(column.used()) - len(sums) >= (2 if role == "policy" else 1):
                     keep &= ~np.isin(column.codes, sums)
+                    called += [column.values[k] for k in sums if column.values[k] in known]
         if not keep.all():
-            self.left.add("they add the others up", int((~keep).sum()))
+            more = f" and {len(called) - 5} more" if len(called) > 5 else ""
+            shown = f"{', '.join(dict.fromkeys(called[:5]))}{more}"
+            self.left.add(f"they add the others up ({shown})", int((~keep).sum()))
             self.roles.grid = rows_of(grid, keep)
 
     def _without_copies(self) -> None:
