@@ -133,12 +133,11 @@ class Parameter:
         value = _read(text, self.kind, percent=share)
         if value is not None and (low is None or value >= low) and (high is None or value <= high):
             return value
-        bounds = " and ".join(
-            f"{word} {end:g}" for word, end in (("at least", low), ("at most", high)) if end is not None
-        )
+        ends = [(word, end) for word, end in (("at least", low), ("at most", high)) if end is not None]
+        bounds = " and ".join(f"{word} {int(end) if self.kind is int else f'{end:g}'}" for word, end in ends)
         said = f"expected {_KINDS[self.kind]}{f' of {bounds}' if bounds else ''}, found {text!r}"
         meant = share and value is not None and 1 < value <= 100
-        raise UsageError(f"{said} (a hundredth of it is {text.strip()}%)" if meant else said)
+        raise UsageError(f"{said} (percent is written {text.strip()}%)" if meant else said)
 
     def to_args(self, value: Any) -> list[str]:
         """An option's words; none for its default."""
