@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from roboscale.stats.watching import curve_of, share_of
+from roboscale.stats.watching import curve_of, error_share
 
 
 def outcomes(successes: int, n: int = 40) -> dict[str, bool | None]:
@@ -11,7 +11,7 @@ def outcomes(successes: int, n: int = 40) -> dict[str, bool | None]:
 
 
 def test_the_shares_of_an_endless_series_sum_to_alpha():
-    assert sum(share_of(k, 0.05) for k in range(1, 200_000)) == pytest.approx(0.05, abs=1e-6)
+    assert sum(error_share(k, 0.05) for k in range(1, 200_000)) == pytest.approx(0.05, abs=1e-6)
 
 
 def test_what_was_said_of_a_checkpoint_does_not_change_when_others_come():

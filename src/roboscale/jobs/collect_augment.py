@@ -149,7 +149,7 @@ def augment_episodes(request: AugmentEpisodes, on_event: OnEvent = ignore) -> Au
                 frames += dataset.episodes[index].length
                 on_event(Progress("copies", done, total))
     on_event(Wrote("dataset", request.out))
-    on_event(Note(f"to train on both: roboscale data merge {request.dataset} {request.out} BOTH"))
+    on_event(Note(f"to train on both: roboscale data merge {request.dataset} {request.out} BOTH --same"))
     numbers = combine("numbers", digests).digest
     return AugmentedEpisodes(
         out=request.out, parents=len(dataset.episodes), made=made, there=known, frames=frames, numbers=numbers

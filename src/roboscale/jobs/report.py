@@ -13,7 +13,9 @@ from roboscale.jobs.request import Option, Request
 from roboscale.jobs.stores import RunId, Store, folder_of
 
 if TYPE_CHECKING:
-    from roboscale.report import ReportData
+    from roboscale.jobs.judged import Judged
+    from roboscale.report import FilmedCase, ReportData
+    from roboscale.trials.log import TrialLog
 
 __all__ = ["WriteReport", "write_report"]
 
@@ -56,8 +58,7 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
         RoboscaleError: the run is of a study that is blind.
     """
     from roboscale.jobs.files import write_text
-    from roboscale.jobs.films import film_cases
-    from roboscale.jobs.judged import choose_run, judged_run, other_runs, whole
+    from roboscale.jobs.judged import choose_run, judged_run, other_runs
     from roboscale.jobs.report_data import dataset_summary, report_data, training_curve
     from roboscale.jobs.studies import require_unblinded, study_lines
     from roboscale.jobs.worse_pictures import worse_pictures
@@ -71,17 +72,7 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
         require_unblinded(run)
         judged = judged_run(log, run)
         notes += other_runs(log, run, request.run)
-        films = []
-        if request.videos:
-            try:
-                trials = whole(log, judged.plain)
-                films = film_cases(judged, trials, request.videos, request.recorded)
-            except RoboscaleError as error:
-                notes.append(f"no films: {error}")
-            if not films and not any(note.startswith("no films") for note in notes):
-                repeats = judged.run.world_info.get("deterministic")
-                why = "shows no pictures" if repeats else "cannot repeat its trials; see --recorded"
-                notes.append(f"no films: world {judged.run.world.name} {why}")
+        films = _films(request, log, judged, notes)
     notes += study_lines(run)
     strips, unseen = worse_pictures(judged) if request.videos else ((), "")
     notes += [unseen] if unseen else []
@@ -102,3 +93,22 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
     write_text(page, report_page(data))
     on_event(Wrote("page", page))
     return data
+
+
+def _films(request: WriteReport, log: TrialLog, judged: Judged, notes: list[str]) -> list[FilmedCase]:
+    """The films that are asked for; a note says why there are none."""
+    from roboscale.jobs.films import film_cases
+    from roboscale.jobs.judged import whole
+
+    if not request.videos:
+        return []
+    try:
+        films = film_cases(judged, whole(log, judged.plain), request.videos, request.recorded)
+    except RoboscaleError as error:
+        notes.append(f"no films: {error}")
+        return []
+    if not films:
+        repeats = judged.run.world_info.get("deterministic")
+        why = "shows no pictures" if repeats else "cannot repeat its trials; see --recorded"
+        notes.append(f"no films: world {judged.run.world.name} {why}")
+    return films

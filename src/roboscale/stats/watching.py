@@ -15,15 +15,15 @@ from roboscale.core.plain import Plain
 from roboscale.stats.paired import exact_paired_test
 from roboscale.stats.proportions import clopper_pearson
 
-__all__ = ["CheckpointCurve", "CheckpointPoint", "curve_of", "share_of"]
+__all__ = ["CheckpointCurve", "CheckpointPoint", "curve_of", "error_share"]
 
 _ByCase = Mapping[str, bool | None]
 
 
-def share_of(k: int, alpha: float) -> float:
+def error_share(k: int, alpha: float) -> float:
     """The error that the k-th of an endless series may make, k from 1; all together make at most alpha.
 
-    >>> round(sum(share_of(k, 0.05) for k in range(1, 100_000)), 4)
+    >>> round(sum(error_share(k, 0.05) for k in range(1, 100_000)), 4)
     0.05
     """
     return alpha * 6 / (math.pi * k) ** 2
@@ -94,7 +94,7 @@ def curve_of(outcomes: Mapping[str, _ByCase], alpha: float = 0.05) -> Checkpoint
     points: list[CheckpointPoint] = []
     names = list(outcomes)
     for k, name in enumerate(names, 1):
-        share = share_of(k, alpha)
+        share = error_share(k, alpha)
         mine = outcomes[name]
         valid = [one for one in mine.values() if one is not None]
         rate = clopper_pearson(sum(valid), len(valid), level=1 - share, void=len(mine) - len(valid))

@@ -12,11 +12,11 @@ from typing import Literal
 
 from roboscale.core import Case, generator
 
-__all__ = ["MODEL_PARTS", "PARTS", "Part", "interpolated", "value_of"]
+__all__ = ["MODEL_PARTS", "PARTS", "ModelPart", "interpolated", "value_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class ModelPart:
     """One value that an axis changes.
 
     Args:
@@ -41,8 +41,10 @@ class Part:
         return 1.0 if self.kind == "factor" else 0.0
 
 
-def _part(name: str, unit: str, sizes: tuple[float, float, float], kind: Literal["signed", "factor", "plain"]) -> Part:
-    return Part(name=name, unit=unit, sizes=sizes, kind=kind)
+def _part(
+    name: str, unit: str, sizes: tuple[float, float, float], kind: Literal["signed", "factor", "plain"]
+) -> ModelPart:
+    return ModelPart(name=name, unit=unit, sizes=sizes, kind=kind)
 
 
 _ALL = (
@@ -66,10 +68,10 @@ _ALL = (
     _part("distractors.set", "1", (0.0, 0.0, 0.0), "plain"),
 )
 
-PARTS: Mapping[str, Part] = {part.name: part for part in _ALL}
+PARTS: Mapping[str, ModelPart] = {part.name: part for part in _ALL}
 """Every value by its name."""
 
-MODEL_PARTS: Mapping[str, tuple[Part, ...]] = {
+MODEL_PARTS: Mapping[str, tuple[ModelPart, ...]] = {
     axis: tuple(part for part in _ALL if part.axis == axis) for axis in dict.fromkeys(part.axis for part in _ALL)
 }
 """Axis -> its values."""
@@ -86,7 +88,7 @@ def interpolated(sizes: tuple[float, ...], strength: float, neutral: float = 0.0
     return steps[below] + (strength - below) * (steps[below + 1] - steps[below])
 
 
-def value_of(part: Part, strength: float, case: Case) -> float:
+def value_of(part: ModelPart, strength: float, case: Case) -> float:
     """The value of a part at a strength in a case: up in one half of all cases, down in the other."""
     size = interpolated(part.sizes, strength, part.neutral)
     if part.kind == "plain":
