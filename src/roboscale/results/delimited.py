@@ -15,7 +15,7 @@ import numpy as np
 
 from roboscale.core import BadData
 from roboscale.results.grid import Counter, Grid, GridBuilder
-from roboscale.results.headers import UPPER, groups_of_header, is_title
+from roboscale.results.headers import UPPER_HEADER, groups_of_header, is_title
 from roboscale.results.hints import OTHER_KINDS, hint_of_text
 from roboscale.results.names import COLUMNS, strength
 from roboscale.results.values import number_of, success_of
@@ -194,7 +194,7 @@ def _grid(
     if groups is not None:
         shown = ", ".join(groups.columns)
         said = f"two rows of headers: each of these is a {groups.role}: {shown}"
-        said = said.replace(f"is a {UPPER}", "stands in the upper one")
+        said = said.replace(f"is a {UPPER_HEADER}", "stands in the upper one")
         titles = [title for title in titles[:-1] if title]
         notes = (*(note for note in notes if "above the header" not in note), *_not_read(titles), said)
         rows = (part for row in _chain(below, rest) if any(map(str.strip, row)) for part in groups.rows(row))

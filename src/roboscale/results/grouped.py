@@ -13,9 +13,9 @@ from roboscale.results.names import COLUMNS, bare_name, is_percent, is_sum, stre
 from roboscale.results.roles import Roles
 from roboscale.results.values import count_of, is_missing
 
-__all__ = ["WORLDS", "without_groups"]
+__all__ = ["WORLD_COLUMNS", "without_groups"]
 
-WORLDS = frozenset({"real", "sim", "simulation", "simulated", "real_world", "mujoco", "isaac"})
+WORLD_COLUMNS = frozenset({"real", "sim", "simulation", "simulated", "real_world", "mujoco", "isaac"})
 """Names of columns, or of groups of them, that are worlds where a policy is known."""
 
 _OUTCOMES = ("successes", "trials", "failures", "success", "failure", "rate")
@@ -127,6 +127,6 @@ def _closed(text: str) -> str:
 def _role_of(roles: Roles, groups: Mapping[str, object]) -> str:
     if not roles.has("policy"):
         return "policy"
-    if all(group.casefold() in WORLDS for group in groups) and not roles.has("world"):
+    if all(group.casefold() in WORLD_COLUMNS for group in groups) and not roles.has("world"):
         return "world"
     return "variation" if roles.has("task") else "task"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from roboscale.results.names import bare_name, is_sum, strength
 
-__all__ = ["UPPER", "Groups", "groups_of_header", "is_title"]
+__all__ = ["UPPER_HEADER", "Groups", "groups_of_header", "is_title"]
 
-UPPER = "upper header"
+UPPER_HEADER = "upper header"
 """What the column is called that the upper of two rows of headers becomes, where it is not known what it says."""
 
 _OUTCOMES = ("success", "failure", "progress", "successes", "failures", "trials", "rate")
@@ -21,7 +21,7 @@ class Groups:
     """Which columns stand below which group.
 
     Args:
-        role: what the groups are, `task` or `policy`; `UPPER` where a column without a name may be either.
+        role: what the groups are, `task` or `policy`; `UPPER_HEADER` where a column without a name may be either.
         fixed: columns that stand below none.
         columns: group -> its columns, in the order of `names`.
         names: what stands below every group.
@@ -76,7 +76,7 @@ def groups_of_header(above: Sequence[str], names: Sequence[str]) -> Groups | Non
     called = [names[k] or upper[k] for k in fixed]
     has = {role for role in ("policy", "task") for name in called if strength(role, name) is not None}
     role = "policy" if "task" in has and "policy" not in has else "task"
-    role = UPPER if not has and "" in called else role
+    role = UPPER_HEADER if not has and "" in called else role
     return Groups(
         role=role,
         fixed=fixed,

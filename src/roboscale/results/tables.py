@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from roboscale.core import BadData, Stratum
 from roboscale.results.conditions import mixes_differ, no_seeds_of_counts, strata_of, unknown_columns
 from roboscale.results.grid import Counter, Grid, Texts, packed_rows
-from roboscale.results.headers import UPPER
+from roboscale.results.headers import UPPER_HEADER
 from roboscale.results.measures import Measured, counts_measured, long_measured
 from roboscale.results.names import COLUMNS, flag, is_sum, is_sum_of, normal_name, strength
 from roboscale.results.nouns import Preferences, TablePart, TrialColumns
@@ -159,11 +159,11 @@ class Table:
         """BadData where the upper of two rows of headers and a column without a name say policy and task, or task and
         policy."""
         grid = self.roles.grid
-        if UPPER in grid.names and (left := next((n for n in grid.names if n.startswith("column ")), "")):
+        if UPPER_HEADER in grid.names and (left := next((n for n in grid.names if n.startswith("column ")), "")):
             ways = [
                 f"{flag('policy', a)} {flag('task', b)} where {shown} are {kind}"
-                for a, b, kind in ((left, UPPER, "tasks"), (UPPER, left, "policies"))
-                if (shown := " and ".join(grid.column(UPPER).used()[:3]))
+                for a, b, kind in ((left, UPPER_HEADER, "tasks"), (UPPER_HEADER, left, "policies"))
+                if (shown := " and ".join(grid.column(UPPER_HEADER).used()[:3]))
             ]
             expected = f"a name above {left!r}, or what the upper row says: {'; '.join(ways)}"
             raise BadData(self.roles.path, "two rows of headers", expected, "a first column without a name")

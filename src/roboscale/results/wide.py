@@ -11,7 +11,7 @@ import numpy as np
 from roboscale.core import BadData
 from roboscale.results.asides import is_aside
 from roboscale.results.grid import Texts
-from roboscale.results.grouped import WORLDS, without_groups
+from roboscale.results.grouped import WORLD_COLUMNS, without_groups
 from roboscale.results.hints import hint_of_cell
 from roboscale.results.names import (
     ROLES,
@@ -68,7 +68,7 @@ def unfolded(roles: Roles, notes: list[str], options: ReadOptions) -> Roles | No
     numbered = _numbered(roles)
     if numbered:
         return _long(roles, numbered, "case", notes)
-    worlds = [name for name in columns if normal_name(name) in WORLDS]
+    worlds = [name for name in columns if normal_name(name) in WORLD_COLUMNS]
     if len(worlds) >= 2 and roles.has("policy"):
         return _long(roles, worlds, "world", notes)
     values = [name for name in columns if _kind(roles.grid.column(name), name)]
