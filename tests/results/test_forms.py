@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from roboscale.core import BadData, RoboscaleError, UnknownName
+from roboscale.core import BadData, RoboscaleError, UnknownName, UsageError
 from roboscale.results import ReadOptions, Results, join_results, read_results
 
 TEXT = "policy,seed,success\nA,1,1\nB,1,0\nA,2,1\nB,2,1\n"
@@ -157,7 +157,7 @@ def test_json_lines_with_objects_in_them(tmp_path: Path):
 def test_a_role_that_there_is_not(tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_text(TEXT)
-    with pytest.raises(UnknownName, match="did you mean success"):
+    with pytest.raises(UsageError, match="did you mean success.* roles: policy, .*ignore"):
         read_results(path, "", ReadOptions(columns={"sucess": "success"}))
     with pytest.raises(UnknownName, match="did you mean seed"):
         read_results(path, "", ReadOptions(columns={"case": "sed"}))

@@ -350,13 +350,20 @@ def test_hints_do_not_take_tables_for_logs():
     assert hint_of_text("policy\na\n") == "'policy'"
 
 
-def test_columns_that_may_be_stages_are_said(tmp_path: Path):
+def test_columns_that_may_be_stages_hold_the_claim_back(tmp_path: Path):
+    """They were three tasks, with a note: each trial counted thrice."""
     rows = [f"{p},{i},{int(i < 9)},{int(i < 7)},{int(i < k)}" for p, k in (("a", 3), ("b", 6)) for i in range(10)]
-    text = "policy,trial,grasp,lift,place\n" + "\n".join(rows) + "\n"
-    found = lines(read(tmp_path, text))
-    assert "if they are stages of one trial and no tasks, each trial counts 3 times: --column success=place" in found
-    assert counts(read(tmp_path, text, columns={"success": "place"})) == {("a", "all"): (3, 10), ("b", "all"): (6, 10)}
-    assert "stages" not in lines(read(tmp_path, text.replace("a,9,0,0,0", "a,9,0,0,1")))
+    for names in ("grasp,lift,place", "cube,mug,drawer"):  # in either it is the order of the cells, in one the names
+        last = names.rpartition(",")[2]
+        text = f"policy,trial,{names}\n" + "\n".join(rows) + "\n"
+        words = rf"success=.*{last}\), or tasks of their own \(--column task={names.replace(',', '.')}\).* no row has"
+        with pytest.raises(BadData, match=words):
+            read(tmp_path, text)
+        alone = read(tmp_path, text, columns={"success": last})
+        assert counts(alone) == {("a", "all"): (3, 10), ("b", "all"): (6, 10)}
+        tasks = counts(read(tmp_path, text, columns={"task": names.replace(",", "+")}))
+        assert len(tasks) == 6 and tasks["b", last] == (6, 10)
+        assert len(counts(read(tmp_path, text.replace("a,9,0,0,0", "a,9,0,0,1")))) == 6
 
 
 def test_sums_of_one_policy_do_not_count(tmp_path: Path):

@@ -14,15 +14,17 @@ has them.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import Annotated, Any, Generic, TypeVar
 
 import typer
+import typer.core
 
 from roboscale.cli.console import friendly, say
 from roboscale.cli.terminal import Terminal, terminal
-from roboscale.core import UnknownName
+from roboscale.core import UnknownName, UsageError
 from roboscale.jobs.request import Argument, Option, Parameter, Request, parameters
 from roboscale.jobs.strangers import staying_alive
 
@@ -79,7 +81,7 @@ class Command(Generic[R]):
             typed.append(_flag("methods", "--methods", "Add a paragraph on the methods for a paper, and BibTeX."))
         call.__signature__ = inspect.Signature(typed)  # type: ignore[attr-defined]
         call.__annotations__ = {one.name: one.annotation for one in typed}
-        app.command(self.words[-1], help=inspect.cleandoc(self.run.__doc__ or ""))(call)
+        app.command(self.words[-1], cls=_Words, help=inspect.cleandoc(self.run.__doc__ or ""))(call)
         if self.formerly:
 
             def old(context: typer.Context, **values: Any) -> Any:
@@ -89,7 +91,7 @@ class Command(Generic[R]):
 
             old.__signature__ = call.__signature__  # type: ignore[attr-defined]
             old.__annotations__ = call.__annotations__
-            app.command(self.formerly, hidden=True)(old)
+            app.command(self.formerly, cls=_Words, hidden=True)(old)
 
 
 def _flag(name: str, flag: str, help: str) -> inspect.Parameter:
@@ -104,17 +106,56 @@ def _typed(parameter: Parameter) -> inspect.Parameter:
     about: Any
     if isinstance(parameter.about, Argument):
         about = typer.Argument(help=parameter.about.help)
+    elif parameter.kind in (int, float):
+        about = typer.Option(
+            *parameter.flags, help=parameter.about.help, parser=_number_of(parameter), metavar=_metavar(parameter)
+        )
     else:
         flags = parameter.flags
         if parameter.kind is bool and parameter.default:
             flags = (f"{flags[0]}/--no-{flags[0].removeprefix('--')}",)
-        about = typer.Option(*flags, help=parameter.about.help, min=parameter.about.min, max=parameter.about.max)
+        about = typer.Option(*flags, help=parameter.about.help)
     return inspect.Parameter(
         parameter.name,
         inspect.Parameter.KEYWORD_ONLY,
         default=inspect.Parameter.empty if default is MISSING else default,
         annotation=Annotated[kind, about],
     )
+
+
+def _number_of(parameter: Parameter) -> Callable[[Any], Any]:
+    """What reads a number of an option; its error says what was typed."""
+
+    def number(text: Any) -> Any:
+        if not isinstance(text, str):
+            return text  # a default
+        try:
+            return parameter.number(text)
+        except UsageError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    return number
+
+
+def _metavar(parameter: Parameter) -> str:
+    about = parameter.about
+    ends = (about.min, about.max) if isinstance(about, Option) else (None, None)
+    low, high = ("" if end is None else f"{end:g}" for end in ends)
+    name = "INTEGER" if parameter.kind is int else "FLOAT"
+    return f"{name} {low}..{high}" if low or high else name
+
+
+_BELOW_0 = re.compile(r"-\d[\d.,]*\s*/\s*-?\d+")
+
+
+class _Words(typer.core.TyperCommand):
+    """Knows that `-3/20` is no option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        wrong = next((word for word in args if _BELOW_0.fullmatch(word)), "")
+        if wrong:
+            raise typer.BadParameter(f"expected counts of at least 0 such as 3/20, found {wrong!r}")
+        return super().parse_args(ctx, args)
 
 
 def request_of(args: Sequence[str], app: typer.Typer, commands: Sequence[Command[Any]]) -> Request:

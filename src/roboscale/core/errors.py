@@ -22,6 +22,7 @@ __all__ = [
     "PolicyError",
     "RoboscaleError",
     "SpecMismatch",
+    "UnknownChoice",
     "UnknownName",
     "UsageError",
     "near_names",
@@ -81,6 +82,10 @@ class BadData(RoboscaleError):
 
 class UsageError(RoboscaleError):
     """What was asked makes no sense, whatever the files say; the command line ends with 2, as for a wrong flag."""
+
+
+class UnknownChoice(UnknownName, UsageError):
+    """What an option was given is not one of its choices."""
 
 
 class PolicyError(RoboscaleError):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from roboscale.core import BadData, RoboscaleError
 from roboscale.jobs.events import Note, OnEvent, counting
-from roboscale.jobs.result_files import labelled, load_results
+from roboscale.jobs.result_files import direction_unused, labelled, load_results
 from roboscale.results import AS_THEY_ARE, ReadOptions, Results, join_results
 from roboscale.results.files import load_grids
 from roboscale.results.names import normal_name
@@ -102,7 +102,10 @@ def find_evaluations(folder: Path, on_event: OnEvent, options: ReadOptions = AS_
         first = next(iter(refused.values()), "")
         raise RoboscaleError(f"{folder}: no evaluation was found; {looked}{f', the first: {first}' if first else ''}")
     parts = labelled(_of_one_scale(parts, sources, refused), list(map(str, sources)))
-    return FoundFiles(results=_joined(parts, on_event, options), sources=sources, refused=refused)
+    joined = _joined(parts, on_event, options)
+    for note in direction_unused(joined, options):
+        on_event(Note(note))
+    return FoundFiles(results=joined, sources=sources, refused=refused)
 
 
 def _of_one_scale(

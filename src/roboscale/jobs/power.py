@@ -89,6 +89,13 @@ class SizedComparison:
         return "\n".join(self.lines)
 
     @property
+    def ends(self) -> tuple[str, str]:
+        """Both rates, with as many digits as it takes to tell them apart."""
+        first, second = self.request.first, self.request.second
+        digits = next((d for d in range(4, 17) if f"{first:.{d}g}" != f"{second:.{d}g}"), 17)
+        return f"{first:.{digits}g}", f"{second:.{digits}g}"
+
+    @property
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Design, trials of each policy, at most and on average where one looks after every trial."""
         from roboscale.stats.sample_size import EXACT_TRIALS, largest_budget
@@ -108,7 +115,7 @@ class SizedComparison:
         from roboscale.report.terminal import text_table, wrapped
 
         asked = self.request
-        head = f"From {asked.first:.4g} to {asked.second:.4g}, power {asked.power:g}, two-sided alpha {asked.alpha:g}"
+        head = f"From {self.ends[0]} to {self.ends[1]}, power {asked.power:g}, two-sided alpha {asked.alpha:g}"
         columns = ("trials of each policy", "fixed", "looking: at most", "on average")
         lines = [f"{head}:", "", *text_table(columns, self.rows, right=(1, 2, 3)), ""]
         for said in self.sentences:

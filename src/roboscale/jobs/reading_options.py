@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from roboscale.core import RoboscaleError
+from roboscale.core import UsageError
 from roboscale.jobs.request import Option, Request
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ __all__ = ["TableRequest"]
 class TableRequest(Request):
     """A request that reads tables; nothing of this need be said where a table leaves no doubt."""
 
-    column: Annotated[tuple[str, ...], Option("ROLE=COLUMN, e.g. success=Erfolg or progress=score/10.")] = ()
+    column: Annotated[tuple[str, ...], Option("ROLE=COLUMN, e.g. success=Erfolg, progress=score/10 or task=A+B.")] = ()
     case: Annotated[str, Option("The column that says which rows of two policies are the same case.")] = ""
     case_per_file: Annotated[bool, Option("Equal case numbers in two files are different cases.")] = False
     case_across_files: Annotated[bool, Option("Equal case numbers in two files are the same case.")] = False
@@ -32,7 +32,7 @@ class TableRequest(Request):
     lower_is_better: Annotated[bool, Option("Of the progress column, smaller is better.")] = False
 
     def check(self) -> None:
-        """Flags that contradict each other are an error."""
+        """UsageError for flags that contradict each other."""
         for one, other in (
             ("case_per_file", "case_across_files"),
             ("paired", "independent"),
@@ -40,10 +40,10 @@ class TableRequest(Request):
         ):
             if getattr(self, one) and getattr(self, other):
                 flags = [f"--{name.replace('_', '-')}" for name in (one, other)]
-                raise RoboscaleError(f"{flags[0]} and {flags[1]} contradict each other")
+                raise UsageError(f"{flags[0]} and {flags[1]} contradict each other")
 
     def reading_options(self) -> ReadOptions:
-        """The same, as the reader takes it. RoboscaleError for `--column` that is no ROLE=COLUMN."""
+        """The same, as the reader takes it. UsageError for `--column` that is no ROLE=COLUMN."""
         from roboscale.results import ReadOptions
 
         return ReadOptions(
@@ -57,10 +57,22 @@ class TableRequest(Request):
         )
 
     def _columns(self) -> Mapping[str, str]:
+        """Role -> column; what is said twice of a role that several columns may have is joined.
+
+        Raises:
+            UsageError: no `ROLE=COLUMN`, a role that there is not, or two columns for a role that one column has.
+        """
+        from roboscale.results.names import JOINED
+        from roboscale.results.roles import no_unknown_role
+
         columns: dict[str, str] = {}
-        for text in self.column:
-            role, sign, name = text.partition("=")
+        for text in (*self.column, *([f"case={self.case}"] if self.case else [])):
+            role, sign, name = (part.strip() for part in text.partition("="))
             if not (role and sign and name):
-                raise RoboscaleError(f"--column: expected ROLE=COLUMN such as success=Erfolg, found {text!r}")
-            columns[role.strip()] = name.strip()
-        return columns | ({"case": self.case} if self.case else {})
+                raise UsageError(f"--column: expected ROLE=COLUMN such as success=Erfolg, found {text!r}")
+            no_unknown_role(role, name)
+            known = columns.get(role, name)
+            if known != name and role not in JOINED:
+                raise UsageError(f"--column {role}: expected one column, found {known!r} and {name!r}")
+            columns[role] = name if known == name else f"{known}+{name}"
+        return columns

@@ -23,7 +23,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
-from roboscale.core import RoboscaleError, UnknownName
+from roboscale.core import RoboscaleError, UsageError
+from roboscale.core.errors import UnknownChoice
 
 __all__ = ["FROM_PYTHON", "Argument", "Option", "Parameter", "Request", "made_by", "parameters"]
 
@@ -95,7 +96,7 @@ class Parameter:
         return self.flags[0] if self.flags else self.name.upper()
 
     def checked(self, value: Any) -> Any:
-        """The value in its own type; RoboscaleError (UnknownName for a choice) says what is wrong with it."""
+        """The value in its own type; RoboscaleError (UnknownChoice for a choice) says what is wrong with it."""
         if value is None and self.optional:
             return None
         if not self.many:
@@ -112,7 +113,7 @@ class Parameter:
         if made is None or (isinstance(made, (str, Path)) and "\0" in str(made)):
             raise RoboscaleError(f"{self.title}: expected {_KINDS[self.kind]}, found {value!r}")
         if self.choices and made not in self.choices:
-            raise UnknownName(self.title, made, self.choices)
+            raise UnknownChoice(self.title, made, self.choices)
         if isinstance(self.about, Option) and isinstance(made, (int, float)):
             low, high = self.about.min, self.about.max
             if (low is not None and made < low) or (high is not None and made > high):
@@ -120,6 +121,23 @@ class Parameter:
                 said = " and ".join(b for b, bound in zip(bounds, (low, high), strict=True) if bound is not None)
                 raise RoboscaleError(f"{self.title}: expected {said}, found {made}")
         return made
+
+    def number(self, text: str) -> float | int:
+        """The number that somebody typed; `60%` and `0,6` are 0.6 where the number is a share.
+
+        Raises:
+            UsageError: it is none, or outside its bounds; names what was typed.
+        """
+        low, high = (self.about.min, self.about.max) if isinstance(self.about, Option) else (None, None)
+        share = self.kind is float and high is not None and high <= 1
+        value = _read(text, self.kind, percent=share)
+        if value is not None and (low is None or value >= low) and (high is None or value <= high):
+            return value
+        ends = [(word, end) for word, end in (("at least", low), ("at most", high)) if end is not None]
+        bounds = " and ".join(f"{word} {int(end) if self.kind is int else f'{end:g}'}" for word, end in ends)
+        said = f"expected {_KINDS[self.kind]}{f' of {bounds}' if bounds else ''}, found {text!r}"
+        meant = share and value is not None and 1 < value <= 100
+        raise UsageError(f"{said} (percent is written {text.strip()}%)" if meant else said)
 
     def to_args(self, value: Any) -> list[str]:
         """An option's words; none for its default."""
@@ -147,6 +165,20 @@ def _converted(kind: type, value: Any) -> Any:
     return float(value) if isinstance(value, numbers.Real) and not math.isnan(value) else None
 
 
+def _read(text: str, kind: type, *, percent: bool) -> float | int | None:
+    """The number a text is, with a point or a comma; `None` where it is none."""
+    plain = text.strip().replace("\u2212", "-")
+    hundredth = percent and plain.endswith("%")
+    plain = plain.removesuffix("%").rstrip() if hundredth else plain
+    try:
+        if kind is int:
+            return int(plain)
+        value = float(plain.replace(",", ".") if plain.count(",") == 1 and "." not in plain else plain)
+    except ValueError:
+        return None
+    return None if math.isnan(value) else round(value / 100, 15) if hundredth else value
+
+
 def _text(value: str | int | float | Path) -> str:
     """As the command line writes it; a number that is read back is the same."""
     if not isinstance(value, float):
@@ -162,7 +194,7 @@ class Request:
     Lists become tuples and texts become paths, where a field wants these.
 
     Raises:
-        RoboscaleError, UnknownName: a value that the field does not take.
+        RoboscaleError, UnknownChoice: a value that the field does not take.
     """
 
     words: ClassVar[tuple[str, ...]]

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from roboscale.core import BadData, Counted, identity_labels
+from roboscale.core import BadData, Counted, UsageError, identity_labels
 from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.judged import judged_run
 from roboscale.results import AS_THEY_ARE, ReadOptions, Results, by_name, join_results, read_results
 from roboscale.trials.log import open_log
 
-__all__ = ["doubts", "labelled", "load_results", "never_acted", "trials_by_policy"]
+__all__ = ["direction_unused", "doubts", "labelled", "load_results", "never_acted", "trials_by_policy"]
 
 
 def load_results(sources: Sequence[str], options: ReadOptions = AS_THEY_ARE, on_event: OnEvent = ignore) -> Results:
@@ -21,6 +21,7 @@ def load_results(sources: Sequence[str], options: ReadOptions = AS_THEY_ARE, on_
 
     Raises:
         BadData: a file is not there or not understood, or all together hold no trial and no comparison.
+        UsageError: a source is empty.
     """
     named = [_named(text) for text in sources]
     _no_source_twice([path for _, path in named])
@@ -28,15 +29,35 @@ def load_results(sources: Sequence[str], options: ReadOptions = AS_THEY_ARE, on_
     joined = join_results(labelled(parts, [path for _, path in named]), options)
     if not (len(joined.columns) or len(joined.preferences)):
         raise BadData(", ".join(sources), "results", "at least one trial or comparison", "none")
-    for line in joined.reading.lines():
+    for line in (*joined.reading.lines(), *direction_unused(joined, options)):
         on_event(Note(line))
     return joined
 
 
+def direction_unused(results: Results, options: ReadOptions) -> list[str]:
+    """A word on tables in which --lower-is-better (or --higher-is-better) means nothing, where it was asked for."""
+    if options.higher_is_better is None:
+        return []
+    readings = [part.reading for part in results.parts]
+    unused = [
+        one.source
+        for one in readings
+        if not any(column.role == "progress" for column in one.columns)
+        and not any("is the first" in note and "as asked" in note for note in one.notes)
+    ]
+    asked = "--higher-is-better" if options.higher_is_better else "--lower-is-better"
+    what = "nothing was changed by it" if options.higher_is_better else "nothing was turned round"
+    return [f"{asked} is for a column of progress, and {', '.join(unused)} has none: {what}"] if unused else []
+
+
 def _named(text: str) -> tuple[str, str]:
-    """(name, path) of `NAME=PATH` or `PATH`."""
+    """(name, path) of `NAME=PATH` or `PATH`. UsageError where either is empty: `A=` is not the folder one is in."""
     name, sign, path = text.partition("=")
-    return ("", text) if not sign or Path(text).exists() else (name, path)
+    if text.strip() and (not sign or Path(text).exists()):
+        return "", text
+    if not (name.strip() and path.strip()):
+        raise UsageError(f"expected PATH or NAME=PATH, found {text!r}")
+    return name, path
 
 
 def _no_source_twice(paths: Sequence[str]) -> None:

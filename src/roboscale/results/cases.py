@@ -55,7 +55,7 @@ def joined_trials(parts: Sequence[TablePart], options: ReadOptions) -> Joined:
     if options.pairing == "paired" and without:
         raise RoboscaleError(f"--paired: no column of {without[0].reading.source} says the case (--case NAME)")
     if options.pairing == "independent" or without:
-        text = "as asked" if options.pairing == "independent" else _why_not(without[0])
+        text = "as asked" if options.pairing == "independent" else _why_none(without, filled)
         return _independent(parts, filled, text)
     if not filled:
         return Joined(columns=TrialColumns(), paired=False, text="no trials", parts=tuple(parts))
@@ -63,6 +63,16 @@ def joined_trials(parts: Sequence[TablePart], options: ReadOptions) -> Joined:
     columns = _numbered(filled, per_file)
     _no_two(filled, columns, per_file)
     return _decided(parts, filled, columns, per_file, options)
+
+
+def _why_none(without: Sequence[TablePart], filled: Sequence[TablePart]) -> str:
+    """Why no two trials are the same case, of every table; and which tables would say the case if they stood alone."""
+    why = "; ".join(dict.fromkeys(_why_not(part) for part in without))
+    others = [part.reading.source for part in filled if part.case_columns]
+    if not others:
+        return why
+    shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+    return f"{why}; so {shown}, which would say it, {'is' if len(others) == 1 else 'are'} not read in pairs either"
 
 
 def _why_not(part: TablePart) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, Stratum
+from roboscale.results.asides import is_aside
 from roboscale.results.grid import Texts, packed_rows
 from roboscale.results.names import COLUMNS, flag, strength
 from roboscale.results.nouns import TablePart
@@ -25,9 +26,6 @@ __all__ = ["conditioned", "mixes_differ", "no_seeds_of_counts", "unknown_columns
 _MOST = 50
 _DIFFERENCE = 0.2
 """Two policies whose shares of one value lie further apart were not tried on the same mix."""
-
-_TIMES = {"date", "day", "time", "timestamp", "datetime", "created", "created_at", "started", "operator", "evaluator"}
-"""When, and by whom: no condition of what was tried."""
 
 
 def no_seeds_of_counts(roles: Roles, policy: Texts, stratum: NDArray[np.int32]) -> None:
@@ -55,7 +53,7 @@ def unknown_columns(roles: Roles) -> Iterator[tuple[str, Texts]]:
     said = {name for names in roles.said.values() for name in names}
     for name in roles.grid.names:
         column = roles.grid.column(name)
-        if name in roles.used or name in roles.ignored or name in said or name.casefold() in _TIMES:
+        if name in roles.used or name in roles.ignored or name in said or is_aside(name):
             continue
         if any(strength(role, name) is not None for role in COLUMNS) or _is_a_size(name):
             continue

@@ -15,7 +15,7 @@ import numpy as np
 
 from roboscale.core import BadData
 from roboscale.results.grid import Counter, Grid, GridBuilder
-from roboscale.results.headers import groups_of_header, is_title
+from roboscale.results.headers import UPPER_HEADER, groups_of_header, is_title
 from roboscale.results.hints import OTHER_KINDS, hint_of_text
 from roboscale.results.names import COLUMNS, strength
 from roboscale.results.values import number_of, success_of
@@ -25,6 +25,8 @@ __all__ = ["grid_of_cells", "grid_of_text"]
 _DELIMITERS = (",", ";", "\t", "|")
 _LOOKED_AT = 60
 _CHUNK = 50_000
+_TOLD = re.compile(r"\"?sep=([,;\t|])\"?[,;\t|]*[ ]*(?:\r\n|\r|\n)", re.IGNORECASE)
+"""The first line of a CSV that Excel is to open: it says what separates the cells."""
 _DASHES = set("-:= ")
 _EMPHASIS = re.compile(r"(\*\*|__|\*|`)(.+?)\1")
 
@@ -39,8 +41,12 @@ def grid_of_text(path: Path, name: str, text: str, notes: list[str]) -> Grid:
     """
     if "\0" in text:
         raise BadData(path, "file", "a table as text", "binary data")
-    delimiter = _delimiter(text)
-    if delimiter != ",":
+    told = _TOLD.match(text)
+    text = text[told.end() :] if told else text
+    delimiter = told[1] if told else _delimiter(text)
+    if told:
+        notes = [*notes, f"the first line, {told[0].strip()}, says what separates cells"]
+    elif delimiter != ",":
         notes = [*notes, f"cells are separated by {'tabs' if delimiter == chr(9) else delimiter}"]
     try:
         rows = _edged(_whole_records(path, text, delimiter), delimiter)
@@ -188,6 +194,7 @@ def _grid(
     if groups is not None:
         shown = ", ".join(groups.columns)
         said = f"two rows of headers: each of these is a {groups.role}: {shown}"
+        said = said.replace(f"is a {UPPER_HEADER}", "stands in the upper one")
         titles = [title for title in titles[:-1] if title]
         notes = (*(note for note in notes if "above the header" not in note), *_not_read(titles), said)
         rows = (part for row in _chain(below, rest) if any(map(str.strip, row)) for part in groups.rows(row))

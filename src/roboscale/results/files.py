@@ -63,6 +63,10 @@ def _bytes(path: Path) -> tuple[bytes, str]:
     if str(path) == STANDARD_INPUT:
         data = sys.stdin.buffer.read(_LIMIT + 1)
         name = "standard input"
+    elif path.is_fifo() or path.is_char_device():  # `<(...)` of a shell; nothing says how much will come
+        with path.open("rb") as pipe:
+            data = pipe.read(_LIMIT + 1)
+        name = str(path)
     else:
         if not path.is_file():
             raise BadData(path, "results", "a file or folder", "nothing")

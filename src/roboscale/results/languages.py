@@ -60,6 +60,16 @@ _WORDS: Mapping[str, str] = {
         "demonstrationen vorführungen démonstrations demostraciones demonstrações dimostrazioni 演示数 示教数 デモ数"
     ),
     "hours": "stunden heures horas ore uren 小时 小时数 時間数",
+    "date": "datum fecha 日期 日付 날짜 дата",
+    "time": "uhrzeit zeit heure hora 时间 時刻 시간 время",
+    "timestamp": "zeitstempel horodatage marca_de_tiempo 时间戳 タイムスタンプ",
+    "operator": "bediener versuchsleiter versuchsleiterin opérateur operador operatore 操作员 実験者 оператор",
+    "comment": (
+        "bemerkung bemerkungen kommentar kommentare anmerkung anmerkungen notiz notizen hinweis hinweise beobachtung "
+        "beobachtungen commentaire commentaires remarque remarques comentario comentarios comentário comentários "
+        "observaciones observações nota notas commento commenti opmerking opmerkingen 备注 注释 メモ 備考 "
+        "비고 메모 комментарий примечание примечания"
+    ),
     "source": "quelle origine fuente fonte bron 来源 データ源 источник",
 }
 

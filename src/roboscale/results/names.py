@@ -17,6 +17,7 @@ from roboscale.results.languages import ENGLISH, without_accents
 __all__ = [
     "AMOUNTS",
     "COLUMNS",
+    "JOINED",
     "ROLES",
     "bare_name",
     "column_table",
@@ -78,9 +79,16 @@ ROLES: Mapping[str, tuple[tuple[str, ...], ...]] = {
             "scene_id",
             "scenario",
             "scenario_id",
+            "init",
+            "init_id",
+            "init_idx",
+            "init_index",
             "init_state",
             "init_state_id",
+            "init_state_idx",
+            "init_state_index",
             "initial_state",
+            "initial_state_id",
             "initial_condition",
             "start",
             "start_state",
@@ -221,6 +229,9 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     role: tuple(name for names in tiers for name in names) for role, tiers in {**ROLES, **AMOUNTS}.items()
 }
 """Role -> all names of its columns."""
+
+JOINED = ("policy", "checkpoint", "task", "variation", "world", "place", "robot", "case", "ignore")
+"""Roles that several columns may have together; any other is that of one column."""
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BRACKETS = re.compile(r"[(\[].*?[)\]]")

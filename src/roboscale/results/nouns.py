@@ -301,11 +301,12 @@ class Results:
         form: str = "trials",
         own: bool = False,
         adaptive: bool = False,
+        notes: tuple[str, ...] = (),
     ) -> Results:
         """What a source holds that tells of each trial with more than a row; they may be our own."""
         pairing: Pairing = "preferences" if comparisons else "paired" if paired else "independent"
         case = "the source names the case of each trial" if paired else "no trial says which case it is"
-        reading = TableReading(source=source, form=form, rows=len(trials) + len(comparisons))
+        reading = TableReading(source=source, form=form, rows=len(trials) + len(comparisons), notes=notes)
         part = TablePart(
             reading=reading,
             columns=TrialColumns.of_counted(trials),

@@ -109,8 +109,8 @@ def preferences_of(roles: Roles, options: ReadOptions) -> TablePart:
             roles.path, roles.grid.row_text(row), "two policies", f"{names[sides[0][row]]} compared with itself"
         )
     strata, stratum = _strata(roles)
-    case = roles.names("case")
-    texts = roles.use("case", case[0]) if case else None
+    case = roles.names("case")[: None if "case" in roles.said else 1]
+    texts = Texts.joined([roles.use("case", name) for name in case], "/") if case else None
     times = _times(roles)
     keep = _not_copies(roles, texts, notes)
     made = Preferences(
@@ -127,7 +127,7 @@ def preferences_of(roles: Roles, options: ReadOptions) -> TablePart:
         reading=_reading(roles, notes),
         columns=columns,
         preferences=made,
-        case_columns=tuple(case[:1]) if case else ("the row",),
+        case_columns=tuple(case) if case else ("the row",),
         row=np.repeat(roles.grid.numbers[keep], 2)[: len(columns)] if len(columns) else np.zeros(0, np.int64),
         shared=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +12,21 @@ from roboscale.results.files import STANDARD_INPUT, load_grids
 from roboscale.results.joining import join_results
 from roboscale.results.nouns import Results
 from roboscale.results.reading import AS_THEY_ARE, ReadOptions
-from roboscale.results.roboarena import results_of_sessions
+from roboscale.results.roboarena import is_session, results_of_sessions
 from roboscale.results.tables import part_of_grid
 
 __all__ = ["read_results"]
+
+_DEPTH = 3
+"""Folders below the one that is asked for in which results are looked for."""
 
 
 def read_results(path: Path, policy: str = "", options: ReadOptions = AS_THEY_ARE) -> Results:
     """Reads what others wrote: a table (CSV, spreadsheet, JSON, JSON lines, Parquet), a log, or sessions.
 
     Args:
-        path: a file, a folder with `eval_info.json` or with sessions, or `-` for standard input.
+        path: a file, a folder with `eval_info.json` or with sessions, a pipe such as `<(...)`, or `-`
+            for standard input.
         policy: name for files that do not say whose results they are.
         options: what need not be guessed.
 
@@ -33,7 +38,7 @@ def read_results(path: Path, policy: str = "", options: ReadOptions = AS_THEY_AR
         return _folder(path, policy, options)
     grids = load_grids(path, options, policy)
     parts = tuple(part_of_grid(path, grid, policy, options) for grid in grids)
-    source = grids[0].source if str(path) == STANDARD_INPUT else path.name
+    source = path.name if path.is_file() else grids[0].source
     alone = replace(options, task="", world="")
     return join_results([Results(source=source, parts=parts)], alone)
 
@@ -41,11 +46,16 @@ def read_results(path: Path, policy: str = "", options: ReadOptions = AS_THEY_AR
 def _folder(path: Path, policy: str, options: ReadOptions) -> Results:
     if (path / "eval_info.json").is_file():
         return read_results(path / "eval_info.json", policy or path.name, options)
-    sessions = sorted(path.glob("**/metadata.yaml"))
+    logs = _below(path, "metadata.yaml")
+    sessions = [file for file in logs if is_session(file)]
     if sessions:
-        return results_of_sessions(path, sessions)
+        others = [str(file.relative_to(path)) for file in logs if file not in sessions]
+        shown = f"{', '.join(others[:3])}{f' and {len(others) - 3} more' if len(others) > 3 else ''}"
+        return results_of_sessions(
+            path, sessions, (f"not read, for no policies are in them: {shown}",) if others else ()
+        )
     expected = "trials.db, eval_info.json, or sessions with metadata.yaml"
-    below = sorted(file.relative_to(path) for file in path.glob("*/**/eval_info.json"))
+    below = [file.relative_to(path) for file in _below(path, "eval_info.json")]
     if below:
         expected += f" (for all evaluations below a folder: roboscale check {shlex.quote(str(path))}, or name each)"
         more = f" and {len(below) - 3} more" if len(below) > 3 else ""
@@ -55,4 +65,15 @@ def _folder(path: Path, policy: str, options: ReadOptions) -> Results:
         more = f" and {len(files) - 3} more" if len(files) > 3 else ""
         expected += f" (for all evaluations in a folder: roboscale check {shlex.quote(str(path))})"
         raise BadData(path, "results", expected, f"{', '.join(files[:3])}{more}")
-    raise BadData(path, "results", expected, "none of them")
+    found = f"none of them ({logs[0].relative_to(path)} speaks of no policies)" if logs else "none of them"
+    raise BadData(path, "results", expected, found)
+
+
+def _below(folder: Path, name: str) -> list[Path]:
+    """Files of these names, not deeper than anybody keeps results: `rank /` is not to walk through all of a disk."""
+    found = []
+    for root, folders, files in os.walk(folder):  # what may not be looked into is passed over
+        found += [Path(root, name)] if name in files else []
+        if len(Path(root).relative_to(folder).parts) >= _DEPTH:
+            folders.clear()
+    return sorted(found)

@@ -19,7 +19,8 @@ class ReadOptions:
     """What the reader of a table need not guess.
 
     Args:
-        columns: role -> the column that has it; `progress` -> `score/10` says the scale, too.
+        columns: role -> the column that has it, several joined as `NAME+NAME`; `progress` -> `score/10` says the
+            scale, too.
         case_scope: whether equal case numbers in two files are the same case: `file` says no, `across` yes.
         pairing: `paired` or `independent`, against what the columns say.
         task, world: only these rows.

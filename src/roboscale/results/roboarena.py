@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from roboscale.core import BadData, Case, Outcome
-from roboscale.results.files import read_yaml
+from roboscale.results.files import read_text, read_yaml
 from roboscale.results.nouns import Comparison, Results, told
 
-__all__ = ["results_of_sessions"]
+__all__ = ["is_session", "results_of_sessions"]
+
+_POLICIES = re.compile(r"\bpolicies[\"']?\s*:")
 
 
-def results_of_sessions(root: Path, files: Iterable[Path]) -> Results:
+def is_session(file: Path) -> bool:
+    """Whether a `metadata.yaml` speaks of policies: robot logs (rosbag2) have files of this name, too."""
+    try:
+        return bool(_POLICIES.search(read_text(file)))
+    except (BadData, OSError):
+        return False
+
+
+def results_of_sessions(root: Path, files: Iterable[Path], notes: tuple[str, ...] = ()) -> Results:
     """RoboArena's `evaluation_sessions/<uuid>/metadata.yaml`; sessions may hold more than two policies."""
     comparisons, trials = [], []
     for file in files:
@@ -33,4 +44,4 @@ def results_of_sessions(root: Path, files: Iterable[Path]) -> Results:
         if {"A", "B"} <= set(names):
             outcome = {"A": "first", "B": "second", "TIE": "tie"}.get(said, "void")
             comparisons.append(Comparison(names["A"], names["B"], outcome, place))  # type: ignore[arg-type]
-    return Results.of_objects(root.name, trials, comparisons, form="RoboArena sessions")
+    return Results.of_objects(root.name, trials, comparisons, form="RoboArena sessions", notes=notes)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from roboscale.core import BadData, RoboscaleError, UnknownName
+from roboscale.core import BadData, UnknownName, UsageError
+from roboscale.core.errors import near_names
 from roboscale.results.grid import Grid, Texts, packed_rows
-from roboscale.results.names import COLUMNS, ROLES, normal_name, place, strength
+from roboscale.results.names import COLUMNS, JOINED, ROLES, flag, normal_name, place, strength
 from roboscale.results.reading import ReadOptions, TableColumn
 
-__all__ = ["Roles", "follows", "is_inside", "named_columns"]
+__all__ = ["Roles", "follows", "is_inside", "named_columns", "no_unknown_role"]
 
 _SCALE = re.compile(r"(.*)/(\d+(?:\.\d+)?)")
 
@@ -42,7 +43,7 @@ class Roles:
 
     @classmethod
     def of(cls, path: Path, grid: Grid, options: ReadOptions) -> Roles:
-        """Nothing is used yet. UnknownName for a role or a column that there is not."""
+        """Nothing is used yet. UsageError for a role that there is not, UnknownName for such a column."""
         grid, dropped, twins = _distinct(grid)
         said, scales = named_columns(path, grid, options.columns)
         roles = cls(path=path, grid=grid, said=said, scales=scales)
@@ -142,24 +143,48 @@ def named_columns(
     """Role -> columns and role -> scale, from `ROLE=COLUMN`, `ROLE=COLUMN+COLUMN`, `ROLE=COLUMN/10`.
 
     Raises:
-        UnknownName: a role or a column that there is not.
+        UsageError: a role that there is not, or several columns for a role that only one can have.
+        UnknownName: a column that there is not.
     """
     said, scales = {}, {}
     for role, text in wanted.items():
-        if role not in (*COLUMNS, "ignore"):
-            raise UnknownName("role of --column", role, [*ROLES, "ignore"])
+        no_unknown_role(role, text)
         scale = _SCALE.fullmatch(text)
         if text not in grid.names and scale:
             text, scales[role] = scale[1].strip(), float(scale[2])
             if scales[role] <= 0:
-                raise RoboscaleError(f"--column {role}: expected a scale above 0, found {scale[2]}")
-        names = (text,) if text in grid.names else tuple(part.strip() for part in text.split("+"))
-        low = {name.casefold(): name for name in reversed(grid.names)}
+                raise UsageError(f"--column {role}: expected a scale above 0, found {scale[2]}")
+        low = {name.casefold(): name for name in reversed(grid.names)} | {name: name for name in grid.names}
+        names = dict.fromkeys(low.get(name, low.get(name.casefold(), name)) for name in _names_in(text, low))
         for name in names:
-            if name.casefold() not in low:
+            if name not in grid.names:
                 raise UnknownName(f"{path}: column", name, grid.names)
-        said[role] = tuple(name if name in grid.names else low[name.casefold()] for name in names)
+        if len(names) > 1 and role not in JOINED:
+            raise UsageError(f"--column {role}: expected one column, found {len(names)}: {', '.join(names)}")
+        said[role] = tuple(names)
     return said, scales
+
+
+def no_unknown_role(role: str, text: str) -> None:
+    """UsageError for a role of `ROLE=COLUMN` that there is not: with all roles, and what was likely meant."""
+    if role in COLUMNS or role == "ignore":
+        return
+    meant = [known for known in ROLES if strength(known, role) is not None]
+    near = near_names(role, (*COLUMNS, "ignore"))
+    hint = f"did you mean {', '.join(near)}? " if near else ""
+    hint = f"{role} is a name of {meant[0]} columns: {flag(meant[0], text)}; " if meant else hint
+    raise UsageError(f"unknown role of --column {role!r}; {hint}roles: {', '.join((*ROLES, 'ignore'))}")
+
+
+def _names_in(text: str, known: Mapping[str, str]) -> list[str]:
+    """What is joined by `+`; a name of a column may have such a sign in it."""
+    parts, names, k = text.split("+"), [], 0
+    while k < len(parts):
+        ends = (end for end in range(len(parts), k, -1) if "+".join(parts[k:end]).strip().casefold() in known)
+        end = next(ends, k + 1)
+        names.append("+".join(parts[k:end]).strip())
+        k = end
+    return names
 
 
 def same_texts(a: Texts, b: Texts) -> bool:

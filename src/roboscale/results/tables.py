@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from roboscale.core import BadData, Stratum
 from roboscale.results.conditions import mixes_differ, no_seeds_of_counts, strata_of, unknown_columns
 from roboscale.results.grid import Counter, Grid, Texts, packed_rows
+from roboscale.results.headers import UPPER_HEADER
 from roboscale.results.measures import Measured, counts_measured, long_measured
 from roboscale.results.names import COLUMNS, flag, is_sum, is_sum_of, normal_name, strength
 from roboscale.results.nouns import Preferences, TablePart, TrialColumns
@@ -92,6 +93,7 @@ class Table:
         """Rows that only add up others do not count."""
         grid = self.roles.grid
         keep = np.ones(len(grid), np.bool_)
+        called: list[str] = []
         for role in ("policy", "task"):
             for name in self.roles.names(role)[:1]:
                 column = grid.column(name)
@@ -99,8 +101,11 @@ class Table:
                 sums = [k for k, text in enumerate(column.values) if is_sum(text) or is_sum_of(text, known)]
                 if sums and len(column.used()) - len(sums) >= (2 if role == "policy" else 1):
                     keep &= ~np.isin(column.codes, sums)
+                    called += [column.values[k] for k in sums if column.values[k] in known]
         if not keep.all():
-            self.left.add("they add the others up", int((~keep).sum()))
+            more = f" and {len(called) - 5} more" if len(called) > 5 else ""
+            shown = f"{', '.join(dict.fromkeys(called[:5]))}{more}"
+            self.left.add(f"they add the others up ({shown})", int((~keep).sum()))
             self.roles.grid = rows_of(grid, keep)
 
     def _without_copies(self) -> None:
@@ -134,6 +139,7 @@ class Table:
             if steps:
                 return self._checkpoints(steps, Texts.same(who, len(grid)) if who else None)
             if not who:
+                self._no_upper_header()
                 known = ", ".join(COLUMNS["policy"][:8])
                 expected = f"a policy: a column {known} (or --column policy=NAME); or NAME=PATH"
                 raise BadData(roles.path, "columns", expected, ", ".join(grid.names))
@@ -148,6 +154,19 @@ class Table:
         versions = [n for n in versions if not follows(grid.column(n), column)]
         asked = "policy" in roles.said and names[0] not in roles.made
         return self._checkpoints(versions, column) if versions and not asked else column
+
+    def _no_upper_header(self) -> None:
+        """BadData where the upper of two rows of headers and a column without a name say policy and task, or task and
+        policy."""
+        grid = self.roles.grid
+        if UPPER_HEADER in grid.names and (left := next((n for n in grid.names if n.startswith("column ")), "")):
+            ways = [
+                f"{flag('policy', a)} {flag('task', b)} where {shown} are {kind}"
+                for a, b, kind in ((left, UPPER_HEADER, "tasks"), (UPPER_HEADER, left, "policies"))
+                if (shown := " and ".join(grid.column(UPPER_HEADER).used()[:3]))
+            ]
+            expected = f"a name above {left!r}, or what the upper row says: {'; '.join(ways)}"
+            raise BadData(self.roles.path, "two rows of headers", expected, "a first column without a name")
 
     def _checkpoints(self, names: list[str], policy: Texts | None) -> Texts:
         """The policies of a table that has several checkpoints of each: what each is called."""

@@ -147,7 +147,8 @@ def _sums(measured: Measured, texts: tuple[Texts, Texts, Texts], mixtures: list[
 
 
 def _texts(roles: Roles, role: str, otherwise: str) -> Texts:
-    column = roles.one(role)
+    asked = roles.said.get(role, ())
+    column = Texts.joined([roles.use(role, name) for name in asked]) if len(asked) > 1 else roles.one(role)
     if column is None:
         return Texts.same(otherwise, len(roles.grid))
     return Texts([text or otherwise for text in column.values], column.codes)
@@ -159,18 +160,20 @@ def _policies(roles: Roles, mixtures: list[Mixture]) -> tuple[Texts, list[str]]:
     names = roles.names("policy")
     if not names:
         return nobody, []
-    column = roles.grid.column(names[0])
+    names = names if "policy" in roles.said else names[:1]
+    column = Texts.joined([roles.grid.column(name) for name in names])
+    shown = " and ".join(names)
     amounts: dict[str, set[Mixture]] = {}
     for row, mixture in enumerate(mixtures):
         amounts.setdefault(column.at(row), set()).add(mixture)
+    several = any(len(seen) > 1 for seen in amounts.values())
+    for name in names:
+        roles.use("policy", name, "one recipe" if len(amounts) < 2 else "" if several else "checkpoints of one recipe")
     if len(amounts) < 2:
-        roles.use("policy", names[0], "one recipe")
         return nobody, []
-    if any(len(seen) > 1 for seen in amounts.values()):
-        roles.use("policy", names[0])
-        return column, [f"{len(amounts)} policies in column {names[0]}, planned one by one"]
-    roles.use("policy", names[0], "checkpoints of one recipe")
-    return nobody, [f"column {names[0]} names one policy for each amount: taken as checkpoints of one recipe"]
+    if several:
+        return column, [f"{len(amounts)} policies in column {shown}, planned one by one"]
+    return nobody, [f"column {shown} names one policy for each amount: taken as checkpoints of one recipe"]
 
 
 def _amount_columns(grid: Grid) -> dict[str, str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from roboscale.core import BadData
+from roboscale.results.asides import is_aside
 from roboscale.results.grid import Texts
+from roboscale.results.grouped import WORLD_COLUMNS, without_groups
+from roboscale.results.hints import hint_of_cell
 from roboscale.results.names import (
     ROLES,
     bare_name,
@@ -22,22 +25,22 @@ from roboscale.results.names import (
 )
 from roboscale.results.reading import ReadOptions
 from roboscale.results.roles import Roles
+from roboscale.results.shares import bad_cell
+from roboscale.results.stages import PROPERTIES, no_stages
 from roboscale.results.values import count_of, fraction_of, is_missing, number_of, success_of
 
 __all__ = ["unfolded"]
 
 _OUTCOMES = ("success", "failure", "progress", "successes", "rate", "failures")
-_WORLDS = {"real", "sim", "simulation", "simulated", "real_world", "mujoco", "isaac"}
 _NUMBER_OF = re.compile(
     r"((?:trial|rollout|episode|run|test|try|attempt|ep|seed|[tr#]|versuch|essai)?)[\s_.#-]*(\d{1,4})", re.IGNORECASE
 )
-_STAGES = (
-    *("reach", "grasp", "pick", "lift", "place", "touch", "contact", "collision", "drop", "insert", "approach"),
-    *("intervention", "has_", "is_", "was_", "can_", "did_", "n_", "num_"),
-)
-"""Columns that begin so are stages or properties of a trial, hardly policies."""
-_STAGE_REACHED = re.compile(r"(?:is|has|was|did)_.*|[a-z]+ed(?:_.*)?")
-"""Names that say how far one trial came (`grasped`, `placed_in_bin`), where tasks are called `grasp` or `place`."""
+_UNDERSTOOD: dict[str, tuple[Callable[[str], object], str]] = {
+    "success": (success_of, "success, failure or void; 1 or 0; true or false"),
+    "counts": (fraction_of, "successes/trials such as 12/20"),
+    "share": (number_of, "a number"),
+}
+"""Kind -> what understands a cell of it, and what such a cell is."""
 _MEASURES = re.compile(
     r"(?:.*_)?(?:reward|return|loss|mse|rmse|mae|error|err|duration|latency|jerk|smoothness|distance|fps|hz|length|spl"
     r"|time|time_s|time_ms|seconds|steps|ms|mm|cm|std|stderr|sem|entropy|accuracy_loss|cost|force|torque|energy)"
@@ -51,14 +54,21 @@ def unfolded(roles: Roles, notes: list[str], options: ReadOptions) -> Roles | No
     Raises:
         BadData: columns may be policies or something else, or are not of one kind.
     """
-    if any(roles.has(role) for role in _OUTCOMES):
-        return None
+    side_by_side = without_groups(roles, notes)
+    if side_by_side is not None or any(roles.has(role) for role in _OUTCOMES):
+        return side_by_side
     _no_sums(roles)
+    _no_asides(roles)
+    asked = _tasks_as_asked(roles)
+    if asked:
+        told = {role: names for role, names in roles.said.items() if role != "task"}
+        return _long(replace(roles, said=told), asked, "task", notes)
     columns = [name for name in roles.grid.names if _may_hold(roles, name)]
+    _no_bad_cell(roles, columns)
     numbered = _numbered(roles)
     if numbered:
         return _long(roles, numbered, "case", notes)
-    worlds = [name for name in columns if normal_name(name) in _WORLDS]
+    worlds = [name for name in columns if normal_name(name) in WORLD_COLUMNS]
     if len(worlds) >= 2 and roles.has("policy"):
         return _long(roles, worlds, "world", notes)
     values = [name for name in columns if _kind(roles.grid.column(name), name)]
@@ -66,50 +76,83 @@ def unfolded(roles: Roles, notes: list[str], options: ReadOptions) -> Roles | No
     if roles.has("policy"):
         values = [name for name in roles.grid.names if name in values or _is_place_to_be(roles, name, values)]
         values = _without_measures(roles, values)
-        _no_stages(roles, [name for name in values if _STAGE_REACHED.fullmatch(normal_name(name))])
-        _say_what_may_be_stages(roles, values, notes)
+        no_stages(roles, {name: _kind(roles.grid.column(name), name) for name in values})
         return _long(roles, values, "task", notes) if values and not roles.has("task") else None
+    return _policies_as_columns(roles, columns, values, notes)
+
+
+def _policies_as_columns(roles: Roles, columns: Sequence[str], values: list[str], notes: list[str]) -> Roles | None:
+    """The long form of a table that has a column a policy; `None` where fewer than two can be one."""
     if len(values) < 2:
+        asked = [name for name in roles.said.get("ignore", ()) if _kind(roles.grid.column(name), name)]
+        if values and asked:
+            expected = "at least two columns of outcomes, a policy each, or a column that says the policy"
+            raise BadData(roles.path, "columns", expected, f"{values[0]} alone, for {', '.join(asked)} is ignored")
         return None
     texts = [n for n in columns if n not in values and len(set(roles.grid.column(n).used())) > 1]
     if texts and not roles.has("task"):
-        expected = f"a policy or a task: {flag('policy', texts[0])} or {flag('task', texts[0])} says what it is"
-        raise BadData(roles.path, texts[0], expected, "a name that is not known")
+        raise BadData(roles.path, ", ".join(texts), _what_it_may_be(roles, texts), "a name that is not known")
     values = _without_measures(roles, values)
     _no_curve(roles)
-    stages = [name for name in values if normal_name(name).startswith(_STAGES)]
+    stages = [name for name in values if normal_name(name).startswith(PROPERTIES)]
     if stages:
         expected = f"policies as columns, or one that says success ({flag('success', stages[-1])})"
         raise BadData(roles.path, "columns", expected, f"what may be stages or properties: {', '.join(stages)}")
     return _long(roles, values, "policy", notes)
 
 
-def _no_stages(roles: Roles, stages: Sequence[str]) -> None:
-    """BadData where columns beside a policy are the stages of one task: added up they would count a trial thrice."""
-    if len(stages) >= 2:
-        expected = f"tasks as columns, or one that says success ({flag('success', stages[-1])})"
-        raise BadData(roles.path, "columns", expected, f"what may be stages: {', '.join(stages)}")
+def _what_it_may_be(roles: Roles, names: Sequence[str]) -> str:
+    """What somebody may say of columns of texts beside columns of outcomes."""
+    joined = "+".join(names)
+    case = "+".join(dict.fromkeys([*roles.names("case"), *names]))
+    ways = [
+        f"{flag('ignore', joined)} if it changes nothing",
+        f"{flag('task', joined)} if it changes what was tried",
+        f"{flag('case', case)} if it tells trials apart",
+    ]
+    if len(names) == 1 and not any(hint_of_cell(text) for text in roles.grid.column(names[0]).used()):
+        ways.append(f"{flag('policy', names[0])} if it says the policy, and the others are tasks")
+    return f"to know what it is: {'; '.join(ways)}"
 
 
-def _say_what_may_be_stages(roles: Roles, names: Sequence[str], notes: list[str]) -> None:
-    """A word where no column succeeds in a row in which the one before it failed, and chance would have let some.
+def _no_asides(roles: Roles) -> None:
+    """Columns that say when, by whom or a remark are none of a policy's; those that seem measures are said so."""
+    asked = {name for names in roles.said.values() for name in names}
+    for name in roles.grid.names:
+        if is_aside(name) and name not in asked and not _MEASURES.fullmatch(normal_name(name)):
+            roles.ignore([name], "its name says a time, a person, a remark or a file")
 
-    `grasp, lift, place` may be three tasks, or three stages of one trial, which would count thrice. Said where at
-    least three rows were to be expected that break the order, if columns had nothing to do with each other.
-    """
-    columns = [roles.grid.column(name) for name in names]
-    flags = [[success_of(text) for text in column.values] for column in columns]
-    if len(names) < 2 or roles.has("task") or any(None in one for one in flags):
-        return
-    table = np.array([np.array(one, np.float64)[c.codes] for one, c in zip(flags, columns, strict=True)])
-    whole = table[:, ~np.isnan(table).any(axis=0)]
-    failed, next_won = 1.0 - whole[:-1], whole[1:]
-    expected = float((failed.mean(axis=1) * next_won.mean(axis=1)).sum() * whole.shape[1]) if whole.size else 0.0
-    if expected >= 3 and not (failed * next_won).any():
-        notes.append(
-            f"no row has a success right of a failure in {', '.join(names)}: if they are stages of one trial and no "
-            f"tasks, each trial counts {len(names)} times: {flag('success', names[-1])}"
-        )
+
+def _tasks_as_asked(roles: Roles) -> list[str]:
+    """Columns of outcomes of which somebody says that each is a task, `task=pick+place`; empty where nobody does."""
+    names = list(roles.said.get("task", ()))
+    if len(names) < 2 or not roles.has("policy"):
+        return []
+    kinds = {_kind(roles.grid.column(name), name) for name in names}
+    others = [n for n in roles.grid.names if _may_hold(roles, n) and _kind(roles.grid.column(n), n)]
+    numbers = [n for name in names for t in roles.grid.column(name).used() if (n := number_of(t)) is not None]
+    shares = max(numbers, default=0.0) <= 1
+    return names if "" not in kinds and not others and (kinds == {"counts"} or shares) else []
+
+
+def _no_bad_cell(roles: Roles, names: Sequence[str]) -> None:
+    """BadData for a cell that is no outcome in a column of outcomes, where most others are, and other columns too."""
+    whole = {name: _kind(roles.grid.column(name), name) for name in names}
+    for kind, (understood, expected) in _UNDERSTOOD.items():
+        mostly = {name: rows for name in names if not whole[name] and (rows := _bad_rows(roles, name, understood))}
+        others = len(mostly) + sum(other == kind for other in whole.values())
+        for name, rows in mostly.items():
+            if others > 1 or (roles.has("policy") and kind != "share"):
+                raise bad_cell(roles, name, rows[0], f"{expected}, as in other cells (or {flag('ignore', name)})")
+
+
+def _bad_rows(roles: Roles, name: str, understood: Callable[[str], object]) -> list[int]:
+    """Rows whose cells are not understood, where at least as many are; empty otherwise."""
+    column = roles.grid.column(name)
+    told = np.array([bool(text) and not is_missing(text) for text in column.values])[column.codes]
+    right = np.array([understood(text) is not None for text in column.values])[column.codes]
+    bad = np.flatnonzero(told & ~right)
+    return [int(row) for row in bad] if 0 < len(bad) <= int((told & right).sum()) else []
 
 
 def _no_curve(roles: Roles) -> None:
@@ -265,9 +308,10 @@ def _scale(roles: Roles, names: Sequence[str], role: str, *, percent: bool) -> s
     low, below = min(numbers)
     if low < 0 or (high > 1 and not percent):
         value, name = (low, below) if low < 0 else (high, where)
-        expected = (
-            f"columns a {role} each, with successes, cells such as 12/20, shares of 1 or % (or --column ignore=NAME)"
-        )
+        right = {name for name in names if all(0 <= n <= 1 for n, of in numbers if of == name)}
+        way = "if one column says how it went: --column success=NAME or --column progress=NAME/10"
+        way = f"or {flag('ignore', name)}" if len(right) >= (2 if role == "policy" else 1) else way
+        expected = f"columns a {role} each, with successes, cells such as 12/20, shares of 1 or % ({way})"
         if low >= 0 and high <= 100:
             expected += f"; percent with a sign in its cells or its name, e.g. '{name} (%)'"
         raise BadData(roles.path, name, expected, f"{value:g}")
