@@ -22,6 +22,7 @@ from roboscale.sources.human.aria import AriaMps
 from roboscale.sources.human.hand import chirality
 from roboscale.sources.human.joints import ORDERS
 from tests.samples import capture as samples
+from tests.samples.gopro import add_telemetry
 
 DATA = Path(os.environ.get("ROBOSCALE_TEST_DATA", Path(__file__).parents[2] / "../shared/data"))
 STATED = {"sigma_position": 0.004, "sigma_rotation": 0.02, "workers": 0, "instruction": "Put the cup on the saucer."}
@@ -240,6 +241,39 @@ def test_conventions_keep_a_right_hand_a_right_one(tmp_path: Path, axes: str):
     collect_handheld(CollectHandheld(recordings=tmp_path / "log.csv", out=tmp_path / "out", axes=axes, **STATED))
     got, turned = elements(Dataset(tmp_path / "out").arrays("observation.state"))
     assert np.abs(got - place[:-1]).max() < 1e-6 and np.abs(turned - turn[:-1]).max() < 1e-6
+
+
+def with_telemetry(session: Path, delay_s: float = 0.0, stabilised: bool = False) -> Path:
+    """The first demonstration's clip with the gyroscope that turned with it."""
+    _, dense = samples.motion(400, 200)
+    rates = Rotation.from_matrix(np.swapaxes(dense[:-1], 1, 2) @ dense[1:]).as_rotvec() * 200
+    gyro = np.roll(np.vstack([rates, rates[-1:]]), round(200 * delay_s), axis=0)
+    if stabilised:
+        gyro = gyro[::-1, [1, 2, 0]] + 0.8 * np.sin(np.arange(400) / 11)[:, None]
+    add_telemetry(session / "demos" / "demo_0" / "raw_video.mp4", gyro, gyro, seconds=2)
+    return session
+
+
+def test_the_gyroscope_of_a_clip_goes_along_at_its_own_rate(tmp_path: Path):
+    session = with_telemetry(samples.write_umi_session(tmp_path / "session", demos=1))
+    done = collect_handheld(CollectHandheld(recordings=session, out=tmp_path / "out", **STATED))
+    streams = tmp_path / "out" / "meta" / "roboscale" / "streams"
+    assert sorted(p.name for p in streams.iterdir()) == ["imu.accl", "imu.gyro"]
+    gates = {g.name: g for g in done.card.demonstrations[0].gates}
+    assert gates["sync"].passed and gates["sync"].value < 0.01
+
+
+def test_clocks_that_are_apart_drop_a_demonstration(tmp_path: Path):
+    session = with_telemetry(samples.write_umi_session(tmp_path / "session"), delay_s=0.05)
+    done = collect_handheld(CollectHandheld(recordings=session, out=tmp_path / "out", **STATED))
+    assert list(done.dropped) == ["demo_0"] and "sync 0.05" in done.dropped["demo_0"]
+
+
+def test_a_stabilised_clip_is_said_and_nothing_is_taken_from_its_sensor(tmp_path: Path):
+    session = with_telemetry(samples.write_umi_session(tmp_path / "session", demos=1), stabilised=True)
+    done = collect_handheld(CollectHandheld(recordings=session, out=tmp_path / "out", **STATED))
+    assert any("stabilised" in note for note in done.notes)
+    assert "sync" not in {g.name for g in done.card.demonstrations[0].gates}
 
 
 # hands

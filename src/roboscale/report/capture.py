@@ -36,7 +36,8 @@ __all__ = ["capture_page", "path_figure"]
 
 _SHOWN = 40  # demonstrations with a picture; dropped ones first
 _WIDTH = 340  # CSS pixels: fits a phone
-_LOST = 1  # place of the colour for what is missing
+_PANEL = 165  # pixels of a view with its labels
+_LOST = 1  # place of the colour for what is missing, and for what decided a gate
 
 Json = Mapping[str, Any]
 
@@ -172,9 +173,10 @@ def _pictures(card: Json) -> Section:
     pairs = [Beside(tuple(groups[i : i + 2])) for i in range(0, len(groups), 2)]
     left = len(drawn) - len(groups)
     said = (Paragraph(f"{text.count(left)} more are in the page's data.", "fine"),) if left else ()
-    head = Paragraph(
-        "The path of the first end effector from above and from the side; a gap is drawn as a dot.", "fine"
+    said_ = (
+        "The path of the first end effector from above and from the side. A dot marks the end of a gap, or the sample"
     )
+    head = Paragraph(f"{said_} at which a gate was missed.", "fine")
     return Section(anchor="paths", title="Paths", blocks=(head, *pairs, *said))
 
 
@@ -197,28 +199,34 @@ def path_figure(name: str, one: Json) -> Figure:
     table = Table(("x, m", "y, m", "z, m", "pose known"), rows)
     lost = sum(row[3] == "no" for row in rows)
     summary = f"Path of {one['key']}: {len(rows)} samples, {lost} of them without a pose."
-    return Figure(draw(name, _WIDTH, lambda: _path(one["path_m"])), table, summary)
+    return Figure(draw(name, _WIDTH, lambda: _path(one["path_m"], one["marks_m"])), table, summary)
 
 
-def _path(path: Sequence[Sequence[Any]]) -> Canvas:
+def _path(path: Sequence[Sequence[Any]], marks: Sequence[Sequence[float]]) -> Canvas:
     known = [row for row in path if row[3]]
-    head = 2 * LEGEND_LINE + 8
-    canvas = new_canvas(_WIDTH, head + 250)
-    legend = [("path", {"color": colour(0), "linewidth": 2}), ("begin", _begin())]
+    head = 3 * LEGEND_LINE + 8
+    canvas = new_canvas(_WIDTH, head + 2 * _PANEL)
+    legend = [("path", {"color": colour(0), "linewidth": 2}), ("begin", _begin()), ("gap or gate", _mark())]
     add_legend(canvas, legend)
     for place, (a, b) in enumerate(((0, 1), (0, 2))):
-        axes = add_axes(canvas, 52, head + 125 * place, 12, 131 - 125 * place, "y")
+        axes = add_axes(canvas, 52, head + _PANEL * place, 12, _PANEL * (1 - place) + 46, "y")
         if known:
             for first, last in _stretches(path):
                 points = path[first:last]
                 axes.plot([p[a] for p in points], [p[b] for p in points], color=colour(0), linewidth=1.8)
                 if first:
-                    axes.plot([points[0][a]], [points[0][b]], color=colour(_LOST), marker="o", markersize=5)
+                    axes.plot([points[0][a]], [points[0][b]], linestyle="none", **_mark())
             axes.plot([known[0][a]], [known[0][b]], linestyle="none", **_begin())
-        axes.set(xlabel="x, m" if place else "", ylabel=f"{'xyz'[b]}, m")
+        for mark in marks:
+            axes.plot([mark[a]], [mark[b]], linestyle="none", **_mark())
+        axes.set(xlabel="x, m", ylabel=f"{'xyz'[b]}, m")
         axes.set_aspect("equal", adjustable="datalim")
         axes.locator_params(nbins=4)
     return canvas
+
+
+def _mark() -> dict[str, Any]:
+    return {"color": colour(_LOST), "marker": "o", "markersize": 6}
 
 
 def _begin() -> dict[str, Any]:

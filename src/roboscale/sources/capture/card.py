@@ -52,6 +52,7 @@ class DemonstrationCard(Plain):
     Args:
         kept: whether it passed every gate.
         path_m: x, y, z of at most 200 samples of the first end effector, and whether each has a pose.
+        marks_m: x, y, z of the samples at which gates were missed.
         note: why nothing is left of it where it could not even be read.
     """
 
@@ -63,6 +64,7 @@ class DemonstrationCard(Plain):
     episodes: tuple[str, ...]
     scale: str
     path_m: tuple[tuple[float, float, float, bool], ...] = ()
+    marks_m: tuple[tuple[float, float, float], ...] = ()
     note: str = ""
 
     json_also: ClassVar = ("why",)

@@ -114,13 +114,15 @@ def _said(
 
 
 def demonstration_card(
-    one: HandDemonstration, gates: Sequence[Gate], episodes: tuple[str, ...], note: str
+    one: HandDemonstration, gates: Sequence[Gate], episodes: tuple[str, ...], note: str, full: HandDemonstration
 ) -> DemonstrationCard:
-    """What is to be said of a demonstration, kept or dropped."""
+    """What is to be said of a demonstration, kept or dropped; gates were taken of it in `full`, at its own rate."""
     first = one.tracks[0]
     some = np.unique(np.linspace(0, len(one.time_ns) - 1, min(_PATH, len(one.time_ns))).astype(int))
     at = first.poses.translation.round(5)
     path = tuple((float(at[i, 0]), float(at[i, 1]), float(at[i, 2]), bool(first.valid[i])) for i in some.tolist())
+    every = full.tracks[0].poses.translation.round(5)
+    missed = [g.sample for g in gates if not g.passed and g.name != "registered" and 0 <= g.sample < len(every)]
     return DemonstrationCard(
         key=one.key,
         kept=bool(episodes),
@@ -130,6 +132,7 @@ def demonstration_card(
         episodes=episodes,
         scale=one.scale,
         path_m=path,
+        marks_m=tuple((float(every[i, 0]), float(every[i, 1]), float(every[i, 2])) for i in missed),
         note=note,
     )
 

@@ -31,6 +31,7 @@ from roboscale.core import (
     RecordedEpisode,
     RoboscaleError,
     Spec,
+    Stream,
     UnknownName,
 )
 from roboscale.dataset.rates import is_rate, same_rate
@@ -176,21 +177,21 @@ class CaptureRecording:
                 licence=one.licence or self.licence,
                 details=details,
             ),
-            streams=one.streams,
+            streams={name: _within(stream, one.time_ns[rows]) for name, stream in one.streams.items()},
             findings=(*one.findings, *piece.findings),
         )
 
     def _admit(self, key: str, first: HandDemonstration | None) -> tuple[HandDemonstration | None, DemonstrationCard]:
         """Reads one demonstration, holds it against its gates, and cuts it into episodes."""
         try:
-            one = self._source.demonstration(key)
+            full = self._source.demonstration(key)
         except RoboscaleError as error:
             note = str(error)
             return None, DemonstrationCard(
                 key=key, kept=False, seconds=0.0, gates=(), tracks=(), episodes=(), scale="", note=note
             )
-        gates = gates_of(one, self._options.bars)
-        one = self._with_sigma(thinned(one, self._options.rate_hz, self._rate_of(one)))
+        gates = gates_of(full, self._options.bars)
+        one = self._with_sigma(thinned(full, self._options.rate_hz, self._rate_of(full)))
         note = self._unlike(one, first)
         passed = all(gate.passed for gate in gates) and not note
         pieces = pieces_of(one, self._options.ahead, self._options.bars.seconds) if passed else []
@@ -200,7 +201,7 @@ class CaptureRecording:
         for number, piece in enumerate(pieces):
             self._pieces[key if len(pieces) == 1 else f"{key}/{number}"] = piece
         names = tuple(k for k, p in self._pieces.items() if p.demonstration is one)
-        return one, demonstration_card(one, gates, names, note)
+        return one, demonstration_card(one, gates, names, note, full)
 
     def _unlike(self, one: HandDemonstration, first: HandDemonstration | None) -> str:
         """Why a demonstration does not fit into the dataset of the first; empty where it does."""
@@ -359,6 +360,12 @@ class CaptureRecording:
                 arrays[f"points.known{end}"] = known
         arrays[FRAME_TIMES] = one.time_ns[rows][:, None]
         return arrays
+
+
+def _within(stream: Stream, time_ns: NDArray[np.int64]) -> Stream:
+    """The samples of a sensor between the first and the last time."""
+    first, last = np.searchsorted(stream.time_ns, [time_ns[0], time_ns[-1] + 1])
+    return replace(stream, time_ns=stream.time_ns[first:last], values=stream.values[first:last])
 
 
 def _prefix(track: PoseTrack) -> str:

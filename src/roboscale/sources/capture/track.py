@@ -102,6 +102,7 @@ class HandDemonstration:
         licence: SPDX id, or empty.
         rate_hz: samples a second, where the source says it; 0 where only the times do.
         scale: what makes the poses metric, as the source says it; empty where nothing does.
+        sync_s: seconds by which camera and inertial sensor differ; `None` where nothing tells.
         drop: why the source itself says that it must not be used; empty where it may.
     """
 
@@ -115,6 +116,7 @@ class HandDemonstration:
     licence: str = ""
     scale: str = ""
     rate_hz: float = 0.0
+    sync_s: float | None = None
     drop: str = ""
     findings: tuple[Finding, ...] = ()
 

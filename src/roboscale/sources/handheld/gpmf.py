@@ -3,9 +3,10 @@
     key (4 letters)  type (1 letter)  size of a sample (u8)  samples (u16, big endian)  data, padded to 4 bytes
     DEVC { STRM { STNM SIUN or UNIT SCAL TSMP TMPC ACCL } STRM { .. GYRO } }   type 0: more of the same inside
 
-A payload holds the samples of about a second; `TSMP` counts all samples up to and with it, so that its samples lie
-evenly between the counts of its neighbours. Axes come in the order of the camera; `ORIN`, where it is there, says
-which is which.
+A payload holds the samples of about a second, some more or fewer, and the last of a recording those that are left. The
+sensor's clock is even and payloads are not, so a line through the begins of all gives the times. `TSMP` counts
+all samples up to and with a payload; one that is missing is noticed. Axes come in the order of the camera; `ORIN`,
+where it is there, says which is which.
 
 Source: gopro/gpmf-parser, docs (Apache-2.0 or MIT).
 """
@@ -54,7 +55,8 @@ class TelemetryStream:
         name: what the camera calls it.
         unit: as the camera says it.
         axes: `ORIN`, e.g. `ZXY`: which axis each column is, small letters negative; empty where the camera is silent.
-        time_s: (N,) seconds from the begin of the video.
+        time_s: (N,) seconds from the begin of the video; even, as the sensor's own clock is.
+        jitter_s: how far the begin of a payload lies from its first sample at most: what the times are good for.
         values: (N, k), scaled.
     """
 
@@ -63,6 +65,7 @@ class TelemetryStream:
     unit: str
     axes: str
     time_s: NDArray[np.float64]
+    jitter_s: float
     values: NDArray[np.float64]
 
     @property
@@ -211,24 +214,36 @@ def _text(content: bytes) -> str:
 
 
 def _joined(path: Path, key: str, parts: Sequence[_Part], spans: Mapping[int, tuple[float, float]]) -> TelemetryStream:
-    """One sensor from all payloads; a payload's samples lie evenly in the time of its payload."""
+    """One sensor from all payloads."""
     widths = {part.values.shape[1] for part in parts}
     if len(widths) > 1:
         raise BadData(path, f"telemetry {key}", "as many axes in every payload", sorted(widths))
-    times, seen = [], 0
+    seen, starts = 0, []
     for part in parts:
+        starts.append((spans[part.chunk][0], seen))
         seen += len(part.values)
         if part.total and part.total != seen:
             text = f"{part.total} up to payload {part.chunk}"
             raise BadData(path, f"telemetry {key} samples", text, f"{seen}: some were lost")
-        begin, end = spans[part.chunk]
-        times.append(begin + (end - begin) * np.arange(len(part.values)) / len(part.values))
+    time_s, jitter = _even_times(starts, seen, spans[parts[-1].chunk][1])
     first = parts[0]
     return TelemetryStream(
         key=key,
         name=first.name,
         unit=first.unit,
         axes=first.axes,
-        time_s=np.concatenate(times),
+        time_s=time_s,
+        jitter_s=jitter,
         values=np.concatenate([part.values for part in parts]),
     )
+
+
+def _even_times(starts: Sequence[tuple[float, int]], count: int, end_s: float) -> tuple[NDArray[np.float64], float]:
+    """(count,) times on an even clock through (s, number of its first sample) of every payload, and how far these lie
+    from it; with a single payload its samples share its time."""
+    begins, numbers = (np.array(column, np.float64) for column in zip(*starts, strict=True))
+    if len(starts) < 3:
+        step = (end_s - begins[0]) / max(count, 1)
+        return begins[0] + step * np.arange(count), 0.0
+    step, first = np.polyfit(numbers, begins, 1)
+    return first + step * np.arange(count), float(np.abs(begins - first - step * numbers).max())

@@ -26,6 +26,7 @@ from roboscale.sources.capture.poses import Poses
 from roboscale.sources.capture.showing import video_camera
 from roboscale.sources.capture.tables import LogTable, log_times, read_log
 from roboscale.sources.capture.track import CapturedView, HandDemonstration, PoseTrack
+from roboscale.sources.handheld.inertial import read_inertial
 
 __all__ = ["CAMERA_TO_TIP", "TRAJECTORY", "UmiSession", "find_trajectories"]
 
@@ -88,6 +89,7 @@ class UmiSession:
             tips = tips.after(self._tag.inverse())
         track = PoseTrack(name="", poses=tips, valid=valid, effector=np.zeros((len(valid), 0)))
         cameras = self._camera(file, columns)
+        inertial = read_inertial(file.with_name(_VIDEO), time_ns, camera, valid)
         scale = "the map's own, by a tag whose printed size is taken on trust"
         return HandDemonstration(
             key=key,
@@ -96,7 +98,9 @@ class UmiSession:
             cameras=cameras,
             frame="tag (z up)" if self._tag is not None else "slam map (no gravity)",
             scale=scale,
-            findings=tuple(findings),
+            streams=inertial.streams,
+            sync_s=inertial.sync_s,
+            findings=(*findings, *inertial.findings),
         )
 
     def _key(self, file: Path) -> str:
