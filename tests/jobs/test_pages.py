@@ -58,7 +58,7 @@ def test_a_page_carries_its_command(name: str, example_folder: Path):
 
 
 def test_every_job_that_writes_a_page_is_tried():
-    """Those of runs are tried where runs are made, in `test_every_case`."""
+    """Those of runs are tried where runs are made, in `test_every_case` and `test_watch`."""
     jobs = Path(roboscale.jobs.__file__).parent
     writing = {
         file.stem
@@ -66,7 +66,7 @@ def test_every_job_that_writes_a_page_is_tried():
         if re.search(r"\bwrite_text\(.*page\(|write_text\(.*page\)", file.read_text())
     }
     tried = {"rank", "validity", "plan_page", "data_audit", "import_proof", "check_page", "power_page"}
-    assert writing == tried | {"report", "runs", "demo", "recipe_round", "why"}
+    assert writing == tried | {"report", "runs", "demo", "recipe_round", "watch", "why"}
 
 
 def test_a_policy_in_one_world_only_is_noted(example_folder: Path):

@@ -173,7 +173,7 @@ def test_the_dose_grows_with_the_level_and_its_direction_does_not_change():
             if part.kind == "plain":
                 continue
             sizes = [settings_of(f"{part.axis}:{s}").model_values(case)[part.name] for s in (0.5, 1, 1.5, 2, 3)]
-            away = np.abs(np.log(sizes)) if part.kind == "factor" else np.abs(sizes)
+            away = np.abs(np.log(sizes)) if part.neutral else np.abs(sizes)
             assert (np.diff(away) > 0).all() and len(set(np.sign(np.array(sizes) - part.neutral))) == 1
     signs = [settings_of("camera:1").model_values(Case("push-v3", s))["camera.x"] > 0 for s in range(40)]
     assert 8 < sum(signs) < 32
@@ -312,5 +312,6 @@ def test_a_value_that_cannot_be_is_refused(world: PerturbedWorld, variation: str
 
 def test_sizes_are_said_for_people():
     assert AXES["mass"].size_text(3) == "factor ×÷4"
+    assert AXES["light"].size_text(1).startswith("brightness ÷1.3, turn ±20 deg")
     assert "yaw ±3 deg" in AXES["camera"].size_text(2)
     assert AXES["action_delay"].size_text(1) == "0.05 s"

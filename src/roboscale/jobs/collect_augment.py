@@ -229,8 +229,8 @@ def _drawn(axes: Sequence[str], strongest: float, rng: np.random.Generator) -> d
             size, up = interpolated(part.sizes, strength, part.neutral), rng.random() < 0.5
             if part.name.endswith(".set"):
                 size = float(rng.integers(10_000))
-            elif part.kind == "factor":
-                size = size if up else 1 / size
+            elif part.neutral:
+                size = size if up and part.kind == "factor" else 1 / size
             elif part.kind == "signed":
                 size = size if up else -size
             values[part.name] = float(f"{size:.4g}") if not part.name.endswith(".set") else size

@@ -57,7 +57,7 @@ class Axis:
         parts = MODEL_PARTS.get(self.name, ())
         if not parts:
             return f"{self.size(level):g} {self.unit}".removesuffix(" 1")
-        sign = {"signed": "±", "factor": "×÷", "plain": ""}
+        sign = {"signed": "±", "factor": "×÷", "divisor": "÷", "plain": ""}
         return ", ".join(
             f"{part.name.partition('.')[2]} {sign[part.kind]}{part.sizes[level - 1]:g} {part.unit}".removesuffix(" 1")
             for part in parts
@@ -146,7 +146,7 @@ AXES: Mapping[str, Axis] = {
             missing=_worded,
             acts_on="words",
         ),
-        _model("light", "lights are brighter or darker, turned, warmer or colder", seen=True, missing=_pictures),
+        _model("light", "lights are dimmer, turned, warmer or colder", seen=True, missing=_pictures),
         _model("camera", "fixed cameras are moved, turned and zoomed", seen=True, missing=_pictures),
         _model("texture", "all but the robot has other colours and patterns", seen=True, missing=_pictures),
         _model(
@@ -244,8 +244,8 @@ def _number(name: str, text: str) -> float:
         value = float(text)
     except ValueError:
         value = float("nan")
-    if not (value == value and abs(value) < 1e6 and (part.kind != "factor" or value > 0)):
-        wanted = "a factor above 0" if part.kind == "factor" else f"a number in {part.unit}"
+    if not (value == value and abs(value) < 1e6 and (part.neutral == 0 or value > 0)):
+        wanted = "a factor above 0" if part.neutral else f"a number in {part.unit}"
         raise BadData("variation", name, wanted, text)
     return value
 

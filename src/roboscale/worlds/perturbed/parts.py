@@ -23,13 +23,14 @@ class ModelPart:
         name: `axis.value`.
         unit: of the sizes and of a value that is given.
         sizes: at level 1, 2 and 3.
-        kind: `signed` is the size up or down, `factor` multiplies or divides by it, `plain` is the size itself.
+        kind: `signed` is the size up or down, `factor` multiplies or divides by it, `divisor` always divides, and
+            `plain` is the size itself.
     """
 
     name: str
     unit: str
     sizes: tuple[float, float, float]
-    kind: Literal["signed", "factor", "plain"]
+    kind: Literal["signed", "factor", "divisor", "plain"]
 
     @property
     def axis(self) -> str:
@@ -38,17 +39,17 @@ class ModelPart:
     @property
     def neutral(self) -> float:
         """The value that changes nothing."""
-        return 1.0 if self.kind == "factor" else 0.0
+        return 1.0 if self.kind in ("factor", "divisor") else 0.0
 
 
 def _part(
-    name: str, unit: str, sizes: tuple[float, float, float], kind: Literal["signed", "factor", "plain"]
+    name: str, unit: str, sizes: tuple[float, float, float], kind: Literal["signed", "factor", "divisor", "plain"]
 ) -> ModelPart:
     return ModelPart(name=name, unit=unit, sizes=sizes, kind=kind)
 
 
 _ALL = (
-    _part("light.brightness", "1", (1.3, 1.7, 2.5), "factor"),
+    _part("light.brightness", "1", (1.3, 1.7, 2.5), "divisor"),
     _part("light.turn", "deg", (20.0, 45.0, 80.0), "signed"),
     _part("light.warmth", "1", (0.05, 0.12, 0.25), "signed"),
     _part("camera.x", "m", (0.01, 0.03, 0.06), "signed"),
@@ -89,10 +90,15 @@ def interpolated(sizes: tuple[float, ...], strength: float, neutral: float = 0.0
 
 
 def value_of(part: ModelPart, strength: float, case: Case) -> float:
-    """The value of a part at a strength in a case: up in one half of all cases, down in the other."""
+    """The value of a part at a strength in a case: up in one half of all cases, down in the other.
+
+    Light is always dimmed: renderers clip what is brighter than white, so that a lit table would look as it was.
+    """
     size = interpolated(part.sizes, strength, part.neutral)
     if part.kind == "plain":
         return size
+    if part.kind == "divisor":
+        return 1 / size
     up = generator("perturbed", case.task, str(case.start), part.name).random() < 0.5
     if part.kind == "factor":
         return size if up else 1 / size
