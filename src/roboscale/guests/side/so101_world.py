@@ -1,8 +1,8 @@
 """SO-101 as a world: the community's arm of five joints, its jaws moved in small steps, a cube to lift or place.
 
-The package `lerobot_env_so101` simulates it; here its success is read where it says it, its pictures are drawn without
-shadows, and a case's seed places cube and goal. Its own arguments are another scale of actions and, for the first task,
-jaws that hang slanted and slip off the cube: what is set otherwise here stands in `describe`.
+The package `lerobot_env_so101` simulates it; here its success is read where it says it, its pictures are drawn
+without shadows, and a case's seed places cube and goal. Its own arguments are another scale of actions and, for the
+first task, jaws that hang slanted and slip off the cube: what is set otherwise here stands in `describe`.
 """
 
 from __future__ import annotations
