@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from roboscale.core import ActionChunk, Field, Observation, Session, Spec
+from roboscale.core import ActionChunk, Field, Observation, Session, Spec, combine
 from roboscale.guests import environment_of, find_guest
 
 ROOT = Path(__file__).parents[1]
@@ -128,11 +128,12 @@ def beside_lerobot(out: Path, measured: Measured, count: int, rounds: int) -> No
 class Slow:
     """Answers one question at a time, each after `seconds`: a stand-in for a large network."""
 
-    name, action_spec = "slow", Spec((Field("action", (2,), "float32"),), 10.0)
+    name, history = "slow", 1
+    action_spec = Spec((Field("action", (2,), "float32"),), 10.0)
     observation_spec = Spec((Field("observation.state", (2,), "float32"),), 10.0)
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self._seconds, self.identity = seconds, combine("slow", seconds)
 
     def start(self, instruction: str, seed: int) -> Session:
         def act(observation: Observation) -> ActionChunk:

@@ -74,7 +74,7 @@ class LeRobotWorld:
             far = f"a case is one of {self.initial} fixed initial states"
             self.notes.append(f"{far}: seeds that far apart are the same case")
 
-    def _from_type(self, kind: str, values: dict[str, str], trust: bool) -> tuple[Any, str]:
+    def _from_type(self, kind: str, values: dict[str, Any], trust: bool) -> tuple[Any, str]:
         mend_torchvision()
         from lerobot.envs.configs import EnvConfig
         from lerobot.envs.factory import make_env
