@@ -41,6 +41,7 @@ PEER, PROFILE = ROOT / "scripts/guests/lerobot_peer.py", ROOT / "scripts/guests/
 BATCHES = (1, 5, 10, 20)
 SERVERS = {"like pi0.5 on an H100": 0.063, "300 ms": 0.3}
 CHUNK = 8
+MEANS: dict[str, Any] = {"unit": "pixel", "frame": "image of 512 pixels", "layout": ("finger.x", "finger.y")}
 
 
 class Measured:
@@ -129,8 +130,8 @@ class Slow:
     """Answers one question at a time, each after `seconds`: a stand-in for a large network."""
 
     name, history = "slow", 1
-    action_spec = Spec((Field("action", (2,), "float32"),), 10.0)
-    observation_spec = Spec((Field("observation.state", (2,), "float32"),), 10.0)
+    action_spec = Spec((Field("action", (2,), "float32", **MEANS),), 10.0)
+    observation_spec = Spec((Field("observation.state", (2,), "float32", **MEANS),), 10.0)
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self.identity = seconds, combine("slow", seconds)
