@@ -1,4 +1,4 @@
-.PHONY: demo test fuzz guests oracle peers ends mutants docs bench bench-robot lint fresh clean set-up set-up-test
+.PHONY: bench-guests demo test fuzz guests oracle peers ends mutants docs bench bench-robot lint fresh clean set-up set-up-test
 .DEFAULT_GOAL := help
 
 run := .venv/bin/
@@ -6,7 +6,8 @@ run := .venv/bin/
 help:
 	@echo "make demo    ten demonstrations in, a verdict and a report out (sets everything up itself)"
 	@echo "make test    all tests, linters and types (sets everything up itself)"
-	@echo "make guests  LeRobot in an environment of its own (2 GB): its check, and episodes equal to its own evaluation"
+	@echo "make guests  LeRobot, robosuite, SO-101 and gym-aloha in environments of their own (5 to 12 GB), and what they promise"
+	@echo "make bench-guests  whole evaluations beside LeRobot's own, a slow server, a kill; goes on where it was"
 	@echo "make oracle  LeRobot 0.4.4 and 0.6.1 read our datasets and we theirs, in environments of their own"
 	@echo "make peers   compares counts and sample sizes with statsmodels and fieldtrial, in an environment of their own"
 	@echo "make ends    tests at the lowest and the newest versions that are declared, in environments of their own"
@@ -94,6 +95,10 @@ bench-robot: set-up-test
 	$(run)python -m benchmarks.study_kills
 	$(run)python -m benchmarks.teleop_kills
 	$(run)python -m benchmarks.teleop_operator
+
+bench-guests: set-up-test
+	$(run)roboscale guest install lerobot
+	$(run)python -m benchmarks.guest_peers runs/bench-guests
 
 docs: set-up-test
 	NO_MKDOCS_2_WARNING=1 $(run)mkdocs build --strict

@@ -1,6 +1,7 @@
 """What LeRobot's own evaluation measures: runs in the guest's environment, and knows nothing of roboscale.
 
 python lerobot_peer.py make FOLDER            a checkpoint of ACT for Push-T, with random weights, seeded
+python lerobot_peer.py make FOLDER so101      the same for a guest's world: SO-101, from a picture and 20 numbers
 python lerobot_peer.py eval FOLDER FIRST N    maximal reward of each of N seeds, at batch 1, as JSON on stdout
 python lerobot_peer.py time FOLDER FIRST N B  wall seconds of N episodes at batch size B, and the rewards
 """
@@ -40,15 +41,23 @@ from lerobot.scripts.lerobot_eval import eval_policy
 SIDE = 96  # pixels
 
 
-def make(folder: str) -> None:
+SO101 = {
+    "observation.images.front": PolicyFeature(FeatureType.VISUAL, (3, 128, 128)),
+    "observation.state": PolicyFeature(FeatureType.STATE, (14,)),
+    "observation.environment_state": PolicyFeature(FeatureType.ENV, (6,)),
+}
+PUSHT = {
+    "observation.image": PolicyFeature(FeatureType.VISUAL, (3, SIDE, SIDE)),
+    "observation.state": PolicyFeature(FeatureType.STATE, (2,)),
+}
+
+
+def make(folder: str, world: str = "pusht") -> None:
     torch.manual_seed(3)
-    takes = {
-        "observation.image": PolicyFeature(FeatureType.VISUAL, (3, SIDE, SIDE)),
-        "observation.state": PolicyFeature(FeatureType.STATE, (2,)),
-    }
+    takes, actions = (SO101, 4) if world == "so101" else (PUSHT, 2)
     config = ACTConfig(
         input_features=takes,
-        output_features={"action": PolicyFeature(FeatureType.ACTION, (2,))},
+        output_features={"action": PolicyFeature(FeatureType.ACTION, (actions,))},
         device="cpu",
         chunk_size=16,
         n_action_steps=8,
@@ -60,9 +69,13 @@ def make(folder: str) -> None:
         pretrained_backbone_weights=None,
     )
     # a small spread about the middle of the table: random weights then push the block about instead of leaving it
-    numbers = {"mean": np.full(2, 256, np.float32), "std": np.full(2, 120, np.float32)}
+    middle, spread = (256, 120) if world == "pusht" else (0.3, 0.2)
     half = np.full((3, 1, 1), 0.5, np.float32)
-    statistics = {"observation.state": numbers, "action": numbers, "observation.image": {"mean": half, "std": half}}
+    sizes = {key: feature.shape[0] for key, feature in takes.items() if len(feature.shape) == 1}
+    statistics = {
+        key: {"mean": np.full(size, middle, np.float32), "std": np.full(size, spread, np.float32)}
+        for key, size in {**sizes, "action": actions}.items()
+    } | {key: {"mean": half, "std": half} for key, feature in takes.items() if len(feature.shape) == 3}
     ACTPolicy(config).save_pretrained(folder)
     for processor in make_pre_post_processors(config, dataset_stats=statistics):
         processor.save_pretrained(folder)
@@ -86,7 +99,7 @@ def evaluate(folder: str, first: int, count: int, batch: int = 1) -> tuple[list[
 
 if __name__ == "__main__":
     if sys.argv[1] == "make":
-        make(sys.argv[2])
+        make(*sys.argv[2:4])
     elif sys.argv[1] == "eval":
         print(json.dumps(evaluate(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))[0]))
     else:

@@ -10,6 +10,8 @@ import pytest
 
 from roboscale.core import Case, RoboscaleError
 from roboscale.guests import Guest, open_guest_world, read_guest
+from roboscale.guests.side.faults import Refusal
+from roboscale.guests.side.libero_settings import answer_libero
 from roboscale.testing.world_checks import check_world
 
 pytest.importorskip("gymnasium")
@@ -118,6 +120,64 @@ def test_another_content_is_another_world(lerobot, tmp_path):
     second = opened(lerobot, path, trust="true")
     assert first.info.identity != second.info.identity
     first.close(), second.close()
+
+
+SUITE = """
+
+class Placed(Point):
+    def __init__(self):
+        self._init_states, self.init_state_id = [(0.5, 0.5), (-0.5, 0.5), (0.9, 0.0)], 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.point = np.array(self._init_states[self.init_state_id])
+        self.init_state_id += 1
+        return self.seen(), {}
+
+
+def make_env(n_envs=1, use_async_envs=False, cfg=None):
+    kinds = enumerate([Point, Placed])
+    return {"suite": {number: gymnasium.vector.SyncVectorEnv([kind] * n_envs) for number, kind in kinds}}
+"""
+
+
+def test_one_of_several_tasks_is_chosen_and_a_seed_chooses_among_fixed_initial_states(lerobot, tmp_path):
+    path = written(tmp_path)
+    path.write_text(path.read_text() + SUITE)
+    with pytest.raises(RoboscaleError, match="or &number= of one; found 0, 1"):
+        opened(lerobot, path, trust="true")
+    world = opened(lerobot, path, trust="true", number="1")
+    assert any("one of 3 fixed initial states" in note for note in world.notes)
+    starts = [world.start(Case("env", seed)).observe()["observation.state"].tolist() for seed in (1, 4, 2, 1)]
+    assert starts[0] == starts[1] == starts[3] == [-0.5, 0.5] and starts[2] == pytest.approx([0.9, 0.0])
+    world.close()
+
+
+LIBERO = """
+import os
+from pathlib import Path
+
+folder = os.environ.get("LIBERO_CONFIG_PATH", "")
+if not (folder and Path(folder, "config.yaml").exists()):
+    input("Do you want to specify a custom path for the dataset folder? (Y/N): ")
+SAID = Path(folder, "config.yaml").read_text()
+"""
+
+
+def test_what_libero_would_ask_is_answered_before_it_is_imported(tmp_path, monkeypatch):
+    inside = tmp_path / "libero/libero"
+    inside.mkdir(parents=True)
+    (tmp_path / "libero/__init__.py").write_text("")
+    (inside / "__init__.py").write_text(LIBERO)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delenv("LIBERO_CONFIG_PATH", raising=False)
+    monkeypatch.setattr("builtins.input", lambda text: pytest.fail(f"asked {text}"))
+    with pytest.raises(Refusal, match="meshes and textures are not in its package: &assets=FOLDER"):
+        answer_libero()
+    monkeypatch.setenv("LIBERO_CONFIG_PATH", str(answer_libero(str(tmp_path))))
+    from libero.libero import SAID
+
+    assert f"assets: '{tmp_path}'" in SAID and f"bddl_files: '{inside / 'bddl_files'}'" in SAID
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ import numpy as np
 
 from roboscale.guests.side.faults import Refusal
 from roboscale.guests.side.lerobot_policy import mend_torchvision
+from roboscale.guests.side.libero_settings import answer_libero
 
 __all__ = ["LeRobotWorld"]
 
@@ -36,12 +37,21 @@ class LeRobotWorld:
         set: fields of its configuration, as `name:value,name:value`.
         success: key of the info that says success.
         rate_hz: of an `env.py` that says none.
+        number: which of several tasks that it makes, as of a suite of LIBERO.
+        assets: folder with LIBERO's meshes and textures.
     """
 
     def __init__(
-        self, task: str, trust: bool = False, set: str = "", success: str = "is_success", rate_hz: float = 0.0
+        self,
+        task: str,
+        trust: bool = False,
+        set: str = "",
+        success: str = "is_success",
+        rate_hz: float = 0.0,
+        number: int = -1,
+        assets: str = "",
     ) -> None:
-        self.task, self.key = task, success
+        self.task, self.key, self.number, self.assets = task, success, number, assets
         self.notes: list[str] = []
         self.version, self.rate_hz, sentence = "", rate_hz, ""
         if task.endswith(".py"):
@@ -58,8 +68,13 @@ class LeRobotWorld:
         if not self.horizon:
             raise Refusal(f"{task}: expected _max_episode_steps, as LeRobot's own evaluation does, found none")
         self.fields = list(_fields(self.env.observation_space))
+        states = getattr(inner, "_init_states", None)
+        self.initial = 0 if states is None else len(states)
+        if self.initial:
+            far = f"a case is one of {self.initial} fixed initial states"
+            self.notes.append(f"{far}: seeds that far apart are the same case")
 
-    def _from_type(self, kind: str, values: dict[str, str], trust: bool) -> tuple[Any, str]:
+    def _from_type(self, kind: str, values: dict[str, Any], trust: bool) -> tuple[Any, str]:
         mend_torchvision()
         from lerobot.envs.configs import EnvConfig
         from lerobot.envs.factory import make_env
@@ -67,6 +82,8 @@ class LeRobotWorld:
 
         if trust:
             register_third_party_plugins()
+        if kind.startswith("libero"):
+            answer_libero(self.assets)
         known = EnvConfig.get_known_choices()
         if kind not in known:
             hint = "" if trust else "; a plugin is looked for with ?trust=true, which runs its code"
@@ -77,10 +94,14 @@ class LeRobotWorld:
                 names = ", ".join(field.name for field in dataclasses.fields(config))
                 raise Refusal(f"set={name}: there is none; {kind} has {names}")
             values[name] = _converted(getattr(config, name), text, name)
+        if self.number >= 0 and hasattr(config, "task_ids"):  # the others are not made at all
+            values["task_ids"] = [self.number]
         config = dataclasses.replace(config, **values)
+        if steps := [type(step).__name__ for step in config.get_env_processors()[0].steps]:
+            self.notes.append(f"LeRobot's own processing of this environment is not applied: {', '.join(steps)}")
         self.version = f"{type(config).__module__} {_version_of(type(config).__module__)}"
         self.rate_hz = self.rate_hz or float(config.fps)
-        return _first(make_env(config, n_envs=1)), str(config.task or "")
+        return _first(make_env(config, n_envs=1), self.number), str(config.task or "")
 
     def _from_file(self, path: Path, trust: bool) -> Any:
         if not path.is_file():
@@ -99,7 +120,7 @@ class LeRobotWorld:
             raise Refusal(f"{path}: expected a function make_env(n_envs, ...), found none")
         self.version = f"{path.name} SHA-256 {digest}"
         self.notes.append("of what the file imports nothing is part of its identity but LeRobot's lock")
-        return _first(module.make_env(n_envs=1, use_async_envs=False))
+        return _first(module.make_env(n_envs=1, use_async_envs=False), self.number)
 
     def describe(self) -> dict[str, Any]:
         """What it is; nothing was reset for it."""
@@ -124,7 +145,9 @@ class LeRobotWorld:
         }
 
     def start(self, task: str, start: int, variation: str) -> _LeRobotScene:
-        """A case: the seed is given to the environment's reset."""
+        """A case: the seed is given to the environment's reset, and chooses among initial states that are fixed."""
+        if self.initial:  # LeRobot goes through them by how often it was reset, whatever the seed
+            self.env.unwrapped.init_state_id = start % self.initial
         seen, info = self.env.reset(seed=start)
         return _LeRobotScene(self, seen, info)
 
@@ -187,12 +210,12 @@ def _version_of(module: str) -> str:
     return version(packages_distributions().get(top, ["lerobot"])[0])
 
 
-def _first(made: Any) -> Any:
-    """The only environment of what `make_env` returns: `{suite: {task: environments}}`, environments, or one."""
+def _first(made: Any, number: int) -> Any:
+    """The environment of what `make_env` returns: `{suite: {task: environments}}`, environments, or one."""
     while isinstance(made, dict):
-        if len(made) != 1:
-            raise Refusal(f"expected one suite with one task, found {', '.join(map(str, made))}")
-        made = next(iter(made.values()))
+        if len(made) != 1 and number not in made:
+            raise Refusal(f"expected one suite with one task, or &number= of one; found {', '.join(map(str, made))}")
+        made = made[number] if number in made else next(iter(made.values()))
     return made
 
 
@@ -212,14 +235,18 @@ def _fields(space: Any) -> list[tuple[dict[str, Any], tuple[str, ...]]]:
     """Field and the path at which it is found, of every array in an observation space."""
     found: list[tuple[dict[str, Any], tuple[str, ...]]] = []
     for key, inner in space.spaces.items():
-        pictures = key == _PIXELS
-        if hasattr(inner, "spaces"):
-            head = "observation.images" if pictures else _NAMES.get(key, f"observation.{key}")
-            found += [(_field(f"{head}.{name}", part), (key, name)) for name, part in inner.spaces.items()]
-        else:
-            name = "observation.image" if pictures else _NAMES.get(key, f"observation.{key}")
-            found.append((_field(name, inner), (key,)))
+        pictures, nested = key == _PIXELS, hasattr(inner, "spaces")
+        head = "observation.images" if pictures and nested else "observation.image" if pictures else ""
+        found += _leaves(head or _NAMES.get(key, f"observation.{key}"), inner, (key,))
     return found
+
+
+def _leaves(name: str, space: Any, path: tuple[str, ...]) -> list[tuple[dict[str, Any], tuple[str, ...]]]:
+    """Every array below a part of an observation space."""
+    if not hasattr(space, "spaces"):
+        return [(_field(name, space), path)]
+    parts = space.spaces.items()
+    return [leaf for key, inner in parts for leaf in _leaves(f"{name}.{key}", inner, (*path, key))]
 
 
 def _field(name: str, space: Any) -> dict[str, Any]:

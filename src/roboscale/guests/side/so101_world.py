@@ -1,8 +1,8 @@
-"""SO-101 as a world: the community's arm of five joints, its jaws moved in small steps, a cube to lift or to place.
+"""SO-101 as a world: the community's arm of five joints, its jaws moved in small steps, a cube to lift or place.
 
-The package `lerobot_env_so101` simulates it; here its success is read where it says it, its pictures are drawn without
-shadows, and a case's seed places cube and goal. Its own arguments are another scale of actions and, for the first task,
-jaws that hang slanted and slip off the cube: what is set otherwise here stands in `describe`.
+The package `lerobot_env_so101` simulates it; here its success is read where it says it, its pictures are drawn
+without shadows, and a case's seed places cube and goal. Its own arguments are another scale of actions and, for the
+first task, jaws that hang slanted and slip off the cube: what is set otherwise here stands in `describe`.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class So101World:
         state = [*(f"{n}.rad" for n in _JOINTS), *(f"{n}.rad_s" for n in _JOINTS), "gripper_openness",
                  "tip.x", "tip.y", "tip.z"]  # fmt: skip
         things = ["cube.x", "cube.y", "cube.z", *(["goal.x", "goal.y", "goal.z"] if self.task == "pick-place" else [])]
+        jaws = ["jaws.x", "jaws.y", "jaws.z"]
         numbers = {"dtype": "float32", "unit": "mixed", "frame": "world"}
         return {
             "version": f"lerobot_env_so101 {version('lerobot_env_so101')}",
@@ -65,7 +66,7 @@ class So101World:
             "observation": [
                 dict(numbers, name="observation.state", shape=[14], layout=state),
                 dict(numbers, name="observation.environment_state", shape=[len(things)], layout=things, unit="m"),
-                dict(numbers, name="observation.grasp_point", shape=[3], layout=["jaws.x", "jaws.y", "jaws.z"], unit="m"),
+                dict(numbers, name="observation.grasp_point", shape=[3], layout=jaws, unit="m"),
                 *({"name": f"observation.images.{name}", "shape": [self.size, self.size, 3], "dtype": "uint8"}
                   for name in _CAMERAS),
             ],
