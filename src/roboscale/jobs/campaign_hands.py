@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from roboscale.core import Case, Counted, RoboscaleError, World, cases, derive_seed
-from roboscale.jobs.campaign_collectors import CollectorTools, collector_of, instruction_of, successes_of
+from roboscale.jobs.campaign_collectors import CollectorTools, collector_of, instruction_of, usable_of
 from roboscale.jobs.campaign_file import Campaign, SourceLine
 from roboscale.jobs.campaign_loop import CameIn, CollectOrder, Curated, JudgedRecipe, ScenesWanted, WaitingFor
 from roboscale.jobs.campaign_orders import write_work_order
@@ -105,7 +105,7 @@ class MachineHands:
         left_out, members = [], []
         for place in self._members():
             source, task = place.name.split("+")[1:3]
-            good, bad = successes_of(place, task, instruction_of(self.campaign, task))
+            good, bad = usable_of(place, task, instruction_of(self.campaign, task))
             kept[task][source] += len(good)
             cameras = self._needless_cameras(place)
             if bad:
