@@ -28,6 +28,7 @@ def write_work_order(campaign: Campaign, folder: Path, order: CollectOrder, plac
 def order_data(campaign: Campaign, order: CollectOrder, place: Path, came: int) -> WorkOrderData:
     """Everything that an order says."""
     line, count = order.line, order.episodes
+    place = place.absolute()  # the page is read elsewhere than the command is typed
     words = {"{out}": shlex.quote(str(place)), "{task}": order.task, "{episodes}": str(count)}
     how = line.how or "record {episodes} successful episodes of {task} with whatever you record with, into {out}"
     for key, value in words.items():
