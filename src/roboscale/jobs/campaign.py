@@ -139,7 +139,12 @@ def run_campaign(request: RunCampaign, on_event: OnEvent = ignore, *, hands: Mak
         journal = Journal(folder / JOURNAL)
         worker = (
             MachineHands(
-                campaign=campaign, folder=folder, workers=request.workers, accept=request.accept, on_event=on_event
+                campaign=campaign,
+                folder=folder,
+                workers=request.workers,
+                accept=request.accept,
+                on_event=on_event,
+                command=request.command,
             )
             if hands is None
             else hands(campaign, folder)

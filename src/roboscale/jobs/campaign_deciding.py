@@ -400,8 +400,8 @@ def _no_way(
         said = f"the most that is affordable of all sources would bring {top}"
         return Ending(
             "out of reach",
-            f"{goal} of {task} is out of reach with the sources at hand: {said} (probability of reaching it with any amount "
-            f"{weighed.ever:.2f})",
+            f"{goal} of {task} is out of reach with the sources at hand: {said} (probability of reaching it with any "
+            f"amount {weighed.ever:.2f})",
         )
     if weighed.reachable < NO_HOPE:
         return Ending("budget", _budget_sentence(campaign, standing, task, fit, weighed))

@@ -37,6 +37,7 @@ class MachineHands:
     Args:
         folder: of the whole campaign.
         accept: take what a work order brought, though it is less than was ordered.
+        command: what goes on with the campaign; said on work orders.
     """
 
     campaign: Campaign
@@ -44,6 +45,7 @@ class MachineHands:
     workers: int | None
     accept: bool
     on_event: OnEvent
+    command: str = ""
 
     def scenes(self, number: int, task: str, source: SourceLine, episodes: int) -> ScenesWanted:
         """Those near which trials failed and that no episode covers; any before the first judging."""
@@ -92,7 +94,9 @@ class MachineHands:
             campaign=self.campaign,
             members=self._members,
             pooled=lambda name: self._pooled(name, order.round, order.item),
-            write_order=lambda order, place, came: write_work_order(self.campaign, self.folder, order, place, came),
+            write_order=lambda order, place, came: write_work_order(
+                self.campaign, self.folder, order, place, came, self.command or None
+            ),
             workers=self.workers,
             accept=self.accept,
             on_event=self.on_event,

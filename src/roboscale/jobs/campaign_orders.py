@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from roboscale.jobs.campaign_collectors import instruction_of
@@ -15,9 +16,16 @@ from roboscale.report.campaign import WorkOrderData, order_page
 __all__ = ["order_data", "write_work_order"]
 
 
-def write_work_order(campaign: Campaign, folder: Path, order: CollectOrder, place: Path, came: int) -> Path:
-    """Writes the page of an order into `folder/orders` and returns where; `came` episodes are there already."""
-    data = order_data(campaign, order, place, came)
+def write_work_order(
+    campaign: Campaign, folder: Path, order: CollectOrder, place: Path, came: int, command: str | None = None
+) -> Path:
+    """Writes the page of an order into `folder/orders` and returns where.
+
+    Args:
+        came: episodes that are there already.
+        command: what makes the page again, and goes on with the campaign.
+    """
+    data = replace(order_data(campaign, order, place, came), command=command)
     page = folder / "orders" / f"{order.round:02d}-{order.item:02d}-{order.line.name}-{order.task}.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     write_text(page, order_page(data))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -41,6 +42,8 @@ class Rehearsal:
     retraining: float = 80.0
     seed: int = 0
     on_work: Callable[[], None] = lambda: None
+    made_up: ClassVar[str] = "A rehearsal: learning curves are made up; nothing was collected, trained or tried"
+    """Said on the page."""
 
     def scenes(self, number: int, task: str, source: SourceLine, episodes: int) -> ScenesWanted:
         """Any: curves know no scenes."""
