@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from roboscale.core import Case, RoboscaleError, derive_seed
-from roboscale.jobs.campaign_file import Campaign, SourceLine
+from roboscale.jobs.campaign_file import Campaign, SourceKind, SourceLine
 from roboscale.jobs.campaign_loop import CameIn, CollectOrder, WaitingFor
 from roboscale.jobs.events import OnEvent
 from roboscale.jobs.filling import Filling, generated, recorded
@@ -57,7 +57,13 @@ class CollectorTools:
 
 def collector_of(line: SourceLine, tools: CollectorTools) -> SourceCollector:
     """Who brings the episodes of a source."""
-    return {"record": _Record, "generate": _Generate, "command": _Command, "order": _WorkOrder}[line.kind](tools)
+    kinds: dict[SourceKind, Callable[[CollectorTools], SourceCollector]] = {
+        "record": _Record,
+        "generate": _Generate,
+        "command": _Command,
+        "order": _WorkOrder,
+    }
+    return kinds[line.kind](tools)
 
 
 def usable_of(dataset: Path, task: str, instruction: str) -> tuple[list[str], list[str]]:

@@ -122,7 +122,7 @@ def certainty(campaign: Campaign, attempt: int) -> float:
 
     Half of the error that is left goes to each attempt, so all of them together err with at most 1 - `level`.
     """
-    return 1 - 2 * (1 - campaign.target.level) / 2**attempt
+    return 1 - 2 * (1 - campaign.target.level) / 2.0**attempt
 
 
 def decide_order(campaign: Campaign, standing: CampaignStanding) -> Ordering | Ending:

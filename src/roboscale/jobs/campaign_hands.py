@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from roboscale.core import Case, Counted, RoboscaleError, World, cases, derive_seed
+from roboscale.core.case import CaseSplit
 from roboscale.jobs.campaign_collectors import CollectorTools, collector_of, instruction_of, usable_of
 from roboscale.jobs.campaign_file import Campaign, SourceLine
 from roboscale.jobs.campaign_loop import CameIn, CollectOrder, Curated, JudgedRecipe, ScenesWanted, WaitingFor
@@ -70,7 +71,7 @@ class MachineHands:
         judged: Mapping[Case, float],
     ) -> ScenesWanted:
         seed = derive_seed("campaign scenes", self.campaign.seed, number, source.name)
-        split = "generate" if source.kind == "generate" else "collect"
+        split: CaseSplit = "generate" if source.kind == "generate" else "collect"
         many = min(_MOST, max(20, _POOL * episodes))
         possible = cases(task, many, seed, split)
         pool, tried = first_numbers(world, possible), first_numbers(world, list(judged))
