@@ -3,10 +3,10 @@
     python -m benchmarks.campaign out --seeds 3
 
 All of it is rehearsed: learning curves are made up and known; nothing is collected, trained or tried. That tests
-decisions, and no source; the study was not run with real episodes. The curves are not of the form that a campaign believes
-in: success saturates as a power of an effective amount, and trainings scatter around it. Costs are declared:
-a person's demonstration 60 s, a noisy expert's 20 s, a generated episode 2 s (it needs 5 of a person), a trial 30 s. The
-target is .9 on both tasks with lower bounds above .8.
+decisions, and no source; the study was not run with real episodes. The curves are not of the form that a campaign
+believes in: success saturates as a power of an effective amount, and trainings scatter around it. Costs are declared:
+a person's demonstration 60 s, a noisy expert's 20 s, a generated episode 2 s (it needs 5 of a person), a trial 30 s.
+The target is .9 on both tasks with lower bounds above .8.
 
 Strategies that are fixed beforehand collect their mix, judge until it is certain, and double what they have:
 

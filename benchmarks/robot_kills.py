@@ -150,7 +150,7 @@ class Bench:
         begun: float | None = None
         wait_s = float(draw.uniform(0.2, 1.5))
         while begun is None or time.monotonic() < begun + wait_s:
-                if begun is None and self.guard and self.moves():
+            if begun is None and self.guard and self.moves():
                 begun = time.monotonic()
             if time.monotonic() > until:
                 raise SystemExit(f"the arm does not move; see {self.folder}")

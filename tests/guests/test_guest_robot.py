@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -134,16 +135,16 @@ def installed() -> bool:
 
 
 @pytest.fixture
-def plugins(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Our plugins as pip installs them, beside LeRobot and not in its environment."""
+def plugins() -> Iterator[None]:
+    """Our plugins beside LeRobot, as pip installs anybody's; taken away afterwards."""
     made = environment_of(find_guest("lerobot"))
     assert made is not None
-    folder = tmp_path_factory.mktemp("plugins")
-    words = [str(made.python), "-m", "pip", "install", "-q", "--no-deps", "--disable-pip-version-check"]
-    names = [str(PLUGINS / name) for name in ("lerobot_robot_roboscale", "lerobot_teleoperator_roboscale")]
-    subprocess.run([*words, "--no-build-isolation", "--target", str(folder), *names], check=True)
-    monkeypatch.setattr("roboscale.guests.process._MORE_PATH", (str(folder),))
-    return folder
+    pip = [str(made.python), "-m", "pip", "--disable-pip-version-check"]
+    names = ["lerobot_robot_roboscale", "lerobot_teleoperator_roboscale"]
+    folders = [str(PLUGINS / name) for name in names]
+    subprocess.run([*pip, "install", "-q", "--no-deps", *folders], check=True)
+    yield
+    subprocess.run([*pip, "uninstall", "-q", "-y", *names], check=True)
 
 
 needs_lerobot = pytest.mark.skipif(
@@ -152,7 +153,7 @@ needs_lerobot = pytest.mark.skipif(
 
 
 @needs_lerobot
-def test_a_plugin_of_lerobot_drives_the_stand_in_behind_the_guard(plugins: Path, tmp_path: Path):
+def test_a_plugin_of_lerobot_drives_the_stand_in_behind_the_guard(plugins, tmp_path: Path):
     motors = start_motors(tmp_path)
     options = f'address = "{tmp_path / "m.sock"}"\nheight = 24\nwidth = 32'
     head = ARM[: ARM.index("[[joints]]")].replace('port = "{port}"', options)
@@ -179,7 +180,16 @@ def test_a_plugin_of_lerobot_drives_the_stand_in_behind_the_guard(plugins: Path,
 
 def start_motors(folder: Path) -> subprocess.Popen:
     """The stand-in's motors, as a user starts them."""
-    words = ["-m", "roboscale.worlds.simulated.stand_in_motors", str(folder / "m.sock"), "--size", "24", "32"]
+    words = [
+        "-m",
+        "roboscale.worlds.simulated.stand_in_motors",
+        str(folder / "m.sock"),
+        "--size",
+        "24",
+        "32",
+        "--idle",
+        "900",
+    ]
     made = subprocess.Popen([sys.executable, *words])
     for _ in range(600):
         if (folder / "m.sock").exists():
@@ -188,15 +198,26 @@ def start_motors(folder: Path) -> subprocess.Popen:
     raise AssertionError("the motors do not listen")
 
 
+@pytest.fixture
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What LeRobot's commands import and the guest, which runs none of them, does not have."""
+    made = environment_of(find_guest("lerobot"))
+    assert made is not None
+    folder = tmp_path_factory.mktemp("commands")
+    words = [str(made.python), "-m", "pip", "install", "-q", "--no-deps", "--disable-pip-version-check"]
+    subprocess.run([*words, "--target", str(folder), "rerun-sdk==0.26.2"], check=True)
+    return folder
+
+
 @needs_lerobot
-def test_lerobots_own_commands_run_with_our_plugins_unmodified(plugins: Path, tmp_path: Path):
+def test_lerobots_own_commands_run_with_our_plugins_unmodified(plugins, commands: Path, tmp_path: Path):
     made = environment_of(find_guest("lerobot"))
     assert made is not None
     motors = start_motors(tmp_path)
     way = [{"turn.pos": 0.3 * k, "lift.pos": 51.6, "bend.pos": -91.7} for k in range(40)]
     (tmp_path / "way.json").write_text(json.dumps(way))
     environment = {
-        **os.environ, "PYTHONPATH": str(plugins), "HF_LEROBOT_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1",
+        **os.environ, "PYTHONPATH": f"{commands}:{commands / 'rerun_sdk'}", "HF_LEROBOT_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1",
         "HF_LEROBOT_CALIBRATION": str(tmp_path / "calibration"),
     }  # fmt: skip
     robot = [

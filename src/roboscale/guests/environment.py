@@ -116,14 +116,14 @@ def add_packages(guest: Guest, packages: Sequence[str], say: Say) -> Guest:
         raise BadData(f"guest {guest.name}", "add", "NAME or NAME==VERSION", wrong[0])
     inside = make_environment(guest, say).python
     folder = guests_folder() / guest.name
+    before = {_canonical(line) for line in _frozen(inside)}
     try:
         _run([*_pip(inside), "-c", str(folder / "lock.txt"), *packages], folder, say)
     except RoboscaleError as error:  # a package that wants the guest's own in versions that it does not say
         say(f"{guest.name}: with what they need they do not fit ({error}); they are installed without it")
         _run([*_pip(inside), "--no-deps", *packages], folder, say)
-    listed = subprocess.run([str(inside), "-m", "pip", "freeze"], capture_output=True, text=True, check=True).stdout
-    locked = {_canonical(line) for line in guest.packages if line not in guest.added}
-    added = [line for line in listed.splitlines() if "==" in line and _canonical(line) not in locked]
+    earlier = {_canonical(line) for line in guest.added}
+    added = [line for line in _frozen(inside) if _canonical(line) not in before or _canonical(line) in earlier]
     (folder / ADDED).write_text("".join(f"{line}\n" for line in added), "utf-8")
     more = replace(guest, added=tuple(added))
     _write_state(
@@ -132,6 +132,12 @@ def add_packages(guest: Guest, packages: Sequence[str], say: Say) -> Guest:
     )
     say(f"{guest.name}: added {', '.join(added) or 'nothing'}")
     return more
+
+
+def _frozen(python: Path) -> list[str]:
+    """What is installed, as pip writes it down."""
+    done = subprocess.run([str(python), "-m", "pip", "freeze"], capture_output=True, text=True, check=True)
+    return [line for line in done.stdout.splitlines() if "==" in line]
 
 
 def _canonical(line: str) -> str:

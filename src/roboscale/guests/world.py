@@ -44,7 +44,7 @@ __all__ = ["GuestScene", "GuestWorld", "open_guest_world"]
 
 _SURE = 3  # looks at consecutive steps, after which the next one is expected
 _SERVER = "roboscale.guests.side.world_server:WorldServer"
-_SAID = {"observation", "action", "rate_hz", "success_terms", "notes", "rule", "measures"}
+_SAID = {"observation", "action", "rate_hz", "success_terms", "notes", "rule", "measures", "wordings"}
 _NEEDED = {"tasks", "observation", "action", "rate_hz", "horizon"}
 _PLAIN = {f.name for f in fields(WorldInfo)} - {"name", "identity", "observation_spec", "action_spec"} - _SAID
 

@@ -33,6 +33,7 @@ class RecipeRound:
 
     Args:
         datasets: recipe -> dataset.
+        selections: recipe -> file of `data curate`, for those that learn from a part of their dataset.
         runs: trainings of each recipe, which differ in their seed alone.
         trials: per task and training run.
         steps: of the optimiser, the same for all.
@@ -48,6 +49,8 @@ class RecipeRound:
     trials: int
     steps: int
     out: Path
+    selections: Mapping[str, Path] = field(default_factory=dict)
+    world: str = "metaworld"
     inputs: str = "state"
     seed: int = 0
     workers: int | None = None
@@ -118,7 +121,8 @@ def train_recipes(asked: RecipeRound, on_event: OnEvent = ignore) -> None:
     trainings: list[Training] = []
     for recipe, run in keys:
         config = training_config(asked.inputs, "", asked.steps, asked.seed + run - 1)
-        trainings.append(Training(asked.datasets[recipe], asked.policies[recipe, run], config, asked.device))
+        data, out = asked.datasets[recipe], asked.policies[recipe, run]
+        trainings.append(Training(data, out, config, asked.device, asked.selections.get(recipe)))
 
     def on_progress(index: int, done: int, total: int, loss: float) -> None:
         recipe, run = keys[index]
@@ -136,6 +140,7 @@ def try_recipes(asked: RecipeRound, on_event: OnEvent = ignore) -> TriedRecipes:
     judged = compare(
         Compare(
             policies=tuple(str(path) for path in asked.policies.values()),
+            world=asked.world,
             tasks=",".join(asked.tasks),
             budget=asked.trials * len(asked.tasks),
             sequential=False,

@@ -18,7 +18,8 @@ from roboscale.core.timing import TimeSpent
 if TYPE_CHECKING:
     from roboscale.stats.deciding import AnyVerdict
     from roboscale.stats.proportions import WorstCase
-    from roboscale.stats.robustness import Robustness
+    from roboscale.stats.robustness import Robustness, RobustnessDuel
+    from roboscale.stats.sensitivity import Sensitivity
 
 __all__ = [
     "Behaviour",
@@ -399,6 +400,8 @@ class ReportData(Plain):
         before_corrections: the verdict as it was before the corrections.
         corrections, scorers, detectors, rounds, voids, overlaps: all of them, policies by their names.
         perturbed: policy -> what became of it in worse worlds; every other rate is of the unperturbed arm.
+        duels: of every two policies, who loses less there. swept: policy -> which axes decide, all drawn at once.
+        worse_pictures: what worse worlds look like, an axis a strip.
         judge_command: what lets somebody judge the trials that await it.
         referee: who says how a trial went, e.g. `success (first)` or `person`.
         rollout, design: how trials ran, and how the comparison was to be decided.
@@ -423,6 +426,9 @@ class ReportData(Plain):
     detectors: tuple[DetectorAgreement, ...] = ()
     rounds: tuple[RoundResult, ...] = ()
     perturbed: Mapping[str, Robustness] = field(default_factory=dict)
+    duels: tuple[RobustnessDuel, ...] = ()
+    swept: Mapping[str, Sensitivity] = field(default_factory=dict)
+    worse_pictures: tuple[FilmStrip, ...] = ()
     films: tuple[FilmedCase, ...] = ()
     voids: tuple[VoidTrial, ...] = ()
     overlaps: tuple[VoidOverlap, ...] = ()

@@ -4,7 +4,7 @@
 on this side of the socket, the arm goes on to exist: without a setpoint for `watchdog_s` the motors hold where they
 are, which is the driver's own watchdog that a real arm brings. They end when nobody has talked to them for a minute.
 
-    python -m roboscale.worlds.simulated.stand_in_motors SOCKET [--watchdog S] [--log FILE]
+    python -m roboscale.worlds.simulated.stand_in_motors SOCKET [--watchdog S] [--idle S] [--log FILE]
 """
 
 from __future__ import annotations
@@ -174,8 +174,8 @@ class MotorProcess(StandInArm):
             x, y, z = self._data.site("flange").xpos
             self._log.write(f"{self._passed_s:.4f} {x:.6f} {y:.6f} {z:.6f} {self.client}\n")
 
-    def serve(self, address: Path) -> None:
-        """One client after another, until none has come for a minute."""
+    def serve(self, address: Path, idle_s: float) -> None:
+        """One client after another, until none has come for so long."""
         self.connect()
         address.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX) as server:
@@ -183,7 +183,7 @@ class MotorProcess(StandInArm):
             address.chmod(0o600)
             server.listen(1)
             seen_s = time.monotonic()
-            while time.monotonic() - seen_s < _IDLE_S:
+            while time.monotonic() - seen_s < idle_s:
                 if self._waits(server):
                     continue
                 client, _ = server.accept()
@@ -249,6 +249,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("address", type=Path)
     parser.add_argument("--watchdog", type=float, default=0.1)
+    parser.add_argument("--idle", type=float, default=_IDLE_S)
     parser.add_argument("--size", type=int, nargs=2, default=(144, 192))
     parser.add_argument("--home", type=float, nargs=3, default=(0.0, 0.9, -1.6))
     parser.add_argument("--log", type=Path)
@@ -257,7 +258,7 @@ def main() -> None:
         log = stack.enter_context(asked.log.open("a")) if asked.log else None
         height, width = asked.size
         motors = MotorProcess(height, width, tuple(asked.home), watchdog_s=asked.watchdog, log=log)
-        motors.serve(asked.address)
+        motors.serve(asked.address, asked.idle)
 
 
 if __name__ == "__main__":
