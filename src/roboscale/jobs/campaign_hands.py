@@ -18,7 +18,7 @@ from roboscale.core import Case, Counted, RoboscaleError, World, cases, derive_s
 from roboscale.core.case import CaseSplit
 from roboscale.jobs.campaign_collectors import CollectorTools, collector_of, instruction_of, usable_of
 from roboscale.jobs.campaign_file import Campaign, SourceLine
-from roboscale.jobs.campaign_loop import CameIn, CollectOrder, Curated, JudgedRecipe, ScenesWanted, WaitingFor
+from roboscale.jobs.campaign_loop import CameIn, CollectOrder, JudgedRecipe, PooledSet, ScenesWanted, WaitingFor
 from roboscale.jobs.campaign_orders import write_work_order
 from roboscale.jobs.campaign_scenes import choose_scenes, first_numbers, number_names, started_numbers
 from roboscale.jobs.campaign_standing import RunCounts
@@ -104,7 +104,7 @@ class MachineHands:
         )
         return collector_of(order.line, tools).collect(order, place)
 
-    def curate(self, number: int, have: Mapping[str, Mapping[str, float]]) -> Curated:
+    def curate(self, number: int, have: Mapping[str, Mapping[str, float]]) -> PooledSet:
         """Pools all episodes that did not fail into one dataset."""
         kept: dict[str, Counter[str]] = {task: Counter() for task in self.campaign.tasks}
         left_out, members = [], []
@@ -119,7 +119,7 @@ class MachineHands:
                 left_out.append(f"{place.name}: its cameras are left out, as recipes learn from state")
             members.append(self._without(place, bad, cameras) if bad or cameras else place)
         self._pool(members, self._set(number))
-        return Curated({task: dict(by) for task, by in kept.items()}, tuple(left_out))
+        return PooledSet({task: dict(by) for task, by in kept.items()}, tuple(left_out))
 
     def train(self, number: int) -> None:
         """Trains the recipe's runs that are not there yet, one process a core."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from roboscale.core import generator
 from roboscale.jobs.campaign_file import Campaign, SourceLine
-from roboscale.jobs.campaign_loop import CameIn, CollectOrder, Curated, JudgedRecipe, ScenesWanted
+from roboscale.jobs.campaign_loop import CameIn, CollectOrder, JudgedRecipe, PooledSet, ScenesWanted
 from roboscale.jobs.campaign_standing import RunCounts
 
 __all__ = ["LearningCurves", "Rehearsal"]
@@ -55,10 +55,10 @@ class Rehearsal:
             self._once("episodes", f"{order.task}-{order.line.name}-{number}")
         return CameIn(order.episodes)
 
-    def curate(self, number: int, have: Mapping[str, Mapping[str, float]]) -> Curated:
+    def curate(self, number: int, have: Mapping[str, Mapping[str, float]]) -> PooledSet:
         """Keeps everything."""
         self._once("sets", f"{number}")
-        return Curated({task: {name: int(count) for name, count in by.items()} for task, by in have.items()})
+        return PooledSet({task: {name: int(count) for name, count in by.items()} for task, by in have.items()})
 
     def train(self, number: int) -> None:
         """Writes a file for each training."""
