@@ -63,13 +63,13 @@ def test_a_campaign_reaches_its_target_and_says_so(file: Path):
 def test_it_orders_the_source_that_works(file: Path):
     """Where generating covers all, people are asked for what it is made from and for little more."""
     done = run_campaign(RunCampaign(file=file), hands=rehearsing(GENERATING_WINS))
-    people = sum(by.get("person", 0) + by.get("noisy", 0) for by in done.standing.have.values())
-    assert people <= 30 and all(by.get("generated", 0) >= 9 for by in done.standing.have.values())
+    assert all(by["generated"] >= 100 for by in done.standing.have.values())
     only_people = saturating(
         {"person": 1.0, "noisy": 0.3, "generated": 0.1}, {"person": 6, "noisy": 12, "generated": 4}
     )
     other = run_campaign(RunCampaign(file=file, out=file.parent / "people"), hands=rehearsing(only_people))
-    assert all(by["person"] >= 20 for by in other.standing.have.values())
+    people = [sum(by["person"] for by in one.standing.have.values()) for one in (done, other)]
+    assert people[1] >= 2 * people[0] and all(by["person"] >= 20 for by in other.standing.have.values())
 
 
 def test_every_prediction_was_written_before_its_measurement(file: Path):
@@ -101,7 +101,8 @@ def test_a_source_that_cannot_help_is_named(file: Path):
 
 def test_a_task_that_data_harms_ends_with_the_fall(file: Path):
     def falling(task: str, amounts: dict[str, float]) -> float:
-        return max(0.02, 0.75 - sum(amounts.values()) / 60) if task == "push-v3" else 0.95
+        few = sum(amounts.values()) < 500
+        return (0.8 if few else 0.05) if task == "push-v3" else 0.95
 
     done = run_campaign(RunCampaign(file=file), hands=rehearsing(falling))
     assert done.standing.ended["why"] == "data harms"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from roboscale.cli.app import parse
 from roboscale.core import Case
 from roboscale.jobs.campaign import RunCampaign, run_campaign
 from roboscale.jobs.campaign_file import Campaign
@@ -73,7 +76,9 @@ def test_people_are_waited_for_and_then_it_is_generated_trained_and_tried(file: 
     record_episodes(RecordEpisodes(out=place, tasks="reach-v3", episodes=1, workers=0))
     some = run_campaign(asked)
     assert some.waiting and "1 are there" in some.waiting[0].what
-    record_episodes(RecordEpisodes(out=place, tasks="reach-v3", episodes=order["episodes"], workers=0))
+    typed = parse(shlex.split(order["how"][0])[1:])  # what the page tells people to type
+    assert isinstance(typed, RecordEpisodes) and typed.out == place and typed.episodes == order["episodes"]
+    record_episodes(replace(typed, workers=0))
     told: list[object] = []
     done = run_campaign(asked, told.append)
     assert not done.waiting and len(done.standing.rounds) == 1

@@ -118,8 +118,8 @@ def run_campaign(request: RunCampaign, on_event: OnEvent = ignore, *, hands: Mak
     """Goes on with a campaign until it ends or waits for people; every finished step is kept.
 
     >>> done = run_campaign(RunCampaign(file=Path("campaign.toml")))
-    >>> done.sentence[:43], done.waiting[0].page.name
-    ('the campaign waits for 20 episodes of reach', '01-00-person-reach-v3.html')
+    >>> done.sentence[:55], done.waiting[0].page.name
+    ('the campaign waits for 9 episodes of reach-v3 by person', '01-00-person-reach-v3.html')
 
     Args:
         hands: who does the work instead of this machine, e.g. a rehearsal.
@@ -139,7 +139,12 @@ def run_campaign(request: RunCampaign, on_event: OnEvent = ignore, *, hands: Mak
         journal = Journal(folder / JOURNAL)
         worker = (
             MachineHands(
-                campaign=campaign, folder=folder, workers=request.workers, accept=request.accept, on_event=on_event
+                campaign=campaign,
+                folder=folder,
+                workers=request.workers,
+                accept=request.accept,
+                on_event=on_event,
+                command=request.command,
             )
             if hands is None
             else hands(campaign, folder)

@@ -1,6 +1,6 @@
 """What brings episodes to a campaign: one small interface, and what stands behind each kind of source.
 
-    class Collector(Protocol):
+    class SourceCollector(Protocol):
         def collect(self, order: CollectOrder, place: Path) -> CameIn | WaitingFor: ...
 
 A collector leaves a dataset at `place` that holds the ordered episodes of the ordered task. It may be asked again for
@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Protocol
 
 from roboscale.core import Case, RoboscaleError, derive_seed
-from roboscale.jobs.campaign_file import Campaign, SourceLine
+from roboscale.jobs.campaign_file import Campaign, SourceKind, SourceLine
 from roboscale.jobs.campaign_loop import CameIn, CollectOrder, WaitingFor
 from roboscale.jobs.events import OnEvent
 from roboscale.jobs.filling import Filling, generated, recorded
 
-__all__ = ["Collector", "CollectorTools", "collector_of", "delivered", "instruction_of", "successes_of"]
+__all__ = ["CollectorTools", "SourceCollector", "collector_of", "delivered", "instruction_of", "usable_of"]
 
 
-class Collector(Protocol):
+class SourceCollector(Protocol):
     """Brings episodes."""
 
     def collect(self, order: CollectOrder, place: Path) -> CameIn | WaitingFor:
@@ -55,12 +55,18 @@ class CollectorTools:
     on_event: OnEvent
 
 
-def collector_of(line: SourceLine, tools: CollectorTools) -> Collector:
+def collector_of(line: SourceLine, tools: CollectorTools) -> SourceCollector:
     """Who brings the episodes of a source."""
-    return {"record": _Record, "generate": _Generate, "command": _Command, "order": _WorkOrder}[line.kind](tools)
+    kinds: dict[SourceKind, Callable[[CollectorTools], SourceCollector]] = {
+        "record": _Record,
+        "generate": _Generate,
+        "command": _Command,
+        "order": _WorkOrder,
+    }
+    return kinds[line.kind](tools)
 
 
-def successes_of(dataset: Path, task: str, instruction: str) -> tuple[list[str], list[str]]:
+def usable_of(dataset: Path, task: str, instruction: str) -> tuple[list[str], list[str]]:
     """Ids of a dataset's episodes of a task that did not fail as far as anybody says, and of those that failed.
 
     An episode belongs to the task by its provenance, or by its instruction where somebody else recorded it.
@@ -82,7 +88,7 @@ def delivered(dataset: Path, task: str, instruction: str) -> int:
     """Usable episodes of a task in a dataset; 0 where there is none yet."""
     if not (dataset / "meta" / "info.json").is_file():
         return 0
-    return len(successes_of(dataset, task, instruction)[0])
+    return len(usable_of(dataset, task, instruction)[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ def certainty(campaign: Campaign, attempt: int) -> float:
 
     Half of the error that is left goes to each attempt, so all of them together err with at most 1 - `level`.
     """
-    return 1 - 2 * (1 - campaign.target.level) / 2**attempt
+    return 1 - 2 * (1 - campaign.target.level) / 2.0**attempt
 
 
 def decide_order(campaign: Campaign, standing: CampaignStanding) -> Ordering | Ending:
@@ -381,18 +381,27 @@ def _no_way(
     barred: Mapping[str, str],
 ) -> Ending | None:
     """The end where nothing that is on offer can lead to the target on this task."""
-    goal = f"{100 * campaign.target.success:g} % of {task}"
+    goal = f"{100 * campaign.target.success:g} %"
     if len(barred) == len(campaign.sources):
         return Ending(
-            "cannot help", f"more data cannot help: {'; '.join(barred.values())}; {goal} is out of reach with them"
+            "cannot help",
+            f"more data cannot help: {'; '.join(barred.values())}; {goal} of {task} is out of reach with them",
         )
+    left = [source.name for source in campaign.sources if source.name not in barred]
     if weighed.ever < NO_HOPE:
         top = _quantiles(weighed.best_rate)
+        if len(left) == 1 and standing.have[task].get(left[0]):
+            others = "".join(f"; {why}" for why in barred.values())
+            return Ending(
+                "cannot help",
+                f"{left[0]} cannot help {task} to {goal}: the most of it that is affordable would bring {top} "
+                f"(probability of reaching the target with any amount {weighed.ever:.2f}){others}",
+            )
         said = f"the most that is affordable of all sources would bring {top}"
         return Ending(
             "out of reach",
-            f"{goal} is out of reach with the sources at hand: {said} (probability of reaching it with any amount "
-            f"{weighed.ever:.2f})",
+            f"{goal} of {task} is out of reach with the sources at hand: {said} (probability of reaching it with any "
+            f"amount {weighed.ever:.2f})",
         )
     if weighed.reachable < NO_HOPE:
         return Ending("budget", _budget_sentence(campaign, standing, task, fit, weighed))

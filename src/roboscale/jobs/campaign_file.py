@@ -255,7 +255,7 @@ class Campaign:
     @property
     def priced_in_money(self) -> bool:
         """Whether money is spent at all."""
-        return any(one.money for one in (*self.sources, self.judge))
+        return self.judge.money > 0 or any(source.money for source in self.sources)
 
     def scalar(self, spent: Spent) -> float:
         """A cost as one number, seconds: resetting and labelling count, and money at what an hour is worth."""

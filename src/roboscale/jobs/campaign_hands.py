@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from roboscale.core import Case, Counted, RoboscaleError, World, cases, derive_seed
-from roboscale.jobs.campaign_collectors import CollectorTools, collector_of, instruction_of, successes_of
+from roboscale.core.case import CaseSplit
+from roboscale.jobs.campaign_collectors import CollectorTools, collector_of, instruction_of, usable_of
 from roboscale.jobs.campaign_file import Campaign, SourceLine
-from roboscale.jobs.campaign_loop import CameIn, CollectOrder, Curated, JudgedRecipe, ScenesWanted, WaitingFor
+from roboscale.jobs.campaign_loop import CameIn, CollectOrder, JudgedRecipe, PooledSet, ScenesWanted, WaitingFor
 from roboscale.jobs.campaign_orders import write_work_order
 from roboscale.jobs.campaign_scenes import choose_scenes, first_numbers, number_names, started_numbers
 from roboscale.jobs.campaign_standing import RunCounts
@@ -37,6 +38,7 @@ class MachineHands:
     Args:
         folder: of the whole campaign.
         accept: take what a work order brought, though it is less than was ordered.
+        command: what goes on with the campaign; said on work orders.
     """
 
     campaign: Campaign
@@ -44,6 +46,7 @@ class MachineHands:
     workers: int | None
     accept: bool
     on_event: OnEvent
+    command: str = ""
 
     def scenes(self, number: int, task: str, source: SourceLine, episodes: int) -> ScenesWanted:
         """Those near which trials failed and that no episode covers; any before the first judging."""
@@ -68,7 +71,7 @@ class MachineHands:
         judged: Mapping[Case, float],
     ) -> ScenesWanted:
         seed = derive_seed("campaign scenes", self.campaign.seed, number, source.name)
-        split = "generate" if source.kind == "generate" else "collect"
+        split: CaseSplit = "generate" if source.kind == "generate" else "collect"
         many = min(_MOST, max(20, _POOL * episodes))
         possible = cases(task, many, seed, split)
         pool, tried = first_numbers(world, possible), first_numbers(world, list(judged))
@@ -92,20 +95,22 @@ class MachineHands:
             campaign=self.campaign,
             members=self._members,
             pooled=lambda name: self._pooled(name, order.round, order.item),
-            write_order=lambda order, place, came: write_work_order(self.campaign, self.folder, order, place, came),
+            write_order=lambda order, place, came: write_work_order(
+                self.campaign, self.folder, order, place, came, self.command or None
+            ),
             workers=self.workers,
             accept=self.accept,
             on_event=self.on_event,
         )
         return collector_of(order.line, tools).collect(order, place)
 
-    def curate(self, number: int, have: Mapping[str, Mapping[str, float]]) -> Curated:
+    def curate(self, number: int, have: Mapping[str, Mapping[str, float]]) -> PooledSet:
         """Pools all episodes that did not fail into one dataset."""
         kept: dict[str, Counter[str]] = {task: Counter() for task in self.campaign.tasks}
         left_out, members = [], []
         for place in self._members():
             source, task = place.name.split("+")[1:3]
-            good, bad = successes_of(place, task, instruction_of(self.campaign, task))
+            good, bad = usable_of(place, task, instruction_of(self.campaign, task))
             kept[task][source] += len(good)
             cameras = self._needless_cameras(place)
             if bad:
@@ -114,7 +119,7 @@ class MachineHands:
                 left_out.append(f"{place.name}: its cameras are left out, as recipes learn from state")
             members.append(self._without(place, bad, cameras) if bad or cameras else place)
         self._pool(members, self._set(number))
-        return Curated({task: dict(by) for task, by in kept.items()}, tuple(left_out))
+        return PooledSet({task: dict(by) for task, by in kept.items()}, tuple(left_out))
 
     def train(self, number: int) -> None:
         """Trains the recipe's runs that are not there yet, one process a core."""

@@ -21,9 +21,9 @@ from roboscale.jobs.events import Note, OnEvent, ignore
 __all__ = [
     "CameIn",
     "CollectOrder",
-    "Curated",
     "Hands",
     "JudgedRecipe",
+    "PooledSet",
     "ScenesWanted",
     "WaitingFor",
     "run_campaign_loop",
@@ -81,7 +81,7 @@ class WaitingFor:
 
 
 @dataclass(frozen=True, slots=True)
-class Curated:
+class PooledSet:
     """What a recipe is trained on.
 
     Args:
@@ -112,7 +112,7 @@ class Hands(Protocol):
         """Brings the episodes, or says for whom to wait."""
         ...
 
-    def curate(self, number: int, have: Mapping[str, Mapping[str, float]]) -> Curated:
+    def curate(self, number: int, have: Mapping[str, Mapping[str, float]]) -> PooledSet:
         """Puts together what the round's recipe is trained on."""
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from roboscale.jobs.campaign_collectors import instruction_of
@@ -15,9 +16,16 @@ from roboscale.report.campaign import WorkOrderData, order_page
 __all__ = ["order_data", "write_work_order"]
 
 
-def write_work_order(campaign: Campaign, folder: Path, order: CollectOrder, place: Path, came: int) -> Path:
-    """Writes the page of an order into `folder/orders` and returns where; `came` episodes are there already."""
-    data = order_data(campaign, order, place, came)
+def write_work_order(
+    campaign: Campaign, folder: Path, order: CollectOrder, place: Path, came: int, command: str | None = None
+) -> Path:
+    """Writes the page of an order into `folder/orders` and returns where.
+
+    Args:
+        came: episodes that are there already.
+        command: what makes the page again, and goes on with the campaign.
+    """
+    data = replace(order_data(campaign, order, place, came), command=command)
     page = folder / "orders" / f"{order.round:02d}-{order.item:02d}-{order.line.name}-{order.task}.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     write_text(page, order_page(data))
@@ -28,6 +36,7 @@ def write_work_order(campaign: Campaign, folder: Path, order: CollectOrder, plac
 def order_data(campaign: Campaign, order: CollectOrder, place: Path, came: int) -> WorkOrderData:
     """Everything that an order says."""
     line, count = order.line, order.episodes
+    place = place.absolute()  # the page is read elsewhere than the command is typed
     words = {"{out}": shlex.quote(str(place)), "{task}": order.task, "{episodes}": str(count)}
     how = line.how or "record {episodes} successful episodes of {task} with whatever you record with, into {out}"
     for key, value in words.items():

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from roboscale.core import generator
 from roboscale.jobs.campaign_file import Campaign, SourceLine
-from roboscale.jobs.campaign_loop import CameIn, CollectOrder, Curated, JudgedRecipe, ScenesWanted
+from roboscale.jobs.campaign_loop import CameIn, CollectOrder, JudgedRecipe, PooledSet, ScenesWanted
 from roboscale.jobs.campaign_standing import RunCounts
 
 __all__ = ["LearningCurves", "Rehearsal"]
@@ -41,6 +42,8 @@ class Rehearsal:
     retraining: float = 80.0
     seed: int = 0
     on_work: Callable[[], None] = lambda: None
+    made_up: ClassVar[str] = "A rehearsal: learning curves are made up; nothing was collected, trained or tried"
+    """Said on the page."""
 
     def scenes(self, number: int, task: str, source: SourceLine, episodes: int) -> ScenesWanted:
         """Any: curves know no scenes."""
@@ -52,10 +55,10 @@ class Rehearsal:
             self._once("episodes", f"{order.task}-{order.line.name}-{number}")
         return CameIn(order.episodes)
 
-    def curate(self, number: int, have: Mapping[str, Mapping[str, float]]) -> Curated:
+    def curate(self, number: int, have: Mapping[str, Mapping[str, float]]) -> PooledSet:
         """Keeps everything."""
         self._once("sets", f"{number}")
-        return Curated({task: {name: int(count) for name, count in by.items()} for task, by in have.items()})
+        return PooledSet({task: {name: int(count) for name, count in by.items()} for task, by in have.items()})
 
     def train(self, number: int) -> None:
         """Writes a file for each training."""

@@ -17,6 +17,7 @@ from roboscale.report.blocks import (
     Block,
     Card,
     Cards,
+    Details,
     Drawing,
     Heading,
     Inline,
@@ -144,6 +145,7 @@ class WorkOrderData(Plain):
     failures: tuple[tuple[str, int], ...]
     after: str
     minutes: float
+    command: str | None = None
     versions: Mapping[str, Scalar] = field(default_factory=dict)
 
 
@@ -194,7 +196,7 @@ def _next(data: CampaignData) -> Section:
     newest = data.rounds[-1]
     return Section(
         anchor="next",
-        title=f"The order of round {newest.number}, and why not the alternatives",
+        title=f"The newest order, of round {newest.number}, and why not the alternatives",
         nav="The order",
         lead="Hours to the target are what is expected with this order and the best one after it, judging included.",
         blocks=tuple(_options(newest)),
@@ -316,6 +318,7 @@ def _round(one: RoundData) -> list[Block]:
         heads = ("judged", "foretold", "measured")
         blocks.append(Rows(caption=f"Judging of round {one.number}", columns=heads, rows=tuple(judged), kind="stack"))
     blocks += [Listing(tuple(map(text.full_stop, one.said)))] if one.said else []
+    blocks += [Details("Why not the alternatives", tuple(_options(one)))] if one.options else []
     blocks.append(Paragraph(f"Spent by then: {one.hours:.2f} h.", "fine"))
     return blocks
 
@@ -376,13 +379,13 @@ def order_page(data: WorkOrderData) -> str:
             Section(
                 anchor="scenes",
                 title="Which scenes",
-                lead=text.full_stop(data.scenes_why) if data.scenes_why else "Any.",
-                blocks=(*failures, *((Listing(scenes),) if scenes else ())),
+                lead=text.full_stop(data.scenes_why) if data.scenes_why else "",
+                blocks=(*failures, Listing(scenes) if scenes else Paragraph("Any scene will do.")),
             ),
             Section(anchor="after", title="Afterwards", blocks=(Paragraph(data.after),)),
         ),
         data=data.to_json(),
-        command=None,
+        command=data.command,
         versions=data.versions,
     )
     return render_page(page)

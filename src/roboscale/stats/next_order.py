@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from roboscale.stats.covering import CoverFit
 
 __all__ = [
-    "AMOUNTS",
+    "ORDER_SIZES",
     "SURE_ENOUGH",
     "UNKNOWING",
     "WORTH_ORDERING",
@@ -33,7 +33,7 @@ __all__ = [
     "weigh_orders",
 ]
 
-AMOUNTS = (2, 4, 6, 9, 13, 20, 30, 45, 65, 100, 150, 220, 320, 480)
+ORDER_SIZES = (2, 4, 6, 9, 13, 20, 30, 45, 65, 100, 150, 220, 320, 480)
 """Episodes that an order may have: half as many again from one to the next."""
 
 WORTH_ORDERING = 0.02
@@ -155,19 +155,8 @@ def weigh_orders(
     top, ever = (_most(fit, have, offers, limit) for limit in (budget - judgement, None))
     if not orders:
         return Weighed(options=(), reachable=0.0, ever=float(np.mean(ever >= goal)), best_rate=top)
-    costs = np.array([order.cost for order in orders])
     once = fit.success([_more(have, order.added) for order in orders])
-    clear = _clairvoyant(once >= aim, costs, judgement, budget)
-    noise = np.random.default_rng(seed).normal(size=once.shape[1])
-    blurred = once + noise * np.sqrt(np.maximum(once * (1 - once), 0.01) / shown)
-    groups = np.clip(np.digitize(blurred, _EDGES), 1, len(_EDGES) - 1)
-    to_go = [
-        order.cost
-        + judgement
-        + _rest(fit, _more(have, order.added), orders, once[i] < aim, groups[i], clear, (aim, judgement, budget))
-        for i, order in enumerate(orders)
-    ]
-    now = float(fit.success([have])[0].mean()) if any(have.values()) else 0.0
+    to_go = _to_go(fit, have, orders, once, (aim, judgement, budget), shown, seed)
     options = [
         OrderOption(
             source=order.offer.source,
@@ -179,16 +168,20 @@ def weigh_orders(
         )
         for i, order in enumerate(orders)
     ]
-    # an order that hardly changes the recipe would only buy another look at it
-    worth = min(WORTH_ORDERING, 0.5 * (max(option.rate for option in options) - now))
-    options = [option for option in options if option.rate >= now + worth]
-    options = [option for option in options if option.cost >= judgement or option.reached >= SURE_ENOUGH] or options
+    now = float(fit.success([have])[0].mean()) if any(have.values()) else 0.0
     return Weighed(
-        options=tuple(sorted(options, key=lambda o: (o.to_go, o.cost, o.source))),
+        options=tuple(sorted(_worthwhile(options, now, judgement), key=lambda o: (o.to_go, o.cost, o.source))),
         reachable=float(np.mean(np.maximum(once.max(axis=0), top) >= goal)),
         ever=float(np.mean(ever >= goal)),
         best_rate=top,
     )
+
+
+def _worthwhile(options: Sequence[OrderOption], now: float, judgement: float) -> Sequence[OrderOption]:
+    """Without orders that hardly change the recipe, or cost next to nothing: they would only buy a look at it."""
+    worth = min(WORTH_ORDERING, 0.5 * (max(option.rate for option in options) - now))
+    kept = [option for option in options if option.rate >= now + worth]
+    return [option for option in kept if option.cost >= judgement or option.reached >= SURE_ENOUGH] or kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +199,7 @@ def _orders(have: Mapping[str, float], offers: Sequence[SourceOffer], budget: fl
     by_name = {offer.source: offer for offer in offers}
     found = []
     for offer in offers:
-        for amount in AMOUNTS:
+        for amount in ORDER_SIZES:
             added = needed_for(offer, amount, have)
             if any(name not in by_name or count > by_name[name].most for name, count in added.items()):
                 continue
@@ -224,7 +217,9 @@ def _most(fit: CoverFit, have: Mapping[str, float], offers: Sequence[SourceOffer
     """Success, by draw, of the most of every source: one after the other within the budget, cheapest first."""
     amounts, left = dict(have), budget
     for offer in sorted(offers, key=lambda offer: offer.cost):
-        count = 4 * AMOUNTS[-1] if left is None else min(offer.most, int(max(0.0, left / len(offers)) / offer.cost))
+        count = (
+            4 * ORDER_SIZES[-1] if left is None else min(offer.most, int(max(0.0, left / len(offers)) / offer.cost))
+        )
         amounts = _more(amounts, {offer.source: count})
     return np.asarray(fit.success([amounts])[0])
 
@@ -233,6 +228,32 @@ def _clairvoyant(reaches: NDArray[np.bool_], costs: Floats, judgement: float, bu
     """By draw, what the cheapest order costs that reaches the target; the budget where none does."""
     paid = np.where(reaches, (costs + judgement)[:, None], budget)
     return np.asarray(paid.min(axis=0))
+
+
+def _to_go(
+    fit: CoverFit,
+    have: Mapping[str, float],
+    orders: Sequence[_Order],
+    once: Floats,
+    limits: tuple[float, float, float],
+    shown: int,
+    seed: int,
+) -> list[float]:
+    """Expected cost of each order until the target is reached.
+
+    Args:
+        once: success after each order by draw, shape (orders, draws).
+        limits: aim, cost of a judgement, budget.
+    """
+    aim, judgement, budget = limits
+    clear = _clairvoyant(once >= aim, np.array([order.cost for order in orders]), judgement, budget)
+    noise = np.random.default_rng(seed).normal(size=once.shape[1])
+    blurred = once + noise * np.sqrt(np.maximum(once * (1 - once), 0.01) / shown)
+    groups = np.clip(np.digitize(blurred, _EDGES), 1, len(_EDGES) - 1)
+    return [
+        order.cost + judgement + _rest(fit, _more(have, order.added), orders, once[i] < aim, groups[i], clear, limits)
+        for i, order in enumerate(orders)
+    ]
 
 
 def _rest(
