@@ -15,6 +15,7 @@ from threading import Thread
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 import roboscale as rs
@@ -251,6 +252,21 @@ def test_an_arm_is_driven_by_kinematics_stopped_released_and_holds_without_a_pag
     assert np.ptp(later[:, 1]) < 0.25 * (0.3 + 0.2 + 0.25) + 0.02, (
         "no farther than until the word expired, and the lag"
     )
+
+
+def test_a_killed_guard_ends_the_session_and_loses_no_saved_episode(tmp_path: Path):
+    file = declare(tmp_path)
+    asked_ = rs.Teleoperate(out=tmp_path / "set", robot=str(file), episodes=3)
+    with pytest.raises(InfrastructureError, match="IT MAY STILL BE MOVING"), driving(asked_) as (driver, done):
+        driver.record()
+        driver.phase("ready")
+        driver.act("begin")
+        driver.phase("recording")
+        children = psutil.Process().children(recursive=True)
+        (guard,) = [child for child in children if any("spawn_main" in word for word in child.cmdline())]
+        guard.kill()
+    assert isinstance(done[0], InfrastructureError) and "the guard's process is gone" in str(done[0])
+    assert [e.outcome.status for e in Dataset(tmp_path / "set").episodes] == ["success"]
 
 
 KILLS = 3
