@@ -34,8 +34,8 @@ ACTS = {
     "success": ("recording", "judge"),
     "fail": ("recording", "judge"),
     "discard": ("recording", "judge"),
-    "undo": ("ready",),
-    "stop": ("ready", "recording"),
+    "undo": ("ready", "complete"),
+    "stop": ("ready", "recording", "complete"),
     "release": ("stopped",),
 }
 """What the operator may say -> in which phase it is taken."""
@@ -118,7 +118,7 @@ class Station:
 
     @property
     def phase(self) -> str:
-        """starting, moving, ready, recording, judge, stopped, done."""
+        """starting, moving, ready, recording, judge, stopped, complete, done."""
         return self._phase
 
     def to(self, phase: str) -> None:
@@ -132,10 +132,19 @@ class Station:
                 self._steps.clear()
             self._changed.notify_all()
 
-    def wait(self, *wanted: str, poll: Callable[[], None] | None = None, every_s: float = 0.1) -> str:
-        """Until the operator says one of these; `poll` is called meanwhile, e.g. to look at the cameras."""
+    def wait(
+        self, *wanted: str, poll: Callable[[], None] | None = None, every_s: float = 0.1, at_most_s: float = np.inf
+    ) -> str:
+        """Until the operator says one of these; empty when that took too long.
+
+        Args:
+            poll: called meanwhile, e.g. to look at the cameras.
+        """
+        until_s = self.now() + at_most_s
         with self._changed:
             while self._act not in wanted:
+                if self.now() > until_s:
+                    return ""
                 self._changed.wait(every_s)
                 if poll is not None:
                     self._changed.release()

@@ -12,11 +12,12 @@ const PHASES = {
   recording: ["Recording", ""],
   judge: ["How did it go?", "The episode is over. It is kept or discarded when you say so."],
   stopped: ["The arm is stopped", "Look at it, then release the guard."],
+  complete: ["All are recorded", "U takes the last one back. The session ends by itself in ten seconds, or with Esc."],
   done: ["The session is over", "You can close this page."],
 };
 const FITS = {
   begin: ["ready"], success: ["recording", "judge"], fail: ["recording", "judge"], discard: ["recording", "judge"],
-  undo: ["ready"], stop: ["ready", "recording"], release: ["stopped"], gripper: ["recording"],
+  undo: ["ready", "complete"], stop: ["ready", "recording", "complete"], release: ["stopped"], gripper: ["recording"],
   take: ["recording"],
 };
 
