@@ -108,6 +108,29 @@ def test_keys_move_while_they_are_held_and_blur_lets_go(browser: Link, rig: Rig)
     assert page.complaints == []
 
 
+LATE_STATES = """const add = WebSocket.prototype.addEventListener;
+WebSocket.prototype.addEventListener = function (kind, hear) {
+  add.call(this, kind, kind !== "message" ? hear
+    : (event) => (typeof event.data === "string" ? setTimeout(() => hear(event), 300) : hear(event)));
+};"""
+
+
+@pytest.mark.browser
+def test_a_scene_that_stands_still_is_seen(browser: Link):
+    """It shows itself once, here before the page knows which cameras there are."""
+    station = Station("still")
+    station.show({"observation.images.front": np.full((120, 160, 3), 90, np.uint8)})
+    station.to("ready")
+    with serve_teleop(station) as served:
+        context = browser.new_context(viewport=DESK)
+        context.add_init_script(LATE_STATES)
+        page = context.new_page()
+        page.goto(served.url)
+        wait_until(page, "document.querySelector('canvas')?.width === 160")
+        shown = "[...document.querySelector('canvas').getContext('2d').getImageData(80, 60, 1, 1).data]"
+        assert page.evaluate(shown) == pytest.approx([90, 90, 90, 255], abs=3)
+
+
 @pytest.mark.browser
 def test_closing_the_page_with_a_key_held_stops_the_hand(browser: Link, rig: Rig):
     page = open_page(browser, rig.url, DESK)

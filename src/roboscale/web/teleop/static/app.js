@@ -21,6 +21,8 @@ const FITS = {
   take: ["recording"],
 };
 
+const early = [];  // pictures that came before it was known which cameras there are
+
 let socket = null, state = null, speed = 1, sequence = 0, drawn = "", last = "", problemAt = 0;
 
 const say = (text) => {
@@ -70,6 +72,7 @@ const drawCameras = () => {
     box.append(canvas, make("figcaption", name));
     return box;
   }));
+  for (const data of early.splice(0)) paint(data);  // a still scene shows itself once
 };
 
 const pairs = (id, rows) => at(id).replaceChildren(...rows.flatMap(([k, v]) => [make("dt", k), make("dd", v)]));
@@ -127,6 +130,7 @@ const draw = () => {
 const paint = async (data) => {
   const view = new DataView(data), number = view.getUint32(0, true), camera = view.getUint32(4, true);
   const taken = view.getFloat64(8, true), canvas = document.querySelectorAll("#cameras canvas")[camera];
+  if (!canvas && early.length < 16) early.push(data);
   try {
     const bitmap = await createImageBitmap(new Blob([new Uint8Array(data, 16)], { type: "image/jpeg" }));
     if (canvas) {
@@ -150,7 +154,7 @@ const connect = async () => {
     address.searchParams.set("name", new URLSearchParams(location.search).get("name") || "");
     const made = new WebSocket(address);
     made.binaryType = "arraybuffer";
-    made.addEventListener("open", () => { socket = made; flush(); });
+    made.addEventListener("open", () => { socket = made; early.length = 0; flush(); });
     made.addEventListener("message", ({ data }) => {
       if (typeof data !== "string") return paint(data);
       const said = JSON.parse(data);
