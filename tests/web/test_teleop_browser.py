@@ -27,7 +27,7 @@ class Rig:
     """A station that shows moving pictures at 30 Hz, and where its operator would have gone."""
 
     def __init__(self, **options: Any) -> None:
-        self.station = Station("set <b>one</b>", **options)
+        self.station = Station("set <b>one</b>", driven_hz=60, **options)
         self.station.sentence = "put the puck onto the green mark"
         self.station.counts = DrivenCounts(wanted=50, kept=3, failed=1, of_start=0, start="seed 7")
         self.served = serve_teleop(self.station)
@@ -103,7 +103,8 @@ def test_keys_move_while_they_are_held_and_blur_lets_go(browser: Link, rig: Rig)
     page.keyboard.down("a")
     rig.until(lambda: rig.velocity[1] == pytest.approx(0.2))
     page.keyboard.up("a")
-    wait_until(page, "/\\d Hz/.test(rate.textContent) && /\\d ms/.test(latency.textContent)")
+    wait_until(page, "/\\d of 60 Hz/.test(rate.textContent) && /\\d ms/.test(latency.textContent)")
+    assert page.get_attribute("#rate", "data-bad") == "yes", "30 of 60"
     shot(page, "teleop-desk")
     assert page.complaints == []
 

@@ -315,6 +315,7 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
             view_deg=_VIEWS.get(info.name, 0.0) if request.view is None else request.view,
             devices=_TAKEN[request.input],
             policy=policy is not None,
+            driven_hz=driven_hz,
             arm=None if arm is None else arm.protective_stop,
         )
         page = stack.enter_context(serve_teleop(station, host=request.host, port=request.port, token=request.token))

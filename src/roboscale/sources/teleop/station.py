@@ -83,6 +83,7 @@ class Station:
         view_deg: see `base_from_operator`; the page turns it.
         devices: whose motion is taken.
         policy: whether a policy drives and a person takes over.
+        driven_hz: control steps that there are to be in a second; 0 where nobody says.
         arm: whether there is an arm that can be stopped from the page.
         now: monotonic seconds.
     """
@@ -94,10 +95,12 @@ class Station:
         view_deg: float = 0.0,
         devices: tuple[str, ...] = MOTION_DEVICES,
         policy: bool = False,
+        driven_hz: float = 0.0,
         arm: Callable[[], None] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.title, self.policy, self.now = title, policy, now
+        self._driven_hz = driven_hz
         self.counts, self.notes = DrivenCounts(), deque[str](maxlen=8)
         self.task = self.sentence = self.guard = ""
         self.closed = self.intervening = False
@@ -287,6 +290,7 @@ class Station:
             "guard": self.guard,
             "world_says": self.world_says,
             "rate_hz": round(float(1 / np.median(spans)), 1) if len(spans) and phase == "recording" else None,
+            "driven_hz": self._driven_hz or None,
             "latency_ms": round(1000 * latency[len(latency) // 2]) if latency else None,
             "attended": self.now() - self._input_s <= EXPIRY_S,
             "counts": {name: getattr(self.counts, name) for name in DrivenCounts.__slots__},

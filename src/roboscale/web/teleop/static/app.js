@@ -98,7 +98,9 @@ const draw = () => {
   at("sentence").textContent = state.sentence;
   at("guard").textContent = state.guard;
   at("guard").hidden = !state.guard;
-  at("rate").textContent = state.rate_hz === null ? "- Hz" : `${state.rate_hz} Hz`;
+  const hz = state.driven_hz === null ? "Hz" : `of ${state.driven_hz} Hz`;
+  at("rate").textContent = state.rate_hz === null ? `- ${hz}` : `${state.rate_hz} ${hz}`;
+  at("rate").dataset.bad = state.rate_hz !== null && state.rate_hz < 0.8 * state.driven_hz ? "yes" : "no";
   at("latency").textContent = state.latency_ms === null ? "- ms" : `${state.latency_ms} ms`;
   at("link").textContent = state.attended ? "connected" : "no keys arrive";
   at("link").dataset.bad = state.attended ? "no" : "yes";
