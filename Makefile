@@ -13,7 +13,7 @@ help:
 	@echo "make mutants plants 60 small faults in a room (ROOM=trials) and looks whether its tests notice"
 	@echo "make fuzz    10,000 mutated files for every format that is read, 5,000 mutated tables and as many JSON documents, every advice in every state"
 	@echo "make bench   the benchmarks whose ratios the README quotes"
-	@echo "make bench-robot  twenty comparisons as a bench makes them: right, undecided, wrong; goes on where it was"
+	@echo "make bench-robot  twenty comparisons of a known truth; 100 kills of each process in motion; pace; a study under kills (idle, 1 h)"
 	@echo "make fresh   sets a copy up in minimal images of Debian 12 and 13 and runs it there (root, debootstrap, 8 GB)"
 	@echo "make docs    builds the documentation into site/"
 
@@ -89,6 +89,9 @@ bench-robot: set-up-test
 	$(run)python -m benchmarks.bench_comparisons runs/bench-comparisons
 	$(run)python -m benchmarks.bench_comparisons runs/bench-comparisons --equal --rounds 30
 	$(run)python -m benchmarks.latency
+	$(run)python -m benchmarks.robot_kills
+	$(run)python -m benchmarks.robot_pace
+	$(run)python -m benchmarks.study_kills
 	$(run)python -m benchmarks.teleop_kills
 	$(run)python -m benchmarks.teleop_operator
 

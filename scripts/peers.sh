@@ -13,4 +13,4 @@ if [ ! -f "$venv/stamp" ] || [ scripts/peers.sh -nt "$venv/stamp" ]; then
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'fieldtrial==0.3.0' 'statsmodels==0.15.0'
   touch "$venv/stamp"
 fi
-"$here" -m pytest -q tests/stats/test_peers.py
+"$here" -m pytest -q tests/stats/test_peers.py tests/trials/test_study_peers.py

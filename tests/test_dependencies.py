@@ -18,6 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # import name -> what it is installed as, where the two differ
 INSTALLED_AS = {
     "PIL": "pillow",
+    "cv2": "opencv-python",
     "google": "protobuf",
     "ppi_py": "ppi-python",
     "rerun": "rerun-sdk",
@@ -37,13 +38,16 @@ LEAVES = {
         "policies/builtin/",
         "report/audit.py",
         "report/video.py",
+        "sources/capture/",
+        "sources/handheld/",
+        "sources/human/",
         "sources/records/",
         "web/show/",
     ),
     "worlds": ("worlds/environments.py", "worlds/perturbed/", "worlds/simulated/"),
     "sim": ("worlds/simulated/metaworld.py", "worlds/simulated/headless.py"),
     "train": ("policies/builtin/", "dataset/loader.py"),
-    "records": ("sources/records/",),
+    "records": ("sources/capture/", "sources/handheld/", "sources/human/", "sources/records/"),
     "rerun": ("sources/records/rrd/",),
     "postgres": ("trials/log/engines.py",),
     "ray": ("dataset/engine.py",),
@@ -52,6 +56,7 @@ LEAVES = {
     "zmq": ("policies/remote/dialects/groot.py",),
 }
 ASKED = {
+    "cameras": ("worlds/real/cameras.py",),
     "pages": ("report/",),
     "remote": ("sources/addresses/fetching.py",),
     "tables": ("results/files.py",),

@@ -51,6 +51,16 @@ FOR_PEOPLE = {
     "two-instructions",
     "uneven-video",
     "wrong-rate",
+    "taxel-dead",
+    "taxel-dead-in-one",
+    "wrench-drifts",
+    "taxel-saturated",
+    "wrist-camera-stands",
+    "wrist-camera-elsewhere",
+    "hand-called-joints",
+    "person-took-over",
+    "safety-layer",
+    "attempt-failed",
 }
 
 # What else is found after the repair, and is true: the recovered episode was a copy.

@@ -53,6 +53,11 @@ WHERE = {
     "black-camera": (4,),
     "frozen-camera": (4,),
     "swapped-cameras": (5,),
+    "taxel-dead-in-one": (4,),
+    "wrist-camera-elsewhere": (2,),
+    "person-took-over": (5,),
+    "safety-layer": (3,),
+    "attempt-failed": (6,),
 }
 
 

@@ -19,6 +19,7 @@ from roboscale.core import BadData, Field, Provenance, Spec, SpecMismatch, Unkno
 from roboscale.dataset import Dataset, DatasetWriter
 from roboscale.dataset.mixture import Mixture
 from roboscale.dataset.order import Blocks, Permutation, Walk, order_generator
+from roboscale.dataset.statistics import PixelCounts, sample_indices
 from roboscale.dataset.video import VideoReader
 
 loader = pytest.importorskip("roboscale.dataset.loader", reason="needs torch")
@@ -77,6 +78,16 @@ def test_frames_in_any_order_are_those_of_a_plain_decoder(tmp_path: Path, size: 
         with pytest.raises(BadData, match=f"frame {number}"):
             reader.read([number])
     np.testing.assert_array_equal(reader.read([5])[0], expected[5])
+
+
+def test_pixels_are_counted_as_of_whole_pictures(tmp_path: Path):
+    encode(tmp_path / "a.mp4", "libx264", (320, 480), 130, {"g": "2", "bf": "0", "preset": "ultrafast"})
+    reader = VideoReader(tmp_path / "a.mp4", 10)
+    counted = reader.count_pixels(10, 120)
+    numbers = np.unique(sample_indices(120)) + 10
+    expected = PixelCounts.total(PixelCounts.of_frame(image) for image in reader.each(numbers.tolist()))
+    assert counted.frames == expected.frames == 100
+    np.testing.assert_array_equal(counted.counts, expected.counts)
 
 
 def test_reading_in_order_decodes_each_frame_once(tmp_path: Path):

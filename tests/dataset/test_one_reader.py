@@ -18,9 +18,9 @@ import pytest
 from roboscale.core import BadData
 from roboscale.dataset import Dataset
 from roboscale.dataset.audit import audit_folder, duplicates
+from roboscale.dataset.fix.plan import plan_mending
 from roboscale.dataset.lerobot import load_folder, open_lerobot
 from roboscale.dataset.lerobot.catalog import load_catalog
-from roboscale.dataset.mend import plan_mending
 from roboscale.dataset.tables import number_dtype, open_table, plain_numbers
 from tests.samples import everything
 

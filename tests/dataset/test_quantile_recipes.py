@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -40,6 +41,26 @@ def test_extremes_of_what_the_episodes_say_are_told_too():
     parts = {q: [ranked(rows)[q] for rows in ROWS] for q in QUANTILES}
     claim = {q: (np.min if level <= 0.5 else np.max)(parts[q], axis=0).tolist() for q, level in QUANTILES.items()}
     assert recipe("action", claim, whole, [evidence(said=True)]) == "quantiles-envelope"
+
+
+def test_a_set_that_another_writer_went_on_with_is_averaged_from_there():
+    """LeRobot's `--resume` averages what it finds, our own quantiles of all rows, with those of each new episode."""
+    begun, later = ROWS[:2].reshape(-1, 2), [*ROWS[2:], *ROWS[:1]]
+    own = Statistics.of(begun)
+    parts = [({q: own.quantile(level) for q, level in QUANTILES.items()}, len(begun))]
+    parts += [(ranked(rows), len(rows)) for rows in later]
+    frames = sum(n for _, n in parts)
+    claim = {q: (sum(np.array(p[q]) * n for p, n in parts) / frames).tolist() for q in QUANTILES}
+    whole_table = evidence(said=True)
+    first = dataclasses.replace(whole_table, quantiles=whole_table.quantiles[:2])
+    tables = [
+        dataclasses.replace(first, said=first.said[:2], lengths=(24, 24), statistics={"action": own}),
+        dataclasses.replace(first, said=tuple({"action": ranked(rows)} for rows in later), lengths=(24, 24)),
+    ]
+    whole = Statistics.of(np.concatenate([begun, *later]))
+    assert recipe("action", claim, whole, tables) == "quantiles-averaged"
+    claim["q90"] = [99.0, 99.0]
+    assert recipe("action", claim, whole, tables) == "quantiles-wrong"
 
 
 def test_quantiles_of_nobody_stay_wrong():

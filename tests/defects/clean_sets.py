@@ -1,4 +1,4 @@
-"""Small datasets with nothing wrong: five kinds of robot, made up but moving as robots do.
+"""Small datasets with nothing wrong: six kinds of robot, made up but moving as robots do.
 
 An audit that finds something in them is wrong. `tests.defects.planted` plants defects into copies.
 """
@@ -185,6 +185,62 @@ def _bimanual(spec: Spec, rng: np.random.Generator, length: int) -> Arrays:
     return _frames(spec, rng, np.concatenate(targets, axis=1), np.concatenate(states, axis=1))
 
 
+_TOUCHING = Spec(
+    (
+        Field("observation.state", (6,), "float32", unit="rad", layout=_ONE),
+        Field("observation.eef_pos", (3,), "float32", unit="m", frame="base", layout=("x", "y", "z")),
+        Field(
+            "observation.wrench",
+            (6,),
+            "float32",
+            unit="mixed",
+            frame="wrist",
+            layout=("fx", "fy", "fz", "tx", "ty", "tz"),
+        ),
+        Field("observation.tactile.left", (4, 4), "float32", unit="N"),
+        Field("observation.extrinsics.wrist", (4, 4), "float32", frame="base"),
+        Field("action", (6,), "float32", unit="rad", layout=_ONE),
+        Field("complementary_info.policy_action", (6,), "float32", unit="rad", layout=_ONE),
+        Field("complementary_info.is_intervention", (1,), "float32"),
+        Field("next.success", (1,), "bool"),
+    ),
+    RATE_HZ,
+)
+
+
+def _turns(q: Floats) -> NDArray[np.float64]:
+    """(T, 3, 3) about z by the first joint, then about y by the second."""
+    a, b = q[:, 0], q[:, 1]
+    one, zero = np.ones_like(a), np.zeros_like(a)
+    about_z = np.stack([np.cos(a), -np.sin(a), zero, np.sin(a), np.cos(a), zero, zero, zero, one], axis=1)
+    about_y = np.stack([np.cos(b), zero, np.sin(b), zero, one, zero, -np.sin(b), zero, np.cos(b)], axis=1)
+    return about_z.reshape(-1, 3, 3) @ about_y.reshape(-1, 3, 3)
+
+
+def _touching(spec: Spec, rng: np.random.Generator, length: int) -> Arrays:
+    """An arm that feels: a wrench and a skin at the gripper, a camera in the hand, a policy that is obeyed."""
+    arrays = _joint(spec.select(("observation.state", "action")), rng, length)
+    state, action = (arrays[name].astype(np.float64) for name in ("observation.state", "action"))
+    turned = _turns(state)
+    hand = turned @ np.array([0.3, 0.0, 0.1]) + np.outer(0.2 + 0.1 * state[:, 2], [0, 0, 1])
+    pressed = np.clip(1 - state[:, -1:], 0, 1) * 0.7  # the gripper's width is 1 when it is open
+    wrench = pressed * np.array([0.5, -0.3, 4.0, 0.02, 0.05, -0.01]) + rng.normal(0, 0.02, (length, 6))
+    skin = 0.05 * rng.random(16) + pressed * np.linspace(0.5, 2, 16) + rng.normal(0, 0.01, (length, 16))
+    place = np.tile(np.eye(4), (length, 1, 1))
+    place[:, :3, :3], place[:, :3, 3] = turned, hand + turned @ np.array([0.02, 0.0, 0.06])
+    more = {
+        "observation.eef_pos": hand,
+        "observation.wrench": wrench,
+        "observation.tactile.left": skin.reshape(-1, 4, 4),
+        "observation.extrinsics.wrist": place,
+        "complementary_info.policy_action": action,
+        "complementary_info.is_intervention": np.zeros((length, 1)),
+        "next.success": (np.arange(length) == length - 1)[:, None],
+    }
+    whole = {**arrays, **more}
+    return {f.name: np.asarray(whole[f.name], f.dtype) for f in spec}
+
+
 KINDS: Mapping[str, tuple[Spec, Simulate]] = MappingProxyType(
     {
         "joint": (_spec(_ONE, "front"), _joint),
@@ -192,6 +248,7 @@ KINDS: Mapping[str, tuple[Spec, Simulate]] = MappingProxyType(
         "bimanual": (_spec(_TWO, "top"), _bimanual),
         "two-cameras": (_spec(_ONE, "front", "wrist"), _joint),
         "no-camera": (_spec(_ONE, clock=True), _joint),
+        "whole-attempts": (_TOUCHING, _touching),
     }
 )
 """Kind -> what its frames hold, and how they are made."""

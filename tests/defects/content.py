@@ -217,6 +217,51 @@ def _swapped(episodes: list[Episode], rng: Rng) -> None:
     episodes[5] = change(episodes[5], observation_images_front=b, observation_images_wrist=a)
 
 
+def _dead_taxel(arrays: Arrays, rng: Rng) -> None:
+    arrays["observation.tactile.left"].reshape(-1, 16)[:, 6] = 0.03
+
+
+def _dead_in_one(arrays: Arrays, rng: Rng) -> None:
+    arrays["observation.tactile.left"].reshape(-1, 16)[_rows_of(arrays, 4), 9] = 0.01
+
+
+def _drifting(arrays: Arrays, rng: Rng) -> None:
+    arrays["observation.wrench"][:, 2] += 0.25 * arrays["episode_index"].reshape(-1)
+
+
+def _pressed_too_far(arrays: Arrays, rng: Rng) -> None:
+    skin = arrays["observation.tactile.left"].reshape(-1, 16)
+    skin[:, 15] = np.minimum(skin[:, 15], 1.0)
+
+
+def _camera_stands(arrays: Arrays, rng: Rng) -> None:
+    name = "observation.extrinsics.wrist"
+    arrays[name][:] = arrays[name][:1]
+
+
+def _camera_elsewhere(arrays: Arrays, rng: Rng) -> None:
+    places, rows = arrays["observation.extrinsics.wrist"].reshape(-1, 4, 4), _rows_of(arrays, 2)
+    places[rows, :3, 3] = places[rows[::-1], :3, 3]
+
+
+def _hand_for_joints(arrays: Arrays, rng: Rng) -> None:
+    arrays["action"][:, :3] = np.concatenate([arrays["observation.eef_pos"][2:], arrays["observation.eef_pos"][-2:]])
+    arrays["complementary_info.policy_action"][:] = arrays["action"]
+
+
+def _taken_over(arrays: Arrays, rng: Rng) -> None:
+    arrays["complementary_info.is_intervention"][_rows_of(arrays, 5)[20:35]] = 1
+
+
+def _safety_layer(arrays: Arrays, rng: Rng) -> None:
+    arrays["complementary_info.policy_action"][_rows_of(arrays, 3)[10:30], 1] += 0.3
+
+
+def _not_succeeded(arrays: Arrays, rng: Rng) -> None:
+    arrays["next.success"][_rows_of(arrays, 6)] = False
+
+
+_FEELING = "whole-attempts"
 _PLAIN = "no-camera"
 
 CONTENT_DEFECTS: Mapping[str, Defect] = MappingProxyType(
@@ -254,6 +299,16 @@ CONTENT_DEFECTS: Mapping[str, Defect] = MappingProxyType(
         "degrees": Defect("unit-mismatch", _PLAIN, _numbers(_degrees)),
         "same-with-noise": Defect("near-duplicate", _PLAIN, _episodes(_again)),
         "same-but-cut": Defect("near-duplicate", _PLAIN, _episodes(_part)),
+        "taxel-dead": Defect("dead-taxel", _FEELING, _numbers(_dead_taxel)),
+        "taxel-dead-in-one": Defect("dead-taxel", _FEELING, _numbers(_dead_in_one)),
+        "wrench-drifts": Defect("drifting-zero", _FEELING, _numbers(_drifting)),
+        "taxel-saturated": Defect("touch-saturation", _FEELING, _numbers(_pressed_too_far)),
+        "wrist-camera-stands": Defect("camera-off-hand", _FEELING, _numbers(_camera_stands)),
+        "wrist-camera-elsewhere": Defect("camera-off-hand", _FEELING, _numbers(_camera_elsewhere)),
+        "hand-called-joints": Defect("action-space", _FEELING, _numbers(_hand_for_joints)),
+        "person-took-over": Defect("corrected-frames", _FEELING, _numbers(_taken_over)),
+        "safety-layer": Defect("action-beside", _FEELING, _numbers(_safety_layer)),
+        "attempt-failed": Defect("attempt-failed", _FEELING, _numbers(_not_succeeded)),
         "black-camera": Defect("black-camera", "joint", _episodes(_black)),
         "frozen-camera": Defect("frozen-camera", "joint", _episodes(_frozen)),
         "swapped-cameras": Defect("swapped-cameras", "two-cameras", _episodes(_swapped)),

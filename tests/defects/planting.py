@@ -20,7 +20,7 @@ from roboscale.core import Episode
 from roboscale.dataset import Dataset, Statistics
 from roboscale.dataset.layout import INDEX_FEATURES, to_json
 from roboscale.dataset.lerobot.catalog import load_info
-from roboscale.dataset.statistics import summary
+from roboscale.dataset.statistics import episode_entry
 from roboscale.dataset.tables import read_columns, to_table
 from tests.defects.clean_sets import write_set
 
@@ -134,7 +134,7 @@ def _episode_statistics(table: pa.Table, shaped: Arrays, owner: NDArray[np.int64
     rows = table.to_pylist()
     for row in rows:
         for name, values in shaped.items():
-            entry = summary(values[owner == row["episode_index"]])
+            entry = episode_entry(values[owner == row["episode_index"]])
             row.update({f"stats/{name}/{key}": value for key, value in entry.items()})
     return pa.Table.from_pylist(rows, schema=table.schema)
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,15 @@ class Operator:
                 return state
             time.sleep(0.03)  # polls a page
         raise AssertionError(f"never {phases}: {state}")
+
+    def until_true(self, wanted: Callable[[dict[str, Any]], bool], seconds: float = 40) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            state = self.state()
+            if wanted(state):
+                return state
+            time.sleep(0.03)  # polls a page
+        raise AssertionError(f"never so: {state}")
 
     def click(self, action: str, **values: Any) -> httpx.Response:
         headers = {"x-roboscale-session": self.state()["session"]}

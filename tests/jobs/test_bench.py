@@ -10,13 +10,16 @@ import time
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 import roboscale as rs
+from roboscale.core import BadData
 from roboscale.jobs.judged import choose_run, judged_run
 from roboscale.trials.log import open_log
+from roboscale.trials.study import Study
 from tests.jobs.operator_at_bench import Operator, begin, finish
-from tests.worlds.bench_arm import declare
+from tests.worlds.bench_arm import declare, sent
 
 POLICIES = """
 import numpy as np
@@ -246,3 +249,142 @@ def test_a_crossover_begins_with_either_arm_equally_often_and_is_tested_at_its_e
     assert told.sentence.startswith("No difference shown between first and second")
     assert "exact test of Mainland and Gart" in told.sentence and not told.early
     assert any(name.endswith(", tried first") for name in counted(bench).decided.verdict.estimates)
+
+
+def test_a_guard_that_is_killed_voids_its_trial_alone_and_somebody_looks_at_the_bench_first(bench: Path):
+    rs.lock_study(rs.LockStudy(study=bench / "study.toml"))
+    process, operator = begin(bench, "study.toml")
+    operator.until("set up")
+    operator.click("ready")
+    operator.until("running")
+    os.kill(guard_of(process), signal.SIGKILL)
+    state = operator.until("stopped")
+    assert state["guard"]["text"] == "Guard: its process is gone"
+    assert "only its driver's own watchdog does" in state["hint"] and "nothing can be read back" in state["hint"]
+    operator.click("release")
+    for _ in range(4):
+        operator.until("set up")
+        operator.click("ready")
+        operator.score(True)
+    finish(process)
+    judged = counted(bench)
+    assert len(judged.used) == 4 and all(c.outcome.success for c in judged.used)
+    audit = [json.loads(line) for line in (bench / "study.trials/bench.jsonl").read_text().splitlines()]
+    assert [one["kind"] for one in audit if one["what"] == "guard" and one["kind"] == "lost"] == ["lost"]
+
+
+def guard_of(process) -> int:
+    """The newest process that the command started."""
+    children = psutil.Process(process.pid).children()
+    guards = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    return max(guards, key=lambda child: child.create_time()).pid
+
+
+def test_a_score_is_in_the_log_before_its_click_is_answered_and_is_filed_once(bench: Path):
+    rs.lock_study(rs.LockStudy(study=bench / "study.toml"))
+    process, operator = begin(bench, "study.toml")
+    operator.until("set up")
+    operator.click("ready")
+    operator.until("score")
+    answers = [operator.click("score", number=1, success=True, stage=2) for _ in range(2)]
+    process.kill()
+    process.communicate()
+    assert answers[0].status_code == 200 and answers[1].status_code in (200, 422)
+    with open_log(str(bench / "study.trials"), read_only=True) as log:
+        said = [j for judgements in log.judgements().values() for j in judgements if j.state == "decided"]
+    assert len(said) == 1 and said[0].success
+
+
+def move_right(folder: Path) -> bool:
+    """What the scripted operator sees: whether the arm stands on the right."""
+    return sent(folder)[-1][1] > 0.05
+
+
+def score_all(folder: Path, operator: Operator) -> int:
+    """By what the arm did; how many trials there were."""
+    trials = 0
+    with contextlib.suppress(httpx.TransportError):
+        while operator.until("set up", "done")["phase"] != "done":
+            operator.click("ready")
+            operator.until("score")
+            operator.score(move_right(folder), stage=1)
+            trials += 1
+    return trials
+
+
+def write_study(folder: Path, keys: str, policies: list[str]) -> Path:
+    file = folder / "study.toml"
+    text = STUDY.format(cases=9, second="right").replace("sequential = false", keys)
+    arms = [f'[[arms]]\nname = "arm {k}"\npolicy = "arms.py:{name}"' for k, name in enumerate(policies, 1)]
+    file.write_text("\n".join([text[: text.index("[[arms]]")], *arms]))
+    return file
+
+
+COPIES = "".join(
+    f"\n\ndef {name}{k}(observation):\n    return {name}(observation)\n" for k in (1, 2) for name in ("still", "right")
+)
+
+
+def test_the_best_arm_with_an_indifference_zone_is_found_by_a_locked_study(bench: Path):
+    (bench / "arms.py").write_text(POLICIES + COPIES)
+    file = write_study(bench, 'design = "best arm"\nindifference = 0.4', ["still", "right", "still1"])
+    rs.lock_study(rs.LockStudy(study=file))
+    process, operator = begin(bench, "study.toml")
+    trials = score_all(bench, operator)
+    finish(process)
+    told = rs.unblind_study(rs.UnblindStudy(study=file))
+    assert told.sentence.startswith("arm 2 is the best of 3 arms") and not told.early
+    assert trials < 27, "it stops as soon as no other can be much better"
+    rs.write_report(rs.WriteReport(store=str(bench / "study.trials")))
+    assert "the best arm, or one at most 0.4 below it" in (bench / "study.trials" / "report.html").read_text()
+
+
+def test_a_checkpoint_ladder_is_climbed_by_a_locked_study(bench: Path):
+    (bench / "arms.py").write_text(POLICIES + COPIES)
+    file = write_study(bench, 'design = "ladder"', ["still", "right", "right1"])
+    rs.lock_study(rs.LockStudy(study=file))
+    process, operator = begin(bench, "study.toml")
+    score_all(bench, operator)
+    finish(process)
+    told = rs.unblind_study(rs.UnblindStudy(study=file))
+    assert told.sentence.startswith(
+        "arm 2 is better than arm 1 before it; no difference is shown between arm 2 and arm 3"
+    )
+
+
+def test_recipes_are_compared_by_their_training_runs_in_a_locked_study(bench: Path):
+    (bench / "arms.py").write_text(POLICIES + COPIES)
+    file = write_study(bench, "sequential = false\nreplicates = 2", ["still", "still1", "right", "right1"])
+    file.write_text(file.read_text().replace("cases = 9", "cases = 2"))
+    rs.lock_study(rs.LockStudy(study=file))
+    process, operator = begin(bench, "study.toml")
+    assert score_all(bench, operator) == 8
+    out, _ = finish(process)
+    assert "still" not in out
+    told = rs.unblind_study(rs.UnblindStudy(study=file))
+    assert "the recipe of arm 3, arm 4 and the recipe of arm 1, arm 2" in told.sentence
+    assert "training runs" in told.sentence and sorted(told.trials)[:2] == ["arm 1", "arm 1"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("replicates = 2\nsequential = false", "replicates: expected 2 arms for each of two recipes or more, found 3"),
+        ("replicates = 3", "sequential: expected false: training runs are counted"),
+        ('replicates = 3\nsequential = false\ndesign = "ladder"', "replicates: expected 1 where the design is not"),
+    ],
+)
+def test_replicates_that_do_not_fit_are_one_clear_line(bench: Path, keys: str, said: str):
+    with pytest.raises(BadData) as error:
+        Study.load(write_study(bench, keys, ["still", "right", "jumps"]))
+    assert said in str(error.value)
+
+
+def test_a_study_says_what_it_would_do_and_tries_nothing(bench: Path, roboscale):
+    rs.lock_study(rs.LockStudy(study=bench / "study.toml"))
+    said = roboscale("compare", str(bench / "study.toml"), "--dry-run").stdout
+    assert "would run up to 4 trials" in said and "on 2 cases of 1 tasks of arm" in said, said
+    assert not (bench / "study.trials").exists() and not (bench / "calls.jsonl").exists()
+    words = ("compare", str(bench / "arms.py:still"), str(bench / "arms.py:right"), "--dry-run")
+    said = roboscale(*words, "--world", f"robot:{bench / 'arm.toml'}", "--budget", "3").stdout
+    assert "would run up to 6 trials" in said

@@ -201,3 +201,52 @@ def test_when_its_other_side_is_killed_the_arm_holds_within_20_mm(tmp_path: Path
     travel, speed = kill_while_moving(tmp_path, 8)
     assert speed > 0.1, "it was moving"
     assert travel <= 0.020 and calls(tmp_path)[-2:] == ["stop", "disconnect"]
+
+
+def test_after_a_guard_that_is_gone_another_takes_over_from_where_the_arm_stands(robot: GuardedRobot, tmp_path: Path):
+    drive(robot, 3)
+    first = robot.process_id
+    assert first is not None and robot.lost == ""
+    os.kill(first, signal.SIGKILL)
+    with pytest.raises(InfrastructureError):
+        drive(robot, 2)
+    assert "is gone" in robot.lost and robot.reason is None
+    with pytest.raises(InfrastructureError, match="is gone"):
+        robot.read()
+    robot.protective_stop()  # nothing that a killed process holds keeps a stop from being asked for
+    robot.connect()
+    assert robot.process_id != first and robot.lost == "" and robot.mode == "off"
+    robot.release()
+    drive(robot, 2)
+    assert robot.mode == "moving" and calls(tmp_path).count("connect") == 2
+
+
+def test_a_guard_that_hangs_is_left_and_its_late_answer_is_nobodys(
+    robot: GuardedRobot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("roboscale.worlds.real.guarded._ANSWER_S", 0.3)
+    assert robot.process_id is not None
+    os.kill(robot.process_id, signal.SIGSTOP)
+    with pytest.raises(InfrastructureError, match=r"did not answer read within 0.3 s and was left.*own watchdog"):
+        robot.read()
+    hung = robot.process_id
+    robot.connect()
+    robot.release()
+    assert robot.read()["observation.state"].shape == (2,) and robot.process_id != hung
+    with pytest.raises(ProcessLookupError):
+        os.kill(hung, 0)
+
+
+def test_what_a_driver_measures_belongs_to_the_trial(tmp_path: Path):
+    declaration = declare(tmp_path)
+    driver = tmp_path / "driver.py"
+    more = '\nfrom roboscale.core import Measure\nArm.measured = (Measure(name="x", unit="m"),)\n'
+    driver.write_text(driver.read_text() + more + 'Arm.measure = lambda self: {"x": float(self.at[0]), "y": 1.0}\n')
+    robot = GuardedRobot(declaration)
+    assert robot.measured[-1].name == "x" and robot.measure()["x"] is None, "nobody has looked"
+    robot.connect()
+    robot.release()
+    robot.read()
+    assert robot.measure()["x"] == pytest.approx(0.1) and "y" not in robot.measure()
+    assert "x" not in robot.interventions()
+    robot.disconnect()

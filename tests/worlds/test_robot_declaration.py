@@ -44,7 +44,7 @@ def test_all_mistakes_are_said_at_once_with_both_sides(tmp_path: Path):
     with pytest.raises(BadData) as error:
         RobotDeclaration.load(written(tmp_path, text + "[watchdog]\nlease_s = 0.01\ntick_hertz = 5.0\n"))
     said = str(error.value)
-    for part in ("arm.toml", "rate_hz", "joints[0].unit: expected one of rad, m, found 'degrees'", "tick_hertz"):
+    for part in ("arm.toml", "rate_hz", "joints[0].unit: expected one of rad, m, 1, found 'degrees'", "tick_hertz"):
         assert part in said, said
 
 
@@ -54,7 +54,7 @@ def test_all_mistakes_are_said_at_once_with_both_sides(tmp_path: Path):
         ("low = -1.0", "low = 2.0", "joints[0].low: expected less than high, 1, found 2"),
         ("home = 0.0", "home = 3.0", "joints[0].home: expected a position from -1 to 1, found 3"),
         ("horizon = 40", "horizon = 40\n[watchdog]\nlease_s = 0.01\n[tasks]", "watchdog.lease_s: expected more than"),
-        ('"driver.py:Arm"', '"lerobot:so100_follower"', "LeRobot's own robots are not driven yet"),
+        ('"driver.py:Arm"', '"ros2:/arm"', "robots of ROS 2 are not driven yet"),
         ("velocity = 1.0", "velocity = nan", "joints[0].velocity: expected a number above 0"),
     ],
 )

@@ -19,11 +19,11 @@ def run(request: Compare, terminal: Terminal) -> None:
         from roboscale.jobs.running import planned
         from roboscale.jobs.studies import open_study
 
-        policies = request.policies
+        policies, design = request.policies, None
         if request.is_study:
             opened = open_study(request)
-            request, policies = opened.request, opened.policies
-        plan = planned(request, policies, request.budget)
+            request, policies, design = opened.request, opened.policies, opened.plan.design
+        plan = planned(request, policies, request.budget, design)
         return terminal.show(plan.to_json(), plan.text)
     done = compare(request, on_event=terminal.event)
     return terminal.show(done.to_json(), done.lines)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Judgement", "JudgementState", "Referee", "SuccessRule", "Watch"]
 
-JudgementState = Literal["decided", "pending", "cannot say"]
+JudgementState = Literal["decided", "pending", "cannot say", "proposed"]
+"""The last is a detector's: it decides nothing, and counts nowhere but in how well it agrees with who decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,9 @@ class Judgement(Plain):
         trial: id of the trial.
         referee: who, by kind and settings, e.g. `success (first)` or `person`.
         time_ns: when, nanoseconds since 1970.
-        state: `decided`; `pending` while somebody is still to say; `cannot say` when the evidence does not show it.
-        success: the decision; `None` unless decided.
+        state: `decided`; `pending` while somebody is still to say; `cannot say` when the evidence does not show it;
+            `proposed` by a detector.
+        success: the decision, or what is proposed; `None` otherwise.
         progress: 0..1 where the referee can say.
         reason: why, in words.
         by: the person, or empty.

@@ -1,9 +1,10 @@
 """Episodes on disk, in the LeRobotDataset v3.0 format: durable while recording, exact statistics, random access."""
 
+from roboscale.dataset.edits import Excerpt
+from roboscale.dataset.fix.repair import RepairReport, repair
 from roboscale.dataset.journal import DatasetInUse
 from roboscale.dataset.lerobot.catalog import EpisodeInfo
 from roboscale.dataset.reader import Dataset
-from roboscale.dataset.repair import RepairReport, repair
 from roboscale.dataset.statistics import Statistics
 from roboscale.dataset.writer import DatasetTake, DatasetWriter, takes_apart
 
@@ -13,6 +14,7 @@ __all__ = [
     "DatasetTake",
     "DatasetWriter",
     "EpisodeInfo",
+    "Excerpt",
     "RepairReport",
     "Statistics",
     "repair",

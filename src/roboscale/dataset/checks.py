@@ -156,12 +156,28 @@ _NUMBERS = (
     Check("action-unit", "warning", "Action and state differ by degrees and radians, or metres and millimetres."),
     Check("action-ignored", "error", "No delay makes the actions explain the motion.", _DROP),
     Check("action-lag", "warning", "The delay from action to motion differs from the rest of the dataset.", _DROP),
+    Check(
+        "action-space", "warning", "The action is in another space than its names, or than the action beside it, say."
+    ),
+    Check("action-beside", "info", "What was requested and what was executed are both recorded, and differ."),
+    Check("camera-off-hand", "warning", "Extrinsics of a held camera do not move as the hand that holds it."),
+    Check("dead-taxel", "warning", "An element of a sensor of touch or force never changes while the others do."),
+    Check("drifting-zero", "warning", "The reading at rest of a sensor of touch or force drifts over the episodes."),
+    Check("touch-saturation", "warning", "A sensor of touch or force stays at the end of its range."),
+    Check("corrected-frames", "info", "A person took over for some frames."),
+    Check("attempt-failed", "info", "An attempt ends without success, as a column says."),
     Check("gripper-sign", "warning", "The gripper runs the other way than in the rest of the dataset."),
     Check("unit-mismatch", "error", "Members differ by degrees and radians, or metres and millimetres."),
     Check("distribution-shift", "info", "The last third of the episodes moves elsewhere than the first did."),
     Check("near-duplicate", "warning", "Episodes with nearly the same numbers.", _DROP),
     Check("leaked-episode", "error", "An episode that is also in the other dataset.", _DROP),
     Check("split-leak", "error", "An episode is in two splits, such as validation data in train.", _DROP),
+)
+_CAPTURES = (
+    Check("pretrain-only", "info", "Auxiliary targets and no action: nobody states how accurate the poses are."),
+    Check("held-poses", "warning", "A pose of a hand or tool is repeated to the last bit: it was held, not measured."),
+    Check("interpolated-poses", "warning", "Poses lie on straight lines between others: they were filled in."),
+    Check("sigma-not-positive", "error", "A stated error of 0 or less."),
 )
 PICTURES = (
     Check("unreadable-pictures", "error", "Pictures that cannot be decoded.", _DROP),
@@ -185,7 +201,9 @@ POLICY = (
 FILES = (*_FILES, *_VIDEO, *_STATISTICS)
 """Checks of LeRobot's files and metadata; the others look at what any recording holds."""
 
-CHECKS: Mapping[str, Check] = MappingProxyType({c.name: c for c in (*FILES, *_TEXT, *_NUMBERS, *PICTURES, *POLICY)})
+CHECKS: Mapping[str, Check] = MappingProxyType(
+    {c.name: c for c in (*FILES, *_TEXT, *_NUMBERS, *_CAPTURES, *PICTURES, *POLICY)}
+)
 """Name -> check, in the order in which they run."""
 
 _NO_FILES = "the format has no such metadata; its reader says what is wrong with its own"

@@ -126,9 +126,9 @@ def write_collection(folder: Path, members: Sequence[NewMember], *, absolute: bo
         SpecMismatch: `spec` of a member contradicts its dataset.
     """
     folder = Path(folder)
-    found = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-    if found and found != [MANIFEST]:
-        raise BadData(folder, "folder", f"nothing, or {MANIFEST}", ", ".join(found[:5]))
+    there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    if there and there != [MANIFEST]:
+        raise BadData(folder, "folder", f"nothing, or {MANIFEST}", ", ".join(there[:5]))
     if not members:
         raise BadData(folder, "members", "at least one", "none")
     entries = [_entry(folder, member, absolute) for member in members]
@@ -297,8 +297,8 @@ class Collection:
 
     def dataset(self, member: str) -> Dataset:
         """The member of that name, as its own dataset, with this collection's windows."""
-        for found, dataset in zip(self.members, self._datasets, strict=True):
-            if found.name == member:
+        for known, dataset in zip(self.members, self._datasets, strict=True):
+            if known.name == member:
                 return dataset
         raise UnknownName("member", member, [m.name for m in self.members])
 
@@ -369,9 +369,9 @@ def _load_member(file: Path, where: str, entry: Mapping[str, Any], root: Path, n
     dataset = Dataset(root)
     episodes, frames = len(dataset.episodes), len(dataset)
     facts = {"episodes": episodes, "frames": frames, "spec_digest": spec_digest(dataset.spec)}
-    for key, found in facts.items():
-        if entry.get(key) != found:
-            raise BadData(file, f"{where}.{key}", f"{found} as in {root}", entry.get(key))
+    for key, true in facts.items():
+        if entry.get(key) != true:
+            raise BadData(file, f"{where}.{key}", f"{true} as in {root}", entry.get(key))
     for key in ("robot_type", "licence"):
         if not isinstance(entry.get(key), str) or (key == "robot_type" and not entry[key]):
             raise BadData(file, f"{where}.{key}", "a text", repr(entry.get(key)))

@@ -225,8 +225,8 @@ def _write_carried(job: EpisodeJob, episode: RecordedEpisode, folder: Path) -> d
             continue
         target = folder / f"{name}.mp4"
         if not cut(rows.path, rows.first, rows.length, target, job.spec.rate_hz):
-            found = f"other frames in between; leave it out: roboscale data fix DATASET OUT --drop-camera {name}"
-            raise BadData(rows.path, f"frames {rows.first} on", "packets that can be copied, from a key frame", found)
+            mixed = f"other frames in between; leave it out: roboscale data fix DATASET OUT --drop-camera {name}"
+            raise BadData(rows.path, f"frames {rows.first} on", "packets that can be copied, from a key frame", mixed)
         kept[name] = CameraProof("remuxed", packet_digests(target, [rows.length])[0])
     return kept
 
@@ -252,9 +252,9 @@ def _check(job: EpisodeJob, episode: RecordedEpisode) -> None:
     if not len(episode):
         raise BadData(where, "frames", "at least 1", 0)
     cameras = {f.name for f in job.spec.images}
-    expected, found = set(job.spec.names), {*episode.arrays, *episode.pictures}
-    if expected != found or set(episode.pictures) != cameras:
-        raise SpecMismatch(f"{where}: expected {', '.join(sorted(expected))}; found {', '.join(sorted(found))}")
+    expected, holds = set(job.spec.names), {*episode.arrays, *episode.pictures}
+    if expected != holds or set(episode.pictures) != cameras:
+        raise SpecMismatch(f"{where}: expected {', '.join(sorted(expected))}; found {', '.join(sorted(holds))}")
     for name, array in episode.arrays.items():
         wanted = job.spec[name]
         if array.shape[1:] != wanted.shape or array.dtype != np.dtype(wanted.dtype):
@@ -273,8 +273,10 @@ def _write_camera(
     if isinstance(pictures, Clip):
         if cut(pictures.path, pictures.first, length, target, fps):
             reader = VideoReader(target, fps)
-            sampled = reader.each(np.unique(sample_indices(length)).tolist())
-            pixels = PixelCounts.total(PixelCounts.of_frame(_sized(pictures.path, camera, shape, i)) for i in sampled)
+            size = (reader.probe.height, reader.probe.width, 3)
+            if size != tuple(shape):
+                raise BadData(pictures.path, camera, list(shape), list(size))
+            pixels = reader.count_pixels(0, length)
             reader.close()
             return CameraProof("remuxed", packet_digests(target, [length])[0]), pixels
         _require_rate(pictures, fps)
@@ -357,8 +359,8 @@ def require_free(layout: Layout, plan: Mapping[str, Any]) -> None:
     """BadData unless the folder is empty, or holds what a killed transfer with the same plan left."""
     there = layout.own / "transfer" / "plan.json"
     if there.exists():
-        found = load_json(there)
-        differs = sorted(name for name in {*found, *plan} if found.get(name) != json.loads(json.dumps(plan)).get(name))
+        begun = load_json(there)
+        differs = sorted(name for name in {*begun, *plan} if begun.get(name) != json.loads(json.dumps(plan)).get(name))
         if differs and _is_bare(layout):
             with exclusive(layout):  # nothing is sealed: what an import left that failed
                 layout.info.unlink(missing_ok=True)

@@ -35,6 +35,7 @@ __all__ = [
     "CODEBASE_VERSION",
     "FORMAT_SPEC",
     "INDEX_FEATURES",
+    "OPAQUE",
     "UNREAD",
     "Info",
     "Layout",
@@ -65,7 +66,13 @@ INDEX_FEATURES: Mapping[str, Mapping[str, Any]] = {
 """Features that LeRobot adds to every dataset."""
 
 
-UNREAD = ("video", "image", "string", "language")
+OPAQUE = (
+    *("string", "language", "text", "str", "json", "dict", "list"),
+    *("audio", "bytes", "binary", "pointcloud"),
+)
+"""Types of features whose rows nobody here looks into: LeRobot's texts, and words of other and newer writers."""
+
+UNREAD = ("video", "image", *OPAQUE)
 """Types of features that are no numeric columns."""
 
 

@@ -239,9 +239,9 @@ class Dataset:
         """The camera's video, and where the episode begins in it."""
         path, first = self._catalog.locations[episode.index].videos[camera]
         reader = self._videos.get(path)
-        found = (reader.probe.height, reader.probe.width, 3)
-        if found != self._shapes[camera]:
-            raise BadData(path, camera, list(self._shapes[camera]), list(found))
+        size = (reader.probe.height, reader.probe.width, 3)
+        if size != self._shapes[camera]:
+            raise BadData(path, camera, list(self._shapes[camera]), list(size))
         return reader, first
 
     def arrays(self, name: str) -> Array:
@@ -289,18 +289,18 @@ class Dataset:
             raise UnknownName("stream", name, self.streams)
         info = self.episodes[episode]
         key = info.index, name
-        found = self._streams.pop(key, None)
-        if found is None:
+        kept = self._streams.pop(key, None)
+        if kept is None:
             location = self._catalog.locations[info.index]
             if location.sealed:
                 path = stream_path(Layout(self.root).own / "streams", name, info.id)
             else:
                 path = stream_path(location.table.parent / "streams", name)
-            found = read_stream(path)
-        self._streams[key] = found
+            kept = read_stream(path)
+        self._streams[key] = kept
         while len(self._streams) > _KEPT_STREAMS:
             self._streams.popitem(last=False)
-        return found
+        return kept
 
     def _resampled(self, number: int, name: str, frame: int) -> tuple[Array, NDArray[np.bool_]]:
         stream = self.stream(number, name)

@@ -320,16 +320,16 @@ def _carried_statistics(
     path: Path, catalog: Catalog, batch: Sequence[tuple[PendingEpisode, EpisodeRecord]]
 ) -> dict[str, Any]:
     """Of what is carried as it is: of every episode, or not at all."""
-    found: dict[str, Any] = {}
+    whole: dict[str, Any] = {}
     if not catalog.info.left_out:
-        return found
+        return whole
     before: Mapping[str, Any] = load_json(path) if catalog.info.total_episodes else {}
     for name in catalog.info.left_out:
         parts = [record.carried.get(name, {}) for _, record in batch]
         parts += [before.get(name, {})] if catalog.info.total_episodes else []
         if all(parts):
-            found[name] = pooled(parts)
-    return found
+            whole[name] = pooled(parts)
+    return whole
 
 
 def _merged(first: AnyStatistics | None, second: AnyStatistics) -> AnyStatistics:

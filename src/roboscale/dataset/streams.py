@@ -104,9 +104,9 @@ def read_stream(path: Path) -> Stream:
         raise BadData(path, "time_ns", "a time in every row", f"{times.null_count} nulls")
     time_ns = times.to_numpy(zero_copy_only=False)
     expected = said.pop("crc32", None)
-    found = _checksum(said, time_ns, values)
-    if expected not in (None, found):
-        raise BadData(path, "crc32", expected, found)
+    actual = _checksum(said, time_ns, values)
+    if expected not in (None, actual):
+        raise BadData(path, "crc32", expected, actual)
     try:
         return Stream(time_ns, values, said["unit"], tuple(map(str, said["layout"])))
     except SpecMismatch as error:
@@ -138,8 +138,8 @@ def _values(path: Path, column: pa.ChunkedArray, shape: tuple[int, ...], dtype: 
         flat = flat.flatten()
     is_sound = not flat.null_count and len(flat) == rows * width and all(n > 0 for n in shape)
     if not is_sound or number_dtype(flat.type) != dtype:
-        found = f"{len(flat)} of {flat.type} with {flat.null_count} nulls"
-        raise BadData(path, "value", f"{rows} of shape {list(shape)}, {dtype}, no nulls", found)
+        holds = f"{len(flat)} of {flat.type} with {flat.null_count} nulls"
+        raise BadData(path, "value", f"{rows} of shape {list(shape)}, {dtype}, no nulls", holds)
     return np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(rows, *shape)
 
 

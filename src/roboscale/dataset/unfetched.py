@@ -129,5 +129,5 @@ def find_unfetched(root: Path) -> Iterator[tuple[Path, Unfetched]]:
 
 def lance_tables(root: Path) -> list[str]:
     """Folders of Lance tables within `root`, up to three levels down, relative to it and sorted."""
-    found = (path for depth in ("", "*/", "*/*/") for path in root.glob(f"{depth}*.lance"))
-    return sorted(str(path.relative_to(root)) for path in found if path.is_dir())
+    folders = (path for depth in ("", "*/", "*/*/") for path in root.glob(f"{depth}*.lance"))
+    return sorted(str(path.relative_to(root)) for path in folders if path.is_dir())

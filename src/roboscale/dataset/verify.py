@@ -48,9 +48,9 @@ def _compare_numbers(dataset: Dataset, episode: EpisodeInfo, proof: EpisodeProof
         raise BadData(where, "episode", expected, f"{episode.length} frames, {episode.instruction!r}")
     rows = slice(episode.from_index, episode.from_index + episode.length)
     for name, digest in proof.digests.items():
-        found = array_digest(dataset.arrays(name)[rows])
-        if found != digest:
-            raise BadData(where, name, f"digest {digest} as read from {proof.part}", found)
+        written = array_digest(dataset.arrays(name)[rows])
+        if written != digest:
+            raise BadData(where, name, f"digest {digest} as read from {proof.part}", written)
 
 
 def _compare_carried(root: Path, episodes: dict[str, EpisodeInfo], proofs: Sequence[EpisodeProof]) -> None:
@@ -59,10 +59,10 @@ def _compare_carried(root: Path, episodes: dict[str, EpisodeInfo], proofs: Seque
             carried = recording.read(recording.keys[episodes[proof.id].index], ()).carried
             for name, digest in proof.carried.items():
                 rows = carried[name].rows if name in carried else None
-                found = rows_digest(rows.read()) if rows is not None and not isinstance(rows, Clip) else "nothing"
-                if found != digest:
+                written = rows_digest(rows.read()) if rows is not None and not isinstance(rows, Clip) else "nothing"
+                if written != digest:
                     where = f"{root}: episode {episodes[proof.id].index}"
-                    raise BadData(where, name, f"digest {digest} as read from {proof.part}", found)
+                    raise BadData(where, name, f"digest {digest} as read from {proof.part}", written)
 
 
 def _compare_videos(catalog: Catalog, proofs: dict[str, EpisodeProof]) -> None:
@@ -72,7 +72,7 @@ def _compare_videos(catalog: Catalog, proofs: dict[str, EpisodeProof]) -> None:
             files.setdefault(location.videos[camera][0], []).append(episode)
         for path, episodes in files.items():
             digests = packet_digests(path, [episode.length for episode in episodes])
-            for episode, found in zip(episodes, digests, strict=True):
-                if episode.id in proofs and proofs[episode.id].cameras[camera].digest != found:
+            for episode, written in zip(episodes, digests, strict=True):
+                if episode.id in proofs and proofs[episode.id].cameras[camera].digest != written:
                     expected = f"packets {proofs[episode.id].cameras[camera].digest}"
-                    raise BadData(path, f"episode {episode.index}", expected, found)
+                    raise BadData(path, f"episode {episode.index}", expected, written)

@@ -26,6 +26,7 @@ from roboscale.core.errors import BadData, SpecMismatch
 from roboscale.dataset.pyav import READING, convert, fraction, open_encoder
 from roboscale.dataset.rates import exact_rate, fps_number, is_rate, same_rate
 from roboscale.dataset.remote import source_of
+from roboscale.dataset.statistics import PixelCounts, sample_indices
 from roboscale.dataset.unfetched import require_fetched
 
 __all__ = [
@@ -349,6 +350,15 @@ class VideoReader:
         """The numbered frames, (H, W, 3) RGB, one in memory at a time; BadData when one is not there."""
         return (self._rgb(self._frame(number)) for number in numbers)
 
+    def count_pixels(self, first: int, length: int) -> PixelCounts:
+        """How often each level is there in what LeRobot samples of an episode: frames, pixels. BadData as for `read`.
+
+        Args:
+            first, length: the frames of the episode.
+        """
+        numbers = (np.unique(sample_indices(length)) + first).tolist()
+        return PixelCounts.total(map(PixelCounts.of_frame, self.each(numbers)))
+
     def read_planes(self, numbers: Sequence[int], dtype: type[np.uint8 | np.float32]) -> NDArray[Any]:
         """As `read`, but (n, 3, H, W): levels as uint8, or 0..1 as float32."""
         images = np.empty((len(numbers), 3, self.probe.height, self.probe.width), dtype)
@@ -417,8 +427,8 @@ class VideoReader:
             self._next = -1
             raise BadData(self._path, f"frame {number}", "decodable data", _text(error)) from error
         self._next = -1
-        found = f"the end of the data; the file's header counts {self.probe.frames} frames"
-        raise BadData(self._path, f"frame {number}", "to be there", found)
+        ended = f"the end of the data; the file's header counts {self.probe.frames} frames"
+        raise BadData(self._path, f"frame {number}", "to be there", ended)
 
     def _seek(self, number: int) -> None:
         try:

@@ -401,6 +401,6 @@ def _require_own_folder(layout: Layout) -> None:
     """BadData when the folder holds something that is no dataset: a mistyped path must not be filled."""
     if not layout.root.exists() or layout.info.exists() or layout.own.exists():
         return
-    found = sorted(path.name for path in layout.root.iterdir())
-    if found:
-        raise BadData(layout.root, "folder", "a dataset, or nothing", ", ".join(found[:5]))
+    names = sorted(path.name for path in layout.root.iterdir())
+    if names:
+        raise BadData(layout.root, "folder", "a dataset, or nothing", ", ".join(names[:5]))

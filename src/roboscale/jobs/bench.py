@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 
 from roboscale.core import Case, Counted, Design, InfrastructureError, Judgement, RoboscaleError, Trial, UnknownName
 from roboscale.jobs.events import Note, OnEvent
+from roboscale.jobs.proposing import Proposing
 
 if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
     from roboscale.trials.log import Run, TrialLog
+    from roboscale.trials.study import StudyDetector
     from roboscale.worlds.real.guarded import GuardedRobot
 
 __all__ = ["BenchPlan", "OperatorDesk", "open_desk"]
@@ -44,6 +46,7 @@ class BenchPlan:
         stages: of the task, in order; progress is the share that was reached.
         tags: what can go wrong, for the scorer to tick.
         order: seed that draws which policy goes first on each case.
+        detectors: who proposes how a trial went.
         design: how the study is decided; `None` where the request says it.
         study: what the run says of the study that it belongs to; JSON types.
         host, port, token: of the page.
@@ -53,6 +56,7 @@ class BenchPlan:
     stages: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     order: int = 0
+    detectors: tuple[StudyDetector, ...] = ()
     design: Design | None = None
     study: Mapping[str, Any] = field(default_factory=dict)
     host: str = "127.0.0.1"
@@ -88,6 +92,8 @@ class OperatorDesk:
         self._changed = threading.Condition()
         self._phase = "starting"
         self._click: tuple[str, Mapping[str, Any]] | None = None
+        self._judging: Trial | None = None
+        self._said: Judgement | None = None  # of the trial that is judged, in the log already
         self._case: Case | None = None
         self._initials: dict[str, dict[str, NDArray[np.uint8]]] = {}
         self._hint = ""
@@ -97,6 +103,8 @@ class OperatorDesk:
         self._scored = 0
         self.result: Callable[[], Judged] | None = None
         self._more = (-1, "unknown yet")
+        state = robot.observation_spec["observation.state"]
+        self._proposing = Proposing(plan.detectors, log, state.layout, audit.parent)
         self._load()
 
     # what the run calls
@@ -107,20 +115,29 @@ class OperatorDesk:
         while True:
             self._to("moving")
             try:
-                if self.robot.reason is None:
-                    self.robot.prepare(case)
-            except InfrastructureError:
-                if self.robot.reason is None:
-                    raise
-            if self.robot.reason is None:
+                if self._at_fault():
+                    self._let_release()
+                self.robot.prepare(case)
+                if self._at_fault():
+                    continue
                 self._to("set up")
-                if self._wait("ready", "stop")[0] == "ready":
+                clicked, _ = self._wait("ready", "stop")
+                seen = self.robot.read()
+                if clicked == "ready" and not self._at_fault():
                     break
-            self._let_release()
-        seen = self.robot.read()
+            except InfrastructureError:
+                if not self._at_fault():
+                    raise
         pictures = {f.name: np.asarray(seen[f.name]) for f in self.robot.observation_spec.images}
         self._initials.setdefault(case.id, pictures)
+        self._proposing.begin(self.robot.tasks[case.task])
+        if self.plan.detectors:
+            self.robot.watched_by(self._proposing.look)
         self._to("running")
+
+    def _at_fault(self) -> bool:
+        """Whether somebody has to look at the bench first: the guard stopped, or its process is gone."""
+        return self.robot.reason is not None or bool(self.robot.lost)
 
     def judge(self, trial: Trial) -> Judgement | None:
         """Asks the operator how a trial went; `None` for one that says nothing of the policy, or says it by itself."""
@@ -130,16 +147,19 @@ class OperatorDesk:
         if trial.void or trial.end == "policy error":
             self._hint = f"The last trial was {'void' if trial.void else 'a failure'}: {trial.reason}"
             return None
+        self._let_propose(trial)
+        with self._changed:
+            self._judging, self._said = trial, None
         self._to("score")
-        kind, values = self._wait("score", "void")
+        self._wait("score", "void")
         self._to("moving")
-        said = self._judgement(trial, kind, values)
         self._scored += 1
-        return said
+        return self._said
 
     def close(self) -> None:
         """The run is over; the page says so as long as it is served."""
         self._write_interventions()
+        self._proposing.close()
         self._to("done")
 
     # what the page calls
@@ -152,7 +172,8 @@ class OperatorDesk:
         shown = list(self._initials)
         scene = shown.index(case.id) if case is not None and case.id in shown else None
         mode, reason = self.robot.mode, self.robot.reason
-        said = f"stopped: {reason.text}" if reason is not None else "holding" if mode == "holding" else mode
+        lost = "its process is gone" if self.robot.lost else ""
+        said = lost or (f"stopped: {reason.text}" if reason is not None else mode)
         return {
             "title": self.plan.title,
             "phase": phase,
@@ -166,6 +187,7 @@ class OperatorDesk:
             "initial": scene is not None,
             "scene": scene,
             "guard": {"mode": mode, "text": f"Guard: {said}"},
+            "proposals": self._shown() if phase == "score" else [],
             "hint": self._hint if phase in ("set up", "stopped", "score") else "",
             "facts": self._facts(),
             "trials": self._rows(),
@@ -200,12 +222,33 @@ class OperatorDesk:
         with self._changed:
             wanted = {"set up": ("ready", "stop"), "stopped": ("release",), "score": ("score", "void")}
             if action in wanted.get(self._phase, ()):
+                if action in ("score", "void"):
+                    self._file(action, values)
                 self._click = (action, dict(values))
                 self._changed.notify_all()
             elif action not in ("stop", "correct"):
                 raise RoboscaleError(f"{action} does not fit now: {self._phase}")
 
     # between the two
+
+    def _file(self, action: str, values: Mapping[str, Any]) -> None:
+        """A score is in the log before its click is answered: whatever dies now, nobody has to remember it."""
+        if self._said is not None or self._judging is None:
+            raise RoboscaleError("this trial has its score; under Trials so far it can be corrected")
+        self._said = self._judgement(self._judging, action, values)
+        self._log.judge(self._said)
+
+    def _let_propose(self, trial: Trial) -> None:
+        """The detectors look at the end of a trial; one that an earlier command made they have seen, or never will."""
+        if not self.plan.detectors or self._phase != "running":
+            return
+        with suppress(InfrastructureError):
+            self.robot.read()
+        self.robot.watched_by(None)
+        self._proposing.propose(trial)
+
+    def _shown(self) -> list[dict[str, str]]:
+        return [] if self._judging is None else self._proposing.shown(self._judging.id)
 
     def _to(self, phase: str) -> None:
         with self._changed:
@@ -222,14 +265,25 @@ class OperatorDesk:
     def _let_release(self) -> None:
         """Shows why the arm stands stopped and what was read of it, until somebody has looked at the bench."""
         while True:
-            self.robot.read()
-            if self.robot.reason is None and self.robot.mode != "stopped":
-                return
-            self._hint = self.robot.readback().text
+            lost = self.robot.lost
+            if lost:
+                self._write("guard", {"kind": "lost", "text": lost})
+                self._hint = f"{lost}; nothing can be read back"
+            else:
+                try:
+                    self.robot.read()
+                    if not self._at_fault() and self.robot.mode != "stopped":
+                        return
+                    self._hint = self.robot.readback().text
+                except InfrastructureError as error:
+                    self._hint = f"nothing can be read back: {error}"
             self._to("stopped")
             self._wait("release")
             try:
+                if self.robot.lost:
+                    self.robot.connect()
                 self.robot.release()
+                self._to("moving")
                 self._hint = ""
                 return
             except InfrastructureError as error:
@@ -320,7 +374,7 @@ class OperatorDesk:
     def _facts(self) -> list[tuple[str, str]]:
         minutes = (time.monotonic() - self._begun_s) / 60
         each = f"{minutes / self._scored:.1f}" if self._scored else "-"
-        interventions = {k.removeprefix("guard "): int(v or 0) for k, v in self.robot.measure().items() if v}
+        interventions = {k.removeprefix("guard "): int(v or 0) for k, v in self.robot.interventions().items() if v}
         counted = ", ".join(f"{name} {count}" for name, count in interventions.items()) or "none"
         return [
             ("Bench minutes a trial", each),

@@ -164,6 +164,12 @@ class Judged:
         return is_perturbed(self.run)
 
     @property
+    def swept(self) -> bool:
+        """Whether all axes of worse worlds were drawn at once: `--sweep`."""
+        fields = self.run.request.get("fields", {})
+        return isinstance(fields, Mapping) and bool(fields.get("sweep"))
+
+    @property
     def plain(self) -> tuple[Counted, ...]:
         """What rates rest on: all that counts, without the arms in worse worlds."""
         return tuple(c for c in self.used if self.is_plain(c))
@@ -258,8 +264,10 @@ def judged_run(log: TrialLog, run: Run, shard: tuple[int, int] = (0, 1)) -> Judg
     notes = tuple(log.notes(run.id))
     if run.design is None:
         return Judged(run=run, counted=tuple(counted), used=tuple(counted), all_rounds=rounds, notes=notes)
+    whole = is_perturbed(run)  # whose cells are all looked at; the verdict is of the unperturbed arm
+    cases = [case for case in cases if not whole or case.variation == NOMINAL]
     decided = _decide(counted, run, cases)
-    used = {case.id for case in cases[: decided.used]}
+    used = {c.case.id for c in counted} if whole else {case.id for case in cases[: decided.used]}
     return Judged(
         run=run,
         counted=tuple(counted),

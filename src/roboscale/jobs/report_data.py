@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from roboscale.core import Estimate, EvidenceRow, Measure
 from roboscale.jobs.judged import Judged, reasons, unequal_starts
-from roboscale.jobs.perturbing import robustness_of
+from roboscale.jobs.perturbing import duels_of, robustness_of
+from roboscale.jobs.sweeping import sensitivity_of
 from roboscale.report import (
     DatasetCamera,
     DatasetSummary,
@@ -23,6 +24,7 @@ from roboscale.report import (
 )
 from roboscale.report.summaries import (
     corrected_judgements,
+    detector_agreements,
     policy_result,
     scorer_agreements,
     void_overlaps,
@@ -71,6 +73,7 @@ def report_data(
     datasets: Sequence[DatasetSummary] = (),
     training: Sequence[TrainingCurve] = (),
     notes: Sequence[str] = (),
+    worse_pictures: Sequence[FilmStrip] = (),
 ) -> ReportData:
     """Everything the page shows."""
     run = judged.run
@@ -88,8 +91,12 @@ def report_data(
         before_corrections=None if before is None else before.verdict,
         corrections=corrected_judgements(results),
         scorers=scorer_agreements(judged.used),
+        detectors=detector_agreements(judged.used),
         rounds=_rounds(judged),
         perturbed=robustness_of(judged),
+        duels=duels_of(judged),
+        swept=sensitivity_of(judged),
+        worse_pictures=tuple(worse_pictures),
         films=tuple(films),
         voids=void_trials(results),
         overlaps=void_overlaps(results),

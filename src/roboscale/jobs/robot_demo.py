@@ -34,7 +34,7 @@ class DemoBench(Plain):
         """For a terminal."""
         study = f"{self.folder}/study.toml"
         return [
-            f"wrote {self.folder}: arm.toml (a stand-in: simulated, no hardware), policies.py, study.toml",
+            f"wrote {self.folder}: arm.toml and sawyer.toml (stand-ins, no hardware), policies.py, study.toml",
             f"  roboscale study lock {study}",
             f"  roboscale compare {study}         opens the operator's page",
             f"  roboscale study unblind {study}   when it is over",
@@ -57,6 +57,6 @@ def demo_robot(request: DemoRobot) -> DemoBench:
         raise RoboscaleError(f"{request.folder} is there already, and is not empty")
     request.folder.mkdir(parents=True, exist_ok=True)
     source = Path(simulated.__file__).parent / "stand_in_bench"
-    for name in ("arm.toml", "policies.py", "study.toml"):
+    for name in ("arm.toml", "policies.py", "sawyer.toml", "study.toml"):
         shutil.copyfile(source / f"{name}.txt" if name.endswith(".py") else source / name, request.folder / name)
     return DemoBench(str(request.folder))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from roboscale.core import Design, RoboscaleError
 from roboscale.jobs.bench import BenchPlan
-from roboscale.trials.study import Study, StudyLock, lock_file
+from roboscale.trials.study import Study, StudyDetector, StudyLock, lock_file
 
 if TYPE_CHECKING:
     from roboscale.jobs.compare import Compare
@@ -19,6 +19,7 @@ __all__ = [
     "OpenedStudy",
     "bench_plan",
     "design_text",
+    "detector_text",
     "is_blind",
     "open_study",
     "require_unblinded",
@@ -73,6 +74,7 @@ def open_study(request: Compare) -> OpenedStudy:
         min_pairs=study.min_cases,
         sequential=study.sequential,
         outcome=study.outcome,
+        replicates=study.replicates,
         seed=study.seed,
         store=request.store or store_of_study(path),
         record=request.record or path.with_suffix(".episodes"),
@@ -82,6 +84,7 @@ def open_study(request: Compare) -> OpenedStudy:
         stages=study.stages,
         tags=study.tags,
         order=lock.order(path),
+        detectors=study.detectors,
         design=study.decided_by,
         study={
             "file": str(path.resolve()),
@@ -89,6 +92,7 @@ def open_study(request: Compare) -> OpenedStudy:
             "question": study.question,
             "stages": list(study.stages),
             "design": design_text(study.decided_by),
+            "detectors": [detector_text(one) for one in study.detectors],
         },
         host=request.host,
         port=request.port,
@@ -128,6 +132,18 @@ def design_text(design: Design) -> str:
     return f"{said}; at most {design.budget} cases, alpha {design.alpha:g}, {stop}"
 
 
+def detector_text(detector: StudyDetector) -> str:
+    """A detector for people."""
+    limit = f"below {detector.below:g}" if detector.below is not None else f"above {detector.above or 0:g}"
+    when = "at the end" if detector.when == "end" else "at any time"
+    said = {
+        "pictures": f"a classifier of the last pictures, after {detector.after} scored trials",
+        "model": f"{detector.model} at {detector.url}",
+    }.get(detector.kind, f"{detector.kind} {detector.element} {limit} {when}")
+    seen = "shown to the scorer" if detector.shown else "not shown to the scorer"
+    return f"{detector.name}: {said}, {seen}"
+
+
 def require_unblinded(run: Run) -> None:
     """RoboscaleError while the run is of a study that is blind: its log says which policy is which."""
     if is_blind(run):
@@ -154,6 +170,7 @@ def study_lines(run: Run) -> list[str]:
     lines = [
         question,
         *([f"design: {design}"] if design else []),
+        *[f"detector {said}" for said in run.request["study"].get("detectors", ())],
         f"locked {_when(lock.locked_ns)}, digest {lock.first_digest[:16]}",
     ]
     for one in lock.amendments:

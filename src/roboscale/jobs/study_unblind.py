@@ -62,6 +62,7 @@ def unblind_study(request: UnblindStudy) -> UnblindedStudy:
         RoboscaleError: it is not locked.
         BadData: there are no trials, or the lock is broken.
     """
+    from roboscale.jobs.compare import recipe_sentence
     from roboscale.jobs.judged import choose_run, judged_run
     from roboscale.jobs.run_files import write_run_files
     from roboscale.jobs.studies import store_of_study
@@ -82,6 +83,11 @@ def unblind_study(request: UnblindStudy) -> UnblindedStudy:
     verdict = None if judged.decided is None else judged.decided.verdict
     sentence = "" if verdict is None else verdict.sentence
     names = {judged.labels[policy]: arm for policy, arm in arms.items()}
+    if judged.of_recipes is not None:
+        sentence = f"{recipe_sentence(judged.of_recipes)}; {judged.unit}"
+        names = {
+            name: f"the recipe of {', '.join(arms[run] for run in runs)}" for name, runs in judged.recipes.items()
+        }
     longest_first = "|".join(re.escape(label) for label in sorted(names, key=len, reverse=True))
     sentence = re.sub(longest_first, lambda label: names[label[0]], sentence)  # an arm may be called as a policy
     return UnblindedStudy(

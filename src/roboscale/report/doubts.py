@@ -183,17 +183,37 @@ def scorer_section(data: ReportData) -> Section:
     ]
     columns = ("scorers", num("said the same"), num("kappa, 95 %"))
     method = data.scorers[0].kappa.method if data.scorers else ""
-    blocks = (Rows(caption=method, columns=columns, rows=tuple(rows), kind="stack"),) if rows else ()
+    blocks = [Rows(caption=method, columns=columns, rows=tuple(rows), kind="stack")] if rows else []
+    blocks += _detectors(data)
     return Section(
         anchor="scorers",
         title="Two scorers of the same trials",
         nav="Scorers",
         lead=(
             "Kappa is agreement beyond what their rates alone would give: 1 is full, 0 is chance. "
-            "In the rates, the newest judgement counts."
+            "In the rates, the newest judgement counts; what a detector proposes counts nowhere."
         ),
-        blocks=blocks,
+        blocks=tuple(blocks),
     )
+
+
+def _detectors(data: ReportData) -> list[Rows]:
+    """How well what detectors proposed agrees with what was decided."""
+    rows: list[tuple[Inline, ...]] = [
+        (
+            d.name,
+            f"{text.count(d.same)} of {text.count(d.proposed)}",
+            estimate_phrase(d.share, none="nothing proposed"),
+            estimate_phrase(d.kappa, none="all alike: chance explains that, too"),
+            text.count(d.silent),
+        )
+        for d in data.detectors
+    ]
+    if not rows:
+        return []
+    columns = ("detector", num("as decided"), num("share, 95 %"), num("kappa, 95 %"), num("could not say"))
+    caption = f"Detectors beside whoever decided: {data.detectors[0].share.method}; {data.detectors[0].kappa.method}"
+    return [Rows(caption=caption, columns=columns, rows=tuple(rows), kind="stack")]
 
 
 def reason_section(data: ReportData) -> Section:

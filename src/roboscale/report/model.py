@@ -18,13 +18,15 @@ from roboscale.core.timing import TimeSpent
 if TYPE_CHECKING:
     from roboscale.stats.deciding import AnyVerdict
     from roboscale.stats.proportions import WorstCase
-    from roboscale.stats.robustness import Robustness
+    from roboscale.stats.robustness import Robustness, RobustnessDuel
+    from roboscale.stats.sensitivity import Sensitivity
 
 __all__ = [
     "Behaviour",
     "CorrectedJudgement",
     "DatasetCamera",
     "DatasetSummary",
+    "DetectorAgreement",
     "Doubts",
     "FilmOrigin",
     "FilmStrip",
@@ -270,6 +272,26 @@ class ScorerAgreement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorAgreement:
+    """A detector beside whoever decided.
+
+    Args:
+        name: the detector.
+        proposed: trials of which it said success or failure and somebody decided; `same` of them were so decided.
+        silent: decided trials of which it could not say.
+        share: `same` of `proposed`.
+        kappa: agreement beyond chance.
+    """
+
+    name: str
+    proposed: int
+    same: int
+    silent: int
+    share: Estimate
+    kappa: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectedJudgement:
     """A judgement that a later one replaced.
 
@@ -376,8 +398,10 @@ class ReportData(Plain):
         unit: what is claimed of, e.g. these checkpoints with one training run each.
         extremes: assumption about the void trials -> the verdict that would follow from it.
         before_corrections: the verdict as it was before the corrections.
-        corrections, scorers, rounds, voids, overlaps: all of them, policies by their names.
+        corrections, scorers, detectors, rounds, voids, overlaps: all of them, policies by their names.
         perturbed: policy -> what became of it in worse worlds; every other rate is of the unperturbed arm.
+        duels: of every two policies, who loses less there. swept: policy -> which axes decide, all drawn at once.
+        worse_pictures: what worse worlds look like, an axis a strip.
         judge_command: what lets somebody judge the trials that await it.
         referee: who says how a trial went, e.g. `success (first)` or `person`.
         rollout, design: how trials ran, and how the comparison was to be decided.
@@ -385,6 +409,7 @@ class ReportData(Plain):
         time: what all trials took together.
         method: sentences a reader must know, e.g. how the success of a task is defined.
         notes: what was dropped, guessed, reused or assumed, a sentence each.
+        next_order: what a campaign would collect next, a sentence each.
         command: the exact command line that makes this report again; `None` where it was made from Python.
         created: date to print, chosen by the caller, so that the same data give the same page.
     """
@@ -398,8 +423,12 @@ class ReportData(Plain):
     before_corrections: AnyVerdict | None = None
     corrections: tuple[CorrectedJudgement, ...] = ()
     scorers: tuple[ScorerAgreement, ...] = ()
+    detectors: tuple[DetectorAgreement, ...] = ()
     rounds: tuple[RoundResult, ...] = ()
     perturbed: Mapping[str, Robustness] = field(default_factory=dict)
+    duels: tuple[RobustnessDuel, ...] = ()
+    swept: Mapping[str, Sensitivity] = field(default_factory=dict)
+    worse_pictures: tuple[FilmStrip, ...] = ()
     films: tuple[FilmedCase, ...] = ()
     voids: tuple[VoidTrial, ...] = ()
     overlaps: tuple[VoidOverlap, ...] = ()
@@ -414,6 +443,7 @@ class ReportData(Plain):
     time: TimeSpent | None = None
     method: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    next_order: tuple[str, ...] = ()
     command: str | None = None
     created: str = ""
     versions: Mapping[str, Scalar] = field(default_factory=dict)

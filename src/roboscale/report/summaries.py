@@ -15,6 +15,7 @@ from roboscale.report import text
 from roboscale.report.model import (
     Behaviour,
     CorrectedJudgement,
+    DetectorAgreement,
     MeasureSummary,
     PolicyResult,
     ReasonCount,
@@ -32,6 +33,7 @@ from roboscale.stats.scorers import cohen_kappa
 __all__ = [
     "RateInterval",
     "corrected_judgements",
+    "detector_agreements",
     "mean_progress",
     "measure_summaries",
     "policy_result",
@@ -287,6 +289,34 @@ def scorer_agreements(counted: Iterable[Counted]) -> tuple[ScorerAgreement, ...]
             same = sum(x == y for x, y in zip(a, b, strict=True))
             kappa = cohen_kappa(a, b)
             agreements.append(ScorerAgreement(first=first, second=second, same=same, trials=len(both), kappa=kappa))
+    return tuple(agreements)
+
+
+def detector_agreements(counted: Iterable[Counted]) -> tuple[DetectorAgreement, ...]:
+    """Of every detector how often what it proposed is what was decided; its last word on a trial counts."""
+    said: dict[str, list[tuple[bool | None, bool]]] = {}
+    for one in counted:
+        decided = [j for j in one.judgements if j.state == "decided" and j.referee != "policy error"]
+        if not decided:
+            continue
+        truth = bool(max(decided, key=lambda j: j.time_ns).success)
+        proposed = sorted((j for j in one.judgements if j.state == "proposed"), key=lambda j: j.time_ns)
+        for name, success in {j.referee.removeprefix("detector "): j.success for j in proposed}.items():
+            said.setdefault(name, []).append((success, truth))
+    agreements = []
+    for name, pairs in said.items():
+        spoke = [(success, truth) for success, truth in pairs if success is not None]
+        same = sum(success == truth for success, truth in spoke)
+        agreements.append(
+            DetectorAgreement(
+                name=name,
+                proposed=len(spoke),
+                same=same,
+                silent=len(pairs) - len(spoke),
+                share=clopper_pearson(same, len(spoke)),
+                kappa=cohen_kappa([s for s, _ in spoke], [t for _, t in spoke]),
+            )
+        )
     return tuple(agreements)
 
 

@@ -47,7 +47,8 @@ def outcome_of(trial: Trial, judgements: Sequence[Judgement]) -> Outcome | None:
         return None
     decision = _decision(judgements)
     if decision is None:
-        said = "; ".join(j.reason for j in judgements if j.reason) or "no referee could say"
+        reasons = [j.reason for j in judgements if j.reason and j.state != "proposed"]
+        said = "; ".join(reasons) or "no referee could say"
         return Outcome("void", said, steps=trial.steps, measures=measures, **ended)
     status = "success" if decision.success else "failure"
     return Outcome(status, decision.reason, progress=decision.progress, steps=trial.steps, measures=measures, **ended)  # type: ignore[arg-type]

@@ -38,11 +38,17 @@ from roboscale.core import BadData, Design, DesignKind, RoboscaleError
 from roboscale.core.declared import Count, Limit, Mistake, Text, read_declared
 from roboscale.core.plain import Plain
 
-__all__ = ["Amendment", "Study", "StudyArm", "StudyLock", "Unblinding", "lock_file", "secret_file"]
+__all__ = ["Amendment", "Study", "StudyArm", "StudyDetector", "StudyLock", "Unblinding", "lock_file", "secret_file"]
 
 Share = Annotated[float, Limit("a number between 0 and 1", lambda number: 0 < number < 1)]
 _Texts = tuple[Text, ...]
-_LATER = {"design": "paired blocks", "threshold": None, "indifference": None}
+_LATER: dict[str, Any] = {
+    "design": "paired blocks",
+    "threshold": None,
+    "indifference": None,
+    "detectors": [],
+    "replicates": 1,
+}
 """Keys that older studies did not have, as they are where nobody said otherwise: their digests stay what they were."""
 
 
@@ -52,6 +58,47 @@ class StudyArm:
 
     name: Text
     policy: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyDetector:
+    """One that proposes how a trial went; the person at the bench decides.
+
+    Args:
+        kind: `measure` or `state`, a number against a limit; `pictures`, a classifier that learns from the trials
+            scored so far; `model`, one that sees, behind an OpenAI-compatible address.
+        element: of `measure` and `state`: the measure, or the element of `observation.state`.
+        below, above: the limit; one of both.
+        when: the limit counts at the `end`, or if it was `ever` passed.
+        after: of `pictures`: scored trials before it proposes.
+        url, model, question: of `model`; the question is the task by default.
+        shown: the scorer sees the proposal; then agreement says less than it seems to.
+    """
+
+    name: Text
+    kind: Literal["measure", "state", "pictures", "model"]
+    element: str = ""
+    below: float | None = None
+    above: float | None = None
+    when: Literal["end", "ever"] = "end"
+    after: Count = 10
+    url: str = ""
+    model: str = ""
+    question: str = ""
+    shown: bool = True
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """What its kind needs."""
+        if self.kind in ("measure", "state"):
+            if not self.element:
+                yield "element", f"the name of a {self.kind}", "none"
+            if (self.below is None) == (self.above is None):
+                yield "below", "one of below and above", "both" if self.below is not None else "neither"
+        elif self.kind == "model":
+            if not self.url.startswith(("http://", "https://")):
+                yield "url", "http://HOST:PORT/v1 or https://...", self.url or "none"
+            if not self.model:
+                yield "model", "its name, as the server calls it", "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +119,8 @@ class Study:
             (which is the best, or at most `indifference` below it), `crossover` (two arms whose trials change the
             scene for each other: half of the cases begin with either), `ladder` (checkpoints in order, each against
             the one before it).
+        detectors: who proposes how a trial went.
+        replicates: arms are training runs of recipes: so many of the first, then of the next; recipes are compared.
     """
 
     title: Text
@@ -91,6 +140,8 @@ class Study:
     design: DesignKind = "paired blocks"
     threshold: Share | None = None
     indifference: Share | None = None
+    detectors: tuple[StudyDetector, ...] = ()
+    replicates: Count = 1
 
     def mistakes(self) -> Iterator[Mistake]:
         """Arms that differ; progress needs stages; no stop beyond the budget; what the design needs, and no more."""
@@ -98,7 +149,8 @@ class Study:
             values = [getattr(arm, key) for arm in self.arms]
             if len(set(values)) < len(values):
                 yield "arms", f"each {key} once", ", ".join(values)
-        for name, texts in (("stages", self.stages), ("tags", self.tags)):
+        detectors = tuple(detector.name for detector in self.detectors)
+        for name, texts in (("stages", self.stages), ("tags", self.tags), ("detectors", detectors)):
             if len(set(texts)) < len(texts):
                 yield name, "each once", ", ".join(texts)
         if self.outcome == "progress" and not self.stages:
@@ -106,6 +158,18 @@ class Study:
         if self.min_cases > self.cases:
             yield "min_cases", f"at most cases, {self.cases}", self.min_cases
         yield from self._mistakes_of_design()
+        yield from self._mistakes_of_recipes()
+
+    def _mistakes_of_recipes(self) -> Iterator[Mistake]:
+        arms, runs = len(self.arms), self.replicates
+        if runs == 1:
+            return
+        if arms % runs or arms < 2 * runs:
+            yield "replicates", f"{runs} arms for each of two recipes or more", arms
+        if self.design != "paired blocks":
+            yield "replicates", "1 where the design is not paired blocks", runs
+        if self.sequential:
+            yield "sequential", "false: training runs are counted, not cases, and they are all there", "true"
 
     def _mistakes_of_design(self) -> Iterator[Mistake]:
         design, arms = self.design, len(self.arms)

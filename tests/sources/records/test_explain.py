@@ -256,6 +256,16 @@ def test_angles_that_wrap_are_seen_and_do_not_hide_a_delta():
     assert mode_of(explanation).proposal == RELATIVE
 
 
+def test_joints_that_end_at_100_may_be_normalised():
+    def make(rng: np.random.Generator) -> Arrays:
+        return {"observation.state": np.clip(70 * smooth(rng, scale=1.0), -100, 100)}
+
+    names = tuple(f"joint_{i}" for i in range(6))
+    (found,) = explain(Synthetic(make, {"observation.state": names})).of("observation.state", "unit")
+    assert (found.proposal, found.confidence) == ("", "ambiguous")
+    assert "-100..100" in found.text
+
+
 @pytest.mark.parametrize(("factor", "unit"), [(1.0, "rad"), (180 / np.pi, "deg")])
 def test_units_are_proposed_for_joints_only(factor: float, unit: str):
     def make(rng: np.random.Generator) -> Arrays:

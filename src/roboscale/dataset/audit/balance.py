@@ -78,7 +78,7 @@ def judge_shift(evidence: Evidence, spec: Spec, roles: FieldRoles) -> Iterator[F
 
 def _moved(first: Evidence, last: Evidence, name: str) -> dict[int, tuple[float, float, float]]:
     """Element -> mean of the first third, of the last, and what the element covers in both."""
-    found: dict[int, tuple[float, float, float]] = {}
+    shifts: dict[int, tuple[float, float, float]] = {}
     for task in {e.instruction for e in first} & {e.instruction for e in last}:
         sides = [[e for e in side if e.instruction == task and name in e.fields] for side in (first, last)]
         sides = [[e for e in side if len(e.fields[name].low) and not e.fields[name].broken] for side in sides]
@@ -94,5 +94,5 @@ def _moved(first: Evidence, last: Evidence, name: str) -> dict[int, tuple[float,
             from scipy.stats import mannwhitneyu  # half a second, which most sets need not pay
 
             if mannwhitneyu(before[:, i], after[:, i]).pvalue * before.shape[1] < _ALPHA:
-                found[i] = (a, b, float(span[i]))
-    return found
+                shifts[i] = (a, b, float(span[i]))
+    return shifts

@@ -18,9 +18,13 @@ from numpy.typing import NDArray
 
 import roboscale.dataset.audit.signals as signals
 from roboscale.core import BadData, Field, Finding, RecordedEpisode, Recording, RoboscaleError, Spec
+from roboscale.dataset.audit.attempts import AttemptEvidence, look_at_attempt
+from roboscale.dataset.audit.bodily import as_world_change
 from roboscale.dataset.audit.pictures import CameraEvidence, look
 from roboscale.dataset.audit.roles import MAX_ELEMENTS, FieldRoles, Link, elements, infer_roles, named_role
 from roboscale.dataset.audit.signals import Motion, Spike
+from roboscale.dataset.audit.spaces import CameraMotion, look_at_cameras, look_at_spaces
+from roboscale.dataset.audit.touch import TouchEvidence, look_at_touch
 from roboscale.dataset.lerobot.clock import ClockFacts, clock_facts
 
 __all__ = [
@@ -122,6 +126,10 @@ class EpisodeEvidence:
     sketch: NDArray[np.uint64] = dataclasses.field(default_factory=lambda: np.empty(0, np.uint64))
     frozen: Mapping[str, tuple[tuple[int, int], ...]] = dataclasses.field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    touch: Mapping[str, TouchEvidence] = dataclasses.field(default_factory=dict)
+    attempt: AttemptEvidence = dataclasses.field(default_factory=AttemptEvidence)
+    spaces: Mapping[str, NDArray[np.float64]] = dataclasses.field(default_factory=dict)
+    held: Mapping[str, CameraMotion] = dataclasses.field(default_factory=dict)
 
     @property
     def decoded(self) -> int:
@@ -185,12 +193,16 @@ def _evidence(spec: Spec, episode: RecordedEpisode, position: int, options: Opti
         member=str(source.details.get("dataset", "")),
         licence=source.licence,
         fields=fields,
-        motions=_motions(links, floats, spec.rate_hz),
+        motions=_motions(links, floats, spec),
         cameras={n: _look(p, list(state.values()), options) for n, p in episode.pictures.items()},
         idle=signals.idle_ends(list(floats.values())),
         sketch=signals.row_sketch(list(good.values())) if good else np.empty(0, np.uint64),
         frozen=_frozen(links, floats, spec.rate_hz),
         findings=episode.findings,
+        touch=look_at_touch(episode, spec),
+        attempt=look_at_attempt(episode, spec, roles),
+        spaces=look_at_spaces(spec, roles, floats),
+        held=look_at_cameras(spec, roles, episode.arrays),
     )
 
 
@@ -267,9 +279,7 @@ def _summary(
     )
 
 
-def _motions(
-    links: Sequence[Link], rows: Mapping[str, NDArray[np.float64]], rate_hz: float
-) -> dict[str, MotionEvidence]:
+def _motions(links: Sequence[Link], rows: Mapping[str, NDArray[np.float64]], spec: Spec) -> dict[str, MotionEvidence]:
     motions = {}
     for link in links:
         if link.action not in rows or link.state not in rows or len(rows[link.action]) < 20:
@@ -277,7 +287,9 @@ def _motions(
         action, state = rows[link.action], rows[link.state]
         if not signals.moving(state).any():
             continue
-        absolute, relative = (signals.delay(action, state, link.pairs, rate_hz, r) for r in (False, True))
+        rate_hz, change = spec.rate_hz, as_world_change(spec[link.action], spec[link.state], action, state)
+        absolute = signals.delay(action, state, link.pairs, rate_hz, False)
+        relative = signals.delay(change, state, link.pairs, rate_hz, True)
         copies = signals.copied_lag(action, state, link.pairs, round(rate_hz))
         sides = signals.sides(action, state, link.pairs, absolute.lag)
         motions[link.action] = MotionEvidence(absolute, relative, copies, sides)

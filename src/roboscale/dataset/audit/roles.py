@@ -17,11 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, Field, Spec, UnknownName
+from roboscale.dataset.sensors import camera_fact_of, words_of
 
 __all__ = ["CONFIDENT", "KINDS", "FieldRoles", "Link", "Role", "elements", "infer_roles", "named_role", "said_roles"]
 
-KINDS = ("action", "state", "gripper", "pose", "velocity", "effort", "image", "clock", "label", "other")
-"""What a field may be for. `label` is what says something about frames, such as a reward."""
+KINDS = (
+    *("action", "requested", "executed", "state", "gripper", "pose", "velocity", "effort", "image", "camera"),
+    *("clock", "label", "other"),
+)
+"""What a field may be for. `requested` and `executed` are other actions beside the one that is learned, `camera` is
+what is said of one, such as its extrinsics, and `label` what says something about frames, such as a reward."""
 
 CONFIDENT = 0.9
 """From this confidence on a role may carry a warning or an error."""
@@ -33,7 +38,11 @@ _MOTION = ("action", "state", "gripper", "pose")
 _WORDS: Mapping[str, tuple[str, float]] = MappingProxyType(
     {
         "clock": ("time timestamp timestamps stamp clock", 0.95),
-        "label": ("reward rewards done dones success terminal terminated truncated discount index valid", 0.95),
+        "label": (
+            "reward rewards done dones success terminal terminated truncated discount index valid sigma known "
+            "complementary intervention interventions takeover correction corrections",
+            0.95,
+        ),
         "velocity": ("vel velocity velocities qvel dq speed speeds twist gyro", 0.95),
         "effort": (
             "effort efforts torque torques force forces current currents accel imu tactile wrench cov covariance",
@@ -51,6 +60,13 @@ _WEAKER: Mapping[str, tuple[str, float]] = MappingProxyType(
         "state": ("observation observations obs joint joints position positions follower puppet", 0.9),
     }
 )
+_BESIDE: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "requested": frozenset(["policy", "requested", "raw", "original", "unclipped", "desired"]),
+        "executed": frozenset(["applied", "executed", "sent", "clipped", "filtered"]),
+    }
+)
+"""Words that tell another action from the one that is learned."""
 _DURATIONS = frozenset({"age", "delay", "duration", "latency"})
 _GRIPS = ("grip", "jaw", "claw")
 _LAG_S = 1.0
@@ -145,6 +161,13 @@ def named_role(field: Field) -> Role:
         return Role("label", 0.95, f"{field.dtype} is no measure")
     if int(np.prod(field.shape)) > MAX_ELEMENTS:
         return Role("other", 1.0, f"more than {MAX_ELEMENTS} elements")
+    fact = camera_fact_of(field)
+    if fact is not None:
+        return Role("camera", 0.95, f"{fact} of a camera")
+    if words_of(field.name) & {"action", "actions"}:
+        for kind, others in _BESIDE.items():
+            if words_of(field.name) & others:
+                return Role(kind, 0.95, f"{min(words_of(field.name) & others)!r} beside 'action' in its name")
     if field.unit in ("rad/s", "m/s", "deg/s"):
         return Role("velocity", 1.0, f"its unit is {field.unit}")
     for table in (_WORDS, _WEAKER):
@@ -187,6 +210,9 @@ def infer_roles(spec: Spec, episodes: Sequence[Mapping[str, NDArray[Any]]], said
         said: what a user says; wins.
     """
     roles = {f.name: said.get(f.name) or named_role(f) for f in spec}
+    if not any(role.kind == "action" for role in roles.values()):  # then what is recorded beside none is the action
+        alone = [name for name, role in roles.items() if role.kind in _BESIDE and name not in said]
+        roles |= {name: Role("action", 0.9, "the only action there is") for name in alone[:1]}
     unknown = [f for f in spec if roles[f.name].kind == "other" and roles[f.name].confidence < 1]
     for field in unknown:
         others = [f for f in spec if f.name != field.name and f.shape == field.shape]

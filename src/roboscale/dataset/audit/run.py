@@ -10,7 +10,9 @@ from typing import Any
 
 from roboscale.core import Finding, Recording, RoboscaleError, Spec, extras_of, splits_of
 from roboscale.dataset.advice import with_repairs
+from roboscale.dataset.audit.attempts import attempt_facts, judge_attempts
 from roboscale.dataset.audit.balance import judge_balance, judge_shift
+from roboscale.dataset.audit.captured import judge_captures
 from roboscale.dataset.audit.content import judge_cameras, judge_lengths, judge_numbers
 from roboscale.dataset.audit.duplicates import judge_duplicates, judge_leaks
 from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, examine, examine_episode
@@ -20,8 +22,10 @@ from roboscale.dataset.audit.policies import judge_policy
 from roboscale.dataset.audit.report import AuditReport
 from roboscale.dataset.audit.roles import FieldRoles, Role, infer_roles, said_roles
 from roboscale.dataset.audit.runs import judge_clocks, measured_clocks
+from roboscale.dataset.audit.spaces import judge_spaces
 from roboscale.dataset.audit.statistics import judge_images
 from roboscale.dataset.audit.texts import judge_texts
+from roboscale.dataset.audit.touch import judge_touch, touch_facts
 from roboscale.dataset.checks import CHECKS, FILES, PICTURES, POLICY, SEVERITIES, finding, many, means_nothing
 from roboscale.dataset.lerobot import LeRobotRecording, lerobot_format, load_folder, open_lerobot
 from roboscale.dataset.lerobot.absent import pointer_findings
@@ -172,7 +176,10 @@ def judge(
     yield from judge_texts(evidence)
     yield from judge_balance(evidence)
     yield from judge_clocks(evidence, spec)
+    yield from judge_captures(evidence, spec)
     yield from judge_cameras(evidence, spec, spec.rate_hz)
+    yield from judge_touch(evidence)
+    yield from judge_attempts(evidence, spec, roles)
     for one in evidence:
         yield from one.findings
 
@@ -188,6 +195,7 @@ def _of_motion(
     yield from judge_motion(evidence, spec, roles)
     yield from judge_grippers(evidence, spec, roles)
     yield from judge_units(evidence, spec, roles)
+    yield from judge_spaces(evidence, spec)
     yield from judge_shift(evidence, spec, roles)
     yield from judge_duplicates(evidence, spec, roles, splits)
     yield from judge_leaks(evidence, others, spec, roles)
@@ -332,5 +340,7 @@ def _facts(
         "delay from action to motion": measured,
         "roles": roles.to_json(),
         "clocks": clocks,
+        "touch and force": touch_facts(evidence, recording.spec),
+        "attempts": attempt_facts(evidence),
         "not looked at": unread,
     }

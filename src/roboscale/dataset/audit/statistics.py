@@ -222,7 +222,21 @@ def recipe(name: str, claim: Mapping[str, Any], whole: Statistics, tables: Seque
             check = _made_from(claim, whole, parts)
             if check:
                 return check
-    return "quantiles-wrong"
+    return _resumed(name, claim, whole, tables) or "quantiles-wrong"
+
+
+def _resumed(name: str, claim: Mapping[str, Any], whole: Statistics, tables: Sequence[TableEvidence]) -> str:
+    """As `recipe`, where another writer went on with a set: the first files' own quantiles count as one episode's."""
+    for count in range(1, len(tables)):
+        begun = [t.statistics[name] for t in tables[:count] if name in t.statistics]
+        later = [(e[name], n) for t in tables[count:] for e, n in zip(t.said, t.lengths, strict=True) if name in e]
+        if len(begun) == count and len(later) == sum(len(t.lengths) for t in tables[count:]):
+            first = functools.reduce(Statistics.merge, begun)
+            own = {q: first.quantile(level) for q, level in QUANTILES.items()}
+            check = _made_from(claim, whole, [(own, first.count), *later])
+            if check:
+                return check
+    return ""
 
 
 def _made_from(

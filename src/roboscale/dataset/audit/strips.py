@@ -28,9 +28,9 @@ def film_strips(
     strips: dict[int, list[Strip]] = {}
     for i, one in enumerate(report.findings):
         if one.check in _CHECKS and len(strips) < findings:
-            found = list(_strips(recording, one, pictures))
-            if found:
-                strips[i] = found
+            pictured = list(_strips(recording, one, pictures))
+            if pictured:
+                strips[i] = pictured
     return strips
 
 

@@ -16,10 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from roboscale.core import BadData
-from roboscale.dataset.layout import INDEX_FEATURES
+from roboscale.dataset.layout import INDEX_FEATURES, OPAQUE
 from roboscale.dataset.lerobot.check import statistics_file
-from roboscale.dataset.lerobot.folder import Folder
-from roboscale.dataset.lerobot.info import TEXT_DTYPES, read_lines
+from roboscale.dataset.lerobot.folder import Folder, data_files
+from roboscale.dataset.lerobot.info import read_lines
 from roboscale.dataset.lerobot.tables import table_of, to_rows
 from roboscale.dataset.statistics import QUANTILES, Statistics, summary
 
@@ -107,7 +107,7 @@ def jobs(folder: Folder) -> list[TableJob]:
     """One job for every data file that is named or there."""
     episodes, head = folder.episodes, folder.head
     placed: dict[Path, dict[int, tuple[str, int]]] = {}
-    for path in sorted((folder.root / "data").glob("*/*.parquet")):
+    for path in data_files(folder.root):
         placed[path] = {}
     for position, (index, (file, row)) in enumerate(zip(folder.numbers, episodes.lines.tolist(), strict=True)):
         table = episodes.tables[position]
@@ -152,7 +152,7 @@ def examine_table(job: TableJob) -> TableEvidence:
         table = table_of(job.path)
     except BadData as error:
         return TableEvidence(path=job.path, error=str(error))
-    numeric = {n: f for n, f in job.features.items() if f["dtype"] not in (*TEXT_DTYPES, "image")}
+    numeric = {n: f for n, f in job.features.items() if f["dtype"] not in (*OPAQUE, "image")}
     columns, problems = _columns(table, numeric, job)
     owner = columns.get("episode_index")
     if owner is None:

@@ -24,10 +24,21 @@ from roboscale.dataset.journal import EpisodeRecord, PendingEpisode, has_commit,
 from roboscale.dataset.layout import CODEBASE_VERSION, Info, Layout, load_json, spec_from_features
 from roboscale.dataset.lerobot.folder import Episodes, Folder, load_folder
 from roboscale.dataset.lerobot.info import InfoHead, Problems, read_head
+from roboscale.dataset.lerobot.sidecar import sidecar_lines
 from roboscale.dataset.rates import is_rate, same_rate
 from roboscale.dataset.remote import is_remote
+from roboscale.dataset.streams import stream_names, stream_path
 
-__all__ = ["Catalog", "EpisodeInfo", "Location", "index_columns", "load_catalog", "load_info", "task_rows"]
+__all__ = [
+    "Catalog",
+    "EpisodeInfo",
+    "Location",
+    "index_columns",
+    "load_catalog",
+    "load_info",
+    "streams_at",
+    "task_rows",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,8 +246,8 @@ def _sealed_records(layout: Layout, info: Info, rows: Sequence[_Row], tasks: Seq
         records = _foreign_records(info, rows)
     if len(records) != len(rows):
         fix = f"roboscale data fix {shlex.quote(str(layout.root))} --metadata"
-        found = f"{len(records)}; where another writer went on with this dataset: {fix}"
-        raise BadData(layout.own / "episodes", "episodes", len(rows), found)
+        count = f"{len(records)}; where another writer went on with this dataset: {fix}"
+        raise BadData(layout.own / "episodes", "episodes", len(rows), count)
     episodes, named = [], set(tasks)
     for record, row in zip(records, rows, strict=True):
         if record.length != row.length:
@@ -249,18 +260,10 @@ def _sealed_records(layout: Layout, info: Info, rows: Sequence[_Row], tasks: Seq
 
 def _sidecar(layout: Layout) -> list[EpisodeRecord]:
     records = []
-    for file in sorted((layout.own / "episodes").glob("*/*.jsonl")):
-        try:
-            text = file.read_text("utf-8")
-        except UnicodeDecodeError as error:
-            raise BadData(file, "file", "UTF-8", error) from error
-        lines = text.removesuffix("\n").split("\n")  # splitlines() knows more ends than JSON does
-        for number, line in enumerate(lines, 1):
-            try:
-                data = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise BadData(file, f"line {number}", "JSON", error) from error
-            records.append(EpisodeRecord.from_json(data, file))
+    for line in sidecar_lines(layout.root):
+        if line.record is None:
+            raise line.error or BadData(line.file, "line", "a record", "none")
+        records.append(line.record)
     return records
 
 
@@ -294,6 +297,15 @@ def _locate(info: Info, rows: Sequence[_Row], episodes: Episodes) -> list[Locati
         if not is_remote(path) and not path.exists():  # behind a URL each would be a request; reading it says the same
             raise BadData(path, "file", f"to exist, {Layout(info.root).episodes} names it", "nothing")
     return locations
+
+
+def streams_at(root: Path, at: Location, id_: str) -> dict[str, Path]:
+    """Name -> file of the sensors at their own rate that an episode has."""
+    if not at.sealed:
+        return {path.stem: path for path in sorted((at.table.parent / "streams").glob("*.parquet"))}
+    folder = Layout(root).own / "streams"
+    places = {name: stream_path(folder, name, id_) for name in stream_names(folder)}
+    return {name: path for name, path in places.items() if path.is_file()}
 
 
 def index_columns(episode: EpisodeInfo, task_index: int | NDArray[np.int64], fps: float) -> dict[str, NDArray[Any]]:

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from roboscale.core import UNKNOWN, Extras, Field, Finding, Origin, Spec
 from roboscale.dataset.checks import finding
-from roboscale.dataset.layout import INDEX_FEATURES
-from roboscale.dataset.lerobot.info import TEXT_DTYPES, InfoHead, flat_names, numeric_dtype
+from roboscale.dataset.layout import INDEX_FEATURES, OPAQUE
+from roboscale.dataset.lerobot.info import InfoHead, flat_names, numeric_dtype
 from roboscale.dataset.lerobot.tables import column_dtype
 
 __all__ = ["Carry", "Features", "depth_or_gray", "described_fields", "frame_shape"]
@@ -101,11 +101,13 @@ def described_fields(head: InfoHead, schema: pa.Schema | None, sizes: Mapping[st
             features.unmapped[name] = "regenerated"
         elif feature["dtype"] == "video":
             _add_video(features, head, name, sizes.get(name))
+        elif schema is not None and type_ is None and feature["dtype"] in OPAQUE:
+            features.unmapped[name] = f"{feature['dtype']} in no column of the data files"
         elif schema is not None and type_ is None:
             features.unmapped[name] = "info.json names it, the data files do not hold it"
             text = f"info.json names {name}, the data files do not hold it"
             features.findings.append(finding("column-missing", text, field=name))
-        elif feature["dtype"] in TEXT_DTYPES:
+        elif feature["dtype"] in OPAQUE:
             features.carried[name] = "column"
         elif type_ is not None and pa.types.is_string(type_):
             features.unmapped[name] = f"info.json says {feature['dtype']}, the data files hold text"

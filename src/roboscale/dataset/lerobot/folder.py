@@ -26,7 +26,7 @@ from roboscale.dataset.lerobot.tables import table_of, to_rows
 from roboscale.dataset.remote import open_root
 from roboscale.dataset.unfetched import lance_tables
 
-__all__ = ["Episodes", "Folder", "Paths", "VideoPlaces", "lerobot_format", "load_folder"]
+__all__ = ["Episodes", "Folder", "Paths", "VideoPlaces", "data_files", "lerobot_format", "load_folder"]
 
 Integers = NDArray[np.int64]
 Seconds = NDArray[np.float64]
@@ -130,6 +130,11 @@ def lerobot_format(root: Path, version: str) -> str:
     return next((name for start, name in known.items() if version.startswith(start)), "")
 
 
+def data_files(root: Path) -> list[Path]:
+    """Tables of data that are there, whether anybody names them or not, in order."""
+    return sorted((root / "data").glob("*/*.parquet"))
+
+
 def load_folder(root: Path, templates: Mapping[str, str] | None = None) -> tuple[Folder | None, Problems]:
     """The folder, or `None` where nothing can be made of it, and what is wrong with its metadata.
 
@@ -220,8 +225,8 @@ def _column(path: Path, table: pa.Table, name: str, essential: bool, problems: P
         values = None if bad else values.astype(np.float64 if seconds else np.int64)
     if values is not None:
         return values
-    found = "no such column" if there is None else f"{there.type}, or nulls, or numbers below 0"
-    error = BadData(path, name, "texts" if name == "tasks" else "a number from 0 in every row", found)
+    holds = "no such column" if there is None else f"{there.type}, or nulls, or numbers below 0"
+    error = BadData(path, name, "texts" if name == "tasks" else "a number from 0 in every row", holds)
     if essential or there is not None:
         problems.refuse("episode-columns", error, name)
     elif not any(one.field == name for one in problems.findings):

@@ -21,13 +21,12 @@ import numpy as np
 
 from roboscale.core import BadData, Finding
 from roboscale.dataset.checks import finding
-from roboscale.dataset.layout import DATA_PATH, FORMAT_SPEC, INDEX_FEATURES, VIDEO_PATH, confined
+from roboscale.dataset.layout import DATA_PATH, FORMAT_SPEC, INDEX_FEATURES, OPAQUE, UNREAD, VIDEO_PATH, confined
 from roboscale.dataset.remote import is_remote
 from roboscale.dataset.unfetched import require_fetched
 
 __all__ = [
     "IMAGE_DTYPES",
-    "TEXT_DTYPES",
     "InfoHead",
     "Problems",
     "Template",
@@ -39,7 +38,6 @@ __all__ = [
     "read_object",
 ]
 
-TEXT_DTYPES = ("string", "language")
 IMAGE_DTYPES = ("video", "image")
 
 _MAX_BYTES = 2**30  # no metadata file of a sane dataset is larger
@@ -94,8 +92,8 @@ def _object(text: str, path: Path, where: str) -> dict[str, Any]:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also an integer of thousands of digits
-        found = str(error)[:120] if text.strip() else "nothing: the file is empty"
-        raise BadData(path, where, "JSON", found) from error
+        why = str(error)[:120] if text.strip() else "nothing: the file is empty"
+        raise BadData(path, where, "JSON", why) from error
     if not isinstance(data, dict):
         raise BadData(path, where, "a JSON object", type(data).__name__)
     return data
@@ -175,8 +173,7 @@ class InfoHead:
     @property
     def numeric(self) -> dict[str, Feature]:
         """Features that are numbers in the tables, LeRobot's index columns included."""
-        others = (*IMAGE_DTYPES, *TEXT_DTYPES)
-        return {name: feature for name, feature in self.features.items() if feature["dtype"] not in others}
+        return {name: feature for name, feature in self.features.items() if feature["dtype"] not in UNREAD}
 
     @property
     def named(self) -> frozenset[str]:
@@ -309,7 +306,7 @@ def _features(path: Path, raw: Mapping[str, Any], problems: Problems) -> dict[st
         except BadData as error:
             problems.refuse("feature-broken", error, name)
             continue
-        _check_names(name, feature, problems)
+        _check_names(name, good[name], problems)
     return {**good, **{name: dict(usual) for name, usual in INDEX_FEATURES.items() if name not in good}}
 
 
@@ -317,6 +314,8 @@ def _feature(path: Path, name: str, feature: Any) -> Feature:
     where = f"features.{name}"
     if "/" in name or "\0" in name or os.sep in name or name in ("", ".", ".."):
         raise BadData(path, where, "a name without /", repr(name)[:60])
+    if isinstance(feature, dict) and feature.get("dtype") in OPAQUE:
+        return feature if isinstance(feature.get("shape"), list) else {**feature, "shape": [1]}
     if not isinstance(feature, dict) or not {"dtype", "shape"} <= feature.keys():
         raise BadData(path, where, "dtype and shape", str(feature)[:60])
     dtype, shape = feature["dtype"], feature["shape"]
@@ -327,7 +326,7 @@ def _feature(path: Path, name: str, feature: Any) -> Feature:
     sizes = [as_whole(path, f"{where}.shape", size, 1) for size in shape]
     if math.prod(sizes) > _MAX_ELEMENTS:
         raise BadData(path, f"{where}.shape", f"at most {_MAX_ELEMENTS} elements", shape)
-    if dtype not in (*IMAGE_DTYPES, *TEXT_DTYPES):
+    if dtype not in UNREAD:
         try:
             np.dtype(dtype)
         except (TypeError, ValueError, SyntaxError):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from roboscale.dataset.layout import Layout
+from roboscale.dataset.lerobot.sidecar import sidecar_lines
 
 __all__ = ["licence_of"]
 
@@ -67,11 +66,9 @@ def _text(path: Path) -> str:
 def _sidecar_licence(root: Path) -> str:
     """The licence that every episode's provenance gives, where they agree."""
     licences = set()
-    for path in sorted((Layout(root).own / "episodes").glob("*/*.jsonl")):
-        for line in path.read_text("utf-8", errors="replace").splitlines():
-            try:
-                licences.add(json.loads(line)["provenance"]["licence"])
-            except (ValueError, KeyError, TypeError):
-                return ""
+    for line in sidecar_lines(root):
+        if line.record is None:
+            return ""
+        licences.add(line.record.provenance.licence)
     licence = licences.pop() if len(licences) == 1 else ""
     return licence if isinstance(licence, str) else ""

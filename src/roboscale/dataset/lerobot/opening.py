@@ -13,14 +13,14 @@ import pyarrow.compute as pc
 
 from roboscale.core import BadData, Extras, Field, Origin, RoboscaleError, Spec
 from roboscale.dataset.layout import Layout, load_json
-from roboscale.dataset.lerobot.catalog import Catalog, Location, load_catalog
+from roboscale.dataset.lerobot.catalog import Catalog, load_catalog, streams_at
 from roboscale.dataset.lerobot.clock import off_grid
 from roboscale.dataset.lerobot.features import Features, depth_or_gray, described_fields
 from roboscale.dataset.lerobot.folder import Folder, load_folder
 from roboscale.dataset.lerobot.modality import apply_modality
 from roboscale.dataset.lerobot.recording import EpisodePlace, LeRobotRecording, sidecar_provenances
 from roboscale.dataset.lerobot.tables import Tables, column_array
-from roboscale.dataset.streams import FRAME_TIMES, stream_names, stream_path
+from roboscale.dataset.streams import FRAME_TIMES
 from roboscale.dataset.unfetched import unfetched
 from roboscale.dataset.video import Probe, probe
 
@@ -91,15 +91,6 @@ def open_lerobot(
     if not lenient and len(folder.episodes):
         _keep_clock(folder, features, tables, place(0))
     return LeRobotRecording(folder, features, tables, spec=spec, indices=folder.numbers, place=place)
-
-
-def _streams(root: Path, at: Location, id_: str) -> dict[str, Path]:
-    """Name -> file of the sensors at their own rate that this episode has."""
-    if not at.sealed:
-        return {path.stem: path for path in sorted((at.table.parent / "streams").glob("*.parquet"))}
-    folder = Layout(root).own / "streams"
-    places = {name: stream_path(folder, name, id_) for name in stream_names(folder)}
-    return {name: path for name, path in places.items() if path.is_file()}
 
 
 def _look_at_rows(folder: Folder, features: Features, tables: Tables) -> None:
@@ -231,7 +222,7 @@ def _open_own(folder: Folder, tables: Tables) -> LeRobotRecording:
             id=episode.id,
             outcome=episode.outcome,
             provenance=episode.provenance,
-            streams=_streams(root, at, episode.id),
+            streams=streams_at(root, at, episode.id),
         )
 
     features = described_fields(folder.head, tables.schema(catalog.locations[0].table), {})

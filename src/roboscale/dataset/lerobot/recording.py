@@ -6,7 +6,6 @@ outcomes, provenance and units. Lenient reads what can be read, for those who lo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,14 +34,16 @@ from roboscale.core import (
 )
 from roboscale.dataset.advice import with_repairs
 from roboscale.dataset.checks import finding
-from roboscale.dataset.layout import INDEX_FEATURES, Layout
+from roboscale.dataset.layout import INDEX_FEATURES
 from roboscale.dataset.lerobot.carried import SaidStatistics, TableRows
 from roboscale.dataset.lerobot.check import metadata_findings
 from roboscale.dataset.lerobot.clock import clock_facts, off_grid
 from roboscale.dataset.lerobot.features import Features
 from roboscale.dataset.lerobot.folder import Folder
+from roboscale.dataset.lerobot.sidecar import sidecar_lines
 from roboscale.dataset.lerobot.tables import Tables, blobs, column_array
 from roboscale.dataset.pictures import ArrayPictures, EncodedPictures
+from roboscale.dataset.sensors import recorded_success
 from roboscale.dataset.streams import FRAME_TIMES, read_stream
 from roboscale.dataset.video import Probe, probe
 
@@ -136,14 +137,14 @@ class LeRobotRecording:
     @cached_property
     def findings(self) -> Sequence[Finding]:
         """What is wrong with the metadata, as far as they alone tell."""
-        found = [*self.folder.problems.findings, *self._features.findings, *metadata_findings(self.folder)]
+        shown = [*self.folder.problems.findings, *self._features.findings, *metadata_findings(self.folder)]
         for camera, keys in self.missing.items():
             first = self._place(self._positions[keys[0]]).videos[camera][0]
             text = f"{len(keys)} of {len(self.keys)} episodes have no video of {camera}; looked for {first}"
             episodes = tuple(self._positions[key] for key in keys)
             evidence = {"missing": len(keys), "episodes": len(self.keys)}
-            found.append(finding("missing-video", text, episodes=episodes, field=camera, evidence=evidence))
-        return with_repairs(found, self.root, self.format, len(self.keys))
+            shown.append(finding("missing-video", text, episodes=episodes, field=camera, evidence=evidence))
+        return with_repairs(shown, self.root, self.format, len(self.keys))
 
     def read(self, key: str, cameras: Collection[str] | None = None) -> RecordedEpisode:
         """See `core.Recording.read`. UnknownName for a key or a camera that is not there."""
@@ -176,13 +177,19 @@ class LeRobotRecording:
             pictures=pictures,
             instruction=instruction,
             provenance=place.provenance or self._provenance(place, details),
-            outcome=place.outcome,
+            outcome=place.outcome or self._outcome(arrays),
             streams={name: read_stream(path) for name, path in place.streams.items()},
             findings=(*findings, *more),
             id=place.id,
             instructions=tuple((int(first), str(text)) for first, text in changes),
             carried=self._carried(place, rows.num_rows, order),
         )
+
+    def _outcome(self, arrays: Mapping[str, NDArray[Any]]) -> Outcome | None:
+        """Success where a column says so; where it never does, it may be unfilled, and the audit says so."""
+        if not recorded_success(self.spec, arrays):
+            return None
+        return Outcome("success", steps=len(next(iter(arrays.values()))))
 
     def _carried(self, place: EpisodePlace, count: int, order: NDArray[np.int64] | None) -> dict[str, Carried]:
         """Rows and videos of what is carried as it is; nothing of it is opened yet."""
@@ -244,22 +251,22 @@ class LeRobotRecording:
 
     def _check_rows(self, place: EpisodePlace, rows: pa.Table) -> list[Finding]:
         """Length, frame numbers and timestamps against what they must be."""
-        found, count = [], rows.num_rows
+        wrong, count = [], rows.num_rows
         if not count:
             raise BadData(place.table, "rows", "at least 1", 0)
         if count != place.length:
             text = f"episode {place.index} claims {place.length} frames, {place.table.name} has {count} rows of it"
-            found.append(self._finding(place, "episode-length", text, "length", metadata=place.length, data=count))
+            wrong.append(self._finding(place, "episode-length", text, "length", metadata=place.length, data=count))
         frames = self._index_column(place, rows, "frame_index")
         if frames is not None and not np.array_equal(frames, np.arange(count)):
             at = int(np.flatnonzero(frames != np.arange(count))[0])
             text = f"frame_index is not 0 to {count - 1}: row {at} says {frames[at]}"
-            found.append(self._finding(place, "frame-index", text, "frame_index", row=at, value=float(frames[at])))
+            wrong.append(self._finding(place, "frame-index", text, "frame_index", row=at, value=float(frames[at])))
         index = self._index_column(place, rows, "episode_index")
         if index is not None and (index != place.index).any():
             text = f"episode_index of {place.table.name} is {index[0]}, the metadata say {place.index}"
-            found.append(self._finding(place, "episode-location", text, "episode_index", data=float(index[0])))
-        return found + self._check_times(place, rows)
+            wrong.append(self._finding(place, "episode-location", text, "episode_index", data=float(index[0])))
+        return wrong + self._check_times(place, rows)
 
     def _check_times(self, place: EpisodePlace, rows: pa.Table) -> list[Finding]:
         times = self._index_column(place, rows, "timestamp")
@@ -362,13 +369,10 @@ class LeRobotRecording:
 def sidecar_provenances(root: Path) -> dict[int, Provenance]:
     """episode_index -> what our sidecar says of it; nothing for lines that are broken."""
     known = {}
-    for path in sorted((Layout(root).own / "episodes").glob("*/*.jsonl")):
-        for line in path.read_text("utf-8", errors="replace").split("\n"):
-            try:
-                record = json.loads(line)
-                source = Provenance.from_json(record["provenance"])
-                if isinstance(source.details, dict) and isinstance(source.embodiment, str):
-                    known[int(record["episode_index"])] = source
-            except (ValueError, KeyError, TypeError, AttributeError):
-                continue
+    for line in sidecar_lines(root):
+        number = line.data.get("episode_index")
+        source = line.record.provenance if line.record is not None else None
+        told = source is not None and isinstance(source.details, dict) and isinstance(source.embodiment, str)
+        if source is not None and told and isinstance(number, int):
+            known[number] = source
     return known

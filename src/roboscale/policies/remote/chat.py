@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from roboscale.core import InfrastructureError, PolicyError
 from roboscale.policies.remote.connection import MAX_REPLY_BYTES
 
-__all__ = ["ChatServer", "Reply", "Usage", "actions_in"]
+__all__ = ["ChatServer", "Reply", "Usage", "actions_in", "objects_in"]
 
 _BUSY = (429, 503)
 _PAUSE_S = 1.0
@@ -185,7 +185,7 @@ def actions_in(text: str) -> Any:
     Raises:
         PolicyError: there is none.
     """
-    for value in _objects(text):
+    for value in objects_in(text):
         if "actions" in value:
             return value["actions"]
     short = " ".join(text.split())
@@ -193,7 +193,7 @@ def actions_in(text: str) -> Any:
     raise PolicyError(f'answer: expected JSON with "actions", found {shown!r}')
 
 
-def _objects(text: str) -> Iterator[dict[str, Any]]:
+def objects_in(text: str) -> Iterator[dict[str, Any]]:
     """Every JSON object that begins somewhere in a text and is in no other one."""
     decoder, at = json.JSONDecoder(), text.find("{")
     while at >= 0:

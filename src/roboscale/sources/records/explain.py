@@ -252,6 +252,17 @@ def _unit(f: Field, rows: Floats) -> Iterator[ReadingEvidence]:
         text = f"largest {top:.4g}: deg, mm or a rate are plausible for {over}"
     # Half a turn is far for a joint in degrees to stay below: a small number there is a radian.
     if joints and not others and not grippers:
+        if (
+            90 < largest[joints].max() <= 100.5
+        ):  # both units end there: joints that reach 100 and never more are shares
+            yield ReadingEvidence(
+                field=f.name,
+                question="unit",
+                text=f"{text}; no more than 100: LeRobot's normalised -100..100 is as plausible as deg",
+                confidence="ambiguous",
+                numbers=numbers,
+            )
+            return
         if largest[joints].max() > 7:
             yield ReadingEvidence(
                 field=f.name, question="unit", text=text, proposal="deg", confidence="fair", numbers=numbers

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
 from roboscale.dataset.layout import INDEX_FEATURES
-from roboscale.dataset.lerobot.catalog import EpisodeInfo, load_catalog
+from roboscale.dataset.lerobot.catalog import EpisodeInfo, load_catalog, streams_at
+from roboscale.dataset.streams import FRAME_TIMES, read_stream, resample
 from roboscale.dataset.tables import read_columns
 from roboscale.web.show.framing import pack_parts
 
@@ -108,7 +109,7 @@ class Library:
         names = [n for n in self.catalog.info.columns if n not in INDEX_FEATURES]
         kept = sum(min(_ELEMENTS, int(np.prod(self.catalog.spec[n].shape))) for n in names)
         step = max(1, -(-length * kept // _VALUES))
-        groups = [self._group(index, name, step) for name in names]
+        groups = [*(self._group(index, name, step) for name in names), *self._streams(index, step)]
         head = {"frames": length, "step": step, "groups": [group.head for group in groups]}
         return pack_parts(head, [np.ascontiguousarray(group.values, "<f8").tobytes() for group in groups])
 
@@ -121,6 +122,29 @@ class Library:
         except BadData as error:
             return _Group({**head, "names": [], "error": str(error)}, np.empty((0, 0)))
         return _Group({**head, "names": _names(field.shape, field.layout)[:_ELEMENTS], "error": ""}, values)
+
+    def _streams(self, index: int, step: int) -> list[_Group]:
+        """Sensors at their own rate, at the frames' times: the last value that was there by then."""
+        episode, at = self.episodes[index], self.catalog.locations[index]
+        paths = streams_at(self.root, at, episode.id)
+        groups: list[_Group] = []
+        for name, path in paths.items():
+            head: dict[str, Any] = {"name": name, "unit": "", "mode": "", "frame": "", "size": 0}
+            try:
+                stream, times = read_stream(path), self._column(index, FRAME_TIMES).reshape(-1)[::step]
+                shape = stream.values.shape[1:]
+                values, outside = resample(stream, times, "previous")
+                rows = values.reshape(len(times), -1)[:, :_ELEMENTS].astype(np.float64)
+                rows[outside] = np.nan
+            except (BadData, KeyError) as error:
+                groups.append(_Group({**head, "names": [], "error": str(error)}, np.empty((0, 0))))
+                continue
+            span = (stream.time_ns[-1] - stream.time_ns[0]) / 1e9
+            rate = f"at its own rate, {(len(stream.time_ns) - 1) / span:.4g} Hz" if span > 0 else "at its own rate"
+            names = _names(shape, stream.layout)[:_ELEMENTS] if shape else [name]
+            said = {"unit": stream.unit, "mode": rate, "size": rows.shape[1], "names": names, "error": ""}
+            groups.append(_Group({**head, **said}, rows.T))
+        return groups
 
     def _column(self, index: int, name: str) -> NDArray[Any]:
         """One column of one episode; only its row groups are read."""

@@ -1,7 +1,7 @@
 """A robot in one TOML file: driver, joints, cameras, rate, limits, home and watchdog. Connects to nothing.
 
     name = "left arm"
-    driver = "my_arm.py:Arm"        # beside the file, or module:Class
+    driver = "my_arm.py:Arm"        # beside the file, or module:Class, or lerobot:TYPE
     rate_hz = 20.0
     horizon = 300
 
@@ -48,6 +48,8 @@ from roboscale.core.loading import load_object
 __all__ = ["RobotCamera", "RobotDeclaration", "RobotJoint", "Watchdog", "Workspace"]
 
 Vector = NDArray[np.float64]
+_LEROBOT = "lerobot:"
+_GUEST_ROBOT = "roboscale.guests.robot:GuestRobot"  # named, not imported: a driver comes from wherever its file says
 _Point = tuple[float, float, float]
 
 
@@ -56,6 +58,7 @@ class RobotJoint:
     """One joint, in the unit that the driver reads and takes.
 
     Args:
+        unit: `1` of what is neither, as a gripper from 0 to 1.
         low, high: positions, both allowed.
         velocity, acceleration: most of either, unit/s and unit/s^2.
         jump: a command farther than this from where the joint was read is refused, and the arm stops.
@@ -64,7 +67,7 @@ class RobotJoint:
     """
 
     name: Text
-    unit: Literal["rad", "m"]
+    unit: Literal["rad", "m", "1"]
     low: float
     high: float
     velocity: Positive
@@ -83,11 +86,17 @@ class RobotJoint:
 
 @dataclass(frozen=True, kw_only=True)
 class RobotCamera:
-    """One camera of the driver; `observation.images.<name>`, (height, width, 3) uint8 RGB."""
+    """One camera; `observation.images.<name>`, (height, width, 3) uint8 RGB.
+
+    Args:
+        device: of a camera that OpenCV opens: its number, a path such as /dev/video2, or an address; by default the
+            driver reads the camera itself.
+    """
 
     name: Annotated[Text, Limit("a name without dots or slashes", lambda n: not set(n) & set("./"))]
     height: Count
     width: Count
+    device: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,11 +140,14 @@ class RobotDeclaration:
     """A robot as its file says it. `source` and `digest` are set by `load`.
 
     Args:
-        driver: `file.py:Class` beside the file, or `module:Class`; called with `options` by name.
+        driver: `file.py:Class` beside the file, or `module:Class`, called with `options` by name; or `lerobot:TYPE`,
+            a robot of LeRobot or of a plugin of it, whose configuration the options are.
         rate_hz: control rate: how often a policy's action is taken.
         horizon: control steps after which an episode is cut.
         tasks: task -> what is asked of a policy, a sentence.
         cost, risk: what a trial costs and may break, for people.
+        flange: `file.py:function` or `module:function`: joints (D,) -> the flange (3,), metres, for a workspace whose
+            driver does not say it itself.
     """
 
     name: Text
@@ -150,6 +162,7 @@ class RobotDeclaration:
     options: dict[str, Any] = field(default_factory=dict)
     cost: str = ""
     risk: str = ""
+    flange: str = field(default="", repr=False)  # what has none is what it was before there were any
 
     def mistakes(self) -> Iterator[Mistake]:
         """Names once; a guard that is faster than the policy; a lease that outlives the pause between two commands."""
@@ -166,9 +179,11 @@ class RobotDeclaration:
             if joint.jump < joint.velocity / self.rate_hz:
                 step = f"at least what velocity allows in a control period, {joint.velocity / self.rate_hz:g}"
                 yield f"joints[{number}].jump", step, f"{joint.jump:g}"
-        if self.driver.startswith("lerobot:"):
-            wanted = "file.py:Class or module:Class; LeRobot's own robots are not driven yet"
+        if self.driver.startswith(("ros2:", "ros:")):
+            wanted = "file.py:Class, module:Class or lerobot:TYPE; robots of ROS 2 are not driven yet"
             yield "driver", wanted, self.driver
+        if self.driver.startswith(_LEROBOT) and self.workspace is not None and not self.flange:
+            yield "flange", "file.py:function beside the file: LeRobot does not say where a flange is", "none"
 
     @classmethod
     def load(cls, path: Path) -> RobotDeclaration:
@@ -185,13 +200,15 @@ class RobotDeclaration:
             UnknownName, BadData: there is no such file, module or class.
             RoboscaleError: it cannot be made, or lacks a method; says which.
         """
-        where, _, name = self.driver.rpartition(":")
-        text = f"{beside / where}:{name}" if where.endswith(".py") else self.driver
-        made = load_object(text, "driver", beside)
+        lerobot = self.driver.startswith(_LEROBOT)
+        made = _object(_GUEST_ROBOT if lerobot else self.driver, "driver", beside)
+        options = self._lerobot_options() if lerobot else self.options
         try:
-            driver = made(**self.options) if callable(made) else made
+            driver = made(**options) if callable(made) else made
         except TypeError as error:
             raise RoboscaleError(f"driver {self.driver}: options {sorted(self.options)}: {error}") from error
+        if self.flange:
+            driver.flange = _object(self.flange, "flange", beside)
         wanted = ["connect", "read", "send", "stop", "disconnect"]
         missing = [name for name in wanted if not callable(getattr(driver, name, None))]
         if self.workspace is not None and not callable(getattr(driver, "flange", None)):
@@ -201,6 +218,14 @@ class RobotDeclaration:
                 f"driver {self.driver}: expected connect, read, send, ..., lacks {', '.join(missing)}"
             )
         return driver
+
+    def _lerobot_options(self) -> dict[str, Any]:
+        return {
+            "kind": self.driver.removeprefix(_LEROBOT),
+            "joints": {joint.name: joint.unit for joint in self.joints},
+            "cameras": tuple(camera.name for camera in self.cameras if camera.device is None),
+            "config": self.options,
+        }
 
     def column(self, name: str) -> Vector:
         """One number of every joint, (D,); infinite where a joint says none."""
@@ -230,5 +255,14 @@ class RobotDeclaration:
         return Field(name, (len(names),), "float32", unit=unit, layout=names, **bounds)  # type: ignore[arg-type]
 
     def identity(self, driver: object) -> Identity:
-        """Digest of the declaration's values and the driver's code."""
-        return combine(self.name, repr(self), identify(type(driver), self.name))
+        """Digest of the declaration's values and the driver's code, and of what else the driver says it is made of."""
+        parts: list[object] = [repr(self), identify(type(driver), self.name)]
+        if self.flange:
+            parts.append(identify(getattr(driver, "flange"), self.flange))  # noqa: B009  # a driver is anybody's class
+        return combine(self.name, *parts, *getattr(driver, "made_of", ()))
+
+
+def _object(text: str, what: str, beside: Path) -> Any:
+    """What `file.py:Name` beside the declaration, or `module:Name`, names."""
+    where, _, name = text.rpartition(":")
+    return load_object(f"{beside / where}:{name}" if where.endswith(".py") else text, what, beside)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from roboscale.worlds.real.cameras import OpenCvCamera
 from roboscale.worlds.real.declaration import RobotDeclaration
 from roboscale.worlds.real.guard import MotionGuard
 
@@ -45,14 +46,23 @@ class GuardService:
     def __init__(self, declaration: Path, stop: _Flag, now: Callable[[], float] = time.monotonic) -> None:
         self.robot = RobotDeclaration.load(declaration)
         self.driver = self.robot.make(declaration.parent)
+        self.cameras: dict[str, OpenCvCamera] = {}
         self.guard = MotionGuard(self.robot, getattr(self.driver, "flange", None), now)
         self._stop, self._file, self._now = stop, stop_file(declaration), now
         self._read_s = -np.inf
         self._sent = 0  # events that were told
 
+    def connect(self) -> None:
+        """The driver, and the cameras that are not its own."""
+        self.driver.connect()
+        for camera in self.robot.cameras:
+            if camera.device is not None:
+                self.cameras[camera.name] = OpenCvCamera(camera.device, camera.height, camera.width)
+
     def read(self) -> dict[str, Any]:
         """Everything the driver shows now, which the guard sees, too."""
         seen = {name: np.asarray(values) for name, values in self.driver.read().items()}
+        seen |= {f"observation.images.{name}": camera.newest() for name, camera in self.cameras.items()}
         frames = {name: zlib.crc32(v.tobytes()) for name, v in seen.items() if v.ndim == 3}
         self.guard.sense(seen["observation.state"], seen.get("observation.effort"), frames)
         self._read_s = self._now()
@@ -93,10 +103,18 @@ class GuardService:
         raise ValueError(f"no such message: {what}")
 
     def status(self) -> Mapping[str, Any]:
-        """Mode, why it stopped, and the interventions that were not told yet."""
+        """Mode, why it stopped, the interventions that were not told yet, and what the driver measures."""
         new = self.guard.events[self._sent :]
         self._sent = len(self.guard.events)
-        return {"mode": self.guard.mode, "reason": self.guard.reason, "events": new}
+        return {"mode": self.guard.mode, "reason": self.guard.reason, "events": new, "measures": self._measured()}
+
+    def _measured(self) -> dict[str, float | None]:
+        """What the driver measures now; nothing where it measures nothing, or cannot now."""
+        measure = getattr(self.driver, "measure", None)
+        try:
+            return {} if measure is None else dict(measure())
+        except Exception:  # noqa: BLE001  # a measure that fails is `None`: it must not take the guard along
+            return {}
 
     def end(self) -> None:
         """Brakes, and gives the robot back."""
@@ -109,6 +127,8 @@ class GuardService:
         try:
             self.driver.stop()
         finally:
+            for camera in self.cameras.values():
+                camera.close()
             self.driver.disconnect()
 
 
@@ -116,7 +136,7 @@ def guard_robot(declaration: str, connection: Connection, stop: _Flag) -> None:
     """What the process runs: connects, says `ready` or an error, and serves until its other side is gone."""
     service = GuardService(Path(declaration), stop)
     try:
-        service.driver.connect()
+        service.connect()
     except Exception as error:  # noqa: BLE001  # whatever a driver raises is told to the other side
         connection.send(("error", f"connect: {type(error).__name__}: {error}", {}))
         return

@@ -10,7 +10,7 @@ import multiprocessing
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,22 @@ __all__ = ["GuardedRobot", "Readback"]
 _ANSWER_S = 5.0
 _HOME_S = 30.0
 _STILL = 0.002  # of a joint's range: noise of an encoder, not motion
+
+
+class _StopFlag:
+    """Set in one process and seen in another. Nothing is locked: a process that was killed cannot hold it."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def set(self) -> None:
+        self._value.value = 1
+
+    def clear(self) -> None:
+        self._value.value = 0
+
+    def is_set(self) -> bool:
+        return bool(self._value.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +76,7 @@ class GuardedRobot:
 
     Attributes:
         declared: what the file says; part of the robot's identity.
-        measured: the guard's interventions as damages of a trial.
+        measured: the guard's interventions as damages of a trial, and what the driver measures.
 
     Raises:
         BadData, UnknownName, RoboscaleError: the declaration or its driver is broken; nothing was connected.
@@ -75,22 +91,29 @@ class GuardedRobot:
         self.observation_spec, self.action_spec = declared.observation_spec, declared.action_spec
         self.hold = tuple(float(x) for x in declared.column("home"))
         self.cost, self.risk = declared.cost, declared.risk
-        self.measured = tuple(Measure(name=f"guard {kind}", unit="1", about="damage") for kind in INTERVENTIONS)
+        own: tuple[Measure, ...] = tuple(getattr(driver, "measured", ()))
+        guards = [Measure(name=f"guard {kind}", unit="1", about="damage") for kind in INTERVENTIONS]
+        self.measured = (*guards, *own)
         self._declared, self._path, self._home = declared, path.resolve(), declared.column("home")
         self._lock = threading.RLock()
         self._process: Any = None
         self._connection: Any = None
-        self._stop = multiprocessing.get_context("spawn").Event()
+        self._stop = _StopFlag(multiprocessing.get_context("spawn").RawValue("b", 0))
         self._sequence = 0
         self._mode: GuardMode = "off"
         self._reason: Intervention | None = None
         self._events: list[Intervention] = []
         self._told = 0
+        self._own: dict[str, float | None] = {measure.name: None for measure in own}
+        self._lost = ""
+        self._look: Callable[[Observation, Mapping[str, float | None]], None] | None = None
         self._newest: tuple[float, Observation] = (-np.inf, {})
 
     def connect(self) -> None:
-        """Starts the process that owns the robot. InfrastructureError when it does not come up."""
+        """Starts the process that owns the robot, also after one that is gone. InfrastructureError when it does not
+        come up."""
         require_main()
+        self._end_lost()
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
         arguments = (str(self._path), other, self._stop)
@@ -110,6 +133,11 @@ class GuardedRobot:
             self._process = None
             raise InfrastructureError("the guard did not end within 10 s and was killed: look at the arm")
         self._process = None
+
+    @property
+    def lost(self) -> str:
+        """Why nothing of ours holds the arm any longer; empty while the guard is there. `connect` starts another."""
+        return self._lost
 
     @property
     def process_id(self) -> int | None:
@@ -132,6 +160,10 @@ class GuardedRobot:
         return tuple(self._events)
 
     def measure(self) -> dict[str, float | None]:
+        """Interventions since `prepare`, by kind, and what the driver measured last."""
+        return {**self.interventions(), **self._own}
+
+    def interventions(self) -> dict[str, float | None]:
         """Interventions since `prepare`, by kind."""
         counts = Counter(event.kind for event in self._events[self._told :])
         return {f"guard {kind}": float(counts[kind]) for kind in INTERVENTIONS}
@@ -141,7 +173,13 @@ class GuardedRobot:
         seen: Mapping[str, NDArray[Any]] = self._ask("read")
         fields = {f.name: np.asarray(seen[f.name], f.dtype) for f in self.observation_spec if f.name in seen}
         self._newest = (time.monotonic(), fields)
+        if self._look is not None:
+            self._look(fields, self._own)
         return fields
+
+    def watched_by(self, look: Callable[[Observation, Mapping[str, float | None]], None] | None) -> None:
+        """Somebody else sees whatever is read of it, and what its driver measured; `None` for nobody."""
+        self._look = look
 
     def peek(self, older_s: float = 0.2) -> Observation:
         """What was read last; read again when that is older, and nobody else is talking to the guard."""
@@ -230,6 +268,8 @@ class GuardedRobot:
         with self._lock:
             if self._connection is None:
                 raise InfrastructureError("the robot is not connected")
+            if self._lost:
+                raise InfrastructureError(self._lost)
             try:
                 self._connection.send(message)
             except OSError as error:
@@ -239,21 +279,39 @@ class GuardedRobot:
     def _receive(self, what: str, timeout_s: float) -> Any:
         try:
             if not self._connection.poll(timeout_s):
-                raise InfrastructureError(f"the guard did not answer {what} within {timeout_s:g} s")
+                # its late answer would be taken for the next one; and who hangs sees, when it goes on, that we left
+                self._connection.close()
+                raise self._gone(f"the guard did not answer {what} within {timeout_s:g} s and was left")
             kind, answer, status = self._connection.recv()
         except (EOFError, OSError) as error:
             raise self._gone() from error
         if status:
             self._mode, self._reason = status["mode"], status["reason"]
             self._events += status["events"]
+            self._own.update({name: value for name, value in status["measures"].items() if name in self._own})
         if kind == "error":
             raise InfrastructureError(str(answer))
         return answer
 
-    def _gone(self) -> InfrastructureError:
-        self._process.join(1)
+    def _gone(self, why: str = "") -> InfrastructureError:
+        if not why:
+            self._process.join(1)
+            why = f"the guard's process is gone (exit code {self._process.exitcode})"
         self._mode = "off"
-        return InfrastructureError(
-            f"the guard's process is gone (exit code {self._process.exitcode}): nothing of ours holds the arm, only "
-            "its driver's own watchdog does; look at it before anything else"
+        self._lost = (
+            f"{why}: nothing of ours holds the arm, only its driver's own watchdog does; look at it before anything "
+            "else"
         )
+        return InfrastructureError(self._lost)
+
+    def _end_lost(self) -> None:
+        """Takes leave of a process that is gone or hangs."""
+        if not self._lost or self._process is None:
+            return
+        self._connection.close()
+        self._process.join(_ANSWER_S)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join(1)
+        self._process, self._lost, self._reason = None, "", None
+        self._stop.clear()

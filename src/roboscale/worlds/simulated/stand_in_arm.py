@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import Observation
+from roboscale.core import Measure, Observation
 from roboscale.worlds.simulated.headless import SceneRenderer, import_mujoco
 
 __all__ = ["StandInArm"]
@@ -60,6 +60,8 @@ _MODEL = f"""
 class StandInArm:
     """Three joints (turn, lift, bend; rad), the camera `top` (its picture has a sensor's noise), a ball.
 
+    Unlike hardware it measures how far its end is from the ball, which a detector may read.
+
     Args:
         height, width: of the picture; 0 for none, which needs no renderer.
         home: where the joints are when it is switched on.
@@ -69,6 +71,7 @@ class StandInArm:
         self, height: int = 144, width: int = 192, home: tuple[float, float, float] = (0.0, 0.9, -1.6)
     ) -> None:
         self.height, self.width, self.home = height, width, tuple(home)
+        self.measured = (Measure(name="distance", unit="m"),)
         self._mujoco = self._model = self._data = self._renderer = None  # type: Any
         self._passed_s = 0.0
         self._noise = np.random.default_rng(0)
@@ -101,6 +104,13 @@ class StandInArm:
         self._pass_time()
         self._data.ctrl[:3] = action
         return np.asarray(action)
+
+    def measure(self) -> dict[str, float | None]:
+        """`distance`, metres, from the end of the forearm to the middle of the ball."""
+        if self._data is None:
+            return {"distance": None}
+        away = self._data.site("flange").xpos - self._data.mocap_pos[0]
+        return {"distance": float(np.linalg.norm(away))}
 
     def stop(self) -> None:
         """Keeps still: the motors hold where they were sent last."""
@@ -136,5 +146,9 @@ class StandInArm:
         self._passed_s = max(self._passed_s, now - _CATCH_UP_S)
         steps = int((now - self._passed_s) / _STEP_S)
         for _ in range(steps):
-            self._mujoco.mj_step(self._model, self._data)
-        self._passed_s += steps * _STEP_S
+            self._passed_s += _STEP_S
+            self._step()
+
+    def _step(self) -> None:
+        """One step of physics, up to `_passed_s`."""
+        self._mujoco.mj_step(self._model, self._data)

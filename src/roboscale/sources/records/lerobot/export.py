@@ -23,7 +23,7 @@ from roboscale.dataset.lerobot import open_lerobot
 from roboscale.dataset.lerobot.catalog import Catalog, EpisodeInfo, index_columns, load_catalog, task_rows
 from roboscale.dataset.lerobot.modality import modality_of
 from roboscale.dataset.lerobot.tables import table_of
-from roboscale.dataset.statistics import PixelCounts, episode_entry, sample_indices
+from roboscale.dataset.statistics import episode_entry
 from roboscale.dataset.tables import to_table, with_carried
 from roboscale.dataset.transfer import write_extras
 from roboscale.dataset.video import Encoder, VideoReader, cut
@@ -228,7 +228,7 @@ def _pixels_of(files: list[Path], prefix: str) -> Iterator[dict[str, Any]]:
 
 def _count_pixels(video: Path, length: int, fps: float) -> dict[str, Any]:
     reader = VideoReader(video, fps)
-    pixels = PixelCounts.total(PixelCounts.of_frame(reader.read([n])[0]) for n in sample_indices(length).tolist())
+    pixels = reader.count_pixels(0, length)
     reader.close()
     return pixels.to_lerobot()
 

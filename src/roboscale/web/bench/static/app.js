@@ -58,6 +58,15 @@ const drawForm = () => {
   at("tags-row").hidden = !state.tags.length;
 };
 
+const drawProposals = () => {
+  at("proposals").hidden = !state.proposals.length;
+  at("proposals").querySelector("ul").replaceChildren(...state.proposals.map((one) => {
+    const row = make("li", `${one.name}: `);
+    row.append(make("strong", one.says), one.reason ? ` (${one.reason})` : "");
+    return row;
+  }));
+};
+
 const drawRows = () => {
   at("rows").replaceChildren(...state.trials.map((trial) => {
     const row = make("li", "", trial.void ? "void" : trial.success ? "good" : "bad");
@@ -120,6 +129,7 @@ const draw = () => {
   at("limits").textContent = state.limits;
   at("earlier").hidden = !state.trials.length;
   if (state.phase === "score") drawForm();
+  drawProposals();
   drawRows();
   drawCameras();
   fade();

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
+from roboscale.dataset.fix.info import finish_info, read_info
+from roboscale.dataset.fix.mending import Mending, VerifiedEpisode, remove_file
+from roboscale.dataset.fix.statistics import mend_statistics
+from roboscale.dataset.fix.tables import mend_data, mend_episode_table, mend_sidecar, mend_tasks
 from roboscale.dataset.layout import Info, Layout
-from roboscale.dataset.lerobot.folder import load_folder
+from roboscale.dataset.lerobot.folder import data_files, load_folder
 from roboscale.dataset.lerobot.tables import table_of
-from roboscale.dataset.mend_info import finish_info, read_info
-from roboscale.dataset.mend_statistics import mend_statistics
-from roboscale.dataset.mend_tables import mend_data, mend_episode_table, mend_sidecar, mend_tasks
-from roboscale.dataset.mending import Mending, VerifiedEpisode, remove_file
 from roboscale.dataset.tables import read_columns
 from roboscale.dataset.video import probe
 
@@ -83,13 +83,13 @@ def _rows_by_index(mending: Mending, files: Sequence[Path]) -> tuple[list[int], 
     order: list[int] = []
     for path in files:
         try:
-            found = table_of(path).to_pylist()
+            lines = table_of(path).to_pylist()
         except BadData as error:
             mending.lost = str(error)  # nobody knows how many episodes it named
             mending.note(mending.lost)
             mending.replace(path, remove_file)
             continue
-        for row in found:
+        for row in lines:
             if not isinstance(row.get("episode_index"), int):
                 mending.change(f"episode_index in {path.name}", row.get("episode_index"), "a row of no episode")
                 continue
@@ -110,10 +110,10 @@ def _verified(
 ) -> list[VerifiedEpisode]:
     """Episodes in the order of their numbers, up to the first whose numbers or videos are not there."""
     episodes: list[VerifiedEpisode] = []
-    found, frames = _runs(mending, info), dict[Path, int]()
+    runs, frames = _runs(mending, info), dict[Path, int]()
     for index in range(max(rows, default=-1) + 1):
         try:
-            episodes.append(_verify(info, index, rows, found, frames, in_place))
+            episodes.append(_verify(info, index, rows, runs, frames, in_place))
         except BadData as error:
             if index in without or broken == "drop":
                 mending.lost = mending.lost or f"episode {index}: {error}"
@@ -129,7 +129,7 @@ def _runs(mending: Mending, info: Info) -> Runs:
     """Numbers by episode index, as the rows themselves say; one entry for each file that holds some."""
     runs: Runs = {}
     columns_ = info.columns
-    for path in sorted((mending.root / "data").glob("*/*.parquet")):
+    for path in data_files(mending.root):
         try:
             columns = read_columns(path, columns_)
         except BadData as error:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from roboscale.core.errors import BadData, RoboscaleError, UnknownName
 from roboscale.core.spec import Field, Spec
+from roboscale.dataset.fix.mending import Mending, VerifiedEpisode
 from roboscale.dataset.layout import (
     DATA_PATH,
     INDEX_FEATURES,
@@ -29,8 +30,7 @@ from roboscale.dataset.layout import (
     spec_from_features,
     to_json,
 )
-from roboscale.dataset.lerobot.folder import Folder
-from roboscale.dataset.mending import Mending, VerifiedEpisode
+from roboscale.dataset.lerobot.folder import Folder, data_files
 from roboscale.dataset.packets import video_facts
 from roboscale.dataset.rates import is_rate, same_rate
 from roboscale.dataset.tables import number_dtype, open_table, reading
@@ -111,10 +111,10 @@ def _mend_features(mending: Mending, features: Mapping[str, Feature]) -> dict[st
         feature = _mend_feature(mending, name, dict(claimed), columns.get(name), bool(columns))
         if feature is not None:
             mended[name] = _mend_names(mending, name, feature, layouts.get(name, ()))
-    for name, found in columns.items():
-        if name not in mended and name not in features and found is not None:
-            mending.change(f"feature {name}", "nothing", f"a column of {found['dtype']}{found['shape']}")
-            mended[name] = {**found, "names": None}
+    for name, column in columns.items():
+        if name not in mended and name not in features and column is not None:
+            mending.change(f"feature {name}", "nothing", f"a column of {column['dtype']}{column['shape']}")
+            mended[name] = {**column, "names": None}
     own = {name: feature for name, feature in mended.items() if name not in INDEX_FEATURES}
     for name, usual in INDEX_FEATURES.items():
         if name not in mended and columns:
@@ -123,28 +123,30 @@ def _mend_features(mending: Mending, features: Mapping[str, Feature]) -> dict[st
     return own if own.keys() != mended.keys() else mended
 
 
-def _mend_feature(mending: Mending, name: str, feature: Feature, found: Feature | None, known: bool) -> Feature | None:
+def _mend_feature(
+    mending: Mending, name: str, feature: Feature, column: Feature | None, known: bool
+) -> Feature | None:
     """A feature as its column has it; `None` where no file has such a column."""
     if feature.get("dtype") in UNREAD:
         return feature
     if not feature.get("dtype") and (mending.root / "videos" / name).is_dir():
-        found = _filmed(mending.root / "videos" / name)
-    if found is None:
+        column = _filmed(mending.root / "videos" / name)
+    if column is None:
         if known and name not in INDEX_FEATURES:
             mending.change(f"feature {name}", "a feature", "no such column in every data file")
             return None
         return feature
     try:
         same = bool(
-            np.dtype(feature["dtype"]) == np.dtype(found["dtype"])
-            and np.prod(feature["shape"]) == np.prod(found["shape"])
+            np.dtype(feature["dtype"]) == np.dtype(column["dtype"])
+            and np.prod(feature["shape"]) == np.prod(column["shape"])
         )
     except (KeyError, TypeError, ValueError):
         same = False
     if not same:
         said = f"{feature.get('dtype')}{feature.get('shape')}"
-        mending.change(f"type of {name}", said, f"{found['dtype']}{found['shape']}")
-        feature |= found
+        mending.change(f"type of {name}", said, f"{column['dtype']}{column['shape']}")
+        feature |= column
     return feature
 
 
@@ -159,7 +161,7 @@ def _columns(root: Path) -> Columns:
     """Column -> dtype and shape where all readable data files agree, else `None`."""
     seen: dict[str, list[Feature | None]] = {}
     files = 0
-    for path in sorted((root / "data").glob("*/*.parquet")):
+    for path in data_files(root):
         try:
             with open_table(path) as file, reading(path, "content", "readable parquet"):
                 first = next(file.iter_batches(batch_size=1), None)
@@ -170,7 +172,7 @@ def _columns(root: Path) -> Columns:
         files += 1
         for name, column in zip(first.schema.names, first.columns, strict=True):
             seen.setdefault(name, []).append(_described(column))
-    whole = {name: found[0] if len(found) == files else None for name, found in seen.items()}
+    whole = {name: kinds[0] if len(kinds) == files else None for name, kinds in seen.items()}
     return {name: one if all(other == one for other in seen[name]) else None for name, one in whole.items()}
 
 

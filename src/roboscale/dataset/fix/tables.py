@@ -18,12 +18,13 @@ import pyarrow.parquet as pq
 from roboscale.core.episode import Provenance
 from roboscale.core.errors import BadData
 from roboscale.core.seeds import derive_id
+from roboscale.dataset.fix.mending import Mending, VerifiedEpisode, remove_file
 from roboscale.dataset.journal import EpisodeRecord
 from roboscale.dataset.layout import Info, Layout, atomic_write
 from roboscale.dataset.lerobot.catalog import EpisodeInfo, index_columns
-from roboscale.dataset.lerobot.folder import Folder
+from roboscale.dataset.lerobot.folder import Folder, data_files
+from roboscale.dataset.lerobot.sidecar import sidecar_files, sidecar_lines
 from roboscale.dataset.lerobot.tables import table_of
-from roboscale.dataset.mending import Mending, VerifiedEpisode, remove_file
 from roboscale.dataset.statistics import episode_entry
 from roboscale.dataset.tables import open_table, write_tasks
 
@@ -76,12 +77,12 @@ def _said(episode: VerifiedEpisode) -> list[str]:
 
 def _from_rows(episodes: Sequence[VerifiedEpisode]) -> list[str]:
     """Tasks by number, where episodes with one number and one text tell; '' for the others."""
-    found: dict[int, str] = {}
+    texts: dict[int, str] = {}
     for episode in episodes:
         numbers = np.unique(episode.columns["task_index"]).tolist()
         if len(numbers) == len(_said(episode)) == 1:
-            found.setdefault(int(numbers[0]), _said(episode)[0])
-    return [found.get(number, "") for number in range(max(found, default=-1) + 1)]
+            texts.setdefault(int(numbers[0]), _said(episode)[0])
+    return [texts.get(number, "") for number in range(max(texts, default=-1) + 1)]
 
 
 def _texts(path: Path, tasks: Sequence[str], episode: VerifiedEpisode, record: Record | None) -> list[str]:
@@ -90,11 +91,11 @@ def _texts(path: Path, tasks: Sequence[str], episode: VerifiedEpisode, record: R
     said = _said(episode)
     if record is not None and (said == [record.get("instruction")] or not said):
         return [str(record["instruction"])]
-    found = [tasks[number] if 0 <= number < len(tasks) else "" for number in numbers]
-    if all(text or (text in said) for text in found):
-        return found
+    meant = [tasks[number] if 0 <= number < len(tasks) else "" for number in numbers]
+    if all(text or (text in said) for text in meant):
+        return meant
     if len(said) != 1:
-        raise BadData(path, f"task {numbers[found.index('')]}", "a text", f"none in {len(tasks)} tasks, nor {said}")
+        raise BadData(path, f"task {numbers[meant.index('')]}", "a text", f"none in {len(tasks)} tasks, nor {said}")
     return said
 
 
@@ -137,7 +138,7 @@ def mend_data(
             wrong.add(episode.file)
         episode.columns.update(regular)
         first += episode.length
-    for path in sorted((mending.root / "data").glob("*/*.parquet")):
+    for path in data_files(mending.root):
         mine = [episode for episode in episodes if episode.file == path]
         _mend_file(mending, info, path, mine, path in wrong, known)
 
@@ -260,17 +261,13 @@ def _same(claimed: Any, found: Any) -> bool:
 
 def _sidecar(mending: Mending) -> tuple[dict[int, Record], list[Path], int]:
     """Records by episode index, their files, and how many lines those have; broken lines are left out."""
-    files = sorted((Layout(mending.root).own / "episodes").glob("*/*.jsonl"))
     records: dict[int, Record] = {}
-    lines = [line for file in files for line in file.read_bytes().split(b"\n") if line.strip()]
+    lines = list(sidecar_lines(mending.root))
     for line in lines:
-        try:
-            data = json.loads(line)
-            EpisodeRecord.from_json(data, files[0])
-            records.setdefault(int(data["episode_index"]), data)
-        except (BadData, ValueError, KeyError, TypeError, AttributeError):
-            continue
-    return records, files, len(lines)
+        number = line.data.get("episode_index")
+        if line.record is not None and isinstance(number, int):
+            records.setdefault(number, dict(line.data))
+    return records, sidecar_files(mending.root), len(lines)
 
 
 def mend_sidecar(mending: Mending, info: Info, episodes: Sequence[VerifiedEpisode]) -> None:
@@ -286,8 +283,8 @@ def mend_sidecar(mending: Mending, info: Info, episodes: Sequence[VerifiedEpisod
         new = {**(old or _made_up(mending, info, episode)), "length": episode.length, "episode_index": index}
         new["instruction"] = episode.tasks[0]
         if old is None:
-            found = "no record: its id, outcome and provenance are lost"
-            mending.change(f"meta/roboscale/episodes: episode {index}", "a record", found)
+            lost = "no record: its id, outcome and provenance are lost"
+            mending.change(f"meta/roboscale/episodes: episode {index}", "a record", lost)
         elif new != old:
             mending.note(f"meta/roboscale/episodes: episode {index}: claimed other facts than the data")
         wrong |= new != old

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from roboscale.core.errors import BadData, SpecMismatch
+from roboscale.dataset.fix.mending import Mending, remove_file
+from roboscale.dataset.fix.plan import plan_mending
 from roboscale.dataset.journal import exclusive
 from roboscale.dataset.layout import Layout, atomic_write, confined, load_json, to_json
-from roboscale.dataset.mend import plan_mending
-from roboscale.dataset.mending import Mending, remove_file
 
 __all__ = ["mend_in_place", "mend_into", "undo"]
 

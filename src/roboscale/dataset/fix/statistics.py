@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core.errors import BadData
+from roboscale.dataset.fix.mending import Mending, VerifiedEpisode
 from roboscale.dataset.layout import Info, Layout, atomic_write, load_json, to_json
-from roboscale.dataset.mending import Mending, VerifiedEpisode
 from roboscale.dataset.seal import load_statistics, save_statistics
-from roboscale.dataset.statistics import PixelCounts, Statistics, sample_indices
+from roboscale.dataset.statistics import PixelCounts, Statistics
 from roboscale.dataset.video import VideoReader
 
 __all__ = ["mend_statistics"]
@@ -34,8 +34,8 @@ def mend_statistics(mending: Mending, info: Info, episodes: Sequence[VerifiedEpi
     numbers = _of_numbers(mending, info, episodes)
     cameras = _of_cameras(mending, info, claimed, episodes)
     stats, wrong = dict(claimed), []
-    found: dict[str, Statistics | PixelCounts] = {**numbers, **cameras}
-    for name, one in found.items():
+    counted: dict[str, Statistics | PixelCounts] = {**numbers, **cameras}
+    for name, one in counted.items():
         entry = one.to_lerobot()
         before = claimed[name] if isinstance(claimed.get(name), dict) else {}
         bad = [key for key, value in entry.items() if not _close(before.get(key), value)]
@@ -49,28 +49,28 @@ def mend_statistics(mending: Mending, info: Info, episodes: Sequence[VerifiedEpi
 
 
 def _of_numbers(mending: Mending, info: Info, episodes: Sequence[VerifiedEpisode]) -> dict[str, Statistics]:
-    found = {}
+    counted = {}
     for name, feature in info.columns.items():
         values = np.concatenate([e.columns[name].reshape(e.length, *feature["shape"]) for e in episodes])
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             mending.note(f"statistics of {name}: not computed, for it holds NaN or infinity")
         else:
-            found[name] = Statistics.of(values)
-    return found
+            counted[name] = Statistics.of(values)
+    return counted
 
 
 def _of_cameras(
     mending: Mending, info: Info, claimed: Mapping[str, Any], episodes: Sequence[VerifiedEpisode]
 ) -> dict[str, PixelCounts]:
     """Those of the cameras whose pictures contradict the claim; what cannot be decoded is not judged."""
-    found = {}
+    counted = {}
     for camera in info.colour_cameras:
         try:
             if not _shows(info, camera, claimed.get(camera), episodes):
-                found[camera] = _of_camera(info, camera, episodes)
+                counted[camera] = _of_camera(info, camera, episodes)
         except BadData as error:
             mending.note(f"statistics of {camera}: not computed: {error}")
-    return found
+    return counted
 
 
 def _close(claimed: Any, found: Any) -> bool:
@@ -101,8 +101,7 @@ def _of_camera(info: Info, camera: str, episodes: Sequence[VerifiedEpisode]) -> 
     for episode in episodes:
         path, first = _video(info, camera, episode.row)
         reader = VideoReader(path, info.fps)
-        numbers = np.unique(sample_indices(episode.length)) + first
-        parts.append(PixelCounts.total(PixelCounts.of_frame(reader.read([n])[0]) for n in numbers.tolist()))
+        parts.append(reader.count_pixels(first, episode.length))
         reader.close()
     return reduce(PixelCounts.merge, parts)
 

@@ -1,0 +1,1 @@
+"""Nothing is computed by a robot's side."""

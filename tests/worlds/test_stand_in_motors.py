@@ -1,0 +1,73 @@
+"""The stand-in whose motors are a process of their own: they outlive their driver, and hold without a setpoint."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roboscale.core import InfrastructureError
+from roboscale.worlds.simulated.stand_in_motors import StandInMotors
+
+pytest.importorskip("mujoco")
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Iterator[StandInMotors]:
+    made = StandInMotors(str(tmp_path / "m.sock"), 24, 32, watchdog_s=0.1, log=str(tmp_path / "flange.txt"))
+    made.connect()
+    yield made
+    made.disconnect()
+    pid = motors_of(tmp_path)
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
+
+
+def motors_of(folder: Path) -> int | None:
+    """The process that listens at the socket."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().decode().split("\0")
+            except OSError:
+                continue
+            if str(folder / "m.sock") in words:
+                return int(entry.name)
+    return None
+
+
+def test_it_reads_moves_measures_and_is_found_again_where_it_was_left(driver: StandInMotors, tmp_path: Path):
+    seen = driver.read()
+    assert seen["observation.images.top"].shape == (24, 32, 3) and seen["observation.state"].shape == (3,)
+    driver.arrange(5)
+    assert 0.05 < driver.measure()["distance"] < 1.0
+    goal = seen["observation.state"] + np.array([0.2, 0, 0], np.float32)
+    for _ in range(40):
+        driver.send(goal)
+        time.sleep(0.02)  # motors turn in real time
+    assert driver.read()["observation.state"] == pytest.approx(goal, abs=0.03)
+    driver.disconnect()
+    with pytest.raises(InfrastructureError, match="not connected"):
+        driver.read()
+    again = StandInMotors(str(tmp_path / "m.sock"), 24, 32)
+    again.connect()
+    assert again.read()["observation.state"] == pytest.approx(goal, abs=0.03), "it was not started anew"
+    again.disconnect()
+    driver.connect()
+
+
+def test_without_a_setpoint_the_motors_hold_where_they_are(driver: StandInMotors, tmp_path: Path):
+    begun = driver.read()["observation.state"]
+    driver.send(begun + np.array([1.0, 0, 0], np.float32))  # far away, and nothing follows
+    time.sleep(0.8)
+    held = driver.read()["observation.state"]
+    time.sleep(0.3)
+    assert driver.read()["observation.state"] == pytest.approx(held, abs=0.01)
+    assert 0.01 < held[0] - begun[0] < 0.9, "it began to move, and did not arrive"
+    rows = [line.split() for line in (tmp_path / "flange.txt").read_text().splitlines()]
+    assert all(len(row) == 5 for row in rows[:-1]) and rows[-2][4] == str(os.getpid())
