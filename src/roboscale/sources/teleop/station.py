@@ -35,7 +35,7 @@ ACTS = {
     "fail": ("recording", "judge"),
     "discard": ("recording", "judge"),
     "undo": ("ready", "complete"),
-    "stop": ("ready", "recording", "complete"),
+    "stop": ("ready", "recording", "complete", "stopped"),
     "release": ("stopped",),
 }
 """What the operator may say -> in which phase it is taken."""

@@ -17,7 +17,7 @@ const PHASES = {
 };
 const FITS = {
   begin: ["ready"], success: ["recording", "judge"], fail: ["recording", "judge"], discard: ["recording", "judge"],
-  undo: ["ready", "complete"], stop: ["ready", "recording", "complete"], release: ["stopped"], gripper: ["recording"],
+  undo: ["ready", "complete"], stop: ["ready", "recording", "complete", "stopped"], release: ["stopped"], gripper: ["recording"],
   take: ["recording"],
 };
 
