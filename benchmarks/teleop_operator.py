@@ -247,7 +247,10 @@ def drive(out: Path, task: str, episodes: int, horizon: int, most: int) -> dict[
         human = Human(page)
         operator = Operator(human, task)
         while len(said) < most and said.count("success") < episodes:
-            said.append(operator.episode())
+            attempt = operator.episode()
+            if attempt == "done":  # the dataset had some already
+                break
+            said.append(attempt)
             print(f"{len(said):4} {said[-1]:8} {time.monotonic() - human.begun_s:7.1f} s", file=sys.stderr)
         seconds = time.monotonic() - human.begun_s
         if process.poll() is None:
