@@ -124,8 +124,8 @@ class Operator:
     def episode(self) -> str:
         """One attempt; what was said of it."""
         human = self.human
-        seen = self.until("ready", "done")
-        if seen["phase"] == "done":
+        seen = self.until("ready", "complete", "done")
+        if seen["phase"] != "ready":
             return "done"
         human.press("Enter", seen)
         self.until("recording")
@@ -144,7 +144,7 @@ class Operator:
             seen = human.settle()
             said = self.verdict(seen, begun)
         human.press({"success": "ArrowRight", "discard": "ArrowLeft"}[said], seen)
-        self.until("ready", "done")
+        self.until("ready", "complete", "done")
         return said
 
     def until(self, *phases: str) -> dict[str, Any]:
@@ -247,10 +247,13 @@ def drive(out: Path, task: str, episodes: int, horizon: int, most: int) -> dict[
         human = Human(page)
         operator = Operator(human, task)
         while len(said) < most and said.count("success") < episodes:
-            said.append(operator.episode())
+            attempt = operator.episode()
+            if attempt == "done":  # the dataset had some already
+                break
+            said.append(attempt)
             print(f"{len(said):4} {said[-1]:8} {time.monotonic() - human.begun_s:7.1f} s", file=sys.stderr)
         seconds = time.monotonic() - human.begun_s
-        if process.poll() is None and said.count("success") < episodes:
+        if process.poll() is None:
             human.press("Escape", human.settle())
         browser.close()
     output, _ = process.communicate(timeout=60)

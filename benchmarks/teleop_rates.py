@@ -108,7 +108,8 @@ def drive(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
             latencies += [float(text.split()[0])] if text[0].isdigit() else []
         pictures = int(page.evaluate("document.body.dataset.pictures")) - shown
         page.keyboard.press("n")
-        until(page, "done", "ready")
+        until(page, "complete", "done")
+        page.keyboard.press("Escape")
         browser.close()
     process.communicate(timeout=60)
     episode = Dataset(folder / "driven").episodes[0]

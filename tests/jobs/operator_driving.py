@@ -33,6 +33,7 @@ class Driver:
         self.problems: list[str] = []
         self.pictures: list[bytes] = []
         self.motion, self.speed, self.silent, self._sequence = [0.0, 0.0, 0.0], 2, False, 0
+        self.content = True  # whether it ends a session whose total is there
         self._over = threading.Event()
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._hear, self._repeat)]
         for thread in self._threads:
@@ -58,6 +59,8 @@ class Driver:
         while not self._over.wait(0.05):
             if not self.silent:
                 self.say_motion()
+            if self.state.get("phase") == "complete" and self.content:
+                self.act("stop")
 
     def say_motion(self) -> None:
         self._sequence += 1
@@ -94,7 +97,11 @@ class Driver:
         shown = self.state["shown"]
         self.until(lambda state: state["shown"] >= shown + steps)
         self.act(said)
-        self.until(lambda state: (state["phase"] in ("ready", "done") and state["counts"] != before) or _over(state))
+        self.until(
+            lambda state: (
+                (state["phase"] in ("ready", "complete", "done") and state["counts"] != before) or _over(state)
+            )
+        )
 
     def close(self) -> None:
         self._over.set()

@@ -15,6 +15,7 @@ from threading import Thread
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 import roboscale as rs
@@ -47,7 +48,7 @@ def driving(asked: rs.Teleoperate, events: list[Any] | None = None) -> Iterator[
         finally:
             if thread.is_alive():
                 with Driver(session.url) as last:
-                    last.phase("ready", "recording", "judge")
+                    last.phase("ready", "recording", "judge", "complete")
                     last.act("stop" if last.state["phase"] != "judge" else "discard")
                 thread.join(10)
     assert not thread.is_alive(), "the session did not end"
@@ -112,7 +113,7 @@ def test_the_same_command_goes_on_and_another_world_is_refused(tmp_path: Path):
         driver.record()
     assert done[0].totals == {"reach": 2} and ids(out)[:1] == before
     assert any("found 1 episodes" in getattr(e, "text", "") for e in events)
-    with driving(asked(out, episodes=2)) as (driver, done):
+    with driving(asked(out, episodes=2)) as (_, done):
         pass
     assert done[0].kept == 0, "the total is there: nothing is asked for"
     changed = tmp_path / "other_world.py"
@@ -121,6 +122,18 @@ def test_the_same_command_goes_on_and_another_world_is_refused(tmp_path: Path):
         rs.teleoperate(asked(out, robot=f"sim:{changed}:Reaching/reach", episodes=3))
     with pytest.raises(SpecMismatch, match=r"driven_hz: collected with 40\.0, now 20\.0"):
         rs.teleoperate(asked(out, driven_hz=20))
+
+
+def test_the_very_last_episode_can_be_taken_back(tmp_path: Path):
+    with driving(asked(tmp_path / "set", episodes=1)) as (driver, done):
+        driver.content = False
+        driver.record()
+        driver.phase("complete")
+        driver.act("undo")
+        driver.record()
+        driver.phase("complete")
+        driver.act("stop")
+    assert (done[0].kept, done[0].undone) == (1, 1) and len(ids(tmp_path / "set")) == 1
 
 
 def test_the_worlds_own_success_can_end_an_episode_and_the_horizon_asks(tmp_path: Path):
@@ -156,7 +169,7 @@ def test_a_page_that_closes_while_a_key_is_held_leaves_a_hand_that_holds(tmp_pat
             time.sleep(0.3)
             assert again.state["numbers"][STATE.name] == first, "it moved without an operator"
             again.act("success")
-            again.phase("done", "ready")
+            again.phase("done", "ready", "complete")
     episode = Dataset(tmp_path / "set").episode(0)
     x, age = episode.arrays[STATE.name][:, 0], episode.arrays["operator.age_s"][:, 0]
     assert (age > 0.3).sum() > 10, "frames without an operator are marked"
@@ -251,6 +264,43 @@ def test_an_arm_is_driven_by_kinematics_stopped_released_and_holds_without_a_pag
     assert np.ptp(later[:, 1]) < 0.25 * (0.3 + 0.2 + 0.25) + 0.02, (
         "no farther than until the word expired, and the lag"
     )
+
+
+def kill_guard() -> None:
+    children = psutil.Process().children(recursive=True)
+    (guard,) = [child for child in children if any("spawn_main" in word for word in child.cmdline())]
+    guard.kill()
+
+
+def test_a_killed_guard_costs_the_take_and_another_is_started(tmp_path: Path):
+    file = declare(tmp_path)
+    with driving(rs.Teleoperate(out=tmp_path / "set", robot=str(file), episodes=2)) as (driver, done):
+        driver.record()
+        driver.phase("ready")
+        driver.act("begin")
+        driver.phase("recording")
+        kill_guard()
+        driver.phase("stopped")
+        assert "the guard's process is gone" in driver.state["guard"]
+        assert "nothing can be read back" in driver.state["guard"]
+        driver.act("release")
+        driver.record()
+    assert (done[0].kept, done[0].discarded) == (2, 1)
+    assert [e.outcome.status for e in Dataset(tmp_path / "set").episodes] == ["success", "success"]
+
+
+def test_a_session_can_end_with_an_arm_that_nothing_holds_and_says_so(tmp_path: Path):
+    file = declare(tmp_path)
+    asked_ = rs.Teleoperate(out=tmp_path / "set", robot=str(file), episodes=2)
+    with pytest.raises(InfrastructureError, match="IT MAY STILL BE MOVING"), driving(asked_) as (driver, done):
+        driver.record()
+        driver.phase("ready")
+        driver.act("begin")
+        driver.phase("recording")
+        kill_guard()
+        driver.phase("stopped")
+        driver.act("stop")
+    assert done[0].kept == 1 and len(Dataset(tmp_path / "set").episodes) == 1
 
 
 KILLS = 3

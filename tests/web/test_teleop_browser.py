@@ -27,7 +27,7 @@ class Rig:
     """A station that shows moving pictures at 30 Hz, and where its operator would have gone."""
 
     def __init__(self, **options: Any) -> None:
-        self.station = Station("set <b>one</b>", **options)
+        self.station = Station("set <b>one</b>", driven_hz=60, **options)
         self.station.sentence = "put the puck onto the green mark"
         self.station.counts = DrivenCounts(wanted=50, kept=3, failed=1, of_start=0, start="seed 7")
         self.served = serve_teleop(self.station)
@@ -103,9 +103,33 @@ def test_keys_move_while_they_are_held_and_blur_lets_go(browser: Link, rig: Rig)
     page.keyboard.down("a")
     rig.until(lambda: rig.velocity[1] == pytest.approx(0.2))
     page.keyboard.up("a")
-    wait_until(page, "/\\d Hz/.test(rate.textContent) && /\\d ms/.test(latency.textContent)")
+    wait_until(page, "/\\d of 60 Hz/.test(rate.textContent) && /\\d ms/.test(latency.textContent)")
+    assert page.get_attribute("#rate", "data-bad") == "yes", "30 of 60"
     shot(page, "teleop-desk")
     assert page.complaints == []
+
+
+LATE_STATES = """const add = WebSocket.prototype.addEventListener;
+WebSocket.prototype.addEventListener = function (kind, hear) {
+  add.call(this, kind, kind !== "message" ? hear
+    : (event) => (typeof event.data === "string" ? setTimeout(() => hear(event), 300) : hear(event)));
+};"""
+
+
+@pytest.mark.browser
+def test_a_scene_that_stands_still_is_seen(browser: Link):
+    """It shows itself once, here before the page knows which cameras there are."""
+    station = Station("still")
+    station.show({"observation.images.front": np.full((120, 160, 3), 90, np.uint8)})
+    station.to("ready")
+    with serve_teleop(station) as served:
+        context = browser.new_context(viewport=DESK)
+        context.add_init_script(LATE_STATES)
+        page = context.new_page()
+        page.goto(served.url)
+        wait_until(page, "document.querySelector('canvas')?.width === 160")
+        shown = "[...document.querySelector('canvas').getContext('2d').getImageData(80, 60, 1, 1).data]"
+        assert page.evaluate(shown) == pytest.approx([90, 90, 90, 255], abs=3)
 
 
 @pytest.mark.browser

@@ -35,6 +35,7 @@ _SLOWEST_HZ = 20.0  # at which a simulator is driven unless somebody says otherw
 _VIEWS = {"metaworld": 270.0}  # worlds whose first camera looks along another way than the base's x axis
 _TAKEN = {"browser": ("keys", "gamepad", "touch"), "gamepad": ("gamepad",), "phone": ("touch",)}
 _BROKE = 3  # episodes in a row after which a session ends with an error
+_LAST_CHANCE_S = 10.0  # in which the last episode can still be taken back
 _FAREWELL_S = 0.4  # that a page has to see that the session is over
 
 
@@ -155,15 +156,23 @@ class DrivingSession:
             InfrastructureError: what carries the robot or the scene broke three times in a row; what was saved is
                 saved.
         """
+        while self._go_on() and self._taken_back():
+            pass
+        self._tell(self.station.task or self._opened.tasks[0])
+        self.station.to("done")
+        return self._driven()
+
+    def _go_on(self) -> bool:
+        """Episode after episode; False when the operator ended the session, True when the totals are there."""
         from roboscale.jobs.driving_episode import drive_episode
 
-        asked, broke = self._opened.request, 0
+        broke = 0
         for task in self._opened.tasks:
-            while self._kept.successes[task] < asked.episodes:
+            while self._kept.successes[task] < self._opened.request.episodes:
                 self._tell(task)
                 episode = drive_episode(self._opened, self._next(task), undo=self._undo, show=self._show)
                 if episode is None:
-                    return self._done()
+                    return False
                 self._counted.update(episode.counted)
                 if episode.id:
                     self._file(episode.id, episode.case, episode.outcome)
@@ -173,8 +182,19 @@ class DrivingSession:
                 if broke == _BROKE:
                     raise InfrastructureError(f"{_BROKE} episodes in a row broke; the last: {episode.broke}")
                 if episode.last:
-                    return self._done()
-        return self._done()
+                    return False
+        return True
+
+    def _taken_back(self) -> bool:
+        """Whether the operator takes the very last episode back, for which a session waits a while."""
+        if not self._last:
+            return False
+        self._tell(self._last[-1][1].task)
+        self.station.to("complete")
+        if self.station.wait("undo", "stop", at_most_s=_LAST_CHANCE_S) != "undo":
+            return False
+        self._undo()
+        return True
 
     def close(self) -> None:
         """Says on the page that it is over, seals, and gives everything back."""
@@ -239,10 +259,8 @@ class DrivingSession:
         self.station.notes.append(text)
         self._opened.on_event(Note(text))
 
-    def _done(self) -> Driven:
+    def _driven(self) -> Driven:
         counted = self._counted
-        self._tell(self.station.task or self._opened.tasks[0])
-        self.station.to("done")
         return Driven(
             out=str(self._opened.request.out),
             totals={task: self._kept.successes[task] for task in self._opened.tasks},
@@ -297,6 +315,7 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
             view_deg=_VIEWS.get(info.name, 0.0) if request.view is None else request.view,
             devices=_TAKEN[request.input],
             policy=policy is not None,
+            driven_hz=driven_hz,
             arm=None if arm is None else arm.protective_stop,
         )
         page = stack.enter_context(serve_teleop(station, host=request.host, port=request.port, token=request.token))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -200,9 +201,19 @@ class _Driving:
     def _look(self) -> None:
         """The cameras of an arm that waits, and what its guard says."""
         arm = self._opened.arm
-        if arm is not None:
+        if arm is None:
+            return
+        with suppress(InfrastructureError):  # `lost` says it
             self._station.show(arm.peek(0.1))
-            self._station.guard = "" if arm.reason is None else f"Guard: stopped: {arm.reason.text}"
+        self._station.guard = self._fault()
+
+    def _fault(self) -> str:
+        """Why somebody has to look at the arm first: its guard stopped, or is gone; empty where nobody has."""
+        arm = self._opened.arm
+        assert arm is not None, "asked of an arm"
+        if arm.lost:
+            return f"Guard: {arm.lost}"
+        return "" if arm.reason is None else f"Guard: stopped: {arm.reason.text}"
 
     def _prepare(self, case: Case) -> None:
         """Sets a robot's scene up with the operator; returns when they begin and the guard has the arm."""
@@ -211,30 +222,38 @@ class _Driving:
         while True:
             station.to("moving")
             try:
-                if arm.reason is None:
-                    arm.prepare(case)
-            except InfrastructureError:
-                if arm.reason is None:
-                    raise
-            if arm.reason is None:
+                if self._fault():
+                    self._release()
+                arm.prepare(case)
+                if self._fault():
+                    continue
                 try:
                     self._await_begin()
                 except _Ended as ended:
                     raise PersonStopped("the operator ended the session") from ended  # which a world lets pass
                 arm.read()
-                if arm.reason is None:
+                if not self._fault():
                     return
-            self._release()
+            except InfrastructureError:
+                if not self._fault():
+                    raise
 
     def _release(self) -> None:
-        """Shows why the arm stands stopped, until somebody has looked at it."""
+        """Shows why the arm stands stopped, until somebody has looked at it; they may end the session instead."""
         arm, station = self._opened.arm, self._station
         assert arm is not None, "asked by a robot's world"
-        while arm.reason is not None:
-            station.guard = f"Guard: stopped: {arm.reason.text}; {arm.readback().text}"
-            station.to("stopped")
-            station.wait("release")
+        while fault := self._fault():
             try:
+                read = "nothing can be read back" if arm.lost else arm.readback().text
+            except InfrastructureError as error:
+                read = f"nothing can be read back: {error}"
+            station.guard = f"{fault}; {read}"
+            station.to("stopped")
+            if station.wait("release", "stop") == "stop":
+                raise PersonStopped("the operator ended the session")
+            try:
+                if arm.lost:
+                    arm.connect()
                 arm.release()
             except InfrastructureError as error:
                 self._show(str(error))

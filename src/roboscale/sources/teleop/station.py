@@ -34,8 +34,8 @@ ACTS = {
     "success": ("recording", "judge"),
     "fail": ("recording", "judge"),
     "discard": ("recording", "judge"),
-    "undo": ("ready",),
-    "stop": ("ready", "recording"),
+    "undo": ("ready", "complete"),
+    "stop": ("ready", "recording", "complete", "stopped"),
     "release": ("stopped",),
 }
 """What the operator may say -> in which phase it is taken."""
@@ -83,6 +83,7 @@ class Station:
         view_deg: see `base_from_operator`; the page turns it.
         devices: whose motion is taken.
         policy: whether a policy drives and a person takes over.
+        driven_hz: control steps that there are to be in a second; 0 where nobody says.
         arm: whether there is an arm that can be stopped from the page.
         now: monotonic seconds.
     """
@@ -94,10 +95,12 @@ class Station:
         view_deg: float = 0.0,
         devices: tuple[str, ...] = MOTION_DEVICES,
         policy: bool = False,
+        driven_hz: float = 0.0,
         arm: Callable[[], None] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.title, self.policy, self.now = title, policy, now
+        self._driven_hz = driven_hz
         self.counts, self.notes = DrivenCounts(), deque[str](maxlen=8)
         self.task = self.sentence = self.guard = ""
         self.closed = self.intervening = False
@@ -118,7 +121,7 @@ class Station:
 
     @property
     def phase(self) -> str:
-        """starting, moving, ready, recording, judge, stopped, done."""
+        """starting, moving, ready, recording, judge, stopped, complete, done."""
         return self._phase
 
     def to(self, phase: str) -> None:
@@ -132,10 +135,19 @@ class Station:
                 self._steps.clear()
             self._changed.notify_all()
 
-    def wait(self, *wanted: str, poll: Callable[[], None] | None = None, every_s: float = 0.1) -> str:
-        """Until the operator says one of these; `poll` is called meanwhile, e.g. to look at the cameras."""
+    def wait(
+        self, *wanted: str, poll: Callable[[], None] | None = None, every_s: float = 0.1, at_most_s: float = np.inf
+    ) -> str:
+        """Until the operator says one of these; empty when that took too long.
+
+        Args:
+            poll: called meanwhile, e.g. to look at the cameras.
+        """
+        until_s = self.now() + at_most_s
         with self._changed:
             while self._act not in wanted:
+                if self.now() > until_s:
+                    return ""
                 self._changed.wait(every_s)
                 if poll is not None:
                     self._changed.release()
@@ -278,6 +290,7 @@ class Station:
             "guard": self.guard,
             "world_says": self.world_says,
             "rate_hz": round(float(1 / np.median(spans)), 1) if len(spans) and phase == "recording" else None,
+            "driven_hz": self._driven_hz or None,
             "latency_ms": round(1000 * latency[len(latency) // 2]) if latency else None,
             "attended": self.now() - self._input_s <= EXPIRY_S,
             "counts": {name: getattr(self.counts, name) for name in DrivenCounts.__slots__},

@@ -12,13 +12,16 @@ const PHASES = {
   recording: ["Recording", ""],
   judge: ["How did it go?", "The episode is over. It is kept or discarded when you say so."],
   stopped: ["The arm is stopped", "Look at it, then release the guard."],
+  complete: ["All are recorded", "U takes the last one back. The session ends by itself in ten seconds, or with Esc."],
   done: ["The session is over", "You can close this page."],
 };
 const FITS = {
   begin: ["ready"], success: ["recording", "judge"], fail: ["recording", "judge"], discard: ["recording", "judge"],
-  undo: ["ready"], stop: ["ready", "recording"], release: ["stopped"], gripper: ["recording"],
+  undo: ["ready", "complete"], stop: ["ready", "recording", "complete", "stopped"], release: ["stopped"], gripper: ["recording"],
   take: ["recording"],
 };
+
+const early = [];  // pictures that came before it was known which cameras there are
 
 let socket = null, state = null, speed = 1, sequence = 0, drawn = "", last = "", problemAt = 0;
 
@@ -69,6 +72,7 @@ const drawCameras = () => {
     box.append(canvas, make("figcaption", name));
     return box;
   }));
+  for (const data of early.splice(0)) paint(data);  // a still scene shows itself once
 };
 
 const pairs = (id, rows) => at(id).replaceChildren(...rows.flatMap(([k, v]) => [make("dt", k), make("dd", v)]));
@@ -94,7 +98,9 @@ const draw = () => {
   at("sentence").textContent = state.sentence;
   at("guard").textContent = state.guard;
   at("guard").hidden = !state.guard;
-  at("rate").textContent = state.rate_hz === null ? "- Hz" : `${state.rate_hz} Hz`;
+  const hz = state.driven_hz === null ? "Hz" : `of ${state.driven_hz} Hz`;
+  at("rate").textContent = state.rate_hz === null ? `- ${hz}` : `${state.rate_hz} ${hz}`;
+  at("rate").dataset.bad = state.rate_hz !== null && state.rate_hz < 0.8 * state.driven_hz ? "yes" : "no";
   at("latency").textContent = state.latency_ms === null ? "- ms" : `${state.latency_ms} ms`;
   at("link").textContent = state.attended ? "connected" : "no keys arrive";
   at("link").dataset.bad = state.attended ? "no" : "yes";
@@ -126,6 +132,7 @@ const draw = () => {
 const paint = async (data) => {
   const view = new DataView(data), number = view.getUint32(0, true), camera = view.getUint32(4, true);
   const taken = view.getFloat64(8, true), canvas = document.querySelectorAll("#cameras canvas")[camera];
+  if (!canvas && early.length < 16) early.push(data);
   try {
     const bitmap = await createImageBitmap(new Blob([new Uint8Array(data, 16)], { type: "image/jpeg" }));
     if (canvas) {
@@ -149,7 +156,7 @@ const connect = async () => {
     address.searchParams.set("name", new URLSearchParams(location.search).get("name") || "");
     const made = new WebSocket(address);
     made.binaryType = "arraybuffer";
-    made.addEventListener("open", () => { socket = made; flush(); });
+    made.addEventListener("open", () => { socket = made; early.length = 0; flush(); });
     made.addEventListener("message", ({ data }) => {
       if (typeof data !== "string") return paint(data);
       const said = JSON.parse(data);
