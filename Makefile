@@ -92,6 +92,8 @@ bench-robot: set-up-test
 	$(run)python -m benchmarks.robot_kills
 	$(run)python -m benchmarks.robot_pace
 	$(run)python -m benchmarks.study_kills
+	$(run)python -m benchmarks.teleop_kills
+	$(run)python -m benchmarks.teleop_operator
 
 docs: set-up-test
 	NO_MKDOCS_2_WARNING=1 $(run)mkdocs build --strict

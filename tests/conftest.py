@@ -37,6 +37,10 @@ def _examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "cup,teleop,10,8,40\ncup,teleop,20,14,40\ncup,teleop,40,22,40\n"
         "cup,generated,10,4,40\ncup,generated,20,5,40\ncup,generated,40,6,40\n"
     )
+    (folder / "campaign.toml").write_text(
+        'title = "To nine in ten"\ntasks = ["reach-v3"]\n[budget]\nhours = 10\n'
+        '[[sources]]\nname = "person"\nkind = "order"\nseconds = 60\n'
+    )
     (folder / "evaluations").mkdir()
     for name, day, lifted, poured in (("old", 1, 18, 9), ("new", 2, 6, 9)):
         rows = [f"{name},lift,{k},{int(k < lifted)},2026-11-0{day}" for k in range(20)]

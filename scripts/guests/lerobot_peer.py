@@ -2,6 +2,7 @@
 
 python lerobot_peer.py make FOLDER            a checkpoint of ACT for Push-T, with random weights, seeded
 python lerobot_peer.py eval FOLDER FIRST N    maximal reward of each of N seeds, at batch 1, as JSON on stdout
+python lerobot_peer.py time FOLDER FIRST N B  wall seconds of N episodes at batch size B, and the rewards
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -66,24 +68,27 @@ def make(folder: str) -> None:
         processor.save_pretrained(folder)
 
 
-def evaluate(folder: str, first: int, count: int) -> list[float]:
+def evaluate(folder: str, first: int, count: int, batch: int = 1) -> tuple[list[float], float]:
     torch.set_num_threads(1)
     config: Any = PreTrainedConfig.from_pretrained(folder)
     config.device = "cpu"
     policy = get_policy_class(config.type).from_pretrained(folder, config=config).eval()
     before, after = make_pre_post_processors(config, folder)
     world = PushtEnv(observation_height=SIDE, observation_width=SIDE)
-    environments = make_env(world, n_envs=1)
+    environments = make_env(world, n_envs=batch)
     (environment,) = next(iter(environments.values())).values()
     around = make_env_pre_post_processors(env_cfg=world, policy_cfg=config)
     with torch.inference_mode():
+        begun = time.perf_counter()
         info = eval_policy(environment, policy, *around, before, after, n_episodes=count, start_seed=first)
-    return [float(one["max_reward"]) for one in info["per_episode"]]
+    return [float(one["max_reward"]) for one in info["per_episode"]], time.perf_counter() - begun
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "make":
         make(sys.argv[2])
+    elif sys.argv[1] == "eval":
+        print(json.dumps(evaluate(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))[0]))
     else:
-        said = evaluate(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
-        print(json.dumps(said))
+        rewards, seconds = evaluate(sys.argv[2], *map(int, sys.argv[3:6]))
+        print(json.dumps({"eval_s": seconds, "rewards": rewards}))

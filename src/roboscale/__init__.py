@@ -116,15 +116,21 @@ if TYPE_CHECKING:
         splits_of,
         write_episode,
     )
+    from roboscale.jobs.campaign import RunCampaign, run_campaign
     from roboscale.jobs.cases_check import CheckCases, check_cases
     from roboscale.jobs.cases_make import MakeCases, make_cases
     from roboscale.jobs.cases_show import ShowCases, show_cases
     from roboscale.jobs.check import CheckResults, check_results
+    from roboscale.jobs.collect_augment import AugmentEpisodes, augment_episodes
     from roboscale.jobs.collect_generate import GenerateEpisodes, generate_episodes
+    from roboscale.jobs.collect_handheld import CollectHandheld, collect_handheld
+    from roboscale.jobs.collect_human import CollectHuman, collect_human
     from roboscale.jobs.collect_record import RecordEpisodes, record_episodes
+    from roboscale.jobs.collect_teleop import Teleoperate, teleoperate
     from roboscale.jobs.compare import Compare, compare
     from roboscale.jobs.count import WeighCounts, weigh_counts
     from roboscale.jobs.data_audit import AuditDataset, audit_dataset
+    from roboscale.jobs.data_curate import CurateDataset, curate_dataset
     from roboscale.jobs.data_export import ExportDataset, export_dataset
     from roboscale.jobs.data_fix import FixDataset, fix_dataset
     from roboscale.jobs.data_import import ImportDataset, import_dataset
@@ -158,8 +164,10 @@ if TYPE_CHECKING:
     from roboscale.jobs.trials_judge import JudgeTrial, judge_trial
     from roboscale.jobs.trials_list import ListTrials, list_trials
     from roboscale.jobs.trials_merge import MergeTrials, merge_trials
+    from roboscale.jobs.trials_replay import ReplayTrial, replay_trial
     from roboscale.jobs.trials_work import WorkTrials, work_trials
     from roboscale.jobs.validity import CheckValidity, check_validity
+    from roboscale.jobs.watch import WatchFolder, watch_folder
     from roboscale.jobs.why import ExplainFailures, explain_failures
     from roboscale.jobs.world_check import CheckWorldTasks, check_world_tasks
     from roboscale.jobs.world_list import ListWorlds, list_worlds
@@ -173,6 +181,7 @@ __all__ = [
     "ActionChunk",
     "AmendStudy",
     "AuditDataset",
+    "AugmentEpisodes",
     "BadData",
     "BatchedPolicy",
     "BatchedWorld",
@@ -188,8 +197,11 @@ __all__ = [
     "CleanGuests",
     "Clip",
     "Clock",
+    "CollectHandheld",
+    "CollectHuman",
     "Compare",
     "Counted",
+    "CurateDataset",
     "Decision",
     "DemoRobot",
     "DescribeDataset",
@@ -255,9 +267,11 @@ __all__ = [
     "Recording",
     "Referee",
     "RemoveGuest",
+    "ReplayTrial",
     "RoboscaleError",
     "Robot",
     "RolloutSettings",
+    "RunCampaign",
     "RunDemo",
     "Scene",
     "ServeAnyPolicy",
@@ -278,6 +292,7 @@ __all__ = [
     "Stream",
     "SuccessRule",
     "Take",
+    "Teleoperate",
     "TrainPolicy",
     "Trial",
     "UnblindStudy",
@@ -286,6 +301,7 @@ __all__ = [
     "Verdict",
     "WallClock",
     "Watch",
+    "WatchFolder",
     "WeighCounts",
     "WorkTrials",
     "World",
@@ -295,6 +311,7 @@ __all__ = [
     "__version__",
     "amend_study",
     "audit_dataset",
+    "augment_episodes",
     "canonical_quat_wxyz",
     "cases",
     "check_action",
@@ -305,9 +322,12 @@ __all__ = [
     "check_validity",
     "check_world_tasks",
     "clean_guests",
+    "collect_handheld",
+    "collect_human",
     "combine",
     "compare",
     "convert_rotation",
+    "curate_dataset",
     "demo_robot",
     "derive_id",
     "derive_seed",
@@ -342,8 +362,10 @@ __all__ = [
     "rank",
     "record_episodes",
     "remove_guest",
+    "replay_trial",
     "require_match",
     "rotation_matrix",
+    "run_campaign",
     "run_demo",
     "serve_any_policy",
     "show_cases",
@@ -351,8 +373,10 @@ __all__ = [
     "size_comparison",
     "spec_differences",
     "splits_of",
+    "teleoperate",
     "train_policy",
     "unblind_study",
+    "watch_folder",
     "weigh_counts",
     "work_trials",
     "write_episode",
@@ -361,20 +385,26 @@ __all__ = [
 ]
 
 _JOBS = {
+    "campaign": ("RunCampaign", "run_campaign"),
     "cases_check": ("CheckCases", "check_cases"),
     "cases_make": ("MakeCases", "make_cases"),
     "cases_show": ("ShowCases", "show_cases"),
     "check": ("CheckResults", "check_results"),
+    "collect_augment": ("AugmentEpisodes", "augment_episodes"),
     "collect_generate": ("GenerateEpisodes", "generate_episodes"),
+    "collect_handheld": ("CollectHandheld", "collect_handheld"),
+    "collect_human": ("CollectHuman", "collect_human"),
     "collect_record": ("RecordEpisodes", "record_episodes"),
+    "collect_teleop": ("Teleoperate", "teleoperate"),
     "compare": ("Compare", "compare"),
     "count": ("WeighCounts", "weigh_counts"),
     "data_audit": ("AuditDataset", "audit_dataset"),
+    "data_curate": ("CurateDataset", "curate_dataset"),
     "data_export": ("ExportDataset", "export_dataset"),
-    "data_info": ("DescribeDataset", "describe_dataset"),
-    "data_import": ("ImportDataset", "import_dataset"),
-    "data_merge": ("MergeDatasets", "merge_datasets"),
     "data_fix": ("FixDataset", "fix_dataset"),
+    "data_import": ("ImportDataset", "import_dataset"),
+    "data_info": ("DescribeDataset", "describe_dataset"),
+    "data_merge": ("MergeDatasets", "merge_datasets"),
     "data_show": ("ShowDataset", "show_dataset", "write_for_viewers"),
     "demo": ("RunDemo", "run_demo"),
     "eval": ("Evaluate", "evaluate"),
@@ -403,8 +433,10 @@ _JOBS = {
     "trials_judge": ("JudgeTrial", "judge_trial"),
     "trials_list": ("ListTrials", "list_trials"),
     "trials_merge": ("MergeTrials", "merge_trials"),
+    "trials_replay": ("ReplayTrial", "replay_trial"),
     "trials_work": ("WorkTrials", "work_trials"),
     "validity": ("CheckValidity", "check_validity"),
+    "watch": ("WatchFolder", "watch_folder"),
     "why": ("ExplainFailures", "explain_failures"),
     "world_check": ("CheckWorldTasks", "check_world_tasks"),
     "world_list": ("ListWorlds", "list_worlds"),

@@ -22,6 +22,8 @@ COLUMNS = ["piece", "simulated", "stand-in, real time", "real checkpoint", "GPU"
 PIECES = {  # what the bench consists of, and a word of its row
     "src/roboscale/worlds/real/guard.py": "guard",
     "src/roboscale/web/bench": "operator's page",
+    "src/roboscale/sources/teleop": "driving from a page",
+    "src/roboscale/web/teleop": "the page that drives",
     "src/roboscale/trials/study.py": "studies",
     "src/roboscale/stats/designs.py": "designs",
     "src/roboscale/policies/asynchronous.py": "asynchronous",

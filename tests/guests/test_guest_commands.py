@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from roboscale.cli.app import app
 from roboscale.core import BadData, RoboscaleError, UnknownName
-from roboscale.guests import Guest, environment, find_guests, make_environment, read_guest
+from roboscale.guests import Guest, add_packages, environment, find_guests, make_environment, read_guest
 from roboscale.jobs.guests import guest_of, parsed
 
 runner = CliRunner()
@@ -35,8 +35,9 @@ def asked(*words: str, code: int = 0):
 
 
 def test_all_guests_are_listed_with_what_they_need(folder: Path):
-    aloha, lerobot, robosuite = asked("list")["guests"]
+    aloha, lerobot, newer, robosuite = asked("list")["guests"]
     assert aloha["name"] == "aloha" and robosuite["name"] == "robosuite" and robosuite["licence"] == "MIT"
+    assert newer["name"] == "lerobot06" and "env.py" in newer["about"]
     assert lerobot["name"] == "lerobot" and lerobot["licence"] == "Apache-2.0" and not lerobot["packages"]
     (lerobot,) = asked("list", "lerobot")["guests"]
     assert any(line.startswith("lerobot==") for line in lerobot["packages"])
@@ -126,3 +127,46 @@ def test_a_policy_of_a_guest_that_is_not_installed_says_the_command(tmp_path: Pa
     (tmp_path / "config.json").write_text("{}")
     done = runner.invoke(app, ["eval", "--world", "pusht", "--policy", f"lerobot:{tmp_path}", "--trials", "1"])
     assert done.exit_code == 1 and "roboscale guest install lerobot" in done.stderr
+
+
+def wheel(folder: Path, name: str, needs: str = "") -> None:
+    """A package that holds one module."""
+    import zipfile
+
+    facts = f"{name}-1.0.dist-info"
+    required = f"Requires-Dist: {needs}\n" if needs else ""
+    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as file:
+        file.writestr(f"{name}.py", "")
+        file.writestr(f"{facts}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{required}")
+        file.writestr(f"{facts}/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(f"{facts}/RECORD", "")
+
+
+def test_a_plugin_is_added_pinned_and_makes_another_guest(small: Guest, folder: Path, monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    wheel(tmp_path, "lerobot_env_toy", needs="helper_toy")
+    wheel(tmp_path, "helper_toy")
+    said: list[str] = []
+    more = add_packages(small, ["lerobot-env-toy==1.0"], said.append)
+    assert sorted(more.added) == ["helper_toy==1.0", "lerobot_env_toy==1.0"], "what it needs is pinned, too"
+    assert more.identity != small.identity
+    again = read_guest(small.folder)
+    assert again.identity == more.identity and environment.environment_of(again) is not None
+    (folder / "small/state.json").unlink()
+    assert make_environment(again, said.append).digest == more.identity.digest, "made again with what was added"
+
+
+def test_an_addition_that_fits_nothing_is_added_without_what_it_needs(small: Guest, folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    wheel(tmp_path, "lerobot_env_toy", needs="there-is-no-such-package-at-all")
+    said: list[str] = []
+    assert add_packages(small, ["lerobot_env_toy"], said.append).added == ("lerobot_env_toy==1.0",)
+    assert any("they are installed without it" in text for text in said)
+
+
+@pytest.mark.parametrize("text", ["-r list.txt", "--index-url=x", "", "a b", "../a"])
+def test_what_is_no_package_is_not_given_to_pip(small: Guest, text: str):
+    with pytest.raises(BadData, match="add: expected NAME or NAME==VERSION"):
+        add_packages(small, [text], lambda said: None)

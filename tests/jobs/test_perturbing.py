@@ -82,7 +82,7 @@ def test_cases_that_are_varied_already_are_refused(place: Path):
     with pytest.raises(RoboscaleError, match="varied already"):
         from roboscale.jobs.perturbing import perturbed_cases
 
-        perturbed_cases([Case("near", 1, "light:2")], "all", ToyWorld().info, print)
+        perturbed_cases([Case("near", 1, "light:2")], "all", ToyWorld(), print)
 
 
 def test_a_typing_mistake_stops_before_the_first_trial(place: Path):

@@ -5,7 +5,7 @@ import pytest
 
 from roboscale.core import PairedOutcome
 from roboscale.stats.differences import paired_difference
-from roboscale.stats.robustness import robustness
+from roboscale.stats.robustness import compare_robustness, robustness
 
 
 def outcomes(successes: int, n: int) -> dict[str, bool | None]:
@@ -54,3 +54,40 @@ def test_no_loss_is_claimed_of_harmless_perturbations_more_often_than_alpha(p: f
         made = robustness(dict(enumerate(map(bool, arms[0]))), cells)  # type: ignore[arg-type]
         false += any(cell.lower or cell.higher for cell in made.cells)
     assert false / 400 < 0.08  # .05, and three standard deviations
+
+
+def test_who_loses_less_is_said_only_where_it_is_shown():
+    same, half = outcomes(30, 30), outcomes(12, 30)
+    duel = compare_robustness(("a", "b"), (same, same), ({"x:1": half, "y:1": same}, {"x:1": same, "y:1": same}))
+    assert [gap.decision for gap in duel.gaps] == ["second", "cannot say"]
+    assert duel.gaps[0].difference.value == pytest.approx(0.6)
+    assert duel.sentence == "b loses less on x:1; it cannot be said on y"
+    turned = compare_robustness(("a", "b"), (same, same), ({"x:1": same}, {"x:1": half}))
+    assert turned.gaps[0].decision == "first" and "a loses less on x:1" in turned.sentence
+
+
+def test_a_policy_that_was_worse_before_is_not_less_robust():
+    """The second succeeds less, with and without the perturbation: what it loses is the same."""
+    duel = compare_robustness(
+        ("a", "b"), (outcomes(30, 30), outcomes(15, 30)), ({"x:1": outcomes(30, 30)}, {"x:1": outcomes(15, 30)})
+    )
+    assert duel.gaps[0].decision == "cannot say" and duel.gaps[0].difference.value == 0
+    assert "neither a nor b" in duel.sentence
+
+
+def test_only_cases_that_all_four_arms_have_are_compared():
+    nominal: dict[str, bool | None] = {"0": True, "1": None, "2": True, "3": True}
+    duel = compare_robustness(("a", "b"), (nominal, nominal), ({"x:1": nominal}, {"x:1": {"0": True, "2": None}}))
+    assert duel.gaps[0].difference.n == 1
+
+
+def test_no_policy_is_called_more_robust_by_chance_more_often_than_alpha():
+    draw, false = np.random.default_rng(5), 0
+    for _ in range(200):
+        arms = draw.random((2, 7, 24)) < 0.7
+        made = [[dict(enumerate(map(bool, arm))) for arm in policy] for policy in arms]
+        nominal = (made[0][0], made[1][0])
+        cells = tuple({f"x:{k}": arm for k, arm in enumerate(policy[1:])} for policy in made)
+        duel = compare_robustness(("a", "b"), nominal, cells)  # type: ignore[arg-type]
+        false += any(gap.decision != "cannot say" for gap in duel.gaps)
+    assert false / 200 < 0.1  # .05, and three standard deviations

@@ -37,7 +37,8 @@ def test_the_unperturbed_arm_is_the_inner_worlds_own_scene():
     world = PerturbedWorld(inner)
     assert isinstance(world.start(Case("near", 1)), ToyScene)
     assert inner.started == [Case("near", 1)]
-    assert set(world.info.variations) == {"light", *AXES}
+    outside = {name for name, axis in AXES.items() if axis.acts_on != "model"}
+    assert set(world.info.variations) == {"light", *outside}
     assert world.expert().name == "expert"
 
 
@@ -106,7 +107,11 @@ def test_pictures_come_through_jpeg_and_numbers_do_not():
 
 
 @pytest.mark.parametrize(
-    "variation", [*(f"{axis}:3" for axis in AXES), "observation_delay:2,lost_frames:2,sensor_noise:1"]
+    "variation",
+    [
+        *(f"{a}:3" for a, axis in AXES.items() if axis.acts_on == "time"),
+        "observation_delay:2,lost_frames:2,sensor_noise:1",
+    ],
 )
 def test_what_is_seen_follows_from_case_and_step_however_often_and_in_what_order_one_looks(variation: str):
     once, often = scene_of(variation), scene_of(variation)
@@ -138,6 +143,46 @@ def test_numbers_belong_to_the_sizes_of_the_levels(monkeypatch: pytest.MonkeyPat
     assert PerturbedWorld(ToyWorld()).info.identity != before
 
 
+def test_a_slower_control_rate_holds_the_action_and_the_observation():
+    plain, slow = scene_of("nominal"), scene_of("control_rate:1")
+    for step, action in enumerate(STEPS):
+        held = STEPS[step - step % 2]
+        plain.step(np.array([held], np.float32))
+        slow.step(np.array([action], np.float32))
+        if step % 2:  # two steps are done: it looks again
+            np.testing.assert_array_equal(
+                slow.observe([STATE.name])[STATE.name], plain.observe([STATE.name])[STATE.name]
+            )
+
+
+def test_a_level_may_lie_between():
+    from roboscale.worlds.perturbed.axes import settings_of
+
+    assert settings_of("lost_frames:1.5").size("lost_frames") == pytest.approx(0.2)
+    assert settings_of("compression:0.5").size("compression") == pytest.approx(72.5)
+    with pytest.raises(UnknownName, match="level of lost_frames '0'"):
+        settings_of("lost_frames:0")
+
+
+def test_a_sentence_is_told_in_other_words_and_the_expert_understands(tmp_path):
+    world = PerturbedWorld(ToyWorld())
+    said = world.info.instruction("near")
+    told = {level: world.info.sentence(Case("near", 4, f"paraphrase:{level}")) for level in (1, 3)}
+    assert len({said, *told.values()}) == 3
+    assert world.info.sentence(Case("near", 4, "lost_frames:1")) == said
+    assert world.info.sentence(Case("near", 4, "paraphrase:1")) == told[1], "the same for whoever is asked"
+    for sentence in told.values():
+        world.expert().start(sentence, 0)
+    own = tmp_path / "own.toml"
+    own.write_text('[tasks]\nnear = ["get close to it"]\n')
+    other = PerturbedWorld(ToyWorld(), own)
+    assert other.info.sentence(Case("near", 4, "paraphrase:2")) == "get close to it"
+    assert other.info.identity != world.info.identity
+    own.write_text('polite = ["no place for it"]\n')
+    with pytest.raises(RoboscaleError, match="one {} where the sentence stands"):
+        PerturbedWorld(ToyWorld(), own)
+
+
 def test_it_is_a_world_like_any_other():
     assert not [finding for finding in check_world(PerturbedWorld(ToyWorld()), "near") if finding.severity == "error"]
 
@@ -154,15 +199,16 @@ def test_it_is_a_world_like_any_other():
 )
 def test_what_cannot_be_done_is_refused_with_what_can(text: str, error: type[RoboscaleError], words: str):
     with pytest.raises(error, match=words):
-        parse_cells(text, ToyWorld(hold=None).info)
+        parse_cells(text, ToyWorld(hold=None))
 
 
 def test_cells_are_axes_and_levels():
-    info = ToyWorld(hold=None).info
-    assert parse_cells("lost_frames:2, lost_frames,lost_frames:1", info) == (
+    world = PerturbedWorld(ToyWorld(hold=None))
+    assert parse_cells("lost_frames:2, lost_frames,lost_frames:1", world) == (
         "lost_frames:2",
         "lost_frames:1",
         "lost_frames:3",
     )
-    assert {cell.partition(":")[0] for cell in parse_cells("all", info)} == {*AXES} - {"action_delay"}
+    outside = {name for name, axis in AXES.items() if axis.acts_on != "model"}
+    assert {cell.partition(":")[0] for cell in parse_cells("all", world)} == outside - {"action_delay"}
     assert RATE_HZ == 10.0

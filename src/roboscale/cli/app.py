@@ -9,15 +9,21 @@ import typer
 
 from roboscale import __version__
 from roboscale.cli import (
+    campaign,
     cases_check,
     cases_make,
     cases_show,
     check,
+    collect_augment,
     collect_generate,
+    collect_handheld,
+    collect_human,
     collect_record,
+    collect_teleop,
     compare,
     count,
     data_audit,
+    data_curate,
     data_export,
     data_fix,
     data_import,
@@ -50,8 +56,10 @@ from roboscale.cli import (
     trials_judge,
     trials_list,
     trials_merge,
+    trials_replay,
     trials_work,
     validity,
+    watch,
     why,
     world_check,
     world_list,
@@ -64,11 +72,16 @@ __all__ = ["COMMANDS", "app", "parse"]
 COMMANDS: tuple[Command[Any], ...] = (
     demo.command,
     collect_record.command,
+    collect_teleop.command,
     collect_generate.command,
+    collect_handheld.command,
+    collect_human.command,
+    collect_augment.command,
     data_info.command,
     data_import.command,
     data_export.command,
     data_audit.command,
+    data_curate.command,
     data_fix.command,
     data_merge.command,
     data_show.command,
@@ -86,6 +99,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     cases_show.command,
     eval.command,
     compare.command,
+    watch.command,
     robot_demo.command,
     study_init.command,
     study_lock.command,
@@ -97,6 +111,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     report.command,
     trials_list.command,
     trials_judge.command,
+    trials_replay.command,
     trials_work.command,
     trials_merge.command,
     trials_export.command,
@@ -108,6 +123,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     fuse.command,
     next.command,
     plan.command,
+    campaign.command,
 )
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -129,7 +145,9 @@ def roboscale(
 
 
 GROUPS = {
-    "collect": typer.Typer(no_args_is_help=True, help="Make episodes: record, generate."),
+    "collect": typer.Typer(
+        no_args_is_help=True, help="Make episodes: record, teleop, generate, augment, handheld, human."
+    ),
     "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, fix, merge, show."),
     "policy": typer.Typer(no_args_is_help=True, help="Policies: train, serve, check."),
     "world": typer.Typer(no_args_is_help=True, help="Worlds: list, check."),
@@ -137,7 +155,7 @@ GROUPS = {
     "cases": typer.Typer(no_args_is_help=True, help="What is to be tried, agreed on before: make, check, show."),
     "robot": typer.Typer(no_args_is_help=True, help="Robots: a stand-in to try the bench with."),
     "study": typer.Typer(no_args_is_help=True, help="Blind studies at a bench: init, lock, amend, unblind."),
-    "trials": typer.Typer(no_args_is_help=True, help="What was tried: list, judge, work, merge, export."),
+    "trials": typer.Typer(no_args_is_help=True, help="What was tried: list, judge, replay, work, merge, export."),
 }
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from roboscale.core.errors import SpecMismatch, UnknownName
 
-__all__ = ["LAYOUTS", "Pose", "canonical_quat_wxyz", "convert_rotation", "rotation_matrix"]
+__all__ = ["LAYOUTS", "Pose", "canonical_quat_wxyz", "convert_rotation", "rotation_matrices", "rotation_matrix"]
 
 Array = NDArray[np.float64]
 
@@ -93,6 +93,36 @@ def rotation_matrix(values: ArrayLike, layout: str) -> Array:
         case _:
             roll, pitch, yaw = array
             return _axis(2, yaw) @ _axis(1, pitch) @ _axis(0, roll)
+
+
+def rotation_matrices(values: ArrayLike, layout: str) -> Array:
+    """(N, 3, 3) rotation matrices from N rows in a layout of `LAYOUTS`; quaternions of a recording all at once.
+
+    >>> rotation_matrices([[0, 0, 0, 1]], "quat_xyzw")[0].tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+
+    Raises:
+        SpecMismatch: a row of a wrong size, one that is not finite, or a quaternion of length zero; says which row.
+    """
+    if layout not in LAYOUTS:
+        raise UnknownName("rotation layout", layout, LAYOUTS)
+    rows = np.asarray(values, np.float64)
+    if rows.ndim != 2 or rows.shape[1] != LAYOUTS[layout]:
+        raise SpecMismatch(f"{layout}: expected rows of {LAYOUTS[layout]} values, found {list(rows.shape)}")
+    if not layout.startswith("quat"):
+        made = [rotation_matrix(row, layout) for row in rows]
+        return np.stack(made) if made else np.zeros((0, 3, 3))
+    norms = np.linalg.norm(rows, axis=1)
+    broken = np.flatnonzero(~(norms > 1e-12))  # a NaN is not above anything either
+    if len(broken):
+        raise SpecMismatch(f"{layout}: row {broken[0]} is no rotation: {rows[broken[0]].tolist()}")
+    w, x, y, z = (rows / norms[:, None])[:, [3, 0, 1, 2] if layout == "quat_xyzw" else [0, 1, 2, 3]].T
+    flat = (
+        *(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        *(2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        *(2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    )
+    return np.stack(flat, axis=1).reshape(-1, 3, 3)
 
 
 def canonical_quat_wxyz(quat_wxyz: ArrayLike) -> Array:

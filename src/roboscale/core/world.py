@@ -18,6 +18,7 @@ from roboscale.core.errors import BadData, UnknownName
 from roboscale.core.identity import Identity
 from roboscale.core.policy import Observation, Policy
 from roboscale.core.referee import SuccessRule
+from roboscale.core.seeds import generator
 from roboscale.core.spec import Spec
 
 __all__ = [
@@ -93,6 +94,7 @@ class WorldInfo:
         hold: the action that keeps still while a policy thinks, (D,); `None` where there is none.
         past_success: whether it can be stepped on after its own termination at success.
         cost, risk: what a trial costs and may break, for people.
+        wordings: task -> level -> the same asked in other words, for the variation `paraphrase:LEVEL`.
     """
 
     name: str
@@ -117,6 +119,7 @@ class WorldInfo:
     past_success: bool = False
     cost: str = ""
     risk: str = ""
+    wordings: Mapping[str, Mapping[int, tuple[str, ...]]] = field(default_factory=dict)
 
     @property
     def rate_hz(self) -> float:
@@ -128,6 +131,17 @@ class WorldInfo:
         if task not in self.tasks:
             raise UnknownName(f"task of {self.name}", task, self.tasks)
         return self.tasks[task]
+
+    def sentence(self, case: Case) -> str:
+        """What a policy is told in a case: the instruction, or where its variation is `paraphrase:LEVEL`, one of the
+        wordings of that level, the same for whoever is asked."""
+        levels = [part.partition(":")[2] for part in case.variation.split(",") if part.startswith("paraphrase:")]
+        worded = self.wordings.get(case.task, {})
+        if not levels or not worded:
+            return self.instruction(case.task)
+        level = min(worded, key=lambda known: abs(known - float(levels[0])))
+        rng = generator("paraphrase", case.task, str(case.start))
+        return worded[level][int(rng.integers(len(worded[level])))]
 
     def require(self, case: Case) -> None:
         """Nothing, or an error that says what the world has instead. Every world asks it first in `start`.

@@ -1,5 +1,6 @@
 """Episodes on disk, in the LeRobotDataset v3.0 format: durable while recording, exact statistics, random access."""
 
+from roboscale.dataset.edits import Excerpt
 from roboscale.dataset.fix.repair import RepairReport, repair
 from roboscale.dataset.journal import DatasetInUse
 from roboscale.dataset.lerobot.catalog import EpisodeInfo
@@ -13,6 +14,7 @@ __all__ = [
     "DatasetTake",
     "DatasetWriter",
     "EpisodeInfo",
+    "Excerpt",
     "RepairReport",
     "Statistics",
     "repair",

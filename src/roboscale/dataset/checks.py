@@ -173,6 +173,12 @@ _NUMBERS = (
     Check("leaked-episode", "error", "An episode that is also in the other dataset.", _DROP),
     Check("split-leak", "error", "An episode is in two splits, such as validation data in train.", _DROP),
 )
+_CAPTURES = (
+    Check("pretrain-only", "info", "Auxiliary targets and no action: nobody states how accurate the poses are."),
+    Check("held-poses", "warning", "A pose of a hand or tool is repeated to the last bit: it was held, not measured."),
+    Check("interpolated-poses", "warning", "Poses lie on straight lines between others: they were filled in."),
+    Check("sigma-not-positive", "error", "A stated error of 0 or less."),
+)
 PICTURES = (
     Check("unreadable-pictures", "error", "Pictures that cannot be decoded.", _DROP),
     Check("black-camera", "error", "Pictures of one colour.", _DROP),
@@ -195,7 +201,9 @@ POLICY = (
 FILES = (*_FILES, *_VIDEO, *_STATISTICS)
 """Checks of LeRobot's files and metadata; the others look at what any recording holds."""
 
-CHECKS: Mapping[str, Check] = MappingProxyType({c.name: c for c in (*FILES, *_TEXT, *_NUMBERS, *PICTURES, *POLICY)})
+CHECKS: Mapping[str, Check] = MappingProxyType(
+    {c.name: c for c in (*FILES, *_TEXT, *_NUMBERS, *_CAPTURES, *PICTURES, *POLICY)}
+)
 """Name -> check, in the order in which they run."""
 
 _NO_FILES = "the format has no such metadata; its reader says what is wrong with its own"

@@ -16,7 +16,7 @@ from roboscale.core.recording import Carried, Clip, Finding, Pictures, RecordedE
 from roboscale.dataset.packets import key_frame_before
 from roboscale.dataset.streams import FRAME_TIMES
 
-__all__ = ["Corrections", "Kept", "cut_ends"]
+__all__ = ["Corrections", "Excerpt", "Kept", "cut_ends"]
 
 _SNAP = 8  # frames that may stay so that a video can be copied instead of being encoded again
 
@@ -27,6 +27,20 @@ class Kept:
 
     first: int
     last: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excerpt:
+    """Frames `first` to `last`, both included, of the episode at position `index`.
+
+    Args:
+        weight: how often its frames are drawn in training beside those of other parts.
+    """
+
+    index: int
+    first: int
+    last: int
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

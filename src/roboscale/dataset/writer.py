@@ -157,6 +157,19 @@ class DatasetWriter:
         if ID.fullmatch(episode_id):
             shutil.rmtree(self._layout.staging / episode_id, ignore_errors=True)
 
+    def retract(self, episode_id: str) -> Path:
+        """Takes back an episode that was saved and is not sealed yet, into quarantine; returns where it is kept.
+
+        Raises:
+            BadData: there is none: sealed episodes are taken out by `data fix`.
+        """
+        for pending in list_pending(self._layout):
+            if pending.id == episode_id:
+                del self._ids[episode_id]
+                return quarantine(self._layout, pending.path, "taken back by whoever recorded it")
+        found = "one that is sealed" if episode_id in self._ids else "none"
+        raise BadData(self.root, f"episode {episode_id}", "one that is saved and not sealed", found)
+
     def seal(self) -> None:
         """Turns every saved episode into LeRobot files; recording may go on after."""
         with _disk_errors(self.root, "while sealing; no saved episode is lost"):

@@ -15,11 +15,13 @@ from roboscale.guests.definition import (
 )
 from roboscale.guests.environment import (
     Installed,
+    add_packages,
     clean_environments,
     environment_of,
     make_environment,
     remove_environment,
 )
+from roboscale.guests.lent import open_lent_world
 from roboscale.guests.policy import FeatureMap, GuestPolicy, PolicyFeatures
 from roboscale.guests.process import GuestProcess, check_guest_process
 from roboscale.guests.pythons import find_python
@@ -34,6 +36,7 @@ __all__ = [
     "GuestWorld",
     "Installed",
     "PolicyFeatures",
+    "add_packages",
     "check_guest_process",
     "clean_environments",
     "environment_of",
@@ -45,6 +48,7 @@ __all__ = [
     "guests_folder",
     "make_environment",
     "open_guest_world",
+    "open_lent_world",
     "read_guest",
     "remove_environment",
 ]

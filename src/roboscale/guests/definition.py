@@ -17,10 +17,12 @@ from typing import Annotated
 from roboscale.core import BadData, Identity, UnknownName, combine
 from roboscale.core.declared import Limit, read_declared
 
-__all__ = ["SOURCE", "Guest", "find_guest", "find_guests", "guest_at", "guest_folders", "guests_folder"]
+__all__ = ["ADDED", "SOURCE", "Guest", "find_guest", "find_guests", "guest_at", "guest_folders", "guests_folder"]
 
 SOURCE = "source.txt"
 """Beside the environment of a guest by path: where its repository is."""
+ADDED = "added.txt"
+"""Beside the environment of a guest: what was added to its lock there, pinned."""
 
 _KNOWN = Path(__file__).with_name("known")
 _GROUP = "roboscale.guests"
@@ -60,6 +62,7 @@ class Guest:
         system: shared libraries that the system must have, as `libavcodec.so`.
         environment: variables that its processes get.
         source: a repository that is installed as it is (`pip install -e`), and may change any time.
+        added: packages beside the lock, pinned: what was added here, as a plugin that its package finds.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Guest:
     system: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     source: Path | None = None
+    added: tuple[str, ...] = ()
 
     @property
     def lock(self) -> Path:
@@ -84,9 +88,8 @@ class Guest:
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """The lines of the lock."""
-        lines = (line.partition("#")[0].strip() for line in self.lock.read_text("utf-8").splitlines())
-        return tuple(line for line in lines if line)
+        """The lines of the lock, and what was added to it here."""
+        return (*_lines(self.lock), *self.added)
 
     @property
     def identity(self) -> Identity:
@@ -194,12 +197,19 @@ def read_guest(folder: Path, name: str = "", source: Path | None = None) -> Gues
         system=said.system,
         environment=said.environment,
         source=source,
+        added=_lines(guests_folder() / (name or folder.name) / ADDED),
     )
     if not guest.lock.is_file():
         raise BadData(guest.lock, "file", "the lock of the guest, one package a line", "nothing")
     if not guest.python:
         raise BadData(file, "python", "at least one version", "none")
     return guest
+
+
+def _lines(file: Path) -> tuple[str, ...]:
+    """What stands in a list of packages; nothing where there is none."""
+    text = file.read_text("utf-8") if file.is_file() else ""
+    return tuple(line for line in (one.partition("#")[0].strip() for one in text.splitlines()) if line)
 
 
 _LEFT_OUT = ("__pycache__", "build", "dist", "venv")

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from roboscale.core import BadData, RoboscaleError
-from roboscale.guests.definition import SOURCE, Guest, guests_folder
+from roboscale.guests.definition import ADDED, SOURCE, Guest, guests_folder
 from roboscale.guests.pythons import find_python, say_places
 
 __all__ = [
     "Installed",
+    "add_packages",
     "clean_environments",
     "environment_of",
     "make_environment",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 Say = Callable[[str], None]
+_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])?(==[A-Za-z0-9.+!_-]+)?")
 
 _STATE, _LOG, _FORMAT = "state.json", "install.log", 1
 _RESOLVED = ("torch",)
@@ -86,7 +89,7 @@ def make_environment(guest: Guest, say: Say) -> Installed:
         _run([str(python), "-m", "venv", "--clear", str(folder / "venv")], folder, say)
     lock = folder / "lock.txt"
     lock.write_text("\n".join(guest.packages) + "\n", "utf-8")
-    pip = [str(inside), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    pip = _pip(inside)
     resolved = [line for line in guest.packages if line.partition("==")[0] in _RESOLVED]
     if resolved:
         _run([*pip, "-c", str(lock), *resolved], folder, say)
@@ -97,6 +100,54 @@ def make_environment(guest: Guest, say: Say) -> Installed:
     _write_state(folder / _STATE, made)
     say(f"{guest.name}: installed, Python {made.version}, {made.megabytes:,.0f} MB")
     return made
+
+
+def add_packages(guest: Guest, packages: Sequence[str], say: Say) -> Guest:
+    """Adds packages to a guest's environment, within its lock; what they bring along is pinned and part of it then.
+
+    Returns:
+        The guest with them: another one than before, by its identity.
+
+    Raises:
+        BadData: a text that names no package.
+        RoboscaleError: as `make_environment`, or pip cannot install them.
+    """
+    if wrong := [text for text in packages if not _PACKAGE.fullmatch(text)]:
+        raise BadData(f"guest {guest.name}", "add", "NAME or NAME==VERSION", wrong[0])
+    inside = make_environment(guest, say).python
+    folder = guests_folder() / guest.name
+    before = {_canonical(line) for line in _frozen(inside)}
+    try:
+        _run([*_pip(inside), "-c", str(folder / "lock.txt"), *packages], folder, say)
+    except RoboscaleError as error:  # a package that wants the guest's own in versions that it does not say
+        say(f"{guest.name}: with what they need they do not fit ({error}); they are installed without it")
+        _run([*_pip(inside), "--no-deps", *packages], folder, say)
+    earlier = {_canonical(line) for line in guest.added}
+    added = [line for line in _frozen(inside) if _canonical(line) not in before or _canonical(line) in earlier]
+    (folder / ADDED).write_text("".join(f"{line}\n" for line in added), "utf-8")
+    more = replace(guest, added=tuple(added))
+    _write_state(
+        folder / _STATE,
+        Installed(inside, _version(inside), more.identity.digest, _megabytes(folder / "venv")),
+    )
+    say(f"{guest.name}: added {', '.join(added) or 'nothing'}")
+    return more
+
+
+def _frozen(python: Path) -> list[str]:
+    """What is installed, as pip writes it down."""
+    done = subprocess.run([str(python), "-m", "pip", "freeze"], capture_output=True, text=True, check=True)
+    return [line for line in done.stdout.splitlines() if "==" in line]
+
+
+def _canonical(line: str) -> str:
+    """Name of a package in a line of a lock, as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", line.partition("==")[0].strip()).lower()
+
+
+def _pip(python: Path) -> list[str]:
+    options = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    return [str(python), "-m", "pip", "install", *options]
 
 
 def remove_environment(guest: Guest) -> bool:

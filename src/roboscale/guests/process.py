@@ -45,6 +45,7 @@ class GuestProcess:
         answer_s: seconds that an answer may take.
         descriptors: open files that it gets, under the same numbers.
         raised: what an exception in its code is to the trial: a policy's failure, or a world that broke.
+        python: an interpreter instead of the guest's own, in which roboscale is installed: it sees all of that.
 
     Raises:
         RoboscaleError: it is not installed; says the command that installs it.
@@ -60,11 +61,9 @@ class GuestProcess:
         answer_s: float = 60,
         descriptors: Sequence[int] = (),
         raised: type[RoboscaleError] = PolicyError,
+        python: Path | None = None,
     ) -> None:
-        made = environment_of(guest)
-        if made is None:
-            raise RoboscaleError(f"guest {guest.name} is not installed here: roboscale guest install {guest.name}")
-        self.guest, self._python = guest, made.python
+        self.guest, self._python, self._whole = guest, python or _interpreter(guest), python is not None
         self.number = 0  # how often it was started
         self._message = {"opener": opener, "arguments": dict(arguments)}
         self._start_s, self._answer_s = start_s, answer_s
@@ -177,6 +176,8 @@ class GuestProcess:
         """Ours without what would lead it into our environment, and with the guest's own variables."""
         hidden = ("PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
         kept = {name: value for name, value in os.environ.items() if name not in hidden}
+        if self._whole:
+            return {**kept, **self.guest.environment}
         path = os.pathsep.join((str(self._side()), *_MORE_PATH))
         return {**kept, **self.guest.environment, "PYTHONPATH": path, "PYTHONNOUSERSITE": "1"}
 
@@ -233,6 +234,13 @@ class GuestProcess:
         lines = self.log.read_text("utf-8", errors="replace").splitlines() if self.log.exists() else []
         last = " / ".join(line.strip() for line in lines[-_LAST_LINES:] if line.strip())
         return f"guest {self.guest.name} {how}" + (f"; its last lines: {last}" if last else "; it printed nothing")
+
+
+def _interpreter(guest: Guest) -> Path:
+    made = environment_of(guest)
+    if made is None:
+        raise RoboscaleError(f"guest {guest.name} is not installed here: roboscale guest install {guest.name}")
+    return made.python
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

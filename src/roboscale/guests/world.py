@@ -13,6 +13,7 @@ import uuid
 import weakref
 from collections.abc import Collection, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ __all__ = ["GuestScene", "GuestWorld", "open_guest_world"]
 
 _SURE = 3  # looks at consecutive steps, after which the next one is expected
 _SERVER = "roboscale.guests.side.world_server:WorldServer"
-_SAID = {"observation", "action", "rate_hz", "success_terms", "notes", "rule", "measures"}
+_SAID = {"observation", "action", "rate_hz", "success_terms", "notes", "rule", "measures", "wordings"}
 _NEEDED = {"tasks", "observation", "action", "rate_hz", "horizon"}
 _PLAIN = {f.name for f in fields(WorldInfo)} - {"name", "identity", "observation_spec", "action_spec"} - _SAID
 
@@ -67,11 +68,18 @@ def open_guest_world(
 class GuestWorld:
     """One task of a guest's world. Its identity is what it says of itself, the lock, our side of it and the options.
 
-    Args: see `open_guest_world`, which makes one.
+    Args: see `open_guest_world`, which makes one; `python` as `GuestProcess` has it.
     """
 
     def __init__(
-        self, guest: Guest, task: str, options: Mapping[str, str], *, start_s: float, answer_s: float
+        self,
+        guest: Guest,
+        task: str,
+        options: Mapping[str, str],
+        *,
+        start_s: float,
+        answer_s: float,
+        python: Path | None = None,
     ) -> None:
         self._descriptor = _shared_file()
         weakref.finalize(self, os.close, self._descriptor)
@@ -84,6 +92,7 @@ class GuestWorld:
             answer_s=answer_s,
             descriptors=(self._descriptor,),
             raised=InfrastructureError,
+            python=python,
         )
         try:
             said = self.process.start()

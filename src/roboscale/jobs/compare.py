@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from roboscale.core import Design, RoboscaleError
@@ -12,6 +13,7 @@ from roboscale.core.plain import to_plain
 from roboscale.jobs.events import Note, OnEvent, ignore, say_reason
 from roboscale.jobs.request import Argument, Option
 from roboscale.jobs.running import run_trials
+from roboscale.jobs.solvability import excluded_cells
 from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying, kept_or_not
 
 if TYPE_CHECKING:
@@ -39,6 +41,11 @@ class Compare(Trying):
     replicates: Annotated[
         int, Option("Policies are training runs of recipes: so many of the first recipe, then of the next.", min=1)
     ] = 1
+    perturb: Annotated[
+        str, Option("The same cases once more in each cell, as for eval; --budget then counts cases of each arm.")
+    ] = ""
+    solvable: Annotated[bool, Option("With --perturb: leave out cells that the world's expert cannot solve.")] = True
+    paraphrases: Annotated[Path | None, Option("With --perturb: TOML file of other wordings of the sentences.")] = None
     page: Annotated[bool, Option("At a guarded robot: serve the operator's page; else trials wait.")] = True
     host: Annotated[str, Option("Address of the operator's page; all but this machine's need a token.")] = "127.0.0.1"
     port: Annotated[int, Option("Port of the operator's page; 0 takes a free one.", min=0, max=65535)] = 0
@@ -55,6 +62,8 @@ class Compare(Trying):
             (one,) = self.policies or ("none",)
             table = f"; a table of results is compared by: roboscale rank {one}" if one.endswith(_TABLES) else ""
             raise RoboscaleError(f"compare takes two policies or more, found {one}{table}")
+        if self.perturb and self.replicates > 1:
+            raise RoboscaleError("--perturb speaks of checkpoints, and --replicates of recipes: give one of them")
         odd = len(self.policies) % self.replicates or len(self.policies) == self.replicates
         if self.replicates > 1 and odd and not self.is_study:
             raise RoboscaleError(
@@ -79,7 +88,7 @@ class Compare(Trying):
             budget=self.budget,
             alpha=self.alpha,
             min_cases=self.min_pairs,
-            sequential=self.sequential and self.replicates == 1,  # training runs are counted, not cases
+            sequential=self.sequential and self.replicates == 1 and not self.perturb,  # else all cases are needed
             outcome=self.outcome,
         )
 
@@ -123,11 +132,12 @@ class ComparedPolicies:
     def lines(self) -> list[str]:
         """For a terminal: the verdict, every policy's rate with bounds where trials are void, what is undecided."""
         from roboscale.jobs.judged import rate_lines
+        from roboscale.jobs.perturbing import robustness_lines
         from roboscale.stats.many import ManyVerdict
 
         if self.blind:
             return [self.blind]
-        verdict = self.verdict
+        verdict, worse = self.verdict, robustness_lines(self.judged)
         lines = [self.sentence, self.unit]
         if self.judged.replicates > 1:
             return [*lines, *self.judged.recipe_lines, *rate_lines(self.judged)]
@@ -136,12 +146,13 @@ class ComparedPolicies:
                 more = "unknown" if pair.verdict.needed is None else f"about {pair.verdict.needed}"
                 lines.append(f"  undecided: {pair.first} and {pair.second}; further cases that would decide: {more}")
             letters = {name: f"{verdict.letters[name]:4}" for name in verdict.names}
-            return lines + rate_lines(self.judged, letters)
-        return lines + rate_lines(self.judged)
+            return lines + rate_lines(self.judged, letters) + worse
+        return lines + rate_lines(self.judged) + worse
 
     def to_json(self) -> dict[str, Any]:
         """The summary that every run has, and the answer."""
         from roboscale.jobs.judged import run_summary
+        from roboscale.jobs.perturbing import duels_of, robustness_of
 
         if self.blind:
             return {"blind": self.blind}
@@ -155,6 +166,8 @@ class ComparedPolicies:
             "cases_used": decided.used,
             "stopped": decided.stopped,
             "withdrawn": list(decided.withdrawn),
+            "perturbed": {label: cells.to_json() for label, cells in robustness_of(self.judged).items()},
+            "duels": [duel.to_json() for duel in duels_of(self.judged)],
         }
 
 
@@ -209,6 +222,7 @@ def compare(
             request,
             things,
             count=request.budget,
+            excluded=excluded_cells(request, things, request.budget, listen, given),
             design=request.design if bench is None or bench.design is None else bench.design,
             on_event=listen,
             world=given,

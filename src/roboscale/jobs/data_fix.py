@@ -38,12 +38,13 @@ class FixDataset(Request):
     drop_camera: Annotated[tuple[str, ...], Option("A camera to leave out; may repeat. Needs OUT.")] = ()
     drop_broken: Annotated[bool, Option("Leave out the unreadable. Needs OUT.")] = False
     curation: Annotated[bool, Option("Apply the labels of `data show`. Needs OUT.")] = False
+    selection: Annotated[Path | None, Option("Copy what this file of `data curate` keeps. Needs OUT.")] = None
     metadata: Annotated[bool, Option("Correct metadata and statistics in place.")] = False
     undo: Annotated[bool, Option("Put back what the last --metadata replaced.")] = False
     workers: options.DataWorkers = None
 
     def check(self) -> None:
-        copied = (self.trim_idle, self.drop, self.drop_camera, self.drop_broken, self.curation)
+        copied = (self.trim_idle, self.drop, self.drop_camera, self.drop_broken, self.curation, self.selection)
         if self.out is None and any(copied):
             raise RoboscaleError("OUT is missing: the original is never changed by these options")
         if self.out is not None and (self.metadata or self.undo):

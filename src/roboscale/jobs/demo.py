@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import datetime
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from roboscale.core.plain import Plain, called
 from roboscale.jobs.events import Note, OnEvent, Stage, Wrote, ignore
 from roboscale.jobs.options import Workers
-from roboscale.jobs.recipe_round import RecipeRound, TriedRecipes, train_recipes, try_recipes
+from roboscale.jobs.recipe_round import TABLE, RecipeRound, TriedRecipes, train_recipes, try_recipes
 from roboscale.jobs.request import Option, Request
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class ShownDemo(Plain):
         recipes: the state round. compared: the picture round. `None` where it was not asked for.
         report: the page of the last round.
         described: what A and B are, a line each.
+        next_order: what a campaign would collect next.
     """
 
     recipes: TriedRecipes | None
@@ -82,13 +83,14 @@ class ShownDemo(Plain):
     report: Path
     minutes: float
     described: tuple[str, ...]
+    next_order: tuple[str, ...] = ()
 
     @property
     def lines(self) -> list[str]:
         """For a terminal."""
         state = [] if self.recipes is None else ["", f"state inputs: {self.recipes.sentence}"]
         pictures = [] if self.compared is None else ["", f"pictures: {checkpoint_sentence(self.compared)}"]
-        return [*state, *pictures, "", *self.described, f"report: {self.report}"]
+        return [*state, *pictures, "", *self.described, *self.next_order, f"report: {self.report}"]
 
 
 @dataclass(slots=True)
@@ -134,6 +136,7 @@ def run_demo(request: RunDemo, on_event: OnEvent = ignore) -> ShownDemo:
         report=page,
         minutes=(time.monotonic() - started) / 60,
         described=_described(request),
+        next_order=_next_order(request, request.folder("state") / TABLE),
     )
 
 
@@ -167,6 +170,7 @@ def _state_round(request: RunDemo, stages: _Stages) -> TriedRecipes:
         seed=request.seed,
         workers=request.workers,
         descriptions=request.recipes,
+        afterwards=lambda table: _next_order(request, table),
     )
     policies = len(asked.policies)
     trained = f"training recipes A and B {request.runs} times each on the world's state"
@@ -188,6 +192,15 @@ def _state_round(request: RunDemo, stages: _Stages) -> TriedRecipes:
     for line in ("first verdict, from state inputs:", *tried.lines, *_described(request)):
         stages.on_event(Note(line))
     return tried
+
+
+def _next_order(request: RunDemo, table: Path) -> tuple[str, ...]:
+    """What a campaign would order after the state round; nothing where there was none."""
+    from roboscale.jobs.demo_order import next_order_lines
+
+    if not table.exists():
+        return ()
+    return next_order_lines(table, request.demonstrations, request.grown, request.runs, request.trials, request.seed)
 
 
 def _picture_round(request: RunDemo, recipes: TriedRecipes | None, stages: _Stages) -> tuple[ComparedPolicies, Path]:
@@ -314,6 +327,7 @@ def _report(
         ),
     )
     page = request.out / "report.html"
+    data = replace(data, next_order=_next_order(request, request.folder("state") / TABLE))
     write_text(page, report_page(data))
     on_event(Wrote("page", page))
     return page

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from roboscale.core import Estimate
+from roboscale.core import Estimate, RoboscaleError
 from roboscale.jobs.events import Note, OnEvent, ignore, say_reason
 from roboscale.jobs.request import Option
 from roboscale.jobs.running import run_trials
+from roboscale.jobs.solvability import excluded_cells
 from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying, kept_or_not
 
 if TYPE_CHECKING:
@@ -29,8 +31,20 @@ class Evaluate(Trying):
     ]
     trials: Annotated[int, Option("Trials per task.", min=1)] = 10
     perturb: Annotated[
-        str, Option("The same cases once more in each cell: all, or axes such as action_delay:2,lost_frames.")
+        str, Option("The same cases once more in each cell: all, or axes such as light:2,lost_frames.")
     ] = ""
+    solvable: Annotated[bool, Option("With --perturb: leave out cells that the world's expert cannot solve.")] = True
+    paraphrases: Annotated[Path | None, Option("With --perturb: TOML file of other wordings of the sentences.")] = None
+    sweep: Annotated[
+        Literal["", "sobol"], Option("With --perturb: sobol draws all its axes at once, and says which decide.")
+    ] = ""
+    points: Annotated[int, Option("Rows of --sweep, each of as many trials as axes and three.", min=2)] = 32
+
+    def check(self) -> None:
+        """RoboscaleError also for a sweep over nothing."""
+        Trying.check(self)
+        if self.sweep and not self.perturb:
+            raise RoboscaleError("--sweep draws axes of --perturb: say which, or --perturb all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +76,21 @@ class Evaluated:
         the time went."""
         from roboscale.jobs.judged import rate_lines, time_lines
         from roboscale.jobs.perturbing import robustness_lines
+        from roboscale.jobs.sweeping import sensitivity_lines
 
-        return [*rate_lines(self.judged), *robustness_lines(self.judged), *time_lines(self.judged)]
+        worse = (*robustness_lines(self.judged), *sensitivity_lines(self.judged))
+        return [*rate_lines(self.judged), *worse, *time_lines(self.judged)]
 
     def to_json(self) -> dict[str, Any]:
         """The summary that every run has, and the answer."""
         from roboscale.jobs.judged import run_summary
         from roboscale.jobs.perturbing import robustness_of
+        from roboscale.jobs.sweeping import sensitivity_of
 
         perturbed = {label: cells.to_json() for label, cells in robustness_of(self.judged).items()}
-        return {**run_summary(self.judged), "success": self.success.to_json(), "perturbed": perturbed}
+        swept = {label: found.to_json() for label, found in sensitivity_of(self.judged).items()}
+        said = {"success": self.success.to_json(), "perturbed": perturbed, "swept": swept}
+        return {**run_summary(self.judged), **said}
 
 
 def evaluate(
@@ -115,7 +134,16 @@ def evaluate(
     thing = request.policy if isinstance(policy, (Evaluate, str)) else policy
     given = None if world is None or isinstance(world, str) else world
     with kept_or_not(request, asked=isinstance(policy, Evaluate)) as request:
-        judged = run_trials(request, [thing], count=request.trials, on_event=listen, world=given, observes=observes)
+        excluded = excluded_cells(request, [thing], request.trials, listen, given)
+        judged = run_trials(
+            request,
+            [thing],
+            count=request.trials,
+            on_event=listen,
+            world=given,
+            observes=observes,
+            excluded=excluded,
+        )
     for reason in reasons(judged.used, judged.labels):
         notes.append(reason)
         say_reason(on_event, reason)

@@ -25,7 +25,7 @@ from roboscale.core import (
 )
 from roboscale.core.case import CaseSplit
 from roboscale.core.plain import to_plain
-from roboscale.jobs.events import OnEvent, Progress
+from roboscale.jobs.events import Note, OnEvent, Progress
 
 if TYPE_CHECKING:
     from roboscale.core import Estimate
@@ -40,7 +40,7 @@ SMALL = 12
 class Filling:
     """What is to be put into a dataset: `per_task` successful episodes of each task.
 
-    Without `images` no camera is rendered, and the dataset has none.
+    Without `images` no camera is rendered, and the dataset has none. Cases in `first` are tried before all others.
     """
 
     world: str
@@ -51,6 +51,7 @@ class Filling:
     codec: str = "h264"
     workers: int | None = None
     images: bool = True
+    first: tuple[Case, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +139,12 @@ def generated(filling: Filling, sources: Path, on_event: OnEvent) -> Filled:
     by_task = demonstrations(sources, filling.tasks)
 
     def policy_for(world: World, task: str) -> Policy:
-        from roboscale.sources.simulation.generator import SegmentReplay
+        from roboscale.sources.simulation import replay_of
 
-        return SegmentReplay(by_task[task], retries=False)  # a failed attempt is no demonstration
+        replay = replay_of(by_task[task])
+        for note in getattr(replay, "notes", ()):
+            on_event(Note(f"{task}: {note}"))
+        return replay
 
     return fill(filling, "generate", policy_for, with_parents, on_event)
 
@@ -202,7 +206,8 @@ def fill(
 
         for task in filling.tasks:
             collector = _collector(filling, world, policy_for(world, task), slots, log, sink, provenance, on_saved)
-            collected[task] = collector.collect(partial(_stream, task, filling.seed, split), filling.per_task)
+            wanted = tuple(case for case in filling.first if case.task == task)
+            collected[task] = collector.collect(partial(_stream, wanted, task, filling.seed, split), filling.per_task)
     return Filled(filling.out, collected)
 
 
@@ -260,5 +265,9 @@ def workers_for(wanted: int | None, trials: int) -> int:
     return cores if cores > 1 and trials >= SMALL else 0
 
 
-def _stream(task: str, seed: int, split: CaseSplit, first: int, count: int) -> tuple[Case, ...]:
-    return cases(task, count, seed, split, first)
+def _stream(
+    wanted: tuple[Case, ...], task: str, seed: int, split: CaseSplit, first: int, count: int
+) -> tuple[Case, ...]:
+    """The wanted cases, then those of the seed."""
+    listed = wanted[first : first + count]
+    return (*listed, *cases(task, count - len(listed), seed, split, max(0, first - len(wanted))))

@@ -21,10 +21,35 @@ if TYPE_CHECKING:
     from roboscale.report import FilmedCase, FilmedTrial
     from roboscale.trials.log import Run
 
-__all__ = ["film_cases", "recorded_films"]
+__all__ = ["Filming", "film_cases", "recorded_films"]
 
 FILM_SIZE = (320, 240)
 FILM_EVERY_S = 0.05
+
+
+class Filming:
+    """Takes pictures of a scene while it runs, for a film in real time.
+
+    Args:
+        rate_hz: of the steps before each of which `watch` is called.
+    """
+
+    def __init__(self, rate_hz: float) -> None:
+        self._rate, self._every = rate_hz, max(1, round(rate_hz * FILM_EVERY_S))
+        self._frames: list[NDArray[np.uint8]] = []
+        self._steps = 0
+
+    def watch(self, scene: Scene) -> None:
+        """Takes a picture where one is due and the scene can show itself."""
+        if self._steps % self._every == 0 and isinstance(scene, HasPictures):
+            self._frames.append(scene.picture(*FILM_SIZE))
+        self._steps += 1
+
+    def mp4(self) -> bytes:
+        """The film; empty where nothing was shown."""
+        from roboscale.report.video import encode_mp4
+
+        return encode_mp4(np.stack(self._frames), self._rate / self._every) if self._frames else b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,33 +133,22 @@ def _film(film: _Film) -> tuple[str, tuple[bool, bytes]]:
     """Replays a trial in its world; the film runs in real time."""
     from roboscale.jobs.rollouts import open_again
     from roboscale.referees import referee_named
-    from roboscale.report.video import encode_mp4
     from roboscale.trials import differences, replay
     from roboscale.trials.slots import Job
 
     trial = film.trial
     assert trial.actions is not None, "a film needs the actions"
-    rate = trial.settings.rate_hz
-    every = max(1, round(rate * FILM_EVERY_S))
-    frames: list[NDArray[np.uint8]] = []
-    steps = [0]
-
-    def watch(scene: Scene) -> None:
-        if steps[0] % every == 0 and isinstance(scene, HasPictures):
-            frames.append(scene.picture(*FILM_SIZE))
-        steps[0] += 1
-
+    filming = Filming(trial.settings.rate_hz)
     referee = referee_named(trial.settings.watch)
     world = open_again(film.run)
     try:
-        result = replay(world, trial.case, trial.settings, trial.actions, referee=referee, film=watch)
+        result = replay(world, trial.case, trial.settings, trial.actions, referee=referee, film=filming.watch)
     except RoboscaleError as error:
         return trial.id, (False, str(error).encode()[:0])
     finally:
         world.close()
     again = Job(trial=trial, referee=referee).finish(result).trial
-    mp4 = encode_mp4(np.stack(frames), rate / every) if frames else b""
-    return trial.id, (not differences(trial, again), mp4)
+    return trial.id, (not differences(trial, again), filming.mp4())
 
 
 def recorded_films(judged: Judged, chosen: Sequence[Counted], recorded: Path) -> dict[str, FilmedTrial]:

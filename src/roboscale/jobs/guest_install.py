@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from roboscale.core.plain import Plain
 from roboscale.jobs.events import Note, OnEvent, ignore
-from roboscale.jobs.request import Argument, Request
+from roboscale.jobs.request import Argument, Option, Request
 
 __all__ = ["InstallGuest", "InstalledGuest", "install_guest"]
 
@@ -20,6 +20,9 @@ class InstallGuest(Request):
     words: ClassVar[tuple[str, ...]] = ("guest", "install")
 
     guest: Annotated[str, Argument("Its name of `roboscale guest list`, or the folder of a repository that is one.")]
+    add: Annotated[
+        tuple[str, ...], Option("A package to add to it, as NAME==VERSION: a plugin, which then runs in it.")
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,13 @@ def install_guest(request: InstallGuest, on_event: OnEvent = ignore) -> Installe
         BadData: the files of a repository are broken, or its name is taken.
         RoboscaleError: no fitting Python, a library of the system, no room, or what pip says.
     """
-    from roboscale.guests import guest_at, guests_folder, make_environment
+    from roboscale.guests import add_packages, guest_at, guests_folder, make_environment
+
+    def say(text: str) -> None:
+        on_event(Note(text))
 
     guest = guest_at(request.guest)
-    made = make_environment(guest, lambda text: on_event(Note(text)))
+    if request.add:
+        guest = add_packages(guest, request.add, say)
+    made = make_environment(guest, say)
     return InstalledGuest(guest.name, guests_folder() / guest.name, made.version, made.megabytes)

@@ -33,6 +33,7 @@ from roboscale.core import (
 )
 from roboscale.core.episode import Status
 from roboscale.core.timing import TimeSpent
+from roboscale.jobs.earlier_looks import earlier_looks, said_of_looks
 from roboscale.jobs.oddities import oddities, repeats
 from roboscale.jobs.rollouts import is_perturbed
 from roboscale.jobs.spending import spending, spending_line
@@ -74,6 +75,7 @@ class Judged:
         before: the verdict as it was when the run ended, where a judgement was corrected afterwards.
         all_rounds: of every policy, case and round, what counts within the round.
         notes: what was assumed, guessed, dropped or reused while it ran, a line each.
+        looks: what earlier tests of the same trials leave of its error, in one sentence; empty without any.
     """
 
     run: Run
@@ -83,6 +85,7 @@ class Judged:
     before: Decided | None = None
     all_rounds: tuple[Counted, ...] = ()
     notes: tuple[str, ...] = ()
+    looks: str = ""
 
     @property
     def labels(self) -> dict[Identity, str]:
@@ -164,6 +167,12 @@ class Judged:
         return is_perturbed(self.run)
 
     @property
+    def swept(self) -> bool:
+        """Whether all axes of worse worlds were drawn at once: `--sweep`."""
+        fields = self.run.request.get("fields", {})
+        return isinstance(fields, Mapping) and bool(fields.get("sweep"))
+
+    @property
     def plain(self) -> tuple[Counted, ...]:
         """What rates rest on: all that counts, without the arms in worse worlds."""
         return tuple(c for c in self.used if self.is_plain(c))
@@ -222,7 +231,8 @@ class Judged:
     def doubts(self) -> list[str]:
         """What belongs in the same breath as every sentence on this run."""
         repeated = [f"{name}: {how}" for name, how in repeats(self.used, self.labels).items()]
-        return [*self.unverified, *(f"{name} is batch-dependent" for name in self.batch_dependent), *repeated]
+        looks = [self.looks] if self.looks else []
+        return [*looks, *self.unverified, *(f"{name} is batch-dependent" for name in self.batch_dependent), *repeated]
 
 
 def _common_name(labels: Sequence[str]) -> str:
@@ -255,11 +265,14 @@ def judged_run(log: TrialLog, run: Run, shard: tuple[int, int] = (0, 1)) -> Judg
         for number in sorted({t.round for t in trials})
         for one in count_trials([t for t in trials if t.round == number], judgements, run.policies, cases)
     )
-    notes = tuple(log.notes(run.id))
+    looks = said_of_looks(earlier_looks(log, run), run.design)
+    notes = (*log.notes(run.id), *([looks] if looks else []))
     if run.design is None:
         return Judged(run=run, counted=tuple(counted), used=tuple(counted), all_rounds=rounds, notes=notes)
+    whole = is_perturbed(run)  # whose cells are all looked at; the verdict is of the unperturbed arm
+    cases = [case for case in cases if not whole or case.variation == NOMINAL]
     decided = _decide(counted, run, cases)
-    used = {case.id for case in cases[: decided.used]}
+    used = {c.case.id for c in counted} if whole else {case.id for case in cases[: decided.used]}
     return Judged(
         run=run,
         counted=tuple(counted),
@@ -268,6 +281,7 @@ def judged_run(log: TrialLog, run: Run, shard: tuple[int, int] = (0, 1)) -> Judg
         before=_before(trials, judgements, run, cases),
         all_rounds=rounds,
         notes=notes,
+        looks=looks,
     )
 
 

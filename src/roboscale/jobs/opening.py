@@ -13,13 +13,21 @@ __all__ = ["open_any_world"]
 _SHARE = 0.9  # of a step's limit: a guest that hangs is found by whoever has its last lines
 
 
-def open_any_world(text: str, *, start_s: float = 300.0, answer_s: float = 300.0, perturbed: bool = False) -> World:
+def open_any_world(
+    text: str,
+    *,
+    start_s: float = 300.0,
+    answer_s: float = 300.0,
+    perturbed: bool = False,
+    paraphrases: Path | None = None,
+) -> World:
     """The world that a text names, as `roboscale.worlds.open_world`, or one that a guest runs.
 
     Args:
         text: `GUEST:TASK`, perhaps with options behind a question mark, or a text for `roboscale.worlds.open_world`.
         start_s: seconds that a guest may take to open it. answer_s: seconds that it may take for a reset or a step.
-        perturbed: with the variations that need no model of it, see `roboscale.worlds.perturbed`.
+        perturbed: with the variations of `roboscale.worlds.perturbed` that it can do.
+        paraphrases: file of other wordings for these.
 
     Raises:
         InfrastructureError: a guest cannot open it; else as `roboscale.worlds.open_world`.
@@ -27,7 +35,7 @@ def open_any_world(text: str, *, start_s: float = 300.0, answer_s: float = 300.0
     if perturbed:
         from roboscale.worlds.perturbed import PerturbedWorld
 
-        return PerturbedWorld(open_any_world(text, start_s=start_s, answer_s=answer_s))
+        return PerturbedWorld(open_any_world(text, start_s=start_s, answer_s=answer_s), paraphrases)
     from roboscale.worlds import WORLDS, open_world
 
     name, _, rest = text.partition(":")

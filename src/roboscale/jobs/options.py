@@ -8,17 +8,27 @@ from typing import Annotated, Literal
 from roboscale.jobs.request import Argument, Option
 
 __all__ = [
+    "Ahead",
     "By",
+    "CaptureInstruction",
+    "CaptureRate",
     "DataEngine",
     "DataPath",
     "DataWorkers",
     "Declare",
     "Device",
     "Fps",
+    "HeldFor",
     "Html",
+    "LargestJump",
+    "LeastSeconds",
     "Level",
     "Mapping",
+    "PretrainOnly",
     "Seed",
+    "Selection",
+    "SigmaPosition",
+    "SigmaRotation",
     "Sources",
     "StartTimeout",
     "VideoPath",
@@ -37,6 +47,8 @@ StartTimeout = Annotated[
     float, Option("Seconds that opening a world or a policy may take, and a process to start.", min=0.1)
 ]
 
+Selection = Annotated[Path | None, Option("File of `data curate`: what of the dataset is used.")]
+
 Declare = Annotated[Path | None, Option("TOML that says what the arrays mean; --explain drafts one.")]
 Fps = Annotated[float | None, Option("Frames a second, for formats that do not store it.", min=1e-3)]
 Mapping = Annotated[
@@ -50,6 +62,23 @@ DataEngine = Annotated[
     Literal["processes", "ray"], Option("processes, or ray for a cluster that shares the folders.", flag="--engine")
 ]
 DataWorkers = Annotated[int | None, Option("Worker processes; 0 uses this one. Default: the cores.", min=0)]
+
+CaptureRate = Annotated[
+    float | None,
+    Option("Frames a second of the new dataset, fewer than recorded: of each time the nearest sample.", min=0.02),
+]
+Ahead = Annotated[int, Option("How many samples ahead of its state an action is.", min=1, max=1000)]
+SigmaPosition = Annotated[
+    float | None, Option("Metres of one standard deviation of a position that somebody measured.", min=1e-9)
+]
+SigmaRotation = Annotated[
+    float | None, Option("Radians of one standard deviation of a rotation that somebody measured.", min=1e-9)
+]
+PretrainOnly = Annotated[bool, Option("Keep poses as auxiliary targets only, whatever is known of their error.")]
+LargestJump = Annotated[float, Option("Metres that a sample may lie from where the motion leads, at most.", min=0)]
+HeldFor = Annotated[float, Option("Seconds for which a pose may be repeated, at most.", min=0)]
+LeastSeconds = Annotated[float, Option("Seconds that a stretch with poses must last to be an episode.", min=0)]
+CaptureInstruction = Annotated[str, Option("What is done, where the source does not say it.")]
 
 Sources = Annotated[
     tuple[str, ...],

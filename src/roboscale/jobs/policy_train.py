@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from roboscale.core.plain import Plain, called
+from roboscale.jobs import options
 from roboscale.jobs.events import OnEvent, Progress, ignore
 from roboscale.jobs.options import Device
 from roboscale.jobs.request import Argument, Option, Request
@@ -22,6 +23,7 @@ class TrainPolicy(Request):
     Args:
         inputs: what it sees: `images`, which means cameras and proprioception, or `state`.
         steps: of the optimiser; 0 takes the default of the inputs.
+        selection: what `data curate` chose of the dataset; all of it is learned from without.
         setting: `name=value` of any other field of a `TrainConfig`.
     """
 
@@ -33,6 +35,7 @@ class TrainPolicy(Request):
     head: Annotated[str, Option("flow or regression.")] = ""
     steps: Annotated[int, Option("Optimiser steps; 0 takes the default of the inputs.", min=0)] = 0
     setting: Annotated[tuple[str, ...], Option("Any other setting as name=value, repeated.", flag="--set")] = ()
+    selection: options.Selection = None
     device: Device = "auto"
     seed: Annotated[int, Option("Seed of weights and batches.")] = 0
 
@@ -63,7 +66,7 @@ def train_policy(request: TrainPolicy, on_event: OnEvent = ignore) -> TrainedPol
     def progress(step: int, total: int, loss: float) -> None:
         on_event(Progress(str(request.out), step, total, f"loss {loss:.4f}"))
 
-    run_training(Training(request.dataset, request.out, config, request.device), progress)
+    run_training(Training(request.dataset, request.out, config, request.device, request.selection), progress)
     return TrainedPolicy(request.out, config)
 
 

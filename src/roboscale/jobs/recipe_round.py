@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from roboscale.jobs.training import Training
     from roboscale.stats.overall import PairOverTasks
 
-__all__ = ["RecipeRound", "TriedRecipes", "train_recipes", "try_recipes"]
+__all__ = ["TABLE", "RecipeRound", "TriedRecipes", "train_recipes", "try_recipes"]
 
 TABLE = "outcomes.csv"
+"""A round's table of outcomes, in its folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +33,14 @@ class RecipeRound:
 
     Args:
         datasets: recipe -> dataset.
+        selections: recipe -> file of `data curate`, for those that learn from a part of their dataset.
         runs: trainings of each recipe, which differ in their seed alone.
         trials: per task and training run.
         steps: of the optimiser, the same for all.
         out: folder of the policies, of the trials and of the table.
         device: where all of them train and act: what computed elsewhere rounds otherwise.
         descriptions: recipe -> what it is, for the page.
+        afterwards: said at the end of the page, made from the table of outcomes once it is there.
     """
 
     datasets: Mapping[str, Path]
@@ -46,11 +49,14 @@ class RecipeRound:
     trials: int
     steps: int
     out: Path
+    selections: Mapping[str, Path] = field(default_factory=dict)
+    world: str = "metaworld"
     inputs: str = "state"
     seed: int = 0
     workers: int | None = None
     device: Device = "cpu"
     descriptions: Mapping[str, str] = field(default_factory=dict)
+    afterwards: Callable[[Path], tuple[str, ...]] = lambda table: ()
 
     @property
     def policies(self) -> dict[tuple[str, int], Path]:
@@ -115,7 +121,8 @@ def train_recipes(asked: RecipeRound, on_event: OnEvent = ignore) -> None:
     trainings: list[Training] = []
     for recipe, run in keys:
         config = training_config(asked.inputs, "", asked.steps, asked.seed + run - 1)
-        trainings.append(Training(asked.datasets[recipe], asked.policies[recipe, run], config, asked.device))
+        data, out = asked.datasets[recipe], asked.policies[recipe, run]
+        trainings.append(Training(data, out, config, asked.device, asked.selections.get(recipe)))
 
     def on_progress(index: int, done: int, total: int, loss: float) -> None:
         recipe, run = keys[index]
@@ -133,6 +140,7 @@ def try_recipes(asked: RecipeRound, on_event: OnEvent = ignore) -> TriedRecipes:
     judged = compare(
         Compare(
             policies=tuple(str(path) for path in asked.policies.values()),
+            world=asked.world,
             tasks=",".join(asked.tasks),
             budget=asked.trials * len(asked.tasks),
             sequential=False,
@@ -172,6 +180,7 @@ def _write_page(asked: RecipeRound, ranked: Ranked, on_event: OnEvent) -> None:
         title=f"Training recipes, from {asked.inputs} inputs",
         command=Rank(sources=(str(asked.table),), html=page).command,
         notes=(*described, counted, *ranked.board.notes),
+        statements=(*ranked.board.statements, *asked.afterwards(asked.table)),
     )
     write_text(page, board_page(board))
     on_event(Wrote("page", page))

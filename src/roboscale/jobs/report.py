@@ -13,7 +13,9 @@ from roboscale.jobs.request import Option, Request
 from roboscale.jobs.stores import RunId, Store, folder_of
 
 if TYPE_CHECKING:
-    from roboscale.report import ReportData
+    from roboscale.jobs.judged import Judged
+    from roboscale.report import FilmedCase, ReportData
+    from roboscale.trials.log import TrialLog
 
 __all__ = ["WriteReport", "write_report"]
 
@@ -56,10 +58,10 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
         RoboscaleError: the run is of a study that is blind.
     """
     from roboscale.jobs.files import write_text
-    from roboscale.jobs.films import film_cases
-    from roboscale.jobs.judged import choose_run, judged_run, other_runs, whole
+    from roboscale.jobs.judged import choose_run, judged_run, other_runs
     from roboscale.jobs.report_data import dataset_summary, report_data, training_curve
     from roboscale.jobs.studies import require_unblinded, study_lines
+    from roboscale.jobs.worse_pictures import worse_pictures
     from roboscale.report.trials import report_page
     from roboscale.trials.log import open_log
 
@@ -70,18 +72,10 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
         require_unblinded(run)
         judged = judged_run(log, run)
         notes += other_runs(log, run, request.run)
-        films = []
-        if request.videos:
-            try:
-                trials = whole(log, judged.plain)
-                films = film_cases(judged, trials, request.videos, request.recorded)
-            except RoboscaleError as error:
-                notes.append(f"no films: {error}")
-            if not films and not any(note.startswith("no films") for note in notes):
-                repeats = judged.run.world_info.get("deterministic")
-                why = "shows no pictures" if repeats else "cannot repeat its trials; see --recorded"
-                notes.append(f"no films: world {judged.run.world.name} {why}")
+        films = _films(request, log, judged, notes)
     notes += study_lines(run)
+    strips, unseen = worse_pictures(judged) if request.videos else ((), "")
+    notes += [unseen] if unseen else []
     for note in notes:
         on_event(Note(note))
     data = report_data(
@@ -93,8 +87,28 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
         films=films,
         datasets=[dataset_summary(path) for path in request.dataset],
         training=[training_curve(path, path.name) for path in request.training],
+        worse_pictures=strips,
         notes=notes,
     )
     write_text(page, report_page(data))
     on_event(Wrote("page", page))
     return data
+
+
+def _films(request: WriteReport, log: TrialLog, judged: Judged, notes: list[str]) -> list[FilmedCase]:
+    """The films that are asked for; a note says why there are none."""
+    from roboscale.jobs.films import film_cases
+    from roboscale.jobs.judged import whole
+
+    if not request.videos:
+        return []
+    try:
+        films = film_cases(judged, whole(log, judged.plain), request.videos, request.recorded)
+    except RoboscaleError as error:
+        notes.append(f"no films: {error}")
+        return []
+    if not films:
+        repeats = judged.run.world_info.get("deterministic")
+        why = "shows no pictures" if repeats else "cannot repeat its trials; see --recorded"
+        notes.append(f"no films: world {judged.run.world.name} {why}")
+    return films

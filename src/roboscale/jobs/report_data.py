@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from roboscale.core import Estimate, EvidenceRow, Measure
 from roboscale.jobs.judged import Judged, reasons, unequal_starts
-from roboscale.jobs.perturbing import robustness_of
+from roboscale.jobs.perturbing import duels_of, robustness_of
+from roboscale.jobs.sweeping import sensitivity_of
 from roboscale.report import (
     DatasetCamera,
     DatasetSummary,
@@ -72,6 +73,7 @@ def report_data(
     datasets: Sequence[DatasetSummary] = (),
     training: Sequence[TrainingCurve] = (),
     notes: Sequence[str] = (),
+    worse_pictures: Sequence[FilmStrip] = (),
 ) -> ReportData:
     """Everything the page shows."""
     run = judged.run
@@ -92,6 +94,9 @@ def report_data(
         detectors=detector_agreements(judged.used),
         rounds=_rounds(judged),
         perturbed=robustness_of(judged),
+        duels=duels_of(judged),
+        swept=sensitivity_of(judged),
+        worse_pictures=tuple(worse_pictures),
         films=tuple(films),
         voids=void_trials(results),
         overlaps=void_overlaps(results),

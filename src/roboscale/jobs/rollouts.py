@@ -37,7 +37,8 @@ def open_again(run: Run) -> World:
     text = run.world_info.get("opened", "")
     if not text:
         raise RoboscaleError(f"world {run.world.name} was given as an object: only that script can open it again")
-    world = open_any_world(text, perturbed=is_perturbed(run))
+    worded = run.request.get("fields", {}).get("paraphrases")
+    world = open_any_world(text, perturbed=is_perturbed(run), paraphrases=Path(worded) if worded else None)
     if world.info.identity.verified and world.info.identity != run.world:
         world.close()
         raise RoboscaleError(

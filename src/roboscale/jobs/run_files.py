@@ -9,6 +9,7 @@ from roboscale.core import RoboscaleError
 from roboscale.core.plain import to_plain
 from roboscale.jobs.judged import Judged, reasons, run_summary, whole
 from roboscale.jobs.perturbing import robustness_of
+from roboscale.jobs.sweeping import sensitivity_of
 
 if TYPE_CHECKING:
     from roboscale.trials.log import TrialLog
@@ -27,7 +28,8 @@ def write_run_files(judged: Judged, log: TrialLog, store: str) -> None:
     if folder is None:
         return
     if judged.perturbed:
-        write_json(folder / "robustness.json", to_plain(robustness_of(judged)))
+        found = sensitivity_of(judged) if judged.swept else robustness_of(judged)
+        write_json(folder / ("sensitivity.json" if judged.swept else "robustness.json"), to_plain(found))
     if judged.decided is None:
         write_json(folder / "eval_info.json", to_eval_info(whole(log, judged.plain), clopper_pearson, judged.notes))
         return

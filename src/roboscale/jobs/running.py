@@ -37,8 +37,9 @@ from roboscale.jobs.choosing import choose_cases
 from roboscale.jobs.events import Note, OnEvent, Progress, ignore
 from roboscale.jobs.keeping import keep_episodes
 from roboscale.jobs.participants import Watched, participant_of, profiles_of
-from roboscale.jobs.perturbing import perturb_of, perturbed_cases
+from roboscale.jobs.perturbing import Excluded, perturb_of
 from roboscale.jobs.strangers import staying_alive, within
+from roboscale.jobs.sweeping import all_cases
 from roboscale.jobs.trying import (
     AnyPolicy,
     AnyWorld,
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from roboscale.trials import Slot, TrialRunner
     from roboscale.trials.log import Run, TrialLog
 
-__all__ = ["RunPlan", "planned", "run_trials"]
+__all__ = ["RunPlan", "open_world_of", "planned", "run_trials"]
 
 SMALL = 12  # trials below which a built-in simulator runs in this process
 
@@ -154,6 +155,7 @@ def run_trials(
     world: AnyWorld | None = None,
     observes: Collection[str] | None = None,
     bench: BenchPlan | None = None,
+    excluded: Excluded | None = None,
 ) -> Judged:
     """Runs what is not yet done, and says what it came to.
 
@@ -164,6 +166,7 @@ def run_trials(
         world: an object, instead of the request's text.
         observes: fields that a function reads; by default all, cameras included, which cost ten times the physics.
         bench: somebody sits at the robot, sets scenes up and scores; by default trials wait to be judged.
+        excluded: cells of `--perturb` that are not tried, and why.
 
     Raises:
         UnknownName, SpecMismatch: before the first trial, when names or specs do not fit.
@@ -173,9 +176,9 @@ def run_trials(
 
     with ExitStack() as stack:
         stack.enter_context(staying_alive())
-        opened = _open_world(request.world if world is None else world, request, on_event)
+        opened = open_world_of(request, world, on_event)
         stack.callback(opened.close)
-        asked = _ask(request, policies, opened, count, design, on_event, world is not None, observes)
+        asked = _ask(request, policies, opened, count, design, on_event, world is not None, observes, excluded)
         for note in getattr(opened, "notes", ()):
             asked.say(note)
         log = stack.enter_context(_open_log(asked))
@@ -201,6 +204,11 @@ def _desk(bench: BenchPlan, asked: _Asked, log: TrialLog, run: Run, stack: ExitS
     return desk
 
 
+def open_world_of(request: Trying, world: AnyWorld | None = None, on_event: OnEvent = ignore) -> World:
+    """The world that a request asks for, or an object instead; perturbed where the request perturbs."""
+    return _open_world(request.world if world is None else world, request, on_event)
+
+
 def _open_world(world: AnyWorld, request: Trying, on_event: OnEvent) -> World:
     """Opened as far as its `info`, for which a declared one is made."""
     from roboscale.jobs.opening import open_any_world
@@ -214,13 +222,15 @@ def _open_world(world: AnyWorld, request: Trying, on_event: OnEvent) -> World:
                 start_s=request.start_timeout,
                 answer_s=request.world_timeout,
                 perturbed=bool(perturb_of(request)),
+                paraphrases=getattr(request, "paraphrases", None),
             )
         else:
             opened = as_world(world)
             if perturb_of(request):
                 from roboscale.worlds.perturbed import PerturbedWorld
 
-                opened = opened if isinstance(opened, PerturbedWorld) else PerturbedWorld(opened)
+                own = isinstance(opened, PerturbedWorld)
+                opened = opened if own else PerturbedWorld(opened, getattr(request, "paraphrases", None))
         _ = opened.info
         return opened
 
@@ -234,6 +244,7 @@ def _ask(
     on_event: OnEvent,
     world_object: bool,
     observes: Collection[str] | None,
+    excluded: Excluded | None = None,
 ) -> _Asked:
     from roboscale.referees import referee_for
 
@@ -276,7 +287,7 @@ def _ask(
         on_event=on_event,
     )
     chosen = choose_cases(request, info, design, count, asked.say)
-    asked = replace(asked, cases=perturbed_cases(chosen, perturb_of(request), info, asked.say))
+    asked = replace(asked, cases=all_cases(request, chosen, world, asked.say, excluded))
     asked = replace(asked, question=question_of(asked))
     _say_notes(asked)
     return asked
@@ -393,7 +404,7 @@ def _try(
     )
     total, rule = len(schedule.own_cases()) * len(run.policies), None
     slots = _slots(asked, total, stack)
-    if asked.design is not None and shard[1] == 1:
+    if asked.design is not None and shard[1] == 1 and not perturb_of(asked.request):
         rule = Decider(tuple(identity_labels(run.policies).values()), asked.design)
     for line in other_lines(log, run):
         asked.say(line)
@@ -533,6 +544,7 @@ def _factory(asked: _Asked, workers: int) -> Callable[[], World]:
         start_s=request.start_timeout,
         answer_s=request.world_timeout,
         perturbed=bool(perturb_of(request)),
+        paraphrases=getattr(request, "paraphrases", None),
     )
 
 

@@ -10,12 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roboscale.core import RoboscaleError
 from roboscale.core.processes import require_main
 
-__all__ = ["Training", "run_training", "train_all", "training_config"]
+if TYPE_CHECKING:
+    from roboscale.dataset import Excerpt
+
+__all__ = ["Training", "run_training", "selected_parts", "train_all", "training_config"]
 
 OnProgress = Callable[[int, int, int, float], None]
 """Called with (which training, steps done, steps in all, recent loss)."""
@@ -23,12 +26,28 @@ OnProgress = Callable[[int, int, int, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """One policy to train: dataset, folder of the policy, the fields of a `TrainConfig`, and where it computes."""
+    """One policy to train: dataset, folder of the policy, the fields of a `TrainConfig`, and where it computes.
+
+    With a `selection` what that file keeps of the dataset is learned from, else all of it.
+    """
 
     dataset: Path
     out: Path
     config: dict[str, Any]
     device: str = "cpu"
+    selection: Path | None = None
+
+
+def selected_parts(dataset: Path, selection: Path | None) -> list[Excerpt]:
+    """What of a dataset a selection keeps; nothing, which means everything, without one.
+
+    Raises:
+        BadData: the selection is broken, or was made from other episodes than the dataset has.
+    """
+    from roboscale.curate.selection import read_selection
+    from roboscale.dataset import Dataset
+
+    return [] if selection is None else read_selection(selection).of(Dataset(dataset))
 
 
 def run_training(training: Training, progress: Callable[[int, int, float], None]) -> None:
@@ -45,6 +64,7 @@ def run_training(training: Training, progress: Callable[[int, int, float], None]
         TrainConfig.from_json(training.config),
         progress=progress,
         device=training.device,
+        parts=selected_parts(training.dataset, training.selection),
     )
 
 

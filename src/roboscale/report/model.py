@@ -18,7 +18,8 @@ from roboscale.core.timing import TimeSpent
 if TYPE_CHECKING:
     from roboscale.stats.deciding import AnyVerdict
     from roboscale.stats.proportions import WorstCase
-    from roboscale.stats.robustness import Robustness
+    from roboscale.stats.robustness import Robustness, RobustnessDuel
+    from roboscale.stats.sensitivity import Sensitivity
 
 __all__ = [
     "Behaviour",
@@ -399,6 +400,8 @@ class ReportData(Plain):
         before_corrections: the verdict as it was before the corrections.
         corrections, scorers, detectors, rounds, voids, overlaps: all of them, policies by their names.
         perturbed: policy -> what became of it in worse worlds; every other rate is of the unperturbed arm.
+        duels: of every two policies, who loses less there. swept: policy -> which axes decide, all drawn at once.
+        worse_pictures: what worse worlds look like, an axis a strip.
         judge_command: what lets somebody judge the trials that await it.
         referee: who says how a trial went, e.g. `success (first)` or `person`.
         rollout, design: how trials ran, and how the comparison was to be decided.
@@ -406,6 +409,7 @@ class ReportData(Plain):
         time: what all trials took together.
         method: sentences a reader must know, e.g. how the success of a task is defined.
         notes: what was dropped, guessed, reused or assumed, a sentence each.
+        next_order: what a campaign would collect next, a sentence each.
         command: the exact command line that makes this report again; `None` where it was made from Python.
         created: date to print, chosen by the caller, so that the same data give the same page.
     """
@@ -422,6 +426,9 @@ class ReportData(Plain):
     detectors: tuple[DetectorAgreement, ...] = ()
     rounds: tuple[RoundResult, ...] = ()
     perturbed: Mapping[str, Robustness] = field(default_factory=dict)
+    duels: tuple[RobustnessDuel, ...] = ()
+    swept: Mapping[str, Sensitivity] = field(default_factory=dict)
+    worse_pictures: tuple[FilmStrip, ...] = ()
     films: tuple[FilmedCase, ...] = ()
     voids: tuple[VoidTrial, ...] = ()
     overlaps: tuple[VoidOverlap, ...] = ()
@@ -436,6 +443,7 @@ class ReportData(Plain):
     time: TimeSpent | None = None
     method: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    next_order: tuple[str, ...] = ()
     command: str | None = None
     created: str = ""
     versions: Mapping[str, Scalar] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from roboscale.report.blocks import (
     Head,
     Heading,
     Inline,
+    Listing,
     NamedValues,
     Numbers,
     Paragraph,
@@ -88,6 +89,7 @@ def report_page(data: ReportData) -> str:
         time_section(data),
         _datasets(data),
         _training(data),
+        _next_order(data),
     )
     page = Page(
         title=data.title,
@@ -108,6 +110,11 @@ def report_page(data: ReportData) -> str:
         },
     )
     return render_page(page)
+
+
+def _next_order(data: ReportData) -> Section:
+    blocks = (Listing(tuple(map(text.full_stop, data.next_order))),) if data.next_order else ()
+    return Section(anchor="next", title="What to collect next", nav="Next", blocks=blocks)
 
 
 def _cards(data: ReportData) -> tuple[Block, ...]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, gammaln
 
 from roboscale.core import Estimate, UnknownName
+from roboscale.stats.ensemble import ensemble_draws
 from roboscale.stats.scaling import MAX_EXTRAPOLATION
 from roboscale.stats.scaling_forms import SPREADS
 
@@ -217,31 +218,15 @@ def _log_posterior(
 def _sample(
     amounts: NDArray[np.float64], points: Sequence[MixPoint], sources: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Draws from the posterior by the affine-invariant ensemble sampler, shape (6400, 2 sources + 2).
-
-    Source: Goodman and Weare, Comm. App. Math. Comp. Sci. 5 (2010), stretch move with a = 2.
-    """
+    """Draws from the posterior by the affine-invariant ensemble sampler, shape (6400, 2 sources + 2)."""
     k, n = (np.array([getattr(p, name) for p in points], float) for name in ("k", "trials"))
     size = 2 * sources + 2
     walkers = rng.normal(size=(_WALKERS, size)) * 0.3
     walkers[:, sources : 2 * sources] += 2.0
     walkers[:, -1] -= 1.5
-    logs = _log_posterior(walkers, amounts, k, n)
-    halves = (slice(0, _WALKERS // 2), slice(_WALKERS // 2, _WALKERS))
-    kept = []
-    for step in range(_STEPS):
-        for mine, others in (halves, halves[::-1]):
-            count = _WALKERS // 2
-            stretch = (1 + rng.random(count)) ** 2 / 2
-            partners = walkers[others][rng.integers(0, count, count)]
-            proposed = partners + stretch[:, None] * (walkers[mine] - partners)
-            log_posterior = _log_posterior(proposed, amounts, k, n)
-            accepted = np.log(rng.random(count)) < (size - 1) * np.log(stretch) + log_posterior - logs[mine]
-            walkers[mine] = np.where(accepted[:, None], proposed, walkers[mine])
-            logs[mine] = np.where(accepted, log_posterior, logs[mine])
-        if step >= _BURN and step % _THIN == 0:
-            kept.append(walkers.copy())
-    return np.concatenate(kept)
+    return ensemble_draws(
+        lambda draws: _log_posterior(draws, amounts, k, n), walkers, rng, steps=_STEPS, burn=_BURN, thin=_THIN
+    )
 
 
 def _estimate(values: NDArray[np.float64], level: float, n: int) -> Estimate:

@@ -15,12 +15,14 @@ from scipy.special import stdtr
 
 from roboscale.core import Estimate, Outcomes
 from roboscale.stats.distributions import student_isf
+from roboscale.stats.proportions import clopper_pearson
 
 __all__ = [
     "FEWEST_RUNS",
     "RECIPE_TEST",
     "are_run_means",
     "checkpoints_text",
+    "recipe_bounds",
     "recipe_difference",
     "recipe_rate",
     "run_means",
@@ -154,3 +156,38 @@ def recipe_rate(outcomes: Outcomes, policy: str, strata: Sequence[int], level: f
 
 _LEAST = 0.005
 """Least deviation from run to run that is believed: three runs at 1.00 were lucky, not identical."""
+
+
+def recipe_bounds(counts: Sequence[tuple[int, int]], level: float = 0.95) -> Estimate:
+    """The mean success of a recipe's training runs, with bounds that both its runs and its trials allow.
+
+    Args:
+        counts: (successes, trials) of each training run.
+
+    Returns:
+        The wider of Student's interval over the runs' rates and the exact interval of all trials, on either side:
+        three runs that were alike by luck do not hide how few trials there were, nor a thousand trials that there was
+        one run. No bounds with fewer than two runs. `n` are trials.
+
+    Source: Student, Biometrika 6 (1908); Clopper and Pearson, Biometrika 26 (1934).
+
+    >>> e = recipe_bounds([(19, 20), (20, 20), (18, 20)])
+    >>> f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}] n {e.n}"
+    '0.95 [0.83, 1.00] n 60'
+    """
+    tried = [(k, n) for k, n in counts if n > 0]
+    total = sum(n for _, n in tried)
+    method = (
+        f"mean of {len(tried)} training runs, Student (1908), no narrower than Clopper-Pearson (1934) on all trials"
+    )
+    if not tried:
+        return Estimate(value=None, low=None, high=None, level=level, n=0, method=method)
+    means = np.array([k / n for k, n in tried])
+    value = float(means.mean())
+    if len(tried) < 2:
+        return Estimate(value=value, low=None, high=None, level=level, n=total, method=method)
+    half = student_isf((1 - level) / 2, len(means) - 1) * max(float(means.std(ddof=1)), _LEAST) / len(means) ** 0.5
+    exact = clopper_pearson(sum(k for k, _ in tried), total, level)
+    assert exact.low is not None and exact.high is not None
+    low, high = min(exact.low, value - half), max(exact.high, value + half)
+    return Estimate(value=value, low=max(0.0, low), high=min(1.0, high), level=level, n=total, method=method)

@@ -108,7 +108,7 @@ def _keeping(trial: Trial, info: WorldInfo, provenance: Completing) -> Keeping:
             "versions": dict(trial.versions),
         },
     )
-    return Keeping(episode_id(trial), info.instruction(trial.case.task), provenance(trial, known))
+    return Keeping(episode_id(trial), info.sentence(trial.case), provenance(trial, known))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

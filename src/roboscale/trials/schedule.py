@@ -329,7 +329,7 @@ class TrialRunner:
         starting = Stopwatch()
         try:
             with starting:
-                session = policy.start(self.info.instruction(trial.case.task), _seed_of(trial))
+                session = policy.start(self.info.sentence(trial.case), _seed_of(trial))
         except InfrastructureError as error:
             return self._finish(_Running(slot=slot, job=job), job.finish(void_result(str(error))), waiting, schedule)
         except PolicyError as error:
@@ -379,7 +379,7 @@ class TrialRunner:
         """The first batch that a policy is asked is also asked one by one: its trials say what that changed."""
         if policy in self._batches:
             return
-        started = [(self.info.instruction(run.trial.case.task), _seed_of(run.trial)) for run, _ in group]
+        started = [(self.info.sentence(run.trial.case), _seed_of(run.trial)) for run, _ in group]
         difference = batch_difference(self.policies[policy], started, [observation for _, observation in group])
         self._batches[policy] = (min(len(group), LOOKED_AT), difference)
 

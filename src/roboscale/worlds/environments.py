@@ -34,7 +34,7 @@ class WorldEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[Any]]):
     """One task of a world behind gymnasium's interface.
 
     Args:
-        world: name of the world, a TOML declaration or a class, as for `--world`.
+        world: name of the world, a TOML declaration or a class, as for `--world`; or a world, which it closes.
         task: one of its tasks.
         fields: observation fields, all without the cameras by default (rendering costs ten times the physics).
         render_mode: `rgb_array` or `None`.
@@ -47,9 +47,9 @@ class WorldEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[Any]]):
     metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012  # gymnasium's convention
 
     def __init__(
-        self, world: str, task: str, fields: tuple[str, ...] | None = None, render_mode: str | None = None
+        self, world: str | World, task: str, fields: tuple[str, ...] | None = None, render_mode: str | None = None
     ) -> None:
-        self.world: World = open_world(world)
+        self.world: World = open_world(world) if isinstance(world, str) else world
         self.task, self.render_mode = task, render_mode
         self.info = self.world.info
         self.instruction = self.info.instruction(task)

@@ -48,7 +48,7 @@ from roboscale.worlds.real.robot_world import RobotWorld
 __all__ = ["OwnWorld", "as_world"]
 
 _ROBOT = ("connect", "read", "send", "stop")
-_PASSED_ON = ("expert", "step_many", "success_terms")
+_PASSED_ON = ("changeable", "expert", "step_many", "success_terms")
 _CALLED = ("start", "observe", "step", "step_many", "measures", "picture", "expert", "close")
 """What a run calls of a world and of its scenes: what these read from outside is no content of the world."""
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 import roboscale.dataset.audit.signals as signals
 from roboscale.core import BadData, Field, Finding, RecordedEpisode, Recording, RoboscaleError, Spec
 from roboscale.dataset.audit.attempts import AttemptEvidence, look_at_attempt
+from roboscale.dataset.audit.bodily import as_world_change
 from roboscale.dataset.audit.pictures import CameraEvidence, look
 from roboscale.dataset.audit.roles import MAX_ELEMENTS, FieldRoles, Link, elements, infer_roles, named_role
 from roboscale.dataset.audit.signals import Motion, Spike
@@ -192,7 +193,7 @@ def _evidence(spec: Spec, episode: RecordedEpisode, position: int, options: Opti
         member=str(source.details.get("dataset", "")),
         licence=source.licence,
         fields=fields,
-        motions=_motions(links, floats, spec.rate_hz),
+        motions=_motions(links, floats, spec),
         cameras={n: _look(p, list(state.values()), options) for n, p in episode.pictures.items()},
         idle=signals.idle_ends(list(floats.values())),
         sketch=signals.row_sketch(list(good.values())) if good else np.empty(0, np.uint64),
@@ -278,9 +279,7 @@ def _summary(
     )
 
 
-def _motions(
-    links: Sequence[Link], rows: Mapping[str, NDArray[np.float64]], rate_hz: float
-) -> dict[str, MotionEvidence]:
+def _motions(links: Sequence[Link], rows: Mapping[str, NDArray[np.float64]], spec: Spec) -> dict[str, MotionEvidence]:
     motions = {}
     for link in links:
         if link.action not in rows or link.state not in rows or len(rows[link.action]) < 20:
@@ -288,7 +287,9 @@ def _motions(
         action, state = rows[link.action], rows[link.state]
         if not signals.moving(state).any():
             continue
-        absolute, relative = (signals.delay(action, state, link.pairs, rate_hz, r) for r in (False, True))
+        rate_hz, change = spec.rate_hz, as_world_change(spec[link.action], spec[link.state], action, state)
+        absolute = signals.delay(action, state, link.pairs, rate_hz, False)
+        relative = signals.delay(change, state, link.pairs, rate_hz, True)
         copies = signals.copied_lag(action, state, link.pairs, round(rate_hz))
         sides = signals.sides(action, state, link.pairs, absolute.lag)
         motions[link.action] = MotionEvidence(absolute, relative, copies, sides)

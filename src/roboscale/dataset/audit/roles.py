@@ -39,8 +39,8 @@ _WORDS: Mapping[str, tuple[str, float]] = MappingProxyType(
     {
         "clock": ("time timestamp timestamps stamp clock", 0.95),
         "label": (
-            "reward rewards done dones success terminal terminated truncated discount index valid complementary "
-            "intervention interventions takeover correction corrections",
+            "reward rewards done dones success terminal terminated truncated discount index valid sigma known "
+            "complementary intervention interventions takeover correction corrections",
             0.95,
         ),
         "velocity": ("vel velocity velocities qvel dq speed speeds twist gyro", 0.95),
@@ -67,6 +67,7 @@ _BESIDE: Mapping[str, frozenset[str]] = MappingProxyType(
     }
 )
 """Words that tell another action from the one that is learned."""
+_DURATIONS = frozenset({"age", "delay", "duration", "latency"})
 _GRIPS = ("grip", "jaw", "claw")
 _LAG_S = 1.0
 
@@ -151,9 +152,11 @@ def named_role(field: Field) -> Role:
     """
     if field.is_image or (len(field.shape) == 3 and field.dtype == "uint8"):
         return Role("image", 1.0, "pictures")
+    words = [w for w in re.split(r"[^a-z0-9]+|(?<=[a-z])(?=\d+$)", _spaced(field.name)) if w]
+    if field.unit in ("ns", "s") and not _DURATIONS.isdisjoint(words):
+        return Role("label", 1.0, "a duration, which may become shorter")
     if field.name.startswith("time.") or field.unit in ("ns", "s"):
         return Role("clock", 1.0, "its unit is of time")
-    words = [w for w in re.split(r"[^a-z0-9]+|(?<=[a-z])(?=\d+$)", _spaced(field.name)) if w]
     if np.dtype(field.dtype).kind != "f":
         return Role("label", 0.95, f"{field.dtype} is no measure")
     if int(np.prod(field.shape)) > MAX_ELEMENTS:

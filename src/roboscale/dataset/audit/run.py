@@ -12,6 +12,7 @@ from roboscale.core import Finding, Recording, RoboscaleError, Spec, extras_of, 
 from roboscale.dataset.advice import with_repairs
 from roboscale.dataset.audit.attempts import attempt_facts, judge_attempts
 from roboscale.dataset.audit.balance import judge_balance, judge_shift
+from roboscale.dataset.audit.captured import judge_captures
 from roboscale.dataset.audit.content import judge_cameras, judge_lengths, judge_numbers
 from roboscale.dataset.audit.duplicates import judge_duplicates, judge_leaks
 from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, examine, examine_episode
@@ -175,6 +176,7 @@ def judge(
     yield from judge_texts(evidence)
     yield from judge_balance(evidence)
     yield from judge_clocks(evidence, spec)
+    yield from judge_captures(evidence, spec)
     yield from judge_cameras(evidence, spec, spec.rate_hz)
     yield from judge_touch(evidence)
     yield from judge_attempts(evidence, spec, roles)

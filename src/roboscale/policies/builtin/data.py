@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, Field, Spec, SpecMismatch, generator
-from roboscale.dataset import Dataset
+from roboscale.dataset import Dataset, Excerpt
 from roboscale.policies.builtin.config import TrainConfig
 
 __all__ = [
@@ -47,6 +47,7 @@ class TrainingData:
         frames: (M,) which of the N frames are learned from.
         lengths: (E,) frames per episode; their sum is N.
         instructions: one per episode.
+        weights: (E,) how often a frame of each is drawn beside the others'; `None` draws all alike.
     """
 
     name: str
@@ -56,6 +57,7 @@ class TrainingData:
     frames: NDArray[np.int64]
     lengths: NDArray[np.int64]
     instructions: Sequence[str]
+    weights: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         total = int(self.lengths.sum())
@@ -77,6 +79,8 @@ class TrainingData:
         for name in sorted(self.arrays):
             digest.update(name.encode() + np.ascontiguousarray(self.arrays[name]).tobytes())
         digest.update(self.lengths.tobytes() + self.frames.tobytes() + "\0".join(self.instructions).encode())
+        if self.weights is not None:
+            digest.update(self.weights.tobytes())
         return digest.hexdigest()
 
     @property
@@ -115,6 +119,7 @@ def first_episodes(data: TrainingData, per_instruction: int) -> TrainingData:
         frames=frames,
         lengths=data.lengths[chosen],
         instructions=[data.instructions[i] for i in chosen],
+        weights=None if data.weights is None else data.weights[chosen],
     )
 
 
@@ -128,11 +133,14 @@ def input_names(spec: Spec, inputs: str) -> tuple[str, ...]:
     return names
 
 
-def load_training_data(root: Path, config: TrainConfig, *, images: bool = True) -> TrainingData:
+def load_training_data(
+    root: Path, config: TrainConfig, *, images: bool = True, parts: Sequence[Excerpt] = ()
+) -> TrainingData:
     """Reads a LeRobotDataset v3 and decodes the frames to learn from.
 
     Args:
         images: False leaves the pictures undecoded (enough for a fingerprint).
+        parts: what is learned from, each as if it were an episode; everything when empty.
 
     Raises:
         SpecMismatch: the data set lacks an input or `action`.
@@ -145,19 +153,22 @@ def load_training_data(root: Path, config: TrainConfig, *, images: bool = True) 
     cameras = [f for f in dataset.spec.images if f.name in names]
     extra = [n for n in config.auxiliary if n in dataset.spec and config.inputs == "images"]
     spec = dataset.spec.select([*names, *extra, "action"])
-    arrays = {f.name: dataset.arrays(f.name) for f in spec if not f.is_image}
-    lengths = np.array([e.length for e in dataset.episodes], np.int64)
+    learned = list(parts) or [Excerpt(index=e.index, first=0, last=e.length - 1) for e in dataset.episodes]
+    begins = np.array([dataset.episodes[part.index].from_index + part.first for part in learned], np.int64)
+    lengths = np.array([part.last - part.first + 1 for part in learned], np.int64)
+    rows = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
     kept = kept_frames(lengths, cameras, config.image_budget_mb)
-    pictures = {c.name: _decode(dataset, c, kept, lengths) for c in cameras} if images else {}
-    instructions = [e.instruction for e in dataset.episodes]
     return TrainingData(
         name=str(root),
         spec=spec,
-        arrays=arrays,
-        images=pictures,
+        arrays={
+            f.name: dataset.arrays(f.name)[rows] if parts else dataset.arrays(f.name) for f in spec if not f.is_image
+        },
+        images={c.name: _decode(dataset, c, kept, learned) for c in cameras} if images else {},
         frames=kept,
         lengths=lengths,
-        instructions=instructions,
+        instructions=[dataset.episodes[part.index].instruction for part in learned],
+        weights=np.array([p.weight for p in learned]) if any(p.weight != 1.0 for p in learned) else None,
     )
 
 
@@ -171,14 +182,14 @@ def kept_frames(lengths: NDArray[np.int64], cameras: Sequence[Field], budget_mb:
     return np.concatenate([np.arange(s + i % stride, s + n, stride) for i, (s, n) in episodes])
 
 
-def _decode(dataset: Dataset, camera: Field, kept: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint8]:
+def _decode(dataset: Dataset, camera: Field, kept: NDArray[np.int64], parts: Sequence[Excerpt]) -> NDArray[np.uint8]:
     pictures = np.empty((len(kept), *camera.shape), np.uint8)
-    ends = np.cumsum(lengths)
-    at = 0
-    for episode, (start, end) in enumerate(zip(ends - lengths, ends, strict=True)):
-        chosen = kept[(kept >= start) & (kept < end)] - start
-        pictures[at : at + len(chosen)] = dataset.decode(episode, camera.name)[chosen]
-        at += len(chosen)
+    at = start = 0
+    for part in parts:
+        length = part.last - part.first + 1
+        chosen = kept[(kept >= start) & (kept < start + length)] - start + part.first
+        pictures[at : at + len(chosen)] = dataset.decode(part.index, camera.name)[chosen]
+        at, start = at + len(chosen), start + length
     return pictures
 
 
@@ -204,9 +215,13 @@ class Batch:
 def draw_batch(data: TrainingData, config: TrainConfig, step: int) -> Batch:
     """The batch of one step, a function of the config's seed and `step` alone."""
     rng = generator("batch", config.seed, step)
-    rows = rng.integers(len(data.frames), size=config.batch)
-    frames = data.frames[rows]
     ends = np.cumsum(data.lengths)
+    if data.weights is None:
+        rows = rng.integers(len(data.frames), size=config.batch)
+    else:  # each row as often as its episode's weight says
+        shares = np.cumsum(data.weights[np.searchsorted(ends, data.frames, side="right")])
+        rows = np.searchsorted(shares, rng.uniform(high=shares[-1], size=config.batch), side="right")
+    frames = data.frames[rows]
     episodes = np.searchsorted(ends, frames, side="right")
     future = frames[:, None] + np.arange(config.chunk)
     last = ends[episodes][:, None] - 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from roboscale.core import BadData, SpecMismatch, derive_seed
+from roboscale.dataset import Excerpt
 from roboscale.policies.builtin.checkpoint import (
     CHECKPOINT_MANIFEST,
     TRAINING,
@@ -76,6 +77,7 @@ def train(
     *,
     progress: Progress | None = None,
     device: str = "cpu",
+    parts: Sequence[Excerpt] = (),
 ) -> TrainResult:
     """Trains a policy and writes it to the folder `out`; the same call again resumes, or returns at once when done.
 
@@ -83,16 +85,17 @@ def train(
         dataset: folder of a LeRobotDataset v3, or demonstrations in memory.
         progress: called every 25 steps.
         device: of `DEVICES`; the same config gives the same weights on the same one.
+        parts: what of a dataset on disk is learned from; everything when empty.
 
     Raises:
         SpecMismatch: the data lacks an input, or `out` holds a policy of another config or other data.
         BadData: a file is broken, or a value is not finite.
     """
     out = Path(out)
-    done = _finished(dataset, out, config)
+    done = _finished(dataset, out, config, parts)
     if done is not None:
         return TrainResult(out, done, done.steps)
-    data = dataset if isinstance(dataset, TrainingData) else load_training_data(dataset, config)
+    data = dataset if isinstance(dataset, TrainingData) else load_training_data(dataset, config, parts=parts)
     with single_thread():
         run = _Run(data, config, device_of(device))
         resumed_from = run.restore(out)
@@ -102,14 +105,19 @@ def train(
     return TrainResult(out, run.summary, resumed_from)
 
 
-def _finished(dataset: Path | TrainingData, out: Path, config: TrainConfig) -> Summary | None:
+def _finished(
+    dataset: Path | TrainingData, out: Path, config: TrainConfig, parts: Sequence[Excerpt]
+) -> Summary | None:
     """The summary of the policy in `out`, if there is one; SpecMismatch if it is not the one asked for."""
     if not (out / CHECKPOINT_MANIFEST).exists():
         return None
     manifest = read_manifest(out)
     _require_same_config(out, manifest["config"], config)
     summary = Summary.from_json(manifest["training"])
-    data = dataset if isinstance(dataset, TrainingData) else load_training_data(dataset, config, images=False)
+    if isinstance(dataset, TrainingData):
+        data = dataset
+    else:
+        data = load_training_data(dataset, config, images=False, parts=parts)
     _require_same_data(out, summary.fingerprint, data)
     return summary
 

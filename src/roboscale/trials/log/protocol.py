@@ -272,4 +272,5 @@ def world_facts(info: WorldInfo) -> dict[str, Any]:
         "variations": list(info.variations),
         "hold": None if info.hold is None else list(info.hold),
         "rate_hz": info.rate_hz,
+        "wordings": {t: {str(k): list(v) for k, v in levels.items()} for t, levels in info.wordings.items()},
     }

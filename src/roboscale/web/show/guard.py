@@ -12,7 +12,7 @@ import ipaddress
 from collections.abc import Collection
 from http import HTTPStatus
 
-from starlette.datastructures import URL, Headers, MutableHeaders
+from starlette.datastructures import URL, Headers, MutableHeaders, QueryParams
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -60,6 +60,9 @@ class Guard:
         self._names = {name.casefold() for name in names}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
@@ -76,6 +79,21 @@ class Guard:
             await refusal(scope, receive, send_guarded)
             return
         await self._app({**scope, "path": path}, receive, send_guarded)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A websocket reads and changes at once, and a browser lets any site open one: it must name our own page's
+        origin, or none, as a program does, and the session either way."""
+        headers = Headers(scope=scope)
+        path = self._inner_path(scope["path"])
+        origin = headers.get("origin")
+        ours = origin is None or URL(origin).netloc == headers.get("host")
+        given = QueryParams(scope["query_string"]).get("session", "").encode()
+        known = self._knows(headers.get("host", "")) and path is not None and ours
+        if known and hmac.compare_digest(given, self._session):
+            await self._app({**scope, "path": path}, receive, send)
+            return
+        await receive()  # `websocket.connect`, before which nothing may be answered
+        await send({"type": "websocket.close", "code": 1008, "reason": "refused"})
 
     def _inner_path(self, path: str) -> str | None:
         """The path without the token; `None` when the token is missing or wrong."""

@@ -21,6 +21,7 @@ __all__ = ["Served", "checked_token", "listen", "make_server", "serve", "served_
 
 _TOKEN_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 _TOKEN_LENGTH = 16
+_MESSAGE_BYTES = 16_384  # of one message of a websocket
 
 
 class Served:
@@ -85,10 +86,20 @@ def serve(
     return Served(served_at(host, listener, token), make_server(app), listener)
 
 
-def make_server(app: Starlette) -> uvicorn.Server:
-    """A server for an open socket; silent, and quick to end."""
+def make_server(app: Starlette, sockets: bool = False) -> uvicorn.Server:
+    """A server for an open socket; silent, and quick to end.
+
+    Args:
+        sockets: whether it also speaks websockets.
+    """
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=2
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="websockets-sansio" if sockets else "none",
+        ws_max_size=_MESSAGE_BYTES,
+        timeout_graceful_shutdown=2,
     )
     return uvicorn.Server(config)
 

@@ -30,6 +30,7 @@ from roboscale.core import (
     WorldInfo,
     require_match,
 )
+from roboscale.core.simulation import Simulation
 from roboscale.worlds.simulated.acting import ActionWriting, plan_action
 from roboscale.worlds.simulated.declaration import (
     TIME,
@@ -40,6 +41,7 @@ from roboscale.worlds.simulated.declaration import (
 )
 from roboscale.worlds.simulated.headless import prepare_rendering
 from roboscale.worlds.simulated.making import Maker, close_quietly
+from roboscale.worlds.simulated.model_axes import changeable_axes, draw_extras, simulation_of
 from roboscale.worlds.simulated.observing import FieldReading, Peek, plan_reading, space_leaves
 from roboscale.worlds.simulated.readings import (
     AfterStep,
@@ -86,6 +88,8 @@ class GymnasiumWorld:
         self._kinds: dict[str, _Kind] = {}
         self._pictures: dict[str, FieldReading] = {}
         self._fitted: set[str] = set()
+        self._extras: dict[int, list[dict[str, Any]]] = {}
+        self._changeable: Mapping[str, str] = {}
         self._info: WorldInfo | None = None
         self._closed = False
 
@@ -123,6 +127,11 @@ class GymnasiumWorld:
             raise
         return GymnasiumScene(self, task, kind, env, raw)
 
+    def changeable(self) -> Mapping[str, str]:
+        """Axis of a simulator's model -> why its environments cannot do it; empty where they can."""
+        _ = self.info
+        return self._changeable
+
     def success_terms(self, task: str) -> Mapping[str, str]:
         """What success is read from, and the condition on it."""
         table = self.tasks[task].condition
@@ -135,8 +144,13 @@ class GymnasiumWorld:
             close_quietly(env)
         self._free.clear()
 
+    def extras(self, env: Any) -> list[dict[str, Any]]:
+        """What is drawn into an environment's pictures beside its model. Called by scenes."""
+        return self._extras.setdefault(id(env), [])
+
     def give_back(self, task: TaskTable, env: Any, *, broken: bool) -> None:
         """Takes an environment back for the next scene, or closes it. Called by scenes."""
+        self._extras.pop(id(env), None)
         if broken or self._closed:
             close_quietly(env)
         else:
@@ -164,6 +178,7 @@ class GymnasiumWorld:
     def render(self, env: Any) -> Any:
         """What the environment renders. InfrastructureError when it raises."""
         try:
+            draw_extras(env, self._extras.get(id(env), []))
             return env.render()
         except (Exception, SystemExit) as error:
             raise InfrastructureError(f"world {self.declaration.name}: render raised {_said(error)}") from error
@@ -247,6 +262,7 @@ class GymnasiumWorld:
             kind = self._kind(first, env, notes)
             notes += [*self._maker.notes(first), *self._unsaid(env)]
             rendered = getattr(env, "render_mode", None) == "rgb_array"
+            self._changeable = changeable_axes(env)
         except BaseException:
             close_quietly(env)
             raise
@@ -408,6 +424,18 @@ class GymnasiumScene:
                 self._broken = True
                 raise
         return seen
+
+    def simulation(self) -> Simulation:
+        """The environment's model, for whoever makes the world worse."""
+        return simulation_of(self._env, self._world.extras(self._env), self._refresh)
+
+    def _refresh(self) -> None:
+        """Observes anew, where the environment has a way to and its observation is not wrapped into another."""
+        inner = self._env.unwrapped
+        again = getattr(inner, "_get_obs", None)
+        same = inner.observation_space == self._env.observation_space
+        if callable(again) and same:
+            self._raw = again()
 
     def step(self, action: NDArray[Any]) -> Step:
         """One step of the environment, also after its own termination.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -15,11 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import InfrastructureError
+from roboscale.core.simulation import View
 
-__all__ = ["CameraChoice", "SceneRenderer", "import_mujoco", "prepare_rendering"]
-
-CameraChoice = str | dict[str, Any]
-"""A camera of the model by name, or a free camera: lookat (3,) m, distance m, azimuth and elevation in degrees."""
+__all__ = ["SceneRenderer", "import_mujoco", "prepare_rendering"]
 
 
 def prepare_rendering() -> None:
@@ -72,9 +71,13 @@ class SceneRenderer:
         self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
 
-    def render(self, data: Any, camera: CameraChoice) -> NDArray[np.uint8]:
-        """(height, width, 3) RGB of the scene in `data`."""
+    def render(self, data: Any, camera: View, extras: Sequence[Mapping[str, Any]] = ()) -> NDArray[np.uint8]:
+        """(height, width, 3) RGB of the scene in `data`, with `extras` drawn into it; see `core.simulation`."""
         self._renderer.update_scene(data, camera if isinstance(camera, str) else self._free(camera))
+        scene = self._renderer.scene
+        for extra in extras:
+            self._mujoco.mjv_initGeom(scene.geoms[scene.ngeom], **extra)
+            scene.ngeom += 1
         return np.asarray(self._renderer.render(), np.uint8).copy()
 
     def _free(self, camera: dict[str, Any]) -> Any:

@@ -12,7 +12,7 @@ import sys
 import textwrap
 import warnings
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -35,9 +35,11 @@ from roboscale.core import (
     WorldInfo,
     combine,
 )
+from roboscale.core.simulation import Simulation, View
 from roboscale.worlds.simulated.contacts import DAMAGE, THRESHOLDS, ContactTable, DamageMeter
-from roboscale.worlds.simulated.headless import CameraChoice, SceneRenderer, import_mujoco
+from roboscale.worlds.simulated.headless import SceneRenderer, import_mujoco
 from roboscale.worlds.simulated.metaworld_tasks import TASKS
+from roboscale.worlds.simulated.model_axes import MODEL_AXES
 
 __all__ = ["CAMERAS", "MEASURES", "Expert", "MetaWorld", "MetaWorldScene"]
 
@@ -48,7 +50,7 @@ GRIPPER_OPENING_M = 0.1  # what the package divides the finger distance by
 MAX_IDLE = 50  # environments kept for the next scene of their task: about 25 MB and 0.1 s each
 MAX_RENDERERS = 6  # of environments that no scene runs in; those of running scenes are kept as long as they run
 
-CAMERAS: dict[str, CameraChoice] = {
+CAMERAS: dict[str, View] = {
     # The package's corner2 sees the puck as four pixels at 96 x 96; this one faces the robot across the work area.
     "front": {"lookat": (0.0, 0.74, 0.1), "distance": 0.85, "azimuth": 270.0, "elevation": -38.0},
     "wrist": "gripperPOV",
@@ -205,6 +207,10 @@ class MetaWorld:
         info = self.info
         return Expert(info.identity, info.observation_spec.select(["observation.environment_state"]), info.action_spec)
 
+    def changeable(self) -> dict[str, str]:
+        """Every axis of the model: it is MuJoCo's, and the table is known."""
+        return dict.fromkeys(MODEL_AXES, "")
+
     def success_terms(self, task: str) -> dict[str, str]:
         """The comparisons in the package's own success condition, as its source has them."""
         self.info.instruction(task)
@@ -245,6 +251,11 @@ class MetaWorld:
         self._renderers.move_to_end(key)
         return self._renderers[key]
 
+    def redraw(self, rig: _Rig) -> None:
+        """Closes the renderers of an environment whose textures or meshes are other ones now."""
+        for key in [key for key in self._renderers if key[0] is rig]:
+            self._renderers.pop(key).close()
+
     def _limit_renderers(self, most: int) -> None:
         """Closes the oldest ones that no scene runs with; a context costs memory, and 50 tasks would hold 50."""
         for key in [key for key in self._renderers if key[0] in self._idle]:
@@ -253,8 +264,7 @@ class MetaWorld:
             self._renderers.pop(key).close()
 
     def _discard(self, rig: _Rig) -> None:
-        for key in [key for key in self._renderers if key[0] is rig]:
-            self._renderers.pop(key).close()
+        self.redraw(rig)
         rig.env.close()
 
     def close(self) -> None:
@@ -282,6 +292,20 @@ def _reset(env: Any, seed: int) -> NDArray[np.float64]:
     return state
 
 
+def _raise_targets(env: Any, shift: float) -> Callable[[], None]:
+    """Lifts what the package remembers of heights on the table, m; returns what undoes that."""
+    before = {name: getattr(env, name, None) for name in ("_target_pos", "obj_init_pos")}
+    for name, place in before.items():
+        if place is not None:
+            setattr(env, name, np.asarray(place, float) + np.array([0.0, 0.0, shift]))
+
+    def undo() -> None:
+        for name, place in before.items():
+            setattr(env, name, place)
+
+    return undo
+
+
 class MetaWorldScene:
     """One case in one environment."""
 
@@ -295,6 +319,27 @@ class MetaWorldScene:
         self._reward: float | None = None
         self._full: NDArray[np.float64] = state
         self._seen: NDArray[np.float32] | None = None
+        self._views, self._extras = dict(CAMERAS), list[dict[str, Any]]()
+
+    def simulation(self) -> Simulation:
+        """The model, for whoever makes the world worse."""
+        rig, world = self._rig, self._world
+        return Simulation(
+            model=rig.env.model,
+            data=rig.env.data,
+            views=self._views,
+            extras=self._extras,
+            redraw=lambda: world.redraw(rig),
+            refresh=self._refresh,
+            raise_table=lambda shift: _raise_targets(rig.env, shift),
+        )
+
+    def _refresh(self) -> None:
+        """Looks anew at a scene in which things were moved before the first step."""
+        env = self._rig.env
+        env._prev_obs = env._get_curr_obs_combined_no_goal()
+        self._full, self._seen = env._get_obs(), None
+        self._rig.meter.start(env.data)
 
     def step(self, action: NDArray[Any]) -> Step:
         """Applies one action (4,) within its bounds; the episode never ends by itself."""
@@ -351,7 +396,7 @@ class MetaWorldScene:
 
     def _render(self, width: int, height: int, quality: str, camera: str) -> NDArray[np.uint8]:
         renderer = self._world.renderer(self._rig, width, height, quality)
-        return renderer.render(self._rig.env.data, CAMERAS[camera])
+        return renderer.render(self._rig.env.data, self._views[camera], self._extras)
 
     def close(self) -> None:
         """Gives the environment back; the scene cannot be used any more."""

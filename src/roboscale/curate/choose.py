@@ -1,0 +1,89 @@
+"""From a method's scores to a selection within a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from roboscale.core import RoboscaleError, UnknownName, generator
+from roboscale.curate.controls import LengthAlone, OutcomeLabels, RandomChoice
+from roboscale.curate.information import Information
+from roboscale.curate.method import Method, Scored, episode_views
+from roboscale.curate.progress import Progress
+from roboscale.curate.selection import Chosen, Left, Selection, episode_contents
+from roboscale.dataset import Dataset, EpisodeInfo
+
+__all__ = ["METHODS", "choose", "method_named"]
+
+METHODS: tuple[Method, ...] = (Information(), Progress(), RandomChoice(), LengthAlone(), OutcomeLabels())
+"""The last three are controls."""
+
+
+def method_named(name: str) -> Method:
+    """UnknownName lists the methods."""
+    for method in METHODS:
+        if method.name == name:
+            return method
+    raise UnknownName("method", name, [method.name for method in METHODS])
+
+
+def choose(
+    dataset: Dataset, method: Method, *, frames: float, asked: str, seed: int = 0, worst: bool = False
+) -> Selection:
+    """The best episodes of each instruction, until its share of the budget is used.
+
+    Each instruction gets the same share, so that a selection does not change which tasks are learned. An episode is
+    kept whole or in the ranges that the method gives; the last one that still fits by at least half is taken.
+
+    Args:
+        frames: how many frames to keep, as a share of all (0..1).
+        asked: the budget in words, for people.
+        worst: the other end: whole episodes, those first that the method would keep last.
+
+    Raises:
+        RoboscaleError: the budget is out of its range, or the method cannot say anything of such data.
+    """
+    if not 0 < frames <= 1:
+        raise RoboscaleError(f"curation keeps a share of the frames above 0 and at most 1, found {frames:g}")
+    order, views = episode_views(dataset, outcomes=method.outcomes, seed=seed)
+    said = dict(zip(order, method.score(views, seed), strict=True))
+    if worst:
+        said = {position: replace(one, score=-one.score, ranges=(), usable=True) for position, one in said.items()}
+    contents = episode_contents(dataset)
+    kept: list[Chosen] = []
+    dropped: list[Left] = []
+    for instruction in dict.fromkeys(episode.instruction for episode in dataset.episodes):
+        mine = [e for e in dataset.episodes if e.instruction == instruction]
+        budget = frames * sum(e.length for e in mine)
+        for e in _best_first(mine, said, seed):
+            one = said[e.index]
+            ranges = one.ranges or ((0, e.length - 1),)
+            cost = sum(last - first + 1 for first, last in ranges)
+            if one.usable and cost / 2 <= budget:
+                kept += [_chosen(e.id, contents[e.id], first, last, one) for first, last in ranges]
+                budget -= cost
+                continue
+            dropped.append(Left(episode=e.id, content=contents[e.id], score=one.score, reason=one.reason))
+            if one.usable:
+                budget = 0.0  # a shorter one further down would be kept for its length
+    return Selection(
+        method=f"worst by {method.name}" if worst else method.name,
+        asked=asked,
+        seed=seed,
+        dataset=Path(str(dataset.root)).name,
+        kept=tuple(kept),
+        dropped=tuple(dropped),
+        notes=(f"{method.name}: {method.paper}; assumes that {method.assumes}",),
+    )
+
+
+def _best_first(episodes: Sequence[EpisodeInfo], said: Mapping[int, Scored], seed: int) -> list[EpisodeInfo]:
+    """Equals stand in an order drawn by lot: the order of recording may be a curriculum, or a tired operator."""
+    lots = generator("ties", seed).permutation(len(episodes))
+    order = sorted(range(len(episodes)), key=lambda k: (-said[episodes[k].index].score, lots[k]))
+    return [episodes[k] for k in order]
+
+
+def _chosen(episode: str, content: str, first: int, last: int, one: Scored) -> Chosen:
+    return Chosen(episode=episode, content=content, first=first, last=last, score=one.score, reason=one.reason)

@@ -1,0 +1,193 @@
+"""From an opened capture to a dataset with its card, its proof and its page: what both kinds of capture share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from roboscale.core import Extras, RoboscaleError
+from roboscale.core.plain import OMITTED, Plain
+from roboscale.jobs.events import Note, OnEvent, Wrote, counting
+
+if TYPE_CHECKING:
+    from roboscale.report.proof import ProofData
+    from roboscale.sources.capture.card import CaptureCard
+    from roboscale.sources.capture.recording import CaptureOptions, CaptureRecording
+
+__all__ = ["Captured", "Capturing", "capture", "options_of", "plan_capture", "planned_lines"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capturing:
+    """What both commands ask in the same words.
+
+    Args:
+        open: opens the capture; picklable, for workers open it again.
+        identity: tells this reading of this source from others.
+    """
+
+    open: Callable[[], CaptureRecording]
+    out: Path
+    identity: str
+    command: str | None
+    codec: Literal["h264", "av1"]
+    workers: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Captured(Plain):
+    """The dataset at `out`, what its card counts, and the proof of what was done."""
+
+    out: Path = field(metadata=OMITTED)
+    episodes: int
+    frames: int
+    card: CaptureCard
+    dropped: dict[str, str]
+    notes: tuple[str, ...]
+    proof: ProofData = field(metadata=OMITTED)
+
+    @property
+    def lines(self) -> Iterator[str]:
+        """The result for a terminal; notes were said before."""
+        card = self.card
+        every = len(card.demonstrations)
+        yield f"{self.out}: {self.episodes} episodes, {self.frames} frames from {card.kept} of {every} demonstrations"
+        counts = ", ".join(f"{card.count(what)} {what}" for what in ("measured", "missing", "held", "interpolated"))
+        yield f"  poses: {counts}, of {card.count('samples')} in kept demonstrations"
+        if card.pretrain_only:
+            yield f"  pretrain only, no action: {card.pretrain_only}"
+        else:
+            sigmas = sorted({t.sigma_how for one in card.demonstrations for t in one.tracks if t.sigma_how})
+            yield f"  one standard deviation: {'; '.join(sigmas)}"
+        yield f"  dropped: {len(self.dropped)} demonstrations; each gate stands in meta/roboscale/capture.html"
+
+
+def options_of(
+    *,
+    resample: float | None,
+    ahead: int,
+    sigma_position: float | None,
+    sigma_rotation: float | None,
+    registered: float,
+    jump: float,
+    held: float,
+    seconds: float,
+    instruction: str,
+    pretrain_only: bool,
+) -> CaptureOptions:
+    """RoboscaleError when only one of the two errors is declared."""
+    from roboscale.sources.capture.gates import Bars
+    from roboscale.sources.capture.recording import CaptureOptions
+
+    if (sigma_position is None) != (sigma_rotation is None):
+        given, wanted = ("position", "rotation") if sigma_rotation is None else ("rotation", "position")
+        raise RoboscaleError(f"--sigma-{given} is given and --sigma-{wanted} is not: a pose has both errors")
+    return CaptureOptions(
+        rate_hz=resample,
+        ahead=ahead,
+        sigma_position_m=sigma_position,
+        sigma_rotation_rad=sigma_rotation,
+        bars=Bars(registered=registered, jump_m=jump, held_s=held, seconds=seconds),
+        instruction=instruction,
+        pretrain_only=pretrain_only,
+    )
+
+
+def plan_capture(asked: Capturing) -> dict[str, Any]:
+    """What a capture would become, from its poses alone; JSON types only."""
+    recording = asked.open()
+    return {
+        "out": str(asked.out),
+        "format": recording.format,
+        "episodes": len(recording.keys),
+        "demonstrations": len(recording.card.demonstrations),
+        "rate_hz": recording.spec.rate_hz,
+        "fields": list(recording.spec.names),
+        "dropped": dict(recording.dropped),
+        "pretrain_only": recording.why_pretrain,
+    }
+
+
+def planned_lines(planned: dict[str, Any]) -> Iterator[str]:
+    """What would be made, for a terminal."""
+    what = f"{planned['episodes']} episodes of {planned['demonstrations']} demonstrations ({planned['format']})"
+    yield f"would make {what} at {planned['rate_hz']:g} Hz in {planned['out']}: {', '.join(planned['fields'])}"
+    for key, why in planned["dropped"].items():
+        yield f"  would drop {key}: {why}"
+    if planned["pretrain_only"]:
+        yield f"  pretrain only, no action: {planned['pretrain_only']}"
+
+
+def capture(asked: Capturing, on_event: OnEvent) -> Captured:
+    """Writes the dataset, or goes on with what a killed call left.
+
+    Raises:
+        BadData: the capture is broken, or nothing of it is kept: then a page beside `out` says why, demonstration by
+            demonstration.
+    """
+    from roboscale.dataset.transfer import Part, transfer
+    from roboscale.jobs.files import write_text
+    from roboscale.jobs.import_proof import proof_of, write_proof
+    from roboscale.jobs.versions import versions
+    from roboscale.report.capture import capture_page
+    from roboscale.sources.capture.card import CARD
+    from roboscale.sources.capture.recording import NothingKept
+
+    try:
+        recording = asked.open()
+    except NothingKept as error:
+        page = asked.out.with_name(f"{asked.out.name}.dropped.html")
+        write_text(page, capture_page(error.card.to_json(), command=asked.command, versions=versions()))
+        on_event(Wrote("page", page))
+        raise
+    notes = _notes(recording)
+    for note in notes:
+        on_event(Note(note))
+    card = json.dumps(recording.card.to_json(), indent=2, ensure_ascii=False).encode()
+    result = transfer(
+        [Part(name=recording.card.source, open=asked.open, keys=tuple(recording.keys), identity=asked.identity)],
+        asked.out,
+        recording.spec,
+        robot_type=recording.robot_type,
+        codec=asked.codec,
+        extras=Extras(files={CARD: card}),
+        workers=asked.workers,
+        progress=counting(on_event, "episodes", len(recording.keys)),
+    )
+    proof = proof_of(
+        recording, recording.spec, result, source=recording.card.source, left_out=(), command=asked.command or ""
+    )
+    for finding in proof.findings:
+        where = f" [{finding.field}]" if finding.field else ""
+        on_event(Note(f"{finding.severity}: {finding.check}{where}: {finding.text}"))
+    proof = replace(proof, dropped=[*proof.dropped, *recording.dropped.items()], notes=tuple(notes))
+    written, _ = write_proof(asked.out, proof)
+    page = asked.out / "meta" / "roboscale" / "capture.html"
+    said = [*notes, *(f.text for f in proof.findings)]
+    shown = capture_page(recording.card.to_json(), command=asked.command, versions=versions(), notes=said)
+    write_text(page, shown)
+    on_event(Wrote("proof", written))
+    on_event(Wrote("page", page))
+    return Captured(
+        out=asked.out,
+        episodes=len(result.episodes),
+        frames=result.frames,
+        card=recording.card,
+        dropped=dict(recording.dropped),
+        notes=tuple(said),
+        proof=proof,
+    )
+
+
+def _notes(recording: CaptureRecording) -> list[str]:
+    """What was dropped, left out or assumed, one sentence each."""
+    card = recording.card
+    notes = [f"dropped {key}: {why}" for key, why in recording.dropped.items()]
+    notes += [f"not carried over: {name}: {why}" for name, why in card.unmapped.items()]
+    notes += card.assumed
+    if card.pretrain_only:
+        notes.append(f"no action is written, poses are auxiliary targets (pretrain.*): {card.pretrain_only}")
+    return notes

@@ -1,0 +1,270 @@
+"""Renders the episodes of a deterministic world once more, in other light, from elsewhere, in other colours.
+
+What an arm did and felt stays as it was: the stored actions are played again, and every number must come out equal to
+the last bit, or nothing is kept. Only pictures are new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roboscale.core import (
+    NOMINAL,
+    BadData,
+    Case,
+    RoboscaleError,
+    RolloutSettings,
+    Take,
+    UnknownName,
+    World,
+    combine,
+    derive_id,
+    generator,
+)
+from roboscale.core.plain import Plain
+from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, ignore
+from roboscale.jobs.options import Seed
+from roboscale.jobs.request import Argument, Option, Request
+
+if TYPE_CHECKING:
+    from roboscale.core import Frame, Outcome
+    from roboscale.dataset import Dataset, DatasetWriter
+
+__all__ = ["PICTURE_AXES", "AugmentEpisodes", "AugmentedEpisodes", "augment_episodes"]
+
+PICTURE_AXES = ("light", "camera", "texture", "distractors")
+"""The axes that change pictures and nothing else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentEpisodes(Request):
+    """Asks for copies of episodes that look otherwise."""
+
+    words: ClassVar[tuple[str, ...]] = ("collect", "augment")
+
+    dataset: Annotated[Path, Argument("The dataset whose episodes are rendered again.")]
+    out: Annotated[Path, Argument("The dataset of the copies; one that exists is added to.")]
+    axes: Annotated[str, Option("Which axes, separated by commas: light, camera, texture, distractors.")] = (
+        "light,texture,camera"
+    )
+    copies: Annotated[int, Option("Copies of every episode.", min=1)] = 3
+    strongest: Annotated[float, Option("Strengths are drawn from 0 to this level.", min=0.1, max=3.0)] = 2.0
+    world: Annotated[str, Option("The world of the episodes. Default: the one that they name.")] = ""
+    codec: Annotated[Literal["h264", "av1"], Option("h264 or av1.")] = "h264"
+    seed: Seed = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The axes; UnknownName for one that changes more than pictures, or nothing."""
+        names = tuple(dict.fromkeys(name.strip() for name in self.axes.split(",") if name.strip()))
+        for name in names:
+            if name not in PICTURE_AXES:
+                raise UnknownName("axis that changes pictures alone", name, PICTURE_AXES)
+        if not names:
+            raise RoboscaleError(f"--axes is empty; there are {', '.join(PICTURE_AXES)}")
+        return names
+
+    def check(self) -> None:
+        """UnknownName for an axis that is none."""
+        _ = self.names
+        if self.dataset.resolve() == self.out.resolve():
+            raise RoboscaleError(
+                f"{self.out}: the copies are a dataset of their own; `roboscale data merge` joins two"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentedEpisodes(Plain):
+    """What was made.
+
+    Args:
+        made: copies that were rendered now; `there` were already.
+        frames: pictures of one camera in the copies made now.
+        numbers: digest of all actions and readings that were compared.
+    """
+
+    out: Path
+    parents: int
+    made: int
+    there: int
+    frames: int
+    numbers: str
+
+    @property
+    def lines(self) -> list[str]:
+        """For a terminal."""
+        there = f", {self.there} were there" if self.there else ""
+        return [
+            f"{self.out}: {self.made} copies of {self.parents} episodes made{there}, {self.frames} frames",
+            f"every action and reading is equal to its parent's (digest {self.numbers[:8]}); only pictures are new",
+        ]
+
+
+def augment_episodes(request: AugmentEpisodes, on_event: OnEvent = ignore) -> AugmentedEpisodes:
+    """Plays stored actions again in worlds that look otherwise; the same request again makes what is missing.
+
+    >>> from pathlib import Path
+    >>> from roboscale import AugmentEpisodes, RecordEpisodes, augment_episodes, record_episodes
+    >>> _ = record_episodes(RecordEpisodes(out=Path("set"), tasks="reach-v3", episodes=1))
+    >>> augment_episodes(AugmentEpisodes(dataset=Path("set"), out=Path("other"), copies=2)).made
+    2
+
+    Raises:
+        BadData: an episode does not say where it was recorded.
+        RoboscaleError: its world is another one now, cannot repeat itself, or gave other numbers.
+    """
+    from roboscale.dataset import Dataset, DatasetWriter
+
+    dataset = Dataset(request.dataset, images="uint8")
+    with ExitStack() as stack:
+        world = _world(request, dataset)
+        stack.callback(world.close)
+        for axis in request.names:
+            if why := world.missing[axis]:  # type: ignore[attr-defined]  # a `PerturbedWorld`
+                raise RoboscaleError(f"--axes {axis}: world {world.info.name} cannot: {why}")
+        sink = stack.enter_context(
+            DatasetWriter(request.out, dataset.spec, robot_type=world.info.embodiment, codec=request.codec)
+        )
+        there, made, frames = set(sink.episode_ids), 0, 0
+        digests: list[str] = []
+        total, done, known = len(dataset.episodes) * request.copies, 0, 0
+        for index in range(len(dataset.episodes)):
+            for copy in range(request.copies):
+                done += 1
+                id_ = derive_id(
+                    "augmented", dataset.episodes[index].id, request.axes, str(request.strongest), request.seed, copy
+                )
+                if id_ in there:
+                    known += 1
+                    continue
+                digests.append(_copy(request, world, dataset, index, copy, id_, sink))
+                made += 1
+                frames += dataset.episodes[index].length
+                on_event(Progress("copies", done, total))
+    on_event(Wrote("dataset", request.out))
+    on_event(Note(f"to train on both: roboscale data merge {request.dataset} {request.out} BOTH --same"))
+    numbers = combine("numbers", digests).digest
+    return AugmentedEpisodes(
+        out=request.out, parents=len(dataset.episodes), made=made, there=known, frames=frames, numbers=numbers
+    )
+
+
+def _world(request: AugmentEpisodes, dataset: Dataset) -> World:
+    """The world of all episodes, made worse; it must be the one that they were recorded in."""
+    from roboscale.jobs.opening import open_any_world
+
+    provenances = [info.provenance for info in dataset.episodes]
+    names = dict.fromkeys(p.world for p in provenances if p is not None and p.world)
+    if not request.world and len(names) != 1:
+        found = ", ".join(names) or "none"
+        raise BadData(request.dataset, "world", "episodes of one simulated world (or --world)", found)
+    text = request.world or next(iter(names))
+    inner = open_any_world(text)
+    try:
+        if inner.info.kind != "simulated" or not inner.info.deterministic:
+            raise RoboscaleError(f"world {text} cannot repeat its episodes: pictures cannot be rendered again")
+        for info, known in zip(dataset.episodes, provenances, strict=True):
+            was = {} if known is None else known.details.get("world", {})
+            digest = was.get("digest") if isinstance(was, Mapping) else None
+            if digest != inner.info.identity.digest:
+                here = inner.info.identity.short
+                raise BadData(
+                    request.dataset, f"episode {info.id[:8]}", f"one recorded in this {text} ({here})", str(digest)[:8]
+                )
+    except BaseException:
+        inner.close()
+        raise
+    from roboscale.worlds.perturbed import PerturbedWorld
+
+    return PerturbedWorld(inner)
+
+
+def _copy(
+    request: AugmentEpisodes, world: World, dataset: Dataset, index: int, copy: int, id_: str, sink: DatasetWriter
+) -> str:
+    """Renders one copy and returns the digest of its numbers."""
+    from roboscale.trials import replay
+
+    info = dataset.episodes[index]
+    known = info.provenance
+    assert known is not None, "asked when the world was opened"
+    parent = dataset.episode(index, images=False)
+    case = Case.parse(known.details["case"])
+    rng = generator("augmented", info.id, request.seed, copy)
+    drawn = _drawn(request.names, request.strongest, rng)
+    parts = [part for part in case.variation.split(",") if part != NOMINAL]
+    changed = replace(case, variation=",".join([*parts, *(f"{name}:{value:g}" for name, value in drawn.items())]))
+    numbers = {name: np.asarray(array) for name, array in parent.arrays.items()}
+    details = {**known.details, "case": changed.id, "augmented": drawn, "numbers": combine("numbers", numbers).digest}
+    provenance = replace(known, source="simulation.augment", parents=(info.id,), details=details)
+    take = sink.begin(info.instruction, provenance, episode_id=id_)
+    compared = _Compared(take, numbers, info.id, info.outcome)
+    settings = RolloutSettings(
+        horizon=info.length, rate_hz=world.info.rate_hz, pace=world.info.pace, watch="", execute=None
+    )
+    try:
+        replay(world, changed, settings, numbers["action"], take=compared)
+        compared.finish()
+    except BaseException:
+        take.discard()
+        raise
+    return str(details["numbers"])
+
+
+def _drawn(axes: Sequence[str], strongest: float, rng: np.random.Generator) -> dict[str, float]:
+    """Value by value, what one copy changes: a strength of each axis, and a direction of each value."""
+    from roboscale.worlds.perturbed.parts import MODEL_PARTS, interpolated
+
+    values: dict[str, float] = {}
+    for axis in axes:
+        strength = float(rng.uniform(0, strongest))
+        for part in MODEL_PARTS[axis]:
+            size, up = interpolated(part.sizes, strength, part.neutral), rng.random() < 0.5
+            if part.name.endswith(".set"):
+                size = float(rng.integers(10_000))
+            elif part.kind == "factor":
+                size = size if up else 1 / size
+            elif part.kind == "signed":
+                size = size if up else -size
+            values[part.name] = float(f"{size:.4g}") if not part.name.endswith(".set") else size
+    return values
+
+
+class _Compared:
+    """A take whose every number is held against the parent's as it comes."""
+
+    def __init__(self, take: Take, numbers: Mapping[str, NDArray[Any]], parent: str, outcome: Outcome | None) -> None:
+        self._take, self._numbers, self._parent, self._outcome = take, numbers, parent, outcome
+        self._frame = 0
+
+    def add(self, frame: Frame) -> None:
+        length = len(next(iter(self._numbers.values())))
+        for name, array in self._numbers.items():
+            if self._frame >= length or np.asarray(frame[name]).tobytes() != array[self._frame].tobytes():
+                raise RoboscaleError(
+                    f"episode {self._parent[:8]}: {name} of step {self._frame} came out otherwise: not kept"
+                )
+        self._frame += 1
+        self._take.add(frame)
+
+    def save(self, outcome: Outcome | None = None) -> str:
+        return self._take.save(outcome)
+
+    def discard(self) -> None:
+        self._take.discard()
+
+    def finish(self) -> None:
+        """Saves the copy with its parent's outcome; RoboscaleError where it is shorter than its parent."""
+        length = len(next(iter(self._numbers.values())))
+        if self._frame != length:
+            raise RoboscaleError(
+                f"episode {self._parent[:8]}: {length} steps when recorded, {self._frame} now: the copy is not kept"
+            )
+        self._take.save(self._outcome)

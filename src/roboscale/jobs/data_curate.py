@@ -1,0 +1,138 @@
+"""Chooses what of a dataset to learn from, and finds out whether that helps: a selection, never a changed dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from roboscale.core import RoboscaleError
+from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
+from roboscale.jobs.request import Argument, Option, Request
+
+if TYPE_CHECKING:
+    from roboscale.curate import Selection
+    from roboscale.dataset import Dataset
+
+__all__ = ["CurateDataset", "Curated", "curate_dataset"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurateDataset(Request):
+    """Asks which episodes are worth learning from.
+
+    Args:
+        keep: share of the frames of each instruction.
+        budget: hours to keep, in place of a share.
+        validate: folder of trained policies and trials that say whether the choice helps.
+        tasks: of the world, where the policies of `validate` are tried.
+    """
+
+    words: ClassVar[tuple[str, ...]] = ("data", "curate")
+
+    dataset: Annotated[Path, Argument("A LeRobotDataset v3.0; it is only read.")]
+    out: Annotated[Path, Argument("The selection, a JSON file.")]
+    method: Annotated[
+        str, Option("information or progress; random, length or outcome as controls.", flag="--method/-m")
+    ]
+    keep: Annotated[float | None, Option("Share of the frames to keep, e.g. .5.", min=0.0, max=1.0)] = None
+    budget: Annotated[float | None, Option("Hours to keep.", min=0.0)] = None
+    validate: Annotated[
+        Path | None, Option("Train on what is kept, on the worst and on random halves, in this folder, and compare.")
+    ] = None
+    tasks: Annotated[str, Option("Tasks to try them on, with commas.")] = ""
+    world: Annotated[str, Option("World to try them in.")] = "metaworld"
+    runs: Annotated[int, Option("Trainings a side.", min=1)] = 5
+    trials: Annotated[int, Option("Per task and training.", min=1)] = 20
+    steps: Annotated[int, Option("Optimiser steps of every training.", min=1)] = 1000
+    inputs: Annotated[str, Option("state or images.")] = "state"
+    seed: Annotated[int, Option("Seed of the method, the draws, and the trainings.")] = 0
+    workers: Annotated[int | None, Option("Processes. Default: the cores.", min=0)] = None
+
+    def check(self) -> None:
+        if (self.keep is None) == (self.budget is None):
+            raise RoboscaleError("say how much to keep, as --keep SHARE or as --budget HOURS")
+        if self.keep == 0.0 or self.budget == 0.0:
+            raise RoboscaleError("a selection of nothing teaches nothing: --keep and --budget are above 0")
+        if (self.validate is not None) != bool(self.tasks):
+            raise RoboscaleError("--validate FOLDER and --tasks NAMES belong together: policies are tried somewhere")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curated:
+    """What was chosen, and with `validate` what it is good for.
+
+    Args:
+        validation: the claim about kept against random, and the rates of all recipes; `None` where not asked.
+        reading: one sentence on the validation.
+    """
+
+    out: Path
+    selection: Selection
+    frames: int
+    validation: Mapping[str, Any] | None = None
+    reading: str = ""
+    lines: tuple[str, ...] = field(default_factory=tuple)
+
+    def to_json(self) -> dict[str, Any]:
+        kept = {row.episode for row in self.selection.kept}
+        return {
+            "out": str(self.out),
+            "method": self.selection.method,
+            "asked": self.selection.asked,
+            "episodes": {"kept": len(kept), "dropped": len(self.selection.dropped)},
+            "frames": {"kept": self.selection.frames, "all": self.frames},
+            "notes": list(self.selection.notes),
+            "validation": self.validation,
+            "reading": self.reading,
+        }
+
+
+def curate_dataset(request: CurateDataset, on_event: OnEvent = ignore, *, dry_run: bool = False) -> Curated:
+    """Writes the selection; with `validate` trains on it, on its opposite and at random, and compares.
+
+    >>> done = curate_dataset(CurateDataset(dataset=Path("recorded"), out=Path("best.json"), method="length", keep=.5))
+    >>> done.to_json()["episodes"]["kept"] < 3
+    True
+
+    Args:
+        dry_run: choose, and write and train nothing.
+
+    Raises:
+        RoboscaleError: the method cannot say anything of this dataset, or the request contradicts itself.
+        BadData: the dataset is broken.
+    """
+    from roboscale.curate.choose import choose, method_named
+    from roboscale.dataset import Dataset
+    from roboscale.jobs.files import write_json
+
+    method = method_named(request.method)
+    dataset = Dataset(request.dataset)
+    total = int(dataset.lengths.sum())
+    share, asked = _share(request, dataset)
+    selection = choose(dataset, method, frames=share, asked=asked, seed=request.seed)
+    for note in selection.notes:
+        on_event(Note(note))
+    done = Curated(out=request.out, selection=selection, frames=total)
+    if dry_run:
+        return done
+    write_json(request.out, selection.to_json())
+    on_event(Wrote("selection", request.out))
+    if request.validate is None:
+        return done
+    from roboscale.jobs.curating import validate_selection
+
+    return validate_selection(request, done, dataset, method, on_event)
+
+
+def _share(request: CurateDataset, dataset: Dataset) -> tuple[float, str]:
+    """The budget as a share of the frames, and in words."""
+    if request.keep is not None:
+        return request.keep, f"keep {request.keep:g} of the frames of each instruction"
+    assert request.budget is not None, "check() wants one of the two"
+    hours = float(dataset.lengths.sum()) / dataset.fps / 3600
+    if request.budget > hours:
+        raise RoboscaleError(f"--budget: {request.dataset} holds {hours:.3g} hours, asked to keep {request.budget:g}")
+    share = request.budget / hours
+    return share, f"keep {request.budget:g} hours, {share:.3g} of the frames of each instruction"

@@ -1,0 +1,382 @@
+"""What `collect teleop` wires together: a world, whoever drives it, a page, and a dataset.
+
+Each episode is one rollout that streams into one take. A take is saved when somebody says how it went, and survives a
+killed process from then on; the same request goes on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from roboscale.core import Case, InfrastructureError, Outcome, Policy, RoboscaleError, World, WorldInfo, cases
+from roboscale.core.plain import Plain
+from roboscale.jobs.events import Note, OnEvent, Progress
+from roboscale.jobs.trying import expand_tasks
+
+if TYPE_CHECKING:
+    from roboscale.dataset import DatasetWriter
+    from roboscale.jobs.collect_teleop import Teleoperate
+    from roboscale.sources.teleop import DiskSpace, Driving, Station
+    from roboscale.web.show import Served
+    from roboscale.worlds.real.guarded import GuardedRobot
+
+__all__ = ["Driven", "DrivingParts", "DrivingSession", "KeptEpisodes", "open_driving"]
+
+SOURCE = "teleop"
+_SLOWEST_HZ = 20.0  # at which a simulator is driven unless somebody says otherwise
+_VIEWS = {"metaworld": 270.0}  # worlds whose first camera looks along another way than the base's x axis
+_TAKEN = {"browser": ("keys", "gamepad", "touch"), "gamepad": ("gamepad",), "phone": ("touch",)}
+_BROKE = 3  # episodes in a row after which a session ends with an error
+_FAREWELL_S = 0.4  # that a page has to see that the session is over
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driven(Plain):
+    """What a session came to.
+
+    Args:
+        kept, failed: successes and failures that this session saved. discarded: takes that nobody wanted.
+        undone: saved and taken back, into quarantine.
+        totals: task -> successes that the dataset has now, by a person.
+        seconds: of the session, from its page to its end.
+        steps, late, unattended, interventions: control steps that were saved; how many came late, how many had no
+            operator, and how many a person drove in the place of a policy.
+    """
+
+    out: str
+    kept: int
+    failed: int
+    discarded: int
+    undone: int
+    totals: dict[str, int]
+    wanted: int
+    seconds: float
+    steps: int
+    late: int
+    unattended: int
+    interventions: int
+
+    @property
+    def lines(self) -> list[str]:
+        """For a terminal."""
+        an_hour = f", {3600 * self.kept / self.seconds:.0f} an operator hour" if self.kept else ""
+        late = f"{self.late} of {self.steps} steps came late" if self.steps else "no step was saved"
+        lines = [f"{task:32} {have} of {self.wanted} successful episodes" for task, have in self.totals.items()]
+        lines.append(
+            f"this session: {self.kept} kept, {self.failed} failures kept, {self.discarded} discarded, {self.undone} "
+            f"taken back in {self.seconds / 60:.1f} minutes{an_hour}; {late}, {self.unattended} had no operator"
+        )
+        return lines
+
+
+@dataclass(slots=True, kw_only=True)
+class KeptEpisodes:
+    """What a dataset holds of people's episodes, task by task and start by start."""
+
+    successes: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    starts: Counter[tuple[str, int | None]] = field(default_factory=Counter)
+    tried: set[tuple[str, int | None]] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, root: Path) -> KeptEpisodes:
+        """Reads it from a dataset; nothing where there is none."""
+        from roboscale.dataset import Dataset
+        from roboscale.dataset.layout import Layout
+
+        kept = cls()
+        if Layout(root).info.exists():
+            for episode in Dataset(root).episodes:
+                known, outcome = episode.provenance, episode.outcome
+                if known.source == SOURCE and outcome is not None:
+                    kept.count(known.task, known.seed, outcome.success is True, 1)
+        return kept
+
+    def count(self, task: str, seed: int | None, success: bool, by: int) -> None:
+        """One episode more, or one less."""
+        (self.successes if success else self.failures)[task] += by
+        if success:
+            self.starts[task, seed] += by
+        if by > 0:
+            self.tried.add((task, seed))
+        else:
+            self.tried.discard((task, seed))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrivingParts:
+    """Everything that an episode needs.
+
+    Args:
+        arm: the robot behind its guard; `None` for a simulator.
+    """
+
+    request: Teleoperate
+    world: World
+    info: WorldInfo
+    tasks: tuple[str, ...]
+    arm: GuardedRobot | None
+    driving: Driving
+    policy: Policy | None
+    station: Station
+    sink: DatasetWriter
+    disk: DiskSpace
+    driven_hz: float
+    horizon: int
+    on_event: OnEvent
+
+
+class DrivingSession:
+    """A page that is served, and what records. A context manager; leaving it seals what was saved.
+
+    Attributes:
+        url: of the page. station: what the page and the recording share.
+    """
+
+    def __init__(self, opened: DrivingParts, page: Served, kept: KeptEpisodes, stack: ExitStack) -> None:
+        self.url, self.station = page.url, opened.station
+        self._opened, self._kept, self._stack = opened, kept, stack
+        self._begun_s = time.monotonic()
+        self._last: list[tuple[str, Case, bool]] = []  # what was saved in this session: id, case, whether it succeeded
+        self._counted: Counter[str] = Counter()
+
+    def run(self) -> Driven:
+        """Records until every task has its total, or the operator ends the session.
+
+        Raises:
+            InfrastructureError: what carries the robot or the scene broke three times in a row; what was saved is
+                saved.
+        """
+        from roboscale.jobs.driving_episode import drive_episode
+
+        asked, broke = self._opened.request, 0
+        for task in self._opened.tasks:
+            while self._kept.successes[task] < asked.episodes:
+                self._tell(task)
+                episode = drive_episode(self._opened, self._next(task), undo=self._undo, show=self._show)
+                if episode is None:
+                    return self._done()
+                self._counted.update(episode.counted)
+                if episode.id:
+                    self._file(episode.id, episode.case, episode.outcome)
+                else:
+                    self._counted["discarded"] += 1
+                broke = broke + 1 if episode.broke else 0
+                if broke == _BROKE:
+                    raise InfrastructureError(f"{_BROKE} episodes in a row broke; the last: {episode.broke}")
+                if episode.last:
+                    return self._done()
+        return self._done()
+
+    def close(self) -> None:
+        """Says on the page that it is over, seals, and gives everything back."""
+        self.station.to("done")
+        time.sleep(_FAREWELL_S)
+        self._stack.close()
+
+    def __enter__(self) -> DrivingSession:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _next(self, task: str) -> Case:
+        """The first case that no episode was saved of: a discarded one comes again."""
+        return next(c for c in _stream(task, self._opened) if (c.task, c.seed) not in self._kept.tried)
+
+    def _file(self, episode: str, case: Case, outcome: Outcome) -> None:
+        success = outcome.success is True
+        self._last.append((episode, case, success))
+        self._kept.count(case.task, case.seed, success, 1)
+        self._counted["kept" if success else "failed"] += 1
+        have = sum(min(self._kept.successes[t], self._opened.request.episodes) for t in self._opened.tasks)
+        total = self._opened.request.episodes * len(self._opened.tasks)
+        self._opened.on_event(Progress("episodes", have, total))
+
+    def _undo(self) -> None:
+        """Takes the last saved episode of this session back."""
+        if not self._last:
+            self.station.notes.append("nothing was saved in this session that could be taken back")
+            return
+        episode, case, success = self._last[-1]
+        try:
+            where = self._opened.sink.retract(episode)
+        except RoboscaleError as error:
+            self.station.notes.append(str(error))
+            return
+        self._last.pop()
+        self._kept.count(case.task, case.seed, success, -1)
+        self._counted["kept" if success else "failed"] -= 1
+        self._counted["undone"] += 1
+        self.station.notes.append(f"taken back: episode {episode[:8]}; it is kept in {where}")
+        self._tell(case.task)
+
+    def _tell(self, task: str) -> None:
+        """The page's counters."""
+        from roboscale.sources.teleop.station import DrivenCounts
+
+        case = self._next(task)
+        self.station.task, self.station.sentence = task, self._opened.info.instruction(task)
+        self.station.counts = DrivenCounts(
+            wanted=self._opened.request.episodes,
+            kept=self._kept.successes[task],
+            failed=self._kept.failures[task],
+            discarded=self._counted["discarded"],
+            of_start=self._kept.starts[task, case.seed],
+            start="" if case.seed is None else f"seed {case.seed}",
+        )
+
+    def _show(self, text: str) -> None:
+        """Something for whoever drives, and for the terminal."""
+        self.station.notes.append(text)
+        self._opened.on_event(Note(text))
+
+    def _done(self) -> Driven:
+        counted = self._counted
+        self._tell(self.station.task or self._opened.tasks[0])
+        self.station.to("done")
+        return Driven(
+            out=str(self._opened.request.out),
+            totals={task: self._kept.successes[task] for task in self._opened.tasks},
+            wanted=self._opened.request.episodes,
+            seconds=time.monotonic() - self._begun_s,
+            **{name: counted[name] for name in ("kept", "failed", "discarded", "undone")},
+            **{name: counted[name] for name in ("steps", "late", "unattended", "interventions")},
+        )
+
+
+def _stream(task: str, opened: DrivingParts) -> Iterator[Case]:
+    number = 0
+    while True:
+        yield cases(task, 1, opened.request.seed, "collect", number)[0]
+        number += 1
+
+
+def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
+    """Opens everything; nothing moves and nothing is connected yet."""
+    from roboscale.sources.teleop import Configuration, DiskSpace, Station, require_same
+    from roboscale.web.teleop import serve_teleop
+
+    with ExitStack() as stack:
+        world, arm, forward, speeds, names = _world(request)
+        stack.callback(world.close)
+        info = world.info
+        tasks = expand_tasks(info, names)
+        driven_hz = _driven_hz(request, info, on_event)
+        driving, policy = _driver(request, world, driven_hz, forward, speeds)
+        horizon = request.horizon or info.horizon
+        configuration = Configuration(
+            robot=info.name,
+            digest=info.identity.digest,
+            tasks={task: info.instruction(task) for task in tasks},
+            rate_hz=info.rate_hz,
+            driven_hz=driven_hz,
+            horizon=horizon,
+            policy="" if policy is None else policy.identity.digest,
+        )
+        kept = KeptEpisodes.of(request.out)
+        sink = stack.enter_context(_sink(request, info, policy))
+        require_same(request.out, configuration)
+        disk = DiskSpace(request.out)
+        missing = sum(max(0, request.episodes - kept.successes[task]) for task in tasks)
+        recorded = len(sink.episode_ids)
+        room = disk.require(missing, _bytes_of(request.out) if recorded else 0, recorded)
+        if recorded:
+            have = ", ".join(f"{task} {kept.successes[task]} of {request.episodes}" for task in tasks)
+            on_event(Note(f"found {recorded} episodes in {request.out}: {have} by a person; {room}"))
+        station = Station(
+            f"{info.name}: {request.out.name}",
+            view_deg=_VIEWS.get(info.name, 0.0) if request.view is None else request.view,
+            devices=_TAKEN[request.input],
+            policy=policy is not None,
+            arm=None if arm is None else arm.protective_stop,
+        )
+        page = stack.enter_context(serve_teleop(station, host=request.host, port=request.port, token=request.token))
+        opened = DrivingParts(
+            request=request,
+            world=world,
+            info=info,
+            tasks=tasks,
+            arm=arm,
+            driving=driving,
+            policy=policy,
+            station=station,
+            sink=sink,
+            disk=disk,
+            driven_hz=driven_hz,
+            horizon=horizon,
+            on_event=on_event,
+        )
+        return DrivingSession(opened, page, kept, stack.pop_all())
+
+
+def _world(request: Teleoperate) -> tuple[World, Any, Callable[..., Any] | None, Any, str]:
+    """The world, its arm, its forward function, its joints' speeds, and the tasks that were asked for."""
+    from roboscale.jobs.opening import open_any_world
+
+    if request.robot.startswith("sim:"):
+        name, _, tasks = request.robot.removeprefix("sim:").rpartition("/")
+        return open_any_world(name), None, None, None, tasks
+    from roboscale.worlds.real.declaration import RobotDeclaration
+    from roboscale.worlds.real.guarded import GuardedRobot
+    from roboscale.worlds.real.robot_world import RobotWorld
+
+    path = Path(request.robot.removeprefix("robot:"))
+    declared, arm = RobotDeclaration.load(path), GuardedRobot(path)
+    forward = getattr(declared.make(path.parent), "flange", None)
+    return RobotWorld(arm), arm, forward, declared.column("velocity"), request.tasks
+
+
+def _driven_hz(request: Teleoperate, info: WorldInfo, on_event: OnEvent) -> float:
+    """Control steps in a second of the operator's time."""
+    if info.kind == "real":
+        if request.driven_hz not in (None, info.rate_hz):
+            raise RoboscaleError(
+                f"--driven-hz: {info.name} is driven at its own rate, {info.rate_hz:g} Hz, asked {request.driven_hz:g}"
+            )
+        return info.rate_hz
+    driven = min(info.rate_hz, _SLOWEST_HZ) if request.driven_hz is None else request.driven_hz
+    if driven != info.rate_hz:
+        share = driven / info.rate_hz
+        text = f"{info.name} is driven at {driven:g} of its {info.rate_hz:g} control steps a second"
+        on_event(Note(f"{text}: {share:.2g} of its own time passes; time.step_ns has the operator's"))
+    return driven
+
+
+def _driver(
+    request: Teleoperate, world: World, driven_hz: float, forward: Callable[..., Any] | None, speeds: Any
+) -> tuple[Driving, Policy | None]:
+    """How a hand drives this world, and the policy that does so until somebody takes over."""
+    from roboscale.sources.teleop import driving_for
+
+    info = world.info
+    driving = driving_for(info.observation_spec, info.action_spec["action"], driven_hz, forward, speeds)
+    if not request.policy:
+        return driving, None
+    from roboscale.jobs.guests import guest_policies
+    from roboscale.policies.resolve import resolve_policy
+
+    guests = guest_policies(world, {})
+    return driving, resolve_policy(request.policy, world=world, seed=request.seed, guests=guests)
+
+
+def _sink(request: Teleoperate, info: WorldInfo, policy: Policy | None) -> DatasetWriter:
+    from roboscale.dataset import DatasetWriter
+    from roboscale.sources.teleop import marked_spec
+    from roboscale.trials import recording_spec
+
+    spec = marked_spec(recording_spec(info), policy is not None)
+    codec: Any = request.codec
+    return DatasetWriter(request.out, spec, robot_type=info.embodiment, codec=codec)
+
+
+def _bytes_of(root: Path) -> int:
+    return int(np.sum([path.stat().st_size for path in root.rglob("*") if path.is_file()], dtype=np.int64))

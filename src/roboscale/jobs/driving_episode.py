@@ -1,0 +1,275 @@
+"""One driven episode: a rollout whose session is a person, streamed into a take that is kept when they say so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from roboscale.core import (
+    Case,
+    InfrastructureError,
+    Outcome,
+    PolicyError,
+    Provenance,
+    RolloutSettings,
+    derive_seed,
+)
+from roboscale.jobs.driving import SOURCE, DrivingParts
+from roboscale.sources.teleop import MarkedTake, SaidByOperator, Teleoperator
+from roboscale.worlds.real.robot_world import PersonStopped
+
+if TYPE_CHECKING:
+    from roboscale.sources.teleop.person import OperatorSession
+    from roboscale.trials import RolloutResult
+
+__all__ = ["DrivenEpisode", "drive_episode"]
+
+_LOOK_AT_DISK = 50  # steps between two looks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrivenEpisode:
+    """What became of one take.
+
+    Args:
+        id: of the saved episode; empty where it was discarded.
+        counted: steps, late, unattended and interventions of a saved one.
+        last: whether the operator ended the session with it.
+        broke: what broke; empty where nothing did.
+    """
+
+    case: Case
+    id: str = ""
+    outcome: Outcome = field(default_factory=lambda: Outcome("void"))
+    counted: Mapping[str, int] = field(default_factory=dict)
+    last: bool = False
+    broke: str = ""
+
+
+class _Ended(Exception):
+    """The operator ended the session before the episode began."""
+
+
+class _OperatorClock:
+    """Wall time that stands still while everybody waits for the operator to begin."""
+
+    def __init__(self) -> None:
+        self._skipped_s = 0.0
+
+    def now_s(self) -> float:
+        return time.monotonic() - self._skipped_s
+
+    def wait_until(self, time_s: float) -> None:
+        left = time_s - self.now_s()
+        if left > 0:
+            time.sleep(left)
+
+    def skip(self, seconds: float) -> None:
+        self._skipped_s += seconds
+
+
+def drive_episode(
+    opened: DrivingParts, case: Case, *, undo: Callable[[], None], show: Callable[[str], None]
+) -> DrivenEpisode | None:
+    """Sets a case up, lets the operator drive it, and asks how it went; `None` when they ended the session instead.
+
+    Args:
+        undo: takes the last saved episode back.
+        show: says something on the page and in the terminal.
+
+    Raises:
+        InfrastructureError: the robot cannot be reached.
+    """
+    episode = _Driving(opened, case, undo, show)
+    try:
+        result = episode.play()
+    except _Ended:
+        episode.take.discard()
+        return None
+    except BaseException:
+        episode.take.discard()
+        raise
+    return episode.filed(result)
+
+
+class _Driving:
+    def __init__(
+        self, opened: DrivingParts, case: Case, undo: Callable[[], None], show: Callable[[str], None]
+    ) -> None:
+        self._opened, self._case, self._station = opened, case, opened.station
+        self._undo, self._show = undo, show
+        self._clock = _OperatorClock()
+        self._session: OperatorSession | None = None
+        sentence = opened.info.instruction(case.task)
+        self.take = MarkedTake(opened.sink.begin(sentence, self._provenance()), self._marks)
+
+    def _marks(self) -> Mapping[str, Any]:
+        assert self._session is not None, "frames come after the session began"
+        return self._session.marks
+
+    def _provenance(self) -> Provenance:
+        from roboscale.jobs.versions import versions
+
+        opened, info = self._opened, self._opened.info
+        policy = {} if opened.policy is None else {"policy": opened.policy.identity.to_json()}
+        return Provenance(
+            source=SOURCE,
+            embodiment=info.embodiment,
+            operator=opened.request.operator,
+            world=info.name,
+            task=self._case.task,
+            seed=self._case.seed,
+            details={
+                "case": self._case.id,
+                "world": info.identity.to_json(),
+                "input": opened.request.input,
+                "driven_hz": opened.driven_hz,
+                "versions": versions(),
+                **policy,
+            },
+        )
+
+    def play(self) -> RolloutResult:
+        """The rollout, from setting up to its end."""
+        from roboscale.trials import rollout
+        from roboscale.trials.rollout import Asking
+
+        opened, station = self._opened, self._station
+        if opened.arm is not None:
+            opened.world.prepared_by(self._prepare)  # type: ignore[attr-defined]
+        else:
+            station.to("starting")
+        person = Teleoperator(station, opened.driving, opened.request.operator, opened.policy)
+        referee = SaidByOperator(station, opened.request.world_ends)
+        settings = RolloutSettings(horizon=opened.horizon, rate_hz=opened.driven_hz, pace="wall", watch=referee.name)
+        run = rollout(
+            opened.world,
+            self._case,
+            settings,
+            referee=referee,
+            asking=Asking(history=person.history),
+            take=self.take,
+            clock=self._clock,
+        )
+        try:
+            seen: Any = next(run)
+            if opened.arm is None:
+                begun = time.monotonic()
+                station.show(seen if person.history == 1 else {name: v[-1] for name, v in seen.items()})
+                self._await_begin()
+                self._clock.skip(time.monotonic() - begun)
+            self._session = person.start(opened.info.instruction(self._case.task), derive_seed("drive", self._case.id))
+            station.to("recording")
+            while True:
+                seen = run.send(self._answer(seen))
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        except PersonStopped as stopped:
+            raise _Ended from stopped
+        finally:
+            run.close()
+
+    def _answer(self, seen: Any) -> Any:
+        """What the session says, or what went wrong in it."""
+        assert self._session is not None, "made before the first step"
+        if self.take.frames % _LOOK_AT_DISK == 0 and (problem := self._opened.disk.problem()):
+            self._show(problem)
+            self._station.ending = "disk"
+        try:
+            return self._session(seen)
+        except (PolicyError, InfrastructureError) as error:
+            return error
+
+    def _await_begin(self) -> None:
+        """Until the operator begins; they may take the last one back first."""
+        station = self._station
+        while True:
+            station.to("ready")
+            said = station.wait("begin", "undo", "stop", poll=self._look)
+            if said == "stop":
+                raise _Ended
+            if said == "undo":
+                self._undo()
+            elif problem := self._opened.disk.problem():
+                self._show(problem)
+            else:
+                return
+
+    def _look(self) -> None:
+        """The cameras of an arm that waits, and what its guard says."""
+        arm = self._opened.arm
+        if arm is not None:
+            self._station.show(arm.peek(0.1))
+            self._station.guard = "" if arm.reason is None else f"Guard: stopped: {arm.reason.text}"
+
+    def _prepare(self, case: Case) -> None:
+        """Sets a robot's scene up with the operator; returns when they begin and the guard has the arm."""
+        arm, station = self._opened.arm, self._station
+        assert arm is not None, "asked by a robot's world"
+        while True:
+            station.to("moving")
+            try:
+                if arm.reason is None:
+                    arm.prepare(case)
+            except InfrastructureError:
+                if arm.reason is None:
+                    raise
+            if arm.reason is None:
+                try:
+                    self._await_begin()
+                except _Ended as ended:
+                    raise PersonStopped("the operator ended the session") from ended  # which a world lets pass
+                arm.read()
+                if arm.reason is None:
+                    return
+            self._release()
+
+    def _release(self) -> None:
+        """Shows why the arm stands stopped, until somebody has looked at it."""
+        arm, station = self._opened.arm, self._station
+        assert arm is not None, "asked by a robot's world"
+        while arm.reason is not None:
+            station.guard = f"Guard: stopped: {arm.reason.text}; {arm.readback().text}"
+            station.to("stopped")
+            station.wait("release")
+            try:
+                arm.release()
+            except InfrastructureError as error:
+                self._show(str(error))
+        station.guard = ""
+
+    def filed(self, result: RolloutResult) -> DrivenEpisode:
+        """Saves or discards the take, as the operator says."""
+        station, said = self._station, self._station.ending
+        last = said == "stop"
+        if result.end == "void" or not self.take.frames:
+            self.take.discard()
+            self._show(f"discarded: {result.reason or 'the episode has no step'}")
+            return DrivenEpisode(case=self._case, last=last, broke=result.reason)
+        if said not in ("success", "fail", "discard"):
+            if result.reason:
+                station.notes.append(result.reason)
+            station.to("judge")
+            said = station.wait("success", "fail", "discard", poll=self._look)
+        if said == "discard":
+            self.take.discard()
+            return DrivenEpisode(case=self._case, last=last)
+        assert self._session is not None, "there are frames"
+        counted = {
+            "steps": result.steps,
+            "late": result.late,
+            "unattended": station.unattended,
+            "interventions": self._session.interventions,
+        }
+        outcome = Outcome(
+            "success" if said == "success" else "failure",
+            result.reason if said == "fail" else "",
+            steps=result.steps,
+            terminated=result.end == "terminated",
+            truncated=result.end == "truncated",
+            measures={**result.measures, **{name: float(count) for name, count in counted.items() if name != "steps"}},
+        )
+        episode = self.take.save(outcome)
+        return DrivenEpisode(case=self._case, id=episode, outcome=outcome, counted=counted, last=last)

@@ -1,0 +1,1 @@
+"""Handheld grippers, phones and headsets: trajectories that others have computed, telemetry, tags."""

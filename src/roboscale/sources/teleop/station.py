@@ -1,0 +1,285 @@
+"""What the operator's page and the recording share: what is seen, what is asked, who drives, what was kept.
+
+The page's side (`join`, `state`, `shown`, `move`, `act`) is called from other threads than the recording's side.
+Motion is a state with an expiry; what happens once (begin, success, undo) is an act, taken where it fits and refused
+where it does not.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roboscale.core import Observation, RoboscaleError, UnknownName
+from roboscale.sources.teleop.driving import SPEEDS_M_S, base_from_operator
+from roboscale.sources.teleop.inputs import MOTION_DEVICES, OperatorInput, parse_input
+from roboscale.sources.teleop.lease import ControlLease
+
+__all__ = ["ACTS", "DrivenCounts", "Shown", "Station"]
+
+Vector = NDArray[np.float64]
+
+EXPIRY_S = 0.3
+"""An input older than that means nothing: the hand holds. The page repeats itself every 50 ms."""
+
+ACTS = {
+    "begin": ("ready",),
+    "success": ("recording", "judge"),
+    "fail": ("recording", "judge"),
+    "discard": ("recording", "judge"),
+    "undo": ("ready",),
+    "stop": ("ready", "recording"),
+    "release": ("stopped",),
+}
+"""What the operator may say -> in which phase it is taken."""
+
+_ANYTIME = ("gripper", "take", "turn", "ask", "hand over", "stop the arm")
+_ENDING = ("success", "fail", "discard", "stop")
+_LONG_S = 60.0  # how old an input is at most said to be; also where there was none
+_KEPT = 200  # times that rate and latency are computed from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What was seen at one step.
+
+    Args:
+        number: grows with every step.
+        at_s: when, on the station's clock.
+        pictures: camera -> (height, width, 3) RGB.
+        numbers: field -> its values.
+    """
+
+    number: int = 0
+    at_s: float = 0.0
+    pictures: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    numbers: Mapping[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class DrivenCounts:
+    """What was kept: `wanted` successes of the task; kept, failed and discarded in all sessions or in this one."""
+
+    wanted: int = 0
+    kept: int = 0
+    failed: int = 0
+    discarded: int = 0
+    of_start: int = 0
+    start: str = ""
+
+
+class Station:
+    """One robot or scene, one recording, any number of pages.
+
+    Args:
+        title: of the page.
+        view_deg: see `base_from_operator`; the page turns it.
+        devices: whose motion is taken.
+        policy: whether a policy drives and a person takes over.
+        arm: whether there is an arm that can be stopped from the page.
+        now: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        *,
+        view_deg: float = 0.0,
+        devices: tuple[str, ...] = MOTION_DEVICES,
+        policy: bool = False,
+        arm: Callable[[], None] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.title, self.policy, self.now = title, policy, now
+        self.counts, self.notes = DrivenCounts(), deque[str](maxlen=8)
+        self.task = self.sentence = self.guard = ""
+        self.closed = self.intervening = False
+        self.ending: str | None = None
+        self.world_says: bool | None = None
+        self.unattended = 0
+        self.moved: Counter[str] = Counter()
+        self._view_deg, self._devices, self._arm = view_deg, devices, arm
+        self._changed = threading.Condition()
+        self._lease = ControlLease()
+        self._phase, self._act = "starting", None  # type: tuple[str, str | None]
+        self._input, self._input_s = OperatorInput(), -np.inf
+        self._shown = Shown()
+        self._steps: deque[float] = deque(maxlen=_KEPT)
+        self._latency: deque[float] = deque(maxlen=_KEPT)
+
+    # the recording's side
+
+    @property
+    def phase(self) -> str:
+        """starting, moving, ready, recording, judge, stopped, done."""
+        return self._phase
+
+    def to(self, phase: str) -> None:
+        """From now on this is what happens."""
+        with self._changed:
+            self._phase, self._act = phase, None
+            if phase == "recording":
+                self.ending, self.world_says, self.unattended = None, None, 0
+                self.intervening, self.closed = False, False
+                self.moved.clear()
+                self._steps.clear()
+            self._changed.notify_all()
+
+    def wait(self, *wanted: str, poll: Callable[[], None] | None = None, every_s: float = 0.1) -> str:
+        """Until the operator says one of these; `poll` is called meanwhile, e.g. to look at the cameras."""
+        with self._changed:
+            while self._act not in wanted:
+                self._changed.wait(every_s)
+                if poll is not None:
+                    self._changed.release()
+                    try:
+                        poll()
+                    finally:
+                        self._changed.acquire()
+            act, self._act = self._act, None
+            assert act is not None
+            return act
+
+    def show(self, seen: Observation) -> None:
+        """What is seen now, for the page; pictures are copied by whoever owns them."""
+        now = self.now()
+        pictures = {name.rpartition(".")[2]: np.asarray(v) for name, v in seen.items() if np.ndim(v) == 3}
+        numbers = {
+            name: [round(float(x), 5) for x in np.ravel(v)]
+            for name, v in seen.items()
+            if np.ndim(v) == 1 and np.size(v) <= 64 and np.asarray(v).dtype.kind == "f"
+        }
+        self._shown = Shown(number=self._shown.number + 1, at_s=now, pictures=pictures, numbers=numbers)
+        self._steps.append(now)
+
+    def velocity(self) -> tuple[Vector, float]:
+        """Where the hand is to go, (3,) m/s in the base frame, and how old the word for it is, s.
+
+        Zero when it has expired: nobody is at the page, or its connection is.
+        """
+        given, at_s = self._input, self._input_s
+        age = min(self.now() - at_s, _LONG_S)
+        if age > EXPIRY_S:
+            if self._phase == "recording":
+                self.unattended += 1
+            return np.zeros(3), age
+        if given.moving and self._phase == "recording":
+            self.moved[given.device] += 1
+        return base_from_operator(self._view_deg) @ np.array(given.motion) * SPEEDS_M_S[given.speed], age
+
+    # the page's side
+
+    def join(self, page: str, name: str) -> None:
+        """A page opens."""
+        with self._changed:
+            self._lease.join(page, name)
+
+    def leave(self, page: str) -> None:
+        """A page closes; what it asked for last has no effect any more."""
+        with self._changed:
+            if page == self._lease.holder:
+                self._input_s = -np.inf
+            self._lease.leave(page)
+
+    def shown(self) -> Shown:
+        """What was seen last."""
+        return self._shown
+
+    def move(self, page: str, values: Mapping[str, Any]) -> None:
+        """Where the hand is to go. Nothing happens when the page looks on, or its message is older than the last.
+
+        Raises:
+            SpecMismatch, UnknownName: it is no input, or of a device that is not taken.
+        """
+        given = parse_input(values, len(SPEEDS_M_S))
+        if given.moving and given.device not in self._devices:
+            raise UnknownName("device", given.device, self._devices)
+        with self._changed:
+            if page != self._lease.holder or (given.sequence <= self._input.sequence and self._input_s > -np.inf):
+                return
+            self._input, self._input_s = given, self.now()
+
+    def seen(self, page: str, at_s: float) -> None:
+        """A page shows what was taken at that time."""
+        self._latency.append(self.now() - at_s)
+
+    def act(self, page: str, action: str, values: Mapping[str, Any]) -> None:
+        """Something that the operator says once.
+
+        Raises:
+            UnknownName: there is no such act. RoboscaleError: it does not fit now, or the page looks on.
+        """
+        if action not in ACTS and action not in _ANYTIME:
+            raise UnknownName("act", action, [*ACTS, *_ANYTIME])
+        if action == "stop the arm":  # from whoever sees that it has to stop
+            if self._arm is not None:
+                self._arm()
+            return
+        with self._changed:
+            if action == "ask":
+                self._lease.ask(page)
+                return
+            if action == "hand over":
+                self._lease.hand_over(page)
+                self._input_s = -np.inf
+                return
+            self._lease.require_holder(page)
+            if action in _ANYTIME:
+                self._switch(action)
+                return
+            if self._phase not in ACTS[action]:
+                raise RoboscaleError(f"{action} does not fit now: {self._phase}")
+            if self._phase == "recording" and action in _ENDING:
+                self.ending = action
+            self._act = action
+            self._changed.notify_all()
+
+    def _switch(self, action: str) -> None:
+        if action == "gripper":
+            self.closed = not self.closed
+        elif action == "turn":
+            self._view_deg = (self._view_deg + 90) % 360
+        elif not self.policy:
+            raise RoboscaleError("no policy drives: there is nothing to take over")
+        elif self._phase != "recording":
+            raise RoboscaleError(f"take does not fit now: {self._phase}")
+        else:
+            self.intervening = not self.intervening
+
+    def state(self, page: str) -> dict[str, Any]:
+        """What a page shows; JSON types."""
+        with self._changed:
+            lease, phase = dict(self._lease.seen_by(page)), self._phase
+        steps, latency = list(self._steps), sorted(self._latency)
+        spans = np.diff(steps) if len(steps) > 1 else np.zeros(0)
+        return {
+            "title": self.title,
+            "phase": phase,
+            "task": self.task,
+            "sentence": self.sentence,
+            "cameras": list(self._shown.pictures),
+            "numbers": dict(self._shown.numbers),
+            "shown": self._shown.number,
+            "closed": self.closed,
+            "speeds": list(SPEEDS_M_S),
+            "view_deg": self._view_deg,
+            "lease": lease,
+            "devices": list(self._devices),
+            "policy": self.policy,
+            "intervening": self.intervening,
+            "arm": self._arm is not None,
+            "guard": self.guard,
+            "world_says": self.world_says,
+            "rate_hz": round(float(1 / np.median(spans)), 1) if len(spans) and phase == "recording" else None,
+            "latency_ms": round(1000 * latency[len(latency) // 2]) if latency else None,
+            "attended": self.now() - self._input_s <= EXPIRY_S,
+            "counts": {name: getattr(self.counts, name) for name in DrivenCounts.__slots__},
+            "notes": list(self.notes),
+        }

@@ -1,0 +1,179 @@
+// The page that drives. Everything that is shown is text of our own server, set as text and never as markup.
+
+import { flush, listen, wish } from "./input.js";
+
+const at = (id) => document.getElementById(id);
+const make = (tag, text = "") => { const made = document.createElement(tag); made.textContent = text; return made; };
+
+const PHASES = {
+  starting: ["Starting", "The world or the robot is being opened."],
+  moving: ["The arm moves by itself", "It goes home. Keep away from it."],
+  ready: ["Ready", "Enter records. Nothing is recorded yet."],
+  recording: ["Recording", ""],
+  judge: ["How did it go?", "The episode is over. It is kept or discarded when you say so."],
+  stopped: ["The arm is stopped", "Look at it, then release the guard."],
+  done: ["The session is over", "You can close this page."],
+};
+const FITS = {
+  begin: ["ready"], success: ["recording", "judge"], fail: ["recording", "judge"], discard: ["recording", "judge"],
+  undo: ["ready"], stop: ["ready", "recording"], release: ["stopped"], gripper: ["recording"],
+  take: ["recording"],
+};
+
+let socket = null, state = null, speed = 1, sequence = 0, drawn = "", last = "", problemAt = 0;
+
+const say = (text) => {
+  at("problem").textContent = text;
+  at("problem").hidden = !text;
+  problemAt = performance.now();
+};
+
+const send = (message) => { if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message)); };
+
+const act = (name) => {
+  if (name === "stop" && state?.phase === "judge") return say("Say how the last episode went first.");
+  if (!state || (FITS[name] && !FITS[name].includes(state.phase))) return;
+  say("");
+  send({ type: "act", act: name });
+};
+
+const move = () => {
+  const { motion, device } = wish(act);
+  sequence += 1;
+  const moved = JSON.stringify([motion, speed]);
+  last = moved;
+  send({ type: "move", motion: motion.map((v) => Math.max(-1, Math.min(1, v))), speed, device, sequence });
+};
+const changed = () => { if (JSON.stringify([wish(() => {}).motion, speed]) !== last) move(); };
+
+const setSpeed = (level) => { if (state && level < state.speeds.length) { speed = level; drawSpeeds(); move(); } };
+
+const drawSpeeds = () => {
+  at("speeds").replaceChildren(...state.speeds.map((metres, k) => {
+    const button = make("button", `${100 * metres} cm/s `);
+    button.type = "button";
+    button.append(make("kbd", String(k + 1)));
+    button.setAttribute("aria-pressed", String(k === speed));
+    button.addEventListener("click", () => setSpeed(k));
+    return button;
+  }));
+};
+
+const drawCameras = () => {
+  const wanted = JSON.stringify(state.cameras);
+  if (wanted === drawn) return;
+  drawn = wanted;
+  at("cameras").replaceChildren(...state.cameras.map((name) => {
+    const box = make("figure"), canvas = make("canvas");
+    canvas.setAttribute("aria-label", `camera ${name}`);
+    box.append(canvas, make("figcaption", name));
+    return box;
+  }));
+};
+
+const pairs = (id, rows) => at(id).replaceChildren(...rows.flatMap(([k, v]) => [make("dt", k), make("dd", v)]));
+
+const drawLease = () => {
+  const { mine, holder, waiting, queue, pages } = state.lease;
+  at("lease").textContent = mine ? `You drive.${pages > 1 ? ` ${pages - 1} look on${queue ? `, ${queue} wait to drive` : ""}.` : ""}`
+    : waiting ? `${holder || "Another page"} drives; you are number ${waiting} in the queue.`
+      : `${holder || (pages > 1 ? "Another page" : "Nobody")} drives; you look on.`;
+  document.querySelector("[data-act=ask]").hidden = mine || waiting > 0;
+  document.querySelector("[data-act='hand over']").hidden = !mine || !queue;
+};
+
+const draw = () => {
+  const [title, hint] = PHASES[state.phase];
+  document.body.dataset.phase = state.phase;
+  document.body.dataset.mine = state.lease.mine ? "yes" : "no";
+  at("title").textContent = state.title;
+  at("phase").textContent = title;
+  at("hint").textContent = state.phase === "recording"
+    ? (state.policy ? (state.intervening ? "You drive: these frames are marked." : "The policy drives. T takes over.") : "")
+      + (state.world_says ? " The world says: success." : "") : hint;
+  at("sentence").textContent = state.sentence;
+  at("guard").textContent = state.guard;
+  at("guard").hidden = !state.guard;
+  at("rate").textContent = state.rate_hz === null ? "- Hz" : `${state.rate_hz} Hz`;
+  at("latency").textContent = state.latency_ms === null ? "- ms" : `${state.latency_ms} ms`;
+  at("link").textContent = state.attended ? "connected" : "no keys arrive";
+  at("link").dataset.bad = state.attended ? "no" : "yes";
+  at("stop-arm").hidden = !state.arm;
+  at("gripper").textContent = state.closed ? "Gripper: closed" : "Gripper: open";
+  at("take").textContent = state.intervening ? "Give back" : "Take over";
+  document.querySelector("[data-act=take]").hidden = !state.policy;
+  for (const button of document.querySelectorAll("[data-act]")) {
+    const fits = FITS[button.dataset.act];
+    if (!fits) continue;
+    button.disabled = !fits.includes(state.phase) || !state.lease.mine;
+    if (!["gripper", "take"].includes(button.dataset.act)) button.hidden = !fits.includes(state.phase);
+  }
+  const c = state.counts;
+  pairs("facts", [
+    ["Kept", `${c.kept} of ${c.wanted}`], ["Failures kept", c.failed], ["Discarded now", c.discarded],
+    [`From this start${c.start ? ` (${c.start})` : ""}`, c.of_start],
+    ["W moves towards", `${state.view_deg}° of the base`],
+  ]);
+  pairs("numbers", Object.entries(state.numbers).map(([k, v]) => [k, v.join(" ")]));
+  at("notes").replaceChildren(...state.notes.map((note) => make("li", note)));
+  if (!at("speeds").children.length) drawSpeeds();
+  if (!at("problem").hidden && performance.now() - problemAt > 5000) say("");
+  drawLease();
+  drawCameras();
+};
+
+// A picture is told to be seen when it is drawn, or cannot be: the server sends no further ones before that.
+const paint = async (data) => {
+  const view = new DataView(data), number = view.getUint32(0, true), camera = view.getUint32(4, true);
+  const taken = view.getFloat64(8, true), canvas = document.querySelectorAll("#cameras canvas")[camera];
+  try {
+    const bitmap = await createImageBitmap(new Blob([new Uint8Array(data, 16)], { type: "image/jpeg" }));
+    if (canvas) {
+      if (canvas.width !== bitmap.width) [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
+      canvas.getContext("2d").drawImage(bitmap, 0, 0);
+      document.body.dataset.pictures = String(number);
+    }
+    bitmap.close();
+  } finally {
+    send({ type: "seen", number, at_s: taken });
+  }
+};
+
+const connect = async () => {
+  try {
+    const answer = await fetch("api/session", { cache: "no-store" });
+    const { session } = await answer.json();
+    const address = new URL("api/drive", location.href);
+    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    address.searchParams.set("session", session);
+    address.searchParams.set("name", new URLSearchParams(location.search).get("name") || "");
+    const made = new WebSocket(address);
+    made.binaryType = "arraybuffer";
+    made.addEventListener("open", () => { socket = made; flush(); });
+    made.addEventListener("message", ({ data }) => {
+      if (typeof data !== "string") return paint(data);
+      const said = JSON.parse(data);
+      if (said.type === "state") { state = said; draw(); } else if (said.type === "problem") say(said.text);
+    });
+    made.addEventListener("close", lost);
+  } catch {
+    lost();
+  }
+};
+
+const lost = () => {
+  socket = null;
+  flush();
+  at("link").textContent = "no connection";
+  at("link").dataset.bad = "yes";
+  say("The server does not answer. What was asked last has expired: the hand holds.");
+  setTimeout(connect, 1000);
+};
+
+for (const button of document.querySelectorAll("[data-act]")) {
+  button.addEventListener("click", () => act(button.dataset.act));
+}
+at("stop-arm").addEventListener("click", () => act("stop the arm"));
+listen({ act, speed: setSpeed, changed });
+setInterval(move, 50);
+connect();

@@ -1,0 +1,135 @@
+"""An operator at the page that drives, as a script over its socket; and the command that serves it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+WORLD = Path(__file__).parents[1] / "driven_world.py"
+SIM = f"sim:{WORLD}:Reaching/reach"
+
+
+class Driver:
+    """One page without a browser. Its hand is repeated every 50 ms, as the page does it, unless it is `silent`."""
+
+    def __init__(self, url: str, name: str = "ada") -> None:
+        session = httpx.get(f"{url}api/session").json()["session"]
+        self._open = ExitStack()
+        address = f"{url.replace('http', 'ws', 1)}api/drive?session={session}&name={name}"
+        self.socket = self._open.enter_context(connect(address))
+        self.state: dict[str, Any] = {}
+        self.problems: list[str] = []
+        self.pictures: list[bytes] = []
+        self.motion, self.speed, self.silent, self._sequence = [0.0, 0.0, 0.0], 2, False, 0
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=run, daemon=True) for run in (self._hear, self._repeat)]
+        for thread in self._threads:
+            thread.start()
+
+    def _hear(self) -> None:
+        try:
+            for message in self.socket:
+                if isinstance(message, bytes):
+                    self.pictures.append(message)
+                    number, at_s = int.from_bytes(message[:4], "little"), _time_of(message)
+                    self._send({"type": "seen", "number": number, "at_s": at_s})
+                    continue
+                said = json.loads(message)
+                if said["type"] == "state":
+                    self.state = said
+                else:
+                    self.problems.append(said["text"])
+        except ConnectionClosed:
+            pass
+
+    def _repeat(self) -> None:
+        while not self._over.wait(0.05):
+            if not self.silent:
+                self.say_motion()
+
+    def say_motion(self) -> None:
+        self._sequence += 1
+        self._send(
+            {"type": "move", "motion": self.motion, "speed": self.speed, "device": "keys", "sequence": self._sequence}
+        )
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            self.socket.send(json.dumps(message))
+        except ConnectionClosed:
+            self._over.set()
+
+    def act(self, name: str) -> None:
+        self._send({"type": "act", "act": name})
+
+    def until(self, fits: Callable[[dict[str, Any]], bool], seconds: float = 30) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            state = self.state
+            if state and fits(state):
+                return state
+            time.sleep(0.01)  # polls what the page would show
+        raise AssertionError(f"never: {self.state} {self.problems}")
+
+    def phase(self, *phases: str, seconds: float = 30) -> dict[str, Any]:
+        return self.until(lambda state: state["phase"] in phases, seconds)
+
+    def record(self, said: str = "success", steps: int = 6) -> None:
+        """One short episode."""
+        before = self.phase("ready")["counts"]
+        self.act("begin")
+        self.phase("recording")
+        shown = self.state["shown"]
+        self.until(lambda state: state["shown"] >= shown + steps)
+        self.act(said)
+        self.until(lambda state: (state["phase"] in ("ready", "done") and state["counts"] != before) or _over(state))
+
+    def close(self) -> None:
+        self._over.set()
+        self._open.close()
+        for thread in self._threads:
+            thread.join(5)
+
+    def __enter__(self) -> Driver:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _over(state: dict[str, Any]) -> bool:
+    return bool(state["phase"] == "done")
+
+
+def _time_of(message: bytes) -> float:
+    import struct
+
+    return float(struct.unpack_from("<d", message, 8)[0])
+
+
+def serve(folder: Path, *words: str) -> tuple[subprocess.Popen[str], str, list[str]]:
+    """The command, the address of its page, and what it said before that."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "roboscale.cli", "collect", "teleop", *words],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        found = re.search(r"open (http://\S+)", line)
+        if found:
+            return process, found[1], lines
+    raise AssertionError("".join(lines))

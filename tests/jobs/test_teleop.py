@@ -1,0 +1,311 @@
+"""Driving from end to end: a scripted operator at the socket of the page, a simulated world and a stand-in arm."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import pytest
+
+import roboscale as rs
+from roboscale.core import InfrastructureError, SpecMismatch
+from roboscale.dataset import Dataset
+from roboscale.dataset.layout import Layout
+from tests.driven_world import GOAL, STATE
+from tests.jobs.operator_driving import SIM, WORLD, Driver, serve
+from tests.worlds.bench_arm import calls, declare, sent
+
+
+@contextmanager
+def driving(asked: rs.Teleoperate, events: list[Any] | None = None) -> Iterator[tuple[Driver, list[Any]]]:
+    """A session that runs in a thread, with one page; what it came to is in the list once it is over."""
+    done: list[Any] = []
+    with rs.teleoperate(asked, (events if events is not None else []).append) as session:
+
+        def run() -> None:
+            try:
+                done.append(session.run())
+            except Exception as error:  # noqa: BLE001  # looked at by the test
+                done.append(error)
+
+        thread = Thread(target=run)
+        thread.start()
+        try:
+            with Driver(session.url) as driver:
+                yield driver, done
+                thread.join(30)
+        finally:
+            if thread.is_alive():
+                with Driver(session.url) as last:
+                    last.phase("ready", "recording", "judge")
+                    last.act("stop" if last.state["phase"] != "judge" else "discard")
+                thread.join(10)
+    assert not thread.is_alive(), "the session did not end"
+
+
+def asked(out: Path, **words: Any) -> rs.Teleoperate:
+    return rs.Teleoperate(**{"out": out, "robot": SIM, "episodes": 2, "driven_hz": 40, **words})
+
+
+def ids(out: Path) -> list[str]:
+    return [episode.id for episode in Dataset(out).episodes]
+
+
+def test_a_person_records_fails_discards_takes_back_and_ends(tmp_path: Path):
+    with driving(asked(tmp_path / "set", operator="ada", episodes=3)) as (driver, done):
+        state = driver.phase("ready")
+        assert state["sentence"] == "bring the hand to the red point" and state["counts"]["kept"] == 0
+        assert state["cameras"] == ["top"] and state["lease"]["mine"]
+        driver.motion = [1.0, 0.5, 0.0]
+        driver.record("success", steps=20)
+        driver.motion = [0.0, 0.0, 0.0]
+        driver.record("fail")
+        start = driver.phase("ready")["counts"]["start"]
+        driver.record("discard")
+        assert driver.phase("ready")["counts"]["start"] == start, "a discarded start comes again"
+        driver.record("success")
+        driver.act("undo")
+        driver.until(lambda state: state["counts"]["kept"] == 1 and state["phase"] == "ready")
+        assert any("taken back" in note for note in driver.state["notes"])
+        driver.act("stop")
+    (result,) = done
+    assert (result.kept, result.failed, result.discarded, result.undone) == (1, 1, 1, 1)
+    assert result.totals == {"reach": 1} and "1 kept, 1 failures kept, 1 discarded, 1 taken back" in result.lines[-1]
+    dataset = Dataset(tmp_path / "set")
+    first, second = dataset.episodes
+    assert [e.outcome.status for e in dataset.episodes] == ["success", "failure"]
+    known = first.provenance
+    assert (known.source, known.operator, known.task) == ("teleop", "ada", "reach")
+    assert known.details["driven_hz"] == 40 and known.seed != second.provenance.seed
+    episode = dataset.episode(first.index)
+    arrays = episode.arrays
+    moved = arrays["observation.state"][-1, :3] - arrays["observation.state"][0, :3]
+    np.testing.assert_allclose(moved[1] / moved[0], 0.5, atol=0.02)
+    assert moved[0] > 0.05, "the hand went where the operator said"
+    spans = np.diff(arrays["time.step_ns"][:, 0]) / 1e9
+    assert 0.02 < np.median(spans) < 0.03, "driven at 40 Hz"
+    assert (arrays["operator.age_s"][8:] < 0.3).all(), "once the page was heard"
+    assert len(list((Layout(tmp_path / "set").quarantine).glob("*"))) == 2, "the episode and the log"
+    found = rs.audit_dataset(rs.AuditDataset(dataset=tmp_path / "set", workers=0))
+    assert found.report.count("error") == 0, found.report
+
+
+def test_the_same_command_goes_on_and_another_world_is_refused(tmp_path: Path):
+    out = tmp_path / "set"
+    with driving(asked(out, episodes=1)) as (driver, done):
+        driver.record()
+    assert done[0].kept == 1
+    before, events = ids(out), []
+    with driving(asked(out, episodes=2), events) as (driver, done):
+        state = driver.phase("ready")
+        assert (state["counts"]["kept"], state["counts"]["wanted"]) == (1, 2)
+        driver.record()
+    assert done[0].totals == {"reach": 2} and ids(out)[:1] == before
+    assert any("found 1 episodes" in getattr(e, "text", "") for e in events)
+    with driving(asked(out, episodes=2)) as (driver, done):
+        pass
+    assert done[0].kept == 0, "the total is there: nothing is asked for"
+    changed = tmp_path / "other_world.py"
+    changed.write_text(WORLD.read_text().replace('combine("reaching", 1)', 'combine("reaching", 2)'))
+    with pytest.raises(SpecMismatch, match=r"(?s)was collected with reaching.*digest: collected with .*, now "):
+        rs.teleoperate(asked(out, robot=f"sim:{changed}:Reaching/reach", episodes=3))
+    with pytest.raises(SpecMismatch, match=r"driven_hz: collected with 40\.0, now 20\.0"):
+        rs.teleoperate(asked(out, driven_hz=20))
+
+
+def test_the_worlds_own_success_can_end_an_episode_and_the_horizon_asks(tmp_path: Path):
+    with driving(asked(tmp_path / "set", world_ends=True, episodes=1, horizon=30)) as (driver, done):
+        driver.phase("ready")
+        driver.act("begin")
+        driver.phase("judge")  # the horizon, with the hand at rest
+        driver.act("discard")
+        driver.phase("ready")
+        driver.act("begin")
+        driver.until(lambda state: state["phase"] == "recording" and GOAL.name in state["numbers"])
+        while driver.state["phase"] == "recording":
+            numbers = driver.state["numbers"]
+            way = np.subtract(numbers[GOAL.name], numbers[STATE.name][:3])
+            driver.motion = np.clip(way / 0.01, -1, 1).tolist()
+            time.sleep(0.01)  # as often as a page would
+    assert done[0].kept == 1 and done[0].discarded == 1
+    (episode,) = Dataset(tmp_path / "set").episodes
+    assert episode.outcome.measures["success"] == 1.0 and not episode.outcome.truncated
+
+
+def test_a_page_that_closes_while_a_key_is_held_leaves_a_hand_that_holds(tmp_path: Path):
+    with driving(asked(tmp_path / "set", episodes=1)) as (driver, done):
+        driver.phase("ready")
+        driver.motion = [1.0, 0.0, 0.0]
+        driver.act("begin")
+        driver.until(lambda state: state["phase"] == "recording" and state["numbers"][STATE.name][0] > 0.02)
+        url = driver.socket.request.headers["Host"]
+        driver.close()
+        time.sleep(1.0)  # the hand has time to run away
+        with Driver(f"http://{url}/") as again:
+            first = again.phase("recording")["numbers"][STATE.name]
+            time.sleep(0.3)
+            assert again.state["numbers"][STATE.name] == first, "it moved without an operator"
+            again.act("success")
+            again.phase("done", "ready")
+    episode = Dataset(tmp_path / "set").episode(0)
+    x, age = episode.arrays[STATE.name][:, 0], episode.arrays["operator.age_s"][:, 0]
+    assert (age > 0.3).sum() > 10, "frames without an operator are marked"
+    still = np.flatnonzero((age > 0.3) & (x > 0.01))[1:]
+    assert np.abs(np.diff(x[still])).max() < 1e-6
+    assert done[0].unattended == Dataset(tmp_path / "set").episodes[0].outcome.measures["unattended"] > 10
+
+
+def test_a_person_takes_over_from_a_policy_without_a_jump(tmp_path: Path):
+    policy = f"{WORLD}:straight"
+    with driving(asked(tmp_path / "set", episodes=1, policy=policy)) as (driver, done):
+        driver.phase("ready")
+        driver.act("begin")
+        driver.until(lambda state: state["phase"] == "recording" and state["numbers"][STATE.name][0] > 0.01)
+        driver.motion = [0.0, -1.0, 0.0]
+        driver.act("take")
+        driver.until(lambda state: state["intervening"])
+        shown = driver.state["shown"]
+        driver.until(lambda state: state["shown"] > shown + 10)
+        driver.act("take")
+        driver.until(lambda state: not state["intervening"])
+        shown = driver.state["shown"]
+        driver.until(lambda state: state["shown"] > shown + 5)
+        driver.act("success")
+    assert done[0].interventions > 8
+    arrays = Dataset(tmp_path / "set").episode(0).arrays
+    theirs = arrays["is_intervention"][:, 0]
+    assert theirs.dtype == bool and theirs.any() and not theirs[0] and not theirs[-1]
+    np.testing.assert_array_equal(arrays["action"][~theirs], arrays["policy.action"][~theirs])
+    assert (np.abs(arrays["action"][theirs] - arrays["policy.action"][theirs]).max(axis=1) > 0.05).all()
+    np.testing.assert_array_equal(arrays["action"], arrays["applied.action"])
+    assert (arrays["action"][theirs][2:, 1] < 0).all(), "the person drove to the right"
+
+
+def test_a_full_disk_ends_the_episode_and_begins_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from roboscale.sources.teleop import DiskSpace
+
+    problem = [""]
+    monkeypatch.setattr(DiskSpace, "problem", lambda self: problem[0])
+    with driving(asked(tmp_path / "set", episodes=2)) as (driver, done):
+        driver.phase("ready")
+        driver.act("begin")
+        driver.phase("recording")
+        problem[0] = "0.1 GB are free: make room"
+        driver.phase("judge")
+        driver.act("success")
+        driver.phase("ready")
+        driver.act("begin")
+        driver.until(lambda state: state["notes"].count(problem[0]) == 2)
+        assert driver.state["phase"] == "ready"
+        driver.act("stop")
+    assert done[0].kept == 1
+    monkeypatch.setattr(DiskSpace, "require", lambda *_: (_ for _ in ()).throw(InfrastructureError("no room")))
+    with pytest.raises(InfrastructureError, match="no room"):
+        rs.teleoperate(asked(tmp_path / "set"))
+
+
+def test_an_arm_is_driven_by_kinematics_stopped_released_and_holds_without_a_page(tmp_path: Path):
+    file = declare(tmp_path)
+    text = file.read_text().replace("horizon = 12", "horizon = 400")
+    file.write_text(text)
+    with driving(rs.Teleoperate(out=tmp_path / "set", robot=str(file), episodes=1)) as (driver, done):
+        driver.phase("ready")
+        driver.motion = [0.0, 1.0, 0.0]
+        driver.act("begin")
+        driver.until(lambda state: state["phase"] == "recording" and state["numbers"]["observation.state"][1] > 0.03)
+        driver.act("stop the arm")
+        driver.phase("judge")
+        driver.act("discard")
+        driver.phase("stopped")
+        assert "somebody stopped it" in driver.state["guard"]
+        driver.motion = [0.0, 0.0, 0.0]
+        driver.act("release")
+        driver.phase("ready")
+        driver.motion = [1.0, 0.0, 0.0]
+        driver.act("begin")
+        driver.until(lambda state: state["phase"] == "recording" and state["numbers"]["observation.state"][0] > 0.03)
+        driver.silent, silent_s = True, time.monotonic()  # the line is dead, and the last word was to go on
+        time.sleep(3.0)
+        assert not driver.state["attended"]
+        driver.act("success")
+    assert done[0].kept == 1, done
+    assert calls(tmp_path)[-2:] == ["stop", "disconnect"]
+    episode = Dataset(tmp_path / "set").episode(0)
+    moved = episode.arrays["observation.state"][-1] - episode.arrays["observation.state"][0]
+    assert moved[0] > 0.03 and abs(moved[1]) < 0.01
+    ticks = np.array(sent(tmp_path))
+    assert np.abs(np.diff(ticks[:, 1])).max() < 0.25 / 100 * 1.5, "never faster than the guard allows"
+    later = ticks[ticks[:, 0] > silent_s]
+    still = later[later[:, 0] > silent_s + 1.5]
+    assert len(still) > 10 and np.ptp(still[:, 1]) == 0, "the arm holds"
+    assert np.ptp(later[:, 1]) < 0.25 * (0.3 + 0.2 + 0.25) + 0.02, (
+        "no farther than until the word expired, and the lag"
+    )
+
+
+KILLS = 3
+
+
+def test_a_killed_session_loses_no_saved_episode(tmp_path: Path):
+    """`python -m benchmarks.teleop_kills` kills thirty; the instants are random, and the seed is said."""
+    kill_at_random(tmp_path / "set", kills=KILLS, seed=random.SystemRandom().randrange(10**6))
+
+
+def kill_at_random(out: Path, kills: int, seed: int) -> dict[str, int]:
+    """Records short episodes, kills the command at random instants, and looks for what the page said was kept."""
+    rng, kept, lost = random.Random(seed), 0, 0
+    for _ in range(kills):
+        words = (str(out), "--robot", SIM, "--episodes", "1000", "--driven-hz", "40")
+        process, url, _ = serve(out.parent, *words)
+        until = time.monotonic() + rng.uniform(0.3, 3.0)
+        with Driver(url) as driver:
+            assert driver.phase("ready")["counts"]["kept"] == kept, f"seed {seed}"
+            said = kept
+            while time.monotonic() < until:
+                state = driver.state
+                said = max(said, state["counts"]["kept"])
+                if state["phase"] == "ready":
+                    driver.act("begin")
+                elif state["phase"] == "recording" and state["rate_hz"]:
+                    driver.act("success")
+                time.sleep(rng.uniform(0, 0.05))
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait(10)
+            said = max(said, driver.state["counts"]["kept"])
+        process.stdout.close(), process.stderr.close()  # type: ignore[union-attr]
+        found = Dataset(out) if Layout(out).info.exists() else None
+        kept = 0 if found is None else len(found.episodes)
+        lost += max(0, said - kept)
+        assert lost == 0, f"the page said {said} kept, {kept} are there: seed {seed}"
+        for index in range(kept):
+            assert len(found.episode(index)) > 0
+    return {"kills": kills, "kept": kept, "lost": lost, "seed": seed}
+
+
+def test_the_command_prints_its_result_and_ends_with_what_it_recorded(tmp_path: Path):
+    process, url, _ = serve(tmp_path, "set", "--robot", SIM, "--episodes", "1", "--json")
+    with Driver(url) as driver:
+        driver.record()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    result = json.loads(out)
+    assert result["kept"] == 1 and result["totals"] == {"reach": 1} and result["steps"] > 0
+    assert any("20 of its 40 control steps a second" in note for note in result["notes"])
+    nothing = subprocess.run(
+        [*process.args, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,  # type: ignore[misc]
+    )
+    assert "--world-ends" in nothing.stdout

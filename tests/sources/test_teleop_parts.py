@@ -1,0 +1,263 @@
+"""What an operator's page and a recording share, without either: leases, inputs, driving, configuration, room."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roboscale.core import Field, InfrastructureError, RoboscaleError, Spec, SpecMismatch, UnknownName
+from roboscale.sources.teleop import (
+    SPEEDS_M_S,
+    Configuration,
+    ControlLease,
+    DiskSpace,
+    HandDeltas,
+    JointGoals,
+    Station,
+    driving_for,
+    parse_input,
+    require_same,
+)
+from roboscale.sources.teleop.driving import base_from_operator
+from roboscale.sources.teleop.station import EXPIRY_S
+from roboscale.worlds.simulated.stand_in_arm import StandInArm
+from tests.driven_world import ACTION, IMAGE
+
+GOOD = {"motion": [0, 1, 0], "speed": 2, "device": "keys", "sequence": 7}
+LOW, HIGH = (-1.4, -0.5, -2.5), (1.4, 1.5, 0.1)
+JOINTS = ("turn", "lift", "bend")
+ARM = Field("action", (3,), "float32", unit="rad", layout=JOINTS, low=LOW, high=HIGH)
+READ = Field("observation.state", (3,), "float32", unit="rad", layout=JOINTS)
+HOME = np.array([0.0, 0.9, -1.6], np.float32)
+
+
+class Time:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.s = 100.0
+
+    def __call__(self) -> float:
+        return self.s
+
+
+@pytest.fixture
+def station() -> Station:
+    made = Station("test", now=Time())
+    made.join("one", "ada")
+    made.to("ready")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"motion": [0, 2, 0]}, "motion: expected three numbers from -1 to 1"),
+        ({"motion": [0, float("nan"), 0]}, "motion"),
+        ({"motion": [0, True, 0]}, "motion"),
+        ({"motion": [0, 0]}, "motion"),
+        ({"motion": None}, "motion"),
+        ({"speed": 3}, "speed: expected 0 to 2, found 3"),
+        ({"speed": 1.0}, "speed"),
+        ({"sequence": -1}, "sequence"),
+        ({"device": "brain"}, "unknown device 'brain'"),
+    ],
+)
+def test_what_is_no_input_is_refused_with_both_sides(change, says):
+    assert parse_input(GOOD, 3).motion == (0.0, 1.0, 0.0)
+    with pytest.raises(RoboscaleError, match=says):
+        parse_input({**GOOD, **change}, 3)
+
+
+def test_one_page_drives_and_the_others_queue():
+    lease = ControlLease()
+    for page in "abc":
+        lease.join(page, page.upper())
+    assert lease.holder == "a"
+    with pytest.raises(RoboscaleError, match="this page looks on: A drives"):
+        lease.require_holder("b")
+    lease.ask("c"), lease.ask("b"), lease.ask("c")
+    assert lease.queue == ("c", "b") and lease.seen_by("b")["waiting"] == 2
+    lease.hand_over("a")
+    assert lease.holder == "c" and lease.queue == ("b",)
+    lease.leave("c")
+    assert lease.holder == "b", "who waits longest drives next"
+    lease.leave("b")
+    assert lease.holder is None, "nobody asked: nobody drives unawares"
+    lease.ask("a")
+    assert lease.holder == "a"
+    with pytest.raises(RoboscaleError, match="nobody waits"):
+        lease.hand_over("a")
+
+
+def test_an_input_moves_until_it_expires(station: Station):
+    station.to("recording")
+    station.move("one", GOOD)
+    velocity, age = station.velocity()
+    np.testing.assert_allclose(velocity, [0, SPEEDS_M_S[2], 0], atol=1e-12)
+    assert age == 0
+    station.now.s += EXPIRY_S - 0.01
+    assert station.velocity()[0].any()
+    station.now.s += 0.02
+    velocity, age = station.velocity()
+    assert not velocity.any() and age > EXPIRY_S and station.unattended == 1
+
+
+def test_a_page_that_closes_leaves_nothing_that_moves(station: Station):
+    station.move("one", GOOD)
+    assert station.velocity()[0].any()
+    station.leave("one")
+    assert not station.velocity()[0].any()
+    station.join("two", "grace")
+    station.move("two", {**GOOD, "sequence": 1})
+    assert station.velocity()[0].any(), "the next page counts from its own beginning"
+
+
+def test_a_late_message_does_not_replace_a_newer_one(station: Station):
+    station.move("one", GOOD)
+    station.move("one", {**GOOD, "motion": [0, -1, 0], "sequence": 6})
+    assert station.velocity()[0][1] > 0
+
+
+def test_a_page_that_looks_on_moves_nothing_and_says_nothing(station: Station):
+    station.join("two", "grace")
+    station.move("two", GOOD)
+    assert not station.velocity()[0].any()
+    with pytest.raises(RoboscaleError, match="looks on: ada drives"):
+        station.act("two", "begin", {})
+    station.act("one", "begin", {})
+    assert station.wait("begin") == "begin"
+
+
+def test_acts_are_taken_where_they_fit(station: Station):
+    with pytest.raises(RoboscaleError, match="success does not fit now: ready"):
+        station.act("one", "success", {})
+    with pytest.raises(UnknownName, match="unknown act 'dance'"):
+        station.act("one", "dance", {})
+    with pytest.raises(RoboscaleError, match="no policy drives"):
+        station.act("one", "take", {})
+    station.to("recording")
+    station.act("one", "gripper", {})
+    assert station.closed
+    station.act("one", "fail", {})
+    assert station.ending == "fail"
+
+
+def test_an_arm_is_stopped_by_whoever_sees_that_it_has_to():
+    stopped = []
+    station = Station("test", arm=lambda: stopped.append(1))
+    station.join("one", "ada"), station.join("two", "grace")
+    station.act("two", "stop the arm", {})
+    assert stopped == [1]
+
+
+def test_a_device_that_was_not_asked_for_moves_nothing():
+    station = Station("test", devices=("touch",))
+    station.join("one", "")
+    with pytest.raises(UnknownName, match="unknown device 'keys'"):
+        station.move("one", GOOD)
+    station.move("one", {**GOOD, "motion": [0, 0, 0]})  # silence is allowed to everybody
+
+
+def test_hand_deltas_are_metres_a_second_and_keep_their_direction():
+    driving = HandDeltas(ACTION, rate_hz=20.0)
+    action = driving.action({}, np.array([0.02, -0.06, 0.0]), closed=True)
+    np.testing.assert_allclose(action, [0.1, -0.3, 0.0, 1.0], atol=1e-6)
+    fast = driving.action({}, np.array([0.8, -0.4, 0.0]), closed=False)
+    np.testing.assert_allclose(fast, [1.0, -0.5, 0.0, -1.0], atol=1e-6)
+    assert driving.follow(action) is True and driving.follow(fast) is False
+    with pytest.raises(SpecMismatch, match="unit '1'"):
+        HandDeltas(replace(ACTION, unit="1"), 20.0)
+
+
+def joints() -> JointGoals:
+    driving = driving_for(Spec((READ, IMAGE), 20.0), ARM, 20.0, StandInArm.flange, np.array([1.2, 1.2, 1.8]))
+    assert isinstance(driving, JointGoals)
+    driving.begin({READ.name: HOME})
+    return driving
+
+
+def test_joint_goals_move_the_hand_in_a_straight_line():
+    driving, at = joints(), HOME
+    start = StandInArm.flange(HOME)
+    for _ in range(20):
+        at = driving.action({READ.name: at}, np.array([0.0, 0.06, 0.0]), closed=False)
+    moved = StandInArm.flange(at) - start
+    np.testing.assert_allclose(moved, [0, 0.06, 0], atol=2e-3)
+    held = driving.action({READ.name: at}, np.zeros(3), closed=False)
+    np.testing.assert_array_equal(held, at), "what is not moved stays"
+
+
+def test_a_goal_does_not_run_away_from_an_arm_that_is_held_up():
+    driving = joints()
+    for _ in range(400):
+        goal = driving.action({READ.name: HOME}, np.array([0.0, 0.2, 0.0]), closed=False)
+    assert (np.abs(goal - HOME) <= np.array([1.2, 1.2, 1.8]) * 4 / 20 + 1e-6).all(), "what it goes on by itself"
+
+
+def test_a_gripper_joint_opens_and_closes_at_its_speed():
+    names = (*JOINTS, "gripper")
+    action = replace(ARM, shape=(4,), layout=names, low=(*LOW, 0.0), high=(*HIGH, 1.0))
+    read = replace(READ, shape=(4,), layout=names)
+    forward = lambda q: StandInArm.flange(q[:3])  # noqa: E731
+    driving = driving_for(Spec((read,), 20.0), action, 20.0, forward, np.array([1.2, 1.2, 1.8, 2.0]))
+    at = np.append(HOME, 1.0).astype(np.float32)
+    driving.begin({READ.name: at})
+    first = driving.action({READ.name: at}, np.zeros(3), closed=True)
+    np.testing.assert_allclose(first, [*HOME, 0.9], atol=1e-6)
+    assert driving.follow(np.append(HOME, 0.0)) is True and driving.follow(np.append(HOME, 1.0)) is False
+
+
+@pytest.mark.parametrize("forward", [None, StandInArm.flange])
+def test_what_nobody_knows_to_drive_says_what_was_expected(forward):
+    action = replace(ARM, layout=("a", "b", "c"))
+    with pytest.raises(SpecMismatch, match=r"expected target\.dx.*found layout \['a', 'b', 'c'\]"):
+        driving_for(Spec((READ,), 20.0), action, 20.0, forward, None)
+
+
+def test_the_operator_looks_along_the_view():
+    np.testing.assert_allclose(base_from_operator(0) @ [1, 0, 0], [1, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(base_from_operator(270) @ [0, 1, 0], [1, 0, 0], atol=1e-12)  # Meta-World's camera
+    np.testing.assert_allclose(base_from_operator(90) @ [0, 0, 1], [0, 0, 1], atol=1e-12)
+
+
+CONFIGURATION = Configuration(
+    robot="arm",
+    digest="a" * 32,
+    tasks={"reach": "reach the ball"},
+    rate_hz=20.0,
+    driven_hz=20.0,
+    horizon=100,
+)
+
+
+def test_a_session_goes_on_with_the_same_and_refuses_another_with_both_sides(tmp_path: Path):
+    assert not require_same(tmp_path, CONFIGURATION)
+    assert require_same(tmp_path, CONFIGURATION)
+    assert require_same(tmp_path, replace(CONFIGURATION, tasks={"push": "push the ball"})), "tasks may be added"
+    changed = replace(CONFIGURATION, digest="b" * 32, horizon=50, tasks={"reach": "touch the ball"})
+    with pytest.raises(SpecMismatch) as told:
+        require_same(tmp_path, changed)
+    for line in (
+        "digest: collected with aaaaaaaa, now bbbbbbbb",
+        "horizon: collected with 100, now 50",
+        "sentence of reach: collected with 'reach the ball', now 'touch the ball'",
+    ):
+        assert line in str(told.value)
+    assert require_same(tmp_path, replace(CONFIGURATION, tasks={"push": "push the ball"})), "nothing was overwritten"
+
+
+def test_room_is_asked_for_before_and_during():
+    free = [10 * 10**9]
+    disk = DiskSpace(Path("set"), free=lambda path: free[0], reserve=10**9)
+    assert disk.require(100, 0, 0) == "10 GB free"
+    with pytest.raises(
+        InfrastructureError, match=r"10\.0 GB are free, 100 episodes and the reserve take 21\.0 GB: make"
+    ):
+        disk.require(100, 400 * 10**6, 2)
+    assert not disk.problem()
+    free[0] = 10**9 - 1
+    assert "1.00 GB are free, and 1.0 GB stay free" in disk.problem()
