@@ -90,7 +90,7 @@ def move(declaration: Path, url: str) -> None:
             pass
         except InfrastructureError:
             pass
-        time.sleep(0.2)
+        time.sleep(2 * WATCH_S)  # it is watched whether the arm keeps still
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,8 @@ PIECES = {  # what the bench consists of, and a word of its row
     "src/roboscale/policies/asynchronous.py": "asynchronous",
     "src/roboscale/jobs/why.py": "why",
     "src/roboscale/trials/rollout.py": "step loop",
+    "src/roboscale/referees/detectors.py": "detectors",
+    "src/roboscale/guests/robot.py": "robots of LeRobot",
     "benchmarks/bench_comparisons.py": "comparisons",
 }
 REAL_TIME = re.compile(r"declare\(|stand-in|operator_at_bench|pace=\"wall\"|StandInArm")
