@@ -26,7 +26,7 @@ __all__ = [
     "Mapping",
     "PretrainOnly",
     "Seed",
-    "Selection",
+    "SelectionFile",
     "SigmaPosition",
     "SigmaRotation",
     "Sources",
@@ -47,7 +47,7 @@ StartTimeout = Annotated[
     float, Option("Seconds that opening a world or a policy may take, and a process to start.", min=0.1)
 ]
 
-Selection = Annotated[Path | None, Option("File of `data curate`: what of the dataset is used.")]
+SelectionFile = Annotated[Path | None, Option("File of `data curate`: what of the dataset is used.")]
 
 Declare = Annotated[Path | None, Option("TOML that says what the arrays mean; --explain drafts one.")]
 Fps = Annotated[float | None, Option("Frames a second, for formats that do not store it.", min=1e-3)]

@@ -35,7 +35,7 @@ class TrainPolicy(Request):
     head: Annotated[str, Option("flow or regression.")] = ""
     steps: Annotated[int, Option("Optimiser steps; 0 takes the default of the inputs.", min=0)] = 0
     setting: Annotated[tuple[str, ...], Option("Any other setting as name=value, repeated.", flag="--set")] = ()
-    selection: options.Selection = None
+    selection: options.SelectionFile = None
     device: Device = "auto"
     seed: Annotated[int, Option("Seed of weights and batches.")] = 0
 
@@ -66,7 +66,9 @@ def train_policy(request: TrainPolicy, on_event: OnEvent = ignore) -> TrainedPol
     def progress(step: int, total: int, loss: float) -> None:
         on_event(Progress(str(request.out), step, total, f"loss {loss:.4f}"))
 
-    run_training(Training(request.dataset, request.out, config, request.device, request.selection), progress)
+    run_training(
+        Training(request.dataset, request.out, config, device=request.device, selection=request.selection), progress
+    )
     return TrainedPolicy(request.out, config)
 
 

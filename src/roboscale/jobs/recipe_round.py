@@ -122,7 +122,7 @@ def train_recipes(asked: RecipeRound, on_event: OnEvent = ignore) -> None:
     for recipe, run in keys:
         config = training_config(asked.inputs, "", asked.steps, asked.seed + run - 1)
         data, out = asked.datasets[recipe], asked.policies[recipe, run]
-        trainings.append(Training(data, out, config, asked.device, asked.selections.get(recipe)))
+        trainings.append(Training(data, out, config, device=asked.device, selection=asked.selections.get(recipe)))
 
     def on_progress(index: int, done: int, total: int, loss: float) -> None:
         recipe, run = keys[index]

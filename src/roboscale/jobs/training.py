@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import queue
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ class Training:
     dataset: Path
     out: Path
     config: dict[str, Any]
+    _: KW_ONLY
     device: str = "cpu"
     selection: Path | None = None
 

@@ -47,6 +47,7 @@ class LeRobotWorld:
         trust: bool = False,
         set: str = "",
         success: str = "is_success",
+        *,
         rate_hz: float = 0.0,
         number: int = -1,
         assets: str = "",
