@@ -30,7 +30,9 @@ INSTALLED_AS = {
 # extra -> the modules that may need it to be imported at all, and those that import it when they are asked to work
 LEAVES = {
     "data": (
+        "curate/",
         "dataset/",
+        "jobs/curating.py",
         "jobs/export_formats.py",
         "jobs/fixing.py",
         "jobs/import_proof.py",
@@ -59,6 +61,7 @@ ASKED = {
     "cameras": ("sources/handheld/finger_tags.py", "sources/handheld/tag_sheet.py", "worlds/real/cameras.py"),
     "pages": ("report/",),
     "remote": ("sources/addresses/fetching.py",),
+    "sim": ("worlds/perturbed/",),
     "tables": ("results/files.py",),
     "train": ("cli/measuring.py", "cli/training.py", "dataset/reader.py", "jobs/"),
 }

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from roboscale.core.declared import read_declared
+from roboscale.jobs.campaign_file import Campaign
 from roboscale.policies.remote import PolicyProfile
 from roboscale.worlds.simulated.declaration import WorldDeclaration
 
@@ -84,4 +86,5 @@ def test_example(name: str, tmp_path: Path):
 def test_declarations_and_profiles_load():
     assert WorldDeclaration.load(EXAMPLES / "own_world.toml").success_rule.hold == 5
     assert PolicyProfile.load(EXAMPLES / "policy_profile_droid.toml").action.execute == 8
-    assert len(list(EXAMPLES.glob("*.toml"))) == 2
+    assert read_declared(EXAMPLES / "campaign.toml", Campaign).target
+    assert len(list(EXAMPLES.glob("*.toml"))) == 3

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs.campaigns import FILE, GENERATING_WINS, QUICK, SMALL, declared, rehearse_slowly, rehearsing, saturating
 from roboscale.core import BadData, InfrastructureError, RoboscaleError
 from roboscale.jobs import campaign_deciding
 from roboscale.jobs.campaign import CampaignRun, RunCampaign, foresee_campaign, run_campaign
 from roboscale.jobs.campaign_journal import Journal, only_one
+from tests.jobs.campaigns import FILE, GENERATING_WINS, QUICK, SMALL, declared, rehearse_slowly, rehearsing, saturating
 
 
 @pytest.fixture

@@ -80,15 +80,17 @@ def information_per_row(x: NDArray[np.float64], y: NDArray[np.float64], k: int) 
 def _chunks(actions: NDArray[np.float64]) -> NDArray[np.float64]:
     """(T, CHUNK * A) the actions from each frame on; the last one is held beyond the end."""
     steps = np.minimum(np.arange(len(actions))[:, None] + np.arange(CHUNK), len(actions) - 1)
-    return actions[steps].reshape(len(actions), -1)
+    chunks: NDArray[np.float64] = actions[steps].reshape(len(actions), -1)
+    return chunks
 
 
 def _principal(columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    centred = columns - columns.mean(axis=0)
+    centred: NDArray[np.float64] = columns - columns.mean(axis=0)
     if centred.shape[1] <= COMPONENTS:
         return centred
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
-    return centred @ directions[:COMPONENTS].T
+    reduced: NDArray[np.float64] = centred @ directions[:COMPONENTS].T
+    return reduced
 
 
 def _mean_over_batches(x: NDArray[np.float64], y: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
@@ -98,4 +100,5 @@ def _mean_over_batches(x: NDArray[np.float64], y: NDArray[np.float64], seed: int
         order = rng.permutation(len(x))
         for rows in np.array_split(order, max(1, len(x) // BATCH)):
             total[rows] += np.mean([information_per_row(x[rows], y[rows], k) for k in NEIGHBOURS], axis=0)
-    return total / ROUNDS
+    mean: NDArray[np.float64] = total / ROUNDS
+    return mean

@@ -129,4 +129,5 @@ def _standard(columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean 0, deviation 1; what never changes tells nothing and would divide by 0."""
     spread = columns.std(axis=0)
     moving = spread > 1e-9 * np.maximum(1.0, np.abs(columns).max(axis=0, initial=0.0))
-    return (columns[:, moving] - columns[:, moving].mean(axis=0)) / spread[moving]
+    standard: NDArray[np.float64] = (columns[:, moving] - columns[:, moving].mean(axis=0)) / spread[moving]
+    return standard

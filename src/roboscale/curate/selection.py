@@ -110,8 +110,11 @@ class Selection:
             BadData: an episode of the selection is not in the dataset, or holds other numbers than it did.
         """
         there = {episode.id: episode for episode in dataset.episodes}
-        contents = episode_contents(dataset, {row.episode for row in (*self.kept, *self.dropped)})
-        for row in (*self.kept, *self.dropped):
+        contents = episode_contents(
+            dataset, {row.episode for row in self.kept} | {row.episode for row in self.dropped}
+        )
+        rows: tuple[Chosen | Left, ...] = (*self.kept, *self.dropped)
+        for row in rows:
             where = f"episode {row.episode} of the selection"
             if row.episode not in there:
                 raise BadData(dataset.root, where, "in the dataset that it is used on", "no such episode")
@@ -127,7 +130,7 @@ class Selection:
 
     def unmentioned(self, dataset: Dataset) -> list[str]:
         """Ids of episodes of which the selection says nothing, e.g. later recordings: they are not used."""
-        said = {row.episode for row in (*self.kept, *self.dropped)}
+        said = {row.episode for row in self.kept} | {row.episode for row in self.dropped}
         return [episode.id for episode in dataset.episodes if episode.id not in said]
 
 

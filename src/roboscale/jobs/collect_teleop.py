@@ -43,7 +43,9 @@ class Teleoperate(Request):
     driven_hz: Annotated[
         float | None, Option("Control steps a second. Default: the robot's rate; of a simulator at most 20.", min=1)
     ] = None
-    view: Annotated[float | None, Option("Degrees that you look along, from the base's x axis.")] = None
+    view: Annotated[
+        float | None, Option("Degrees that you look along, from the base's x axis.", min=-360.0, max=360.0)
+    ] = None
     codec: Annotated[Literal["h264", "av1"], Option("h264 or av1.")] = "h264"
     seed: Seed = 0
     host: Annotated[str, Option("Address to listen on; others need a token.")] = "127.0.0.1"

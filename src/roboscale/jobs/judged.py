@@ -271,8 +271,8 @@ def judged_run(log: TrialLog, run: Run, shard: tuple[int, int] = (0, 1)) -> Judg
     looks = said_of_looks(earlier_looks(log, run), run.design)
     notes = (*log.notes(run.id), *([looks] if looks else []))
     if run.design is None:
-        used = tuple(counted)
-        return Judged(run=run, counted=used, used=used, all_rounds=rounds, notes=notes, store=log.where)
+        every = tuple(counted)
+        return Judged(run=run, counted=every, used=every, all_rounds=rounds, notes=notes, store=log.where)
     whole = is_perturbed(run)  # whose cells are all looked at; the verdict is of the unperturbed arm
     cases = [case for case in cases if not whole or case.variation == NOMINAL]
     decided = _decide(counted, run, cases)
