@@ -12,7 +12,7 @@ from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.request import Argument, Option, Request
 
 if TYPE_CHECKING:
-    from roboscale.curate import Selection
+    from roboscale.curate.selection import Selection
     from roboscale.dataset import Dataset
 
 __all__ = ["CurateDataset", "CuratedDataset", "curate_dataset"]

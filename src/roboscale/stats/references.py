@@ -185,6 +185,10 @@ RECIPES: tuple[tuple[str, Citation], ...] = (
             "goodman2010",
         ),
     ),
+    (
+        "cover parts of the scenes",
+        _said("Sources of data that cover parts of the scenes were weighed by an ensemble sampler", "goodman2010"),
+    ),
     ("bought by the budget", _said("Sources were ranked by the success that the budget buys", "raiffa1961")),
     ("trend", _said("Whether success rises with data was tested by the trend in proportions", "armitage1955")),
     (
