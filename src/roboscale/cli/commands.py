@@ -17,6 +17,7 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, field
+from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
 
 import typer
@@ -158,6 +159,12 @@ class _Words(typer.core.TyperCommand):
         return super().parse_args(ctx, args)
 
 
+@cache
+def _whole(app: typer.Typer) -> Any:
+    """The application with all its commands, which takes typer 50 ms to put together."""
+    return typer.main.get_command(app)
+
+
 def request_of(args: Sequence[str], app: typer.Typer, commands: Sequence[Command[Any]]) -> Request:
     """The request that these words, without `roboscale`, would make. Nothing is run.
 
@@ -167,7 +174,7 @@ def request_of(args: Sequence[str], app: typer.Typer, commands: Sequence[Command
     """
     if not any(tuple(args[: len(command.words)]) == command.words for command in commands):
         raise UnknownName("command", " ".join(args[:2]), [" ".join(command.words) for command in commands])
-    request = typer.main.get_command(app).main(list(args), "roboscale", standalone_mode=False, obj=_PARSING)
+    request = _whole(app).main(list(args), "roboscale", standalone_mode=False, obj=_PARSING)
     if not isinstance(request, Request):
         raise UnknownName("command", " ".join(args), [])  # it asked for help
     return request
