@@ -13,7 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 import roboscale
@@ -382,7 +382,7 @@ TOGETHER = {
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=BY_WORDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_request_is_what_its_command_line_asks(command, data):
     given_ = {
