@@ -15,6 +15,7 @@ from roboscale.curate.controls import LengthAlone, RandomChoice
 from roboscale.curate.selection import Chosen, Left, Selection, episode_contents, read_selection
 from roboscale.dataset import Dataset, Excerpt
 from roboscale.jobs.files import write_json
+from roboscale.jobs.training import said_of_selection
 from roboscale.policies.builtin import TrainConfig
 from roboscale.policies.builtin.data import draw_batch, load_training_data
 from tests.curate.planted import reach, write
@@ -75,11 +76,14 @@ def test_other_numbers_than_it_was_made_from_are_refused(six: Path, tmp_path: Pa
         beyond.of(Dataset(six))
 
 
-def test_what_it_does_not_mention_is_listed(six: Path):
+def test_what_it_does_not_mention_is_listed(six: Path, tmp_path: Path):
     dataset = Dataset(six)
     selection = choose(dataset, LengthAlone(), frames=0.5, asked="half")
     fewer = replace(selection, dropped=selection.dropped[:-1])
     assert fewer.unmentioned(dataset) == [selection.dropped[-1].episode] and selection.unmentioned(dataset) == []
+    write_json(tmp_path / "fewer.json", fewer.to_json())
+    said = said_of_selection(six, tmp_path / "fewer.json")
+    assert "33 of 75 frames are learned from; 1 episodes that it does not mention are not used" in said
 
 
 def test_training_sees_the_kept_frames_alone_as_often_as_they_weigh(six: Path):

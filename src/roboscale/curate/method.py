@@ -19,8 +19,6 @@ from roboscale.dataset import Dataset
 
 __all__ = ["EpisodeView", "Method", "Scored", "episode_views"]
 
-Frames = tuple[int, int]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeView:
@@ -55,7 +53,7 @@ class Scored:
     """
 
     score: float
-    ranges: tuple[Frames, ...] = ()
+    ranges: tuple[tuple[int, int], ...] = ()
     reason: str = ""
     usable: bool = True
 

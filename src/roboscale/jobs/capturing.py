@@ -13,6 +13,8 @@ from roboscale.core.plain import OMITTED, Plain
 from roboscale.jobs.events import Note, OnEvent, Wrote, counting
 
 if TYPE_CHECKING:
+    from roboscale.jobs.collect_handheld import CollectHandheld
+    from roboscale.jobs.collect_human import CollectHuman
     from roboscale.report.proof import ProofData
     from roboscale.sources.capture.card import CaptureCard
     from roboscale.sources.capture.recording import CaptureOptions, CaptureRecording
@@ -65,34 +67,23 @@ class Captured(Plain):
         yield f"  dropped: {len(self.dropped)} demonstrations; each gate stands in meta/roboscale/capture.html"
 
 
-def options_of(
-    *,
-    resample: float | None,
-    ahead: int,
-    sigma_position: float | None,
-    sigma_rotation: float | None,
-    registered: float,
-    jump: float,
-    held: float,
-    seconds: float,
-    instruction: str,
-    pretrain_only: bool,
-) -> CaptureOptions:
-    """RoboscaleError when only one of the two errors is declared."""
+def options_of(request: CollectHandheld | CollectHuman) -> CaptureOptions:
+    """What both kinds of capture are asked alike. RoboscaleError when only one of the two errors is declared."""
     from roboscale.sources.capture.gates import Bars
     from roboscale.sources.capture.recording import CaptureOptions
 
-    if (sigma_position is None) != (sigma_rotation is None):
-        given, wanted = ("position", "rotation") if sigma_rotation is None else ("rotation", "position")
+    position, rotation = request.sigma_position, request.sigma_rotation
+    if (position is None) != (rotation is None):
+        given, wanted = ("position", "rotation") if rotation is None else ("rotation", "position")
         raise RoboscaleError(f"--sigma-{given} is given and --sigma-{wanted} is not: a pose has both errors")
     return CaptureOptions(
-        rate_hz=resample,
-        ahead=ahead,
-        sigma_position_m=sigma_position,
-        sigma_rotation_rad=sigma_rotation,
-        bars=Bars(registered=registered, jump_m=jump, held_s=held, seconds=seconds),
-        instruction=instruction,
-        pretrain_only=pretrain_only,
+        rate_hz=request.resample,
+        ahead=request.ahead,
+        sigma_position_m=position,
+        sigma_rotation_rad=rotation,
+        bars=Bars(registered=request.registered, jump_m=request.jump, held_s=request.held, seconds=request.seconds),
+        instruction=request.instruction,
+        pretrain_only=request.pretrain_only,
     )
 
 

@@ -100,18 +100,7 @@ def _asked(request: CollectHandheld) -> Capturing:
     from roboscale.sources.handheld.opening import open_handheld
 
     apart(request.recordings, request.out)
-    made = options_of(
-        resample=request.resample,
-        ahead=request.ahead,
-        sigma_position=request.sigma_position,
-        sigma_rotation=request.sigma_rotation,
-        registered=request.registered,
-        jump=request.jump,
-        held=request.held,
-        seconds=request.seconds,
-        instruction=request.instruction,
-        pretrain_only=request.pretrain_only,
-    )
+    made = options_of(request)
     given: dict[str, Any] = {
         "format": request.format,
         "axes": request.axes,

@@ -89,18 +89,7 @@ def _asked(request: CollectHuman) -> Capturing:
     from roboscale.sources.human.opening import open_human
 
     apart(request.source, request.out)
-    made = options_of(
-        resample=request.resample,
-        ahead=request.ahead,
-        sigma_position=request.sigma_position,
-        sigma_rotation=request.sigma_rotation,
-        registered=request.registered,
-        jump=request.jump,
-        held=request.held,
-        seconds=request.seconds,
-        instruction=request.instruction,
-        pretrain_only=request.pretrain_only,
-    )
+    made = options_of(request)
     given: dict[str, Any] = {
         "format": request.format,
         "hands": request.hands,

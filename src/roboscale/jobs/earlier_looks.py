@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from roboscale.core.evidence import Design
-from roboscale.trials.log import Run, TrialLog
+from roboscale.trials.log import Run
 
 __all__ = ["earlier_looks", "said_of_looks"]
 
 
-def earlier_looks(log: TrialLog, run: Run) -> list[Design]:
-    """Other designs by which earlier runs of the log compared the same policies on some of the same cases.
+def earlier_looks(runs: Iterable[Run], run: Run) -> list[Design]:
+    """Other designs by which earlier ones of the runs of a log compared the same policies on some of the same cases.
 
     A test keeps its error for the budget that was fixed before the first trial. Whoever raises the budget after an
     undecided test, or lowers it after a look, tests the same trials a second time.
@@ -18,7 +20,7 @@ def earlier_looks(log: TrialLog, run: Run) -> list[Design]:
         return []
     mine = {policy.digest for policy in run.policies}
     looks: list[Design] = []
-    for other in log.runs():
+    for other in runs:
         if other.id == run.id or other.created_ns >= run.created_ns or other.design is None:
             continue
         same = (other.world.digest, other.settings.text, other.round) == (

@@ -252,11 +252,14 @@ def _as(counted: Counted, value: float) -> Counted:
     return replace(counted, outcome=replace(counted.outcome, status=status, progress=value))
 
 
-def judged_run(log: TrialLog, run: Run, shard: tuple[int, int] = (0, 1)) -> Judged:
+def judged_run(
+    log: TrialLog, run: Run, shard: tuple[int, int] = (0, 1), *, runs: Sequence[Run] | None = None
+) -> Judged:
     """What a run came to, as a pure function of the log.
 
     Args:
         shard: judge only these cases; a run in several shards is whole once their logs are merged.
+        runs: of the log, for whoever has read them already.
     """
     cases = [Case.parse(text) for text in run.cases][shard[0] :: shard[1]]
     attempts = log.attempts(run.policies, run.world, run.settings)
@@ -268,7 +271,7 @@ def judged_run(log: TrialLog, run: Run, shard: tuple[int, int] = (0, 1)) -> Judg
         for number in sorted({t.round for t in trials})
         for one in count_trials([t for t in trials if t.round == number], judgements, run.policies, cases)
     )
-    looks = said_of_looks(earlier_looks(log, run), run.design)
+    looks = said_of_looks(earlier_looks(log.runs() if runs is None else runs, run), run.design)
     notes = (*log.notes(run.id), *([looks] if looks else []))
     if run.design is None:
         every = tuple(counted)

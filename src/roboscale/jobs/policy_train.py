@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from roboscale.core.plain import Plain, called
 from roboscale.jobs import options
-from roboscale.jobs.events import OnEvent, Progress, ignore
+from roboscale.jobs.events import Note, OnEvent, Progress, ignore
 from roboscale.jobs.options import Device
 from roboscale.jobs.request import Argument, Option, Request
 
@@ -59,13 +59,15 @@ def train_policy(request: TrainPolicy, on_event: OnEvent = ignore) -> TrainedPol
         RoboscaleError: a setting is unknown, or the folder holds a policy of other settings.
         BadData: the dataset is broken.
     """
-    from roboscale.jobs.training import Training, run_training
+    from roboscale.jobs.training import Training, run_training, said_of_selection
 
     config = plan_training(request)
 
     def progress(step: int, total: int, loss: float) -> None:
         on_event(Progress(str(request.out), step, total, f"loss {loss:.4f}"))
 
+    if request.selection is not None:
+        on_event(Note(said_of_selection(request.dataset, request.selection)))
     run_training(
         Training(request.dataset, request.out, config, device=request.device, selection=request.selection), progress
     )

@@ -127,8 +127,9 @@ def _rows(store: Path, folder: Path) -> list[_Found]:
     page = store.parent / "report.html"
     with open_log(store, read_only=True) as log:
         running = any(lease.left_s > 0 for lease in log.leases())
-        for run in log.runs():
-            judged = judged_run(log, run)
+        runs = log.runs()
+        for run in runs:
+            judged = judged_run(log, run, runs=runs)
             decided, blind = judged.decided, is_blind(run)
             shown = {} if blind else judged.labels
             policies = tuple(

@@ -18,7 +18,7 @@ from roboscale.core.processes import require_main
 if TYPE_CHECKING:
     from roboscale.dataset import Excerpt
 
-__all__ = ["Training", "run_training", "selected_parts", "train_all", "training_config"]
+__all__ = ["Training", "run_training", "said_of_selection", "selected_parts", "train_all", "training_config"]
 
 OnProgress = Callable[[int, int, int, float], None]
 """Called with (which training, steps done, steps in all, recent loss)."""
@@ -49,6 +49,17 @@ def selected_parts(dataset: Path, selection: Path | None) -> list[Excerpt]:
     from roboscale.dataset import Dataset
 
     return [] if selection is None else read_selection(selection).of(Dataset(dataset))
+
+
+def said_of_selection(dataset: Path, selection: Path) -> str:
+    """How much of a dataset a selection leaves, and what it does not mention: one line for people."""
+    from roboscale.curate.selection import read_selection
+    from roboscale.dataset import Dataset
+
+    chosen, there = read_selection(selection), Dataset(dataset)
+    unmentioned = len(chosen.unmentioned(there))
+    later = f"; {unmentioned} episodes that it does not mention are not used" if unmentioned else ""
+    return f"{selection}: {chosen.frames} of {int(there.lengths.sum())} frames are learned from{later}"
 
 
 def run_training(training: Training, progress: Callable[[int, int, float], None]) -> None:
