@@ -14,8 +14,8 @@ from __future__ import annotations
 import io
 import json
 import secrets
-import socket
 from collections.abc import Collection, Mapping
+from functools import partial
 from http import HTTPStatus
 from importlib import resources
 from typing import Any, Protocol
@@ -33,7 +33,7 @@ from starlette.routing import Route
 
 from roboscale.core.errors import RoboscaleError
 from roboscale.web.show.guard import Guard
-from roboscale.web.show.server import Served, checked_token, listen, make_server, served_at
+from roboscale.web.show.server import Served, serve_app
 
 __all__ = ["Desk", "make_bench_app", "serve_bench"]
 
@@ -87,10 +87,7 @@ def serve_bench(desk: Desk, *, host: str = "127.0.0.1", port: int = 0, token: st
         SpecMismatch: a token that is short or does not fit into an address.
         InfrastructureError: the address or port cannot be had.
     """
-    token = checked_token(host, token)
-    app = make_bench_app(desk, token=token, names=(host, socket.gethostname()))
-    listener = listen(host, port)
-    return Served(served_at(host, listener, token), make_server(app), listener)
+    return serve_app(partial(make_bench_app, desk), host=host, port=port, token=token)
 
 
 class _Page:

@@ -7,6 +7,8 @@ import getpass
 import secrets
 import socket
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -17,7 +19,7 @@ from roboscale.web.show.api import make_app
 from roboscale.web.show.guard import is_loopback
 from roboscale.web.show.labels import LabelLog
 
-__all__ = ["Served", "checked_token", "listen", "make_server", "serve", "served_at"]
+__all__ = ["Served", "listen", "make_server", "serve", "serve_app"]
 
 _TOKEN_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 _TOKEN_LENGTH = 16
@@ -80,10 +82,22 @@ def serve(
         SpecMismatch: a token that is short or does not fit into an address.
         InfrastructureError: the address or port cannot be had.
     """
+    return serve_app(partial(make_app, root, log, audit=audit, author=_author()), host=host, port=port, token=token)
+
+
+def serve_app(
+    make: Callable[..., Starlette], *, host: str, port: int, token: str | None, sockets: bool = False
+) -> Served:
+    """Serves any page in a thread; beyond this machine every address needs a token. Arguments and errors as `serve`.
+
+    Args:
+        make: given `token` and `names`, the application.
+        sockets: whether it talks over websockets.
+    """
     token = checked_token(host, token)
-    app = make_app(root, log, token=token, audit=audit, names=(host, socket.gethostname()), author=_author())
+    app = make(token=token, names=(host, socket.gethostname()))
     listener = listen(host, port)  # whoever connects before the server runs waits in the listener's queue
-    return Served(served_at(host, listener, token), make_server(app), listener)
+    return Served(served_at(host, listener, token), make_server(app, sockets), listener)
 
 
 def make_server(app: Starlette, sockets: bool = False) -> uvicorn.Server:

@@ -23,9 +23,9 @@ import contextlib
 import io
 import json
 import secrets
-import socket
 import struct
 from collections.abc import Collection, Mapping
+from functools import partial
 from http import HTTPStatus
 from importlib import resources
 from typing import Any, Protocol
@@ -44,7 +44,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from roboscale.core.errors import RoboscaleError
 from roboscale.web.show.guard import Guard
-from roboscale.web.show.server import Served, checked_token, listen, make_server, served_at
+from roboscale.web.show.server import Served, serve_app
 
 __all__ = ["Cockpit", "StepShown", "make_teleop_app", "serve_teleop"]
 
@@ -121,10 +121,7 @@ def serve_teleop(cockpit: Cockpit, *, host: str = "127.0.0.1", port: int = 0, to
         SpecMismatch: a token that is short or does not fit into an address.
         InfrastructureError: the address or port cannot be had.
     """
-    token = checked_token(host, token)
-    app = make_teleop_app(cockpit, token=token, names=(host, socket.gethostname()))
-    listener = listen(host, port)
-    return Served(served_at(host, listener, token), make_server(app, sockets=True), listener)
+    return serve_app(partial(make_teleop_app, cockpit), host=host, port=port, token=token, sockets=True)
 
 
 class _Pages:
