@@ -29,7 +29,7 @@ demo: set-up
 	$(run)roboscale demo
 
 test: set-up-test lint
-	$(run)python -m pytest -n 2 --dist loadfile tests
+	$(run)python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 lint: set-up-test
 	$(run)ruff check .
