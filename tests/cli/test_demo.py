@@ -70,6 +70,7 @@ def test_picture_round_speaks_of_two_checkpoints(tmp_path: Path):
     page = (tmp_path / "report.html").read_text()
     assert "data:video/mp4" in page and "roboscale demo --out" in page.replace("<span>", "").replace("</span>", "")
     assert page.count("these two checkpoints; one training run each") >= 1
+    assert "In worse worlds" in page and "camera:2" in page and "What worse worlds look like" in page
     assert "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page.split("<body")[0]
 
 
