@@ -60,7 +60,9 @@ LEAVES = {
 ASKED = {
     "cameras": ("sources/handheld/finger_tags.py", "sources/handheld/tag_sheet.py", "worlds/real/cameras.py"),
     "pages": ("report/",),
+    "ray": ("jobs/cluster.py",),
     "remote": ("sources/addresses/fetching.py",),
+    "slurm": ("jobs/cluster.py",),
     "sim": ("worlds/perturbed/",),
     "tables": ("results/files.py",),
     "train": ("cli/measuring.py", "cli/training.py", "dataset/reader.py", "jobs/"),
