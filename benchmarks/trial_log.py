@@ -96,7 +96,7 @@ def fill(log: SqlLog, cases: int) -> None:
     log.begin_run(run_of("small", min(cases, 500)))
     for begin in range(0, cases, 1000):
         trials = [make_trial(k, p) for k in range(begin, min(begin + 1000, cases)) for p in POLICIES]
-        with log._writing("filling") as connection:  # noqa: SLF001 - a trial a transaction would take minutes
+        with log._writing("filling") as connection:
             insert_identities(connection, "policy", POLICIES)
             insert_identities(connection, "world", (WORLD,))
             insert_trials(connection, trials, log.where)
@@ -127,7 +127,7 @@ def read(address: str, name: str) -> str:
         with statements() as asked:
             result = judged_run(log, run)
         whole = time.perf_counter() - begun
-        with log._reading() as connection:  # noqa: SLF001 - the driver's own cursor
+        with log._reading() as connection:
             raw = connection.connection.dbapi_connection
             assert raw is not None, "it is open"
             cursor, begun = raw.cursor(), time.perf_counter()
