@@ -336,6 +336,7 @@ def _report(
     with open_log(request.out, read_only=True) as log:
         films = film_cases(judged, whole(log, judged.used), FILMED, None)
     first, second = judged.labels.values()
+    strips, unseen = worse_pictures(worse)
     of_recipes = () if recipes is None else (f"Of the recipes, from state inputs: {recipes.sentence}",)
     data = report_data(
         judged,
@@ -356,13 +357,12 @@ def _report(
         notes=(
             *of_recipes,
             *compared.notes,
+            *(f"in worse worlds: {note}" for note in (*worse.notes, unseen) if note and note not in compared.notes),
             "Cases of the comparison are held out: their seeds occur in no data set of this report.",
         ),
     )
     page = request.out / "report.html"
-    data = replace(
-        data, perturbed=robustness_of(worse), duels=duels_of(worse), worse_pictures=worse_pictures(worse)[0]
-    )
+    data = replace(data, perturbed=robustness_of(worse), duels=duels_of(worse), worse_pictures=strips)
     data = replace(data, next_order=_next_order(request, request.folder("state") / TABLE))
     write_text(page, report_page(data))
     on_event(Wrote("page", page))
