@@ -32,6 +32,7 @@ LEAVES = {
     "data": (
         "curate/",
         "dataset/",
+        "jobs/augmenting_pictures.py",
         "jobs/curating.py",
         "jobs/export_formats.py",
         "jobs/fixing.py",
@@ -43,6 +44,7 @@ LEAVES = {
         "sources/capture/",
         "sources/handheld/",
         "sources/human/",
+        "sources/pictures.py",
         "sources/records/",
         "web/show/",
     ),

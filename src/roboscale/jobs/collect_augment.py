@@ -1,7 +1,7 @@
-"""Renders the episodes of a deterministic world once more, in other light, from elsewhere, in other colours.
+"""Copies of episodes that look otherwise: rendered once more by their world, or with their pictures changed.
 
-What an arm did and felt stays as it was: the stored actions are played again, and every number must come out equal to
-the last bit, or nothing is kept. Only pictures are new.
+What an arm did and felt stays as it was. Where the world is asked, the stored actions are played again, and every
+number must come out equal to the last bit, or nothing is kept. Only pictures are new.
 """
 
 from __future__ import annotations
@@ -51,29 +51,54 @@ class AugmentEpisodes(Request):
 
     dataset: Annotated[Path, Argument("The dataset whose episodes are rendered again.")]
     out: Annotated[Path, Argument("The dataset of the copies; one that exists is added to.")]
-    axes: Annotated[str, Option("Which axes, separated by commas: light, camera, texture, distractors.")] = (
-        "light,texture,camera"
-    )
+    axes: Annotated[
+        str,
+        Option(
+            "light, camera, texture, distractors (the world renders), or colour, blur, crop, background (no world)."
+        ),
+    ] = "light,texture,camera"
     copies: Annotated[int, Option("Copies of every episode.", min=1)] = 3
     strongest: Annotated[float, Option("Strengths are drawn from 0 to this level.", min=0.1, max=3.0)] = 2.0
     world: Annotated[str, Option("The world of the episodes. Default: the one that they name.")] = ""
+    mask: Annotated[
+        tuple[str, ...],
+        Option("With background: CAMERA=FIELD that is white where it is kept, or CAMERA=FIELD<METRES; may repeat."),
+    ] = ()
+    backgrounds: Annotated[
+        Path | None, Option("With background: a folder of pictures to stand behind. Default: drawn colours.")
+    ] = None
     codec: Annotated[Literal["h264", "av1"], Option("h264 or av1.")] = "h264"
     seed: Seed = 0
 
     @property
     def names(self) -> tuple[str, ...]:
         """The axes; UnknownName for one that changes more than pictures, or nothing."""
+        from roboscale.sources.pictures import PICTURE_CHANGES
+
         names = tuple(dict.fromkeys(name.strip() for name in self.axes.split(",") if name.strip()))
         for name in names:
-            if name not in PICTURE_AXES:
-                raise UnknownName("axis that changes pictures alone", name, PICTURE_AXES)
+            if name not in (*PICTURE_AXES, *PICTURE_CHANGES):
+                raise UnknownName("axis that changes pictures alone", name, (*PICTURE_AXES, *PICTURE_CHANGES))
         if not names:
-            raise RoboscaleError(f"--axes is empty; there are {', '.join(PICTURE_AXES)}")
+            raise RoboscaleError(f"--axes is empty; there are {', '.join((*PICTURE_AXES, *PICTURE_CHANGES))}")
+        if len({name in PICTURE_AXES for name in names}) > 1:
+            raise RoboscaleError(
+                f"--axes {self.axes}: {', '.join(PICTURE_AXES)} are rendered by the world, "
+                f"{', '.join(PICTURE_CHANGES)} are done to recorded pictures: ask for one kind at a time"
+            )
         return names
 
+    @property
+    def rendered(self) -> bool:
+        """Whether the world renders the copies; else recorded pictures are changed."""
+        return self.names[0] in PICTURE_AXES
+
     def check(self) -> None:
-        """UnknownName for an axis that is none."""
-        _ = self.names
+        """UnknownName for an axis that is none; RoboscaleError for a background that nothing tells from the rest."""
+        if ("background" in self.names) != bool(self.mask):
+            raise RoboscaleError("--axes background needs --mask CAMERA=FIELD, and nothing else takes it")
+        if self.backgrounds is not None and not self.mask:
+            raise RoboscaleError("--backgrounds stand behind what --mask keeps: --axes background")
         if self.dataset.resolve() == self.out.resolve():
             raise RoboscaleError(
                 f"{self.out}: the copies are a dataset of their own; `roboscale data merge` joins two"
@@ -120,9 +145,23 @@ def augment_episodes(request: AugmentEpisodes, on_event: OnEvent = ignore) -> Au
         BadData: an episode does not say where it was recorded.
         RoboscaleError: its world is another one now, cannot repeat itself, or gave other numbers.
     """
-    from roboscale.dataset import Dataset, DatasetWriter
+    from roboscale.dataset import Dataset
 
     dataset = Dataset(request.dataset, images="uint8")
+    if dataset.streams:
+        on_event(Note(f"the copies have no sensors of their own rate: {', '.join(dataset.streams)} are left out"))
+    if dataset.left_out:
+        on_event(Note(f"the copies do not carry {', '.join(dataset.left_out)}"))
+    done = (_rendered if request.rendered else _repainted)(request, dataset, on_event)
+    on_event(Wrote("dataset", request.out))
+    on_event(Note(f"to train on both: roboscale data merge {request.dataset} {request.out} BOTH --same"))
+    return done
+
+
+def _rendered(request: AugmentEpisodes, dataset: Dataset, on_event: OnEvent) -> AugmentedEpisodes:
+    """Copies by the world that the episodes were recorded in."""
+    from roboscale.dataset import DatasetWriter
+
     with ExitStack() as stack:
         world = _world(request, dataset)
         stack.callback(world.close)
@@ -132,28 +171,73 @@ def augment_episodes(request: AugmentEpisodes, on_event: OnEvent = ignore) -> Au
         sink = stack.enter_context(
             DatasetWriter(request.out, dataset.spec, robot_type=world.info.embodiment, codec=request.codec)
         )
-        there, made, frames = set(sink.episode_ids), 0, 0
-        digests: list[str] = []
-        total, done, known = len(dataset.episodes) * request.copies, 0, 0
+        told = _Told(request, dataset, on_event)
+        there = set(sink.episode_ids)
         for index in range(len(dataset.episodes)):
             for copy in range(request.copies):
-                done += 1
                 id_ = derive_id(
                     "augmented", dataset.episodes[index].id, request.axes, str(request.strongest), request.seed, copy
                 )
-                if id_ in there:
-                    known += 1
-                    continue
-                digests.append(_copy(request, world, dataset, index, copy, id_, sink))
-                made += 1
-                frames += dataset.episodes[index].length
-                on_event(Progress("copies", done, total))
-    on_event(Wrote("dataset", request.out))
-    on_event(Note(f"to train on both: roboscale data merge {request.dataset} {request.out} BOTH --same"))
-    numbers = combine("numbers", digests).digest
-    return AugmentedEpisodes(
-        out=request.out, parents=len(dataset.episodes), made=made, there=known, frames=frames, numbers=numbers
+                known = id_ in there
+                digest = None if known else _copy(request, world, dataset, index, copy, id_, sink)
+                told.add(0 if known else dataset.episodes[index].length, digest)
+    return told.result()
+
+
+def _repainted(request: AugmentEpisodes, dataset: Dataset, on_event: OnEvent) -> AugmentedEpisodes:
+    """Copies by changes of the recorded pictures."""
+    from roboscale.dataset import DatasetWriter
+    from roboscale.jobs.augmenting_pictures import Repainting, parse_masks, repaint
+
+    if not dataset.spec.images:
+        raise RoboscaleError(f"{request.dataset}: it has no cameras, of which pictures could be changed")
+    folder = request.backgrounds
+    behind = () if folder is None else tuple(sorted(path for path in folder.iterdir() if path.is_file()))
+    if folder is not None and not behind:
+        raise BadData(folder, "backgrounds", "pictures", "none")
+    asked = Repainting(
+        changes=request.names,
+        strongest=request.strongest,
+        seed=request.seed,
+        masks=parse_masks(request.mask, dataset),
+        behind=behind,
     )
+    told = _Told(request, dataset, on_event)
+    robot = str(dataset.form.get("robot_type") or "")
+    with DatasetWriter(request.out, dataset.spec, robot_type=robot, codec=request.codec) as sink:
+        repaint(asked, dataset, request.copies, sink, told.add)
+    if "crop" in request.names and not any("intrinsic" in name for name in dataset.spec.names):
+        on_event(Note("no column of intrinsics: each copy's provenance says where its pixels went"))
+    return told.result()
+
+
+class _Told:
+    """Counts copies, and tells of them."""
+
+    def __init__(self, request: AugmentEpisodes, dataset: Dataset, on_event: OnEvent) -> None:
+        self._request, self._parents, self._on_event = request, len(dataset.episodes), on_event
+        self._digests: list[str] = []
+        self._known = self._frames = 0
+
+    def add(self, frames: int, digest: str | None) -> None:
+        """A copy with the digest of its numbers; `None` for one that was there."""
+        self._frames += frames
+        if digest is None:
+            self._known += 1
+        else:
+            self._digests.append(digest)
+        done = self._known + len(self._digests)
+        self._on_event(Progress("copies", done, self._parents * self._request.copies))
+
+    def result(self) -> AugmentedEpisodes:
+        return AugmentedEpisodes(
+            out=self._request.out,
+            parents=self._parents,
+            made=len(self._digests),
+            there=self._known,
+            frames=self._frames,
+            numbers=combine("numbers", self._digests).digest,
+        )
 
 
 def _world(request: AugmentEpisodes, dataset: Dataset) -> World:
