@@ -1,0 +1,108 @@
+"""Which action lies between two pictures: a small linear model, to tell videos that show other motions.
+
+Pictures become grey, small, and of mean 0 and deviation 1 each, so that other light, contrast or tint says nothing.
+Ridge regression maps a picture and its change to the action. It is a judge of whether a video still shows what was
+done, and no policy: it needs no graphics card, and says how much it knows (`skill`) on episodes that it did not see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roboscale.core import RoboscaleError
+
+__all__ = ["InverseDynamics", "fit_inverse_dynamics"]
+
+SIDE = 16  # pixels of the small picture
+_PENALTY = 10.0
+_REACH = 2  # steps over which a picture's change is looked at: one alone is little
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class InverseDynamics:
+    """A fitted model.
+
+    Args:
+        weights: (features + 1, A), the last row constant.
+        mean, scale: of the actions, (A,); residuals are in units of `scale`.
+        skill: share of the variance of actions that it explains in episodes that were left out while it was fitted;
+            0 or less where it knows nothing.
+    """
+
+    weights: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    skill: float
+
+    def predict(self, video: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Actions (T - 2, A) of a video (T, H, W, 3)."""
+        return _features(video) @ self.weights * self.scale + self.mean
+
+    def residual(self, video: NDArray[np.uint8], actions: NDArray[Any]) -> float:
+        """Root mean square of predicted minus given actions (T, A), in standard deviations of the actions."""
+        wanted = np.asarray(actions, float)[: len(video) - _REACH]
+        return float(np.sqrt(np.mean(((self.predict(video) - wanted) / self.scale) ** 2)))
+
+
+def fit_inverse_dynamics(
+    videos: Sequence[NDArray[np.uint8]], actions: Sequence[NDArray[Any]], seed: int = 0
+) -> InverseDynamics:
+    """Fits on whole episodes; its skill is measured by leaving a fifth of them out, each once.
+
+    Args:
+        videos: (T, H, W, 3) each, of one camera. actions: (T, A) each.
+
+    Raises:
+        RoboscaleError: fewer than two episodes, or episodes too short.
+    """
+    if len(videos) < 2 or any(len(video) <= _REACH for video in videos):
+        found = f"{len(videos)} of {min((len(v) for v in videos), default=0)} steps and more"
+        raise RoboscaleError(f"inverse dynamics: expected 2 episodes or more of over {_REACH} steps, found {found}")
+    inputs = [_features(video) for video in videos]
+    targets = [np.asarray(one, float)[: len(x)] for one, x in zip(actions, inputs, strict=True)]
+    every = np.concatenate(targets)
+    mean, scale = every.mean(0), every.std(0)
+    scale = np.where(scale > 1e-9, scale, 1.0)
+    scaled = [(one - mean) / scale for one in targets]
+    folds = np.random.default_rng(seed).permutation(len(inputs)) % min(5, len(inputs))
+    missed = total = 0.0
+    for fold in range(int(folds.max()) + 1):
+        inside = [k for k in range(len(inputs)) if folds[k] != fold]
+        weights = _ridge([inputs[k] for k in inside], [scaled[k] for k in inside])
+        for k in np.flatnonzero(folds == fold):
+            missed += float(((inputs[k] @ weights - scaled[k]) ** 2).sum())
+            total += float((scaled[k] ** 2).sum())
+    skill = 1 - missed / total if total else 0.0
+    return InverseDynamics(weights=_ridge(inputs, scaled), mean=mean, scale=scale, skill=skill)
+
+
+def _ridge(inputs: Sequence[NDArray[np.float64]], targets: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    x, y = np.concatenate(inputs), np.concatenate(targets)
+    penalty = _PENALTY * np.eye(x.shape[1])
+    penalty[-1, -1] = 0.0  # the constant
+    solved: NDArray[np.float64] = np.linalg.solve(x.T @ x + penalty, x.T @ y)
+    return solved
+
+
+def _features(video: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(T - 2, 2 SIDE^2 + 1): each picture, how it changes over two steps, and 1."""
+    small = _small(video)
+    change = small[_REACH:] - small[:-_REACH]
+    return np.concatenate([small[:-_REACH], 4 * change, np.ones((len(change), 1))], axis=1)
+
+
+def _small(video: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(T, SIDE^2), grey, each picture of mean 0 and deviation 1."""
+    rows, columns = (np.linspace(0, n, SIDE + 1).astype(int) for n in video.shape[1:3])
+    grey = video.astype(np.float64).mean(-1)
+    pooled = np.add.reduceat(np.add.reduceat(grey, rows[:-1], axis=1), columns[:-1], axis=2)
+    area = np.diff(rows)[:, None] * np.diff(columns)[None, :]
+    flat = (pooled / np.maximum(area, 1)).reshape(len(video), -1)
+    flat = flat - flat.mean(1, keepdims=True)
+    normal: NDArray[np.float64] = flat / np.maximum(flat.std(1, keepdims=True), 1e-6)
+    return normal
