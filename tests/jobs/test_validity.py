@@ -129,8 +129,9 @@ def test_a_perturbed_arm_is_held_against_the_real_world(place: Path):
     for one in done.judged.counted:
         arm[one.policy] += one.case.variation == "lost_frames:3" and bool(one.outcome.success)
     told = {done.judged.labels[policy]: won / 6 for policy, won in arm.items()}
-    assert {name: score.value for name, score in checked.cheap.items()} == pytest.approx(told)
-    assert "those in lost_frames:3: Pearson" in checked.beside and "Unperturbed: Pearson" in checked.lines[-1]
+    assert {name: won / n for name, (won, n) in checked.cheap.items()} == pytest.approx(told)
+    assert "those in lost_frames:3: Pearson" in checked.beside and "Unperturbed: Pearson" in checked.beside
+    assert " ".join(checked.lines).endswith(checked.beside)
     assert checked.to_json()["arm"] == "lost_frames:3" and checked.to_json()["unperturbed"]["policies"]
     with pytest.raises(RoboscaleError, match=r"arm: expected trials in light:2, found .*lost_frames:3"):
         check_validity(CheckValidity(real=real, cheap="sim", arm="light:2"))

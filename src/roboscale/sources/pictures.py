@@ -115,7 +115,8 @@ class PictureChange:
         if turn := math.radians(value("hue", 0.0)):
             rotation = np.array([[1, 0, 0], [0, math.cos(turn), -math.sin(turn)], [0, math.sin(turn), math.cos(turn)]])
             pixels = pixels @ (np.linalg.inv(_YIQ) @ rotation @ _YIQ).T
-        return np.clip(np.rint(255 * pixels), 0, 255).astype(np.uint8)
+        recoloured: NDArray[np.uint8] = np.clip(np.rint(255 * pixels), 0, 255).astype(np.uint8)
+        return recoloured
 
 
 def _blurred(picture: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:

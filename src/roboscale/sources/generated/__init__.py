@@ -1,4 +1,4 @@
-"""Videos that a model made of recorded ones: what it is asked, in a folder, and what must hold before they are kept."""
+"""Videos that a model made of recorded ones: what it is asked, in a folder, and what must hold before one is kept."""
 
 from roboscale.sources.generated.checks import GeneratedCheck, check_generated
 from roboscale.sources.generated.folder import AugmentationJob, GeneratedVideo, ask_worker, write_job

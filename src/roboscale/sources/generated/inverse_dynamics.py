@@ -66,8 +66,9 @@ def fit_inverse_dynamics(
     inputs = [_features(video) for video in videos]
     targets = [np.asarray(one, float)[: len(x)] for one, x in zip(actions, inputs, strict=True)]
     every = np.concatenate(targets)
-    mean, scale = every.mean(0), every.std(0)
-    scale = np.where(scale > 1e-9, scale, 1.0)
+    mean: NDArray[np.float64] = every.mean(0)
+    scale: NDArray[np.float64] = every.std(0)
+    scale[scale <= 1e-9] = 1.0
     scaled = [(one - mean) / scale for one in targets]
     folds = np.random.default_rng(seed).permutation(len(inputs)) % min(5, len(inputs))
     missed = total = 0.0
