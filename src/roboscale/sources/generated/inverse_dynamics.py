@@ -86,8 +86,7 @@ def _ridge(inputs: Sequence[NDArray[np.float64]], targets: Sequence[NDArray[np.f
     x, y = np.concatenate(inputs), np.concatenate(targets)
     penalty = _PENALTY * np.eye(x.shape[1])
     penalty[-1, -1] = 0.0  # the constant
-    solved: NDArray[np.float64] = np.linalg.solve(x.T @ x + penalty, x.T @ y)
-    return solved
+    return np.asarray(np.linalg.solve(x.T @ x + penalty, x.T @ y), np.float64)
 
 
 def _features(video: NDArray[np.uint8]) -> NDArray[np.float64]:
