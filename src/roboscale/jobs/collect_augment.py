@@ -6,6 +6,7 @@ number must come out equal to the last bit, or nothing is kept. Only pictures ar
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PICTURE_AXES", "AugmentEpisodes", "AugmentedEpisodes", "augment_episodes"]
 
+GENERATED = "generated"
 PICTURE_AXES = ("light", "camera", "texture", "distractors")
 """The axes that change pictures and nothing else."""
 
@@ -54,7 +56,8 @@ class AugmentEpisodes(Request):
     axes: Annotated[
         str,
         Option(
-            "light, camera, texture, distractors (the world renders), or colour, blur, crop, background (no world)."
+            "light, camera, texture, distractors (the world renders), colour, blur, crop, background (no world), or "
+            "generated (--worker)."
         ),
     ] = "light,texture,camera"
     copies: Annotated[int, Option("Copies of every episode.", min=1)] = 3
@@ -62,8 +65,16 @@ class AugmentEpisodes(Request):
     world: Annotated[str, Option("The world of the episodes. Default: the one that they name.")] = ""
     mask: Annotated[
         tuple[str, ...],
-        Option("With background: CAMERA=FIELD that is white where it is kept, or CAMERA=FIELD<METRES; may repeat."),
+        Option("CAMERA=FIELD, white where no background is, or CAMERA=FIELD<METRES; may repeat."),
     ] = ()
+    worker: Annotated[
+        str,
+        Option("With generated: cosmos:3:CHECKOUT, cosmos:transfer2.5:CHECKOUT, or a program that takes a folder."),
+    ] = ""
+    prompt: Annotated[
+        tuple[str, ...], Option("With generated: what it is to look like; may repeat, taken in turn.")
+    ] = ()
+    worker_minutes: Annotated[float, Option("With generated: minutes that one video may take.", min=0.01)] = 60.0
     backgrounds: Annotated[
         Path | None, Option("With background: a folder of pictures to stand behind. Default: drawn colours.")
     ] = None
@@ -76,6 +87,8 @@ class AugmentEpisodes(Request):
         from roboscale.sources.pictures import PICTURE_CHANGES
 
         names = tuple(dict.fromkeys(name.strip() for name in self.axes.split(",") if name.strip()))
+        if names == (GENERATED,):
+            return names
         for name in names:
             if name not in (*PICTURE_AXES, *PICTURE_CHANGES):
                 raise UnknownName("axis that changes pictures alone", name, (*PICTURE_AXES, *PICTURE_CHANGES))
@@ -95,10 +108,13 @@ class AugmentEpisodes(Request):
 
     def check(self) -> None:
         """UnknownName for an axis that is none; RoboscaleError for a background that nothing tells from the rest."""
-        if ("background" in self.names) != bool(self.mask):
-            raise RoboscaleError("--axes background needs --mask CAMERA=FIELD, and nothing else takes it")
-        if self.backgrounds is not None and not self.mask:
+        behind, generated = "background" in self.names, self.names == (GENERATED,)
+        if (behind and not self.mask) or (self.mask and not (behind or generated)):
+            raise RoboscaleError("--axes background needs --mask CAMERA=FIELD, which only it and generated take")
+        if self.backgrounds is not None and not behind:
             raise RoboscaleError("--backgrounds stand behind what --mask keeps: --axes background")
+        if generated != bool(self.worker) or (self.prompt and not generated):
+            raise RoboscaleError("--axes generated needs --worker, and nothing else takes --worker and --prompt")
         if self.dataset.resolve() == self.out.resolve():
             raise RoboscaleError(
                 f"{self.out}: the copies are a dataset of their own; `roboscale data merge` joins two"
@@ -110,7 +126,7 @@ class AugmentedEpisodes(Plain):
     """What was made.
 
     Args:
-        made: copies that were rendered now; `there` were already.
+        made: copies that were made now; `there` were already; `refused` did not pass the checks.
         frames: pictures of one camera in the copies made now.
         numbers: digest of all actions and readings that were compared.
     """
@@ -121,11 +137,13 @@ class AugmentedEpisodes(Plain):
     there: int
     frames: int
     numbers: str
+    refused: int = 0
 
     @property
     def lines(self) -> list[str]:
         """For a terminal."""
         there = f", {self.there} were there" if self.there else ""
+        there += f", {self.refused} refused" if self.refused else ""
         return [
             f"{self.out}: {self.made} copies of {self.parents} episodes made{there}, {self.frames} frames",
             f"every action and reading is equal to its parent's (digest {self.numbers[:8]}); only pictures are new",
@@ -152,7 +170,8 @@ def augment_episodes(request: AugmentEpisodes, on_event: OnEvent = ignore) -> Au
         on_event(Note(f"the copies have no sensors of their own rate: {', '.join(dataset.streams)} are left out"))
     if dataset.left_out:
         on_event(Note(f"the copies do not carry {', '.join(dataset.left_out)}"))
-    done = (_rendered if request.rendered else _repainted)(request, dataset, on_event)
+    how = _rendered if request.rendered else _generated if request.names == (GENERATED,) else _repainted
+    done = how(request, dataset, on_event)
     on_event(Wrote("dataset", request.out))
     on_event(Note(f"to train on both: roboscale data merge {request.dataset} {request.out} BOTH --same"))
     return done
@@ -203,12 +222,48 @@ def _repainted(request: AugmentEpisodes, dataset: Dataset, on_event: OnEvent) ->
         behind=behind,
     )
     told = _Told(request, dataset, on_event)
-    robot = str(dataset.form.get("robot_type") or "")
-    with DatasetWriter(request.out, dataset.spec, robot_type=robot, codec=request.codec) as sink:
+    with DatasetWriter(request.out, dataset.spec, robot_type=_robot(request.dataset), codec=request.codec) as sink:
         repaint(asked, dataset, request.copies, sink, told.add)
     if "crop" in request.names and not any("intrinsic" in name for name in dataset.spec.names):
         on_event(Note("no column of intrinsics: each copy's provenance says where its pixels went"))
     return told.result()
+
+
+def _generated(request: AugmentEpisodes, dataset: Dataset, on_event: OnEvent) -> AugmentedEpisodes:
+    """Copies by a generative model; RoboscaleError where none of them passes."""
+    from roboscale.dataset import DatasetWriter
+    from roboscale.jobs.augmenting_by_worker import GenerationPlan, generate_copies, parse_worker
+    from roboscale.jobs.augmenting_pictures import parse_masks
+
+    plan = GenerationPlan(
+        worker=parse_worker(request.worker),
+        prompts=request.prompt or ("",),
+        seed=request.seed,
+        masks=parse_masks(request.mask, dataset),
+        folders=request.out.with_name(f"{request.out.name}.jobs"),
+        timeout_s=60 * request.worker_minutes,
+        fps=float(dataset.spec.rate_hz),
+    )
+    if len(dataset.spec.images) - len(plan.masks) > 1:
+        on_event(Note("each camera is asked for by itself: nothing makes the videos of two cameras agree"))
+    told, why = _Told(request, dataset, on_event), dict[str, None]()
+
+    def refused(text: str) -> None:
+        if text not in why:
+            on_event(Note(text))
+        why[text] = None
+
+    with DatasetWriter(request.out, dataset.spec, robot_type=_robot(request.dataset), codec=request.codec) as sink:
+        count = generate_copies(plan, dataset, request.copies, sink, told.add, refused)
+    done = replace(told.result(), refused=count)
+    if count and not done.made + done.there:
+        raise RoboscaleError(f"no copy was kept: {'; '.join(list(why)[:3])}")
+    return done
+
+
+def _robot(dataset: Path) -> str:
+    """What `info.json` calls the robot."""
+    return str(json.loads((dataset / "meta" / "info.json").read_text()).get("robot_type") or "")
 
 
 class _Told:

@@ -1,8 +1,9 @@
 """Which action lies between two pictures: a small linear model, to tell videos that show other motions.
 
-Pictures become grey, small, and of mean 0 and deviation 1 each, so that other light, contrast or tint says nothing.
-Ridge regression maps a picture and its change to the action. It is a judge of whether a video still shows what was
-done, and no policy: it needs no graphics card, and says how much it knows (`skill`) on episodes that it did not see.
+Pictures become grey, small, and of mean 0 and deviation 1 each, so that other light, contrast or tint says little. How
+each part of them moves (Lucas and Kanade 1981, in 8 x 8 cells) is mapped to the action by ridge regression. It is a
+judge of whether a video still shows what was done, and no policy: it needs no graphics card, and says how much it knows
+(`skill`) on episodes that it did not see.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from roboscale.core import RoboscaleError
 
 __all__ = ["InverseDynamics", "fit_inverse_dynamics"]
 
-SIDE = 16  # pixels of the small picture
-_PENALTY = 10.0
-_REACH = 2  # steps over which a picture's change is looked at: one alone is little
+SIDE = 32  # pixels of the small picture
+CELLS = 8  # a side of the grid in which motion is looked at
+_PENALTY = 1.0
+_FLAT = 0.05  # what a cell without edges is damped by: its motion cannot be seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,7 +30,7 @@ class InverseDynamics:
     """A fitted model.
 
     Args:
-        weights: (features + 1, A), the last row constant.
+        weights: (features, A), the last row constant.
         mean, scale: of the actions, (A,); residuals are in units of `scale`.
         skill: share of the variance of actions that it explains in episodes that were left out while it was fitted;
             0 or less where it knows nothing.
@@ -40,12 +42,12 @@ class InverseDynamics:
     skill: float
 
     def predict(self, video: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Actions (T - 2, A) of a video (T, H, W, 3)."""
+        """Actions (T - 1, A) of a video (T, H, W, 3)."""
         return _features(video) @ self.weights * self.scale + self.mean
 
     def residual(self, video: NDArray[np.uint8], actions: NDArray[Any]) -> float:
         """Root mean square of predicted minus given actions (T, A), in standard deviations of the actions."""
-        wanted = np.asarray(actions, float)[: len(video) - _REACH]
+        wanted = np.asarray(actions, float)[: len(video) - 1]
         return float(np.sqrt(np.mean(((self.predict(video) - wanted) / self.scale) ** 2)))
 
 
@@ -60,9 +62,9 @@ def fit_inverse_dynamics(
     Raises:
         RoboscaleError: fewer than two episodes, or episodes too short.
     """
-    if len(videos) < 2 or any(len(video) <= _REACH for video in videos):
+    if len(videos) < 2 or any(len(video) < 3 for video in videos):
         found = f"{len(videos)} of {min((len(v) for v in videos), default=0)} steps and more"
-        raise RoboscaleError(f"inverse dynamics: expected 2 episodes or more of over {_REACH} steps, found {found}")
+        raise RoboscaleError(f"inverse dynamics: expected 2 episodes or more of 3 steps or more, found {found}")
     inputs = [_features(video) for video in videos]
     targets = [np.asarray(one, float)[: len(x)] for one, x in zip(actions, inputs, strict=True)]
     every = np.concatenate(targets)
@@ -90,19 +92,33 @@ def _ridge(inputs: Sequence[NDArray[np.float64]], targets: Sequence[NDArray[np.f
 
 
 def _features(video: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(T - 2, 2 SIDE^2 + 1): each picture, how it changes over two steps, and 1."""
+    """(T - 1, 2 CELLS^2 + 1): how the picture moves in each cell, along x and y in small pixels, and 1."""
     small = _small(video)
-    change = small[_REACH:] - small[:-_REACH]
-    return np.concatenate([small[:-_REACH], 4 * change, np.ones((len(change), 1))], axis=1)
+    mean, change = (small[1:] + small[:-1]) / 2, small[1:] - small[:-1]
+    down, across = np.gradient(mean, axis=(1, 2))
+    xx, yy, xy = (_cells(one) for one in (across * across, down * down, across * down))
+    xt, yt = _cells(across * change), _cells(down * change)
+    xx, yy = xx + _FLAT, yy + _FLAT
+    size = xx * yy - xy**2
+    moved = [(xy * yt - yy * xt) / size, (xy * xt - xx * yt) / size]
+    flat = [one.reshape(len(change), -1) for one in moved]
+    return np.concatenate([*flat, np.ones((len(change), 1))], axis=1)
+
+
+def _cells(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means over cells, (T, CELLS, CELLS), of (T, SIDE, SIDE)."""
+    size = SIDE // CELLS
+    mean: NDArray[np.float64] = values.reshape(len(values), CELLS, size, CELLS, size).mean((2, 4))
+    return mean
 
 
 def _small(video: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(T, SIDE^2), grey, each picture of mean 0 and deviation 1."""
+    """(T, SIDE, SIDE), grey, each picture of mean 0 and deviation 1."""
     rows, columns = (np.linspace(0, n, SIDE + 1).astype(int) for n in video.shape[1:3])
     grey = video.astype(np.float64).mean(-1)
     pooled = np.add.reduceat(np.add.reduceat(grey, rows[:-1], axis=1), columns[:-1], axis=2)
     area = np.diff(rows)[:, None] * np.diff(columns)[None, :]
-    flat = (pooled / np.maximum(area, 1)).reshape(len(video), -1)
-    flat = flat - flat.mean(1, keepdims=True)
-    normal: NDArray[np.float64] = flat / np.maximum(flat.std(1, keepdims=True), 1e-6)
+    small = pooled / np.maximum(area, 1)
+    small = small - small.mean((1, 2), keepdims=True)
+    normal: NDArray[np.float64] = small / np.maximum(small.std((1, 2), keepdims=True), 1e-6)
     return normal
