@@ -11,7 +11,14 @@ from roboscale.core import BadData, Field, InfrastructureError, Outcome, Provena
 from roboscale.dataset import Dataset, DatasetWriter
 from roboscale.jobs.augmenting_by_worker import parse_worker
 from roboscale.jobs.collect_augment import AugmentEpisodes, augment_episodes
-from roboscale.sources.generated import ask_worker, fit_inverse_dynamics, write_job
+from roboscale.sources.generated import (
+    AugmentationJob,
+    GeneratedVideo,
+    ask_worker,
+    check_generated,
+    fit_inverse_dynamics,
+    write_job,
+)
 
 SIZE, FRONT, MASK = 48, "observation.images.front", "observation.images.robot"
 STEPS, EPISODES = 24, 6
@@ -49,81 +56,102 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 WORKER = """
-import json, sys
+import json, shutil, sys
 from pathlib import Path
-import numpy as np
-from roboscale.dataset.video import Encoder, VideoReader
 
-how, folder = sys.argv[1], Path(sys.argv[-1])
-job = json.loads((folder / "job.json").read_text())
-reader = VideoReader(folder / job["input"], job["fps"])
-video = reader.read(range(job["frames"])).astype(float)
-fps = job["fps"]
-tinted = np.clip(video * [1.1, 0.8, 0.6] + [10, 0, 20], 0, 255)
-made = {"tint": tinted, "reverse": tinted[::-1], "shift": np.roll(tinted, 9, axis=2), "short": tinted[:-1],
-        "fast": tinted}[how]
-encoder = Encoder(folder / "output.mp4", video.shape[1:], 2 * fps if how == "fast" else fps, "h264")
-for picture in made:
-    encoder.add(picture.astype(np.uint8))
-encoder.close()
-(folder / "result.json").write_text(json.dumps({"model": how}))
+file, folder = sys.argv[1], Path(sys.argv[-1])
+shutil.copyfile(folder / file, folder / "output.mp4")
+(folder / "result.json").write_text(json.dumps({"model": file}))
 """
 
 
 @pytest.fixture
 def asked(moved: Path, tmp_path: Path):
-    """Asks the stand-in worker for one copy of every episode."""
+    """Asks a stand-in worker for one copy of every episode: its answer is a file that lies in the folder."""
     (tmp_path / "worker.py").write_text(WORKER)
 
-    def ask(how: str, mask: bool = True, **more):
-        worker = f"{sys.executable} {tmp_path / 'worker.py'} {how}"
-        masks = (f"front={MASK}",) if mask else ()
-        request = AugmentEpisodes(
-            dataset=moved, out=tmp_path / how, axes="generated", copies=1, worker=worker, mask=masks, **more
-        )
+    def ask(file: str, **more):
+        worker = f"{sys.executable} -S {tmp_path / 'worker.py'} {file}"
+        request = AugmentEpisodes(dataset=moved, out=tmp_path / "made", axes="generated", worker=worker, **more)
         notes: list[str] = []
         return augment_episodes(request, lambda event: notes.append(getattr(event, "text", ""))), notes
 
     return ask
 
 
-def test_a_video_that_shows_the_same_in_other_colours_is_kept(moved: Path, tmp_path: Path, asked):
-    done, _ = asked("tint", prompt=("a wooden table", "night"), seed=3)
+def test_what_passes_is_kept_with_its_parents_numbers(moved: Path, tmp_path: Path, asked):
+    more = {"copies": 1, "mask": (f"front={MASK}",), "prompt": ("a wooden table", "night"), "seed": 3}
+    done, _ = asked("input.mp4", **more)
     assert (done.made, done.refused) == (EPISODES, 0)
-    old, new = Dataset(moved, images="uint8"), Dataset(tmp_path / "tint", images="uint8")
+    old, new = Dataset(moved, images="uint8"), Dataset(tmp_path / "made", images="uint8")
     info = new.episodes[0]
     assert info.provenance is not None and info.provenance.source == "generated.augment"
     told = info.provenance.details["generated"][FRONT]
-    assert told["worker"] == {"model": "tint"} and told["prompt"] == "a wooden table"
+    assert told["worker"] == {"model": "input.mp4"} and told["prompt"] == "a wooden table"
     assert told["overlap"] > 0.6 and told["residual"] < 1.5
     (parent,) = info.provenance.parents
     before = old.episode(next(e.index for e in old.episodes if e.id == parent), images=False)
     assert np.asarray(before.arrays["action"]).tobytes() == np.asarray(new.episode(0).arrays["action"]).tobytes()
-    folder = next((tmp_path / "tint.jobs").iterdir())
+    folder = next((tmp_path / "made.jobs").iterdir())
     job = json.loads((folder / "job.json").read_text())
     assert set(job["controls"]) == {"edges", "segmentation"} and job["frames"] == STEPS and job["fps"] == 10
     assert (folder / "edges.mp4").stat().st_size and (folder / "segmentation.mp4").stat().st_size
+    assert asked("input.mp4", **more)[0].there == EPISODES
+
+
+def test_a_run_in_which_nothing_passes_is_an_error(asked):
+    with pytest.raises(RoboscaleError, match=r"no copy was kept: .*no mask of the robot is given.*residual is"):
+        asked("edges.mp4", copies=1)
+
+
+@pytest.fixture(scope="module")
+def judged(moved: Path):
+    """Checks what somebody made of the first episode."""
+    dataset = Dataset(moved, images="uint8")
+    videos = [dataset.decode(k, FRONT) for k in range(EPISODES)]
+    actions = [np.asarray(dataset.episode(k, images=False).arrays["action"]) for k in range(EPISODES)]
+    mask = dataset.decode(0, MASK)[..., 0] > 127
+    dynamics = fit_inverse_dynamics(videos, actions)
+    job = AugmentationJob(name="x", prompt="", seed=0, frames=STEPS, fps=10.0, width=SIZE, height=SIZE)
+
+    def check(change, fps: float = 10.0, **more):
+        made = GeneratedVideo(pictures=change(videos[0].astype(float)).astype(np.uint8), fps=fps, about={})
+        return check_generated(job, made, videos[0], actions[0], dynamics, **{"mask": mask, **more})
+
+    return check
+
+
+def tint(video: np.ndarray) -> np.ndarray:
+    return np.clip(video * [1.1, 0.8, 0.6] + [10, 0, 20], 0, 255)
+
+
+def test_other_colours_show_the_same(judged):
+    found = judged(tint)
+    assert found.kept and found.overlap > 0.6 and found.residual < 1.5 and not found.unchecked
 
 
 @pytest.mark.parametrize(
-    ("how", "why"),
+    ("change", "more", "why"),
     [
-        ("reverse", "residual is|robot's edges are where they were"),
-        ("shift", "robot's edges are where they were"),
-        ("short", "expected 24 frames of 48 x 48, found 23"),
-        ("fast", "expected 10 frames a second, found 20"),
+        (lambda video: tint(video)[::-1], {"mask": None}, "residual is"),
+        (lambda video: np.roll(tint(video), 9, axis=2), {}, "robot's edges are where they were"),
+        (lambda video: tint(video)[:-1], {}, "expected 24 frames of 48 x 48, found 23"),
+        (tint, {"fps": 20.0}, "expected 10 frames a second, found 20"),
     ],
 )
-def test_a_video_that_shows_something_else_is_not(asked, how: str, why: str):
-    with pytest.raises(RoboscaleError, match=f"no copy was kept.*({why})"):
-        asked(how)
+def test_a_video_that_shows_something_else_is_refused(judged, change, more, why: str):
+    found = judged(change, **more)
+    assert not found.kept and why in " ".join(found.faults)
 
 
-def test_backwards_is_seen_by_the_actions_alone_and_what_is_unchecked_is_said(asked):
-    done, notes = asked("tint", mask=False)
-    assert done.made == EPISODES and any("no mask of the robot is given" in note for note in notes)
-    with pytest.raises(RoboscaleError, match="residual is"):
-        asked("reverse", mask=False)
+def test_dynamics_that_know_nothing_let_nothing_pass(moved: Path):
+    dataset, rng = Dataset(moved, images="uint8"), np.random.default_rng(1)
+    videos = [dataset.decode(k, FRONT) for k in range(EPISODES)]
+    blind = fit_inverse_dynamics(videos, [rng.normal(size=(STEPS, 2)) for _ in videos])
+    job = AugmentationJob(name="x", prompt="", seed=0, frames=STEPS, fps=10.0, width=SIZE, height=SIZE)
+    made = GeneratedVideo(pictures=videos[0], fps=10.0, about={})
+    found = check_generated(job, made, videos[0], np.zeros((STEPS, 2)), blind)
+    assert not found.kept and "cannot be said" in found.faults[0] and "no mask" in found.unchecked[0]
 
 
 def test_inverse_dynamics_know_what_they_know(moved: Path):

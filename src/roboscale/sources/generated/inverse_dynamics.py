@@ -2,8 +2,8 @@
 
 Pictures become grey, small, and of mean 0 and deviation 1 each, so that other light, contrast or tint says little. How
 each part of them moves (Lucas and Kanade 1981, in 8 x 8 cells) is mapped to the action by ridge regression. It is a
-judge of whether a video still shows what was done, and no policy: it needs no graphics card, and says how much it knows
-(`skill`) on episodes that it did not see.
+judge of whether a video still shows what was done, and no policy: it needs no graphics card, and says how much it
+knows (`skill`) on episodes that it did not see.
 """
 
 from __future__ import annotations
