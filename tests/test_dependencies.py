@@ -32,6 +32,7 @@ LEAVES = {
     "data": (
         "curate/",
         "dataset/",
+        "jobs/augmenting_pictures.py",
         "jobs/curating.py",
         "jobs/export_formats.py",
         "jobs/fixing.py",
@@ -43,6 +44,7 @@ LEAVES = {
         "sources/capture/",
         "sources/handheld/",
         "sources/human/",
+        "sources/pictures.py",
         "sources/records/",
         "web/show/",
     ),
@@ -60,7 +62,9 @@ LEAVES = {
 ASKED = {
     "cameras": ("sources/handheld/finger_tags.py", "sources/handheld/tag_sheet.py", "worlds/real/cameras.py"),
     "pages": ("report/",),
+    "ray": ("jobs/cluster.py",),
     "remote": ("sources/addresses/fetching.py",),
+    "slurm": ("jobs/cluster.py",),
     "sim": ("worlds/perturbed/",),
     "tables": ("results/files.py",),
     "train": ("cli/measuring.py", "cli/training.py", "dataset/reader.py", "jobs/"),

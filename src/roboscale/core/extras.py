@@ -37,6 +37,7 @@ EXTRA_OF = {
     "zmq": "zmq",
     "psycopg": "postgres",
     "ray": "ray",
+    "submitit": "slurm",
 }
 """Module -> the smallest extra with it."""
 

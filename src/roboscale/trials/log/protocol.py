@@ -145,11 +145,17 @@ class TrialLog(Protocol):
         """
 
     def attempts(
-        self, policies: Sequence[Identity], world: Identity, settings: RolloutSettings, round: int | None = None
+        self,
+        policies: Sequence[Identity],
+        world: Identity,
+        settings: RolloutSettings,
+        round: int | None = None,
+        *,
+        cases: Sequence[str] | None = None,
     ) -> dict[tuple[str, str], list[Trial]]:
         """What there is for a schedule, in a few queries: (policy's digest, case's id) -> light trials.
 
-        All rounds unless one is named; ordered by round, then attempt.
+        All rounds unless one is named; all cases unless some are, by their ids; ordered by round, then attempt.
         """
 
     def newest_round(

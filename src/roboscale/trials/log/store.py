@@ -151,13 +151,26 @@ class SqlLog:
             yield from some
 
     def attempts(
-        self, policies: Sequence[Identity], world: Identity, settings: RolloutSettings, round: int | None = None
+        self,
+        policies: Sequence[Identity],
+        world: Identity,
+        settings: RolloutSettings,
+        round: int | None = None,
+        *,
+        cases: Sequence[str] | None = None,
     ) -> dict[tuple[str, str], list[Trial]]:
+        table = sql.trials.c
         conditions = matching(None, world, None, settings, round)
-        conditions.append(sql.trials.c.policy.in_([p.digest for p in policies]))
+        conditions.append(table.policy.in_([p.digest for p in policies]))
+        parts = (
+            [[]]
+            if cases is None
+            else [[table.case_id.in_(some)] for some in pieces(list(dict.fromkeys(cases)), _PIECE * 10)]
+        )
         done: dict[tuple[str, str], list[Trial]] = {}
         with self._reading() as connection:
-            for piece in pieces(trial_ids(connection, conditions), _PIECE * 10):
+            ids = [one for part in parts for one in trial_ids(connection, [*conditions, *part])]
+            for piece in pieces(ids, _PIECE * 10):
                 for trial in trials_by_id(connection, piece, self._where, light=True):
                     done.setdefault((trial.policy.digest, trial.case.id), []).append(trial)
         return done
