@@ -58,9 +58,11 @@ LEAVES = {
     "zmq": ("policies/remote/dialects/groot.py",),
 }
 ASKED = {
-    "cameras": ("sources/handheld/finger_tags.py", "sources/handheld/tag_sheet.py", "worlds/real/cameras.py"),
+    "cameras": ("dataset/privacy.py", "sources/handheld/finger_tags.py", "sources/handheld/tag_sheet.py", "worlds/real/cameras.py"),
+    "data": ("jobs/contributing.py", "sources/addresses/sending.py"),
+    "hub": ("sources/addresses/sending.py",),
     "pages": ("report/",),
-    "remote": ("sources/addresses/fetching.py",),
+    "remote": ("sources/addresses/fetching.py", "sources/addresses/sending.py"),
     "sim": ("worlds/perturbed/",),
     "tables": ("results/files.py",),
     "train": ("cli/measuring.py", "cli/training.py", "dataset/reader.py", "jobs/"),
