@@ -58,7 +58,12 @@ LEAVES = {
     "zmq": ("policies/remote/dialects/groot.py",),
 }
 ASKED = {
-    "cameras": ("dataset/privacy.py", "sources/handheld/finger_tags.py", "sources/handheld/tag_sheet.py", "worlds/real/cameras.py"),
+    "cameras": (
+        "dataset/privacy.py",
+        "sources/handheld/finger_tags.py",
+        "sources/handheld/tag_sheet.py",
+        "worlds/real/cameras.py",
+    ),
     "data": ("jobs/contributing.py", "sources/addresses/sending.py"),
     "hub": ("sources/addresses/sending.py",),
     "pages": ("report/",),

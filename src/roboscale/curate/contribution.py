@@ -22,7 +22,7 @@ from roboscale.dataset.lerobot.catalog import load_info
 from roboscale.dataset.privacy import Looked
 
 __all__ = [
-    "Gate",
+    "GivingGate",
     "Manifest",
     "accepted",
     "audit_gate",
@@ -46,7 +46,7 @@ _SHOWN = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate(Plain):
+class GivingGate(Plain):
     """One thing that was looked at.
 
     Args:
@@ -64,7 +64,7 @@ class Gate(Plain):
     reason: str = ""
 
 
-def accepted(gates: Sequence[Gate], reasons: Mapping[str, str]) -> list[Gate]:
+def accepted(gates: Sequence[GivingGate], reasons: Mapping[str, str]) -> list[GivingGate]:
     """The gates, those that block and for which there is a reason as accepted."""
     return [
         replace(gate, state="accepted", reason=reasons[gate.name])
@@ -74,7 +74,7 @@ def accepted(gates: Sequence[Gate], reasons: Mapping[str, str]) -> list[Gate]:
     ]
 
 
-def audit_gate(report: AuditReport) -> Gate:
+def audit_gate(report: AuditReport) -> GivingGate:
     """Errors block, warnings are advice; a check that was not made is said."""
     errors, warnings = report.count("error"), report.count("warning")
     bad = [f for f in report.findings if f.severity in ("error", "warning")]
@@ -84,21 +84,21 @@ def audit_gate(report: AuditReport) -> Gate:
     looked = f"{len(report.checked)} checks made, {len(report.skipped)} could not be"
     state: State = "blocks" if errors else "advises" if warnings else "passes"
     text = f"{errors} errors, {warnings} warnings; {looked}"
-    return Gate(name="audit", state=state, text=text, lines=tuple(lines), repair=repair)
+    return GivingGate(name="audit", state=state, text=text, lines=tuple(lines), repair=repair)
 
 
-def licence_gate(there: str, said: str) -> Gate:
+def licence_gate(there: str, said: str) -> GivingGate:
     """The dataset's licence, and the giver's word; they may not contradict each other."""
     if there and said and there.lower() != said.lower():
         text = f"the dataset says {there}, --licence says {said}: only whoever holds the rights can change that"
-        return Gate(name="licence", state="blocks", text=text)
+        return GivingGate(name="licence", state="blocks", text=text)
     if not there and not said:
         text = "nothing says under which licence others may use it"
-        return Gate(name="licence", state="blocks", text=text, repair="--licence CC-BY-4.0, or another SPDX id")
-    return Gate(name="licence", state="passes", text=said or there)
+        return GivingGate(name="licence", state="blocks", text=text, repair="--licence CC-BY-4.0, or another SPDX id")
+    return GivingGate(name="licence", state="passes", text=said or there)
 
 
-def people_gates(looked: Looked, people: str) -> list[Gate]:
+def people_gates(looked: Looked, people: str) -> list[GivingGate]:
     """Faces and screens in what was looked at; `people` is `refuse`, `blur` or `agreed`."""
     said = f"in {looked.pictures} of {looked.of} pictures looked at"
     gates = []
@@ -128,42 +128,42 @@ def people_gates(looked: Looked, people: str) -> list[Gate]:
             if state == "blocks"
             else ""
         )
-        gates.append(Gate(name=what, state=state, text=text, lines=lines, repair=repair))
+        gates.append(GivingGate(name=what, state=state, text=text, lines=lines, repair=repair))
     return gates
 
 
-def operator_gate(names: Sequence[str]) -> Gate:
+def operator_gate(names: Sequence[str]) -> GivingGate:
     """Names of people that would leave with the provenance of episodes."""
     people = sorted(name for name in names if name)
     if not people:
-        return Gate(name="operators", state="passes", text="no episode names who recorded it")
+        return GivingGate(name="operators", state="passes", text="no episode names who recorded it")
     text = f"{len(people)} operators are named in the episodes' provenance and will be read by anybody"
     lines = (", ".join(people[:_SHOWN]) + (", ..." if len(people) > _SHOWN else ""),)
-    return Gate(name="operators", state="advises", text=text, lines=lines)
+    return GivingGate(name="operators", state="advises", text=text, lines=lines)
 
 
-def naming_gate(namings: Sequence[Naming]) -> Gate:
+def naming_gate(namings: Sequence[Naming]) -> GivingGate:
     """Advice only: nothing is renamed."""
     if not namings:
-        return Gate(name="names", state="passes", text="cameras and tasks say what they are")
+        return GivingGate(name="names", state="passes", text="cameras and tasks say what they are")
     lines = [
         f"{n.what} {n.name!r}: {n.reason}" + (f"; perhaps {', '.join(n.proposals)}" if n.proposals else "")
         for n in namings[: 2 * _SHOWN]
     ]
     text = f"{len(namings)} names could say more; nothing is renamed"
     repair = "roboscale data show (tasks), roboscale data import --declare (roles of cameras)"
-    return Gate(name="names", state="advises", text=text, lines=tuple(lines), repair=repair)
+    return GivingGate(name="names", state="advises", text=text, lines=tuple(lines), repair=repair)
 
 
-def duplicate_gate(again: Mapping[str, str], episodes: int, pool: Path | None) -> Gate:
+def duplicate_gate(again: Mapping[str, str], episodes: int, pool: Path | None) -> GivingGate:
     """Episodes that the pool has already block: the same hour counted twice is a wrong number in every mixture."""
     if pool is None:
-        return Gate(name="duplicates", state="not looked", text="no --pool was given to compare with")
+        return GivingGate(name="duplicates", state="not looked", text="no --pool was given to compare with")
     if not again:
-        return Gate(name="duplicates", state="passes", text=f"none of {episodes} episodes is in {pool}")
+        return GivingGate(name="duplicates", state="passes", text=f"none of {episodes} episodes is in {pool}")
     lines = tuple(f"episode {id_}: {where}" for id_, where in list(again.items())[:_SHOWN])
     text = f"{len(again)} of {episodes} episodes are in {pool} already"
-    return Gate(name="duplicates", state="blocks", text=text, lines=lines)
+    return GivingGate(name="duplicates", state="blocks", text=text, lines=lines)
 
 
 def embodiment_card(root: Path) -> list[str]:
@@ -196,7 +196,7 @@ def _cell(text: str) -> str:
 
 
 def dataset_card(
-    root: Path, gates: Sequence[Gate], *, licence: str, consent: str, not_looked_for: Sequence[str]
+    root: Path, gates: Sequence[GivingGate], *, licence: str, consent: str, not_looked_for: Sequence[str]
 ) -> str:
     """The dataset's `README.md` as the Hub reads it; what an earlier one said stays below."""
     dataset = Dataset(root)
@@ -275,7 +275,7 @@ class Manifest(Plain):
 
     licence: str
     consent: str
-    gates: tuple[Gate, ...]
+    gates: tuple[GivingGate, ...]
     files: Mapping[str, str] = field(default_factory=dict)
     not_looked_for: tuple[str, ...] = ()
 

@@ -15,7 +15,7 @@ from roboscale.core import Field
 from roboscale.core.plain import Plain
 from roboscale.dataset.audit.texts import PLACEHOLDERS
 
-__all__ = ["CAMERA_WORDS", "Naming", "camera_names", "task_names"]
+__all__ = ["CAMERA_WORDS", "Naming", "camera_namings", "task_namings"]
 
 CAMERA_WORDS = {
     "front": "front primary static agentview third ext exterior",
@@ -63,12 +63,12 @@ class Naming(Plain):
     proposals: tuple[str, ...] = ()
 
 
-def camera_names(cameras: Sequence[Field]) -> Iterator[Naming]:
+def camera_namings(cameras: Sequence[Field]) -> Iterator[Naming]:
     """Cameras whose names do not say from where they look; those with a declared role are left alone.
 
-    >>> [n.proposals for n in camera_names([Field("observation.images.cam_high", (8, 8, 3), "uint8")])]
+    >>> [n.proposals for n in camera_namings([Field("observation.images.cam_high", (8, 8, 3), "uint8")])]
     [('top',)]
-    >>> [n.reason for n in camera_names([Field("observation.images.laptop", (8, 8, 3), "uint8")])]
+    >>> [n.reason for n in camera_namings([Field("observation.images.laptop", (8, 8, 3), "uint8")])]
     ['it says what holds the camera, not from where it looks']
     """
     for field in cameras:
@@ -93,10 +93,10 @@ def camera_names(cameras: Sequence[Field]) -> Iterator[Naming]:
             yield Naming(what="camera", name=field.name, reason=reason, proposals=(best,))
 
 
-def task_names(tasks: Sequence[str]) -> Iterator[Naming]:
+def task_namings(tasks: Sequence[str]) -> Iterator[Naming]:
     """Sentences that say nothing, or with words that look misspelt.
 
-    >>> [n.proposals for n in task_names(["pik up the cup", "test"])]
+    >>> [n.proposals for n in task_namings(["pik up the cup", "test"])]
     [('pick up the cup',), ()]
     """
     for task in tasks:

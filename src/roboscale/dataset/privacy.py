@@ -29,7 +29,7 @@ __all__ = [
     "Blurred",
     "Box",
     "Looked",
-    "Seen",
+    "Sighting",
     "faces_in",
     "look_for_people",
     "mosaic",
@@ -67,7 +67,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen(Plain):
+class Sighting(Plain):
     """What was seen in one picture."""
 
     episode: int
@@ -88,7 +88,7 @@ class Looked(Plain):
 
     pictures: int
     of: int
-    seen: tuple[Seen, ...] = ()
+    seen: tuple[Sighting, ...] = ()
     not_looked_for: tuple[str, ...] = field(default=NOT_LOOKED_FOR)
 
     def episodes(self, what: str) -> tuple[int, ...]:
@@ -109,7 +109,7 @@ def look_for_people(root: Path, *, every_s: float = 1.0, at_most: int = 12) -> L
     """
     require_packages("looking for people", "cv2")
     dataset = Dataset(root)
-    seen: list[Seen] = []
+    seen: list[Sighting] = []
     looked = total = 0
     for episode in dataset.episodes:
         count = max(2, min(at_most, round(episode.length / dataset.fps / every_s) + 1))
@@ -122,7 +122,7 @@ def look_for_people(root: Path, *, every_s: float = 1.0, at_most: int = 12) -> L
                 faces, screens = faces_in(pictures[frame]), screens_in(pictures[frame])
                 if faces or screens:
                     seen.append(
-                        Seen(
+                        Sighting(
                             episode=episode.index,
                             camera=camera.name,
                             frame=frame,

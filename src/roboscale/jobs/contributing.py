@@ -14,7 +14,7 @@ from roboscale.jobs.data_contribute import ContributeDataset, ContributedDataset
 from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, counting
 
 if TYPE_CHECKING:
-    from roboscale.curate.contribution import Gate
+    from roboscale.curate.contribution import GivingGate
     from roboscale.dataset.privacy import Looked
 
 __all__ = ["looked_at", "prepared", "send_contribution"]
@@ -31,7 +31,7 @@ class State:
     """
 
     root: Path
-    gates: tuple[Gate, ...]
+    gates: tuple[GivingGate, ...]
     licence: str
     looked: Looked | None
 
@@ -58,7 +58,7 @@ class State:
 def looked_at(request: ContributeDataset, on_event: OnEvent) -> State:
     """Every gate; with `people="blur"` of a copy, which is made first and looked at again."""
     from roboscale.curate.contribution import accepted, audit_gate, licence_gate, naming_gate, operator_gate
-    from roboscale.curate.naming import camera_names, task_names
+    from roboscale.curate.naming import camera_namings, task_namings
     from roboscale.dataset import Dataset
     from roboscale.dataset.lerobot.catalog import load_info
     from roboscale.dataset.lerobot.licence import licence_of
@@ -78,7 +78,7 @@ def looked_at(request: ContributeDataset, on_event: OnEvent) -> State:
         _consent_gate(request),
         *people,
         _duplicates(request, report),
-        naming_gate([*camera_names(dataset.spec.images), *task_names(tasks)]),
+        naming_gate([*camera_namings(dataset.spec.images), *task_namings(tasks)]),
         operator_gate(list({e.provenance.operator for e in dataset.episodes})),
     ]
     done = tuple(accepted(gates, request.reasons))
@@ -104,24 +104,24 @@ def _require_v3(root: Path) -> None:
         raise BadData(root, "episodes", expected, f"{len(waiting)} that a writer left")
 
 
-def _consent_gate(request: ContributeDataset) -> Gate:
-    from roboscale.curate.contribution import Gate
+def _consent_gate(request: ContributeDataset) -> GivingGate:
+    from roboscale.curate.contribution import GivingGate
 
     if request.consent.strip():
-        return Gate(name="consent", state="passes", text=request.consent.strip())
+        return GivingGate(name="consent", state="passes", text=request.consent.strip())
     text = "nothing says who was recorded and that they agreed"
     repair = '--consent "Two operators, who agreed in writing; nobody else is in the pictures."'
-    return Gate(name="consent", state="blocks", text=text, repair=repair)
+    return GivingGate(name="consent", state="blocks", text=text, repair=repair)
 
 
-def _people(request: ContributeDataset, on_event: OnEvent) -> tuple[Path, list[Gate], Looked | None]:
+def _people(request: ContributeDataset, on_event: OnEvent) -> tuple[Path, list[GivingGate], Looked | None]:
     """Where the pictures are that would leave, and what the gates say of them."""
-    from roboscale.curate.contribution import Gate, people_gates
+    from roboscale.curate.contribution import GivingGate, people_gates
     from roboscale.dataset import Dataset
     from roboscale.dataset.privacy import look_for_people
 
     if not Dataset(request.dataset).spec.images:
-        gates = [Gate(name=name, state="passes", text="there is no camera") for name in ("faces", "screens")]
+        gates = [GivingGate(name=name, state="passes", text="there is no camera") for name in ("faces", "screens")]
         return request.dataset, gates, None
     looked = look_for_people(request.dataset)
     if request.people != "blur" or not looked.seen:
@@ -169,7 +169,7 @@ def hidden_copy(request: ContributeDataset, on_event: OnEvent) -> Path:
     return out
 
 
-def _duplicates(request: ContributeDataset, report: object) -> Gate:
+def _duplicates(request: ContributeDataset, report: object) -> GivingGate:
     from roboscale.curate.contribution import duplicate_gate
     from roboscale.curate.pool import Pool, pooled_episodes, repeated_in
 

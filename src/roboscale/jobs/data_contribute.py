@@ -14,7 +14,7 @@ from roboscale.jobs.events import OnEvent, ignore
 from roboscale.jobs.request import Argument, Option, Request
 
 if TYPE_CHECKING:
-    from roboscale.curate.contribution import Gate
+    from roboscale.curate.contribution import GivingGate
 
 __all__ = ["ContributeDataset", "ContributedDataset", "contribute_dataset"]
 
@@ -61,7 +61,7 @@ class ContributeDataset(Request):
 
     @property
     def reasons(self) -> dict[str, str]:
-        """Gate -> why it is accepted."""
+        """GivingGate -> why it is accepted."""
         return {gate: reason.strip() for gate, _, reason in (text.partition("=") for text in self.accept)}
 
 
@@ -77,7 +77,7 @@ class ContributedDataset:
     """
 
     to: str
-    gates: tuple[Gate, ...]
+    gates: tuple[GivingGate, ...]
     files: Mapping[str, int] = field(default_factory=dict)
     stay: tuple[str, ...] = ()
     card: str = ""
