@@ -130,6 +130,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.collect_teleop import Teleoperate, teleoperate
     from roboscale.jobs.compare import Compare, compare
     from roboscale.jobs.count import WeighCounts, weigh_counts
+    from roboscale.jobs.data_align import AlignDatasets, align_datasets
     from roboscale.jobs.data_audit import AuditDataset, audit_dataset
     from roboscale.jobs.data_contribute import ContributeDataset, contribute_dataset
     from roboscale.jobs.data_curate import CurateDataset, curate_dataset
@@ -182,6 +183,7 @@ __all__ = [
     "PENDING",
     "UNKNOWN",
     "ActionChunk",
+    "AlignDatasets",
     "AmendStudy",
     "AuditDataset",
     "AugmentEpisodes",
@@ -315,6 +317,7 @@ __all__ = [
     "WorldKind",
     "WriteReport",
     "__version__",
+    "align_datasets",
     "amend_study",
     "audit_dataset",
     "augment_episodes",
@@ -408,6 +411,7 @@ _JOBS = {
     "collect_teleop": ("Teleoperate", "teleoperate"),
     "compare": ("Compare", "compare"),
     "count": ("WeighCounts", "weigh_counts"),
+    "data_align": ("AlignDatasets", "align_datasets"),
     "data_audit": ("AuditDataset", "audit_dataset"),
     "data_contribute": ("ContributeDataset", "contribute_dataset"),
     "data_curate": ("CurateDataset", "curate_dataset"),

@@ -32,7 +32,7 @@ from roboscale.dataset.audit.signals import row_sketch
 from roboscale.dataset.lerobot.catalog import load_info
 from roboscale.dataset.lerobot.licence import licence_of
 
-__all__ = ["Pool", "PoolEntry", "PooledEpisode", "entry_of", "pooled_episodes", "repeated_in", "scored"]
+__all__ = ["DATASETS", "Pool", "PoolEntry", "PooledEpisode", "entry_of", "pooled_episodes", "repeated_in", "scored"]
 
 DATASETS = "datasets.parquet"
 _SHARED, _LEAST = 0.5, 8  # as in the audit: of the smaller sketch, and rows that a sketch needs to say anything
