@@ -93,7 +93,7 @@ def test_what_was_found_becomes_a_collection_and_scores_stay_beside_it(tmp_path:
         pool="pool", members=("recorded",), scores=("best.json",), workers=0, html=tmp_path / "p.html"
     )
     (entry,) = pool_datasets(asked).entries
-    assert entry.scores == {"length": -20.0} and "length -20" in (tmp_path / "p.html").read_text()
+    assert entry.scores == {"length": -20.0} and "length -20" in Path("p.html").read_text()
     pool_datasets(PoolDatasets(pool="pool", members=("more",), workers=0))
     done = pool_datasets(PoolDatasets(pool="pool", find="lift foot", collection="both"))
     assert {m.name for m in Collection(done.collection).members} == {"recorded", "more"}

@@ -92,8 +92,8 @@ def align_datasets(request: AlignDatasets, on_event: OnEvent = ignore, *, dry_ru
         raise SpecMismatch(f"{request.space}: {len(refused)} of {len(opened)} are refused; {advice}\n{reasons}")
     for name, why in refused.items():
         on_event(Note(f"{name} is left out: {why}"))
-    for name, one in alignments.items():
-        if request.space != "joint" and not one.turns:
+    for name, alignment in alignments.items():
+        if request.space != "joint" and not alignment.turns:
             on_event(Note(f"{name} cannot turn its tip: its turns are 0"))
     kept = {name: opened[name] for name in alignments}
     return _write(request, (kept, alignments), refused, on_event, dry_run)
