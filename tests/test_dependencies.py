@@ -37,6 +37,7 @@ LEAVES = {
         "jobs/fixing.py",
         "jobs/import_proof.py",
         "jobs/merging.py",
+        "jobs/selecting.py",
         "policies/builtin/",
         "report/audit.py",
         "report/video.py",
