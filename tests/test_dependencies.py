@@ -38,6 +38,7 @@ LEAVES = {
         "jobs/fixing.py",
         "jobs/import_proof.py",
         "jobs/merging.py",
+        "jobs/selecting.py",
         "policies/builtin/",
         "report/audit.py",
         "report/video.py",
@@ -60,10 +61,17 @@ LEAVES = {
     "zmq": ("policies/remote/dialects/groot.py",),
 }
 ASKED = {
-    "cameras": ("sources/handheld/finger_tags.py", "sources/handheld/tag_sheet.py", "worlds/real/cameras.py"),
+    "cameras": (
+        "dataset/privacy.py",
+        "sources/handheld/finger_tags.py",
+        "sources/handheld/tag_sheet.py",
+        "worlds/real/cameras.py",
+    ),
+    "data": ("jobs/contributing.py", "sources/addresses/sending.py"),
+    "hub": ("sources/addresses/sending.py",),
     "pages": ("report/",),
     "ray": ("jobs/cluster.py",),
-    "remote": ("sources/addresses/fetching.py",),
+    "remote": ("sources/addresses/fetching.py", "sources/addresses/sending.py"),
     "slurm": ("jobs/cluster.py",),
     "sim": ("worlds/perturbed/",),
     "tables": ("results/files.py",),

@@ -130,13 +130,16 @@ if TYPE_CHECKING:
     from roboscale.jobs.collect_teleop import Teleoperate, teleoperate
     from roboscale.jobs.compare import Compare, compare
     from roboscale.jobs.count import WeighCounts, weigh_counts
+    from roboscale.jobs.data_align import AlignDatasets, align_datasets
     from roboscale.jobs.data_audit import AuditDataset, audit_dataset
+    from roboscale.jobs.data_contribute import ContributeDataset, contribute_dataset
     from roboscale.jobs.data_curate import CurateDataset, curate_dataset
     from roboscale.jobs.data_export import ExportDataset, export_dataset
     from roboscale.jobs.data_fix import FixDataset, fix_dataset
     from roboscale.jobs.data_import import ImportDataset, import_dataset
     from roboscale.jobs.data_info import DescribeDataset, describe_dataset
     from roboscale.jobs.data_merge import MergeDatasets, merge_datasets
+    from roboscale.jobs.data_pool import PoolDatasets, pool_datasets
     from roboscale.jobs.data_show import ShowDataset, show_dataset, write_for_viewers
     from roboscale.jobs.demo import RunDemo, run_demo
     from roboscale.jobs.eval import Evaluate, evaluate
@@ -180,6 +183,7 @@ __all__ = [
     "PENDING",
     "UNKNOWN",
     "ActionChunk",
+    "AlignDatasets",
     "AmendStudy",
     "AuditDataset",
     "AugmentEpisodes",
@@ -201,6 +205,7 @@ __all__ = [
     "CollectHandheld",
     "CollectHuman",
     "Compare",
+    "ContributeDataset",
     "Counted",
     "CurateDataset",
     "Decision",
@@ -260,6 +265,7 @@ __all__ = [
     "PlanCollection",
     "Policy",
     "PolicyError",
+    "PoolDatasets",
     "Pose",
     "PrintTags",
     "Provenance",
@@ -311,6 +317,7 @@ __all__ = [
     "WorldKind",
     "WriteReport",
     "__version__",
+    "align_datasets",
     "amend_study",
     "audit_dataset",
     "augment_episodes",
@@ -328,6 +335,7 @@ __all__ = [
     "collect_human",
     "combine",
     "compare",
+    "contribute_dataset",
     "convert_rotation",
     "curate_dataset",
     "demo_robot",
@@ -361,6 +369,7 @@ __all__ = [
     "new_episode_id",
     "pick_trials",
     "plan_collection",
+    "pool_datasets",
     "print_tags",
     "rank",
     "record_episodes",
@@ -402,13 +411,16 @@ _JOBS = {
     "collect_teleop": ("Teleoperate", "teleoperate"),
     "compare": ("Compare", "compare"),
     "count": ("WeighCounts", "weigh_counts"),
+    "data_align": ("AlignDatasets", "align_datasets"),
     "data_audit": ("AuditDataset", "audit_dataset"),
+    "data_contribute": ("ContributeDataset", "contribute_dataset"),
     "data_curate": ("CurateDataset", "curate_dataset"),
     "data_export": ("ExportDataset", "export_dataset"),
     "data_fix": ("FixDataset", "fix_dataset"),
     "data_import": ("ImportDataset", "import_dataset"),
     "data_info": ("DescribeDataset", "describe_dataset"),
     "data_merge": ("MergeDatasets", "merge_datasets"),
+    "data_pool": ("PoolDatasets", "pool_datasets"),
     "data_show": ("ShowDataset", "show_dataset", "write_for_viewers"),
     "demo": ("RunDemo", "run_demo"),
     "eval": ("Evaluate", "evaluate"),

@@ -33,6 +33,7 @@ EXTRA_OF = {
     "starlette": "web",
     "uvicorn": "web",
     "fsspec": "remote",
+    "huggingface_hub": "hub",
     "rerun": "rerun",
     "zmq": "zmq",
     "psycopg": "postgres",

@@ -9,7 +9,7 @@ from pathlib import Path
 from roboscale.core import RoboscaleError, UnknownName, generator
 from roboscale.curate.controls import LengthAlone, OutcomeLabels, RandomChoice
 from roboscale.curate.information import InformationMethod
-from roboscale.curate.method import Method, Scored, episode_views
+from roboscale.curate.method import HasLearner, Method, Scored, episode_views
 from roboscale.curate.progress import ProgressMethod
 from roboscale.curate.selection import Chosen, Left, Selection, episode_contents
 from roboscale.dataset import Dataset, EpisodeInfo
@@ -23,7 +23,7 @@ CURATION_METHODS: tuple[Method, ...] = (
     LengthAlone(),
     OutcomeLabels(),
 )
-"""The last three are controls."""
+"""The last three are controls. `influence` is made of a policy and its rollouts, see `curate.influence`."""
 
 
 def method_named(name: str) -> Method:
@@ -52,7 +52,8 @@ def choose(
     """
     if not 0 < frames <= 1:
         raise RoboscaleError(f"curation keeps a share of the frames above 0 and at most 1, found {frames:g}")
-    order, views = episode_views(dataset, outcomes=method.outcomes, seed=seed)
+    learner = method.learner if isinstance(method, HasLearner) else None
+    order, views = episode_views(dataset, outcomes=method.outcomes, seed=seed, learner=learner)
     said = dict(zip(order, method.score(views, seed), strict=True))
     if worst:
         said = {position: replace(one, score=-one.score, ranges=(), usable=True) for position, one in said.items()}
