@@ -202,6 +202,7 @@ def compare(
         RoboscaleError: no trial could be counted, or a policy never acted; says why.
     """
     from roboscale.jobs.judged import reasons
+    from roboscale.jobs.learned import asked_anyway, coverage_doubts
     from roboscale.jobs.studies import bench_plan, open_study
 
     notes: list[str] = []
@@ -232,7 +233,10 @@ def compare(
     if opened is not None:
         return ComparedPolicies(judged, blind=opened.blind_line(judged))
     assert judged.decided is not None, "a comparison has a verdict"
-    said = (*reasons(judged.used, judged.labels), *_voids_on_hard_cases(judged), *judged.decided.withdrawn)
+    doubts = coverage_doubts(judged)
+    if doubts and not asked_anyway(judged):
+        raise RoboscaleError("; ".join(doubts))
+    said = (*reasons(judged.used, judged.labels), *_voids_on_hard_cases(judged), *judged.decided.withdrawn, *doubts)
     for sentence in said:
         notes.append(sentence)
         say_reason(on_event, sentence)
