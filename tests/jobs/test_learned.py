@@ -25,9 +25,9 @@ JUDGED = (Pusher("good", noise=0.015), Pusher("middling", aside=0.06), Pusher("p
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pusher's twin whose gates were checked, and the first frames of other cases."""
     root = tmp_path_factory.mktemp("learned")
-    record_pushes(root / "pushes", 160)
+    record_pushes(root / "pushes", 300)
     record_pushes(root / "starts", 40, first=9000, collectors=COLLECTORS[:1])
-    train_world(TrainWorld(dataset=root / "pushes", out=root / "twin", steps=1000, members=2))
+    train_world(TrainWorld(dataset=root / "pushes", out=root / "twin", steps=1200, members=2))
     check_world_tasks(CheckWorldTasks(world=str(root / "twin")))
     return root
 

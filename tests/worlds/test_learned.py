@@ -1,4 +1,4 @@
-"""A learned world is a world: it begins where somebody recorded, moves as what was recorded moves, and knows its limits."""
+"""A learned world is a world: it begins where somebody recorded, moves as that did, and knows its limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A world learned from 120 episodes of the pusher, in a few processor seconds."""
     root = tmp_path_factory.mktemp("learned")
     record_pushes(root / "pushes", 120)
-    train_world(TrainWorld(dataset=root / "pushes", out=root / "twin", steps=700, members=2))
+    train_world(TrainWorld(dataset=root / "pushes", out=root / "twin", steps=600, members=2))
     return root / "twin"
 
 

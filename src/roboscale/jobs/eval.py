@@ -93,7 +93,7 @@ class Evaluated:
 
         perturbed = {label: cells.to_json() for label, cells in robustness_of(self.judged).items()}
         swept = {label: found.to_json() for label, found in sensitivity_of(self.judged).items()}
-        said = {"success": self.success.to_json(), "perturbed": perturbed, "swept": swept}
+        said: dict[str, Any] = {"success": self.success.to_json(), "perturbed": perturbed, "swept": swept}
         if self.doubts:
             said["abstains"] = list(self.doubts)
         return {**run_summary(self.judged), **said}

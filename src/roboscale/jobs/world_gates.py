@@ -100,7 +100,8 @@ def _action_following(world: LearnedWorld, held_out: LoggedEpisodes) -> tuple[li
     def error(states: Floats) -> Floats:
         """(B,) root mean square over the predicted elements, in their spreads."""
         gap = frame.outputs_of(states, then)[0] * np.array(frame.step) / np.array(frame.spread)[places]
-        return np.sqrt(np.square(gap).mean(axis=1))
+        size: Floats = np.sqrt(np.square(gap).mean(axis=1))
+        return size
 
     states, spread, residual, away = world.twin.rollout(now, before, actions, task)
     shuffled = world.twin.rollout(now, before, np.roll(actions, len(actions) // 2, axis=0), task)[0]

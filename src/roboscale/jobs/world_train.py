@@ -39,7 +39,7 @@ class TrainWorld(Request):
     dataset: Annotated[Path, Argument("A LeRobotDataset v3.0 with outcomes.")]
     out: Annotated[Path, Argument("Folder of the world.")]
     labels: Annotated[str, Option("Store of the trials that it was recorded from: success frame by frame.")] = ""
-    steps: Annotated[int, Option("Optimiser steps.", min=50)] = 3000
+    steps: Annotated[int, Option("Optimiser steps.", min=50)] = 4000
     members: Annotated[int, Option("Networks of the ensemble.", min=1, max=16)] = 3
     horizon: Annotated[int, Option("Control steps of an episode; 0 takes the longest recorded one.", min=0)] = 0
     rule: Annotated[str, Option("When success counts: first, end or 'hold K'.")] = "first"

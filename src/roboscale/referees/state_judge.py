@@ -47,8 +47,9 @@ class JudgeInputs(Plain):
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> JudgeInputs:
         """Inverse of `to_json`."""
-        plain = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        return cls(**{**plain, "points": tuple(tuple(p) for p in data["points"])})
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        plain["points"] = tuple(tuple(p) for p in data["points"])
+        return cls(**plain)
 
     @classmethod
     def fit(cls, names: Sequence[str], states: Floats, places: Sequence[int], tasks: Sequence[str]) -> JudgeInputs:

@@ -64,9 +64,10 @@ class TwinFrame(Plain):
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TwinFrame:
         """Inverse of `to_json`."""
-        plain = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        groups = tuple(tuple(group) for group in data["groups"])
-        return cls(**{**plain, "elements": StateElements.from_json(data["elements"]), "groups": groups})
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        plain["groups"] = tuple(tuple(group) for group in data["groups"])
+        plain["elements"] = StateElements.from_json(data["elements"])
+        return cls(**plain)
 
     @classmethod
     def fit(
@@ -153,7 +154,8 @@ class TwinFrame(Plain):
     def normal(self, states: Floats) -> Floats:
         """(B, P + V) predicted and varied elements in units of their spread: where a state is."""
         places = [*self.elements.predicted, *self.varied]
-        return (states[:, places] - np.array(self.centre)[places]) / np.array(self.spread)[places]
+        normal: Floats = (states[:, places] - np.array(self.centre)[places]) / np.array(self.spread)[places]
+        return normal
 
     def _delta(self, now: Floats, then: Floats) -> Floats:
         places = np.array(self.elements.predicted)
@@ -211,7 +213,8 @@ class TwinFrame(Plain):
         return parts
 
     def _acts(self, actions: Floats) -> Floats:
-        return (actions - np.array(self.action_centre)) / np.array(self.action_spread)
+        acts: Floats = (actions - np.array(self.action_centre)) / np.array(self.action_spread)
+        return acts
 
 
 def wrapped(angle: Floats) -> Floats:

@@ -41,12 +41,12 @@ class FitSettings(Plain):
         noise: of the states while training, in typical steps.
     """
 
-    steps: int = 3000
-    batch: int = 384
+    steps: int = 4000
+    batch: int = 256
     members: int = 3
-    width: int = 192
-    lr: float = 2e-3
-    noise: float = 0.05
+    width: int = 128
+    lr: float = 5e-3
+    noise: float = 0.02
     seed: int = 0
 
 

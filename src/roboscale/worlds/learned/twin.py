@@ -74,7 +74,8 @@ class StateTwin:
         read = self.inverse(self.inverse_inputs(now, before, then))[0].astype(np.float64)
         scale = np.array(self.frame.action_spread)
         given = (actions - np.array(self.frame.action_centre)) / scale
-        return np.abs(read - np.clip(given, -6, 6)).mean(axis=1)
+        apart: Floats = np.abs(read - np.clip(given, -6, 6)).mean(axis=1)
+        return apart
 
     def inverse_inputs(self, now: Floats, before: Floats, then: Floats) -> NDArray[np.float32]:
         """(B, 3 P + V) where it is, how it came there and how it goes on."""
