@@ -202,23 +202,16 @@ def _counts(flags: dict[str, list[bool]]) -> dict[str, tuple[float, int]]:
     return {name: (sum(s), len(s)) for name, s in flags.items()}
 
 
-def disattenuated(card: ValidityCard) -> float | None:
-    """Pearson over its noise ceiling."""
-    r, ceiling = card.pearson.value, card.noise_ceiling
-    return None if r is None or not ceiling else min(1.0, r / ceiling)
-
-
 def show(row: dict[str, Any]) -> None:
     """The table's row, in words."""
     card: ValidityCard = row["card"]
     print(f"{row['task']}: {len(card.policies)} policies; {row['gates']}")
     for name, (true, imagined) in row["points"].items():
         print(f"    {name:12} true {true:.3f} imagined {imagined:.3f} outside {row['outside'][name]:.3f}")
-    drop, ceiling, corrected = card.pearson_drop_one, card.noise_ceiling, disattenuated(card)
+    drop, ceiling, corrected = card.pearson_drop_one, card.noise_ceiling, card.disattenuated
     print(f"    r {card.pearson} drop-one {drop} ceiling {ceiling} without noise {corrected}")
-    print(
-        f"    rho {card.spearman}  MMRV {card.mmrv} ({card.mmrv_orientation}) permutation floor {card.permutation.floor:.2g}"
-    )
+    print(f"    rho {card.spearman}  MMRV {card.mmrv} ({card.mmrv_orientation})")
+    print(f"    permutation floor {card.permutation.floor:.2g}, p {card.permutation.p_value}")
     print(
         f"    trial by trial: balanced accuracy {row['accuracy']:.3f}, failure AUROC {row['auroc']}, optimism "
         f"{row['optimism']:.3f}, pessimism {row['pessimism']:.3f}; {row['speed']:.0f} steps a CPU-second",

@@ -27,6 +27,7 @@ __all__ = [
     "asked_anyway",
     "content_of",
     "coverage_doubts",
+    "doubts_or_abstain",
     "learned_folder",
     "learned_parts",
     "open_learned",
@@ -200,6 +201,14 @@ def coverage_doubts(judged: Judged) -> list[str]:
         number = gate_number("coverage", share, steps)
         if not number.held:
             doubts.append(f"{label}: abstains: {number.text}")
+    return doubts
+
+
+def doubts_or_abstain(judged: Judged) -> list[str]:
+    """The doubts of gate 5 where gates are off; RoboscaleError where they are on and it fails for any policy."""
+    doubts = coverage_doubts(judged)
+    if doubts and not asked_anyway(judged):
+        raise RoboscaleError("; ".join(doubts))
     return doubts
 
 

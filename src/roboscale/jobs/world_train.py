@@ -16,7 +16,7 @@ from roboscale.jobs.request import Argument, Option, Request
 if TYPE_CHECKING:
     from roboscale.jobs.learned_data import LearnableData
     from roboscale.referees.state_judge import StateJudge
-    from roboscale.worlds.learned import StateTwin
+    from roboscale.worlds.learned import StateTwin, WorldManifest
 
 __all__ = ["TrainWorld", "TrainedWorld", "train_world"]
 
@@ -85,7 +85,7 @@ def train_world(request: TrainWorld, on_event: OnEvent = ignore) -> TrainedWorld
     """
     require_packages("training a world", "torch")
     from roboscale.jobs.learned_data import load_learnable
-    from roboscale.worlds.learned import WorldManifest, save_world
+    from roboscale.worlds.learned import element_names, save_world
     from roboscale.worlds.learned.fitting import FitSettings, Recorded, fit_twin
 
     data = load_learnable(
@@ -102,8 +102,6 @@ def train_world(request: TrainWorld, on_event: OnEvent = ignore) -> TrainedWorld
     def progress(step: int, total: int, loss: float) -> None:
         on_event(Progress(str(request.out), step, total, f"loss {loss:.4f}"))
 
-    from roboscale.worlds.learned import element_names
-
     recorded = Recorded(
         names=element_names(data.fields),
         states=data.train.states,
@@ -114,7 +112,19 @@ def train_world(request: TrainWorld, on_event: OnEvent = ignore) -> TrainedWorld
     )
     twin, summary = fit_twin(recorded, data.held_out.states, settings, progress)
     judge, judge_s = _judge_of(data, twin, settings)
-    manifest = WorldManifest(
+    took = {**settings.to_json(), **summary.to_json(), "judge_cpu_s": judge_s}
+    save_world(request.out, _manifest(request, data, twin, judge, took), twin, judge.nets, data.held_out)
+    on_event(Wrote("world", request.out))
+    spent = {**took, "cpu_s": summary.cpu_s + judge_s}
+    return TrainedWorld(out=request.out, roles=tuple(twin.frame.elements.lines), training=spent, notes=data.notes)
+
+
+def _manifest(
+    request: TrainWorld, data: LearnableData, twin: StateTwin, judge: StateJudge, took: Mapping[str, Any]
+) -> WorldManifest:
+    from roboscale.worlds.learned import WorldManifest
+
+    return WorldManifest(
         observed=data.spec.select([f.name for f in data.fields]),
         acted=data.spec.select(["action"]),
         tasks=data.tasks,
@@ -133,12 +143,8 @@ def train_world(request: TrainWorld, on_event: OnEvent = ignore) -> TrainedWorld
             "operators": sorted({*data.train.operators, *data.held_out.operators}),
             "notes": list(data.notes),
         },
-        training={**settings.to_json(), **summary.to_json(), "judge_cpu_s": judge_s},
+        training=took,
     )
-    save_world(request.out, manifest, twin, judge.nets, data.held_out)
-    on_event(Wrote("world", request.out))
-    took = {**manifest.training, "cpu_s": summary.cpu_s + judge_s}
-    return TrainedWorld(out=request.out, roles=tuple(twin.frame.elements.lines), training=took, notes=data.notes)
 
 
 def _judge_of(data: LearnableData, twin: StateTwin, settings: Any) -> tuple[StateJudge, float]:
