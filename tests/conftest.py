@@ -10,6 +10,7 @@ import pytest
 
 from roboscale.core import Field, Provenance, Spec
 from roboscale.dataset import DatasetWriter
+from tests.pusher_world import record_pushes
 
 
 LONGEST = (
@@ -65,6 +66,7 @@ def _examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "evaluations" / f"{name}.csv").write_text("\n".join(["policy,task,case,success,date", *rows]) + "\n")
     for name in ("recorded", "more"):
         _record(folder / name, len(name))
+    record_pushes(folder / "pushes", 16)
     return folder
 
 

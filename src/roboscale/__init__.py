@@ -175,6 +175,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.why import ExplainFailures, explain_failures
     from roboscale.jobs.world_check import CheckWorldTasks, check_world_tasks
     from roboscale.jobs.world_list import ListWorlds, list_worlds
+    from roboscale.jobs.world_train import TrainWorld, train_world
 
 __version__ = "0.1.0"
 __all__ = [
@@ -302,6 +303,7 @@ __all__ = [
     "Take",
     "Teleoperate",
     "TrainPolicy",
+    "TrainWorld",
     "Trial",
     "UnblindStudy",
     "UnknownName",
@@ -387,6 +389,7 @@ __all__ = [
     "splits_of",
     "teleoperate",
     "train_policy",
+    "train_world",
     "unblind_study",
     "watch_folder",
     "weigh_counts",
@@ -456,6 +459,7 @@ _JOBS = {
     "why": ("ExplainFailures", "explain_failures"),
     "world_check": ("CheckWorldTasks", "check_world_tasks"),
     "world_list": ("ListWorlds", "list_worlds"),
+    "world_train": ("TrainWorld", "train_world"),
 }
 """Module in `roboscale.jobs` -> its request and its job, or what is asked of any result."""
 

@@ -67,6 +67,7 @@ from roboscale.cli import (
     why,
     world_check,
     world_list,
+    world_train,
 )
 from roboscale.cli.commands import Command, request_of
 from roboscale.jobs.request import Request
@@ -97,6 +98,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     policy_check.command,
     world_list.command,
     world_check.command,
+    world_train.command,
     guest_list.command,
     guest_install.command,
     guest_check.command,
@@ -158,7 +160,7 @@ GROUPS = {
     ),
     "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, fix, merge, show."),
     "policy": typer.Typer(no_args_is_help=True, help="Policies: train, serve, check."),
-    "world": typer.Typer(no_args_is_help=True, help="Worlds: list, check."),
+    "world": typer.Typer(no_args_is_help=True, help="Worlds: list, check, train."),
     "guest": typer.Typer(no_args_is_help=True, help="Packages of others in environments of their own."),
     "cases": typer.Typer(no_args_is_help=True, help="What is to be tried, agreed on before: make, check, show."),
     "robot": typer.Typer(no_args_is_help=True, help="Robots: a stand-in to try the bench with."),

@@ -55,11 +55,13 @@ class Evaluated:
         judged: the trials that count.
         success: the rate with its interval.
         notes: what was reused, assumed or left out.
+        doubts: why a learned world abstains: then `success` has no value.
     """
 
     judged: Judged
     success: Estimate
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def value(self) -> float | None:
@@ -78,6 +80,8 @@ class Evaluated:
         from roboscale.jobs.perturbing import robustness_lines
         from roboscale.jobs.sweeping import sensitivity_lines
 
+        if self.success.value is None and self.doubts:
+            return [*self.doubts, *time_lines(self.judged)]
         worse = (*robustness_lines(self.judged), *sensitivity_lines(self.judged))
         return [*rate_lines(self.judged), *worse, *time_lines(self.judged)]
 
@@ -89,7 +93,9 @@ class Evaluated:
 
         perturbed = {label: cells.to_json() for label, cells in robustness_of(self.judged).items()}
         swept = {label: found.to_json() for label, found in sensitivity_of(self.judged).items()}
-        said = {"success": self.success.to_json(), "perturbed": perturbed, "swept": swept}
+        said: dict[str, Any] = {"success": self.success.to_json(), "perturbed": perturbed, "swept": swept}
+        if self.doubts:
+            said["abstains"] = list(self.doubts)
         return {**run_summary(self.judged), **said}
 
 
@@ -122,6 +128,7 @@ def evaluate(
         RoboscaleError: no trial could be counted; says why.
     """
     from roboscale.jobs.judged import reasons
+    from roboscale.jobs.learned import asked_anyway, coverage_doubts, withheld
 
     notes: list[str] = []
 
@@ -144,10 +151,14 @@ def evaluate(
             observes=observes,
             excluded=excluded,
         )
-    for reason in reasons(judged.used, judged.labels):
+    doubts = coverage_doubts(judged)
+    for reason in (*reasons(judged.used, judged.labels), *doubts):
         notes.append(reason)
         say_reason(on_event, reason)
-    return Evaluated(judged, judged.rate(judged.plain), tuple(notes))
+    success = judged.rate(judged.plain)
+    if doubts and not asked_anyway(judged):
+        success = withheld(success)
+    return Evaluated(judged, success, tuple(notes), tuple(doubts))
 
 
 def _request(policy: AnyPolicy, world: AnyWorld | None, asked: dict[str, Any]) -> Evaluate:

@@ -278,5 +278,6 @@ def world_facts(info: WorldInfo) -> dict[str, Any]:
         "variations": list(info.variations),
         "hold": None if info.hold is None else list(info.hold),
         "rate_hz": info.rate_hz,
+        "listed": {task: len(starts) for task, starts in info.listed.items()},
         "wordings": {t: {str(k): list(v) for k, v in levels.items()} for t, levels in info.wordings.items()},
     }
