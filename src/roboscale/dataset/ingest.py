@@ -237,7 +237,9 @@ def _without(job: EpisodeJob, camera: str) -> str:
     recording = _recording(job)
     if recording.format != "lerobot-v3":
         return "--broken drop leaves out such episodes"
-    return f"leave it out: roboscale data fix {shlex.quote(str(recording.root))} OUT --drop-camera {shlex.quote(camera)}"
+    return (
+        f"leave it out: roboscale data fix {shlex.quote(str(recording.root))} OUT --drop-camera {shlex.quote(camera)}"
+    )
 
 
 def rows_digest(rows: Any) -> str:

@@ -153,7 +153,7 @@ def test_a_table_that_was_uploaded_in_part_is_no_wrong_total(tmp_path: Path):
 
 
 def test_cameras_that_are_gone_are_left_out_by_one_command(tmp_path: Path):
-    root = clean(tmp_path / "a set", "bimanual")
+    root = clean(tmp_path / "a set", "two-cameras")
     shutil.rmtree(root / "videos")
     named = {f.repair for f in audit_folder(root, images=False).findings if f.check == "missing-video"}
     (command,) = named

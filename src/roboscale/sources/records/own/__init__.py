@@ -38,7 +38,8 @@ def open_path(
     if mapping is None:
         first = next(iter(find_episodes(path)), None)
         found = ", ".join(list(first.sources())[:12]) if first is not None else "nothing"
-        draft = f"roboscale data import {shlex.quote(str(path))} --explain"
+        # What looks like a known format and is read as one's own is detected as that format without the flag.
+        draft = f"roboscale data import {shlex.quote(str(path))} --explain --format own-layout"
         expected = f"a TOML file that says what the arrays mean: `{draft}` drafts it"
         raise BadData(path, "mapping", expected, f"none for {found}")
     return OwnRecording(path, load_own_mapping(mapping, fps))
