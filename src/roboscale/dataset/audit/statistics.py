@@ -123,7 +123,8 @@ def _feature(
     wrong = list(wrong_statistics(known, entry, bands=_bands(whole)))
     basic, quantiles = [w for w in wrong if w in _BASIC], [w for w in wrong if w in QUANTILES]
     if basic:
-        text = f"{', '.join(basic)} of {name} in stats.json are not those of the data{worst_statistic(known, entry, basic)}"
+        worst = worst_statistic(known, entry, basic)
+        text = f"{', '.join(basic)} of {name} in stats.json are not those of the data{worst}"
         yield finding("stats-wrong", text, field=name, evidence=_sides(known, entry, basic))
     if quantiles:
         check = recipe(name, known, whole, tables)
