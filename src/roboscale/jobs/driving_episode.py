@@ -104,7 +104,7 @@ class _Driving:
         self._clock = _OperatorClock()
         self._session: OperatorSession | None = None
         sentence = opened.info.instruction(case.task)
-        self.take = MarkedTake(opened.sink.begin(sentence, self._provenance()), self._marks)
+        self.take = MarkedTake(opened.recording.begin(sentence, self._provenance()), self._marks)
 
     def _marks(self) -> Mapping[str, Any]:
         assert self._session is not None, "frames come after the session began"
@@ -142,7 +142,9 @@ class _Driving:
             opened.world.prepared_by(self._prepare)  # type: ignore[attr-defined]
         else:
             station.to("starting")
-        person = Teleoperator(station, opened.driving, opened.request.operator, opened.policy)
+        person = Teleoperator(
+            station, opened.driving, opened.request.operator, policy=opened.policy, leader=opened.leader
+        )
         referee = SaidByOperator(station, opened.request.world_ends)
         settings = RolloutSettings(horizon=opened.horizon, rate_hz=opened.driven_hz, pace="wall", watch=referee.name)
         run = rollout(

@@ -140,6 +140,11 @@ class GuardedRobot:
         return self._lost
 
     @property
+    def units(self) -> Mapping[str, str]:
+        """Joint -> its unit, in the order of the action."""
+        return {joint.name: joint.unit for joint in self._declared.joints}
+
+    @property
     def process_id(self) -> int | None:
         """Of the process that owns the robot; `None` where none runs."""
         return None if self._process is None else self._process.pid
