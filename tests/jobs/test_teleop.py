@@ -43,6 +43,7 @@ def driving(asked: rs.Teleoperate, events: list[Any] | None = None) -> Iterator[
         thread.start()
         try:
             with Driver(session.url) as driver:
+                driver.session = session
                 yield driver, done
                 thread.join(30)
         finally:
@@ -266,10 +267,8 @@ def test_an_arm_is_driven_by_kinematics_stopped_released_and_holds_without_a_pag
     )
 
 
-def kill_guard() -> None:
-    children = psutil.Process().children(recursive=True)
-    (guard,) = [child for child in children if any("spawn_main" in word for word in child.cmdline())]
-    guard.kill()
+def kill(driver: Driver, which: str) -> None:
+    psutil.Process(driver.session.process_ids[which]).kill()
 
 
 def test_a_killed_guard_costs_the_take_and_another_is_started(tmp_path: Path):
@@ -279,7 +278,7 @@ def test_a_killed_guard_costs_the_take_and_another_is_started(tmp_path: Path):
         driver.phase("ready")
         driver.act("begin")
         driver.phase("recording")
-        kill_guard()
+        kill(driver, "guard")
         driver.phase("stopped")
         assert "the guard's process is gone" in driver.state["guard"]
         assert "nothing can be read back" in driver.state["guard"]
@@ -297,10 +296,34 @@ def test_a_session_can_end_with_an_arm_that_nothing_holds_and_says_so(tmp_path: 
         driver.phase("ready")
         driver.act("begin")
         driver.phase("recording")
-        kill_guard()
+        kill(driver, "guard")
         driver.phase("stopped")
         driver.act("stop")
     assert done[0].kept == 1 and len(Dataset(tmp_path / "set").episodes) == 1
+
+
+def test_a_killed_page_and_a_killed_recording_cost_no_saved_episode(tmp_path: Path):
+    with driving(asked(tmp_path / "set", episodes=3)) as (driver, done):
+        driver.record()
+        driver.phase("ready")
+        driver.act("begin")
+        driver.phase("recording")
+        kill(driver, "recording")
+        driver.until(lambda state: state["phase"] == "ready" and any("is lost" in note for note in state["notes"]))
+        driver.record()
+        driver.act("begin")
+        driver.phase("recording")
+        url, session_processes = driver.url, driver.session.process_ids
+        kill(driver, "page")
+        with Driver(url) as again:
+            again.phase("recording")
+            assert again.state["lease"]["mine"] and again.state["counts"]["kept"] == 2
+            assert any("the page's process was gone" in note for note in again.state["notes"])
+            again.act("success")
+            again.phase("complete", "done")
+    assert len(set(session_processes.values())) == len(session_processes)
+    assert (done[0].kept, done[0].discarded) == (3, 1)
+    assert len(Dataset(tmp_path / "set").episodes) == 3
 
 
 KILLS = 3

@@ -151,10 +151,18 @@ class DrivingSession:
 
     def __init__(self, opened: DrivingParts, page: PageProcess, kept: KeptEpisodes, stack: ExitStack) -> None:
         self.url, self.station = page.url, opened.station
-        self._opened, self._kept, self._stack = opened, kept, stack
+        self._opened, self._page, self._kept, self._stack = opened, page, kept, stack
         self._begun_s = time.monotonic()
         self._last: list[tuple[str, Case, bool]] = []  # what was saved in this session: id, case, whether it succeeded
         self._counted: Counter[str] = Counter()
+
+    @property
+    def process_ids(self) -> dict[str, int]:
+        """Of its workers that run now: page, recording, and of an arm its guard."""
+        arm = self._opened.arm
+        ids = {"page": self._page.process_id, "recording": self._opened.recording.process_id}
+        ids |= {"guard": None if arm is None else arm.process_id}
+        return {name: number for name, number in ids.items() if number is not None}
 
     def run(self) -> Driven:
         """Records until every task has its total, or the operator ends the session.
