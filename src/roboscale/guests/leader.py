@@ -73,7 +73,7 @@ class GuestLeader:
         motors = np.array([said.get(f"{name}.pos", math.nan) for name in self.joints], np.float64)
         if not np.isfinite(motors).all():
             raise InfrastructureError(f"{self.kind}: expected finite positions, found {said}")
-        return motors / self._per_unit
+        return np.asarray(motors / self._per_unit)
 
     def disconnect(self) -> None:
         """Gives it back, and ends the guest."""

@@ -340,7 +340,7 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
             driven_hz=driven_hz,
             arm=None if arm is None else arm.protective_stop,
         )
-        cameras = {f.name.rpartition(".")[2]: f.shape[:2] for f in info.observation_spec.images}
+        cameras = {f.name.rpartition(".")[2]: (f.shape[0], f.shape[1]) for f in info.observation_spec.images}
         page = stack.enter_context(
             PageProcess(
                 station,

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from roboscale.core.errors import BadData
 
@@ -80,9 +81,10 @@ def _made(folder: Path, names: tuple[str, ...]) -> Certificate:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "roboscale on " + socket.gethostname()[:40])])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "roboscale on " + socket.gethostname()[:40])])
     now = datetime.datetime.now(datetime.UTC)
     made = (
         x509.CertificateBuilder()
@@ -92,9 +94,9 @@ def _made(folder: Path, names: tuple[str, ...]) -> Certificate:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _AHEAD)
         .not_valid_after(now + datetime.timedelta(days=_DAYS))
-        .add_extension(x509.SubjectAlternativeName([_general(x509, one) for one in names]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_general(one) for one in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -114,15 +116,17 @@ def _write(file: Path, content: bytes, mode: int) -> None:
     beside.replace(file)
 
 
-def _general(x509: object, name: str) -> object:
+def _general(name: str) -> Any:
+    from cryptography import x509
+
     try:
-        return x509.IPAddress(ipaddress.ip_address(name))  # type: ignore[attr-defined]
+        return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
-        return x509.DNSName(name)  # type: ignore[attr-defined]
+        return x509.DNSName(name)
 
 
-def _fingerprint(made: object) -> str:
+def _fingerprint(made: Any) -> str:
     from cryptography.hazmat.primitives import hashes
 
-    digest = made.fingerprint(hashes.SHA256())  # type: ignore[attr-defined]
+    digest = made.fingerprint(hashes.SHA256())
     return ":".join(f"{byte:02X}" for byte in digest)

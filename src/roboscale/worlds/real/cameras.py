@@ -135,7 +135,7 @@ class CameraProcess:
         """The last picture that the camera gave, (height, width, 3) RGB, a copy."""
         while True:
             number = int(self._head[0])
-            picture = self._pictures[number % _SLOTS].copy()
+            picture: NDArray[np.uint8] = self._pictures[number % _SLOTS].copy()
             if int(self._head[0]) - number < _SLOTS:  # else the slot was written meanwhile
                 return picture
 

@@ -140,6 +140,11 @@ class GuardedRobot:
         return self._lost
 
     @property
+    def place(self) -> str:
+        """Of several benches the one that is meant; there is one here, without a name."""
+        return ""
+
+    @property
     def units(self) -> Mapping[str, str]:
         """Joint -> its unit, in the order of the action."""
         return {joint.name: joint.unit for joint in self._declared.joints}
