@@ -201,7 +201,7 @@ def start_motors(folder: Path) -> subprocess.Popen:
 
 def turn(address: Path, *, back: bool) -> float:
     """How far the stand-in's first joint is turned, rad; first back at its home where asked."""
-    arm = StandInMotors(str(address))
+    arm = StandInMotors(str(address), 24, 32)
     arm.connect()
     for _ in range(200 if back else 0):
         arm.send(np.array([0.0, 0.9, -1.6]))

@@ -6,8 +6,8 @@
     left = "left.toml"              # declarations, beside this file
     right = "right.toml"
 
-Every task of a declaration is a task on each bench, `reach on left`, `reach on right`. A case belongs to a task, and so
-to a bench: whichever policies are compared on it are tried there, and no pair is ever split. Cases of several tasks
+Every task of a declaration is a task on each bench, `reach on left`, `reach on right`. A case belongs to a task, and
+so to a bench: whichever policies are compared on it are tried there, and no pair is ever split. Cases of several tasks
 are tried in turn, so every stretch of a study has as many of each bench, and reports say rates bench by bench.
 """
 
