@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -382,3 +383,36 @@ def test_the_command_prints_its_result_and_ends_with_what_it_recorded(tmp_path: 
         check=True,  # type: ignore[misc]
     )
     assert "--world-ends" in nothing.stdout
+
+
+def test_a_bench_that_looks_otherwise_than_the_last_time_is_looked_at_first(tmp_path: Path):
+    file = declare(tmp_path)
+    driver_file, text = tmp_path / "driver.py", (tmp_path / "driver.py").read_text()
+    shown = "picture = np.full((32, 48, 3), 20, np.uint8); picture[8:24, 8:24] = 200"
+    shown += "; picture[0, 0] = time.monotonic_ns() % 251"
+    plain = re.sub(r"        picture = .*\n", f"        {shown}\n", text)
+    driver_file.write_text(plain)
+    file.write_text(file.read_text().replace("height = 16", "height = 32").replace("width = 18", "width = 48"))
+    out, events = tmp_path / "set", []
+    with driving(rs.Teleoperate(out=out, robot=str(file), episodes=1), events) as (driver, done):
+        driver.record(steps=12)
+    assert any("are kept, to be compared" in getattr(e, "text", "") for e in events)
+    measures = Dataset(out).episodes[0].outcome.measures
+    assert {"lag of command, s", "lag of front, s"} <= set(measures), "None where too little moved"
+    with driving(rs.Teleoperate(out=out, robot=str(file), episodes=2)) as (driver, done):
+        driver.record(steps=3)
+    assert done[0].kept == 1, "as the last time: nobody is asked"
+    views = out / "meta/roboscale/views"
+    from PIL import Image
+
+    moved = np.roll(np.asarray(Image.open(views / "front.png")), 12, axis=1)
+    Image.fromarray(moved).save(views / "front.png")
+    with driving(rs.Teleoperate(out=out, robot=str(file), episodes=3)) as (driver, done):
+        driver.phase("check")
+        driver.until(lambda state: any("front: the camera, the arm" in note for note in state["notes"]))
+        driver.act("again")
+        driver.until(lambda state: sum("front: the camera" in note for note in state["notes"]) == 2)
+        driver.act("accept")
+        driver.record(steps=3)
+    assert done[0].kept == 1
+    assert len(json.loads((views / "views.json").read_text())["accepted"]) == 1

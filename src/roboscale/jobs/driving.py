@@ -27,7 +27,7 @@ from roboscale.jobs.trying import expand_tasks
 if TYPE_CHECKING:
     from roboscale.dataset import DatasetWriter, RecordingProcess
     from roboscale.jobs.collect_teleop import Teleoperate
-    from roboscale.sources.teleop import DiskSpace, Driving, LeaderReader, Station
+    from roboscale.sources.teleop import DiskSpace, Driving, LeaderReader, ReferenceViews, Station
     from roboscale.web.teleop import PageProcess
     from roboscale.worlds.real.guarded import GuardedRobot
 
@@ -137,6 +137,7 @@ class DrivingParts:
     sink: DatasetWriter
     recording: RecordingProcess
     disk: DiskSpace
+    views: ReferenceViews
     driven_hz: float
     horizon: int
     on_event: OnEvent
@@ -296,7 +297,7 @@ def _stream(task: str, opened: DrivingParts) -> Iterator[Case]:
 def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
     """Opens everything; nothing moves and nothing is connected yet."""
     from roboscale.dataset import RecordingProcess
-    from roboscale.sources.teleop import Configuration, DiskSpace, Station, require_same
+    from roboscale.sources.teleop import Configuration, DiskSpace, ReferenceViews, Station, require_same
     from roboscale.web.teleop import PageProcess
 
     require_main()
@@ -366,6 +367,7 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
             sink=sink,
             recording=recording,
             disk=disk,
+            views=ReferenceViews(request.out),
             driven_hz=driven_hz,
             horizon=horizon,
             on_event=on_event,

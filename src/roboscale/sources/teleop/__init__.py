@@ -12,6 +12,7 @@ from roboscale.sources.teleop.lease import ControlLease
 from roboscale.sources.teleop.marks import MARKS, MarkedTake, marked_spec
 from roboscale.sources.teleop.person import SaidByOperator, Teleoperator
 from roboscale.sources.teleop.station import Shown, Station
+from roboscale.sources.teleop.views import ReferenceViews, ViewChange
 
 __all__ = [
     "MARKS",
@@ -26,10 +27,12 @@ __all__ = [
     "LeaderReader",
     "MarkedTake",
     "OperatorInput",
+    "ReferenceViews",
     "SaidByOperator",
     "Shown",
     "Station",
     "Teleoperator",
+    "ViewChange",
     "driving_for",
     "marked_spec",
     "parse_input",

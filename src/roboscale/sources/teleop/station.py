@@ -35,7 +35,9 @@ ACTS = {
     "fail": ("recording", "judge"),
     "discard": ("recording", "judge"),
     "undo": ("ready", "complete"),
-    "stop": ("ready", "recording", "complete", "stopped"),
+    "stop": ("ready", "recording", "complete", "stopped", "check"),
+    "accept": ("check",),
+    "again": ("check",),
     "release": ("stopped",),
 }
 """What the operator may say -> in which phase it is taken."""
@@ -128,7 +130,7 @@ class Station:
 
     @property
     def phase(self) -> str:
-        """starting, moving, ready, recording, judge, stopped, complete, done."""
+        """starting, check, moving, ready, recording, judge, stopped, complete, done."""
         return self._phase
 
     def to(self, phase: str) -> None:

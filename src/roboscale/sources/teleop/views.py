@@ -61,6 +61,17 @@ class ViewChange(Plain):
             return f"{self.camera}: as the last time ({said})"
         return f"{self.camera}: the camera, the arm, or something in view stands elsewhere ({said})"
 
+    def laid_over(self, before: Picture, seen: Mapping[str, NDArray[Any]]) -> Picture:
+        """The camera's picture now, (H, W, 3), half under the one of before, what differs framed in red."""
+        now = np.asarray(seen[f"observation.images.{self.camera}"])
+        laid = ((before.astype(np.uint16) + now) // 2).astype(np.uint8)
+        for row, column, size in self.boxes:
+            for edge in (slice(row, row + 1), slice(row + size - 1, row + size)):
+                laid[edge, column : column + size] = (255, 40, 40)
+            for edge in (slice(column, column + 1), slice(column + size - 1, column + size)):
+                laid[row : row + size, edge] = (255, 40, 40)
+        return laid
+
 
 def compare_views(camera: str, before: Picture, now: Picture) -> ViewChange:
     """What differs between two pictures (H, W, 3) of one camera.
@@ -105,9 +116,13 @@ class ReferenceViews:
 
     Args:
         root: of the dataset.
+
+    Attributes:
+        looked: whether they were compared in this session.
     """
 
     def __init__(self, root: Path) -> None:
+        self.looked = False
         self._folder = Layout(root).own / "views"
         self._file = self._folder / "views.json"
 

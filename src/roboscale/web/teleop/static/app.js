@@ -8,6 +8,8 @@ const make = (tag, text = "") => { const made = document.createElement(tag); mad
 
 const PHASES = {
   starting: ["Starting", "The world or the robot is being opened."],
+  check: ["Look at the bench", "At home the cameras show something else than the last time. The picture is half now, half then, "
+    + "what differs is framed: put it back and look again, or say that it is right."],
   moving: ["The arm moves by itself", "It goes home. Keep away from it."],
   ready: ["Ready", "Enter records. Nothing is recorded yet."],
   recording: ["Recording", ""],
@@ -18,7 +20,7 @@ const PHASES = {
 };
 const FITS = {
   begin: ["ready"], success: ["recording", "judge"], fail: ["recording", "judge"], discard: ["recording", "judge"],
-  undo: ["ready", "complete"], stop: ["ready", "recording", "complete", "stopped"], release: ["stopped"], gripper: ["recording"],
+  undo: ["ready", "complete"], stop: ["ready", "recording", "complete", "stopped", "check"], accept: ["check"], again: ["check"], release: ["stopped"], gripper: ["recording"],
   take: ["recording"],
 };
 
