@@ -16,6 +16,7 @@ import pytest
 
 import roboscale as rs
 from roboscale.core import BadData, Case, InfrastructureError, RoboscaleError
+from roboscale.dataset import Dataset
 from roboscale.guests import environment_of, find_guest
 from roboscale.guests import robot as guest_robot
 from roboscale.guests.robot import GuestRobot
@@ -241,7 +242,8 @@ def test_lerobots_own_commands_run_with_our_plugins_unmodified(version, plugins,
     made = environment_of(find_guest(version))
     assert made is not None
     motors, turned = start_motors(tmp_path), []
-    way = [{"turn.pos": 0.3 * k, "lift.pos": 51.6, "bend.pos": -91.7} for k in range(40)]
+    swing = [(20 * math.sin(k / 9), 8 * math.sin(k / 7), 12 * math.sin(k / 8)) for k in range(200)]
+    way = [{"turn.pos": a, "lift.pos": 51.6 + b, "bend.pos": -91.7 + c} for a, b, c in swing]
     (tmp_path / "way.json").write_text(json.dumps(way))
     environment = {
         **os.environ, "PYTHONPATH": f"{commands}:{commands / 'rerun_sdk'}",
@@ -261,7 +263,7 @@ def test_lerobots_own_commands_run_with_our_plugins_unmodified(version, plugins,
             ["lerobot-teleoperate", *robot, *teleop, "--fps=20", "--teleop_time_s=2"],
             [
                 "lerobot-record", *robot, *teleop, *data, "--dataset.single_task=move the tip to the red ball",
-                "--dataset.num_episodes=2", "--dataset.episode_time_s=2", "--dataset.reset_time_s=0.1",
+                "--dataset.num_episodes=2", "--dataset.episode_time_s=3", "--dataset.reset_time_s=0.1",
                 "--dataset.fps=20", "--dataset.push_to_hub=false", "--play_sounds=false", "--display_data=false",
             ],
             ["lerobot-replay", *robot, *data, "--dataset.episode=0", "--play_sounds=false"],
@@ -280,4 +282,5 @@ def test_lerobots_own_commands_run_with_our_plugins_unmodified(version, plugins,
     found = rs.audit_dataset(rs.AuditDataset(dataset=tmp_path / "set", workers=0))
     assert found.report.count("error") == 0, found.report
     assert json.loads((tmp_path / "set/meta/info.json").read_text())["total_episodes"] == 2
-    assert turned == pytest.approx([0.0, 0.2], abs=0.05), "replay moved the arm again, as far as the way goes"
+    last = math.radians(Dataset(tmp_path / "set").episode(0, images=False).arrays["action"][-1, 0])
+    assert turned == pytest.approx([0.0, last], abs=0.05) and abs(last) > 0.06, "replay moved the arm again"
