@@ -242,7 +242,7 @@ def test_lerobots_own_commands_run_with_our_plugins_unmodified(version, plugins,
     made = environment_of(find_guest(version))
     assert made is not None
     motors, turned = start_motors(tmp_path), []
-    swing = [(20 * math.sin(k / 9), 8 * math.sin(k / 7), 12 * math.sin(k / 8)) for k in range(200)]
+    swing = [(0.3 * k + 3 * math.sin(k / 6), 8 * math.sin(k / 7), 12 * math.sin(k / 8)) for k in range(200)]
     way = [{"turn.pos": a, "lift.pos": 51.6 + b, "bend.pos": -91.7 + c} for a, b, c in swing]
     (tmp_path / "way.json").write_text(json.dumps(way))
     environment = {
