@@ -56,9 +56,9 @@ def shot(page: Any, name: str) -> None:
     """For people who want to look: a folder named by the environment."""
     if folder := os.environ.get("ROBOSCALE_SCREENSHOTS"):
         size = page.viewport_size
-        page.evaluate("document.getElementById('title').textContent = 'The squint'")  # as the demo has it
         height = page.evaluate("document.documentElement.scrollHeight")
         page.set_viewport_size({**size, "height": max(size["height"], height)})  # no scroll bar in the picture
+        page.evaluate("document.getElementById('title').textContent = 'The squint'")  # as the demo has it
         page.screenshot(path=Path(folder) / f"{name}.png")
         page.set_viewport_size(size)
 
