@@ -69,6 +69,7 @@ ASKED = {
         "worlds/real/cameras.py",
     ),
     "data": ("jobs/contributing.py", "sources/addresses/sending.py"),
+    "https": ("web/show/certificate.py",),
     "hub": ("sources/addresses/sending.py",),
     "pages": ("report/",),
     "ray": ("jobs/cluster.py",),

@@ -13,6 +13,7 @@ EXTRA_OF = {
     "av": "data",
     "pyarrow": "data",
     "matplotlib": "pages",
+    "cryptography": "https",
     "cv2": "cameras",
     "gymnasium": "worlds",
     "metaworld": "sim",

@@ -195,11 +195,12 @@ def run_trials(
 def _desk(bench: BenchPlan, asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> OperatorDesk:
     """The desk of whoever sits at the robot; from now on they set its scenes up."""
     from roboscale.jobs.bench import open_desk
+    from roboscale.worlds.real.benches import RobotBenches
     from roboscale.worlds.real.guarded import GuardedRobot
     from roboscale.worlds.real.robot_world import RobotWorld
 
     world = asked.world
-    if not isinstance(world, RobotWorld) or not isinstance(world.robot, GuardedRobot):
+    if not isinstance(world, RobotWorld) or not isinstance(world.robot, (GuardedRobot, RobotBenches)):
         raise RoboscaleError(f"the operator's page needs a guarded robot (robot:FILE.toml), found {world.info.name}")
     desk = open_desk(bench, world.robot, log, run, stack, asked.on_event)
     world.prepared_by(desk.prepare)

@@ -100,12 +100,14 @@ def serve_app(
     return Served(served_at(host, listener, token), make_server(app, sockets), listener)
 
 
-def make_server(app: Starlette, sockets: bool = False) -> uvicorn.Server:
+def make_server(app: Starlette, sockets: bool = False, certificate: tuple[Path, Path] | None = None) -> uvicorn.Server:
     """A server for an open socket; silent, and quick to end.
 
     Args:
         sockets: whether it also speaks websockets.
+        certificate: PEM files of a certificate and its key, for https.
     """
+    file, key = certificate or (None, None)
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -114,6 +116,8 @@ def make_server(app: Starlette, sockets: bool = False) -> uvicorn.Server:
         ws="websockets-sansio" if sockets else "none",
         ws_max_size=_MESSAGE_BYTES,
         timeout_graceful_shutdown=2,
+        ssl_certfile=file,
+        ssl_keyfile=key,
     )
     return uvicorn.Server(config)
 
@@ -137,11 +141,11 @@ def checked_token(host: str, token: str | None) -> str | None:
     return token
 
 
-def served_at(host: str, listener: socket.socket, token: str | None) -> str:
-    """Where the page can be opened."""
+def served_at(host: str, listener: socket.socket, token: str | None, secure: bool = False) -> str:
+    """Where the page can be opened; `secure` by https."""
     name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
     name = f"[{name}]" if ":" in name else name
-    return f"http://{name}:{listener.getsockname()[1]}/{token + '/' if token else ''}"
+    return f"http{'s' if secure else ''}://{name}:{listener.getsockname()[1]}/{token + '/' if token else ''}"
 
 
 def _author() -> str:
