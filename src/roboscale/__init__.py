@@ -116,6 +116,12 @@ if TYPE_CHECKING:
         splits_of,
         write_episode,
     )
+    from roboscale.jobs.arena_demo import DemoArena, demo_arena
+    from roboscale.jobs.arena_export import ExportArena, export_arena
+    from roboscale.jobs.arena_invite import InviteToArena, invite_to_arena
+    from roboscale.jobs.arena_join import JoinArena, join_arena
+    from roboscale.jobs.arena_offer import OfferPolicy, offer_policy
+    from roboscale.jobs.arena_serve import ServeArena, serve_arena
     from roboscale.jobs.campaign import RunCampaign, run_campaign
     from roboscale.jobs.cases_check import CheckCases, check_cases
     from roboscale.jobs.cases_make import MakeCases, make_cases
@@ -204,6 +210,7 @@ __all__ = [
     "Counted",
     "CurateDataset",
     "Decision",
+    "DemoArena",
     "DemoRobot",
     "DescribeDataset",
     "Design",
@@ -217,6 +224,7 @@ __all__ = [
     "Evidence",
     "EvidenceRow",
     "ExplainFailures",
+    "ExportArena",
     "ExportDataset",
     "ExportTrials",
     "Extras",
@@ -235,6 +243,8 @@ __all__ = [
     "InfrastructureError",
     "InitStudy",
     "InstallGuest",
+    "InviteToArena",
+    "JoinArena",
     "JudgeTrial",
     "Judgement",
     "ListGuests",
@@ -249,6 +259,7 @@ __all__ = [
     "MergeTrials",
     "Methods",
     "Observation",
+    "OfferPolicy",
     "Origin",
     "Outcome",
     "OutcomeKind",
@@ -277,6 +288,7 @@ __all__ = [
     "RunDemo",
     "Scene",
     "ServeAnyPolicy",
+    "ServeArena",
     "Session",
     "Severity",
     "SharedSink",
@@ -330,12 +342,14 @@ __all__ = [
     "compare",
     "convert_rotation",
     "curate_dataset",
+    "demo_arena",
     "demo_robot",
     "derive_id",
     "derive_seed",
     "describe_dataset",
     "evaluate",
     "explain_failures",
+    "export_arena",
     "export_dataset",
     "export_trials",
     "extras_of",
@@ -348,6 +362,8 @@ __all__ = [
     "import_dataset",
     "init_study",
     "install_guest",
+    "invite_to_arena",
+    "join_arena",
     "judge_trial",
     "list_guests",
     "list_runs",
@@ -359,6 +375,7 @@ __all__ = [
     "merge_trials",
     "methods_of",
     "new_episode_id",
+    "offer_policy",
     "pick_trials",
     "plan_collection",
     "print_tags",
@@ -371,6 +388,7 @@ __all__ = [
     "run_campaign",
     "run_demo",
     "serve_any_policy",
+    "serve_arena",
     "show_cases",
     "show_dataset",
     "size_comparison",
@@ -388,6 +406,12 @@ __all__ = [
 ]
 
 _JOBS = {
+    "arena_demo": ("DemoArena", "demo_arena"),
+    "arena_export": ("ExportArena", "export_arena"),
+    "arena_invite": ("InviteToArena", "invite_to_arena"),
+    "arena_join": ("JoinArena", "join_arena"),
+    "arena_offer": ("OfferPolicy", "offer_policy"),
+    "arena_serve": ("ServeArena", "serve_arena"),
     "campaign": ("RunCampaign", "run_campaign"),
     "cases_check": ("CheckCases", "check_cases"),
     "cases_make": ("MakeCases", "make_cases"),

@@ -38,7 +38,8 @@ class ArenaRules:
     Args:
         credits: matches that the policies of a group may have before anybody of it evaluates; each of its policies
             costs half a match's credit, each match that it evaluates earns one.
-        share: no policy may have more than this many times the mean number of matches, and ten.
+        share: no policy may have more than this many times the mean number of matches, and five; two policies may
+            not meet more than this many times as often as the mean pair, and three times, where others may.
         uniform: share of the draws that do not look at what is known.
         expire_s: seconds after which a match that nobody goes on with is over.
         most_sides: policies that may meet in one scene.
@@ -46,7 +47,7 @@ class ArenaRules:
     """
 
     credits: float = 200.0
-    share: float = 2.0
+    share: float = 1.5
     uniform: float = UNIFORM_SHARE
     expire_s: float = 1800.0
     most_sides: int = 7
@@ -97,7 +98,9 @@ class Arena:
         code = new_secret()
         expires = time.time_ns() + int(days * 24 * 3600 * 1e9)
         body = {"code": hashed(code), "role": role, "group": group, "by": "host" if by is None else by.id}
-        self._commit(lambda: _Written(kind="invited", id=f"invited:{hashed(code)}", body={**body, "expires_ns": expires}))
+        self._commit(
+            lambda: _Written(kind="invited", id=f"invited:{hashed(code)}", body={**body, "expires_ns": expires})
+        )
         return code
 
     def join(self, code: str, name: str) -> tuple[Account, str]:
@@ -110,7 +113,9 @@ class Arena:
                 raise Refused(403, "this invitation is unknown, used or expired")
             id_ = derive_id("account", key)
             body = {"id": id_, "name": name, "role": invitation.role, "group": invitation.group}
-            return _Written(kind="joined", id=f"joined:{key}", body={**body, "token": hashed(token), "invitation": key})
+            return _Written(
+                kind="joined", id=f"joined:{key}", body={**body, "token": hashed(token), "invitation": key}
+            )
 
         self._commit(make)
         account = self.who(token)
@@ -184,7 +189,9 @@ class Arena:
         known = self.state.policies.get(policy)
         if known is None or not (known.owner == by.id or by.role == "organiser"):
             raise Refused(404, "you offer no such policy")
-        self._commit(lambda: _Written(kind="withdrawn", id=f"withdrawn:{policy}", body={"policy": policy, "by": by.id}))
+        self._commit(
+            lambda: _Written(kind="withdrawn", id=f"withdrawn:{policy}", body={"policy": policy, "by": by.id})
+        )
 
     def note_check(self, policy: str, robot: str, problem: str, facts: Mapping[str, Any]) -> None:
         """Keeps how a policy answered a robot's recorded observations; `problem` is empty where it may meet it."""
@@ -218,7 +225,7 @@ class Arena:
                 left_out[one.id] = "of the evaluator's own group"
             elif spent[one.group] >= rules.credits + earned.get(one.group, 0):
                 left_out[one.id] = "its group has no credit left"
-            elif load[one.id] > rules.share * mean + 10:
+            elif load[one.id] > rules.share * mean + 5:
                 left_out[one.id] = "has had its share"
         return [p.id for p in here if p.id not in left_out], left_out
 
@@ -254,9 +261,6 @@ class Arena:
             if len(allowed) < asked["sides"]:
                 reasons = "; ".join(f"{self.state.policies[p].name[:40]}: {why}" for p, why in left_out.items())
                 raise Refused(409, f"{len(allowed)} policies may meet here now ({_blind(reasons, left_out)})")
-            drawn = draw_sides(
-                self.state.compared(), allowed, secrets.randbits(31), asked["sides"], self.rules.uniform
-            )
             body = {
                 "id": id_,
                 "key": asked["key"],
@@ -267,15 +271,32 @@ class Arena:
                 "case": case.id,
                 "round": self.state.met[station.id, case.id],
                 "picture": asked["picture"],
-                "sides": [{"letter": LETTERS[k], "policy": p} for k, p in enumerate(drawn.policies)],
-                "probability": drawn.probability,
-                "seed": drawn.seed,
-                "drawn": drawn.told(left_out),
+                **self._drawn(allowed, left_out, asked["sides"]),
             }
             return _Written(kind="match", id=f"match:{id_}", body=body)
 
         self._commit(make)
         return self.state.matches[id_]
+
+    def _drawn(self, allowed: list[str], left_out: Mapping[str, str], sides: int) -> dict[str, Any]:
+        """Who meets, with the probability, the seed and the candidates; JSON types."""
+        met = {pair: sum(counts) for pair, counts in self.state.pairs.items()}
+        mean = sum(met.values()) / max(len(allowed) * (len(allowed) - 1) / 2, 1)
+        drawn = draw_sides(
+            self.state.compared(),
+            allowed,
+            secrets.randbits(31),
+            sides,
+            self.rules.uniform,
+            spent=met,
+            most=self.rules.share * mean + 3,
+        )
+        return {
+            "sides": [{"letter": LETTERS[k], "policy": p} for k, p in enumerate(drawn.policies)],
+            "probability": drawn.probability,
+            "seed": drawn.seed,
+            "drawn": drawn.told(left_out),
+        }
 
     def own_match(self, by: Account, match: str) -> Match:
         """A match of this evaluator; Refused where it is none."""

@@ -1,4 +1,4 @@
-"""Which policies meet next: by what a comparison is expected to teach, drawn so that every draw's probability is known.
+"""Which policies meet next: by what a comparison is expected to teach, drawn so that each draw's chance is known.
 
 The gain of a pair is the planner's (`stats.next_trial.misorder_drop`). A share of the draws is uniform, so that no
 pair is ever impossible and nobody who sees the board can foresee the next one. Who may not meet is said with why.
@@ -24,8 +24,8 @@ from roboscale.stats.next_trial import comparison_information, knowledge_from_co
 
 __all__ = ["UNIFORM_SHARE", "DrawnSides", "draw_sides"]
 
-UNIFORM_SHARE = 0.25
-"""Of the draws, so many do not look at what is known."""
+UNIFORM_SHARE = 0.5
+"""Of the draws, so many do not look at what is known: the planner alone stays with equals that nobody can separate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,14 @@ class DrawnSides(Plain):
 
 
 def draw_sides(
-    known: Comparisons, allowed: Collection[str], seed: int, sides: int = 2, uniform: float = UNIFORM_SHARE
+    known: Comparisons,
+    allowed: Collection[str],
+    seed: int,
+    sides: int = 2,
+    uniform: float = UNIFORM_SHARE,
+    *,
+    spent: Mapping[tuple[str, str], int] | None = None,
+    most: float = float("inf"),
 ) -> DrawnSides:
     """Draws who meets next.
 
@@ -61,6 +68,8 @@ def draw_sides(
         allowed: who may meet now.
         seed: of the draw: the same again gives the same.
         sides: how many meet in one scene.
+        spent: how often each two, sorted, have met.
+        most: two that have met more often than that meet again only where all who may have.
 
     Raises:
         RoboscaleError: fewer are allowed than are to meet.
@@ -75,6 +84,9 @@ def draw_sides(
     if len(names) < sides:
         raise RoboscaleError(f"{sides} policies are to meet, and {len(names)} may: {', '.join(names) or 'none'}")
     sets = list(combinations(names, sides))
+    met = spent or {}
+    rare = [one for one in sets if all(met.get(pair, 0) <= most for pair in combinations(one, 2))]
+    sets = rare or sets
     gains = _gains(known, sets)
     total = gains.sum()
     share = gains / total if total > 0 else np.full(len(sets), 1 / len(sets))

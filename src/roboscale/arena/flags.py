@@ -7,7 +7,7 @@ out of it. Three suspicions are tested against that, each one-sided, at a third 
     for an owner      votes for one group's policies beyond what the others' votes lead to expect
     at random         votes that follow the expected ones no better than coins would
 
-The last is the other way round: coins are the null of the honest, so a flag there is a likelihood ratio, not a p-value.
+The last is the other way round: honest votes are no null there, so a flag is a likelihood ratio, not a p-value.
 """
 
 from __future__ import annotations
@@ -112,7 +112,10 @@ def _of_one(
 def _belief(votes: Sequence[_Vote], policies: Sequence[str]) -> Knowledge:
     outcomes = [{1.0: "first", 0.0: "second", 0.5: "tie"}[vote.value] for vote in votes]
     counted = count_comparisons(
-        [v.first for v in votes], [v.second for v in votes], outcomes, policies=tuple(policies)  # type: ignore[arg-type]
+        [v.first for v in votes],
+        [v.second for v in votes],
+        outcomes,
+        policies=tuple(policies),  # type: ignore[arg-type]
     )
     return knowledge_from_comparisons(counted, prior_sd=2.0)
 
@@ -166,7 +169,7 @@ def _for_an_owner(
 
 
 def _at_random(account: str, mine: Sequence[_Vote], belief: Knowledge) -> list[EvaluatorFlag]:
-    """Coins against what the others lead to expect: a likelihood ratio above 1 means coins explain the votes better."""
+    """Coins against what the others lead to expect: above a ratio of 1 coins explain the votes better."""
     chances = _chances(belief, mine)
     column = np.array([{1.0: 0, 0.0: 1, 0.5: 2}[v.value] for v in mine])
     decided = column != 2

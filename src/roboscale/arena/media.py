@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
 import secrets
 from contextlib import suppress
@@ -114,7 +113,7 @@ class MediaStore:
         if not path.exists():
             partial = self._parts / f"{secrets.token_hex(8)}.new"
             partial.write_bytes(blob)
-            os.replace(partial, path)  # whole, or not at all
+            partial.replace(path)  # whole, or not at all
         return digest
 
 

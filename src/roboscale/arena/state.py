@@ -59,7 +59,6 @@ class ArenaState:
         for side in match.sides:
             self.running[side.policy] -= 1
 
-
     def compared(self) -> Comparisons:
         """How often each policy that ever was in the arena beat, lost to and tied with each other one."""
         names = tuple(sorted(self.policies))

@@ -51,7 +51,7 @@ def comparison_rows(state: ArenaState, keep: Keep = lambda match: True) -> dict[
 
 
 def trial_rows(state: ArenaState, keep: Keep = lambda match: True) -> dict[str, list[Any]]:
-    """Columns of every rollout that counts, in the order of the votes; progress in percent."""
+    """Columns of every rollout that counts, in the order of the votes; progress in 0..1."""
     names = arena_names(state)
     wanted = ("policy", "task", "site", "robot", "session", "success", "progress", "trial_id")
     columns: dict[str, list[Any]] = {name: [] for name in wanted}
@@ -61,7 +61,7 @@ def trial_rows(state: ArenaState, keep: Keep = lambda match: True) -> dict[str, 
             score, rollout = match.scores[side.letter], match.counted(side.letter)
             trial = "" if rollout is None else rollout.trial
             place = (names[side.policy], match.task, station.site, station.name, match.id)
-            for name, value in zip(columns, (*place, score.success, score.progress, trial), strict=True):
+            for name, value in zip(columns, (*place, score.success, score.progress / 100, trial), strict=True):
                 columns[name].append(value)
     return columns
 

@@ -186,7 +186,7 @@ def _trial_columns(columns: Mapping[str, Sequence[Any]]) -> TrialColumns:
         run=policy,
         case=case.astype(np.int64),
         success=np.array(columns["success"], np.float64),
-        progress=np.array(columns["progress"], np.float64) / 100,
+        progress=np.array(columns["progress"], np.float64),
         weight=np.ones(count, np.int64),
         kinds=("success", "progress") if count else (),
     )
@@ -263,7 +263,7 @@ def _wins(results: Results) -> dict[str, tuple[int, int, int]]:
 def _cells(state: ArenaState) -> list[ArenaCell]:
     columns = trial_rows(state)
     cells: list[ArenaCell] = []
-    progress = np.array(columns["progress"], np.float64) / 100
+    progress = np.array(columns["progress"], np.float64)
     for axis in ("task", "robot", "site"):
         keys, numbers = _numbers(list(zip(columns["policy"], columns[axis], strict=True)))
         for k, (policy, level) in enumerate(keys):

@@ -68,10 +68,10 @@ class HostedArena:
         names: Sequence[str] = (),
         open_board: bool = False,
     ) -> Served:
-        """Serves it in a thread. SpecMismatch, InfrastructureError as `web.arena.serve_arena`."""
-        from roboscale.web.arena import serve_arena
+        """Serves it in a thread. SpecMismatch, InfrastructureError as `web.arena.serve_arena_app`."""
+        from roboscale.web.arena import serve_arena_app
 
-        page = serve_arena(self.server, host=host, port=port, token=token, names=names, open_board=open_board)
+        page = serve_arena_app(self.server, host=host, port=port, token=token, names=names, open_board=open_board)
         self._stack.callback(page.close)
         self._stack.callback(self._relay.close)
         self.page = page

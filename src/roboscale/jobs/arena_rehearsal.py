@@ -85,7 +85,9 @@ def _green(picture: NDArray[np.uint8]) -> NDArray[np.float64] | None:
         return None
     rows, columns = np.nonzero(green)
     scale = 0.6 / len(picture)
-    return np.array([(columns.min() + columns.max() + 1) / 2, len(picture) - (rows.min() + rows.max() + 1) / 2]) * scale
+    return (
+        np.array([(columns.min() + columns.max() + 1) / 2, len(picture) - (rows.min() + rows.max() + 1) / 2]) * scale
+    )
 
 
 @dataclass

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from http import HTTPStatus
 from importlib import resources
@@ -31,7 +31,7 @@ from roboscale.web.arena.operations import OPERATIONS, Operation, openapi
 from roboscale.web.show.guard import Guard
 from roboscale.web.show.server import Served, serve_app
 
-__all__ = ["ArenaDesk", "make_arena_app", "serve_arena"]
+__all__ = ["ArenaDesk", "make_arena_app", "serve_arena_app"]
 
 _FILES = {
     "": ("page.html", "text/html"),
@@ -98,7 +98,7 @@ def make_arena_app(desk: ArenaDesk, *, token: str | None = None, names: Collecti
     return app
 
 
-def serve_arena(
+def serve_arena_app(
     desk: ArenaDesk,
     *,
     host: str = "127.0.0.1",

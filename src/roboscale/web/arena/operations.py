@@ -217,7 +217,12 @@ def openapi() -> dict[str, Any]:
         names = [part[1:-1] for part in one.path.split("/") if part.startswith("{")]
         number = {"type": "integer", "minimum": 0, "maximum": 2**62}
         parameters: list[dict[str, Any]] = [
-            {"name": name, "in": "path", "required": True, "schema": number if name == "attempt" else {"type": "string"}}
+            {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "schema": number if name == "attempt" else {"type": "string"},
+            }
             for name in names
         ]
         parameters += [{"name": name, "in": "query", "required": False, "schema": number} for name in one.query]
