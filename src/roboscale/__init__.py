@@ -117,6 +117,7 @@ if TYPE_CHECKING:
         write_episode,
     )
     from roboscale.jobs.arena_demo import DemoArena, demo_arena
+    from roboscale.jobs.arena_evaluate import EvaluateForArena, evaluate_for_arena
     from roboscale.jobs.arena_export import ExportArena, export_arena
     from roboscale.jobs.arena_invite import InviteToArena, invite_to_arena
     from roboscale.jobs.arena_join import JoinArena, join_arena
@@ -221,6 +222,7 @@ __all__ = [
     "EpisodeSink",
     "Estimate",
     "Evaluate",
+    "EvaluateForArena",
     "Evidence",
     "EvidenceRow",
     "ExplainFailures",
@@ -348,6 +350,7 @@ __all__ = [
     "derive_seed",
     "describe_dataset",
     "evaluate",
+    "evaluate_for_arena",
     "explain_failures",
     "export_arena",
     "export_dataset",
@@ -407,6 +410,7 @@ __all__ = [
 
 _JOBS = {
     "arena_demo": ("DemoArena", "demo_arena"),
+    "arena_evaluate": ("EvaluateForArena", "evaluate_for_arena"),
     "arena_export": ("ExportArena", "export_arena"),
     "arena_invite": ("InviteToArena", "invite_to_arena"),
     "arena_join": ("JoinArena", "join_arena"),

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from roboscale.arena.match import Match
 from roboscale.arena.state import ArenaState
 from roboscale.core.plain import Plain
-from roboscale.stats.bradley_terry import count_comparisons
+from roboscale.stats.bradley_terry import ComparisonOutcome, count_comparisons
 from roboscale.stats.distributions import binomial_sf, normal_sf
 from roboscale.stats.next_trial import Knowledge, knowledge_from_comparisons
 
@@ -110,12 +110,13 @@ def _of_one(
 
 
 def _belief(votes: Sequence[_Vote], policies: Sequence[str]) -> Knowledge:
-    outcomes = [{1.0: "first", 0.0: "second", 0.5: "tie"}[vote.value] for vote in votes]
+    named: dict[float, ComparisonOutcome] = {1.0: "first", 0.0: "second", 0.5: "tie"}
+    outcomes = [named[vote.value] for vote in votes]
     counted = count_comparisons(
         [v.first for v in votes],
         [v.second for v in votes],
         outcomes,
-        policies=tuple(policies),  # type: ignore[arg-type]
+        policies=tuple(policies),
     )
     return knowledge_from_comparisons(counted, prior_sd=2.0)
 

@@ -10,6 +10,7 @@ import typer
 from roboscale import __version__
 from roboscale.cli import (
     arena_demo,
+    arena_evaluate,
     arena_export,
     arena_invite,
     arena_join,
@@ -137,6 +138,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     arena_invite.command,
     arena_join.command,
     arena_offer.command,
+    arena_evaluate.command,
     arena_export.command,
 )
 

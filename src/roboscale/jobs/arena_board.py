@@ -159,7 +159,7 @@ def _preferences(columns: Mapping[str, Sequence[Any]]) -> Preferences:
     policies, sides = _numbers([*columns["policy_a"], *columns["policy_b"]])
     strata, stratum = _strata(columns)
     said = {"A": "first", "B": "second", "tie": "tie"}
-    outcome = [PREFERENCE_OUTCOMES.index(said[one]) for one in columns["winner"]]  # type: ignore[arg-type]
+    outcome = [PREFERENCE_OUTCOMES.index(said[one]) for one in columns["winner"]]
     return Preferences(
         policies=tuple(policies),
         strata=strata,

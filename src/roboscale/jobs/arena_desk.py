@@ -282,9 +282,13 @@ class ArenaServer:
         told = read_frame(body)
         observations, low, high = told.get("observations"), told.get("low"), told.get("high")
         bounds = [np.shape(one) for one in (low, high) if isinstance(one, np.ndarray)]
-        good = isinstance(observations, list) and 1 <= len(observations) <= _SAMPLES
-        good = good and all(isinstance(one, dict) for one in observations) and isinstance(told.get("instruction"), str)
-        if not good or bounds != [(station.action_size,)] * 2:
+        if (
+            not isinstance(observations, list)
+            or not 1 <= len(observations) <= _SAMPLES
+            or not all(isinstance(one, dict) for one in observations)
+            or not isinstance(told.get("instruction"), str)
+            or bounds != [(station.action_size,)] * 2
+        ):
             raise Refused(422, f"samples: expected 1 to {_SAMPLES} observations, an instruction, and bounds low, high")
         self._samples(robot).write_bytes(body)
         return {"samples": len(observations)}

@@ -75,8 +75,12 @@ def read_facts(frame: bytes) -> dict[str, Any]:
             raise Refused(422, f"{key}: expected a text of at most 4000 characters")
         facts[key] = told[key]
     actions = told.get("actions")
-    fits = isinstance(actions, np.ndarray) and actions.ndim == 2 and actions.dtype.kind == "f"
-    if not fits or len(actions) > _MOST_STEPS:
+    if (
+        not isinstance(actions, np.ndarray)
+        or actions.ndim != 2
+        or actions.dtype.kind != "f"
+        or len(actions) > _MOST_STEPS
+    ):
         raise Refused(422, f"actions: expected numbers of shape (T, D), at most {_MOST_STEPS} rows")
     return {**facts, "end": told["end"], "actions": actions, "measures": _measures(told.get("measures"))}
 

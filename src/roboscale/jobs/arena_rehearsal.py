@@ -183,7 +183,7 @@ def rehearse(
             on_match(number)
 
     with ExitStack() as stack:
-        for number, (site, world) in enumerate(worlds):
+        for _, world in worlds:
             stack.callback(world.close)
         evaluators = _evaluators(hosted, url, worlds, seed)
         offers = [_offer(hosted, url, policy, stop) for policy in policies]

@@ -81,13 +81,12 @@ class ArenaRobot:
     def register(self) -> str:
         """Tells the server what this robot is, and gives it observations to check policies by; the robot's id."""
         info = self.world.info
-        settings = {key: value for key, value in self.settings.to_json().items()}
         told = {
             "name": self.name,
             "site": self.site,
             "world": info.identity.to_json(),
             "tasks": dict(info.tasks),
-            "settings": settings,
+            "settings": self.settings.to_json(),
             "rubrics": self.rubrics,
             "action_size": int(np.prod(info.action_spec["action"].shape)),
         }

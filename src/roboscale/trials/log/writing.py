@@ -6,6 +6,7 @@ All take a connection with a transaction under way, which the caller commits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
@@ -103,7 +104,8 @@ def insert_entries(connection: Connection, entries: Sequence[Entry], where: str)
     """
     ids = [entry.id for entry in entries]
     known = {entry.id: entry for some in pieces(ids, 1000) for entry in all_entries(connection, where, ids=some)}
-    newest, rows = newest_entry(connection), []
+    newest = newest_entry(connection)
+    rows: list[dict[str, Any]] = []
     for entry in entries:
         try:
             text = dump(entry.body)

@@ -132,7 +132,7 @@ async def _answer(desk: ArenaDesk, one: Operation, request: Request) -> Response
         return _error(HTTPStatus.TOO_MANY_REQUESTS, "too many requests; wait a moment")
     if one.role and account is None:
         return _error(HTTPStatus.UNAUTHORIZED, "this needs an account's token: Authorization: Bearer TOKEN")
-    if one.role not in ("", "any") and account.role != one.role:
+    if account is not None and one.role not in ("", "any", account.role):
         return _error(HTTPStatus.FORBIDDEN, f"this is for an {one.role}, and the token is an {account.role}'s")
     body = await _body(one, request)
     given: dict[str, Any] = {**request.path_params, **_query(one, request)}

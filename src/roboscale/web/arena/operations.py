@@ -1,4 +1,4 @@
-"""What can be asked of an arena's server: one row an operation, from which routes, checks and the OpenAPI document come."""
+"""What can be asked of an arena's server: one row an operation; routes, checks and the OpenAPI document come of it."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="add_robot", method="POST", path="/api/robots", says="Registers a robot.", role="evaluator", body=_Robot
     ),
     Operation(
-        name="add_samples", method="PUT", path="/api/robots/{robot}/samples", says="Observations to check policies by.",
+        name="add_samples", method="PUT", path="/api/robots/{robot}/samples", says="What policies are checked by.",
         role="evaluator", body=bytes, most=FRAME_BYTES,
     ),
     Operation(
