@@ -72,10 +72,16 @@ class Arena:
     Args:
         log: keeps trials, judgements and every entry; open for writing.
         rules: of the draw.
+        draw_seed: gives the seed of each draw; by default 31 bits that nobody can foresee.
     """
 
-    def __init__(self, log: TrialLog, rules: ArenaRules | None = None) -> None:
-        self.log, self.rules = log, rules or ArenaRules()
+    def __init__(
+        self,
+        log: TrialLog,
+        rules: ArenaRules | None = None,
+        draw_seed: Callable[[], int] = lambda: secrets.randbits(31),
+    ) -> None:
+        self.log, self.rules, self._draw_seed = log, rules or ArenaRules(), draw_seed
         self.state = ArenaState()
         self._lock = threading.RLock()
         with self._lock:
@@ -285,7 +291,7 @@ class Arena:
         drawn = draw_sides(
             self.state.compared(),
             allowed,
-            secrets.randbits(31),
+            self._draw_seed(),
             sides,
             self.rules.uniform,
             spent=met,

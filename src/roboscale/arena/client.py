@@ -20,7 +20,7 @@ from roboscale.wire import pack, unpack
 
 __all__ = ["ArenaClient"]
 
-_AGAIN = frozenset({429, 502, 503, 504})
+_AGAIN = frozenset({429, 500, 502, 503, 504})
 
 
 class ArenaClient:

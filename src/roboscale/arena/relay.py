@@ -44,6 +44,7 @@ class Relay:
         self.answer_s, self.pace_s = answer_s, pace_s
         self._waiting: dict[str, asyncio.Queue[RelayAsk | None]] = defaultdict(asyncio.Queue)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
         self._asked: dict[str, tuple[str, RelayAsk]] = {}
         self._seen_s: dict[str, float] = {}
         self._serving: dict[str, int] = defaultdict(int)
@@ -77,7 +78,9 @@ class Relay:
         return answer
 
     async def pull(self, policy: str, wait_s: float) -> RelayAsk | None:
-        """The next frame for that policy; `None` where none came within `wait_s`."""
+        """The next frame for that policy; `None` where none came within `wait_s`. InfrastructureError once it closes."""
+        if self._closed:
+            raise InfrastructureError("the arena is closing")
         self._loop = asyncio.get_running_loop()
         self._serving[policy] += 1
         try:
@@ -105,6 +108,7 @@ class Relay:
 
     def close(self) -> None:
         """Lets everybody go who waits. From any thread, while the server still runs."""
+        self._closed = True
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._let_go)

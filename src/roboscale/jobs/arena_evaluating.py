@@ -31,6 +31,7 @@ _WANTED: Mapping[str, tuple[str, ...]] = {
     "vote": ("vote", "give up"),
     "over": ("next",),
 }
+_ENDS = {"policy error": "it failed by itself", "truncated": "its time was up", "terminated": "it ended"}
 
 
 class EvaluatorDesk:
@@ -60,7 +61,7 @@ class EvaluatorDesk:
             return {
                 "title": f"{robot.name}, {robot.site}",
                 "phase": self._busy or self._phase,
-                "number": self._finished + 1,
+                "number": max(1, self._finished + (self._phase != "over")),
                 "tasks": [
                     {"name": name, "instruction": sentence, "steps": robot.rubrics.get(name, [])}
                     for name, sentence in robot.world.info.tasks.items()
@@ -167,7 +168,7 @@ class EvaluatorDesk:
     def _run(self, match: str, letter: str) -> None:
         said: list[str] = []
         result = self._robot.play(match, letter, said.append)
-        word = {"policy error": "it failed by itself"}.get(result.end, result.end)
+        word = _ENDS.get(result.end, result.end)
         with self._lock:
             self._result = f"{letter}: {word} after {result.steps} steps" + (f" ({len(said)} void)" if said else "")
         self._go(self._robot.client.get(f"/api/matches/{match}"))
