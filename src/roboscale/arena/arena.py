@@ -130,7 +130,11 @@ class Arena:
 
     def who(self, token: str) -> Account | None:
         """Whose token it is; `None` for nobody's."""
-        return self.state.account_of(hashed(token))
+        account = self.state.account_of(hashed(token))
+        if account is None and token:
+            self.catch_up()  # another server may have met them
+            account = self.state.account_of(hashed(token))
+        return account
 
     def revoke(self, by: Account, account: str) -> None:
         """Ends an account's token, for ever."""
@@ -307,6 +311,8 @@ class Arena:
     def own_match(self, by: Account, match: str) -> Match:
         """A match of this evaluator; Refused where it is none."""
         self._require(by, "evaluator")
+        if match not in self.state.matches:
+            self.catch_up()  # another server may have drawn it
         known = self.state.matches.get(match)
         if known is None or known.evaluator != by.id:
             raise Refused(404, "you run no such match")

@@ -80,7 +80,7 @@ def draw_sides(
     >>> drawn.gains["a|b"][0] < drawn.gains["b|c"][0]  # a and b are settled
     True
     """
-    names = sorted(allowed)
+    names = sorted(set(allowed))
     if len(names) < sides:
         raise RoboscaleError(f"{sides} policies are to meet, and {len(names)} may: {', '.join(names) or 'none'}")
     sets = list(combinations(names, sides))

@@ -68,18 +68,31 @@ class _Vote:
 
 
 def flag_evaluators(state: ArenaState) -> list[EvaluatorFlag]:
-    """Everybody with enough votes, suspicions by account; nothing is said of who has too few."""
+    """Suspicions of everybody with enough votes, the strongest first; nothing is said of who has too few."""
     votes: dict[str, list[_Vote]] = defaultdict(list)
     for id_ in state.finished:
         match = state.matches[id_]
         if len(match.sides) == 2:
             votes[match.evaluator].append(_vote_of(match))
+    groups = {p.id: p.group for p in state.policies.values()}
     found: list[EvaluatorFlag] = []
-    for account, mine in votes.items():
-        if len(mine) >= LEAST_MATCHES:
-            others = [vote for other, some in votes.items() if other != account for vote in some]
-            found += _of_one(account, mine, others, {p.id: p.group for p in state.policies.values()})
-    return found
+    while True:  # whoever is flagged is no witness against the others: the worst first, then everybody else anew
+        flagged = {flag.account for flag in found}
+        suspects: list[list[EvaluatorFlag]] = []
+        for account, mine in votes.items():
+            if account not in flagged and len(mine) >= LEAST_MATCHES:
+                away = {account, *flagged}
+                others = [vote for other, some in votes.items() if other not in away for vote in some]
+                if said := _of_one(account, mine, others, groups):
+                    suspects.append(said)
+        if not suspects:
+            return found
+        found += max(suspects, key=_weight)
+
+
+def _weight(flags: Sequence[EvaluatorFlag]) -> float:
+    """How strong the strongest suspicion is: nats of evidence, about."""
+    return max(math.log(f.value) if f.what == "at random" else -math.log(max(f.value, 1e-300)) for f in flags)
 
 
 def _vote_of(match: Match) -> _Vote:
