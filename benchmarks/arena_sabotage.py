@@ -1,6 +1,6 @@
 """How often an evaluator who votes oddly is flagged, and an honest one: simulated arenas of 200 matches, 40 each.
 
-    python -m benchmarks.arena_sabotage --arenas 100
+python -m benchmarks.arena_sabotage --arenas 100
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def main() -> None:
                 print(f"{manner:14}", end=" ")
             print(f"honest flagged {sum(wrong.values())} of {honest} = {share:.3f} (bar .05) {dict(wrong) or ''}")
             if manner == "for an owner":
-                by_policy = [[f for i, (f, _, _) in enumerate(done) if i % len(LEVELS) == k] for k in range(len(LEVELS))]
+                by_policy = [
+                    [f for i, (f, _, _) in enumerate(done) if i % len(LEVELS) == k] for k in range(len(LEVELS))
+                ]
                 told = ", ".join(
                     f"{m:.2f}: {sum(some)}/{len(some)}" for m, some in zip(LEVELS, by_policy, strict=True)
                 )

@@ -63,10 +63,15 @@ class ArenaCell(Plain):
 
 @dataclass(frozen=True, kw_only=True)
 class ArenaTally(Plain):
-    """The board from some of the matches."""
+    """The board from some of the matches.
+
+    Args:
+        claims: (better, worse) of every pair that was shown to differ.
+    """
 
     rows: tuple[ArenaRow, ...]
     tie_groups: tuple[tuple[str, ...], ...]
+    claims: tuple[tuple[str, str], ...]
     sentence: str
     method: str
     matches: int
@@ -199,6 +204,7 @@ def _tally(state: ArenaState, keep: Callable[[Match], bool]) -> ArenaTally:
         return ArenaTally(
             rows=none,
             tie_groups=(tuple(row.name for row in none),) if none else (),
+            claims=(),
             sentence="No match has been voted on yet.",
             method="",
             matches=0,
@@ -209,6 +215,7 @@ def _tally(state: ArenaState, keep: Callable[[Match], bool]) -> ArenaTally:
     return ArenaTally(
         rows=tuple(_rows(state, results, standing, progress)),
         tie_groups=standing.ranking.tie_groups,
+        claims=standing.ranking.claims,
         sentence=standing.ranking.sentence,
         method=standing.ranking.method,
         matches=sum(keep(state.matches[id_]) for id_ in state.finished),
