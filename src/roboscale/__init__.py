@@ -116,6 +116,13 @@ if TYPE_CHECKING:
         splits_of,
         write_episode,
     )
+    from roboscale.jobs.arena_demo import DemoArena, demo_arena
+    from roboscale.jobs.arena_evaluate import EvaluateForArena, evaluate_for_arena
+    from roboscale.jobs.arena_export import ExportArena, export_arena
+    from roboscale.jobs.arena_invite import InviteToArena, invite_to_arena
+    from roboscale.jobs.arena_join import JoinArena, join_arena
+    from roboscale.jobs.arena_offer import OfferPolicy, offer_policy
+    from roboscale.jobs.arena_serve import ServeArena, serve_arena
     from roboscale.jobs.campaign import RunCampaign, run_campaign
     from roboscale.jobs.cases_check import CheckCases, check_cases
     from roboscale.jobs.cases_make import MakeCases, make_cases
@@ -210,6 +217,7 @@ __all__ = [
     "Counted",
     "CurateDataset",
     "Decision",
+    "DemoArena",
     "DemoRobot",
     "DescribeDataset",
     "Design",
@@ -220,9 +228,11 @@ __all__ = [
     "EpisodeSink",
     "Estimate",
     "Evaluate",
+    "EvaluateForArena",
     "Evidence",
     "EvidenceRow",
     "ExplainFailures",
+    "ExportArena",
     "ExportDataset",
     "ExportTrials",
     "Extras",
@@ -241,6 +251,8 @@ __all__ = [
     "InfrastructureError",
     "InitStudy",
     "InstallGuest",
+    "InviteToArena",
+    "JoinArena",
     "JudgeTrial",
     "Judgement",
     "ListGuests",
@@ -255,6 +267,7 @@ __all__ = [
     "MergeTrials",
     "Methods",
     "Observation",
+    "OfferPolicy",
     "Origin",
     "Outcome",
     "OutcomeKind",
@@ -284,6 +297,7 @@ __all__ = [
     "RunDemo",
     "Scene",
     "ServeAnyPolicy",
+    "ServeArena",
     "Session",
     "Severity",
     "SharedSink",
@@ -340,12 +354,15 @@ __all__ = [
     "contribute_dataset",
     "convert_rotation",
     "curate_dataset",
+    "demo_arena",
     "demo_robot",
     "derive_id",
     "derive_seed",
     "describe_dataset",
     "evaluate",
+    "evaluate_for_arena",
     "explain_failures",
+    "export_arena",
     "export_dataset",
     "export_trials",
     "extras_of",
@@ -358,6 +375,8 @@ __all__ = [
     "import_dataset",
     "init_study",
     "install_guest",
+    "invite_to_arena",
+    "join_arena",
     "judge_trial",
     "list_guests",
     "list_runs",
@@ -369,6 +388,7 @@ __all__ = [
     "merge_trials",
     "methods_of",
     "new_episode_id",
+    "offer_policy",
     "pick_trials",
     "plan_collection",
     "pool_datasets",
@@ -382,6 +402,7 @@ __all__ = [
     "run_campaign",
     "run_demo",
     "serve_any_policy",
+    "serve_arena",
     "show_cases",
     "show_dataset",
     "size_comparison",
@@ -400,6 +421,13 @@ __all__ = [
 ]
 
 _JOBS = {
+    "arena_demo": ("DemoArena", "demo_arena"),
+    "arena_evaluate": ("EvaluateForArena", "evaluate_for_arena"),
+    "arena_export": ("ExportArena", "export_arena"),
+    "arena_invite": ("InviteToArena", "invite_to_arena"),
+    "arena_join": ("JoinArena", "join_arena"),
+    "arena_offer": ("OfferPolicy", "offer_policy"),
+    "arena_serve": ("ServeArena", "serve_arena"),
     "campaign": ("RunCampaign", "run_campaign"),
     "cases_check": ("CheckCases", "check_cases"),
     "cases_make": ("MakeCases", "make_cases"),

@@ -9,6 +9,13 @@ import typer
 
 from roboscale import __version__
 from roboscale.cli import (
+    arena_demo,
+    arena_evaluate,
+    arena_export,
+    arena_invite,
+    arena_join,
+    arena_offer,
+    arena_serve,
     campaign,
     cases_check,
     cases_make,
@@ -134,6 +141,13 @@ COMMANDS: tuple[Command[Any], ...] = (
     next.command,
     plan.command,
     campaign.command,
+    arena_serve.command,
+    arena_demo.command,
+    arena_invite.command,
+    arena_join.command,
+    arena_offer.command,
+    arena_evaluate.command,
+    arena_export.command,
 )
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -155,6 +169,7 @@ def roboscale(
 
 
 GROUPS = {
+    "arena": typer.Typer(no_args_is_help=True, help="Blind matches between labs: serve, demo, join, offer, evaluate."),
     "collect": typer.Typer(
         no_args_is_help=True, help="Make episodes: record, teleop, generate, augment, handheld, human."
     ),
