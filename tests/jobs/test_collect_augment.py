@@ -146,11 +146,11 @@ def test_recorded_pictures_are_changed_without_a_world(filmed: Path, tmp_path: P
 
 def test_a_point_lies_where_the_changed_intrinsics_say(filmed: Path):
     """The corner of a square, found in the cropped picture, is where the parent's corner was moved to."""
-    from roboscale.sources.pictures import PictureChange, changed_intrinsics
+    from roboscale.sources.pictures import Repaint, changed_intrinsics
 
     picture = np.zeros((60, 80, 3), np.uint8)
     picture[20:40, 30:60] = 255
-    change = PictureChange(values={"crop.lost": 0.25}, places={"front": (0.2, 0.8)})
+    change = Repaint(values={"crop.lost": 0.25}, places={"front": (0.2, 0.8)})
     moved = change.picture_from_parent("front", 80, 60)
     rows, columns = np.nonzero(change.apply("front", picture)[..., 0] > 127)
     found = np.array([[columns.min() - 0.5, rows.min() - 0.5], [columns.max() + 0.5, rows.max() + 0.5]])
