@@ -188,7 +188,9 @@ def test_changes_of_pictures_say_what_they_need(filmed: Path, recorded: Path, tm
     with pytest.raises(RoboscaleError, match="one kind at a time"):
         asked(axes="light,colour")
     with pytest.raises(RoboscaleError, match="needs --mask"):
-        asked(axes="background")
+        augment_episodes(asked(axes="background"))
+    with pytest.raises(RoboscaleError, match="needs --worker"):
+        augment_episodes(asked(axes="generated"))
     with pytest.raises(UnknownName, match="field of the mask"):
         augment_episodes(asked(axes="background", mask=("front=nothing",)))
     with pytest.raises(RoboscaleError, match="expected a number of metres"):
