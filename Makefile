@@ -82,6 +82,7 @@ bench: set-up-test
 	$(run)python -m benchmarks.rendering
 	$(run)python -m benchmarks.serve_latency
 	$(run)python -m benchmarks.policy_training
+	$(run)python -m benchmarks.trial_log
 	$(run)python -m benchmarks.loader
 	$(run)python -m benchmarks.import_video
 	$(run)python -m benchmarks.audit
@@ -93,6 +94,7 @@ bench-robot: set-up-test
 	$(run)python -m benchmarks.robot_kills
 	$(run)python -m benchmarks.robot_pace
 	$(run)python -m benchmarks.study_kills
+	$(run)python -m benchmarks.trial_kills
 	$(run)python -m benchmarks.teleop_kills
 	$(run)python -m benchmarks.teleop_operator
 

@@ -123,21 +123,23 @@ def read(address: str, name: str) -> str:
     with open_log(address, read_only=True) as log:
         assert isinstance(log, SqlLog), "the benchmark repeats its statements"
         run = next(one for one in log.runs() if one.id == name)
-        begun = time.perf_counter()
+        begun, spent = time.perf_counter(), time.process_time()
         with statements() as asked:
             result = judged_run(log, run)
-        whole = time.perf_counter() - begun
+        whole, whole_cpu = time.perf_counter() - begun, time.process_time() - spent
         with log._reading() as connection:
             raw = connection.connection.dbapi_connection
             assert raw is not None, "it is open"
-            cursor, begun = raw.cursor(), time.perf_counter()
+            cursor, begun, spent = raw.cursor(), time.perf_counter(), time.process_time()
             rows = 0
             for statement, parameters in asked:
                 cursor.execute(statement, parameters)
                 rows += len(cursor.fetchall())
-            alone = time.perf_counter() - begun
-    trials = len(result.counted)
-    return f"{trials:7} trials: queries {alone:5.2f} s ({len(asked)} statements, {rows} rows), judged {whole:5.2f} s"
+            alone, alone_cpu = time.perf_counter() - begun, time.process_time() - spent
+    return (
+        f"{len(result.counted):7} trials: queries {alone:5.2f} s, {alone_cpu:.2f} of this process's processor "
+        f"({len(asked)} statements, {rows} rows); judged {whole:5.2f} s, {whole_cpu:.2f} of it"
+    )
 
 
 def write_on(address: str, number: int, seconds: float, results: Any, barrier: Any) -> None:

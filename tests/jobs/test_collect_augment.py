@@ -146,11 +146,11 @@ def test_recorded_pictures_are_changed_without_a_world(filmed: Path, tmp_path: P
 
 def test_a_point_lies_where_the_changed_intrinsics_say(filmed: Path):
     """The corner of a square, found in the cropped picture, is where the parent's corner was moved to."""
-    from roboscale.sources.pictures import PictureChange, changed_intrinsics
+    from roboscale.sources.pictures import Repaint, changed_intrinsics
 
     picture = np.zeros((60, 80, 3), np.uint8)
     picture[20:40, 30:60] = 255
-    change = PictureChange(values={"crop.lost": 0.25}, places={"front": (0.2, 0.8)})
+    change = Repaint(values={"crop.lost": 0.25}, places={"front": (0.2, 0.8)})
     moved = change.picture_from_parent("front", 80, 60)
     rows, columns = np.nonzero(change.apply("front", picture)[..., 0] > 127)
     found = np.array([[columns.min() - 0.5, rows.min() - 0.5], [columns.max() + 0.5, rows.max() + 0.5]])
@@ -188,7 +188,9 @@ def test_changes_of_pictures_say_what_they_need(filmed: Path, recorded: Path, tm
     with pytest.raises(RoboscaleError, match="one kind at a time"):
         asked(axes="light,colour")
     with pytest.raises(RoboscaleError, match="needs --mask"):
-        asked(axes="background")
+        augment_episodes(asked(axes="background"))
+    with pytest.raises(RoboscaleError, match="needs --worker"):
+        augment_episodes(asked(axes="generated"))
     with pytest.raises(UnknownName, match="field of the mask"):
         augment_episodes(asked(axes="background", mask=("front=nothing",)))
     with pytest.raises(RoboscaleError, match="expected a number of metres"):

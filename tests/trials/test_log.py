@@ -235,6 +235,9 @@ def test_what_is_done_of_a_schedule_takes_a_few_questions(log: TrialLog):
     assert [(t.round, t.attempt) for t in done[ANNA.digest, "reach/nominal/5"]] == [(0, 0), (0, 1), (1, 0)]
     assert log.attempts(policies, WORLD, SETTINGS, round=1).keys() == {(ANNA.digest, "reach/nominal/5")}
     assert log.attempts((), WORLD, SETTINGS) == {}
+    some = log.attempts(policies, WORLD, SETTINGS, cases=["reach/nominal/5", "reach/nominal/5", "reach/nominal/199"])
+    assert some == {key: tried for key, tried in done.items() if key[1] == "reach/nominal/5"} and some
+    assert log.attempts(policies, WORLD, SETTINGS, cases=[]) == {}
 
 
 def test_the_beginning_of_an_id_is_enough_when_only_one_begins_so(log: TrialLog):

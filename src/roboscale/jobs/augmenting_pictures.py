@@ -14,7 +14,7 @@ from roboscale.core import BadData, Field, Provenance, RoboscaleError, UnknownNa
 
 if TYPE_CHECKING:
     from roboscale.dataset import Dataset, DatasetWriter
-    from roboscale.sources.pictures import PictureChange
+    from roboscale.sources.pictures import Repaint
 
 __all__ = ["ForegroundMask", "Repainting", "parse_masks", "repaint"]
 
@@ -156,7 +156,7 @@ def _copy(
 
 def _picture(
     asked: Repainting,
-    change: PictureChange,
+    change: Repaint,
     camera: Field,
     arrays: Mapping[str, Any],
     k: int,
@@ -172,7 +172,7 @@ def _picture(
 
 
 def _moved_intrinsics(
-    cameras: Sequence[Field], numbers: Mapping[str, NDArray[Any]], change: PictureChange, where: str
+    cameras: Sequence[Field], numbers: Mapping[str, NDArray[Any]], change: Repaint, where: str
 ) -> dict[str, NDArray[Any]]:
     """The columns of intrinsics as they are after a crop; which camera one belongs to is said by its name.
 

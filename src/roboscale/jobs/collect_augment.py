@@ -107,7 +107,15 @@ class AugmentEpisodes(Request):
         return self.names[0] in PICTURE_AXES
 
     def check(self) -> None:
-        """UnknownName for an axis that is none; RoboscaleError for a background that nothing tells from the rest."""
+        """UnknownName for an axis that is none; RoboscaleError for a dataset that would be its own copy."""
+        _ = self.names
+        if self.dataset.resolve() == self.out.resolve():
+            raise RoboscaleError(
+                f"{self.out}: the copies are a dataset of their own; `roboscale data merge` joins two"
+            )
+
+    def require_what_goes_together(self) -> None:
+        """RoboscaleError for a background that nothing tells from the rest, or a worker that nobody asks."""
         behind, generated = "background" in self.names, self.names == (GENERATED,)
         if (behind and not self.mask) or (self.mask and not (behind or generated)):
             raise RoboscaleError("--axes background needs --mask CAMERA=FIELD, which only it and generated take")
@@ -115,10 +123,6 @@ class AugmentEpisodes(Request):
             raise RoboscaleError("--backgrounds stand behind what --mask keeps: --axes background")
         if generated != bool(self.worker) or (self.prompt and not generated):
             raise RoboscaleError("--axes generated needs --worker, and nothing else takes --worker and --prompt")
-        if self.dataset.resolve() == self.out.resolve():
-            raise RoboscaleError(
-                f"{self.out}: the copies are a dataset of their own; `roboscale data merge` joins two"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +169,7 @@ def augment_episodes(request: AugmentEpisodes, on_event: OnEvent = ignore) -> Au
     """
     from roboscale.dataset import Dataset
 
+    request.require_what_goes_together()
     dataset = Dataset(request.dataset, images="uint8")
     if dataset.streams:
         on_event(Note(f"the copies have no sensors of their own rate: {', '.join(dataset.streams)} are left out"))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData
 
-__all__ = ["CHANGE_SIZES", "PICTURE_CHANGES", "PictureChange", "changed_intrinsics", "draw_change"]
+__all__ = ["CHANGE_SIZES", "PICTURE_CHANGES", "Repaint", "changed_intrinsics", "draw_change"]
 
 CHANGE_SIZES: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
     "colour": {
@@ -38,7 +38,7 @@ _YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PictureChange:
+class Repaint:
     """What is done to every picture of one copy of an episode.
 
     Args:
@@ -127,7 +127,7 @@ def _blurred(picture: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
 
 def draw_change(
     changes: tuple[str, ...], strongest: float, cameras: tuple[str, ...], rng: np.random.Generator
-) -> PictureChange:
+) -> Repaint:
     """One copy's change: a strength of each, 0 to `strongest`, and the direction and place of each value.
 
     >>> change = draw_change(("colour", "crop"), 2.0, ("observation.images.front",), np.random.default_rng(0))
@@ -148,7 +148,7 @@ def draw_change(
                 size = size if up else -size
             values[f"{change}.{name}"] = float(f"{size:.4g}")
     places = {camera: (float(f"{x:.4g}"), float(f"{y:.4g}")) for camera in cameras for x, y in [rng.random(2)]}
-    return PictureChange(values=values, places=places if "crop" in changes else {})
+    return Repaint(values=values, places=places if "crop" in changes else {})
 
 
 def changed_intrinsics(
