@@ -239,8 +239,8 @@ def welch(first: Sequence[float], second: Sequence[float]) -> tuple[float, float
     gap = mean(second) - mean(first)
     parts = [stdev(rates) ** 2 / len(rates) for rates in (first, second)]
     error = math.sqrt(sum(parts))
-    if not error:
-        return gap, gap, gap
+    if not error:  # no spread on either side says nothing of the next training
+        return gap, math.nan, math.nan
     freedom = sum(parts) ** 2 / sum(p**2 / (len(r) - 1) for p, r in zip(parts, (first, second), strict=True))
     reach = float(t.ppf(0.975, freedom)) * error
     return gap, gap - reach, gap + reach
@@ -255,7 +255,7 @@ def row(name: str, runs: Mapping[str, Sequence[float]], auroc: float | None) -> 
             said.append("")
             continue
         gap, low, high = welch(runs[other], rates)
-        said.append(f"{gap:+.2f} [{low:+.2f}, {high:+.2f}]")
+        said.append(f"{gap:+.2f} " + ("(no spread)" if math.isnan(low) else f"[{low:+.2f}, {high:+.2f}]"))
     whole = mean(runs["oracle"]) - mean(runs["all"])
     closed = (mean(rates) - mean(runs["all"])) / whole if whole > 0 and name not in ("all", "oracle") else None
     said.append("" if closed is None else f"{closed:.0%}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +14,15 @@ from roboscale import (
     ExportDataset,
     MergeDatasets,
     PoolDatasets,
+    ShowDataset,
     curate_dataset,
     export_dataset,
     merge_datasets,
     pool_datasets,
+    show_dataset,
 )
 from roboscale.core import BadData
+from roboscale.curate.log import LOG, CurationLog
 from roboscale.curate.selection import read_selection
 from roboscale.dataset import Dataset
 
@@ -55,6 +60,22 @@ def test_an_export_takes_it_and_leaves_no_copy_behind(best: Path):
     done = export_dataset(asked)
     assert (done.episodes, done.frames) == (1, 20) and done.largest_difference["action"] == 0
     assert not [path.name for path in Path().iterdir() if path.name.startswith(".old")]
+
+
+def test_scores_are_on_the_timeline_and_people_overrule_them(best: Path):
+    recorded = Dataset("recorded")
+    (kept,), dropped = read_selection(best).kept, read_selection(best).dropped
+    with show_dataset(ShowDataset(dataset="recorded", selection=best)) as page:
+        index = next(e.index for e in recorded.episodes if e.id == dropped[0].episode)
+        said = json.loads(urllib.request.urlopen(f"{page.url}api/episode/{index}").read())
+        (finding,) = said["findings"]
+        assert "left out, score" in finding["text"] and finding["spans"] == [{"first": 0, "last": 19}]
+        CurationLog(Path("recorded") / LOG).append(dropped[0].episode, "keep", author="ada")
+        CurationLog(Path("recorded") / LOG).append(kept.episode, "drop", author="ada")
+    asked = CurateDataset(dataset="recorded", out="mine.json", method="random", keep=0.4, labels=True)
+    mine = curate_dataset(asked).selection
+    assert [row.episode for row in mine.kept] == [dropped[0].episode]
+    assert mine.kept[0].reason == "kept by ada, over random" and len(mine.dropped) == 2
 
 
 def test_a_collection_is_merged_and_learned_from():

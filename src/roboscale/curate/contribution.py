@@ -39,9 +39,9 @@ __all__ = [
 
 State = Literal["passes", "blocks", "advises", "not looked", "accepted"]
 
-_LEFT = ("lock", "transfer/", "undo/", "staging/", "sealing/", "quarantine/")
+_LEFT = ("lock", "transfer/", "undo/", "staging/", "sealing/", "quarantine/", "proof.html", "proof.json")
 _PRIVATE = (LOG.as_posix(), *(f"meta/roboscale/{name}" for name in _LEFT))
-"""Not given: labels with their authors' names, and what runs leave behind."""
+"""Not given: labels with their authors' names, what runs leave behind, and proofs, which name its folders."""
 _SHOWN = 6
 
 

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from roboscale.core import BadData, Spec, UnknownName
+from roboscale.core import UNKNOWN, BadData, Spec, UnknownName
 from roboscale.core.plain import Plain
 from roboscale.curate.selection import Selection, episode_contents
 from roboscale.dataset import Dataset
@@ -47,7 +47,7 @@ class PoolEntry(Plain):
         root: its folder, absolute.
         content: digest over its episodes' contents, in their order.
         robot: its type; `licence` an SPDX id; both empty where nothing says.
-        action: what the action is declared to be, e.g. `rad, absolute`; `unknown` where nobody declared it.
+        action: what the action is declared to be, e.g. `7 elements, rad, absolute`; or that nobody declared it.
         errors, warnings: findings of the audit when it was added; `checks` are their names, the worst first.
         pictures: whether the audit looked at pictures.
         successes: of `judged` episodes.
@@ -295,7 +295,8 @@ def _action_words(spec: Spec) -> str:
     if "action" not in spec:
         return "none"
     action = spec["action"]
-    return f"{action.shape[0] if action.shape else 1} elements, {action.unit}, {action.mode}"
+    words = ["not declared"] if UNKNOWN in (action.unit, action.mode) else [action.unit, action.mode]
+    return ", ".join([f"{action.shape[0] if action.shape else 1} elements", *words])
 
 
 def _word(details: Mapping[str, Any], keys: Sequence[str]) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roboscale.core import BadData
+from roboscale.core import BadData, RoboscaleError
 from roboscale.jobs.data_contribute import ContributeDataset, ContributedDataset
 from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, counting
 
@@ -96,12 +97,12 @@ def _require_v3(root: Path) -> None:
         raise BadData(root, "dataset", "a LeRobotDataset v3.0", "nothing there")
     format = detect(root)
     if format not in FORMATS or format != "lerobot-v3":
-        expected = f"a LeRobotDataset v3.0; first: roboscale data import {root} {root.absolute().name}-v3"
-        raise BadData(root, "format", expected, format)
+        first = shlex.join(["roboscale", "data", "import", str(root), f"{root.absolute().name}-v3"])
+        raise RoboscaleError(f"{root}: expected a LeRobotDataset v3.0, found {format}; first: {first}")
     waiting = sorted((root / "meta/roboscale/pending").glob("*"))
     if waiting:
-        expected = f"all of them sealed; first: roboscale data fix {root}"
-        raise BadData(root, "episodes", expected, f"{len(waiting)} that a writer left")
+        first = shlex.join(["roboscale", "data", "fix", str(root)])
+        raise RoboscaleError(f"{root}: {len(waiting)} episodes wait, as a writer left them; first: {first}")
 
 
 def _consent_gate(request: ContributeDataset) -> GivingGate:

@@ -25,6 +25,7 @@ class CurateDataset(Request):
 
     Args:
         keep: share of the frames of each instruction.
+        labels: people's decisions stand above the method's; the budget is not filled up again.
         budget: hours to keep, in place of a share.
         policy, rollouts: for `influence`, what was trained on the dataset, and how it did.
         validate: folder of trained policies and trials that say whether the choice helps.
@@ -40,6 +41,7 @@ class CurateDataset(Request):
     ]
     keep: Annotated[float | None, Option("Share of the frames to keep, e.g. .5.", min=0.0, max=1.0)] = None
     budget: Annotated[float | None, Option("Hours to keep.", min=0.0)] = None
+    labels: Annotated[bool, Option("Keep and drop as people said in `data show`, whatever the method says.")] = False
     policy: Annotated[Path | None, Option("influence: a built-in policy that was trained on the dataset.")] = None
     rollouts: Annotated[
         Path | None, Option("influence: dataset of its rollouts with outcomes, of `trials export --dataset`.")
@@ -112,7 +114,8 @@ def curate_dataset(request: CurateDataset, on_event: OnEvent = ignore, *, dry_ru
         RoboscaleError: the method cannot say anything of this dataset, or the request contradicts itself.
         BadData: the dataset is broken.
     """
-    from roboscale.curate.choose import choose, method_named
+    from roboscale.curate.choose import choose, method_named, overruled
+    from roboscale.curate.log import LOG, CurationLog
     from roboscale.dataset import Dataset
     from roboscale.jobs.files import write_json
 
@@ -121,6 +124,8 @@ def curate_dataset(request: CurateDataset, on_event: OnEvent = ignore, *, dry_ru
     total = int(dataset.lengths.sum())
     share, asked = _share(request, dataset)
     selection = choose(dataset, method, frames=share, asked=asked, seed=request.seed)
+    if request.labels:
+        selection = overruled(selection, dataset, CurationLog(request.dataset / LOG).state())
     for note in selection.notes:
         on_event(Note(note))
     done = CuratedDataset(out=request.out, selection=selection, frames=total)

@@ -196,7 +196,7 @@ def _write_page(page: Path, done: PooledDatasets, command: str, on_event: OnEven
     if len(done.entries) < done.total:
         notes.append(f"{len(done.entries)} of the {done.total} datasets of the pool are shown")
     notes.append("an entry is what the dataset was when it was added; add it again to look at it anew")
-    made = pool_page(
+    made_page = pool_page(
         done.entries,
         done.quality,
         title=f"Pool {done.pool.name}",
@@ -204,5 +204,5 @@ def _write_page(page: Path, done: PooledDatasets, command: str, on_event: OnEven
         notes=tuple(notes),
         versions=dict(versions()),
     )
-    write_text(page, made)
+    write_text(page, made_page)
     on_event(Wrote("page", page))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from roboscale.core import BadData
+from roboscale.core import BadData, Finding, Span
 from roboscale.curate.selection import read_selection
 from roboscale.dataset import Dataset
 from roboscale.dataset.edits import Kept
 from roboscale.jobs.recordings import Opened
 
-__all__ = ["selected_frames", "selections_of"]
+__all__ = ["selected_frames", "selection_findings", "selections_of"]
 
 
 def selected_frames(path: Path, dataset: Dataset, keys: Sequence[str]) -> tuple[dict[str, Kept], dict[str, str]]:
@@ -40,6 +40,41 @@ def selected_frames(path: Path, dataset: Dataset, keys: Sequence[str]) -> tuple[
         if keys[e.index] not in whole and keys[e.index] not in frames
     }
     return frames, left
+
+
+def selection_findings(file: Path, root: Path) -> list[Finding]:
+    """What a selection says of each episode, for a timeline: its score, its place, and the frames that are cut."""
+    selection, dataset = read_selection(file), Dataset(root)
+    parts = selection.of(dataset)
+    index = {episode.id: episode.index for episode in dataset.episodes}
+    scores = {row.episode: row.score for row in selection.kept} | {r.episode: r.score for r in selection.dropped}
+    known = sorted((score for score in scores.values() if score is not None), reverse=True)
+    reasons = {row.episode: row.reason for row in selection.kept} | {r.episode: r.reason for r in selection.dropped}
+    findings = []
+    for id_, score in scores.items():
+        frames = [(part.first, part.last) for part in parts if part.index == index[id_]]
+        place = "" if score is None else f", score {score:.3g}, number {known.index(score) + 1} of {len(known)}"
+        what = f"kept{place}" if frames else f"left out{place}"
+        findings.append(
+            Finding(
+                f"selection by {selection.method}",
+                "info" if frames else "warning",
+                f"{what}: {reasons[id_]}" if reasons[id_] else what,
+                episodes=(index[id_],),
+                spans=_cut(index[id_], frames, dataset.episodes[index[id_]].length),
+            )
+        )
+    return findings
+
+
+def _cut(index: int, kept: Sequence[tuple[int, int]], length: int) -> tuple[Span, ...]:
+    """The frames between what is kept."""
+    spans, begin = [], 0
+    for first, last in [*sorted(kept), (length, length)]:
+        if first > begin:
+            spans.append(Span(index, begin, first - 1))
+        begin = last + 1
+    return tuple(spans)
 
 
 def selections_of(files: Sequence[Path], members: Mapping[str, Opened]) -> dict[str, Path]:

@@ -57,7 +57,7 @@ def contribution_page(
         pictures: what is on it, and a PNG, of pictures in which somebody or something was seen.
     """
     blocking = [gate.name for gate in gates if gate.state == "blocks"]
-    said = f"{', '.join(blocking)} block." if blocking else "Nothing blocks."
+    said = _large(f"{', '.join(blocking)} block.") if blocking else "Nothing blocks."
     shown = tuple(Picture(uri=data_uri(png, "image/png"), alt=about, caption=about) for about, png in pictures)
     kept = (Paragraph("Not given: " + ", ".join(stay) + ".", "fine"),) if stay else ()
     page = Page(
@@ -72,7 +72,7 @@ def contribution_page(
         sections=(
             Section(anchor="gates", title="Gates", blocks=(Cards(tuple(map(_card, gates)), "list"),)),
             Section(anchor="seen", title="What was seen", blocks=shown),
-            Section(anchor="card", title="The card", blocks=(*kept, Listing(tuple(filter(None, card.splitlines()))))),
+            Section(anchor="card", title="The card", blocks=(*kept, Paragraph(Phrase(text=card, kind="pre")))),
         ),
         data={"gates": [gate.to_json() for gate in gates]},
         command=command,
@@ -81,9 +81,13 @@ def contribution_page(
     return render_page(page)
 
 
+def _large(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
 def _card(gate: GateShown) -> Card:
     lines: tuple[Inline, ...] = gate.lines
-    blocks: list[Block] = [Paragraph(text.full_stop(gate.text))]
+    blocks: list[Block] = [Paragraph(_large(text.full_stop(gate.text)))]
     blocks += [Listing(lines)] if lines else []
     blocks += [Paragraph(f"Accepted: {gate.reason}", "fine")] if gate.reason else []
     blocks += [Paragraph(Phrase(text=gate.repair, code=True))] if gate.repair else []

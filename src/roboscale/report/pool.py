@@ -93,7 +93,7 @@ def pool_page(
             details=(
                 f"{text.count(sum(e.episodes for e in entries))} episodes",
                 f"{text.count(clean)} without an error",
-                f"{text.count(len({e.robot for e in entries} - {''}))} robots",
+                text.plural(len({e.robot for e in entries} - {""}), "robot"),
             ),
         ),
         sections=(
