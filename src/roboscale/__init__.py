@@ -172,6 +172,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.why import ExplainFailures, explain_failures
     from roboscale.jobs.world_check import CheckWorldTasks, check_world_tasks
     from roboscale.jobs.world_list import ListWorlds, list_worlds
+    from roboscale.jobs.world_play import PlaySession, PlayWorld, play_world
     from roboscale.jobs.world_train import TrainWorld, train_world
 
 __version__ = "0.1.0"
@@ -259,6 +260,8 @@ __all__ = [
     "PickTrials",
     "Pictures",
     "PlanCollection",
+    "PlaySession",
+    "PlayWorld",
     "Policy",
     "PolicyError",
     "Pose",
@@ -363,6 +366,7 @@ __all__ = [
     "new_episode_id",
     "pick_trials",
     "plan_collection",
+    "play_world",
     "print_tags",
     "rank",
     "record_episodes",
@@ -447,6 +451,7 @@ _JOBS = {
     "why": ("ExplainFailures", "explain_failures"),
     "world_check": ("CheckWorldTasks", "check_world_tasks"),
     "world_list": ("ListWorlds", "list_worlds"),
+    "world_play": ("PlaySession", "PlayWorld", "play_world"),
     "world_train": ("TrainWorld", "train_world"),
 }
 """Module in `roboscale.jobs` -> its request and its job, or what is asked of any result."""
