@@ -1,4 +1,4 @@
-"""The page that steers an imagined scene: both scenes begin alike, move under the same actions, and strangers do not."""
+"""The page that steers an imagined scene: both scenes begin and move alike, and strangers are refused."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class SteeredScenes:
         if not frame.target:
             action: Floats = (low + high) / 2 + motion * (high - low) / 2
             return action
-        action = centre.copy()
+        action = np.array(centre)
         for place, sent in zip(frame.target, frame.sent, strict=True):
             reach = 0.08 * (high[place] - low[place])
             action[place] = np.clip(self._scene.state[sent] + motion[place] * reach, low[place], high[place])
@@ -126,7 +126,8 @@ class SteeredScenes:
 
         fields = self._world.manifest.observed.fields
         seen = self._true.observe([field.name for field in fields])
-        return flat_state(fields, {name: np.asarray(values)[None] for name, values in seen.items()})[0]
+        state: Floats = flat_state(fields, {name: np.asarray(values)[None] for name, values in seen.items()})[0]
+        return state
 
     def _divergence(self) -> float | None:
         """Root mean square over what is predicted, in its spreads; `None` without a truth."""
