@@ -33,7 +33,8 @@ def test_the_gates_hold_and_stand_beside_the_world(folder: Path):
     named = {n["name"].partition(" (")[0] for n in said["numbers"]}
     assert named >= set(BARS)
     assert not [n for n in said["numbers"] if n["held"] is False and not n["gate"].startswith("4")]
-    assert said["signals"] == [n["name"] for n in said["numbers"] if n["gate"].startswith("4") and n["held"]]
+    used = [n["name"] for n in said["numbers"] if n["gate"].startswith("4") and n["held"]]
+    assert [f"trust signal ({name})" for name in said["signals"]] == used
 
 
 def test_policies_are_ordered_as_the_true_world_orders_them(folder: Path):
