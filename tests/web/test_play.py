@@ -43,6 +43,7 @@ def picture(said: dict[str, Any], name: str) -> np.ndarray:
 
 def test_both_scenes_begin_alike_and_move_under_the_same_actions(client: TestClient):
     first = client.get("/api/state").json()
+    assert [(p["name"], p["held"]) for p in first["points"]] == [("hand", False), ("disc", False), ("goal", True)]
     assert first["axes"] == ["hand.dx", "hand.dy"] and first["step"] == 0
     assert first["divergence"] == pytest.approx(0, abs=1e-6)
     np.testing.assert_array_equal(picture(first, "imagined"), picture(first, "true"))

@@ -77,6 +77,7 @@ class SteeredScenes:
                 "sentence": self._world.info.instruction(self._task),
                 "axes": list(field.layout) or [f"axis {i}" for i in range(int(np.prod(field.shape)))],
                 "doubt": self._doubt,
+                "points": self._points(),
                 "step": self._steps,
                 "success": said["success_probability"],
                 "outside": said["outside_data"],
@@ -120,6 +121,17 @@ class SteeredScenes:
             reach = 0.08 * (high[place] - low[place])
             action[place] = np.clip(self._scene.state[sent] + motion[place] * reach, low[place], high[place])
         return action
+
+    def _points(self) -> list[dict[str, Any]]:
+        """What is drawn, for a legend."""
+        from roboscale.worlds.learned.drawing import colour_of
+
+        elements = self._world.twin.frame.elements
+        held = set(elements.held)
+        return [
+            {"name": name, "colour": colour_of(number), "held": set(at) <= held}
+            for number, (name, at) in enumerate(elements.points.items())
+        ]
 
     def _true_state(self) -> Floats:
         from roboscale.worlds.learned import flat_state

@@ -43,6 +43,7 @@ _FILES = {
     "": ("page.html", "text/html"),
     "style.css": ("style.css", "text/css"),
     "app.js": ("app.js", "text/javascript"),
+    "icon.svg": ("icon.svg", "image/svg+xml"),
 }
 _NO_STORE = {"cache-control": "no-store"}
 

@@ -41,7 +41,7 @@ function show(said) {
   if (said.outside !== null) parts.push(`outside of the data ${(100 * said.outside).toFixed(0)} %`);
   if (said.divergence !== null) parts.push(`divergence ${said.divergence.toFixed(2)} spreads`);
   if (said.ended) parts.push("left its validated range: what follows is not to be believed");
-  at("numbers").textContent = parts.join("   ");
+  at("numbers").textContent = parts.join(" · ");
   const top = Math.max(0.1, ...gaps), last = gaps.slice(-300);
   at("curve").firstElementChild.setAttribute("points", last.map((g, i) => `${i},${58 - 56 * g / top}`).join(" "));
 }
@@ -83,12 +83,23 @@ function buttons() {
   });
 }
 
+function legend(points) {
+  for (const { name, colour, held } of points) {
+    const mark = document.createElement("i"), text = document.createElement("span");
+    mark.style.borderColor = colour;
+    mark.style.backgroundColor = held ? "transparent" : colour;
+    text.append(mark, held ? `${name} (stays)` : name);
+    at("legend").append(text);
+  }
+}
+
 const first = await ask("api/state");
 session = first.session;
 axes = first.axes;
 at("task").textContent = first.sentence;
 at("doubt").textContent = first.doubt;
 buttons();
+legend(first.points);
 show(first);
 at("begin").addEventListener("click", begin);
 addEventListener("keydown", (e) => {
