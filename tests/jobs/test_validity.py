@@ -92,3 +92,15 @@ def test_one_table_with_a_column_for_each_world(tmp_path: Path):
         "real: trials in world real; left out: sim" in notes and "cheap: trials in world sim; left out: real" in notes
     )
     assert done.card.criteria[-1].bar is None  # nobody says how many trials these rates are of
+
+
+@pytest.mark.parametrize("column", ["imagined", "world_model", "WM"])
+def test_one_table_of_paired_real_and_imagined_rollouts(tmp_path: Path, column: str):
+    """As benchmarks of world models publish them: a row a rollout, its real and its imagined outcome side by side."""
+    rates = {"good": 9, "fair": 5, "poor": 1}
+    rows = [f"push,{name},{k},{int(k < n)},{int(k < n + 1)}" for name, n in rates.items() for k in range(10)]
+    table = tmp_path / "rollouts.csv"
+    table.write_text("\n".join([f"task,policy,episode,real,{column}", *rows]) + "\n")
+    done = check_validity(CheckValidity(real=str(table), cheap=str(table)))
+    assert done.card.pearson.value == pytest.approx(1) and done.card.optimistic == 3
+    assert done.card.to_json()["disattenuated"] == done.card.disattenuated
