@@ -182,6 +182,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.why import ExplainFailures, explain_failures
     from roboscale.jobs.world_check import CheckWorldTasks, check_world_tasks
     from roboscale.jobs.world_list import ListWorlds, list_worlds
+    from roboscale.jobs.world_play import PlaySession, PlayWorld, play_world
     from roboscale.jobs.world_train import TrainWorld, train_world
 
 __version__ = "0.1.0"
@@ -277,6 +278,8 @@ __all__ = [
     "PickTrials",
     "Pictures",
     "PlanCollection",
+    "PlaySession",
+    "PlayWorld",
     "Policy",
     "PolicyError",
     "PoolDatasets",
@@ -391,6 +394,7 @@ __all__ = [
     "offer_policy",
     "pick_trials",
     "plan_collection",
+    "play_world",
     "pool_datasets",
     "print_tags",
     "rank",
@@ -487,6 +491,7 @@ _JOBS = {
     "why": ("ExplainFailures", "explain_failures"),
     "world_check": ("CheckWorldTasks", "check_world_tasks"),
     "world_list": ("ListWorlds", "list_worlds"),
+    "world_play": ("PlaySession", "PlayWorld", "play_world"),
     "world_train": ("TrainWorld", "train_world"),
 }
 """Module in `roboscale.jobs` -> its request and its job, or what is asked of any result."""

@@ -16,20 +16,15 @@ from roboscale.jobs.world_check import CheckWorldTasks, check_world_tasks
 from roboscale.jobs.world_gates import check_gates
 from roboscale.jobs.world_train import TrainWorld, train_world
 from roboscale.stats.trust import BARS, auroc, calibration_error, gate_number, rank_correlation
-from tests.pusher_world import COLLECTORS, Pusher, PusherWorld, record_pushes
+from tests.pusher_world import Pusher, PusherWorld, record_pushes
 
 JUDGED = (Pusher("good", noise=0.015), Pusher("middling", aside=0.06), Pusher("poor", aside=0.12, noise=0.02))
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pusher's twin whose gates were checked, and the first frames of other cases."""
-    root = tmp_path_factory.mktemp("learned")
-    record_pushes(root / "pushes", 300)
-    record_pushes(root / "starts", 40, first=9000, collectors=COLLECTORS[:1])
-    train_world(TrainWorld(dataset=root / "pushes", out=root / "twin", steps=1200, members=2))
-    check_world_tasks(CheckWorldTasks(world=str(root / "twin")))
-    return root
+@pytest.fixture
+def folder(learned_pusher: Path) -> Path:
+    """Of a pusher's twin whose gates were checked, and the first frames of other cases."""
+    return learned_pusher
 
 
 def test_the_gates_hold_and_stand_beside_the_world(folder: Path):
@@ -38,7 +33,8 @@ def test_the_gates_hold_and_stand_beside_the_world(folder: Path):
     named = {n["name"].partition(" (")[0] for n in said["numbers"]}
     assert named >= set(BARS)
     assert not [n for n in said["numbers"] if n["held"] is False and not n["gate"].startswith("4")]
-    assert said["signals"] == [n["name"] for n in said["numbers"] if n["gate"].startswith("4") and n["held"]]
+    used = [n["name"] for n in said["numbers"] if n["gate"].startswith("4") and n["held"]]
+    assert [f"trust signal ({name})" for name in said["signals"]] == used
 
 
 def test_policies_are_ordered_as_the_true_world_orders_them(folder: Path):
@@ -65,6 +61,20 @@ def test_a_policy_outside_of_the_data_is_not_rated(folder: Path):
     assert "withheld" in done.success.method and any("abstains" in line for line in done.lines)
     with pytest.raises(RoboscaleError, match="abstains"):
         compare(away, JUDGED[0], world=imagined, budget=12)
+
+
+def test_few_real_trials_recalibrate_what_is_imagined(folder: Path, tmp_path: Path):
+    imagined = open_learned(f"learned:{folder / 'twin'}?starts={folder / 'starts'}")
+    real = evaluate(JUDGED[1], world=PusherWorld(), seeds="9000:9012", store=str(tmp_path / "real"))
+    done = evaluate(JUDGED[1], world=imagined, seeds="9000:9040", calibrate=str(tmp_path / "real"))
+    (one,) = done.calibrated
+    assert one.real_world == "pusher" and one.fusion.cheap == 28 and one.fusion.mode == "betting"
+    assert one.fusion.real_only.n == real.success.n == 12
+    assert ("saves" in one.line) == ((one.fusion.saved_trials or 0) > 0)
+    with pytest.raises(RoboscaleError, match="at least 8 cases"):
+        evaluate(JUDGED[0], world=imagined, seeds="9000:9005", calibrate=str(tmp_path / "real"))
+    with pytest.raises(RoboscaleError, match="no learned world"):
+        evaluate(JUDGED[1], world=PusherWorld(), seeds="9000:9003", calibrate=str(tmp_path / "real"))
 
 
 def test_a_world_that_saw_no_failure_fails_the_third_gate(tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +12,19 @@ import pytest
 from roboscale.core import BadData, BatchedWorld, Case, Field, SpecMismatch, UnknownName
 from roboscale.core.ensembles import SmallNets
 from roboscale.jobs.learned import learned_folder, learned_parts, open_learned, read_gates
-from roboscale.jobs.world_train import TrainWorld, train_world
 from roboscale.testing.world_checks import check_world
 from roboscale.worlds.learned import LearnedWorld, find_elements, load_world
 from roboscale.worlds.learned.features import TwinFrame
 from tests.pusher_world import PusherWorld, record_pushes, steer
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A world learned from 120 episodes of the pusher, in a few processor seconds."""
-    root = tmp_path_factory.mktemp("learned")
-    record_pushes(root / "pushes", 120)
-    train_world(TrainWorld(dataset=root / "pushes", out=root / "twin", steps=600, members=2))
-    return root / "twin"
+@pytest.fixture
+def folder(learned_pusher: Path, tmp_path: Path) -> Path:
+    """A copy of a pusher's twin, as it is before its gates are checked."""
+    copied = tmp_path / "copied" / "twin"
+    shutil.copytree(learned_pusher / "twin", copied)
+    (copied / "gates.json").unlink()
+    return copied
 
 
 @pytest.fixture
@@ -82,9 +82,7 @@ def test_the_identity_is_that_of_the_weights(folder: Path, tmp_path: Path):
     first = learned_parts(folder)[0].info.identity
     assert learned_parts(folder)[0].info.identity == first and first.verified
     other = tmp_path / "twin"
-    other.mkdir()
-    for file in folder.iterdir():
-        (other / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(folder, other)
     assert learned_parts(other)[0].info.identity == first
     with np.load(other / "judge.npz") as file:
         arrays = dict(file)
@@ -98,9 +96,7 @@ def test_a_broken_folder_is_one_clear_error(folder: Path, tmp_path: Path):
         load_world(tmp_path)
     for name, text in (("world.json", "{"), ("world.json", '{"format": "other"}'), ("twin.npz", "x")):
         other = tmp_path / name / str(len(text))
-        other.mkdir(parents=True)
-        for file in folder.iterdir():
-            (other / file.name).write_bytes(file.read_bytes())
+        shutil.copytree(folder, other)
         (other / name).write_text(text)
         with pytest.raises(BadData):
             load_world(other)
@@ -187,5 +183,5 @@ def test_networks_give_the_same_bits_in_any_batch():
 
 def test_the_manifest_names_what_was_left_out(folder: Path):
     said = json.loads((folder / "world.json").read_text())
-    assert said["data"]["episodes"] + said["data"]["held_out"] == 120
+    assert said["data"]["episodes"] + said["data"]["held_out"] == 300
     assert any("labelled by their outcome" in note for note in said["data"]["notes"])

@@ -74,6 +74,7 @@ from roboscale.cli import (
     why,
     world_check,
     world_list,
+    world_play,
     world_train,
 )
 from roboscale.cli.commands import Command, request_of
@@ -106,6 +107,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     world_list.command,
     world_check.command,
     world_train.command,
+    world_play.command,
     guest_list.command,
     guest_install.command,
     guest_check.command,
@@ -175,7 +177,7 @@ GROUPS = {
     ),
     "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, fix, merge, show."),
     "policy": typer.Typer(no_args_is_help=True, help="Policies: train, serve, check."),
-    "world": typer.Typer(no_args_is_help=True, help="Worlds: list, check, train."),
+    "world": typer.Typer(no_args_is_help=True, help="Worlds: list, check, train, play."),
     "guest": typer.Typer(no_args_is_help=True, help="Packages of others in environments of their own."),
     "cases": typer.Typer(no_args_is_help=True, help="What is to be tried, agreed on before: make, check, show."),
     "robot": typer.Typer(no_args_is_help=True, help="Robots: a stand-in to try the bench with."),

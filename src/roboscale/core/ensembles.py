@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BLOCK", "SmallNets", "sigmoid"]
+__all__ = ["ROWS_AT_ONCE", "SmallNets", "sigmoid"]
 
-BLOCK = 8
+ROWS_AT_ONCE = 8
 """Rows of a product; the last block is filled up with zeros."""
 
 Singles = NDArray[np.float32]
@@ -39,9 +39,9 @@ class SmallNets:
         (2, 5, 1)
         """
         rows = len(inputs)
-        filled = np.zeros((-(-rows // BLOCK) * BLOCK, inputs.shape[1]), np.float32)
+        filled = np.zeros((-(-rows // ROWS_AT_ONCE) * ROWS_AT_ONCE, inputs.shape[1]), np.float32)
         filled[:rows] = inputs
-        blocks = [self._block(filled[i : i + BLOCK]) for i in range(0, len(filled), BLOCK)]
+        blocks = [self._block(filled[i : i + ROWS_AT_ONCE]) for i in range(0, len(filled), ROWS_AT_ONCE)]
         return np.concatenate(blocks, axis=1)[:, :rows]
 
     def _block(self, block: Singles) -> Singles:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from roboscale.worlds.learned.features import TwinFrame
 
-__all__ = ["draw_points"]
+__all__ = ["colour_of", "draw_points"]
 
 Floats = NDArray[np.float64]
 GROUND = (246, 246, 243)
@@ -40,6 +40,15 @@ def draw_points(frame: TwinFrame, state: Floats, width: int, height: int) -> NDA
                 number % len(COLOURS)
             ]
     return image
+
+
+def colour_of(number: int) -> str:
+    """The colour of a point, as pages write it.
+
+    >>> colour_of(0)
+    '#264653'
+    """
+    return "#{:02x}{:02x}{:02x}".format(*COLOURS[number % len(COLOURS)])
 
 
 def _window(frame: TwinFrame, points: list[tuple[int, ...]]) -> tuple[Floats, Floats]:

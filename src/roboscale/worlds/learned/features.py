@@ -20,7 +20,7 @@ from roboscale.core.layouts import points_in
 from roboscale.core.plain import Plain
 from roboscale.worlds.learned.elements import StateElements
 
-__all__ = ["TwinFrame", "wrapped"]
+__all__ = ["TwinFrame", "wrapped_angle"]
 
 Floats = NDArray[np.float64]
 NEAR = 0.12
@@ -78,7 +78,7 @@ class TwinFrame(Plain):
         places = np.array(elements.predicted)
         delta = np.concatenate([np.diff(e[:, places], axis=0) for e in episodes if len(e) > 1])
         turning = np.isin(places, elements.angles)
-        delta[:, turning] = wrapped(delta[:, turning])
+        delta[:, turning] = wrapped_angle(delta[:, turning])
         large = np.quantile(np.abs(delta), 0.99, axis=0)
         still = 0.02 * np.maximum(large, 1e-9)
         moving = np.abs(delta) > still
@@ -161,7 +161,7 @@ class TwinFrame(Plain):
         places = np.array(self.elements.predicted)
         delta = then[:, places] - now[:, places]
         turning = np.isin(places, self.elements.angles)
-        delta[:, turning] = wrapped(delta[:, turning])
+        delta[:, turning] = wrapped_angle(delta[:, turning])
         return delta
 
     def _turned(self, now: Floats, step: Floats, sign: float) -> Floats:
@@ -217,7 +217,7 @@ class TwinFrame(Plain):
         return acts
 
 
-def wrapped(angle: Floats) -> Floats:
+def wrapped_angle(angle: Floats) -> Floats:
     """Angles in -pi .. pi, radians."""
     return (angle + np.pi) % (2 * np.pi) - np.pi
 

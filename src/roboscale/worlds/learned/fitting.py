@@ -102,10 +102,9 @@ def fit_twin(
     torch.set_num_threads(1)  # two threads stall on a busy machine, and sum in another order
     elements = find_elements(data.names, data.states)
     frame = TwinFrame.fit(elements, data.states, np.concatenate(data.actions), data.action, data.task_names)
-    before, now, then, actions, task = data.transitions()
-    rows = _Disturbed(frame, before, now, then, actions, task, settings)
+    rows = _Disturbed(frame, data, settings)
     nets, loss = fit_nets(rows.draw, rows.loss, rows.sizes, settings, on_step)
-    inverse, inverse_loss = _fit_inverse(frame, before, now, then, actions, settings)
+    inverse, inverse_loss = _fit_inverse(rows, settings)
     rng = generator("support", settings.seed)
     normal = frame.normal(np.concatenate(data.states)).astype(np.float32)
     support = normal[rng.permutation(len(normal))[:_SUPPORT]]
@@ -114,23 +113,15 @@ def fit_twin(
     )
     twin = StateTwin(frame=frame, nets=nets, inverse=inverse, support=support, radius=float(np.quantile(apart, 0.99)))
     cpu_s = time.process_time() - begun
-    return twin, FitSummary(transitions=len(now), cpu_s=cpu_s, loss=loss, inverse_loss=inverse_loss)
+    return twin, FitSummary(transitions=len(rows.now), cpu_s=cpu_s, loss=loss, inverse_loss=inverse_loss)
 
 
 class _Disturbed:
     """Batches of transitions whose states are disturbed a little, and what is lost on them."""
 
-    def __init__(
-        self,
-        frame: TwinFrame,
-        before: Floats,
-        now: Floats,
-        then: Floats,
-        actions: Floats,
-        task: NDArray[np.intp],
-        settings: FitSettings,
-    ) -> None:
+    def __init__(self, frame: TwinFrame, data: Recorded, settings: FitSettings) -> None:
         self.frame, self.settings = frame, settings
+        before, now, then, actions, task = data.transitions()
         self.before, self.now, self.then, self.actions, self.task = before, now, then, actions, task
         steps, moving = frame.outputs_of(now, then)
         self.count = steps.shape[1]
@@ -204,17 +195,16 @@ def fit_nets(
     return SmallNets(*plain), float(np.mean(recent))
 
 
-def _fit_inverse(
-    frame: TwinFrame, before: Floats, now: Floats, then: Floats, actions: Floats, settings: FitSettings
-) -> tuple[SmallNets, float]:
+def _fit_inverse(rows: _Disturbed, settings: FitSettings) -> tuple[SmallNets, float]:
     """State and step -> action in spreads of the data's."""
-    inputs = StateTwin.inverse_inputs_of(frame, now, before, then)
-    wanted = (actions - np.array(frame.action_centre)) / np.array(frame.action_spread)
+    frame = rows.frame
+    inputs = StateTwin.inverse_inputs_of(frame, rows.now, rows.before, rows.then)
+    wanted = (rows.actions - np.array(frame.action_centre)) / np.array(frame.action_spread)
     wanted = np.clip(wanted, -6, 6).astype(np.float32)
     small = replace(settings, members=1, width=64, steps=max(50, settings.steps // 3))
 
     def draw(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        rows = rng.integers(len(inputs), size=small.batch)
-        return torch.from_numpy(inputs[rows][None]), torch.from_numpy(wanted[rows][None])
+        some = rng.integers(len(inputs), size=small.batch)
+        return torch.from_numpy(inputs[some][None]), torch.from_numpy(wanted[some][None])
 
     return fit_nets(draw, nn.functional.mse_loss, (inputs.shape[1], wanted.shape[1]), small)
