@@ -1,4 +1,4 @@
-"""What people hand over that is no recording, a part of one, or somebody else's flags: one sentence with the way on."""
+"""What people hand over that is no recording, a part of one, or has others' flags: one sentence with the way on."""
 
 from __future__ import annotations
 
