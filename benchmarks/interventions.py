@@ -166,7 +166,7 @@ def main() -> None:
             runs=asked.runs,
             trials=asked.trials,
             steps=asked.steps,
-            out=out / name.replace(" ", "-"),
+            out=out / f"round {name}".replace(" ", "-"),
             seed=asked.seed,
             workers=asked.workers,
         )

@@ -59,6 +59,7 @@ LEAVES = {
 }
 ASKED = {
     "cameras": ("sources/handheld/finger_tags.py", "sources/handheld/tag_sheet.py", "worlds/real/cameras.py"),
+    "data": ("sources/teleop/views.py",),
     "https": ("web/show/certificate.py",),
     "pages": ("report/",),
     "remote": ("sources/addresses/fetching.py",),
