@@ -68,7 +68,7 @@ ASKED = {
         "sources/handheld/tag_sheet.py",
         "worlds/real/cameras.py",
     ),
-    "data": ("jobs/contributing.py", "sources/addresses/sending.py"),
+    "data": ("jobs/contributing.py", "sources/addresses/sending.py", "sources/teleop/views.py"),
     "https": ("web/show/certificate.py",),
     "hub": ("sources/addresses/sending.py",),
     "pages": ("report/",),

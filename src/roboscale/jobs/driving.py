@@ -295,20 +295,16 @@ def _stream(task: str, opened: DrivingParts) -> Iterator[Case]:
 
 
 def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
-    """Opens everything; nothing moves and nothing is connected yet."""
+    """Opens everything; nothing moves, and nothing is connected yet but a leader arm."""
     from roboscale.dataset import RecordingProcess
-    from roboscale.sources.teleop import Configuration, DiskSpace, ReferenceViews, Station, require_same
-    from roboscale.web.teleop import PageProcess
+    from roboscale.sources.teleop import Configuration, ReferenceViews, Station, require_same
 
     require_main()
-
     with ExitStack() as stack:
         world, arm, forward, speeds, names = _world(request)
         stack.callback(world.close)
         info = world.info
         leader = _leader(request, info, None if arm is None else arm.units)
-        if leader is not None:
-            stack.enter_context(leader)
         tasks = expand_tasks(info, names)
         driven_hz = _driven_hz(request, info, on_event)
         driving, policy = _driver(request, world, driven_hz, forward, speeds)
@@ -325,13 +321,7 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
         kept = KeptEpisodes.of(request.out)
         sink = stack.enter_context(_sink(request, info, policy))
         require_same(request.out, configuration)
-        disk = DiskSpace(request.out)
-        missing = sum(max(0, request.episodes - kept.successes[task]) for task in tasks)
-        recorded = len(sink.episode_ids)
-        room = disk.require(missing, _bytes_of(request.out) if recorded else 0, recorded)
-        if recorded:
-            have = ", ".join(f"{task} {kept.successes[task]} of {request.episodes}" for task in tasks)
-            on_event(Note(f"found {recorded} episodes in {request.out}: {have} by a person; {room}"))
+        disk = _disk(request, tasks, kept, len(sink.episode_ids), on_event)
         station = Station(
             f"{info.name}: {request.out.name}",
             view_deg=_VIEWS.get(info.name, 0.0) if request.view is None else request.view,
@@ -341,17 +331,9 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
             driven_hz=driven_hz,
             arm=None if arm is None else arm.protective_stop,
         )
-        cameras = {f.name.rpartition(".")[2]: (f.shape[0], f.shape[1]) for f in info.observation_spec.images}
-        page = stack.enter_context(
-            PageProcess(
-                station,
-                cameras,
-                host=request.host,
-                port=request.port,
-                token=request.token,
-                certificate=_certificate(request, on_event),
-            )
-        )
+        page = stack.enter_context(_page(request, info, station, on_event))
+        if leader is not None:
+            stack.enter_context(leader)
         recording = stack.enter_context(RecordingProcess(sink))
         recording.start()
         opened = DrivingParts(
@@ -373,6 +355,36 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
             on_event=on_event,
         )
         return DrivingSession(opened, page, kept, stack.pop_all())
+
+
+def _disk(
+    request: Teleoperate, tasks: tuple[str, ...], kept: KeptEpisodes, recorded: int, on_event: OnEvent
+) -> DiskSpace:
+    """Room for what is missing, and a line on what is there. InfrastructureError where it will not fit."""
+    from roboscale.sources.teleop import DiskSpace
+
+    disk = DiskSpace(request.out)
+    missing = sum(max(0, request.episodes - kept.successes[task]) for task in tasks)
+    room = disk.require(missing, _bytes_of(request.out) if recorded else 0, recorded)
+    if recorded:
+        have = ", ".join(f"{task} {kept.successes[task]} of {request.episodes}" for task in tasks)
+        on_event(Note(f"found {recorded} episodes in {request.out}: {have} by a person; {room}"))
+    return disk
+
+
+def _page(request: Teleoperate, info: WorldInfo, station: Station, on_event: OnEvent) -> PageProcess:
+    """The page, in a process of its own."""
+    from roboscale.web.teleop import PageProcess
+
+    cameras = {f.name.rpartition(".")[2]: (f.shape[0], f.shape[1]) for f in info.observation_spec.images}
+    return PageProcess(
+        station,
+        cameras,
+        host=request.host,
+        port=request.port,
+        token=request.token,
+        certificate=_certificate(request, on_event),
+    )
 
 
 def _world(request: Teleoperate) -> tuple[World, Any, Callable[..., Any] | None, Any, str]:

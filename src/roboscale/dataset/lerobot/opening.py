@@ -19,7 +19,7 @@ from roboscale.dataset.lerobot.clock import off_grid
 from roboscale.dataset.lerobot.features import Features, depth_or_gray, described_fields
 from roboscale.dataset.lerobot.folder import Folder, load_folder
 from roboscale.dataset.lerobot.modality import apply_modality
-from roboscale.dataset.lerobot.recording import EpisodePlace, LeRobotRecording, sidecar_provenances
+from roboscale.dataset.lerobot.recording import EpisodePlace, LeRobotRecording, sidecar_outcomes, sidecar_provenances
 from roboscale.dataset.lerobot.tables import Tables, column_array
 from roboscale.dataset.streams import FRAME_TIMES
 from roboscale.dataset.unfetched import unfetched
@@ -180,6 +180,7 @@ def _placer(folder: Folder) -> Callable[[int], EpisodePlace]:
     """Position -> place, by the metadata."""
     episodes, fps, nowhere = folder.episodes, folder.head.fps, folder.root / "videos"
     said = sidecar_provenances(folder.root) if folder.head.is_v3 else {}
+    ended = sidecar_outcomes(folder.root) if folder.head.is_v3 else {}
 
     def place(position: int) -> EpisodePlace:
         videos = {}
@@ -195,6 +196,7 @@ def _placer(folder: Folder) -> Callable[[int], EpisodePlace]:
             table=episodes.tables[position] or folder.root / "data",
             shared=folder.head.is_v3,
             videos=videos,
+            outcome=ended.get(index),
             provenance=said.get(index),
         )
 

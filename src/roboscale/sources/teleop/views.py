@@ -64,7 +64,7 @@ class ViewChange(Plain):
     def laid_over(self, before: Picture, seen: Mapping[str, NDArray[Any]]) -> Picture:
         """The camera's picture now, (H, W, 3), half under the one of before, what differs framed in red."""
         now = np.asarray(seen[f"observation.images.{self.camera}"])
-        laid = ((before.astype(np.uint16) + now) // 2).astype(np.uint8)
+        laid: Picture = ((before.astype(np.uint16) + now) // 2).astype(np.uint8)
         for row, column, size in self.boxes:
             for edge in (slice(row, row + 1), slice(row + size - 1, row + size)):
                 laid[edge, column : column + size] = (255, 40, 40)
