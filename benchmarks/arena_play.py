@@ -1,4 +1,4 @@
-"""Arenas played without robots, files or a network: what a vote is, comes from planted progress and an evaluator's eye.
+"""Arenas played without robots, files or a network: a vote comes of planted progress and an evaluator's eye.
 
 The arena, its draws and its flags are the real ones; only the log is a list in memory, and rollouts are not run.
 """

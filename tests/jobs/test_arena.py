@@ -1,4 +1,4 @@
-"""An arena as it is hosted: server, robots in simulated time, policies that call out; what strangers send is refused."""
+"""An arena as it is hosted: server, robots in simulated time, policies that call out; strangers are refused."""
 
 from __future__ import annotations
 
