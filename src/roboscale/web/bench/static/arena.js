@@ -60,6 +60,7 @@ const drawForms = () => {
   const wanted = JSON.stringify([state.phase, state.due, state.number]);
   if (wanted === drawn) return;
   drawn = wanted;
+  at("who").replaceChildren();
   if (state.phase === "describe") begin();
   if (state.phase === "score") {
     at("score").reset();
