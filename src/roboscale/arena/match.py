@@ -173,7 +173,8 @@ class Match(Plain):
         round: how many matches met in this very case before.
         picture: digest of the scene before anything was drawn.
         sides: in drawn order.
-        probability: of this draw, sides and order included, among all that were allowed.
+        probability: of this draw, sides and order included, among all that were allowed; `None` where whoever drew it
+            did not say.
         seed: of the draw.
         drawn: the candidates with their probabilities and expected gains, and the limits that left others out.
         preference: a letter, or `tie`; empty before the vote, and where more than two met and nobody was named.
@@ -189,7 +190,7 @@ class Match(Plain):
     round: int
     picture: str
     sides: tuple[MatchSide, ...]
-    probability: float
+    probability: float | None
     seed: int
     drawn: Mapping[str, Any]
     created_ns: int
