@@ -112,10 +112,15 @@ const draw = () => {
   }
 };
 
+let asked = 0, shown = 0;
 const look = async () => {
+  const mine = ++asked;
   try {
     const answer = await fetch("api/state");
-    state = await answer.json();
+    const said = await answer.json();
+    if (mine < shown) return; // a later answer was quicker
+    shown = mine;
+    state = said;
     session = state.session;
     draw();
   } catch {
