@@ -3,9 +3,9 @@
     python -m benchmarks.arena_kills out --sessions 100 --kills 30
     python -m benchmarks.arena_kills out --sessions 30 --kills 10 --store postgresql://...
 
-Server, evaluator and three policies are processes of their own. Server, evaluator and one policy are killed (SIGKILL) so
-often each, at moments drawn over the run, and started again. The evaluator writes down what the server acknowledged,
-after it did and before it goes on. In the end every acknowledged rollout, score and vote has to be in the store once, no
+Server, evaluator and three policies are processes of their own. Server, evaluator and one policy are killed (SIGKILL)
+so often each, at moments drawn over the run, and started again. The evaluator writes down what the server has
+acknowledged before it goes on. In the end every acknowledged rollout, score and vote has to be in the store once, no
 trial may be there that no rollout names, and no rollout twice.
 """
 

@@ -135,7 +135,7 @@ const open = async (id) => {
     const match = await ask(`api/finished/${id}`);
     const inside = at("inside");
     const [box, videos] = films(match.sides, match.picture);
-    const play = make("button", "Play both together"), reveal = make("button", "Who were they?");
+    const play = make("button", "Play them together"), reveal = make("button", "Who were they?");
     play.type = reveal.type = "button";
     play.addEventListener("click", () => { for (const video of videos) { video.currentTime = 0; video.play(); } });
     reveal.addEventListener("click", () => { reveal.remove(); inside.append(...told(match)); });
