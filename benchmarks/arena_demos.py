@@ -2,8 +2,8 @@
 
     python -m benchmarks.arena_demos --arenas 50
 
-Policies of planted mean progress .15, .40, .40, .65 and .85. A false separation is a claim that a policy is better than
-one that is as good or better. The board is the one that everybody sees.
+Policies of planted mean progress .15, .40, .40, .65 and .85. A false separation is a claim that a policy is better
+than one that is as good or better. The board is the one that everybody sees.
 """
 
 from __future__ import annotations

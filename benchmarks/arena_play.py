@@ -1,4 +1,4 @@
-"""Arenas played without robots, files or a network: what a vote is, comes from planted progress and an evaluator's eye.
+"""Arenas played without robots, files or a network: a vote comes of planted progress and an evaluator's eye.
 
 The arena, its draws and its flags are the real ones; only the log is a list in memory, and rollouts are not run.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from roboscale.arena.arena import Arena, ArenaRules
 from roboscale.arena.match import Account, Match
 from roboscale.core import Judgement, RolloutSettings, Trial, combine
-from roboscale.trials.log import Entry
+from roboscale.trials.log import LogEntry
 
 __all__ = ["LEVELS", "MANNERS", "ListLog", "played_arena"]
 
@@ -29,12 +29,12 @@ class ListLog:
     """As much of a `TrialLog` as an arena asks."""
 
     def __init__(self) -> None:
-        self.kept: list[Entry] = []
+        self.kept: list[LogEntry] = []
         self.ids: set[str] = set()
 
     def append(
         self,
-        entries: Sequence[Entry],
+        entries: Sequence[LogEntry],
         *,
         after: int | None = None,
         trials: Sequence[Trial] = (),
@@ -46,7 +46,7 @@ class ListLog:
                 self.kept.append(replace(entry, number=len(self.kept) + 1))
         return len(self.kept)
 
-    def entries(self, after: int = 0) -> tuple[Entry, ...]:
+    def entries(self, after: int = 0) -> tuple[LogEntry, ...]:
         return tuple(self.kept[after:])
 
 

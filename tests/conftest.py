@@ -12,7 +12,6 @@ from roboscale.core import Field, Provenance, Spec
 from roboscale.dataset import DatasetWriter
 from tests.pusher_world import COLLECTORS, record_pushes
 
-
 LONGEST = (
     "test_demo.py",
     "test_weigh_commands.py",

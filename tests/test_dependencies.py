@@ -30,8 +30,13 @@ INSTALLED_AS = {
 # extra -> the modules that may need it to be imported at all, and those that import it when they are asked to work
 LEAVES = {
     "data": (
+        "arena/media.py",
         "curate/",
         "dataset/",
+        "jobs/arena_desk.py",
+        "jobs/arena_evaluating.py",
+        "jobs/arena_rehearsal.py",
+        "jobs/arena_robot.py",
         "jobs/augmenting_pictures.py",
         "jobs/curating.py",
         "jobs/export_formats.py",
@@ -58,7 +63,7 @@ LEAVES = {
     "postgres": ("trials/log/engines.py",),
     "ray": ("dataset/engine.py",),
     "remote": ("dataset/remote.py",),
-    "web": ("web/",),
+    "web": ("jobs/arena_desk.py", "web/"),
     "zmq": ("policies/remote/dialects/groot.py",),
 }
 ASKED = {

@@ -119,6 +119,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.arena_demo import DemoArena, demo_arena
     from roboscale.jobs.arena_evaluate import EvaluateForArena, evaluate_for_arena
     from roboscale.jobs.arena_export import ExportArena, export_arena
+    from roboscale.jobs.arena_import import ImportToArena, import_to_arena
     from roboscale.jobs.arena_invite import InviteToArena, invite_to_arena
     from roboscale.jobs.arena_join import JoinArena, join_arena
     from roboscale.jobs.arena_offer import OfferPolicy, offer_policy
@@ -249,6 +250,7 @@ __all__ = [
     "HasSuccessTerms",
     "Identity",
     "ImportDataset",
+    "ImportToArena",
     "InfrastructureError",
     "InitStudy",
     "InstallGuest",
@@ -376,6 +378,7 @@ __all__ = [
     "identify",
     "identity_labels",
     "import_dataset",
+    "import_to_arena",
     "init_study",
     "install_guest",
     "invite_to_arena",
@@ -428,6 +431,7 @@ _JOBS = {
     "arena_demo": ("DemoArena", "demo_arena"),
     "arena_evaluate": ("EvaluateForArena", "evaluate_for_arena"),
     "arena_export": ("ExportArena", "export_arena"),
+    "arena_import": ("ImportToArena", "import_to_arena"),
     "arena_invite": ("InviteToArena", "invite_to_arena"),
     "arena_join": ("JoinArena", "join_arena"),
     "arena_offer": ("OfferPolicy", "offer_policy"),

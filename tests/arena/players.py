@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from roboscale.arena.arena import Arena, ArenaRules
-from roboscale.arena.match import Account, Match, Station
+from roboscale.arena.match import Account, Match, RobotStation
 from roboscale.core import RolloutSettings, combine
 from roboscale.trials.log import TrialLog
 
@@ -42,7 +42,7 @@ def account(arena: Arena, role: str, group: str) -> Account:
     return arena.join(arena.invite(None, role, group), group)[0]
 
 
-def station(arena: Arena, by: Account) -> Station:
+def station(arena: Arena, by: Account) -> RobotStation:
     told = {
         "name": f"arm of {by.group}",
         "site": by.group,
@@ -61,7 +61,7 @@ class Crew:
 
     arena: Arena
     evaluators: list[Account] = field(default_factory=list)
-    stations: list[Station] = field(default_factory=list)
+    stations: list[RobotStation] = field(default_factory=list)
     policies: list[str] = field(default_factory=list)
     owners: list[Account] = field(default_factory=list)
     drawn: int = 0

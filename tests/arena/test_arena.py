@@ -15,7 +15,7 @@ from roboscale.arena.people import Refused, hashed
 from roboscale.core import BadData, combine
 from roboscale.core.plain import to_plain
 from roboscale.stats.bradley_terry import count_comparisons
-from roboscale.trials.log import Entry, TrialLog, open_log
+from roboscale.trials.log import LogEntry, TrialLog, open_log
 from tests.arena.players import RULES, account, crew, facts, score
 from tests.trials.postgres import log_address, postgres  # noqa: F401
 
@@ -106,13 +106,13 @@ def test_two_servers_on_one_log_never_write_past_each_other(log: TrialLog):
 
 
 def test_an_entry_is_appended_once_and_only_after_what_its_writer_knows(log: TrialLog):
-    one, two = (Entry(id=i, kind="k", body={"i": i}, time_ns=1, monotonic_ns=1) for i in "ab")
+    one, two = (LogEntry(id=i, kind="k", body={"i": i}, time_ns=1, monotonic_ns=1) for i in "ab")
     assert log.append((one,)) == 1
     assert log.append((one,), after=0) == 1, "it is there already"
     assert log.append((two,), after=0) is None and len(log.entries()) == 1
     assert log.append((two,), after=1) == 2
     with pytest.raises(BadData, match="entry a"):
-        log.append((Entry(id="a", kind="k", body={"i": "other"}, time_ns=1, monotonic_ns=1),))
+        log.append((LogEntry(id="a", kind="k", body={"i": "other"}, time_ns=1, monotonic_ns=1),))
 
 
 def test_entries_are_merged(log: TrialLog, tmp_path):

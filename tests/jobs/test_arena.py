@@ -1,4 +1,4 @@
-"""An arena as it is hosted: server, robots in simulated time, policies that call out; what strangers send is refused."""
+"""An arena as it is hosted: server, robots in simulated time, policies that call out; strangers are refused."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from roboscale.jobs.arena_hosting import HostedArena
 from roboscale.jobs.arena_offering import Offering
 from roboscale.jobs.arena_rehearsal import PlantedPolicy, ScriptedEvaluator, _wait_for_checks, stand_in_worlds
 from roboscale.jobs.arena_robot import ArenaRobot
-from roboscale.wire import pack
 from roboscale.web.arena.operations import OPERATIONS
+from roboscale.wire import pack
 
 NAMES = ("zebra", "yak", "walrus")
 
@@ -52,7 +52,7 @@ class Hosted:
         ((_, world),) = stand_in_worlds((site,))
         robot = ArenaRobot(ArenaClient(self.url, self.token("evaluator", site)), world, site=site, pace="simulated")
         robot.register()
-        return ScriptedEvaluator(robot, seed)
+        return ScriptedEvaluator(robot=robot, seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -213,9 +213,12 @@ def test_what_a_policy_says_of_its_mistake_reaches_the_organisers_and_not_the_ev
 # what strangers send
 
 
+CLIENT = httpx.Client()
+
+
 def ask(hosted: Hosted, method: str, path: str, token: str = "", **more: Any) -> httpx.Response:
     headers = {**({"authorization": f"Bearer {token}"} if token else {}), **more.pop("headers", {})}
-    return httpx.request(method, hosted.url + path, headers=headers, **more)
+    return CLIENT.request(method, hosted.url + path, headers=headers, **more)
 
 
 def test_tokens_decide_what_may_be_asked(hosted: Hosted):

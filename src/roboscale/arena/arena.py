@@ -18,12 +18,12 @@ from typing import Any, get_args
 import numpy as np
 
 from roboscale.arena.assign import UNIFORM_SHARE, draw_sides
-from roboscale.arena.match import LETTERS, Account, Contestant, Match, Role, Station
+from roboscale.arena.match import LETTERS, Account, AccountRole, Contestant, Match, RobotStation
 from roboscale.arena.people import Refused, hashed, new_secret
 from roboscale.arena.state import ArenaState
 from roboscale.core import BadData, Case, Identity, Judgement, RolloutSettings, Trial, derive_id
 from roboscale.core.plain import to_plain
-from roboscale.trials.log import Entry, TrialLog
+from roboscale.trials.log import LogEntry, TrialLog
 
 __all__ = ["Arena", "ArenaRules"]
 
@@ -97,8 +97,8 @@ class Arena:
 
     def invite(self, by: Account | None, role: str, group: str, days: float = 14.0) -> str:
         """A code with which somebody becomes an account; `by` is `None` for who starts the server."""
-        if role not in get_args(Role):
-            raise Refused(422, f"role: expected one of {', '.join(get_args(Role))}, found {role!r}")
+        if role not in get_args(AccountRole):
+            raise Refused(422, f"role: expected one of {', '.join(get_args(AccountRole))}, found {role!r}")
         if by is not None and by.role != "organiser":
             raise Refused(403, "only organisers invite")
         code = new_secret()
@@ -146,7 +146,7 @@ class Arena:
 
     # robots and policies
 
-    def add_robot(self, by: Account, told: Mapping[str, Any]) -> Station:
+    def add_robot(self, by: Account, told: Mapping[str, Any]) -> RobotStation:
         """Registers a robot, or says anew what it is.
 
         Args:
@@ -210,7 +210,9 @@ class Arena:
 
     # matches
 
-    def allowed(self, station: Station, by: Account, present: Collection[str]) -> tuple[list[str], dict[str, str]]:
+    def allowed(
+        self, station: RobotStation, by: Account, present: Collection[str]
+    ) -> tuple[list[str], dict[str, str]]:
         """Policies that may meet on this robot now, and why others may not."""
         state, rules = self.state, self.rules
         spent: dict[str, float] = {}
@@ -487,7 +489,7 @@ class Arena:
                 written = make()
                 if written is None:
                     return
-                entry = Entry(
+                entry = LogEntry(
                     id=written.id,
                     kind=written.kind,
                     body=written.body,

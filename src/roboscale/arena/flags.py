@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +90,7 @@ def flag_evaluators(state: ArenaState) -> list[EvaluatorFlag]:
         found += max(suspects, key=_weight)
 
 
-def _weight(flags: Sequence[EvaluatorFlag]) -> float:
+def _weight(flags: Iterable[EvaluatorFlag]) -> float:
     """How strong the strongest suspicion is: nats of evidence, about."""
     return max(math.log(f.value) if f.what == "at random" else -math.log(max(f.value, 1e-300)) for f in flags)
 

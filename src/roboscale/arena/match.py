@@ -18,18 +18,18 @@ __all__ = [
     "LETTERS",
     "TIE",
     "Account",
+    "AccountRole",
     "Contestant",
     "Invitation",
     "Match",
     "MatchPhase",
     "MatchScore",
+    "MatchSide",
     "PlayedRollout",
-    "Role",
-    "Side",
-    "Station",
+    "RobotStation",
 ]
 
-Role = Literal["organiser", "evaluator", "owner"]
+AccountRole = Literal["organiser", "evaluator", "owner"]
 """What a token may do: invite, revoke and see flags; run matches; offer policies."""
 
 MatchPhase = Literal["open", "voted", "invalid", "expired"]
@@ -49,7 +49,7 @@ class Invitation(Plain):
     """A code that makes one account. Only its hash is kept."""
 
     code: str
-    role: Role
+    role: AccountRole
     group: str
     by: str
     expires_ns: int
@@ -67,14 +67,14 @@ class Account(Plain):
 
     id: str
     name: str
-    role: Role
+    role: AccountRole
     group: str
     token: str
     revoked: bool = False
 
 
 @dataclass(kw_only=True)
-class Station(Plain):
+class RobotStation(Plain):
     """A robot at a site, run by one evaluator's account.
 
     Args:
@@ -117,7 +117,7 @@ class Contestant(Plain):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side(Plain):
+class MatchSide(Plain):
     """One policy of a match, under the letter that its evaluator sees."""
 
     letter: str
@@ -173,7 +173,8 @@ class Match(Plain):
         round: how many matches met in this very case before.
         picture: digest of the scene before anything was drawn.
         sides: in drawn order.
-        probability: of this draw, sides and order included, among all that were allowed.
+        probability: of this draw, sides and order included, among all that were allowed; `None` where whoever drew it
+            did not say.
         seed: of the draw.
         drawn: the candidates with their probabilities and expected gains, and the limits that left others out.
         preference: a letter, or `tie`; empty before the vote, and where more than two met and nobody was named.
@@ -188,8 +189,8 @@ class Match(Plain):
     case: Case
     round: int
     picture: str
-    sides: tuple[Side, ...]
-    probability: float
+    sides: tuple[MatchSide, ...]
+    probability: float | None
     seed: int
     drawn: Mapping[str, Any]
     created_ns: int

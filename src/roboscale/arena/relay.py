@@ -78,7 +78,7 @@ class Relay:
         return answer
 
     async def pull(self, policy: str, wait_s: float) -> RelayAsk | None:
-        """The next frame for that policy; `None` where none came within `wait_s`. InfrastructureError once it closes."""
+        """The next frame for that policy; `None` where none came in time. InfrastructureError once it closes."""
         if self._closed:
             raise InfrastructureError("the arena is closing")
         self._loop = asyncio.get_running_loop()

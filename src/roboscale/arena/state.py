@@ -9,10 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from roboscale.arena.match import Account, Contestant, Invitation, Match, MatchScore, PlayedRollout, Side, Station
+from roboscale.arena.match import (
+    Account,
+    Contestant,
+    Invitation,
+    Match,
+    MatchScore,
+    MatchSide,
+    PlayedRollout,
+    RobotStation,
+)
 from roboscale.core import BadData, Case, Identity, RolloutSettings
 from roboscale.stats.bradley_terry import Comparisons, pair_indices
-from roboscale.trials.log import Entry
+from roboscale.trials.log import LogEntry
 
 __all__ = ["ARENA_KINDS", "ArenaState"]
 
@@ -25,7 +34,7 @@ class ArenaState:
         self.invitations: dict[str, Invitation] = {}
         self.accounts: dict[str, Account] = {}
         self.by_token: dict[str, str] = {}
-        self.robots: dict[str, Station] = {}
+        self.robots: dict[str, RobotStation] = {}
         self.policies: dict[str, Contestant] = {}
         self.matches: dict[str, Match] = {}
         self.by_key: dict[tuple[str, str], str] = {}
@@ -37,7 +46,7 @@ class ArenaState:
         self.running: Counter[str] = Counter()  # policy -> its open matches
         self.pairs: dict[tuple[str, str], list[int]] = {}  # sorted policies -> first won, second won, ties
 
-    def tell(self, entry: Entry) -> None:
+    def tell(self, entry: LogEntry) -> None:
         """One more entry; of kinds that are no arena's, nothing but its number."""
         apply = _APPLY.get(entry.kind)
         if apply is not None:
@@ -98,7 +107,7 @@ def _revoked(state: ArenaState, body: Mapping[str, Any], time_ns: int) -> None:
 
 
 def _robot(state: ArenaState, body: Mapping[str, Any], time_ns: int) -> None:
-    state.robots[body["id"]] = Station(
+    state.robots[body["id"]] = RobotStation(
         **{
             **body,
             "world": Identity.from_json(body["world"]),
@@ -124,7 +133,7 @@ def _checked(state: ArenaState, body: Mapping[str, Any], time_ns: int) -> None:
 
 
 def _match(state: ArenaState, body: Mapping[str, Any], time_ns: int) -> None:
-    made = {**body, "case": Case.parse(body["case"]), "sides": tuple(Side(**side) for side in body["sides"])}
+    made = {**body, "case": Case.parse(body["case"]), "sides": tuple(MatchSide(**side) for side in body["sides"])}
     match = Match(**made, created_ns=time_ns, touched_ns=time_ns)
     state.matches[match.id] = match
     state.by_key[match.evaluator, match.key] = match.id

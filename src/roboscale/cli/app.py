@@ -12,6 +12,7 @@ from roboscale.cli import (
     arena_demo,
     arena_evaluate,
     arena_export,
+    arena_import,
     arena_invite,
     arena_join,
     arena_offer,
@@ -150,6 +151,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     arena_offer.command,
     arena_evaluate.command,
     arena_export.command,
+    arena_import.command,
 )
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

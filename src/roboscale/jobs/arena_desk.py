@@ -22,7 +22,7 @@ from roboscale.arena.relay import Relay
 from roboscale.arena.tables import arena_names
 from roboscale.core import Identity, InfrastructureError, PolicyError, derive_id, derive_seed
 from roboscale.jobs.arena_board import arena_board
-from roboscale.jobs.arena_frames import read_facts, read_frame, read_reply
+from roboscale.jobs.arena_frames import read_actions, read_facts, read_frame
 from roboscale.wire import WireError, pack, unpack
 
 __all__ = ["ArenaServer"]
@@ -239,7 +239,7 @@ class ArenaServer:
             frame = pack({**observation, "prompt": told["instruction"], "roboscale/session": session})
             begun = time.monotonic()
             try:
-                actions = read_reply(await self._relay.ask(policy, frame))
+                actions = read_actions(await self._relay.ask(policy, frame))
             except (PolicyError, InfrastructureError) as error:
                 return str(error), {"asked": number + 1}
             seconds.append(time.monotonic() - begun)
@@ -340,7 +340,7 @@ class ArenaServer:
         more = {"prompt": known.instruction, "roboscale/session": session, "roboscale/seed": seed}
         policy = known.policy_of(letter)
         try:
-            actions = read_reply(await self._relay.ask(policy, pack({**frame, **more})))
+            actions = read_actions(await self._relay.ask(policy, pack({**frame, **more})))
         except PolicyError as error:
             self._told[session] = str(error)[:2000]
             return pack({"error": "policy"})

@@ -13,7 +13,7 @@ from roboscale.arena.people import Refused
 from roboscale.core import End, PolicyError
 from roboscale.wire import WireError, unpack
 
-__all__ = ["read_facts", "read_frame", "read_reply"]
+__all__ = ["read_actions", "read_facts", "read_frame"]
 
 _MOST_STEPS = 200_000
 _MOST_MEASURES = 200
@@ -31,7 +31,7 @@ def read_frame(frame: bytes) -> dict[str, Any]:
     return told
 
 
-def read_reply(frame: bytes) -> NDArray[np.float32]:
+def read_actions(frame: bytes) -> NDArray[np.float32]:
     """A policy's actions, (H, D) float32 and finite.
 
     Raises:

@@ -90,7 +90,7 @@ def _green(picture: NDArray[np.uint8]) -> NDArray[np.float64] | None:
     )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ScriptedEvaluator:
     """Runs matches at one robot, and says what it saw.
 
@@ -208,7 +208,7 @@ def _evaluators(
         _, token = hosted.arena.join(hosted.arena.invite(None, "evaluator", site), f"evaluator at {site}")
         robot = ArenaRobot(ArenaClient(url, token), world, site=site, pace="simulated")
         robot.register()
-        made.append(ScriptedEvaluator(robot, seed * 1000 + number))
+        made.append(ScriptedEvaluator(robot=robot, seed=seed * 1000 + number))
     return made
 
 

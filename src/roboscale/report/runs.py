@@ -124,7 +124,8 @@ def runs_text(rows: Sequence[RunRow]) -> str:
         for policy in row.policies or (RunPolicy(name=text.MISSING),):
             marks = text.mark((*policy.unverified, *(f"world: {reason}" for reason in row.unverified)))
             rate = _rate(policy)
-            lines.append([text.moment(row.started_ns), row.id, _state(row), row.world, policy.name, rate, row.store, marks])
+            begun = text.moment(row.started_ns)
+            lines.append([begun, row.id, _state(row), row.world, policy.name, rate, row.store, marks])
     columns = ("begun", "run", "state", "world", "policy", "rate", "trials in", "")
     return "\n".join(text_table(columns, lines)) + "\n"
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 from roboscale.core import Case, Design, Identity, Judgement, RolloutSettings, Trial, WorldInfo
 
-__all__ = ["Entry", "IdentityKind", "Lease", "MergeCounts", "Run", "TrialKey", "TrialLog", "world_facts"]
+__all__ = ["IdentityKind", "Lease", "LogEntry", "MergeCounts", "Run", "TrialKey", "TrialLog", "world_facts"]
 
 IdentityKind = Literal["policy", "world"]
 
@@ -59,7 +59,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class LogEntry:
     """Something that happened beside trials and judgements, kept for ever: who joined, who met whom, what was voted.
 
     Args:
@@ -245,7 +245,7 @@ class TrialLog(Protocol):
 
     def append(
         self,
-        entries: Sequence[Entry],
+        entries: Sequence[LogEntry],
         *,
         after: int | None = None,
         trials: Sequence[Trial] = (),
@@ -264,7 +264,7 @@ class TrialLog(Protocol):
             BadData: an entry of that id says something else; or as `save` and `judge`.
         """
 
-    def entries(self, after: int = 0) -> tuple[Entry, ...]:
+    def entries(self, after: int = 0) -> tuple[LogEntry, ...]:
         """The entries with a higher number than `after`, in order."""
 
     def lease(self, key: TrialKey, worker: str, seconds: float) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from roboscale.core import BadData, Case, Identity, Judgement, RolloutSettings, Trial
 from roboscale.trials.log import sql
-from roboscale.trials.log.protocol import Entry, IdentityKind, Lease, Run
+from roboscale.trials.log.protocol import IdentityKind, Lease, LogEntry, Run
 from roboscale.trials.log.rows import BULK, Names, judgement_of, load, run_of, trial_of
 
 __all__ = [
@@ -131,14 +131,16 @@ def all_notes(connection: Connection, run: str) -> dict[str, int]:
     return {row.text: row.time_ns for row in connection.execute(query)}
 
 
-def all_entries(connection: Connection, where: str, after: int = 0, ids: Sequence[str] | None = None) -> list[Entry]:
+def all_entries(
+    connection: Connection, where: str, after: int = 0, ids: Sequence[str] | None = None
+) -> list[LogEntry]:
     """Entries with a higher number, in order; of these ids, or all."""
     table = sql.entries.c
     query = select(sql.entries).where(table.number > after).order_by(table.number)
     found = []
     for row in connection.execute(query if ids is None else query.where(table.id.in_(ids))).mappings():
         try:
-            found.append(Entry(**{**row, "body": load(row["body"])}))
+            found.append(LogEntry(**{**row, "body": load(row["body"])}))
         except (ValueError, TypeError) as error:
             raise BadData(where, f"entry {row['number']}", "a readable row", error) from error
     return found

@@ -28,7 +28,7 @@ from roboscale.trials.log.address import LogAddress
 from roboscale.trials.log.engines import SqliteFile, memory_engine, postgres_engine, sqlite_engine
 from roboscale.trials.log.migrate import check, create, prepare
 from roboscale.trials.log.open import open_log
-from roboscale.trials.log.protocol import Entry, IdentityKind, Lease, MergeCounts, Run, TrialKey, TrialLog
+from roboscale.trials.log.protocol import IdentityKind, Lease, LogEntry, MergeCounts, Run, TrialKey, TrialLog
 from roboscale.trials.log.reading import (
     all_entries,
     all_identities,
@@ -249,7 +249,7 @@ class SqlLog:
 
     def append(
         self,
-        entries: Sequence[Entry],
+        entries: Sequence[LogEntry],
         *,
         after: int | None = None,
         trials: Sequence[Trial] = (),
@@ -270,7 +270,7 @@ class SqlLog:
             insert_judgements(connection, judgements, self._where)
             return newest + insert_entries(connection, entries, self._where)
 
-    def entries(self, after: int = 0) -> tuple[Entry, ...]:
+    def entries(self, after: int = 0) -> tuple[LogEntry, ...]:
         if not self._has_entries:
             return ()
         with self._reading() as connection:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select, update
 
 from roboscale.core import BadData, Identity, Judgement, Trial
 from roboscale.trials.log import sql
-from roboscale.trials.log.protocol import Entry, IdentityKind, Run
+from roboscale.trials.log.protocol import IdentityKind, LogEntry, Run
 from roboscale.trials.log.reading import all_entries, all_runs, judgements_of, pieces, trials_by_id
 from roboscale.trials.log.rows import (
     difference,
@@ -96,7 +96,7 @@ def newest_entry(connection: Connection) -> int:
     return int(connection.execute(select(func.coalesce(func.max(sql.entries.c.number), 0))).scalar_one())
 
 
-def insert_entries(connection: Connection, entries: Sequence[Entry], where: str) -> int:
+def insert_entries(connection: Connection, entries: Sequence[LogEntry], where: str) -> int:
     """Adds the entries that are new behind those that are there; returns how many these were. The caller is alone.
 
     Raises:

@@ -112,6 +112,8 @@ const films = (sides, picture) => {
       Object.assign(video, { src: `media/${side.rollout.video}.mp4`, muted: true, playsInline: true, preload: "auto", loop: true });
       videos.push(video);
       figure.append(video);
+    } else if (!picture) {
+      figure.append(make("span", "no film and no picture", "muted"));
     } else {
       const image = document.createElement("img");
       Object.assign(image, { src: `media/${picture}.jpg`, alt: "the scene before it ran" });
@@ -133,7 +135,7 @@ const open = async (id) => {
     const match = await ask(`api/finished/${id}`);
     const inside = at("inside");
     const [box, videos] = films(match.sides, match.picture);
-    const play = make("button", "Play both together"), reveal = make("button", "Who were they?");
+    const play = make("button", "Play them together"), reveal = make("button", "Who were they?");
     play.type = reveal.type = "button";
     play.addEventListener("click", () => { for (const video of videos) { video.currentTime = 0; video.play(); } });
     reveal.addEventListener("click", () => { reveal.remove(); inside.append(...told(match)); });
@@ -155,15 +157,17 @@ const told = (match) => {
       ["why", side.rollout && side.rollout.reason ? side.rollout.reason : "–"],
       ["attempts", String(side.attempts)], ["trial", side.rollout ? side.rollout.trial : "–"], ["said", score.text || "–"]]));
   }
-  const candidates = Object.entries(match.drawn.candidates).map(([pair, [chance]]) => `${pair.split("|").map((one) => one.slice(0, 8)).join(" and ")}: ${fixed(chance, 3)}`);
+  const candidates = Object.entries(match.drawn.candidates || {}).map(([pair, [chance]]) => `${pair.split("|").map((one) => one.slice(0, 8)).join(" and ")}: ${fixed(chance, 3)}`);
   parts.push(make("h2", "The vote and the draw"), facts([
     ["preferred", match.preference || "by progress"], ["because", match.text || "–"],
     ["robot", `${match.robot}, ${match.site}`], ["case", match.case],
     ["probability", fixed(match.probability, 4)], ["seed", String(match.seed)],
-    ["candidates", candidates.join("; ")]]));
-  const picture = document.createElement("img");
-  Object.assign(picture, { src: `media/${match.picture}.jpg`, alt: "the scene before the draw", width: 192 });
-  parts.push(picture);
+    ["candidates", candidates.join("; ") || match.drawn.imported || "–"]]));
+  if (match.picture) {
+    const picture = document.createElement("img");
+    Object.assign(picture, { src: `media/${match.picture}.jpg`, alt: "the scene before the draw", width: 192 });
+    parts.push(picture);
+  }
   return parts;
 };
 

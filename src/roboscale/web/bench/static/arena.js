@@ -60,6 +60,7 @@ const drawForms = () => {
   const wanted = JSON.stringify([state.phase, state.due, state.number]);
   if (wanted === drawn) return;
   drawn = wanted;
+  at("who").replaceChildren();
   if (state.phase === "describe") begin();
   if (state.phase === "score") {
     at("score").reset();
@@ -111,10 +112,15 @@ const draw = () => {
   }
 };
 
+let asked = 0, shown = 0;
 const look = async () => {
+  const mine = ++asked;
   try {
     const answer = await fetch("api/state");
-    state = await answer.json();
+    const said = await answer.json();
+    if (mine < shown) return; // a later answer was quicker
+    shown = mine;
+    state = said;
     session = state.session;
     draw();
   } catch {
