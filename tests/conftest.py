@@ -22,7 +22,7 @@ LONGEST = (
     "test_bench_how_to.py",
     "test_house.py",
 )
-"""Files that take longest, in seconds, first: a file runs on one worker, and one that begins last keeps the other idle."""
+"""What takes longest comes first: a file runs on one worker, and one that begins last keeps the other idle."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
