@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from roboscale.core import BadData, RoboscaleError, generator
 from roboscale.dataset import Dataset, EpisodeInfo
 
-__all__ = ["EpisodeView", "HasLearner", "GradientLearner", "Method", "Scored", "episode_views", "gradients_of"]
+__all__ = ["EpisodeView", "GradientLearner", "HasLearner", "Method", "Scored", "episode_views", "gradients_of"]
 
 PROJECTED = 512  # numbers that stand for a gradient
 

@@ -95,7 +95,7 @@ def _features(video: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(T - 1, 2 CELLS^2 + 1): how the picture moves in each cell, along x and y in small pixels, and 1."""
     small = _small(video)
     mean, change = (small[1:] + small[:-1]) / 2, small[1:] - small[:-1]
-    down, across = np.gradient(mean, axis=(1, 2))
+    down, across = (np.asarray(one, float) for one in np.gradient(mean, axis=(1, 2)))
     xx, yy, xy = _cells(across * across), _cells(down * down), _cells(across * down)
     xt, yt = _cells(across * change), _cells(down * change)
     xx, yy = xx + _FLAT, yy + _FLAT
