@@ -137,3 +137,15 @@ def test_a_perturbed_arm_is_held_against_the_real_world(place: Path):
         check_validity(CheckValidity(real=real, cheap="sim", arm="light:2"))
     with pytest.raises(RoboscaleError, match="a table of others"):
         check_validity(CheckValidity(real=real, cheap=real, arm="light:2"))
+
+
+@pytest.mark.parametrize("column", ["imagined", "world_model", "WM"])
+def test_one_table_of_paired_real_and_imagined_rollouts(tmp_path: Path, column: str):
+    """As benchmarks of world models publish them: a row a rollout, its real and its imagined outcome side by side."""
+    rates = {"good": 9, "fair": 5, "poor": 1}
+    rows = [f"push,{name},{k},{int(k < n)},{int(k < n + 1)}" for name, n in rates.items() for k in range(10)]
+    table = tmp_path / "rollouts.csv"
+    table.write_text("\n".join([f"task,policy,episode,real,{column}", *rows]) + "\n")
+    done = check_validity(CheckValidity(real=str(table), cheap=str(table)))
+    assert done.card.pearson.value == pytest.approx(1) and done.card.optimistic == 3
+    assert done.card.to_json()["disattenuated"] == done.card.disattenuated
