@@ -9,7 +9,8 @@ import pytest
 import roboscale as rs
 from roboscale.core import NOMINAL, ActionChunk, RoboscaleError
 from roboscale.jobs.perturbing import duels_of, robustness_of
-from roboscale.jobs.sweeping import sensitivity_of
+from roboscale.jobs.sweeping import failures_in, sensitivity_of
+from roboscale.stats.sensitivity import FailureCluster
 from tests.toy_world import ToyWorld
 
 POINT = {"world": "point.toml", "workers": 0}
@@ -111,6 +112,11 @@ def test_all_axes_drawn_at_once_say_which_decide(place: Path):
     assert done.success.n == 32, "the rate is that of the unperturbed cases"
     swept = [c for c in done.judged.used if c.case.variation != NOMINAL]
     assert len(swept) == 16 * 5
+    (policy,) = done.judged.labels
+    corner = FailureCluster(where={"lost_frames": 1.5}, failures=found.success, lift=found.success)
+    there = failures_in(done.judged, policy, corner)
+    asked = [dict(part.split(":") for part in c.case.variation.split(",")) for c in swept if not c.outcome.success]
+    assert len(there) == sum(float(one.get("lost_frames", 0)) >= 1.5 for one in asked)
     assert json.loads(Path("run/sensitivity.json").read_text())["quick"]["rows"] == 16
     assert any("16 rows of 5 trials" in note for note in done.notes)
     with pytest.raises(RoboscaleError, match="2, 4, 8, 16"):

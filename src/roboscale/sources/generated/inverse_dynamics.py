@@ -95,8 +95,9 @@ def _features(video: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(T - 1, 2 CELLS^2 + 1): how the picture moves in each cell, along x and y in small pixels, and 1."""
     small = _small(video)
     mean, change = (small[1:] + small[:-1]) / 2, small[1:] - small[:-1]
-    down, across = (np.asarray(one, float) for one in np.gradient(mean, axis=(1, 2)))
-    xx, yy, xy = _cells(across * across), _cells(down * down), _cells(across * down)
+    down: NDArray[np.float64] = np.asarray(np.gradient(mean, axis=1), np.float64)
+    across: NDArray[np.float64] = np.asarray(np.gradient(mean, axis=2), np.float64)
+    xx, yy, xy = (_cells(one) for one in (across * across, down * down, across * down))
     xt, yt = _cells(across * change), _cells(down * change)
     xx, yy = xx + _FLAT, yy + _FLAT
     size = xx * yy - xy**2
