@@ -13,6 +13,7 @@ EXTRA_OF = {
     "av": "data",
     "pyarrow": "data",
     "matplotlib": "pages",
+    "cryptography": "https",
     "cv2": "cameras",
     "gymnasium": "worlds",
     "metaworld": "sim",
@@ -38,6 +39,7 @@ EXTRA_OF = {
     "zmq": "zmq",
     "psycopg": "postgres",
     "ray": "ray",
+    "submitit": "slurm",
 }
 """Module -> the smallest extra with it."""
 

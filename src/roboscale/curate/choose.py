@@ -10,7 +10,7 @@ from roboscale.core import RoboscaleError, UnknownName, generator
 from roboscale.curate.controls import LengthAlone, OutcomeLabels, RandomChoice
 from roboscale.curate.information import InformationMethod
 from roboscale.curate.log import Label
-from roboscale.curate.method import Method, NeedsGradients, Scored, episode_views
+from roboscale.curate.method import HasLearner, Method, Scored, episode_views
 from roboscale.curate.progress import ProgressMethod
 from roboscale.curate.selection import Chosen, Left, Selection, episode_contents
 from roboscale.dataset import Dataset, EpisodeInfo
@@ -53,7 +53,7 @@ def choose(
     """
     if not 0 < frames <= 1:
         raise RoboscaleError(f"curation keeps a share of the frames above 0 and at most 1, found {frames:g}")
-    learner = method.learner if isinstance(method, NeedsGradients) else None
+    learner = method.learner if isinstance(method, HasLearner) else None
     order, views = episode_views(dataset, outcomes=method.outcomes, seed=seed, learner=learner)
     said = dict(zip(order, method.score(views, seed), strict=True))
     if worst:

@@ -66,6 +66,7 @@ def fix_copy(request: FixDataset, out: Path, on_event: OnEvent) -> Fixed:
 def _repair(request: FixDataset, out: Path, mending: Mending, root: Path, on_event: OnEvent) -> Fixed:
     opened = open_source(root, "lerobot-v3")
     unread = lost_by_reading(opened.recording)
+    unread = {**unread, **dict.fromkeys(request.drop_camera, "a camera that --drop-camera leaves out")}
     tell_lost(unread, on_event)
     recording, ids = opened.recording, {e.id: e.index for e in load_catalog(root).episodes}
     unsealed = range(mending.claimed, mending.claimed + len(recording.keys) - len(mending.kept))

@@ -34,6 +34,7 @@ __all__ = [
 
 ENVIRONMENT_STATE = "observation.environment_state"
 STATE = "observation.state"
+INTERVENTION = "is_intervention"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,7 @@ class TrainingData:
         lengths: (E,) frames per episode; their sum is N.
         instructions: one per episode.
         weights: (E,) how often a frame of each is drawn beside the others'; `None` draws all alike.
+        frame_weights: (N,) how often each frame is, beside that; `None` draws all alike.
     """
 
     name: str
@@ -59,6 +61,7 @@ class TrainingData:
     lengths: NDArray[np.int64]
     instructions: Sequence[str]
     weights: NDArray[np.float64] | None = None
+    frame_weights: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         total = int(self.lengths.sum())
@@ -82,6 +85,8 @@ class TrainingData:
         digest.update(self.lengths.tobytes() + self.frames.tobytes() + "\0".join(self.instructions).encode())
         if self.weights is not None:
             digest.update(self.weights.tobytes())
+        if self.frame_weights is not None:
+            digest.update(b"frames" + self.frame_weights.tobytes())
         return digest.hexdigest()
 
     @property
@@ -121,6 +126,7 @@ def first_episodes(data: TrainingData, per_instruction: int) -> TrainingData:
         lengths=data.lengths[chosen],
         instructions=[data.instructions[i] for i in chosen],
         weights=None if data.weights is None else data.weights[chosen],
+        frame_weights=None if data.frame_weights is None else data.frame_weights[kept],
     )
 
 
@@ -199,7 +205,29 @@ def _load_one(root: Path, config: TrainConfig, *, images: bool, parts: Sequence[
         lengths=lengths,
         instructions=[dataset.episodes[part.index].instruction for part in learned],
         weights=np.array([p.weight for p in learned]) if any(p.weight != 1.0 for p in learned) else None,
+        frame_weights=_by_driver(dataset, config, rows, kept),
     )
+
+
+def _by_driver(
+    dataset: Dataset, config: TrainConfig, rows: NDArray[np.int64], kept: NDArray[np.int64]
+) -> NDArray[np.float64] | None:
+    """(N,) weights of frames by who drove them, a person or the policy; `None` where both weigh 1.
+
+    Raises:
+        SpecMismatch: they differ, and the dataset does not say who drove. BadData: nothing would be left.
+    """
+    if config.intervention_weight == config.autonomous_weight == 1.0:
+        return None
+    if INTERVENTION not in dataset.spec:
+        said = f"there is no {INTERVENTION}; it has {', '.join(dataset.spec.names)}"
+        raise SpecMismatch(f"{dataset.root}: intervention_weight and autonomous_weight need to know who drove: {said}")
+    person = np.asarray(dataset.arrays(INTERVENTION)[rows], np.bool_).reshape(len(rows))
+    weights = np.where(person, config.intervention_weight, config.autonomous_weight)
+    if not weights[kept].any():
+        expected = f"a frame of weight above 0: {int(person.sum())} of {len(rows)} were driven by a person"
+        raise BadData(dataset.root, INTERVENTION, expected, "none")
+    return weights
 
 
 def kept_frames(lengths: NDArray[np.int64], cameras: Sequence[Field], budget_mb: float) -> NDArray[np.int64]:
@@ -246,10 +274,13 @@ def draw_batch(data: TrainingData, config: TrainConfig, step: int) -> Batch:
     """The batch of one step, a function of the config's seed and `step` alone."""
     rng = generator("batch", config.seed, step)
     ends = np.cumsum(data.lengths)
-    if data.weights is None:
+    if data.weights is None and data.frame_weights is None:
         rows = rng.integers(len(data.frames), size=config.batch)
-    else:  # each row as often as its episode's weight says
-        shares = np.cumsum(data.weights[np.searchsorted(ends, data.frames, side="right")])
+    else:  # each row as often as its episode's weight and its own say
+        each = np.ones(len(data.frames)) if data.frame_weights is None else data.frame_weights[data.frames]
+        if data.weights is not None:
+            each = each * data.weights[np.searchsorted(ends, data.frames, side="right")]
+        shares = np.cumsum(each)
         rows = np.searchsorted(shares, rng.uniform(high=shares[-1], size=config.batch), side="right")
     frames = data.frames[rows]
     episodes = np.searchsorted(ends, frames, side="right")
