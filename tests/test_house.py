@@ -377,6 +377,8 @@ TOGETHER = {
     "replicates": st.sampled_from([1, 2]),
     "policies": st.lists(st.text(), min_size=4, max_size=4).map(tuple),
     "asynchronous": st.sampled_from([0, 3]),
+    "learner": st.none(),
+    "rollouts": st.none(),
     "study": st.sampled_from([Path("study.toml"), Path("a b.toml")]),
 }
 """Fields whose values have a grammar of their own, or must go together: hardly any drawn at random do."""

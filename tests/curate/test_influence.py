@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from roboscale import CurateDataset, curate_dataset
+from roboscale.cli.app import parse
 from roboscale.core import RoboscaleError, SpecMismatch
 from roboscale.curate.influence import InfluenceMethod, Rollout
 from roboscale.curate.method import EpisodeView
@@ -65,9 +66,10 @@ def test_what_leads_astray_is_left_out(tried: Path):
         out=tried / "best.json",
         method="influence",
         keep=0.5,
-        policy=tried / "policy",
+        learner=tried / "policy",
         rollouts=tried / "rollouts",
     )
+    assert parse(asked.to_args()) == asked and "--policy" in asked.to_args()
     selection = curate_dataset(asked).selection
     numbers = {e.id: e.index for e in Dataset(tried / "data").episodes}
     good = sum(numbers[row.episode] % 2 == 0 for row in selection.kept)
@@ -79,8 +81,8 @@ def test_it_needs_a_policy_and_rollouts_that_differ(tried: Path):
     with pytest.raises(RoboscaleError, match="needs --policy and --rollouts"):
         CurateDataset(dataset=tried / "data", out=Path("x"), method="influence", keep=0.5)
     with pytest.raises(RoboscaleError, match="no other method takes them"):
-        CurateDataset(dataset=tried / "data", out=Path("x"), method="length", keep=0.5, policy=tried / "policy")
-    asked = {"method": "influence", "keep": 0.5, "policy": tried / "regression", "rollouts": tried / "rollouts"}
+        CurateDataset(dataset=tried / "data", out=Path("x"), method="length", keep=0.5, learner=tried / "policy")
+    asked = {"method": "influence", "keep": 0.5, "learner": tried / "regression", "rollouts": tried / "rollouts"}
     with pytest.raises(RoboscaleError, match="by regression"):
         curate_dataset(CurateDataset(dataset=tried / "data", out=tried / "x.json", **asked))
     one = Rollout(np.ones((2, 3), np.float32), True)

@@ -89,9 +89,7 @@ def test_quality_is_counted_by_month_and_silence_is_kept():
 @pytest.mark.usefixtures("example_folder")
 def test_what_was_found_becomes_a_collection_and_scores_stay_beside_it(tmp_path: Path):
     curate_dataset(CurateDataset(dataset="recorded", out="best.json", method="length", keep=0.5))
-    asked = PoolDatasets(
-        pool="pool", members=("recorded",), scores=("best.json",), workers=0, html=tmp_path / "p.html"
-    )
+    asked = PoolDatasets(pool="pool", members=("recorded",), scores=("best.json",), workers=0, html="p.html")
     (entry,) = pool_datasets(asked).entries
     assert entry.scores == {"length": -20.0} and "length -20" in Path("p.html").read_text()
     pool_datasets(PoolDatasets(pool="pool", members=("more",), workers=0))

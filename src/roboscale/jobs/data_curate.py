@@ -27,7 +27,7 @@ class CurateDataset(Request):
         keep: share of the frames of each instruction.
         labels: people's decisions stand above the method's; the budget is not filled up again.
         budget: hours to keep, in place of a share.
-        policy, rollouts: for `influence`, what was trained on the dataset, and how it did.
+        learner, rollouts: for `influence`, what was trained on the dataset, and how it did.
         validate: folder of trained policies and trials that say whether the choice helps.
         tasks: of the world, where the policies of `validate` are tried.
     """
@@ -42,7 +42,9 @@ class CurateDataset(Request):
     keep: Annotated[float | None, Option("Share of the frames to keep, e.g. .5.", min=0.0, max=1.0)] = None
     budget: Annotated[float | None, Option("Hours to keep.", min=0.0)] = None
     labels: Annotated[bool, Option("Keep and drop as people said in `data show`, whatever the method says.")] = False
-    policy: Annotated[Path | None, Option("influence: a built-in policy that was trained on the dataset.")] = None
+    learner: Annotated[
+        Path | None, Option("influence: a built-in policy that was trained on the dataset.", flag="--policy")
+    ] = None
     rollouts: Annotated[
         Path | None, Option("influence: dataset of its rollouts with outcomes, of `trials export --dataset`.")
     ] = None
@@ -60,7 +62,7 @@ class CurateDataset(Request):
 
     def check(self) -> None:
         needed = self.method == "influence"
-        if (self.policy is not None, self.rollouts is not None) != (needed, needed):
+        if (self.learner is not None, self.rollouts is not None) != (needed, needed):
             raise RoboscaleError("--method influence needs --policy and --rollouts, and no other method takes them")
         if (self.keep is None) == (self.budget is None):
             raise RoboscaleError("say how much to keep, as --keep SHARE or as --budget HOURS")
@@ -147,10 +149,10 @@ def _influence(request: CurateDataset, on_event: OnEvent) -> Method:
     from roboscale.dataset import Dataset
     from roboscale.policies.builtin.checkpoint import load_policy
 
-    assert request.policy is not None and request.rollouts is not None, "check() wants both"
-    learner, tried = load_policy(request.policy), Dataset(request.rollouts)
+    assert request.learner is not None and request.rollouts is not None, "check() wants both"
+    learner, tried = load_policy(request.learner), Dataset(request.rollouts)
     if learner.trained.config.head == "regression":
-        raise RoboscaleError(f"influence: {request.policy} predicts by regression: on its own actions its loss is 0")
+        raise RoboscaleError(f"influence: {request.learner} predicts by regression: on its own actions its loss is 0")
     judged = [
         (e, e.outcome.success) for e in tried.episodes if e.outcome is not None and e.outcome.success is not None
     ]
