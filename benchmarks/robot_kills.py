@@ -1,17 +1,20 @@
 """How far the arm goes on when a process is killed in the middle of a motion. In real time, on an idle machine.
 
-    python -m benchmarks.robot_kills [--kills 100] [--seed 0]
+    python -m benchmarks.robot_kills [--kills 100] [--seed 0] [--record FILE]
 
 A policy in a server of its own swings the stand-in arm as fast as its guard allows (.25 m/s at the flange), through
 the step loop and the guard that a bench has; the arm's motors are a process that nobody kills. Killed (SIGKILL), at
 random instants of the motion, are the policy's server, the process of the step loop, and the guard, after which the
 motors' own watchdog is all that is left. Measured is the way of the flange, as the motors had it every 10 ms, from the
-last command that the guard took until it is still.
+last command that the guard took until it is still. Each kill takes some ten seconds; with `--record` it is a line of a
+file, and the same command goes on from there.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -205,21 +208,31 @@ def speed(flange: NDArray[np.float64], until_s: float) -> float:
     return way(last, -np.inf) / 0.2 if len(last) > 2 else 0.0
 
 
-def measure(folder: Path, kills: int, seed: int, moving_m_s: float = MOVING_M_S) -> list[Stop]:
-    """So many kills of each process, in turn, while the flange is at least so fast."""
-    draw, stops = np.random.default_rng(seed), []
+def measure(
+    folder: Path, kills: int, seed: int, moving_m_s: float = MOVING_M_S, record: Path | None = None
+) -> list[Stop]:
+    """So many kills of each process, in turn, while the flange is at least so fast; those on record included."""
+    stops = recorded(record)
+    draw = np.random.default_rng([seed, len(stops)])
     bench = Bench(folder, moving_m_s)
     try:
-        for victim in VICTIMS:
-            done = 0
-            while done < kills:
-                stop = bench.kill(victim, draw)
-                if stop is not None:
-                    stops.append(stop)
-                    done += 1
+        while len(stops) < kills * len(VICTIMS):
+            stop = bench.kill(VICTIMS[len(stops) % len(VICTIMS)], draw)
+            if stop is None:
+                continue
+            stops.append(stop)
+            if record is not None:
+                with record.open("a") as file:
+                    file.write(json.dumps(dataclasses.asdict(stop)) + "\n")
     finally:
         bench.close()
     return stops
+
+
+def recorded(record: Path | None) -> list[Stop]:
+    """The kills of earlier runs."""
+    lines = [] if record is None or not record.exists() else record.read_text().splitlines()
+    return [Stop(**json.loads(line)) for line in lines]
 
 
 def table(stops: list[Stop]) -> list[list[str]]:
@@ -241,13 +254,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100, help="of each process")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--record", type=Path, help="file of kills; one that is there is gone on with")
     parser.add_argument("--move", nargs=2, metavar=("DECLARATION", "URL"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.move:
         move(Path(asked.move[0]), asked.move[1])
         return
     with tempfile.TemporaryDirectory() as folder:
-        stops = measure(Path(folder), asked.kills, asked.seed)
+        stops = measure(Path(folder), asked.kills, asked.seed, record=asked.record)
     head = ["killed", "times", "m/s before", "mm after the last command, median", "most", "mm after the kill, most"]
     print(markdown(head, table(stops)))
     most = max(stop.after_command_m for stop in stops)

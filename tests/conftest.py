@@ -12,6 +12,22 @@ from roboscale.core import Field, Provenance, Spec
 from roboscale.dataset import DatasetWriter
 from tests.pusher_world import COLLECTORS, record_pushes
 
+LONGEST = (
+    "test_demo.py",
+    "test_weigh_commands.py",
+    "test_durability.py",
+    "test_blindness.py",
+    "test_campaign.py",
+    "test_log_postgres.py",
+    "test_bench_how_to.py",
+    "test_house.py",
+)
+"""What takes longest comes first: a file runs on one worker, and one that begins last keeps the other idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
 
 @pytest.fixture(autouse=True)
 def _scheduled_as_before() -> Iterator[None]:

@@ -14,13 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import roboscale as rs
 from roboscale.core import BadData, Case, InfrastructureError, RoboscaleError
+from roboscale.dataset import Dataset
 from roboscale.guests import environment_of, find_guest
 from roboscale.guests import robot as guest_robot
 from roboscale.guests.robot import GuestRobot
 from roboscale.worlds import open_world
 from roboscale.worlds.real.declaration import RobotDeclaration
 from roboscale.worlds.real.guarded import GuardedRobot
+from roboscale.worlds.simulated.stand_in_motors import StandInMotors
 
 HERE = Path(__file__).parent
 PLUGINS = HERE.parents[1] / "plugins"
@@ -130,14 +133,18 @@ def test_a_declaration_names_a_type_of_lerobot(lerobot, tmp_path: Path):
         RobotDeclaration.load(tmp_path / "arm.toml")
 
 
-def installed() -> bool:
-    return environment_of(find_guest("lerobot")) is not None
+@pytest.fixture(params=[pytest.param("lerobot", id="0.4.4"), pytest.param("lerobot06", id="0.6.1")])
+def version(request: pytest.FixtureRequest) -> str:
+    """The guest that has a version of LeRobot."""
+    if environment_of(find_guest(request.param)) is None:
+        pytest.skip(f"the LeRobot guest is not installed: roboscale guest install {request.param}")
+    return str(request.param)
 
 
 @pytest.fixture
-def plugins() -> Iterator[None]:
+def plugins(version: str) -> Iterator[None]:
     """Our plugins beside LeRobot, as pip installs anybody's; taken away afterwards."""
-    made = environment_of(find_guest("lerobot"))
+    made = environment_of(find_guest(version))
     assert made is not None
     pip = [str(made.python), "-m", "pip", "--disable-pip-version-check"]
     names = ["lerobot_robot_roboscale", "lerobot_teleoperator_roboscale"]
@@ -147,12 +154,7 @@ def plugins() -> Iterator[None]:
     subprocess.run([*pip, "uninstall", "-q", "-y", *names], check=True)
 
 
-needs_lerobot = pytest.mark.skipif(
-    not installed(), reason="the LeRobot guest is not installed: roboscale guest install lerobot"
-)
-
-
-@needs_lerobot
+@pytest.mark.parametrize("version", ["lerobot"], indirect=True)
 def test_a_plugin_of_lerobot_drives_the_stand_in_behind_the_guard(plugins, tmp_path: Path):
     motors = start_motors(tmp_path)
     options = f'address = "{tmp_path / "m.sock"}"\nheight = 24\nwidth = 32'
@@ -198,6 +200,18 @@ def start_motors(folder: Path) -> subprocess.Popen:
     raise AssertionError("the motors do not listen")
 
 
+def turn(address: Path, *, back: bool) -> float:
+    """How far the stand-in's first joint is turned, rad; first back at its home where asked."""
+    arm = StandInMotors(str(address), 24, 32)
+    arm.connect()
+    for _ in range(200 if back else 0):
+        arm.send(np.array([0.0, 0.9, -1.6]))
+        time.sleep(0.01)  # a guard's tick
+    angle = float(arm.read()["observation.state"][0])
+    arm.disconnect()
+    return angle
+
+
 MENDED = """
 import sys
 import torch
@@ -213,9 +227,9 @@ except RuntimeError:  # built for another torch; LeRobot's commands call none of
 
 
 @pytest.fixture
-def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def commands(version: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What LeRobot's commands import and the guest, which runs none of them, does not have."""
-    made = environment_of(find_guest("lerobot"))
+    made = environment_of(find_guest(version))
     assert made is not None
     folder = tmp_path_factory.mktemp("commands")
     words = [str(made.python), "-m", "pip", "install", "-q", "--no-deps", "--disable-pip-version-check"]
@@ -224,12 +238,12 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@needs_lerobot
-def test_lerobots_own_commands_run_with_our_plugins_unmodified(plugins, commands: Path, tmp_path: Path):
-    made = environment_of(find_guest("lerobot"))
+def test_lerobots_own_commands_run_with_our_plugins_unmodified(version, plugins, commands: Path, tmp_path: Path):
+    made = environment_of(find_guest(version))
     assert made is not None
-    motors = start_motors(tmp_path)
-    way = [{"turn.pos": 0.3 * k, "lift.pos": 51.6, "bend.pos": -91.7} for k in range(40)]
+    motors, turned = start_motors(tmp_path), []
+    swing = [(0.3 * k + 3 * math.sin(k / 6), 8 * math.sin(k / 7), 12 * math.sin(k / 8)) for k in range(200)]
+    way = [{"turn.pos": a, "lift.pos": 51.6 + b, "bend.pos": -91.7 + c} for a, b, c in swing]
     (tmp_path / "way.json").write_text(json.dumps(way))
     environment = {
         **os.environ, "PYTHONPATH": f"{commands}:{commands / 'rerun_sdk'}",
@@ -249,19 +263,24 @@ def test_lerobots_own_commands_run_with_our_plugins_unmodified(plugins, commands
             ["lerobot-teleoperate", *robot, *teleop, "--fps=20", "--teleop_time_s=2"],
             [
                 "lerobot-record", *robot, *teleop, *data, "--dataset.single_task=move the tip to the red ball",
-                "--dataset.num_episodes=2", "--dataset.episode_time_s=2", "--dataset.reset_time_s=0.1",
+                "--dataset.num_episodes=2", "--dataset.episode_time_s=3", "--dataset.reset_time_s=0.1",
                 "--dataset.fps=20", "--dataset.push_to_hub=false", "--play_sounds=false", "--display_data=false",
             ],
             ["lerobot-replay", *robot, *data, "--dataset.episode=0", "--play_sounds=false"],
         ):  # fmt: skip
+            if command[0] == "lerobot-replay":
+                turned.append(turn(tmp_path / "m.sock", back=True))
             words = [str(made.python.parent / command[0]), *command[1:]]
             done = subprocess.run(
                 words, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False
             )
             assert done.returncode == 0, f"{command[0]}: {done.stdout[-1500:]}\n{done.stderr[-3000:]}"
+        turned.append(turn(tmp_path / "m.sock", back=False))
     finally:
         motors.kill()
         motors.wait()
-    from roboscale.dataset.lerobot import open_lerobot
-
-    assert len(open_lerobot(tmp_path / "set").episodes) == 2
+    found = rs.audit_dataset(rs.AuditDataset(dataset=tmp_path / "set", workers=0))
+    assert found.report.count("error") == 0, found.report
+    assert json.loads((tmp_path / "set/meta/info.json").read_text())["total_episodes"] == 2
+    last = math.radians(Dataset(tmp_path / "set").episode(0, images=False).arrays["action"][-1, 0])
+    assert turned == pytest.approx([0.0, last], abs=0.05) and abs(last) > 0.06, "replay moved the arm again"

@@ -25,7 +25,9 @@ class Driver:
     """One page without a browser. Its hand is repeated every 50 ms, as the page does it, unless it is `silent`."""
 
     def __init__(self, url: str, name: str = "ada") -> None:
-        session = httpx.get(f"{url}api/session").json()["session"]
+        self.url = url
+        self.session: Any = None  # whose page it is, where that is known
+        session = httpx.get(f"{url}api/session", timeout=30).json()["session"]
         self._open = ExitStack()
         address = f"{url.replace('http', 'ws', 1)}api/drive?session={session}&name={name}"
         self.socket = self._open.enter_context(connect(address))

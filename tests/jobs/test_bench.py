@@ -20,6 +20,7 @@ from roboscale.trials.log import open_log
 from roboscale.trials.study import Study
 from tests.jobs.operator_at_bench import Operator, begin, finish
 from tests.worlds.bench_arm import declare, sent
+from tests.worlds.test_benches import two_benches
 
 POLICIES = """
 import numpy as np
@@ -119,6 +120,28 @@ def test_a_study_is_locked_run_scored_corrected_and_unblinded(bench: Path, robos
     assert "Which one goes right?" in text and "after the study was over" in text
     assert "Two scorers of the same trials" in text and "person and grace" in text and "0 of 1" in text
     assert "Cohen&#x27;s kappa (1960); posterior interval" in text or "Cohen's kappa (1960); posterior" in text
+
+
+def test_a_study_over_two_benches_splits_no_pair(tmp_path: Path):
+    two_benches(tmp_path)
+    (tmp_path / "arms.py").write_text(POLICIES)
+    text = STUDY.format(cases=2, second="right").replace('robot = "arm.toml"', 'robot = "benches.toml"')
+    (tmp_path / "study.toml").write_text(text.replace('["reach"]', '["reach on left", "reach on right"]'))
+    rs.lock_study(rs.LockStudy(study=tmp_path / "study.toml"))
+    process, operator = begin(tmp_path, "study.toml")
+    places = []
+    for _ in range(4):
+        places.append(operator.until("set up")["place"])
+        operator.click("ready")
+        operator.score(True)
+    finish(process)
+    assert places == ["left", "left", "right", "right"], "both arms of a case are tried at one bench"
+    rs.unblind_study(rs.UnblindStudy(study=tmp_path / "study.toml"))
+    judged = rs.list_trials(rs.ListTrials(store=str(tmp_path / "study.trials"))).judged
+    assert sorted((c.case.task, c.policy.name) for c in judged.used) == [
+        ("reach on left", "arms.py:right"), ("reach on left", "arms.py:still"),
+        ("reach on right", "arms.py:right"), ("reach on right", "arms.py:still"),
+    ]  # fmt: skip
 
 
 def test_a_changed_study_does_not_run_before_it_is_amended(bench: Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -43,6 +44,7 @@ def driving(asked: rs.Teleoperate, events: list[Any] | None = None) -> Iterator[
         thread.start()
         try:
             with Driver(session.url) as driver:
+                driver.session = session
                 yield driver, done
                 thread.join(30)
         finally:
@@ -266,10 +268,8 @@ def test_an_arm_is_driven_by_kinematics_stopped_released_and_holds_without_a_pag
     )
 
 
-def kill_guard() -> None:
-    children = psutil.Process().children(recursive=True)
-    (guard,) = [child for child in children if any("spawn_main" in word for word in child.cmdline())]
-    guard.kill()
+def kill(driver: Driver, which: str) -> None:
+    psutil.Process(driver.session.process_ids[which]).kill()
 
 
 def test_a_killed_guard_costs_the_take_and_another_is_started(tmp_path: Path):
@@ -279,7 +279,7 @@ def test_a_killed_guard_costs_the_take_and_another_is_started(tmp_path: Path):
         driver.phase("ready")
         driver.act("begin")
         driver.phase("recording")
-        kill_guard()
+        kill(driver, "guard")
         driver.phase("stopped")
         assert "the guard's process is gone" in driver.state["guard"]
         assert "nothing can be read back" in driver.state["guard"]
@@ -297,10 +297,34 @@ def test_a_session_can_end_with_an_arm_that_nothing_holds_and_says_so(tmp_path: 
         driver.phase("ready")
         driver.act("begin")
         driver.phase("recording")
-        kill_guard()
+        kill(driver, "guard")
         driver.phase("stopped")
         driver.act("stop")
     assert done[0].kept == 1 and len(Dataset(tmp_path / "set").episodes) == 1
+
+
+def test_a_killed_page_and_a_killed_recording_cost_no_saved_episode(tmp_path: Path):
+    with driving(asked(tmp_path / "set", episodes=3)) as (driver, done):
+        driver.record()
+        driver.phase("ready")
+        driver.act("begin")
+        driver.phase("recording")
+        kill(driver, "recording")
+        driver.until(lambda state: state["phase"] == "ready" and any("is lost" in note for note in state["notes"]))
+        driver.record()
+        driver.act("begin")
+        driver.phase("recording")
+        url, session_processes = driver.url, driver.session.process_ids
+        kill(driver, "page")
+        with Driver(url) as again:
+            again.phase("recording")
+            assert again.state["lease"]["mine"] and again.state["counts"]["kept"] == 2
+            assert any("the page's process was gone" in note for note in again.state["notes"])
+            again.act("success")
+            again.phase("complete", "done")
+    assert len(set(session_processes.values())) == len(session_processes)
+    assert (done[0].kept, done[0].discarded) == (3, 1)
+    assert len(Dataset(tmp_path / "set").episodes) == 3
 
 
 KILLS = 3
@@ -359,3 +383,36 @@ def test_the_command_prints_its_result_and_ends_with_what_it_recorded(tmp_path: 
         check=True,  # type: ignore[misc]
     )
     assert "--world-ends" in nothing.stdout
+
+
+def test_a_bench_that_looks_otherwise_than_the_last_time_is_looked_at_first(tmp_path: Path):
+    file = declare(tmp_path)
+    driver_file, text = tmp_path / "driver.py", (tmp_path / "driver.py").read_text()
+    shown = "picture = np.full((32, 48, 3), 20, np.uint8); picture[8:24, 8:24] = 200"
+    shown += "; picture[0, 0] = time.monotonic_ns() % 251"
+    plain = re.sub(r"        picture = .*\n", f"        {shown}\n", text)
+    driver_file.write_text(plain)
+    file.write_text(file.read_text().replace("height = 16", "height = 32").replace("width = 18", "width = 48"))
+    out, events = tmp_path / "set", []
+    with driving(rs.Teleoperate(out=out, robot=str(file), episodes=1), events) as (driver, done):
+        driver.record(steps=12)
+    assert any("are kept, to be compared" in getattr(e, "text", "") for e in events)
+    measures = Dataset(out).episodes[0].outcome.measures
+    assert {"lag of command, s", "lag of front, s"} <= set(measures), "None where too little moved"
+    with driving(rs.Teleoperate(out=out, robot=str(file), episodes=2)) as (driver, done):
+        driver.record(steps=3)
+    assert done[0].kept == 1, "as the last time: nobody is asked"
+    views = out / "meta/roboscale/views"
+    from PIL import Image
+
+    moved = np.roll(np.asarray(Image.open(views / "front.png")), 12, axis=1)
+    Image.fromarray(moved).save(views / "front.png")
+    with driving(rs.Teleoperate(out=out, robot=str(file), episodes=3)) as (driver, done):
+        driver.phase("check")
+        driver.until(lambda state: any("front: the camera, the arm" in note for note in state["notes"]))
+        driver.act("again")
+        driver.until(lambda state: sum("front: the camera" in note for note in state["notes"]) == 2)
+        driver.act("accept")
+        driver.record(steps=3)
+    assert done[0].kept == 1
+    assert len(json.loads((views / "views.json").read_text())["accepted"]) == 1

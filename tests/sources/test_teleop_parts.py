@@ -64,6 +64,9 @@ def station() -> Station:
         ({"speed": 1.0}, "speed"),
         ({"sequence": -1}, "sequence"),
         ({"device": "brain"}, "unknown device 'brain'"),
+        ({"device": "pose", "offset": [0, 4, 0]}, "offset: expected three numbers of metres, at most 3"),
+        ({"device": "pose", "offset": [0, float("inf"), 0]}, "offset"),
+        ({"device": "pose", "hold": -1}, "hold: expected a whole number from 0 up"),
     ],
 )
 def test_what_is_no_input_is_refused_with_both_sides(change, says):
@@ -261,3 +264,47 @@ def test_room_is_asked_for_before_and_during():
     assert not disk.problem()
     free[0] = 10**9 - 1
     assert "1.00 GB are free, and 1.0 GB stay free" in disk.problem()
+
+
+def held(offset: list[float] | None, hold: int, sequence: int) -> dict[str, object]:
+    return {**GOOD, "motion": [0, 0, 0], "device": "pose", "offset": offset, "hold": hold, "sequence": sequence}
+
+
+def test_a_device_that_is_held_and_moved_is_followed_without_a_jump_and_no_faster_than_its_level():
+    """Steps of a twentieth of a second, at most 1 cm each on the level of 20 cm/s."""
+    clock = Time()
+    station = Station("test", driven_hz=20, now=clock)
+    station.join("one", "ada")
+    station.to("recording")
+
+    def step(offset: list[float] | None, hold: int) -> np.ndarray:
+        clock.s += 0.05
+        step.number += 1
+        station.move("one", held(offset, hold, step.number))
+        return station.velocity()[0] / 20
+
+    step.number = 0
+    assert not step([0.3, 0.0, 0.0], 1).any(), "taking hold moves nothing, wherever the hand is"
+    np.testing.assert_allclose(step([0.304, 0.0, 0.0], 1), [0.004, 0, 0], atol=1e-12)
+    way = sum(step([0.304, 0.03, 0.0], 1) for _ in range(2))
+    np.testing.assert_allclose(way, [0, 0.02, 0], atol=1e-12)
+    np.testing.assert_allclose(step([0.304, 0.03, 0.0], 1), [0, 0.01, 0], atol=1e-12)
+    assert not step([0.304, 0.03, 0.0], 1).any(), "there"
+    assert not step(None, 1).any() and not step([-0.2, 0.0, 0.0], 2).any(), "another hold begins where it is"
+    np.testing.assert_allclose(step([-0.2, 0.0, 0.002], 2), [0, 0, 0.002], atol=1e-12)
+    station.move("one", held([-0.2, 0.0, 0.5], 2, step.number + 1))
+    clock.s += EXPIRY_S + 0.01
+    assert not station.velocity()[0].any(), "a hand that is not heard of holds"
+    assert station.moved["pose"] > 3
+
+
+def test_a_leader_that_is_not_heard_is_nobody():
+    clock = Time()
+    station = Station("test", leader="so101_leader", now=clock)
+    station.to("recording")
+    assert station.led(None, np.inf) is None and station.unattended == 1
+    np.testing.assert_array_equal(station.led(np.ones(2), 0.1), np.ones(2))
+    assert station.state("one")["attended"] and station.state("one")["leader"] == "so101_leader"
+    assert station.led(np.ones(2), 0.4) is None and not station.state("one")["attended"]
+    station.velocity()
+    assert station.unattended == 2, "the page's silence is no absence"

@@ -58,6 +58,7 @@ def shot(page: Any, name: str) -> None:
         size = page.viewport_size
         height = page.evaluate("document.documentElement.scrollHeight")
         page.set_viewport_size({**size, "height": max(size["height"], height)})  # no scroll bar in the picture
+        page.evaluate("document.getElementById('title').textContent = 'The squint'")  # as the demo has it
         page.screenshot(path=Path(folder) / f"{name}.png")
         page.set_viewport_size(size)
 

@@ -284,3 +284,47 @@ def test_a_page_that_shows_nothing_is_sent_few_pictures(rig: Rig):
             message = quiet.recv(timeout=2)
             slow += [message] if isinstance(message, bytes) else []
     assert len(slow) <= 4, "two times two cameras, and then it waits"
+
+
+XR = """
+window.xrAt = { x: 0, y: 1, z: 0 }; window.xrHear = {};
+const pose = () => ({ emulatedPosition: false, transform: { position: { ...window.xrAt } } });
+const session = {
+  visibilityState: "visible", updateRenderState() {}, requestReferenceSpace: async () => ({}),
+  addEventListener: (kind, hear) => { window.xrHear[kind] = hear; },
+  requestAnimationFrame: (look) => requestAnimationFrame((t) => look(t, { getViewerPose: pose, getPose: pose })),
+};
+window.XRWebGLLayer = class {};
+Object.defineProperty(navigator, "xr", { value: {
+  isSessionSupported: async (mode) => mode === "immersive-ar", requestSession: async () => session } });
+"""
+
+
+@pytest.mark.browser
+def test_a_device_that_is_held_and_moved_moves_the_hand(browser: Link, rig: Rig):
+    """A stand-in of WebXR: a phone whose pose the test says. No phone has tried it."""
+    context = browser.new_context(viewport=PHONE)
+    context.add_init_script(XR)
+    page = context.new_page()
+    page.goto(rig.url)
+    page.click("#pose")
+    wait_until(page, "window.xrHear.selectstart && document.getElementById('pose').hidden")
+    page.evaluate("window.xrAt.x = 0.3")
+    time.sleep(0.2)
+    assert not rig.velocity.any(), "nobody took hold"
+    page.evaluate("window.xrHear.selectstart({ inputSource: window.phone = { targetRayMode: 'screen' } })")
+    rig.until(lambda: rig.station._input.offset is not None, 20)
+    assert not rig.velocity.any(), "taking hold does not jump"
+    page.evaluate("window.xrAt.z = -0.12")
+    rig.until(lambda: rig.velocity[0] > 0)
+    rig.until(lambda: not rig.velocity.any())
+    assert sum(v[0] for _, v in rig.velocities) / 60 == pytest.approx(0.12, abs=0.01), "as far as the device went"
+    page.evaluate("window.xrAt.y = 1.1")
+    rig.until(lambda: rig.velocity[2] > 0)
+    page.evaluate("window.xrHear.selectend({ inputSource: window.phone })")
+    rig.until(lambda: not rig.velocity.any(), 1.0)
+    page.evaluate("window.xrHear.selectstart({ inputSource: window.phone })")
+    rig.until(lambda: rig.station._input.offset is not None, 20)
+    page.evaluate("window.xrAt.x = 2.0")
+    wait_until(page, "problem.textContent.includes('was lost: the hand holds')")
+    assert not rig.velocity.any(), "a tracker that jumps is no hand"

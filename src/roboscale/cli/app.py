@@ -9,6 +9,14 @@ import typer
 
 from roboscale import __version__
 from roboscale.cli import (
+    arena_demo,
+    arena_evaluate,
+    arena_export,
+    arena_import,
+    arena_invite,
+    arena_join,
+    arena_offer,
+    arena_serve,
     campaign,
     cases_check,
     cases_make,
@@ -23,13 +31,16 @@ from roboscale.cli import (
     collect_teleop,
     compare,
     count,
+    data_align,
     data_audit,
+    data_contribute,
     data_curate,
     data_export,
     data_fix,
     data_import,
     data_info,
     data_merge,
+    data_pool,
     data_show,
     demo,
     eval,
@@ -88,6 +99,9 @@ COMMANDS: tuple[Command[Any], ...] = (
     data_curate.command,
     data_fix.command,
     data_merge.command,
+    data_pool.command,
+    data_contribute.command,
+    data_align.command,
     data_show.command,
     policy_serve.command,
     policy_check.command,
@@ -130,6 +144,14 @@ COMMANDS: tuple[Command[Any], ...] = (
     next.command,
     plan.command,
     campaign.command,
+    arena_serve.command,
+    arena_demo.command,
+    arena_invite.command,
+    arena_join.command,
+    arena_offer.command,
+    arena_evaluate.command,
+    arena_export.command,
+    arena_import.command,
 )
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -151,6 +173,7 @@ def roboscale(
 
 
 GROUPS = {
+    "arena": typer.Typer(no_args_is_help=True, help="Blind matches between labs: serve, demo, join, offer, evaluate."),
     "collect": typer.Typer(
         no_args_is_help=True, help="Make episodes: record, teleop, generate, augment, handheld, human."
     ),

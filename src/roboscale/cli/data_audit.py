@@ -34,6 +34,7 @@ def lines(dataset: Path, done: AuditedDataset) -> Iterator[str]:
         yield f"  {severity:7} {_short(f'{check}: {same[0].text}', WIDTH - len(more[:60]))}{_short(more, 60)}"
         for repair in dict.fromkeys(one.repair for one in same if one.repair):
             yield f"          repair: {repair}"
+    yield from (f"  operator {line}" for line in report.operators)
     for name, role in report.facts.get("roles", {}).items():
         if role["kind"] in ("action", "state", "gripper", "pose") and role["confidence"] < 0.9:
             yield f"  taken for {role['kind']}: {name} ({role['why']}); --role {name}=KIND says otherwise"

@@ -13,6 +13,7 @@ EXTRA_OF = {
     "av": "data",
     "pyarrow": "data",
     "matplotlib": "pages",
+    "cryptography": "https",
     "cv2": "cameras",
     "gymnasium": "worlds",
     "metaworld": "sim",
@@ -33,10 +34,12 @@ EXTRA_OF = {
     "starlette": "web",
     "uvicorn": "web",
     "fsspec": "remote",
+    "huggingface_hub": "hub",
     "rerun": "rerun",
     "zmq": "zmq",
     "psycopg": "postgres",
     "ray": "ray",
+    "submitit": "slurm",
 }
 """Module -> the smallest extra with it."""
 

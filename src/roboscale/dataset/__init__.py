@@ -1,6 +1,7 @@
 """Episodes on disk, in the LeRobotDataset v3.0 format: durable while recording, exact statistics, random access."""
 
 from roboscale.dataset.edits import Excerpt
+from roboscale.dataset.elsewhere import RecordingProcess, TakeElsewhere
 from roboscale.dataset.fix.repair import RepairReport, repair
 from roboscale.dataset.journal import DatasetInUse
 from roboscale.dataset.lerobot.catalog import EpisodeInfo
@@ -15,8 +16,10 @@ __all__ = [
     "DatasetWriter",
     "EpisodeInfo",
     "Excerpt",
+    "RecordingProcess",
     "RepairReport",
     "Statistics",
+    "TakeElsewhere",
     "repair",
     "takes_apart",
 ]

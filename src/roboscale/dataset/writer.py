@@ -26,7 +26,7 @@ from roboscale.dataset.statistics import PixelCounts
 from roboscale.dataset.tables import write_take
 from roboscale.dataset.video import Codec, Encoder, check_size, video_info
 
-__all__ = ["DatasetTake", "DatasetWriter", "TakesApart", "takes_apart"]
+__all__ = ["DatasetTake", "DatasetWriter", "TakesApart", "check_frame", "takes_apart"]
 
 _TABLE = "frames.parquet"
 _ROWS = "frames.rows"  # of a take that is being recorded
@@ -288,7 +288,7 @@ class DatasetTake:
             InfrastructureError: the disk is full; the take is lost, saved episodes are not.
         """
         self._require_open()
-        self._check(frame)
+        check_frame(self._spec, frame, f"take {self.id}, frame {len(self)}")
         with self._guard("adding a frame"):
             row = {name: np.asarray(frame[name]) for name in self._numbers}
             for name, encoder in self._encoders.items():
@@ -296,17 +296,6 @@ class DatasetTake:
                 encoder.add(image)
                 row[name] = PixelCounts.of_frame(image)
             self._rows.add(row)
-
-    def _check(self, frame: Frame) -> None:
-        where = f"take {self.id}, frame {len(self)}"
-        self._spec.check(frame, where)
-        unknown = sorted(set(frame) - set(self._spec.names))
-        if unknown:
-            raise SpecMismatch(f"{where}: the spec has no {', '.join(unknown)}; it has {', '.join(self._spec.names)}")
-        for name in self._numbers:
-            value = np.asarray(frame[name])
-            if value.dtype.kind == "f" and not np.isfinite(value).all():
-                raise BadData(where, name, "finite numbers", value.tolist())
 
     def save(self, outcome: Outcome | None = None) -> str:
         """Makes the episode permanent and returns its id.
@@ -383,6 +372,18 @@ def _disk_errors(root: Path, doing: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise InfrastructureError(f"{root}: {error.strerror or error} {doing}") from error
+
+
+def check_frame(spec: Spec, frame: Frame, where: str) -> None:
+    """SpecMismatch or BadData, which name `where`, unless a frame is what the spec says, and finite."""
+    spec.check(frame, where)
+    unknown = sorted(set(frame) - set(spec.names))
+    if unknown:
+        raise SpecMismatch(f"{where}: the spec has no {', '.join(unknown)}; it has {', '.join(spec.names)}")
+    for field in spec:
+        value = np.asarray(frame[field.name])
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise BadData(where, field.name, "finite numbers", value.tolist())
 
 
 def _check_spec(spec: Spec) -> None:

@@ -19,10 +19,11 @@ from roboscale.guests.definition import Guest, find_guest
 from roboscale.guests.environment import environment_of
 from roboscale.guests.process import GuestProcess
 
-__all__ = ["GuestRobot"]
+__all__ = ["PER_UNIT", "GuestRobot"]
 
 _OPENER = "roboscale.guests.side.lerobot_robot:LeRobotRobot"
-_PER_UNIT = {"rad": 180 / math.pi, "m": 1.0, "1": 100.0}
+PER_UNIT = {"rad": 180 / math.pi, "m": 1.0, "1": 100.0}
+"""Motor units of LeRobot in one unit of a joint."""
 
 
 class GuestRobot:
@@ -55,7 +56,7 @@ class GuestRobot:
         self._process: GuestProcess | None = None
         self._guest = find_guest(guest)
         self.made_of = (self._guest.identity, *_plugins(self._guest))
-        per = {**{name: _PER_UNIT[unit] for name, unit in self.joints.items()}, **(units or {})}
+        per = {**{name: PER_UNIT[unit] for name, unit in self.joints.items()}, **(units or {})}
         self.per_unit = tuple(float(per[name]) for name in self.joints)
 
     def connect(self) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
     from roboscale.trials.log import Run, TrialLog
     from roboscale.trials.study import StudyDetector
+    from roboscale.worlds.real.benches import RobotBenches
     from roboscale.worlds.real.guarded import GuardedRobot
 
 __all__ = ["BenchPlan", "OperatorDesk", "open_desk"]
@@ -65,7 +66,12 @@ class BenchPlan:
 
 
 def open_desk(
-    plan: BenchPlan, robot: GuardedRobot, log: TrialLog, run: Run, stack: ExitStack, on_event: OnEvent
+    plan: BenchPlan,
+    robot: GuardedRobot | RobotBenches,
+    log: TrialLog,
+    run: Run,
+    stack: ExitStack,
+    on_event: OnEvent,
 ) -> OperatorDesk:
     """A desk with its page being served until the stack is closed; the address is said."""
     from roboscale.jobs.stores import folder_of
@@ -86,7 +92,9 @@ class OperatorDesk:
         audit: JSON lines; clicks and interventions are appended.
     """
 
-    def __init__(self, plan: BenchPlan, robot: GuardedRobot, log: TrialLog, run: Run, audit: Path) -> None:
+    def __init__(
+        self, plan: BenchPlan, robot: GuardedRobot | RobotBenches, log: TrialLog, run: Run, audit: Path
+    ) -> None:
         self.plan, self.robot, self.audit = plan, robot, audit
         self._log, self._run = log, run
         self._changed = threading.Condition()
@@ -180,6 +188,7 @@ class OperatorDesk:
             "number": max(number, 1),
             "total": len(self._run.cases) * len(self._run.policies),
             "task": "" if case is None else self.robot.tasks[case.task],
+            "place": self.robot.place,
             "stages": list(self.plan.stages),
             "tags": list(self.plan.tags),
             "cameras": [f.name.rpartition(".")[2] for f in self.robot.observation_spec.images],

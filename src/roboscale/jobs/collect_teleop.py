@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from roboscale.core import RoboscaleError
+from roboscale.core import RoboscaleError, UsageError
+from roboscale.core.errors import UnknownChoice
 from roboscale.jobs.events import OnEvent, ignore
 from roboscale.jobs.options import Seed
 from roboscale.jobs.request import Argument, Option, Request
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Teleoperate", "teleoperate"]
 
+_LEROBOT = "lerobot:"
+_INPUTS = ("browser", "gamepad", "phone")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Teleoperate(Request):
@@ -23,7 +27,9 @@ class Teleoperate(Request):
 
     Args:
         robot: a declaration, see `roboscale robot demo`, or `sim:WORLD/TASK`, tasks separated by commas.
-        input: whose motion is taken: of all devices that the page knows, or of one.
+        input: whose motion is taken: of all devices that the page knows, or of one; or `lerobot:TYPE`, a leader arm
+            that LeRobot or a plugin of it knows, in the LeRobot guest.
+        leader: `name=value` of LeRobot's configuration of that arm.
         driven_hz: below the world's rate, a simulator is driven in slow motion; a robot is not.
         view: where the operator looks, degrees about z from the base's x axis; the page turns it.
         token: at least 16 letters, digits, `-` or `_`.
@@ -33,7 +39,8 @@ class Teleoperate(Request):
 
     out: Annotated[Path, Argument("The dataset (LeRobotDataset v3.0); one that exists is added to.")]
     robot: Annotated[str, Option("A robot's TOML declaration, or sim:WORLD/TASK.")] = "sim:metaworld/pick-place-v3"
-    input: Annotated[Literal["browser", "gamepad", "phone"], Option("browser: whatever the page has.")] = "browser"
+    input: Annotated[str, Option("browser (whatever the page has), gamepad, phone, or lerobot:TYPE.")] = "browser"
+    leader: Annotated[tuple[str, ...], Option("NAME=VALUE of a leader arm's configuration, e.g. port=...")] = ()
     tasks: Annotated[str, Option("Of a robot: task names separated by commas, or `all`.")] = "all"
     episodes: Annotated[int, Option("Successful episodes per task, those that are there included.", min=1)] = 50
     policy: Annotated[str, Option("Drives until you take over, as for `eval --policy`.")] = ""
@@ -50,12 +57,31 @@ class Teleoperate(Request):
     seed: Seed = 0
     host: Annotated[str, Option("Address to listen on; others need a token.")] = "127.0.0.1"
     port: Annotated[int, Option("0 takes a free one.", min=0, max=65535)] = 0
+    https: Annotated[bool, Option("By a certificate of its own, as browsers want it for poses.")] = False
     token: Annotated[str | None, Option("Secret in the address; made up where one is needed.")] = None
 
+    @property
+    def leader_type(self) -> str:
+        """LeRobot's type of the leader arm that drives; empty where the page does."""
+        return self.input.removeprefix(_LEROBOT) if self.input.startswith(_LEROBOT) else ""
+
     def check(self) -> None:
-        """RoboscaleError for a simulator without a task."""
+        """RoboscaleError for a simulator without a task, or a leader that does not fit; UnknownName for the input."""
         if self.robot.startswith("sim:") and "/" not in self.robot:
             raise RoboscaleError(f"--robot: expected sim:WORLD/TASK, found {self.robot!r}")
+        if not self.leader_type:
+            if self.input not in _INPUTS:
+                raise UnknownChoice("input", self.input, [*_INPUTS, f"{_LEROBOT}TYPE"])
+            if self.leader:
+                raise UsageError(f"--leader: it is said of --input {_LEROBOT}TYPE, and the input is {self.input}")
+        elif self.policy:
+            raise UsageError(
+                f"--policy: taking over with {self.input} needs a leader that goes where the arm is; take over with "
+                "--input browser"
+            )
+        wrong = [one for one in self.leader if "=" not in one]
+        if wrong:
+            raise UsageError(f"--leader: expected NAME=VALUE, found {wrong[0]!r}")
 
 
 def teleoperate(request: Teleoperate, on_event: OnEvent = ignore) -> DrivingSession:

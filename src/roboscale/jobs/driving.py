@@ -6,9 +6,11 @@ killed process from then on; the same request goes on from there.
 
 from __future__ import annotations
 
+import json
+import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,14 +20,15 @@ import numpy as np
 
 from roboscale.core import Case, InfrastructureError, Outcome, Policy, RoboscaleError, World, WorldInfo, cases
 from roboscale.core.plain import Plain
+from roboscale.core.processes import require_main
 from roboscale.jobs.events import Note, OnEvent, Progress
 from roboscale.jobs.trying import expand_tasks
 
 if TYPE_CHECKING:
-    from roboscale.dataset import DatasetWriter
+    from roboscale.dataset import DatasetWriter, RecordingProcess
     from roboscale.jobs.collect_teleop import Teleoperate
-    from roboscale.sources.teleop import DiskSpace, Driving, Station
-    from roboscale.web.show import Served
+    from roboscale.sources.teleop import DiskSpace, Driving, LeaderReader, ReferenceViews, Station
+    from roboscale.web.teleop import PageProcess
     from roboscale.worlds.real.guarded import GuardedRobot
 
 __all__ = ["Driven", "DrivingParts", "DrivingSession", "KeptEpisodes", "open_driving"]
@@ -33,7 +36,7 @@ __all__ = ["Driven", "DrivingParts", "DrivingSession", "KeptEpisodes", "open_dri
 SOURCE = "teleop"
 _SLOWEST_HZ = 20.0  # at which a simulator is driven unless somebody says otherwise
 _VIEWS = {"metaworld": 270.0}  # worlds whose first camera looks along another way than the base's x axis
-_TAKEN = {"browser": ("keys", "gamepad", "touch"), "gamepad": ("gamepad",), "phone": ("touch",)}
+_TAKEN = {"browser": ("keys", "gamepad", "touch", "pose"), "gamepad": ("gamepad",), "phone": ("touch", "pose")}
 _BROKE = 3  # episodes in a row after which a session ends with an error
 _LAST_CHANCE_S = 10.0  # in which the last episode can still be taken back
 _FAREWELL_S = 0.4  # that a page has to see that the session is over
@@ -118,6 +121,8 @@ class DrivingParts:
 
     Args:
         arm: the robot behind its guard; `None` for a simulator.
+        leader: an arm that the operator moves by hand; `None` where the page says how it goes.
+        sink: of the dataset, open here. recording: the process that encodes its takes.
     """
 
     request: Teleoperate
@@ -127,9 +132,12 @@ class DrivingParts:
     arm: GuardedRobot | None
     driving: Driving
     policy: Policy | None
+    leader: LeaderReader | None
     station: Station
     sink: DatasetWriter
+    recording: RecordingProcess
     disk: DiskSpace
+    views: ReferenceViews
     driven_hz: float
     horizon: int
     on_event: OnEvent
@@ -142,12 +150,20 @@ class DrivingSession:
         url: of the page. station: what the page and the recording share.
     """
 
-    def __init__(self, opened: DrivingParts, page: Served, kept: KeptEpisodes, stack: ExitStack) -> None:
+    def __init__(self, opened: DrivingParts, page: PageProcess, kept: KeptEpisodes, stack: ExitStack) -> None:
         self.url, self.station = page.url, opened.station
-        self._opened, self._kept, self._stack = opened, kept, stack
+        self._opened, self._page, self._kept, self._stack = opened, page, kept, stack
         self._begun_s = time.monotonic()
         self._last: list[tuple[str, Case, bool]] = []  # what was saved in this session: id, case, whether it succeeded
         self._counted: Counter[str] = Counter()
+
+    @property
+    def process_ids(self) -> dict[str, int]:
+        """Of its workers that run now: page, recording, and of an arm its guard."""
+        arm = self._opened.arm
+        ids = {"page": self._page.process_id, "recording": self._opened.recording.process_id}
+        ids |= {"guard": None if arm is None else arm.process_id}
+        return {name: number for name, number in ids.items() if number is not None}
 
     def run(self) -> Driven:
         """Records until every task has its total, or the operator ends the session.
@@ -279,14 +295,16 @@ def _stream(task: str, opened: DrivingParts) -> Iterator[Case]:
 
 
 def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
-    """Opens everything; nothing moves and nothing is connected yet."""
-    from roboscale.sources.teleop import Configuration, DiskSpace, Station, require_same
-    from roboscale.web.teleop import serve_teleop
+    """Opens everything; nothing moves, and nothing is connected yet but a leader arm."""
+    from roboscale.dataset import RecordingProcess
+    from roboscale.sources.teleop import Configuration, ReferenceViews, Station, require_same
 
+    require_main()
     with ExitStack() as stack:
         world, arm, forward, speeds, names = _world(request)
         stack.callback(world.close)
         info = world.info
+        leader = _leader(request, info, None if arm is None else arm.units)
         tasks = expand_tasks(info, names)
         driven_hz = _driven_hz(request, info, on_event)
         driving, policy = _driver(request, world, driven_hz, forward, speeds)
@@ -303,22 +321,21 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
         kept = KeptEpisodes.of(request.out)
         sink = stack.enter_context(_sink(request, info, policy))
         require_same(request.out, configuration)
-        disk = DiskSpace(request.out)
-        missing = sum(max(0, request.episodes - kept.successes[task]) for task in tasks)
-        recorded = len(sink.episode_ids)
-        room = disk.require(missing, _bytes_of(request.out) if recorded else 0, recorded)
-        if recorded:
-            have = ", ".join(f"{task} {kept.successes[task]} of {request.episodes}" for task in tasks)
-            on_event(Note(f"found {recorded} episodes in {request.out}: {have} by a person; {room}"))
+        disk = _disk(request, tasks, kept, len(sink.episode_ids), on_event)
         station = Station(
             f"{info.name}: {request.out.name}",
             view_deg=_VIEWS.get(info.name, 0.0) if request.view is None else request.view,
-            devices=_TAKEN[request.input],
+            devices=_TAKEN.get(request.input, ()),
+            leader=request.leader_type,
             policy=policy is not None,
             driven_hz=driven_hz,
             arm=None if arm is None else arm.protective_stop,
         )
-        page = stack.enter_context(serve_teleop(station, host=request.host, port=request.port, token=request.token))
+        page = stack.enter_context(_page(request, info, station, on_event))
+        if leader is not None:
+            stack.enter_context(leader)
+        recording = stack.enter_context(RecordingProcess(sink))
+        recording.start()
         opened = DrivingParts(
             request=request,
             world=world,
@@ -327,14 +344,47 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
             arm=arm,
             driving=driving,
             policy=policy,
+            leader=leader,
             station=station,
             sink=sink,
+            recording=recording,
             disk=disk,
+            views=ReferenceViews(request.out),
             driven_hz=driven_hz,
             horizon=horizon,
             on_event=on_event,
         )
         return DrivingSession(opened, page, kept, stack.pop_all())
+
+
+def _disk(
+    request: Teleoperate, tasks: tuple[str, ...], kept: KeptEpisodes, recorded: int, on_event: OnEvent
+) -> DiskSpace:
+    """Room for what is missing, and a line on what is there. InfrastructureError where it will not fit."""
+    from roboscale.sources.teleop import DiskSpace
+
+    disk = DiskSpace(request.out)
+    missing = sum(max(0, request.episodes - kept.successes[task]) for task in tasks)
+    room = disk.require(missing, _bytes_of(request.out) if recorded else 0, recorded)
+    if recorded:
+        have = ", ".join(f"{task} {kept.successes[task]} of {request.episodes}" for task in tasks)
+        on_event(Note(f"found {recorded} episodes in {request.out}: {have} by a person; {room}"))
+    return disk
+
+
+def _page(request: Teleoperate, info: WorldInfo, station: Station, on_event: OnEvent) -> PageProcess:
+    """The page, in a process of its own."""
+    from roboscale.web.teleop import PageProcess
+
+    cameras = {f.name.rpartition(".")[2]: (f.shape[0], f.shape[1]) for f in info.observation_spec.images}
+    return PageProcess(
+        station,
+        cameras,
+        host=request.host,
+        port=request.port,
+        token=request.token,
+        certificate=_certificate(request, on_event),
+    )
 
 
 def _world(request: Teleoperate) -> tuple[World, Any, Callable[..., Any] | None, Any, str]:
@@ -377,7 +427,8 @@ def _driver(
     from roboscale.sources.teleop import driving_for
 
     info = world.info
-    driving = driving_for(info.observation_spec, info.action_spec["action"], driven_hz, forward, speeds)
+    leader = bool(request.leader_type)
+    driving = driving_for(info.observation_spec, info.action_spec["action"], driven_hz, forward, speeds, leader=leader)
     if not request.policy:
         return driving, None
     from roboscale.jobs.guests import guest_policies
@@ -385,6 +436,42 @@ def _driver(
 
     guests = guest_policies(world, {})
     return driving, resolve_policy(request.policy, world=world, seed=request.seed, guests=guests)
+
+
+def _leader(request: Teleoperate, info: WorldInfo, units: Mapping[str, str] | None) -> LeaderReader | None:
+    """The leader arm that was asked for; `None` where the page drives.
+
+    Args:
+        units: joint -> unit, of a declared arm; `None` of a simulator, whose action has one.
+    """
+    if not request.leader_type:
+        return None
+    from roboscale.guests.leader import GuestLeader
+    from roboscale.sources.teleop import LeaderReader
+
+    action = info.action_spec["action"]
+    config = {name: _value(text) for name, _, text in (one.partition("=") for one in request.leader)}
+    joints = dict.fromkeys(action.layout, action.unit) if units is None else units
+    return LeaderReader(GuestLeader(request.leader_type, joints, config))
+
+
+def _certificate(request: Teleoperate, on_event: OnEvent) -> tuple[Path, Path] | None:
+    """For https, where it was asked for; its fingerprint is said."""
+    if not request.https:
+        return None
+    from roboscale.web.show.certificate import self_made_certificate
+
+    made = self_made_certificate((request.host, socket.gethostname()))
+    on_event(Note(f"https by a certificate that this machine made; the browser asks once, SHA-256 {made.fingerprint}"))
+    return made.file, made.key
+
+
+def _value(text: str) -> Any:
+    """A number, truth value or list as JSON has it; else the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _sink(request: Teleoperate, info: WorldInfo, policy: Policy | None) -> DatasetWriter:

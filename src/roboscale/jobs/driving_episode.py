@@ -6,7 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from roboscale.core import (
     Case,
@@ -22,7 +25,10 @@ from roboscale.sources.teleop import MarkedTake, SaidByOperator, Teleoperator
 from roboscale.worlds.real.robot_world import PersonStopped
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from roboscale.sources.teleop.person import OperatorSession
+    from roboscale.sources.teleop.views import ViewChange
     from roboscale.trials import RolloutResult
 
 __all__ = ["DrivenEpisode", "drive_episode"]
@@ -104,7 +110,7 @@ class _Driving:
         self._clock = _OperatorClock()
         self._session: OperatorSession | None = None
         sentence = opened.info.instruction(case.task)
-        self.take = MarkedTake(opened.sink.begin(sentence, self._provenance()), self._marks)
+        self.take = MarkedTake(opened.recording.begin(sentence, self._provenance()), self._marks)
 
     def _marks(self) -> Mapping[str, Any]:
         assert self._session is not None, "frames come after the session began"
@@ -142,7 +148,9 @@ class _Driving:
             opened.world.prepared_by(self._prepare)  # type: ignore[attr-defined]
         else:
             station.to("starting")
-        person = Teleoperator(station, opened.driving, opened.request.operator, opened.policy)
+        person = Teleoperator(
+            station, opened.driving, opened.request.operator, policy=opened.policy, leader=opened.leader
+        )
         referee = SaidByOperator(station, opened.request.world_ends)
         settings = RolloutSettings(horizon=opened.horizon, rate_hz=opened.driven_hz, pace="wall", watch=referee.name)
         run = rollout(
@@ -224,6 +232,8 @@ class _Driving:
             try:
                 if self._fault():
                     self._release()
+                if not self._opened.views.looked:
+                    self._compare_views()
                 arm.prepare(case)
                 if self._fault():
                     continue
@@ -237,6 +247,39 @@ class _Driving:
             except InfrastructureError:
                 if not self._fault():
                     raise
+
+    def _compare_views(self) -> None:
+        """Once a session: what the cameras show at the home pose, beside the last time; differences are looked at."""
+        arm, station, views = self._opened.arm, self._station, self._opened.views
+        assert arm is not None, "asked by a robot's world"
+        while True:
+            joints, pictures = arm.home_pictures()
+            before, found = views.pictures, views.compare(pictures)
+            differ = [change for change in found if change.found]
+            if not before:
+                self._show("the cameras at the home pose are kept, to be compared with before the next session")
+            for change in differ:
+                self._show(change.text)
+            if differ:
+                station.to("check")
+                said = station.wait("accept", "again", "stop", poll=partial(self._overlay, before, differ))
+                if said == "stop":
+                    raise PersonStopped("the operator ended the session")
+                if said == "again":
+                    station.to("moving")
+                    continue
+            views.keep(pictures, joints, found)
+            views.looked = True
+            return
+
+    def _overlay(self, before: Mapping[str, NDArray[np.uint8]], differ: list[ViewChange]) -> None:
+        """The cameras now, half under the picture of the last time, with what differs framed."""
+        arm = self._opened.arm
+        assert arm is not None, "it has cameras"
+        with suppress(InfrastructureError):  # `lost` says it
+            seen = arm.peek(0.1)
+            laid = {f"observation.images.{c.camera}": c.laid_over(before[c.camera], seen) for c in differ}
+            self._station.show({**seen, **laid})
 
     def _release(self) -> None:
         """Shows why the arm stands stopped, until somebody has looked at it; they may end the session instead."""
@@ -258,6 +301,13 @@ class _Driving:
             except InfrastructureError as error:
                 self._show(str(error))
         station.guard = ""
+
+    def _lags(self) -> dict[str, float | None]:
+        """How late the arm followed and each camera showed it, s, of hardware; `None` where too little moved."""
+        if self._opened.arm is None:
+            return {}
+        lags = self.take.lags.lags(self._opened.driven_hz)
+        return {f"lag of {name}, s": None if lag is None else lag.seconds for name, lag in lags.items()}
 
     def filed(self, result: RolloutResult) -> DrivenEpisode:
         """Saves or discards the take, as the operator says."""
@@ -288,7 +338,11 @@ class _Driving:
             steps=result.steps,
             terminated=result.end == "terminated",
             truncated=result.end == "truncated",
-            measures={**result.measures, **{name: float(count) for name, count in counted.items() if name != "steps"}},
+            measures={
+                **result.measures,
+                **{name: float(count) for name, count in counted.items() if name != "steps"},
+                **self._lags(),
+            },
         )
         episode = self.take.save(outcome)
         return DrivenEpisode(case=self._case, id=episode, outcome=outcome, counted=counted, last=last)

@@ -34,7 +34,7 @@ from roboscale.core import (
 )
 from roboscale.core.plain import Plain
 from roboscale.jobs.choosing import choose_cases
-from roboscale.jobs.events import Note, OnEvent, Progress, ignore
+from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, ignore
 from roboscale.jobs.keeping import keep_episodes
 from roboscale.jobs.participants import Watched, participant_of, profiles_of
 from roboscale.jobs.perturbing import Excluded, perturb_of
@@ -186,6 +186,8 @@ def run_trials(
         asked, run = _begin(asked, log, {} if bench is None else bench.study)
         desk = None if bench is None else _desk(bench, asked, log, run, stack)
         judged = _try(asked, log, run, sink, stack, desk)
+    if request.store is None:  # whoever did not say where is told where
+        on_event(Wrote("trials", Path(store_of(request, asked.question))))
     require_result(judged)
     return judged
 
@@ -193,11 +195,12 @@ def run_trials(
 def _desk(bench: BenchPlan, asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> OperatorDesk:
     """The desk of whoever sits at the robot; from now on they set its scenes up."""
     from roboscale.jobs.bench import open_desk
+    from roboscale.worlds.real.benches import RobotBenches
     from roboscale.worlds.real.guarded import GuardedRobot
     from roboscale.worlds.real.robot_world import RobotWorld
 
     world = asked.world
-    if not isinstance(world, RobotWorld) or not isinstance(world.robot, GuardedRobot):
+    if not isinstance(world, RobotWorld) or not isinstance(world.robot, (GuardedRobot, RobotBenches)):
         raise RoboscaleError(f"the operator's page needs a guarded robot (robot:FILE.toml), found {world.info.name}")
     desk = open_desk(bench, world.robot, log, run, stack, asked.on_event)
     world.prepared_by(desk.prepare)

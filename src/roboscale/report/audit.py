@@ -67,6 +67,8 @@ class Audited(Protocol):
     @property
     def checked(self) -> Sequence[str]: ...
     @property
+    def operators(self) -> Sequence[str]: ...
+    @property
     def skipped(self) -> Mapping[str, str]: ...
     @property
     def facts(self) -> Mapping[str, Any]: ...
@@ -102,7 +104,7 @@ def audit_page(
             tag=_tag(report),
             kind="bad" if _count(report, "error") else "open" if report.findings else "good",
             sentence=_sentence(report),
-            details=(*_details(report), *_delays(report.facts)),
+            details=(*_details(report), *_delays(report.facts), *(f"operator {line}" for line in report.operators)),
         ),
         sections=(
             _overview(report),

@@ -53,10 +53,10 @@ def _declared(path: Path) -> World:
 
 
 def _robot(path: Path) -> World:
-    from roboscale.worlds.real.guarded import GuardedRobot
+    from roboscale.worlds.real.benches import open_robot
     from roboscale.worlds.real.robot_world import RobotWorld
 
-    robot = GuardedRobot(path)
+    robot = open_robot(path)
     return RobotWorld(robot, robot.prepare)
 
 

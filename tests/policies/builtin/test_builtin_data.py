@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roboscale.core import BadData, Provenance, SpecMismatch
+from roboscale.core import BadData, Field, Provenance, Spec, SpecMismatch
 from roboscale.dataset import DatasetWriter
 from roboscale.policies.builtin import TrainConfig
 from roboscale.policies.builtin.data import TrainingData, draw_batch, kept_frames, load_training_data, shifted_pictures
@@ -144,3 +144,44 @@ def test_normaliser_inverts_and_leaves_constants_alone():
     np.testing.assert_allclose(forward.std(0), [1, 1, 0], atol=1e-5)
     np.testing.assert_allclose(normaliser.inverse(forward), array, rtol=1e-5)
     assert Normaliser.from_json(normaliser.to_json()).to_json() == normaliser.to_json()
+
+
+@pytest.fixture(scope="module")
+def driven(make_toy: Callable[..., TrainingData], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two episodes of ten frames; a person drove the last four of the second."""
+    data = make_toy(episodes=2, length=10)
+    root = tmp_path_factory.mktemp("data") / "driven"
+    numbers = {n: a for n, a in data.arrays.items() if n != "observation.state"}
+    fields = (*(data.spec[n] for n in numbers), Field("is_intervention", (1,), "bool"))
+    with DatasetWriter(root, Spec(fields, data.spec.rate_hz)) as writer:
+        for episode, text in enumerate(data.instructions):
+            take = writer.begin(text, Provenance("test"))
+            for frame in range(10 * episode, 10 * (episode + 1)):
+                person = np.array([frame >= 16])
+                take.add({**{n: a[frame] for n, a in numbers.items()}, "is_intervention": person})
+            take.save()
+    return root
+
+
+def test_frames_that_a_person_drove_are_drawn_as_often_as_asked(driven: Path, small: TrainConfig):
+    plain = load_training_data(driven, small)
+    assert plain.frame_weights is None
+    config = replace(small, intervention_weight=4.0, batch=4000)
+    data = load_training_data(driven, config)
+    frames = draw_batch(data, config, 0).frames
+    assert (frames >= 16).mean() == pytest.approx(16 / 32, abs=0.03)  # 4 frames of weight 4, 16 of weight 1
+    assert data.fingerprint != plain.fingerprint, "another draw is another training"
+    alone = replace(config, autonomous_weight=0.0)
+    frames = draw_batch(load_training_data(driven, alone), alone, 0).frames
+    assert frames.min() == 16 and set(frames) == {16, 17, 18, 19}
+    batch = draw_batch(load_training_data(driven, alone), alone, 1)
+    assert (batch.future.max(axis=1) <= 19).all(), "what follows is still seen"
+
+
+def test_weights_by_who_drove_need_to_know_it(driven: Path, on_disk: tuple[Path, TrainingData], small: TrainConfig):
+    with pytest.raises(SpecMismatch, match="there is no is_intervention; it has observation.state"):
+        load_training_data(on_disk[0], replace(small, intervention_weight=2.0))
+    with pytest.raises(BadData, match="4 of 20 were driven by a person, found none"):
+        load_training_data(driven, replace(small, intervention_weight=0.0, autonomous_weight=0.0))
+    with pytest.raises(BadData, match="intervention_weight"):
+        replace(small, intervention_weight=-1.0)

@@ -20,6 +20,7 @@ import roboscale.dataset.audit.signals as signals
 from roboscale.core import BadData, Field, Finding, RecordedEpisode, Recording, RoboscaleError, Spec
 from roboscale.dataset.audit.attempts import AttemptEvidence, look_at_attempt
 from roboscale.dataset.audit.bodily import as_world_change
+from roboscale.dataset.audit.operators import OperatorEvidence, look_at_operator
 from roboscale.dataset.audit.pictures import CameraEvidence, look
 from roboscale.dataset.audit.roles import MAX_ELEMENTS, FieldRoles, Link, elements, infer_roles, named_role
 from roboscale.dataset.audit.signals import Motion, Spike
@@ -130,6 +131,7 @@ class EpisodeEvidence:
     attempt: AttemptEvidence = dataclasses.field(default_factory=AttemptEvidence)
     spaces: Mapping[str, NDArray[np.float64]] = dataclasses.field(default_factory=dict)
     held: Mapping[str, CameraMotion] = dataclasses.field(default_factory=dict)
+    driven: OperatorEvidence | None = None
 
     @property
     def decoded(self) -> int:
@@ -203,6 +205,7 @@ def _evidence(spec: Spec, episode: RecordedEpisode, position: int, options: Opti
         attempt=look_at_attempt(episode, spec, roles),
         spaces=look_at_spaces(spec, roles, floats),
         held=look_at_cameras(spec, roles, episode.arrays),
+        driven=look_at_operator(episode, list((state or floats).values()), spec.rate_hz),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from roboscale.core import Finding, Severity
 from roboscale.core.plain import Plain
+from roboscale.dataset.audit.operators import operator_lines
 from roboscale.dataset.checks import CHECKS, SEVERITIES
 
 __all__ = ["AuditReport"]
@@ -39,6 +40,11 @@ class AuditReport(Plain):
     skipped: Mapping[str, str]
     facts: Mapping[str, Any]
     findings: tuple[Finding, ...]
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """One line on each person who drove; empty where nobody is named."""
+        return tuple(operator_lines(self.facts.get("operators") or {}))
 
     def count(self, severity: Severity) -> int:
         return sum(f.severity == severity for f in self.findings)

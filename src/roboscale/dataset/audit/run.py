@@ -18,6 +18,7 @@ from roboscale.dataset.audit.duplicates import judge_duplicates, judge_leaks
 from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, examine, examine_episode
 from roboscale.dataset.audit.files import Spread, audit_files
 from roboscale.dataset.audit.motion import delays, judge_grippers, judge_motion, judge_units
+from roboscale.dataset.audit.operators import operator_facts
 from roboscale.dataset.audit.policies import judge_policy
 from roboscale.dataset.audit.report import AuditReport
 from roboscale.dataset.audit.roles import FieldRoles, Role, infer_roles, said_roles
@@ -342,5 +343,6 @@ def _facts(
         "clocks": clocks,
         "touch and force": touch_facts(evidence, recording.spec),
         "attempts": attempt_facts(evidence),
+        "operators": operator_facts(evidence),
         "not looked at": unread,
     }

@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roboscale.core import BadData, Extras, Field, Origin, RoboscaleError, Spec
+from roboscale.dataset.checks import many
 from roboscale.dataset.layout import Layout, load_json
 from roboscale.dataset.lerobot.catalog import Catalog, load_catalog, streams_at
 from roboscale.dataset.lerobot.clock import off_grid
 from roboscale.dataset.lerobot.features import Features, depth_or_gray, described_fields
 from roboscale.dataset.lerobot.folder import Folder, load_folder
 from roboscale.dataset.lerobot.modality import apply_modality
-from roboscale.dataset.lerobot.recording import EpisodePlace, LeRobotRecording, sidecar_provenances
+from roboscale.dataset.lerobot.recording import EpisodePlace, LeRobotRecording, sidecar_outcomes, sidecar_provenances
 from roboscale.dataset.lerobot.tables import Tables, column_array
 from roboscale.dataset.streams import FRAME_TIMES
 from roboscale.dataset.unfetched import unfetched
@@ -179,6 +180,7 @@ def _placer(folder: Folder) -> Callable[[int], EpisodePlace]:
     """Position -> place, by the metadata."""
     episodes, fps, nowhere = folder.episodes, folder.head.fps, folder.root / "videos"
     said = sidecar_provenances(folder.root) if folder.head.is_v3 else {}
+    ended = sidecar_outcomes(folder.root) if folder.head.is_v3 else {}
 
     def place(position: int) -> EpisodePlace:
         videos = {}
@@ -194,6 +196,7 @@ def _placer(folder: Folder) -> Callable[[int], EpisodePlace]:
             table=episodes.tables[position] or folder.root / "data",
             shared=folder.head.is_v3,
             videos=videos,
+            outcome=ended.get(index),
             provenance=said.get(index),
         )
 
@@ -244,6 +247,9 @@ def _schema(folder: Folder, tables: Tables, lenient: bool) -> pa.Schema | None:
     """Of the first data file that can be read."""
     first: BadData | None = None
     for path in _distinct(folder):
+        if first is None and not lenient and not any(p.is_file() or p.is_symlink() for p in _distinct(folder)):
+            some = f"none of {many(len(folder.episodes))}; looked for {path}"
+            raise BadData(folder.root, "data", "a file of each episode; fetch them first", some)
         try:
             return tables.schema(path)
         except BadData as error:

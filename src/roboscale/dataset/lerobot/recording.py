@@ -47,7 +47,7 @@ from roboscale.dataset.sensors import recorded_success
 from roboscale.dataset.streams import FRAME_TIMES, read_stream
 from roboscale.dataset.video import Probe, probe
 
-__all__ = ["EpisodePlace", "LeRobotRecording", "sidecar_provenances"]
+__all__ = ["EpisodePlace", "LeRobotRecording", "sidecar_outcomes", "sidecar_provenances"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +178,7 @@ class LeRobotRecording:
             pictures=pictures,
             instruction=instruction,
             provenance=place.provenance or self._provenance(place, details),
-            outcome=place.outcome if place.id else self._outcome(arrays),
+            outcome=place.outcome if place.id or place.outcome is not None else self._outcome(arrays),
             streams={name: read_stream(path) for name, path in place.streams.items()},
             findings=(*findings, *more),
             id=place.id,
@@ -353,6 +353,9 @@ class LeRobotRecording:
         if header.frames > count and not place.shared:
             text = f"{path.name} holds {header.frames} frames for {count} rows; those after the last row are not shown"
             findings.append(self._finding(place, "video-surplus", text, camera, frames=header.frames, rows=count))
+        if header.sound and f"sound of {camera}" not in self.unmapped:
+            text = f"{path.name} has sound, which is not carried; the first video of {camera} has none"
+            findings.append(self._finding(place, "video-sound", text, camera))
         height, width, _ = self.spec[camera].shape
         if (header.height, header.width) != (height, width):
             raise BadData(path, "size", f"{height}x{width} (height x width)", f"{header.height}x{header.width}")
@@ -377,4 +380,15 @@ def sidecar_provenances(root: Path) -> dict[int, Provenance]:
         told = source is not None and isinstance(source.details, dict) and isinstance(source.embodiment, str)
         if source is not None and told and isinstance(number, int):
             known[number] = source
+    return known
+
+
+def sidecar_outcomes(root: Path) -> dict[int, Outcome]:
+    """episode_index -> how our sidecar says that it ended; nothing for lines that are broken."""
+    known = {}
+    for line in sidecar_lines(root):
+        number = line.data.get("episode_index")
+        outcome = line.record.outcome if line.record is not None else None
+        if outcome is not None and isinstance(outcome.measures, dict) and isinstance(number, int):
+            known[number] = outcome
     return known

@@ -13,7 +13,7 @@ import numpy as np
 from roboscale.guests.side.faults import Refusal
 from roboscale.guests.side.lerobot_policy import mend_torchvision
 
-__all__ = ["LeRobotRobot"]
+__all__ = ["LeRobotRobot", "known_types"]
 
 
 class LeRobotRobot:
@@ -27,9 +27,10 @@ class LeRobotRobot:
     def __init__(self, config: dict[str, Any], calibrate: bool = False) -> None:
         mend_torchvision()
         import draccus
+        import lerobot.robots
         from lerobot.robots import RobotConfig, make_robot_from_config
 
-        known = _known_types(RobotConfig)
+        known = known_types(lerobot.robots, RobotConfig)
         if config.get("type") not in known:
             raise Refusal(f"type: expected one of {', '.join(known)}, found {config.get('type')!r}")
         try:
@@ -72,18 +73,17 @@ class LeRobotRobot:
         self._robot.disconnect()
 
 
-def _known_types(config: Any) -> list[str]:
-    """Types that LeRobot and its plugins register; LeRobot's own are imported for that."""
+def known_types(package: Any, config: Any) -> list[str]:
+    """Types that LeRobot and its plugins register; LeRobot's own, in `package`, are imported for that."""
     import importlib
     import pkgutil
 
-    import lerobot.robots
     from lerobot.utils import import_utils
 
-    for module in pkgutil.iter_modules(lerobot.robots.__path__):
+    for module in pkgutil.iter_modules(package.__path__):
         if module.ispkg:
             try:
-                importlib.import_module(f"lerobot.robots.{module.name}")
+                importlib.import_module(f"{package.__name__}.{module.name}")
             except Exception:  # noqa: BLE001 - one whose bus is not installed is not offered
                 continue
     for name in ("register_third_party_plugins", "register_third_party_devices"):

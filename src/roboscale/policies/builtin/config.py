@@ -13,6 +13,7 @@ __all__ = ["HEADS", "INPUTS", "PRECISIONS", "TrainConfig"]
 
 INPUTS = ("images", "state")
 HEADS = ("flow", "regression")
+_WEIGHTS = ("intervention_weight", "autonomous_weight")
 PRECISIONS = ("auto", "bf16", "float32")
 
 
@@ -40,6 +41,9 @@ class TrainConfig(Plain):
         ema: decay of the weight average that is kept.
         precision: of the image encoder while training; `auto` is bf16 where the processor computes in it.
         image_budget_mb: decoded images in memory; of a larger data set every n-th frame is learned from.
+        intervention_weight: how often a frame is drawn that a person drove in the place of a policy, beside one of
+            weight 1; 0 leaves those out. autonomous_weight: the same of frames that the policy drove.
+            Source: intervention weighted regression, Mandlekar et al. 2020 (arXiv:2012.06733).
         checkpoint_s: seconds between training checkpoints; the one setting that the weights do not depend on.
     """
 
@@ -64,6 +68,8 @@ class TrainConfig(Plain):
     ema: float = 0.998
     precision: str = "auto"
     image_budget_mb: int = 800
+    intervention_weight: float = 1.0
+    autonomous_weight: float = 1.0
     checkpoint_s: float = 30.0
     seed: int = 0
 
@@ -77,7 +83,7 @@ class TrainConfig(Plain):
                 raise UnknownName(kind, name, valid)
         for name in ("chunk", "steps", "batch", "width", "channels", "keypoints", "noise_samples", "euler_steps"):
             _require(name, getattr(self, name) >= 1, "at least 1", getattr(self, name))
-        for name in ("auxiliary_weight", "shift", "state_noise", "weight_decay", "temperature"):
+        for name in ("auxiliary_weight", "shift", "state_noise", "weight_decay", "temperature", *_WEIGHTS):
             _require(name, getattr(self, name) >= 0, "at least 0", getattr(self, name))
         _require("execute", 1 <= self.execute <= self.chunk, f"1..{self.chunk} (the chunk)", self.execute)
         _require("lr", self.lr > 0, "more than 0", self.lr)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import BadData, Field, Spec, SpecMismatch, generator
+from roboscale.core import BadData, Field, Spec, SpecMismatch, generator, require_match
 from roboscale.dataset import Dataset, Excerpt
+from roboscale.dataset.collection import MANIFEST, Collection
 from roboscale.policies.builtin.config import TrainConfig
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
 
 ENVIRONMENT_STATE = "observation.environment_state"
 STATE = "observation.state"
+INTERVENTION = "is_intervention"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ class TrainingData:
         lengths: (E,) frames per episode; their sum is N.
         instructions: one per episode.
         weights: (E,) how often a frame of each is drawn beside the others'; `None` draws all alike.
+        frame_weights: (N,) how often each frame is, beside that; `None` draws all alike.
     """
 
     name: str
@@ -58,6 +61,7 @@ class TrainingData:
     lengths: NDArray[np.int64]
     instructions: Sequence[str]
     weights: NDArray[np.float64] | None = None
+    frame_weights: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         total = int(self.lengths.sum())
@@ -81,6 +85,8 @@ class TrainingData:
         digest.update(self.lengths.tobytes() + self.frames.tobytes() + "\0".join(self.instructions).encode())
         if self.weights is not None:
             digest.update(self.weights.tobytes())
+        if self.frame_weights is not None:
+            digest.update(b"frames" + self.frame_weights.tobytes())
         return digest.hexdigest()
 
     @property
@@ -120,6 +126,7 @@ def first_episodes(data: TrainingData, per_instruction: int) -> TrainingData:
         lengths=data.lengths[chosen],
         instructions=[data.instructions[i] for i in chosen],
         weights=None if data.weights is None else data.weights[chosen],
+        frame_weights=None if data.frame_weights is None else data.frame_weights[kept],
     )
 
 
@@ -136,16 +143,45 @@ def input_names(spec: Spec, inputs: str) -> tuple[str, ...]:
 def load_training_data(
     root: Path, config: TrainConfig, *, images: bool = True, parts: Sequence[Excerpt] = ()
 ) -> TrainingData:
-    """Reads a LeRobotDataset v3 and decodes the frames to learn from.
+    """Reads a LeRobotDataset v3, or a collection of such, and decodes the frames to learn from.
 
     Args:
         images: False leaves the pictures undecoded (enough for a fingerprint).
         parts: what is learned from, each as if it were an episode; everything when empty.
 
     Raises:
-        SpecMismatch: the data set lacks an input or `action`.
-        BadData: a file is broken, or a value is not finite.
+        SpecMismatch: the data set lacks an input or `action`, or members of a collection mean different things.
+        BadData: a file is broken, or a value is not finite; or parts of a collection are asked for.
     """
+    if not (Path(root) / MANIFEST).is_file():
+        return _load_one(root, config, images=images, parts=parts)
+    if parts:
+        raise BadData(root, "selection", "of one dataset; merge the members with theirs first", "a collection")
+    members = Collection(root, absolute=True).members
+    budget = replace(config, image_budget_mb=max(1, config.image_budget_mb // len(members)))
+    loaded = {member.name: _load_one(member.root, budget, images=images, parts=()) for member in members}
+    return _joined(str(root), loaded)
+
+
+def _joined(name: str, members: Mapping[str, TrainingData]) -> TrainingData:
+    """All of them, one after the other; SpecMismatch unless they mean the same."""
+    (first_name, first), *others = members.items()
+    for other_name, other in others:
+        require_match(first.spec, other.spec, first_name, other_name, subset=False)
+    starts = np.cumsum([0, *(int(one.lengths.sum()) for one in members.values())])
+    each = list(members.values())
+    return TrainingData(
+        name=name,
+        spec=first.spec,
+        arrays={key: np.concatenate([one.arrays[key] for one in each]) for key in first.arrays},
+        images={key: np.concatenate([one.images[key] for one in each]) for key in first.images},
+        frames=np.concatenate([one.frames + start for one, start in zip(each, starts, strict=False)]),
+        lengths=np.concatenate([one.lengths for one in each]),
+        instructions=[text for one in each for text in one.instructions],
+    )
+
+
+def _load_one(root: Path, config: TrainConfig, *, images: bool, parts: Sequence[Excerpt]) -> TrainingData:
     dataset = Dataset(root)
     names = input_names(dataset.spec, config.inputs)
     if "action" not in dataset.spec:
@@ -169,7 +205,29 @@ def load_training_data(
         lengths=lengths,
         instructions=[dataset.episodes[part.index].instruction for part in learned],
         weights=np.array([p.weight for p in learned]) if any(p.weight != 1.0 for p in learned) else None,
+        frame_weights=_by_driver(dataset, config, rows, kept),
     )
+
+
+def _by_driver(
+    dataset: Dataset, config: TrainConfig, rows: NDArray[np.int64], kept: NDArray[np.int64]
+) -> NDArray[np.float64] | None:
+    """(N,) weights of frames by who drove them, a person or the policy; `None` where both weigh 1.
+
+    Raises:
+        SpecMismatch: they differ, and the dataset does not say who drove. BadData: nothing would be left.
+    """
+    if config.intervention_weight == config.autonomous_weight == 1.0:
+        return None
+    if INTERVENTION not in dataset.spec:
+        said = f"there is no {INTERVENTION}; it has {', '.join(dataset.spec.names)}"
+        raise SpecMismatch(f"{dataset.root}: intervention_weight and autonomous_weight need to know who drove: {said}")
+    person = np.asarray(dataset.arrays(INTERVENTION)[rows], np.bool_).reshape(len(rows))
+    weights = np.where(person, config.intervention_weight, config.autonomous_weight)
+    if not weights[kept].any():
+        expected = f"a frame of weight above 0: {int(person.sum())} of {len(rows)} were driven by a person"
+        raise BadData(dataset.root, INTERVENTION, expected, "none")
+    return weights
 
 
 def kept_frames(lengths: NDArray[np.int64], cameras: Sequence[Field], budget_mb: float) -> NDArray[np.int64]:
@@ -216,10 +274,13 @@ def draw_batch(data: TrainingData, config: TrainConfig, step: int) -> Batch:
     """The batch of one step, a function of the config's seed and `step` alone."""
     rng = generator("batch", config.seed, step)
     ends = np.cumsum(data.lengths)
-    if data.weights is None:
+    if data.weights is None and data.frame_weights is None:
         rows = rng.integers(len(data.frames), size=config.batch)
-    else:  # each row as often as its episode's weight says
-        shares = np.cumsum(data.weights[np.searchsorted(ends, data.frames, side="right")])
+    else:  # each row as often as its episode's weight and its own say
+        each = np.ones(len(data.frames)) if data.frame_weights is None else data.frame_weights[data.frames]
+        if data.weights is not None:
+            each = each * data.weights[np.searchsorted(ends, data.frames, side="right")]
+        shares = np.cumsum(each)
         rows = np.searchsorted(shares, rng.uniform(high=shares[-1], size=config.batch), side="right")
     frames = data.frames[rows]
     episodes = np.searchsorted(ends, frames, side="right")

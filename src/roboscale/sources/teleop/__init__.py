@@ -7,10 +7,12 @@ the one that says how a dataset is collected.
 from roboscale.sources.teleop.configuration import Configuration, DiskSpace, require_same
 from roboscale.sources.teleop.driving import SPEEDS_M_S, Driving, HandDeltas, JointGoals, driving_for
 from roboscale.sources.teleop.inputs import OperatorInput, parse_input
+from roboscale.sources.teleop.leader import LeaderArm, LeaderReader
 from roboscale.sources.teleop.lease import ControlLease
 from roboscale.sources.teleop.marks import MARKS, MarkedTake, marked_spec
 from roboscale.sources.teleop.person import SaidByOperator, Teleoperator
 from roboscale.sources.teleop.station import Shown, Station
+from roboscale.sources.teleop.views import ReferenceViews, ViewChange
 
 __all__ = [
     "MARKS",
@@ -21,12 +23,16 @@ __all__ = [
     "Driving",
     "HandDeltas",
     "JointGoals",
+    "LeaderArm",
+    "LeaderReader",
     "MarkedTake",
     "OperatorInput",
+    "ReferenceViews",
     "SaidByOperator",
     "Shown",
     "Station",
     "Teleoperator",
+    "ViewChange",
     "driving_for",
     "marked_spec",
     "parse_input",

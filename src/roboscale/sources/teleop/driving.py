@@ -42,6 +42,9 @@ class Driving(Protocol):
             closed: whether the gripper is to be closed.
         """
 
+    def hold(self) -> NDArray[np.float32]:
+        """The action (D,) that keeps still, the gripper as it was."""
+
     def follow(self, action: NDArray[Any]) -> bool | None:
         """Somebody else acted: the next action goes on from there. Whether its gripper was closed; `None` unknown."""
 
@@ -67,6 +70,7 @@ class HandDeltas:
         self._unit_m = float(said[1] or 1.0)
         self._field, self._rate_hz = field, rate_hz
         self._moved = [field.layout.index(name) for name in _DELTAS]
+        self._effort = -1.0
         self._gripper = field.layout.index("gripper_effort") if "gripper_effort" in field.layout else None
 
     def begin(self, seen: Observation) -> None:
@@ -79,8 +83,15 @@ class HandDeltas:
         most = min(abs(self._field.high[i]) for i in self._moved) if self._field.high is not None else math.inf
         action[self._moved] = step * min(1.0, most / max(float(np.abs(step).max()), 1e-12))
         if self._gripper is not None:
-            action[self._gripper] = 1.0 if closed else -1.0
+            self._effort = action[self._gripper] = 1.0 if closed else -1.0
         return action
+
+    def hold(self) -> NDArray[np.float32]:
+        """No motion; a gripper is told nothing else than at the step before."""
+        still = np.zeros(self._field.shape, np.float32)
+        if self._gripper is not None:
+            still[self._gripper] = self._effort
+        return still
 
     def follow(self, action: NDArray[Any]) -> bool | None:
         """The gripper stays as it was commanded."""
@@ -130,6 +141,10 @@ class JointGoals:
         self._goal = np.clip(goal, np.maximum(self._low, here - lag), np.minimum(self._high, here + lag))
         return self._goal.astype(np.float32)
 
+    def hold(self) -> NDArray[np.float32]:
+        """The goal there was."""
+        return self._goal.astype(np.float32)
+
     def follow(self, action: NDArray[Any]) -> bool | None:
         """The goal is theirs."""
         self._goal = np.clip(np.asarray(action, np.float64), self._low, self._high)
@@ -159,7 +174,13 @@ def base_from_operator(view_deg: float) -> NDArray[np.float64]:
 
 
 def driving_for(
-    observed: Spec, action: Field, rate_hz: float, forward: Callable[[Vector], Any] | None, speeds: NDArray[Any] | None
+    observed: Spec,
+    action: Field,
+    rate_hz: float,
+    forward: Callable[[Vector], Any] | None,
+    speeds: NDArray[Any] | None,
+    *,
+    leader: bool = False,
 ) -> Driving:
     """The way to drive what takes such actions.
 
@@ -169,17 +190,29 @@ def driving_for(
         rate_hz: control steps a second, as they are driven.
         forward: joints -> the hand, metres; `None` where nobody knows.
         speeds: most that each joint moves, unit/s; `None` where nobody says.
+        leader: a leader arm drives, which gives joints and needs no `forward`.
 
     Raises:
         SpecMismatch: none is known for such actions; says what was expected and what there is.
     """
-    if set(_DELTAS) <= set(action.layout):
+    if set(_DELTAS) <= set(action.layout) and not leader:
         return HandDeltas(action, rate_hz)
     joints = _STATE in observed and observed[_STATE].layout == action.layout and action.low is not None
-    if joints and forward is not None and len(action.shape) == 1:
-        return JointGoals(action, forward, rate_hz, np.full(action.shape, np.inf) if speeds is None else speeds)
+    if joints and (forward is not None or leader) and len(action.shape) == 1:
+        most = np.full(action.shape, np.inf) if speeds is None else speeds
+        return JointGoals(action, forward or _nowhere, rate_hz, most)
+    if leader:
+        raise SpecMismatch(
+            f"a leader arm drives positions of the joints of {_STATE}, with limits; {action.name} has layout "
+            f"{list(action.layout)}"
+        )
     has = f"layout {list(action.layout)}{'' if forward is not None else ', and no flange(joints)'}"
     raise SpecMismatch(
         f"nobody knows how a hand drives {action.name}: expected {', '.join(_DELTAS)}, or positions of the joints of "
         f"{_STATE} and a driver with flange(joints); found {has}"
     )
+
+
+def _nowhere(joints: Vector) -> Vector:
+    """The hand of an arm of which nobody knows where it is: asked by nobody, since nobody says a velocity."""
+    return np.zeros(3)

@@ -13,6 +13,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from roboscale.core import Field, Frame, Outcome, Spec, Take
+from roboscale.sources.teleop.lags import LagMeter
 
 __all__ = ["MARKS", "MarkedTake", "marked_spec"]
 
@@ -37,15 +38,19 @@ class MarkedTake:
 
     Args:
         marks: field -> its value now.
+
+    Attributes:
+        lags: what the lags of arm and cameras are measured from.
     """
 
     def __init__(self, take: Take, marks: Callable[[], Mapping[str, NDArray[Any]]]) -> None:
         self._take, self._marks = take, marks
-        self.frames = 0
+        self.frames, self.lags = 0, LagMeter()
 
     def add(self, frame: Frame) -> None:
         """Appends one time step with its marks."""
         self._take.add({**frame, **self._marks()})
+        self.lags.add(frame)
         self.frames += 1
 
     def save(self, outcome: Outcome | None = None) -> str:

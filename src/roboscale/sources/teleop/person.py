@@ -24,7 +24,8 @@ from roboscale.core import (
     combine,
 )
 from roboscale.sources.teleop.driving import Driving
-from roboscale.sources.teleop.station import Station
+from roboscale.sources.teleop.leader import LeaderReader
+from roboscale.sources.teleop.station import LONG_S, Station
 
 __all__ = ["SaidByOperator", "Teleoperator"]
 
@@ -37,13 +38,23 @@ class Teleoperator:
         driving: how these become actions.
         name: of the operator.
         policy: drives until the operator takes over; `None` where the operator drives alone.
+        leader: joints that the operator moves, and that the arm follows; `None` where the page says how it moves.
     """
 
     observation_spec: Spec | None = None
     action_spec: Spec | None = None
 
-    def __init__(self, station: Station, driving: Driving, name: str = "person", policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        station: Station,
+        driving: Driving,
+        name: str = "person",
+        *,
+        policy: Policy | None = None,
+        leader: LeaderReader | None = None,
+    ) -> None:
         self.station, self.driving, self.name, self.policy = station, driving, name, policy
+        self.leader = leader
         parts = () if policy is None else (policy.identity,)
         made = combine(name, "teleoperator", name, *parts)
         self.identity = Identity(name, made.digest, (*made.unverified, "a person chose the actions"))
@@ -65,7 +76,7 @@ class OperatorSession:
             if person.policy is None or person.policy.observation_spec is None
             else frozenset(person.policy.observation_spec.names)
         )
-        self._asked = asked
+        self._asked, self._leader = asked, person.leader
         self._rows: deque[NDArray[Any]] = deque()
         self._begun_s: float | None = None
         self._last: NDArray[np.float32] | None = None
@@ -84,12 +95,17 @@ class OperatorSession:
             self._begun_s = now
             self._driving.begin(latest)
         velocity, age_s = self._station.velocity()
+        led = None
+        if self._leader is not None:
+            positions, age_s = self._leader.newest()
+            led = self._station.led(positions, age_s)
+            age_s = min(age_s, LONG_S)
         marks: dict[str, NDArray[Any]] = {
             "time.step_ns": np.array([round(1e9 * (now - self._begun_s))], np.int64),
             "operator.age_s": np.array([age_s], np.float32),
         }
         if self._asked is None:
-            action = self._driving.action(latest, velocity, self._station.closed)
+            action = self._driven(latest, velocity, led)
         else:
             planned = self._planned(observation, latest)
             action = self._chosen(latest, velocity, planned)
@@ -100,6 +116,12 @@ class OperatorSession:
             }
         self._last, self.marks = action, marks
         return ActionChunk(action[None])
+
+    def _driven(self, latest: Observation, velocity: NDArray[Any], led: NDArray[Any] | None) -> NDArray[np.float32]:
+        """The action of the person: after their leader arm, which is heard or holds, or as the page says."""
+        if self._leader is None:
+            return self._driving.action(latest, velocity, self._station.closed)
+        return self._driving.hold() if led is None else self._driving.towards(led)
 
     def _chosen(self, latest: Observation, velocity: NDArray[Any], planned: NDArray[Any]) -> NDArray[np.float32]:
         """The action of whoever drives now; whoever takes over goes on from what was done last."""

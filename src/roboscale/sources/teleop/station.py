@@ -35,14 +35,19 @@ ACTS = {
     "fail": ("recording", "judge"),
     "discard": ("recording", "judge"),
     "undo": ("ready", "complete"),
-    "stop": ("ready", "recording", "complete", "stopped"),
+    "stop": ("ready", "recording", "complete", "stopped", "check"),
+    "accept": ("check",),
+    "again": ("check",),
     "release": ("stopped",),
 }
 """What the operator may say -> in which phase it is taken."""
 
 _ANYTIME = ("gripper", "take", "turn", "ask", "hand over", "stop the arm")
 _ENDING = ("success", "fail", "discard", "stop")
-_LONG_S = 60.0  # how old an input is at most said to be; also where there was none
+LONG_S = 60.0
+"""How old an input is at most said to be; also where there was none."""
+
+_POSE_HZ = 30.0  # control steps a second where nobody says
 _KEPT = 200  # times that rate and latency are computed from
 
 
@@ -85,6 +90,7 @@ class Station:
         policy: whether a policy drives and a person takes over.
         driven_hz: control steps that there are to be in a second; 0 where nobody says.
         arm: whether there is an arm that can be stopped from the page.
+        leader: what a leader arm is called that drives in the place of the page; empty where none does.
         now: monotonic seconds.
     """
 
@@ -97,10 +103,11 @@ class Station:
         policy: bool = False,
         driven_hz: float = 0.0,
         arm: Callable[[], None] | None = None,
+        leader: str = "",
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.title, self.policy, self.now = title, policy, now
-        self._driven_hz = driven_hz
+        self._driven_hz, self._leads, self.attended = driven_hz, leader, not leader
         self.counts, self.notes = DrivenCounts(), deque[str](maxlen=8)
         self.task = self.sentence = self.guard = ""
         self.closed = self.intervening = False
@@ -113,7 +120,9 @@ class Station:
         self._lease = ControlLease()
         self._phase, self._act = "starting", None  # type: tuple[str, str | None]
         self._input, self._input_s = OperatorInput(), -np.inf
+        self._hold, self._followed = -1, np.zeros(3)  # of a pose: which hold, and how far it was followed, m
         self._shown = Shown()
+        self._look: Callable[[Shown], None] | None = None
         self._steps: deque[float] = deque(maxlen=_KEPT)
         self._latency: deque[float] = deque(maxlen=_KEPT)
 
@@ -121,7 +130,7 @@ class Station:
 
     @property
     def phase(self) -> str:
-        """starting, moving, ready, recording, judge, stopped, complete, done."""
+        """starting, check, moving, ready, recording, judge, stopped, complete, done."""
         return self._phase
 
     def to(self, phase: str) -> None:
@@ -170,6 +179,14 @@ class Station:
         }
         self._shown = Shown(number=self._shown.number + 1, at_s=now, pictures=pictures, numbers=numbers)
         self._steps.append(now)
+        if self._look is not None:
+            self._look(self._shown)
+
+    def published_to(self, look: Callable[[Shown], None] | None) -> None:
+        """From now on everything that is shown, now too, is handed to `look`; `None` ends that."""
+        self._look = look
+        if look is not None and self._shown.number:
+            look(self._shown)
 
     def velocity(self) -> tuple[Vector, float]:
         """Where the hand is to go, (3,) m/s in the base frame, and how old the word for it is, s.
@@ -177,14 +194,38 @@ class Station:
         Zero when it has expired: nobody is at the page, or its connection is.
         """
         given, at_s = self._input, self._input_s
-        age = min(self.now() - at_s, _LONG_S)
+        age = min(self.now() - at_s, LONG_S)
         if age > EXPIRY_S:
-            if self._phase == "recording":
+            if self._phase == "recording" and not self._leads:
                 self.unattended += 1
             return np.zeros(3), age
         if given.moving and self._phase == "recording":
             self.moved[given.device] += 1
-        return base_from_operator(self._view_deg) @ np.array(given.motion) * SPEEDS_M_S[given.speed], age
+        wanted = np.array(given.motion) * SPEEDS_M_S[given.speed] if given.device != "pose" else self._after(given)
+        return base_from_operator(self._view_deg) @ wanted, age
+
+    def _after(self, given: OperatorInput) -> Vector:
+        """The velocity that brings the hand where the operator's has gone since it took hold, at most its level.
+
+        Called once a step. Taking hold moves nothing, wherever the hand is; what is left when it lets go is dropped.
+        """
+        if given.offset is None or given.hold != self._hold:
+            self._hold, self._followed = given.hold, np.array(given.offset or (0.0, 0.0, 0.0))
+            return np.zeros(3)
+        hz = self._driven_hz or _POSE_HZ
+        missing = np.array(given.offset) - self._followed
+        step = missing * min(1.0, SPEEDS_M_S[given.speed] / hz / max(float(np.linalg.norm(missing)), 1e-12))
+        self._followed = self._followed + step
+        return step * hz
+
+    def led(self, positions: Vector | None, age_s: float) -> Vector | None:
+        """Where a leader arm wants the joints, (D,); `None` when its word has expired, or there was none."""
+        self.attended = age_s <= EXPIRY_S
+        if positions is not None and self.attended:
+            return positions
+        if self._phase == "recording":
+            self.unattended += 1
+        return None
 
     # the page's side
 
@@ -292,7 +333,8 @@ class Station:
             "rate_hz": round(float(1 / np.median(spans)), 1) if len(spans) and phase == "recording" else None,
             "driven_hz": self._driven_hz or None,
             "latency_ms": round(1000 * latency[len(latency) // 2]) if latency else None,
-            "attended": self.now() - self._input_s <= EXPIRY_S,
+            "attended": self.attended if self._leads else self.now() - self._input_s <= EXPIRY_S,
+            "leader": self._leads,
             "counts": {name: getattr(self.counts, name) for name in DrivenCounts.__slots__},
             "notes": list(self.notes),
         }

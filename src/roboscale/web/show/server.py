@@ -86,26 +86,36 @@ def serve(
 
 
 def serve_app(
-    make: Callable[..., Starlette], *, host: str, port: int, token: str | None, sockets: bool = False
+    make: Callable[..., Starlette],
+    *,
+    host: str,
+    port: int,
+    token: str | None,
+    sockets: bool = False,
+    needs_token: bool = True,
 ) -> Served:
     """Serves any page in a thread; beyond this machine every address needs a token. Arguments and errors as `serve`.
 
     Args:
         make: given `token` and `names`, the application.
         sockets: whether it talks over websockets.
+        needs_token: whether addresses need one beyond this machine; not where whatever is no secret is open to
+            everybody, and everything else asks for an account's token.
     """
-    token = checked_token(host, token)
+    token = checked_token(host, token) if needs_token or token is not None else None
     app = make(token=token, names=(host, socket.gethostname()))
     listener = listen(host, port)  # whoever connects before the server runs waits in the listener's queue
     return Served(served_at(host, listener, token), make_server(app, sockets), listener)
 
 
-def make_server(app: Starlette, sockets: bool = False) -> uvicorn.Server:
+def make_server(app: Starlette, sockets: bool = False, certificate: tuple[Path, Path] | None = None) -> uvicorn.Server:
     """A server for an open socket; silent, and quick to end.
 
     Args:
         sockets: whether it also speaks websockets.
+        certificate: PEM files of a certificate and its key, for https.
     """
+    file, key = certificate or (None, None)
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -114,6 +124,8 @@ def make_server(app: Starlette, sockets: bool = False) -> uvicorn.Server:
         ws="websockets-sansio" if sockets else "none",
         ws_max_size=_MESSAGE_BYTES,
         timeout_graceful_shutdown=2,
+        ssl_certfile=file,
+        ssl_keyfile=key,
     )
     return uvicorn.Server(config)
 
@@ -137,11 +149,11 @@ def checked_token(host: str, token: str | None) -> str | None:
     return token
 
 
-def served_at(host: str, listener: socket.socket, token: str | None) -> str:
-    """Where the page can be opened."""
+def served_at(host: str, listener: socket.socket, token: str | None, secure: bool = False) -> str:
+    """Where the page can be opened; `secure` by https."""
     name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
     name = f"[{name}]" if ":" in name else name
-    return f"http://{name}:{listener.getsockname()[1]}/{token + '/' if token else ''}"
+    return f"http{'s' if secure else ''}://{name}:{listener.getsockname()[1]}/{token + '/' if token else ''}"
 
 
 def _author() -> str:

@@ -53,6 +53,7 @@ _FILES = {
     "style.css": ("style.css", "text/css"),
     "app.js": ("app.js", "text/javascript"),
     "input.js": ("input.js", "text/javascript"),
+    "pose.js": ("pose.js", "text/javascript"),
     "icon.svg": ("icon.svg", "image/svg+xml"),
 }
 _NO_STORE = {"cache-control": "no-store"}
@@ -144,7 +145,12 @@ class _Pages:
         """One page, from its opening to its end, however it ends."""
         await socket.accept()
         page = _Page(self._cockpit, socket, self._jpegs)
-        self._cockpit.join(page.id, socket.query_params.get("name", "")[:40])
+        name = socket.query_params.get("name", "")[:40]
+        try:
+            await run_in_threadpool(self._cockpit.join, page.id, name)
+        except RoboscaleError:
+            await socket.close()
+            return
         sending = [asyncio.create_task(page.send_pictures()), asyncio.create_task(page.send_states())]
         try:
             await page.receive()
@@ -221,7 +227,8 @@ class _Page:
             await asyncio.sleep(_STATE_S)
 
     async def _say_state(self) -> None:
-        await self._say({"type": "state", **self._cockpit.state(self.id)})
+        if state := self._cockpit.state(self.id):
+            await self._say({"type": "state", **state})
 
     async def _say(self, values: Mapping[str, Any]) -> None:
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # gone meanwhile: `receive` ends the page

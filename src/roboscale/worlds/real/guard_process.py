@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from roboscale.worlds.real.cameras import OpenCvCamera
+from roboscale.worlds.real.cameras import CameraProcess
 from roboscale.worlds.real.declaration import RobotDeclaration
 from roboscale.worlds.real.guard import MotionGuard
 
@@ -46,7 +46,7 @@ class GuardService:
     def __init__(self, declaration: Path, stop: _Flag, now: Callable[[], float] = time.monotonic) -> None:
         self.robot = RobotDeclaration.load(declaration)
         self.driver = self.robot.make(declaration.parent)
-        self.cameras: dict[str, OpenCvCamera] = {}
+        self.cameras: dict[str, CameraProcess] = {}
         self.guard = MotionGuard(self.robot, getattr(self.driver, "flange", None), now)
         self._stop, self._file, self._now = stop, stop_file(declaration), now
         self._read_s = -np.inf
@@ -57,7 +57,7 @@ class GuardService:
         self.driver.connect()
         for camera in self.robot.cameras:
             if camera.device is not None:
-                self.cameras[camera.name] = OpenCvCamera(camera.device, camera.height, camera.width)
+                self.cameras[camera.name] = CameraProcess(camera.device, camera.height, camera.width)
 
     def read(self) -> dict[str, Any]:
         """Everything the driver shows now, which the guard sees, too."""
@@ -93,6 +93,8 @@ class GuardService:
             if self._file.exists():
                 return f"{self._file} is there: remove it when the bench is safe"
             self._stop.clear()
+            for camera in self.cameras.values():
+                camera.revive()
             return self.guard.engage(self.read()["observation.state"])
         if what == "arrange":
             arrange = getattr(self.driver, "arrange", None)

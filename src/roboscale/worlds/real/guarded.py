@@ -30,6 +30,7 @@ __all__ = ["GuardedRobot", "Readback"]
 
 _ANSWER_S = 5.0
 _HOME_S = 30.0
+_SETTLED_S = 0.3  # that an arm which has come home swings at most
 _STILL = 0.002  # of a joint's range: noise of an encoder, not motion
 
 
@@ -140,6 +141,16 @@ class GuardedRobot:
         return self._lost
 
     @property
+    def place(self) -> str:
+        """Of several benches the one that is meant; there is one here, without a name."""
+        return ""
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Joint -> its unit, in the order of the action."""
+        return {joint.name: joint.unit for joint in self._declared.joints}
+
+    @property
     def process_id(self) -> int | None:
         """Of the process that owns the robot; `None` where none runs."""
         return None if self._process is None else self._process.pid
@@ -245,6 +256,27 @@ class GuardedRobot:
         seed = case.seed if case.seed is not None else derive_seed("start", str(case.start))
         self._ask("arrange", seed)
         self._told = len(self._events)
+
+    def home_pictures(self, looks: int = 5) -> tuple[list[float], dict[str, NDArray[np.uint8]]]:
+        """Goes home, lets a stand-in set up start 0, and looks some times.
+
+        Returns:
+            Joints as they were read, and of each camera the median picture (H, W, 3). Errors as `go_home`.
+        """
+        if self._mode == "off":
+            self.release()
+        self.go_home()
+        self._ask("arrange", 0)
+        time.sleep(_SETTLED_S)
+        seen = []
+        for _ in range(looks):
+            seen.append(self.read())
+            time.sleep(1 / self._declared.rate_hz)
+        pictures = {
+            camera.name: np.median([one[f"observation.images.{camera.name}"] for one in seen], axis=0).astype(np.uint8)
+            for camera in self._declared.cameras
+        }
+        return [float(x) for x in seen[-1]["observation.state"]], pictures
 
     def go_home(self) -> None:
         """To the declared home, a little at a time. InfrastructureError when it does not get there within 30 s."""

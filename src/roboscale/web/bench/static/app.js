@@ -116,7 +116,7 @@ const draw = () => {
   at("title").textContent = state.title;
   at("count").textContent = `Trial ${state.number} of at most ${state.total}`;
   at("phase").textContent = title;
-  at("task").textContent = state.phase === "done" ? "" : state.task;
+  at("task").textContent = state.phase === "done" ? "" : state.place ? `Bench ${state.place}: ${state.task}` : state.task;
   at("hint").textContent = state.hint || (state.phase === "set up" && !state.initial ? NEW_SCENE : hint);
   at("guard").textContent = state.guard.text;
   at("guard").dataset.mode = state.guard.mode;

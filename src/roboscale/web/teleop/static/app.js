@@ -1,12 +1,15 @@
 // The page that drives. Everything that is shown is text of our own server, set as text and never as markup.
 
 import { flush, listen, wish } from "./input.js";
+import { offerPose } from "./pose.js";
 
 const at = (id) => document.getElementById(id);
 const make = (tag, text = "") => { const made = document.createElement(tag); made.textContent = text; return made; };
 
 const PHASES = {
   starting: ["Starting", "The world or the robot is being opened."],
+  check: ["Look at the bench", "At home the cameras show something else than the last time. The picture is half now, half then, "
+    + "what differs is framed: put it back and look again, or say that it is right."],
   moving: ["The arm moves by itself", "It goes home. Keep away from it."],
   ready: ["Ready", "Enter records. Nothing is recorded yet."],
   recording: ["Recording", ""],
@@ -17,7 +20,7 @@ const PHASES = {
 };
 const FITS = {
   begin: ["ready"], success: ["recording", "judge"], fail: ["recording", "judge"], discard: ["recording", "judge"],
-  undo: ["ready", "complete"], stop: ["ready", "recording", "complete", "stopped"], release: ["stopped"], gripper: ["recording"],
+  undo: ["ready", "complete"], stop: ["ready", "recording", "complete", "stopped", "check"], accept: ["check"], again: ["check"], release: ["stopped"], gripper: ["recording"],
   take: ["recording"],
 };
 
@@ -41,11 +44,12 @@ const act = (name) => {
 };
 
 const move = () => {
-  const { motion, device } = wish(act);
+  const { motion, device, offset = null, hold = 0 } = pose.wish() || wish(act);
   sequence += 1;
   const moved = JSON.stringify([motion, speed]);
   last = moved;
-  send({ type: "move", motion: motion.map((v) => Math.max(-1, Math.min(1, v))), speed, device, sequence });
+  const shares = motion.map((v) => Math.max(-1, Math.min(1, v)));
+  send({ type: "move", motion: shares, speed, device, sequence, ...(device === "pose" ? { offset, hold } : {}) });
 };
 const changed = () => { if (JSON.stringify([wish(() => {}).motion, speed]) !== last) move(); };
 
@@ -102,7 +106,7 @@ const draw = () => {
   at("rate").textContent = state.rate_hz === null ? `- ${hz}` : `${state.rate_hz} ${hz}`;
   at("rate").dataset.bad = state.rate_hz !== null && state.rate_hz < 0.8 * state.driven_hz ? "yes" : "no";
   at("latency").textContent = state.latency_ms === null ? "- ms" : `${state.latency_ms} ms`;
-  at("link").textContent = state.attended ? "connected" : "no keys arrive";
+  at("link").textContent = state.attended ? "connected" : state.leader ? `${state.leader} is not heard` : "no keys arrive";
   at("link").dataset.bad = state.attended ? "no" : "yes";
   at("stop-arm").hidden = !state.arm;
   at("gripper").textContent = state.closed ? "Gripper: closed" : "Gripper: open";
@@ -182,5 +186,6 @@ for (const button of document.querySelectorAll("[data-act]")) {
 }
 at("stop-arm").addEventListener("click", () => act("stop the arm"));
 listen({ act, speed: setSpeed, changed });
+const pose = offerPose(at("pose"), { act, say, fastest: () => setSpeed(state.speeds.length - 1), lost: move });
 setInterval(move, 50);
 connect();
