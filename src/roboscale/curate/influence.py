@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import RoboscaleError
-from roboscale.curate.method import EpisodeView, Learner, Scored
+from roboscale.curate.method import EpisodeView, GradientLearner, Scored
 
 __all__ = ["InfluenceMethod", "Rollout"]
 
@@ -46,7 +46,7 @@ class InfluenceMethod:
     assumes = "the policy learned from these demonstrations, and the rollouts' outcomes are right"
     outcomes = False
 
-    def __init__(self, learner: Learner, rollouts: Sequence[Rollout]) -> None:
+    def __init__(self, learner: GradientLearner, rollouts: Sequence[Rollout]) -> None:
         succeeded = sum(one.succeeded for one in rollouts)
         if len(rollouts) < FEWEST or succeeded in (0, len(rollouts)):
             raise RoboscaleError(

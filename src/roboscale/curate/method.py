@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from roboscale.core import BadData, RoboscaleError, generator
 from roboscale.dataset import Dataset, EpisodeInfo
 
-__all__ = ["EpisodeView", "HasLearner", "Learner", "Method", "Scored", "episode_views", "gradients_of"]
+__all__ = ["EpisodeView", "HasLearner", "GradientLearner", "Method", "Scored", "episode_views", "gradients_of"]
 
 PROJECTED = 512  # numbers that stand for a gradient
 
@@ -62,7 +62,7 @@ class Scored:
     usable: bool = True
 
 
-class Learner(Protocol):
+class GradientLearner(Protocol):
     """A policy that says how an episode would move its weights; the built-in policy is one."""
 
     def gradients(
@@ -79,7 +79,7 @@ class Learner(Protocol):
 class HasLearner(Protocol):
     """A method that reads gradients of a policy."""
 
-    learner: Learner
+    learner: GradientLearner
 
 
 class Method(Protocol):
@@ -106,7 +106,7 @@ class Method(Protocol):
 
 
 def episode_views(
-    dataset: Dataset, *, outcomes: bool, seed: int, learner: Learner | None = None
+    dataset: Dataset, *, outcomes: bool, seed: int, learner: GradientLearner | None = None
 ) -> tuple[list[int], list[EpisodeView]]:
     """Positions of episodes in a shuffled order, and what a method sees of each in that order.
 
@@ -141,7 +141,7 @@ def episode_views(
     return order, views
 
 
-def gradients_of(dataset: Dataset, episode: EpisodeInfo, learner: Learner, seed: int) -> NDArray[np.float32]:
+def gradients_of(dataset: Dataset, episode: EpisodeInfo, learner: GradientLearner, seed: int) -> NDArray[np.float32]:
     """(F, `PROJECTED`) of one episode."""
     rows = slice(episode.from_index, episode.from_index + episode.length)
     columns = {f.name: dataset.arrays(f.name)[rows] for f in dataset.spec if not f.is_image}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from roboscale.stats.deciding import AnyVerdict
     from roboscale.stats.overall import Overall
 
-__all__ = ["Compare", "ComparedPolicies", "compare", "recipe_sentence"]
+__all__ = ["Compare", "ComparedPolicies", "compare", "recipe_sentence", "to_be_said"]
 
 _TABLES = (".csv", ".tsv", ".xlsx", ".ods", ".parquet", ".json", ".jsonl")
 
@@ -231,7 +231,7 @@ def compare(
     if opened is not None:
         return ComparedPolicies(judged, blind=opened.blind_line(judged))
     assert judged.decided is not None, "a comparison has a verdict"
-    for sentence in _to_be_said(judged):
+    for sentence in to_be_said(judged):
         notes.append(sentence)
         say_reason(on_event, sentence)
     return ComparedPolicies(judged, tuple(notes))
@@ -250,7 +250,7 @@ def _request_of(
     return from_keywords(Compare, {"policies": texts}, world, asked), things
 
 
-def _to_be_said(judged: Judged) -> tuple[str, ...]:
+def to_be_said(judged: Judged) -> tuple[str, ...]:
     """A sentence for everything that the verdict hides; RoboscaleError where a learned world abstains."""
     from roboscale.jobs.judged import reasons
     from roboscale.jobs.learned import doubts_or_abstain

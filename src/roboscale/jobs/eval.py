@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
     from roboscale.jobs.learned_calibration import Calibration
 
-__all__ = ["Evaluate", "Evaluated", "evaluate"]
+__all__ = ["Evaluate", "Evaluated", "evaluate", "evaluated"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,11 +157,15 @@ def evaluate(
             observes=observes,
             excluded=excluded,
         )
-    return _evaluated(judged, request, notes, on_event)
+    return evaluated(judged, request, notes, on_event)
 
 
-def _evaluated(judged: Judged, request: Evaluate, notes: list[str], on_event: OnEvent) -> Evaluated:
-    """The rate, or why there is none; and all that must be said beside it."""
+def evaluated(judged: Judged, request: Evaluate, notes: list[str], on_event: OnEvent) -> Evaluated:
+    """The rate of a run that `request` asked for, or why there is none; and all that must be said beside it.
+
+    Args:
+        notes: what was said so far; gets what is said here.
+    """
     from roboscale.jobs.judged import reasons
     from roboscale.jobs.learned import asked_anyway, coverage_doubts, withheld
     from roboscale.jobs.learned_calibration import calibration_of

@@ -96,7 +96,7 @@ def _features(video: NDArray[np.uint8]) -> NDArray[np.float64]:
     small = _small(video)
     mean, change = (small[1:] + small[:-1]) / 2, small[1:] - small[:-1]
     down, across = np.gradient(mean, axis=(1, 2))
-    xx, yy, xy = (_cells(one) for one in (across * across, down * down, across * down))
+    xx, yy, xy = _cells(across * across), _cells(down * down), _cells(across * down)
     xt, yt = _cells(across * change), _cells(down * change)
     xx, yy = xx + _FLAT, yy + _FLAT
     size = xx * yy - xy**2
