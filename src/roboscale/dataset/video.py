@@ -391,7 +391,9 @@ class VideoReader:
 
     def key_frame(self, number: int) -> int:
         """The last key frame at or before a frame: it is decoded alone. The frame itself where no index tells."""
-        entry = -1 if self._index is None else self._index.search_timestamp(self._ticks(number))
+        if self._index is None:
+            return number
+        entry = self._index.search_timestamp(self._ticks(number))
         return number if entry < 0 else min(number, self._number(self._index[entry].timestamp))
 
     def _frame(self, number: int) -> Any:

@@ -102,8 +102,9 @@ def unlisted(folder: Folder) -> str:
     raw, here = folder.head.raw, len(folder.episodes)
     claimed, frames, splits = raw.get("total_episodes"), raw.get("total_frames"), raw.get("splits")
     ends = [str(text).rpartition(":")[2] for text in splits.values()] if isinstance(splits, dict) else []
-    more = isinstance(claimed, int) and isinstance(frames, int) and here < claimed
-    if not more or not here or frames <= int(folder.episodes.length.sum()) or str(claimed) not in ends:
+    if not isinstance(claimed, int) or not isinstance(frames, int) or not 0 < here < claimed:
+        return ""
+    if frames <= int(folder.episodes.length.sum()) or str(claimed) not in ends:
         return ""
     return f"{claimed} episodes claimed, {here} here: {_how(folder)}; else the metadata can say what is here"
 
