@@ -86,6 +86,7 @@ class Bundle:
 
     def sources(self) -> Mapping[str, Held]:
         """Everything it holds, by name; BadData when a file of it is broken."""
+        held: Iterator[Held]
         if self.files:
             held: Iterator[Held] = (one for name, path in self.files.items() for one in _in_file(path, name, self))
         else:
