@@ -1,4 +1,4 @@
-.PHONY: bench-guests demo test fuzz guests oracle peers ends mutants docs bench bench-robot lint fresh clean set-up set-up-test
+.PHONY: arena-proof bench-guests demo test fuzz guests oracle peers ends mutants docs bench bench-robot lint fresh clean set-up set-up-test
 .DEFAULT_GOAL := help
 
 run := .venv/bin/
@@ -15,6 +15,7 @@ help:
 	@echo "make fuzz    10,000 mutated files for every format that is read, 5,000 mutated tables and as many JSON documents, every advice in every state"
 	@echo "make bench   the benchmarks whose ratios the README quotes"
 	@echo "make bench-robot  twenty comparisons of a known truth; 100 kills of each process in motion; pace; a study under kills (idle, 1 h)"
+	@echo "make arena-proof  90 kills of an arena's processes over 100 matches; 50 boards of a known truth; odd evaluators (30 min)"
 	@echo "make fresh   sets a copy up in minimal images of Debian 12 and 13 and runs it there (root, debootstrap, 8 GB)"
 	@echo "make docs    builds the documentation into site/"
 
@@ -29,7 +30,7 @@ demo: set-up
 	$(run)roboscale demo
 
 test: set-up-test lint
-	$(run)python -m pytest -n 2 --dist loadfile tests
+	$(run)python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 lint: set-up-test
 	$(run)ruff check .
@@ -82,6 +83,7 @@ bench: set-up-test
 	$(run)python -m benchmarks.rendering
 	$(run)python -m benchmarks.serve_latency
 	$(run)python -m benchmarks.policy_training
+	$(run)python -m benchmarks.trial_log
 	$(run)python -m benchmarks.loader
 	$(run)python -m benchmarks.import_video
 	$(run)python -m benchmarks.audit
@@ -93,8 +95,15 @@ bench-robot: set-up-test
 	$(run)python -m benchmarks.robot_kills
 	$(run)python -m benchmarks.robot_pace
 	$(run)python -m benchmarks.study_kills
+	$(run)python -m benchmarks.trial_kills
 	$(run)python -m benchmarks.teleop_kills
 	$(run)python -m benchmarks.teleop_operator
+
+arena-proof: set-up-test
+	rm -rf runs/arena-kills
+	$(run)python -m benchmarks.arena_kills runs/arena-kills --sessions 100 --kills 30
+	$(run)python -m benchmarks.arena_demos --arenas 50
+	$(run)python -m benchmarks.arena_sabotage --arenas 100
 
 bench-guests: set-up-test
 	$(run)roboscale guest install lerobot

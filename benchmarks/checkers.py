@@ -4,6 +4,7 @@ Each defect is planted into a clean set; a checker finds it where it says what i
 They run in environments of their own, which are named here; one that is not named is left out.
 
     python3 -m venv doctor && doctor/bin/pip install lerobot-doctor==0.2.0 lerobot-quality-gates==0.1.7
+    python3 -m venv lint && lint/bin/pip install lerobot-lint==0.1.1  # 5 GB: it brings torch
     python -m benchmarks.checkers --doctor doctor/bin/lerobot-doctor --gates doctor/bin/lerobot-quality-gates \\
         [--lint lint/bin/lelint] [--only spike,nan] [--json results.json]
 """
@@ -14,6 +15,7 @@ import argparse
 import json
 import re
 import resource
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -59,9 +61,14 @@ def said_in_json(answer: str) -> Said:
 
 def asked(*command: str) -> Callable[[Path], Said]:
     def ask(root: Path) -> Said:
-        words = [str(root) if word == "SET" else word for word in command]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=300)
-        return said_in_json(done.stdout or done.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            answer = Path(folder) / "answer.json"
+            places = {"SET": str(root), "JSON": str(answer)}
+            words = [places.get(word, word) for word in command]
+            done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+            if "No such option" in done.stderr:
+                raise SystemExit(f"{shlex.join(words)}: {done.stderr}")
+            return said_in_json(answer.read_text() if answer.exists() else done.stdout or done.stderr)
 
     return ask
 
@@ -77,7 +84,7 @@ def checkers(given: argparse.Namespace) -> dict[str, Callable[[Path], Said]]:
     if given.gates:
         found["lerobot-quality-gates"] = asked(given.gates, "check", "SET", "--format", "json")
     if given.lint:
-        found["lerobot-lint"] = asked(given.lint, "check", "SET", "--format", "json")
+        found["lerobot-lint"] = asked(given.lint, "check", "SET", "--json", "JSON")
     return found
 
 

@@ -10,6 +10,23 @@ import pytest
 
 from roboscale.core import Field, Provenance, Spec
 from roboscale.dataset import DatasetWriter
+from tests.pusher_world import COLLECTORS, record_pushes
+
+LONGEST = (
+    "test_demo.py",
+    "test_weigh_commands.py",
+    "test_durability.py",
+    "test_blindness.py",
+    "test_campaign.py",
+    "test_log_postgres.py",
+    "test_bench_how_to.py",
+    "test_house.py",
+)
+"""What takes longest comes first: a file runs on one worker, and one that begins last keeps the other idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +65,23 @@ def _examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "evaluations" / f"{name}.csv").write_text("\n".join(["policy,task,case,success,date", *rows]) + "\n")
     for name in ("recorded", "more"):
         _record(folder / name, len(name))
+    record_pushes(folder / "pushes", 16)
     return folder
+
+
+@pytest.fixture(scope="session")
+def learned_pusher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `twin`, learned from the episodes in `pushes` and its gates checked, and `starts`, the first
+    frames of the cases 9000 to 9039. A few processor seconds, once a session."""
+    from roboscale.jobs.world_check import CheckWorldTasks, check_world_tasks
+    from roboscale.jobs.world_train import TrainWorld, train_world
+
+    root = tmp_path_factory.mktemp("learned")
+    record_pushes(root / "pushes", 300)
+    record_pushes(root / "starts", 40, first=9000, collectors=COLLECTORS[:1])
+    train_world(TrainWorld(dataset=root / "pushes", out=root / "twin", steps=1200, members=2))
+    check_world_tasks(CheckWorldTasks(world=str(root / "twin")))
+    return root
 
 
 def _record(root: Path, seed: int) -> None:

@@ -73,6 +73,7 @@ HEAVY = {
     "gymnasium",
     "safetensors",
     "ray",
+    "submitit",
     "scipy",
     "h5py",
     "zarr",

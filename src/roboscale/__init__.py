@@ -116,6 +116,14 @@ if TYPE_CHECKING:
         splits_of,
         write_episode,
     )
+    from roboscale.jobs.arena_demo import DemoArena, demo_arena
+    from roboscale.jobs.arena_evaluate import EvaluateForArena, evaluate_for_arena
+    from roboscale.jobs.arena_export import ExportArena, export_arena
+    from roboscale.jobs.arena_import import ImportToArena, import_to_arena
+    from roboscale.jobs.arena_invite import InviteToArena, invite_to_arena
+    from roboscale.jobs.arena_join import JoinArena, join_arena
+    from roboscale.jobs.arena_offer import OfferPolicy, offer_policy
+    from roboscale.jobs.arena_serve import ServeArena, serve_arena
     from roboscale.jobs.campaign import RunCampaign, run_campaign
     from roboscale.jobs.cases_check import CheckCases, check_cases
     from roboscale.jobs.cases_make import MakeCases, make_cases
@@ -130,13 +138,16 @@ if TYPE_CHECKING:
     from roboscale.jobs.collect_teleop import Teleoperate, teleoperate
     from roboscale.jobs.compare import Compare, compare
     from roboscale.jobs.count import WeighCounts, weigh_counts
+    from roboscale.jobs.data_align import AlignDatasets, align_datasets
     from roboscale.jobs.data_audit import AuditDataset, audit_dataset
+    from roboscale.jobs.data_contribute import ContributeDataset, contribute_dataset
     from roboscale.jobs.data_curate import CurateDataset, curate_dataset
     from roboscale.jobs.data_export import ExportDataset, export_dataset
     from roboscale.jobs.data_fix import FixDataset, fix_dataset
     from roboscale.jobs.data_import import ImportDataset, import_dataset
     from roboscale.jobs.data_info import DescribeDataset, describe_dataset
     from roboscale.jobs.data_merge import MergeDatasets, merge_datasets
+    from roboscale.jobs.data_pool import PoolDatasets, pool_datasets
     from roboscale.jobs.data_show import ShowDataset, show_dataset, write_for_viewers
     from roboscale.jobs.demo import RunDemo, run_demo
     from roboscale.jobs.eval import Evaluate, evaluate
@@ -172,6 +183,8 @@ if TYPE_CHECKING:
     from roboscale.jobs.why import ExplainFailures, explain_failures
     from roboscale.jobs.world_check import CheckWorldTasks, check_world_tasks
     from roboscale.jobs.world_list import ListWorlds, list_worlds
+    from roboscale.jobs.world_play import PlaySession, PlayWorld, play_world
+    from roboscale.jobs.world_train import TrainWorld, train_world
 
 __version__ = "0.1.0"
 __all__ = [
@@ -180,6 +193,7 @@ __all__ = [
     "PENDING",
     "UNKNOWN",
     "ActionChunk",
+    "AlignDatasets",
     "AmendStudy",
     "AuditDataset",
     "AugmentEpisodes",
@@ -201,9 +215,11 @@ __all__ = [
     "CollectHandheld",
     "CollectHuman",
     "Compare",
+    "ContributeDataset",
     "Counted",
     "CurateDataset",
     "Decision",
+    "DemoArena",
     "DemoRobot",
     "DescribeDataset",
     "Design",
@@ -214,9 +230,11 @@ __all__ = [
     "EpisodeSink",
     "Estimate",
     "Evaluate",
+    "EvaluateForArena",
     "Evidence",
     "EvidenceRow",
     "ExplainFailures",
+    "ExportArena",
     "ExportDataset",
     "ExportTrials",
     "Extras",
@@ -232,9 +250,12 @@ __all__ = [
     "HasSuccessTerms",
     "Identity",
     "ImportDataset",
+    "ImportToArena",
     "InfrastructureError",
     "InitStudy",
     "InstallGuest",
+    "InviteToArena",
+    "JoinArena",
     "JudgeTrial",
     "Judgement",
     "ListGuests",
@@ -249,6 +270,7 @@ __all__ = [
     "MergeTrials",
     "Methods",
     "Observation",
+    "OfferPolicy",
     "Origin",
     "Outcome",
     "OutcomeKind",
@@ -258,8 +280,11 @@ __all__ = [
     "PickTrials",
     "Pictures",
     "PlanCollection",
+    "PlaySession",
+    "PlayWorld",
     "Policy",
     "PolicyError",
+    "PoolDatasets",
     "Pose",
     "PrintTags",
     "Provenance",
@@ -277,6 +302,7 @@ __all__ = [
     "RunDemo",
     "Scene",
     "ServeAnyPolicy",
+    "ServeArena",
     "Session",
     "Severity",
     "SharedSink",
@@ -296,6 +322,7 @@ __all__ = [
     "Take",
     "Teleoperate",
     "TrainPolicy",
+    "TrainWorld",
     "Trial",
     "UnblindStudy",
     "UnknownName",
@@ -311,6 +338,7 @@ __all__ = [
     "WorldKind",
     "WriteReport",
     "__version__",
+    "align_datasets",
     "amend_study",
     "audit_dataset",
     "augment_episodes",
@@ -328,14 +356,18 @@ __all__ = [
     "collect_human",
     "combine",
     "compare",
+    "contribute_dataset",
     "convert_rotation",
     "curate_dataset",
+    "demo_arena",
     "demo_robot",
     "derive_id",
     "derive_seed",
     "describe_dataset",
     "evaluate",
+    "evaluate_for_arena",
     "explain_failures",
+    "export_arena",
     "export_dataset",
     "export_trials",
     "extras_of",
@@ -346,8 +378,11 @@ __all__ = [
     "identify",
     "identity_labels",
     "import_dataset",
+    "import_to_arena",
     "init_study",
     "install_guest",
+    "invite_to_arena",
+    "join_arena",
     "judge_trial",
     "list_guests",
     "list_runs",
@@ -359,8 +394,11 @@ __all__ = [
     "merge_trials",
     "methods_of",
     "new_episode_id",
+    "offer_policy",
     "pick_trials",
     "plan_collection",
+    "play_world",
+    "pool_datasets",
     "print_tags",
     "rank",
     "record_episodes",
@@ -371,6 +409,7 @@ __all__ = [
     "run_campaign",
     "run_demo",
     "serve_any_policy",
+    "serve_arena",
     "show_cases",
     "show_dataset",
     "size_comparison",
@@ -378,6 +417,7 @@ __all__ = [
     "splits_of",
     "teleoperate",
     "train_policy",
+    "train_world",
     "unblind_study",
     "watch_folder",
     "weigh_counts",
@@ -388,6 +428,14 @@ __all__ = [
 ]
 
 _JOBS = {
+    "arena_demo": ("DemoArena", "demo_arena"),
+    "arena_evaluate": ("EvaluateForArena", "evaluate_for_arena"),
+    "arena_export": ("ExportArena", "export_arena"),
+    "arena_import": ("ImportToArena", "import_to_arena"),
+    "arena_invite": ("InviteToArena", "invite_to_arena"),
+    "arena_join": ("JoinArena", "join_arena"),
+    "arena_offer": ("OfferPolicy", "offer_policy"),
+    "arena_serve": ("ServeArena", "serve_arena"),
     "campaign": ("RunCampaign", "run_campaign"),
     "cases_check": ("CheckCases", "check_cases"),
     "cases_make": ("MakeCases", "make_cases"),
@@ -402,13 +450,16 @@ _JOBS = {
     "collect_teleop": ("Teleoperate", "teleoperate"),
     "compare": ("Compare", "compare"),
     "count": ("WeighCounts", "weigh_counts"),
+    "data_align": ("AlignDatasets", "align_datasets"),
     "data_audit": ("AuditDataset", "audit_dataset"),
+    "data_contribute": ("ContributeDataset", "contribute_dataset"),
     "data_curate": ("CurateDataset", "curate_dataset"),
     "data_export": ("ExportDataset", "export_dataset"),
     "data_fix": ("FixDataset", "fix_dataset"),
     "data_import": ("ImportDataset", "import_dataset"),
     "data_info": ("DescribeDataset", "describe_dataset"),
     "data_merge": ("MergeDatasets", "merge_datasets"),
+    "data_pool": ("PoolDatasets", "pool_datasets"),
     "data_show": ("ShowDataset", "show_dataset", "write_for_viewers"),
     "demo": ("RunDemo", "run_demo"),
     "eval": ("Evaluate", "evaluate"),
@@ -444,6 +495,8 @@ _JOBS = {
     "why": ("ExplainFailures", "explain_failures"),
     "world_check": ("CheckWorldTasks", "check_world_tasks"),
     "world_list": ("ListWorlds", "list_worlds"),
+    "world_play": ("PlaySession", "PlayWorld", "play_world"),
+    "world_train": ("TrainWorld", "train_world"),
 }
 """Module in `roboscale.jobs` -> its request and its job, or what is asked of any result."""
 

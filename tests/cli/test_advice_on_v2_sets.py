@@ -1,4 +1,8 @@
-"""Every command that an audit of v2.x names is run, on sets that are whole, half there and without videos."""
+"""Every command that an audit of v2.x names is run, on sets that are whole, half there and without videos.
+
+`make test` runs each distinct command of each format in each state, and every planted fault of v2.1; `make fuzz` runs
+every fault of every format in every state, and fails on a kind of command that `make test` does not run.
+"""
 
 from __future__ import annotations
 
@@ -151,18 +155,32 @@ STATES: dict[str, Plant] = {
     "partial": lambda root: (_tables(root)[-1].unlink(), _videos(root)[-1].unlink()),
     "video-less": lambda root: shutil.rmtree(root / "videos"),
 }
+EACH = {  # flags of the import -> state -> what is planted so that it is named there
+    "": {"complete": "totals"},
+    "--broken drop": {"complete": "nan"},
+    "--missing-video drop-episodes": {"complete": "video gone"},
+    "--missing-video drop-episodes --broken drop": {"complete": "episode gone", "partial": "frame_index"},
+    "--missing-video drop-camera": {"complete": "camera nobody recorded", "video-less": "rows swapped"},
+    "--missing-video drop-camera --broken drop": {"partial": "camera nobody recorded", "video-less": "table gone"},
+}
 WHOLE = bool(os.environ.get("ROBOSCALE_WHOLE_MATRIX"))  # `make fuzz`
-MATRIX = [(write_v21, "complete", name) for name in PLANTED]
-MATRIX += [(write_v21, state, name) for state in ("partial", "video-less") for name in list(PLANTED)[::2]]
-MATRIX += [(write, "complete", name) for write in (write_v20, write_gr00t) for name in list(PLANTED)[::3]]
+FORMATS = (write_v20, write_v21, write_gr00t)
+MATRIX: list[tuple[Any, str, str, str | None]] = [
+    (write, state, name, flags)
+    for write in FORMATS
+    for flags, states in EACH.items()
+    for state, name in states.items()
+]
 if WHOLE:
-    MATRIX = [
-        (write, state, name) for write in (write_v20, write_v21, write_gr00t) for state in STATES for name in PLANTED
-    ]
+    MATRIX = [(write, state, name, None) for write in FORMATS for state in STATES for name in PLANTED]
+else:
+    MATRIX += [(write_v21, "complete", name, None) for name in PLANTED]
 
 
-@pytest.mark.parametrize(("write", "state", "name"), MATRIX)
-def test_every_command_that_is_named_works(tmp_path: Path, write: Callable[..., Path], state: str, name: str):
+@pytest.mark.parametrize(("write", "state", "name", "expected"), MATRIX)
+def test_every_command_that_is_named_works(
+    tmp_path: Path, write: Callable[..., Path], state: str, name: str, expected: str | None
+):
     root = write(tmp_path / "a set", episodes=5, frames=14)
     PLANTED[name](root)
     STATES[state](root)
@@ -171,6 +189,9 @@ def test_every_command_that_is_named_works(tmp_path: Path, write: Callable[..., 
         if finding.repair:
             named.setdefault(finding.repair, []).append(finding)
     assert len(named) <= 1, "one import mends whatever an import mends"
+    kinds = {" ".join(shlex.split(command)[5:]) for command in named}
+    assert kinds == {expected} or expected is None
+    assert all(state in EACH.get(kind, {}) for kind in kinds), "a command that `make test` does not run there"
     for command, findings in named.items():
         words = [str(tmp_path / "out") if word == "OUT" else word for word in shlex.split(command)[1:]]
         parsed = parse(words)

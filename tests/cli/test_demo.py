@@ -61,8 +61,14 @@ def test_state_round_speaks_of_recipes_and_counts_training_runs(tmp_path: Path):
     assert len(Dataset(out / "state" / "grown").episodes) == 8
 
 
-def test_picture_round_speaks_of_two_checkpoints(tmp_path: Path):
-    words = ["demo", "--out", str(tmp_path), *SMALL, "--inputs", "images", "--budget", "4"]
+def test_picture_round_speaks_of_two_checkpoints(tmp_path: Path, monkeypatch):
+    """Every stage, as small as it says something. What a stage takes is measured in the state round's test alone."""
+    for name, less in (("WORSE", "camera:2"), ("WORSE_CASES", 1), ("FILMED", 1)):
+        monkeypatch.setattr(f"roboscale.jobs.demo.{name}", less)
+    known = Probe(episode_s=1.0, step_s=0.1, trial_s=2.0, cores=2)
+    monkeypatch.setattr("roboscale.jobs.demo_probe.measure_probe", lambda task, inputs: known)
+    few = ["--tasks", "reach-v3", "--demonstrations", "2", "--grown", "3", "--steps", "10", "--workers", "0"]
+    words = ["demo", "--out", str(tmp_path), *few, "--inputs", "images", "--budget", "2"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     assert "these two checkpoints; one training run each" in done.output
@@ -70,6 +76,7 @@ def test_picture_round_speaks_of_two_checkpoints(tmp_path: Path):
     page = (tmp_path / "report.html").read_text()
     assert "data:video/mp4" in page and "roboscale demo --out" in page.replace("<span>", "").replace("</span>", "")
     assert page.count("these two checkpoints; one training run each") >= 1
+    assert "In worse worlds" in page and "camera:2" in page and "What worse worlds look like" in page
     assert "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page.split("<body")[0]
 
 

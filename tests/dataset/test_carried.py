@@ -369,3 +369,29 @@ def test_a_row_group_of_many_episodes_is_read_once_for_each_choice_of_columns(
             assert isinstance(one.rows, Clip) or len(one.rows.read()) == everything.FRAMES
     assert len(read) == len(set(read))
     assert {(name,) for name in COLUMNS} < set(read)
+
+
+def test_sound_that_only_later_videos_have_is_named(tmp_path: Path):
+    source = everything.write_foreign(tmp_path / "given", "v2.1")
+    first = source / f"videos/chunk-000/{everything.CAMERA}/episode_000000.mp4"
+    assert cut(first, 0, everything.FRAMES, tmp_path / "silent.mp4", everything.FPS)
+    shutil.move(tmp_path / "silent.mp4", first)
+    request = roboscale.ImportDataset(source=source, out=tmp_path / "out", workers=0)
+    notes: list[str] = []
+    done = roboscale.import_dataset(request, lambda e: notes.append(e.text) if isinstance(e, Note) else None)
+    (note,) = [note for note in notes if "video-sound" in note]
+    assert "episode_000001.mp4 has sound" in note and "(3 episodes)" in note
+    assert [f.episodes for f in done.proof.findings if f.check == "video-sound"] == [(1, 2, 3)]
+
+
+def test_rows_that_only_later_files_have_in_several_lengths_are_an_error_with_both_sides(tmp_path: Path):
+    source = everything.write_foreign(tmp_path / "given", "v2.1")
+    for number in range(everything.EPISODES):
+        path = source / f"data/chunk-000/episode_{number:06d}.parquet"
+        rows = [[1.0] * (3 if number == 0 else 1 + t % 3) for t in range(everything.FRAMES)]
+        pq.write_table(pq.read_table(path).append_column("points", pa.array(rows, pa.list_(pa.float32()))), path)
+    info = json.loads((source / "meta/info.json").read_text())
+    info["features"]["points"] = {"dtype": "float32", "shape": [3], "names": None}
+    (source / "meta/info.json").write_text(json.dumps(info))
+    with pytest.raises(roboscale.BadData, match=r"episode_000001\.parquet: points"):
+        roboscale.import_dataset(roboscale.ImportDataset(source=source, out=tmp_path / "out", workers=0))

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,13 @@ def test_the_page_on_extending_runs_in_an_empty_folder(heading: str, answer: str
     first = 'cp "$ROBOSCALE"/examples/my_* .'
     assert f"```bash\n{first}\n```" in (ROOT / "docs/extending.md").read_text()
     assert re.search(answer, run([first, *commands("docs/extending.md", heading)], tmp_path))
+
+
+def test_every_extra_is_named_where_newcomers_look():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"].keys()
+    for page in ("llms.txt", "docs/index.md"):
+        named = set(re.findall(r"`([a-z]+)`", (ROOT / page).read_text()))
+        assert not extras - {"test", "docs"} - named, page
 
 
 def test_llms_txt_names_what_exists():

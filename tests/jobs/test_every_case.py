@@ -213,6 +213,9 @@ def test_who_never_acted_is_not_ranked(tmp_path: Path):
     told: list[Any] = []
     with pytest.raises(RoboscaleError, match="at least one trial"):
         rs.rank(rs.Rank(sources=(store,)), told.append)
+    listed = rs.list_runs(rs.ListRuns(folder=tmp_path))
+    assert [p.never_acted for row in listed.rows for p in row.policies] == [True] and "never acted" in listed.text
+    assert {row.store for row in listed.rows} == {"x"} and " x" in listed.text
     tried(towards, store=store, trials=8)
     board = rs.rank(rs.Rank(sources=(store,)), told.append)
     assert list(board.standing.rates) == ["towards"]

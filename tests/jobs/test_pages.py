@@ -14,15 +14,19 @@ from roboscale import (
     AuditDataset,
     CheckResults,
     CheckValidity,
+    ContributeDataset,
     ImportDataset,
     PlanCollection,
+    PoolDatasets,
     Rank,
     SizeComparison,
     audit_dataset,
     check_results,
     check_validity,
+    contribute_dataset,
     import_dataset,
     plan_collection,
+    pool_datasets,
     rank,
     size_comparison,
 )
@@ -38,6 +42,8 @@ PAGES = {
     "audit": (audit_dataset, AuditDataset(dataset="recorded", against=("more",), html=PAGE, workers=0)),
     "check": (check_results, CheckResults(folder=Path("evaluations"), html=PAGE)),
     "power": (size_comparison, SizeComparison(first=0.5, second=0.7, alpha=0.0123, html=PAGE)),
+    "pool": (pool_datasets, PoolDatasets(pool="pool", members=("recorded",), html=PAGE, workers=0)),
+    "contribute": (contribute_dataset, ContributeDataset(dataset="recorded", to="given", html=PAGE, workers=0)),
     "import": (import_dataset, ImportDataset(source="recorded", out="a <folder>", workers=0)),
 }
 
@@ -66,6 +72,7 @@ def test_every_job_that_writes_a_page_is_tried():
         if re.search(r"\bwrite_text\(.*page\(|write_text\(.*page\)", file.read_text())
     }
     tried = {"rank", "validity", "plan_page", "data_audit", "import_proof", "check_page", "power_page"}
+    tried |= {"contributing", "data_pool"}
     assert writing == tried | {"report", "runs", "demo", "recipe_round", "watch", "why"} | {
         "campaign_orders",  # `test_campaign_page` and `test_collect_captures`
         "campaign_page",

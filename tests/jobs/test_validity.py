@@ -92,3 +92,60 @@ def test_one_table_with_a_column_for_each_world(tmp_path: Path):
         "real: trials in world real; left out: sim" in notes and "cheap: trials in world sim; left out: real" in notes
     )
     assert done.card.criteria[-1].bar is None  # nobody says how many trials these rates are of
+
+
+def far(observation):
+    return 3 * (observation["observation.environment_state"] - observation["observation.state"])
+
+
+def near(observation):
+    return 0.5 * far(observation)
+
+
+def away(observation):
+    return -far(observation)
+
+
+def test_a_perturbed_arm_is_held_against_the_real_world(place: Path):
+    import roboscale as rs
+
+    done = rs.compare(
+        far,
+        near,
+        away,
+        world="point.toml",
+        workers=0,
+        budget=6,
+        perturb="lost_frames:3,observation_delay:1",
+        out="sim",
+    )
+    labels = sorted(done.judged.labels.values())
+    rows = [row for k, name in enumerate(labels) for row in trials(name, "reach", 3 * (2 - k), 6)]
+    real = write(place / "real.csv", rows)
+    checked = check_validity(CheckValidity(real=real, cheap="sim", arm="lost_frames:3", only_task="reach"))
+    plain = check_validity(CheckValidity(real=real, cheap="sim", only_task="reach"))
+    assert checked.unperturbed == plain.card and plain.unperturbed is None and plain.arm == ""
+    arm = {c.policy: 0 for c in done.judged.counted}
+    for one in done.judged.counted:
+        arm[one.policy] += one.case.variation == "lost_frames:3" and bool(one.outcome.success)
+    told = {done.judged.labels[policy]: won / 6 for policy, won in arm.items()}
+    assert {name: won / n for name, (won, n) in checked.cheap.items()} == pytest.approx(told)
+    assert "those in lost_frames:3: Pearson" in checked.beside and "Unperturbed: Pearson" in checked.beside
+    assert " ".join(checked.lines).endswith(checked.beside)
+    assert checked.to_json()["arm"] == "lost_frames:3" and checked.to_json()["unperturbed"]["policies"]
+    with pytest.raises(RoboscaleError, match=r"arm: expected trials in light:2, found .*lost_frames:3"):
+        check_validity(CheckValidity(real=real, cheap="sim", arm="light:2"))
+    with pytest.raises(RoboscaleError, match="a table of others"):
+        check_validity(CheckValidity(real=real, cheap=real, arm="light:2"))
+
+
+@pytest.mark.parametrize("column", ["imagined", "world_model", "WM"])
+def test_one_table_of_paired_real_and_imagined_rollouts(tmp_path: Path, column: str):
+    """As benchmarks of world models publish them: a row a rollout, its real and its imagined outcome side by side."""
+    rates = {"good": 9, "fair": 5, "poor": 1}
+    rows = [f"push,{name},{k},{int(k < n)},{int(k < n + 1)}" for name, n in rates.items() for k in range(10)]
+    table = tmp_path / "rollouts.csv"
+    table.write_text("\n".join([f"task,policy,episode,real,{column}", *rows]) + "\n")
+    done = check_validity(CheckValidity(real=str(table), cheap=str(table)))
+    assert done.card.pearson.value == pytest.approx(1) and done.card.optimistic == 3
+    assert done.card.to_json()["disattenuated"] == done.card.disattenuated

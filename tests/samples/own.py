@@ -87,6 +87,23 @@ def _hdf5_files(root: Path) -> None:
             file.create_dataset("cam/front", data=pictures(number), chunks=(1, 32, 48, 3), compression="gzip")
 
 
+def _folders_of_kinds(root: Path) -> None:
+    """A folder for states, one for actions, ...; an episode is a number."""
+    for name in ("qpos", "action", "timestamp", "front"):
+        (root / name).mkdir()
+    for number in range(EPISODES):
+        for name, values in arrays(number).items():
+            np.save(root / name / f"ep_{number:03d}.npy", values)
+        _write_video(root / f"front/ep_{number:03d}.mp4", pictures(number), 20)
+
+
+def _numbers_beside_videos(root: Path) -> None:
+    """Tables and videos of the same numbers in one folder."""
+    for number in range(EPISODES):
+        np.savez(root / f"demo{number}_robot.npz", **arrays(number))
+        _write_video(root / f"demo{number}_camera.mp4", pictures(number), 20)
+
+
 def _hdf5_groups(root: Path) -> None:
     import h5py
 
@@ -166,6 +183,8 @@ LAYOUTS: Mapping[str, Callable[[Path], None]] = MappingProxyType(
         "jpegs-and-npy": _jpegs_and_npy,
         "csv-and-video": _csv_and_video,
         "zarr-each": _zarr_each,
+        "folders-of-kinds": _folders_of_kinds,
+        "numbers-beside-videos": _numbers_beside_videos,
     }
 )
 """Name -> writes three episodes of `arrays` and `pictures` into a folder."""

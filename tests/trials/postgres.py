@@ -84,8 +84,8 @@ def as_its_user() -> list[str]:
 
 
 @contextmanager
-def running_cluster(folder: Path, bin_: Path) -> Iterator[Cluster]:
-    """Makes a cluster in a folder that its user owns, and stops it afterwards."""
+def running_cluster(folder: Path, bin_: Path, *, fsync: bool = False) -> Iterator[Cluster]:
+    """Makes a cluster in a folder that its user owns, and stops it afterwards; with `fsync` it waits for the disk."""
     password = secrets.token_hex(8)
     (folder / "password").write_text(password)
     if os.geteuid() == 0:
@@ -102,7 +102,7 @@ def running_cluster(folder: Path, bin_: Path) -> Iterator[Cluster]:
         "port": port,
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": folder,
-        "fsync": "off",
+        "fsync": "on" if fsync else "off",
         "max_connections": "60",
     }
     command = [*as_its_user(), str(bin_ / "postgres"), "-D", str(folder / "data")]

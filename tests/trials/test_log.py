@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from roboscale.core import BadData, Case, Identity, RoboscaleError, RolloutSettings, Trial, combine, derive_id
-from roboscale.trials.log import MergeCounts, TrialLog, open_log, world_facts
+from roboscale.trials.log import LogEntry, MergeCounts, TrialLog, open_log, world_facts
 from tests.trials.log_samples import ANNA, BERT, INFO, SETTINGS, WORLD, assert_same, judgement, run, trial
 from tests.trials.postgres import log_address, postgres  # noqa: F401
 
@@ -235,6 +236,9 @@ def test_what_is_done_of_a_schedule_takes_a_few_questions(log: TrialLog):
     assert [(t.round, t.attempt) for t in done[ANNA.digest, "reach/nominal/5"]] == [(0, 0), (0, 1), (1, 0)]
     assert log.attempts(policies, WORLD, SETTINGS, round=1).keys() == {(ANNA.digest, "reach/nominal/5")}
     assert log.attempts((), WORLD, SETTINGS) == {}
+    some = log.attempts(policies, WORLD, SETTINGS, cases=["reach/nominal/5", "reach/nominal/5", "reach/nominal/199"])
+    assert some == {key: tried for key, tried in done.items() if key[1] == "reach/nominal/5"} and some
+    assert log.attempts(policies, WORLD, SETTINGS, cases=[]) == {}
 
 
 def test_the_beginning_of_an_id_is_enough_when_only_one_begins_so(log: TrialLog):
@@ -504,7 +508,8 @@ def test_a_log_without_a_place_for_notes_is_read_and_gets_one_when_written(log_a
     with open_log(log_address) as log:
         log.begin_run(run())
         log.save(trial())
-        execute(log, "drop table notes", "drop table roboscale.notes")
+        for table in ("notes", "entries"):
+            execute(log, f"drop table {table}", f"drop table roboscale.{table}")
         execute(log, "pragma user_version=2", "update roboscale.header set value='2' where name='schema'")
     with open_log(log_address, read_only=True) as reading:
         assert reading.count() == 1 and reading.runs() == (run(),) and reading.notes("r1") == {}
@@ -512,6 +517,20 @@ def test_a_log_without_a_place_for_notes_is_read_and_gets_one_when_written(log_a
         with open_log(log_address) as log:
             log.note("r1", ["a is assumed"], 3)
             assert log.count() == 1 and log.runs() == (run(),) and log.notes("r1") == {"a is assumed": 3}
+
+
+def test_a_log_without_a_place_for_entries_is_read_and_gets_one_when_written(log_address: str):  # noqa: F811
+    with open_log(log_address) as log:
+        log.save(trial())
+        execute(log, "drop table entries", "drop table roboscale.entries")
+        execute(log, "pragma user_version=3", "update roboscale.header set value='3' where name='schema'")
+    with open_log(log_address, read_only=True) as reading:
+        assert reading.count() == 1 and reading.entries() == ()
+    entry = LogEntry(id="e1", kind="joined", body={"name": "ada", "share": math.nan}, time_ns=5, monotonic_ns=2)
+    with open_log(log_address) as log:
+        assert log.append((entry,)) == 1 and log.count() == 1
+        (kept,) = log.entries()
+        assert kept.number == 1 and kept.kind == "joined" and math.isnan(kept.body["share"])
 
 
 # --- opening -------------------------------------------------------------------------------------------------------
@@ -544,7 +563,7 @@ def test_a_log_of_a_newer_version_is_refused(log_address: str):  # noqa: F811
     with open_log(log_address) as log:
         execute(log, "pragma user_version=99", "update roboscale.header set value='99' where name='schema'")
     for read_only in (False, True):
-        with pytest.raises(BadData, match="at most 3, found 99, written by a newer version of roboscale"):
+        with pytest.raises(BadData, match="at most 4, found 99, written by a newer version of roboscale"):
             open_log(log_address, read_only=read_only)
 
 

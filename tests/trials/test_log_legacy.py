@@ -149,7 +149,7 @@ def test_reading_changes_not_a_byte_and_bringing_it_up_keeps_the_old_tables(tmp_
     db = sqlite3.connect(path)
     assert db.execute("select * from legacy_trial").fetchall() == rows
     assert db.execute("select id from legacy_run").fetchall() == [("r",)]
-    assert db.execute("pragma user_version").fetchone() == (3,)
+    assert db.execute("pragma user_version").fetchone() == (4,)
     db.close()
 
 

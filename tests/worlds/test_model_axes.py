@@ -19,7 +19,7 @@ mujoco = pytest.importorskip("mujoco")
 
 FRONT, STATE = "observation.images.front", "observation.environment_state"
 PICTURE_AXES = ("light", "camera", "texture", "distractors")
-PHYSICS_AXES = ("friction", "mass", "size", "table_height")
+PHYSICS_AXES = ("friction", "mass", "size", "initial_spread", "table_height")
 ACTIONS = np.random.default_rng(3).uniform(-1, 1, (12, 4)).astype(np.float32)
 
 
@@ -81,7 +81,7 @@ def test_the_next_unperturbed_case_is_what_it_always_was(world: PerturbedWorld, 
     for axis in MODEL_PARTS:
         if axis not in idle:
             worse = walk(world, Case(task, 11, f"{axis}:3"))
-            assert worse["model"] != expected["model"] or axis in ("distractors", "camera")
+            assert worse["model"] != expected["model"] or axis in ("distractors", "camera", "initial_spread")
         again = walk(world, Case(task, 11))
         np.testing.assert_array_equal(again["picture"], expected["picture"], axis)
         np.testing.assert_array_equal(again["joints"], expected["joints"], axis)
@@ -158,6 +158,17 @@ def test_the_table_rises_with_what_stands_on_it_and_with_the_goal(world: Perturb
     np.testing.assert_allclose(rise[:3], 0, atol=1e-6)  # the hand stays where it was
 
 
+def test_what_lies_loose_begins_elsewhere_and_the_goal_stays(world: PerturbedWorld):
+    seen = []
+    for variation in ("nominal", "initial_spread.x:0.03,initial_spread.y:-0.02"):
+        scene = world.start(Case("push-v3", 11, variation))
+        seen.append(scene.observe([STATE])[STATE].copy())
+        scene.close()
+    moved = seen[1] - seen[0]
+    np.testing.assert_allclose(moved[4:7], [0.03, -0.02, 0], atol=1e-6)
+    np.testing.assert_allclose(moved[36:39], 0, atol=1e-6)
+
+
 def test_one_value_can_be_given_in_its_own_unit_beside_a_level():
     asked = settings_of("camera:2,camera.yaw:3,light.brightness:0.5")
     values = asked.model_values(Case("push-v3", 11))
@@ -181,7 +192,7 @@ def test_the_dose_grows_with_the_level_and_its_direction_does_not_change():
 
 def test_an_axis_that_would_change_nothing_is_no_robustness(world: PerturbedWorld):
     idle = world.idle_axes(Case("drawer-open-v3", 1))
-    assert idle == {"size": "nothing lies loose"}
+    assert idle == {"size": "nothing lies loose", "initial_spread": "nothing lies loose"}
     with pytest.raises(InfrastructureError, match="size changes nothing here: nothing lies loose"):
         world.start(Case("drawer-open-v3", 1, "size:2"))
 
@@ -214,9 +225,9 @@ def test_a_declared_environment_is_changed_and_comes_back():
         return found
 
     before = run("nominal")
-    for axis in (*PICTURE_AXES, "friction", "mass", "size"):
+    for axis in (*PICTURE_AXES, "friction", "mass", "size", "initial_spread"):
         worse = run(f"{axis}:3")
-        assert worse[1] != before[1] or axis in ("distractors", "camera")
+        assert worse[1] != before[1] or axis in ("distractors", "camera", "initial_spread")
         assert np.array_equal(worse[2], before[2]) == (axis in ("friction", "mass")), axis
         if axis in PICTURE_AXES:
             np.testing.assert_array_equal(worse[0], before[0], axis)

@@ -9,6 +9,14 @@ import typer
 
 from roboscale import __version__
 from roboscale.cli import (
+    arena_demo,
+    arena_evaluate,
+    arena_export,
+    arena_import,
+    arena_invite,
+    arena_join,
+    arena_offer,
+    arena_serve,
     campaign,
     cases_check,
     cases_make,
@@ -23,13 +31,16 @@ from roboscale.cli import (
     collect_teleop,
     compare,
     count,
+    data_align,
     data_audit,
+    data_contribute,
     data_curate,
     data_export,
     data_fix,
     data_import,
     data_info,
     data_merge,
+    data_pool,
     data_show,
     demo,
     eval,
@@ -64,6 +75,8 @@ from roboscale.cli import (
     why,
     world_check,
     world_list,
+    world_play,
+    world_train,
 )
 from roboscale.cli.commands import Command, request_of
 from roboscale.jobs.request import Request
@@ -86,11 +99,16 @@ COMMANDS: tuple[Command[Any], ...] = (
     data_curate.command,
     data_fix.command,
     data_merge.command,
+    data_pool.command,
+    data_contribute.command,
+    data_align.command,
     data_show.command,
     policy_serve.command,
     policy_check.command,
     world_list.command,
     world_check.command,
+    world_train.command,
+    world_play.command,
     guest_list.command,
     guest_install.command,
     guest_check.command,
@@ -126,6 +144,14 @@ COMMANDS: tuple[Command[Any], ...] = (
     next.command,
     plan.command,
     campaign.command,
+    arena_serve.command,
+    arena_demo.command,
+    arena_invite.command,
+    arena_join.command,
+    arena_offer.command,
+    arena_evaluate.command,
+    arena_export.command,
+    arena_import.command,
 )
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -147,12 +173,13 @@ def roboscale(
 
 
 GROUPS = {
+    "arena": typer.Typer(no_args_is_help=True, help="Blind matches between labs: serve, demo, join, offer, evaluate."),
     "collect": typer.Typer(
         no_args_is_help=True, help="Make episodes: record, teleop, generate, augment, handheld, human."
     ),
     "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, fix, merge, show."),
     "policy": typer.Typer(no_args_is_help=True, help="Policies: train, serve, check."),
-    "world": typer.Typer(no_args_is_help=True, help="Worlds: list, check."),
+    "world": typer.Typer(no_args_is_help=True, help="Worlds: list, check, train, play."),
     "guest": typer.Typer(no_args_is_help=True, help="Packages of others in environments of their own."),
     "cases": typer.Typer(no_args_is_help=True, help="What is to be tried, agreed on before: make, check, show."),
     "robot": typer.Typer(no_args_is_help=True, help="Robots: a stand-in to try the bench with."),

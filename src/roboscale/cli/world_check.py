@@ -10,14 +10,14 @@ __all__ = ["command"]
 
 
 def run(request: CheckWorldTasks, terminal: Terminal) -> int | None:
-    """Check that a world keeps its promises, task by task; exit code 1 when one is broken."""
+    """Check that a world keeps its promises, and a learned one its gates; exit code 1 when one does not hold."""
     if terminal.dry_run:
         plan = {"world": request.world, "tasks": request.tasks}
         terminal.show(plan, f"would check the tasks {request.tasks} of {request.world}")
         return None
     checked = check_world_tasks(request, terminal.event)
     terminal.show(checked.to_json(), checked.lines)
-    return 1 if checked.broken else None
+    return None if checked.ok else 1
 
 
 command = Command(CheckWorldTasks, run, dry_run=True)

@@ -34,10 +34,12 @@ EXTRA_OF = {
     "starlette": "web",
     "uvicorn": "web",
     "fsspec": "remote",
+    "huggingface_hub": "hub",
     "rerun": "rerun",
     "zmq": "zmq",
     "psycopg": "postgres",
     "ray": "ray",
+    "submitit": "slurm",
 }
 """Module -> the smallest extra with it."""
 

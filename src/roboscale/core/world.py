@@ -95,6 +95,8 @@ class WorldInfo:
         past_success: whether it can be stepped on after its own termination at success.
         cost, risk: what a trial costs and may break, for people.
         wordings: task -> level -> the same asked in other words, for the variation `paraphrase:LEVEL`.
+        listed: task -> the starts that there are, where these are no more than somebody recorded; empty where any
+            seed will do. Of a listed episode every frame is a start.
     """
 
     name: str
@@ -120,6 +122,7 @@ class WorldInfo:
     cost: str = ""
     risk: str = ""
     wordings: Mapping[str, Mapping[int, tuple[str, ...]]] = field(default_factory=dict)
+    listed: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
 
     @property
     def rate_hz(self) -> float:

@@ -9,12 +9,13 @@ from pathlib import Path
 from roboscale.core import RoboscaleError, UnknownName, generator
 from roboscale.curate.controls import LengthAlone, OutcomeLabels, RandomChoice
 from roboscale.curate.information import InformationMethod
-from roboscale.curate.method import Method, Scored, episode_views
+from roboscale.curate.log import Label
+from roboscale.curate.method import HasLearner, Method, Scored, episode_views
 from roboscale.curate.progress import ProgressMethod
 from roboscale.curate.selection import Chosen, Left, Selection, episode_contents
 from roboscale.dataset import Dataset, EpisodeInfo
 
-__all__ = ["CURATION_METHODS", "choose", "method_named"]
+__all__ = ["CURATION_METHODS", "choose", "method_named", "overruled"]
 
 CURATION_METHODS: tuple[Method, ...] = (
     InformationMethod(),
@@ -23,7 +24,7 @@ CURATION_METHODS: tuple[Method, ...] = (
     LengthAlone(),
     OutcomeLabels(),
 )
-"""The last three are controls."""
+"""The last three are controls. `influence` is made of a policy and its rollouts, see `curate.influence`."""
 
 
 def method_named(name: str) -> Method:
@@ -52,7 +53,8 @@ def choose(
     """
     if not 0 < frames <= 1:
         raise RoboscaleError(f"curation keeps a share of the frames above 0 and at most 1, found {frames:g}")
-    order, views = episode_views(dataset, outcomes=method.outcomes, seed=seed)
+    learner = method.learner if isinstance(method, HasLearner) else None
+    order, views = episode_views(dataset, outcomes=method.outcomes, seed=seed, learner=learner)
     said = dict(zip(order, method.score(views, seed), strict=True))
     if worst:
         said = {position: replace(one, score=-one.score, ranges=(), usable=True) for position, one in said.items()}
@@ -82,6 +84,30 @@ def choose(
         dropped=tuple(dropped),
         notes=(f"{method.name}: {method.paper}; assumes that {method.assumes}",),
     )
+
+
+def overruled(selection: Selection, dataset: Dataset, labels: Mapping[str, Label]) -> Selection:
+    """The selection with what people decided in place of what the method did; whoever they are stands as the reason.
+
+    An episode that is kept by a person is kept whole. Budgets are not filled up again.
+    """
+    there = {episode.id: episode for episode in dataset.episodes}
+    said = {id_: label for id_, label in labels.items() if label.decision is not None and id_ in there}
+    scores = {row.episode: row.score for row in selection.kept} | {r.episode: r.score for r in selection.dropped}
+    kept = [row for row in selection.kept if row.episode not in said]
+    dropped = [row for row in selection.dropped if row.episode not in said]
+    contents = episode_contents(dataset, said)
+    for id_, label in said.items():
+        score = scores.get(id_)
+        did = "kept" if label.decision == "keep" else "dropped"
+        reason = f"{did} by {label.author or 'a person'}, over {selection.method}"
+        if label.decision == "keep":
+            last = there[id_].length - 1
+            kept.append(Chosen(episode=id_, content=contents[id_], first=0, last=last, score=score, reason=reason))
+        else:
+            dropped.append(Left(episode=id_, content=contents[id_], score=score, reason=reason))
+    note = f"{len(said)} decisions of people stand above the method's"
+    return replace(selection, kept=tuple(kept), dropped=tuple(dropped), notes=(*selection.notes, note))
 
 
 def _best_first(episodes: Sequence[EpisodeInfo], said: Mapping[int, Scored], seed: int) -> list[EpisodeInfo]:

@@ -7,17 +7,19 @@ those methods alone that say they need them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, RoboscaleError, generator
-from roboscale.dataset import Dataset
+from roboscale.dataset import Dataset, EpisodeInfo
 
-__all__ = ["EpisodeView", "Method", "Scored", "episode_views"]
+__all__ = ["EpisodeView", "HasLearner", "Learner", "Method", "Scored", "episode_views", "gradients_of"]
+
+PROJECTED = 512  # numbers that stand for a gradient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,7 @@ class EpisodeView:
         actions: (T, A) likewise.
         rate_hz: frames a second.
         succeeded: how it ended, for methods that need outcomes; `None` for all others, and where nobody judged.
+        gradients: (F, P) of a policy's loss at some of its frames, for methods that have a learner.
     """
 
     states: NDArray[np.float64]
@@ -36,6 +39,7 @@ class EpisodeView:
     instruction: str
     rate_hz: float
     succeeded: bool | None = None
+    gradients: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -56,6 +60,26 @@ class Scored:
     ranges: tuple[tuple[int, int], ...] = ()
     reason: str = ""
     usable: bool = True
+
+
+class Learner(Protocol):
+    """A policy that says how an episode would move its weights; the built-in policy is one."""
+
+    def gradients(
+        self, columns: Mapping[str, NDArray[Any]], instruction: str, *, size: int, seed: int
+    ) -> NDArray[np.float32]:
+        """(F, size) the gradient of its imitation loss at some frames, projected; the same seed projects alike.
+
+        Args:
+            columns: field -> (T, ...) of one episode as it was recorded, `action` among them.
+        """
+
+
+@runtime_checkable
+class HasLearner(Protocol):
+    """A method that reads gradients of a policy."""
+
+    learner: Learner
 
 
 class Method(Protocol):
@@ -81,7 +105,9 @@ class Method(Protocol):
         """
 
 
-def episode_views(dataset: Dataset, *, outcomes: bool, seed: int) -> tuple[list[int], list[EpisodeView]]:
+def episode_views(
+    dataset: Dataset, *, outcomes: bool, seed: int, learner: Learner | None = None
+) -> tuple[list[int], list[EpisodeView]]:
     """Positions of episodes in a shuffled order, and what a method sees of each in that order.
 
     Raises:
@@ -109,9 +135,17 @@ def episode_views(dataset: Dataset, *, outcomes: bool, seed: int) -> tuple[list[
                 instruction=episode.instruction,
                 rate_hz=float(dataset.fps),
                 succeeded=outcome,
+                gradients=None if learner is None else gradients_of(dataset, episode, learner, seed),
             )
         )
     return order, views
+
+
+def gradients_of(dataset: Dataset, episode: EpisodeInfo, learner: Learner, seed: int) -> NDArray[np.float32]:
+    """(F, `PROJECTED`) of one episode."""
+    rows = slice(episode.from_index, episode.from_index + episode.length)
+    columns = {f.name: dataset.arrays(f.name)[rows] for f in dataset.spec if not f.is_image}
+    return learner.gradients(columns, episode.instruction, size=PROJECTED, seed=seed)
 
 
 def _numbers(dataset: Dataset, name: str) -> NDArray[np.float64]:

@@ -64,7 +64,15 @@ def with_repairs(findings: Iterable[Finding], root: Path, format: str, total: in
     if format != "lerobot-v3":
         return advised
     told = [one if one.repair else _told(one, _fix(one, where, total)) for one in advised]
-    return _as_one_copy(told, where, total)
+    return _as_one_copy(_without_cameras(told, where), where, total)
+
+
+def _without_cameras(told: list[Finding], where: str) -> list[Finding]:
+    """One command that leaves out every camera that is gone: a copy fails for the first that is not there."""
+    gone = dict.fromkeys(one.field for one in told if one.check == "missing-video" and "--drop-camera" in one.repair)
+    flags = "".join(f" --drop-camera {shlex.quote(camera)}" for camera in gone)
+    command = f"roboscale data fix {where} OUT{flags}"
+    return [_told(one, command) if one.check == "missing-video" and one.field in gone else one for one in told]
 
 
 def _as_one_copy(told: list[Finding], where: str, total: int) -> list[Finding]:
@@ -106,6 +114,8 @@ def _import_command(findings: Sequence[Finding], where: str, elsewhere: str, tot
         [f for f in findings if f.check == "file-elsewhere" and f.evidence["files"] < f.evidence["needed"]],
     )
     lost = {i for one in findings if one.check in _BROKEN for i in one.episodes}
+    if len(lost) == total and total:
+        return ""  # nothing would arrive
     if len(lost) > total / 2 and not any(one.check == "not-fetched" for one in findings):
         return ""
     moved = any(one.check == "file-elsewhere" and one.field == "video_path" for one in findings)

@@ -112,6 +112,7 @@ _VIDEO = (
     Check("video-pixel-format", "warning", "A video has another pixel format than info.json says.", METADATA),
     Check("video-gop", "warning", "Key frames are further apart than info.json says, or than 60 frames."),
     Check("video-timing", "error", "Frames inside a video are not at multiples of 1/fps."),
+    Check("video-sound", "info", "A video has sound, unlike the first of its camera; it is not carried."),
     Check("video-timestamps", "error", "from_timestamp or to_timestamp drifts from frames / fps.", METADATA),
 )
 _STATISTICS = (

@@ -1,12 +1,18 @@
 """The same function over many items: in this process, in worker processes, or on a Ray cluster.
 
+Worker processes cost about a processor second each before they do anything, so whoever does not say how many there
+shall be can have the first items done here, and processes only for what is left and worth them.
+
 Results come in the order of the items whatever the engine, so what is made from them is the same byte for byte.
 Knows nothing of episodes.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import statistics
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -23,6 +29,8 @@ Engine = Literal["processes", "ray"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_WORTH_S = 2.0  # of work for each process that is started
+
 
 def default_workers() -> int:
     """One a core that this process may use."""
@@ -35,6 +43,7 @@ def run(
     *,
     workers: int | None = None,
     engine: Engine = "processes",
+    try_here: bool = False,
 ) -> Iterator[Result]:
     """`map(function, items)`, in order, by several workers.
 
@@ -42,6 +51,7 @@ def run(
         function: importable by name and without state; items and results are pickled between our own processes.
         workers: 0 runs everything in this process; default: the cores.
         engine: `ray` distributes over the Ray cluster that is running, or starts a local one.
+        try_here: where `workers` is left out, begin in this process and start others only for work of some seconds.
 
     Raises:
         InfrastructureError: a worker was killed, or Ray is not installed.
@@ -51,7 +61,26 @@ def run(
         return _on_ray(function, items, count)
     if count <= 0 or len(items) <= 1:
         return map(function, items)
+    if workers is None and try_here:
+        return _begun_here(function, items, count)
     return _in_processes(function, items, min(count, len(items)))
+
+
+def _begun_here(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
+    """The first items in this process, until what is left would take it so long that others are worth their start."""
+    spent: list[float] = []
+    for done, item in enumerate(items, 1):
+        begin = time.perf_counter()
+        result = function(item)
+        spent.append(time.perf_counter() - begin)
+        yield result
+        left_s = (len(items) - done) * statistics.median(spent)
+        known = done > 1 or spent[0] > _WORTH_S  # the first one also imports what it needs
+        if known and left_s > 2 * _WORTH_S:
+            break
+    left = items[len(spent) :]
+    if left:
+        yield from _in_processes(function, left, min(workers, len(left), math.ceil(left_s / _WORTH_S)))
 
 
 def _in_processes(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:

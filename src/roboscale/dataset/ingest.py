@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -225,10 +226,20 @@ def _write_carried(job: EpisodeJob, episode: RecordedEpisode, folder: Path) -> d
             continue
         target = folder / f"{name}.mp4"
         if not cut(rows.path, rows.first, rows.length, target, job.spec.rate_hz):
-            mixed = f"other frames in between; leave it out: roboscale data fix DATASET OUT --drop-camera {name}"
+            mixed = "frames of others among them, or times off the grid; " + _without(job, name)
             raise BadData(rows.path, f"frames {rows.first} on", "packets that can be copied, from a key frame", mixed)
         kept[name] = CameraProof("remuxed", packet_digests(target, [rows.length])[0])
     return kept
+
+
+def _without(job: EpisodeJob, camera: str) -> str:
+    """How to go on without a camera whose packets cannot be copied."""
+    recording = _recording(job)
+    if recording.format != "lerobot-v3":
+        return "--broken drop leaves out such episodes"
+    return (
+        f"leave it out: roboscale data fix {shlex.quote(str(recording.root))} OUT --drop-camera {shlex.quote(camera)}"
+    )
 
 
 def rows_digest(rows: Any) -> str:

@@ -292,7 +292,8 @@ def _move_block(
         progress(len(block) - len(todo), "there already")
     for job in todo:
         state.dropped.pop(job.sequence, None)  # with `fail` it is tried again
-    for job, result in zip(todo, run(ingest.bring, todo, workers=workers, engine=engine), strict=True):
+    results = run(ingest.bring, todo, workers=workers, engine=engine, try_here=True)
+    for job, result in zip(todo, results, strict=True):
         entry = result if isinstance(result, EpisodeProof) else Dropped(job.part, job.key, str(result))
         if isinstance(result, Exception) and (broken == "fail" or isinstance(result, SpecMismatch)):
             raise result

@@ -315,19 +315,23 @@ class VideoReader:
     """Frames of one video file by number.
 
     Decodes on where that is cheaper than going to a key frame, so frames asked in order cost one decoding each.
+
+    Args:
+        fps: that the file must have; `None` for whichever it has.
     """
 
     _RUN = 8  # frames to decode on the way where the file's index cannot be asked for key frames
     _KEPT = 4  # decoded frames
     _BACK = 64  # frames; with B-frames a key frame may be shown after a picture that follows it in the file
 
-    def __init__(self, path: Path, fps: float) -> None:
-        self._path, rate = path, exact_rate(fps)
+    def __init__(self, path: Path, fps: float | None) -> None:
+        self._path = path
         self._container = open_video(path)
         self._stream = self._container.streams.video[0]
         self._stream.codec_context.thread_count = 1
         self.probe = _probe(path, self._container)
-        if not same_rate(self.probe.fps, rate):
+        rate = exact_rate(self.probe.fps if fps is None else fps)
+        if fps is not None and not same_rate(self.probe.fps, rate):
             raise BadData(path, "fps", f"{fps:.7g}", f"{float(self.probe.fps):.7g}")
         self._converter = VideoReformatter()
         self._start = int(self._stream.start_time or 0)
@@ -384,6 +388,11 @@ class VideoReader:
         lines = [np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size) for plane in planes]
         green, blue, red = (line[:height, :width] for line in lines)
         return red, green, blue
+
+    def key_frame(self, number: int) -> int:
+        """The last key frame at or before a frame: it is decoded alone. The frame itself where no index tells."""
+        entry = -1 if self._index is None else self._index.search_timestamp(self._ticks(number))
+        return number if entry < 0 else min(number, self._number(self._index[entry].timestamp))
 
     def _frame(self, number: int) -> Any:
         if number in self._recent:

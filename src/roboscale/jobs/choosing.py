@@ -8,7 +8,7 @@ from collections.abc import Callable
 from roboscale.core import Case, Design, WorldInfo, cases
 from roboscale.jobs.trying import Trying, expand_tasks, parse_seeds
 
-__all__ = ["choose_cases"]
+__all__ = ["choose_cases", "first_cases"]
 
 
 def choose_cases(
@@ -33,7 +33,7 @@ def choose_cases(
     tasks, seeds = expand_tasks(info, request.tasks), parse_seeds(request.seeds)
     if not seeds:
         each = -(-count // len(tasks)) if design is not None else count
-        listed = interleave([cases(task, each, request.seed, "eval") for task in tasks])
+        listed = interleave([first_cases(info, task, each, request.seed, say) for task in tasks])
         return listed if design is None else listed[: design.budget]
     if getattr(request, "trials", len(seeds)) != len(seeds):
         _say_unused(request, ("seed", "trials"), f"--seeds {request.seeds}", say)
@@ -41,6 +41,16 @@ def choose_cases(
         _say_unused(request, ("seed",), f"--seeds {request.seeds}", say)
     listed = interleave([tuple(Case(task, seed) for seed in seeds) for task in tasks])
     return _within(listed, design, f"--seeds {request.seeds}", say)
+
+
+def first_cases(info: WorldInfo, task: str, count: int, seed: int, say: Callable[[str], None]) -> tuple[Case, ...]:
+    """`count` held-out cases of a task: drawn from `seed`, or the first recorded ones where a world lists them."""
+    if not info.listed:
+        return cases(task, count, seed, "eval")
+    there = info.listed.get(task, ())
+    if len(there) < count:
+        say(f"{info.name} has {len(there)} recorded starts of {task}, fewer than the {count} asked for: all are tried")
+    return tuple(Case(task, start) for start in there[:count])
 
 
 def _say_unused(request: Trying, names: tuple[str, ...], since: str, say: Callable[[str], None]) -> None:

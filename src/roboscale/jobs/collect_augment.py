@@ -1,11 +1,12 @@
-"""Renders the episodes of a deterministic world once more, in other light, from elsewhere, in other colours.
+"""Copies of episodes that look otherwise: rendered once more by their world, or with their pictures changed.
 
-What an arm did and felt stays as it was: the stored actions are played again, and every number must come out equal to
-the last bit, or nothing is kept. Only pictures are new.
+What an arm did and felt stays as it was. Where the world is asked, the stored actions are played again, and every
+number must come out equal to the last bit, or nothing is kept. Only pictures are new.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PICTURE_AXES", "AugmentEpisodes", "AugmentedEpisodes", "augment_episodes"]
 
+GENERATED = "generated"
 PICTURE_AXES = ("light", "camera", "texture", "distractors")
 """The axes that change pictures and nothing else."""
 
@@ -51,33 +53,76 @@ class AugmentEpisodes(Request):
 
     dataset: Annotated[Path, Argument("The dataset whose episodes are rendered again.")]
     out: Annotated[Path, Argument("The dataset of the copies; one that exists is added to.")]
-    axes: Annotated[str, Option("Which axes, separated by commas: light, camera, texture, distractors.")] = (
-        "light,texture,camera"
-    )
+    axes: Annotated[
+        str,
+        Option(
+            "light, camera, texture, distractors (the world renders), colour, blur, crop, background (no world), or "
+            "generated (--worker)."
+        ),
+    ] = "light,texture,camera"
     copies: Annotated[int, Option("Copies of every episode.", min=1)] = 3
     strongest: Annotated[float, Option("Strengths are drawn from 0 to this level.", min=0.1, max=3.0)] = 2.0
     world: Annotated[str, Option("The world of the episodes. Default: the one that they name.")] = ""
+    mask: Annotated[
+        tuple[str, ...],
+        Option("CAMERA=FIELD, white where no background is, or CAMERA=FIELD<METRES; may repeat."),
+    ] = ()
+    worker: Annotated[
+        str,
+        Option("With generated: cosmos:3:CHECKOUT, cosmos:transfer2.5:CHECKOUT, or a program that takes a folder."),
+    ] = ""
+    prompt: Annotated[
+        tuple[str, ...], Option("With generated: what it is to look like; may repeat, taken in turn.")
+    ] = ()
+    worker_minutes: Annotated[float, Option("With generated: minutes that one video may take.", min=0.01)] = 60.0
+    backgrounds: Annotated[
+        Path | None, Option("With background: a folder of pictures to stand behind. Default: drawn colours.")
+    ] = None
     codec: Annotated[Literal["h264", "av1"], Option("h264 or av1.")] = "h264"
     seed: Seed = 0
 
     @property
     def names(self) -> tuple[str, ...]:
         """The axes; UnknownName for one that changes more than pictures, or nothing."""
+        from roboscale.sources.pictures import PICTURE_CHANGES
+
         names = tuple(dict.fromkeys(name.strip() for name in self.axes.split(",") if name.strip()))
+        if names == (GENERATED,):
+            return names
         for name in names:
-            if name not in PICTURE_AXES:
-                raise UnknownName("axis that changes pictures alone", name, PICTURE_AXES)
+            if name not in (*PICTURE_AXES, *PICTURE_CHANGES):
+                raise UnknownName("axis that changes pictures alone", name, (*PICTURE_AXES, *PICTURE_CHANGES))
         if not names:
-            raise RoboscaleError(f"--axes is empty; there are {', '.join(PICTURE_AXES)}")
+            raise RoboscaleError(f"--axes is empty; there are {', '.join((*PICTURE_AXES, *PICTURE_CHANGES))}")
+        if len({name in PICTURE_AXES for name in names}) > 1:
+            raise RoboscaleError(
+                f"--axes {self.axes}: {', '.join(PICTURE_AXES)} are rendered by the world, "
+                f"{', '.join(PICTURE_CHANGES)} are done to recorded pictures: ask for one kind at a time"
+            )
         return names
 
+    @property
+    def rendered(self) -> bool:
+        """Whether the world renders the copies; else recorded pictures are changed."""
+        return self.names[0] in PICTURE_AXES
+
     def check(self) -> None:
-        """UnknownName for an axis that is none."""
+        """UnknownName for an axis that is none; RoboscaleError for a dataset that would be its own copy."""
         _ = self.names
         if self.dataset.resolve() == self.out.resolve():
             raise RoboscaleError(
                 f"{self.out}: the copies are a dataset of their own; `roboscale data merge` joins two"
             )
+
+    def require_what_goes_together(self) -> None:
+        """RoboscaleError for a background that nothing tells from the rest, or a worker that nobody asks."""
+        behind, generated = "background" in self.names, self.names == (GENERATED,)
+        if (behind and not self.mask) or (self.mask and not (behind or generated)):
+            raise RoboscaleError("--axes background needs --mask CAMERA=FIELD, which only it and generated take")
+        if self.backgrounds is not None and not behind:
+            raise RoboscaleError("--backgrounds stand behind what --mask keeps: --axes background")
+        if generated != bool(self.worker) or (self.prompt and not generated):
+            raise RoboscaleError("--axes generated needs --worker, and nothing else takes --worker and --prompt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +130,7 @@ class AugmentedEpisodes(Plain):
     """What was made.
 
     Args:
-        made: copies that were rendered now; `there` were already.
+        made: copies that were made now; `there` were already; `refused` did not pass the checks.
         frames: pictures of one camera in the copies made now.
         numbers: digest of all actions and readings that were compared.
     """
@@ -96,11 +141,13 @@ class AugmentedEpisodes(Plain):
     there: int
     frames: int
     numbers: str
+    refused: int = 0
 
     @property
     def lines(self) -> list[str]:
         """For a terminal."""
         there = f", {self.there} were there" if self.there else ""
+        there += f", {self.refused} refused" if self.refused else ""
         return [
             f"{self.out}: {self.made} copies of {self.parents} episodes made{there}, {self.frames} frames",
             f"every action and reading is equal to its parent's (digest {self.numbers[:8]}); only pictures are new",
@@ -120,9 +167,25 @@ def augment_episodes(request: AugmentEpisodes, on_event: OnEvent = ignore) -> Au
         BadData: an episode does not say where it was recorded.
         RoboscaleError: its world is another one now, cannot repeat itself, or gave other numbers.
     """
-    from roboscale.dataset import Dataset, DatasetWriter
+    from roboscale.dataset import Dataset
 
+    request.require_what_goes_together()
     dataset = Dataset(request.dataset, images="uint8")
+    if dataset.streams:
+        on_event(Note(f"the copies have no sensors of their own rate: {', '.join(dataset.streams)} are left out"))
+    if dataset.left_out:
+        on_event(Note(f"the copies do not carry {', '.join(dataset.left_out)}"))
+    how = _rendered if request.rendered else _generated if request.names == (GENERATED,) else _repainted
+    done = how(request, dataset, on_event)
+    on_event(Wrote("dataset", request.out))
+    on_event(Note(f"to train on both: roboscale data merge {request.dataset} {request.out} BOTH --same"))
+    return done
+
+
+def _rendered(request: AugmentEpisodes, dataset: Dataset, on_event: OnEvent) -> AugmentedEpisodes:
+    """Copies by the world that the episodes were recorded in."""
+    from roboscale.dataset import DatasetWriter
+
     with ExitStack() as stack:
         world = _world(request, dataset)
         stack.callback(world.close)
@@ -132,28 +195,109 @@ def augment_episodes(request: AugmentEpisodes, on_event: OnEvent = ignore) -> Au
         sink = stack.enter_context(
             DatasetWriter(request.out, dataset.spec, robot_type=world.info.embodiment, codec=request.codec)
         )
-        there, made, frames = set(sink.episode_ids), 0, 0
-        digests: list[str] = []
-        total, done, known = len(dataset.episodes) * request.copies, 0, 0
+        told = _Told(request, dataset, on_event)
+        there = set(sink.episode_ids)
         for index in range(len(dataset.episodes)):
             for copy in range(request.copies):
-                done += 1
                 id_ = derive_id(
                     "augmented", dataset.episodes[index].id, request.axes, str(request.strongest), request.seed, copy
                 )
-                if id_ in there:
-                    known += 1
-                    continue
-                digests.append(_copy(request, world, dataset, index, copy, id_, sink))
-                made += 1
-                frames += dataset.episodes[index].length
-                on_event(Progress("copies", done, total))
-    on_event(Wrote("dataset", request.out))
-    on_event(Note(f"to train on both: roboscale data merge {request.dataset} {request.out} BOTH --same"))
-    numbers = combine("numbers", digests).digest
-    return AugmentedEpisodes(
-        out=request.out, parents=len(dataset.episodes), made=made, there=known, frames=frames, numbers=numbers
+                known = id_ in there
+                digest = None if known else _copy(request, world, dataset, index, copy, id_, sink)
+                told.add(0 if known else dataset.episodes[index].length, digest)
+    return told.result()
+
+
+def _repainted(request: AugmentEpisodes, dataset: Dataset, on_event: OnEvent) -> AugmentedEpisodes:
+    """Copies by changes of the recorded pictures."""
+    from roboscale.dataset import DatasetWriter
+    from roboscale.jobs.augmenting_pictures import Repainting, parse_masks, repaint
+
+    if not dataset.spec.images:
+        raise RoboscaleError(f"{request.dataset}: it has no cameras, of which pictures could be changed")
+    folder = request.backgrounds
+    behind = () if folder is None else tuple(sorted(path for path in folder.iterdir() if path.is_file()))
+    if folder is not None and not behind:
+        raise BadData(folder, "backgrounds", "pictures", "none")
+    asked = Repainting(
+        changes=request.names,
+        strongest=request.strongest,
+        seed=request.seed,
+        masks=parse_masks(request.mask, dataset),
+        behind=behind,
     )
+    told = _Told(request, dataset, on_event)
+    with DatasetWriter(request.out, dataset.spec, robot_type=_robot(request.dataset), codec=request.codec) as sink:
+        repaint(asked, dataset, request.copies, sink, told.add)
+    if "crop" in request.names and not any("intrinsic" in name for name in dataset.spec.names):
+        on_event(Note("no column of intrinsics: each copy's provenance says where its pixels went"))
+    return told.result()
+
+
+def _generated(request: AugmentEpisodes, dataset: Dataset, on_event: OnEvent) -> AugmentedEpisodes:
+    """Copies by a generative model; RoboscaleError where none of them passes."""
+    from roboscale.dataset import DatasetWriter
+    from roboscale.jobs.augmenting_by_worker import GenerationPlan, generate_copies, parse_worker
+    from roboscale.jobs.augmenting_pictures import parse_masks
+
+    plan = GenerationPlan(
+        worker=parse_worker(request.worker),
+        prompts=request.prompt or ("",),
+        seed=request.seed,
+        masks=parse_masks(request.mask, dataset),
+        folders=request.out.with_name(f"{request.out.name}.jobs"),
+        timeout_s=60 * request.worker_minutes,
+        fps=float(dataset.spec.rate_hz),
+    )
+    if len(dataset.spec.images) - len(plan.masks) > 1:
+        on_event(Note("each camera is asked for by itself: nothing makes the videos of two cameras agree"))
+    told, why = _Told(request, dataset, on_event), dict[str, None]()
+
+    def refused(text: str) -> None:
+        if text not in why:
+            on_event(Note(text))
+        why[text] = None
+
+    with DatasetWriter(request.out, dataset.spec, robot_type=_robot(request.dataset), codec=request.codec) as sink:
+        count = generate_copies(plan, dataset, request.copies, sink, told.add, refused)
+    done = replace(told.result(), refused=count)
+    if count and not done.made + done.there:
+        raise RoboscaleError(f"no copy was kept: {'; '.join(list(why)[:3])}")
+    return done
+
+
+def _robot(dataset: Path) -> str:
+    """What `info.json` calls the robot."""
+    return str(json.loads((dataset / "meta" / "info.json").read_text()).get("robot_type") or "")
+
+
+class _Told:
+    """Counts copies, and tells of them."""
+
+    def __init__(self, request: AugmentEpisodes, dataset: Dataset, on_event: OnEvent) -> None:
+        self._request, self._parents, self._on_event = request, len(dataset.episodes), on_event
+        self._digests: list[str] = []
+        self._known = self._frames = 0
+
+    def add(self, frames: int, digest: str | None) -> None:
+        """A copy with the digest of its numbers; `None` for one that was there."""
+        self._frames += frames
+        if digest is None:
+            self._known += 1
+        else:
+            self._digests.append(digest)
+        done = self._known + len(self._digests)
+        self._on_event(Progress("copies", done, self._parents * self._request.copies))
+
+    def result(self) -> AugmentedEpisodes:
+        return AugmentedEpisodes(
+            out=self._request.out,
+            parents=self._parents,
+            made=len(self._digests),
+            there=self._known,
+            frames=self._frames,
+            numbers=combine("numbers", self._digests).digest,
+        )
 
 
 def _world(request: AugmentEpisodes, dataset: Dataset) -> World:

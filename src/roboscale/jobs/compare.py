@@ -201,7 +201,6 @@ def compare(
         UnknownName, SpecMismatch: before the first trial, when names or specs do not fit.
         RoboscaleError: no trial could be counted, or a policy never acted; says why.
     """
-    from roboscale.jobs.judged import reasons
     from roboscale.jobs.studies import bench_plan, open_study
 
     notes: list[str] = []
@@ -232,8 +231,7 @@ def compare(
     if opened is not None:
         return ComparedPolicies(judged, blind=opened.blind_line(judged))
     assert judged.decided is not None, "a comparison has a verdict"
-    said = (*reasons(judged.used, judged.labels), *_voids_on_hard_cases(judged), *judged.decided.withdrawn)
-    for sentence in said:
+    for sentence in _to_be_said(judged):
         notes.append(sentence)
         say_reason(on_event, sentence)
     return ComparedPolicies(judged, tuple(notes))
@@ -250,6 +248,16 @@ def _request_of(
     things = [first, *others]
     texts = tuple(thing if isinstance(thing, str) else "(object)" for thing in things)
     return from_keywords(Compare, {"policies": texts}, world, asked), things
+
+
+def _to_be_said(judged: Judged) -> tuple[str, ...]:
+    """A sentence for everything that the verdict hides; RoboscaleError where a learned world abstains."""
+    from roboscale.jobs.judged import reasons
+    from roboscale.jobs.learned import doubts_or_abstain
+
+    withdrawn = () if judged.decided is None else judged.decided.withdrawn
+    doubts = doubts_or_abstain(judged)
+    return (*reasons(judged.used, judged.labels), *_voids_on_hard_cases(judged), *withdrawn, *doubts)
 
 
 def _voids_on_hard_cases(judged: Judged) -> list[str]:

@@ -80,7 +80,7 @@ def audit_dataset(request: AuditDataset, on_event: OnEvent = ignore) -> AuditedD
     from roboscale.sources.records.lerobot import FORMATS
 
     def spread(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterable[Any]:
-        return run(function, list(items), workers=request.workers, engine=request.engine)
+        return run(function, list(items), workers=request.workers, engine=request.engine, try_here=True)
 
     source = located(request.dataset, on_event)
     about: dict[str, Any] = {

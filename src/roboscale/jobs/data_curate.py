@@ -12,6 +12,7 @@ from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.request import Argument, Option, Request
 
 if TYPE_CHECKING:
+    from roboscale.curate.method import Method
     from roboscale.curate.selection import Selection
     from roboscale.dataset import Dataset
 
@@ -24,7 +25,9 @@ class CurateDataset(Request):
 
     Args:
         keep: share of the frames of each instruction.
+        labels: people's decisions stand above the method's; the budget is not filled up again.
         budget: hours to keep, in place of a share.
+        policy, rollouts: for `influence`, what was trained on the dataset, and how it did.
         validate: folder of trained policies and trials that say whether the choice helps.
         tasks: of the world, where the policies of `validate` are tried.
     """
@@ -34,10 +37,15 @@ class CurateDataset(Request):
     dataset: Annotated[Path, Argument("A LeRobotDataset v3.0; it is only read.")]
     out: Annotated[Path, Argument("The selection, a JSON file.")]
     method: Annotated[
-        str, Option("information or progress; random, length or outcome as controls.", flag="--method/-m")
+        str, Option("information, progress or influence; random, length or outcome as controls.", flag="--method/-m")
     ]
     keep: Annotated[float | None, Option("Share of the frames to keep, e.g. .5.", min=0.0, max=1.0)] = None
     budget: Annotated[float | None, Option("Hours to keep.", min=0.0)] = None
+    labels: Annotated[bool, Option("Keep and drop as people said in `data show`, whatever the method says.")] = False
+    policy: Annotated[Path | None, Option("influence: a built-in policy that was trained on the dataset.")] = None
+    rollouts: Annotated[
+        Path | None, Option("influence: dataset of its rollouts with outcomes, of `trials export --dataset`.")
+    ] = None
     validate: Annotated[
         Path | None, Option("Train on what is kept, on the worst and on random halves, in this folder, and compare.")
     ] = None
@@ -51,6 +59,9 @@ class CurateDataset(Request):
     workers: Annotated[int | None, Option("Processes. Default: the cores.", min=0)] = None
 
     def check(self) -> None:
+        needed = self.method == "influence"
+        if (self.policy is not None, self.rollouts is not None) != (needed, needed):
+            raise RoboscaleError("--method influence needs --policy and --rollouts, and no other method takes them")
         if (self.keep is None) == (self.budget is None):
             raise RoboscaleError("say how much to keep, as --keep SHARE or as --budget HOURS")
         if self.keep == 0.0 or self.budget == 0.0:
@@ -103,15 +114,18 @@ def curate_dataset(request: CurateDataset, on_event: OnEvent = ignore, *, dry_ru
         RoboscaleError: the method cannot say anything of this dataset, or the request contradicts itself.
         BadData: the dataset is broken.
     """
-    from roboscale.curate.choose import choose, method_named
+    from roboscale.curate.choose import choose, method_named, overruled
+    from roboscale.curate.log import LOG, CurationLog
     from roboscale.dataset import Dataset
     from roboscale.jobs.files import write_json
 
-    method = method_named(request.method)
     dataset = Dataset(request.dataset)
+    method = _influence(request, on_event) if request.method == "influence" else method_named(request.method)
     total = int(dataset.lengths.sum())
     share, asked = _share(request, dataset)
     selection = choose(dataset, method, frames=share, asked=asked, seed=request.seed)
+    if request.labels:
+        selection = overruled(selection, dataset, CurationLog(request.dataset / LOG).state())
     for note in selection.notes:
         on_event(Note(note))
     done = CuratedDataset(out=request.out, selection=selection, frames=total)
@@ -124,6 +138,26 @@ def curate_dataset(request: CurateDataset, on_event: OnEvent = ignore, *, dry_ru
     from roboscale.jobs.curating import validate_selection
 
     return validate_selection(request, done, dataset, method, on_event)
+
+
+def _influence(request: CurateDataset, on_event: OnEvent) -> Method:
+    """The method that looks at rollouts; those that nobody judged are left out, and said."""
+    from roboscale.curate.influence import InfluenceMethod, Rollout
+    from roboscale.curate.method import gradients_of
+    from roboscale.dataset import Dataset
+    from roboscale.policies.builtin.checkpoint import load_policy
+
+    assert request.policy is not None and request.rollouts is not None, "check() wants both"
+    learner, tried = load_policy(request.policy), Dataset(request.rollouts)
+    if learner.trained.config.head == "regression":
+        raise RoboscaleError(f"influence: {request.policy} predicts by regression: on its own actions its loss is 0")
+    judged = [
+        (e, e.outcome.success) for e in tried.episodes if e.outcome is not None and e.outcome.success is not None
+    ]
+    if len(judged) < len(tried.episodes):
+        on_event(Note(f"{len(tried.episodes) - len(judged)} rollouts without an outcome are not used"))
+    listed = [Rollout(gradients_of(tried, e, learner, request.seed), success) for e, success in judged]
+    return InfluenceMethod(learner, listed)
 
 
 def _share(request: CurateDataset, dataset: Dataset) -> tuple[float, str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import math
 import shutil
+import tempfile
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from roboscale.core import BadData, extras_of
 from roboscale.core.plain import Plain
+from roboscale.jobs import options
 from roboscale.jobs.events import Note, OnEvent, ignore, progressing
 from roboscale.jobs.request import Argument, Option, Request
 
@@ -36,6 +38,7 @@ class ExportDataset(Request):
         Literal["lerobot-v2.1", "gr00t", "rlds", "hdf5-robomimic", "zarr", "rrd", "mcap"],
         Option("lerobot-v2.1, gr00t, rlds, hdf5-robomimic or zarr; rrd for Rerun's viewer, mcap for Foxglove's."),
     ]
+    selection: options.SelectionFile = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,8 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
     from roboscale.jobs.losses import lost_between, lost_by_reading
     from roboscale.jobs.recordings import open_source
 
+    if request.selection is not None:
+        return _selected(request, on_event)
     dataset = _opened(request)
     size = _size(dataset, request)
     on_event(Note(f"{request.to}: about {size / 1e6:.4g} MB for pictures and numbers of {len(dataset)} frames"))
@@ -95,6 +100,21 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
     finally:
         recording.close()
     return _exported(request, dataset, (read.worst, read.instructions), lost, on_event)
+
+
+def _selected(request: ExportDataset, on_event: OnEvent) -> Exported:
+    """By way of a copy of what is kept, beside `out`, which is removed when all is written."""
+    from roboscale.jobs.data_fix import FixDataset
+    from roboscale.jobs.fixing import fix_copy
+
+    if request.out.exists() or request.out.is_symlink():
+        raise BadData(request.out, "path", "nothing there", "a file or folder")
+    with tempfile.TemporaryDirectory(dir=request.out.absolute().parent, prefix=f".{request.out.name}.") as folder:
+        copy = Path(folder) / request.dataset.absolute().name
+        asked = FixDataset(dataset=request.dataset, out=copy, selection=request.selection)
+        fixed = fix_copy(asked, copy, on_event)
+        on_event(Note(f"{request.selection}: {fixed.episodes} episodes, {fixed.frames} frames are taken"))
+        return export_dataset(replace(request, dataset=copy, selection=None), on_event)
 
 
 def _exported(
@@ -126,6 +146,12 @@ def plan_export(request: ExportDataset) -> dict[str, Any]:
     dataset = _opened(request)
     episodes, frames = len(dataset.episodes), len(dataset)
     size = _size(dataset, request)
+    if request.selection is not None:
+        from roboscale.curate.selection import read_selection
+
+        parts = read_selection(request.selection).of(dataset)
+        kept = sum(part.last - part.first + 1 for part in parts)
+        episodes, frames, size = len({part.index for part in parts}), kept, round(size * kept / frames)
     return {"out": str(request.out), "format": request.to, "episodes": episodes, "frames": frames, "bytes": size}
 
 

@@ -28,16 +28,21 @@ class MergeDatasets(Request):
         declare: the user's word on what the arrays of all members mean.
         same: the user's word that what no member declares means the same in all.
         flatten: pad robots that differ into one dataset instead of keeping a collection.
+        selection: what of members is taken; each file finds its member by the episodes that it names.
         resize: `HEIGHTxWIDTH` of the pictures of a flattened dataset, where they differ.
     """
 
     words: ClassVar[tuple[str, ...]] = ("data", "merge")
 
-    members: Annotated[tuple[Path, ...], Argument("Datasets, or recordings of any format that is read.")]
+    members: Annotated[tuple[Path, ...], Argument("Datasets, collections, or recordings of any format that is read.")]
     out: Annotated[Path, Argument("A new folder, the last word.")]
     declare: options.Declare = None
     same: Annotated[bool, Option("What no member declares means the same in all of them: your word.")] = False
     flatten: Annotated[bool, Option("Pad robots that differ into one dataset.")] = False
+    selection: Annotated[
+        tuple[Path, ...],
+        Option("File of `data curate`: what of its member is taken; may repeat."),
+    ] = ()
     resize: Annotated[str, Option("HEIGHTxWIDTH of flattened pictures, where they differ.")] = ""
     engine: options.DataEngine = "processes"
     workers: options.DataWorkers = None
@@ -97,6 +102,7 @@ def merge_datasets(request: MergeDatasets, on_event: OnEvent = ignore) -> Merged
     from roboscale.dataset.transfer import transfer
     from roboscale.jobs.losses import common_extras
     from roboscale.jobs.merging import aligned_parts, flattened_parts, write_embodiments
+    from roboscale.jobs.selecting import selections_of
 
     planned, opened = _plan(request, on_event)
     if planned.kind == "collection":
@@ -112,7 +118,8 @@ def merge_datasets(request: MergeDatasets, on_event: OnEvent = ignore) -> Merged
         write_collection(request.out, members, absolute=_outside(request))
         return planned
     one_robot = planned.kind == "dataset"
-    parts, spec = aligned_parts(opened) if one_robot else flattened_parts(opened, request.size)
+    chosen = selections_of(request.selection, opened)
+    parts, spec = aligned_parts(opened, chosen) if one_robot else flattened_parts(opened, request.size, chosen)
     transfer(
         parts,
         request.out,
@@ -121,7 +128,7 @@ def merge_datasets(request: MergeDatasets, on_event: OnEvent = ignore) -> Merged
         extras=common_extras({name: one.recording for name, one in opened.items()}),
         workers=request.workers,
         engine=request.engine,
-        progress=counting(on_event, "episodes", planned.episodes),
+        progress=counting(on_event, "episodes", sum(len(part.keys) for part in parts)),
     )
     if planned.kind == "flattened":
         write_embodiments(request.out, {name: one.recording for name, one in opened.items()})
@@ -130,9 +137,11 @@ def merge_datasets(request: MergeDatasets, on_event: OnEvent = ignore) -> Merged
 
 def _plan(request: MergeDatasets, on_event: OnEvent) -> tuple[Merged, dict[str, Opened]]:
     """What the merge makes, and its members opened."""
+    from roboscale.dataset import Dataset
     from roboscale.jobs.losses import common_extras, lost_by_merging, tell_lost
     from roboscale.jobs.merging import open_members, require_aligned, require_declared, require_whole
     from roboscale.jobs.recordings import apart
+    from roboscale.jobs.selecting import selected_frames, selections_of
 
     for member in request.members:
         apart(member, request.out)
@@ -151,7 +160,13 @@ def _plan(request: MergeDatasets, on_event: OnEvent) -> tuple[Merged, dict[str, 
     else:
         require_declared(recordings)
         kind = "flattened" if request.flatten else "collection"
+    if kind == "collection" and request.selection:
+        raise RoboscaleError("--selection: a collection points at whole datasets; merge one robot, or --flatten")
     members = {name: len(one.keys) for name, one in recordings.items()}
+    for name, file in selections_of(request.selection, opened).items():
+        _, left = selected_frames(file, Dataset(recordings[name].root), recordings[name].keys)
+        members[name] -= len(left)
+        on_event(Note(f"{name}: {file} takes {members[name]} of {len(recordings[name].keys)} episodes"))
     return Merged(kind=kind, out=request.out, members=members, robots=robots, lost=lost), opened
 
 

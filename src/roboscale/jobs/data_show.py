@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -22,6 +25,7 @@ class ShowDataset(Request):
     """Asks for the page of a dataset, or for the files of another viewer.
 
     Args:
+        selection: scores of a method, and the frames that it leaves out; `data curate --labels` overrules it.
         rerun, foxglove: a new folder for one file an episode; no page is served then.
         token: at least 16 letters, digits, `-` or `_`.
     """
@@ -30,6 +34,7 @@ class ShowDataset(Request):
 
     dataset: Annotated[Path, Argument("A LeRobotDataset v3.0.")]
     audit: Annotated[Path | None, Option("Findings of `data audit --json`, for the timeline.")] = None
+    selection: Annotated[Path | None, Option("File of `data curate`: scores and cuts on the timeline.")] = None
     host: Annotated[str, Option("Address to listen on; others need a token.")] = "127.0.0.1"
     port: Annotated[int, Option("0 takes a free one.", min=0, max=65535)] = 0
     rerun: Annotated[Path | None, Option("Write files for Rerun's viewer into this new folder instead.")] = None
@@ -60,7 +65,17 @@ def show_dataset(request: ShowDataset, on_event: OnEvent = ignore) -> Served:
     from roboscale.web.show import serve
 
     log = CurationLog(request.dataset / LOG)
-    return serve(request.dataset, log, host=request.host, port=request.port, token=request.token, audit=request.audit)
+    served = partial(serve, request.dataset, log, host=request.host, port=request.port, token=request.token)
+    if request.selection is None:
+        return served(audit=request.audit)
+    from roboscale.jobs.selecting import selection_findings
+
+    said = selection_findings(request.selection, request.dataset)
+    audited = json.loads(request.audit.read_text("utf-8"))["findings"] if request.audit is not None else []
+    with tempfile.TemporaryDirectory() as folder:
+        both = Path(folder) / "findings.json"
+        both.write_text(json.dumps({"findings": [*audited, *(one.to_json() for one in said)]}), "utf-8")
+        return served(audit=both)  # it is read before this returns
 
 
 def write_for_viewers(request: ShowDataset, on_event: OnEvent = ignore) -> tuple[Exported, ...]:

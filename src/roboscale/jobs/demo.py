@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from roboscale.core import Estimate
     from roboscale.jobs.compare import ComparedPolicies
     from roboscale.jobs.demo_probe import Probe
+    from roboscale.jobs.judged import Judged
 
 __all__ = ["RunDemo", "ShownDemo", "run_demo"]
 
@@ -30,8 +31,9 @@ MIN_PAIRS = 20  # rates of fewer cases have intervals that nobody would print
 PLANTED = (0.10, 0.30)  # share of the cases that A alone solves, and B alone: a difference of .20
 RECIPE_RATES, RUN_SD = (0.60, 0.80), 0.05  # the same difference between recipes, and how training runs vary
 
+WORSE, WORSE_CASES = "light:2,camera:2", 10  # what is tried beside, so that the panel takes a few minutes at most
 FILMED = 4  # cases of each task
-STATE, IMAGES = 4, 5
+STATE, IMAGES = 4, 6
 """Stages of each round."""
 
 
@@ -210,9 +212,10 @@ def _picture_round(request: RunDemo, recipes: TriedRecipes | None, stages: _Stag
     generation = _collect(request, "images", probe, stages)
     _train(request, probe, stages)
     compared = _compare(request, probe, stages)
+    worse = _try_worse(request, probe, stages)
     films = 2 * FILMED * len(tasks)  # each is a trial once more, looked at about as often
     stages.begin("filming the first cases and writing the report", probe.trying(films))
-    return compared, _report(request, recipes, compared, generation, stages.on_event)
+    return compared, _report(request, recipes, compared, generation, worse, stages.on_event)
 
 
 def _collect(request: RunDemo, inputs: Literal["state", "images"], probe: Probe, stages: _Stages) -> Estimate:
@@ -291,13 +294,41 @@ def _compare(request: RunDemo, probe: Probe, stages: _Stages) -> ComparedPolicie
     return compared
 
 
+def _try_worse(request: RunDemo, probe: Probe, stages: _Stages) -> Judged:
+    """A and B on a few cases, in other light and from elsewhere: the panel on robustness."""
+    from roboscale.jobs.compare import Compare, compare
+
+    cases = min(WORSE_CASES, request.budget)
+    arms = 1 + len(WORSE.split(","))
+    stages.begin(f"trying both on {cases} cases in worse worlds: {WORSE}", probe.trying(2 * cases * arms))
+    return compare(
+        Compare(
+            policies=(str(request.out / "A"), str(request.out / "B")),
+            tasks=request.tasks,
+            budget=cases,
+            perturb=WORSE,
+            seed=request.seed,
+            workers=request.workers,
+            store=str(request.out / "worse"),
+        ),
+        on_event=stages.on_event,
+    ).judged
+
+
 def _report(
-    request: RunDemo, recipes: TriedRecipes | None, compared: ComparedPolicies, generation: Estimate, on_event: OnEvent
+    request: RunDemo,
+    recipes: TriedRecipes | None,
+    compared: ComparedPolicies,
+    generation: Estimate,
+    worse: Judged,
+    on_event: OnEvent,
 ) -> Path:
     from roboscale.jobs.files import write_text
     from roboscale.jobs.films import film_cases
     from roboscale.jobs.judged import whole
+    from roboscale.jobs.perturbing import duels_of, robustness_of
     from roboscale.jobs.report_data import dataset_summary, report_data, training_curve
+    from roboscale.jobs.worse_pictures import worse_pictures
     from roboscale.report.trials import report_page
     from roboscale.trials.log import open_log
 
@@ -305,6 +336,7 @@ def _report(
     with open_log(request.out, read_only=True) as log:
         films = film_cases(judged, whole(log, judged.used), FILMED, None)
     first, second = judged.labels.values()
+    strips, unseen = worse_pictures(worse)
     of_recipes = () if recipes is None else (f"Of the recipes, from state inputs: {recipes.sentence}",)
     data = report_data(
         judged,
@@ -325,10 +357,12 @@ def _report(
         notes=(
             *of_recipes,
             *compared.notes,
+            *(f"in worse worlds: {note}" for note in (*worse.notes, unseen) if note and note not in compared.notes),
             "Cases of the comparison are held out: their seeds occur in no data set of this report.",
         ),
     )
     page = request.out / "report.html"
+    data = replace(data, perturbed=robustness_of(worse), duels=duels_of(worse), worse_pictures=strips)
     data = replace(data, next_order=_next_order(request, request.folder("state") / TABLE))
     write_text(page, report_page(data))
     on_event(Wrote("page", page))

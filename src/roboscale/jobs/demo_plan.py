@@ -23,6 +23,7 @@ def plan_demo(request: RunDemo) -> dict[str, Any]:
     Raises:
         RoboscaleError: a package is missing. UnknownName: the world has no such task.
     """
+    from roboscale.jobs.demo import WORSE, WORSE_CASES
     from roboscale.jobs.trying import world_and_tasks
 
     require_parts()
@@ -40,6 +41,7 @@ def plan_demo(request: RunDemo) -> dict[str, Any]:
             f"record {recorded} demonstrations with two cameras, and multiply them to {grown}",
             f"train A and B once each on pictures, {request.steps} steps",
             f"compare them on at most {request.budget} held-out cases",
+            f"try both on {min(WORSE_CASES, request.budget)} of these cases in worse worlds: {WORSE}",
             "film, and write the report",
         ]
     return {
@@ -48,6 +50,7 @@ def plan_demo(request: RunDemo) -> dict[str, Any]:
         "tasks": list(tasks),
         "recipes": request.recipes,
         "stages": stages,
-        "takes": "two idle cores took 2 minutes for the state round and 12 for the pictures at the default sizes; "
+        "takes": "two idle cores took 2 minutes for the state round and 12 for the pictures at the default sizes, "
+        "worse worlds not counted; "
         "the demo begins by measuring this machine, and says what each stage will take",
     }

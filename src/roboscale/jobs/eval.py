@@ -16,6 +16,7 @@ from roboscale.jobs.trying import AnyPolicy, AnyWorld, Trying, kept_or_not
 
 if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
+    from roboscale.jobs.learned_calibration import Calibration
 
 __all__ = ["Evaluate", "Evaluated", "evaluate"]
 
@@ -38,6 +39,9 @@ class Evaluate(Trying):
     sweep: Annotated[
         Literal["", "sobol"], Option("With --perturb: sobol draws all its axes at once, and says which decide.")
     ] = ""
+    calibrate: Annotated[
+        str, Option("With a learned world: store of real trials of the same policy on some of the cases.")
+    ] = ""
     points: Annotated[int, Option("Rows of --sweep, each of as many trials as axes and three.", min=2)] = 32
 
     def check(self) -> None:
@@ -47,7 +51,7 @@ class Evaluate(Trying):
             raise RoboscaleError("--sweep draws axes of --perturb: say which, or --perturb all")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluated:
     """The rate of one policy, and all that must be said beside it.
 
@@ -55,11 +59,15 @@ class Evaluated:
         judged: the trials that count.
         success: the rate with its interval.
         notes: what was reused, assumed or left out.
+        doubts: why a learned world abstains: then `success` has no value.
+        calibrated: with `calibrate`, the real rate from both worlds' trials.
     """
 
     judged: Judged
     success: Estimate
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    calibrated: tuple[Calibration, ...] = ()
 
     @property
     def value(self) -> float | None:
@@ -78,7 +86,10 @@ class Evaluated:
         from roboscale.jobs.perturbing import robustness_lines
         from roboscale.jobs.sweeping import sensitivity_lines
 
+        if self.success.value is None and self.doubts:
+            return [*self.doubts, *(c.line for c in self.calibrated), *time_lines(self.judged)]
         worse = (*robustness_lines(self.judged), *sensitivity_lines(self.judged))
+        worse = (*worse, *(c.line for c in self.calibrated))
         return [*rate_lines(self.judged), *worse, *time_lines(self.judged)]
 
     def to_json(self) -> dict[str, Any]:
@@ -89,7 +100,11 @@ class Evaluated:
 
         perturbed = {label: cells.to_json() for label, cells in robustness_of(self.judged).items()}
         swept = {label: found.to_json() for label, found in sensitivity_of(self.judged).items()}
-        said = {"success": self.success.to_json(), "perturbed": perturbed, "swept": swept}
+        said: dict[str, Any] = {"success": self.success.to_json(), "perturbed": perturbed, "swept": swept}
+        if self.doubts:
+            said["abstains"] = list(self.doubts)
+        if self.calibrated:
+            said["calibrated"] = [one.to_json() for one in self.calibrated]
         return {**run_summary(self.judged), **said}
 
 
@@ -121,8 +136,6 @@ def evaluate(
         UnknownName, SpecMismatch: before the first trial, when names or specs do not fit.
         RoboscaleError: no trial could be counted; says why.
     """
-    from roboscale.jobs.judged import reasons
-
     notes: list[str] = []
 
     def listen(event: Any) -> None:
@@ -144,10 +157,24 @@ def evaluate(
             observes=observes,
             excluded=excluded,
         )
-    for reason in reasons(judged.used, judged.labels):
+    return _evaluated(judged, request, notes, on_event)
+
+
+def _evaluated(judged: Judged, request: Evaluate, notes: list[str], on_event: OnEvent) -> Evaluated:
+    """The rate, or why there is none; and all that must be said beside it."""
+    from roboscale.jobs.judged import reasons
+    from roboscale.jobs.learned import asked_anyway, coverage_doubts, withheld
+    from roboscale.jobs.learned_calibration import calibration_of
+
+    doubts = coverage_doubts(judged)
+    for reason in (*reasons(judged.used, judged.labels), *doubts):
         notes.append(reason)
         say_reason(on_event, reason)
-    return Evaluated(judged, judged.rate(judged.plain), tuple(notes))
+    success = judged.rate(judged.plain)
+    if doubts and not asked_anyway(judged):
+        success = withheld(success)
+    calibrated = calibration_of(judged, request.calibrate) if request.calibrate else ()
+    return Evaluated(judged=judged, success=success, notes=tuple(notes), doubts=tuple(doubts), calibrated=calibrated)
 
 
 def _request(policy: AnyPolicy, world: AnyWorld | None, asked: dict[str, Any]) -> Evaluate:

@@ -6,7 +6,7 @@ A film that is not of the trial it stands under is worse than none: a replay tha
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +19,14 @@ from roboscale.core import Counted, HasPictures, RoboscaleError, Scene, Trial
 if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
     from roboscale.report import FilmedCase, FilmedTrial
-    from roboscale.trials.log import Run
+    from roboscale.trials.log import Run, TrialLog
 
-__all__ = ["Filming", "film_cases", "recorded_films"]
+__all__ = ["Filming", "film_cases", "film_clusters", "recorded_films"]
 
 FILM_SIZE = (320, 240)
 FILM_EVERY_S = 0.05
+PER_CLUSTER = 3
+"""Films of each place where failures gather."""
 
 
 class Filming:
@@ -67,12 +69,35 @@ def film_cases(judged: Judged, trials: Sequence[Counted], per_task: int, recorde
         trials: with their actions.
         recorded: dataset that holds the episodes of trials that cannot be repeated.
     """
-    from roboscale.report import FilmedCase
-
     chosen = _first_cases(trials, per_task)
     if recorded is None and not _repeats(judged.run):
         return []
     films = recorded_films(judged, chosen, recorded) if recorded is not None else _replayed(judged, chosen)
+    return _by_case(judged, chosen, films)
+
+
+def film_clusters(judged: Judged, log: TrialLog) -> dict[str, dict[str, tuple[FilmedCase, ...]]]:
+    """Policy -> where its failures gather, the largest lift first -> films of the first three failures there.
+
+    Empty for a run that did not draw all axes at once, or whose world cannot repeat its trials.
+    """
+    from roboscale.jobs.judged import whole
+    from roboscale.jobs.sweeping import failures_in, sensitivity_of
+
+    if not _repeats(judged.run):
+        return {}
+    made: dict[str, dict[str, tuple[FilmedCase, ...]]] = {}
+    for policy, label in judged.labels.items():
+        for cluster in sensitivity_of(judged)[label].clusters if judged.swept else ():
+            chosen = whole(log, failures_in(judged, policy, cluster)[:PER_CLUSTER])
+            made.setdefault(label, {})[cluster.text] = tuple(_by_case(judged, chosen, _replayed(judged, chosen)))
+    return made
+
+
+def _by_case(judged: Judged, chosen: Sequence[Counted], films: Mapping[str, FilmedTrial]) -> list[FilmedCase]:
+    """Films of the same case beside each other, policies in the order of the run."""
+    from roboscale.report import FilmedCase
+
     tasks = judged.run.world_info.get("tasks", {})
     cases = []
     for case in dict.fromkeys(c.case for c in chosen):

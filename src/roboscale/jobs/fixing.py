@@ -12,7 +12,6 @@ import numpy as np
 from roboscale.core import BadData, Recording, extras_of, splits_of
 from roboscale.core.episode import Status
 from roboscale.curate.log import LOG, CurationLog
-from roboscale.curate.selection import read_selection
 from roboscale.dataset import Dataset
 from roboscale.dataset.audit.evidence import Options, examine_episode
 from roboscale.dataset.edits import Corrections, Kept
@@ -27,6 +26,7 @@ from roboscale.jobs.data_fix import FixDataset, Fixed
 from roboscale.jobs.events import Note, OnEvent, counting
 from roboscale.jobs.losses import lost_by_reading, tell_lost
 from roboscale.jobs.recordings import Opened, identity, open_source
+from roboscale.jobs.selecting import selected_frames
 
 __all__ = ["fix_copy", "plan_copy"]
 
@@ -66,6 +66,7 @@ def fix_copy(request: FixDataset, out: Path, on_event: OnEvent) -> Fixed:
 def _repair(request: FixDataset, out: Path, mending: Mending, root: Path, on_event: OnEvent) -> Fixed:
     opened = open_source(root, "lerobot-v3")
     unread = lost_by_reading(opened.recording)
+    unread = {**unread, **dict.fromkeys(request.drop_camera, "a camera that --drop-camera leaves out")}
     tell_lost(unread, on_event)
     recording, ids = opened.recording, {e.id: e.index for e in load_catalog(root).episodes}
     unsealed = range(mending.claimed, mending.claimed + len(recording.keys) - len(mending.kept))
@@ -74,7 +75,7 @@ def _repair(request: FixDataset, out: Path, mending: Mending, root: Path, on_eve
     dropped = _dropped(request, mending, numbers, {id_: recording.keys[index] for id_, index in ids.items()})
     corrections = _said(request, recording, ids, dropped, on_event)
     if request.selection is not None:
-        frames, left = _selected(request.selection, Dataset(root), recording.keys)
+        frames, left = selected_frames(request.selection, Dataset(root), recording.keys)
         corrections, dropped = replace(corrections, frames=frames), {**left, **dropped}
     keys = tuple(key for key in recording.keys if key not in dropped)
     if not keys:
@@ -167,34 +168,6 @@ def _said(
         if label.outcome is not None:
             outcomes[key] = label.outcome
     return Corrections({}, tasks, outcomes)
-
-
-def _selected(path: Path, dataset: Dataset, keys: Sequence[str]) -> tuple[dict[str, Kept], dict[str, str]]:
-    """Keys of episodes of which a part is kept, and which; those of episodes that are left out, and why.
-
-    BadData where several parts of one episode are kept: between them the robot would jump.
-    """
-    selection = read_selection(path)
-    frames: dict[str, Kept] = {}
-    whole = set()
-    for part in selection.of(dataset):
-        key, last = keys[part.index], dataset.episodes[part.index].length - 1
-        if key in whole or key in frames:
-            expected = (
-                "one range an episode, since a copied episode is one piece; `policy train --selection` takes several"
-            )
-            raise BadData(path, f"episode {dataset.episodes[part.index].id}", expected, "several ranges")
-        if (part.first, part.last) == (0, last):
-            whole.add(key)
-        else:
-            frames[key] = Kept(part.first, part.last)
-    reasons = {row.episode: row.reason for row in selection.dropped}
-    left = {
-        keys[e.index]: reasons.get(e.id, "the selection does not mention it")
-        for e in dataset.episodes
-        if keys[e.index] not in whole and keys[e.index] not in frames
-    }
-    return frames, left
 
 
 def _busy(recording: Recording, keys: Sequence[str]) -> dict[str, Kept]:

@@ -262,14 +262,19 @@ def judged_run(
         runs: of the log, for whoever has read them already.
     """
     cases = [Case.parse(text) for text in run.cases][shard[0] :: shard[1]]
-    attempts = log.attempts(run.policies, run.world, run.settings)
+    attempts = log.attempts(run.policies, run.world, run.settings, cases=[case.id for case in cases])
     trials = [t for group in attempts.values() for t in group]
     judgements = log.judgements([t.id for t in trials])
     counted = count_trials(trials, judgements, run.policies, cases)
-    rounds = tuple(
-        one
-        for number in sorted({t.round for t in trials})
-        for one in count_trials([t for t in trials if t.round == number], judgements, run.policies, cases)
+    numbers = sorted({t.round for t in trials})
+    rounds = (
+        tuple(counted)
+        if len(numbers) < 2
+        else tuple(
+            one
+            for number in numbers
+            for one in count_trials([t for t in trials if t.round == number], judgements, run.policies, cases)
+        )
     )
     looks = said_of_looks(earlier_looks(log.runs() if runs is None else runs, run), run.design)
     notes = (*log.notes(run.id), *([looks] if looks else []))

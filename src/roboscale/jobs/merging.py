@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from roboscale.core import Clip, Pictures, RecordedEpisode, Recording, RoboscaleError, Spec, SpecMismatch
+from roboscale.dataset import Dataset
 from roboscale.dataset.alignment import Flatten, conflict_table, conflicts, flat_spec
+from roboscale.dataset.collection import MANIFEST, Collection
+from roboscale.dataset.edits import Corrections
 from roboscale.dataset.ingest import Edit
 from roboscale.dataset.layout import Layout, atomic_write, to_json
 from roboscale.dataset.transfer import Part
-from roboscale.jobs.events import OnEvent
+from roboscale.jobs.events import Note, OnEvent
 from roboscale.jobs.recordings import Opened, missing_table, open_source
+from roboscale.jobs.selecting import selected_frames
 
 __all__ = [
     "FromMember",
     "aligned_parts",
     "flattened_parts",
+    "members_at",
     "open_members",
     "require_aligned",
     "require_declared",
@@ -35,13 +41,16 @@ class FromMember:
         name: of the member; kept as `provenance.details["dataset"]`, where an earlier merge has not said it.
         cameras: (old, new) names.
         then: an edit that follows.
+        first: an edit of the episode as the member has it.
     """
 
     name: str
     cameras: tuple[tuple[str, str], ...] = ()
     then: Edit | None = None
+    first: Edit | None = None
 
     def __call__(self, episode: RecordedEpisode) -> RecordedEpisode:
+        episode = episode if self.first is None else self.first(episode)
         names = dict(self.cameras)
         pictures: dict[str, Clip | Pictures] = {names.get(n, n): images for n, images in episode.pictures.items()}
         said = replace(episode.provenance, details={"dataset": self.name, **episode.provenance.details})
@@ -52,7 +61,7 @@ class FromMember:
 def open_members(members: Sequence[Path], declaration: Path | None, on_event: OnEvent) -> dict[str, Opened]:
     """Name -> member; a folder's name, with its parent's where two are called the same."""
     opened: dict[str, Opened] = {}
-    for path in members:
+    for path in (one for member in members for one in members_at(member, on_event)):
         name = path.absolute().name
         if name in opened:
             name = f"{path.absolute().parent.name}-{name}"
@@ -60,6 +69,18 @@ def open_members(members: Sequence[Path], declaration: Path | None, on_event: On
             raise RoboscaleError(f"two members are called {name}; give their folders different names")
         opened[name] = open_source(path, "", declaration, {}, on_event)
     return opened
+
+
+def members_at(path: Path, on_event: OnEvent) -> list[Path]:
+    """The datasets of a collection; anything else is itself."""
+    folder = path.parent if path.name == MANIFEST else path
+    if not (folder / MANIFEST).is_file():
+        return [path]
+    listed = Collection(folder, absolute=True)
+    for member in listed.members:
+        if member.spec != listed.dataset(member.name).spec:
+            on_event(Note(f"{path}: what it says of the fields of {member.name} is not used here; --declare says it"))
+    return [member.root for member in listed.members]
 
 
 def require_whole(recordings: Mapping[str, Recording]) -> None:
@@ -105,31 +126,43 @@ def write_embodiments(out: Path, recordings: Mapping[str, Recording]) -> None:
     atomic_write(Layout(out).own / "embodiments.json", to_json({"version": 1, "embodiments": entries}))
 
 
-def aligned_parts(opened: Mapping[str, Opened]) -> tuple[list[Part], Spec]:
-    """Members of one robot, their cameras under the names that the first gives to their roles; and its spec."""
+def aligned_parts(
+    opened: Mapping[str, Opened], selections: Mapping[str, Path] | None = None
+) -> tuple[list[Part], Spec]:
+    """Members of one robot, their cameras under the names that the first gives to their roles; and its spec.
+
+    Args:
+        selections: member -> what of it is taken.
+    """
     spec = next(iter(opened.values())).recording.spec
     by_role = {f.role: f.name for f in spec.images if f.role}
     parts = []
     for name, one in opened.items():
         names = {f.name: by_role.get(f.role, f.name) for f in one.recording.spec.images}
         changed = tuple((old, new) for old, new in names.items() if old != new)
-        parts.append(
-            Part(
-                name=name,
-                open=one.open,
-                keys=tuple(one.recording.keys),
-                edit=FromMember(name, changed),
-                identity=one.identity,
-            )
-        )
+        parts.append(_part(name, one, FromMember(name, changed), selections or {}))
     return parts, spec
 
 
-def flattened_parts(opened: Mapping[str, Opened], size: tuple[int, int] | None) -> tuple[list[Part], Spec]:
+def flattened_parts(
+    opened: Mapping[str, Opened], size: tuple[int, int] | None, selections: Mapping[str, Path] | None = None
+) -> tuple[list[Part], Spec]:
     """Members of several robots, padded to one spec; pictures get `size` (height, width) where it is given."""
     specs = {name: one.recording.spec for name, one in opened.items()}
-    parts = []
-    for name, one in opened.items():
-        edit = FromMember(name, then=Flatten(specs, name, size))
-        parts.append(Part(name=name, open=one.open, keys=tuple(one.recording.keys), edit=edit, identity=one.identity))
+    parts = [
+        _part(name, one, FromMember(name, then=Flatten(specs, name, size)), selections or {})
+        for name, one in opened.items()
+    ]
     return parts, flat_spec(specs, resize=size)
+
+
+def _part(name: str, one: Opened, edit: FromMember, selections: Mapping[str, Path]) -> Part:
+    """All episodes of a member, or those that its selection keeps, cut to the frames that it keeps."""
+    keys, identity = tuple(one.recording.keys), one.identity
+    if name in selections:
+        frames, left = selected_frames(selections[name], Dataset(one.recording.root), keys)
+        keys = tuple(key for key in keys if key not in left)
+        edit = replace(edit, first=Corrections(frames)) if frames else edit
+        digest = hashlib.blake2b(selections[name].read_bytes(), digest_size=8).hexdigest()
+        identity = f"{identity} selected by {digest}"
+    return Part(name=name, open=one.open, keys=keys, edit=edit, identity=identity)

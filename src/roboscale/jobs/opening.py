@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 from roboscale.core import UnknownName, World
 from roboscale.jobs.guests import guest_called
+from roboscale.jobs.learned import LEARNED, open_learned
 
 __all__ = ["open_any_world"]
 
@@ -24,7 +25,8 @@ def open_any_world(
     """The world that a text names, as `roboscale.worlds.open_world`, or one that a guest runs.
 
     Args:
-        text: `GUEST:TASK`, perhaps with options behind a question mark, or a text for `roboscale.worlds.open_world`.
+        text: `GUEST:TASK`, perhaps with options behind a question mark, `learned:FOLDER`, or a text for
+            `roboscale.worlds.open_world`.
         start_s: seconds that a guest may take to open it. answer_s: seconds that it may take for a reset or a step.
         perturbed: with the variations of `roboscale.worlds.perturbed` that it can do.
         paraphrases: file of other wordings for these.
@@ -36,6 +38,8 @@ def open_any_world(
         from roboscale.worlds.perturbed import PerturbedWorld
 
         return PerturbedWorld(open_any_world(text, start_s=start_s, answer_s=answer_s), paraphrases)
+    if text.startswith(LEARNED):
+        return open_learned(text)
     from roboscale.worlds import WORLDS, open_world
 
     name, _, rest = text.partition(":")

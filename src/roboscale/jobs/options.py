@@ -61,7 +61,9 @@ VideoPath = Annotated[str | None, Option("LeRobot: path template of videos that 
 DataEngine = Annotated[
     Literal["processes", "ray"], Option("processes, or ray for a cluster that shares the folders.", flag="--engine")
 ]
-DataWorkers = Annotated[int | None, Option("Worker processes; 0 uses this one. Default: the cores.", min=0)]
+DataWorkers = Annotated[
+    int | None, Option("Worker processes; 0 uses this one. Default: up to the cores, for work worth it.", min=0)
+]
 
 CaptureRate = Annotated[
     float | None,

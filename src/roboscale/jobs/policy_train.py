@@ -29,7 +29,7 @@ class TrainPolicy(Request):
 
     words: ClassVar[tuple[str, ...]] = ("policy", "train")
 
-    dataset: Annotated[Path, Argument("A LeRobotDataset v3.0.")]
+    dataset: Annotated[Path, Argument("A LeRobotDataset v3.0, or a collection of such that mean the same.")]
     out: Annotated[Path, Argument("Folder of the policy; one that is half trained is resumed.")]
     inputs: Annotated[str, Option("images (cameras and proprioception) or state (fast).")] = "images"
     head: Annotated[str, Option("flow or regression.")] = ""

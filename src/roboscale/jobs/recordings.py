@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from roboscale.core import BadData, Recording
+from roboscale.core import BadData, Recording, RoboscaleError
 from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.sources.records import detect, open_recording
 from roboscale.sources.records.declaration import Declaration, known_at, known_for, load_declaration, open_declared
+from roboscale.sources.records.formats import FORMATS
 
 __all__ = ["Opened", "apart", "given_options", "identity", "missing_table", "open_source"]
 
@@ -57,6 +58,8 @@ def open_source(
     given = dict(options or {})
     known = known_at(source)
     rate = said.rate_hz or (known and known.rate_hz)
+    if "fps" in given and FORMATS.get(name) == "lerobot":
+        raise RoboscaleError(f"{source}: --fps is for what does not say its rate; --resample makes another one")
     if "fps" not in given and name in _WITHOUT_CLOCK and rate:
         given["fps"] = rate
     if "action" not in given and name == "rlds" and known is not None and known.action:

@@ -58,6 +58,7 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
         RoboscaleError: the run is of a study that is blind.
     """
     from roboscale.jobs.files import write_text
+    from roboscale.jobs.films import film_clusters
     from roboscale.jobs.judged import choose_run, judged_run, other_runs
     from roboscale.jobs.report_data import dataset_summary, report_data, training_curve
     from roboscale.jobs.studies import require_unblinded, study_lines
@@ -73,6 +74,7 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
         judged = judged_run(log, run)
         notes += other_runs(log, run, request.run)
         films = _films(request, log, judged, notes)
+        gathered = film_clusters(judged, log) if request.videos else {}
     notes += study_lines(run)
     strips, unseen = worse_pictures(judged) if request.videos else ((), "")
     notes += [unseen] if unseen else []
@@ -88,6 +90,7 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
         datasets=[dataset_summary(path) for path in request.dataset],
         training=[training_curve(path, path.name) for path in request.training],
         worse_pictures=strips,
+        gathered=gathered,
         notes=notes,
     )
     write_text(page, report_page(data))

@@ -74,6 +74,7 @@ def report_data(
     training: Sequence[TrainingCurve] = (),
     notes: Sequence[str] = (),
     worse_pictures: Sequence[FilmStrip] = (),
+    gathered: Mapping[str, Mapping[str, tuple[FilmedCase, ...]]] | None = None,
 ) -> ReportData:
     """Everything the page shows."""
     run = judged.run
@@ -97,6 +98,7 @@ def report_data(
         duels=duels_of(judged),
         swept=sensitivity_of(judged),
         worse_pictures=tuple(worse_pictures),
+        gathered=gathered or {},
         films=tuple(films),
         voids=void_trials(results),
         overlaps=void_overlaps(results),

@@ -7,17 +7,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from roboscale.core import BadData, Counted, UsageError, identity_labels
+from roboscale.core import NOMINAL, BadData, Counted, UsageError, identity_labels
 from roboscale.jobs.events import Note, OnEvent, ignore
-from roboscale.jobs.judged import judged_run
+from roboscale.jobs.judged import Judged, judged_run
 from roboscale.results import AS_THEY_ARE, ReadOptions, Results, by_name, join_results, read_results
 from roboscale.trials.log import open_log
 
 __all__ = ["direction_unused", "doubts", "labelled", "load_results", "never_acted", "trials_by_policy"]
 
 
-def load_results(sources: Sequence[str], options: ReadOptions = AS_THEY_ARE, on_event: OnEvent = ignore) -> Results:
+def load_results(
+    sources: Sequence[str], options: ReadOptions = AS_THEY_ARE, on_event: OnEvent = ignore, *, arm: str = ""
+) -> Results:
     """Reads `PATH` or `NAME=PATH` for each; NAME names the policy where a file does not. Notes say how each was read.
+
+    Args:
+        arm: of our own trials those in this worse world, `light:2`, as if it were the world itself; by default those
+            of the unperturbed arm.
 
     Raises:
         BadData: a file is not there or not understood, or all together hold no trial and no comparison.
@@ -25,7 +31,7 @@ def load_results(sources: Sequence[str], options: ReadOptions = AS_THEY_ARE, on_
     """
     named = [_named(text) for text in sources]
     _no_source_twice([path for _, path in named])
-    parts = [_read(path, name, options, on_event) for name, path in named]
+    parts = [_read(path, name, options, on_event, arm) for name, path in named]
     joined = join_results(labelled(parts, [path for _, path in named]), options)
     if not (len(joined.columns) or len(joined.preferences)):
         raise BadData(", ".join(sources), "results", "at least one trial or comparison", "none")
@@ -94,19 +100,21 @@ def _called(results: Results, label: str) -> Results:
     return replace(results, source=label, parts=parts)
 
 
-def _read(text: str, policy: str, options: ReadOptions, on_event: OnEvent) -> Results:
+def _read(text: str, policy: str, options: ReadOptions, on_event: OnEvent, arm: str) -> Results:
     if text.startswith(("http://", "https://", "s3://", "gs://", "hf://", "ftp://")):
         raise BadData(text, "results", "a file on this machine (download it first)", "an address")
     if "://" in text:
-        return _read_store(text, on_event)
+        return _read_store(text, on_event, arm)
     path = Path(text)
     store = path / "trials.db" if path.is_dir() else path
     if store.suffix == ".db" and store.is_file():
-        return _read_store(str(store), on_event)
+        return _read_store(str(store), on_event, arm)
+    if arm:
+        raise BadData(text, "arm", f"our own trials, some of them in {arm}", "a table of others")
     return read_results(path, policy, options)
 
 
-def _read_store(store: str, on_event: OnEvent) -> Results:
+def _read_store(store: str, on_event: OnEvent, arm: str = "") -> Results:
     """Our own trials as every run counts them; adaptive when any run could stop by what it had seen.
 
     A policy whose first answer was no action in all of its trials was used wrongly, and nothing is known of it: its
@@ -119,9 +127,7 @@ def _read_store(store: str, on_event: OnEvent) -> Results:
         for run in runs:
             require_unblinded(run)
         whole = [judged_run(log, run) for run in runs]
-    judged = [c for one in whole for c in one.counted if not c.pending and one.is_plain(c)]
-    if worse := {(c.policy, c.world, c.case) for one in whole for c in one.counted if not one.is_plain(c)}:
-        on_event(Note(f"left out: {len(worse)} trials in worse worlds (--perturb); `roboscale report` shows them"))
+    judged = _in_arm(store, whole, arm) if arm else _unperturbed(whole, on_event)
     adaptive = any(run.design is not None and run.design.sequential for run in runs)
     own = list({(c.policy, c.world, c.case): c for c in judged}.values())
     for policy, label in identity_labels(c.policy for c in own).items():
@@ -130,6 +136,24 @@ def _read_store(store: str, on_event: OnEvent) -> Results:
             own = [c for c in own if c.policy != policy]
             on_event(Note(f"left out: {label} never acted in {len(mine)} trials: {mine[-1].outcome.reason}"))
     return Results.of_objects(Path(store).name, own, form="our own trials", own=True, adaptive=adaptive)
+
+
+def _unperturbed(whole: Sequence[Judged], on_event: OnEvent) -> list[Counted]:
+    """What rates are of; a note says how much is not."""
+    if worse := {(c.policy, c.world, c.case) for one in whole for c in one.counted if not one.is_plain(c)}:
+        on_event(Note(f"left out: {len(worse)} trials in worse worlds (--perturb); `roboscale report` shows them"))
+    return [c for one in whole for c in one.counted if not c.pending and one.is_plain(c)]
+
+
+def _in_arm(store: str, whole: Sequence[Judged], arm: str) -> list[Counted]:
+    """The trials in one worse world, under the cases that they are variations of; BadData where there is none."""
+    wanted = sorted(part.strip() for part in arm.split(","))
+    tried = [c for one in whole for c in one.counted if not c.pending]
+    inside = [c for c in tried if sorted(c.case.variation.split(",")) == wanted]
+    if not inside:
+        found = ", ".join(dict.fromkeys(c.case.variation for c in tried)) or "no trial"
+        raise BadData(store, "arm", f"trials in {arm}", found)
+    return [replace(c, case=replace(c.case, variation=NOMINAL)) for c in inside]
 
 
 def never_acted(counted: Sequence[Counted]) -> bool:

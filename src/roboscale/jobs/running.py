@@ -34,7 +34,7 @@ from roboscale.core import (
 )
 from roboscale.core.plain import Plain
 from roboscale.jobs.choosing import choose_cases
-from roboscale.jobs.events import Note, OnEvent, Progress, ignore
+from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, ignore
 from roboscale.jobs.keeping import keep_episodes
 from roboscale.jobs.participants import Watched, participant_of, profiles_of
 from roboscale.jobs.perturbing import Excluded, perturb_of
@@ -186,6 +186,8 @@ def run_trials(
         asked, run = _begin(asked, log, {} if bench is None else bench.study)
         desk = None if bench is None else _desk(bench, asked, log, run, stack)
         judged = _try(asked, log, run, sink, stack, desk)
+    if request.store is None:  # whoever did not say where is told where
+        on_event(Wrote("trials", Path(store_of(request, asked.question))))
     require_result(judged)
     return judged
 

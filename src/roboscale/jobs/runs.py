@@ -119,12 +119,15 @@ def _told_apart(found: list[_Found]) -> list[RunRow]:
 def _rows(store: Path, folder: Path) -> list[_Found]:
     """One row for every run of a store."""
     from roboscale.jobs.judged import judged_run
+    from roboscale.jobs.result_files import never_acted
     from roboscale.jobs.studies import is_blind
     from roboscale.report.runs import RunPolicy, RunRow
     from roboscale.trials.log import open_log
+    from roboscale.trials.log.address import DEFAULT_NAME
 
     rows = []
     page = store.parent / "report.html"
+    place = store.parent if store.name == DEFAULT_NAME else store
     with open_log(store, read_only=True) as log:
         running = any(lease.left_s > 0 for lease in log.leases())
         runs = log.runs()
@@ -133,7 +136,12 @@ def _rows(store: Path, folder: Path) -> list[_Found]:
             decided, blind = judged.decided, is_blind(run)
             shown = {} if blind else judged.labels
             policies = tuple(
-                RunPolicy(name=label, rate=judged.rate(judged.of(policy)), unverified=policy.unverified)
+                RunPolicy(
+                    name=label,
+                    rate=judged.rate(judged.of(policy)),
+                    never_acted=never_acted(judged.of(policy)),
+                    unverified=policy.unverified,
+                )
                 for policy, label in shown.items()
             )
             fixed = run.design is None or not run.design.sequential
@@ -148,6 +156,7 @@ def _rows(store: Path, folder: Path) -> list[_Found]:
                 verdict="a study that is blind" if blind else "" if decided is None else decided.verdict.sentence,
                 done=sum(not c.pending for c in judged.counted),
                 of=len(run.cases) * len(run.policies) if fixed else None,
+                store=place.relative_to(folder).as_posix(),
                 report=page.relative_to(folder).as_posix() if page.is_file() else "",
             )
             rows.append(_Found(row, run.world, tuple(shown)))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import Estimate, Outcomes, RoboscaleError
 from roboscale.results import Results
-from roboscale.stats import beta_confidence_sequence
+from roboscale.stats import beta_confidence_sequence, bounded_mean_sequence
 from roboscale.stats.bradley_terry import Comparisons, compare_table, count_comparisons
 from roboscale.stats.independent_anytime import compare_in_order
 from roboscale.stats.letters import letters
@@ -21,7 +21,7 @@ from roboscale.stats.rank_sets import Ranking, SetMethod, rank_policies, rank_se
 from roboscale.stats.recipes import recipe_rate, runs_of, unit_of_runs
 from roboscale.stats.task_means import task_means
 
-__all__ = ["Basis", "Standing", "choose_basis", "comparisons_of", "standing_of"]
+__all__ = ["Basis", "Standing", "choose_basis", "comparisons_of", "mean_sequence", "standing_of"]
 
 Basis = Literal["auto", "success", "progress", "preference"]
 
@@ -206,16 +206,24 @@ def _rates(
         if outcomes.kind == "success":
             rates[policy] = beta_confidence_sequence(round(total), n, level, void)
         else:
-            rates[policy] = Estimate(
-                value=total / n if n else None,
-                low=None,
-                high=None,
-                level=level,
-                n=n,
-                method="mean progress",
-                void=void,
-            )
+            rates[policy] = mean_sequence(value[~np.isnan(value)], level, void, weight[~np.isnan(value)])
     return rates, per_task
+
+
+def mean_sequence(
+    values: NDArray[np.float64], level: float, void: int = 0, weights: NDArray[np.int64] | None = None
+) -> Estimate:
+    """Mean of values in 0..1, (n,), with bounds that hold however often one looks; no value where there is none."""
+    seen = np.ones(len(values), np.int64) if weights is None else weights
+    n = int(seen.sum())
+    method = "mean progress, confidence sequence by betting (Waudby-Smith and Ramdas 2024)"
+    if not n:
+        return Estimate(value=None, low=None, high=None, level=level, n=0, method=method, void=void)
+    distinct, place = np.unique(values, return_inverse=True)
+    counts = np.bincount(place, seen)
+    low, high = bounded_mean_sequence(distinct, counts, level)
+    value = float(distinct @ counts) / n
+    return Estimate(value=value, low=low, high=high, level=level, n=n, method=method, void=void)
 
 
 def _cell(estimate: Estimate, adaptive: bool) -> Estimate:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import NOMINAL, Case, RoboscaleError, World
+from roboscale.core import NOMINAL, Case, Counted, Identity, RoboscaleError, World
 from roboscale.jobs.perturbing import Excluded, perturb_of, perturbed_cases
 
 if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
     from roboscale.jobs.trying import Trying
-    from roboscale.stats.sensitivity import Sensitivity
+    from roboscale.stats.sensitivity import FailureCluster, Sensitivity
 
-__all__ = ["all_cases", "sensitivity_lines", "sensitivity_of", "swept_cases"]
+__all__ = ["all_cases", "failures_in", "sensitivity_lines", "sensitivity_of", "swept_cases"]
 
 
 def all_cases(
@@ -106,6 +106,16 @@ def sensitivity_of(judged: Judged) -> dict[str, Sensitivity]:
         tried = ~np.isnan(values)
         made[label] = replace(found, clusters=failure_clusters(matrix[tried], values[tried] == 0, axes))
     return made
+
+
+def failures_in(judged: Judged, policy: Identity, cluster: FailureCluster) -> list[Counted]:
+    """The failures of a policy in one corner of the design, in schedule order."""
+    mine = [c for c in judged.used if c.policy == policy and c.outcome.success is False]
+    return [c for c in mine if c.case.variation != NOMINAL and _inside(_strengths(c.case), cluster.where)]
+
+
+def _inside(strengths: Mapping[str, float], where: Mapping[str, float]) -> bool:
+    return all(strengths.get(axis, 0.0) >= least for axis, least in where.items())
 
 
 def _strengths(case: Case) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from roboscale.core import OutcomeKind, Outcomes, RoboscaleError
@@ -35,6 +35,9 @@ class CheckValidity(TableRequest):
 
     real: Annotated[str, Option("Results on the real robot; any form that `rank` reads.")]
     cheap: Annotated[str, Option("Results of the same policies in the cheap world.", flag="--cheap/--sim")]
+    arm: Annotated[
+        str, Option("Of the cheap world's own trials those in this cell of `eval --perturb`, e.g. light:2.")
+    ] = ""
     outcome: Annotated[
         Literal["auto", "success", "progress"],
         Option("success, progress, or auto: progress where nothing else was noted."),
@@ -57,6 +60,8 @@ class CheckedValidity:
         cells: (policy, task) -> mean in the real and in the cheap world.
         within: correlation over policies and tasks once the mean of each task is taken out; `None` for one task.
         unit: what the claims are about: these checkpoints, or recipes with their training runs.
+        arm: in which worse world the cheap trials were; empty for the unperturbed one.
+        unperturbed: the card of the unperturbed arm, where another one was asked for.
         notes: what was left out or assumed.
     """
 
@@ -68,6 +73,8 @@ class CheckedValidity:
     cells: Mapping[tuple[str, str], tuple[Estimate, Estimate]]
     within: Estimate | None
     unit: str = ""
+    arm: str = ""
+    unperturbed: ValidityCard | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -78,7 +85,19 @@ class CheckedValidity:
         lines = [*wrapped(self.card.claims[0]), ""]
         lines += [line for said in self.card.measured for line in wrapped(said, "  ")]
         lines += ["", *(line for said in self.card.claims[1:] for line in wrapped(said)), *wrapped(self.basis)]
-        return lines
+        return [*lines, *wrapped(self.beside)] if self.beside else lines
+
+    @property
+    def beside(self) -> str:
+        """The perturbed arm beside the unperturbed one; empty where no arm was asked for."""
+        if self.unperturbed is None:
+            return ""
+        sides = [
+            f"Pearson {_with_bounds(card.pearson)}, rank correlation {_with_bounds(card.spearman)}, "
+            f"{'ranks' if card.ranks else 'not shown to rank'}"
+            for card in (self.card, self.unperturbed)
+        ]
+        return f"The cheap world's trials are those in {self.arm}: {sides[0]}. Unperturbed: {sides[1]}"
 
     @property
     def basis(self) -> str:
@@ -98,6 +117,8 @@ class CheckedValidity:
             "ranks": self.card.ranks,
             "outcome": self.outcome,
             "unit": self.unit,
+            "arm": self.arm,
+            "unperturbed": None if self.unperturbed is None else self.unperturbed.to_json(),
             "tasks": list(self.tasks),
             "cells": [
                 {"policy": policy, "task": task, "real": to_plain(real), "cheap": to_plain(cheap)}
@@ -118,24 +139,44 @@ def check_validity(request: CheckValidity, on_event: OnEvent = ignore) -> Checke
         RoboscaleError: no policy, or no task, was tried in both worlds; or one has progress and the other has not.
         BadData: a file is not understood, or nothing is in it.
     """
-    from roboscale.stats.recipes import runs_of, unit_of_runs
-    from roboscale.stats.task_means import task_means
-    from roboscale.stats.validity import validity
-
     notes: list[str] = []
 
     def note(text: str) -> None:
         notes.append(text)
         on_event(Note(text))
 
-    kind, worlds = _load(request, on_event, note)
+    done = _compared(request, request.arm, on_event, note)
+    if request.arm:
+        nominal = _compared(request, "", ignore, lambda text: None)
+        done = replace(done, arm=request.arm, unperturbed=nominal.card)
+    done = replace(done, notes=tuple(notes))
+    if request.html is not None:
+        _write_page(done, request)
+        on_event(Wrote("page", request.html))
+    return done
+
+
+def _with_bounds(rate: Estimate) -> str:
+    if rate.value is None:
+        return "unknown"
+    bounds = "no interval" if rate.low is None or rate.high is None else f"{rate.low:+.2f}, {rate.high:+.2f}"
+    return f"{rate.value:+.2f} [{bounds}]"
+
+
+def _compared(request: CheckValidity, arm: str, on_event: OnEvent, note: Callable[[str], None]) -> CheckedValidity:
+    """Both worlds, the cheap one in one arm."""
+    from roboscale.stats.recipes import runs_of, unit_of_runs
+    from roboscale.stats.task_means import task_means
+    from roboscale.stats.validity import validity
+
+    kind, worlds = _load(request, arm, on_event, note)
     if request.html is not None:
         require_packages("a page", "matplotlib")
     means = [task_means(world, request.level) for world in worlds]
     names, tasks = _shared(means, request.only_task, note)
     real, cheap = ({name: one.score(name, tasks) for name in names} for one in means)
     cells = {(name, task): (means[0].cell(name, task), means[1].cell(name, task)) for name in names for task in tasks}
-    done = CheckedValidity(
+    return CheckedValidity(
         card=validity(real, cheap, level=request.level),
         real=real,
         cheap=cheap,
@@ -144,26 +185,20 @@ def check_validity(request: CheckValidity, on_event: OnEvent = ignore) -> Checke
         cells=cells,
         within=_within(cells, names, tasks, request.level),
         unit=unit_of_runs({name: count for name, count in runs_of(worlds[0]).items() if name in names}),
-        notes=tuple(notes),
     )
-    if request.html is not None:
-        _write_page(done, request)
-        on_event(Wrote("page", request.html))
-    return done
 
 
 def _load(
-    request: CheckValidity, on_event: OnEvent, note: Callable[[str], None]
+    request: CheckValidity, arm: str, on_event: OnEvent, note: Callable[[str], None]
 ) -> tuple[OutcomeKind, list[Outcomes]]:
     """Both worlds, compared by the same kind of outcome."""
     from roboscale.jobs.result_files import load_results
     from roboscale.jobs.two_worlds import same_rows
 
     options = request.reading_options()
-    read = {
-        source: load_results([source], options, on_event) for source in dict.fromkeys((request.real, request.cheap))
-    }
-    results = [read[request.real], read[request.cheap]]
+    first = load_results([request.real], options, on_event)
+    same_arm = request.real == request.cheap and not arm
+    results = [first, first if same_arm else load_results([request.cheap], options, on_event, arm=arm)]
     for side, one in zip(("real", "cheap"), results, strict=True):
         if not one.kinds:
             raise RoboscaleError(f"{side}: {one.source} holds preferences and no trials")
@@ -260,7 +295,7 @@ def _write_page(done: CheckedValidity, request: CheckValidity) -> None:
         basis=done.basis,
         sources=(request.real, request.cheap),
         command=request.command,
-        notes=done.notes,
+        notes=(*([done.beside] if done.beside else []), *done.notes),
         versions=versions(),
     )
     write_text(request.html, validity_page(data))

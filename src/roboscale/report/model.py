@@ -402,6 +402,7 @@ class ReportData(Plain):
         perturbed: policy -> what became of it in worse worlds; every other rate is of the unperturbed arm.
         duels: of every two policies, who loses less there. swept: policy -> which axes decide, all drawn at once.
         worse_pictures: what worse worlds look like, an axis a strip.
+        gathered: policy -> where its failures gather, in words -> films of some of them.
         judge_command: what lets somebody judge the trials that await it.
         referee: who says how a trial went, e.g. `success (first)` or `person`.
         rollout, design: how trials ran, and how the comparison was to be decided.
@@ -429,6 +430,7 @@ class ReportData(Plain):
     duels: tuple[RobustnessDuel, ...] = ()
     swept: Mapping[str, Sensitivity] = field(default_factory=dict)
     worse_pictures: tuple[FilmStrip, ...] = ()
+    gathered: Mapping[str, Mapping[str, tuple[FilmedCase, ...]]] = field(default_factory=dict)
     films: tuple[FilmedCase, ...] = ()
     voids: tuple[VoidTrial, ...] = ()
     overlaps: tuple[VoidOverlap, ...] = ()

@@ -7,6 +7,7 @@ from roboscale.report import text
 from roboscale.report.blocks import (
     Block,
     Details,
+    Films,
     Head,
     Inline,
     Paragraph,
@@ -18,6 +19,7 @@ from roboscale.report.blocks import (
 )
 from roboscale.report.model import FilmStrip, ReportData
 from roboscale.report.page import Section, data_uri
+from roboscale.report.reels import reel_of
 from roboscale.stats.robustness import PerturbedCell, Robustness, RobustnessDuel, with_signs
 from roboscale.stats.sensitivity import Sensitivity
 
@@ -34,6 +36,10 @@ def worse_worlds_section(data: ReportData) -> Section:
         blocks += _of_pair(duel)
     for name, found in data.swept.items():
         blocks += _of_sweep(name, found)
+        blocks += [
+            Details(f"{name}: failures at {where}", (Films(tuple(reel_of(data, case) for case in cases)),))
+            for where, cases in data.gathered.get(name, {}).items()
+        ]
     if blocks and data.worse_pictures:
         blocks.append(Details("What worse worlds look like", tuple(_picture(strip) for strip in data.worse_pictures)))
     return Section(

@@ -34,10 +34,12 @@ class RunPolicy:
     Args:
         name: its label; `unverified` says why its rate may be somebody else's.
         rate: success or mean progress so far; `None` where nothing was tried yet.
+        never_acted: its first answer was no action in any trial, so that its rate says how it was used.
     """
 
     name: str
     rate: Estimate | None = None
+    never_acted: bool = False
     unverified: tuple[str, ...] = ()
 
 
@@ -53,6 +55,7 @@ class RunRow(Plain):
         verdict: what may be claimed, a sentence; empty where nothing was compared.
         done, of: trials finished, and asked for; `None` where it depends on the results.
         report: path of its page, relative to the index; empty where there is none.
+        store: path of its trials, relative to the index: what `roboscale report` takes.
     """
 
     id: str
@@ -65,6 +68,7 @@ class RunRow(Plain):
     done: int = 0
     of: int | None = None
     report: str = ""
+    store: str = ""
     unverified: tuple[str, ...] = ()
 
 
@@ -119,9 +123,10 @@ def runs_text(rows: Sequence[RunRow]) -> str:
     for row in _newest_first(rows):
         for policy in row.policies or (RunPolicy(name=text.MISSING),):
             marks = text.mark((*policy.unverified, *(f"world: {reason}" for reason in row.unverified)))
-            rate = _rate(policy.rate)
-            lines.append([text.moment(row.started_ns), row.id, _state(row), row.world, policy.name, rate, marks])
-    columns = ("begun", "run", "state", "world", "policy", "rate", "")
+            rate = _rate(policy)
+            begun = text.moment(row.started_ns)
+            lines.append([begun, row.id, _state(row), row.world, policy.name, rate, row.store, marks])
+    columns = ("begun", "run", "state", "world", "policy", "rate", "trials in", "")
     return "\n".join(text_table(columns, lines)) + "\n"
 
 
@@ -137,8 +142,11 @@ def _state(row: RunRow) -> str:
     return f"finished, {text.count(row.done)}"
 
 
-def _rate(rate: Estimate | None) -> str:
-    """`74 % (56–86 %), n = 34, 2 void: 70–76 %` in one line."""
+def _rate(policy: RunPolicy) -> str:
+    """`74 % (56–86 %), n = 34, 2 void: 70–76 %` in one line; "never acted" where that is no rate of the policy."""
+    rate = policy.rate
+    if policy.never_acted:
+        return "never acted"
     if rate is None or rate.value is None:
         return "no data"
     worst = text.void_range(rate)
@@ -151,7 +159,7 @@ def _cells(row: RunRow) -> tuple[Inline, ...]:
     world_mark = (text.mark(row.unverified),) if row.unverified else ()
     kind = {"finished": "good", "running": "", "unfinished": "bad"}[row.state]
     return (
-        Phrase(text=text.moment(row.started_ns), small=(command,)),
+        Phrase(text=text.moment(row.started_ns), small=(command, *([f"trials in {row.store}"] if row.store else []))),
         Phrase(text=_state(row), kind=kind, live=f"{row.id}/state"),
         Phrase(text=row.world, small=world_mark),
         Phrase(text=_policies(row), kind="pre", live=f"{row.id}/policies"),
@@ -166,5 +174,5 @@ def _policies(row: RunRow) -> str:
     said = []
     for policy in row.policies:
         marks = text.mark((*policy.unverified, *world))
-        said.append(f"{policy.name} {_rate(policy.rate)}{f', {marks}' if marks else ''}")
+        said.append(f"{policy.name} {_rate(policy)}{f', {marks}' if marks else ''}")
     return "\n".join(said) or "none"

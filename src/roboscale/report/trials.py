@@ -26,8 +26,6 @@ from roboscale.report.blocks import (
     Paragraph,
     Phrase,
     Picture,
-    Reel,
-    ReelClip,
     Rows,
     Tiles,
     estimate_phrase,
@@ -46,14 +44,13 @@ from roboscale.report.doubts import (
 from roboscale.report.model import (
     Behaviour,
     DatasetSummary,
-    FilmedCase,
-    FilmedTrial,
     MeasureSummary,
     PolicyResult,
     ReportData,
     Scalar,
 )
 from roboscale.report.page import Page, Section, data_uri, draw_at_widths, render_page
+from roboscale.report.reels import reel_of
 from roboscale.report.robustness import worse_worlds_section
 from roboscale.report.tables import dataset_table, settings_table
 from roboscale.report.times import time_section
@@ -184,34 +181,8 @@ def _rates(data: ReportData) -> Section:
 def _films(data: ReportData) -> Section:
     several = any(len(case.films) > 1 for case in data.films)
     title = "The same cases, side by side" if several else "What happened"
-    blocks = (Films(tuple(_reel(data, case) for case in data.films)),) if data.films else ()
+    blocks = (Films(tuple(reel_of(data, case) for case in data.films)),) if data.films else ()
     return Section(anchor="videos", title=title, nav="Videos", blocks=blocks)
-
-
-def _reel(data: ReportData, case: FilmedCase) -> Reel:
-    clips = tuple(_clip(data, case, film) for film in case.films)
-    return Reel(title=case.task, instruction=case.instruction, case=case.case, clips=clips)
-
-
-def _clip(data: ReportData, case: FilmedCase, film: FilmedTrial) -> ReelClip:
-    steps = f"{text.count(film.steps)} steps" if film.steps is not None else ""
-    unverified = data.unverified(film.policy)
-    shown = film.mp4 and not film.origin.startswith("left out")
-    return ReelClip(
-        uri=data_uri(film.mp4, "video/mp4") if shown else "",
-        label=f"{film.policy} on case {case.case}: {film.status}",
-        title=Phrase(text=film.policy, policy=data.names.index(film.policy) if film.policy in data.names else None),
-        status=film.status,
-        words=tuple(
-            part
-            for part in (
-                " · ".join(said for said in (steps, film.reason) if said),
-                film.origin,
-                text.mark(unverified),
-            )
-            if part
-        ),
-    )
 
 
 def _evidence(data: ReportData) -> Section:

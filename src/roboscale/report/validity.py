@@ -197,6 +197,7 @@ _MEANINGS = {
     "swapped": "each wrong order costs the cheap difference: mmrv(cheap, real); not the paper's; for comparison",
     "regret": "real success lost by deploying the cheap world's favourite",
     "noise": "correlation that a perfect cheap world would reach with so many trials",
+    "corrected": "Pearson over its noise ceiling: what unlimited trials would show",
     "needed": "policies at which a correlation like this would be shown to exceed 0.7",
 }
 
@@ -215,6 +216,7 @@ def _measures(card: ValidityCard) -> list[_Measure]:
         ("top-1 regret", _plain(card.top_one_regret), "", _MEANINGS["regret"]),
         ("optimism", *_estimated(card.optimism), sides),
         ("noise ceiling", _plain(card.noise_ceiling), "", _MEANINGS["noise"]),
+        ("Pearson without noise", _plain(card.disattenuated), "", _MEANINGS["corrected"]),
         ("policies needed", _plain(card.policies_needed), "", _MEANINGS["needed"]),
     ]
 

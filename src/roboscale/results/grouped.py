@@ -15,7 +15,9 @@ from roboscale.results.values import count_of, is_missing
 
 __all__ = ["WORLD_COLUMNS", "without_groups"]
 
-WORLD_COLUMNS = frozenset({"real", "sim", "simulation", "simulated", "real_world", "mujoco", "isaac"})
+WORLD_COLUMNS = frozenset({
+    "real", "sim", "simulation", "simulated", "real_world", "mujoco", "isaac", "imagined", "world_model", "wm",
+})  # fmt: skip
 """Names of columns, or of groups of them, that are worlds where a policy is known."""
 
 _OUTCOMES = ("successes", "trials", "failures", "success", "failure", "rate")

@@ -77,7 +77,7 @@ class ValidityCard(Plain):
     claims: tuple[str, ...]
     left_out: tuple[str, ...]
 
-    json_also: ClassVar = ("mmrv_orientation",)
+    json_also: ClassVar = ("mmrv_orientation", "disattenuated")
 
     def __str__(self) -> str:
         return "\n".join((*self.claims, *(f"  {line}" for line in self.measured)))
@@ -86,6 +86,12 @@ class ValidityCard(Plain):
     def mmrv_orientation(self) -> str:
         """Which of the two numbers is the paper's."""
         return "mmrv weighs by real differences (real, cheap); mmrv_swapped by cheap ones"
+
+    @property
+    def disattenuated(self) -> float | None:
+        """Pearson without the noise of the trials: over its ceiling, at most 1 (Spearman 1904). `None` without one."""
+        r = self.pearson.value
+        return None if r is None or not self.noise_ceiling else float(np.clip(r / self.noise_ceiling, -1, 1))
 
     @property
     def ranks(self) -> bool:
@@ -194,6 +200,8 @@ def _details(card: ValidityCard) -> list[str]:
         details.append(
             f"The noise of the trials would hold even a perfect cheap world to about {card.noise_ceiling:.2f}"
         )
+    if card.disattenuated is not None:
+        details.append(f"Without that noise the correlation would be about {card.disattenuated:.2f}")
     if card.left_out:
         details.append(f"Left out, no score in both worlds: {', '.join(card.left_out)}")
     return details

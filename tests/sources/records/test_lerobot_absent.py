@@ -130,6 +130,40 @@ def test_episodes_that_are_not_here_are_one_finding_with_the_command_that_keeps_
     assert json.loads((tmp_path / "out/meta/info.json").read_text())["total_episodes"] == 3
 
 
+def test_where_nothing_is_here_no_command_is_named_and_the_import_says_so(tmp_path: Path):
+    root = write_v21(tmp_path / "set", episodes=3)
+    shutil.rmtree(root / "data")
+    shutil.rmtree(root / "videos")
+    findings = audit_folder(root, images=False).findings
+    (found,) = [f for f in findings if f.severity == "error"]
+    assert found.text.startswith("3 episodes claimed, none here: fetch") and not any(f.repair for f in findings)
+    with pytest.raises(BadData, match=r"fetch them first, found none of 3 episodes; looked for .*000000\.parquet"):
+        open_lerobot(root)
+
+
+def test_a_table_that_was_uploaded_in_part_is_no_wrong_total(tmp_path: Path):
+    root = write_v21(tmp_path / "set", episodes=3)
+    claims = {"total_episodes": 105, "total_frames": 27623, "splits": {"train": "0:105"}}
+    edit_json(root / "meta/info.json", lambda raw: raw.update(claims))
+    findings = [f for f in audit_folder(root, images=False).findings if f.check in ("total-episodes", "total-frames")]
+    (found,) = [*findings, *(f for f in open_lerobot(root).findings if f.check == "splits-range")]
+    assert found.check == "total-episodes" and "105 episodes claimed, 3 here: fetch the rest" in found.text
+    result = runner.invoke(app, ["data", "import", str(root), str(tmp_path / "out"), "--workers", "0"])
+    assert result.exit_code == 0 and "105 episodes claimed, 3 here" in result.stderr
+
+
+def test_cameras_that_are_gone_are_left_out_by_one_command(tmp_path: Path):
+    root = clean(tmp_path / "a set", "two-cameras")
+    shutil.rmtree(root / "videos")
+    named = {f.repair for f in audit_folder(root, images=False).findings if f.check == "missing-video"}
+    (command,) = named
+    assert command.count("--drop-camera") == 2, "a copy fails for the first camera that is not there"
+    words = [str(tmp_path / "out") if word == "OUT" else word for word in shlex.split(command)[1:]]
+    result = runner.invoke(app, [*words, "--workers", "0"])
+    assert result.exit_code == 0, result.stderr
+    assert not [f for f in audit_folder(tmp_path / "out", images=False).findings if f.severity == "error"]
+
+
 def test_the_command_that_fetches_the_rest_follows_from_the_folder(tmp_path: Path):
     cached = tmp_path / "datasets--owner--a-name" / "snapshots" / "abc"
     cached.mkdir(parents=True)

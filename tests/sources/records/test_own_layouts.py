@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from roboscale.cli.app import app
 from roboscale.core import BadData, UnknownName
 from roboscale.dataset import Dataset
 from roboscale.sources.records import detect, open_recording
+from roboscale.sources.records.own.bundle import find_episodes
 from tests.samples.own import EPISODES, FRAMES, LAYOUTS, arrays, pictures
 
 runner = CliRunner()
@@ -85,8 +87,48 @@ def test_without_times_arrays_of_other_lengths_are_refused_with_both_lengths(tmp
 
 def test_without_a_mapping_the_error_says_how_to_get_one(tmp_path: Path):
     root = _made(tmp_path, "npz")
-    with pytest.raises(BadData, match=r"--explain` drafts it, found none for qpos, action, timestamp, image"):
+    with pytest.raises(
+        BadData, match=r"--format own-layout` drafts it, found none for qpos, action, timestamp, image"
+    ):
         open_recording(root, "own-layout")
+
+
+def test_the_command_that_an_error_names_drafts_also_where_another_format_is_detected(tmp_path: Path):
+    root = _made(tmp_path, "folders-of-kinds")
+    (root / "meta").mkdir()
+    (root / "meta/info.json").write_text("{}")
+    refused = runner.invoke(app, ["data", "import", str(root), str(tmp_path / "out")])
+    assert "--format own-layout reads" in refused.stderr
+    refused = runner.invoke(app, ["data", "import", str(root), str(tmp_path / "out"), "--format", "own-layout"])
+    command = shlex.split(refused.stderr.split("`")[1])
+    explained = runner.invoke(app, command[1:])
+    assert tomllib.loads(explained.stdout)["fields"].keys() >= {"action", "observation.state"}
+
+
+@pytest.mark.parametrize(
+    ("files", "episodes"),
+    [
+        (("alice/cam_0.npy", "alice/cam_1.npy", "bob/cam_0.npy", "bob/cam_1.npy"), 2),
+        (
+            (
+                "front/ep_0.npy",
+                "front/ep_1.npy",
+                "front/ep_2.npy",
+                "wrist/ep_0.npy",
+                "wrist/ep_1.npy",
+                "wrist/ep_2.npy",
+            ),
+            3,
+        ),
+        (("ep_0/arm_0.npy", "ep_0/arm_1.npy", "ep_1/arm_0.npy", "ep_1/arm_1.npy"), 2),
+        (("0_state.npy", "0_action.npy", "1_state.npy", "1_action.npy", "2_state.npy", "2_action.npy"), 3),
+    ],
+)
+def test_what_tells_episodes_apart(tmp_path: Path, files: tuple[str, ...], episodes: int):
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        np.save(tmp_path / name, np.zeros((4, 2)))
+    assert len(list(find_episodes(tmp_path))) == episodes
 
 
 def test_where_nothing_says_the_rate_the_draft_leaves_it_open(tmp_path: Path):

@@ -20,7 +20,7 @@ from roboscale.dataset.audit.videos import VideoEvidence, examine_video
 from roboscale.dataset.checks import finding, many
 from roboscale.dataset.journal import list_pending
 from roboscale.dataset.layout import Layout
-from roboscale.dataset.lerobot.absent import absent_findings
+from roboscale.dataset.lerobot.absent import absent_findings, unlisted
 from roboscale.dataset.lerobot.catalog import load_catalog
 from roboscale.dataset.lerobot.check import check_order, check_splits, relative_path
 from roboscale.dataset.lerobot.features import frame_shape
@@ -239,15 +239,20 @@ def _totals(folder: Folder, lengths: Mapping[int, int]) -> Iterator[Finding]:
     true = {"total_episodes": len(episodes), "total_frames": sum(lengths.values()), "total_tasks": len(folder.tasks)}
     if not folder.head.is_v3 and "total_videos" in raw:
         true["total_videos"] = len(episodes) * len(folder.head.cameras)
+    partly = unlisted(folder)
     for key, value in true.items():
+        if partly and key == "total_frames":
+            continue
         claimed = raw.get(key)
         complete = key != "total_frames" or all(n in lengths for n in folder.numbers)
         counted = value if key == "total_tasks" else len(episodes)
         if complete and counted and isinstance(claimed, int) and claimed not in (-1, value):
             text = f"{key} is {claimed}, and there are {value}"
+            text = partly if partly and key == "total_episodes" else text
             check = key.replace("_", "-")
             yield finding(check, text, field=key, evidence={"claimed": claimed, "found": value})
-    yield from check_splits(raw.get("splits"), len(episodes))
+    if not partly:
+        yield from check_splits(raw.get("splits"), len(episodes))
 
 
 def _video_files(folder: Folder) -> list[Path]:

@@ -1,6 +1,7 @@
 """A few pictures of each camera of an episode: is there a picture, does it change, which camera is it?
 
-A clip is sampled by seeking; other pictures are decoded from their beginning up to a bound.
+A clip is sampled by seeking, at key frames where some are near, which are decoded without what lies before them; other
+pictures are decoded from their beginning up to a bound.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def sample(
     reach = len(pictures) if isinstance(pictures, Clip) else min(len(pictures), bound)
     numbers = np.unique(np.linspace(0, reach - 1, min(count, reach)).round().astype(int)).tolist()
     if isinstance(pictures, Clip):
-        return numbers, *_from_clip(pictures, numbers, kept)
+        return _from_clip(pictures, numbers, kept)
     wanted, found, size = set(numbers), [], (0, 0)
     for number, image in enumerate(pictures):
         if number in wanted:
@@ -81,15 +82,27 @@ def _thinned(image: Images) -> Images:
     return np.ascontiguousarray(image[::step, ::step])  # a view would keep the whole picture
 
 
-def _from_clip(clip: Clip, numbers: Sequence[int], kept: Callable[[Images], Images]) -> tuple[Images, tuple[int, int]]:
-    from roboscale.dataset.video import VideoReader, probe
+def _from_clip(
+    clip: Clip, numbers: Sequence[int], kept: Callable[[Images], Images]
+) -> tuple[list[int], Images, tuple[int, int]]:
+    from roboscale.dataset.video import VideoReader
 
-    reader = VideoReader(clip.path, float(probe(clip.path).fps))  # whether that is the right rate is judged elsewhere
+    reader = VideoReader(clip.path, None)  # whether it has the right rate is judged elsewhere
     try:
-        images = np.stack([kept(image) for image in reader.each(clip.first + number for number in numbers)])
-        return images, (reader.probe.height, reader.probe.width)
+        chosen = _at_keys(numbers, [reader.key_frame(clip.first + number) - clip.first for number in numbers])
+        images = np.stack([kept(image) for image in reader.each(clip.first + number for number in chosen)])
+        return chosen, images, (reader.probe.height, reader.probe.width)
     finally:
         reader.close()
+
+
+def _at_keys(numbers: Sequence[int], keys: Sequence[int]) -> list[int]:
+    """Each number, or the key frame before it where that is less than half the way back to the number before.
+
+    The first and the last stay: an episode that cannot be decoded up to its end is found there.
+    """
+    steps = zip(numbers, numbers[1:-1], keys[1:-1], strict=False)
+    return [*numbers[:1], *(k if 2 * (n - k) < n - before else n for before, n, k in steps), *numbers[1:][-1:]]
 
 
 def look(pictures: Clip | Pictures, state: Sequence[NDArray[np.float64]], samples: int, bound: int) -> CameraEvidence:

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData, Finding
 from roboscale.dataset.audit.evidence import EpisodeEvidence
-from roboscale.dataset.audit.tables import OVER_LAST_AXIS, TableEvidence, as_numbers, wrong_statistics
+from roboscale.dataset.audit.tables import (
+    OVER_LAST_AXIS,
+    TableEvidence,
+    as_numbers,
+    worst_statistic,
+    wrong_statistics,
+)
 from roboscale.dataset.checks import finding, many
 from roboscale.dataset.lerobot.check import bare_text, check_version, relative_path, statistics_file, without_quantiles
 from roboscale.dataset.lerobot.folder import Folder
@@ -117,7 +123,8 @@ def _feature(
     wrong = list(wrong_statistics(known, entry, bands=_bands(whole)))
     basic, quantiles = [w for w in wrong if w in _BASIC], [w for w in wrong if w in QUANTILES]
     if basic:
-        text = f"{', '.join(basic)} of {name} in stats.json are not those of the data{_worst(known, entry, basic)}"
+        worst = worst_statistic(known, entry, basic)
+        text = f"{', '.join(basic)} of {name} in stats.json are not those of the data{worst}"
         yield finding("stats-wrong", text, field=name, evidence=_sides(known, entry, basic))
     if quantiles:
         check = recipe(name, known, whole, tables)
@@ -125,7 +132,7 @@ def _feature(
         rest = f"are {how} the episodes', not the data's" if how else "are not those of the data"
         evidence = _sides(known, entry, quantiles) | {"plot": _bars(known, entry)}
         which = "the quantiles" if len(quantiles) == len(QUANTILES) else ", ".join(quantiles)
-        text = f"{which} of {name} {rest}{_worst(known, entry, quantiles)}"
+        text = f"{which} of {name} {rest}{worst_statistic(known, entry, quantiles)}"
         outside = _outside(known, whole)
         if outside is not None:
             text += f"; {outside:.0%} of values outside q01..q99"
@@ -161,23 +168,6 @@ def _far(claim: Mapping[str, Any], truth: Mapping[str, Any], names: Sequence[str
                 return True
         before = said if said is not None else before
     return False
-
-
-def _worst(claim: Mapping[str, Any], truth: Mapping[str, Any], names: Sequence[str]) -> str:
-    """`: q01 of element 3 is -10, found -0.1`, of the statistic that is furthest off; empty for another shape."""
-    worst: tuple[float, str] = (-1.0, "")
-    range_ = np.maximum(np.ravel(truth["max"]) - np.ravel(truth["min"]), 1e-12)
-    for name in names:
-        said, right = as_numbers(claim[name]), np.ravel(truth[name])
-        if said is None or said.shape != right.shape or not np.isfinite(said).all():
-            return f": {name} has another shape or holds no numbers"
-        off = np.abs(said - right) / (1 if name == "count" else range_)
-        at = int(off.argmax())
-        if off[at] > worst[0]:
-            element = f" of element {at}" if len(right) > 1 else ""
-            share = "" if name == "count" else f" ({min(off[at], 99):.1%} of the range off)"
-            worst = float(off[at]), f": {name}{element} is {said[at]:.6g}, the data's {right[at]:.6g}{share}"
-    return worst[1]
 
 
 def _sides(claim: Mapping[str, Any], truth: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -264,13 +254,16 @@ def _made_from(
 def _of_episodes(folder: Folder, tables: Sequence[TableEvidence], file: str) -> Iterator[Finding]:
     positions = {number: i for i, number in enumerate(folder.numbers)}
     fields: dict[str, dict[int, tuple[str, ...]]] = {}
+    shown: dict[tuple[str, int], str] = {}
     for table in tables:
         for number, rows in table.episodes.items():
-            for name, names in rows.wrong.items():
+            for name, (names, worst) in rows.wrong.items():
                 fields.setdefault(name, {})[positions[number]] = names
+                shown[name, positions[number]] = worst
     for name, wrong in fields.items():
         i, names = next(iter(sorted(wrong.items())))
         text = f"{', '.join(names)} of {name} in {file} are not those of the rows, in {many(len(wrong))}"
+        text += f"; episode {i}{shown[name, i]}"
         one = finding("episode-stats-wrong", text, field=name, episodes=sorted(wrong), evidence={"first": i})
         basic = any(statistic in _BASIC for names in wrong.values() for statistic in names)
         yield one if basic else dataclasses.replace(one, severity="warning")

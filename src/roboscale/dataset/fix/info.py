@@ -7,6 +7,7 @@ is not said anywhere, it stays unsaid.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,8 @@ def read_info(mending: Mending, folder: Folder, without: Collection[str] = ()) -
         raise BadData(path, "fps", "a rate in Hz, from 1/60", repr(fps))
     version = raw.get("codebase_version")
     if not str(version).startswith("v3."):
-        raise BadData(path, "codebase_version", "v3.0; other versions are imported", version)
+        way = f"{version}; make it so: roboscale data import {shlex.quote(str(folder.root))} OUT"
+        raise BadData(path, "codebase_version", "v3.0", way)
     if not isinstance(features, dict):
         raise BadData(path, "features", "an object of features", type(features).__name__)
     for name, feature in features.items():

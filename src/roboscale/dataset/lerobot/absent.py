@@ -19,7 +19,7 @@ from roboscale.dataset.lerobot.folder import Folder, Paths
 from roboscale.dataset.lerobot.info import Template
 from roboscale.dataset.unfetched import find_unfetched
 
-__all__ = ["absent_findings", "fetch_command", "pointer_findings"]
+__all__ = ["absent_findings", "fetch_command", "pointer_findings", "unlisted"]
 
 _HUB_CACHE = re.compile(r"datasets--([^-/][^/]*?)--([^/]+)")
 _REMOTE = re.compile(r"url = \S*huggingface\.co/datasets/([\w.-]+/[\w.-]+?)(?:\.git)?\s")
@@ -85,12 +85,27 @@ def _episodes(folder: Folder, here: Mapping[str, Sequence[bool]]) -> Iterator[Fi
     lost = np.flatnonzero(~np.any([np.array(one, bool) for one in here.values()], axis=0)).tolist()
     if not lost or not total:
         return
-    fetch = fetch_command(folder.root)
-    how = f"fetch the rest: {fetch}" if fetch else "fetch the rest from where it comes, if it was ever uploaded"
     numbers = _ranges([int(episodes.index[i]) for i in lost])
-    text = f"{total} episodes claimed, {total - len(lost)} here; {numbers} are not: {how}"
+    some = f"{total - len(lost)} here; {numbers} {'is' if len(lost) == 1 else 'are'} not"
+    text = f"{many(total)} claimed, {some if len(lost) < total else 'none here'}: {_how(folder)}"
     evidence = {"claimed": total, "here": total - len(lost)}
     yield finding("not-fetched", text, episodes=lost, field="episodes", evidence=evidence)
+
+
+def _how(folder: Folder) -> str:
+    fetch = fetch_command(folder.root)
+    return f"fetch the rest: {fetch}" if fetch else "fetch the rest from where it comes, if it was ever uploaded"
+
+
+def unlisted(folder: Folder) -> str:
+    """What to say where totals and splits agree on more episodes than the tables list; empty where they do not."""
+    raw, here = folder.head.raw, len(folder.episodes)
+    claimed, frames, splits = raw.get("total_episodes"), raw.get("total_frames"), raw.get("splits")
+    ends = [str(text).rpartition(":")[2] for text in splits.values()] if isinstance(splits, dict) else []
+    more = isinstance(claimed, int) and isinstance(frames, int) and here < claimed
+    if not more or not here or frames <= int(folder.episodes.length.sum()) or str(claimed) not in ends:
+        return ""
+    return f"{claimed} episodes claimed, {here} here: {_how(folder)}; else the metadata can say what is here"
 
 
 def _ranges(numbers: Sequence[int]) -> str:

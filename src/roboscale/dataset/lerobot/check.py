@@ -10,7 +10,7 @@ import numpy as np
 
 from roboscale.core import BadData, Finding
 from roboscale.dataset.checks import finding, many
-from roboscale.dataset.lerobot.absent import absent_findings
+from roboscale.dataset.lerobot.absent import absent_findings, unlisted
 from roboscale.dataset.lerobot.folder import Folder
 from roboscale.dataset.lerobot.info import read_lines, read_object
 from roboscale.dataset.statistics import QUANTILES
@@ -31,7 +31,8 @@ def metadata_findings(folder: Folder) -> Iterator[Finding]:
     """Totals, order, splits, tasks, places in videos, statistics, and data files that are not there."""
     yield from _totals(folder)
     yield from check_order(folder)
-    yield from check_splits(folder.head.raw.get("splits"), len(folder.episodes))
+    if not unlisted(folder):
+        yield from check_splits(folder.head.raw.get("splits"), len(folder.episodes))
     yield from _spans(folder)
     known = set(folder.tasks.values())
     lost = {i: text for i, texts in enumerate(folder.episodes.tasks) for text in texts if text not in known}
@@ -52,10 +53,12 @@ def _totals(folder: Folder) -> Iterator[Finding]:
     }
     if not folder.head.is_v3 and "total_videos" in raw:
         true["total_videos"] = ("total-videos", len(episodes) * len(folder.head.cameras))
+    partly = unlisted(folder)
     for key, (check, value) in true.items():
         claimed = raw.get(key)
-        if isinstance(claimed, int) and claimed != value:
+        if isinstance(claimed, int) and claimed != value and not (partly and key == "total_frames"):
             text = f"info.json says {key} {str(claimed)[:40]}, the other metadata {value}"
+            text = partly if partly and key == "total_episodes" else text
             yield finding(check, text, field=key, evidence={"claimed": claimed, "found": value})
 
 

@@ -194,7 +194,8 @@ def read_head(root: Path, problems: Problems, templates: Mapping[str, str] | Non
         version = raw.get("codebase_version")
         if not isinstance(version, str) or not version.startswith(("v2.", "v3.")):
             expected = "v2.0, v2.1 or v3.0 (LeRobot converts older ones)"
-            raise BadData(path, "codebase_version", expected, str(version)[:60])
+            other = "none, so it is no LeRobot dataset; --format own-layout reads arrays and videos by a mapping"
+            raise BadData(path, "codebase_version", expected, other if version is None else str(version)[:60])
     except BadData as error:
         problems.refuse("info-broken", error, "meta/info.json")
         return None

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roboscale.core import BadData, Extras, Field, Origin, RoboscaleError, Spec
+from roboscale.dataset.checks import many
 from roboscale.dataset.layout import Layout, load_json
 from roboscale.dataset.lerobot.catalog import Catalog, load_catalog, streams_at
 from roboscale.dataset.lerobot.clock import off_grid
@@ -246,6 +247,9 @@ def _schema(folder: Folder, tables: Tables, lenient: bool) -> pa.Schema | None:
     """Of the first data file that can be read."""
     first: BadData | None = None
     for path in _distinct(folder):
+        if first is None and not lenient and not any(p.is_file() or p.is_symlink() for p in _distinct(folder)):
+            some = f"none of {many(len(folder.episodes))}; looked for {path}"
+            raise BadData(folder.root, "data", "a file of each episode; fetch them first", some)
         try:
             return tables.schema(path)
         except BadData as error:

@@ -353,6 +353,9 @@ class LeRobotRecording:
         if header.frames > count and not place.shared:
             text = f"{path.name} holds {header.frames} frames for {count} rows; those after the last row are not shown"
             findings.append(self._finding(place, "video-surplus", text, camera, frames=header.frames, rows=count))
+        if header.sound and f"sound of {camera}" not in self.unmapped:
+            text = f"{path.name} has sound, which is not carried; the first video of {camera} has none"
+            findings.append(self._finding(place, "video-sound", text, camera))
         height, width, _ = self.spec[camera].shape
         if (header.height, header.width) != (height, width):
             raise BadData(path, "size", f"{height}x{width} (height x width)", f"{header.height}x{header.width}")

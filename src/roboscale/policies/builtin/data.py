@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import BadData, Field, Spec, SpecMismatch, generator
+from roboscale.core import BadData, Field, Spec, SpecMismatch, generator, require_match
 from roboscale.dataset import Dataset, Excerpt
+from roboscale.dataset.collection import MANIFEST, Collection
 from roboscale.policies.builtin.config import TrainConfig
 
 __all__ = [
@@ -142,16 +143,45 @@ def input_names(spec: Spec, inputs: str) -> tuple[str, ...]:
 def load_training_data(
     root: Path, config: TrainConfig, *, images: bool = True, parts: Sequence[Excerpt] = ()
 ) -> TrainingData:
-    """Reads a LeRobotDataset v3 and decodes the frames to learn from.
+    """Reads a LeRobotDataset v3, or a collection of such, and decodes the frames to learn from.
 
     Args:
         images: False leaves the pictures undecoded (enough for a fingerprint).
         parts: what is learned from, each as if it were an episode; everything when empty.
 
     Raises:
-        SpecMismatch: the data set lacks an input or `action`.
-        BadData: a file is broken, or a value is not finite.
+        SpecMismatch: the data set lacks an input or `action`, or members of a collection mean different things.
+        BadData: a file is broken, or a value is not finite; or parts of a collection are asked for.
     """
+    if not (Path(root) / MANIFEST).is_file():
+        return _load_one(root, config, images=images, parts=parts)
+    if parts:
+        raise BadData(root, "selection", "of one dataset; merge the members with theirs first", "a collection")
+    members = Collection(root, absolute=True).members
+    budget = replace(config, image_budget_mb=max(1, config.image_budget_mb // len(members)))
+    loaded = {member.name: _load_one(member.root, budget, images=images, parts=()) for member in members}
+    return _joined(str(root), loaded)
+
+
+def _joined(name: str, members: Mapping[str, TrainingData]) -> TrainingData:
+    """All of them, one after the other; SpecMismatch unless they mean the same."""
+    (first_name, first), *others = members.items()
+    for other_name, other in others:
+        require_match(first.spec, other.spec, first_name, other_name, subset=False)
+    starts = np.cumsum([0, *(int(one.lengths.sum()) for one in members.values())])
+    each = list(members.values())
+    return TrainingData(
+        name=name,
+        spec=first.spec,
+        arrays={key: np.concatenate([one.arrays[key] for one in each]) for key in first.arrays},
+        images={key: np.concatenate([one.images[key] for one in each]) for key in first.images},
+        frames=np.concatenate([one.frames + start for one, start in zip(each, starts, strict=False)]),
+        lengths=np.concatenate([one.lengths for one in each]),
+        instructions=[text for one in each for text in one.instructions],
+    )
+
+
+def _load_one(root: Path, config: TrainConfig, *, images: bool, parts: Sequence[Excerpt]) -> TrainingData:
     dataset = Dataset(root)
     names = input_names(dataset.spec, config.inputs)
     if "action" not in dataset.spec:

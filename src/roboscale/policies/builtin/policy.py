@@ -5,7 +5,7 @@ Knows one network, its normalisation and its specs. Does not know files or train
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import ActionChunk, Identity, Observation, Session, Spec, SpecMismatch, combine, generator
 from roboscale.policies.builtin.config import TrainConfig
+from roboscale.policies.builtin.gradients import projected_gradients
 from roboscale.policies.builtin.model import ChunkNet, Sizes, single_thread
 from roboscale.policies.builtin.normalise import Normaliser
 from roboscale.policies.builtin.sentences import embed_sentence
@@ -94,6 +95,12 @@ class BuiltinPolicy:
     def start(self, instruction: str, seed: int) -> Session:
         """A session; its sampling noise, where there is any, follows from `seed`. Any sentence is accepted."""
         return _Session(self, embed_sentence(instruction), generator("builtin policy", seed))
+
+    def gradients(
+        self, columns: Mapping[str, NDArray[Any]], instruction: str, *, size: int, seed: int
+    ) -> NDArray[np.float32]:
+        """(F, size) how frames of an episode would move the weights; see `gradients.projected_gradients`."""
+        return projected_gradients(self.trained, columns, instruction, size=size, seed=seed)
 
     def act_many(self, sessions: Sequence[Session], observations: Sequence[Observation]) -> list[ActionChunk]:
         """Bit for bit what each session says to its own observation, in fewer passes through the network.

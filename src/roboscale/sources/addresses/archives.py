@@ -150,7 +150,11 @@ def _unpack(parts: Sequence[Path], target: Path) -> None:
                 file.seek(0)
                 _unpack_tar(parts[0], file, target, limit)
     except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError) as error:
-        raise BadData(parts[0], "archive", "one that is whole and stays in its folder", str(error)[:160]) from error
+        raise BadData(parts[0], "archive", "one that is whole and stays in its folder", _short(error)) from error
+
+
+def _short(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")[:160]
 
 
 def _unpack_tar(path: Path, file: Any, target: Path, limit: int) -> None:

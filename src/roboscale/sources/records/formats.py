@@ -7,6 +7,7 @@ Knows names of modules, not formats. A module that reads formats has `FORMATS`, 
 from __future__ import annotations
 
 import importlib
+import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping
@@ -21,6 +22,16 @@ __all__ = ["FORMATS", "detect", "open_recording"]
 
 _ROOM = "roboscale.sources.records"
 _OWN = "own"  # whatever no other module knows
+_TAKES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "rlds": ("action", "fps", "instruction", "split"),
+        "zarr": ("absent", "fps"),
+        "mcap": ("fps", "mapping"),
+        "own": ("fps", "mapping"),
+    }
+)
+"""Module -> options of its reader; the others look at theirs themselves."""
+_PICKLED = (".pkl", ".pickle", ".pt", ".pth")
 _LOOKED = 10_000  # files of a folder of which nothing is known
 
 FORMATS: Mapping[str, str] = MappingProxyType(
@@ -62,7 +73,9 @@ def detect(path: Path) -> str:
         BadData: nothing is there, or no reader knows it; lists the formats.
     """
     if not path.exists():
-        raise BadData(path, "source", "a file or folder", "nothing")
+        hub = re.fullmatch(r"(?:hf:/{1,2})?([\w.-]+/[\w.-]+)", str(path))
+        where = f"nothing; a dataset of the Hub is named hf://datasets/{hub[1]}" if hub else "nothing"
+        raise BadData(path, "source", "a file or folder", where)
     for name in dict.fromkeys(FORMATS.values()):
         layout: str | None = _module(name).detect(path) if name != _OWN else None
         if layout is not None:
@@ -81,6 +94,15 @@ def _unknown(path: Path) -> BadData:
         file, why = lost[0]
         more = f" ({len(lost)} files like it)" if len(lost) > 1 else ""
         return BadData(file, "file", "its content", f"{why}{more}")
+    for outer in path.absolute().parents:
+        if (outer / "meta/info.json").is_file():
+            return BadData(path, "source", "a dataset", f"a part of one; the whole is {outer}")
+    for bag in [path] if path.suffix == ".bag" else sorted(path.glob("*.bag"))[:1]:
+        convert = shlex.join(("rosbags-convert", "--src", str(bag), "--dst", str(bag.with_suffix(""))))
+        return BadData(bag, "source", "a bag of ROS 2", f"one of ROS 1, which can be made one: {convert}")
+    if path.suffix in _PICKLED:
+        found = "a pickle, which runs code when it is read; numpy.savez writes arrays alone"
+        return BadData(path, "source", "arrays without code", found)
     packed = [path] if path.is_file() else sorted(p for p in path.glob("**/*.zst*") if p.is_file())[:1]
     if packed and packed[0].suffix in (".zst", ".zstd"):
         unpack = f"zstd -d --rm {shlex.quote(str(packed[0]))}"
@@ -128,11 +150,15 @@ def open_recording(path: Path, format: str | None = None, **options: Any) -> Rec
 
     Raises:
         BadData: the source is broken; names file, field and both sides.
-        UnknownName: no such format.
+        UnknownName: no such format, or an option that its reader does not take.
     """
     path = Path(path)
     name = detect(path) if format is None else format
     if name not in FORMATS:
         raise UnknownName("format", name, FORMATS)
+    takes = _TAKES.get(FORMATS[name])
+    for option in options if takes is not None else ():
+        if option not in takes:  # type: ignore[operator]
+            raise UnknownName(f"option of {name}", option, takes or ())
     recording: Recording = _module(FORMATS[name]).open_path(path, name, **options)
     return recording

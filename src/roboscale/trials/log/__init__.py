@@ -5,12 +5,22 @@
 
 from roboscale.trials.log.address import LogAddress
 from roboscale.trials.log.open import open_log
-from roboscale.trials.log.protocol import IdentityKind, Lease, MergeCounts, Run, TrialKey, TrialLog, world_facts
+from roboscale.trials.log.protocol import (
+    IdentityKind,
+    Lease,
+    LogEntry,
+    MergeCounts,
+    Run,
+    TrialKey,
+    TrialLog,
+    world_facts,
+)
 
 __all__ = [
     "IdentityKind",
     "Lease",
     "LogAddress",
+    "LogEntry",
     "MergeCounts",
     "Run",
     "TrialKey",

@@ -17,8 +17,8 @@ from roboscale.trials.log import legacy, sql
 
 __all__ = ["SCHEMA", "STEPS", "check", "create", "prepare"]
 
-SCHEMA = 3
-"""1 was the earlier store, SQLite only, see `legacy`; 2 had no notes."""
+SCHEMA = 4
+"""1 was the earlier store, SQLite only, see `legacy`; 2 had no notes, 3 no entries."""
 
 
 def _version(connection: Connection) -> int:
@@ -42,8 +42,9 @@ def check(connection: Connection, where: str) -> int:
         found = f"{version}, written by a newer version of roboscale"
         raise BadData(where, "version of its tables", f"at most {SCHEMA}", found)
     expected = legacy.LEGACY_TABLES if version == 1 else tuple(sql.TABLES.tables)
-    if version == 2:
-        expected = tuple(name for name in expected if name != sql.notes.key)
+    if version in (2, 3):
+        later = {sql.entries.key, *((sql.notes.key,) if version == 2 else ())}
+        expected = tuple(name for name in expected if name not in later)
     if version == 0 or not set(expected) <= set(names):
         raise BadData(where, "tables", f"a log of trials ({', '.join(expected)})", ", ".join(names) or "none")
     return version
@@ -93,10 +94,16 @@ def _from_earlier_store(connection: Connection, where: str) -> None:
 
 
 def _with_notes(connection: Connection, where: str) -> None:
-    """2 -> 3: what was said of runs until then is not known, which is no note."""
+    """2 -> newest: what was said of runs until then is not known, which is no note."""
     sql.notes.create(connection)
+    _with_entries(connection, where)
+
+
+def _with_entries(connection: Connection, where: str) -> None:
+    """3 -> newest: nobody had met in it."""
+    sql.entries.create(connection)
     _stamp(connection)
 
 
-STEPS: dict[int, Callable[[Connection, str], None]] = {1: _from_earlier_store, 2: _with_notes}
+STEPS: dict[int, Callable[[Connection, str], None]] = {1: _from_earlier_store, 2: _with_notes, 3: _with_entries}
 """What brings version n further. Each says in the database which version it is then."""

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 from roboscale.core import Case, Design, Identity, Judgement, RolloutSettings, Trial, WorldInfo
 
-__all__ = ["IdentityKind", "Lease", "MergeCounts", "Run", "TrialKey", "TrialLog", "world_facts"]
+__all__ = ["IdentityKind", "Lease", "LogEntry", "MergeCounts", "Run", "TrialKey", "TrialLog", "world_facts"]
 
 IdentityKind = Literal["policy", "world"]
 
@@ -58,6 +58,27 @@ class Run:
     stopped_ns: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """Something that happened beside trials and judgements, kept for ever: who joined, who met whom, what was voted.
+
+    Args:
+        id: any text that no other entry has; the same again with the same content is no error, and is kept once.
+        kind: what happened.
+        body: JSON types only.
+        time_ns: when, nanoseconds since 1970.
+        monotonic_ns: when, on a clock of the writing process that never goes back.
+        number: its place, from 1; 0 before it is kept.
+    """
+
+    id: str
+    kind: str
+    body: Mapping[str, Any]
+    time_ns: int
+    monotonic_ns: int
+    number: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """Somebody's word that they are running a trial.
@@ -80,6 +101,7 @@ class MergeCounts:
     Args:
         trials, judgements, runs, identities: how many of each were new.
         known: trials that were there already, with the same facts.
+        entries: entries that were new; they come after those that were there.
     """
 
     trials: int = 0
@@ -87,6 +109,7 @@ class MergeCounts:
     runs: int = 0
     identities: int = 0
     known: int = 0
+    entries: int = 0
 
 
 class TrialLog(Protocol):
@@ -145,11 +168,17 @@ class TrialLog(Protocol):
         """
 
     def attempts(
-        self, policies: Sequence[Identity], world: Identity, settings: RolloutSettings, round: int | None = None
+        self,
+        policies: Sequence[Identity],
+        world: Identity,
+        settings: RolloutSettings,
+        round: int | None = None,
+        *,
+        cases: Sequence[str] | None = None,
     ) -> dict[tuple[str, str], list[Trial]]:
         """What there is for a schedule, in a few queries: (policy's digest, case's id) -> light trials.
 
-        All rounds unless one is named; ordered by round, then attempt.
+        All rounds unless one is named; all cases unless some are, by their ids; ordered by round, then attempt.
         """
 
     def newest_round(
@@ -214,6 +243,30 @@ class TrialLog(Protocol):
     def runs(self) -> tuple[Run, ...]:
         """What was asked, oldest first."""
 
+    def append(
+        self,
+        entries: Sequence[LogEntry],
+        *,
+        after: int | None = None,
+        trials: Sequence[Trial] = (),
+        judgements: Sequence[Judgement] = (),
+    ) -> int | None:
+        """Commits entries with the trials and judgements that belong to them, all or nothing, in one order for all.
+
+        Args:
+            after: number of the newest entry that the writer knows; `None` where it does not matter.
+
+        Returns:
+            The number of the newest entry then; `None`, and nothing was written, where there are newer ones than
+            `after`.
+
+        Raises:
+            BadData: an entry of that id says something else; or as `save` and `judge`.
+        """
+
+    def entries(self, after: int = 0) -> tuple[LogEntry, ...]:
+        """The entries with a higher number than `after`, in order."""
+
     def lease(self, key: TrialKey, worker: str, seconds: float) -> bool:
         """Asks for a trial, to run it. One worker at a time has it.
 
@@ -272,5 +325,6 @@ def world_facts(info: WorldInfo) -> dict[str, Any]:
         "variations": list(info.variations),
         "hold": None if info.hold is None else list(info.hold),
         "rate_hz": info.rate_hz,
+        "listed": {task: len(starts) for task, starts in info.listed.items()},
         "wordings": {t: {str(k): list(v) for k, v in levels.items()} for t, levels in info.wordings.items()},
     }

@@ -10,11 +10,12 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from roboscale.core import BadData, Case, Identity, Judgement, RolloutSettings, Trial
 from roboscale.trials.log import sql
-from roboscale.trials.log.protocol import IdentityKind, Lease, Run
+from roboscale.trials.log.protocol import IdentityKind, Lease, LogEntry, Run
 from roboscale.trials.log.rows import BULK, Names, judgement_of, load, run_of, trial_of
 
 __all__ = [
     "TRIAL_KEY",
+    "all_entries",
     "all_identities",
     "all_leases",
     "all_notes",
@@ -128,6 +129,21 @@ def all_notes(connection: Connection, run: str) -> dict[str, int]:
     table = sql.notes.c
     query = select(table.text, table.time_ns).where(table.run == run).order_by(table.time_ns, table.text)
     return {row.text: row.time_ns for row in connection.execute(query)}
+
+
+def all_entries(
+    connection: Connection, where: str, after: int = 0, ids: Sequence[str] | None = None
+) -> list[LogEntry]:
+    """Entries with a higher number, in order; of these ids, or all."""
+    table = sql.entries.c
+    query = select(sql.entries).where(table.number > after).order_by(table.number)
+    found = []
+    for row in connection.execute(query if ids is None else query.where(table.id.in_(ids))).mappings():
+        try:
+            found.append(LogEntry(**{**row, "body": load(row["body"])}))
+        except (ValueError, TypeError) as error:
+            raise BadData(where, f"entry {row['number']}", "a readable row", error) from error
+    return found
 
 
 def all_leases(connection: Connection, worker: str | None = None) -> tuple[Lease, ...]:

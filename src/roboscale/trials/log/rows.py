@@ -11,6 +11,7 @@ import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -58,7 +59,13 @@ def dump(value: Any) -> str:
 
 def load(text: str) -> Any:
     """Inverse of `dump`, with lists for tuples."""
-    return json.loads(text, object_hook=_from_plain)
+    return json.loads(text, object_hook=_from_plain) if '"$' in text else json.loads(text)
+
+
+@lru_cache(maxsize=256)
+def _settings(text: str) -> RolloutSettings:
+    """Many trials ran alike, and settings do not change."""
+    return RolloutSettings(**load(text))
 
 
 def _plain(value: Any) -> Any:
@@ -191,7 +198,7 @@ def trial_of(row: Row, names: Names) -> Trial:
         policy=names[row["policy_as"]],
         world=names[row["world_as"]],
         case=Case(row["task"], load(row["start"]), row["variation"]),
-        settings=RolloutSettings(**load(row["settings_json"])),
+        settings=_settings(row["settings_json"]),
         round=row["round"],
         attempt=row["attempt"],
         end=cast(End, row["ending"]),

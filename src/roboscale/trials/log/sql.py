@@ -41,6 +41,7 @@ __all__ = [
     "begin_alone",
     "claim",
     "clock_ns",
+    "entries",
     "header",
     "identities",
     "insert",
@@ -148,6 +149,17 @@ notes = Table(
     Column("run", _TEXT, ForeignKey(runs.c.id), primary_key=True),
     Column("text", _TEXT, primary_key=True),
     Column("time_ns", BigInteger, nullable=False),
+)
+
+entries = Table(
+    "entries",
+    TABLES,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", _TEXT, nullable=False, unique=True),
+    Column("kind", _TEXT, nullable=False),
+    Column("body", _TEXT, nullable=False),
+    Column("time_ns", BigInteger, nullable=False),
+    Column("monotonic_ns", BigInteger, nullable=False),
 )
 
 leases = Table(

@@ -26,10 +26,11 @@ from roboscale.core import (
 from roboscale.trials.log import legacy, sql
 from roboscale.trials.log.address import LogAddress
 from roboscale.trials.log.engines import SqliteFile, memory_engine, postgres_engine, sqlite_engine
-from roboscale.trials.log.migrate import SCHEMA, check, create, prepare
+from roboscale.trials.log.migrate import check, create, prepare
 from roboscale.trials.log.open import open_log
-from roboscale.trials.log.protocol import IdentityKind, Lease, MergeCounts, Run, TrialKey, TrialLog
+from roboscale.trials.log.protocol import IdentityKind, Lease, LogEntry, MergeCounts, Run, TrialKey, TrialLog
 from roboscale.trials.log.reading import (
+    all_entries,
     all_identities,
     all_leases,
     all_notes,
@@ -42,11 +43,13 @@ from roboscale.trials.log.reading import (
 )
 from roboscale.trials.log.rows import identity_id, title, words
 from roboscale.trials.log.writing import (
+    insert_entries,
     insert_identities,
     insert_judgements,
     insert_notes,
     insert_runs,
     insert_trials,
+    newest_entry,
     require_trial,
 )
 
@@ -62,7 +65,7 @@ class SqlLog:
     def __init__(self, address: LogAddress, *, read_only: bool) -> None:
         self._where, self._read_only, self._closed = address.shown, read_only, False
         self._secrets: tuple[str, ...] = ()
-        self._has_notes = True  # a log of an earlier version that is only read has no place for them
+        self._has_notes = self._has_entries = True  # a log of an earlier version that is only read has no place
         self._known: set[str] = set()  # rows of identities that are committed: a save skips them
         with ExitStack() as resources, self._translated():
             self._engine = self._opened(address, resources)
@@ -84,7 +87,7 @@ class SqlLog:
             return engine
         with engine.connect() as connection:
             version = check(connection, self._where)
-            self._has_notes = version >= SCHEMA
+            self._has_notes, self._has_entries = version >= 3, version >= 4
             if version > 1:
                 return engine
             converted = memory_engine()
@@ -151,13 +154,26 @@ class SqlLog:
             yield from some
 
     def attempts(
-        self, policies: Sequence[Identity], world: Identity, settings: RolloutSettings, round: int | None = None
+        self,
+        policies: Sequence[Identity],
+        world: Identity,
+        settings: RolloutSettings,
+        round: int | None = None,
+        *,
+        cases: Sequence[str] | None = None,
     ) -> dict[tuple[str, str], list[Trial]]:
+        table = sql.trials.c
         conditions = matching(None, world, None, settings, round)
-        conditions.append(sql.trials.c.policy.in_([p.digest for p in policies]))
+        conditions.append(table.policy.in_([p.digest for p in policies]))
+        parts = (
+            [[]]
+            if cases is None
+            else [[table.case_id.in_(some)] for some in pieces(list(dict.fromkeys(cases)), _PIECE * 10)]
+        )
         done: dict[tuple[str, str], list[Trial]] = {}
         with self._reading() as connection:
-            for piece in pieces(trial_ids(connection, conditions), _PIECE * 10):
+            ids = [one for part in parts for one in trial_ids(connection, [*conditions, *part])]
+            for piece in pieces(ids, _PIECE * 10):
                 for trial in trials_by_id(connection, piece, self._where, light=True):
                     done.setdefault((trial.policy.digest, trial.case.id), []).append(trial)
         return done
@@ -230,6 +246,35 @@ class SqlLog:
     def runs(self) -> tuple[Run, ...]:
         with self._reading() as connection:
             return all_runs(connection, self._where)
+
+    def append(
+        self,
+        entries: Sequence[LogEntry],
+        *,
+        after: int | None = None,
+        trials: Sequence[Trial] = (),
+        judgements: Sequence[Judgement] = (),
+    ) -> int | None:
+        with self._writing("entries", alone=True) as connection:
+            newest = newest_entry(connection)
+            if after is not None and newest != after:
+                known = {e.id for e in all_entries(connection, self._where, ids=[entry.id for entry in entries])}
+                if any(entry.id not in known for entry in entries):
+                    return None
+            for trial in trials:
+                insert_identities(connection, "policy", (trial.policy,))
+                insert_identities(connection, "world", (trial.world,))
+            insert_trials(connection, trials, self._where)
+            for judgement in judgements:
+                require_trial(connection, judgement.trial, self._where)
+            insert_judgements(connection, judgements, self._where)
+            return newest + insert_entries(connection, entries, self._where)
+
+    def entries(self, after: int = 0) -> tuple[LogEntry, ...]:
+        if not self._has_entries:
+            return ()
+        with self._reading() as connection:
+            return tuple(all_entries(connection, self._where, after))
 
     def lease(self, key: TrialKey, worker: str, seconds: float) -> bool:
         id_ = derive_id("trial", *key)
@@ -337,7 +382,7 @@ def _make_folder(path: Path) -> None:
 
 def _merge(connection: Connection, logs: Sequence[TrialLog], where: str) -> MergeCounts:
     """Adds what the logs hold, in the order in which rows refer to each other."""
-    trials = judgements = runs = identities = seen = 0
+    trials = judgements = runs = identities = seen = entries = 0
     for log in logs:
         at = f"{where}, from {log.where}"
         for kind, some in log.identities().items():
@@ -352,4 +397,7 @@ def _merge(connection: Connection, logs: Sequence[TrialLog], where: str) -> Merg
             trials += insert_trials(connection, batch, at)
             said = log.judgements([t.id for t in batch]).values()
             judgements += insert_judgements(connection, [j for some in said for j in some], at)
-    return MergeCounts(trials=trials, judgements=judgements, runs=runs, identities=identities, known=seen - trials)
+        entries += insert_entries(connection, log.entries(), at)
+    return MergeCounts(
+        trials=trials, judgements=judgements, runs=runs, identities=identities, known=seen - trials, entries=entries
+    )

@@ -6,16 +6,36 @@ All take a connection with a transaction under way, which the caller commits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
 from roboscale.core import BadData, Identity, Judgement, Trial
 from roboscale.trials.log import sql
-from roboscale.trials.log.protocol import IdentityKind, Run
-from roboscale.trials.log.reading import all_runs, judgements_of, trials_by_id
-from roboscale.trials.log.rows import difference, identity_row, judgement_of, judgement_row, run_row, title, trial_row
+from roboscale.trials.log.protocol import IdentityKind, LogEntry, Run
+from roboscale.trials.log.reading import all_entries, all_runs, judgements_of, pieces, trials_by_id
+from roboscale.trials.log.rows import (
+    difference,
+    dump,
+    identity_row,
+    judgement_of,
+    judgement_row,
+    run_row,
+    title,
+    trial_row,
+    words,
+)
 
-__all__ = ["insert_identities", "insert_judgements", "insert_notes", "insert_runs", "insert_trials", "require_trial"]
+__all__ = [
+    "insert_entries",
+    "insert_identities",
+    "insert_judgements",
+    "insert_notes",
+    "insert_runs",
+    "insert_trials",
+    "newest_entry",
+    "require_trial",
+]
 
 
 def insert_identities(connection: Connection, kind: IdentityKind, some: Iterable[Identity]) -> int:
@@ -69,6 +89,37 @@ def insert_notes(connection: Connection, run: str, notes: Mapping[str, int]) -> 
     """Adds what was said of a run, which must be there; a text that was said before keeps its first time."""
     rows = [{"run": run, "text": text, "time_ns": time} for text, time in notes.items()]
     sql.insert_new(connection, sql.notes, rows)
+
+
+def newest_entry(connection: Connection) -> int:
+    """The highest number of an entry; 0 where there is none."""
+    return int(connection.execute(select(func.coalesce(func.max(sql.entries.c.number), 0))).scalar_one())
+
+
+def insert_entries(connection: Connection, entries: Sequence[LogEntry], where: str) -> int:
+    """Adds the entries that are new behind those that are there; returns how many these were. The caller is alone.
+
+    Raises:
+        BadData: an entry of that id says something else.
+    """
+    ids = [entry.id for entry in entries]
+    known = {entry.id: entry for some in pieces(ids, 1000) for entry in all_entries(connection, where, ids=some)}
+    newest = newest_entry(connection)
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        try:
+            text = dump(entry.body)
+        except TypeError as error:
+            raise BadData(where, f"entry {entry.id}", "JSON types", error) from error
+        if (there := known.get(entry.id)) is not None:
+            if (there.kind, dump(there.body)) != (entry.kind, text):
+                both = f"{there.kind} {dump(there.body)[:300]}", f"{entry.kind} {text[:300]}"
+                raise BadData(where, f"entry {entry.id}", *both)
+            continue
+        known[entry.id] = entry
+        row = {"number": newest + len(rows) + 1, "id": words(entry.id), "kind": words(entry.kind), "body": text}
+        rows.append({**row, "time_ns": entry.time_ns, "monotonic_ns": entry.monotonic_ns})
+    return sql.insert_new(connection, sql.entries, rows)
 
 
 def require_trial(connection: Connection, id_: str, where: str) -> None:

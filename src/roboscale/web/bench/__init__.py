@@ -1,5 +1,5 @@
 """The operator's page at a bench: set the scene up, run, score. Blind: it is never told which policy is which."""
 
-from roboscale.web.bench.api import Desk, make_bench_app, serve_bench
+from roboscale.web.bench.api import Desk, DeskPage, make_bench_app, serve_bench
 
-__all__ = ["Desk", "make_bench_app", "serve_bench"]
+__all__ = ["Desk", "DeskPage", "make_bench_app", "serve_bench"]

@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping
 from functools import partial
 from http import HTTPStatus
 from importlib import resources
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +35,15 @@ from roboscale.core.errors import RoboscaleError
 from roboscale.web.show.guard import Guard
 from roboscale.web.show.server import Served, serve_app
 
-__all__ = ["Desk", "make_bench_app", "serve_bench"]
+__all__ = ["Desk", "DeskPage", "make_bench_app", "serve_bench"]
 
-_FILES = {
-    "": ("page.html", "text/html"),
-    "style.css": ("style.css", "text/css"),
-    "app.js": ("app.js", "text/javascript"),
-    "icon.svg": ("icon.svg", "image/svg+xml"),
+DeskPage = Literal["bench", "arena"]
+"""Who sits at the desk: the operator of a study, or an evaluator of an arena."""
+
+_SHARED = {"style.css": ("style.css", "text/css"), "icon.svg": ("icon.svg", "image/svg+xml")}
+_PAGES: dict[DeskPage, dict[str, tuple[str, str]]] = {
+    "bench": {"": ("page.html", "text/html"), "app.js": ("app.js", "text/javascript"), **_SHARED},
+    "arena": {"": ("arena.html", "text/html"), "arena.js": ("arena.js", "text/javascript"), **_SHARED},
 }
 _NO_STORE = {"cache-control": "no-store"}
 
@@ -60,7 +62,12 @@ class Desk(Protocol):
 
 
 def make_bench_app(
-    desk: Desk, *, token: str | None = None, names: Collection[str] = (), session: str | None = None
+    desk: Desk,
+    *,
+    token: str | None = None,
+    names: Collection[str] = (),
+    session: str | None = None,
+    shown: DeskPage = "bench",
 ) -> Starlette:
     """The page as an ASGI application.
 
@@ -68,9 +75,10 @@ def make_bench_app(
         token: first part of every path; `None` for none.
         names: host names that the server has besides localhost.
         session: what the page sends along with every click; random by default.
+        shown: which page.
     """
     session = session or secrets.token_urlsafe(24)
-    page = _Page(desk, session)
+    page = _Page(desk, session, shown)
     app = Starlette(
         routes=page.routes(),
         middleware=[Middleware(Guard, session=session, token=token, names=names)],
@@ -80,19 +88,21 @@ def make_bench_app(
     return app
 
 
-def serve_bench(desk: Desk, *, host: str = "127.0.0.1", port: int = 0, token: str | None = None) -> Served:
+def serve_bench(
+    desk: Desk, *, host: str = "127.0.0.1", port: int = 0, token: str | None = None, shown: DeskPage = "bench"
+) -> Served:
     """Serves the page in a thread; beyond this machine every address needs a token.
 
     Raises:
         SpecMismatch: a token that is short or does not fit into an address.
         InfrastructureError: the address or port cannot be had.
     """
-    return serve_app(partial(make_bench_app, desk), host=host, port=port, token=token)
+    return serve_app(partial(make_bench_app, desk, shown=shown), host=host, port=port, token=token)
 
 
 class _Page:
-    def __init__(self, desk: Desk, session: str) -> None:
-        self._desk, self._session = desk, session
+    def __init__(self, desk: Desk, session: str, shown: DeskPage) -> None:
+        self._desk, self._session, self._files = desk, session, _PAGES[shown]
 
     def routes(self) -> list[Route]:
         return [
@@ -100,8 +110,8 @@ class _Page:
             Route("/api/picture/{camera}.jpg", self._picture),
             Route("/api/initial/{scene:int}/{camera}.jpg", self._initial),
             Route("/api/act", self._act, methods=["POST"]),
-            Route("/{file}", _file),
-            Route("/", _file),
+            Route("/{file}", self._file),
+            Route("/", self._file),
         ]
 
     def _state(self, request: Request) -> Response:
@@ -132,14 +142,13 @@ class _Page:
         await run_in_threadpool(self._desk.act, action, values)
         return JSONResponse({"done": action}, headers=_NO_STORE)
 
-
-def _file(request: Request) -> Response:
-    """A part of the page; only what is listed exists."""
-    file = _FILES.get(request.path_params.get("file", ""))
-    if file is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND, "no such file")
-    content = resources.files("roboscale.web.bench").joinpath("static", file[0]).read_bytes()
-    return Response(content, media_type=file[1], headers={"cache-control": "no-cache"})
+    def _file(self, request: Request) -> Response:
+        """A part of the page; only what is listed exists."""
+        file = self._files.get(request.path_params.get("file", ""))
+        if file is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "no such file")
+        content = resources.files("roboscale.web.bench").joinpath("static", file[0]).read_bytes()
+        return Response(content, media_type=file[1], headers={"cache-control": "no-cache"})
 
 
 def _http_error(request: Request, error: Exception) -> Response:

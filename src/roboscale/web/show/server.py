@@ -86,15 +86,23 @@ def serve(
 
 
 def serve_app(
-    make: Callable[..., Starlette], *, host: str, port: int, token: str | None, sockets: bool = False
+    make: Callable[..., Starlette],
+    *,
+    host: str,
+    port: int,
+    token: str | None,
+    sockets: bool = False,
+    needs_token: bool = True,
 ) -> Served:
     """Serves any page in a thread; beyond this machine every address needs a token. Arguments and errors as `serve`.
 
     Args:
         make: given `token` and `names`, the application.
         sockets: whether it talks over websockets.
+        needs_token: whether addresses need one beyond this machine; not where whatever is no secret is open to
+            everybody, and everything else asks for an account's token.
     """
-    token = checked_token(host, token)
+    token = checked_token(host, token) if needs_token or token is not None else None
     app = make(token=token, names=(host, socket.gethostname()))
     listener = listen(host, port)  # whoever connects before the server runs waits in the listener's queue
     return Served(served_at(host, listener, token), make_server(app, sockets), listener)

@@ -155,6 +155,7 @@ AXES: Mapping[str, Axis] = {
         _model("friction", "everything slides more or less easily", seen=False),
         _model("mass", "what can be moved is heavier or lighter", seen=False),
         _model("size", "loose objects are larger or smaller at the same mass", seen=True),
+        _model("initial_spread", "loose objects begin elsewhere on what they lie on, all by the same way", seen=True),
         _model("table_height", "the table with all that stands on it is higher or lower", seen=True),
     )
 }

@@ -1,4 +1,5 @@
-"""Changes a MuJoCo model in place: lights, cameras, colours, friction, masses, sizes, the table, what stands about.
+"""Changes a MuJoCo model in place: lights, cameras, colours, friction, masses, sizes, the table, where things
+lie, what stands about.
 
 Every function takes what is kept first and gives nothing back: `Changes.undo` restores the model to the last bit. A
 change that does nothing in this scene (nothing loose to make larger) is an error, never a cell that looks robust.
@@ -59,7 +60,7 @@ def idle_axes(sim: Simulation) -> dict[str, str]:
     """Axis -> why it changes nothing in this scene; only those that do not."""
     idle = {}
     if not _loose(sim.model):
-        idle["size"] = "nothing lies loose"
+        idle["size"] = idle["initial_spread"] = "nothing lies loose"
     if not len(_movable(sim.model)):
         idle["mass"] = "nothing but the robot can be moved"
     if sim.raise_table is None:
@@ -321,6 +322,14 @@ def _size(sim: Simulation, changes: Changes, asked: Mapping[str, float], rng: np
     _moved(sim)
 
 
+def _initial_spread(sim: Simulation, changes: Changes, asked: Mapping[str, float], rng: np.random.Generator) -> None:
+    """Shifts loose bodies in the plane, m; the next case sets its own joints, so that nothing has to be put back."""
+    for root in _loose(sim.model):
+        joint = int(sim.model.jnt_qposadr[int(sim.model.body_jntadr[root])])
+        sim.data.qpos[joint : joint + 2] += (asked.get("x", 0.0), asked.get("y", 0.0))
+    _moved(sim)
+
+
 def _scale_boxes(model: Any, changes: Changes, bodies: NDArray[np.int64], factor: float) -> None:
     """The boxes of a body's own tree, in which MuJoCo looks for contacts."""
     for body in bodies:
@@ -359,6 +368,7 @@ def _moved(sim: Simulation) -> None:
 _ACTIONS = {
     "table_height": _table_height,
     "size": _size,
+    "initial_spread": _initial_spread,
     "mass": _mass,
     "friction": _friction,
     "light": _light,

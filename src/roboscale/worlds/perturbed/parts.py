@@ -64,6 +64,8 @@ _ALL = (
     _part("friction.factor", "1", (1.25, 1.6, 2.5), "factor"),
     _part("mass.factor", "1", (1.5, 2.5, 4.0), "factor"),
     _part("size.factor", "1", (1.08, 1.16, 1.25), "factor"),
+    _part("initial_spread.x", "m", (0.01, 0.02, 0.04), "signed"),
+    _part("initial_spread.y", "m", (0.01, 0.02, 0.04), "signed"),
     _part("table_height.shift", "m", (0.01, 0.02, 0.04), "signed"),
     _part("distractors.count", "1", (2.0, 4.0, 8.0), "plain"),
     _part("distractors.set", "1", (0.0, 0.0, 0.0), "plain"),

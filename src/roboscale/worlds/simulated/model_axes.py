@@ -10,7 +10,17 @@ from roboscale.core.simulation import Simulation, View
 
 __all__ = ["MODEL_AXES", "changeable_axes", "draw_extras", "simulation_of", "viewer_of"]
 
-MODEL_AXES = ("light", "camera", "texture", "distractors", "friction", "mass", "size", "table_height")
+MODEL_AXES = (
+    "light",
+    "camera",
+    "texture",
+    "distractors",
+    "friction",
+    "mass",
+    "size",
+    "initial_spread",
+    "table_height",
+)
 
 _NO_TABLE = "which of its bodies is the table is not known"
 _VIEW = "render"

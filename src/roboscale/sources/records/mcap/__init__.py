@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -53,9 +54,8 @@ def _drafted(path: Path, fps: float | None) -> TopicMap:
     proposal = draft(path)
     if fps is None or proposal.open:
         doubt = f"; only you know what {', '.join(proposal.open)} is" if proposal.open else ""
-        expected = (
-            f"a TOML file that says what the topics mean{doubt}: `roboscale data import {path} --explain` drafts it"
-        )
+        explain = f"roboscale data import {shlex.quote(str(path))} --explain"
+        expected = f"a TOML file that says what the topics mean{doubt}: `{explain}` drafts it"
         raise BadData(path, "mapping", expected, f"none for a bag of {_topics(path)}")
     return load_mapping(tomllib.loads(proposal.text), fps)
 

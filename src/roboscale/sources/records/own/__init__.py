@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ def open_path(
     if mapping is None:
         first = next(iter(find_episodes(path)), None)
         found = ", ".join(list(first.sources())[:12]) if first is not None else "nothing"
-        expected = f"a TOML file that says what the arrays mean: `roboscale data import {path} --explain` drafts it"
+        # What looks like a known format and is read as one's own is detected as that format without the flag.
+        draft = f"roboscale data import {shlex.quote(str(path))} --explain --format own-layout"
+        expected = f"a TOML file that says what the arrays mean: `{draft}` drafts it"
         raise BadData(path, "mapping", expected, f"none for {found}")
     return OwnRecording(path, load_own_mapping(mapping, fps))

@@ -1,8 +1,8 @@
 """Which episodes lie in a folder of somebody's own, and which arrays, tables, pictures, videos and texts each has.
 
-An episode is a file, a folder, a group of an HDF5 file, or the rows of a table with one number. Everything in it has a
-name: the path within the episode, and within a file the array's or column's own. Knows files; does not know what they
-mean.
+An episode is a file, a folder, files of one number, a group of an HDF5 file, or the rows of a table with one number.
+Everything in it has a name: the path within the episode, and within a file the array's or column's own. Knows files;
+does not know what they mean.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from roboscale.core import BadData
 from roboscale.dataset.unfetched import require_fetched
 from roboscale.dataset.video import probe
+from roboscale.sources.records.own.beside import files_beside
 from roboscale.sources.records.own.held import Held, Kind
 from roboscale.sources.records.own.splitting import Cut, cuts_of, part_of
 
@@ -73,6 +74,7 @@ class Bundle:
         group: of an HDF5 file.
         rows: of a table, where several episodes share it: (column, value).
         cut: of arrays, where several episodes share them.
+        files: name -> file, where those of an episode lie beside those of others.
     """
 
     key: str
@@ -80,10 +82,14 @@ class Bundle:
     group: str = ""
     rows: tuple[str, Any] | None = None
     cut: Cut | None = None
+    files: Mapping[str, Path] = dataclasses.field(default_factory=dict)
 
     def sources(self) -> Mapping[str, Held]:
         """Everything it holds, by name; BadData when a file of it is broken."""
-        held = _in_folder(self) if self.path.is_dir() else _in_file(self.path, "", self)
+        if self.files:
+            held = (one for name, path in self.files.items() for one in _in_file(path, name, self))
+        else:
+            held = _in_folder(self) if self.path.is_dir() else _in_file(self.path, "", self)
         whole = {source.name: source for source in held}
         return whole if self.cut is None else part_of(whole, self.cut)
 
@@ -96,6 +102,10 @@ def find_episodes(root: Path, episodes: str = "", groups: str = "", split_by: st
         groups: glob of HDF5 groups; found out when empty.
         split_by: column of tables that numbers the episodes; found out when empty.
     """
+    beside = {} if episodes or groups or split_by else _beside(root)
+    if beside:
+        yield from (Bundle(key=f"{number}", path=root, files=files) for number, files in beside.items())
+        return
     whole = False  # whether a first file has shown that each file is one episode
     for path in _paths(root, episodes, split_by):
         name = path.name if path != root or path.is_file() else root.resolve().name
@@ -114,6 +124,18 @@ def find_episodes(root: Path, episodes: str = "", groups: str = "", split_by: st
             if not cuts:
                 whole = True
                 yield one
+
+
+def _beside(root: Path) -> dict[int, Mapping[str, Path]]:
+    found: list[Path] = []
+    for path in root.rglob("*") if root.is_dir() else ():
+        if path.suffix.lower() in PICTURES or path.suffix == ".zarr" or path.name == ".zarray":
+            return {}
+        if path.suffix.lower() in (*DATA, *VIDEOS, ".txt") and path.is_file():
+            found.append(path)
+        if len(found) > _MAX_FILES:
+            return {}
+    return files_beside(root, sorted(found, key=lambda p: by_number(str(p))))
 
 
 def _paths(root: Path, episodes: str, split_by: str = "") -> list[Path]:

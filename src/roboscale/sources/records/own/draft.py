@@ -49,7 +49,8 @@ def explain_arrays(path: Path) -> str:
     clocks = {name: clock for name, one in there.items() if (clock := _clock(one)) is not None}
     main = _main_clock(there, clocks)
     lines = [f"# Drafted from {first.key}, the first of {len(bundles)} episodes. Read every line: names can mislead."]
-    lines += _head(path, bundles[0].path, main, clocks, there)
+    whole = first.path == path and path.is_dir() and not first.files
+    lines += _head(whole, main, clocks, there)
     rows = there[main].rows if main else _usual_rows(there)
     used: set[str] = set()
     for name, group in sources.items():
@@ -102,13 +103,12 @@ def _usual_rows(sources: Mapping[str, Held]) -> int:
 
 
 def _head(
-    root: Path,
-    first: Path,
+    whole: bool,
     main: str,
     clocks: Mapping[str, tuple[TimeUnit, ClockFacts]],
     sources: Mapping[str, Held],
 ) -> list[str]:
-    lines = ['episodes = "."'] if first == root and root.is_dir() else []
+    lines = ['episodes = "."'] if whole else []
     if main:
         unit, facts = clocks[main]
         rate = (

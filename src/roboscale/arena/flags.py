@@ -1,0 +1,204 @@
+"""Evaluators whose votes say little, or say it for somebody. A flag is a question for organisers, never a verdict.
+
+What the others' votes lead to expect of a match is one probability of each outcome; an evaluator's own votes are left
+out of it. Three suspicions are tested against that, each one-sided, at a third of the flagging level:
+
+    always one side   decided votes for A are a fair coin's, because the order was drawn
+    for an owner      votes for one group's policies beyond what the others' votes lead to expect
+    at random         votes that follow the expected ones no better than coins would
+
+The last is the other way round: honest votes are no null there, so a flag is a likelihood ratio, not a p-value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roboscale.arena.match import Match
+from roboscale.arena.state import ArenaState
+from roboscale.core.plain import Plain
+from roboscale.stats.bradley_terry import ComparisonOutcome, count_comparisons
+from roboscale.stats.distributions import binomial_sf, normal_sf
+from roboscale.stats.next_trial import Knowledge, knowledge_from_comparisons
+
+__all__ = ["FLAG_LEVEL", "LEAST_MATCHES", "EvaluatorFlag", "flag_evaluators"]
+
+FLAG_LEVEL = 0.03
+"""Share of honest evaluators that may be flagged for a side or an owner, all their groups together."""
+
+LEAST_MATCHES = 15
+"""Votes before an evaluator is looked at."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatorFlag(Plain):
+    """A suspicion.
+
+    Args:
+        account: whose votes.
+        what: `always one side`, `for an owner` or `at random`.
+        about: the letter or the group.
+        value: p-value, or the ratio of likelihoods (coins : the others' expectation).
+        n: votes that were looked at.
+    """
+
+    account: str
+    what: str
+    about: str
+    value: float
+    n: int
+    method: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Vote:
+    """One decided or tied vote: policies in their order, and 1, 0 or .5 for the first."""
+
+    first: str
+    second: str
+    value: float
+
+
+def flag_evaluators(state: ArenaState) -> list[EvaluatorFlag]:
+    """Suspicions of everybody with enough votes, the strongest first; nothing is said of who has too few."""
+    votes: dict[str, list[_Vote]] = defaultdict(list)
+    for id_ in state.finished:
+        match = state.matches[id_]
+        if len(match.sides) == 2:
+            votes[match.evaluator].append(_vote_of(match))
+    groups = {p.id: p.group for p in state.policies.values()}
+    found: list[EvaluatorFlag] = []
+    while True:  # whoever is flagged is no witness against the others: the worst first, then everybody else anew
+        flagged = {flag.account for flag in found}
+        suspects: list[list[EvaluatorFlag]] = []
+        for account, mine in votes.items():
+            if account not in flagged and len(mine) >= LEAST_MATCHES:
+                away = {account, *flagged}
+                others = [vote for other, some in votes.items() if other not in away for vote in some]
+                if said := _of_one(account, mine, others, groups):
+                    suspects.append(said)
+        if not suspects:
+            return found
+        found += max(suspects, key=_weight)
+
+
+def _weight(flags: Iterable[EvaluatorFlag]) -> float:
+    """How strong the strongest suspicion is: nats of evidence, about."""
+    return max(math.log(f.value) if f.what == "at random" else -math.log(max(f.value, 1e-300)) for f in flags)
+
+
+def _vote_of(match: Match) -> _Vote:
+    ((a, b, outcome),) = match.comparisons()
+    value = {"first": 1.0, "second": 0.0, "tie": 0.5}[outcome]
+    return _Vote(first=match.policy_of(a), second=match.policy_of(b), value=value)
+
+
+def _of_one(
+    account: str, mine: Sequence[_Vote], others: Sequence[_Vote], groups: Mapping[str, str]
+) -> list[EvaluatorFlag]:
+    found = []
+    level = FLAG_LEVEL / 3
+    values = np.array([vote.value for vote in mine])
+    first, decided = int((values == 1).sum()), int((values != 0.5).sum())
+    for letter, won in (("A", first), ("B", decided - first)):
+        p = float(binomial_sf(won - 1, decided, 0.5)) if decided else 1.0
+        if p < level / 2:
+            method = "binomial test of decided votes for a side (order was drawn)"
+            found.append(_flag(account, "always one side", letter, p, decided, method))
+    if len(others) < LEAST_MATCHES:
+        return found
+    belief = _belief([*others], [*groups])
+    expected, spread = _expected(belief, mine)
+    found += _for_an_owner(account, mine, groups, (values, expected, spread), level)
+    found += _at_random(account, mine, belief)
+    return found
+
+
+def _belief(votes: Sequence[_Vote], policies: Sequence[str]) -> Knowledge:
+    named: dict[float, ComparisonOutcome] = {1.0: "first", 0.0: "second", 0.5: "tie"}
+    outcomes = [named[vote.value] for vote in votes]
+    counted = count_comparisons(
+        [v.first for v in votes],
+        [v.second for v in votes],
+        outcomes,
+        policies=tuple(policies),
+    )
+    return knowledge_from_comparisons(counted, prior_sd=2.0)
+
+
+def _chances(belief: Knowledge, votes: Sequence[_Vote]) -> Floats:
+    """Chances of first, second and tie, (n, 3), averaged over what is believed of the gap by three points."""
+    place = {name: k for k, name in enumerate(belief.policies)}
+    i = np.array([place[v.first] for v in votes])
+    j = np.array([place[v.second] for v in votes])
+    gap = belief.mean[i] - belief.mean[j]
+    cov = belief.covariance
+    sd = np.sqrt(np.maximum(cov[i, i] + cov[j, j] - 2 * cov[i, j], 0.0))
+    total = np.zeros((len(votes), 3))
+    for node, weight in ((-math.sqrt(3), 1 / 6), (0.0, 2 / 3), (math.sqrt(3), 1 / 6)):  # Gauss and Hermite
+        half = (gap + node * sd) / 2
+        parts = np.stack([np.exp(half), np.exp(-half), np.full_like(half, 2 * belief.nu)], axis=1)
+        total += weight * parts / parts.sum(axis=1, keepdims=True)
+    return total
+
+
+def _expected(belief: Knowledge, votes: Sequence[_Vote]) -> tuple[Floats, Floats]:
+    """Expected value of each vote and its variance, (n,), (n,)."""
+    chances = _chances(belief, votes)
+    mean = chances[:, 0] + 0.5 * chances[:, 2]
+    return mean, chances[:, 0] + 0.25 * chances[:, 2] - mean**2
+
+
+def _for_an_owner(
+    account: str,
+    mine: Sequence[_Vote],
+    groups: Mapping[str, str],
+    table: tuple[Floats, Floats, Floats],
+    level: float,
+) -> list[EvaluatorFlag]:
+    """Votes for a group's policies against what is expected of them; both sides of one group say nothing."""
+    values, expected, spread = table
+    found = []
+    counted = Counter(g for v in mine for g in {groups[v.first], groups[v.second]})
+    for group in sorted(counted):
+        sign = np.array([(groups[v.first] == group) - float(groups[v.second] == group) for v in mine])
+        used = sign != 0
+        if used.sum() < 5:
+            continue
+        excess = float((sign * (values - expected))[used].sum())
+        variance = float(spread[used].sum())
+        p = float(normal_sf((excess - 0.25) / math.sqrt(max(variance, 1e-9))))  # half a step towards the honest
+        if p < level / len(counted):
+            method = "normal test of votes for a group's policies against the other evaluators' Bradley-Terry fit"
+            found.append(_flag(account, "for an owner", group, p, int(used.sum()), method))
+    return found
+
+
+def _at_random(account: str, mine: Sequence[_Vote], belief: Knowledge) -> list[EvaluatorFlag]:
+    """Coins against what the others lead to expect: above a ratio of 1 coins explain the votes better."""
+    chances = _chances(belief, mine)
+    column = np.array([{1.0: 0, 0.0: 1, 0.5: 2}[v.value] for v in mine])
+    decided = column != 2
+    share = (chances[:, 0] / (chances[:, 0] + chances[:, 1]))[decided]
+    won = column[decided] == 0
+    informative = float(np.abs(share - 0.5).sum())
+    if informative < 3:  # the others know too little, or the pairs were too equal, to tell coins from eyes
+        return []
+    ratio = float(np.sum(np.log(0.5) - np.log(np.where(won, share, 1 - share))))
+    if ratio > 0:
+        method = "likelihood of decided votes as coins over that by the other evaluators' Bradley-Terry fit, above 1"
+        found = math.exp(min(ratio, 300.0))
+        return [_flag(account, "at random", "", found, int(decided.sum()), method)]
+    return []
+
+
+def _flag(account: str, what: str, about: str, value: float, n: int, method: str) -> EvaluatorFlag:
+    return EvaluatorFlag(account=account, what=what, about=about, value=value, n=n, method=method)

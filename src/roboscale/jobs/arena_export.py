@@ -1,0 +1,92 @@
+"""Everything that an arena knows of its matches, as files that anybody can count again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from roboscale.core import RoboscaleError
+from roboscale.core.plain import Plain
+from roboscale.jobs.arena_serve import ArenaStore
+from roboscale.jobs.events import OnEvent, Wrote, ignore
+from roboscale.jobs.request import Argument, Request
+
+__all__ = ["ExportArena", "ExportedArena", "export_arena"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportArena(Request):
+    """Asks for the tables of an arena."""
+
+    words: ClassVar[tuple[str, ...]] = ("arena", "export")
+
+    out: Annotated[Path, Argument("A new folder.")]
+    store: ArenaStore = "arena"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedArena(Plain):
+    """What was written."""
+
+    out: str
+    matches: int
+    comparisons: int
+    trials: int
+    commands: tuple[str, ...]
+
+    @property
+    def text(self) -> list[str]:
+        """For a terminal."""
+        counted = f"{self.matches} matches, {self.comparisons} comparisons, {self.trials} rollouts in {self.out}"
+        return [counted, "every number of the board again:", *(f"  {command}" for command in self.commands)]
+
+
+def export_arena(request: ExportArena, on_event: OnEvent = ignore) -> ExportedArena:
+    """Writes comparisons.parquet, trials.parquet, matches.json (the assignment log) and board.json.
+
+    >>> from roboscale import DemoArena, demo_arena
+    >>> with demo_arena(DemoArena(folder=Path("arena"), matches=3, port=0)) as hosted:
+    ...     pass
+    >>> export_arena(ExportArena(out=Path("exported"), store="arena")).comparisons
+    3
+
+    Raises:
+        BadData: the store is none.
+        RoboscaleError: the folder is there and is not empty.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from roboscale.arena.arena import Arena
+    from roboscale.arena.tables import comparison_rows, match_rows, trial_rows
+    from roboscale.core.plain import to_plain
+    from roboscale.jobs.arena_board import arena_board
+    from roboscale.trials.log import open_log
+
+    if request.out.exists() and any(request.out.iterdir()):
+        raise RoboscaleError(f"{request.out} is there already, and is not empty")
+    with open_log(request.store, read_only=True) as log:
+        state = Arena(log).state
+    request.out.mkdir(parents=True, exist_ok=True)
+    comparisons, trials, matches = comparison_rows(state), trial_rows(state), match_rows(state)
+    for name, columns in (("comparisons", comparisons), ("trials", trials)):
+        path = request.out / f"{name}.parquet"
+        pq.write_table(pa.table(columns), path)
+        on_event(Wrote("table", path))
+    board = arena_board(state)
+    for name, value in (("matches", matches), ("board", board)):
+        path = request.out / f"{name}.json"
+        path.write_text(json.dumps(to_plain(value), indent=1), encoding="utf-8")
+        on_event(Wrote("document", path))
+    return ExportedArena(
+        out=str(request.out),
+        matches=len(matches),
+        comparisons=len(comparisons["winner"]),
+        trials=len(trials["policy"]),
+        commands=tuple(
+            command.replace(" c", f" {request.out}/c", 1).replace(" t", f" {request.out}/t", 1)
+            for command in board.commands
+        ),
+    )
