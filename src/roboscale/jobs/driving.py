@@ -27,7 +27,7 @@ from roboscale.jobs.trying import expand_tasks
 if TYPE_CHECKING:
     from roboscale.dataset import DatasetWriter, RecordingProcess
     from roboscale.jobs.collect_teleop import Teleoperate
-    from roboscale.sources.teleop import DiskSpace, Driving, LeaderReader, ReferenceViews, Station
+    from roboscale.sources.teleop import Configuration, DiskSpace, Driving, LeaderReader, ReferenceViews, Station
     from roboscale.web.teleop import PageProcess
     from roboscale.worlds.real.guarded import GuardedRobot
 
@@ -297,7 +297,7 @@ def _stream(task: str, opened: DrivingParts) -> Iterator[Case]:
 def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
     """Opens everything; nothing moves, and nothing is connected yet but a leader arm."""
     from roboscale.dataset import RecordingProcess
-    from roboscale.sources.teleop import Configuration, ReferenceViews, Station, require_same
+    from roboscale.sources.teleop import ReferenceViews, Station, require_same
 
     require_main()
     with ExitStack() as stack:
@@ -309,18 +309,9 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
         driven_hz = _driven_hz(request, info, on_event)
         driving, policy = _driver(request, world, driven_hz, forward, speeds)
         horizon = request.horizon or info.horizon
-        configuration = Configuration(
-            robot=info.name,
-            digest=info.identity.digest,
-            tasks={task: info.instruction(task) for task in tasks},
-            rate_hz=info.rate_hz,
-            driven_hz=driven_hz,
-            horizon=horizon,
-            policy="" if policy is None else policy.identity.digest,
-        )
         kept = KeptEpisodes.of(request.out)
         sink = stack.enter_context(_sink(request, info, policy))
-        require_same(request.out, configuration)
+        require_same(request.out, _configuration(info, tasks, driven_hz, horizon, policy))
         disk = _disk(request, tasks, kept, len(sink.episode_ids), on_event)
         station = Station(
             f"{info.name}: {request.out.name}",
@@ -355,6 +346,23 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
             on_event=on_event,
         )
         return DrivingSession(opened, page, kept, stack.pop_all())
+
+
+def _configuration(
+    info: WorldInfo, tasks: tuple[str, ...], driven_hz: float, horizon: int, policy: Policy | None
+) -> Configuration:
+    """What a later session has to have in common with this one."""
+    from roboscale.sources.teleop import Configuration
+
+    return Configuration(
+        robot=info.name,
+        digest=info.identity.digest,
+        tasks={task: info.instruction(task) for task in tasks},
+        rate_hz=info.rate_hz,
+        driven_hz=driven_hz,
+        horizon=horizon,
+        policy="" if policy is None else policy.identity.digest,
+    )
 
 
 def _disk(
