@@ -216,7 +216,7 @@ def mean_sequence(
     """Mean of values in 0..1, (n,), with bounds that hold however often one looks; no value where there is none."""
     seen = np.ones(len(values), np.int64) if weights is None else weights
     n = int(seen.sum())
-    method = "mean progress, confidence sequence by betting (Waudby-Smith and Ramdas 2024)"
+    method = "mean progress; confidence sequence by betting (Waudby-Smith, Ramdas 2024)"
     if not n:
         return Estimate(value=None, low=None, high=None, level=level, n=0, method=method, void=void)
     distinct, place = np.unique(values, return_inverse=True)
