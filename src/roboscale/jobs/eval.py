@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
     from roboscale.jobs.learned_calibration import Calibration
 
-__all__ = ["Evaluate", "Evaluated", "evaluate"]
+__all__ = ["Evaluate", "Evaluated", "evaluate", "evaluated_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,10 +157,10 @@ def evaluate(
             observes=observes,
             excluded=excluded,
         )
-    return _evaluated(judged, request, notes, on_event)
+    return evaluated_of(judged, request, notes, on_event)
 
 
-def _evaluated(judged: Judged, request: Evaluate, notes: list[str], on_event: OnEvent) -> Evaluated:
+def evaluated_of(judged: Judged, request: Evaluate, notes: list[str], on_event: OnEvent) -> Evaluated:
     """The rate, or why there is none; and all that must be said beside it."""
     from roboscale.jobs.judged import reasons
     from roboscale.jobs.learned import asked_anyway, coverage_doubts, withheld

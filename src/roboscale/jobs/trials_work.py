@@ -94,13 +94,13 @@ def _elsewhere(request: WorkTrials, run: Run, log: TrialLog, on_event: OnEvent) 
     """What a run came to once its workers have ended, read from the log: nothing is opened here."""
     from roboscale.jobs.cluster import run_on_cluster
     from roboscale.jobs.compare import ComparedPolicies
-    from roboscale.jobs.eval import Evaluated
+    from roboscale.jobs.eval import Evaluate, evaluated_of
     from roboscale.jobs.judged import judged_run, reasons
     from roboscale.jobs.run_files import require_result
     from roboscale.jobs.stores import run_request
     from roboscale.jobs.studies import require_unblinded
 
-    run_request(run)  # refuses what no worker could open
+    asked = run_request(run)  # refuses what no worker could open
     require_unblinded(run)
     notes: list[str] = []
 
@@ -112,11 +112,13 @@ def _elsewhere(request: WorkTrials, run: Run, log: TrialLog, on_event: OnEvent) 
     run_on_cluster(request, run, log, listen)
     judged = judged_run(log, next(one for one in log.runs() if one.id == run.id))
     require_result(judged)
-    for reason in (*judged.notes, *reasons(judged.used, judged.labels)):
+    for note in judged.notes:
+        listen(Note(note))
+    if isinstance(asked, Evaluate):
+        return evaluated_of(judged, asked, notes, on_event)
+    for reason in reasons(judged.used, judged.labels):
         listen(Note(reason))
-    if judged.decided is not None:
-        return ComparedPolicies(judged, tuple(notes))
-    return Evaluated(judged, judged.rate(judged.plain), tuple(notes))
+    return ComparedPolicies(judged, tuple(notes))
 
 
 def how_to_work_beside(run: Run | None, store: str, record: Path) -> str:
