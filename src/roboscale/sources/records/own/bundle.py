@@ -88,7 +88,7 @@ class Bundle:
         """Everything it holds, by name; BadData when a file of it is broken."""
         held: Iterator[Held]
         if self.files:
-            held: Iterator[Held] = (one for name, path in self.files.items() for one in _in_file(path, name, self))
+            held = (one for name, path in self.files.items() for one in _in_file(path, name, self))
         else:
             held = _in_folder(self) if self.path.is_dir() else _in_file(self.path, "", self)
         whole = {source.name: source for source in held}
