@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from roboscale.core import Case, RoboscaleError
+from roboscale.core import BadData, Case, RoboscaleError, UnknownName
 from roboscale.jobs.compare import compare
 from roboscale.jobs.eval import evaluate
 from roboscale.jobs.learned import learned_parts, open_learned, read_gates
@@ -90,6 +91,12 @@ def test_a_world_that_saw_no_failure_fails_the_third_gate(tmp_path: Path):
     assert again.gates is not None
     (auc,) = [n for n in again.gates.numbers if n.name == "failure AUROC"]
     assert auc.value is not None and auc.n > 14
+    assert "14 failures, 14 of them from --failures" in auc.said
+    record_pushes(tmp_path / "three", 3, only=False, first=900)  # a handful is news, too
+    three = check_world_tasks(CheckWorldTasks(world=str(tmp_path / "twin"), failures=tmp_path / "three"))
+    assert three.gates is not None and any("3 failures, 3 of them" in n.said for n in three.gates.numbers)
+    with pytest.raises(BadData, match="logged failures of push that this world does not have, found none"):
+        check_world_tasks(CheckWorldTasks(world=str(tmp_path / "twin"), failures=tmp_path / "pushes"))
 
 
 def test_gates_belong_to_the_weights(folder: Path, tmp_path: Path):
@@ -127,3 +134,40 @@ def test_a_case_names_any_recorded_frame(folder: Path):
     id_ = json.loads((folder / "twin" / "world.json").read_text())["data"]["held_out"]
     assert id_ == len(world.info.listed["push"])
     assert world.start(Case("push", world.info.listed["push"][0])).measures()["success"] is None
+
+
+def test_failures_that_a_world_was_trained_on_verify_nothing(folder: Path, tmp_path: Path):
+    """By content: under another name the same episodes are no news."""
+    twin = str(folder / "twin")
+    with pytest.raises(BadData, match=r"found \d+, all of which it has"):
+        check_world_tasks(CheckWorldTasks(world=twin, failures=folder / "pushes"))
+    with pytest.raises(RoboscaleError, match="no learned world, which alone has gates"):
+        check_world_tasks(CheckWorldTasks(world="metaworld", failures=folder / "pushes"))
+
+
+def test_gates_without_numbers_do_not_hold(folder: Path, tmp_path: Path):
+    shutil.copytree(folder / "twin", tmp_path / "twin")
+    file = tmp_path / "twin" / "gates.json"
+    said = json.loads(file.read_text())
+    file.write_text(json.dumps({**said, "numbers": said["numbers"][:1]}))
+    with pytest.raises(BadData, match=r"gates\.json: numbers: expected one for every bar, found none for .*coverage"):
+        open_learned(f"learned:{tmp_path / 'twin'}")
+
+
+def test_what_training_is_asked_for_is_there_before_it_begins(folder: Path, tmp_path: Path):
+    pushes = folder / "pushes"
+
+    def asked(out: Path, **more: object) -> TrainWorld:
+        return TrainWorld(dataset=pushes, out=out, steps=60, members=1, **more)  # type: ignore[arg-type]
+
+    with pytest.raises(BadData, match="expected a learned world, or nothing, found .*meta"):
+        train_world(asked(pushes))
+    (tmp_path / "file").touch()
+    with pytest.raises(BadData, match="found a file"):
+        train_world(asked(tmp_path / "file"))
+    with pytest.raises(UnknownName, match=r"--leave-out of .* 'nowhere'; valid: observation\.state"):
+        train_world(asked(tmp_path / "twin", leave_out=("nowhere",)))
+    evaluate(JUDGED[0], world=PusherWorld(), seeds="100:102", store=str(tmp_path / "others"))
+    with pytest.raises(BadData, match="labels: expected trials that these episodes were recorded from"):
+        train_world(asked(tmp_path / "twin", labels=str(tmp_path / "others")))
+    assert not (tmp_path / "twin").exists() and not (pushes / "world.json").exists()

@@ -167,7 +167,7 @@ def read_gates(folder: Path, content: str) -> CheckedGates | None:
     Raises:
         BadData: the file is broken.
     """
-    from roboscale.stats.trust import GateNumber
+    from roboscale.stats.trust import BARS, GateNumber
     from roboscale.worlds.learned import GATES_FILE
 
     file = folder / GATES_FILE
@@ -183,6 +183,10 @@ def read_gates(folder: Path, content: str) -> CheckedGates | None:
         raise BadData(
             file, "gates", "what `roboscale world check` wrote", f"{type(error).__name__}: {error}"
         ) from error
+    measured = {number.name.partition(" (")[0] for number in numbers}
+    # no signal is measured where gate 2 had no episode long enough, which fails that gate
+    if missing := [name for name in BARS if name not in measured and name != "trust signal"]:
+        raise BadData(file, "numbers", "one for every bar", f"none for {', '.join(missing)}")
     return checked if checked.world == content else None
 
 
