@@ -74,6 +74,11 @@ def test_few_real_trials_recalibrate_what_is_imagined(folder: Path, tmp_path: Pa
     assert ("saves" in one.line) == ((one.fusion.saved_trials or 0) > 0)
     with pytest.raises(RoboscaleError, match="at least 8 cases"):
         evaluate(JUDGED[0], world=imagined, seeds="9000:9005", calibrate=str(tmp_path / "real"))
+    evaluate(JUDGED[0], world=imagined, seeds="9000:9009", store=str(tmp_path / "dreamt"))
+    with pytest.raises(RoboscaleError, match="found 0; 9 of its trials there are imagined themselves"):
+        evaluate(JUDGED[0], world=imagined, seeds="9000:9010", calibrate=str(tmp_path / "dreamt"))
+    with pytest.raises(BadData, match="expected a log of trials, found no file"):  # before any trial
+        evaluate("constant", world=f"learned:{folder / 'twin'}", calibrate=str(tmp_path / "nowhere"))
     with pytest.raises(RoboscaleError, match="no learned world"):
         evaluate(JUDGED[1], world=PusherWorld(), seeds="9000:9003", calibrate=str(tmp_path / "real"))
 
