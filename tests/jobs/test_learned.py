@@ -176,3 +176,26 @@ def test_what_training_is_asked_for_is_there_before_it_begins(folder: Path, tmp_
     with pytest.raises(BadData, match="labels: expected trials that these episodes were recorded from"):
         train_world(asked(tmp_path / "twin", labels=str(tmp_path / "others")))
     assert not (tmp_path / "twin").exists() and not (pushes / "world.json").exists()
+
+
+def test_whoever_reads_a_store_hears_why_it_may_not_be_ranked(folder: Path, tmp_path: Path):
+    """Gates off, or a policy outside of the data: rank, and the page, say what eval said."""
+    from roboscale.jobs.judged import judged_run
+    from roboscale.jobs.report_data import report_data
+    from roboscale.jobs.result_files import load_results
+    from roboscale.trials.log import open_log
+
+    (tmp_path / "away.py").write_text(
+        "import numpy as np\ndef away(observation):\n    return np.full(2, -0.05, np.float32)\n"
+    )
+    store = str(tmp_path / "trials")
+    off = f"learned:{folder / 'twin'}?starts={folder / 'starts'}&gates=off"
+    done = evaluate(f"{tmp_path / 'away.py'}:away", world=off, trials=3, workers=0, store=store)
+    assert "imagined with gates off: no order may be read from it" in str(done)
+    told: list[str] = []
+    load_results([store], on_event=lambda event: told.append(getattr(event, "text", "")))
+    assert any("with its gates off: no order may be read" in text for text in told)
+    assert any("abstains: 5 coverage" in text for text in told)
+    with open_log(store, read_only=True) as log:
+        page = report_data(judged_run(log, log.runs()[0]), title="t", created="", store=store, command=None)
+    assert any("abstains: 5 coverage" in note for note in page.notes)

@@ -28,6 +28,7 @@ __all__ = [
     "content_of",
     "coverage_doubts",
     "doubts_or_abstain",
+    "imagined_doubts",
     "learned_folder",
     "learned_parts",
     "open_learned",
@@ -221,6 +222,12 @@ def asked_anyway(judged: Judged) -> bool:
     opened = str(judged.run.world_info.get("opened", ""))
     asked = learned_folder(opened) if opened.startswith(LEARNED) else None
     return asked is not None and asked[1].get("gates") == "off"
+
+
+def imagined_doubts(judged: Judged) -> list[str]:
+    """Why no order may be read from trials in a learned world: its gates were off, or gate 5 of a policy fails."""
+    off = f"imagined in {judged.run.world.name} with its gates off: no order may be read from it"
+    return [*([off] if asked_anyway(judged) else []), *coverage_doubts(judged)]
 
 
 def withheld(rate: Estimate) -> Estimate:
