@@ -159,6 +159,14 @@ def test_gates_without_numbers_do_not_hold(folder: Path, tmp_path: Path):
         open_learned(f"learned:{tmp_path / 'twin'}")
 
 
+def test_a_rule_that_is_none_names_its_file(folder: Path, tmp_path: Path):
+    shutil.copytree(folder / "twin", tmp_path / "twin")
+    file = tmp_path / "twin" / "world.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "rule": "never"}))
+    with pytest.raises(BadData, match=r"world\.json: rule: .*'never'"):
+        learned_parts(tmp_path / "twin")
+
+
 def test_what_training_is_asked_for_is_there_before_it_begins(folder: Path, tmp_path: Path):
     pushes = folder / "pushes"
 

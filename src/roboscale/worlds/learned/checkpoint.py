@@ -17,7 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import BadData, Spec, SuccessRule
+from roboscale.core import BadData, Spec, SuccessRule, UnknownName
 from roboscale.core.ensembles import SmallNets
 from roboscale.core.plain import Plain
 from roboscale.worlds.learned.features import TwinFrame
@@ -209,8 +209,11 @@ def _manifest(path: Path) -> WorldManifest:
         raise BadData(file, "format", f"{FORMAT} {FORMAT_VERSION}", found)
     try:
         specs = {name: Spec.from_json(said[name]) for name in ("observed", "acted")}
+        SuccessRule.parse(said["rule"])
         plain = {k: v for k, v in said.items() if k not in ("format", "version")}
         return WorldManifest(**{**plain, **specs, "frame": TwinFrame.from_json(said["frame"])})
+    except UnknownName as error:
+        raise BadData(file, "rule", "a success rule", error) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadData(file, "manifest", "the fields of a learned world", f"{type(error).__name__}: {error}") from error
 
