@@ -113,16 +113,9 @@ def load_learnable(
         UnknownName: a field to leave out that is none of the state.
     """
     from roboscale.dataset import Dataset
-    from roboscale.worlds.learned import state_fields
 
     dataset = Dataset(root)
-    every = state_fields(dataset.spec.fields)
-    for name in leave_out:
-        if name not in [f.name for f in every]:
-            raise UnknownName(f"--leave-out of {root}", name, [f.name for f in every])
-    fields = tuple(f for f in every if f.name not in leave_out)
-    if not fields:
-        raise BadData(root, "state", "a field observation.* of floating numbers", ", ".join(dataset.spec.names))
+    fields = _learned_fields(dataset, leave_out)
     name = "applied.action" if "applied.action" in dataset.spec else "action"
     if name not in dataset.spec:
         raise BadData(root, "action", "a field action", ", ".join(dataset.spec.names))
@@ -155,6 +148,21 @@ def load_learnable(
         fingerprint=_fingerprint(episodes),
         notes=tuple(notes),
     )
+
+
+def _learned_fields(dataset: Dataset, leave_out: Sequence[str]) -> tuple[Field, ...]:
+    """The fields of the state without those to leave out."""
+    from roboscale.worlds.learned import state_fields
+
+    every = state_fields(dataset.spec.fields)
+    for name in leave_out:
+        if name not in [f.name for f in every]:
+            raise UnknownName(f"--leave-out of {dataset.root}", name, [f.name for f in every])
+    fields = tuple(f for f in every if f.name not in leave_out)
+    if not fields:
+        names = ", ".join(dataset.spec.names)
+        raise BadData(dataset.root, "state", "a field observation.* of floating numbers", names)
+    return fields
 
 
 def _fields_of(field: Field) -> dict[str, Any]:
