@@ -116,6 +116,8 @@ class Pool:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
+        if self.folder.is_file():
+            raise BadData(self.folder, "folder", f"a folder, new or with {DATASETS}", "a file")
         there = sorted(p.name for p in self.folder.iterdir()) if self.folder.is_dir() else []
         if there and DATASETS not in there and set(there) - {"lock", "episodes"}:
             raise BadData(self.folder, "folder", f"nothing, or a pool with {DATASETS}", ", ".join(there[:5]))
