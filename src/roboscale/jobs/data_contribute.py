@@ -56,9 +56,7 @@ class ContributeDataset(Request):
 
     def check(self) -> None:
         if self.licence and not _LICENCE.fullmatch(self.licence):
-            raise UsageError(
-                f"--licence: expected an SPDX id without spaces, such as CC-BY-4.0, found {self.licence!r}"
-            )
+            raise UsageError(f"--licence: expected an SPDX id, such as CC-BY-4.0, found {self.licence!r}")
         for text in self.accept:
             gate, equals, reason = text.partition("=")
             if not equals or not reason.strip():

@@ -114,7 +114,7 @@ def _no_strangers(there: Iterable[str], names: Collection[str], address: str) ->
 
 
 def _no_other_contribution(place: _Place, payload: Payload, address: str) -> None:
-    """BadData where a finished contribution has other files under these names: its readers keep what they were given."""
+    """BadData where a finished contribution has other files under these names: what was given stays."""
     try:
         given = json.loads(place.get(_SAID))["files"]
     except (ValueError, KeyError, TypeError) as error:
