@@ -15,6 +15,7 @@ from roboscale.curate.controls import LengthAlone, RandomChoice
 from roboscale.curate.log import Label
 from roboscale.curate.selection import Chosen, Left, Selection, episode_contents, read_selection
 from roboscale.dataset import Dataset, Excerpt
+from roboscale.dataset.collection import NewMember, write_collection
 from roboscale.jobs.files import write_json
 from roboscale.jobs.training import said_of_selection
 from roboscale.policies.builtin import TrainConfig
@@ -149,3 +150,10 @@ def test_nothing_kept_is_no_selection_and_a_task_that_is_lost_is_named(six: Path
         overruled(some, dataset, labels)
     noted = overruled(some, dataset, {"not here": Label(decision="keep")}).notes
     assert "1 decisions of people speak of episodes that are not in the dataset" in noted
+
+
+def test_a_selection_of_a_collection_is_refused_in_those_words(six: Path, tmp_path: Path):
+    write_json(tmp_path / "s.json", choose(Dataset(six), LengthAlone(), frames=0.5, asked="half").to_json())
+    write_collection(tmp_path / "set", [NewMember(root=six, robot_type="dot")], absolute=True)
+    with pytest.raises(BadData, match="of one dataset; merge the members with theirs first, found a collection"):
+        said_of_selection(tmp_path / "set", tmp_path / "s.json")

@@ -18,7 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from roboscale.core import Case, InfrastructureError, Outcome, Policy, RoboscaleError, World, WorldInfo, cases
+from roboscale.core import (
+    Case,
+    InfrastructureError,
+    Outcome,
+    Policy,
+    RoboscaleError,
+    SpecMismatch,
+    World,
+    WorldInfo,
+    cases,
+)
 from roboscale.core.plain import Plain
 from roboscale.core.processes import require_main
 from roboscale.jobs.events import Note, OnEvent, Progress
@@ -455,9 +465,16 @@ def _leader(request: Teleoperate, info: WorldInfo, units: Mapping[str, str] | No
     if not request.leader_type:
         return None
     from roboscale.guests.leader import GuestLeader
+    from roboscale.guests.robot import PER_UNIT
     from roboscale.sources.teleop import LeaderReader
 
     action = info.action_spec["action"]
+    if units is None and action.unit not in PER_UNIT:
+        gives, takes = (
+            f"positions of joints in {', '.join(PER_UNIT)}",
+            f"{', '.join(action.layout)} in {action.unit!r}",
+        )
+        raise SpecMismatch(f"--input {request.input}: a leader arm gives {gives}, and {info.name} takes {takes}")
     config = {name: _value(text) for name, _, text in (one.partition("=") for one in request.leader)}
     joints = dict.fromkeys(action.layout, action.unit) if units is None else units
     return LeaderReader(GuestLeader(request.leader_type, joints, config))
