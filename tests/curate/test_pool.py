@@ -121,3 +121,10 @@ def test_a_pool_is_a_folder_and_a_wrong_name_makes_none(tmp_path: Path):
     with pytest.raises(UnknownName):
         Pool(tmp_path / "none").drop("x")
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.usefixtures("example_folder")
+def test_members_that_cannot_be_opened_are_refused_before_any_is_added():
+    with pytest.raises(BadData, match="nowhere"):
+        pool_datasets(PoolDatasets(pool="pool", members=("recorded", "nowhere"), workers=0))
+    assert not Path("pool").exists()

@@ -92,8 +92,11 @@ def pool_datasets(request: PoolDatasets, on_event: OnEvent = ignore) -> PooledDa
     """
     from roboscale.curate.pool import Pool
     from roboscale.curate.selection import read_selection
+    from roboscale.dataset import Dataset
 
     pool, selections = Pool(request.pool), [(path, read_selection(path)) for path in request.scores]
+    for member in request.members:
+        Dataset(member)  # all can be opened, before the first is looked at for minutes
     added = [_add(pool, member, request, on_event) for member in request.members]
     for path, selection in selections:
         _score(pool, added, path, selection)

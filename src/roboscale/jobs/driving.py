@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roboscale.core import (
+    BadData,
     Case,
     InfrastructureError,
     Outcome,
@@ -412,11 +413,16 @@ def _world(request: Teleoperate) -> tuple[World, Any, Callable[..., Any] | None,
     if request.robot.startswith("sim:"):
         name, _, tasks = request.robot.removeprefix("sim:").rpartition("/")
         return open_any_world(name), None, None, None, tasks
+    from roboscale.worlds.real.benches import names_benches
     from roboscale.worlds.real.declaration import RobotDeclaration
     from roboscale.worlds.real.guarded import GuardedRobot
     from roboscale.worlds.real.robot_world import RobotWorld
 
     path = Path(request.robot.removeprefix("robot:"))
+    if names_benches(path):
+        raise BadData(
+            path, "--robot", "the declaration of one arm, which a person drives", "a file of several benches"
+        )
     declared, arm = RobotDeclaration.load(path), GuardedRobot(path)
     forward = getattr(declared.make(path.parent), "flange", None)
     return RobotWorld(arm), arm, forward, declared.column("velocity"), request.tasks
