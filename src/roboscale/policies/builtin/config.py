@@ -104,7 +104,7 @@ class TrainConfig(Plain):
             else:
                 whole = isinstance(f.default, int)
                 kind, words = (Integral, "a whole number") if whole else (Real, "a finite number")
-                number = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
+                number = type(value) is not bool and isinstance(value, kind) and math.isfinite(value)
                 _require(f.name, number, words, repr(value))
 
     @classmethod
