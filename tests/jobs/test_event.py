@@ -84,6 +84,7 @@ def test_who_is_not_ranked_is_told_with_the_reason_everywhere(held):
         assert f"{team} is not ranked" in page and any(f"{team} is not ranked" in note for note in notes)
     assert "Autumn &lt;course&gt;" in page and "<course>" not in page
     assert any("birch and fir brought the same policy" in note for note in notes)
+    assert "ash and birch and team elm and fir brought the same data" in page
 
 
 def test_every_team_has_the_same_conditions_and_their_seal_came_first(held):

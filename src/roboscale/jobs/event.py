@@ -134,10 +134,12 @@ def hold_event(request: HoldEvent, on_event: OnEvent = ignore) -> HeldEvent:
         InfrastructureError: another process works on it.
     """
     from roboscale.core.declared import read_declared
+    from roboscale.core.extras import require_packages
     from roboscale.jobs.campaign_journal import only_one
     from roboscale.jobs.event_file import EventFile
     from roboscale.jobs.event_holding import Holding
 
+    require_packages("a page", "matplotlib")
     declared = read_declared(request.file, EventFile)
     with only_one(request.folder):
         holding = Holding(declared, request.file, request.folder, request.workers, on_event)

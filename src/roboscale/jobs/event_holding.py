@@ -116,7 +116,17 @@ class Holding:
         from roboscale.report.board import board_page
 
         results = self.folder / "results.csv"
-        notes = [*self._write(results), *_shared(teams)]
+        ranked_teams = [one for one in teams if not one.out]
+        policies = {one.team: one.policy for one in ranked_teams}
+        data = {one.team: self._data_of(one.team) for one in ranked_teams}
+        notes = [
+            *self._write(results),
+            *(
+                f"{names} brought the same policy: its trials were made once and count for each"
+                for names in _same(policies)
+            ),
+            *(f"{names} brought the same data" for names in _same(data)),
+        ]
         for note in notes:
             self.on_event(Note(note))
         ranked = rank(Rank(sources=(str(results),), by="success", level=self.declared.level))
@@ -137,7 +147,7 @@ class Holding:
         board = replace(
             ranked.board,
             title=self.declared.title,
-            unverified={one.team: one.unverified for one in teams if one.unverified and not one.out},
+            unverified={one.team: one.unverified for one in ranked_teams if one.unverified},
             first=(*(prize.sentence for prize in prizes), *_said(teams)),
             statements=(*ranked.board.statements, self._conditions()),
             notes=tuple(notes),
@@ -147,6 +157,11 @@ class Holding:
         write_json(self.folder / "event.json", done.to_json())
         shutil.make_archive(str(self.folder), "zip", self.folder)
         return done
+
+    def _data_of(self, team: str) -> str:
+        """The digests of the files in its `data`, as they are in the archive."""
+        told = json.loads((self.folder / "datasets" / team / "meta/roboscale/contribution.json").read_text("utf-8"))
+        return json.dumps({name: digest for name, digest in told["files"].items() if name.startswith("data/")})
 
     def _conditions(self) -> str:
         return (
@@ -189,14 +204,9 @@ def _said(teams: Sequence[EventStanding]) -> list[str]:
     return [f"{one.team} is not ranked: {one.out}" for one in teams if one.out]
 
 
-def _shared(teams: Sequence[EventStanding]) -> list[str]:
-    """Who brought the same policy."""
-    by_policy: dict[str, list[str]] = {}
-    for one in teams:
-        if not one.out:
-            by_policy.setdefault(one.policy, []).append(one.team)
-    return [
-        f"{' and '.join(names)} brought the same policy: its trials were made once and count for each"
-        for names in by_policy.values()
-        if len(names) > 1
-    ]
+def _same(brought: Mapping[str, str]) -> list[str]:
+    """Names of teams that brought the same, joined."""
+    teams: dict[str, list[str]] = {}
+    for team, thing in brought.items():
+        teams.setdefault(thing, []).append(team)
+    return [" and ".join(names) for names in teams.values() if len(names) > 1]
