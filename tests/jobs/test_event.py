@@ -14,7 +14,7 @@ import pytest
 import roboscale as rs
 import tests.pusher_world
 from roboscale.cli.app import parse
-from roboscale.core import BadData, RoboscaleError
+from roboscale.core import BadData, InfrastructureError, RoboscaleError, UnknownName
 from roboscale.core.declared import as_declared, read_declared
 from roboscale.dataset import Dataset
 from roboscale.jobs.event import HeldEvent
@@ -172,3 +172,20 @@ def test_the_file_in_the_documentation_is_one():
     text = (Path(__file__).parents[2] / "docs/event.md").read_text()
     declared = as_declared(tomllib.loads(text.split("```toml\n")[1].split("```")[0]), EventFile, "docs/event.md")
     assert [team.name for team in declared.teams] == ["ash", "birch"]
+
+
+def test_mistakes_of_the_organiser_and_servers_that_are_away_are_no_teams_fault(tmp_path: Path):
+    file = write_event(tmp_path, trials=1)
+    text = file.read_text()
+    file.write_text(text.replace('"push"', '"pusch"'))
+    with pytest.raises(UnknownName, match="pusch"):
+        rs.hold_event(rs.HoldEvent(file=file, workers=0))
+    assert not (tmp_path / "event").exists()
+    file.write_text(text.replace("policies.py:back", "openpi://127.0.0.1:9"))
+    with pytest.raises(UnknownName, match="elf.*elm"):
+        rs.hold_event(rs.HoldEvent(file=file, workers=0, without=("team elf",)))
+    with pytest.raises(InfrastructureError, match="team elm: .*--without 'team elm'"):
+        rs.hold_event(rs.HoldEvent(file=file, workers=0))
+    done = rs.hold_event(rs.HoldEvent(file=file, workers=0, without=("team elm",)))
+    assert [one.team for one in done.teams if "left out" in one.out] == ["team elm"]
+    assert "team elm is not ranked: left out" in done.page.read_text()

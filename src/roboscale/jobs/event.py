@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from roboscale.core import RoboscaleError
+from roboscale.core import RoboscaleError, UnknownName
 from roboscale.core.plain import Plain, to_plain
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.options import Workers
@@ -24,6 +24,7 @@ class HoldEvent(Request):
 
     Args:
         file: see `roboscale.jobs.event_file`; it does not change while the event runs.
+        without: teams that are left out, e.g. one whose policy's server stays away; the board says so.
         out: folder of everything; the same one goes on. Beside it comes the archive, OUT.zip.
     """
 
@@ -34,6 +35,7 @@ class HoldEvent(Request):
         Path | None,
         Option("Folder of everything; the same one goes on. Default: FILE without its ending.", flag="--out/-o"),
     ] = None
+    without: Annotated[tuple[str, ...], Option("Leave this team out, and say so; may repeat.")] = ()
     workers: Workers = None
 
     @property
@@ -129,22 +131,26 @@ def hold_event(request: HoldEvent, on_event: OnEvent = ignore) -> HeldEvent:
     'a book: not awarded by these trials; place 1 is open among ash, birch'
 
     Raises:
-        BadData, UnknownName: the file is not understood.
+        BadData, UnknownName: the file is not understood, or names a world or task that is not there.
         RoboscaleError: fewer than two teams could be ranked, the event is over already, or its file was changed.
-        InfrastructureError: another process works on it.
+        InfrastructureError: another process works on it, or a policy's server is away; the same request goes on.
     """
     from roboscale.core.declared import read_declared
     from roboscale.core.extras import require_packages
     from roboscale.jobs.campaign_journal import only_one
     from roboscale.jobs.event_file import EventFile
-    from roboscale.jobs.event_holding import Holding
+    from roboscale.jobs.event_holding import Holding, require_worlds
 
     require_packages("a page", "matplotlib")
     declared = read_declared(request.file, EventFile)
+    for name in request.without:
+        if name not in (names := [team.name for team in declared.teams]):
+            raise UnknownName("team", name, names)
+    require_worlds(declared, request.file.parent)
     with only_one(request.folder):
         holding = Holding(declared, request.file, request.folder, request.workers, on_event)
         on_event(Note(f"the conditions are drawn and sealed: sha256 {holding.seal}"))
-        teams = [holding.admit(team) for team in declared.teams]
+        teams = [holding.admit(team, left_out=team.name in request.without) for team in declared.teams]
         teams = [holding.tried(one) for one in teams]
         for one in teams:
             if one.out:

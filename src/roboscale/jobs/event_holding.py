@@ -6,18 +6,19 @@ import csv
 import hashlib
 import json
 import secrets
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from roboscale.core import Counted, RoboscaleError
+from roboscale.core import Counted, InfrastructureError, RoboscaleError
 from roboscale.jobs.event import EventPrize, EventStanding, HeldEvent
 from roboscale.jobs.event_file import EventFile, EventTeam
 from roboscale.jobs.events import Note, OnEvent
 from roboscale.jobs.files import write_json, write_text
 
-__all__ = ["Holding"]
+__all__ = ["Holding", "prizes_of", "require_worlds"]
 
 _OUT_OF = "its trials could not be counted"
 
@@ -53,11 +54,13 @@ class Holding:
         self.seal = hashlib.sha256(f"{self.seed}:{self.nonce}".encode()).hexdigest()
         self._rows: dict[str, list[tuple[str, Counted]]] = {}
 
-    def admit(self, team: EventTeam) -> EventStanding:
+    def admit(self, team: EventTeam, *, left_out: bool = False) -> EventStanding:
         """Its data at the gate, and where nothing blocks into the archive."""
         from roboscale.jobs.contributing import looked_at, prepared, send_contribution
         from roboscale.jobs.data_contribute import ContributeDataset
 
+        if left_out:
+            return EventStanding(team=team.name, out="left out by whoever held the event (--without)")
         asked = ContributeDataset(
             dataset=self.file.parent / team.dataset,
             to=str(self.folder / "datasets" / team.name),
@@ -101,6 +104,10 @@ class Holding:
             )
             try:
                 done = evaluate(asked, self.on_event)
+            except InfrastructureError as error:
+                raise InfrastructureError(
+                    f"{one.team}: {error}; the same command goes on, or leaves it out: --without {shlex.quote(one.team)}"
+                ) from error
             except RoboscaleError as error:
                 return replace(one, out=f"{_OUT_OF}: {error}")
             if done.value is None:
@@ -184,6 +191,14 @@ class Holding:
                 came = [c.outcome.progress] * progress
                 table.writerow([team, world, c.case.task, c.case.start, int(c.outcome.status == "success"), *came])
         return [f"{void} of {len(rows)} trials are void: nothing is said of them"] if void else []
+
+
+def require_worlds(declared: EventFile, folder: Path) -> None:
+    """UnknownName, BadData or SpecMismatch for a world or a task that is not there: no team's mistake."""
+    from roboscale.jobs.trying import world_and_tasks
+
+    for world in declared.worlds:
+        world_and_tasks(declared.world_of(world, folder), ",".join(world.tasks) or "all")
 
 
 def prizes_of(prizes: Sequence[str], ranks: Mapping[str, tuple[int, int]]) -> tuple[EventPrize, ...]:
