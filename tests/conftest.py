@@ -58,6 +58,14 @@ def _examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
         'title = "To nine in ten"\ntasks = ["reach-v3"]\n[budget]\nhours = 10\n'
         '[[sources]]\nname = "person"\nkind = "order"\nseconds = 60\n'
     )
+    (folder / "event.toml").write_text(
+        'title = "A course"\ntrials = 2\nprizes = ["a book"]\n[[worlds]]\nworld = "metaworld"\n'
+        'tasks = ["reach-v3"]\nhorizon = 10\n'
+        + "".join(
+            f'[[teams]]\nname = "{team}"\ndataset = "{data}"\npolicy = "{policy}"\nconsent = "No camera."\n'
+            for team, data, policy in (("ash", "recorded", "constant"), ("birch", "more", "constant:0,0,1,0"))
+        )
+    )
     (folder / "evaluations").mkdir()
     for name, day, lifted, poured in (("old", 1, 18, 9), ("new", 2, 6, 9)):
         rows = [f"{name},lift,{k},{int(k < lifted)},2026-11-0{day}" for k in range(20)]

@@ -151,6 +151,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.data_show import ShowDataset, show_dataset, write_for_viewers
     from roboscale.jobs.demo import RunDemo, run_demo
     from roboscale.jobs.eval import Evaluate, evaluate
+    from roboscale.jobs.event import HoldEvent, hold_event
     from roboscale.jobs.fuse import FuseResults, fuse_results
     from roboscale.jobs.guest_check import CheckInstalledGuest, check_installed_guest
     from roboscale.jobs.guest_clean import CleanGuests, clean_guests
@@ -248,6 +249,7 @@ __all__ = [
     "HasHold",
     "HasPictures",
     "HasSuccessTerms",
+    "HoldEvent",
     "Identity",
     "ImportDataset",
     "ImportToArena",
@@ -375,6 +377,7 @@ __all__ = [
     "fuse_results",
     "generate_episodes",
     "generator",
+    "hold_event",
     "identify",
     "identity_labels",
     "import_dataset",
@@ -463,6 +466,7 @@ _JOBS = {
     "data_show": ("ShowDataset", "show_dataset", "write_for_viewers"),
     "demo": ("RunDemo", "run_demo"),
     "eval": ("Evaluate", "evaluate"),
+    "event": ("HoldEvent", "hold_event"),
     "fuse": ("FuseResults", "fuse_results"),
     "guest_check": ("CheckInstalledGuest", "check_installed_guest"),
     "guest_clean": ("CleanGuests", "clean_guests"),

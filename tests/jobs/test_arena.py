@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -312,3 +313,53 @@ def test_an_owner_sees_and_answers_its_own_policies_alone(hosted: Hosted):
             other.post(path)
     told = json.dumps(other.get("/api/me"))
     assert "zebra" not in told and '"token"' not in told
+
+
+# what hosts, owners and evaluators get wrong
+
+
+def test_rank_takes_the_store_of_an_arena_as_its_export(hosted: Hosted):
+    mine = rs.rank(rs.Rank(sources=(hosted.arena.log.where,), by="preference"))
+    board = arena_board(hosted.arena.state)
+    assert mine.standing.ranking.rank_sets == {row.name: row.ranks for row in board.plain.rows if row.matches}
+
+
+def test_commands_of_an_export_are_what_a_shell_takes_and_nothing_is_no_export(hosted: Hosted, tmp_path: Path):
+    done = rs.export_arena(rs.ExportArena(out=tmp_path / "our lab's", store=hosted.arena.log.where))
+    for command in done.commands:
+        assert Path(shlex.split(command)[2]).is_file(), command
+    with HostedArena(str(tmp_path / "new")), pytest.raises(rs.RoboscaleError, match="no match yet"):
+        rs.export_arena(rs.ExportArena(out=tmp_path / "none", store=str(tmp_path / "new")))
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_invitation_into_a_store_that_was_not_there_says_so(tmp_path: Path):
+    asked = rs.InviteToArena(role="owner", group="team one", store=str(tmp_path / "tpyo"))
+    notes: list[str] = []
+    for _ in range(2):
+        rs.invite_to_arena(asked, lambda event: notes.append(str(event)))
+    assert len(notes) == 1 and "tpyo held no arena" in notes[0]
+    with pytest.raises(rs.UsageError, match="--group"):
+        rs.InviteToArena(role="owner", group=" ", store=str(tmp_path / "tpyo"))
+
+
+def test_rubrics_of_a_task_that_the_robot_has_not_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ROBOSCALE_ARENA", "x")
+    (tmp_path / "rubrics.toml").write_text('[steps]\ncary = ["touches the block"]\n')
+    asked = rs.EvaluateForArena(
+        arena="http://127.0.0.1:9/", robot="stand-in", site="s", rubrics=tmp_path / "rubrics.toml"
+    )
+    with pytest.raises(rs.UnknownName, match="cary.*carry"):
+        rs.evaluate_for_arena(asked)
+
+
+def test_an_owner_is_told_how_the_check_went(hosted: Hosted):
+    client = ArenaClient(hosted.url, hosted.token("owner", "team zebra"))
+    zebra = next(p.id for p in hosted.arena.state.policies.values() if p.name == "zebra")
+    offering = Offering(PlantedPolicy("zebra", 0.2), client, "zebra")
+    assert offering.id == zebra
+    (line,) = offering._checks()
+    assert "passed the check" in line and offering._checks() == []
+    offering._told.clear()
+    hosted.arena.state.policies[zebra].checked = {"0" * 32: "actions: expected 2 numbers, found 3"}
+    assert offering._checks() == ["robot 00000000: will not be met: actions: expected 2 numbers, found 3"]

@@ -87,3 +87,17 @@ def test_the_110_sessions_give_their_golden_fit(tmp_path: Path):
     for name, theta in zip(golden["policies"], golden["davidson_theta"], strict=True):
         assert ranking.scores[name].value == pytest.approx(theta, abs=1e-6)
     assert ranking.tie_parameter.value == pytest.approx(golden["davidson_nu"], abs=1e-6)
+
+
+def test_what_is_no_session_is_named_and_a_side_that_is_no_object_is_an_error(tmp_path: Path):
+    session(tmp_path, "two", {"A": ("x", 0.2), "B": ("y", 0.9)}, "B")
+    (tmp_path / "evaluation_sessions/cut").mkdir()
+    (tmp_path / "evaluation_sessions/cut/metadata.yaml").write_text("{cut")
+    notes: list[str] = []
+    asked = rs.ImportToArena(sessions=tmp_path, store=str(tmp_path / "arena"))
+    rs.import_to_arena(asked, lambda event: notes.append(str(event)))
+    assert any("1 metadata.yaml speak of no policies" in note and "cut" in note for note in notes)
+    assert not any("more than two" in note for note in notes)
+    (tmp_path / "evaluation_sessions/cut/metadata.yaml").write_text("policies: {A: pi0, B: pi1}")
+    with pytest.raises(rs.BadData, match=r"policies\.A: expected an object with policy_name, found str"):
+        rs.import_to_arena(asked)

@@ -76,6 +76,7 @@ def test_every_job_that_writes_a_page_is_tried():
     assert writing == tried | {"report", "runs", "demo", "recipe_round", "watch", "why"} | {
         "campaign_orders",  # `test_campaign_page` and `test_collect_captures`
         "campaign_page",
+        "event_holding",  # `test_event`
         "capturing",
     }
 

@@ -11,7 +11,7 @@ __all__ = ["command"]
 
 def run(request: InviteToArena, terminal: Terminal) -> None:
     """Make an invitation to an arena, on the machine that has its store."""
-    done = invite_to_arena(request)
+    done = invite_to_arena(request, terminal.event)
     terminal.show(done.to_json(), done.text)
 
 

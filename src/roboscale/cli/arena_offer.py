@@ -6,6 +6,7 @@ from roboscale.cli.commands import Command
 from roboscale.cli.console import say
 from roboscale.cli.terminal import Terminal
 from roboscale.jobs.arena_offer import OfferPolicy, offer_policy
+from roboscale.jobs.events import Note
 
 __all__ = ["command"]
 
@@ -15,7 +16,7 @@ def run(request: OfferPolicy, terminal: Terminal) -> None:
     offering = offer_policy(request, terminal.event)
     say(f"offering {offering.name}; Ctrl-C ends it")
     try:
-        offering.serve()
+        offering.serve(on_check=lambda line: terminal.event(Note(line)))
     except KeyboardInterrupt:
         say(f"answered {offering.answered} observations")
 

@@ -16,8 +16,8 @@ from roboscale.core import Estimate, Stratum
 from roboscale.core.plain import Plain
 from roboscale.jobs.standing import Standing, mean_sequence, standing_of
 from roboscale.results import Preferences, Results
-from roboscale.results.nouns import PREFERENCE_OUTCOMES, TrialColumns
-from roboscale.results.reading import ResultsReading
+from roboscale.results.nouns import PREFERENCE_OUTCOMES, TablePart, TrialColumns
+from roboscale.results.reading import ResultsReading, TableReading
 
 __all__ = ["ArenaBoard", "ArenaCell", "ArenaRow", "ArenaTally", "arena_board", "arena_results"]
 
@@ -138,13 +138,12 @@ def arena_board(state: ArenaState, flags: Sequence[EvaluatorFlag] | None = None)
 
 def arena_results(state: ArenaState, keep: Callable[[Match], bool] = lambda match: True) -> Results:
     """The matches as results: the same as reading the exported tables."""
-    reading = ResultsReading(pairing="preferences", case="a match is a case", paired=True)
+    columns, preferences = _trial_columns(trial_rows(state, keep)), _preferences(comparison_rows(state, keep))
+    table = TableReading(source="arena", form="matches of an arena", rows=len(columns) + len(preferences))
+    part = TablePart(reading=table, columns=columns, preferences=preferences, case_columns=("match",), shared=True)
+    reading = ResultsReading(tables=(table,), pairing="preferences", case="a match is a case", paired=True)
     return Results(
-        source="arena",
-        columns=_trial_columns(trial_rows(state, keep)),
-        preferences=_preferences(comparison_rows(state, keep)),
-        reading=reading,
-        adaptive=True,
+        source="arena", columns=columns, preferences=preferences, reading=reading, adaptive=True, parts=(part,)
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from roboscale.core import UnknownName
 from roboscale.core.declared import Text
 from roboscale.jobs.arena_join import ArenaUrl
 from roboscale.jobs.arena_offer import ArenaToken, token_of
@@ -61,7 +62,7 @@ def evaluate_for_arena(request: EvaluateForArena, on_event: OnEvent = ignore) ->
     http://127.0.0.1:...
 
     Raises:
-        UnknownName, BadData: no such robot, or its file is broken.
+        UnknownName, BadData: no such robot, its file is broken, or rubrics are of a task that it has not.
         RoboscaleError: no token, or one that is no evaluator's; a robot without a camera.
         InfrastructureError: the robot or the arena does not answer.
     """
@@ -74,6 +75,10 @@ def evaluate_for_arena(request: EvaluateForArena, on_event: OnEvent = ignore) ->
     rubrics = {} if request.rubrics is None else read_declared(request.rubrics, _Rubrics).steps
     client = ArenaClient(request.arena, token_of(request.token_variable))
     world, pace = _robot(request.robot)
+    for task in rubrics:
+        if task not in world.info.tasks:
+            world.close()
+            raise UnknownName(f"{request.rubrics}: task", task, list(world.info.tasks))
     robot = ArenaRobot(client, world, site=request.site, name=request.name, rubrics=rubrics, pace=pace)
     on_event(Note(f"{robot.name} at {robot.site} is asked for observations, by which policies are checked"))
     robot.register()

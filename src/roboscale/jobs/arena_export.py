@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -40,6 +41,8 @@ class ExportedArena(Plain):
     def text(self) -> list[str]:
         """For a terminal."""
         counted = f"{self.matches} matches, {self.comparisons} comparisons, {self.trials} rollouts in {self.out}"
+        if not self.commands:
+            return [counted, "no match has been voted on yet: there is no number to count again"]
         return [counted, "every number of the board again:", *(f"  {command}" for command in self.commands)]
 
 
@@ -54,7 +57,7 @@ def export_arena(request: ExportArena, on_event: OnEvent = ignore) -> ExportedAr
 
     Raises:
         BadData: the store is none.
-        RoboscaleError: the folder is there and is not empty.
+        RoboscaleError: the folder is there and is not empty, or the arena has had no match.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -69,6 +72,8 @@ def export_arena(request: ExportArena, on_event: OnEvent = ignore) -> ExportedAr
         raise RoboscaleError(f"{request.out} is there already, and is not empty")
     with open_log(request.store, read_only=True) as log:
         state = Arena(log).state
+    if not state.matches:
+        raise RoboscaleError(f"{request.store}: no match yet, so there is nothing to export")
     request.out.mkdir(parents=True, exist_ok=True)
     comparisons, trials, matches = comparison_rows(state), trial_rows(state), match_rows(state)
     for name, columns in (("comparisons", comparisons), ("trials", trials)):
@@ -85,8 +90,11 @@ def export_arena(request: ExportArena, on_event: OnEvent = ignore) -> ExportedAr
         matches=len(matches),
         comparisons=len(comparisons["winner"]),
         trials=len(trials["policy"]),
-        commands=tuple(
-            command.replace(" c", f" {request.out}/c", 1).replace(" t", f" {request.out}/t", 1)
-            for command in board.commands
-        ),
+        commands=_commands(board.commands, request.out) if state.finished else (),
     )
+
+
+def _commands(commands: tuple[str, ...], out: Path) -> tuple[str, ...]:
+    """The board's commands for files in a folder, as a shell takes them."""
+    words = [[str(out / word) if word.endswith(".parquet") else word for word in shlex.split(c)] for c in commands]
+    return tuple(map(shlex.join, words))

@@ -68,9 +68,12 @@ def import_to_arena(request: ImportToArena, on_event: OnEvent = ignore) -> Impor
     from roboscale.results.roboarena import is_session, read_session
     from roboscale.trials.log import open_log
 
-    files = sorted(file for file in request.sessions.rglob("metadata.yaml") if is_session(file))
+    there = sorted(request.sessions.rglob("metadata.yaml"))
+    files = [file for file in there if is_session(file)]
     if not files:
         raise BadData(request.sessions, "sessions", "evaluation_sessions/<id>/metadata.yaml", "none")
+    if others := [str(file) for file in there if file not in files]:
+        on_event(Note(f"{len(others)} metadata.yaml speak of no policies and are left out: {', '.join(others[:3])}"))
     read = [read_session(file) for file in files]
     for line in _notes(read):
         on_event(Note(line))
@@ -94,7 +97,7 @@ def _notes(sessions: list[RoboArenaSession]) -> list[str]:
     pairs = [s for s in sessions if len(s.sides) == 2]
     if unsaid := sum(s.preference not in ("A", "B", "TIE") for s in pairs):
         lines.append(f"{unsaid} of {len(pairs)} pairs have no preference: they are kept, and do not count")
-    if many := len(sessions) - len(pairs):
+    if many := sum(len(s.sides) > 2 for s in sessions):
         lines.append(f"{many} sessions have more than two policies: who came farther is taken for the better one")
     return lines
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,18 +34,35 @@ class Offering:
         self._policy, self._client, self.name = policy, client, name
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self.answered = 0
+        self._told: dict[str, str] = {}
         body = {"name": name, "identity": policy.identity.to_json(), "public": public}
         self.id = str(client.post("/api/policies", body)["policy"])
 
-    def serve(self, stop: threading.Event | None = None) -> None:
-        """Answers until it is told to stop, or is interrupted."""
+    def serve(self, stop: threading.Event | None = None, on_check: Callable[[str], None] = lambda line: None) -> None:
+        """Answers until it is told to stop, or is interrupted.
+
+        Args:
+            on_check: told, when nothing else is to be done, how the policy came through a robot's check.
+        """
         while stop is None or not stop.is_set():
             asked = self._client.exchange(f"/api/policies/{self.id}/pull")
             if asked is None:
+                for line in self._checks():
+                    on_check(line)
                 continue
             answer = self._answer(asked["frame"])
             self._client.send("POST", f"/api/policies/{self.id}/answers/{asked['ask']}", answer)
             self.answered += 1
+
+    def _checks(self) -> list[str]:
+        """What is new of the checks, a line for a robot."""
+        mine = next(one for one in self._client.get("/api/me")["policies"] if one["id"] == self.id)
+        new = {robot: problem for robot, problem in mine["checked"].items() if self._told.get(robot) != problem}
+        self._told.update(new)
+        return [
+            f"robot {robot[:8]}: {f'will not be met: {problem}' if problem else 'passed the check, and may be drawn'}"
+            for robot, problem in new.items()
+        ]
 
     def _answer(self, frame: bytes) -> bytes:
         told = unpack(frame)

@@ -78,11 +78,11 @@ class Journal:
 
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Holds a campaign's folder; InfrastructureError where another process works on it. A kill lets go of it."""
+    """Holds a campaign's or event's folder; InfrastructureError where another process has it. A kill lets go of it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InfrastructureError(f"{folder}: another process works on this campaign") from None
+            raise InfrastructureError(f"{folder}: another process works in this folder") from None
         yield

@@ -11,7 +11,7 @@ from roboscale.core import NOMINAL, BadData, Counted, UsageError, identity_label
 from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.judged import Judged, judged_run
 from roboscale.results import AS_THEY_ARE, ReadOptions, Results, by_name, join_results, read_results
-from roboscale.trials.log import open_log
+from roboscale.trials.log import TrialLog, open_log
 
 __all__ = ["direction_unused", "doubts", "labelled", "load_results", "never_acted", "trials_by_policy"]
 
@@ -125,6 +125,8 @@ def _read_store(store: str, on_event: OnEvent, arm: str = "") -> Results:
 
     with open_log(store, read_only=True) as log:
         runs = log.runs()
+        if not runs and log.entries():
+            return _of_arena(log)
         for run in runs:
             require_unblinded(run)
         whole = [judged_run(log, run) for run in runs]
@@ -139,6 +141,14 @@ def _read_store(store: str, on_event: OnEvent, arm: str = "") -> Results:
             own = [c for c in own if c.policy != policy]
             on_event(Note(f"left out: {label} never acted in {len(mine)} trials: {mine[-1].outcome.reason}"))
     return Results.of_objects(Path(store).name, own, form="our own trials", own=True, adaptive=adaptive)
+
+
+def _of_arena(log: TrialLog) -> Results:
+    """The matches of an arena, as its board counts them; no match is no result."""
+    from roboscale.arena.arena import Arena
+    from roboscale.jobs.arena_board import arena_results
+
+    return arena_results(Arena(log).state)
 
 
 def _unperturbed(whole: Sequence[Judged], on_event: OnEvent) -> list[Counted]:

@@ -54,6 +54,7 @@ class BoardData(Plain):
         notes: what was dropped, guessed, reused or assumed.
         opposite: pairs that are better on some tasks and worse on others, a sentence each: the headline.
         outcome: what the rates are of, `success` or `progress`.
+        first: sentences right under the headline of the page, e.g. who gets a prize.
     """
 
     ranking: Ranking
@@ -71,6 +72,7 @@ class BoardData(Plain):
     versions: Mapping[str, Scalar] = field(default_factory=dict)
     title: str = "Ranking of policies"
     outcome: str = "success"
+    first: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """By its fields, and rows of policy and task."""
@@ -323,7 +325,8 @@ def _headline(board: BoardData) -> Headline:
         f"{text.count(ranking.void)} void, not counted",
         text.plural(len(ranking.tie_groups), "tie group"),
     )
-    return Headline(tag=tag, kind=kind, sentence=sentence, small=small, doubts=doubts, details=details)
+    first = (Listing(tuple(map(text.full_stop, board.first))),) if board.first else ()
+    return Headline(tag=tag, kind=kind, sentence=sentence, small=small, doubts=doubts, details=details, blocks=first)
 
 
 def _said(board: BoardData) -> tuple[str, str, str]:

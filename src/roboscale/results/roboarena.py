@@ -70,6 +70,8 @@ def read_session(file: Path) -> RoboArenaSession:
         raise BadData(file, "policies", "an object of A, B, ...", type(policies).__name__)
     sides = {}
     for letter, entry in policies.items():
+        if not isinstance(entry, dict):
+            raise BadData(file, f"policies.{letter}", "an object with policy_name", type(entry).__name__)
         progress, success, duration = (entry.get(k) for k in ("partial_success", "binary_success", "duration"))
         sides[str(letter)] = RoboArenaSide(
             policy=str(entry.get("policy_name", letter)),

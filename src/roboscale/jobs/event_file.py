@@ -1,0 +1,117 @@
+"""What an event's organiser writes: teams, worlds, prizes.
+
+title = "Autumn course"
+trials = 20                 # hidden conditions of each task; every team has the same ones
+licence = "CC-BY-4.0"       # under which every team's data leave, where a dataset does not say
+prizes = ["the arm", "a book"]
+
+[[worlds]]
+world = "metaworld"
+tasks = ["reach-v3", "push-v3"]
+
+[[teams]]
+name = "ash"
+dataset = "ash/recorded"    # paths are beside this file
+policy = "ash/policy.py:new"
+consent = "One operator, who agreed; no camera."
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from roboscale.core.declared import Count, Limit, Mistake, Text
+
+__all__ = ["EventFile", "EventTeam", "EventWorld"]
+
+_NAME = r"\w([\w -]{0,38}[\w-])?"
+
+TeamName = Annotated[
+    str, Limit("at most 40 letters, digits, inner blanks, - or _", lambda name: bool(re.fullmatch(_NAME, name)))
+]
+"""Also the name of a folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventTeam:
+    """One team.
+
+    Args:
+        dataset: a LeRobotDataset v3.0.
+        policy: any policy of `roboscale eval --help`.
+        consent, licence, people, accept: of its dataset, as for `roboscale data contribute`.
+    """
+
+    name: TeamName
+    dataset: Text
+    policy: Text
+    consent: str = ""
+    licence: str = ""
+    people: Literal["refuse", "blur", "agreed"] = "refuse"
+    accept: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventWorld:
+    """Where everybody's policy is tried.
+
+    Args:
+        tasks: by default all of the world's.
+        horizon: control steps; by default the world's.
+    """
+
+    world: Annotated[
+        Text, Limit("a simulated world: teams meet at robots in an arena", lambda text: not text.startswith("robot:"))
+    ]
+    tasks: tuple[Text, ...] = ()
+    horizon: Count | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventFile:
+    """An event.
+
+    Args:
+        trials: hidden conditions of each task.
+        prizes: the first for whoever is shown to be first, and so on; none where that is not shown.
+        level: of all claims together.
+    """
+
+    title: Text
+    worlds: tuple[EventWorld, ...]
+    teams: tuple[EventTeam, ...]
+    trials: Count = 20
+    licence: str = ""
+    prizes: tuple[Text, ...] = ()
+    level: Annotated[float, Limit("a number from 0.5 to 0.999", lambda number: 0.5 <= number <= 0.999)] = 0.95
+
+    def mistakes(self) -> Iterator[Mistake]:
+        if len(self.teams) < 2:
+            yield "teams", "two or more", len(self.teams)
+        if not self.worlds:
+            yield "worlds", "one or more", 0
+        for key, names in (
+            ("teams.name", [t.name.lower() for t in self.teams]),
+            ("worlds.world", [w.world for w in self.worlds]),
+        ):
+            for name, count in Counter(names).items():
+                if count > 1:
+                    yield key, "each once", f"{name} {count} times"
+
+    def policy_of(self, team: EventTeam, folder: Path) -> str:
+        """Its policy as `roboscale eval` takes it: a file or folder beside the event's file by its path."""
+        return _beside(team.policy, folder)
+
+    def world_of(self, world: EventWorld, folder: Path) -> str:
+        """The same of a world."""
+        return _beside(world.world, folder)
+
+
+def _beside(text: str, folder: Path) -> str:
+    place, colon, name = text.partition(":")
+    return f"{folder / place}{colon}{name}" if (folder / place).exists() else text

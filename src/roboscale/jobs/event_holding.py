@@ -1,0 +1,227 @@
+"""What an event does, step by step: seal, gate, trials, board, archive. Interrupted, it goes on."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import secrets
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from roboscale.core import Counted, InfrastructureError, RoboscaleError
+from roboscale.jobs.event import EventPrize, EventStanding, HeldEvent
+from roboscale.jobs.event_file import EventFile, EventTeam
+from roboscale.jobs.events import Note, OnEvent
+from roboscale.jobs.files import write_json, write_text
+
+__all__ = ["Holding", "prizes_of", "require_worlds"]
+
+_OUT_OF = "its trials could not be counted"
+
+
+class Holding:
+    """One event and its folder.
+
+    Args:
+        file: of the declaration; teams' paths are beside it.
+        folder: of everything.
+
+    Raises:
+        RoboscaleError: the event is over, or another declaration began in this folder.
+    """
+
+    def __init__(self, declared: EventFile, file: Path, folder: Path, workers: int | None, on_event: OnEvent) -> None:
+        self.declared, self.file, self.folder, self.workers, self.on_event = declared, file, folder, workers, on_event
+        if (folder / "event.json").exists():
+            raise RoboscaleError(
+                f"{folder}: this event is over and its conditions are told; count it again with "
+                f"`roboscale rank {folder / 'results.csv'} --by success`, or hold another with another --out"
+            )
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        kept = folder / "conditions.json"
+        if kept.exists():
+            told = json.loads(kept.read_text("utf-8"))
+            if told["file"] != digest and (folder / "trials").exists():
+                raise RoboscaleError(f"{file} was changed since its first trial: another event takes another --out")
+        else:
+            told = {"seed": secrets.randbits(31), "nonce": secrets.token_hex(16)}
+        write_json(kept, {**told, "file": digest})
+        self.seed, self.nonce = int(told["seed"]), str(told["nonce"])
+        self.seal = hashlib.sha256(f"{self.seed}:{self.nonce}".encode()).hexdigest()
+        self._rows: dict[str, list[tuple[str, Counted]]] = {}
+
+    def admit(self, team: EventTeam, *, left_out: bool = False) -> EventStanding:
+        """Its data at the gate, and where nothing blocks into the archive."""
+        from roboscale.jobs.contributing import looked_at, prepared, send_contribution
+        from roboscale.jobs.data_contribute import ContributeDataset
+
+        if left_out:
+            return EventStanding(team=team.name, out="left out by whoever held the event (--without)")
+        asked = ContributeDataset(
+            dataset=self.file.parent / team.dataset,
+            to=str(self.folder / "datasets" / team.name),
+            licence=team.licence or self.declared.licence,
+            consent=team.consent,
+            people=team.people,
+            accept=team.accept,
+            upload=True,
+            workers=self.workers,
+        )
+        try:
+            state = looked_at(asked, self.on_event)
+            done = prepared(asked, state)
+            if not done.blocked:
+                send_contribution(asked, state, done, self.on_event)
+        except RoboscaleError as error:
+            return EventStanding(team=team.name, out=f"its dataset: {error}")
+        blocks = [gate for gate in done.gates if gate.state == "blocks"]
+        blocking = tuple(": ".join((gate.name, gate.text, *gate.lines[:1])) for gate in blocks)
+        why = f"its dataset does not pass the gate: {'; '.join(blocking)}" if blocking else ""
+        return EventStanding(team=team.name, gates=blocking, out=why)
+
+    def tried(self, one: EventStanding) -> EventStanding:
+        """Its policy on every hidden condition of every world; trials that are there already are not made again."""
+        from roboscale.jobs.eval import Evaluate, evaluate
+
+        if one.out:
+            return one
+        team = next(team for team in self.declared.teams if team.name == one.team)
+        folder, rows = self.file.parent, []
+        for world in self.declared.worlds:
+            asked = Evaluate(
+                policy=self.declared.policy_of(team, folder),
+                world=self.declared.world_of(world, folder),
+                tasks=",".join(world.tasks) or "all",
+                trials=self.declared.trials,
+                horizon=world.horizon,
+                seed=self.seed,
+                store=str(self.folder / "trials"),
+                workers=self.workers,
+            )
+            try:
+                done = evaluate(asked, self.on_event)
+            except InfrastructureError as error:
+                raise InfrastructureError(
+                    f"{one.team}: {error}; the same command goes on, or leaves it out: --without {shlex.quote(one.team)}"
+                ) from error
+            except RoboscaleError as error:
+                return replace(one, out=f"{_OUT_OF}: {error}")
+            if done.value is None:
+                return replace(one, out=f"{_OUT_OF}: {done}")
+            rows += [(world.world, counted) for counted in done.judged.used]
+        self._rows[one.team] = rows
+        policy = rows[0][1].policy
+        return replace(one, policy=policy.digest, unverified=policy.unverified)
+
+    def finish(self, teams: Sequence[EventStanding]) -> HeldEvent:
+        """Results, board and archive."""
+        from roboscale.jobs.rank import Rank, rank
+        from roboscale.report.board import board_page
+
+        results = self.folder / "results.csv"
+        ranked_teams = [one for one in teams if not one.out]
+        policies = {one.team: one.policy for one in ranked_teams}
+        data = {one.team: self._data_of(one.team) for one in ranked_teams}
+        notes = [
+            *self._write(results),
+            *(
+                f"{names} brought the same policy: its trials were made once and count for each"
+                for names in _same(policies)
+            ),
+            *(f"{names} brought the same data" for names in _same(data)),
+        ]
+        for note in notes:
+            self.on_event(Note(note))
+        ranked = rank(Rank(sources=(str(results),), by="success", level=self.declared.level))
+        prizes = prizes_of(self.declared.prizes, ranked.standing.ranking.rank_sets)
+        page, archive = self.folder / "board.html", self.folder.with_name(self.folder.name + ".zip")
+        done = HeldEvent(
+            title=self.declared.title,
+            teams=tuple(teams),
+            prizes=prizes,
+            ranked=ranked,
+            seal=self.seal,
+            seed=self.seed,
+            nonce=self.nonce,
+            page=page,
+            archive=archive,
+        )
+        again = Rank(sources=(results.name,), by="success", level=self.declared.level, html=Path("again.html"))
+        board = replace(
+            ranked.board,
+            title=self.declared.title,
+            unverified={one.team: one.unverified for one in ranked_teams if one.unverified},
+            first=(*(prize.sentence for prize in prizes), *_said(teams)),
+            statements=(*ranked.board.statements, self._conditions()),
+            notes=tuple(notes),
+            command=again.command,
+        )
+        write_text(page, board_page(board))
+        write_json(self.folder / "event.json", done.to_json())
+        shutil.make_archive(str(self.folder), "zip", self.folder)
+        return done
+
+    def _data_of(self, team: str) -> str:
+        """The digests of the files in its `data`, as they are in the archive."""
+        told = json.loads((self.folder / "datasets" / team / "meta/roboscale/contribution.json").read_text("utf-8"))
+        return json.dumps({name: digest for name, digest in told["files"].items() if name.startswith("data/")})
+
+    def _conditions(self) -> str:
+        return (
+            f"Conditions were drawn before the first trial and told after the last: seed {self.seed}, nonce "
+            f"{self.nonce}; sha256 of `seed:nonce` is {self.seal}, which was told first"
+        )
+
+    def _write(self, file: Path) -> list[str]:
+        """One row a trial, and what is not in it."""
+        void = 0
+        rows = [(team, world, c) for team, tried in self._rows.items() for world, c in tried]
+        progress = all(c.outcome.progress is not None for _, _, c in rows)
+        with file.open("w", encoding="utf-8", newline="") as out:
+            table = csv.writer(out)
+            table.writerow(["policy", "world", "task", "case", "success", *["progress"] * progress])
+            for team, world, c in rows:
+                if c.outcome.status == "void":
+                    void += 1
+                    continue
+                came = [c.outcome.progress] * progress
+                table.writerow([team, world, c.case.task, c.case.start, int(c.outcome.status == "success"), *came])
+        return [f"{void} of {len(rows)} trials are void: nothing is said of them"] if void else []
+
+
+def require_worlds(declared: EventFile, folder: Path) -> None:
+    """UnknownName, BadData or SpecMismatch for a world or a task that is not there: no team's mistake."""
+    from roboscale.jobs.trying import world_and_tasks
+
+    for world in declared.worlds:
+        world_and_tasks(declared.world_of(world, folder), ",".join(world.tasks) or "all")
+
+
+def prizes_of(prizes: Sequence[str], ranks: Mapping[str, tuple[int, int]]) -> tuple[EventPrize, ...]:
+    """Each prize for the one team whose only possible rank is its place.
+
+    >>> prizes_of(["cup"], {"ash": (1, 2), "birch": (1, 2), "cedar": (3, 3)})[0].among
+    ('ash', 'birch')
+    """
+    made = []
+    for place, prize in enumerate(prizes, 1):
+        among = tuple(sorted(team for team, (low, high) in ranks.items() if low <= place <= high))
+        shown = [team for team in among if ranks[team] == (place, place)]
+        made.append(EventPrize(prize=prize, place=place, team=shown[0] if len(shown) == 1 else "", among=among))
+    return tuple(made)
+
+
+def _said(teams: Sequence[EventStanding]) -> list[str]:
+    return [f"{one.team} is not ranked: {one.out}" for one in teams if one.out]
+
+
+def _same(brought: Mapping[str, str]) -> list[str]:
+    """Names of teams that brought the same, joined."""
+    teams: dict[str, list[str]] = {}
+    for team, thing in brought.items():
+        teams.setdefault(thing, []).append(team)
+    return [" and ".join(names) for names in teams.values() if len(names) > 1]
