@@ -385,7 +385,7 @@ TOGETHER = {
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=BY_WORDS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(data=st.data())
 def test_a_request_is_what_its_command_line_asks(command, data):
     given_ = {
