@@ -136,7 +136,7 @@ def test_modules_tests_and_targets_that_are_named_exist():
             assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), f"{page.name}: {module}"
         for path in re.findall(r"`((?:src|tests|examples|benchmarks|scripts)/[\w./-]+)`", text):
             assert (ROOT / path).exists(), f"{page.name}: {path}"
-        for target in re.findall(r"(?:`|^)make (\w+)", text, re.MULTILINE):
+        for target in re.findall(r"(?:`|^)make ([\w-]+)", text, re.MULTILINE):
             assert f"\n{target}:" in makefile, f"{page.name}: make {target}"
 
 
