@@ -127,3 +127,23 @@ def test_https_by_a_certificate_that_is_kept(tmp_path: Path, monkeypatch: pytest
     other.file.write_text("nonsense")
     with pytest.raises(BadData, match="remove the folder"):
         self_made_certificate(("other.lan",))
+
+
+def test_a_certificate_of_somebody_else_is_never_replaced(tmp_path: Path):
+    pytest.importorskip("cryptography")
+    from roboscale.core import BadData
+    from roboscale.web.show import certificate
+
+    (tmp_path / "key.pem").write_text("somebody's")
+    with pytest.raises(
+        BadData, match=r"certificate\.pem and key\.pem as they were made here, or neither, found key\.pem"
+    ):
+        certificate.self_made_certificate(("bench.lan",), tmp_path)
+    assert (tmp_path / "key.pem").read_text() == "somebody's"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(certificate, "_OURS", "ACME on ")
+        theirs = certificate.self_made_certificate(("bench.lan",), tmp_path / "theirs")
+    before = theirs.file.read_bytes()
+    with pytest.raises(BadData, match="issuer: expected one that was made here, .* found CN=ACME on"):
+        certificate.self_made_certificate(("other.lan",), tmp_path / "theirs")
+    assert theirs.file.read_bytes() == before

@@ -120,11 +120,11 @@ def contribute_dataset(request: ContributeDataset, on_event: OnEvent = ignore) -
         InfrastructureError: the connection broke; the same request goes on.
     """
     from roboscale.jobs.contributing import looked_at, prepared, send_contribution
-    from roboscale.sources.addresses.sending import require_free
+    from roboscale.sources.addresses.sending import require_place_free
 
     state = looked_at(request, on_event)
     done = prepared(request, state)
-    require_free(done.files, request.to)
+    require_place_free(done.files, request.to)
     if request.html is not None:
         state.write_page(request, done, on_event)
     if not request.upload:

@@ -20,7 +20,7 @@ from roboscale.core.extras import require_packages
 from roboscale.sources.addresses.fetching import address_of, cache_folder
 from roboscale.sources.addresses.hub import parse_hub, token
 
-__all__ = ["Payload", "destination_of", "require_free", "send"]
+__all__ = ["Payload", "destination_of", "require_place_free", "send"]
 
 Payload = Mapping[str, Path | bytes]
 """Path below the destination -> a file, or its bytes."""
@@ -100,7 +100,7 @@ def _place_of(address: str) -> _Place:
     return _S3(address) if address.startswith("s3://") else _Bucket(address)
 
 
-def require_free(names: Iterable[str], to: str) -> None:
+def require_place_free(names: Iterable[str], to: str) -> None:
     """BadData where a local folder holds other files than these; no other place is asked before something is sent."""
     address = destination_of(to)
     if not address_of(address):

@@ -23,6 +23,7 @@ __all__ = ["Certificate", "self_made_certificate"]
 
 _DAYS = 365  # browsers refuse one that is good for longer than 398
 _RENEWED_DAYS = 30  # before its end
+_OURS = "roboscale on "
 _AHEAD = datetime.timedelta(hours=1)  # a phone's clock may be late
 
 
@@ -44,7 +45,7 @@ def self_made_certificate(names: tuple[str, ...], folder: Path | None = None) ->
 
     Raises:
         ModuleNotFoundError: `cryptography`, which the extra `https` brings, is not installed.
-        BadData: what is kept there is no certificate.
+        BadData: what is kept there is no certificate, or somebody else's, which is never replaced.
     """
     folder = folder or Path(os.environ.get("ROBOSCALE_HTTPS") or Path.home() / ".local/share/roboscale/https")
     wanted = tuple(sorted({*names, "localhost", "127.0.0.1", "::1", *_addresses()} - {"", "0.0.0.0", "::"}))
@@ -63,12 +64,20 @@ def _kept(folder: Path, names: tuple[str, ...]) -> Certificate | None:
     from cryptography import x509
 
     file, key = folder / "certificate.pem", folder / "key.pem"
-    if not (file.is_file() and key.is_file()):
+    there = [one.name for one in (file, key) if one.exists()]
+    if not there:
         return None
+    if len(there) == 1:
+        raise BadData(
+            folder, "certificate", f"{file.name} and {key.name} as they were made here, or neither", there[0]
+        )
     try:
         made = x509.load_pem_x509_certificate(file.read_bytes())
     except ValueError as error:
         raise BadData(file, "certificate", "PEM, as it was made here; remove the folder", str(error)) from error
+    if not made.issuer.rfc4514_string().startswith(f"CN={_OURS}"):
+        expected = f"one that was made here, issued by {_OURS}this machine; keep yours in another folder"
+        raise BadData(file, "issuer", expected, made.issuer.rfc4514_string())
     said = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     has = {str(one.value) for one in said}
     left = made.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
@@ -84,7 +93,7 @@ def _made(folder: Path, names: tuple[str, ...]) -> Certificate:
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "roboscale on " + socket.gethostname()[:40])])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _OURS + socket.gethostname()[:40])])
     now = datetime.datetime.now(datetime.UTC)
     made = (
         x509.CertificateBuilder()
