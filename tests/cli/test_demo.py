@@ -20,6 +20,11 @@ def test_a_dry_run_says_what_would_be_done_and_what_is_missing(tmp_path: Path, m
     said = CliRunner().invoke(app, words)
     assert said.exit_code == 0 and "record 4 demonstrations with two cameras, and multiply them to 8" in said.output
     assert "push-v3, reach-v3" in said.output and not (tmp_path / "demo").exists()
+    twice = CliRunner().invoke(app, [*words[:3], "--tasks", "push-v3,push-v3", "--dry-run"])
+    assert "record 10 demonstrations with two cameras" in twice.output
+    (tmp_path / "file").touch()
+    in_the_way = CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "file"), "--dry-run"])
+    assert in_the_way.exit_code == 1 and "expected a folder, or nothing, found a file" in in_the_way.output
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in ("torch", "av") else real(name))
     for asked in (words, words[:-1]):

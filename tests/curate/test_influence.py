@@ -10,10 +10,10 @@ import pytest
 
 from roboscale import CurateDataset, curate_dataset
 from roboscale.cli.app import parse
-from roboscale.core import RoboscaleError, SpecMismatch
+from roboscale.core import Provenance, RoboscaleError, Spec, SpecMismatch
 from roboscale.curate.influence import InfluenceMethod, Rollout
 from roboscale.curate.method import EpisodeView
-from roboscale.dataset import Dataset
+from roboscale.dataset import Dataset, DatasetWriter
 from tests.curate.planted import STATE, Demonstration, reach, write
 
 torch = pytest.importorskip("torch", reason="the built-in policy is an extra: pip install 'roboscale[train]'")
@@ -74,7 +74,32 @@ def test_what_leads_astray_is_left_out(tried: Path):
     numbers = {e.id: e.index for e in Dataset(tried / "data").episodes}
     good = sum(numbers[row.episode] % 2 == 0 for row in selection.kept)
     assert good >= 7, f"{good} of {len(selection.kept)} that are kept were never spoilt"
+    assert selection.notes[1:] == (f"40 of 40 rollouts of {tried / 'rollouts'} do not say which policy made them",)
     assert curate_dataset(asked).selection == selection
+
+
+def test_another_dataset_and_other_policies_are_said_by_content(tried: Path, tmp_path: Path):
+    """Names are of no use: the folder may be called as it was."""
+    shown = Dataset(tried / "rollouts")
+    spec = Spec(tuple(f for f in shown.spec if f.name.startswith(("action", "observation."))), shown.fps)
+    other = Provenance("eval", details={"policy": {"name": "policy", "digest": "0" * 32}})
+    with DatasetWriter(tmp_path / "rollouts", spec) as writer:
+        for e in shown.episodes[:12]:
+            take = writer.begin(e.instruction, other)
+            for row in range(e.from_index, e.from_index + e.length):
+                take.add({name: shown.arrays(name)[row] for name in spec.names})
+            take.save(e.outcome)
+    notes = curate_dataset(
+        CurateDataset(
+            dataset=tmp_path / "rollouts",
+            out=tmp_path / "best.json",
+            method="influence",
+            keep=0.5,
+            learner=tried / "policy",
+            rollouts=tmp_path / "rollouts",
+        )
+    ).selection.notes
+    assert "did not learn from exactly" in notes[1] and "12 of 12" in notes[2] and "other policies" in notes[2]
 
 
 def test_it_needs_a_policy_and_rollouts_that_differ(tried: Path):

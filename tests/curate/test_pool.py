@@ -97,5 +97,34 @@ def test_what_was_found_becomes_a_collection_and_scores_stay_beside_it(tmp_path:
     assert {m.name for m in Collection(done.collection).members} == {"recorded", "more"}
     with pytest.raises(RoboscaleError, match="none of 2 datasets has 'banana'"):
         pool_datasets(PoolDatasets(pool="pool", find="banana"))
-    with pytest.raises(BadData, match="scores of episodes of this dataset"):
+    with pytest.raises(BadData, match=r"best\.json: selection by length: expected scores of episodes of more"):
         pool_datasets(PoolDatasets(pool="pool", members=("more",), scores=("best.json",), workers=0))
+
+
+@pytest.mark.usefixtures("example_folder")
+def test_scores_reach_what_they_speak_of_and_stay_while_numbers_do():
+    curate_dataset(CurateDataset(dataset="recorded", out="best.json", method="length", keep=0.5))
+    both = PoolDatasets(pool="pool", members=("recorded", "more"), scores=("best.json",), workers=0)
+    scores = {entry.name: dict(entry.scores) for entry in pool_datasets(both).entries}
+    assert scores == {"more": {}, "recorded": {"length": -20.0}}
+    again = pool_datasets(PoolDatasets(pool="pool", members=("recorded",), workers=0))
+    assert again.entries[1].scores == {"length": -20.0}, "added again with the same numbers"
+    pool_datasets(PoolDatasets(pool="later", members=("recorded", "more"), workers=0))
+    later = pool_datasets(PoolDatasets(pool="later", scores=("best.json",)))
+    assert later.entries[1].scores == {"length": -20.0}, "without members, what the pool has"
+
+
+def test_a_pool_is_a_folder_and_a_wrong_name_makes_none(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadData, match="found a file"):
+        Pool(tmp_path / "file")
+    with pytest.raises(UnknownName):
+        Pool(tmp_path / "none").drop("x")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.usefixtures("example_folder")
+def test_members_that_cannot_be_opened_are_refused_before_any_is_added():
+    with pytest.raises(BadData, match="nowhere"):
+        pool_datasets(PoolDatasets(pool="pool", members=("recorded", "nowhere"), workers=0))
+    assert not Path("pool").exists()

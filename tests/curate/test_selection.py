@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roboscale.core import BadData
-from roboscale.curate.choose import choose
+from roboscale.core import BadData, RoboscaleError
+from roboscale.curate.choose import choose, overruled
 from roboscale.curate.controls import LengthAlone, RandomChoice
+from roboscale.curate.log import Label
 from roboscale.curate.selection import Chosen, Left, Selection, episode_contents, read_selection
 from roboscale.dataset import Dataset, Excerpt
+from roboscale.dataset.collection import NewMember, write_collection
 from roboscale.jobs.files import write_json
 from roboscale.jobs.training import said_of_selection
 from roboscale.policies.builtin import TrainConfig
@@ -133,3 +135,25 @@ def test_a_selection_of_several_ranges_is_trained_on_and_not_copied(six: Path, t
     with pytest.raises(BadData, match="one piece"):
         fix_dataset(FixDataset(dataset=six, out=tmp_path / "no", selection=tmp_path / "two.json", workers=0))
     assert load_training_data(six, TrainConfig(inputs="state"), parts=two.of(dataset)).lengths.tolist() == [4, 4]
+
+
+def test_nothing_kept_is_no_selection_and_a_task_that_is_lost_is_named(six: Path, tmp_path: Path):
+    with pytest.raises(RoboscaleError, match=r"six: nothing is kept: a hundredth"):
+        choose(Dataset(six), LengthAlone(), frames=0.01, asked="a hundredth")
+    rng = np.random.default_rng(1)
+    takes = [replace(reach(rng, frames=10), instruction="lift it up"), *(reach(rng, frames=10) for _ in range(4))]
+    dataset = Dataset(write(tmp_path / "two", takes))
+    some = choose(dataset, LengthAlone(), frames=0.25, asked="a quarter")
+    assert "no episode is kept of 'lift it up': not learned at all" in some.notes
+    labels = {row.episode: Label(decision="drop", author="ada") for row in some.kept}
+    with pytest.raises(RoboscaleError, match="people dropped all that length kept"):
+        overruled(some, dataset, labels)
+    noted = overruled(some, dataset, {"not here": Label(decision="keep")}).notes
+    assert "1 decisions of people speak of episodes that are not in the dataset" in noted
+
+
+def test_a_selection_of_a_collection_is_refused_in_those_words(six: Path, tmp_path: Path):
+    write_json(tmp_path / "s.json", choose(Dataset(six), LengthAlone(), frames=0.5, asked="half").to_json())
+    write_collection(tmp_path / "set", [NewMember(root=six, robot_type="dot")], absolute=True)
+    with pytest.raises(BadData, match="of one dataset; merge the members with theirs first, found a collection"):
+        said_of_selection(tmp_path / "set", tmp_path / "s.json")

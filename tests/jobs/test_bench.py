@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 import roboscale as rs
-from roboscale.core import BadData
+from roboscale.core import BadData, UnknownName
 from roboscale.jobs.judged import choose_run, judged_run
 from roboscale.trials.log import open_log
 from roboscale.trials.study import Study
@@ -411,3 +411,14 @@ def test_a_study_says_what_it_would_do_and_tries_nothing(bench: Path, roboscale)
     words = ("compare", str(bench / "arms.py:still"), str(bench / "arms.py:right"), "--dry-run")
     said = roboscale(*words, "--world", f"robot:{bench / 'arm.toml'}", "--budget", "3").stdout
     assert "would run up to 6 trials" in said
+
+
+def test_a_task_that_the_robot_lacks_is_said_before_the_study_is_locked(bench: Path):
+    study = bench / "study.toml"
+    text = study.read_text()
+    study.write_text(text.replace('["reach"]', '["reach on left"]'))
+    with pytest.raises(UnknownName, match=r"arm\.toml in .*study\.toml 'reach on left'.*reach"):
+        rs.lock_study(rs.LockStudy(study=study))
+    study.write_text(text.replace("arm.toml", "elsewhere.toml"))
+    locked = rs.lock_study(rs.LockStudy(study=study))
+    assert "elsewhere.toml is not there: whether it has the study's tasks was not checked" in locked.text[0]

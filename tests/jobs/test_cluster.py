@@ -1,5 +1,6 @@
 """Workers elsewhere: processes by submitit's local executor and actors of Ray; each case is judged once."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def test_workers_elsewhere_do_what_is_left_once(place: Path, roboscale, engine: 
     with open_log("run", read_only=True) as log:
         assert log.count() == 12 and log.leases() == ()
         assert log.runs()[0].id == run and log.runs()[0].finished_ns is not None
+    again = roboscale("trials", "work", "run", "--engine", engine, "--json")
+    assert "all 12 trials are tried: no worker is started" in again.stderr
     if engine == "local":
         assert "what they print is in runs/jobs" in done.stderr
         assert Path("runs/jobs").joinpath(run[:8]).stat().st_mode & 0o077 == 0, "the store's password is nobody's"
@@ -45,6 +48,9 @@ def test_a_worker_that_fails_says_why_and_the_run_is_not_done(place: Path):
     (place / "policies.py").unlink()
     worker = RemoteWorker(folder=str(place), fields={"store": "run", "workers": 0})
     assert "policies.py" in worker() and "\n" not in worker()
+    if importlib.util.find_spec("submitit"):
+        with pytest.raises(InfrastructureError, match=r"the worker failed, 11 trials are left: .*policies\.py"):
+            rs.work_trials(rs.WorkTrials(store="run", engine="local", workers=0))
     gone = RemoteWorker(folder=str(place / "elsewhere"), fields={"store": "run", "workers": 0})
     assert "the machines must share the folder" in gone()
 
@@ -80,6 +86,9 @@ def test_what_cannot_be_shared_is_refused_before_anything_starts(place: Path, mo
         rs.WorkTrials(store="run", jobs=2)
     with pytest.raises(RoboscaleError, match="only --engine slurm takes it"):
         rs.WorkTrials(store="run", engine="local", slurm=("partition=gpu",))
+    for engine in ("here", "ray"):
+        with pytest.raises(RoboscaleError, match=f"only --engine local and slurm take it, found --engine {engine}"):
+            rs.WorkTrials(store="run", engine=engine, minutes=5)  # type: ignore[arg-type]
 
 
 def test_an_engine_that_is_missing_names_its_extra(place: Path, monkeypatch: pytest.MonkeyPatch):

@@ -140,8 +140,11 @@ def test_recorded_pictures_are_changed_without_a_world(filmed: Path, tmp_path: P
         assert np.abs(pictures.astype(int) - np.asarray(before.arrays[FRONT])).mean() > 3
         seen.add(pictures.tobytes())
     assert len(seen) == 4
+    assert "pictures are new, and observation.intrinsics.front with them" in done.lines[1]
+    assert any("not cropped with the pictures" in text and "observation.depth.front" in text for text in told)
     again = augment_episodes(asked)
     assert (again.made, again.there) == (0, 4)
+    assert len(again.lines) == 1  # nothing was compared, and nothing is said to be equal
 
 
 def test_a_point_lies_where_the_changed_intrinsics_say(filmed: Path):
@@ -191,6 +194,12 @@ def test_changes_of_pictures_say_what_they_need(filmed: Path, recorded: Path, tm
         augment_episodes(asked(axes="background"))
     with pytest.raises(RoboscaleError, match="needs --worker"):
         augment_episodes(asked(axes="generated"))
+    with pytest.raises(RoboscaleError, match="generated is asked of a worker by itself"):
+        asked(axes="generated,colour")
+    with pytest.raises(UnknownName, match="generated"):
+        asked(axes="glitter")
+    with pytest.raises(RoboscaleError, match="asks no world"):
+        augment_episodes(asked(axes="colour", world="metaworld"))
     with pytest.raises(UnknownName, match="field of the mask"):
         augment_episodes(asked(axes="background", mask=("front=nothing",)))
     with pytest.raises(RoboscaleError, match="expected a number of metres"):

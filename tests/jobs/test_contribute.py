@@ -202,3 +202,66 @@ def test_only_a_dataset_of_v3_is_given(tmp_path: Path):
     old = write_v21(tmp_path / "old", episodes=1)
     result = CliRunner().invoke(app, ["data", "contribute", str(old), "--to", str(tmp_path / "x")])
     assert result.exit_code == 1 and f"roboscale data import {old} old-v3" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("to", "expected"),
+    [
+        ("", "a folder"),
+        ("hf://datasets/me", "OWNER/NAME"),
+        ("s3://bucket", "s3://BUCKET/FOLDER"),
+        ("a.txt", "a folder"),
+    ],
+)
+def test_an_address_that_lacks_something_is_refused_before_anything_is_looked_at(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str, expected: str
+):
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("somebody's")
+    with pytest.raises(BadData, match=expected):
+        contribute_dataset(asked(plain, to))
+
+
+def test_a_place_that_cannot_take_it_is_said_in_the_dry_run(plain: Path, tmp_path: Path):
+    with pytest.raises(BadData, match="outside of"):
+        contribute_dataset(asked(plain, plain / "given"))
+    (tmp_path / "held").mkdir()
+    (tmp_path / "held/other.txt").write_text("somebody's")
+    with pytest.raises(BadData, match=r"other\.txt"):
+        contribute_dataset(asked(plain, tmp_path / "held"))
+
+
+def test_a_finished_contribution_is_never_replaced_by_another(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ROBOSCALE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    other = _write(tmp_path / "other", camera=False, count=2, seed=9)
+    contribute_dataset(asked(plain, "given", upload=True))
+    before = Dataset(tmp_path / "given").episodes
+    with pytest.raises(BadData, match="a finished contribution of another content"):
+        contribute_dataset(asked(other, "given", upload=True))
+    assert Dataset(tmp_path / "given").episodes == before
+    again = contribute_dataset(asked(plain, "given", upload=True, html=None, licence="mit"))
+    assert again.sent == "given", "the same data with another card goes on"
+
+
+def test_a_pool_that_is_not_there_has_compared_nothing(plain: Path, tmp_path: Path):
+    with pytest.raises(BadData, match="--pool"):
+        contribute_dataset(asked(plain, tmp_path / "x", pool=tmp_path / "no pool"))
+
+
+def test_a_licence_is_an_id_and_no_sentence(plain: Path, tmp_path: Path):
+    for said in ("my licence", "CC BY 4.0"):
+        with pytest.raises(UsageError, match="--licence: expected an SPDX id"):
+            asked(plain, tmp_path / "x", licence=said)
+    asked(plain, tmp_path / "x", licence="MIT OR Apache-2.0")
+
+
+def test_options_that_change_nothing_are_named(plain: Path, tmp_path: Path):
+    from roboscale.jobs.events import Note
+
+    heard: list[object] = []
+    contribute_dataset(asked(plain, tmp_path / "x", public=True, accept=("faces=nobody is there",)), heard.append)
+    said = [event.text for event in heard if isinstance(event, Note)]
+    assert any("--public" in text for text in said) and any("--accept faces" in text for text in said)

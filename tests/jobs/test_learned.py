@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from roboscale.core import Case, RoboscaleError
+from roboscale.core import BadData, Case, RoboscaleError, UnknownName
 from roboscale.jobs.compare import compare
 from roboscale.jobs.eval import evaluate
 from roboscale.jobs.learned import learned_parts, open_learned, read_gates
@@ -73,6 +74,11 @@ def test_few_real_trials_recalibrate_what_is_imagined(folder: Path, tmp_path: Pa
     assert ("saves" in one.line) == ((one.fusion.saved_trials or 0) > 0)
     with pytest.raises(RoboscaleError, match="at least 8 cases"):
         evaluate(JUDGED[0], world=imagined, seeds="9000:9005", calibrate=str(tmp_path / "real"))
+    evaluate(JUDGED[0], world=imagined, seeds="9000:9009", store=str(tmp_path / "dreamt"))
+    with pytest.raises(RoboscaleError, match="found 0; 9 of its trials there are imagined themselves"):
+        evaluate(JUDGED[0], world=imagined, seeds="9000:9010", calibrate=str(tmp_path / "dreamt"))
+    with pytest.raises(BadData, match="expected a log of trials, found no file"):  # before any trial
+        evaluate("constant", world=f"learned:{folder / 'twin'}", calibrate=str(tmp_path / "nowhere"))
     with pytest.raises(RoboscaleError, match="no learned world"):
         evaluate(JUDGED[1], world=PusherWorld(), seeds="9000:9003", calibrate=str(tmp_path / "real"))
 
@@ -90,6 +96,12 @@ def test_a_world_that_saw_no_failure_fails_the_third_gate(tmp_path: Path):
     assert again.gates is not None
     (auc,) = [n for n in again.gates.numbers if n.name == "failure AUROC"]
     assert auc.value is not None and auc.n > 14
+    assert "14 failures, 14 of them from --failures" in auc.said
+    record_pushes(tmp_path / "three", 3, only=False, first=900)  # a handful is news, too
+    three = check_world_tasks(CheckWorldTasks(world=str(tmp_path / "twin"), failures=tmp_path / "three"))
+    assert three.gates is not None and any("3 failures, 3 of them" in n.said for n in three.gates.numbers)
+    with pytest.raises(BadData, match="logged failures of push that this world does not have, found none"):
+        check_world_tasks(CheckWorldTasks(world=str(tmp_path / "twin"), failures=tmp_path / "pushes"))
 
 
 def test_gates_belong_to_the_weights(folder: Path, tmp_path: Path):
@@ -127,3 +139,71 @@ def test_a_case_names_any_recorded_frame(folder: Path):
     id_ = json.loads((folder / "twin" / "world.json").read_text())["data"]["held_out"]
     assert id_ == len(world.info.listed["push"])
     assert world.start(Case("push", world.info.listed["push"][0])).measures()["success"] is None
+
+
+def test_failures_that_a_world_was_trained_on_verify_nothing(folder: Path, tmp_path: Path):
+    """By content: under another name the same episodes are no news."""
+    twin = str(folder / "twin")
+    with pytest.raises(BadData, match=r"found \d+, all of which it has"):
+        check_world_tasks(CheckWorldTasks(world=twin, failures=folder / "pushes"))
+    with pytest.raises(RoboscaleError, match="no learned world, which alone has gates"):
+        check_world_tasks(CheckWorldTasks(world="metaworld", failures=folder / "pushes"))
+
+
+def test_gates_without_numbers_do_not_hold(folder: Path, tmp_path: Path):
+    shutil.copytree(folder / "twin", tmp_path / "twin")
+    file = tmp_path / "twin" / "gates.json"
+    said = json.loads(file.read_text())
+    file.write_text(json.dumps({**said, "numbers": said["numbers"][:1]}))
+    with pytest.raises(BadData, match=r"gates\.json: numbers: expected one for every bar, found none for .*coverage"):
+        open_learned(f"learned:{tmp_path / 'twin'}")
+
+
+def test_a_rule_that_is_none_names_its_file(folder: Path, tmp_path: Path):
+    shutil.copytree(folder / "twin", tmp_path / "twin")
+    file = tmp_path / "twin" / "world.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "rule": "never"}))
+    with pytest.raises(BadData, match=r"world\.json: rule: .*'never'"):
+        learned_parts(tmp_path / "twin")
+
+
+def test_what_training_is_asked_for_is_there_before_it_begins(folder: Path, tmp_path: Path):
+    pushes = folder / "pushes"
+
+    def asked(out: Path, **more: object) -> TrainWorld:
+        return TrainWorld(dataset=pushes, out=out, steps=60, members=1, **more)  # type: ignore[arg-type]
+
+    with pytest.raises(BadData, match="expected a learned world, or nothing, found .*meta"):
+        train_world(asked(pushes))
+    (tmp_path / "file").touch()
+    with pytest.raises(BadData, match="found a file"):
+        train_world(asked(tmp_path / "file"))
+    with pytest.raises(UnknownName, match=r"--leave-out of .* 'nowhere'; valid: observation\.state"):
+        train_world(asked(tmp_path / "twin", leave_out=("nowhere",)))
+    evaluate(JUDGED[0], world=PusherWorld(), seeds="100:102", store=str(tmp_path / "others"))
+    with pytest.raises(BadData, match="labels: expected trials that these episodes were recorded from"):
+        train_world(asked(tmp_path / "twin", labels=str(tmp_path / "others")))
+    assert not (tmp_path / "twin").exists() and not (pushes / "world.json").exists()
+
+
+def test_whoever_reads_a_store_hears_why_it_may_not_be_ranked(folder: Path, tmp_path: Path):
+    """Gates off, or a policy outside of the data: rank, and the page, say what eval said."""
+    from roboscale.jobs.judged import judged_run
+    from roboscale.jobs.report_data import report_data
+    from roboscale.jobs.result_files import load_results
+    from roboscale.trials.log import open_log
+
+    (tmp_path / "away.py").write_text(
+        "import numpy as np\ndef away(observation):\n    return np.full(2, -0.05, np.float32)\n"
+    )
+    store = str(tmp_path / "trials")
+    off = f"learned:{folder / 'twin'}?starts={folder / 'starts'}&gates=off"
+    done = evaluate(f"{tmp_path / 'away.py'}:away", world=off, trials=3, workers=0, store=store)
+    assert "imagined with gates off: no order may be read from it" in str(done)
+    told: list[str] = []
+    load_results([store], on_event=lambda event: told.append(getattr(event, "text", "")))
+    assert any("with its gates off: no order may be read" in text for text in told)
+    assert any("abstains: 5 coverage" in text for text in told)
+    with open_log(store, read_only=True) as log:
+        page = report_data(judged_run(log, log.runs()[0]), title="t", created="", store=store, command=None)
+    assert any("abstains: 5 coverage" in note for note in page.notes)

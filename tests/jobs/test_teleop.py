@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 import roboscale as rs
-from roboscale.core import InfrastructureError, SpecMismatch
+from roboscale.core import BadData, InfrastructureError, SpecMismatch, UsageError
 from roboscale.dataset import Dataset
 from roboscale.dataset.layout import Layout
 from tests.driven_world import GOAL, STATE
@@ -416,3 +416,15 @@ def test_a_bench_that_looks_otherwise_than_the_last_time_is_looked_at_first(tmp_
         driver.record(steps=3)
     assert done[0].kept == 1
     assert len(json.loads((views / "views.json").read_text())["accepted"]) == 1
+
+
+def test_what_is_asked_of_another_robot_is_refused(tmp_path: Path):
+    with pytest.raises(UsageError, match="--tasks: it is said of a declared robot"):
+        rs.Teleoperate(out=tmp_path / "d", robot=SIM, tasks="reach")
+    leader = rs.Teleoperate(out=tmp_path / "d", robot=SIM, input="lerobot:so101_leader")
+    with pytest.raises(SpecMismatch, match="a leader arm gives positions of joints in rad, m, 1, and .* takes "):
+        rs.teleoperate(leader)
+    assert not (tmp_path / "d").exists()
+    (tmp_path / "two.toml").write_text('name = "two"\n[benches]\na = "a.toml"\nb = "b.toml"\n')
+    with pytest.raises(BadData, match="expected the declaration of one arm, .* found a file of several benches"):
+        rs.teleoperate(rs.Teleoperate(out=tmp_path / "d", robot=str(tmp_path / "two.toml")))

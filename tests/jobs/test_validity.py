@@ -133,6 +133,11 @@ def test_a_perturbed_arm_is_held_against_the_real_world(place: Path):
     assert "those in lost_frames:3: Pearson" in checked.beside and "Unperturbed: Pearson" in checked.beside
     assert " ".join(checked.lines).endswith(checked.beside)
     assert checked.to_json()["arm"] == "lost_frames:3" and checked.to_json()["unperturbed"]["policies"]
+    assert not [note for note in checked.notes if "two arms" in note]
+    rs.evaluate(far, world="point.toml", workers=0, seeds="50:53", store="sim")  # three more cases, unperturbed alone
+    more = check_validity(CheckValidity(real=real, cheap="sim", arm="lost_frames:3", only_task="reach"))
+    said = "the two arms are not of the same: cheap trials 18 in lost_frames:3, 21 unperturbed"
+    assert said in more.notes
     with pytest.raises(RoboscaleError, match=r"arm: expected trials in light:2, found .*lost_frames:3"):
         check_validity(CheckValidity(real=real, cheap="sim", arm="light:2"))
     with pytest.raises(RoboscaleError, match="a table of others"):

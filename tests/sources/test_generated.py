@@ -99,6 +99,25 @@ def test_what_passes_is_kept_with_its_parents_numbers(moved: Path, tmp_path: Pat
     assert asked("input.mp4", **more)[0].there == EPISODES
 
 
+def test_an_answer_belongs_to_its_question(tmp_path: Path, asked):
+    """Another prompt, into the same folder, is asked for anew; the same one is not, and that is said."""
+    for prompt in ("day", "night"):
+        with pytest.raises(RoboscaleError, match="no copy was kept"):
+            asked("edges.mp4", copies=1, prompt=(prompt,))
+    folders = sorted((tmp_path / "made.jobs").iterdir())
+    assert len(folders) == 2 * EPISODES
+    assert {json.loads((f / "job.json").read_text())["prompt"] for f in folders} == {"day", "night"}
+    with pytest.raises(RoboscaleError, match="answers that lay in .* are taken"):
+        asked("edges.mp4", copies=1, prompt=("night",))
+
+
+def test_a_worker_is_a_program_and_its_words():
+    with pytest.raises(RoboscaleError, match="found none"):
+        parse_worker(" ")
+    with pytest.raises(RoboscaleError, match="No closing quotation"):
+        parse_worker("make 'it")
+
+
 def test_a_run_in_which_nothing_passes_is_an_error(asked):
     with pytest.raises(RoboscaleError, match=r"no copy was kept: .*no mask of the robot is given.*residual is"):
         asked("edges.mp4", copies=1)

@@ -9,7 +9,7 @@ import pytest
 
 from roboscale.core import BadData, Case, SpecMismatch, UnknownName
 from roboscale.worlds import open_world
-from roboscale.worlds.real.benches import RobotBenches
+from roboscale.worlds.real.benches import RobotBenches, declared_tasks
 from tests.worlds.bench_arm import calls, declare
 
 
@@ -62,4 +62,13 @@ def test_benches_that_differ_are_refused_with_both_sides(tmp_path: Path):
         RobotBenches(file)
     file.write_text('name = "one"\n[benches]\nleft = "left/arm.toml"\n')
     with pytest.raises(BadData, match="benches: expected at least two benches"):
+        RobotBenches(file)
+
+
+def test_one_declaration_is_not_two_benches_and_tasks_are_known_without_a_robot(tmp_path: Path):
+    file = two_benches(tmp_path)
+    assert declared_tasks(file) == ("reach on left", "reach on right") == tuple(RobotBenches(file).tasks)
+    assert declared_tasks(tmp_path / "left/arm.toml") == ("reach",)
+    file.write_text('name = "one"\n[benches]\nleft = "left/arm.toml"\nright = "left/../left/arm.toml"\n')
+    with pytest.raises(BadData, match=r"benches\.right: expected another declaration than that of left"):
         RobotBenches(file)

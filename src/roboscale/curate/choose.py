@@ -32,7 +32,7 @@ def method_named(name: str) -> Method:
     for method in CURATION_METHODS:
         if method.name == name:
             return method
-    raise UnknownName("method", name, [method.name for method in CURATION_METHODS])
+    raise UnknownName("method", name, ["influence", *(method.name for method in CURATION_METHODS)])
 
 
 def choose(
@@ -49,7 +49,8 @@ def choose(
         worst: the other end: whole episodes, those first that the method would keep last.
 
     Raises:
-        RoboscaleError: the budget is out of its range, or the method cannot say anything of such data.
+        RoboscaleError: the budget is out of its range or too small for any episode, or the method cannot say anything
+            of such data.
     """
     if not 0 < frames <= 1:
         raise RoboscaleError(f"curation keeps a share of the frames above 0 and at most 1, found {frames:g}")
@@ -75,6 +76,8 @@ def choose(
             dropped.append(Left(episode=e.id, content=contents[e.id], score=one.score, reason=one.reason))
             if one.usable:
                 budget = 0.0  # a shorter one further down would be kept for its length
+    if not kept:
+        raise RoboscaleError(f"{dataset.root}: nothing is kept: {asked} is less than half of the best episode of any")
     return Selection(
         method=f"worst by {method.name}" if worst else method.name,
         asked=asked,
@@ -82,7 +85,7 @@ def choose(
         dataset=Path(str(dataset.root)).name,
         kept=tuple(kept),
         dropped=tuple(dropped),
-        notes=(f"{method.name}: {method.paper}; assumes that {method.assumes}",),
+        notes=(f"{method.name}: {method.paper}; assumes that {method.assumes}", *_silenced(dataset, kept)),
     )
 
 
@@ -92,6 +95,7 @@ def overruled(selection: Selection, dataset: Dataset, labels: Mapping[str, Label
     An episode that is kept by a person is kept whole. Budgets are not filled up again.
     """
     there = {episode.id: episode for episode in dataset.episodes}
+    elsewhere = sum(label.decision is not None and id_ not in there for id_, label in labels.items())
     said = {id_: label for id_, label in labels.items() if label.decision is not None and id_ in there}
     scores = {row.episode: row.score for row in selection.kept} | {r.episode: r.score for r in selection.dropped}
     kept = [row for row in selection.kept if row.episode not in said]
@@ -106,8 +110,21 @@ def overruled(selection: Selection, dataset: Dataset, labels: Mapping[str, Label
             kept.append(Chosen(episode=id_, content=contents[id_], first=0, last=last, score=score, reason=reason))
         else:
             dropped.append(Left(episode=id_, content=contents[id_], score=score, reason=reason))
-    note = f"{len(said)} decisions of people stand above the method's"
-    return replace(selection, kept=tuple(kept), dropped=tuple(dropped), notes=(*selection.notes, note))
+    if not kept:
+        raise RoboscaleError(f"{dataset.root}: nothing is kept: people dropped all that {selection.method} kept")
+    notes = [f"{len(said)} decisions of people stand above the method's"]
+    notes += [f"{elsewhere} decisions of people speak of episodes that are not in the dataset"] if elsewhere else []
+    notes += [note for note in _silenced(dataset, kept) if note not in selection.notes]
+    return replace(selection, kept=tuple(kept), dropped=tuple(dropped), notes=(*selection.notes, *notes))
+
+
+def _silenced(dataset: Dataset, kept: Sequence[Chosen]) -> list[str]:
+    """A note on instructions of which nothing is kept: they will not be learned at all."""
+    ids = {row.episode for row in kept}
+    heard = {e.instruction for e in dataset.episodes if e.id in ids}
+    gone = [text for text in dict.fromkeys(e.instruction for e in dataset.episodes) if text not in heard]
+    more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
+    return [f"no episode is kept of {', '.join(map(repr, gone[:3]))}{more}: not learned at all"] if gone else []
 
 
 def _best_first(episodes: Sequence[EpisodeInfo], said: Mapping[int, Scored], seed: int) -> list[EpisodeInfo]:

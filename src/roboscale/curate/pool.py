@@ -116,6 +116,8 @@ class Pool:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
+        if self.folder.is_file():
+            raise BadData(self.folder, "folder", f"a folder, new or with {DATASETS}", "a file")
         there = sorted(p.name for p in self.folder.iterdir()) if self.folder.is_dir() else []
         if there and DATASETS not in there and set(there) - {"lock", "episodes"}:
             raise BadData(self.folder, "folder", f"nothing, or a pool with {DATASETS}", ", ".join(there[:5]))
@@ -155,6 +157,8 @@ class Pool:
 
     def drop(self, name: str) -> None:
         """Takes a dataset out of the index; UnknownName where there is none. The dataset itself stays."""
+        if not (self.folder / DATASETS).exists():
+            raise UnknownName("dataset of the pool", name, [])
         with self._exclusive():
             entries = self.entries()
             if name not in {entry.name for entry in entries}:
@@ -244,17 +248,14 @@ def pooled_episodes(root: Path, report: AuditReport) -> list[PooledEpisode]:
     return episodes
 
 
-def scored(entry: PoolEntry, selection: Selection, episodes: Sequence[PooledEpisode]) -> PoolEntry:
-    """The entry with the mean score that a method gave its episodes.
-
-    BadData where the selection speaks of none of them: it was made from another dataset.
-    """
+def scored(entry: PoolEntry, selection: Selection, episodes: Sequence[PooledEpisode]) -> PoolEntry | None:
+    """The entry with the mean score that a method gave its episodes; `None` where it speaks of none of them."""
     contents = {episode.content for episode in episodes}
     given = {row.content: row.score for row in selection.kept if row.score is not None}
     given |= {row.content: row.score for row in selection.dropped if row.score is not None}
     mine = [score for content, score in given.items() if content in contents]
     if not mine:
-        raise BadData(entry.root, f"selection by {selection.method}", "scores of episodes of this dataset", "none")
+        return None
     return replace(entry, scores={**entry.scores, selection.method: float(np.mean(mine))})
 
 

@@ -50,9 +50,18 @@ def parse_worker(text: str) -> tuple[str, ...]:
 
     >>> parse_worker("python make.py --fast")
     ('python', 'make.py', '--fast')
+
+    Raises:
+        RoboscaleError: no program, a quote that is not closed, or another Cosmos.
     """
     if not text.startswith("cosmos:"):
-        return tuple(shlex.split(text))
+        try:
+            words = tuple(shlex.split(text))
+        except ValueError as error:
+            raise RoboscaleError(f"--worker {text}: expected a program and its words: {error}") from error
+        if not words:
+            raise RoboscaleError(f"--worker {text!r}: expected a program and its words, found none")
+        return words
     from roboscale.guests.side import cosmos_worker
 
     kind, _, checkout = text.removeprefix("cosmos:").partition(":")
@@ -78,7 +87,7 @@ def generate_copies(
     """
     cameras = [f for f in dataset.spec.images if f.name not in {m.field for m in plan.masks.values()}]
     dynamics, refused, there = _dynamics(dataset, cameras), 0, set(sink.episode_ids)
-    recipe = combine("generated", list(plan.worker), list(plan.prompts)).digest
+    recipe = combine("generated", list(plan.worker), list(plan.prompts), _masks_of(plan)).digest
     for index, info in enumerate(dataset.episodes):
         for copy in range(copies):
             id_ = derive_id("generated", info.id, recipe, plan.seed, copy)
@@ -90,6 +99,11 @@ def generate_copies(
             if digest is not None:
                 on_copy(info.length, digest)
     return refused
+
+
+def _masks_of(plan: GenerationPlan) -> list[list[object]]:
+    """What tells the masks of one plan from those of another."""
+    return [[mask.camera, mask.field, mask.nearer_than] for mask in plan.masks.values()]
 
 
 def _dynamics(dataset: Dataset, cameras: Sequence[Field]) -> dict[str, InverseDynamics]:
@@ -119,11 +133,15 @@ def _copy(
     pictures = {f.name: np.asarray(parent.arrays[f.name]) for f in dataset.spec.images}
     details: dict[str, Any] = {}
     for camera in cameras:
-        name = f"{info.id[:8]}-{copy}-{camera.name.rsplit('.', 1)[-1]}"
         mask = plan.masks.get(camera.name)
         inside = None if mask is None else np.array([mask.kept(v) for v in np.asarray(parent.arrays[mask.field])])
         seed = derive_seed("generated", info.id, plan.seed, copy) % 2**31
         prompt = plan.prompts[copy % len(plan.prompts)]
+        # an answer belongs to its question: another prompt, seed, worker or mask is asked in a folder of its own
+        question = combine("question", list(plan.worker), prompt, seed, _masks_of(plan)).digest
+        name = f"{info.id[:8]}-{copy}-{camera.name.rsplit('.', 1)[-1]}-{question[:8]}"
+        if (plan.folders / name / "output.mp4").exists():
+            on_refused(f"{camera.name}: answers that lay in {plan.folders} are taken, and not asked for again")
         made, check = _asked(
             plan, plan.folders / name, pictures[camera.name], numbers, (prompt, seed), (dynamics[camera.name], inside)
         )

@@ -120,9 +120,12 @@ def run_on_cluster(request: WorkTrials, run: Run, log: TrialLog, on_event: OnEve
 
     Raises:
         RoboscaleError: the run cannot be shared, or the store not between machines.
-        InfrastructureError: the engine is not installed or not there.
+        InfrastructureError: the engine is not installed or not there; or every worker failed and trials are left.
     """
     require_shareable(request, run)
+    if run.finished_ns is not None and not _left(run, log):
+        on_event(Note(f"all {len(run.cases) * len(run.policies)} trials are tried: no worker is started"))
+        return
     record = None if request.record is None else str(request.record)
     fields = {"store": request.store, "run": run.id, "workers": request.workers, "record": record}
     worker = RemoteWorker(folder=str(Path.cwd()), fields=fields)
@@ -133,6 +136,9 @@ def run_on_cluster(request: WorkTrials, run: Run, log: TrialLog, on_event: OnEve
         if said:
             on_event(Note(f"worker {number} of {len(ended)}: {said}"))
     left = _left(run, log)
+    if left and all(ended):
+        many = f"all {len(ended)} workers" if len(ended) > 1 else "the worker"
+        raise InfrastructureError(f"--engine {request.engine}: {many} failed, {left} trials are left: {ended[0]}")
     if left and any(ended):
         on_event(Note(f"{left} trials are left: the same command goes on"))
 

@@ -89,9 +89,12 @@ class AugmentEpisodes(Request):
         names = tuple(dict.fromkeys(name.strip() for name in self.axes.split(",") if name.strip()))
         if names == (GENERATED,):
             return names
+        if GENERATED in names:
+            raise RoboscaleError(f"--axes {self.axes}: {GENERATED} is asked of a worker by itself, one kind at a time")
         for name in names:
             if name not in (*PICTURE_AXES, *PICTURE_CHANGES):
-                raise UnknownName("axis that changes pictures alone", name, (*PICTURE_AXES, *PICTURE_CHANGES))
+                known = (*PICTURE_AXES, *PICTURE_CHANGES, GENERATED)
+                raise UnknownName("axis that changes pictures alone", name, known)
         if not names:
             raise RoboscaleError(f"--axes is empty; there are {', '.join((*PICTURE_AXES, *PICTURE_CHANGES))}")
         if len({name in PICTURE_AXES for name in names}) > 1:
@@ -123,6 +126,8 @@ class AugmentEpisodes(Request):
             raise RoboscaleError("--backgrounds stand behind what --mask keeps: --axes background")
         if generated != bool(self.worker) or (self.prompt and not generated):
             raise RoboscaleError("--axes generated needs --worker, and nothing else takes --worker and --prompt")
+        if self.world and not self.rendered:
+            raise RoboscaleError(f"--world {self.world}: --axes {self.axes} asks no world")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +138,7 @@ class AugmentedEpisodes(Plain):
         made: copies that were made now; `there` were already; `refused` did not pass the checks.
         frames: pictures of one camera in the copies made now.
         numbers: digest of all actions and readings that were compared.
+        moved: columns of intrinsics, which follow a crop.
     """
 
     out: Path
@@ -142,16 +148,19 @@ class AugmentedEpisodes(Plain):
     frames: int
     numbers: str
     refused: int = 0
+    moved: tuple[str, ...] = ()
 
     @property
     def lines(self) -> list[str]:
         """For a terminal."""
         there = f", {self.there} were there" if self.there else ""
         there += f", {self.refused} refused" if self.refused else ""
-        return [
-            f"{self.out}: {self.made} copies of {self.parents} episodes made{there}, {self.frames} frames",
-            f"every action and reading is equal to its parent's (digest {self.numbers[:8]}); only pictures are new",
-        ]
+        made = f"{self.out}: {self.made} copies of {self.parents} episodes made{there}, {self.frames} frames"
+        if not self.made:
+            return [made]
+        equal = f"every action and reading is equal to its parent's (digest {self.numbers[:8]})"
+        new = f"pictures are new, and {', '.join(self.moved)} with them" if self.moved else "only pictures are new"
+        return [made, f"{equal}; {new}"]
 
 
 def augment_episodes(request: AugmentEpisodes, on_event: OnEvent = ignore) -> AugmentedEpisodes:
@@ -211,6 +220,7 @@ def _rendered(request: AugmentEpisodes, dataset: Dataset, on_event: OnEvent) -> 
 def _repainted(request: AugmentEpisodes, dataset: Dataset, on_event: OnEvent) -> AugmentedEpisodes:
     """Copies by changes of the recorded pictures."""
     from roboscale.dataset import DatasetWriter
+    from roboscale.dataset.sensors import camera_fact_of
     from roboscale.jobs.augmenting_pictures import Repainting, parse_masks, repaint
 
     if not dataset.spec.images:
@@ -229,9 +239,14 @@ def _repainted(request: AugmentEpisodes, dataset: Dataset, on_event: OnEvent) ->
     told = _Told(request, dataset, on_event)
     with DatasetWriter(request.out, dataset.spec, robot_type=_robot(request.dataset), codec=request.codec) as sink:
         repaint(asked, dataset, request.copies, sink, told.add)
-    if "crop" in request.names and not any("intrinsic" in name for name in dataset.spec.names):
+    moved = tuple(f.name for f in dataset.spec if camera_fact_of(f) == "intrinsics") if "crop" in request.names else ()
+    if "crop" in request.names and not moved:
         on_event(Note("no column of intrinsics: each copy's provenance says where its pixels went"))
-    return told.result()
+    sizes = {f.shape[:2] for f in dataset.spec.images}
+    maps = [f.name for f in dataset.spec if not f.is_image and f.shape[:2] in sizes]
+    if "crop" in request.names and maps:
+        on_event(Note(f"not cropped with the pictures, so that they lie over the parent's: {', '.join(maps)}"))
+    return replace(told.result(), moved=moved)
 
 
 def _generated(request: AugmentEpisodes, dataset: Dataset, on_event: OnEvent) -> AugmentedEpisodes:

@@ -69,6 +69,8 @@ class Teleoperate(Request):
         """RoboscaleError for a simulator without a task, or a leader that does not fit; UnknownName for the input."""
         if self.robot.startswith("sim:") and "/" not in self.robot:
             raise RoboscaleError(f"--robot: expected sim:WORLD/TASK, found {self.robot!r}")
+        if self.robot.startswith("sim:") and self.tasks != "all":
+            raise UsageError(f"--tasks: it is said of a declared robot; of a simulator --robot has them: {self.robot}")
         if not self.leader_type:
             if self.input not in _INPUTS:
                 raise UnknownChoice("input", self.input, [*_INPUTS, f"{_LEROBOT}TYPE"])

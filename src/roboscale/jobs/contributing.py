@@ -64,10 +64,16 @@ def looked_at(request: ContributeDataset, on_event: OnEvent) -> State:
     from roboscale.dataset.lerobot.catalog import load_info
     from roboscale.dataset.lerobot.licence import licence_of
     from roboscale.jobs.data_audit import AuditDataset, audit_dataset
+    from roboscale.jobs.recordings import apart
+    from roboscale.sources.addresses.fetching import address_of
     from roboscale.sources.addresses.sending import destination_of
 
-    destination_of(request.to)
+    destination = destination_of(request.to)
     _require_v3(request.dataset)
+    if not address_of(destination):
+        apart(request.dataset, Path(destination))
+    if request.public and not destination.startswith("hf://"):
+        on_event(Note(f"not used: --public, since {request.to} is not on the Hub"))
     dataset = Dataset(request.dataset)
     there = licence_of(request.dataset, load_info(request.dataset).raw)
     report = audit_dataset(AuditDataset(dataset=request.dataset, workers=request.workers), on_event).report
@@ -84,6 +90,8 @@ def looked_at(request: ContributeDataset, on_event: OnEvent) -> State:
     ]
     done = tuple(accepted(gates, request.reasons))
     for gate in done:
+        if gate.name in request.reasons and gate.state != "accepted":
+            on_event(Note(f"not used: --accept {gate.name}, since it does not block"))
         if gate.state == "accepted" and gate.reason:
             on_event(Note(f"{gate.name}: blocked, and accepted: {gate.reason}"))
     return State(root=root, gates=done, licence=request.licence or there, looked=looked)
@@ -179,6 +187,8 @@ def _duplicates(request: ContributeDataset, report: object) -> GivingGate:
     mine = pooled_episodes(request.dataset, report)  # type: ignore[arg-type]
     own = str(request.dataset.resolve())
     pool = Pool(request.pool)
+    if not pool.entries():
+        raise BadData(request.pool, "--pool", "an index of `data pool` with datasets", "none")
     others = {entry.name: pool.episodes(entry.name) for entry in pool.entries() if entry.root != own}
     return duplicate_gate(repeated_in(mine, others), len(mine), request.pool)
 

@@ -112,7 +112,7 @@ def _members(request: AlignDatasets, on_event: OnEvent) -> dict[str, Opened]:
         paths = [Path(entry.root) for entry in Pool(folder).entries()]
     elif (folder / MANIFEST).exists():
         paths = [member.root for member in Collection(folder, absolute=True).members]
-    for path in paths:
+    for path in (folder, *paths):
         apart(path, request.out)
     return open_members(paths, request.declare, on_event)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ContributeDataset", "ContributedDataset", "contribute_dataset"]
 
+_LICENCE = re.compile(r"[A-Za-z0-9.+-]+(?: (?:AND|OR|WITH) [A-Za-z0-9.+-]+)*")
+"""An SPDX id, or an expression of several; which ids there are is not looked up."""
 _OVERRULED = ("audit", "faces", "screens", "duplicates")
 """Gates that a person may overrule with a reason; licence and consent have to be said."""
 
@@ -52,6 +55,8 @@ class ContributeDataset(Request):
     workers: options.DataWorkers = None
 
     def check(self) -> None:
+        if self.licence and not _LICENCE.fullmatch(self.licence):
+            raise UsageError(f"--licence: expected an SPDX id, such as CC-BY-4.0, found {self.licence!r}")
         for text in self.accept:
             gate, equals, reason = text.partition("=")
             if not equals or not reason.strip():
@@ -115,9 +120,11 @@ def contribute_dataset(request: ContributeDataset, on_event: OnEvent = ignore) -
         InfrastructureError: the connection broke; the same request goes on.
     """
     from roboscale.jobs.contributing import looked_at, prepared, send_contribution
+    from roboscale.sources.addresses.sending import require_free
 
     state = looked_at(request, on_event)
     done = prepared(request, state)
+    require_free(done.files, request.to)
     if request.html is not None:
         state.write_page(request, done, on_event)
     if not request.upload:

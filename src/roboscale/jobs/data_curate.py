@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -128,6 +128,8 @@ def curate_dataset(request: CurateDataset, on_event: OnEvent = ignore, *, dry_ru
     selection = choose(dataset, method, frames=share, asked=asked, seed=request.seed)
     if request.labels:
         selection = overruled(selection, dataset, CurationLog(request.dataset / LOG).state())
+    if request.method == "influence":
+        selection = replace(selection, notes=(*selection.notes, *_doubts(request)))
     for note in selection.notes:
         on_event(Note(note))
     done = CuratedDataset(out=request.out, selection=selection, frames=total)
@@ -160,6 +162,35 @@ def _influence(request: CurateDataset, on_event: OnEvent) -> Method:
         on_event(Note(f"{len(tried.episodes) - len(judged)} rollouts without an outcome are not used"))
     listed = [Rollout(gradients_of(tried, e, learner, request.seed), success) for e, success in judged]
     return InfluenceMethod(learner, listed)
+
+
+def _doubts(request: CurateDataset) -> list[str]:
+    """What `influence` takes for granted and the files do not bear out: by content, never by name."""
+    from roboscale.dataset import Dataset
+    from roboscale.policies.builtin.checkpoint import load_policy, read_manifest
+    from roboscale.policies.builtin.data import load_training_data
+
+    assert request.learner is not None and request.rollouts is not None, "check() wants both"
+    learner = load_policy(request.learner)
+    learned = read_manifest(request.learner).get("training", {}).get("fingerprint")
+    here = load_training_data(request.dataset, learner.trained.config, images=False).fingerprint
+    doubts = []
+    if learned != here:
+        doubts.append(
+            f"{request.learner} did not learn from exactly {request.dataset} (fingerprint there {learned}, of this "
+            f"{here}): what is said of episodes that it never saw is a guess"
+        )
+    tried = Dataset(request.rollouts).episodes
+    policies = [e.provenance.details.get("policy") for e in tried]
+    digests = [said.get("digest") if isinstance(said, dict) else None for said in policies]
+    silent, others = digests.count(None), sum(d not in (None, learner.identity.digest) for d in digests)
+    if others:
+        doubts.append(
+            f"{others} of {len(tried)} rollouts of {request.rollouts} are of other policies by their digests"
+        )
+    if silent:
+        doubts.append(f"{silent} of {len(tried)} rollouts of {request.rollouts} do not say which policy made them")
+    return doubts
 
 
 def _share(request: CurateDataset, dataset: Dataset) -> tuple[float, str]:

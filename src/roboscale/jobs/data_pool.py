@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from roboscale.core import RoboscaleError, UnknownName
+from roboscale.core import BadData, RoboscaleError, UnknownName
 from roboscale.jobs import options
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.request import Argument, Option, Request
 
 if TYPE_CHECKING:
-    from roboscale.curate.pool import PooledEpisode, PoolEntry
+    from roboscale.curate.pool import Pool, PooledEpisode, PoolEntry
+    from roboscale.curate.selection import Selection
     from roboscale.report.pool import Quality
 
 __all__ = ["PoolDatasets", "PooledDatasets", "pool_datasets"]
@@ -27,7 +28,8 @@ class PoolDatasets(Request):
         members: datasets to add; one that is there already is looked at anew.
         find: words that must all stand in a dataset's name, folder, robot, licence, action, tasks or findings.
         select: names; what they and `find` leave becomes the collection, or the list.
-        scores: files of `data curate`, whose scores are kept beside the episodes that they speak of.
+        scores: files of `data curate`, whose scores are kept beside the members that they speak of; without members,
+            beside those of the pool.
     """
 
     words: ClassVar[tuple[str, ...]] = ("data", "pool")
@@ -89,10 +91,15 @@ def pool_datasets(request: PoolDatasets, on_event: OnEvent = ignore) -> PooledDa
         RoboscaleError: nothing was found.
     """
     from roboscale.curate.pool import Pool
+    from roboscale.curate.selection import read_selection
+    from roboscale.dataset import Dataset
 
-    pool = Pool(request.pool)
+    pool, selections = Pool(request.pool), [(path, read_selection(path)) for path in request.scores]
     for member in request.members:
-        _add(pool, member, request, on_event)
+        Dataset(member)  # all can be opened, before the first is looked at for minutes
+    added = [_add(pool, member, request, on_event) for member in request.members]
+    for path, selection in selections:
+        _score(pool, added, path, selection)
     for name in request.drop:
         pool.drop(name)
     entries = pool.entries()
@@ -116,19 +123,40 @@ def pool_datasets(request: PoolDatasets, on_event: OnEvent = ignore) -> PooledDa
     return done
 
 
-def _add(pool: Any, member: Path, request: PoolDatasets, on_event: OnEvent) -> None:
-    """One dataset, audited; scores of selections that speak of it come with it."""
-    from roboscale.curate.pool import entry_of, pooled_episodes, scored
-    from roboscale.curate.selection import read_selection
+def _add(pool: Pool, member: Path, request: PoolDatasets, on_event: OnEvent) -> str:
+    """One dataset, audited; scores that it had stay where its numbers did. Returns its name in the pool."""
+    from roboscale.curate.pool import entry_of, pooled_episodes
     from roboscale.jobs.data_audit import AuditDataset, audit_dataset
 
     audited = audit_dataset(AuditDataset(dataset=member, images=request.images, workers=request.workers), on_event)
     entry, episodes = entry_of(member, audited.report), pooled_episodes(member, audited.report)
-    for path in request.scores:
-        entry = scored(entry, read_selection(path), episodes)
+    earlier = next((one for one in pool.entries() if one.root == entry.root), None)
+    if earlier is not None and earlier.scores:
+        if earlier.content == entry.content:
+            entry = replace(entry, scores=earlier.scores)
+        else:
+            on_event(Note(f"{member}: its numbers changed: the scores by {', '.join(earlier.scores)} are not kept"))
     filed = pool.add(entry, episodes)
     if filed.name != entry.name:
         on_event(Note(f"{member}: the pool has another {entry.name}; this one is called {filed.name}"))
+    return filed.name
+
+
+def _score(pool: Pool, added: Sequence[str], path: Path, selection: Selection) -> None:
+    """Files a selection's scores beside what it speaks of: of what was added, else of the whole pool."""
+    from roboscale.curate.pool import scored
+
+    looked_at = [entry for entry in pool.entries() if not added or entry.name in added]
+    spoken_of = 0
+    for entry in looked_at:
+        episodes = pool.episodes(entry.name)
+        better = scored(entry, selection, episodes)
+        if better is not None:
+            pool.add(better, episodes)
+            spoken_of += 1
+    if not spoken_of:
+        names = ", ".join(entry.name for entry in looked_at[:5]) or f"{pool.folder}, which has no dataset"
+        raise BadData(path, f"selection by {selection.method}", f"scores of episodes of {names}", "none")
 
 
 def _found(entries: Sequence[PoolEntry], request: PoolDatasets) -> list[PoolEntry]:

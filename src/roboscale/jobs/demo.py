@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from roboscale.core.plain import Plain, called
-from roboscale.jobs.demo_plan import require_parts
+from roboscale.jobs.demo_plan import require_folder, require_parts
 from roboscale.jobs.events import Note, OnEvent, Stage, Wrote, ignore
 from roboscale.jobs.options import Workers
 from roboscale.jobs.recipe_round import TABLE, RecipeRound, TriedRecipes, train_recipes, try_recipes
@@ -126,6 +126,7 @@ def run_demo(request: RunDemo, on_event: OnEvent = ignore) -> ShownDemo:
         UnknownName: the world has no such task.
     """
     require_parts()
+    require_folder(request.out)
     started = time.monotonic()
     stages = _Stages(on_event, {"both": STATE + IMAGES, "state": STATE, "images": IMAGES}[request.inputs])
     recipes = compared = None

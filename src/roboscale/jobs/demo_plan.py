@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from roboscale.core import BadData
 from roboscale.core.extras import require_packages
 
 if TYPE_CHECKING:
     from roboscale.jobs.demo import RunDemo
 
-__all__ = ["plan_demo", "require_parts"]
+__all__ = ["plan_demo", "require_folder", "require_parts"]
 
 
 def require_parts() -> None:
@@ -17,16 +19,23 @@ def require_parts() -> None:
     require_packages("the demo", "mujoco", "metaworld", "torch", "safetensors", "av", "pyarrow", "matplotlib")
 
 
+def require_folder(out: Path) -> None:
+    """BadData where a file stands in the way of the demo's folder."""
+    if out.exists() and not out.is_dir():
+        raise BadData(out, "folder", "a folder, or nothing", "a file")
+
+
 def plan_demo(request: RunDemo) -> dict[str, Any]:
     """Folder, tasks and stages; what they take is measured on this machine when the demo begins.
 
     Raises:
-        RoboscaleError: a package is missing. UnknownName: the world has no such task.
+        RoboscaleError: a package is missing. UnknownName: the world has no such task. BadData: a file is in the way.
     """
     from roboscale.jobs.demo import WORSE, WORSE_CASES
     from roboscale.jobs.trying import world_and_tasks
 
     require_parts()
+    require_folder(request.out)
     _, tasks = world_and_tasks("metaworld", request.tasks)
     recorded, grown = request.demonstrations * len(tasks), request.grown * len(tasks)
     stages = []

@@ -18,7 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from roboscale.core import Case, InfrastructureError, Outcome, Policy, RoboscaleError, World, WorldInfo, cases
+from roboscale.core import (
+    BadData,
+    Case,
+    InfrastructureError,
+    Outcome,
+    Policy,
+    RoboscaleError,
+    SpecMismatch,
+    World,
+    WorldInfo,
+    cases,
+)
 from roboscale.core.plain import Plain
 from roboscale.core.processes import require_main
 from roboscale.jobs.events import Note, OnEvent, Progress
@@ -402,11 +413,16 @@ def _world(request: Teleoperate) -> tuple[World, Any, Callable[..., Any] | None,
     if request.robot.startswith("sim:"):
         name, _, tasks = request.robot.removeprefix("sim:").rpartition("/")
         return open_any_world(name), None, None, None, tasks
+    from roboscale.worlds.real.benches import names_benches
     from roboscale.worlds.real.declaration import RobotDeclaration
     from roboscale.worlds.real.guarded import GuardedRobot
     from roboscale.worlds.real.robot_world import RobotWorld
 
     path = Path(request.robot.removeprefix("robot:"))
+    if names_benches(path):
+        raise BadData(
+            path, "--robot", "the declaration of one arm, which a person drives", "a file of several benches"
+        )
     declared, arm = RobotDeclaration.load(path), GuardedRobot(path)
     forward = getattr(declared.make(path.parent), "flange", None)
     return RobotWorld(arm), arm, forward, declared.column("velocity"), request.tasks
@@ -455,9 +471,16 @@ def _leader(request: Teleoperate, info: WorldInfo, units: Mapping[str, str] | No
     if not request.leader_type:
         return None
     from roboscale.guests.leader import GuestLeader
+    from roboscale.guests.robot import PER_UNIT
     from roboscale.sources.teleop import LeaderReader
 
     action = info.action_spec["action"]
+    if units is None and action.unit not in PER_UNIT:
+        gives, takes = (
+            f"positions of joints in {', '.join(PER_UNIT)}",
+            f"{', '.join(action.layout)} in {action.unit!r}",
+        )
+        raise SpecMismatch(f"--input {request.input}: a leader arm gives {gives}, and {info.name} takes {takes}")
     config = {name: _value(text) for name, _, text in (one.partition("=") for one in request.leader)}
     joints = dict.fromkeys(action.layout, action.unit) if units is None else units
     return LeaderReader(GuestLeader(request.leader_type, joints, config))

@@ -146,6 +146,10 @@ def evaluate(
     request = policy if isinstance(policy, Evaluate) else _request(policy, world, asked)
     thing = request.policy if isinstance(policy, (Evaluate, str)) else policy
     given = None if world is None or isinstance(world, str) else world
+    if request.calibrate and given is None:
+        from roboscale.jobs.learned_calibration import require_calibration
+
+        require_calibration(request.world, request.calibrate)
     with kept_or_not(request, asked=isinstance(policy, Evaluate)) as request:
         excluded = excluded_cells(request, [thing], request.trials, listen, given)
         judged = run_trials(

@@ -233,9 +233,18 @@ class Judged:
     @property
     def doubts(self) -> list[str]:
         """What belongs in the same breath as every sentence on this run."""
+        from roboscale.jobs.learned import asked_anyway
+
         repeated = [f"{name}: {how}" for name, how in repeats(self.used, self.labels).items()]
         looks = [self.looks] if self.looks else []
-        return [*looks, *self.unverified, *(f"{name} is batch-dependent" for name in self.batch_dependent), *repeated]
+        off = ["imagined with gates off: no order may be read from it"] if asked_anyway(self) else []
+        return [
+            *off,
+            *looks,
+            *self.unverified,
+            *(f"{name} is batch-dependent" for name in self.batch_dependent),
+            *repeated,
+        ]
 
 
 def _common_name(labels: Sequence[str]) -> str:

@@ -28,6 +28,7 @@ __all__ = [
     "content_of",
     "coverage_doubts",
     "doubts_or_abstain",
+    "imagined_doubts",
     "learned_folder",
     "learned_parts",
     "open_learned",
@@ -167,7 +168,7 @@ def read_gates(folder: Path, content: str) -> CheckedGates | None:
     Raises:
         BadData: the file is broken.
     """
-    from roboscale.stats.trust import GateNumber
+    from roboscale.stats.trust import BARS, GateNumber
     from roboscale.worlds.learned import GATES_FILE
 
     file = folder / GATES_FILE
@@ -183,6 +184,10 @@ def read_gates(folder: Path, content: str) -> CheckedGates | None:
         raise BadData(
             file, "gates", "what `roboscale world check` wrote", f"{type(error).__name__}: {error}"
         ) from error
+    measured = {number.name.partition(" (")[0] for number in numbers}
+    # no signal is measured where gate 2 had no episode long enough, which fails that gate
+    if missing := [name for name in BARS if name not in measured and name != "trust signal"]:
+        raise BadData(file, "numbers", "one for every bar", f"none for {', '.join(missing)}")
     return checked if checked.world == content else None
 
 
@@ -217,6 +222,12 @@ def asked_anyway(judged: Judged) -> bool:
     opened = str(judged.run.world_info.get("opened", ""))
     asked = learned_folder(opened) if opened.startswith(LEARNED) else None
     return asked is not None and asked[1].get("gates") == "off"
+
+
+def imagined_doubts(judged: Judged) -> list[str]:
+    """Why no order may be read from trials in a learned world: its gates were off, or gate 5 of a policy fails."""
+    off = f"imagined in {judged.run.world.name} with its gates off: no order may be read from it"
+    return [*([off] if asked_anyway(judged) else []), *coverage_doubts(judged)]
 
 
 def withheld(rate: Estimate) -> Estimate:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from roboscale.stats.fusion import Fusion
     from roboscale.trials.log import TrialLog
 
-__all__ = ["FEWEST_PAIRS", "Calibration", "calibration_of"]
+__all__ = ["FEWEST_PAIRS", "Calibration", "calibration_of", "require_calibration"]
 
 FEWEST_PAIRS = 8
 """Paired real trials of a policy below which nothing is recalibrated."""
@@ -46,6 +46,17 @@ class Calibration(Plain):
         return f"{said}; saves {saved} real trials at this width" if saved is not None and saved > 0 else said
 
 
+def require_calibration(world: str, store: str) -> None:
+    """Before any trial: RoboscaleError for a world that is not learned, BadData for no store."""
+    from roboscale.jobs.learned import learned_folder
+    from roboscale.trials.log import open_log
+
+    if learned_folder(world) is None:
+        raise RoboscaleError(f"--calibrate: {world} is no learned world")
+    with open_log(store, read_only=True):
+        pass
+
+
 def calibration_of(judged: Judged, store: str, level: float = 0.95) -> tuple[Calibration, ...]:
     """For every policy of a run in a learned world.
 
@@ -66,11 +77,12 @@ def calibration_of(judged: Judged, store: str, level: float = 0.95) -> tuple[Cal
     with open_log(store, read_only=True) as log:
         for policy, label in judged.labels.items():
             cheap = {c.case.id: c.outcome.success for c in judged.used if c.policy == policy and not c.pending}
-            real, world = _real_outcomes(log, policy, judged.run.world, store)
+            real, world, imagined = _real_outcomes(log, policy, judged.run.world, store)
             pairs = [case for case in cheap if case in real]
             if len(pairs) < FEWEST_PAIRS:
                 expected = f"at least {FEWEST_PAIRS} cases that were tried in both"
-                raise RoboscaleError(f"--calibrate {store}: {label}: expected {expected}, found {len(pairs)}")
+                left = f"; {imagined} of its trials there are imagined themselves" if imagined else ""
+                raise RoboscaleError(f"--calibrate {store}: {label}: expected {expected}, found {len(pairs)}{left}")
             further = [float(v) for case, v in cheap.items() if case not in real and v is not None]
             both = [[side[case] for case in pairs] for side in (real, cheap)]
             fused = fuse(both[0], both[1], further, level)
@@ -80,9 +92,11 @@ def calibration_of(judged: Judged, store: str, level: float = 0.95) -> tuple[Cal
 
 def _real_outcomes(
     log: TrialLog, policy: Identity, learned: Identity, store: str
-) -> tuple[Mapping[str, bool | None], str]:
-    """Case -> how the newest trial of a policy ended, and the world's name."""
-    trials = [t for t in log.trials(policy=policy, light=True) if t.world != learned and not t.void]
+) -> tuple[Mapping[str, bool | None], str, int]:
+    """Case -> how the newest trial of a policy ended, the world's name, and how many trials were in learned worlds."""
+    dreamt = {learned, *(run.world for run in log.runs() if run.world_info.get("kind") == "learned")}
+    tried = [t for t in log.trials(policy=policy, light=True) if not t.void]
+    trials = [t for t in tried if t.world not in dreamt]
     worlds = {t.world for t in trials}
     if len(worlds) > 1:
         named = ", ".join(sorted(f"{w.name} {w.short}" for w in worlds))
@@ -93,4 +107,4 @@ def _real_outcomes(
         decided = [j for j in said.get(trial.id, ()) if j.state == "decided"]
         if decided:
             outcomes[trial.case.id] = decided[-1].success
-    return outcomes, next(iter(worlds)).name if worlds else "no world"
+    return outcomes, next(iter(worlds)).name if worlds else "no world", len(tried) - len(trials)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import BadData, Field, Spec, generator
+from roboscale.core import BadData, Field, Spec, UnknownName, generator
 
 if TYPE_CHECKING:
     from roboscale.core import Trial
@@ -87,10 +87,17 @@ class _Read:
     success: Floats
     progress: Floats
     outcome: bool | None
+    by_frame: bool
 
 
 def load_learnable(
-    root: Path, *, labels: str = "", share: float = 0.2, seed: int = 0, leave_out: Sequence[str] = ()
+    root: Path,
+    *,
+    labels: str = "",
+    share: float = 0.2,
+    seed: int = 0,
+    leave_out: Sequence[str] = (),
+    fewest: int = FEWEST,
 ) -> LearnableData:
     """Reads a dataset and holds a share of its episodes out, of every task, outcome and operator alike.
 
@@ -99,17 +106,16 @@ def load_learnable(
         share: of the episodes that are held out.
         seed: of the choice.
         leave_out: fields of the state that are not learned.
+        fewest: episodes that there must be.
 
     Raises:
-        BadData: no state, no action, fewer than ten episodes, or a value that is not finite.
+        BadData: no state, no action, too few episodes, a value that is not finite, or labels of none of them.
+        UnknownName: a field to leave out that is none of the state.
     """
     from roboscale.dataset import Dataset
-    from roboscale.worlds.learned import state_fields
 
     dataset = Dataset(root)
-    fields = tuple(f for f in state_fields(dataset.spec.fields) if f.name not in leave_out)
-    if not fields:
-        raise BadData(root, "state", "a field observation.* of floating numbers", ", ".join(dataset.spec.names))
+    fields = _learned_fields(dataset, leave_out)
     name = "applied.action" if "applied.action" in dataset.spec else "action"
     if name not in dataset.spec:
         raise BadData(root, "action", "a field action", ", ".join(dataset.spec.names))
@@ -120,9 +126,9 @@ def load_learnable(
     episodes = [e for e in episodes if len(e.states) >= 2]
     if short:
         notes.append(f"{len(short)} episodes of a single frame are not learned from")
-    if len(episodes) < FEWEST:
-        raise BadData(root, "episodes", f"at least {FEWEST} of two frames or more", len(episodes))
-    notes += _label_notes(episodes, series, labels)
+    if len(episodes) < fewest:
+        raise BadData(root, "episodes", f"at least {fewest} of two frames or more", len(episodes))
+    notes += _label_notes(episodes, labels)
     left = [f.name for f in dataset.spec if f.name.startswith("observation.") and f not in fields]
     left += [f.name for f in dataset.spec if f.name.startswith("contact.")]
     if left:
@@ -142,6 +148,21 @@ def load_learnable(
         fingerprint=_fingerprint(episodes),
         notes=tuple(notes),
     )
+
+
+def _learned_fields(dataset: Dataset, leave_out: Sequence[str]) -> tuple[Field, ...]:
+    """The fields of the state without those to leave out."""
+    from roboscale.worlds.learned import state_fields
+
+    every = state_fields(dataset.spec.fields)
+    for name in leave_out:
+        if name not in [f.name for f in every]:
+            raise UnknownName(f"--leave-out of {dataset.root}", name, [f.name for f in every])
+    fields = tuple(f for f in every if f.name not in leave_out)
+    if not fields:
+        names = ", ".join(dataset.spec.names)
+        raise BadData(dataset.root, "state", "a field observation.* of floating numbers", names)
+    return fields
 
 
 def _fields_of(field: Field) -> dict[str, Any]:
@@ -171,7 +192,8 @@ def _read(dataset: Dataset, index: int, fields: Sequence[Field], action: str, se
     known = info.provenance
     outcome = None if info.outcome is None else info.outcome.success
     trial = series.get(str(known.details.get("trial", ""))) if known is not None else None
-    success, progress = _labels(len(states), outcome, trial)
+    by_frame = trial is not None and "success" in trial.series
+    success, progress = _labels(len(states), outcome, trial if by_frame else None)
     task = known.task if known is not None and known.task else info.instruction
     return _Read(
         info=info,
@@ -181,17 +203,19 @@ def _read(dataset: Dataset, index: int, fields: Sequence[Field], action: str, se
         success=success,
         progress=progress,
         outcome=outcome,
+        by_frame=by_frame,
     )
 
 
 def _labels(frames: int, outcome: bool | None, trial: Trial | None) -> tuple[Floats, Floats]:
-    """(T,) each: what was measured after step t is what frame t + 1 shows."""
+    """(T,) each: what was measured after step t is what frame t + 1 shows; NaN where a trial ended before."""
     success, progress = np.full(frames, np.nan), np.full(frames, np.nan)
-    if trial is not None and "success" in trial.series:
+    if trial is not None:
         for labels, name in ((success, "success"), (progress, "progress")):
             measured = trial.series.get(name)
             if measured is not None:
-                labels[1:] = measured[: frames - 1]
+                told = np.asarray(measured[: frames - 1], np.float64)
+                labels[1 : 1 + len(told)] = told
         return success, progress
     if outcome is not None:
         success[:] = 0.0
@@ -199,9 +223,13 @@ def _labels(frames: int, outcome: bool | None, trial: Trial | None) -> tuple[Flo
     return success, progress
 
 
-def _label_notes(episodes: Sequence[_Read], series: Mapping[str, Trial], labels: str) -> list[str]:
-    found = sum(str(e.info.provenance.details.get("trial", "")) in series for e in episodes if e.info.provenance)
-    unknown = sum(e.outcome is None for e in episodes)
+def _label_notes(episodes: Sequence[_Read], labels: str) -> list[str]:
+    """What the labels are; BadData where a store was named and labels no episode."""
+    found = sum(e.by_frame for e in episodes)
+    if labels and not found:
+        expected = "trials that these episodes were recorded from, with success after every step"
+        raise BadData(labels, "labels", expected, f"none for {len(episodes)} episodes")
+    unknown = sum(e.outcome is None and not e.by_frame for e in episodes)
     rest = len(episodes) - found - unknown
     notes = []
     if labels:

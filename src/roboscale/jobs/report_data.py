@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from roboscale.core import Estimate, EvidenceRow, Measure
 from roboscale.jobs.judged import Judged, reasons, unequal_starts
+from roboscale.jobs.learned import imagined_doubts
 from roboscale.jobs.perturbing import duels_of, robustness_of
 from roboscale.jobs.sweeping import sensitivity_of
 from roboscale.report import (
@@ -125,7 +126,7 @@ def report_data(
 def _said(judged: Judged) -> list[str]:
     """What was said while the run went on, and what its trials say now."""
     withdrawn = () if judged.decided is None else judged.decided.withdrawn
-    now = (unequal_starts(judged), *withdrawn, *reasons(judged.used, judged.labels))
+    now = (unequal_starts(judged), *imagined_doubts(judged), *withdrawn, *reasons(judged.used, judged.labels))
     return [line for line in (*judged.recipe_lines, *judged.notes, *now) if line]
 
 

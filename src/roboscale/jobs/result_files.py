@@ -120,6 +120,7 @@ def _read_store(store: str, on_event: OnEvent, arm: str = "") -> Results:
     A policy whose first answer was no action in all of its trials was used wrongly, and nothing is known of it: its
     trials are left out, and a note says so.
     """
+    from roboscale.jobs.learned import imagined_doubts
     from roboscale.jobs.studies import require_unblinded
 
     with open_log(store, read_only=True) as log:
@@ -129,6 +130,8 @@ def _read_store(store: str, on_event: OnEvent, arm: str = "") -> Results:
         for run in runs:
             require_unblinded(run)
         whole = [judged_run(log, run) for run in runs]
+    for reason in dict.fromkeys(reason for one in whole for reason in imagined_doubts(one)):
+        on_event(Note(f"{store}: {reason}"))
     judged = _in_arm(store, whole, arm) if arm else _unperturbed(whole, on_event)
     adaptive = any(run.design is not None and run.design.sequential for run in runs)
     own = list({(c.policy, c.world, c.case): c for c in judged}.values())

@@ -28,16 +28,20 @@ class LockedStudy(Plain):
     Args:
         digest: of its values.
         commitment: SHA-256 of the secret that the order is drawn from.
+        unchecked: the robot's file, where it is not here, so that nobody compared its tasks with the study's.
     """
 
     study: str
     digest: str
     commitment: str
+    unchecked: str = ""
 
     @property
     def text(self) -> list[str]:
         """For a terminal."""
+        unseen = f"{self.unchecked} is not there: whether it has the study's tasks was not checked"
         return [
+            *([unseen] if self.unchecked else []),
             f"locked {self.study}, digest {self.digest[:16]}",
             f"the order of arms is drawn, commitment {self.commitment[:16]}",
             f"run it: roboscale compare {self.study}",
@@ -54,9 +58,18 @@ def lock_study(request: LockStudy) -> LockedStudy:
 
     Raises:
         BadData: the study is broken; lists every mistake.
+        UnknownName: a task that the robot beside it does not have.
         RoboscaleError: it is locked already.
     """
-    from roboscale.trials.study import StudyLock
+    from roboscale.core import UnknownName
+    from roboscale.trials.study import Study, StudyLock
+    from roboscale.worlds.real.benches import declared_tasks
 
+    study = Study.load(request.study)
+    robot = request.study.parent / study.robot
+    known = declared_tasks(robot) if robot.is_file() else ()
+    for task in study.tasks if known else ():
+        if task not in known and study.tasks != ("all",):
+            raise UnknownName(f"task of {robot} in {request.study}", task, known)
     lock = StudyLock.make(request.study)
-    return LockedStudy(str(request.study), lock.digest, lock.commitment)
+    return LockedStudy(str(request.study), lock.digest, lock.commitment, "" if known else str(robot))

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roboscale.core import RoboscaleError
+from roboscale.core import BadData, RoboscaleError
 from roboscale.core.processes import require_main
 
 if TYPE_CHECKING:
@@ -55,7 +55,10 @@ def said_of_selection(dataset: Path, selection: Path) -> str:
     """How much of a dataset a selection leaves, and what it does not mention: one line for people."""
     from roboscale.curate.selection import read_selection
     from roboscale.dataset import Dataset
+    from roboscale.dataset.collection import MANIFEST
 
+    if (dataset / MANIFEST).is_file():
+        raise BadData(dataset, "selection", "of one dataset; merge the members with theirs first", "a collection")
     chosen, there = read_selection(selection), Dataset(dataset)
     unmentioned = len(chosen.unmentioned(there))
     later = f"; {unmentioned} episodes that it does not mention are not used" if unmentioned else ""
@@ -142,6 +145,7 @@ def training_config(inputs: str, head: str, steps: int, seed: int, settings: Seq
     from roboscale.policies.builtin.config import TrainConfig
 
     chosen: dict[str, object] = {**TrainConfig(inputs=inputs).to_json(), "seed": seed}
+    said: set[str] = set()
     if head:
         chosen["head"] = head
     if steps:
@@ -150,6 +154,9 @@ def training_config(inputs: str, head: str, steps: int, seed: int, settings: Seq
         name, equals, value = text.partition("=")
         if not equals:
             raise RoboscaleError(f"--set: expected name=value, found {text!r}")
+        if name in said:
+            raise RoboscaleError(f"--set: expected each setting once, found {name} twice")
+        said.add(name)
         try:
             chosen[name] = json.loads(value)
         except json.JSONDecodeError:

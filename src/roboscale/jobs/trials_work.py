@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from roboscale.jobs.eval import Evaluated
     from roboscale.trials.log import Run, TrialLog
 
+_MINUTES = 240
+
 __all__ = ["WorkTrials", "how_to_work_beside", "work_trials"]
 
 
@@ -43,7 +45,7 @@ class WorkTrials(Request):
     ] = ()
     minutes: Annotated[
         int, Option("With --engine local or slurm: minutes that a job may take; then Slurm queues it again.", min=1)
-    ] = 240
+    ] = _MINUTES
 
     def check(self) -> None:
         """RoboscaleError for workers that nobody would start."""
@@ -52,6 +54,10 @@ class WorkTrials(Request):
         if self.slurm and self.engine != "slurm":
             raise RoboscaleError(
                 f"--slurm {self.slurm[0]}: only --engine slurm takes it, found --engine {self.engine}"
+            )
+        if self.minutes != _MINUTES and self.engine not in ("local", "slurm"):
+            raise RoboscaleError(
+                f"--minutes {self.minutes}: only --engine local and slurm take it, found --engine {self.engine}"
             )
 
 

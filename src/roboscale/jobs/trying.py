@@ -173,10 +173,10 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def expand_tasks(info: WorldInfo, text: str) -> tuple[str, ...]:
-    """`all`, or names separated by commas; UnknownName for one that the world lacks."""
+    """`all`, or names separated by commas, each once; UnknownName for one that the world lacks."""
     if text == "all":
         return tuple(info.tasks)
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:
         info.instruction(name)
     if not names:

@@ -149,11 +149,35 @@ def check_validity(request: CheckValidity, on_event: OnEvent = ignore) -> Checke
     if request.arm:
         nominal = _compared(request, "", ignore, lambda text: None)
         done = replace(done, arm=request.arm, unperturbed=nominal.card)
+        if apart := _apart(request.arm, done, nominal):
+            note(apart)
     done = replace(done, notes=tuple(notes))
     if request.html is not None:
         _write_page(done, request)
         on_event(Wrote("page", request.html))
     return done
+
+
+def _apart(arm: str, inside: CheckedValidity, nominal: CheckedValidity) -> str:
+    """In what the two cards are not of the same: policies, tasks or how many cheap trials; empty where they are."""
+    sides = []
+    for what, of_arm, of_nominal in (
+        ("policies", inside.card.policies, nominal.card.policies),
+        ("tasks", inside.tasks, nominal.tasks),
+        ("cheap trials", _trials(inside), _trials(nominal)),
+    ):
+        if of_arm != of_nominal:
+            sides.append(f"{what} {_listed(of_arm)} in {arm}, {_listed(of_nominal)} unperturbed")
+    return f"the two arms are not of the same: {'; '.join(sides)}" if sides else ""
+
+
+def _trials(done: CheckedValidity) -> int:
+    """Of the cheap world, as far as its scores say of how many they are."""
+    return sum(s[1] if isinstance(s, tuple) else getattr(s, "n", 0) for s in done.cheap.values())
+
+
+def _listed(what: Sequence[str] | int) -> str:
+    return str(what) if isinstance(what, int) else ", ".join(what)
 
 
 def _with_bounds(rate: Estimate) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from roboscale.core import Finding, WorldInfo
+from roboscale.core import BadData, Finding, RoboscaleError, WorldInfo
 from roboscale.core.plain import to_plain
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore, progressing
 from roboscale.jobs.learned import learned_folder
@@ -19,6 +19,7 @@ from roboscale.jobs.trying import AnyWorld
 if TYPE_CHECKING:
     from roboscale.core import World
     from roboscale.jobs.learned import CheckedGates
+    from roboscale.worlds.learned import LearnedWorld, LoggedEpisodes
 
 __all__ = ["CheckWorldTasks", "CheckedWorld", "check_world_tasks"]
 
@@ -99,11 +100,17 @@ def check_world_tasks(
 
     Raises:
         UnknownName: no such world or task.
+        RoboscaleError: failures for a world that is not learned.
+        BadData: none of its failures is news to the world.
     """
     from roboscale.jobs.trying import expand_tasks
     from roboscale.testing.world_checks import check_world, success_rule
     from roboscale.worlds import as_world
 
+    if request.failures is not None and (world is not None or learned_folder(request.world) is None):
+        raise RoboscaleError(
+            f"--failures {request.failures}: {request.world} is no learned world, which alone has gates"
+        )
     with within(request.start_timeout, f"world {request.world}", lambda text: on_event(Note(text))):
         if world is None or isinstance(world, str):
             opened = _opened(request)
@@ -145,7 +152,6 @@ def _opened(request: CheckWorldTasks) -> World:
 def _gates(request: CheckWorldTasks, world: World, on_event: OnEvent) -> CheckedGates | None:
     """What the gates of a learned world say, kept beside it; `None` of any other."""
     from roboscale.jobs.learned import learned_parts, write_gates
-    from roboscale.jobs.learned_data import load_learnable
 
     asked = learned_folder(request.world)
     if asked is None or world.info.kind != "learned":
@@ -156,8 +162,30 @@ def _gates(request: CheckWorldTasks, world: World, on_event: OnEvent) -> Checked
     learned, held_out = learned_parts(folder)
     failures = None
     if request.failures is not None:
-        data = load_learnable(request.failures, share=0.5)
-        failures = data.failures_for(tuple(learned.manifest.tasks), learned.manifest.observed)
+        failures = _further_failures(request.failures, learned, held_out, on_event)
     checked = check_gates(learned, held_out, failures)
     on_event(Wrote("gates", write_gates(folder, checked)))
     return checked
+
+
+def _further_failures(
+    root: Path, learned: LearnedWorld, held_out: LoggedEpisodes, on_event: OnEvent
+) -> LoggedEpisodes:
+    """Logged failures that the world neither learned from nor is checked on already, by content."""
+    from roboscale.dataset import Dataset
+    from roboscale.jobs.learned_data import load_learnable
+    from roboscale.worlds.learned import state_fields
+
+    shown = learned.manifest.observed.names
+    more = [f.name for f in state_fields(Dataset(root).spec.fields) if f.name not in shown]
+    data = load_learnable(root, share=0.5, leave_out=more, fewest=1)
+    logged = data.failures_for(tuple(learned.manifest.tasks), learned.manifest.observed)
+    known = {*learned.manifest.data.get("trained", ()), *held_out.contents}
+    new = [i for i, content in enumerate(logged.contents) if content not in known]
+    own = len(logged.ids) - len(new)
+    if not new:
+        expected = f"logged failures of {', '.join(learned.manifest.tasks)} that this world does not have"
+        raise BadData(root, "episodes", expected, f"{own}, all of which it has" if own else "none")
+    left = f"; {own} that this world was trained or is checked on are left out" if own else ""
+    on_event(Note(f"{root}: {len(new)} logged failures are added to gate 3{left}"))
+    return logged.only(new)

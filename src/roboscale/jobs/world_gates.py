@@ -42,7 +42,7 @@ def check_gates(world: LearnedWorld, held_out: LoggedEpisodes, failures: LoggedE
     numbers = [
         *_judge(world, held_out),
         *following,
-        *_verified(world, replayed),
+        *_verified(world, replayed, 0 if failures is None else len(failures.ids)),
         *signals,
         *_coverage(world, held_out),
     ]
@@ -155,8 +155,8 @@ def _placed(frame: TwinFrame) -> list[int]:
     return placed or list(range(len(frame.elements.predicted)))
 
 
-def _verified(world: LearnedWorld, held_out: LoggedEpisodes) -> list[GateNumber]:
-    """Gate 3: logged episodes replayed open loop, and judged in imagination."""
+def _verified(world: LearnedWorld, held_out: LoggedEpisodes, further: int) -> list[GateNumber]:
+    """Gate 3: logged episodes replayed open loop, and judged in imagination; `further` of them are from elsewhere."""
     judged = [i for i, outcome in enumerate(held_out.outcomes) if outcome is not None]
     happened = np.array([bool(held_out.outcomes[i]) for i in judged])
     failed, succeeded = int((~happened).sum()), int(happened.sum())
@@ -165,11 +165,15 @@ def _verified(world: LearnedWorld, held_out: LoggedEpisodes) -> list[GateNumber]
             f"{failed} logged failures and {succeeded} successes are held out: nothing shows that it knows a failure"
         )
         return [gate_number(name, None, len(judged), said) for name in ("failure AUROC", "optimism")]
+    from_elsewhere = f", {further} of them from --failures" if further else ""
     best = np.array([_best(world, held_out, i) for i in judged])
     imagined = best >= 0.5
     return [
         gate_number(
-            "failure AUROC", auroc(1 - best, ~happened), len(judged), f"{failed} failures, {succeeded} successes"
+            "failure AUROC",
+            auroc(1 - best, ~happened),
+            len(judged),
+            f"{failed} failures{from_elsewhere}, {succeeded} successes",
         ),
         gate_number("optimism", float(imagined[~happened].mean()), failed),
         _told("3 verified failures", "pessimism", float((~imagined[happened]).mean()), succeeded),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from roboscale.referees.state_judge import StateJudge
     from roboscale.worlds.learned import StateTwin, WorldManifest
 
-__all__ = ["TrainWorld", "TrainedWorld", "train_world"]
+__all__ = ["TrainWorld", "TrainedWorld", "require_places", "train_world"]
 
 _JUDGE_STEPS = 1500
 
@@ -80,10 +80,13 @@ def train_world(request: TrainWorld, on_event: OnEvent = ignore) -> TrainedWorld
     60
 
     Raises:
-        BadData: the dataset is broken, or no frame in it is a success, or none is not.
+        BadData: the dataset is broken, or no frame in it is a success, or none is not; or something else than a
+            learned world lies where it would be written.
+        UnknownName: a field to leave out that is none of the state.
         SpecMismatch: nothing moves in it.
     """
     require_packages("training a world", "torch")
+    require_places(request)
     from roboscale.jobs.learned_data import load_learnable
     from roboscale.worlds.learned import element_names, save_world
     from roboscale.worlds.learned.fitting import FitSettings, Recorded, fit_twin
@@ -119,6 +122,15 @@ def train_world(request: TrainWorld, on_event: OnEvent = ignore) -> TrainedWorld
     return TrainedWorld(out=request.out, roles=tuple(twin.frame.elements.lines), training=spent, notes=data.notes)
 
 
+def require_places(request: TrainWorld) -> None:
+    """BadData for no dataset, or for a folder of something else where the world would be written."""
+    from roboscale.dataset import Dataset
+    from roboscale.worlds.learned import require_world_folder
+
+    Dataset(request.dataset)
+    require_world_folder(request.out)
+
+
 def _manifest(
     request: TrainWorld, data: LearnableData, twin: StateTwin, judge: StateJudge, took: Mapping[str, Any]
 ) -> WorldManifest:
@@ -141,6 +153,7 @@ def _manifest(
             "episodes": len(data.train.ids),
             "held_out": len(data.held_out.ids),
             "operators": sorted({*data.train.operators, *data.held_out.operators}),
+            "trained": data.train.contents,
             "notes": list(data.notes),
         },
         training=took,

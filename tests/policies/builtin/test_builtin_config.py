@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roboscale.core import BadData, UnknownName
+from roboscale.core import BadData, RoboscaleError, UnknownName
+from roboscale.jobs.training import training_config
 from roboscale.policies.builtin import TrainConfig
 from roboscale.policies.builtin.sentences import SENTENCE_SIZE, embed_sentence
 
@@ -64,3 +66,24 @@ def test_sentences_differ_by_task_and_not_by_case():
 
 def test_sentence_vector_is_the_same_everywhere():
     assert np.flatnonzero(embed_sentence("push")).tolist() == [1, 25, 27, 47, 58]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("intervention_weight=four", "intervention_weight: expected a finite number, found 'four'"),
+        ("intervention_weight=Infinity", "intervention_weight: expected a finite number, found inf"),
+        ("steps=2.5", "steps: expected a whole number, found 2.5"),
+        ("batch=true", "batch: expected a whole number, found True"),
+        ("auxiliary=arm", "auxiliary: expected a list of names"),
+        ("precision=16", "precision: expected a word, found 16"),
+    ],
+)
+def test_a_setting_of_another_type_is_refused_by_name(said: str, expected: str):
+    with pytest.raises(BadData, match=re.escape(f"TrainConfig: {expected}")):
+        TrainConfig.from_json(training_config("state", "", 0, 0, [said]))
+
+
+def test_a_setting_that_is_said_twice_is_refused():
+    with pytest.raises(RoboscaleError, match="expected each setting once, found batch twice"):
+        training_config("state", "", 0, 0, ["batch=8", "batch=16"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import Any
 
 from roboscale.core import BadData, UnknownName
@@ -74,6 +76,7 @@ class TrainConfig(Plain):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        self._require_types()
         for kind, name, valid in (
             ("inputs", self.inputs, INPUTS),
             ("head", self.head, HEADS),
@@ -88,6 +91,21 @@ class TrainConfig(Plain):
         _require("execute", 1 <= self.execute <= self.chunk, f"1..{self.chunk} (the chunk)", self.execute)
         _require("lr", self.lr > 0, "more than 0", self.lr)
         _require("ema", 0 <= self.ema < 1, "0 <= ema < 1", self.ema)
+
+    def _require_types(self) -> None:
+        """Each setting is of its default's type; BadData names the one that is not."""
+        for f in fields(self):
+            value: Any = getattr(self, f.name)
+            if isinstance(f.default, str):
+                _require(f.name, isinstance(value, str), "a word", repr(value))
+            elif isinstance(f.default, tuple):
+                texts = isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+                _require(f.name, texts, 'a list of names, as ["NAME"]', repr(value))
+            else:
+                whole = isinstance(f.default, int)
+                kind, words = (Integral, "a whole number") if whole else (Real, "a finite number")
+                number = type(value) is not bool and isinstance(value, kind) and math.isfinite(value)
+                _require(f.name, number, words, repr(value))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TrainConfig:

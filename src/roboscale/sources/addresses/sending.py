@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from roboscale.core.extras import require_packages
 from roboscale.sources.addresses.fetching import address_of, cache_folder
 from roboscale.sources.addresses.hub import parse_hub, token
 
-__all__ = ["Payload", "destination_of", "send"]
+__all__ = ["Payload", "destination_of", "require_free", "send"]
 
 Payload = Mapping[str, Path | bytes]
 """Path below the destination -> a file, or its bytes."""
@@ -28,7 +28,8 @@ Payload = Mapping[str, Path | bytes]
 Tell = Callable[[int, int], None]
 """Called with bytes that are there, and of how many."""
 
-_LAST = ("meta/info.json", "README.md", "meta/roboscale/contribution.json")
+_LAST = ("meta/info.json", "README.md", "meta/roboscale/contribution.json")  # in this order
+_SAID = "meta/roboscale/contribution.json"  # its `files` are the digests of what was given; cards may change
 _BLOCK = 2**23  # bytes that are read at once
 _BATCH = 20  # files of the Hub that are sent before progress is told
 
@@ -41,6 +42,8 @@ class _Place(Protocol):
 
     def put(self, name: str, source: Path | bytes) -> None: ...
 
+    def get(self, name: str) -> bytes: ...
+
 
 def destination_of(to: str) -> str:
     """The address in its full form; a local path as it is.
@@ -48,11 +51,20 @@ def destination_of(to: str) -> str:
     >>> destination_of("hf://datasets/me/cups"), destination_of("cups")
     ('hf://datasets/me/cups', 'cups')
 
-    BadData where a revision or a folder of the Hub is named: a contribution is a dataset of its own.
+    BadData where a revision or a folder of the Hub is named: a contribution is a dataset of its own; and where a part
+    of the address is missing, or a file lies there.
     """
+    if not to.strip():
+        raise BadData("--to", "address", "hf://datasets/OWNER/NAME, s3://BUCKET/FOLDER, or a folder", "nothing")
+    if Path(to).is_file():
+        raise BadData(to, "--to", "a folder, new or one that this command began", "a file")
     address = address_of(to)
+    if to.startswith("s3:") and "/" not in address.removeprefix("s3://").strip("/"):
+        raise BadData(to, "--to", "s3://BUCKET/FOLDER", to)
     hub = parse_hub(address) if address else None
-    if address.startswith(("hf://", "https://", "http://")) and (hub is None or hub[1:] != ("main", "")):
+    if address.startswith(("hf://", "https://", "http://")) and (
+        hub is None or hub[1:] != ("main", "") or "/" not in hub[0]
+    ):
         raise BadData(to, "--to", "hf://datasets/OWNER/NAME", address)
     return f"hf://datasets/{hub[0]}" if hub is not None else address or to
 
@@ -88,11 +100,36 @@ def _place_of(address: str) -> _Place:
     return _S3(address) if address.startswith("s3://") else _Bucket(address)
 
 
-def _put_all(payload: Payload, place: _Place, address: str, tell: Tell) -> None:
-    there, journal = place.sizes(), _Journal(address)
-    strangers = sorted(set(there) - set(payload))
+def require_free(names: Iterable[str], to: str) -> None:
+    """BadData where a local folder holds other files than these; no other place is asked before something is sent."""
+    address = destination_of(to)
+    if not address_of(address):
+        _no_strangers(_Folder(Path(address)).sizes(), {*names, _SAID}, address)
+
+
+def _no_strangers(there: Iterable[str], names: Collection[str], address: str) -> None:
+    strangers = sorted(set(there) - set(names))
     if strangers:
         raise BadData(address, "files", "nothing, or a part of this contribution", ", ".join(strangers[:5]))
+
+
+def _no_other_contribution(place: _Place, payload: Payload, address: str) -> None:
+    """BadData where a finished contribution has other files under these names: what was given stays."""
+    try:
+        given = json.loads(place.get(_SAID))["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadData(address, _SAID, "what `data contribute` wrote", error) from error
+    for name, source in payload.items():
+        if name in given and given[name] != _sha256(source):
+            raise BadData(address, name, "nothing, or this contribution", "a finished contribution of another content")
+
+
+def _put_all(payload: Payload, place: _Place, address: str, tell: Tell) -> None:
+    there = place.sizes()
+    journal = _Journal(address if address_of(address) else str(Path(address).resolve()))
+    _no_strangers(there, payload, address)
+    if _SAID in there:
+        _no_other_contribution(place, payload, address)
     total, done = sum(map(_size, payload.values())), 0
     ordered = [*(name for name in payload if name not in _LAST), *(name for name in _LAST if name in payload)]
     for name in ordered:
@@ -146,6 +183,9 @@ class _Folder:
             shutil.copyfile(source, part)
         part.replace(target)
 
+    def get(self, name: str) -> bytes:
+        return (self._root / name).read_bytes()
+
 
 class _S3:
     """Objects of s3, by Arrow's client: each is there as a whole or not at all.
@@ -162,8 +202,6 @@ class _S3:
         self._system = fs.S3FileSystem(**elsewhere)
         self._base = address.removeprefix("s3://").strip("/")
         self._selector, self._kind = fs.FileSelector, fs.FileType.File
-        if "/" not in self._base:
-            raise BadData(address, "--to", "s3://BUCKET/FOLDER", address)
 
     def sizes(self) -> dict[str, int]:
         listed = self._system.get_file_info(self._selector(self._base, allow_not_found=True, recursive=True))
@@ -177,6 +215,11 @@ class _S3:
             with source.open("rb") as file:
                 while block := file.read(_BLOCK):
                     stream.write(block)
+
+    def get(self, name: str) -> bytes:
+        with self._system.open_input_stream(f"{self._base}/{name}") as stream:
+            data: bytes = stream.read()
+        return data
 
 
 class _Bucket:
@@ -205,6 +248,10 @@ class _Bucket:
             self._system.pipe_file(target, source)
         else:
             self._system.put_file(str(source), target)
+
+    def get(self, name: str) -> bytes:
+        data: bytes = self._system.cat_file(f"{self._base.rstrip('/')}/{name}")
+        return data
 
 
 def _to_hub(payload: Payload, repo: str, *, public: bool, message: str, tell: Tell) -> str:

@@ -6,6 +6,7 @@ from roboscale.worlds.learned.checkpoint import (
     WorldManifest,
     is_learned,
     load_world,
+    require_world_folder,
     save_world,
 )
 from roboscale.worlds.learned.elements import StateElements, element_names, find_elements, state_fields
@@ -29,6 +30,7 @@ __all__ = [
     "flat_state",
     "is_learned",
     "load_world",
+    "require_world_folder",
     "save_world",
     "state_fields",
     "state_slices",

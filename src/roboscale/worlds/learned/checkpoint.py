@@ -6,6 +6,7 @@ gates can be checked wherever it goes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +17,21 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import BadData, Spec, SuccessRule
+from roboscale.core import BadData, Spec, SuccessRule, UnknownName
 from roboscale.core.ensembles import SmallNets
 from roboscale.core.plain import Plain
 from roboscale.worlds.learned.features import TwinFrame
 from roboscale.worlds.learned.twin import StateTwin
 
-__all__ = ["GATES_FILE", "LoggedEpisodes", "WorldManifest", "is_learned", "load_world", "save_world"]
+__all__ = [
+    "GATES_FILE",
+    "LoggedEpisodes",
+    "WorldManifest",
+    "is_learned",
+    "load_world",
+    "require_world_folder",
+    "save_world",
+]
 
 WORLD_MANIFEST, FORMAT, FORMAT_VERSION = "world.json", "roboscale.world", 1
 GATES_FILE = "gates.json"
@@ -107,6 +116,16 @@ class LoggedEpisodes:
             **{name: np.concatenate(getattr(self, name)) for name in ("states", "actions", "success", "progress")},
         }
 
+    @property
+    def contents(self) -> list[str]:
+        """Digest of the states and actions of each: what tells whether an episode is one of these."""
+        parts = zip(self.states, self.actions, strict=True)
+        return [hashlib.blake2b(s.tobytes() + a.tobytes(), digest_size=8).hexdigest() for s, a in parts]
+
+    def only(self, places: Sequence[int]) -> LoggedEpisodes:
+        """Those at some places, in that order."""
+        return LoggedEpisodes(**{name: [getattr(self, name)[i] for i in places] for name in self.__dataclass_fields__})
+
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> LoggedEpisodes:
         """Inverse of `arrays`."""
@@ -125,6 +144,20 @@ class LoggedEpisodes:
 def is_learned(path: Path) -> bool:
     """Whether a folder holds a learned world."""
     return (path / WORLD_MANIFEST).is_file()
+
+
+def require_world_folder(out: Path) -> None:
+    """BadData for a place that holds something else than a learned world: it would be mixed with that."""
+    if out.exists() and not out.is_dir():
+        raise BadData(out, "folder", "a learned world, or nothing", "a file")
+    own = {
+        WORLD_MANIFEST,
+        GATES_FILE,
+        *(f"{n}{end}" for n in ("twin", "judge", "held_out") for end in (".npz", ".part")),
+    }
+    other = sorted(path.name for path in out.iterdir() if path.name not in own) if out.is_dir() else []
+    if other and not is_learned(out):
+        raise BadData(out, "folder", "a learned world, or nothing", ", ".join(other[:5]))
 
 
 def save_world(
@@ -176,8 +209,11 @@ def _manifest(path: Path) -> WorldManifest:
         raise BadData(file, "format", f"{FORMAT} {FORMAT_VERSION}", found)
     try:
         specs = {name: Spec.from_json(said[name]) for name in ("observed", "acted")}
+        SuccessRule.parse(said["rule"])
         plain = {k: v for k, v in said.items() if k not in ("format", "version")}
         return WorldManifest(**{**plain, **specs, "frame": TwinFrame.from_json(said["frame"])})
+    except UnknownName as error:
+        raise BadData(file, "rule", "a success rule", error) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadData(file, "manifest", "the fields of a learned world", f"{type(error).__name__}: {error}") from error
 

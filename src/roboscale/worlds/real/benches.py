@@ -13,7 +13,8 @@ are tried in turn, so every stretch of a study has as many of each bench, and re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,11 +22,12 @@ from typing import Annotated, Any
 from numpy.typing import NDArray
 
 from roboscale.core import Case, Observation, RoboscaleError, SpecMismatch, UnknownName, combine, require_match
-from roboscale.core.declared import Limit, Text, read_declared
+from roboscale.core.declared import Limit, Mistake, Text, read_declared
+from roboscale.worlds.real.declaration import RobotDeclaration
 from roboscale.worlds.real.guard import GuardMode, Intervention
 from roboscale.worlds.real.guarded import GuardedRobot, Readback
 
-__all__ = ["Benches", "RobotBenches", "open_robot"]
+__all__ = ["Benches", "RobotBenches", "declared_tasks", "names_benches", "open_robot"]
 
 _ON = " on "
 
@@ -36,6 +38,15 @@ class Benches:
 
     name: Text
     benches: Annotated[dict[str, Text], Limit("at least two benches", lambda benches: len(benches) > 1)]
+
+    def mistakes(self) -> Iterator[Mistake]:
+        there: dict[Path, str] = {}
+        for name, file in self.benches.items():
+            if _ON in name:
+                yield f"benches.{name}", f"a name without {_ON!r}, which joins task and bench", name
+            other = there.setdefault(Path(os.path.normpath(file)), name)
+            if other != name:
+                yield f"benches.{name}", f"another declaration than that of {other}: one arm is one bench", file
 
 
 class RobotBenches:
@@ -179,10 +190,23 @@ def _require_alike(name: str, robot: GuardedRobot, other_name: str, other: Guard
 
 def open_robot(path: Path) -> GuardedRobot | RobotBenches:
     """The robot of a declaration, or the benches of a file that lists some. Errors as theirs."""
+    return RobotBenches(Path(path)) if names_benches(path) else GuardedRobot(Path(path))
+
+
+def names_benches(path: Path) -> bool:
+    """Whether a file lists benches; False where it cannot be read, which whoever reads it strictly will say."""
     import tomllib
 
     try:
-        several = "benches" in tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):  # said by whoever reads it strictly
-        several = False
-    return RobotBenches(Path(path)) if several else GuardedRobot(Path(path))
+        return "benches" in tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return False
+
+
+def declared_tasks(path: Path) -> tuple[str, ...]:
+    """Tasks of a declaration, or of a file that lists benches, without opening a robot. Errors as theirs."""
+    if not names_benches(path):
+        return tuple(RobotDeclaration.load(path).tasks)
+    declared = read_declared(Path(path), Benches, limit=1_000_000)
+    first = RobotDeclaration.load(path.parent / next(iter(declared.benches.values())))
+    return tuple(f"{task}{_ON}{name}" for task in first.tasks for name in declared.benches)
