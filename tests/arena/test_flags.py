@@ -11,7 +11,9 @@ from roboscale.arena.flags import flag_evaluators
 
 @pytest.mark.parametrize("manner", [m for m in MANNERS if m != "honest"])
 def test_an_odd_evaluator_is_flagged_and_the_others_are_not(manner: str):
-    arena, odd = played_arena(seed=5, matches=200, manner=manner)
+    # votes for the best policy cannot be told from honest ones (docs/arena.md), and the seed draws it: the second best
+    favourite = 3 if manner == "for an owner" else None
+    arena, odd = played_arena(seed=5, matches=200, manner=manner, favourite=favourite)
     found = flag_evaluators(arena.state)
     assert {flag.account for flag in found} == {odd}
     assert {"random": "at random", "always A": "always one side", "for an owner": "for an owner"}[manner] in {

@@ -106,7 +106,7 @@ class Holding:
                 done = evaluate(asked, self.on_event)
             except InfrastructureError as error:
                 raise InfrastructureError(
-                    f"{one.team}: {error}; the same command goes on, or leaves it out: --without {shlex.quote(one.team)}"
+                    f"{one.team}: {error}; the same command goes on, --without {shlex.quote(one.team)} leaves it out"
                 ) from error
             except RoboscaleError as error:
                 return replace(one, out=f"{_OUT_OF}: {error}")
