@@ -260,4 +260,5 @@ def test_true_or_false_columns_have_statistics_too(tmp_path):
     done = np.arange(20)[:, None] == 19
     claim = {name: np.asarray(value).tolist() for name, value in summary(done.astype(np.float64)).items()}
     assert _wrong_of_episode(claim, done) is None
-    assert list(_wrong_of_episode({**claim, "mean": [0.9]}, done)) == ["mean"]
+    wrong = _wrong_of_episode({**claim, "mean": [0.9]}, done)
+    assert wrong is not None and wrong[0] == ("mean",) and "mean is 0.9, the data's 0.05" in wrong[1]
