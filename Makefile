@@ -29,8 +29,9 @@ set-up-test:
 demo: set-up
 	$(run)roboscale demo
 
+# Three workers on two cores: browsers, servers and what runs in real time leave each idle for a third of its time.
 test: set-up-test lint
-	$(run)python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
+	$(run)python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests
 
 lint: set-up-test
 	$(run)ruff check .

@@ -13,14 +13,21 @@ from roboscale.dataset import DatasetWriter
 from tests.pusher_world import COLLECTORS, record_pushes
 
 LONGEST = (
+    "test_bench.py",
+    "test_commands.py",
     "test_demo.py",
-    "test_weigh_commands.py",
-    "test_durability.py",
+    "test_repair_of_defects.py",
+    "test_data_commands.py",
+    "test_first_hour.py",
     "test_blindness.py",
-    "test_campaign.py",
-    "test_log_postgres.py",
-    "test_bench_how_to.py",
+    "test_weigh_commands.py",
     "test_house.py",
+    "test_durability.py",
+    "test_arena_browser.py",
+    "test_campaign.py",
+    "test_teleop.py",
+    "test_bench_how_to.py",
+    "test_log_postgres.py",
 )
 """What takes longest comes first: a file runs on one worker, and one that begins last keeps the other idle."""
 
