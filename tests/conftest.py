@@ -14,6 +14,8 @@ from tests.pusher_world import COLLECTORS, record_pushes
 
 LONGEST = (
     "test_bench.py",
+    "test_fetch_and_adroit.py",
+    "test_robot_run.py",
     "test_commands.py",
     "test_demo.py",
     "test_repair_of_defects.py",
