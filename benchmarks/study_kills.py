@@ -116,7 +116,8 @@ class Bench:
             raise SystemExit(f"the command ends again and again; see {self.folder / 'command.txt'}")
         log = self.folder / "command.txt"
         begun = log.stat().st_size if log.exists() else 0
-        words = [sys.executable, "-m", "roboscale.cli", "compare", "study.toml"]
+        asked = ["compare", "study.toml", "--retries", "4"]  # a trial may be void by two kills
+        words = [sys.executable, "-m", "roboscale.cli", *asked]
         with log.open("a") as file:
             self.command = subprocess.Popen(words, cwd=self.folder, stdout=file, stderr=file, text=True)
         until = time.monotonic() + 120

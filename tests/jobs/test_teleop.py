@@ -339,7 +339,7 @@ def kill_at_random(out: Path, kills: int, seed: int) -> dict[str, int]:
     """Records short episodes, kills the command at random instants, and looks for what the page said was kept."""
     rng, kept, lost = random.Random(seed), 0, 0
     for _ in range(kills):
-        words = (str(out), "--robot", SIM, "--episodes", "1000", "--driven-hz", "40")
+        words = (str(out), "--robot", SIM, "--episodes", "60", "--driven-hz", "40")
         process, url, _ = serve(out.parent, *words)
         until = time.monotonic() + rng.uniform(0.3, 3.0)
         with Driver(url) as driver:

@@ -30,6 +30,7 @@ class Report:
     skipped: dict[str, str] = field(default_factory=lambda: {"leaked-episode": "no other dataset was given"})
     facts: dict[str, Any] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    operators: tuple[str, ...] = ("ada: 12 episodes, 1 failed",)
 
     @property
     def meanings(self) -> dict[str, str]:

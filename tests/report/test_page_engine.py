@@ -44,6 +44,7 @@ class Audited:
     facts: dict[str, Any] = field(default_factory=dict)
     meanings: dict[str, str] = field(default_factory=lambda: {"spikes": "a jump"})
     findings: tuple[Finding, ...] = ()
+    operators: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {"root": self.root}
