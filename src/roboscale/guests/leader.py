@@ -78,10 +78,5 @@ class GuestLeader:
     def disconnect(self) -> None:
         """Gives it back, and ends the guest."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        try:
-            if process.alive:
-                process.ask("disconnect", {})
-        finally:
-            process.close()
+        if process is not None:
+            process.give_back()

@@ -154,6 +154,14 @@ class GuestProcess:
             raise kind(f"guest {self.guest.name}: {reply['text']}")
         return reply["ok"]
 
+    def give_back(self) -> None:
+        """Lets the device inside be disconnected, where it still lives; then ends it."""
+        try:
+            if self.alive:
+                self.ask("disconnect", {})
+        finally:
+            self.close()
+
     def close(self) -> None:
         """Ends it, and removes its log."""
         self.close_process()

@@ -106,13 +106,8 @@ class GuestRobot:
     def disconnect(self) -> None:
         """Gives the robot back, and ends the guest."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        try:
-            if process.alive:
-                process.ask("disconnect", {})
-        finally:
-            process.close()
+        if process is not None:
+            process.give_back()
 
     def _ask(self, what: str, message: Mapping[str, Any]) -> Any:
         if self._process is None or not self._process.alive:

@@ -32,7 +32,7 @@ from roboscale.core import (
     World,
 )
 from roboscale.dataset.video import Encoder
-from roboscale.trials import RolloutResult, rollout
+from roboscale.trials import RolloutResult, answered, rollout
 
 __all__ = ["ArenaRobot", "played"]
 
@@ -208,19 +208,7 @@ def played(
     film: Callable[[Scene], None] | None = None,
 ) -> RolloutResult:
     """One rollout, each observation answered by `session`."""
-    run = rollout(world, case, settings, film=film)
-    try:
-        seen = next(run)
-        while True:
-            answer: Any
-            try:
-                answer = session(seen)  # type: ignore[arg-type]  # no world here steps many scenes at once
-            except (PolicyError, InfrastructureError) as error:
-                answer = error
-            seen = run.send(answer)
-    except StopIteration as done:
-        result: RolloutResult = done.value
-        return result
+    return answered(rollout(world, case, settings, film=film), session)
 
 
 class _Film:

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from roboscale.core import (
     NOMINAL,
     Case,
-    InfrastructureError,
     Policy,
-    PolicyError,
     RoboscaleError,
     Trial,
     World,
@@ -236,7 +234,7 @@ def _policy(run: Run, trial: Trial, world: World) -> Policy:
 def _acted(world: World, policy: Policy, trial: Trial, case: Case, filming: Filming | None) -> RolloutResult:
     """One rollout of a policy, asked alone; its chance is that of the trial."""
     from roboscale.referees import referee_named
-    from roboscale.trials import Asking, rollout
+    from roboscale.trials import Asking, answered, rollout
 
     spec = policy.observation_spec
     asking = Asking(needs=None if spec is None else spec.names, history=getattr(policy, "history", 1))
@@ -251,14 +249,4 @@ def _acted(world: World, policy: Policy, trial: Trial, case: Case, filming: Film
         asking=asking,
         film=None if filming is None else filming.watch,
     )
-    try:
-        seen: Any = next(run)  # alone, it never yields a `Stepping`
-        while True:
-            try:
-                answer: Any = session(seen)
-            except (PolicyError, InfrastructureError) as error:
-                answer = error
-            seen = run.send(answer)
-    except StopIteration as done:
-        result: RolloutResult = done.value
-        return result
+    return answered(run, session)

@@ -13,7 +13,7 @@ from roboscale.trials.recording import (
     with_parents,
     without_policy,
 )
-from roboscale.trials.rollout import Asking, RolloutResult, recording_spec, replay, rollout
+from roboscale.trials.rollout import Asking, RolloutResult, answered, recording_spec, replay, rollout
 from roboscale.trials.schedule import Schedule, TrialRunner, check_policy_fits, interleave
 from roboscale.trials.slots import Finished, Job, Keeping, LocalSlot, ProcessSlot, Slot, make_slots, run_in_order
 from roboscale.trials.timing import time_spent
@@ -32,6 +32,7 @@ __all__ = [
     "Schedule",
     "Slot",
     "TrialRunner",
+    "answered",
     "check_policy_fits",
     "count_trials",
     "differences",

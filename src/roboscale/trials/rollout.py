@@ -52,7 +52,17 @@ from roboscale.core.world import RULE_MEASURES
 from roboscale.trials.promises import Promises
 from roboscale.trials.timing import Stopwatch
 
-__all__ = ["Answer", "Asking", "RolloutResult", "Stepping", "recording_spec", "replay", "rollout", "void_result"]
+__all__ = [
+    "Answer",
+    "Asking",
+    "RolloutResult",
+    "Stepping",
+    "answered",
+    "recording_spec",
+    "replay",
+    "rollout",
+    "void_result",
+]
 
 Answer = ActionChunk | Literal[Pending.PENDING] | PolicyError | InfrastructureError
 """What a rollout gets for an observation: a chunk, `PENDING`, or why there is neither."""
@@ -422,6 +432,22 @@ def _read_only(values: NDArray[Any]) -> NDArray[Any]:
     """The same array, which says so to whoever writes into it."""
     values.flags.writeable = False
     return values
+
+
+def answered(
+    run: Generator[Observation | Stepping, Answer | Step, RolloutResult], session: Callable[[Any], Answer]
+) -> RolloutResult:
+    """A rollout of a scene that steps alone, each observation answered by `session`, whose errors are answers, too."""
+    try:
+        seen = next(run)
+        while True:
+            try:
+                answer = session(seen)
+            except (PolicyError, InfrastructureError) as error:
+                answer = error
+            seen = run.send(answer)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
 
 
 def replay(

@@ -11,7 +11,6 @@ import json
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from http import HTTPStatus
-from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -28,18 +27,12 @@ from roboscale.core.declared import as_declared
 from roboscale.core.errors import InfrastructureError, RoboscaleError
 from roboscale.core.plain import to_plain
 from roboscale.web.arena.operations import OPERATIONS, Operation, openapi
+from roboscale.web.show.answers import NO_STORE, PAGE_FILES, page_file
 from roboscale.web.show.guard import Guard
 from roboscale.web.show.server import Served, serve_app
 
 __all__ = ["ArenaDesk", "make_arena_app", "serve_arena_app"]
 
-_FILES = {
-    "": ("page.html", "text/html"),
-    "style.css": ("style.css", "text/css"),
-    "app.js": ("app.js", "text/javascript"),
-    "icon.svg": ("icon.svg", "image/svg+xml"),
-}
-_NO_STORE = {"cache-control": "no-store"}
 _OPEN = "open board"  # stands for a session that nobody needs: accounts have tokens of their own
 
 
@@ -82,14 +75,15 @@ def make_arena_app(desk: ArenaDesk, *, token: str | None = None, names: Collecti
         token: first part of every path; `None` for none.
         names: host names that the server has besides localhost.
     """
+    file = page_file("roboscale.web.arena", PAGE_FILES)
     routes = [Route(one.path, partial(_answer, desk, one), methods=[one.method]) for one in OPERATIONS]
     app = Starlette(
         routes=[
             *_by_path(routes),
             Route("/api/openapi.json", _document),
             Route("/media/{name}", partial(_media, desk)),
-            Route("/{file}", _file),
-            Route("/", _file),
+            Route("/{file}", file),
+            Route("/", file),
         ],
         middleware=[Middleware(_ArenaGuard, session=_OPEN, token=token, names=names)],
         exception_handlers={HTTPException: _http_error, RoboscaleError: _our_error},
@@ -145,9 +139,9 @@ async def _answer(desk: ArenaDesk, one: Operation, request: Request) -> Response
         made = await run_in_threadpool(handler, account, body, **given)
     if one.answers == "bytes":
         if made is None:
-            return Response(status_code=HTTPStatus.NO_CONTENT, headers=_NO_STORE)
-        return Response(made, media_type="application/octet-stream", headers=_NO_STORE)
-    return JSONResponse(to_plain(made), headers=_NO_STORE)
+            return Response(status_code=HTTPStatus.NO_CONTENT, headers=NO_STORE)
+        return Response(made, media_type="application/octet-stream", headers=NO_STORE)
+    return JSONResponse(to_plain(made), headers=NO_STORE)
 
 
 def _account(desk: ArenaDesk, request: Request) -> Any | None:
@@ -210,25 +204,16 @@ async def _media(desk: ArenaDesk, request: Request) -> Response:
 
 
 def _document(request: Request) -> Response:
-    return JSONResponse(openapi(), headers=_NO_STORE)
-
-
-def _file(request: Request) -> Response:
-    """A part of the page; only what is listed exists."""
-    file = _FILES.get(request.path_params.get("file", ""))
-    if file is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND, "no such file")
-    content = resources.files("roboscale.web.arena").joinpath("static", file[0]).read_bytes()
-    return Response(content, media_type=file[1], headers={"cache-control": "no-cache"})
+    return JSONResponse(openapi(), headers=NO_STORE)
 
 
 def _error(status: int, why: str) -> Response:
-    return JSONResponse({"error": why}, status, headers=_NO_STORE)
+    return JSONResponse({"error": why}, status, headers=NO_STORE)
 
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, headers={**_NO_STORE, **(error.headers or {})})
+    return JSONResponse({"error": error.detail}, error.status_code, headers={**NO_STORE, **(error.headers or {})})
 
 
 def _our_error(request: Request, error: Exception) -> Response:

@@ -17,7 +17,6 @@ import secrets
 from collections.abc import Collection, Mapping
 from functools import partial
 from http import HTTPStatus
-from importlib import resources
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -32,6 +31,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from roboscale.core.errors import RoboscaleError
+from roboscale.web.show.answers import NO_STORE, PAGE_FILES, http_error, our_error, page_file
 from roboscale.web.show.guard import Guard
 from roboscale.web.show.server import Served, serve_app
 
@@ -40,12 +40,11 @@ __all__ = ["Desk", "DeskPage", "make_bench_app", "serve_bench"]
 DeskPage = Literal["bench", "arena"]
 """Who sits at the desk: the operator of a study, or an evaluator of an arena."""
 
-_SHARED = {"style.css": ("style.css", "text/css"), "icon.svg": ("icon.svg", "image/svg+xml")}
+_SHARED = {name: PAGE_FILES[name] for name in ("style.css", "icon.svg")}
 _PAGES: dict[DeskPage, dict[str, tuple[str, str]]] = {
-    "bench": {"": ("page.html", "text/html"), "app.js": ("app.js", "text/javascript"), **_SHARED},
+    "bench": PAGE_FILES,
     "arena": {"": ("arena.html", "text/html"), "arena.js": ("arena.js", "text/javascript"), **_SHARED},
 }
-_NO_STORE = {"cache-control": "no-store"}
 
 
 class Desk(Protocol):
@@ -82,7 +81,7 @@ def make_bench_app(
     app = Starlette(
         routes=page.routes(),
         middleware=[Middleware(Guard, session=session, token=token, names=names)],
-        exception_handlers={HTTPException: _http_error, RoboscaleError: _our_error},
+        exception_handlers={HTTPException: http_error, RoboscaleError: our_error},
     )
     app.router.redirect_slashes = False
     return app
@@ -102,7 +101,8 @@ def serve_bench(
 
 class _Page:
     def __init__(self, desk: Desk, session: str, shown: DeskPage) -> None:
-        self._desk, self._session, self._files = desk, session, _PAGES[shown]
+        self._desk, self._session = desk, session
+        self._file = page_file("roboscale.web.bench", _PAGES[shown])
 
     def routes(self) -> list[Route]:
         return [
@@ -115,7 +115,7 @@ class _Page:
         ]
 
     def _state(self, request: Request) -> Response:
-        return JSONResponse({**self._desk.state(), "session": self._session}, headers=_NO_STORE)
+        return JSONResponse({**self._desk.state(), "session": self._session}, headers=NO_STORE)
 
     def _picture(self, request: Request) -> Response:
         return self._jpeg(request.path_params["camera"], scene=None)
@@ -129,7 +129,7 @@ class _Page:
             raise HTTPException(HTTPStatus.NOT_FOUND, "no picture of that camera")
         written = io.BytesIO()
         Image.fromarray(shown).save(written, "JPEG", quality=85)
-        return Response(written.getvalue(), media_type="image/jpeg", headers=_NO_STORE)
+        return Response(written.getvalue(), media_type="image/jpeg", headers=NO_STORE)
 
     async def _act(self, request: Request) -> Response:
         try:
@@ -140,21 +140,4 @@ class _Page:
         if not isinstance(action, str):
             raise HTTPException(HTTPStatus.BAD_REQUEST, "expected the action as a text")
         await run_in_threadpool(self._desk.act, action, values)
-        return JSONResponse({"done": action}, headers=_NO_STORE)
-
-    def _file(self, request: Request) -> Response:
-        """A part of the page; only what is listed exists."""
-        file = self._files.get(request.path_params.get("file", ""))
-        if file is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "no such file")
-        content = resources.files("roboscale.web.bench").joinpath("static", file[0]).read_bytes()
-        return Response(content, media_type=file[1], headers={"cache-control": "no-cache"})
-
-
-def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, headers=_NO_STORE)
-
-
-def _our_error(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, HTTPStatus.UNPROCESSABLE_ENTITY, headers=_NO_STORE)
+        return JSONResponse({"done": action}, headers=NO_STORE)

@@ -19,7 +19,6 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
-from importlib import resources
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,18 +33,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from roboscale.core.errors import RoboscaleError
+from roboscale.web.show.answers import NO_STORE, PAGE_FILES, http_error, our_error, page_file
 from roboscale.web.show.guard import Guard
 from roboscale.web.show.server import Served, serve_app
 
 __all__ = ["PlayTable", "make_play_app", "serve_play"]
-
-_FILES = {
-    "": ("page.html", "text/html"),
-    "style.css": ("style.css", "text/css"),
-    "app.js": ("app.js", "text/javascript"),
-    "icon.svg": ("icon.svg", "image/svg+xml"),
-}
-_NO_STORE = {"cache-control": "no-store"}
 
 
 class PlayTable(Protocol):
@@ -73,7 +65,7 @@ def make_play_app(
     app = Starlette(
         routes=page.routes(),
         middleware=[Middleware(Guard, session=session, token=token, names=names)],
-        exception_handlers={HTTPException: _http_error, RoboscaleError: _our_error},
+        exception_handlers={HTTPException: http_error, RoboscaleError: our_error},
     )
     app.router.redirect_slashes = False
     return app
@@ -94,12 +86,13 @@ class _Page:
         self._table, self._session = table, session
 
     def routes(self) -> list[Route]:
+        file = page_file("roboscale.web.play", PAGE_FILES)
         return [
             Route("/api/state", self._state),
             Route("/api/step", self._step, methods=["POST"]),
             Route("/api/begin", self._begin, methods=["POST"]),
-            Route("/{file}", _file),
-            Route("/", _file),
+            Route("/{file}", file),
+            Route("/", file),
         ]
 
     def _said(self) -> dict[str, Any]:
@@ -107,16 +100,16 @@ class _Page:
         return {**self._table.state(), "pictures": pictures}
 
     def _state(self, request: Request) -> Response:
-        return JSONResponse({**self._said(), "session": self._session}, headers=_NO_STORE)
+        return JSONResponse({**self._said(), "session": self._session}, headers=NO_STORE)
 
     async def _step(self, request: Request) -> Response:
         motion = _motion(await request.body())
         await run_in_threadpool(self._table.step, motion)
-        return JSONResponse(await run_in_threadpool(self._said), headers=_NO_STORE)
+        return JSONResponse(await run_in_threadpool(self._said), headers=NO_STORE)
 
     async def _begin(self, request: Request) -> Response:
         await run_in_threadpool(self._table.begin)
-        return JSONResponse(await run_in_threadpool(self._said), headers=_NO_STORE)
+        return JSONResponse(await run_in_threadpool(self._said), headers=NO_STORE)
 
 
 def _motion(body: bytes) -> list[float]:
@@ -135,21 +128,3 @@ def _png(picture: NDArray[np.uint8]) -> str:
     written = io.BytesIO()
     Image.fromarray(picture).save(written, "PNG", compress_level=1)
     return base64.b64encode(written.getvalue()).decode()
-
-
-def _file(request: Request) -> Response:
-    """A part of the page; only what is listed exists."""
-    file = _FILES.get(request.path_params.get("file", ""))
-    if file is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND, "no such file")
-    content = resources.files("roboscale.web.play").joinpath("static", file[0]).read_bytes()
-    return Response(content, media_type=file[1], headers={"cache-control": "no-cache"})
-
-
-def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, headers=_NO_STORE)
-
-
-def _our_error(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, HTTPStatus.UNPROCESSABLE_ENTITY, headers=_NO_STORE)

@@ -19,7 +19,6 @@ import math
 import secrets
 from collections.abc import Collection
 from http import HTTPStatus
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from roboscale.core.errors import InfrastructureError, RoboscaleError
+from roboscale.web.show.answers import page_file
 from roboscale.web.show.audit import Findings
 from roboscale.web.show.guard import Guard
 from roboscale.web.show.labels import LabelLog
@@ -107,6 +107,7 @@ class _Show:
 
     def routes(self) -> list[Route]:
         camera = "/api/episode/{episode}/camera/{camera}"
+        file = page_file("roboscale.web.show", _FILES)
         return [
             Route("/api/dataset", self._dataset),
             Route("/api/episodes", self._episodes),
@@ -116,8 +117,8 @@ class _Show:
             Route(camera + "/{frame}.jpg", self._picture),
             Route("/api/label", self._label, methods=["POST"]),
             Route("/icon.svg", _icon),
-            Route("/{file}", _file),
-            Route("/", _file),
+            Route("/{file}", file),
+            Route("/", file),
         ]
 
     def _dataset(self, request: Request) -> Response:
@@ -193,15 +194,6 @@ class _Show:
 
 def _icon(request: Request) -> Response:
     return Response(_ICON, media_type="image/svg+xml")
-
-
-def _file(request: Request) -> Response:
-    """A part of the page; only what is listed exists."""
-    file = _FILES.get(request.path_params.get("file", ""))
-    if file is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND, "no such file")
-    content = resources.files("roboscale.web.show").joinpath("static", file[0]).read_bytes()
-    return Response(content, media_type=file[1], headers={"cache-control": "no-cache"})
 
 
 def _query(request: Request) -> Query:

@@ -26,8 +26,6 @@ import secrets
 import struct
 from collections.abc import Collection, Mapping
 from functools import partial
-from http import HTTPStatus
-from importlib import resources
 from typing import Any, Protocol
 
 import numpy as np
@@ -43,20 +41,13 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from roboscale.core.errors import RoboscaleError
+from roboscale.web.show.answers import NO_STORE, PAGE_FILES, http_error, page_file
 from roboscale.web.show.guard import Guard
 from roboscale.web.show.server import Served, serve_app
 
 __all__ = ["Cockpit", "StepShown", "make_teleop_app", "serve_teleop"]
 
-_FILES = {
-    "": ("page.html", "text/html"),
-    "style.css": ("style.css", "text/css"),
-    "app.js": ("app.js", "text/javascript"),
-    "input.js": ("input.js", "text/javascript"),
-    "pose.js": ("pose.js", "text/javascript"),
-    "icon.svg": ("icon.svg", "image/svg+xml"),
-}
-_NO_STORE = {"cache-control": "no-store"}
+_FILES = {**PAGE_FILES, **{name: (name, "text/javascript") for name in ("input.js", "pose.js")}}
 _STATE_S = 0.1
 _LOOK_S = 0.005  # how often it looks for a new picture
 _UNSEEN = 2  # pictures that a page may be behind
@@ -109,7 +100,7 @@ def make_teleop_app(
     app = Starlette(
         routes=page.routes(),
         middleware=[Middleware(Guard, session=session, token=token, names=names)],
-        exception_handlers={HTTPException: _http_error},
+        exception_handlers={HTTPException: http_error},
     )
     app.router.redirect_slashes = False
     return app
@@ -131,15 +122,16 @@ class _Pages:
         self._written: tuple[int, dict[str, bytes]] = (-1, {})
 
     def routes(self) -> list[Route | WebSocketRoute]:
+        file = page_file("roboscale.web.teleop", _FILES)
         return [
             Route("/api/session", self._say_session),
             WebSocketRoute("/api/drive", self._drive),
-            Route("/{file}", _file),
-            Route("/", _file),
+            Route("/{file}", file),
+            Route("/", file),
         ]
 
     def _say_session(self, request: Request) -> Response:
-        return JSONResponse({"session": self._session}, headers=_NO_STORE)
+        return JSONResponse({"session": self._session}, headers=NO_STORE)
 
     async def _drive(self, socket: WebSocket) -> None:
         """One page, from its opening to its end, however it ends."""
@@ -240,17 +232,3 @@ def _jpeg(picture: NDArray[np.uint8]) -> bytes:
     written = io.BytesIO()
     Image.fromarray(picture).save(written, "JPEG", quality=_QUALITY)
     return written.getvalue()
-
-
-def _file(request: Request) -> Response:
-    """A part of the page; only what is listed exists."""
-    file = _FILES.get(request.path_params.get("file", ""))
-    if file is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND, "no such file")
-    content = resources.files("roboscale.web.teleop").joinpath("static", file[0]).read_bytes()
-    return Response(content, media_type=file[1], headers={"cache-control": "no-cache"})
-
-
-def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, headers=_NO_STORE)

@@ -26,12 +26,20 @@ from roboscale.worlds.real.guard import INTERVENTIONS, POLICY_KINDS, GuardMode, 
 from roboscale.worlds.real.guard_process import guard_robot
 from roboscale.worlds.real.robot_world import PersonStopped
 
-__all__ = ["GuardedRobot", "Readback"]
+__all__ = ["GuardedRobot", "Readback", "stop_error"]
 
 _ANSWER_S = 5.0
 _HOME_S = 30.0
 _SETTLED_S = 0.3  # that an arm which has come home swings at most
 _STILL = 0.002  # of a joint's range: noise of an encoder, not motion
+
+
+def stop_error(stopped: Intervention) -> PolicyError | InfrastructureError | PersonStopped:
+    """Whose doing a stop of the guard was: the policy's, a person's, or the bench's."""
+    text = f"the guard stopped ({stopped.kind}): {stopped.text}"
+    if stopped.kind in POLICY_KINDS:
+        return PolicyError(text)
+    return PersonStopped(text) if stopped.kind == "stop" else InfrastructureError(text)
 
 
 class _StopFlag:
@@ -214,10 +222,7 @@ class GuardedRobot:
         goal = self._ask("command", self._sequence, time.monotonic(), np.asarray(action, np.float64))
         stopped = self.reason
         if stopped is not None:
-            text = f"the guard stopped ({stopped.kind}): {stopped.text}"
-            if stopped.kind in POLICY_KINDS:
-                raise PolicyError(text)
-            raise PersonStopped(text) if stopped.kind == "stop" else InfrastructureError(text)
+            raise stop_error(stopped)
         return np.asarray(goal, np.float32)
 
     def hold_action(self) -> NDArray[np.float32]:

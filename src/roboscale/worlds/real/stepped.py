@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import Case, InfrastructureError, Measure, Observation, PolicyError, derive_seed
-from roboscale.worlds.real.guard import INTERVENTIONS, POLICY_KINDS
+from roboscale.core import Case, InfrastructureError, Measure, Observation, derive_seed
+from roboscale.worlds.real.guard import INTERVENTIONS
 from roboscale.worlds.real.guard_process import GuardService
-from roboscale.worlds.real.robot_world import PersonStopped
+from roboscale.worlds.real.guarded import stop_error
 
 __all__ = ["SteppedRobot"]
 
@@ -80,10 +80,7 @@ class SteppedRobot:
             self._service.tick()
         stopped = self._service.guard.reason if self._service.guard.mode == "stopped" else None
         if stopped is not None:
-            text = f"the guard stopped ({stopped.kind}): {stopped.text}"
-            if stopped.kind in POLICY_KINDS:
-                raise PolicyError(text)
-            raise PersonStopped(text) if stopped.kind == "stop" else InfrastructureError(text)
+            raise stop_error(stopped)
         return np.asarray(goal, np.float32)
 
     def hold_action(self) -> NDArray[np.float32]:
