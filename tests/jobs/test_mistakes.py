@@ -59,7 +59,8 @@ def test_an_exception_of_the_policy_is_a_failure_with_its_reason(place: Path):
 
     with pytest.warns(UserWarning, match="breaks_late: . failed by its own mistake: .*ValueError: too far") as warned:
         done = rs.evaluate(breaks_late, trials=8, out="x", **POINT)
-    assert all(Path(one.filename) == Path(__file__) for one in warned), "it is said where it was called"
+    said = [one for one in warned if one.category is UserWarning]  # not what another test left for the collector
+    assert all(Path(one.filename) == Path(__file__) for one in said), "it is said where it was called"
     rs.evaluate(breaks_late, lambda event: None, trials=8, out="x", **POINT)
     assert done.value is not None and 0 < done.value < 1 and any("ValueError: too far" in n for n in done.notes)
 

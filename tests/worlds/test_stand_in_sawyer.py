@@ -27,9 +27,9 @@ def test_it_goes_where_it_is_sent_in_real_time_and_is_scored_by_a_person(tmp_pat
     scene = world.start(Case("reach", 3))
     begun, here = time.monotonic(), scene.observe()["observation.state"]
     assert scene.observe()["observation.images.front"].shape == (96, 96, 3)
-    for _ in range(20):
-        at = scene.observe()["observation.state"]
-        scene.step(at + np.array([0.0125, 0, 0, 0], np.float32))
+    for step in range(1, 21):  # from where it began, or what it sways sideways adds up
+        scene.observe()
+        scene.step(here + np.array([0.0125 * step, 0, 0, 0], np.float32))
         time.sleep(0.05)  # a control period
     gone = scene.observe()["observation.state"] - here
     took = time.monotonic() - begun

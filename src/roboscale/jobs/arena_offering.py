@@ -43,16 +43,27 @@ class Offering:
 
         Args:
             on_check: told, when nothing else is to be done, how the policy came through a robot's check.
+
+        Raises:
+            InfrastructureError: the arena does not answer any more, and nobody has said stop.
         """
         while stop is None or not stop.is_set():
-            asked = self._client.exchange(f"/api/policies/{self.id}/pull")
-            if asked is None:
-                for line in self._checks():
-                    on_check(line)
-                continue
-            answer = self._answer(asked["frame"])
-            self._client.send("POST", f"/api/policies/{self.id}/answers/{asked['ask']}", answer)
-            self.answered += 1
+            try:
+                self._turn(on_check)
+            except InfrastructureError:
+                # An arena may close before whoever offers has asked it for the last time.
+                if stop is None or not stop.is_set():
+                    raise
+
+    def _turn(self, on_check: Callable[[str], None]) -> None:
+        asked = self._client.exchange(f"/api/policies/{self.id}/pull")
+        if asked is None:
+            for line in self._checks():
+                on_check(line)
+            return
+        answer = self._answer(asked["frame"])
+        self._client.send("POST", f"/api/policies/{self.id}/answers/{asked['ask']}", answer)
+        self.answered += 1
 
     def _checks(self) -> list[str]:
         """What is new of the checks, a line for a robot."""

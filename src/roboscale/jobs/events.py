@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = ["Event", "Note", "OnEvent", "Progress", "Stage", "Wrote", "counting", "ignore", "progressing", "say_reason"]
+
+_PACKAGE = str(Path(__file__).parents[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,15 @@ def say_reason(on_event: OnEvent, text: str) -> None:
     """A note on why a number is not what it seems; a Python warning where nobody listens to events."""
     on_event(Note(text))
     if on_event is ignore:
-        warnings.warn(text, stacklevel=3)
+        warnings.warn(text, stacklevel=_levels_to_the_caller())
+
+
+def _levels_to_the_caller() -> int:
+    """How far up `warnings.warn` in `say_reason` has to look for whoever called us: `skip_file_prefixes` is 3.12's."""
+    level, frame = 2, sys._getframe(2)  # `say_reason`'s own caller
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def counting(on_event: OnEvent, what: str, total: int | None = None) -> Callable[..., None]:
