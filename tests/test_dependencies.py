@@ -80,7 +80,7 @@ ASKED = {
     "ray": ("jobs/cluster.py",),
     "remote": ("sources/addresses/fetching.py", "sources/addresses/sending.py"),
     "slurm": ("jobs/cluster.py",),
-    "sim": ("worlds/perturbed/",),
+    "sim": ("kinematics/arm_model.py", "worlds/perturbed/"),
     "tables": ("results/files.py",),
     "train": ("cli/measuring.py", "cli/training.py", "dataset/reader.py", "jobs/"),
 }

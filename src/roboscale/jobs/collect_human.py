@@ -28,6 +28,7 @@ class CollectHuman(Request):
     """
 
     words: ClassVar[tuple[str, ...]] = ("collect", "human")
+    approach: ClassVar[str] = "x"
 
     source: Annotated[Path, Argument("Aria's services, EgoDex, or any file of key points; the format is detected.")]
     out: Annotated[Path, Argument("A new folder; the same command again goes on.")]
@@ -48,9 +49,19 @@ class CollectHuman(Request):
     held: options.HeldFor = 1.0
     seconds: options.LeastSeconds = 0.3
     video: Annotated[bool, Option("Take pictures of people as they are; faces in them are not looked for.")] = False
+    arm: options.Arm = ""
+    arm_tip: options.ArmTip = ""
+    arm_base: options.ArmBase = ""
+    joint_speed: options.JointSpeed = None
     instruction: options.CaptureInstruction = ""
     codec: Annotated[Literal["h264", "av1"], Option("For pictures that are not video yet: h264 or av1.")] = "h264"
     workers: options.DataWorkers = None
+
+    def check(self) -> None:
+        """An arm's base has four numbers."""
+        from roboscale.jobs.capturing import arm_of
+
+        arm_of(self)
 
 
 def collect_human(request: CollectHuman, on_event: OnEvent = ignore) -> Captured:
@@ -84,7 +95,7 @@ def plan_human(request: CollectHuman) -> dict[str, Any]:
 
 
 def _asked(request: CollectHuman) -> Capturing:
-    from roboscale.jobs.capturing import Capturing, options_of
+    from roboscale.jobs.capturing import Capturing, model_of, options_of
     from roboscale.jobs.recordings import apart, identity
     from roboscale.sources.human.opening import open_human
 
@@ -96,10 +107,12 @@ def _asked(request: CollectHuman) -> Capturing:
         "declare": request.declare,
         "video": request.video,
     }
+    told = {**given, "declare": None, "options": repr(made), "model": model_of(made)}
     return Capturing(
-        open=partial(open_human, request.source, made, **given),
+        open=partial(open_human, request.source, **given),
+        options=made,
         out=request.out,
-        identity=identity(request.source, request.declare, {**given, "declare": None, "options": repr(made)}),
+        identity=identity(request.source, request.declare, told),
         command=request.command,
         codec=request.codec,
         workers=request.workers,

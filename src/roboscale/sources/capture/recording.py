@@ -5,6 +5,7 @@
     pose.target         the same pose k samples ahead in the frame of the state
     sigma.<track>       metres and radians of one standard deviation
     pose.held           the pose repeats the one before it; pose.interpolated: it lies on a line between others
+    pose.unreachable    and pose.too_fast, pose.self_colliding: what kept an arm from it, where one was asked
     time.frame_ns       when the sample was taken
 
 Nothing was commanded: an action is what the hand did next. Where nobody says how accurate the poses are, they may be
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,10 +38,11 @@ from roboscale.core import (
 )
 from roboscale.dataset.rates import is_rate, same_rate
 from roboscale.dataset.streams import FRAME_TIMES
-from roboscale.sources.capture.card import CaptureCard, DemonstrationCard
+from roboscale.sources.capture.card import CaptureCard, DemonstrationCard, TrackCard
 from roboscale.sources.capture.cutting import Piece, demonstration_card, pieces_of, thinned
 from roboscale.sources.capture.gates import Bars, gates_of
 from roboscale.sources.capture.poses import ROT6D
+from roboscale.sources.capture.reachability import ArmAsked, ArmFollowing
 from roboscale.sources.capture.showing import frames_shown
 from roboscale.sources.capture.track import CaptureSource, HandDemonstration, PoseTrack, Sigma
 
@@ -62,6 +65,7 @@ class CaptureOptions:
         bars: of the gates.
         instruction: where the source has none.
         pretrain_only: keep the poses as auxiliary targets, whatever is known of their error.
+        arm: which arm should follow; `None` asks none.
     """
 
     rate_hz: float | None = None
@@ -71,6 +75,7 @@ class CaptureOptions:
     bars: Bars = field(default_factory=Bars)
     instruction: str = ""
     pretrain_only: bool = False
+    arm: ArmAsked | None = None
 
 
 class NothingKept(BadData):
@@ -118,12 +123,13 @@ class CaptureRecording:
         if silent and not options.instruction:
             text = "no text says what is done, which the audit of a dataset calls an error: --instruction"
             self._assumed.append(f"{silent} of {len(self._pieces)} episodes: {text}")
+        self._arm = self._following()
         self.spec = self._spec(first)
         self.keys: Sequence[str] = tuple(self._pieces)
         self.origins: Sequence[Origin] = [Origin(f.name, *self._origin(f.name, first)) for f in self.spec]
         self.unmapped: Mapping[str, str] = dict(source.unmapped)
         self.missing: Mapping[str, Sequence[str]] = {}
-        self.card = self._card(first.frame, self.spec.rate_hz, self.why_pretrain)
+        self._frame = first.frame
 
     def _card(self, frame: str, rate_hz: float, pretrain_only: str) -> CaptureCard:
         return CaptureCard(
@@ -140,6 +146,32 @@ class CaptureRecording:
             assumed=tuple(self._assumed),
         )
 
+    @cached_property
+    def card(self) -> CaptureCard:
+        """What all of it is worth. With an arm, every demonstration is followed for it."""
+        plain = self._card(self._frame, self.spec.rate_hz, self.why_pretrain)
+        if self._arm is None:
+            return plain
+        kept = {p.demonstration.key: p.demonstration for p in self._pieces.values()}
+        cards = tuple(
+            replace(card, tracks=self._counted(card, kept[card.key])) if card.kept else card for card in self._cards
+        )
+        return replace(plain, demonstrations=cards, arm=self._arm.card)
+
+    def _counted(self, card: DemonstrationCard, one: HandDemonstration) -> tuple[TrackCard, ...]:
+        assert self._arm is not None
+        counts = self._arm.counts(one)
+        return tuple(replace(track, arm=count) for track, count in zip(card.tracks, counts, strict=True))
+
+    def _following(self) -> ArmFollowing | None:
+        asked = self._options.arm
+        if asked is None:
+            return None
+        kept = {p.demonstration.key: p.demonstration for p in self._pieces.values()}
+        arm = ArmFollowing(asked, list(kept.values()), self._source.root)
+        self._assumed += arm.notes
+        return arm
+
     @property
     def findings(self) -> Sequence[Finding]:
         return self._findings
@@ -147,7 +179,12 @@ class CaptureRecording:
     @property
     def dropped(self) -> Mapping[str, str]:
         """HandDemonstration -> why it is not there."""
-        return {one.key: one.why for one in self.card.demonstrations if not one.kept}
+        return {one.key: one.why for one in self._cards if not one.kept}
+
+    @property
+    def options(self) -> CaptureOptions:
+        """As they were asked for, with the arm where it was put: opening again with them needs no search."""
+        return self._options if self._arm is None else replace(self._options, arm=self._arm.placed)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -291,6 +328,7 @@ class CaptureRecording:
         marks = (len(first.tracks),)
         tracks = tuple(t.name or "effector" for t in first.tracks)
         fields += [Field(f"pose.{mark}", marks, "bool", layout=tracks) for mark in ("held", "interpolated")]
+        fields += self._arm.fields() if self._arm is not None else ()
         for track in first.tracks:
             if track.points is not None:
                 layout = tuple(f"{name}.{axis}" for name in track.point_names for axis in "xyz")
@@ -320,6 +358,11 @@ class CaptureRecording:
             "sigma": ("sigma", next((t.sigma.how for t in first.tracks if t.sigma), "")),
             "held": ("poses", "equal to the sample before"),
             "interpolated": ("poses", "four or more on the line between their neighbours"),
+            "unreachable": ("poses", "farther from the tip of the arm than its tolerance"),
+            "too_fast": ("poses", "a joint of the arm would pass its speed since the sample before"),
+            "self_colliding": ("poses", "parts of the arm would overlap"),
+            "residual": ("poses", "metres and radians between the pose and the tip of the arm"),
+            "joints": ("poses", "joints of the arm that bring its tip there, or as near as it comes"),
             "frame_ns": ("time", "nanoseconds"),
         }
         last = name.rpartition(".")[2]
@@ -351,6 +394,8 @@ class CaptureRecording:
         arrays: dict[str, NDArray[Any]] = {name: values.astype(np.float32) for name, values in made.items()}
         arrays["pose.held"] = np.stack([mask[rows] for mask in piece.held], axis=1)
         arrays["pose.interpolated"] = np.stack([mask[rows] for mask in piece.interpolated], axis=1)
+        if self._arm is not None:
+            arrays |= self._arm.arrays(one, rows)
         for track in one.tracks:
             if track.points is not None:
                 end, points = f".{track.name}" if track.name else "", track.points[rows]
