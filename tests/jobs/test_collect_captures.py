@@ -136,6 +136,19 @@ def test_an_error_of_nothing_is_found_by_the_audit(tmp_path: Path):
     assert any(error.startswith("sigma-not-positive") for error in errors_of(tmp_path / "set"))
 
 
+def test_a_camera_whose_lens_is_known_says_where_hands_lie_in_its_pictures(tmp_path: Path):
+    source = samples.write_egodex(tmp_path / "ego", frames=20, video=True)
+    collect_human(CollectHuman(source=source, out=tmp_path / "out", video=True, **STATED))
+    dataset = Dataset(tmp_path / "out")
+    lens = dataset.episodes[0].provenance.details["lenses"]["head"]
+    place, turn = elements(dataset.arrays("pose.camera.head"))
+    assert np.abs(place - [-0.3, 0.0, 0.7]).max() < 1e-6
+    ahead = np.array([0.6, 0.0, -0.5]) / np.hypot(0.6, 0.5)
+    assert np.abs(turn[:, :, 2] - ahead).max() < 1e-6 and np.abs(turn[:, :, 0] - [0, -1, 0]).max() < 1e-6
+    assert (lens["width"], lens["k"]) == (64, [])
+    assert lens["fx"] == pytest.approx(736.6 * 64 / 1920) and lens["cx"] == pytest.approx(32)
+
+
 def test_one_error_without_the_other_is_refused(tmp_path: Path):
     log = samples.write_pose_log(tmp_path / "log.csv")
     with pytest.raises(RoboscaleError, match="--sigma-rotation is not"):

@@ -188,15 +188,8 @@ def capture(asked: Capturing, on_event: OnEvent) -> Captured:
     from roboscale.jobs.versions import versions
     from roboscale.report.capture import capture_page
     from roboscale.sources.capture.card import CARD
-    from roboscale.sources.capture.recording import NothingKept
 
-    try:
-        recording = asked.open(asked.options)
-    except NothingKept as error:
-        page = asked.out.with_name(f"{asked.out.name}.dropped.html")
-        write_text(page, capture_page(error.card.to_json(), command=asked.command, versions=versions()))
-        on_event(Wrote("page", page))
-        raise
+    recording = _opened(asked, on_event)
     notes = _notes(recording)
     for note in notes:
         on_event(Note(note))
@@ -238,6 +231,22 @@ def capture(asked: Capturing, on_event: OnEvent) -> Captured:
         notes=tuple(said),
         proof=proof,
     )
+
+
+def _opened(asked: Capturing, on_event: OnEvent) -> CaptureRecording:
+    """The capture; where nothing of it is kept, the page that says why is written first."""
+    from roboscale.jobs.files import write_text
+    from roboscale.jobs.versions import versions
+    from roboscale.report.capture import capture_page
+    from roboscale.sources.capture.recording import NothingKept
+
+    try:
+        return asked.open(asked.options)
+    except NothingKept as error:
+        page = asked.out.with_name(f"{asked.out.name}.dropped.html")
+        write_text(page, capture_page(error.card.to_json(), command=asked.command, versions=versions()))
+        on_event(Wrote("page", page))
+        raise
 
 
 def _proof_lines(proof: ProofData) -> Iterator[str]:

@@ -67,7 +67,8 @@ def _rows_of(track: PoseTrack, rows: NDArray[np.int64]) -> PoseTrack:
 
 
 def _frames_of(camera: CapturedView, rows: NDArray[np.int64]) -> CapturedView:
-    return replace(camera, frames=camera.frames[rows])
+    poses = None if camera.poses is None else camera.poses[rows]
+    return replace(camera, frames=camera.frames[rows], poses=poses)
 
 
 def pieces_of(one: HandDemonstration, ahead: int, seconds: float) -> list[Piece]:

@@ -202,7 +202,14 @@ class CaptureRecording:
             shown = f"observation.images.{name}"
             if cameras is None or shown in cameras:
                 pictures[shown] = frames_shown(camera.pictures, camera.frames[rows], camera.shape, self.spec.rate_hz)
-        details = {"source_key": key, "demonstration": one.key, "first_sample": piece.first, "scale": one.scale}
+        lenses = {name: c.lens.to_json() for name, c in one.cameras.items() if c.lens is not None}
+        details: dict[str, Any] = {
+            "source_key": key,
+            "demonstration": one.key,
+            "first_sample": piece.first,
+            "scale": one.scale,
+        }
+        details |= {"lenses": lenses} if lenses else {}
         return RecordedEpisode(
             key=key,
             arrays=arrays,
@@ -340,6 +347,8 @@ class CaptureRecording:
         for name, camera in first.cameras.items():
             axes = ("height", "width", "channel")
             fields.append(Field(f"observation.images.{name}", camera.shape, "uint8", layout=axes, role=camera.role))
+            if camera.poses is not None:
+                fields.append(Field(f"pose.camera.{name}", (9,), "float32", unit="mixed", frame=frame, layout=_SIGNED))
             if not same_rate(camera.rate_hz or rate, rate):
                 self._assumed.append(
                     f"{name}: a video of {camera.rate_hz:.4g} Hz is shown at {rate:.4g} Hz, the frame of each sample"
@@ -369,6 +378,8 @@ class CaptureRecording:
         if last in said:
             what, done = said[last]
             return source.get(what, what), done
+        if name.startswith("pose.camera."):
+            return source.get("camera pose", "the camera's poses"), "x, y, z and two rows of its rotation, OpenCV axes"
         if ".images." in name:
             return source.get(f"camera {last}", f"camera {last}"), "the frame of each sample"
         return source.get("points", "key points"), "metres in the frame of the state; 0 where not known"
@@ -403,6 +414,9 @@ class CaptureRecording:
                 flat = np.where(known[:, :, None], points, 0.0).reshape(len(rows), -1)
                 arrays[f"{PRETRAIN if pretrain else 'observation.'}points{end}"] = flat.astype(np.float32)
                 arrays[f"points.known{end}"] = known
+        for name, camera in one.cameras.items():
+            if camera.poses is not None:
+                arrays[f"pose.camera.{name}"] = camera.poses[rows].elements().astype(np.float32)
         arrays[FRAME_TIMES] = one.time_ns[rows][:, None]
         return arrays
 

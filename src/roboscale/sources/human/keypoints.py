@@ -9,6 +9,7 @@ CSV, Parquet or JSON, as in `data import`:
     frame = "camera"                   # world, or camera: then it moves with it and nothing removes that
     unit = "m"                         # or mm
     video = "*.mp4"                    # beside each file; taken with --video only
+    lens = [700, 700, 320, 240]        # fx, fy, cx, cy in pixels of it, where the frame is the camera
     instruction = "Pick up the cup."
 
     [hand.right]
@@ -30,7 +31,7 @@ An estimate of one camera knows sizes up to a guess. Without `sigma` its poses a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -42,7 +43,7 @@ from roboscale.core.declared import Limit, Mistake, Positive, Text, read_declare
 from roboscale.sources.capture.axes import CONVENTIONS, points_to_z_up, to_z_up
 from roboscale.sources.capture.poses import Poses
 from roboscale.sources.capture.showing import video_camera
-from roboscale.sources.capture.track import CapturedView, HandDemonstration, PoseTrack
+from roboscale.sources.capture.track import CapturedView, HandDemonstration, PoseTrack, ViewLens
 from roboscale.sources.human.choosing import SIDES, choose_hands
 from roboscale.sources.human.hand import Side, hand_track
 from roboscale.sources.human.joints import order_of
@@ -95,6 +96,7 @@ class DeclaredHands:
     episodes: str = ""
     groups: str = ""
     video: str = ""
+    lens: tuple[float, ...] = ()
     instruction: str = ""
     device: str = ""
     licence: str = ""
@@ -103,6 +105,10 @@ class DeclaredHands:
         """Something has to say when a frame was."""
         if self.rate_hz is None and not self.time:
             yield "rate_hz", "frames a second, or time = the array of times", "neither"
+        if self.lens and len(self.lens) != 4:
+            yield "lens", "fx, fy, cx, cy in pixels of the video", f"{len(self.lens)} numbers"
+        if self.lens and (self.frame != "camera" or self.axes not in ("as-recorded", "opencv")):
+            yield "lens", 'frame = "camera" with OpenCV axes: nothing else says where the camera is', self.frame
 
 
 def load_hands(path: Path) -> DeclaredHands:
@@ -264,13 +270,16 @@ class KeyPoints:
         if len(own) != 1:
             expected = f"one file {self._said.video} for {bundle.path.name}"
             raise BadData(folder, "video", expected, ", ".join(f.name for f in own) or "none")
-        return {"scene": video_camera(own[0], np.arange(count, dtype=np.int64), "front")}
+        view = video_camera(own[0], np.arange(count, dtype=np.int64), "front")
+        if not self._said.lens:
+            return {"scene": view}
+        fx, fy, cx, cy = self._said.lens
+        lens = ViewLens(width=view.shape[1], height=view.shape[0], fx=fx, fy=fy, cx=cx, cy=cy)
+        return {"scene": replace(view, lens=lens, poses=Poses.identity(count))}
 
 
 def _renamed(track: PoseTrack, name: str) -> PoseTrack:
-    import dataclasses
-
-    return dataclasses.replace(track, name=name)
+    return replace(track, name=name)
 
 
 def _named(one: DeclaredHand) -> tuple[Any, ...]:
