@@ -10,7 +10,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from roboscale.cli.app import parse
-from roboscale.core import BadData, Field, Provenance, RoboscaleError, Spec
+from roboscale.core import BadData, Field, Provenance, RoboscaleError, Spec, UsageError
 from roboscale.dataset import Dataset, DatasetWriter
 from roboscale.dataset.audit import audit_folder
 from roboscale.jobs.collect_handheld import CollectHandheld, collect_handheld, plan_handheld
@@ -318,8 +318,18 @@ def test_egodex_by_its_own_names_with_z_up(tmp_path: Path):
     assert np.abs(turned[:, :, 2] - turn[:-1, :, 2]).max() < 1e-5, "z leaves the back of the hand"
     width = np.linalg.norm(points[:, 0] - points[:, 1], axis=1)
     assert np.abs(state[:, layout.index("right.gripper_width")] - width[:-1]).max() < 1e-5
-    assert done.card.demonstrations[0].tracks[0].sigma_position_m == 0.004
+    card = done.card.demonstrations[0].tracks[1]
+    assert card.sigma_position_m == 0.004
+    closed = dataset.arrays("gripper.closed")[:59, 1].astype(bool)
+    assert closed[width[:-1] < 0.03].all() and not closed[width[:-1] > 0.05].any() and closed.any()
+    assert np.count_nonzero(np.diff(closed.astype(int)) == 1) + closed[0] == card.pinches < 4
     assert errors_of(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("pinch", ["0.05,0.03", "0,0.1", "0.03", "a,b"])
+def test_a_pinch_that_opens_before_it_closes_is_refused(tmp_path: Path, pinch: str):
+    with pytest.raises(UsageError, match="--pinch"):
+        CollectHuman(source=tmp_path, out=tmp_path / "out", pinch=pinch)
 
 
 def test_a_hand_that_is_not_seen_ends_the_episode(tmp_path: Path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -13,6 +13,7 @@ from roboscale.jobs.request import Argument, Option, Request
 
 if TYPE_CHECKING:
     from roboscale.jobs.capturing import Captured, Capturing
+    from roboscale.sources.capture.pinch import Pinch
 
 __all__ = ["CollectHuman", "collect_human", "plan_human"]
 
@@ -37,6 +38,9 @@ class CollectHuman(Request):
     declare: Annotated[Path | None, Option("TOML that says which arrays are which hand, and the order of joints.")] = (
         None
     )
+    pinch: Annotated[
+        str, Option("Metres between thumb and index below which a hand closes, and above which it opens: two numbers.")
+    ] = "0.03,0.05"
     resample: options.CaptureRate = None
     ahead: options.Ahead = 1
     sigma_position: options.SigmaPosition = None
@@ -58,10 +62,11 @@ class CollectHuman(Request):
     workers: options.DataWorkers = None
 
     def check(self) -> None:
-        """An arm's base has four numbers."""
+        """An arm's base has four numbers; a hand opens at no less than it closes."""
         from roboscale.jobs.capturing import arm_of
 
         arm_of(self)
+        _pinch(self.pinch)
 
 
 def collect_human(request: CollectHuman, on_event: OnEvent = ignore) -> Captured:
@@ -100,7 +105,7 @@ def _asked(request: CollectHuman) -> Capturing:
     from roboscale.sources.human.opening import open_human
 
     apart(request.source, request.out)
-    made = options_of(request)
+    made = replace(options_of(request), pinch=_pinch(request.pinch))
     given: dict[str, Any] = {
         "format": request.format,
         "hands": request.hands,
@@ -117,3 +122,15 @@ def _asked(request: CollectHuman) -> Capturing:
         codec=request.codec,
         workers=request.workers,
     )
+
+
+def _pinch(text: str) -> Pinch:
+    """Two thresholds, the lower first. UsageError otherwise."""
+    from roboscale.core import UsageError
+    from roboscale.jobs.capturing import listed_numbers
+    from roboscale.sources.capture.pinch import Pinch
+
+    numbers = listed_numbers(text, 2, "--pinch", "two distances in metres, e.g. 0.03,0.05")
+    if not numbers or not 0 < numbers[0] <= numbers[1]:
+        raise UsageError(f"--pinch: expected two distances above 0, the one that closes first, found {text!r}")
+    return Pinch(*numbers)

@@ -132,7 +132,7 @@ def _measured(card: Json) -> Section:
                     f"{text.count(track['held'])} (up to {track['held_longest_s']:.2f} s)",
                     "cannot be told at this rate" if between is None else text.count(between),
                     "not stated" if sigma is None else f"{1e3 * sigma:.3g} mm, {1e3 * turn:.3g} mrad",
-                    ", ".join(track["effector"]) or "nothing measured",
+                    _joints(track),
                 )
             )
     columns = (
@@ -145,6 +145,14 @@ def _measured(card: Json) -> Section:
     scales = {one["scale"] for one in card["demonstrations"] if one["scale"]}
     blocks += [Paragraph(f"Metres come from {one}.", "fine") for one in sorted(scales)]
     return Section(anchor="measured", title="What was measured", nav="Measured", blocks=(table, *blocks))
+
+
+def _joints(track: Json) -> str:
+    """Joints of an effector, and of a hand how often it pinched."""
+    said = ", ".join(track["effector"]) or "nothing measured"
+    if track.get("closed") is None:
+        return said
+    return f"{said}; closed in {text.count(track['closed'])} samples, {text.plural(track['pinches'], 'grasp')}"
 
 
 def _arm(card: Json) -> Section | None:

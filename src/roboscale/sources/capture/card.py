@@ -26,6 +26,7 @@ class TrackCard(Plain):
         sigma_position_m: median of the stated error, metres; `None` where nobody states one.
         sigma_rotation_rad: likewise.
         effector: the joints of the end effector that were measured.
+        closed: samples in which a hand pinches; `None` for what is no hand. `pinches`: how often it closes.
         arm: what an arm made of its poses; `None` where none was asked, or the demonstration was dropped.
     """
 
@@ -39,6 +40,8 @@ class TrackCard(Plain):
     sigma_rotation_rad: float | None
     sigma_how: str
     effector: tuple[str, ...]
+    closed: int | None = None
+    pinches: int | None = None
     arm: ArmCounts | None = None
 
     json_also: ClassVar = ("measured",)

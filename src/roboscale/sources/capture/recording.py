@@ -5,6 +5,7 @@
     pose.target         the same pose k samples ahead in the frame of the state
     sigma.<track>       metres and radians of one standard deviation
     pose.held           the pose repeats the one before it; pose.interpolated: it lies on a line between others
+    gripper.closed      a hand pinches: thumb and index are near, until they are far apart
     pose.unreachable    and pose.too_fast, pose.self_colliding: what kept an arm from it, where one was asked
     time.frame_ns       when the sample was taken
 
@@ -39,8 +40,9 @@ from roboscale.core import (
 from roboscale.dataset.rates import is_rate, same_rate
 from roboscale.dataset.streams import FRAME_TIMES
 from roboscale.sources.capture.card import CaptureCard, DemonstrationCard, TrackCard
-from roboscale.sources.capture.cutting import Piece, demonstration_card, pieces_of, thinned
+from roboscale.sources.capture.cutting import Piece, demonstration_card, hand_closed, pieces_of, thinned
 from roboscale.sources.capture.gates import Bars, gates_of
+from roboscale.sources.capture.pinch import Pinch
 from roboscale.sources.capture.poses import ROT6D
 from roboscale.sources.capture.reachability import ArmAsked, ArmFollowing
 from roboscale.sources.capture.showing import frames_shown
@@ -66,6 +68,7 @@ class CaptureOptions:
         instruction: where the source has none.
         pretrain_only: keep the poses as auxiliary targets, whatever is known of their error.
         arm: which arm should follow; `None` asks none.
+        pinch: when a hand counts as closed.
     """
 
     rate_hz: float | None = None
@@ -76,6 +79,7 @@ class CaptureOptions:
     instruction: str = ""
     pretrain_only: bool = False
     arm: ArmAsked | None = None
+    pinch: Pinch = field(default_factory=Pinch)
 
 
 class NothingKept(BadData):
@@ -245,7 +249,7 @@ class CaptureRecording:
         for number, piece in enumerate(pieces):
             self._pieces[key if len(pieces) == 1 else f"{key}/{number}"] = piece
         names = tuple(k for k, p in self._pieces.items() if p.demonstration is one)
-        return one, demonstration_card(one, gates, names, note, full)
+        return one, demonstration_card(one, gates, names, note, full=full, pinch=self._options.pinch)
 
     def _unlike(self, one: HandDemonstration, first: HandDemonstration | None) -> str:
         """Why a demonstration does not fit into the dataset of the first; empty where it does."""
@@ -335,6 +339,8 @@ class CaptureRecording:
         marks = (len(first.tracks),)
         tracks = tuple(t.name or "effector" for t in first.tracks)
         fields += [Field(f"pose.{mark}", marks, "bool", layout=tracks) for mark in ("held", "interpolated")]
+        if all(hand_closed(track, self._options.pinch) is not None for track in first.tracks):
+            fields.append(Field("gripper.closed", marks, "bool", layout=tracks))
         fields += self._arm.fields() if self._arm is not None else ()
         for track in first.tracks:
             if track.points is not None:
@@ -367,6 +373,7 @@ class CaptureRecording:
             "sigma": ("sigma", next((t.sigma.how for t in first.tracks if t.sigma), "")),
             "held": ("poses", "equal to the sample before"),
             "interpolated": ("poses", "four or more on the line between their neighbours"),
+            "closed": ("points", "thumb and index pinch, with two thresholds"),
             "unreachable": ("poses", "farther from the tip of the arm than its tolerance"),
             "too_fast": ("poses", "a joint of the arm would pass its speed since the sample before"),
             "self_colliding": ("poses", "parts of the arm would overlap"),
@@ -405,6 +412,9 @@ class CaptureRecording:
         arrays: dict[str, NDArray[Any]] = {name: values.astype(np.float32) for name, values in made.items()}
         arrays["pose.held"] = np.stack([mask[rows] for mask in piece.held], axis=1)
         arrays["pose.interpolated"] = np.stack([mask[rows] for mask in piece.interpolated], axis=1)
+        closed = [hand_closed(track, self._options.pinch) for track in one.tracks]
+        if "gripper.closed" in self.spec:
+            arrays["gripper.closed"] = np.stack([mask[rows] for mask in closed if mask is not None], axis=1)
         if self._arm is not None:
             arrays |= self._arm.arrays(one, rows)
         for track in one.tracks:
