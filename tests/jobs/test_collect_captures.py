@@ -83,6 +83,20 @@ def test_joints_of_the_effector_are_those_of_the_pose_they_belong_to(tmp_path: P
     assert made.spec["action"].layout[9:] == ("gripper_proximal", "gripper_distal")
 
 
+def test_fields_that_a_declaration_names_are_the_poses(tmp_path: Path):
+    source, said = samples.write_grabette(tmp_path / "set"), tmp_path / "fields.toml"
+    said.write_text(
+        'device = "mine"\nframe = "table (z up)"\n[[effector]]\nposition = "observation.state[0:3]"\n'
+        'rotation = "observation.state[3:6]"\nlayout = "rotvec"\njoints = ["observation.state[6:8]"]\n'
+        'joint_names = ["proximal", "distal"]\njoint_unit = "rad"\n'
+    )
+    collect_handheld(CollectHandheld(recordings=source, out=tmp_path / "own", declare=said, **STATED))
+    collect_handheld(CollectHandheld(recordings=source, out=tmp_path / "known", **STATED))
+    own, known = Dataset(tmp_path / "own"), Dataset(tmp_path / "known")
+    assert np.array_equal(own.arrays("action"), known.arrays("action"))
+    assert own.spec["observation.state"].frame == "table (z up)"
+
+
 def test_lost_frames_are_cut_out_and_never_filled(tmp_path: Path):
     source = samples.write_umi_session(tmp_path / "session", lost=(30, 31))
     done = collect_handheld(CollectHandheld(recordings=source, out=tmp_path / "out", **STATED))

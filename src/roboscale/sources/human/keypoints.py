@@ -90,7 +90,7 @@ class DeclaredHands:
     rate_hz: Positive | None = None
     time: str = ""
     time_unit: Literal["s", "ms", "us", "ns"] = "s"
-    axes: Annotated[str, Limit(f"one of {', '.join(CONVENTIONS)}", lambda one: one in CONVENTIONS)] = "as-recorded"
+    axes: Annotated[str, Limit(f"one of {', '.join(CONVENTIONS)}", CONVENTIONS.__contains__)] = "as-recorded"
     frame: Text = "world"
     unit: Literal["m", "mm"] = "m"
     episodes: str = ""
@@ -218,6 +218,8 @@ class KeyPoints:
         place = _numbers(bundle, sources, one.position).reshape(-1, 3) * _UNITS[self._said.unit]
         turn = _numbers(bundle, sources, one.rotation)
         turn = turn.reshape(len(turn), -1)
+        if len(turn) != len(place):
+            raise BadData(bundle.path, one.rotation, f"{len(place)} rows, as {one.position} has", len(turn))
         known = np.asarray(np.isfinite(place).all(axis=1) & np.isfinite(turn).all(axis=1))
         place[~known], turn[~known] = 0, turn[known][0] if known.any() else 0
         poses = Poses.make(place, turn, one.layout, bundle.path)
@@ -225,6 +227,8 @@ class KeyPoints:
             poses = to_z_up(poses, self._said.axes)
         joints = _numbers(bundle, sources, one.joints) if one.joints else np.zeros((len(place), 0))
         joints = joints.reshape(len(joints), -1)
+        if len(joints) != len(place):
+            raise BadData(bundle.path, one.joints, f"{len(place)} rows, as {one.position} has", len(joints))
         sigma, how = self._sigma(one, bundle, sources, len(place))
         names = tuple(f"finger_{i}" for i in range(joints.shape[1]))
         said = None

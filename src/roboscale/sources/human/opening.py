@@ -71,6 +71,8 @@ def open_human(
         BadData: the capture is broken or not known; names file, field and both sides.
         UnknownName: no such format, order or joint.
     """
+    if not path.exists():
+        raise BadData(path, "SOURCE", "a file or folder", "nothing")
     format = format or ("key-points" if declare is not None else detect_human(path))
     return CaptureRecording(_source(path, format, hands, declare, video), options)
 
