@@ -21,6 +21,7 @@ from roboscale.sources.capture.tables import read_log
 from roboscale.sources.human.aria import AriaMps
 from roboscale.sources.human.hand import chirality
 from roboscale.sources.human.joints import ORDERS
+from roboscale.sources.human.keypoints import KeyPoints
 from tests.samples import capture as samples
 from tests.samples.gopro import add_telemetry
 
@@ -390,6 +391,18 @@ def test_key_points_in_a_declared_order(tmp_path: Path, order: str):
     assert [e.length for e in dataset.episodes] == [39, 18], "the frame without a hand is cut out"
     assert np.allclose(dataset.arrays("sigma")[:, 0], 0.006)
     assert dataset.spec["observation.points"].layout[0] == f"{ORDERS[order][0]}.x"
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_hand_under_the_other_one_s_name_is_found(tmp_path: Path, side: str):
+    points, _, _ = samples.hand_in_motion(ORDERS["mediapipe"], 20, side)
+    np.savez(tmp_path / "take.npz", xyz=points)
+    for said in ("left", "right"):
+        toml = tmp_path / f"{said}.toml"
+        toml.write_text(f'rate_hz = 30\n[hand.{said}]\npoints = "xyz"\norder = "mediapipe"\n')
+        source = KeyPoints(tmp_path / "take.npz", toml)
+        found = [f.check for f in source.demonstration(source.keys[0]).findings]
+        assert found == ([] if said == side else ["mirrored-hand"])
 
 
 def test_an_estimate_of_one_camera_without_an_error_is_no_action(tmp_path: Path):

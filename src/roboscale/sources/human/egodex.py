@@ -26,7 +26,7 @@ from roboscale.sources.capture.poses import Poses
 from roboscale.sources.capture.showing import video_camera
 from roboscale.sources.capture.track import CapturedView, HandDemonstration, ViewLens
 from roboscale.sources.human.choosing import SIDES, choose_hands
-from roboscale.sources.human.hand import Side, hand_track
+from roboscale.sources.human.hand import Side, hand_track, mirrored
 from roboscale.sources.human.joints import EGODEX_JOINTS, NEEDED
 from roboscale.sources.records.hdf5.common import attribute, guarded, natural, open_file
 
@@ -100,6 +100,8 @@ class EgoDex:
         count = len(next(iter(points.values())))
         for side in self._chosen:
             points[side][~valid[side]] = np.nan
+        for side in self._chosen:
+            findings += mirrored(points[side], names, side, file.name)
         tracks = tuple(
             hand_track(points[side], names, side, name=side if len(self._chosen) > 1 else "", where=file)
             for side in self._chosen

@@ -45,7 +45,7 @@ from roboscale.sources.capture.poses import Poses
 from roboscale.sources.capture.showing import video_camera
 from roboscale.sources.capture.track import CapturedView, HandDemonstration, PoseTrack, ViewLens
 from roboscale.sources.human.choosing import SIDES, choose_hands
-from roboscale.sources.human.hand import Side, hand_track
+from roboscale.sources.human.hand import Side, hand_track, mirrored
 from roboscale.sources.human.joints import order_of
 from roboscale.sources.records.own.bundle import Bundle, find_episodes
 from roboscale.sources.records.own.held import Held
@@ -133,7 +133,8 @@ class KeyPoints:
     def __init__(self, path: Path, declare: Path, *, hands: str = "seen", video: bool = False) -> None:
         self._said, self._video, self._asked = load_hands(declare), video, hands
         self.root, self.device, self.licence = path, self._said.device, self._said.licence
-        self._bundles = {b.key: b for b in find_episodes(path, self._said.episodes, self._said.groups)}
+        bundles = find_episodes(path, self._said.episodes, self._said.groups)
+        self._bundles = {b.key: b for b in map(self._uncut, bundles)}
         self.keys: Sequence[str] = tuple(self._bundles)
         if not self.keys:
             raise BadData(path, "episodes", "files with arrays", "none")
@@ -163,6 +164,9 @@ class KeyPoints:
         if not self._chosen:
             valid = {side: track.valid for side, track in made.items()}
             self._chosen, findings = choose_hands(valid, self._asked, bundle.path)
+        for side in self._chosen:
+            if (points := made[side].points) is not None:
+                findings = [*findings, *mirrored(points, made[side].point_names, side, bundle.path.name)]
         tracks = tuple(_renamed(made[side], side if len(self._chosen) > 1 else "") for side in self._chosen)
         count = len(tracks[0].valid)
         return HandDemonstration(
@@ -175,6 +179,18 @@ class KeyPoints:
             licence=self.licence,
             findings=tuple(findings),
         )
+
+    def _uncut(self, bundle: Bundle) -> Bundle:
+        """The whole file where the first axis of its key points is time: a short clip looks like many episodes."""
+        if bundle.cut is None or bundle.cut[0] != "axis":
+            return bundle
+        whole = replace(bundle, key=bundle.key.rpartition("/")[0], cut=None)
+        held = whole.sources()
+        for one in self._said.hand.values():
+            joints = len(order_of(one.order)) if one.points in held else 0
+            if joints and tuple(held[one.points].shape) in ((joints, 3), (3 * joints,)):
+                return whole
+        return bundle
 
     def _frame(self) -> str:
         if self._said.frame == "camera":
