@@ -74,6 +74,7 @@ ASKED = {
         "worlds/real/cameras.py",
     ),
     "data": ("jobs/contributing.py", "sources/addresses/sending.py", "sources/teleop/views.py"),
+    "hands": ("sources/human/landmarks.py",),
     "https": ("web/show/certificate.py",),
     "hub": ("sources/addresses/sending.py",),
     "pages": ("report/",),

@@ -33,11 +33,15 @@ class CollectHuman(Request):
 
     source: Annotated[Path, Argument("Aria's services, EgoDex, or any file of key points; the format is detected.")]
     out: Annotated[Path, Argument("A new folder; the same command again goes on.")]
-    format: Annotated[str, Option("aria-mps, egodex or key-points; else detected.")] = ""
+    format: Annotated[str, Option("aria-mps, egodex, video or key-points; else detected.")] = ""
     hands: Annotated[Literal["seen", "left", "right", "both"], Option("Which: seen, left, right or both.")] = "seen"
     declare: Annotated[Path | None, Option("TOML that says which arrays are which hand, and the order of joints.")] = (
         None
     )
+    models: Annotated[
+        Path | None, Option("What finds hands in a video: the wheel of mediapipe 0.10.21, or a folder of its models.")
+    ] = None
+    lens: Annotated[str, Option("Of a video: fx,fy,cx,cy in pixels; else a field of view of 60 degrees.")] = ""
     pinch: Annotated[
         str, Option("Metres between thumb and index below which a hand closes, and above which it opens: two numbers.")
     ] = "0.03,0.05"
@@ -67,6 +71,7 @@ class CollectHuman(Request):
 
         arm_of(self)
         _pinch(self.pinch)
+        _lens(self.lens)
 
 
 def collect_human(request: CollectHuman, on_event: OnEvent = ignore) -> Captured:
@@ -111,8 +116,10 @@ def _asked(request: CollectHuman) -> Capturing:
         "hands": request.hands,
         "declare": request.declare,
         "video": request.video,
+        "models": request.models,
+        "lens": _lens(request.lens),
     }
-    told = {**given, "declare": None, "options": repr(made), "model": model_of(made)}
+    told = {**given, "declare": None, "models": str(request.models), "options": repr(made), "model": model_of(made)}
     return Capturing(
         open=partial(open_human, request.source, **given),
         options=made,
@@ -134,3 +141,14 @@ def _pinch(text: str) -> Pinch:
     if not numbers or not 0 < numbers[0] <= numbers[1]:
         raise UsageError(f"--pinch: expected two distances above 0, the one that closes first, found {text!r}")
     return Pinch(*numbers)
+
+
+def _lens(text: str) -> tuple[float, ...]:
+    """Four numbers, or none. UsageError otherwise."""
+    from roboscale.core import UsageError
+    from roboscale.jobs.capturing import listed_numbers
+
+    lens = listed_numbers(text, 4, "--lens", "fx,fy,cx,cy in pixels")
+    if lens and min(lens[:2]) <= 0:
+        raise UsageError(f"--lens: expected focal lengths above 0, found {text!r}")
+    return lens
