@@ -28,7 +28,7 @@ from roboscale.sources.human.joints import ORDERS
 from roboscale.sources.human.landmarks import HandFinder, SeenHand, load_hand_models, metric_points
 from roboscale.sources.records.own.pictures import PickedFrames
 
-__all__ = ["VIDEOS", "Finder", "HandVideo", "Sighting", "follow_hands"]
+__all__ = ["VIDEOS", "Finder", "FollowedHand", "HandVideo", "follow_hands"]
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm")
 _NAMES = ORDERS["mediapipe"]
@@ -45,7 +45,7 @@ class Finder(Protocol):
 
 
 @dataclass(slots=True)
-class Sighting:
+class FollowedHand:
     """One hand over a video: picture -> what was seen of it."""
 
     seen: dict[int, SeenHand] = field(default_factory=dict)
@@ -64,14 +64,14 @@ class Sighting:
         return far if far < _JUMP and 0 < picture - last <= _GONE else float("inf")
 
 
-def follow_hands(pictures: Iterator[list[SeenHand]]) -> list[Sighting]:
+def follow_hands(pictures: Iterator[list[SeenHand]]) -> list[FollowedHand]:
     """Hands over the pictures of a video; those that are seen in fewer than five pictures are left out."""
-    every: list[Sighting] = []
+    every: list[FollowedHand] = []
     for number, hands in enumerate(pictures):
         for hand in hands:
             near = min(every, key=lambda one: one.takes(hand, number), default=None)
             if near is None or near.takes(hand, number) == float("inf"):
-                near = Sighting()
+                near = FollowedHand()
                 every.append(near)
             near.seen[number] = hand
     return [one for one in every if len(one.seen) >= _LEAST]
@@ -167,7 +167,7 @@ class HandVideo:
 
 
 def _by_side(
-    sightings: Sequence[Sighting], frames: int, lens: ViewLens
+    sightings: Sequence[FollowedHand], frames: int, lens: ViewLens
 ) -> tuple[dict[Side, NDArray[np.float64]], int]:
     """Points (N, 21, 3) of each side, NaN where it is not seen; and in how many pictures there were two of one."""
     points = {side: np.full((frames, 21, 3), np.nan) for side in SIDES}
