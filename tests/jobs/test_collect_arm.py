@@ -15,6 +15,10 @@ from roboscale.jobs.collect_handheld import CollectHandheld, collect_handheld
 from roboscale.jobs.collect_human import CollectHuman, collect_human
 from roboscale.kinematics.arm_model import load_arm
 from roboscale.sources.capture.card import CARD
+from roboscale.sources.capture.gates import Bars
+from roboscale.sources.capture.reachability import ArmAsked
+from roboscale.sources.capture.recording import CaptureOptions
+from roboscale.sources.handheld.opening import open_handheld
 from tests.samples import capture as samples
 from tests.samples.arm import write_arm_mjcf
 
@@ -80,19 +84,21 @@ def test_where_the_arm_was_put_is_said_with_the_option_that_puts_it_there_again(
     assert not any("where the arm stands" in note for note in notes)
     words = ["collect", "handheld", str(place / "log.csv"), "--axes", "as-recorded", "--arm", str(place / "arm.xml")]
     words += ["--jump", "9", "--joint-speed", "20", "--workers", "0", "--sigma-position", "1", "--sigma-rotation", "1"]
-    first = collect_handheld(parse([*words, str(tmp_path / "first")]))
-    (advice,) = [note for note in first.notes if "nothing says where the arm stands" in note]
+    asked = ArmAsked(arm=str(place / "arm.xml"), speed=20)
+    first = open_handheld(place / "log.csv", CaptureOptions(arm=asked, bars=Bars(jump_m=9)), axes="as-recorded").card
+    (advice,) = [note for note in first.assumed if "nothing says where the arm stands" in note]
     again = collect_handheld(parse([*words, str(tmp_path / "again"), advice.split(": ")[-1]]))
     assert not any("where the arm stands" in note for note in again.notes)
     for what in ("followed", *LIMITS):
-        assert again.card.arm_count(what) == first.card.arm_count(what)
-    assert first.card.arm_count("followed") >= 15
+        assert again.card.arm_count(what) == first.arm_count(what)
+    assert first.arm_count("followed") >= 15
 
 
 def test_two_hands_are_two_arms_and_a_palm_is_approached_along_its_fingers(tmp_path: Path):
     source = samples.write_egodex(tmp_path / "ego", frames=12)
     arm = str(write_arm_mjcf(tmp_path / "arm.xml"))
-    done = collect_human(CollectHuman(source=source, out=tmp_path / "out", arm=arm, joint_speed=30, **DATA))
+    asked = CollectHuman(source=source, out=tmp_path / "out", arm=arm, arm_base="0,0,0,0", joint_speed=30, **DATA)
+    done = collect_human(asked)
     assert done.card.arm.approach == "x" and len(done.card.arm.bases) == 2
     assert any("each arm is looked at alone" in note for note in done.notes)
     assert Dataset(tmp_path / "out").arrays("pose.too_fast").shape == (11, 2)

@@ -1,4 +1,4 @@
-"""Hands in videos: squares, anchors, points in metres, hands followed, sides by all pictures. Models are stood in for."""
+"""Hands in videos: squares, anchors, points in metres, hands followed and named. The models are stood in for."""
 
 import os
 import zipfile

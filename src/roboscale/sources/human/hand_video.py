@@ -128,7 +128,7 @@ class HandVideo:
         findings: list[Finding] = []
         lens = self._lens_of(view, findings)
         points, twice = _by_side(sightings, header.frames, lens)
-        valid = {side: np.isfinite(points[side]).all(axis=(1, 2)) for side in SIDES}
+        valid = {side: np.asarray(np.isfinite(points[side]).all(axis=(1, 2))) for side in SIDES}
         if twice:
             text = f"{file.name}: in {twice} pictures two hands were both called one side; the surer one is kept"
             findings.append(Finding("hand-twice", "warning", text, evidence={"pictures": twice}))

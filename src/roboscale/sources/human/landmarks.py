@@ -220,7 +220,7 @@ def _overlap(a: Array, b: Array) -> float:
 
 def _near(a: Array, b: Array) -> bool:
     """Whether two squares (x, y, side, angle) lie on one hand."""
-    return float(np.hypot(*(a[:2] - b[:2]))) < 0.35 * min(a[2], b[2])
+    return float(np.hypot(*(a[:2] - b[:2]))) < 0.35 * float(min(a[2], b[2]))
 
 
 def _square(centre: Array, size: float, wrist: Array, up: Array, *, scale: float, shift: float) -> Array:
@@ -252,4 +252,4 @@ def _cut(picture: NDArray[np.uint8], centre: Array, side: float, angle: float, p
     data = (scale * c, -scale * s, x, scale * s, scale * c, y)
     size = (pixels, pixels)
     made = Image.fromarray(picture).transform(size, Image.Transform.AFFINE, data, Image.Resampling.BILINEAR)
-    return np.asarray(made, np.float32) / 255
+    return np.asarray(made, np.float32) / np.float32(255)
