@@ -27,8 +27,8 @@ def test_the_way_of_a_flange_is_measured_along_its_path_from_an_instant_on():
 
 
 def test_steps_on_the_arm_are_paced(tmp_path: Path):
-    nothing, steps = robot_pace.measure(tmp_path, seconds=3)
-    assert len(nothing) == 29 and len(steps) == 29
+    nothing, steps = robot_pace.measure(tmp_path, seconds=10)
+    assert len(nothing) == 99 and len(steps) == 99
     assert (nothing >= 0).all() and (steps >= 0).all(), "how large they may be is for a machine that does nothing else"
 
 
