@@ -363,3 +363,33 @@ def test_an_owner_is_told_how_the_check_went(hosted: Hosted):
     offering._told.clear()
     hosted.arena.state.policies[zebra].checked = {"0" * 32: "actions: expected 2 numbers, found 3"}
     assert offering._checks() == ["robot 00000000: will not be met: actions: expected 2 numbers, found 3"]
+
+
+def test_an_offer_outlasts_an_arena_that_is_started_again(tmp_path: Path):
+    told: list[str] = []
+    heard = threading.Condition()
+
+    def hear(line: str) -> None:
+        with heard:
+            told.append(line)
+            heard.notify_all()
+
+    def until(count: int) -> None:
+        with heard:
+            assert heard.wait_for(lambda: len(told) >= count, timeout=60), told
+
+    stop = threading.Event()
+    with HostedArena(str(tmp_path)) as first:
+        url = first.serve().url
+        token = first.arena.join(first.arena.invite(None, "owner", "team one"), "ada")[1]
+        offering = Offering(PlantedPolicy("oak", 0.5), ArenaClient(url, token, patience_s=0.2), "oak")
+        serving = threading.Thread(target=offering.serve, args=(stop, hear), daemon=True)
+        serving.start()
+    until(1)
+    with HostedArena(str(tmp_path)) as second:
+        second.serve(port=int(url.split(":")[2].strip("/")))
+        until(2)
+        stop.set()
+    serving.join(60)
+    assert "does not answer" in told[0] and "asking on" in told[0]
+    assert told[1:] == ["the arena answers again; oak is offered"], "once each, however long it was away"
