@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 import threading
 from collections.abc import Iterator
@@ -145,6 +146,32 @@ def test_nothing_tells_an_evaluator_who_it_is_before_the_vote(hosted: Hosted):
         assert len(sizes) == 1, "an answer's size tells nothing"
         answer = ask("POST", f"api/matches/{match}/vote", json={"preference": "tie"}).json()
         assert sorted(answer["policies"]) == ["A", "B"] and set(answer["policies"].values()) <= set(NAMES)
+
+
+def test_a_published_board_is_whole_without_a_server_and_leaves_out_what_is_nobodys(hosted: Hosted, tmp_path: Path):
+    out, state = tmp_path / "out", hosted.arena.state
+    told: list[Any] = []
+    done = rs.publish_arena(rs.PublishArena(out=out, store=hosted.arena.log.where, matches=3), told.append)
+    assert (done.listed, done.matches, done.missing) == (3, len(state.finished), 0)
+    page = (out / "index.html").read_text()
+    match = state.matches[state.finished[-1]]
+    secret = [match.evaluator, match.rollouts[0].session, *(a.token for a in state.accounts.values()), *state.accounts]
+    assert match.id in page and [one for one in secret if one in page] == []
+    assert state.finished[0] not in page and f"Listed are 3 of {len(state.finished)} matches" in page
+    assert not re.search(r'(src|href)="(?!data:)', page) and "https:" not in page, "everything is in it"
+    films = {f"{r.video}.mp4" for id_ in state.finished[-3:] for r in state.matches[id_].rollouts if r.video}
+    assert films <= {file.name for file in (out / "media").iterdir()}
+    again = rs.rank(rs.Rank(sources=(str(out / "comparisons.parquet"),), by="preference", sets="anytime"))
+    board = arena_board(state)
+    assert again.standing.ranking.rank_sets == {row.name: row.ranks for row in board.plain.rows if row.matches}
+    (next(iter((out / "media").glob("*.mp4")))).unlink()
+    with pytest.raises(rs.RoboscaleError, match="not empty"):
+        rs.publish_arena(rs.PublishArena(out=out, store=hosted.arena.log.where))
+    lost = rs.publish_arena(
+        rs.PublishArena(out=tmp_path / "more", store=hosted.arena.log.where, media=out / "media", matches=3),
+        told.append,
+    )
+    assert lost.missing == 1 and "1 pictures and films are not in" in str(told[-2])
 
 
 class Odd:

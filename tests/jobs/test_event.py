@@ -153,13 +153,17 @@ def test_an_event_that_dies_anywhere_goes_on_with_the_same_conditions(tmp_path: 
     def dies(*_: Any, **more: Any) -> None:
         raise KeyboardInterrupt
 
-    request = rs.HoldEvent(file=write_event(tmp_path, trials=2), workers=0)
     write = event_holding.write_json
+
+    def dies_last(path: Path, data: Any) -> None:
+        return dies() if path.name == "event.json" else write(path, data)
+
+    request = rs.HoldEvent(file=write_event(tmp_path, trials=2), workers=0)
     for where, what in (
         ("roboscale.jobs.event_holding.Holding.finish", dies),
         ("roboscale.jobs.event_holding.zipfile.ZipFile.writestr", dies),
-        ("roboscale.jobs.event_holding.write_json", lambda path, data: (dies if path.name == "event.json" else write)(path, data)),
-    ):  # fmt: skip
+        ("roboscale.jobs.event_holding.write_json", dies_last),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(where, what)
             with pytest.raises(KeyboardInterrupt):

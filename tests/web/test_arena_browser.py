@@ -91,7 +91,9 @@ def play(page: Any, number: int, sides: int, vote: str, progress: str) -> None:
     until(page, "over", number)
 
 
-def test_three_whole_sessions_and_the_board_that_they_make(browser: Link, hosted: HostedArena, desk: str):
+def test_three_whole_sessions_and_the_board_that_they_make(
+    browser: Link, hosted: HostedArena, desk: str, tmp_path: Path
+):
     page = open_page(browser, desk, DESK)
     shot(page, "arena-describe")
     assert page.locator("#title").inner_text().endswith("lab <i>one</i>"), "text is text"
@@ -110,21 +112,28 @@ def test_three_whole_sessions_and_the_board_that_they_make(browser: Link, hosted
     matches = [state.matches[id_] for id_ in state.finished]
     assert [m.preference for m in matches] == ["A", "tie", "B"] and [len(m.sides) for m in matches] == [2, 2, 3]
     assert {score.progress for m in matches for score in m.scores.values()} == {67.0}
-    for size, scheme in ((DESK, "light"), (PHONE, "dark")):
-        board = open_page(browser, hosted.page.url, size, color_scheme=scheme)
+    rs.publish_arena(rs.PublishArena(out=tmp_path / "out", store=hosted.arena.log.where))
+    published = (tmp_path / "out/index.html").as_uri()
+    for size, scheme, url in (
+        (DESK, "light", hosted.page.url),
+        (PHONE, "dark", hosted.page.url),
+        (PHONE, "light", published),
+    ):
+        board = open_page(browser, url, size, color_scheme=scheme)
         wait_until(board, "document.body.dataset.matches === '3'")
         assert not overflow(board)
         assert board.locator("#board tbody tr").count() == 3
         assert "zebra <b>" in board.locator("#board").inner_text(), "text is text"
         wait_until(board, "document.querySelectorAll('#matches button').length === 3")
-        shot(board, f"arena-board-{scheme}")
+        shot(board, f"arena-board-{scheme}-{url[:4]}")
         board.locator("#matches button").first.click()
         wait_until(board, "document.querySelectorAll('dialog video').length === 3")
         inside = board.locator("#inside").inner_text()
         assert not any(name in inside for name in NAMES), "films first"
+        wait_until(board, "[...document.querySelectorAll('dialog video')].every((one) => one.videoWidth === 96)")
         board.get_by_text("Who were they?").click()
         assert "probability" in board.locator("#inside").inner_text()
-        shot(board, f"arena-match-{scheme}")
+        shot(board, f"arena-match-{scheme}-{url[:4]}")
         assert board.complaints == []
 
 

@@ -23,6 +23,7 @@ from roboscale.arena.tables import arena_names
 from roboscale.core import Identity, InfrastructureError, PolicyError, derive_id, derive_seed
 from roboscale.jobs.arena_board import arena_board
 from roboscale.jobs.arena_frames import read_actions, read_facts, read_frame
+from roboscale.jobs.arena_matches import match_shown
 from roboscale.wire import WireError, pack, unpack
 
 __all__ = ["ArenaServer"]
@@ -96,45 +97,16 @@ class ArenaServer:
         state = self.arena.state
         last = min(before, len(state.finished))
         numbers = range(last, max(last - min(count, 100), 0), -1)
-        some = [{"number": k, **self._match_json(state.matches[state.finished[k - 1]])} for k in numbers]
+        names = arena_names(state)
+        some = [{"number": k, **match_shown(state, state.matches[state.finished[k - 1]], names)} for k in numbers]
         return {"matches": some, "total": len(state.finished)}
 
     def _do_match(self, account: Account | None, body: None, match: str) -> dict[str, Any]:
         known = self.arena.state.matches.get(match)
         if known is None or known.phase != "voted":
             raise Refused(404, "no finished match has this id")
-        return {**self._match_json(known), "drawn": known.drawn, "seed": known.seed, "round": known.round}
-
-    def _match_json(self, match: Match) -> dict[str, Any]:
-        state = self.arena.state
-        names, station = arena_names(state), state.robots[match.robot]
-        sides = []
-        for side in match.sides:
-            rollout, score = match.counted(side.letter), match.scores.get(side.letter)
-            sides.append(
-                {
-                    "letter": side.letter,
-                    "policy": names[side.policy],
-                    "rollout": None if rollout is None else rollout.to_json(),
-                    "score": None if score is None else score.to_json(),
-                    "attempts": match.attempts(side.letter),
-                }
-            )
-        return {
-            "id": match.id,
-            "task": match.task,
-            "instruction": match.instruction,
-            "case": match.case.id,
-            "robot": station.name,
-            "site": station.site,
-            "picture": match.picture,
-            "sides": sides,
-            "preference": match.preference,
-            "text": match.text,
-            "probability": match.probability,
-            "created_ns": match.created_ns,
-            "closed_ns": match.closed_ns,
-        }
+        shown = match_shown(self.arena.state, known, arena_names(self.arena.state))
+        return {**shown, "drawn": known.drawn, "seed": known.seed, "round": known.round}
 
     def _do_join(self, account: Account | None, body: Any) -> dict[str, Any]:
         made, token = self.arena.join(body.code, body.name)
@@ -275,11 +247,11 @@ class ArenaServer:
         }
         return {"robot": self.arena.add_robot(account, told).id}
 
-    def _do_add_samples(self, account: Account, body: bytes, robot: str) -> dict[str, int]:
+    async def _do_add_samples(self, account: Account, body: bytes, robot: str) -> dict[str, int]:
         station = self.arena.state.robots.get(robot)
         if station is None or station.account != account.id:
             raise Refused(404, "you run no such robot")
-        told = read_frame(body)
+        told = await run_in_threadpool(read_frame, body)
         observations, low, high = told.get("observations"), told.get("low"), told.get("high")
         bounds = [np.shape(one) for one in (low, high) if isinstance(one, np.ndarray)]
         if (
@@ -290,7 +262,10 @@ class ArenaServer:
             or bounds != [(station.action_size,)] * 2
         ):
             raise Refused(422, f"samples: expected 1 to {_SAMPLES} observations, an instruction, and bounds low, high")
-        self._samples(robot).write_bytes(body)
+        await run_in_threadpool(self._samples(robot).write_bytes, body)
+        for policy in list(self.arena.state.policies):  # those that wait for something to do are asked at once
+            if self._relay.present(policy):
+                self._begin_checks(policy)
         return {"samples": len(observations)}
 
     def _do_add_picture(self, account: Account, body: bytes) -> dict[str, str]:
