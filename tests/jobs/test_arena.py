@@ -420,3 +420,24 @@ def test_an_offer_outlasts_an_arena_that_is_started_again(tmp_path: Path):
     serving.join(60)
     assert "does not answer" in told[0] and "asking on" in told[0]
     assert told[1:] == ["the arena answers again; oak is offered"], "once each, however long it was away"
+
+
+def test_of_all_who_want_a_new_board_at_once_one_makes_it(hosted: Hosted, monkeypatch: pytest.MonkeyPatch):
+    server, made, go = hosted.hosted.server, [], threading.Event()
+
+    def board(state: Any) -> Any:
+        go.wait(60)
+        assert state is not hosted.arena.state, "of a copy: matches go on meanwhile"
+        made.append(state.number)
+        return arena_board(state)
+
+    monkeypatch.setattr("roboscale.jobs.arena_desk.arena_board", board)
+    monkeypatch.setattr(server, "_board", (-1, {}))
+    told: list[Any] = []
+    threads = [threading.Thread(target=lambda: told.append(server._do_board(None, None)["number"])) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    go.set()
+    for thread in threads:
+        thread.join(60)
+    assert len(made) == 1 and told == made * 4

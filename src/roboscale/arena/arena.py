@@ -93,6 +93,11 @@ class Arena:
             for entry in self.log.entries(after=self.state.number):
                 self.state.tell(entry)
 
+    def snapshot(self) -> ArenaState:
+        """What is known now, for whoever takes long to look at it."""
+        with self._lock:
+            return self.state.copied()
+
     # people
 
     def invite(self, by: Account | None, role: str, group: str, days: float = 14.0) -> str:
@@ -469,7 +474,7 @@ class Arena:
     def expire(self) -> None:
         """Ends matches that nobody goes on with."""
         before = time.time_ns() - int(self.rules.expire_s * 1e9)
-        for id_ in [m for m in self.state.open if self.state.matches[m].touched_ns < before]:
+        for id_ in [m for m in list(self.state.open) if self.state.matches[m].touched_ns < before]:
             body = {"match": id_}
 
             def make(id_: str = id_, body: Mapping[str, Any] = body) -> _Written | None:

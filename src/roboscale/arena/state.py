@@ -56,6 +56,14 @@ class ArenaState:
                 raise BadData(f"entry {entry.number}", entry.kind, "what an arena wrote", repr(error)) from error
         self.number = max(self.number, entry.number)
 
+    def copied(self) -> ArenaState:
+        """What is known now, in collections of its own; what stands in them, such as a match, is the same."""
+        made = ArenaState()
+        for name, value in vars(self).items():
+            setattr(made, name, value if isinstance(value, int) else value.copy())
+        made.pairs = {pair: list(counts) for pair, counts in self.pairs.items()}
+        return made
+
     def account_of(self, token_hash: str) -> Account | None:
         """Whose token it is; `None` for nobody's, and for a revoked one."""
         account = self.accounts.get(self.by_token.get(token_hash, ""))

@@ -75,21 +75,24 @@ class ArenaServer:
         """Where it takes long, the last one, while the next is made."""
         self.arena.catch_up()
         number, made = self._board
-        if number == self.arena.state.number:
+        wanted = self.arena.state.number
+        if number == wanted:
             return made
         if number >= 0 and self._board_s > _SLOW_BOARD_S:
             if not self._board_lock.locked():
-                threading.Thread(target=self._make_board, daemon=True).start()
+                threading.Thread(target=self.make_board, args=(wanted,), daemon=True).start()
             return made
-        self._make_board()
+        self.make_board(wanted)
         return self._board[1]
 
-    def _make_board(self) -> None:
+    def make_board(self, wanted: int = 0) -> None:
+        """The board with every entry up to this one; of all who ask at once, the first makes it."""
         with self._board_lock:
-            number, begun = self.arena.state.number, time.monotonic()
-            if number != self._board[0]:
-                self._board = number, arena_board(self.arena.state).to_json()
-                self._board_s = time.monotonic() - begun
+            if self._board[0] >= wanted:
+                return
+            state, begun = self.arena.snapshot(), time.monotonic()
+            self._board = state.number, arena_board(state).to_json()
+            self._board_s = time.monotonic() - begun
 
     def _do_finished(
         self, account: Account | None, body: None, before: int = 2**62, count: int = 20
@@ -116,9 +119,9 @@ class ArenaServer:
 
     def _do_me(self, account: Account, body: None) -> dict[str, Any]:
         state = self.arena.state
-        robots = [r.to_json() for r in state.robots.values() if r.account == account.id]
-        policies = [p.to_json() for p in state.policies.values() if p.owner == account.id]
-        mine = [m for m in state.open if state.matches[m].evaluator == account.id]
+        robots = [r.to_json() for r in list(state.robots.values()) if r.account == account.id]
+        policies = [p.to_json() for p in list(state.policies.values()) if p.owner == account.id]
+        mine = [m for m in list(state.open) if state.matches[m].evaluator == account.id]
         told = {key: value for key, value in account.to_json().items() if key not in _SECRET}
         return {**told, "robots": robots, "policies": policies, "open": mine}
 
@@ -126,7 +129,7 @@ class ArenaServer:
         return {"code": self.arena.invite(account, body.role, body.group)}
 
     def _do_accounts(self, account: Account, body: None) -> dict[str, Any]:
-        told = [a.to_json() for a in self.arena.state.accounts.values()]
+        told = [a.to_json() for a in list(self.arena.state.accounts.values())]
         return {"accounts": [{k: v for k, v in one.items() if k not in _SECRET} for one in told]}
 
     def _do_revoke(self, by: Account, body: None, account: str) -> dict[str, str]:
@@ -135,7 +138,7 @@ class ArenaServer:
 
     def _do_flags(self, account: Account, body: None) -> dict[str, Any]:
         accounts = self.arena.state.accounts
-        flags = flag_evaluators(self.arena.state)
+        flags = flag_evaluators(self.arena.snapshot())
         return {"flags": [{**f.to_json(), "name": accounts[f.account].name} for f in flags]}
 
     def _do_audit(self, account: Account, body: None, before: int = 2**62, count: int = 100) -> dict[str, Any]:
@@ -177,7 +180,7 @@ class ArenaServer:
 
     def _begin_checks(self, policy: str) -> None:
         state = self.arena.state
-        for robot in state.robots:
+        for robot in list(state.robots):
             key = policy, robot
             if key not in self._checking and robot not in state.policies[policy].checked:
                 samples = self._samples(robot)
@@ -277,7 +280,7 @@ class ArenaServer:
         asked = {
             key: getattr(body, key) for key in ("key", "robot", "task", "instruction", "picture", "start", "sides")
         }
-        present = [p for p in self.arena.state.policies if self._relay.present(p)]
+        present = [p for p in list(self.arena.state.policies) if self._relay.present(p)]
         return self._blind_json(self.arena.draw(account, asked, present))
 
     def _do_blind(self, account: Account, body: None, match: str) -> dict[str, Any]:
