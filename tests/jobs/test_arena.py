@@ -432,12 +432,12 @@ def test_of_all_who_want_a_new_board_at_once_one_makes_it(hosted: Hosted, monkey
         return arena_board(state)
 
     monkeypatch.setattr("roboscale.jobs.arena_desk.arena_board", board)
-    monkeypatch.setattr(server, "_board", (-1, {}))
+    monkeypatch.setattr(server, "_board", (-1, b""))
     told: list[Any] = []
-    threads = [threading.Thread(target=lambda: told.append(server._do_board(None, None)["number"])) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: told.append(server._do_board(None, None))) for _ in range(4)]
     for thread in threads:
         thread.start()
     go.set()
     for thread in threads:
         thread.join(60)
-    assert len(made) == 1 and told == made * 4
+    assert len(made) == 1 and [json.loads(one)["number"] for one in told] == made * 4

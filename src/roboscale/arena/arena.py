@@ -87,11 +87,14 @@ class Arena:
         with self._lock:
             self.catch_up()
 
-    def catch_up(self) -> None:
-        """Reads what others wrote."""
-        with self._lock:
-            for entry in self.log.entries(after=self.state.number):
-                self.state.tell(entry)
+    def catch_up(self, *, wait: bool = True) -> None:
+        """Reads what others wrote; with `wait=False` not while somebody here writes, who reads it anyway."""
+        if self._lock.acquire(blocking=wait):
+            try:
+                for entry in self.log.entries(after=self.state.number):
+                    self.state.tell(entry)
+            finally:
+                self._lock.release()
 
     def snapshot(self) -> ArenaState:
         """What is known now, for whoever takes long to look at it."""

@@ -27,10 +27,11 @@ __all__ = ["ARENA_KINDS", "ArenaState"]
 
 
 class ArenaState:
-    """People, robots, policies and matches, as of the entry `number`."""
+    """People, robots, policies and matches, as of the entry `number`; `news` is the last that changes a board."""
 
     def __init__(self) -> None:
         self.number = 0
+        self.news = 0
         self.invitations: dict[str, Invitation] = {}
         self.accounts: dict[str, Account] = {}
         self.by_token: dict[str, str] = {}
@@ -55,6 +56,8 @@ class ArenaState:
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise BadData(f"entry {entry.number}", entry.kind, "what an arena wrote", repr(error)) from error
         self.number = max(self.number, entry.number)
+        if entry.kind in _ON_BOARD:
+            self.news = max(self.news, entry.number)
 
     def copied(self) -> ArenaState:
         """What is known now, in collections of its own; what stands in them, such as a match, is the same."""
@@ -202,6 +205,8 @@ _APPLY: Mapping[str, Callable[[ArenaState, Mapping[str, Any], int], None]] = {
     "vote": _vote,
     "expired": _expired,
 }
+
+_ON_BOARD = ("robot", "policy", "withdrawn", "vote", "expired")
 
 ARENA_KINDS = tuple(_APPLY)
 """Kinds of entries that an arena writes."""

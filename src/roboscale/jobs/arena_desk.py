@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import statistics
 import threading
 import time
@@ -31,6 +32,7 @@ __all__ = ["ArenaServer"]
 _SAMPLES = 50
 _PULL_S = 15.0
 _SLOW_BOARD_S = 0.5
+_REST_S = 5.0
 _SECRET = ("code", "token", "invitation")
 
 
@@ -49,8 +51,8 @@ class ArenaServer:
         self._strangers = RateLimit(50.0, 200)
         self._told: dict[str, str] = {}  # session -> what the policy's server said of its mistake
         self._checking: set[tuple[str, str]] = set()
-        self._board: tuple[int, dict[str, Any]] = (-1, {})
-        self._board_s = 0.0
+        self._board: tuple[int, bytes] = (-1, b"")
+        self._board_s = self._board_at = 0.0
         self._board_lock = threading.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -71,15 +73,16 @@ class ArenaServer:
 
     # for everybody
 
-    def _do_board(self, account: Account | None, body: None) -> dict[str, Any]:
-        """Where it takes long, the last one, while the next is made."""
-        self.arena.catch_up()
+    def _do_board(self, account: Account | None, body: None) -> bytes:
+        """Where it takes long, the last one, while the next is made; and no two without a rest between them."""
+        self.arena.catch_up(wait=False)
         number, made = self._board
-        wanted = self.arena.state.number
-        if number == wanted:
+        wanted = self.arena.state.news
+        if number >= wanted:
             return made
         if number >= 0 and self._board_s > _SLOW_BOARD_S:
-            if not self._board_lock.locked():
+            rested = time.monotonic() - self._board_at > min(self._board_s, _REST_S)
+            if rested and not self._board_lock.locked():
                 threading.Thread(target=self.make_board, args=(wanted,), daemon=True).start()
             return made
         self.make_board(wanted)
@@ -91,8 +94,9 @@ class ArenaServer:
             if self._board[0] >= wanted:
                 return
             state, begun = self.arena.snapshot(), time.monotonic()
-            self._board = state.number, arena_board(state).to_json()
-            self._board_s = time.monotonic() - begun
+            self._board = state.number, json.dumps(arena_board(state).to_json(), allow_nan=False).encode()
+            self._board_at = time.monotonic()
+            self._board_s = self._board_at - begun
 
     def _do_finished(
         self, account: Account | None, body: None, before: int = 2**62, count: int = 20

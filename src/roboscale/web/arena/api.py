@@ -46,7 +46,8 @@ class ArenaDesk(Protocol):
         """Whether this asker, an account's id or an address, may ask once more now."""
 
     def operation(self, name: str) -> Callable[..., Any]:
-        """What answers: `(account or None, body or None, **path and query) -> JSON types, or bytes`.
+        """What answers: `(account or None, body or None, **path and query) -> JSON types, or bytes`, of JSON where
+        that is what the operation answers.
 
         RoboscaleError says why it does not fit; its `status`, where it has one, is the answer's.
         """
@@ -141,6 +142,8 @@ async def _answer(desk: ArenaDesk, one: Operation, request: Request) -> Response
         if made is None:
             return Response(status_code=HTTPStatus.NO_CONTENT, headers=NO_STORE)
         return Response(made, media_type="application/octet-stream", headers=NO_STORE)
+    if isinstance(made, bytes):  # JSON that was written once for everybody
+        return Response(made, media_type="application/json", headers=NO_STORE)
     return JSONResponse(to_plain(made), headers=NO_STORE)
 
 
