@@ -15,7 +15,7 @@ help:
 	@echo "make fuzz    10,000 mutated files for every format that is read, 5,000 mutated tables and as many JSON documents, every advice in every state"
 	@echo "make bench   the benchmarks whose ratios the README quotes"
 	@echo "make bench-robot  twenty comparisons of a known truth; 100 kills of each process in motion; pace; a study under kills (idle, 1 h)"
-	@echo "make arena-proof  90 kills of an arena's processes over 100 matches; 50 boards of a known truth; odd evaluators (30 min)"
+	@echo "make arena-proof  90 kills of an arena's processes over 100 matches; 50 boards of a known truth; odd evaluators; load (40 min)"
 	@echo "make fresh   sets a copy up in minimal images of Debian 12 and 13 and runs it there (root, debootstrap, 8 GB)"
 	@echo "make docs    builds the documentation into site/"
 
@@ -105,6 +105,10 @@ arena-proof: set-up-test
 	$(run)python -m benchmarks.arena_kills runs/arena-kills --sessions 100 --kills 30
 	$(run)python -m benchmarks.arena_demos --arenas 50
 	$(run)python -m benchmarks.arena_sabotage --arenas 100
+	$(run)python -m benchmarks.arena_board --sessions 10000
+	$(run)python -m benchmarks.arena_board --sessions 100000
+	$(run)python -m benchmarks.arena_load --people 20 --robots 6 --seconds 120 --before 10000
+	$(run)python -m benchmarks.arena_load --people 20 --robots 6 --seconds 120 --postgres
 
 bench-guests: set-up-test
 	$(run)roboscale guest install lerobot
