@@ -19,7 +19,9 @@ import roboscale as rs
 from roboscale.arena.client import ArenaClient
 from roboscale.arena.people import Refused
 from roboscale.core import ActionChunk, PolicyError
+from roboscale.dataset import Dataset
 from roboscale.jobs.arena_board import arena_board
+from roboscale.jobs.arena_episodes import ArenaEpisodes
 from roboscale.jobs.arena_hosting import HostedArena
 from roboscale.jobs.arena_offering import Offering
 from roboscale.jobs.arena_rehearsal import PlantedPolicy, ScriptedEvaluator, _wait_for_checks, stand_in_worlds
@@ -84,6 +86,33 @@ def test_matches_leave_trials_judgements_films_and_an_assignment_log(hosted: Hos
         assert film is not None and film.stat().st_size > 500
     assert hosted.hosted.server.media(f"{match.picture}.jpg").read_bytes()[:2] == b"\xff\xd8"
     assert 0 < match.probability <= 0.5 and match.seed > 0 and len(match.drawn["candidates"]) == 3
+
+
+def test_rollouts_are_episodes_with_their_score_and_do_not_say_whose(hosted: Hosted, tmp_path: Path):
+    robot, state, log = hosted.player.robot, hosted.arena.state, hosted.arena.log
+    robot.episodes = ArenaEpisodes(tmp_path / "recorded", robot.world.info, robot.site)
+    try:
+        hosted.player.match()
+        drawn = robot.draw("carry", "carry it over", 5)
+        robot.play(drawn["match"], "A")
+        robot.vote(drawn["match"], "", "somebody ran into the table", valid=False)
+        robot.episodes.close()
+    finally:
+        robot.episodes = None
+    match, left = state.matches[state.finished[-1]], state.matches[drawn["match"]]
+    dataset = Dataset(tmp_path / "recorded")
+    kept = {episode.id: episode for episode in dataset.episodes}
+    assert len(kept) == 3 and kept[log.trial(left.rollouts[0].trial).episode].outcome is None, "nobody scored it"
+    for side in match.sides:
+        trial = log.trial(match.counted(side.letter).trial)
+        record, score = kept[trial.episode], match.scores[side.letter]
+        assert (record.outcome.success, record.outcome.progress) == (score.success, score.progress / 100)
+        episode = dataset.episode(record.index)
+        assert np.array_equal(episode.arrays["action"], trial.actions) and len(episode) == trial.steps
+        assert episode.arrays["observation.images.top"].shape == (trial.steps, 96, 96, 3)
+        assert np.ptp(episode.arrays["observation.state"], axis=0).max() > 0
+        said = json.dumps(record.provenance.to_json())
+        assert match.id in said and not any(name in said for name in (*NAMES, side.policy))
 
 
 def test_rank_counts_every_number_of_the_board_again(hosted: Hosted, tmp_path: Path):

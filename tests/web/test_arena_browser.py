@@ -12,6 +12,7 @@ import pytest
 
 import roboscale as rs
 from browser import Link, overflow, wait_until
+from roboscale.dataset import Dataset
 from roboscale.jobs.arena_hosting import HostedArena
 from roboscale.jobs.arena_rehearsal import PlantedPolicy, _offer, _wait_for_checks
 
@@ -36,10 +37,14 @@ def desk(hosted: HostedArena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     rubrics.write_text('[steps]\ncarry = ["touches the block", "half way", "on the square"]\n')
     token = hosted.arena.join(hosted.arena.invite(None, "evaluator", "lab"), "ada")[1]
     monkeypatch.setenv("ROBOSCALE_ARENA", token)
-    asked = rs.EvaluateForArena(arena=hosted.page.url, robot="stand-in", site="lab <i>one</i>", rubrics=rubrics)
+    asked = rs.EvaluateForArena(
+        arena=hosted.page.url, robot="stand-in", site="lab <i>one</i>", rubrics=rubrics, record=tmp_path / "recorded"
+    )
     with rs.evaluate_for_arena(asked) as page:
         _wait_for_checks(hosted, 3, 1)
         yield page.url
+    played = [rollout for match in hosted.arena.state.matches.values() for rollout in match.rollouts]
+    assert len(played) == (len(Dataset(tmp_path / "recorded").episodes) if played else 0)
 
 
 def open_page(browser: Link, url: str, size: dict[str, int], **options: Any) -> Any:
