@@ -119,6 +119,7 @@ class EventFile:
     Args:
         trials: hidden conditions of each task.
         prizes: the first for whoever is shown to be first, and so on; none where that is not shown.
+        accept: gates of `data contribute` that are overruled for every team's data, each with a reason: GATE=REASON.
         by: what the board ranks by: how often a team succeeds, or how far it comes on average.
         level: of all claims together.
     """
@@ -128,6 +129,7 @@ class EventFile:
     teams: tuple[EventTeam, ...]
     trials: Count = 20
     licence: str = ""
+    accept: tuple[Text, ...] = ()
     prizes: tuple[Text, ...] = ()
     by: Literal["success", "progress"] = "success"
     level: Annotated[float, Limit("a number from 0.5 to 0.999", lambda number: 0.5 <= number <= 0.999)] = 0.95

@@ -70,7 +70,7 @@ class Holding:
             licence=team.licence or self.declared.licence,
             consent=team.consent,
             people=team.people,
-            accept=team.accept,
+            accept=(*self.declared.accept, *team.accept),
             upload=True,
             workers=self.workers,
         )
