@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from roboscale.core import RoboscaleError
+from roboscale.core.extras import require_packages
 from roboscale.core.plain import Plain, to_plain
 from roboscale.jobs.arena_serve import ArenaStore
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
@@ -80,6 +81,7 @@ def publish_arena(request: PublishArena, on_event: OnEvent = ignore) -> Publishe
         BadData: the store is none.
         RoboscaleError: the folder is there and is not empty, or no match has been voted on.
     """
+    require_packages("a page", "starlette")
     from roboscale.arena.arena import Arena
     from roboscale.jobs.arena_export import write_tables
     from roboscale.jobs.arena_hosting import media_folder

@@ -105,11 +105,14 @@ class EventWorld:
         steps = self.rubrics.get(task)
         if not steps:
             return outcome.progress
-        values = [outcome.measures.get(step.measure) for step in steps]
-        if any(value is None or math.isnan(value) for value in values):
-            return None
-        reached = [k for k, (step, value) in enumerate(zip(steps, values, strict=True), 1) if value >= step.least]
-        return max(reached, default=0) / len(steps)
+        reached = 0
+        for number, step in enumerate(steps, 1):
+            value = outcome.measures.get(step.measure)
+            if value is None or math.isnan(value):
+                return None
+            if value >= step.least:
+                reached = number
+        return reached / len(steps)
 
 
 @dataclass(frozen=True, kw_only=True)
