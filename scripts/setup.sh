@@ -97,7 +97,7 @@ fi
 
 ### System packages ###
 # What each shared library or program comes from. EGL and Mesa render without a screen; Chromium opens reports and
-# PostgreSQL keeps logs of trials in tests, which start a cluster of their own.
+# PostgreSQL keeps logs of trials in tests, which start a cluster of their own; sqlite3 backs one up as a host does.
 need_library() { ldconfig -p 2>/dev/null | grep -q "$1" || packages+=("$2"); }
 need_library libEGL.so.1 libegl1
 need_library libOpenGL.so.0 libopengl0
@@ -106,6 +106,7 @@ compgen -G '/usr/lib/*/dri/swrast_dri.so' >/dev/null || packages+=(libgl1-mesa-d
 if [ "$want" = test ]; then
   command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
     packages+=(chromium)
+  command -v sqlite3 >/dev/null || packages+=(sqlite3)
   compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || server=(postgresql)
 fi
 if [ $((${#packages[@]} + ${#server[@]})) -gt 0 ]; then

@@ -34,6 +34,7 @@ LEAVES = {
         "curate/",
         "dataset/",
         "jobs/arena_desk.py",
+        "jobs/arena_episodes.py",
         "jobs/arena_evaluating.py",
         "jobs/arena_rehearsal.py",
         "jobs/arena_robot.py",
