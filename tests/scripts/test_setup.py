@@ -117,7 +117,7 @@ def test_the_tests_need_more_than_the_demo(machine: Machine):
     assert [
         call
         for call in calls
-        if "-e .[cameras,pages,sim,train,records,tables,web,https,hub,postgres,gym,ray,rerun,slurm,zmq,test,docs]"
+        if "-e .[cameras,hands,pages,sim,train,records,tables,web,https,hub,postgres,gym,ray,rerun,slurm,zmq,test,docs]"
         in call
     ]
     assert machine.run("demo") == machine.run("test") == (0, "", [])
