@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+EXTRAS_OF_TESTS = (
+    "cameras,hands,pages,sim,train,records,tables,web,https,hub,postgres,gym,ray,rerun,slurm,zmq,test,docs"
+)
 REAL = "awk bash cat chmod cp dirname du env grep mkdir rm sed sha256sum tee timeout uname"
 
 PYTHON = f"""#!{shutil.which("bash")}
@@ -114,12 +117,7 @@ def test_the_tests_need_more_than_the_demo(machine: Machine):
     machine.run("demo")
     code, said, calls = machine.run("test")
     assert code == 0 and "brings .venv up to date" in said
-    assert [
-        call
-        for call in calls
-        if "-e .[cameras,hands,pages,sim,train,records,tables,web,https,hub,postgres,gym,ray,rerun,slurm,zmq,test,docs]"
-        in call
-    ]
+    assert [call for call in calls if f"-e .[{EXTRAS_OF_TESTS}]" in call]
     assert machine.run("demo") == machine.run("test") == (0, "", [])
 
 

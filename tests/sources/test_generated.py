@@ -19,19 +19,9 @@ from roboscale.sources.generated import (
     fit_inverse_dynamics,
     write_job,
 )
+from tests.block_world import FRONT, MASK, SIZE, scene
 
-SIZE, FRONT, MASK = 48, "observation.images.front", "observation.images.robot"
 STEPS, EPISODES = 24, 6
-
-
-def scene(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A patterned block over a table, and its mask."""
-    rows, columns = np.mgrid[:SIZE, :SIZE]
-    inside = (np.abs(columns - place[0]) < 9) & (np.abs(rows - place[1]) < 9)
-    table = 70 + 30 * ((rows // 12 + columns // 12) % 2)
-    block = 150 + 80 * (((rows - int(place[1])) // 4 + (columns - int(place[0])) // 4) % 2)
-    grey = np.where(inside, block, table).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=-1), np.repeat((inside * 255).astype(np.uint8)[..., None], 3, axis=-1)
 
 
 @pytest.fixture(scope="module")
