@@ -21,7 +21,7 @@ import pytest
 
 import roboscale as rs
 from roboscale.core import BadData, InfrastructureError, SpecMismatch, UsageError
-from roboscale.dataset import Dataset
+from roboscale.dataset import AttemptLog, Dataset
 from roboscale.dataset.layout import Layout
 from tests.driven_world import GOAL, STATE
 from tests.jobs.operator_driving import SIM, WORLD, Driver, serve
@@ -65,8 +65,14 @@ def ids(out: Path) -> list[str]:
 
 
 def test_a_person_records_fails_discards_takes_back_and_ends(tmp_path: Path):
-    with driving(asked(tmp_path / "set", operator="ada", episodes=3)) as (driver, done):
+    with driving(asked(tmp_path / "set", episodes=3, practice=1)) as (driver, done):
         state = driver.phase("ready")
+        assert state["practice"] == {"wanted": 1, "scores": [], "best": None, "due": True}
+        driver.act("begin")
+        driver.phase("recording")
+        driver.act("success")
+        state = driver.until(lambda state: state["phase"] == "ready" and not state["practice"]["due"])
+        assert state["practice"]["scores"] == [0] and state["counts"]["kept"] == 0, "the world says no, and nothing is kept"
         assert state["sentence"] == "bring the hand to the red point" and state["counts"]["kept"] == 0
         assert state["cameras"] == ["top"] and state["lease"]["mine"]
         driver.motion = [1.0, 0.5, 0.0]
@@ -83,7 +89,8 @@ def test_a_person_records_fails_discards_takes_back_and_ends(tmp_path: Path):
         driver.act("stop")
     (result,) = done
     assert (result.kept, result.failed, result.discarded, result.undone) == (1, 1, 1, 1)
-    assert result.totals == {"reach": 1} and "1 kept, 1 failures kept, 1 discarded, 1 taken back" in result.lines[-1]
+    assert result.totals == {"reach": 1} and "1 kept, 1 failures kept, 1 discarded, 1 taken back" in result.lines[-2]
+    assert result.lines[-1] == "practice of ada: 0 of 100, the best 0"
     dataset = Dataset(tmp_path / "set")
     first, second = dataset.episodes
     assert [e.outcome.status for e in dataset.episodes] == ["success", "failure"]
@@ -98,6 +105,9 @@ def test_a_person_records_fails_discards_takes_back_and_ends(tmp_path: Path):
     spans = np.diff(arrays["time.step_ns"][:, 0]) / 1e9
     assert 0.02 < np.median(spans) < 0.03, "driven at 40 Hz"
     assert (arrays["operator.age_s"][8:] < 0.3).all(), "once the page was heard"
+    attempts = [(one.operator, one.kind, one.result) for one in AttemptLog(tmp_path / "set").attempts]
+    results = ("success", "failure", "discarded", "success", "taken back")
+    assert attempts == [("ada", "practice", "success"), *(("ada", "recorded", result) for result in results)]
     assert len(list((Layout(tmp_path / "set").quarantine).glob("*"))) == 2, "the episode and the log"
     found = rs.audit_dataset(rs.AuditDataset(dataset=tmp_path / "set", workers=0))
     assert found.report.count("error") == 0, found.report
