@@ -52,7 +52,9 @@ def test_attempts_and_practice_are_summed_up_beside_the_others(driven: Path):
     ada, joan = report.facts["operators"]["ada"], report.facts["operators"]["joan"]
     assert (ada["attempts"], ada["kept, share of attempts"]) == (4, 0.5), "what was taken back was not kept"
     assert joan == {"episodes": 0, "succeeded": 0, "judged": 0, "practice": 1, "practice, best": 64}
-    assert report.operators[0].startswith("ada: 3 episodes, 3 of 3 succeeded, 50 % of 4 attempts kept, 3.0 s each (1 of")
+    assert report.operators[0].startswith(
+        "ada: 3 episodes, 3 of 3 succeeded, 50 % of 4 attempts kept, 3.0 s each (1 of"
+    )
     assert report.operators[2] == "joan: 0 episodes, 0 of 0 succeeded, practice 1 times, best 64 of 100"
     log.path.write_text("nonsense\n")
     assert "line 1: expected an attempt" in audit_folder(driven).facts["not looked at"]["attempts of operators"]

@@ -72,7 +72,9 @@ def test_a_person_records_fails_discards_takes_back_and_ends(tmp_path: Path):
         driver.phase("recording")
         driver.act("success")
         state = driver.until(lambda state: state["phase"] == "ready" and not state["practice"]["due"])
-        assert state["practice"]["scores"] == [0] and state["counts"]["kept"] == 0, "the world says no, and nothing is kept"
+        assert state["practice"]["scores"] == [0] and state["counts"]["kept"] == 0, (
+            "the world says no, and nothing is kept"
+        )
         assert state["sentence"] == "bring the hand to the red point" and state["counts"]["kept"] == 0
         assert state["cameras"] == ["top"] and state["lease"]["mine"]
         driver.motion = [1.0, 0.5, 0.0]
@@ -260,9 +262,9 @@ def test_an_arm_is_driven_by_kinematics_stopped_released_and_holds_without_a_pag
         driver.motion = [1.0, 0.0, 0.0]
         driver.act("begin")
         driver.until(lambda state: state["phase"] == "recording" and state["numbers"]["observation.state"][0] > 0.03)
-        driver.silent, silent_s = True, time.monotonic()  # the line is dead, and the last word was to go on
-        time.sleep(3.0)
-        assert not driver.state["attended"]
+        driver.silent = True  # the line is dead, and the last word was to go on
+        shown = driver.until(lambda state: not state["attended"])["shown"]
+        driver.until(lambda state: state["shown"] > shown + 20)
         driver.act("success")
     assert done[0].kept == 1, done
     assert calls(tmp_path)[-2:] == ["stop", "disconnect"]
@@ -271,12 +273,10 @@ def test_an_arm_is_driven_by_kinematics_stopped_released_and_holds_without_a_pag
     assert moved[0] > 0.03 and abs(moved[1]) < 0.01
     ticks = np.array(sent(tmp_path))
     assert np.abs(np.diff(ticks[:, 1])).max() < 0.25 / 100 * 1.5, "never faster than the guard allows"
-    later = ticks[ticks[:, 0] > silent_s]
-    still = later[later[:, 0] > silent_s + 1.5]
-    assert len(still) > 10 and np.ptp(still[:, 1]) == 0, "the arm holds"
-    assert np.ptp(later[:, 1]) < 0.25 * (0.3 + 0.2 + 0.25) + 0.02, (
-        "no farther than until the word expired, and the lag"
-    )
+    assert len(ticks) > 20 and np.ptp(ticks[-10:, 1]) == 0, "the arm holds"
+    silent = np.flatnonzero(episode.arrays["operator.age_s"][:, 0] > 0.3)
+    silent = silent[silent > len(episode) - 30]  # since the line was dead, whatever else was late
+    assert len(silent) > 10 and np.ptp(episode.arrays["action"][silent, 0]) == 0, "no farther than the goal there was"
 
 
 def kill(driver: Driver, which: str) -> None:

@@ -313,7 +313,7 @@ def test_a_leader_takes_over_from_a_policy_without_a_jump_wherever_it_stands():
     station.act("one", "take", {})
     np.testing.assert_allclose(step(), planned, atol=1e-6)
     leader.at = leader.at + np.array([0.0, 0.02, -0.03])
-    np.testing.assert_allclose(step(), planned + [0.0, 0.02, -0.03], atol=1e-6)
+    np.testing.assert_allclose(step(), planned + np.array([0.0, 0.02, -0.03]), atol=1e-6)
     assert session.marks["is_intervention"][0] and session.interventions == 2
     np.testing.assert_array_equal(session.marks["policy.action"], planned)
     leader.age_s, before = 1.0, step()

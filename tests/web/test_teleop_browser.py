@@ -266,7 +266,9 @@ def test_two_hands_have_two_clutches_on_the_page(browser: Link):
         wait_until(page, "document.getElementById('hand-name').textContent === 'Both hands'")
         shot(page, "teleop-two-hands")
         pad = "{axes: [0, -1, 1, 0], buttons: [...Array(17)].map(() => ({pressed: false}))}"
-        page.evaluate(f"window.pad = {pad}; navigator.getGamepads = () => [window.pad]; document.hasFocus = () => true")
+        page.evaluate(
+            f"window.pad = {pad}; navigator.getGamepads = () => [window.pad]; document.hasFocus = () => true"
+        )
         page.evaluate("window.pad.buttons[4].pressed = true")
         rig.until(lambda: left()[0] > 0 and not right().any())
         page.evaluate("window.pad.buttons[5].pressed = window.pad.buttons[12].pressed = true")

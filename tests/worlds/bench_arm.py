@@ -26,6 +26,8 @@ class Arm:
         picture = np.full((16, 18, 3), 0 if self.fails == "camera" else time.monotonic_ns() % 251, np.uint8)
         return {"observation.state": self.at.astype(np.float32), "observation.images.front": picture}
     def send(self, action):
+        if self.fails == "send" and action[0] > 0.13:
+            raise OSError("motor 3 is hot")
         self.at = np.array(action)
         self.note("send", action)
     def flange(self, joints):

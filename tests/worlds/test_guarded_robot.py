@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roboscale.core import Case, InfrastructureError, PolicyError
+from roboscale.core import Case, InfrastructureError, PolicyError, SpecMismatch
 from roboscale.worlds import open_world
 from roboscale.worlds.real.guarded import GuardedRobot
 from roboscale.worlds.real.robot_world import PersonStopped, RobotWorld
@@ -146,7 +146,31 @@ def test_a_driver_that_fails_is_void_and_named(tmp_path: Path):
     robot = GuardedRobot(declare(tmp_path, "connect"))
     with pytest.raises(InfrastructureError, match="connect: OSError: no such port"):
         robot.connect()
+    assert not robot.lost and robot.process_id is None, "nothing was connected, and nothing may be moving"
+    robot.stop(), robot.disconnect()
+
+
+def test_a_driver_that_fails_while_it_moves_is_told_to_stop_and_the_reason_is_told(tmp_path: Path):
+    robot = GuardedRobot(declare(tmp_path, "send"))
+    robot.connect()
+    robot.release()
+    said = "the guard has ended: the driver raised OSError: motor 3 is hot; it was told to stop, and disconnected"
+    with pytest.raises(InfrastructureError, match=said):
+        drive(robot, 12)
+    assert robot.lost.startswith(said) and calls(tmp_path)[-2:] == ["stop", "disconnect"]
     robot.disconnect()
+
+
+def test_a_declaration_that_is_not_the_robots_is_no_void_trial(tmp_path: Path):
+    file = declare(tmp_path)
+    file.write_text(file.read_text().replace('name = "front"', 'name = "top"'))
+    world = open_world(f"robot:{file}")
+    with pytest.raises(
+        SpecMismatch, match=r"robot arm: driver driver.py:Arm: what it reads .*\n.*images.top: declared"
+    ):
+        world.start(Case("reach", 0))
+    world.close()
+    assert calls(tmp_path) == ["connect", "stop", "disconnect"]
 
 
 def test_when_the_guard_is_killed_everybody_is_told_who_holds_the_arm(robot: GuardedRobot, tmp_path: Path):

@@ -1,9 +1,9 @@
 """Every attempt of an operator, those of which no episode is left, too: practice, and takes that nobody wanted.
 
-    {"time_ns": 1, "operator": "ada", "task": "reach", "kind": "practice", "result": "success", "seconds": 4.2, "score": 79}
+    {"operator": "ada", "task": "reach", "kind": "practice", "result": "success", "seconds": 4.2, "score": 79, ...}
 
-One line each in `meta/roboscale/attempts.jsonl`, only ever appended. A last line that a killed process left half written
-is no attempt; any other that cannot be read is an error.
+One line each in `meta/roboscale/attempts.jsonl`, only ever appended. A last line that a killed process left half
+written is no attempt; any other that cannot be read is an error.
 """
 
 from __future__ import annotations
@@ -87,4 +87,6 @@ class AttemptLog:
         try:
             return Attempt(**json.loads(line))
         except (TypeError, ValueError) as error:
-            raise BadData(self.path, f"line {number}", "an attempt of an operator", f"{line[:60]!r}: {error}") from error
+            raise BadData(
+                self.path, f"line {number}", "an attempt of an operator", f"{line[:60]!r}: {error}"
+            ) from error

@@ -374,9 +374,7 @@ class _Driving:
         self._recorded.came_from(self._provenance())
         episode = self.take.save(outcome)
         attempt = replace(self._attempt(said, result), episode=episode)
-        return DrivenEpisode(
-            case=self._case, id=episode, outcome=outcome, counted=counted, attempt=attempt, last=last
-        )
+        return DrivenEpisode(case=self._case, id=episode, outcome=outcome, counted=counted, attempt=attempt, last=last)
 
     def _attempt(self, said: str, result: RolloutResult) -> Attempt:
         """What is written down of an attempt; of practice with its score, unless nobody wanted it."""

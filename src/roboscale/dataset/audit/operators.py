@@ -1,9 +1,10 @@
 """Who drove how: what an audit says of each operator, beside the findings. No verdict on a person is drawn from it.
 
-Episodes, successes, how many attempts were kept, practice, how long episodes took, how many steps came late or had nobody
-at the page, how much of the time the arm stood and in how many pauses, and how unsteadily it went: the change from one
-step's motion to the next beside the motion itself, 0 of a straight way at one speed, about 1.4 of steps that have nothing
-to do with one another. Length and unsteadiness also stand beside those of the others on the same tasks, as a ratio.
+Episodes, successes, how many attempts were kept, practice, how long episodes took, how many steps came late or had
+nobody at the page, how much of the time the arm stood and in how many pauses, and how unsteadily it went: the change
+from one step's motion to the next beside the motion itself, 0 of a straight way at one speed, about 1.4 of steps that
+have nothing to do with one another. Length and unsteadiness also stand beside those of the others on the same tasks,
+as a ratio.
 """
 
 from __future__ import annotations

@@ -88,7 +88,9 @@ class ControlLease:
     def seen_by(self, page: str) -> Mapping[str, Any]:
         """What a page shows of it; JSON types. `others` are whom it can hand over to, those who wait first."""
         rest = [one for one in self._names if one not in self._queue and one != self.holder]
-        others = [{"page": one, "name": self._names[one], "waits": one in self._queue} for one in (*self._queue, *rest)]
+        others = [
+            {"page": one, "name": self._names[one], "waits": one in self._queue} for one in (*self._queue, *rest)
+        ]
         return {
             "mine": page == self.holder,
             "holder": self.driver,
