@@ -25,7 +25,7 @@ from roboscale.dataset import AttemptLog, Dataset
 from roboscale.dataset.layout import Layout
 from tests.driven_world import GOAL, STATE
 from tests.jobs.operator_driving import SIM, WORLD, Driver, serve
-from tests.worlds.bench_arm import calls, declare, sent
+from tests.worlds.bench_arm import calls, declare, declare_many, sent
 
 
 @contextmanager
@@ -277,6 +277,37 @@ def test_an_arm_is_driven_by_kinematics_stopped_released_and_holds_without_a_pag
     silent = np.flatnonzero(episode.arrays["operator.age_s"][:, 0] > 0.3)
     silent = silent[silent > len(episode) - 30]  # since the line was dead, whatever else was late
     assert len(silent) > 10 and np.ptp(episode.arrays["action"][silent, 0]) == 0, "no farther than the goal there was"
+
+
+def test_two_arms_of_seven_joints_and_a_hand_of_twenty_are_driven_and_recorded(tmp_path: Path):
+    """The two arms by two clutches, the hand joint by joint, since nobody says where it is."""
+    arms, hand = tmp_path / "arms", tmp_path / "hand"
+    arms.mkdir(), hand.mkdir()
+    sides = [f"{side}_{k}" for side in ("left", "right") for k in (*range(6), "gripper")]
+    robot = declare_many(arms, sides, two_hands=True)
+    with driving(rs.Teleoperate(out=arms / "set", robot=str(robot), episodes=1)) as (driver, done):
+        state = driver.phase("ready")
+        assert state["hands"] == 2 and state["joints"] == []
+        driver.motion = [0.0, 0.0, 0.0, 1.0, 0.0, 0.0]
+        driver.act("begin")
+        driver.phase("recording")
+        driver.act("gripper", hand=0)
+        driver.until(lambda state: state["numbers"]["observation.state"][7] > 0.02 and state["grips"] == [True, False])
+        driver.act("success")
+    assert done[0].kept == 1, done
+    moved = np.ptp(Dataset(arms / "set").episode(0).arrays["action"], axis=0)
+    assert moved.shape == (14,) and moved[7] > 0.02 and moved[:6].max() < 1e-3, "the left arm stays"
+    fingers = [f"finger_{k}" for k in range(20)]
+    robot = declare_many(hand, fingers, two_hands=False)
+    with driving(rs.Teleoperate(out=hand / "set", robot=str(robot), episodes=1)) as (driver, done):
+        assert driver.phase("ready")["joints"] == fingers
+        driver.motion, driver.joints = [0.0, 0.0, 1.0], [4, 19]
+        driver.act("begin")
+        driver.until(lambda state: state["phase"] == "recording" and state["numbers"]["observation.state"][19] > 0.02)
+        driver.act("success")
+    assert done[0].kept == 1, done
+    moved = np.ptp(Dataset(hand / "set").episode(0).arrays["applied.action"], axis=0)
+    assert np.flatnonzero(moved > 0.01).tolist() == [4, 19]
 
 
 def kill(driver: Driver, which: str) -> None:
