@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedStudy:
     """A study whose file is what was locked.
 
@@ -108,7 +108,8 @@ def open_study(request: Compare) -> OpenedStudy:
         token=request.token,
     )
     unlocked = tuple(f"{one} is not locked: {path} says nothing of it" for one in _given(request, _UNLOCKED))
-    return OpenedStudy(path, asked, tuple(_beside(here, arm.policy) for arm in study.arms), plan, unlocked)
+    policies = tuple(_beside(here, arm.policy) for arm in study.arms)
+    return OpenedStudy(path=path, request=asked, policies=policies, plan=plan, unlocked=unlocked)
 
 
 _OF_STUDY = (
