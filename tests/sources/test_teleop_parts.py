@@ -180,6 +180,9 @@ def test_hand_deltas_are_metres_a_second_and_keep_their_direction():
     fast = driving.action({}, np.array([0.8, -0.4, 0.0]), closed=(False,))
     np.testing.assert_allclose(fast, [1.0, -0.5, 0.0, -1.0], atol=1e-6)
     assert driving.follow(action) == (True,) and driving.follow(fast) == (False,)
+    assert driving.follow(np.array([0, 0, 0, 0.25])) == (True,)
+    assert driving.action({}, np.zeros(3), closed=(True,))[3] == driving.hold()[3] == 0.25, "a policy's grip stays"
+    assert driving.action({}, np.zeros(3), closed=(False,))[3] == -1
     with pytest.raises(SpecMismatch, match="unit '1'"):
         HandDeltas(replace(ACTION, unit="1"), 20.0)
 

@@ -203,7 +203,8 @@ def study_lines(run: Run) -> list[str]:
         )
     for seen in lock.unblindings:
         early = "EARLY, before the study was over" if seen.early else "after the study was over"
-        lines.append(f"unblinded {_when(seen.time_ns)} by {seen.by or 'somebody'}, {early}: {seen.reason}")
+        why = f": {seen.reason}" if seen.reason else ""
+        lines.append(f"unblinded {_when(seen.time_ns)} by {seen.by or 'somebody'}, {early}{why}")
     return lines
 
 

@@ -102,19 +102,24 @@ class HandDeltas:
         self.hands = len(self._moved)
         names = [f"{before}gripper_effort" for before in self._moved]
         self._grippers = [field.layout.index(name) if name in field.layout else None for name in names]
-        self._efforts = [-1.0] * self.hands
+        self._efforts, self._shut = [-1.0] * self.hands, [False] * self.hands
 
     def begin(self, seen: Observation) -> None:
-        """Nothing is remembered: what is relative has no goal."""
+        """The grippers are open; what is relative has no goal."""
+        self._efforts, self._shut = [-1.0] * self.hands, [False] * self.hands
 
     def action(self, seen: Observation, velocity: Vector, closed: Grips) -> NDArray[np.float32]:
-        """Deltas of one step; a fast hand is slowed as a whole, so that its direction stays."""
+        """Deltas of one step; a fast hand is slowed as a whole, so that its direction stays.
+
+        A gripper goes on with the effort it had, also with somebody else's, until it is told otherwise.
+        """
         action = np.zeros(self._field.shape, np.float32)
         for hand, moved in enumerate(self._moved.values()):
             step = np.asarray(velocity, np.float64)[3 * hand : 3 * hand + 3] / self._rate_hz / self._unit_m
             most = min(abs(self._field.high[i]) for i in moved) if self._field.high is not None else math.inf
             action[moved] = step * min(1.0, most / max(float(np.abs(step).max()), 1e-12))
-            self._efforts[hand] = 1.0 if closed[hand] else -1.0
+            if closed[hand] != self._shut[hand]:
+                self._efforts[hand], self._shut[hand] = 1.0 if closed[hand] else -1.0, closed[hand]
         return self._gripping(action)
 
     def hold(self) -> NDArray[np.float32]:
@@ -129,9 +134,10 @@ class HandDeltas:
 
     def follow(self, action: NDArray[Any]) -> Grips | None:
         """The grippers stay as they were commanded."""
-        if not any(gripper is not None for gripper in self._grippers):
-            return None
-        return tuple(gripper is not None and bool(action[gripper] > 0) for gripper in self._grippers)
+        for hand, gripper in enumerate(self._grippers):
+            if gripper is not None:
+                self._efforts[hand], self._shut[hand] = float(action[gripper]), bool(action[gripper] > 0)
+        return tuple(self._shut) if any(gripper is not None for gripper in self._grippers) else None
 
     def towards(self, action: NDArray[Any]) -> NDArray[np.float32]:
         """The action itself: a step of it is all that it moves."""

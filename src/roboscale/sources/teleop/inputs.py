@@ -99,7 +99,8 @@ def _joints(said: object, count: int) -> tuple[int, ...]:
 
 def _held(values: Mapping[str, Any], hands: int) -> dict[str, Any]:
     """`offset` and `hold` of a message of a pose, one for each hand; of one hand alone without a list."""
-    offsets, holds = values.get("offset"), values.get("hold", 0 if hands == 1 else [0] * hands)
+    offsets: Any = values.get("offset")
+    holds: Any = values.get("hold", 0 if hands == 1 else [0] * hands)
     if hands == 1:
         offsets, holds = [offsets], [holds]
     for name, said in (("offset", offsets), ("hold", holds)):
