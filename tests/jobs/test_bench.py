@@ -19,6 +19,7 @@ from roboscale.jobs.judged import choose_run, judged_run
 from roboscale.jobs.studies import open_study
 from roboscale.trials.log import open_log
 from roboscale.trials.study import Study
+from roboscale.worlds import open_world
 from tests.jobs.operator_at_bench import Operator, begin, finish
 from tests.worlds.bench_arm import declare, sent
 from tests.worlds.test_benches import two_benches
@@ -164,8 +165,9 @@ def test_what_the_locked_file_says_is_not_said_by_the_command(bench: Path):
     file = bench / "study.toml"
     with pytest.raises(UsageError, match=r"a study is compared alone.*: roboscale compare study\.toml"):
         rs.Compare(policies=("study.toml", "arms.py:still"))
-    with pytest.raises(UsageError, match=r"arm\.toml declares a robot: --world robot:.*arm\.toml"):
+    with pytest.raises(UsageError, match=r"arm\.toml declares a robot: --world robot:.*arm\.toml") as told:
         rs.compare(rs.Compare(policies=("a", "b"), world=str(bench / "arm.toml")))
+    assert open_world(str(told.value).partition("--world ")[2]).info.name == "arm"
     rs.lock_study(rs.LockStudy(study=file))
     with pytest.raises(UsageError, match=r"--tasks, --budget, --no-sequential: .* says this itself; .* study amend"):
         rs.compare(rs.Compare(policies=(str(file),), budget=3, sequential=False, tasks="reach"))
