@@ -374,19 +374,22 @@ CONFIGURATION = Configuration(
 
 
 def test_a_session_goes_on_with_the_same_and_refuses_another_with_both_sides(tmp_path: Path):
-    assert not require_same(tmp_path, CONFIGURATION)
-    assert require_same(tmp_path, CONFIGURATION)
-    assert require_same(tmp_path, replace(CONFIGURATION, tasks={"push": "push the ball"})), "tasks may be added"
+    assert not require_same(tmp_path, replace(CONFIGURATION, digest="c" * 32), 0)
+    assert not require_same(tmp_path, CONFIGURATION, 0), "nothing was recorded with the other one"
+    assert require_same(tmp_path, CONFIGURATION, 1)
+    assert require_same(tmp_path, replace(CONFIGURATION, tasks={"push": "push the ball"}), 1), "tasks may be added"
     changed = replace(CONFIGURATION, digest="b" * 32, horizon=50, tasks={"reach": "touch the ball"})
     with pytest.raises(SpecMismatch) as told:
-        require_same(tmp_path, changed)
+        require_same(tmp_path, changed, 1)
     for line in (
         "digest: collected with aaaaaaaa, now bbbbbbbb",
         "horizon: collected with 100, now 50",
         "sentence of reach: collected with 'reach the ball', now 'touch the ball'",
     ):
         assert line in str(told.value)
-    assert require_same(tmp_path, replace(CONFIGURATION, tasks={"push": "push the ball"})), "nothing was overwritten"
+    assert require_same(tmp_path, replace(CONFIGURATION, tasks={"push": "push the ball"}), 1), (
+        "nothing was overwritten"
+    )
 
 
 def test_room_is_asked_for_before_and_during():

@@ -341,7 +341,7 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
         horizon = request.horizon or info.horizon
         kept = KeptEpisodes.of(request.out)
         sink = stack.enter_context(_sink(request, info, policy))
-        require_same(request.out, _configuration(info, tasks, driven_hz, horizon, policy))
+        require_same(request.out, _configuration(info, tasks, driven_hz, horizon, policy), len(sink.episode_ids))
         disk = _disk(request, tasks, kept, len(sink.episode_ids), on_event)
         station = Station(
             f"{info.name}: {request.out.name}",
