@@ -42,6 +42,7 @@ FAKES = {
     "df": "echo 'Filesystem blocks used free'; echo \"disk 0 0 ${FREE_KB:-90000000} 1% /\"",
     "ldconfig": "echo libEGL.so.1 libOpenGL.so.0 libGL.so.1",
     "chromium": "",
+    "sqlite3": "",
     "initdb": "",
     "apt-get": 'echo "apt-get $*" >>"$CALLS"; [ -z "${APT_BRINGS:-}" ] || cp "$APT_BRINGS" "${0%/*}/python3.11"',
 }

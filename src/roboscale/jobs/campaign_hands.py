@@ -108,10 +108,9 @@ class MachineHands:
         """Pools all episodes that did not fail into one dataset, and successes of judging where they are wanted."""
         kept: dict[str, Counter[str]] = {task: Counter() for task in self.campaign.tasks}
         left_out, members = [], []
-        pieces = [(place, *place.name.split("+")[1:3]) for place in self._members()]
-        for round_ in range(1, number):
-            pieces += [(place, ROLLOUTS, task) for task, place in self._rollouts(round_).items()]
-        for place, source, task in pieces:
+        judged = [place for earlier in range(1, number) for place in self._rollouts(earlier)]
+        for place in [*self._members(), *judged]:
+            source, task = place.name.split("+")[1:3]
             good, bad = usable_of(place, task, instruction_of(self.campaign, task))
             kept[task][source] += len(good)
             cameras = self._needless_cameras(place)
@@ -123,8 +122,8 @@ class MachineHands:
         self._pool(members, self._set(number))
         return PooledSet({task: dict(by) for task, by in kept.items()}, tuple(left_out))
 
-    def _rollouts(self, number: int) -> dict[str, Path]:
-        """Task -> dataset of the trials of a round that succeeded; of no task where they are not wanted.
+    def _rollouts(self, number: int) -> list[Path]:
+        """Datasets of the trials of a round that succeeded, by task; none where they are not wanted.
 
         Raises:
             RoboscaleError: the world cannot repeat them.
@@ -135,7 +134,7 @@ class MachineHands:
 
         made: dict[str, Path] = {}
         if self.campaign.learn.rollouts == "none" or not self._trials(number).exists():
-            return made
+            return []
         known: set[str] = set()
         with open_log(str(self._trials(number)), read_only=True) as log:
             for run in log.runs():  # the second judging of a round has the trials of the first, and more
@@ -146,7 +145,7 @@ class MachineHands:
                     made[task] = self.folder / "rollouts" / f"{number:02d}+{ROLLOUTS}+{task}"
                     mine = whole(log, [counted for counted in new if counted.case.task == task])
                     record_rollouts(run, mine, made[task], _quiet, images=self.campaign.learn.inputs == "images")
-        return made
+        return list(made.values())
 
     def train(self, number: int) -> None:
         """Trains the recipe's runs that are not there yet, one process a core."""
