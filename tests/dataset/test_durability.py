@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from roboscale.core import BadData, Outcome, Provenance
+from roboscale.core import BadData, Field, Outcome, Provenance, Spec, SpecMismatch
 from roboscale.dataset import Dataset, DatasetWriter, repair
 
 RECORDER = Path(__file__).with_name("recorder.py")
@@ -345,3 +345,17 @@ def test_a_root_that_was_killed_before_it_began(tmp_path: Path, robot: ModuleTyp
     with DatasetWriter(tmp_path / "set", robot.SPEC) as writer:
         robot.record(writer, 0, 3)
     assert len(Dataset(tmp_path / "set").episodes) == 1
+
+
+def test_a_set_without_an_episode_is_begun_anew_and_one_with_an_episode_is_not(tmp_path: Path):
+    """A first try with another robot leaves nothing that a later one has to fit."""
+    first, second = (Spec((Field("action", (size,), "float32", unit="rad"),), 20) for size in (2, 3))
+    with DatasetWriter(tmp_path / "set", first) as writer:
+        writer.begin("move", Provenance("test")).discard()
+    with DatasetWriter(tmp_path / "set", second) as writer:
+        take = writer.begin("move", Provenance("test"))
+        take.add({"action": np.zeros(3, np.float32)})
+        take.save()
+    assert Dataset(tmp_path / "set").spec["action"].shape == (3,)
+    with pytest.raises(SpecMismatch, match="does not fit recording"):
+        DatasetWriter(tmp_path / "set", first)

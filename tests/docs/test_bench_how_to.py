@@ -1,6 +1,6 @@
 """The bench in fifteen minutes, followed as docs/robots.md has it: its commands, and an operator at the page.
 
-The operator is a script that scores as the simulator's detector proposes, and four cases of 3 s stand for 20 of 6.
+The operator is a script that scores as the simulator's detector proposes, and two cases of 2 s stand for 20 of 6.
 """
 
 from __future__ import annotations
@@ -56,14 +56,15 @@ def test_the_bench_in_fifteen_minutes_is_what_it_says(tmp_path: Path):
     said = run(demo, tmp_path)
     for line in (lock, compare, *SECOND.splitlines()):  # it names what comes next, as the page does
         assert " ".join(shlex.split(line)[:4]) in said, line
-    for name, old, new in (("arm.toml", "horizon = 120", "horizon = 60"), ("study.toml", "cases = 20 ", "cases = 4 ")):
+    changes = (("arm.toml", "horizon = 120", "horizon = 40"), ("study.toml", "\ncases = 20 ", "\ncases = 2 "))
+    for name, old, new in (*changes, ("study.toml", "min_cases = 4", "min_cases = 2")):
         file = tmp_path / "bench" / name
         file.write_text(file.read_text().replace(old, new))
     run(lock, tmp_path)
     process, operator = begin(tmp_path, *shlex.split(compare)[2:])
     scored = score_as_proposed(operator)
     out, _ = finish(process)
-    assert len(scored) == 8 and "the study is over, 8 trials scored" in out
+    assert len(scored) == 4 and "the study is over, 4 trials scored" in out
     told = run(SECOND.splitlines()[0], tmp_path)
     assert "old is better than new" not in told, told
     page = run(SECOND.splitlines()[1], tmp_path)

@@ -35,6 +35,7 @@ class Driver:
         self.problems: list[str] = []
         self.pictures: list[bytes] = []
         self.motion, self.speed, self.silent, self._sequence = [0.0, 0.0, 0.0], 2, False, 0
+        self.joints: list[int] = []  # of what is driven joint by joint
         self.content = True  # whether it ends a session whose total is there
         self._over = threading.Event()
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._hear, self._repeat)]
@@ -66,9 +67,8 @@ class Driver:
 
     def say_motion(self) -> None:
         self._sequence += 1
-        self._send(
-            {"type": "move", "motion": self.motion, "speed": self.speed, "device": "keys", "sequence": self._sequence}
-        )
+        said = {"motion": self.motion, "speed": self.speed, "device": "keys", "joints": self.joints}
+        self._send({"type": "move", "sequence": self._sequence, **said})
 
     def _send(self, message: dict[str, Any]) -> None:
         try:
@@ -76,8 +76,8 @@ class Driver:
         except ConnectionClosed:
             self._over.set()
 
-    def act(self, name: str) -> None:
-        self._send({"type": "act", "act": name})
+    def act(self, name: str, **more: Any) -> None:
+        self._send({"type": "act", "act": name, **more})
 
     def until(self, fits: Callable[[dict[str, Any]], bool], seconds: float = 30) -> dict[str, Any]:
         deadline = time.monotonic() + seconds

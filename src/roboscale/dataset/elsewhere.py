@@ -230,6 +230,11 @@ class TakeElsewhere:
             raise InfrastructureError(f"the recording's process encoded nothing for {_ADD_S:g} s: the take is lost")
         self._free.append(said[1])
 
+    def came_from(self, provenance: Provenance) -> None:
+        """Replaces what the beginning said: who drove is known at the end. InfrastructureError as `add`."""
+        self._require_open()
+        self._process.tell("provenance", provenance)
+
     def save(self, outcome: Outcome | None = None) -> str:
         """Makes the episode permanent and returns its id. Errors as `DatasetTake.save`."""
         self._require_open()
@@ -280,6 +285,8 @@ def _record(connection: Connection, memory: Any, slots: int, *of: Any) -> None:
                 elif what == "add":
                     take.add(ring.at(said[0]))
                     connection.send(("added", said[0]))
+                elif what == "provenance":
+                    take.provenance = said[0]
                 elif what == "save":
                     connection.send(("saved", take.save(said[0])))
                     take = None

@@ -8,6 +8,7 @@
         episodes/chunk-000/file-000.jsonl    one line per sealed episode: id, outcome, provenance
         statistics.npz                       mergeable statistics of everything sealed
         staging/ pending/ sealing/           see `journal`
+        attempts.jsonl                       of a set that is driven, see `attempts`
         quarantine/                          what `repair` took out of the way
 
 Knows paths and one JSON file. Does not know parquet or video.

@@ -75,7 +75,7 @@ class DatasetWriter:
     def _prepare(self, robot_type: str) -> None:
         layout = self._layout
         roll_forward(layout)
-        if layout.info.exists():
+        if layout.info.exists() and not self._nothing_recorded():
             self._resume(robot_type)
         else:
             self._create(robot_type)
@@ -83,6 +83,12 @@ class DatasetWriter:
         layout.pending.mkdir(exist_ok=True)
         for rest in sorted(layout.staging.iterdir()):
             quarantine(layout, rest, "a take that was being recorded when its process ended")
+
+    def _nothing_recorded(self) -> bool:
+        """Whether it was begun here and never had an episode: then it is begun anew, as whatever is recorded now."""
+        layout = self._layout
+        had = any((layout.root / part).exists() for part in ("data", "meta/episodes"))
+        return layout.spec.exists() and not had and not list_pending(layout)
 
     def _create(self, robot_type: str) -> None:
         fps = self.spec.rate_hz

@@ -30,6 +30,7 @@ class Teleoperate(Request):
         input: whose motion is taken: of all devices that the page knows, or of one; or `lerobot:TYPE`, a leader arm
             that LeRobot or a plugin of it knows, in the LeRobot guest.
         leader: `name=value` of LeRobot's configuration of that arm.
+        practice: successes and failures of practice count alike, discarded ones do not; `attempts.jsonl` has scores.
         driven_hz: below the world's rate, a simulator is driven in slow motion; a robot is not.
         view: where the operator looks, degrees about z from the base's x axis; the page turns it.
         token: at least 16 letters, digits, `-` or `_`.
@@ -45,6 +46,7 @@ class Teleoperate(Request):
     episodes: Annotated[int, Option("Successful episodes per task, those that are there included.", min=1)] = 50
     policy: Annotated[str, Option("Drives until you take over, as for `eval --policy`.")] = ""
     operator: Annotated[str, Option("Who drives, for the episodes' provenance.")] = "person"
+    practice: Annotated[int, Option("Attempts that everybody makes first, scored and never saved.", min=0)] = 0
     world_ends: Annotated[bool, Option("A simulator's own success ends an episode, as a success.")] = False
     horizon: Annotated[int | None, Option("Control steps of an episode. Default: the world's.", min=1)] = None
     driven_hz: Annotated[
@@ -76,11 +78,6 @@ class Teleoperate(Request):
                 raise UnknownChoice("input", self.input, [*_INPUTS, f"{_LEROBOT}TYPE"])
             if self.leader:
                 raise UsageError(f"--leader: it is said of --input {_LEROBOT}TYPE, and the input is {self.input}")
-        elif self.policy:
-            raise UsageError(
-                f"--policy: taking over with {self.input} needs a leader that goes where the arm is; take over with "
-                "--input browser"
-            )
         wrong = [one for one in self.leader if "=" not in one]
         if wrong:
             raise UsageError(f"--leader: expected NAME=VALUE, found {wrong[0]!r}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from roboscale.core import Design, RoboscaleError
+from roboscale.core import Design, RoboscaleError, UsageError
 from roboscale.core.plain import to_plain
 from roboscale.jobs.events import Note, OnEvent, ignore, say_reason
 from roboscale.jobs.request import Argument, Option
@@ -52,8 +52,11 @@ class Compare(Trying):
     token: Annotated[str | None, Option("Secret in the page's address; made up where one is needed.")] = None
 
     def check(self) -> None:
-        """RoboscaleError for fewer than two policies."""
+        """RoboscaleError for fewer than two policies, or a study beside others."""
         Trying.check(self)
+        studies = [one for one in self.policies if one.endswith(".toml")]
+        if studies and not self.is_study:
+            raise UsageError(f"a study is compared alone, its arms are in its file: roboscale compare {studies[0]}")
         tables = [one for one in self.policies if one.endswith(_TABLES)]
         if len(self.policies) > 1 and len(tables) == len(self.policies):
             shown = shlex.join(tables)
@@ -214,6 +217,8 @@ def compare(
     given = None if world is None or isinstance(world, str) else world
     opened = open_study(request) if request.is_study else None
     if opened is not None:
+        for line in opened.unlocked:
+            listen(Note(line))
         request, things = opened.request, [*opened.policies]
     bench = opened.plan if opened is not None else bench_plan(request) if request.at_bench else None
     with kept_or_not(request, asked=isinstance(first, Compare)) as request:

@@ -60,7 +60,7 @@ def looked_at(request: ContributeDataset, on_event: OnEvent) -> State:
     """Every gate; with `people="blur"` of a copy, which is made first and looked at again."""
     from roboscale.curate.contribution import accepted, audit_gate, licence_gate, naming_gate, operator_gate
     from roboscale.curate.naming import camera_namings, task_namings
-    from roboscale.dataset import Dataset
+    from roboscale.dataset import AttemptLog, Dataset
     from roboscale.dataset.lerobot.catalog import load_info
     from roboscale.dataset.lerobot.licence import licence_of
     from roboscale.jobs.data_audit import AuditDataset, audit_dataset
@@ -78,6 +78,7 @@ def looked_at(request: ContributeDataset, on_event: OnEvent) -> State:
     there = licence_of(request.dataset, load_info(request.dataset).raw)
     report = audit_dataset(AuditDataset(dataset=request.dataset, workers=request.workers), on_event).report
     root, people, looked = _people(request, on_event)
+    tried = {one.operator for one in AttemptLog(request.dataset).attempts}
     tasks = list(dict.fromkeys(e.instruction for e in dataset.episodes))
     gates = [
         audit_gate(report),
@@ -86,7 +87,7 @@ def looked_at(request: ContributeDataset, on_event: OnEvent) -> State:
         *people,
         _duplicates(request, report),
         naming_gate([*camera_namings(dataset.spec.images), *task_namings(tasks)]),
-        operator_gate(list({e.provenance.operator for e in dataset.episodes})),
+        operator_gate(sorted({e.provenance.operator for e in dataset.episodes} | tried)),
     ]
     done = tuple(accepted(gates, request.reasons))
     for gate in done:

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ from roboscale.jobs.events import Note, OnEvent, Progress
 from roboscale.jobs.trying import expand_tasks
 
 if TYPE_CHECKING:
-    from roboscale.dataset import DatasetWriter, RecordingProcess
+    from roboscale.dataset import AttemptLog, DatasetWriter, RecordingProcess
     from roboscale.jobs.collect_teleop import Teleoperate
     from roboscale.sources.teleop import Configuration, DiskSpace, Driving, LeaderReader, ReferenceViews, Station
     from roboscale.web.teleop import PageProcess
@@ -59,6 +59,7 @@ class Driven(Plain):
 
     Args:
         kept, failed: successes and failures that this session saved. discarded: takes that nobody wanted.
+        practised: operator -> scores of their practice on all tasks, 0 to 100, in all sessions; see `practice_score`.
         undone: saved and taken back, into quarantine.
         totals: task -> successes that the dataset has now, by a person.
         seconds: of the session, from its page to its end.
@@ -78,6 +79,7 @@ class Driven(Plain):
     late: int
     unattended: int
     interventions: int
+    practised: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def lines(self) -> list[str]:
@@ -89,6 +91,10 @@ class Driven(Plain):
             f"this session: {self.kept} kept, {self.failed} failures kept, {self.discarded} discarded, {self.undone} "
             f"taken back in {self.seconds / 60:.1f} minutes{an_hour}; {late}, {self.unattended} had no operator"
         )
+        lines += [
+            f"practice of {who}: {', '.join(map(str, scores))} of 100, the best {max(scores)}"
+            for who, scores in self.practised.items()
+        ]
         return lines
 
 
@@ -133,7 +139,7 @@ class DrivingParts:
     Args:
         arm: the robot behind its guard; `None` for a simulator.
         leader: an arm that the operator moves by hand; `None` where the page says how it goes.
-        sink: of the dataset, open here. recording: the process that encodes its takes.
+        sink: of the dataset, open here. recording: the process that encodes its takes. attempts: all that there were.
     """
 
     request: Teleoperate
@@ -149,6 +155,7 @@ class DrivingParts:
     recording: RecordingProcess
     disk: DiskSpace
     views: ReferenceViews
+    attempts: AttemptLog
     driven_hz: float
     horizon: int
     on_event: OnEvent
@@ -201,9 +208,11 @@ class DrivingSession:
                 if episode is None:
                     return False
                 self._counted.update(episode.counted)
+                if episode.attempt is not None:
+                    self._opened.attempts.add(episode.attempt)
                 if episode.id:
                     self._file(episode.id, episode.case, episode.outcome)
-                else:
+                elif episode.attempt is None or episode.attempt.kind == "recorded":
                     self._counted["discarded"] += 1
                 broke = broke + 1 if episode.broke else 0
                 if broke == _BROKE:
@@ -260,6 +269,8 @@ class DrivingSession:
             self.station.notes.append(str(error))
             return
         self._last.pop()
+        saved = next(one for one in self._opened.attempts.attempts[::-1] if one.episode == episode)
+        self._opened.attempts.add(replace(saved, result="taken back", time_ns=time.time_ns()))
         self._kept.count(case.task, case.seed, success, -1)
         self._counted["kept" if success else "failed"] -= 1
         self._counted["undone"] += 1
@@ -295,7 +306,15 @@ class DrivingSession:
             seconds=time.monotonic() - self._begun_s,
             **{name: counted[name] for name in ("kept", "failed", "discarded", "undone")},
             **{name: counted[name] for name in ("steps", "late", "unattended", "interventions")},
+            practised=self._practised(),
         )
+
+    def _practised(self) -> dict[str, list[int]]:
+        scores: dict[str, list[int]] = {}
+        for one in self._opened.attempts.attempts:
+            if one.score is not None:
+                scores.setdefault(one.operator, []).append(one.score)
+        return scores
 
 
 def _stream(task: str, opened: DrivingParts) -> Iterator[Case]:
@@ -307,7 +326,7 @@ def _stream(task: str, opened: DrivingParts) -> Iterator[Case]:
 
 def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
     """Opens everything; nothing moves, and nothing is connected yet but a leader arm."""
-    from roboscale.dataset import RecordingProcess
+    from roboscale.dataset import AttemptLog, RecordingProcess
     from roboscale.sources.teleop import ReferenceViews, Station, require_same
 
     require_main()
@@ -322,7 +341,7 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
         horizon = request.horizon or info.horizon
         kept = KeptEpisodes.of(request.out)
         sink = stack.enter_context(_sink(request, info, policy))
-        require_same(request.out, _configuration(info, tasks, driven_hz, horizon, policy))
+        require_same(request.out, _configuration(info, tasks, driven_hz, horizon, policy), len(sink.episode_ids))
         disk = _disk(request, tasks, kept, len(sink.episode_ids), on_event)
         station = Station(
             f"{info.name}: {request.out.name}",
@@ -332,6 +351,8 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
             policy=policy is not None,
             driven_hz=driven_hz,
             arm=None if arm is None else arm.protective_stop,
+            hands=driving.hands,
+            joints=driving.joints,
         )
         page = stack.enter_context(_page(request, info, station, on_event))
         if leader is not None:
@@ -352,6 +373,7 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
             recording=recording,
             disk=disk,
             views=ReferenceViews(request.out),
+            attempts=AttemptLog(request.out),
             driven_hz=driven_hz,
             horizon=horizon,
             on_event=on_event,

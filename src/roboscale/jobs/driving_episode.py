@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,13 @@ from roboscale.core import (
 )
 from roboscale.jobs.driving import SOURCE, DrivingParts
 from roboscale.sources.teleop import MarkedTake, SaidByOperator, Teleoperator
+from roboscale.sources.teleop.station import Practice, practice_score
 from roboscale.worlds.real.robot_world import PersonStopped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from roboscale.dataset import Attempt
     from roboscale.sources.teleop.person import OperatorSession
     from roboscale.sources.teleop.views import ViewChange
     from roboscale.trials import RolloutResult
@@ -43,6 +45,7 @@ class DrivenEpisode:
     Args:
         id: of the saved episode; empty where it was discarded.
         counted: steps, late, unattended and interventions of a saved one.
+        attempt: what is written down of it; `None` where something broke, which is no operator's.
         last: whether the operator ended the session with it.
         broke: what broke; empty where nothing did.
     """
@@ -51,6 +54,7 @@ class DrivenEpisode:
     id: str = ""
     outcome: Outcome = field(default_factory=lambda: Outcome("void"))
     counted: Mapping[str, int] = field(default_factory=dict)
+    attempt: Attempt | None = None
     last: bool = False
     broke: str = ""
 
@@ -109,12 +113,18 @@ class _Driving:
         self._undo, self._show = undo, show
         self._clock = _OperatorClock()
         self._session: OperatorSession | None = None
+        self._practice = False
         sentence = opened.info.instruction(case.task)
-        self.take = MarkedTake(opened.recording.begin(sentence, self._provenance()), self._marks)
+        self._recorded = opened.recording.begin(sentence, self._provenance())
+        self.take = MarkedTake(self._recorded, self._marks)
 
     def _marks(self) -> Mapping[str, Any]:
         assert self._session is not None, "frames come after the session began"
         return self._session.marks
+
+    def _operator(self, *names: str) -> str:
+        """Who drove; a page without a name is the operator's that the command was told."""
+        return " + ".join(dict.fromkeys(name or self._opened.request.operator for name in names or ("",)))
 
     def _provenance(self) -> Provenance:
         from roboscale.jobs.versions import versions
@@ -124,7 +134,7 @@ class _Driving:
         return Provenance(
             source=SOURCE,
             embodiment=info.embodiment,
-            operator=opened.request.operator,
+            operator=self._operator(*self._station.drivers),
             world=info.name,
             task=self._case.task,
             seed=self._case.seed,
@@ -194,6 +204,7 @@ class _Driving:
     def _await_begin(self) -> None:
         """Until the operator begins; they may take the last one back first."""
         station = self._station
+        self._practised()
         while True:
             station.to("ready")
             said = station.wait("begin", "undo", "stop", poll=self._look)
@@ -204,10 +215,23 @@ class _Driving:
             elif problem := self._opened.disk.problem():
                 self._show(problem)
             else:
+                self._practice = self._practised()
                 return
 
+    def _practised(self) -> bool:
+        """Tells the page what whoever drives now has practised; whether the next attempt is practice."""
+        wanted, log, task = self._opened.request.practice, self._opened.attempts, self._case.task
+        if not wanted:
+            return False
+        who = self._operator(self._station.driver)
+        others = [one.score for one in log.attempts if (one.task, one.operator != who) == (task, True)]
+        best = max((score for score in others if score is not None), default=None)
+        self._station.practice = Practice(wanted=wanted, scores=log.practised(who, task), best=best)
+        return self._station.practice.due
+
     def _look(self) -> None:
-        """The cameras of an arm that waits, and what its guard says."""
+        """What was practised, the cameras of an arm that waits, and what its guard says."""
+        self._practised()
         arm = self._opened.arm
         if arm is None:
             return
@@ -322,9 +346,12 @@ class _Driving:
                 station.notes.append(result.reason)
             station.to("judge")
             said = station.wait("success", "fail", "discard", poll=self._look)
-        if said == "discard":
+        if said == "discard" or self._practice:
             self.take.discard()
-            return DrivenEpisode(case=self._case, last=last)
+            attempt = self._attempt(said, result)
+            if attempt.score is not None:
+                self._show(f"practice of {attempt.operator}: {attempt.score} of 100; nothing was saved")
+            return DrivenEpisode(case=self._case, attempt=attempt, last=last)
         assert self._session is not None, "there are frames"
         counted = {
             "steps": result.steps,
@@ -344,5 +371,26 @@ class _Driving:
                 **self._lags(),
             },
         )
+        self._recorded.came_from(self._provenance())
         episode = self.take.save(outcome)
-        return DrivenEpisode(case=self._case, id=episode, outcome=outcome, counted=counted, last=last)
+        attempt = replace(self._attempt(said, result), episode=episode)
+        return DrivenEpisode(case=self._case, id=episode, outcome=outcome, counted=counted, attempt=attempt, last=last)
+
+    def _attempt(self, said: str, result: RolloutResult) -> Attempt:
+        """What is written down of an attempt; of practice with its score, unless nobody wanted it."""
+        from roboscale.dataset import Attempt
+
+        ended = {"success": "success", "fail": "failure"}.get(said, "discarded")
+        score = None
+        if self._practice and ended != "discarded":
+            judged = result.measures.get("success")
+            success = said == "success" and judged in (None, 1.0)
+            score = practice_score(success, result.steps, self._opened.horizon)
+        return Attempt(
+            operator=self._operator(*self._station.drivers),
+            task=self._case.task,
+            kind="practice" if self._practice else "recorded",
+            result=ended,  # type: ignore[arg-type]  # the three of them
+            seconds=round(result.steps / self._opened.driven_hz, 3),
+            score=score,
+        )

@@ -54,7 +54,7 @@ def demo_robot(request: DemoRobot) -> DemoBench:
     import roboscale.worlds.simulated as simulated
 
     if request.folder.exists() and any(request.folder.iterdir()):
-        raise RoboscaleError(f"{request.folder} is there already, and is not empty")
+        raise RoboscaleError(f"{request.folder} is there already, and is not empty: name another folder")
     request.folder.mkdir(parents=True, exist_ok=True)
     source = Path(simulated.__file__).parent / "stand_in_bench"
     for name in ("arm.toml", "policies.py", "sawyer.toml", "study.toml"):

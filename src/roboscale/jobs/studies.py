@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roboscale.core import Design, RoboscaleError
+from roboscale.core import Design, RoboscaleError, UsageError
 from roboscale.jobs.bench import BenchPlan
 from roboscale.trials.study import Study, StudyDetector, StudyLock, lock_file
 
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedStudy:
     """A study whose file is what was locked.
 
@@ -36,12 +37,14 @@ class OpenedStudy:
         request: the comparison that it asks for, by the name of the study's file.
         policies: its arms.
         plan: its bench.
+        unlocked: a line for each option of the command that changes trials and that no study's file has.
     """
 
     path: Path
     request: Compare
     policies: tuple[str, ...]
     plan: BenchPlan
+    unlocked: tuple[str, ...] = ()
 
     def blind_line(self, judged: Judged) -> str:
         """What may be said when the command ends; empty once somebody has unblinded the study."""
@@ -59,8 +62,14 @@ def open_study(request: Compare) -> OpenedStudy:
 
     Raises:
         BadData, RoboscaleError: it is broken, not locked, or was changed since.
+        UsageError: an option says what the locked file says itself, and would go unheard.
     """
     path = Path(request.policies[0])
+    if said := _given(request, _OF_STUDY):
+        raise UsageError(
+            f"{', '.join(said)}: {path} says this itself; leave it away, or change the file and have a reason: "
+            f"roboscale study amend {path} --reason WHY"
+        )
     study = Study.load(path)
     lock = StudyLock.load(path)
     lock.require(study, path)
@@ -98,7 +107,22 @@ def open_study(request: Compare) -> OpenedStudy:
         port=request.port,
         token=request.token,
     )
-    return OpenedStudy(path, asked, tuple(_beside(here, arm.policy) for arm in study.arms), plan)
+    unlocked = tuple(f"{one} is not locked: {path} says nothing of it" for one in _given(request, _UNLOCKED))
+    policies = tuple(_beside(here, arm.policy) for arm in study.arms)
+    return OpenedStudy(path=path, request=asked, policies=policies, plan=plan, unlocked=unlocked)
+
+
+_OF_STUDY = (
+    *("world", "tasks", "budget", "alpha", "min_pairs", "sequential", "outcome", "replicates", "seed"),
+    *("seeds", "cases", "perturb", "shard", "page"),
+)
+_UNLOCKED = ("rule", "horizon", "execute", "latency", "asynchronous", "delay")
+
+
+def _given(request: Compare, names: tuple[str, ...]) -> list[str]:
+    """Of these options those that somebody set, as they are typed."""
+    given = [f for f in dataclasses.fields(request) if f.name in names and getattr(request, f.name) != f.default]
+    return [f"--{'no-' * (f.default is True)}{f.name.replace('_', '-')}" for f in given]
 
 
 def bench_plan(request: Compare) -> BenchPlan:
@@ -179,7 +203,8 @@ def study_lines(run: Run) -> list[str]:
         )
     for seen in lock.unblindings:
         early = "EARLY, before the study was over" if seen.early else "after the study was over"
-        lines.append(f"unblinded {_when(seen.time_ns)} by {seen.by or 'somebody'}, {early}: {seen.reason}")
+        why = f": {seen.reason}" if seen.reason else ""
+        lines.append(f"unblinded {_when(seen.time_ns)} by {seen.by or 'somebody'}, {early}{why}")
     return lines
 
 

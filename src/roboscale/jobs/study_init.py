@@ -10,6 +10,9 @@ from roboscale.core import RoboscaleError
 from roboscale.core.plain import Plain
 from roboscale.jobs.request import Argument, Option, Request
 
+UNFILLED = "TASK"
+"""What stands in the place of a task that nobody knows yet; such a study is not locked."""
+
 __all__ = ["BegunStudy", "InitStudy", "init_study"]
 
 _FILE = """title = "A first comparison"
@@ -75,8 +78,8 @@ def init_study(request: InitStudy) -> BegunStudy:
     from roboscale.worlds.real.declaration import RobotDeclaration
 
     if request.study.exists():
-        raise RoboscaleError(f"{request.study} is there already")
-    tasks = ["TASK"]
+        raise RoboscaleError(f"{request.study} is there already, and is not overwritten: name another file")
+    tasks = [UNFILLED]
     if request.robot.exists():
         tasks = list(RobotDeclaration.load(request.robot).tasks)
     robot = os.path.relpath(request.robot, request.study.parent)

@@ -52,20 +52,25 @@ def lock_study(request: LockStudy) -> LockedStudy:
     """Files the study's digest beside it, and draws the seed of the order of arms, which nobody is shown.
 
     >>> from roboscale import InitStudy, LockStudy, init_study, lock_study
-    >>> _ = init_study(InitStudy(study="locked.toml"))
-    >>> len(lock_study(LockStudy(study="locked.toml")).digest)
+    >>> file = Path("locked.toml")
+    >>> _ = init_study(InitStudy(study=file))
+    >>> _ = file.write_text(file.read_text().replace('"TASK"', '"reach"'))
+    >>> len(lock_study(LockStudy(study=file)).digest)
     64
 
     Raises:
         BadData: the study is broken; lists every mistake.
         UnknownName: a task that the robot beside it does not have.
-        RoboscaleError: it is locked already.
+        RoboscaleError: it is locked already, or has the task that nobody has filled in.
     """
-    from roboscale.core import UnknownName
+    from roboscale.core import RoboscaleError, UnknownName
+    from roboscale.jobs.study_init import UNFILLED
     from roboscale.trials.study import Study, StudyLock
     from roboscale.worlds.real.benches import declared_tasks
 
     study = Study.load(request.study)
+    if study.tasks == (UNFILLED,):
+        raise RoboscaleError(f"{request.study}: tasks: expected tasks of {study.robot}, found {UNFILLED}")
     robot = request.study.parent / study.robot
     known = declared_tasks(robot) if robot.is_file() else ()
     for task in study.tasks if known else ():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
+from roboscale.core import RoboscaleError
 from roboscale.core.plain import Plain
 from roboscale.jobs.request import Argument, Option, Request
 
@@ -59,7 +60,7 @@ def unblind_study(request: UnblindStudy) -> UnblindedStudy:
     roboscale.core.errors.BadData: nothing.toml: file: expected a TOML file, found No such file or directory
 
     Raises:
-        RoboscaleError: it is not locked.
+        RoboscaleError: it is not locked, was changed since, or has no trial.
         BadData: there are no trials, or the lock is broken.
     """
     from roboscale.jobs.compare import recipe_sentence
@@ -70,7 +71,10 @@ def unblind_study(request: UnblindStudy) -> UnblindedStudy:
     from roboscale.trials.study import Study, StudyLock, Unblinding
 
     study, lock = Study.load(request.study), StudyLock.load(request.study)
+    lock.require(study, request.study)  # arms that were exchanged since would be told the wrong way round
     store = request.store or store_of_study(request.study)
+    if not request.store and not Path(store).exists():
+        raise RoboscaleError(f"{request.study} has no trial yet: roboscale compare {request.study} makes them")
     with open_log(store, read_only=True) as log:
         judged = judged_run(log, choose_run(log))
     early = judged.run.finished_ns is None

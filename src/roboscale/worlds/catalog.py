@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from roboscale.core import RoboscaleError, UnknownName, World
+from roboscale.core import RoboscaleError, UnknownName, UsageError, World
 from roboscale.core.loading import load_module, load_object
 from roboscale.worlds.own import as_world
 
@@ -50,6 +51,16 @@ def _declared(path: Path) -> World:
     from roboscale.worlds.simulated.gymnasium_world import GymnasiumWorld
 
     return GymnasiumWorld.load(path)
+
+
+def _require_no_robot(path: Path) -> None:
+    """UsageError for a robot's declaration, which is asked for otherwise; whatever else is wrong is said later."""
+    try:
+        keys = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if {"driver", "joints"} <= set(keys) or "benches" in keys:
+        raise UsageError(f"{path} declares a robot: --world robot:{path}")
 
 
 def _robot(path: Path) -> World:
@@ -161,6 +172,7 @@ def open_world(text: str) -> World:
     if text.startswith("robot:"):
         return _robot(Path(text.removeprefix("robot:")))
     if text.endswith(".toml"):
+        _require_no_robot(Path(text))
         return _declared(Path(text))
     if text.endswith(".py"):
         module = load_module(text, "world")

@@ -10,6 +10,7 @@ from typing import Any
 
 from roboscale.core import Finding, Recording, RoboscaleError, Spec, extras_of, splits_of
 from roboscale.dataset.advice import with_repairs
+from roboscale.dataset.attempts import Attempt, AttemptLog
 from roboscale.dataset.audit.attempts import attempt_facts, judge_attempts
 from roboscale.dataset.audit.balance import judge_balance, judge_shift
 from roboscale.dataset.audit.captured import judge_captures
@@ -337,12 +338,17 @@ def _facts(
     unread = {name: why for name, why in recording.unmapped.items() if not why.startswith("regenerated")}
     carried = extras_of(recording).features
     unread |= {name: f"{said['dtype']}, carried as it is" for name, said in carried.items()}
+    attempts: list[Attempt] = []
+    try:
+        attempts = AttemptLog(Path(recording.root)).attempts
+    except RoboscaleError as error:
+        unread["attempts of operators"] = str(error)
     return {
         "delay from action to motion": measured,
         "roles": roles.to_json(),
         "clocks": clocks,
         "touch and force": touch_facts(evidence, recording.spec),
         "attempts": attempt_facts(evidence),
-        "operators": operator_facts(evidence),
+        "operators": operator_facts(evidence, attempts),
         "not looked at": unread,
     }

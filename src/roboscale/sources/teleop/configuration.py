@@ -39,17 +39,20 @@ class Configuration(Plain):
     policy: str = ""
 
 
-def require_same(root: Path, now: Configuration) -> bool:
+def require_same(root: Path, now: Configuration, recorded: int) -> bool:
     """Whether a session goes on with what is there; a new dataset is given its file.
 
     Tasks may be added; a sentence may not be changed.
+
+    Args:
+        recorded: episodes that are there; without one there is nothing to be the same as.
 
     Raises:
         SpecMismatch: it was collected otherwise: every difference with both sides, and what to do.
         BadData: the file is broken.
     """
     file = Layout(root).own / _FILE
-    if not file.exists():
+    if not recorded or not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(file, to_json({"version": _VERSION, **now.to_json()}))
         return False

@@ -44,6 +44,11 @@ class ControlLease:
         if self.holder == page:
             self.holder = self._queue.pop(0) if self._queue else None
 
+    def withdraw(self, page: str) -> None:
+        """A page that waits does not want to any more; nothing where it does not wait."""
+        if page in self._queue:
+            self._queue.remove(page)
+
     def ask(self, page: str) -> None:
         """A page wants to drive: it does at once when nobody does, else it waits."""
         self._require(page)
@@ -75,14 +80,24 @@ class ControlLease:
             who = "nobody" if self.holder is None else self._names[self.holder] or "another page"
             raise RoboscaleError(f"this page looks on: {who} drives")
 
+    @property
+    def driver(self) -> str:
+        """The name of whoever drives; empty where nobody does, or they have none."""
+        return "" if self.holder is None else self._names[self.holder]
+
     def seen_by(self, page: str) -> Mapping[str, Any]:
-        """What a page shows of it; JSON types."""
+        """What a page shows of it; JSON types. `others` are whom it can hand over to, those who wait first."""
+        rest = [one for one in self._names if one not in self._queue and one != self.holder]
+        others = [
+            {"page": one, "name": self._names[one], "waits": one in self._queue} for one in (*self._queue, *rest)
+        ]
         return {
             "mine": page == self.holder,
-            "holder": "" if self.holder is None else self._names[self.holder],
+            "holder": self.driver,
             "waiting": self._queue.index(page) + 1 if page in self._queue else 0,
             "queue": len(self._queue),
             "pages": len(self._names),
+            "others": others if page == self.holder else [],
         }
 
     def _require(self, page: str) -> None:

@@ -82,6 +82,7 @@ class OperatorSession:
         self._last: NDArray[np.float32] | None = None
         self._person = asked is None  # who chose the last action
         self._blending = False
+        self._leader_from: tuple[NDArray[Any], NDArray[Any]] | None = None  # where leader and arm were at a takeover
         self.interventions = 0  # frames
         self.pending = 0  # frames that the policy had no answer for
         self.marks: Mapping[str, NDArray[Any]] = {}
@@ -108,7 +109,7 @@ class OperatorSession:
             action = self._driven(latest, velocity, led)
         else:
             planned = self._planned(observation, latest)
-            action = self._chosen(latest, velocity, planned)
+            action = self._chosen(latest, velocity, planned, led)
             self.interventions += self._person
             marks |= {
                 "is_intervention": np.array([self._person], np.bool_),
@@ -120,20 +121,38 @@ class OperatorSession:
     def _driven(self, latest: Observation, velocity: NDArray[Any], led: NDArray[Any] | None) -> NDArray[np.float32]:
         """The action of the person: after their leader arm, which is heard or holds, or as the page says."""
         if self._leader is None:
-            return self._driving.action(latest, velocity, self._station.closed)
+            return self._driving.action(latest, velocity, self._station.grips)
         return self._driving.hold() if led is None else self._driving.towards(led)
 
-    def _chosen(self, latest: Observation, velocity: NDArray[Any], planned: NDArray[Any]) -> NDArray[np.float32]:
+    def _led_on(self, led: NDArray[Any] | None) -> NDArray[np.float32]:
+        """After a leader that took over: as far from where the arm was as the leader has gone since.
+
+        So a leader that stands elsewhere throws nothing. One that was not heard begins anew where it then is.
+        """
+        if led is None:
+            self._leader_from = None
+            return self._driving.hold()
+        if self._leader_from is None:
+            self._leader_from = (led, self._driving.hold())
+        leader, arm = self._leader_from
+        return self._driving.towards(arm + led - leader)
+
+    def _chosen(
+        self, latest: Observation, velocity: NDArray[Any], planned: NDArray[Any], led: NDArray[Any] | None
+    ) -> NDArray[np.float32]:
         """The action of whoever drives now; whoever takes over goes on from what was done last."""
         takes, gives = (self._station.intervening, not self._station.intervening)
         if takes and not self._person and self._last is not None:
-            closed = self._driving.follow(self._last)
-            self._station.closed = self._station.closed if closed is None else closed
+            grips = self._driving.follow(self._last)
+            self._station.grips = self._station.grips if grips is None else grips
+            self._leader_from = None
         if gives and self._person:
             self._blending = True
         self._person = takes
+        if self._person and self._leader is not None:
+            return self._led_on(led)
         if self._person:
-            return self._driving.action(latest, velocity, self._station.closed)
+            return self._driving.action(latest, velocity, self._station.grips)
         if not self._blending:
             self._driving.follow(planned)
             return np.asarray(planned, np.float32)
@@ -152,7 +171,7 @@ class OperatorSession:
             answer = self._asked(seen)
             if answer is PENDING:
                 self.pending += 1
-                return self._driving.action(latest, np.zeros(3), self._station.closed)
+                return self._driving.hold()
             self._rows.extend(np.asarray(answer.rows))
         return self._rows.popleft()
 

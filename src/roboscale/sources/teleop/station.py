@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Observation, RoboscaleError, UnknownName
-from roboscale.sources.teleop.driving import SPEEDS_M_S, base_from_operator
+from roboscale.core.plain import Plain
+from roboscale.sources.teleop.driving import JOINT_SHARES, SPEEDS_M_S, Grips, base_from_operator
 from roboscale.sources.teleop.inputs import MOTION_DEVICES, OperatorInput, parse_input
 from roboscale.sources.teleop.lease import ControlLease
 
-__all__ = ["ACTS", "DrivenCounts", "Shown", "Station"]
+__all__ = ["ACTS", "DrivenCounts", "Practice", "Shown", "Station", "practice_score"]
 
 Vector = NDArray[np.float64]
 
@@ -42,7 +43,7 @@ ACTS = {
 }
 """What the operator may say -> in which phase it is taken."""
 
-_ANYTIME = ("gripper", "take", "turn", "ask", "hand over", "stop the arm")
+_ANYTIME = ("gripper", "take", "turn", "ask", "withdraw", "hand over", "stop the arm")
 _ENDING = ("success", "fail", "discard", "stop")
 LONG_S = 60.0
 """How old an input is at most said to be; also where there was none."""
@@ -80,6 +81,39 @@ class DrivenCounts:
     start: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Practice(Plain):
+    """What whoever drives has practised of the task, before anything of theirs is recorded.
+
+    Args:
+        wanted: attempts. scores: of each that there was, 0 to 100, oldest first.
+        best: of anybody else on this task; `None` where nobody else practised.
+    """
+
+    json_also = ("due",)
+
+    wanted: int
+    scores: Sequence[int] = ()
+    best: int | None = None
+
+    @property
+    def due(self) -> bool:
+        """Whether the next attempt is practice."""
+        return len(self.scores) < self.wanted
+
+
+def practice_score(success: bool, steps: int, horizon: int) -> int:
+    """Nothing for a failure; of a success how much of the time that there was is left, 0 to 100.
+
+    Args:
+        steps: control steps that it took. horizon: that there were.
+
+    >>> practice_score(True, 100, 400), practice_score(False, 100, 400)
+    (75, 0)
+    """
+    return round(100 * (1 - steps / horizon)) if success else 0
+
+
 class Station:
     """One robot or scene, one recording, any number of pages.
 
@@ -91,7 +125,12 @@ class Station:
         driven_hz: control steps that there are to be in a second; 0 where nobody says.
         arm: whether there is an arm that can be stopped from the page.
         leader: what a leader arm is called that drives in the place of the page; empty where none does.
+        hands, joints: of the `Driving`: how many hands there are, or which joints are driven one by one.
         now: monotonic seconds.
+
+    Attributes:
+        practice: of whoever drives; `None` where nobody is asked to. drivers: names of those who drove since the
+            recording began, in order; a page without a name is the empty one.
     """
 
     def __init__(
@@ -104,13 +143,19 @@ class Station:
         driven_hz: float = 0.0,
         arm: Callable[[], None] | None = None,
         leader: str = "",
+        hands: int = 1,
+        joints: Sequence[str] = (),
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.title, self.policy, self.now = title, policy, now
         self._driven_hz, self._leads, self.attended = driven_hz, leader, not leader
         self.counts, self.notes = DrivenCounts(), deque[str](maxlen=8)
         self.task = self.sentence = self.guard = ""
-        self.closed = self.intervening = False
+        self.intervening = False
+        self.hands, self.joints = hands, tuple(joints)
+        self.grips: Grips = (False,) * hands
+        self.practice: Practice | None = None
+        self.drivers: list[str] = []
         self.ending: str | None = None
         self.world_says: bool | None = None
         self.unattended = 0
@@ -119,14 +164,29 @@ class Station:
         self._changed = threading.Condition()
         self._lease = ControlLease()
         self._phase, self._act = "starting", None  # type: tuple[str, str | None]
-        self._input, self._input_s = OperatorInput(), -np.inf
-        self._hold, self._followed = -1, np.zeros(3)  # of a pose: which hold, and how far it was followed, m
+        self._input, self._input_s = self._nothing(), -np.inf
+        self._holds, self._followed = [-1] * hands, np.zeros((hands, 3))  # of poses: which hold, followed how far, m
         self._shown = Shown()
         self._look: Callable[[Shown], None] | None = None
         self._steps: deque[float] = deque(maxlen=_KEPT)
         self._latency: deque[float] = deque(maxlen=_KEPT)
 
+    def _nothing(self) -> OperatorInput:
+        """No motion of any hand."""
+        none: tuple[None, ...] = (None,) * self.hands
+        return OperatorInput(motion=(0.0,) * (3 * self.hands), offsets=none, holds=(0,) * self.hands)
+
     # the recording's side
+
+    @property
+    def closed(self) -> bool:
+        """Whether every gripper is to be closed."""
+        return all(self.grips)
+
+    @property
+    def driver(self) -> str:
+        """The name of whoever drives now; empty where nobody does, or they have none."""
+        return self._lease.driver
 
     @property
     def phase(self) -> str:
@@ -139,7 +199,9 @@ class Station:
             self._phase, self._act = phase, None
             if phase == "recording":
                 self.ending, self.world_says, self.unattended = None, None, 0
-                self.intervening, self.closed = False, False
+                self.intervening, self.grips = False, (False,) * self.hands
+                self.drivers = []
+                self._drives()
                 self.moved.clear()
                 self._steps.clear()
             self._changed.notify_all()
@@ -188,35 +250,49 @@ class Station:
         if look is not None and self._shown.number:
             look(self._shown)
 
-    def velocity(self) -> tuple[Vector, float]:
-        """Where the hand is to go, (3,) m/s in the base frame, and how old the word for it is, s.
+    def _drives(self) -> None:
+        """Writes down who drives, while an episode is recorded."""
+        if self._phase == "recording" and self._lease.holder is not None and self.driver not in self.drivers:
+            self.drivers.append(self.driver)
 
-        Zero when it has expired: nobody is at the page, or its connection is.
+    def velocity(self) -> tuple[Vector, float]:
+        """Where the hands are to go, (3 hands,) m/s in the base frame, and how old the word for it is, s.
+
+        Of what is driven joint by joint (D,), shares of each joint's speed. Zero when it has expired: nobody is at
+        the page, or its connection is.
         """
         given, at_s = self._input, self._input_s
         age = min(self.now() - at_s, LONG_S)
         if age > EXPIRY_S:
             if self._phase == "recording" and not self._leads:
                 self.unattended += 1
-            return np.zeros(3), age
+            return np.zeros(len(self.joints) or 3 * self.hands), age
         if given.moving and self._phase == "recording":
             self.moved[given.device] += 1
-        wanted = np.array(given.motion) * SPEEDS_M_S[given.speed] if given.device != "pose" else self._after(given)
-        return base_from_operator(self._view_deg) @ wanted, age
+        if self.joints:
+            shares = np.zeros(len(self.joints))
+            shares[list(given.joints)] = given.motion[2] * JOINT_SHARES[given.speed]
+            return shares, age
+        if given.device == "pose":
+            wanted = np.array([self._after(given, hand) for hand in range(self.hands)])
+        else:
+            wanted = np.array(given.motion).reshape(-1, 3) * SPEEDS_M_S[given.speed]
+        return (wanted @ base_from_operator(self._view_deg).T).ravel(), age
 
-    def _after(self, given: OperatorInput) -> Vector:
-        """The velocity that brings the hand where the operator's has gone since it took hold, at most its level.
+    def _after(self, given: OperatorInput, hand: int) -> Vector:
+        """The velocity that brings a hand where the operator's has gone since it took hold, at most its level.
 
         Called once a step. Taking hold moves nothing, wherever the hand is; what is left when it lets go is dropped.
         """
-        if given.offset is None or given.hold != self._hold:
-            self._hold, self._followed = given.hold, np.array(given.offset or (0.0, 0.0, 0.0))
+        offset, hold = given.offsets[hand], given.holds[hand]
+        if offset is None or hold != self._holds[hand]:
+            self._holds[hand], self._followed[hand] = hold, np.array(offset or (0.0, 0.0, 0.0))
             return np.zeros(3)
         hz = self._driven_hz or _POSE_HZ
-        missing = np.array(given.offset) - self._followed
+        missing = np.array(offset) - self._followed[hand]
         step = missing * min(1.0, SPEEDS_M_S[given.speed] / hz / max(float(np.linalg.norm(missing)), 1e-12))
-        self._followed = self._followed + step
-        return step * hz
+        self._followed[hand] += step
+        return np.asarray(step * hz)
 
     def led(self, positions: Vector | None, age_s: float) -> Vector | None:
         """Where a leader arm wants the joints, (D,); `None` when its word has expired, or there was none."""
@@ -233,6 +309,7 @@ class Station:
         """A page opens."""
         with self._changed:
             self._lease.join(page, name)
+            self._drives()
 
     def leave(self, page: str) -> None:
         """A page closes; what it asked for last has no effect any more."""
@@ -240,6 +317,7 @@ class Station:
             if page == self._lease.holder:
                 self._input_s = -np.inf
             self._lease.leave(page)
+            self._drives()
 
     def shown(self) -> Shown:
         """What was seen last."""
@@ -251,7 +329,7 @@ class Station:
         Raises:
             SpecMismatch, UnknownName: it is no input, or of a device that is not taken.
         """
-        given = parse_input(values, len(SPEEDS_M_S))
+        given = parse_input(values, len(SPEEDS_M_S), hands=self.hands, joints=len(self.joints))
         if given.moving and given.device not in self._devices:
             raise UnknownName("device", given.device, self._devices)
         with self._changed:
@@ -276,16 +354,12 @@ class Station:
                 self._arm()
             return
         with self._changed:
-            if action == "ask":
-                self._lease.ask(page)
-                return
-            if action == "hand over":
-                self._lease.hand_over(page)
-                self._input_s = -np.inf
+            if action in ("ask", "withdraw", "hand over"):
+                self._queue(page, action, values.get("to"))
                 return
             self._lease.require_holder(page)
             if action in _ANYTIME:
-                self._switch(action)
+                self._switch(action, values.get("hand"))
                 return
             if self._phase not in ACTS[action]:
                 raise RoboscaleError(f"{action} does not fit now: {self._phase}")
@@ -294,9 +368,23 @@ class Station:
             self._act = action
             self._changed.notify_all()
 
-    def _switch(self, action: str) -> None:
+    def _queue(self, page: str, action: str, to: object) -> None:
+        """Who drives, and who waits to. What was asked before a hand-over has no effect after it."""
+        if action == "ask":
+            self._lease.ask(page)
+        elif action == "withdraw":
+            self._lease.withdraw(page)
+        else:
+            self._lease.hand_over(page, None if to is None else str(to))
+            self._input_s = -np.inf
+        self._drives()
+
+    def _switch(self, action: str, hand: object) -> None:
         if action == "gripper":
-            self.closed = not self.closed
+            if hand is not None and (type(hand) is not int or not 0 <= hand < self.hands):
+                raise UnknownName("hand", str(hand), [str(k) for k in range(self.hands)])
+            shut = not self.closed if hand is None else not self.grips[hand]
+            self.grips = tuple(shut if hand in (None, k) else one for k, one in enumerate(self.grips))
         elif action == "turn":
             self._view_deg = (self._view_deg + 90) % 360
         elif not self.policy:
@@ -321,7 +409,11 @@ class Station:
             "numbers": dict(self._shown.numbers),
             "shown": self._shown.number,
             "closed": self.closed,
-            "speeds": list(SPEEDS_M_S),
+            "grips": list(self.grips),
+            "hands": self.hands,
+            "joints": list(self.joints),
+            "speeds": list(JOINT_SHARES if self.joints else SPEEDS_M_S),
+            "practice": None if self.practice is None else self.practice.to_json(),
             "view_deg": self._view_deg,
             "lease": lease,
             "devices": list(self._devices),

@@ -33,7 +33,7 @@ Every limit is the guard's (`worlds.real.guard`); the driver's own limits stand 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -50,6 +50,7 @@ __all__ = ["RobotCamera", "RobotDeclaration", "RobotJoint", "Watchdog", "Workspa
 Vector = NDArray[np.float64]
 _LEROBOT = "lerobot:"
 _GUEST_ROBOT = "roboscale.guests.robot:GuestRobot"  # named, not imported: a driver comes from wherever its file says
+_MOST_RAD = 6 * np.pi  # three turns; no arm's joint goes farther
 _Point = tuple[float, float, float]
 
 
@@ -77,11 +78,16 @@ class RobotJoint:
     effort: Positive | None = None
 
     def mistakes(self) -> Iterator[Mistake]:
-        """`low` below `high`, and `home` between them."""
+        """`low` below `high`, and `home` between them; radians that are not degrees."""
         if not self.low < self.high:
             yield "low", f"less than high, {self.high:g}", f"{self.low:g}"
         elif not self.low <= self.home <= self.high:
             yield "home", f"a position from {self.low:g} to {self.high:g}", f"{self.home:g}"
+        elif self.unit == "rad" and self.high - self.low > _MOST_RAD:
+            found = (
+                f"{self.low:g} to {self.high:g}, which looks like degrees (a motor that turns on and on has unit 1)"
+            )
+            yield "unit", f"at most {_MOST_RAD:.3g} rad from low to high", found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,8 +211,14 @@ class RobotDeclaration:
         options = self._lerobot_options() if lerobot else self.options
         try:
             driver = made(**options) if callable(made) else made
+        except RoboscaleError:
+            raise
         except TypeError as error:
             raise RoboscaleError(f"driver {self.driver}: options {sorted(self.options)}: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise RoboscaleError(
+                f"driver {self.driver}: made with {sorted(self.options)}: {type(error).__name__}: {error}"
+            ) from error
         if self.flange:
             driver.flange = _object(self.flange, "flange", beside)
         wanted = ["connect", "read", "send", "stop", "disconnect"]
@@ -217,7 +229,26 @@ class RobotDeclaration:
             raise RoboscaleError(
                 f"driver {self.driver}: expected connect, read, send, ..., lacks {', '.join(missing)}"
             )
+        if self.workspace is not None:
+            self._require_home_inside(driver.flange, self.workspace)
         return driver
+
+    def _require_home_inside(self, flange: Callable[[Vector], Any], box: Workspace) -> None:
+        """The flange is known at home, and stands in the workspace there. RoboscaleError with both sides."""
+        home = self.column("home")
+        try:
+            at = np.asarray(flange(home), np.float64)
+        except Exception as error:
+            text = f"flange of the home pose, {home.tolist()}: {type(error).__name__}: {error}"
+            raise RoboscaleError(f"driver {self.driver}: {text}") from error
+        if at.shape not in ((3,), (2, 3)) or not np.isfinite(at).all():
+            found = f"(x, y, z) in metres, of two arms two of them, found {at.tolist()}"
+            raise RoboscaleError(f"driver {self.driver}: flange of the home pose: expected {found}")
+        if (at < box.low).any() or (at > box.high).any():
+            raise RoboscaleError(
+                f"{self.name}: at home the flange stands at {at.round(3).tolist()} m, and the workspace is from "
+                f"{list(box.low)} to {list(box.high)}: change home, low or high"
+            )
 
     def _lerobot_options(self) -> dict[str, Any]:
         return {

@@ -64,7 +64,8 @@ class MotionGuard:
 
     Args:
         robot: its limits and times.
-        flange: joints (D,) -> the flange (3,), metres, in the frame of the workspace; needed where there is one.
+        flange: joints (D,) -> the flange (3,), or each of two arms' (2, 3), metres, in the frame of the workspace;
+            needed where there is one, and every flange keeps to it.
         now: monotonic seconds.
     """
 
@@ -239,7 +240,7 @@ class MotionGuard:
 
     def _near(self, seconds: float) -> Callable[[Vector], bool]:
         here = self._flange_at(self._setpoint)
-        return lambda joints: float(np.linalg.norm(self._flange_at(joints) - here)) <= self._speed * seconds
+        return lambda joints: _farthest(self._flange_at(joints) - here) <= self._speed * seconds
 
     def _towards_goal(self) -> Vector:
         """The joint rates of the next tick that lead to the goal and can still end there, (D,) unit/s."""
@@ -258,7 +259,7 @@ class MotionGuard:
                 return False
             if here is not None:
                 there = self._flange_at(joints)
-                if np.linalg.norm(there - here) > self._speed * self._dt or not self._in_box(joints):
+                if _farthest(there - here) > self._speed * self._dt or not self._in_box(joints):
                     return False
                 here = there
             if not rate.any():
@@ -284,6 +285,11 @@ class MotionGuard:
     def _note(self, kind: InterventionKind, text: str) -> None:
         self.counts[kind] += 1
         self.events.append(Intervention(kind=kind, at_s=self._now(), text=text))
+
+
+def _farthest(ways: Vector) -> float:
+    """The longest of some ways, (3,) or (n, 3), metres."""
+    return float(np.linalg.norm(ways, axis=-1).max())
 
 
 def _braked(rate: Vector, most: Vector) -> Vector:

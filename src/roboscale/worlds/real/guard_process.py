@@ -6,15 +6,19 @@ itself is killed, nothing of ours is left: what the arm does then is its driver'
 
 from __future__ import annotations
 
+import sys
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from roboscale.core import RoboscaleError, SpecMismatch
 from roboscale.worlds.real.cameras import CameraProcess
 from roboscale.worlds.real.declaration import RobotDeclaration
 from roboscale.worlds.real.guard import MotionGuard
@@ -50,19 +54,37 @@ class GuardService:
         self.guard = MotionGuard(self.robot, getattr(self.driver, "flange", None), now)
         self._stop, self._file, self._now = stop, stop_file(declaration), now
         self._read_s = -np.inf
+        self._connected = False
         self._sent = 0  # events that were told
 
     def connect(self) -> None:
-        """The driver, and the cameras that are not its own."""
+        """The driver, and the cameras that are not its own; then looks once whether they are what is declared.
+
+        Raises:
+            SpecMismatch: they are not: every difference with both sides. Whatever the driver raises is let through.
+        """
         self.driver.connect()
+        self._connected = True
         for camera in self.robot.cameras:
             if camera.device is not None:
                 self.cameras[camera.name] = CameraProcess(camera.device, camera.height, camera.width)
+        read: object = self.driver.read()
+        if not isinstance(read, Mapping):
+            raise SpecMismatch(
+                f"driver {self.robot.driver}: read: expected fields by name, found {type(read).__name__}"
+            )
+        seen = {name: np.asarray(values) for name, values in read.items()} | self._frames()
+        if differences := list(_differences(self.robot, seen)):
+            head = f"driver {self.robot.driver}: what it reads is not what the file declares:"
+            raise SpecMismatch("\n".join([head, *(f"  {one}" for one in differences)]))
+
+    def _frames(self) -> dict[str, NDArray[np.uint8]]:
+        """Of the cameras that are not the driver's."""
+        return {f"observation.images.{name}": camera.newest() for name, camera in self.cameras.items()}
 
     def read(self) -> dict[str, Any]:
         """Everything the driver shows now, which the guard sees, too."""
-        seen = {name: np.asarray(values) for name, values in self.driver.read().items()}
-        seen |= {f"observation.images.{name}": camera.newest() for name, camera in self.cameras.items()}
+        seen = {name: np.asarray(values) for name, values in self.driver.read().items()} | self._frames()
         frames = {name: zlib.crc32(v.tobytes()) for name, v in seen.items() if v.ndim == 3}
         self.guard.sense(seen["observation.state"], seen.get("observation.effort"), frames)
         self._read_s = self._now()
@@ -119,19 +141,42 @@ class GuardService:
             return {}
 
     def end(self) -> None:
-        """Brakes, and gives the robot back."""
+        """Brakes, and gives the robot back, whatever its driver raises meanwhile."""
         self.guard.hold()
         until, before = self._now() + _BRAKING_S, None
-        while self._now() < until and (before is None or (self.guard.setpoint != before).any()):
-            before = self.guard.setpoint
-            time.sleep(1 / self.robot.watchdog.tick_hz)
-            self.tick()
         try:
-            self.driver.stop()
+            while self._now() < until and (before is None or (self.guard.setpoint != before).any()):
+                before = self.guard.setpoint
+                time.sleep(1 / self.robot.watchdog.tick_hz)
+                self.tick()
         finally:
+            self.give_back()
+
+    def give_back(self) -> None:
+        """Stops and disconnects what was connected: each of it, whatever the others raise."""
+        with ExitStack() as last:
+            if self._connected:
+                last.callback(self.driver.disconnect)
             for camera in self.cameras.values():
-                camera.close()
-            self.driver.disconnect()
+                last.callback(camera.close)
+            if self._connected:
+                last.callback(self.driver.stop)
+
+
+def _differences(robot: RobotDeclaration, seen: Mapping[str, NDArray[Any]]) -> Iterator[str]:
+    """What is read otherwise than declared; numbers may have any width, pictures have bytes."""
+    for field in robot.observation_spec:
+        read, kinds = seen.get(field.name), "u" if field.is_image else "fiu"
+        if read is None:
+            yield f"{field.name}: declared, and not read; the driver reads {', '.join(sorted(seen)) or 'nothing'}"
+        elif read.shape != field.shape or read.dtype.kind not in kinds or (field.is_image and read.dtype != np.uint8):
+            yield f"{field.name}: declared {field.dtype}{list(field.shape)}, read {read.dtype}{list(read.shape)}"
+    effort = seen.get("observation.effort")
+    limited = [joint.name for joint in robot.joints if joint.effort is not None]
+    if limited and effort is None:
+        yield f"observation.effort: {', '.join(limited)} have an effort declared, and the driver reads none"
+    elif effort is not None and effort.shape != (len(robot.joints),):
+        yield f"observation.effort: expected {len(robot.joints)} numbers, read {list(effort.shape)}"
 
 
 def guard_robot(declaration: str, connection: Connection, stop: _Flag) -> None:
@@ -139,21 +184,45 @@ def guard_robot(declaration: str, connection: Connection, stop: _Flag) -> None:
     service = GuardService(Path(declaration), stop)
     try:
         service.connect()
-    except Exception as error:  # noqa: BLE001  # whatever a driver raises is told to the other side
-        connection.send(("error", f"connect: {type(error).__name__}: {error}", {}))
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a driver raises is told to the other side
+        with suppress(Exception):
+            service.give_back()
+        refused = isinstance(error, SpecMismatch)
+        connection.send(("refused", str(error), {}) if refused else ("error", f"connect: {_said(error)}", {}))
         return
     connection.send(("ready", None, service.status()))
-    period, due = 1 / service.robot.watchdog.tick_hz, time.monotonic()
+    failed = ""
     try:
-        while True:
-            due = max(due + period, time.monotonic())
-            service.tick()
-            while connection.poll(max(0.0, due - time.monotonic())):
-                connection.send(_answered(service, connection.recv()))
+        failed = _served(service, connection)
     except (EOFError, OSError, KeyboardInterrupt):  # the other side is gone
         pass
     finally:
-        service.end()
+        try:
+            service.give_back() if failed else service.end()
+            given_back = "it was told to stop, and disconnected"
+        except Exception as error:  # noqa: BLE001  # told, and there is nobody else to raise it to
+            given_back = f"IT MAY STILL BE MOVING: giving it back raised {_said(error)}"
+        with suppress(OSError):
+            connection.send(("gone", f"{failed or 'the session ended'}; {given_back}", {}))
+    if "STILL" in given_back:
+        sys.exit(f"the guard of {service.robot.name}: {given_back}")
+
+
+def _served(service: GuardService, connection: Connection) -> str:
+    """Serves until the other side is gone, which raises; or says what the driver raised, which is the end, too."""
+    period, due = 1 / service.robot.watchdog.tick_hz, time.monotonic()
+    while True:
+        due = max(due + period, time.monotonic())
+        try:
+            service.tick()
+        except Exception as error:  # noqa: BLE001  # a driver that fails is given back, and the reason told
+            return f"the driver raised {_said(error)}"
+        while connection.poll(max(0.0, due - time.monotonic())):
+            connection.send(_answered(service, connection.recv()))
+
+
+def _said(error: BaseException) -> str:
+    return str(error) if isinstance(error, RoboscaleError) else f"{type(error).__name__}: {error}"
 
 
 def _answered(service: GuardService, message: tuple[Any, ...]) -> tuple[str, Any, Mapping[str, Any]]:

@@ -18,7 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import Case, InfrastructureError, Measure, Observation, PolicyError, derive_seed
+from roboscale.core import (
+    Case,
+    InfrastructureError,
+    Measure,
+    Observation,
+    PolicyError,
+    RoboscaleError,
+    SpecMismatch,
+    derive_seed,
+)
 from roboscale.core.plain import Plain
 from roboscale.core.processes import require_main
 from roboscale.worlds.real.declaration import RobotDeclaration
@@ -119,8 +128,12 @@ class GuardedRobot:
         self._newest: tuple[float, Observation] = (-np.inf, {})
 
     def connect(self) -> None:
-        """Starts the process that owns the robot, also after one that is gone. InfrastructureError when it does not
-        come up."""
+        """Starts the process that owns the robot, also after one that is gone.
+
+        Raises:
+            SpecMismatch: what the driver reads is not what is declared; every difference with both sides.
+            InfrastructureError: it does not come up.
+        """
         require_main()
         self._end_lost()
         context = multiprocessing.get_context("spawn")
@@ -129,7 +142,14 @@ class GuardedRobot:
         self._process = context.Process(target=guard_robot, args=arguments, name="roboscale guard")
         self._process.start()
         other.close()
-        self._receive("connect", self._declared.watchdog.connect_s)
+        try:
+            self._receive("connect", self._declared.watchdog.connect_s)
+        except RoboscaleError:
+            if not self._lost:  # it said why, and has ended by itself: nothing is connected
+                self._connection.close()
+                self._process.join(_ANSWER_S)
+                self._process = self._connection = None
+            raise
 
     def disconnect(self) -> None:
         """Ends the process, which stops the robot first."""
@@ -230,8 +250,9 @@ class GuardedRobot:
         return np.asarray(self.peek()["observation.state"], np.float32)
 
     def stop(self) -> None:
-        """Brakes and holds; no intervention."""
-        self._ask("hold")
+        """Brakes and holds; no intervention, and nothing where it is not connected."""
+        if self._connection is not None:
+            self._ask("hold")
 
     def protective_stop(self) -> None:
         """Stops at the guard's next tick, whoever else is talking to it, until `release`. From any thread."""
@@ -326,20 +347,35 @@ class GuardedRobot:
             self._mode, self._reason = status["mode"], status["reason"]
             self._events += status["events"]
             self._own.update({name: value for name, value in status["measures"].items() if name in self._own})
+        if kind == "gone":
+            raise self._gone(f"the guard has ended: {answer}")
+        if kind == "refused":
+            raise SpecMismatch(f"robot {self.name}: {answer}")
         if kind == "error":
             raise InfrastructureError(str(answer))
         return answer
 
     def _gone(self, why: str = "") -> InfrastructureError:
         if not why:
-            self._process.join(1)
-            why = f"the guard's process is gone (exit code {self._process.exitcode})"
+            why = self._last_word()
         self._mode = "off"
         self._lost = (
             f"{why}: nothing of ours holds the arm, only its driver's own watchdog does; look at it before anything "
             "else"
         )
         return InfrastructureError(self._lost)
+
+    def _last_word(self) -> str:
+        """What the process said before it ended; else that it is gone."""
+        try:
+            if self._connection.poll(0):
+                kind, said, _ = self._connection.recv()
+                if kind == "gone":
+                    return f"the guard has ended: {said}"
+        except (EOFError, OSError):
+            pass
+        self._process.join(1)
+        return f"the guard's process is gone (exit code {self._process.exitcode})"
 
     def _end_lost(self) -> None:
         """Takes leave of a process that is gone or hangs."""

@@ -100,13 +100,19 @@ class RobotWorld:
         Raises:
             UnknownName: a task, variation or start that the robot does not have.
             RoboscaleError: another scene is open: there is one robot.
-            InfrastructureError: it cannot be reached, or setting up failed.
+            SpecMismatch: it is not what it is declared to be. InfrastructureError: it cannot be reached, or setting
+                up failed.
         """
         self._info.require(case)
         if self._scene is not None:
             raise RoboscaleError(f"robot {self._info.name}: {self._scene.case.id} is still open, one scene at a time")
         if not self._connected:
-            self.call("connect", self._robot.connect)
+            try:
+                self.call("connect", self._robot.connect)
+            except InfrastructureError as error:
+                if isinstance(error.__cause__, SpecMismatch):
+                    raise error.__cause__ from None  # trying again does not mend a declaration
+                raise
             self._connected = True
         prepare = self._prepare
         if prepare is not None:
@@ -122,7 +128,9 @@ class RobotWorld:
         except (PersonStopped, PolicyError):  # the guard says whose doing it was; it has stopped already
             raise
         except Exception as error:
-            text = f"robot {self._info.name}: {what}: {type(error).__name__}: {error}{self._stopped()}"
+            own = isinstance(error, InfrastructureError)
+            said = str(error).removeprefix(f"{what}: ") if own else f"{type(error).__name__}: {error}"
+            text = f"robot {self._info.name}: {what}: {said}{self._stopped()}"
             raise InfrastructureError(text) from error
         except BaseException as error:  # Ctrl-C
             error.add_note(f"robot {self._info.name}: interrupted in {what}{self._stopped()}")

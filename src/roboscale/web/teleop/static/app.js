@@ -1,6 +1,6 @@
 // The page that drives. Everything that is shown is text of our own server, set as text and never as markup.
 
-import { flush, listen, wish } from "./input.js";
+import { flush, hands, listen, nextHand, wish } from "./input.js";
 import { offerPose } from "./pose.js";
 
 const at = (id) => document.getElementById(id);
@@ -26,6 +26,9 @@ const FITS = {
 
 const early = [];  // pictures that came before it was known which cameras there are
 
+const NAMES = { 0: "Left hand", 1: "Right hand", null: "Both hands" };
+const joints = new Set();  // numbers of those that are driven, where it is done joint by joint
+
 let socket = null, state = null, speed = 1, sequence = 0, drawn = "", last = "", problemAt = 0;
 
 const say = (text) => {
@@ -36,11 +39,11 @@ const say = (text) => {
 
 const send = (message) => { if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message)); };
 
-const act = (name) => {
+const act = (name, hand = null, more = {}) => {
   if (name === "stop" && state?.phase === "judge") return say("Say how the last episode went first.");
   if (!state || (FITS[name] && !FITS[name].includes(state.phase))) return;
   say("");
-  send({ type: "act", act: name });
+  send({ type: "act", act: name, ...(hand === null ? {} : { hand }), ...more });
 };
 
 const move = () => {
@@ -49,7 +52,7 @@ const move = () => {
   const moved = JSON.stringify([motion, speed]);
   last = moved;
   const shares = motion.map((v) => Math.max(-1, Math.min(1, v)));
-  send({ type: "move", motion: shares, speed, device, sequence, ...(device === "pose" ? { offset, hold } : {}) });
+  send({ type: "move", motion: shares, speed, device, sequence, joints: [...joints], ...(device === "pose" ? { offset, hold } : {}) });
 };
 const changed = () => { if (JSON.stringify([wish(() => {}).motion, speed]) !== last) move(); };
 
@@ -57,13 +60,48 @@ const setSpeed = (level) => { if (state && level < state.speeds.length) { speed 
 
 const drawSpeeds = () => {
   at("speeds").replaceChildren(...state.speeds.map((metres, k) => {
-    const button = make("button", `${100 * metres} cm/s `);
+    const button = make("button", `${Math.round(100 * metres)} ${state.joints.length ? "%" : "cm/s"} `);
     button.type = "button";
     button.append(make("kbd", String(k + 1)));
     button.setAttribute("aria-pressed", String(k === speed));
     button.addEventListener("click", () => setSpeed(k));
     return button;
   }));
+};
+
+const drawJoints = () => {
+  const { names = "" } = at("joints").dataset, wanted = JSON.stringify(state.joints);
+  if (names === wanted) return;
+  at("joints").dataset.names = wanted;
+  joints.clear();
+  if (state.joints.length) joints.add(0);
+  at("joints").replaceChildren(...state.joints.map((name, k) => {
+    const button = make("button", name);
+    button.type = "button";
+    button.addEventListener("click", () => { joints.has(k) ? joints.delete(k) : joints.add(k); pressJoints(); });
+    return button;
+  }));
+  pressJoints();
+  at("joints").hidden = !state.joints.length;
+  document.body.dataset.joints = state.joints.length ? "yes" : "no";
+};
+const pressJoints = () => {
+  [...at("joints").children].forEach((button, k) => button.setAttribute("aria-pressed", String(joints.has(k))));
+  move();
+};
+
+const choose = (code) => {
+  if (code === "KeyH") {
+    if (hands.count > 1) nextHand();
+    if (state) draw();
+    return move();
+  }
+  const count = state?.joints.length;
+  if (!count) return;
+  const [first = 0] = [...joints], step = code === "Period" ? 1 : count - 1;
+  joints.clear();
+  joints.add((first + step) % count);
+  pressJoints();
 };
 
 const drawCameras = () => {
@@ -82,23 +120,38 @@ const drawCameras = () => {
 const pairs = (id, rows) => at(id).replaceChildren(...rows.flatMap(([k, v]) => [make("dt", k), make("dd", v)]));
 
 const drawLease = () => {
-  const { mine, holder, waiting, queue, pages } = state.lease;
+  const { mine, holder, waiting, queue, pages, others } = state.lease;
   at("lease").textContent = mine ? `You drive.${pages > 1 ? ` ${pages - 1} look on${queue ? `, ${queue} wait to drive` : ""}.` : ""}`
     : waiting ? `${holder || "Another page"} drives; you are number ${waiting} in the queue.`
       : `${holder || (pages > 1 ? "Another page" : "Nobody")} drives; you look on.`;
   document.querySelector("[data-act=ask]").hidden = mine || waiting > 0;
+  document.querySelector("[data-act=withdraw]").hidden = !waiting;
   document.querySelector("[data-act='hand over']").hidden = !mine || !queue;
+  const named = JSON.stringify(others);
+  if (at("others").dataset.named === named) return;
+  at("others").dataset.named = named;
+  at("others").replaceChildren(...others.filter(({ name }) => name).map(({ page, name, waits }) => {
+    const button = make("button", `Hand over to ${name}${waits ? ", who waits" : ""}`);
+    button.type = "button";
+    button.addEventListener("click", () => act("hand over", null, { to: page }));
+    return button;
+  }));
 };
 
 const draw = () => {
   const [title, hint] = PHASES[state.phase];
   document.body.dataset.phase = state.phase;
   document.body.dataset.mine = state.lease.mine ? "yes" : "no";
+  const practice = state.practice?.due ? `Practice ${state.practice.scores.length + 1} of ${state.practice.wanted}` : "";
+  document.body.dataset.practice = practice ? "yes" : "no";
+  hands.count = state.hands;
   at("title").textContent = state.title;
-  at("phase").textContent = title;
+  at("phase").textContent = practice && ["ready", "recording", "judge"].includes(state.phase) ? practice : title;
   at("hint").textContent = state.phase === "recording"
     ? (state.policy ? (state.intervening ? "You drive: these frames are marked." : "The policy drives. T takes over.") : "")
-      + (state.world_says ? " The world says: success." : "") : hint;
+      + (state.world_says ? " The world says: success." : "") + (practice ? " Nothing of this is saved." : "")
+    : practice && state.phase === "ready" ? "Enter begins. It is scored, and nothing of it is saved: 100 is at once, 0 a failure or the "
+      + "last moment." : hint;
   at("sentence").textContent = state.sentence;
   at("guard").textContent = state.guard;
   at("guard").hidden = !state.guard;
@@ -109,7 +162,10 @@ const draw = () => {
   at("link").textContent = state.attended ? "connected" : state.leader ? `${state.leader} is not heard` : "no keys arrive";
   at("link").dataset.bad = state.attended ? "no" : "yes";
   at("stop-arm").hidden = !state.arm;
-  at("gripper").textContent = state.closed ? "Gripper: closed" : "Gripper: open";
+  const told = (shut) => (shut ? "closed" : "open");
+  at("gripper").textContent = state.hands > 1 ? `Grippers: ${state.grips.map(told).join(", ")}` : `Gripper: ${told(state.closed)}`;
+  at("hand").hidden = at("two-hands").hidden = state.hands < 2;
+  at("hand-name").textContent = NAMES[hands.chosen];
   at("take").textContent = state.intervening ? "Give back" : "Take over";
   document.querySelector("[data-act=take]").hidden = !state.policy;
   for (const button of document.querySelectorAll("[data-act]")) {
@@ -122,11 +178,13 @@ const draw = () => {
   pairs("facts", [
     ["Kept", `${c.kept} of ${c.wanted}`], ["Failures kept", c.failed], ["Discarded now", c.discarded],
     [`From this start${c.start ? ` (${c.start})` : ""}`, c.of_start],
-    ["W moves towards", `${state.view_deg}° of the base`],
+    ...(state.practice ? [["Your practice, of 100", state.practice.scores.join(", ") || "-"], ["The best of others", state.practice.best ?? "-"]] : []),
+    ...(state.joints.length ? [] : [["W moves towards", `${state.view_deg}° of the base`]]),
   ]);
   pairs("numbers", Object.entries(state.numbers).map(([k, v]) => [k, v.join(" ")]));
   at("notes").replaceChildren(...state.notes.map((note) => make("li", note)));
   if (!at("speeds").children.length) drawSpeeds();
+  drawJoints();
   if (!at("problem").hidden && performance.now() - problemAt > 5000) say("");
   drawLease();
   drawCameras();
@@ -182,10 +240,11 @@ const lost = () => {
 };
 
 for (const button of document.querySelectorAll("[data-act]")) {
-  button.addEventListener("click", () => act(button.dataset.act));
+  button.addEventListener("click", () => act(button.dataset.act, button.dataset.act === "gripper" ? hands.chosen : null));
 }
 at("stop-arm").addEventListener("click", () => act("stop the arm"));
-listen({ act, speed: setSpeed, changed });
+at("hand").addEventListener("click", () => choose("KeyH"));
+listen({ act, speed: setSpeed, changed, choose });
 const pose = offerPose(at("pose"), { act, say, fastest: () => setSpeed(state.speeds.length - 1), lost: move });
 setInterval(move, 50);
 connect();

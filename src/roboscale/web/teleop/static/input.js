@@ -1,26 +1,33 @@
-// Keys, touch and gamepad as one wish: where the hand is to go now. What is not held is zero.
+// Keys, touch and gamepad as one wish: where the hand, or each of two, is to go now. What is not held is zero.
 
 const KEYS = {
   KeyW: [1, 0, 0], KeyS: [-1, 0, 0], KeyA: [0, 1, 0], KeyD: [0, -1, 0], KeyI: [0, 0, 1], KeyK: [0, 0, -1],
 };
 const ACTS = {
   Enter: "begin", ArrowRight: "success", KeyN: "success", KeyF: "fail", ArrowLeft: "discard", KeyR: "discard",
-  KeyU: "undo", Escape: "stop", KeyQ: "stop", Space: "gripper", KeyT: "take", KeyV: "turn", KeyX: "stop the arm",
+  KeyU: "undo", Escape: "stop", KeyQ: "stop", KeyT: "take", KeyV: "turn", KeyX: "stop the arm",
 };
-const PAD = { 0: "gripper", 9: "begin", 15: "success", 14: "discard", 3: "take" };
-const SHOULDERS = [4, 5];
+const PAD = { 9: "begin", 15: "success", 14: "discard", 3: "take" };
+const GRIP = 0, UP = 12, DOWN = 13, SHOULDERS = [4, 5];
 const DEAD = 0.15;
 
 const held = new Set();
 const touch = { pad: null, lift: null };
 let pressed = new Set();
 
+// How many hands there are, and which of them keys and pads mean; both are meant by no number.
+export const hands = { count: 1, chosen: 0 };
+const meant = () => (hands.chosen === null ? [0, 1] : [hands.chosen]);
+export const nextHand = () => { hands.chosen = { 0: 1, 1: null, null: 0 }[hands.chosen]; };
+const spread = (moved, meantHands = meant()) =>
+  Array.from({ length: hands.count }, (_, k) => (meantHands.includes(k) ? moved : [0, 0, 0])).flat();
+
 // A button that has the focus gets its own Space and Enter, and nothing else does.
 const owns = (target) => Boolean(target.closest?.("button, summary, input, textarea, select, a"));
 
 export const flush = () => { held.clear(); touch.pad = touch.lift = null; };
 
-export const listen = ({ act, speed, changed }) => {
+export const listen = ({ act, speed, changed, choose }) => {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
     if (owns(event.target) && (event.code === "Space" || event.code === "Enter")) return;
@@ -32,6 +39,10 @@ export const listen = ({ act, speed, changed }) => {
       speed(Number(event.code.at(-1)) - 1);
     } else if (event.code in ACTS) {
       act(ACTS[event.code]);
+    } else if (event.code === "Space") {
+      act("gripper", hands.chosen);
+    } else if (event.code === "KeyH" || event.code === "Comma" || event.code === "Period") {
+      choose(event.code);
     } else return;
     event.preventDefault();
   });
@@ -82,20 +93,25 @@ const gamepad = (act) => {
   const pad = [...(navigator.getGamepads?.() || [])].find((one) => one && one.axes.length >= 4);
   if (!pad) return null;
   const down = new Set(pad.buttons.flatMap((button, k) => (button.pressed ? [k] : [])));
-  for (const k of down) if (!pressed.has(k) && k in PAD) act(PAD[k]);
+  const went = (k) => down.has(k) && !pressed.has(k), clutches = SHOULDERS.map((k) => down.has(k));
+  for (const k of down) if (went(k) && k in PAD) act(PAD[k]);
+  if (went(GRIP)) act("gripper", hands.count === 1 ? 0 : clutches[0] === clutches[1] ? null : clutches[0] ? 0 : 1);
   pressed = down;
-  if (!SHOULDERS.some((k) => down.has(k))) return null;
-  return [-soft(pad.axes[1]), -soft(pad.axes[0]), -soft(pad.axes[3])];
+  if (!clutches.includes(true)) return null;
+  const [x, y, rightX, rightY] = pad.axes.map((v) => -soft(v));
+  if (hands.count === 1) return [y, x, rightY];
+  const up = Number(down.has(UP)) - Number(down.has(DOWN));  // two hands: a clutch and a stick each
+  return [[y, x, up], [rightY, rightX, up]].flatMap((moved, k) => (clutches[k] ? moved : [0, 0, 0]));
 };
 
 export const wish = (act) => {
   const pad = gamepad(act);
   if (touch.pad || touch.lift) {
     const [x, y] = touch.pad || [0, 0], [, z] = touch.lift || [0, 0];
-    return { motion: [-y, -x, -z].map((v) => v || 0), device: "touch" };
+    return { motion: spread([-y, -x, -z].map((v) => v || 0)), device: "touch" };
   }
   if (pad) return { motion: pad.map((v) => v || 0), device: "gamepad" };
   const motion = [0, 0, 0];
   for (const code of held) KEYS[code].forEach((v, k) => { motion[k] += v; });
-  return { motion, device: "keys" };
+  return { motion: spread(motion), device: "keys" };
 };
