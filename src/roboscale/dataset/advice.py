@@ -60,11 +60,23 @@ def with_repairs(findings: Iterable[Finding], root: Path, format: str, total: in
     if format in V2 or (format == "lerobot-v3" and elsewhere):
         command = _import_command(advised, where, elsewhere, total)
         mended = _mended_by_import(command)
-        return [one if one.repair or one.check not in mended else _told(one, command) for one in advised]
+        fit = [one.check in mended or (bool(command) and _mendable(one)) for one in advised]
+        return [_told(one, command) if ok and not one.repair else one for one, ok in zip(advised, fit, strict=True)]
     if format != "lerobot-v3":
         return advised
     told = [one if one.repair else _told(one, _fix(one, where, total)) for one in advised]
+    if _beyond_mending(told):
+        return [_told(one, "") if where in one.repair else one for one in told]
     return _as_one_copy(_without_cameras(told, where), where, total)
+
+
+def _beyond_mending(findings: Iterable[Finding]) -> bool:
+    """Whether `data fix` would refuse: nothing says the rate, whose the rows are, or what a feature is called."""
+    checks = [(one.check, one.field) for one in findings]
+    lost = (("info-broken", "fps"), ("info-broken", "features"), ("info-broken", "meta/info.json"))
+    refused = any(one.evidence.get("refused") and (one.check, one.field) in lost for one in findings)
+    slash = any(check == "feature-broken" and "/" in field for check, field in checks)
+    return refused or slash or ("column-missing", "episode_index") in checks or "no-episodes" in dict(checks)
 
 
 def _without_cameras(told: list[Finding], where: str) -> list[Finding]:
@@ -90,6 +102,11 @@ def _as_one_copy(told: list[Finding], where: str, total: int) -> list[Finding]:
         _told(one, copy if one.check in kinds and " --drop " in one.repair else instead.get(one.repair, one.repair))
         for one in told
     ]
+
+
+def _mendable(one: Finding) -> bool:
+    """What the reader could say without a guess: whoever writes the metadata again mends it."""
+    return bool(one.evidence.get("mendable"))
 
 
 def _told(one: Finding, command: str) -> Finding:
@@ -147,6 +164,10 @@ def _fix(one: Finding, where: str, total: int) -> str:
         return f"roboscale data fix {where} OUT --drop-camera {shlex.quote(one.field)}"
     if one.evidence.get("annotated"):
         return ""  # columns of annotations number the same texts, so none is taken out
+    if one.evidence.get("by range"):
+        return ""  # nobody is lost by a split that is said in another way, and only its author knows in which
+    if _mendable(one):
+        return METADATA.format(root=where)
     if "{episodes}" in template and not 0 < len(one.episodes) <= (total / 2 if total else len(one.episodes)):
         return ""
     return template.format(root=where, episodes=",".join(map(str, one.episodes)))

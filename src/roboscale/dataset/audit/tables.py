@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from roboscale.core import BadData
-from roboscale.dataset.layout import INDEX_FEATURES, OPAQUE
+from roboscale.dataset.layout import INDEX_FEATURES, OPAQUE, is_varying
 from roboscale.dataset.lerobot.check import statistics_file
 from roboscale.dataset.lerobot.folder import Folder, data_files
 from roboscale.dataset.lerobot.info import read_lines
@@ -153,7 +153,7 @@ def examine_table(job: TableJob) -> TableEvidence:
         table = table_of(job.path)
     except BadData as error:
         return TableEvidence(path=job.path, error=str(error))
-    numeric = {n: f for n, f in job.features.items() if f["dtype"] not in (*OPAQUE, "image")}
+    numeric = {n: f for n, f in job.features.items() if f["dtype"] not in (*OPAQUE, "image") and not is_varying(f)}
     columns, problems = _columns(table, numeric, job)
     owner = columns.get("episode_index")
     if owner is None:
@@ -224,14 +224,16 @@ def _columns(
             continue
         values = to_rows(table[name])
         size, said = int(np.prod(feature["shape"])), np.dtype(feature["dtype"])
-        if _nulls(table[name]):
+        if pa.types.is_null(table[name].type):
+            problems.append(("column-type", name, f"{name} is nothing but nulls, declared {said}[{size}]"))
+        elif _nulls(table[name]):
             problems.append(("null-values", name, f"{name} holds {_nulls(table[name])} nulls"))
         elif values is None or values.size != len(values) * size or values.dtype != said:
             is_ = "text or ragged" if values is None else f"{values.dtype}[{values.size // max(1, len(values))}]"
             problems.append(("column-type", name, f"{name} is {is_}, declared {said}[{size}]"))
         if values is not None and values.size == len(values) * size:
             columns[name] = values
-    extra = [name for name in table.column_names if name not in job.features and name not in job.named]
+    extra = [name for name in table.column_names if name not in job.named]
     problems += [("column-undeclared", name, f"column {name} is no feature") for name in extra]
     return columns, problems
 
@@ -372,8 +374,13 @@ def worst_statistic(claim: Mapping[str, Any], truth: Mapping[str, Any], names: S
     range_ = np.maximum(np.ravel(truth["max"]) - np.ravel(truth["min"]), 1e-12)
     for name in names:
         said, right = as_numbers(claim[name]), np.ravel(truth[name])
-        if said is None or said.shape != right.shape or not np.isfinite(said).all():
-            return f": {name} has another shape or holds no numbers"
+        if said is None:
+            return f": {name} holds no numbers, but {str(claim[name])[:60]}"
+        if said.shape != right.shape:
+            return f": {name} has {len(said)} elements, the data {len(right)}"
+        if not np.isfinite(said).all():
+            at = int(np.flatnonzero(~np.isfinite(said))[0])
+            return f": {name} of element {at} is {said[at]}, the data's {right[at]:.6g}"
         off = np.abs(said - right) / (1 if name == "count" else range_)
         at = int(off.argmax())
         if off[at] > worst[0]:

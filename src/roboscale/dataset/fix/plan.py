@@ -24,7 +24,7 @@ from roboscale.dataset.fix.tables import mend_data, mend_episode_table, mend_sid
 from roboscale.dataset.layout import Info, Layout
 from roboscale.dataset.lerobot.folder import data_files, load_folder
 from roboscale.dataset.lerobot.tables import table_of
-from roboscale.dataset.tables import read_columns
+from roboscale.dataset.tables import column_names, read_columns
 from roboscale.dataset.video import probe
 
 __all__ = ["plan_mending"]
@@ -110,9 +110,12 @@ def _verified(
 ) -> list[VerifiedEpisode]:
     """Episodes in the order of their numbers, up to the first whose numbers or videos are not there."""
     episodes: list[VerifiedEpisode] = []
-    runs, frames = _runs(mending, info), dict[Path, int]()
+    unread: list[str] = []
+    runs, frames = _runs(mending, info, unread), dict[Path, int]()
     for index in range(max(rows, default=-1) + 1):
         try:
+            if index in rows and index not in runs and unread:
+                raise BadData(info.root / "data", f"episode {index}", "rows", f"none that can be read: {unread[0]}")
             episodes.append(_verify(info, index, rows, runs, frames, in_place))
         except BadData as error:
             if index in without or broken == "drop":
@@ -125,16 +128,23 @@ def _verified(
     return episodes
 
 
-def _runs(mending: Mending, info: Info) -> Runs:
-    """Numbers by episode index, as the rows themselves say; one entry for each file that holds some."""
+def _runs(mending: Mending, info: Info, unread: list[str]) -> Runs:
+    """Numbers by episode index, as the rows themselves say; one entry for each file that holds some.
+
+    Columns that LeRobot adds are made up where a file lacks them, but for the one that says whose the rows are.
+    """
     runs: Runs = {}
-    columns_ = info.columns
     for path in data_files(mending.root):
         try:
-            columns = read_columns(path, columns_)
+            there = set(column_names(path))
+            columns = read_columns(path, {n: f for n, f in info.columns.items() if n in there or n not in _MADE})
         except BadData as error:
             mending.note(str(error))
+            unread.append(str(error))
             continue
+        if "episode_index" not in there:
+            raise BadData(path, "columns", "episode_index, which says whose the rows are", ", ".join(there)[:200])
+        columns |= {name: _made(name, columns["episode_index"]) for name in _MADE if name not in there}
         indices = columns["episode_index"]
         mending.rows_before += len(indices)
         together = np.argsort(indices, kind="stable")
@@ -148,6 +158,20 @@ def _runs(mending: Mending, info: Info) -> Runs:
                     VerifiedEpisode(number=number, row={}, columns=part, file=path, rows=rows)
                 )
     return runs
+
+
+_MADE = ("timestamp", "frame_index", "index", "task_index")
+
+
+def _made(name: str, owners: NDArray[Any]) -> NDArray[Any]:
+    """A column that is not there: frames as their rows lie; -1, which is nobody's, for the others."""
+    if name != "frame_index":
+        return np.full(len(owners), -1, np.float32 if name == "timestamp" else np.int64)
+    frames = np.empty(len(owners), np.int64)
+    for owner in np.unique(owners):
+        mine = owners == owner
+        frames[mine] = np.arange(mine.sum())
+    return frames
 
 
 def _in_order(columns: Mapping[str, NDArray[Any]], rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -38,7 +38,7 @@ def mend_statistics(mending: Mending, info: Info, episodes: Sequence[VerifiedEpi
     for name, one in counted.items():
         entry = one.to_lerobot()
         before = claimed[name] if isinstance(claimed.get(name), dict) else {}
-        bad = [key for key, value in entry.items() if not _close(before.get(key), value)]
+        bad = [key for key, value in entry.items() if not _close(before.get(key), value, key in ("min", "max"))]
         if bad:
             wrong.append(f"{name} ({', '.join(bad)})")
             stats[name] = entry
@@ -73,11 +73,12 @@ def _of_cameras(
     return counted
 
 
-def _close(claimed: Any, found: Any) -> bool:
-    """Within .1 % of the size of the numbers: quantiles of a histogram are not exact."""
+def _close(claimed: Any, found: Any, exact: bool = False) -> bool:
+    """Within .1 % of the size of the numbers, for quantiles of a histogram are not exact; extremes are."""
+    near = 1e-6 if exact else 1e-3
     try:
         a, b = np.asarray(claimed, np.float64), np.asarray(found, np.float64)
-        return a.shape == b.shape and bool(np.allclose(a, b, 1e-3, 1e-3 * float(np.abs(b).max(initial=1e-9))))
+        return a.shape == b.shape and bool(np.allclose(a, b, near, near * float(np.abs(b).max(initial=1e-9))))
     except (TypeError, ValueError):
         return False
 

@@ -138,7 +138,8 @@ def _better(folder: Folder, claimed: Template, suffix: str, paths: Mapping[str, 
     """The template that leads to most files, and to how many of all episodes and cameras."""
     drafts = Counter(
         draft
-        for path in sorted(folder.root.rglob(f"*{suffix}"))
+        for path in sorted(folder.root.rglob("*"))
+        if path.suffix.lower() == suffix and not path.name.startswith("._")
         if path.relative_to(folder.root).parts[0] != "meta"
         for draft in _drafts(path.relative_to(folder.root), tuple(paths), folder.head.is_v3)
     )

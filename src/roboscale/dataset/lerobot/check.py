@@ -79,7 +79,28 @@ def check_splits(splits: Any, total: int) -> Iterator[Finding]:
         if colon and first.isdecimal() and last.isdecimal() and int(last) > total:
             sentence = f"split {name} is {text!r} for {total} episodes"
             yield finding("splits-range", sentence, field=f"splits.{name}", evidence={"splits": splits})
-            return
+            break
+    yield from _in_two_splits(splits, total)
+
+
+_WHOLE = ("all", "full", "total", "everything")
+"""Names of splits that say themselves that they hold the others."""
+
+
+def _in_two_splits(splits: Mapping[Any, Any], total: int) -> Iterator[Finding]:
+    """Episodes that two splits name, each of which is only a part."""
+    ranges, times = {}, np.zeros(total, np.int64)
+    for name, text in splits.items():
+        first, colon, last = str(text).partition(":")
+        if colon and first.isdecimal() and last.isdecimal() and str(name).lower() not in _WHOLE:
+            ranges[str(name)] = range(min(int(first), total), min(int(last), total))
+            times[ranges[str(name)].start : ranges[str(name)].stop] += 1
+    both = np.flatnonzero(times > 1).tolist()
+    if both:
+        names = " and in ".join(name for name, part in ranges.items() if both[0] in part)
+        sentence = f"{many(len(both))} in two splits: episode {both[0]} is in {names}"
+        evidence = {"splits": dict(splits), "by range": True}
+        yield finding("split-leak", sentence, episodes=both, field="splits", evidence=evidence)
 
 
 def _spans(folder: Folder) -> Iterator[Finding]:

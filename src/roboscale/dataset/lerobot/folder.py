@@ -26,7 +26,7 @@ from roboscale.dataset.lerobot.tables import table_of, to_rows
 from roboscale.dataset.remote import open_root
 from roboscale.dataset.unfetched import lance_tables
 
-__all__ = ["Episodes", "Folder", "Paths", "VideoPlaces", "data_files", "lerobot_format", "load_folder"]
+__all__ = ["Episodes", "Folder", "Paths", "VideoPlaces", "data_files", "lerobot_format", "load_folder", "tables_under"]
 
 Integers = NDArray[np.int64]
 Seconds = NDArray[np.float64]
@@ -137,7 +137,12 @@ def lerobot_format(root: Path, version: str) -> str:
 
 def data_files(root: Path) -> list[Path]:
     """Tables of data that are there, whether anybody names them or not, in order."""
-    return sorted((root / "data").glob("*/*.parquet"))
+    return tables_under(root / "data")
+
+
+def tables_under(folder: Path) -> list[Path]:
+    """Tables in the folders of chunks, in order, without what macOS leaves beside files (`._file-000.parquet`)."""
+    return sorted(path for path in folder.glob("*/*.parquet") if not path.name.startswith("._"))
 
 
 def load_folder(root: Path, templates: Mapping[str, str] | None = None) -> tuple[Folder | None, Problems]:
@@ -152,7 +157,8 @@ def load_folder(root: Path, templates: Mapping[str, str] | None = None) -> tuple
         return None, problems
     _refuse_lance(head, problems)
     episodes = _episodes_v3(head, problems) if head.is_v3 else _episodes_v2(head, problems)
-    tasks = _tasks_v3(root, problems) if head.is_v3 else _tasks_v2(root, problems)
+    said = all(len(set(texts)) == 1 for texts in episodes.tasks) and len(episodes) > 0
+    tasks = _tasks_v3(root, problems, said) if head.is_v3 else _tasks_v2(root, problems, said)
     folder = Folder(
         format=lerobot_format(root, head.version),
         head=head,
@@ -189,7 +195,7 @@ def _columns_v3(head: InfoHead) -> dict[str, bool]:
 
 def _episodes_v3(head: InfoHead, problems: Problems) -> Episodes:
     layout, wanted = Layout(head.root), _columns_v3(head)
-    files, parts = sorted(layout.episodes.glob("*/*.parquet")), []
+    files, parts = tables_under(layout.episodes), []
     for number, path in enumerate(files):
         try:
             table = table_of(path, list(wanted))
@@ -291,7 +297,15 @@ def _once(index: Integers, where: Path, problems: Problems) -> Integers:
     return kept
 
 
-def _tasks_v3(root: Path, problems: Problems) -> dict[int, str]:
+def _no_tasks(error: BadData, problems: Problems, said: bool) -> None:
+    """A table of tasks that cannot be read costs nothing where every episode says its one instruction itself."""
+    if said:
+        problems.take("tasks-table", error, "each episode's own instruction is taken", "meta/tasks")
+    else:
+        problems.refuse("tasks-table", error, "meta/tasks")
+
+
+def _tasks_v3(root: Path, problems: Problems, said: bool) -> dict[int, str]:
     path = Layout(root).tasks
     try:
         table = table_of(path)
@@ -300,7 +314,7 @@ def _tasks_v3(root: Path, problems: Problems) -> dict[int, str]:
         if not texts or numbers is None or numbers.ndim != 1 or (numbers != np.round(numbers)).any():
             raise BadData(path, "columns", "task_index and task", ", ".join(table.column_names)[:200])
     except BadData as error:
-        problems.refuse("tasks-table", error, "meta/tasks.parquet")
+        _no_tasks(error, problems, said)
         return {}
     rows = [(int(number), str(text)) for number, text in zip(numbers, table[texts[0]].to_pylist(), strict=True)]
     return _tasks(path, rows, problems)
@@ -363,7 +377,7 @@ def _episodes_v2(head: InfoHead, problems: Problems) -> Episodes:
     )
 
 
-def _tasks_v2(root: Path, problems: Problems) -> dict[int, str]:
+def _tasks_v2(root: Path, problems: Problems, said: bool) -> dict[int, str]:
     path, rows = root / "meta/tasks.jsonl", []
     try:
         for where, row in read_lines(path):
@@ -371,5 +385,6 @@ def _tasks_v2(root: Path, problems: Problems) -> dict[int, str]:
                 raise BadData(path, f"{where}: task", "a text", str(row.get("task"))[:60])
             rows.append((as_whole(path, f"{where}: task_index", row.get("task_index"), 0), row["task"]))
     except BadData as error:
-        problems.refuse("tasks-table", error, "meta/tasks.jsonl")
+        _no_tasks(error, problems, said)
+        return {}
     return _tasks(path, rows, problems)

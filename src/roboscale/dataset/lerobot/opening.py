@@ -97,22 +97,30 @@ def open_lerobot(
 def _look_at_rows(folder: Folder, features: Features, tables: Tables) -> None:
     """Takes out columns whose rows have several lengths: no array holds them. Types alone do not tell.
 
-    A state or an action of several lengths is broken, and whoever reads the episode says so.
+    A state or an action of several lengths is broken, and whoever reads the episode says so. Where rows have another
+    length than `info.json` says, that of the rows counts.
     """
     path = next(_distinct(folder), None)
     if path is None:
         return
     try:
         schema = tables.schema(path)
-        names = [n for n in features.arrays if n in schema.names and n not in _NEEDED]
-        loose = [n for n in names if pa.types.is_list(schema.field(n).type)]
+        types = {n: schema.field(n).type for n in features.arrays if n in schema.names}
+        loose = [n for n, kind in types.items() if pa.types.is_list(kind) or pa.types.is_large_list(kind)]
         rows = tables.rows(path, loose, None) if loose else None
     except BadData:
         return  # whoever reads the episode says so
-    for name in loose:
-        sizes = np.unique(pc.list_value_length(rows[name].combine_chunks()).drop_null().to_numpy())  # type: ignore[index]
-        if len(sizes) > 1:
+    for name, kind in types.items():
+        if name not in loose:
+            sizes = np.array([kind.list_size if pa.types.is_fixed_size_list(kind) else 1])
+            nested = pa.types.is_fixed_size_list(kind) and pa.types.is_nested(kind.value_type)
+        else:
+            sizes = np.unique(pc.list_value_length(rows[name].combine_chunks()).drop_null().to_numpy())  # type: ignore[index]
+            nested = pa.types.is_nested(kind.value_type)
+        if len(sizes) > 1 and name not in _NEEDED:
             features.drop(name, f"rows of {sizes[0]} to {sizes[-1]} elements: no array holds a varying number")
+        elif len(sizes) == 1 and not nested and not isinstance(kind, pa.BaseExtensionType):
+            features.resize(name, int(sizes[0]))
 
 
 def _name_sound(features: Features, headers: Mapping[str, Probe]) -> None:
