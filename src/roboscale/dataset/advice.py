@@ -90,18 +90,26 @@ def _without_cameras(told: list[Finding], where: str) -> list[Finding]:
 def _as_one_copy(told: list[Finding], where: str, total: int) -> list[Finding]:
     """Where files are gone, or several kinds of damage meet, only a copy of what can be read is mended."""
     kinds = {one.check for one in told if one.check in _UNREADABLE}
-    if not kinds & {*_GONE} and len(kinds) < 2:
+    alone = {i for one in told if one.check == "episode-unreadable" for i in one.episodes}
+    if alone and any(one.check == "video-size" for one in told):
+        kinds.add("video-size")  # info.json has one size for all files of a camera
+    if not kinds & {*_GONE} and len(kinds) < 2 and len(alone) < 2 and "video-size" not in kinds:
         return told
-    lost = {i for one in told if one.check in _UNREADABLE for i in one.episodes if "--drop-camera" not in one.repair}
+    if alone:
+        kinds.add("episode-unreadable")
+    lost = {i for one in told if one.check in kinds for i in one.episodes if "--drop-camera" not in one.repair}
     somewhere = any(
         one.check == "null-values" and not one.episodes for one in told
     )  # nobody can say whose rows they are
     copy = BROKEN.format(root=where) if len(lost) < total and not somewhere else ""
     instead = {METADATA.format(root=where): copy, BROKEN.format(root=where): copy, SEAL.format(root=where): ""}
     return [
-        _told(one, copy if one.check in kinds and " --drop " in one.repair else instead.get(one.repair, one.repair))
-        for one in told
+        _told(one, copy if one.check in kinds and _drops(one) else instead.get(one.repair, one.repair)) for one in told
     ]
+
+
+def _drops(one: Finding) -> bool:
+    return " --drop " in one.repair or one.check == "video-size"
 
 
 def _mendable(one: Finding) -> bool:

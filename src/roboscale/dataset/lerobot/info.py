@@ -145,7 +145,9 @@ def as_whole(path: Path, where: str, value: Any, low: int) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value < 2**31:
-        raise BadData(path, where, f"an integer >= {low}", (repr(value) if isinstance(value, str) else str(value))[:60])
+        raise BadData(
+            path, where, f"an integer >= {low}", (repr(value) if isinstance(value, str) else str(value))[:60]
+        )
     return value
 
 
