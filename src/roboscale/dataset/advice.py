@@ -42,6 +42,7 @@ _BROKEN = (
     "not-fetched",
 )
 """For what an import leaves an episode out, where it is told to."""
+_ROWS_BETWEEN = "frame_index: expected a row of every frame"
 _GONE = ("file-missing", "file-broken", "not-fetched")
 _UNREADABLE = (*_GONE, "missing-video", "video-frames", "null-values", "unreadable-pictures")
 
@@ -76,7 +77,8 @@ def _beyond_mending(findings: Iterable[Finding]) -> bool:
     lost = (("info-broken", "fps"), ("info-broken", "features"), ("info-broken", "meta/info.json"))
     refused = any(one.evidence.get("refused") and (one.check, one.field) in lost for one in findings)
     slash = any(check == "feature-broken" and "/" in field for check, field in checks)
-    return refused or slash or ("column-missing", "episode_index") in checks or "no-episodes" in dict(checks)
+    places = any(check == "episode-columns" and field.startswith("videos/") for check, field in checks)
+    return refused or slash or places or ("column-missing", "episode_index") in checks or "no-episodes" in dict(checks)
 
 
 def _without_cameras(told: list[Finding], where: str) -> list[Finding]:
@@ -91,9 +93,12 @@ def _as_one_copy(told: list[Finding], where: str, total: int) -> list[Finding]:
     """Where files are gone, or several kinds of damage meet, only a copy of what can be read is mended."""
     kinds = {one.check for one in told if one.check in _UNREADABLE}
     alone = {i for one in told if one.check == "episode-unreadable" for i in one.episodes}
-    if alone and any(one.check == "video-size" for one in told):
-        kinds.add("video-size")  # info.json has one size for all files of a camera
-    if not kinds & {*_GONE} and len(kinds) < 2 and len(alone) < 2 and "video-size" not in kinds:
+    if any(_of_some(one, total) for one in told):
+        kinds.add("video-size")
+    orphans = any(one.check == "orphan-rows" for one in told)  # in place, these would go
+    unlisted = any(one.evidence.get("lacking") or (orphans and one.evidence.get("unlisted")) for one in told)
+    unlisted |= any(one.check == "episode-unreadable" and _ROWS_BETWEEN in one.text for one in told)
+    if not kinds & {*_GONE} and len(kinds) < 2 and len(alone) < 2 and "video-size" not in kinds and not unlisted:
         return told
     if alone:
         kinds.add("episode-unreadable")
@@ -110,6 +115,11 @@ def _as_one_copy(told: list[Finding], where: str, total: int) -> list[Finding]:
 
 def _drops(one: Finding) -> bool:
     return " --drop " in one.repair or one.check == "video-size"
+
+
+def _of_some(one: Finding, total: int) -> bool:
+    """Whether some files of a camera have another size: it has one in `info.json`, and in any dataset."""
+    return one.check == "video-size" and 0 < len(one.episodes) < total
 
 
 def _mendable(one: Finding) -> bool:
@@ -132,13 +142,16 @@ def _elsewhere(findings: Iterable[Finding]) -> str:
 
 def _import_command(findings: Sequence[Finding], where: str, elsewhere: str, total: int) -> str:
     """The import that runs, whatever was found; empty where it would refuse, or keep less than half."""
-    if any(one.evidence.get("refused") for one in findings):
-        return ""
+    refused = {(one.check, one.field) for one in findings if one.evidence.get("refused")}
+    if refused - {("path-template", one.field) for one in findings if one.check == "file-elsewhere"}:
+        return ""  # the command says templates anew, and nothing else
     flags, partly = (
         elsewhere,
         [f for f in findings if f.check == "file-elsewhere" and f.evidence["files"] < f.evidence["needed"]],
     )
     lost = {i for one in findings if one.check in _BROKEN for i in one.episodes}
+    lost |= {i for one in findings if _of_some(one, total) for i in one.episodes}
+    lost |= {i for one in findings for i in one.evidence.get("empty", ()) if one.check == "episode-location"}
     if len(lost) == total and total:
         return ""  # nothing would arrive
     if len(lost) > total / 2 and not any(one.check == "not-fetched" for one in findings):

@@ -156,7 +156,10 @@ def _episodes(folder: Folder, tables: Sequence[TableEvidence], lengths: Mapping[
         i, said, there = away[0]
         has = relative_path(folder, there) if there else "nowhere"
         text = f"episode {i} ought to be in {relative_path(folder, said) if said else 'no file'} and is {has}"
-        yield finding("episode-location", text, episodes=[i for i, _, _ in away], evidence={"episodes": len(away)})
+        empty = {table.path for table in tables if not table.rows and not table.error}
+        nothing = [i for i, said, _ in away if said in empty]
+        evidence = {"episodes": len(away), **({"empty": nothing} if nothing else {})}
+        yield finding("episode-location", text, episodes=[i for i, _, _ in away], evidence=evidence)
     missing = {i for i, _, _ in away} | {i for i, n in enumerate(numbers) if n not in lengths}
     yield from _ranges(folder, lengths, missing)
 
@@ -259,7 +262,8 @@ def _totals(folder: Folder, lengths: Mapping[int, int]) -> Iterator[Finding]:
             text = f"{key} is {claimed}, and there are {value}"
             text = partly if partly and key == "total_episodes" else text
             check = key.replace("_", "-")
-            yield finding(check, text, field=key, evidence={"claimed": claimed, "found": value})
+            evidence = {"claimed": claimed, "found": value, **({"unlisted": True} if partly else {})}
+            yield finding(check, text, field=key, evidence=evidence)
     if not partly:
         yield from check_splits(raw.get("splits"), len(episodes))
 

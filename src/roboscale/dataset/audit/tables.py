@@ -385,7 +385,8 @@ def worst_statistic(claim: Mapping[str, Any], truth: Mapping[str, Any], names: S
         at = int(off.argmax())
         if off[at] > worst[0]:
             element = f" of element {at}" if len(right) > 1 else ""
-            share = "" if name == "count" else f" ({min(off[at], 99):.1%} of the range off)"
+            flat = name == "count" or range_[at] <= 1e-12
+            share = "" if flat else f" ({min(off[at], 99):.1%} of the range off)"
             worst = float(off[at]), f": {name}{element} is {said[at]:.6g}, the data's {right[at]:.6g}{share}"
     return worst[1]
 

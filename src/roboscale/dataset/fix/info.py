@@ -70,6 +70,9 @@ def read_info(mending: Mending, folder: Folder, without: Collection[str] = ()) -
             raise BadData(path, f"features.{name}", "an object", type(feature).__name__)
         if "/" in name or name in ("", ".", ".."):
             raise BadData(path, f"features.{name}", "a name without /", repr(name))
+    if not str(raw.get("codebase_version")).endswith(version[1:]):
+        mending.change("info.json codebase_version", raw.get("codebase_version"), version)
+        raw["codebase_version"] = version
     raw["fps"] = int(fps) if fps == int(fps) else fps
     if isinstance(folder.head.raw.get("fps"), str) or not folder.head.raw.get("fps"):
         mending.change("info.json fps", repr(folder.head.raw.get("fps")), raw["fps"])

@@ -22,7 +22,9 @@ from roboscale.dataset.fix.mending import Mending, VerifiedEpisode, remove_file
 from roboscale.dataset.fix.statistics import mend_statistics
 from roboscale.dataset.fix.tables import mend_data, mend_episode_table, mend_sidecar, mend_tasks
 from roboscale.dataset.layout import Info, Layout
-from roboscale.dataset.lerobot.folder import data_files, load_folder
+from roboscale.dataset.lerobot.absent import unlisted
+from roboscale.dataset.lerobot.clock import frames_before
+from roboscale.dataset.lerobot.folder import Folder, data_files, load_folder
 from roboscale.dataset.lerobot.tables import table_of
 from roboscale.dataset.tables import column_names, read_columns
 from roboscale.dataset.video import probe
@@ -59,6 +61,7 @@ def plan_mending(
     raw = read_info(mending, folder, without_cameras)
     info = Info(mending.root, raw)
     order, rows = _rows_by_index(mending, folder.episodes.files)
+    _require_listed(folder, in_place)
     episodes = _verified(mending, info, rows, without, broken, in_place)
     mending.claimed = max(rows, default=-1) + 1
     mending.kept = tuple(episode.number for episode in episodes)
@@ -75,6 +78,23 @@ def plan_mending(
     mend_statistics(mending, info, episodes)
     finish_info(mending, folder.head.raw, info, raw, episodes)
     return mending
+
+
+def _require_listed(folder: Folder, in_place: bool) -> None:
+    """BadData where the table of episodes lists fewer than all else claims: in place, rows of the others would go."""
+    why = unlisted(folder) if in_place else ""
+    numbers, total = set(folder.numbers), folder.head.raw.get("total_episodes")
+    if not why or not isinstance(total, int):
+        return
+    for path in data_files(folder.root):
+        try:
+            owners = set(table_of(path, ["episode_index"])["episode_index"].to_pylist())
+        except (BadData, KeyError):
+            continue  # whoever reads its rows says so
+        others = sorted(int(one) for one in owners - numbers if isinstance(one, int) and 0 <= one < total)
+        if others:
+            found = f"none of episode {others[0]}, whose rows are in {path.name}; a copy leaves such rows out"
+            raise BadData(Layout(folder.root).episodes, "episodes", f"a row of each of {total}", found)
 
 
 def _rows_by_index(mending: Mending, files: Sequence[Path]) -> tuple[list[int], dict[int, dict[str, Any]]]:
@@ -117,6 +137,9 @@ def _verified(
             if index in rows and index not in runs and unread:
                 raise BadData(info.root / "data", f"episode {index}", "rows", f"none that can be read: {unread[0]}")
             episodes.append(_verify(info, index, rows, runs, frames, in_place))
+            if episodes[-1].lost_before:
+                text = f"rows of episode {index} begin at frame {int(episodes[-1].columns['frame_index'][0])}"
+                mending.note(f"{text}: its pictures in the videos begin there, too")
         except BadData as error:
             if index in without or broken == "drop":
                 mending.lost = mending.lost or f"episode {index}: {error}"
@@ -194,20 +217,31 @@ def _verify(
     if index not in runs:
         raise BadData(info.root / "data", f"episode {index}", "rows", "none")
     row, episode = rows[index], _named_run(info, rows[index], runs[index])
+    moved: dict[str, float] = {}
     for camera in info.cameras:
         at = f"videos/{camera}"
         place = [row.get(f"{at}/{what}") for what in ("chunk_index", "file_index", "from_timestamp")]
         if None in place:
             raise BadData(Layout(info.root).episodes, f"{at} of episode {index}", "a file and a time", place)
         video = info.video_file(camera, int(place[0]), int(place[1]))  # type: ignore[arg-type]
-        last = round(float(place[2]) * info.fps) + episode.length  # type: ignore[arg-type]
+        before = frames_before(
+            episode.columns["frame_index"], episode.columns["timestamp"], info.fps, int(row.get("length") or 0)
+        )
+        if before is None:
+            raise BadData(
+                episode.file, f"frame_index of episode {index}", "a row of every picture", "rows between lost"
+            )
+        if before:
+            moved[f"{at}/from_timestamp"] = float(place[2]) + before / info.fps  # type: ignore[arg-type]
+        last = round(float(place[2]) * info.fps) + before + episode.length  # type: ignore[arg-type]
         if in_place and not video.is_file():
             continue  # the audit says that it is missing
         if video not in frames:
             frames[video] = probe(video).frames
         if frames[video] < last:
             raise BadData(video, f"frames of episode {index}", f"at least {last}", frames[video])
-    episode.row = dict(row)
+    episode.row = {**row, **moved}
+    episode.lost_before = bool(moved)
     return episode
 
 

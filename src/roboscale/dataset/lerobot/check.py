@@ -17,11 +17,13 @@ from roboscale.dataset.statistics import QUANTILES
 
 __all__ = [
     "bare_text",
+    "by_place",
     "check_order",
     "check_splits",
     "check_version",
     "metadata_findings",
     "relative_path",
+    "split_ranges",
     "statistics_file",
     "without_quantiles",
 ]
@@ -59,7 +61,8 @@ def _totals(folder: Folder) -> Iterator[Finding]:
         if isinstance(claimed, int) and claimed != value and not (partly and key == "total_frames"):
             text = f"info.json says {key} {str(claimed)[:40]}, the other metadata {value}"
             text = partly if partly and key == "total_episodes" else text
-            yield finding(check, text, field=key, evidence={"claimed": claimed, "found": value})
+            evidence = {"claimed": claimed, "found": value, **({"unlisted": True} if partly else {})}
+            yield finding(check, text, field=key, evidence=evidence)
 
 
 def check_order(folder: Folder) -> Iterator[Finding]:
@@ -67,7 +70,26 @@ def check_order(folder: Folder) -> Iterator[Finding]:
     wrong = [(i, n) for i, n in enumerate(folder.numbers) if i != n]
     if wrong:
         text = f"row {wrong[0][0]} of the episodes is episode {wrong[0][1]}; {len(wrong)} rows are not at their place"
-        yield finding("episode-order", text, episodes=[i for i, _ in wrong], evidence={"rows": wrong[:50]})
+        text += "; splits are taken to count places, for they end where these do" if by_place(folder) else ""
+        lacking = max(folder.numbers) + 1 - len(folder.numbers)
+        evidence = {"rows": wrong[:50], **({"lacking": lacking} if lacking else {})}
+        yield finding("episode-order", text, episodes=[i for i, _ in wrong], evidence=evidence)
+
+
+def split_ranges(folder: Folder) -> dict[str, tuple[int, int]]:
+    """Splits that are ranges `a:b`: from a on, before b."""
+    splits, ranges = folder.head.raw.get("splits"), {}
+    for name, text in splits.items() if isinstance(splits, dict) else ():
+        first, colon, last = str(text).partition(":")
+        if colon and first.isdecimal() and last.isdecimal():
+            ranges[str(name)] = (int(first), int(last))
+    return ranges
+
+
+def by_place(folder: Folder) -> bool:
+    """Whether splits count episodes by their place: their numbers run further than any split."""
+    numbers, ends = folder.episodes.index, [last for _, last in split_ranges(folder).values()]
+    return bool(ends) and len(numbers) > 0 and max(ends) == len(numbers) <= int(numbers.max())
 
 
 def check_splits(splits: Any, total: int) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ The one reader of the metadata: importing, merging and auditing are views of it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from roboscale.core import BadData
 from roboscale.dataset.layout import Layout
 from roboscale.dataset.lerobot.info import InfoHead, Problems, Template, as_whole, read_head, read_lines
 from roboscale.dataset.lerobot.licence import languages_of, licence_of
+from roboscale.dataset.lerobot.said import SaidOfEpisodes, other_columns, other_keys
 from roboscale.dataset.lerobot.tables import table_of, to_rows
 from roboscale.dataset.remote import open_root
 from roboscale.dataset.unfetched import lance_tables
@@ -75,6 +76,7 @@ class Episodes:
         tables: parquet file.
         videos: camera -> places.
         starts, ends: (N,) dataset_from_index and dataset_to_index; -1 where nothing says.
+        said: what else the writer says of each.
         files: of the episode table; `lines` (N, 2) says in which of them, and in which row, an episode stands.
     """
 
@@ -87,6 +89,7 @@ class Episodes:
     ends: Integers
     files: Sequence[Path] = ()
     lines: Integers
+    said: SaidOfEpisodes = field(default_factory=SaidOfEpisodes)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -283,6 +286,7 @@ def _assembled_v3(
         ends=columns["dataset_to_index"][kept].astype(np.int64),
         files=files,
         lines=lines[kept],
+        said=SaidOfEpisodes(other_columns(files), files=files, lines=lines[kept]),
     )
 
 
@@ -331,18 +335,18 @@ def _tasks(path: Path, rows: Sequence[tuple[int, str]], problems: Problems) -> d
 # v2.x: lines of JSON
 
 
-def _rows_v2(head: InfoHead, problems: Problems) -> Iterator[tuple[int, int, tuple[str, ...]]]:
-    """Index, length and texts of every line that can be read."""
+def _rows_v2(head: InfoHead, problems: Problems) -> Iterator[tuple[int, int, tuple[str, ...], dict[str, Any]]]:
+    """Index, length and texts of every line that can be read, and the line."""
     path = head.root / "meta/episodes.jsonl"
     try:
         for where, row in read_lines(path):
             index = as_whole(path, f"{where}: episode_index", row.get("episode_index"), 0)
             length = as_whole(path, f"{where}: length", row.get("length"), 0)
-            tasks = row.get("tasks", [])
+            tasks = row.get("tasks") or []
             tasks = [tasks] if isinstance(tasks, str) else tasks
             if not isinstance(tasks, list) or not all(isinstance(task, str) for task in tasks):
                 raise BadData(path, f"{where}: tasks", "a list of texts", str(tasks)[:60])
-            yield index, length, tuple(tasks)
+            yield index, length, tuple(tasks), row
     except BadData as error:
         problems.refuse("file-broken", error, "meta/episodes.jsonl")
 
@@ -356,7 +360,7 @@ def _episodes_v2(head: InfoHead, problems: Problems) -> Episodes:
     kept = _once(index, path, problems)
     index = index[kept]
     numbers = {"episode_index": index, "episode_chunk": index // head.chunks_size}
-    numbers["chunk_index"] = numbers["episode_chunk"]
+    numbers |= {"chunk_index": numbers["episode_chunk"], "file_index": np.full(len(index), -1, np.int64)}
     for key, template in (("data_path", head.data_path), ("video_path", head.video_path)):
         if "{episode_index" not in template.text and len(index) > 1:
             error = BadData(head.file, key, "a file for each episode", template.text[:120])
@@ -374,6 +378,9 @@ def _episodes_v2(head: InfoHead, problems: Problems) -> Episodes:
         starts=nothing,
         ends=nothing,
         lines=np.stack([nothing, nothing], axis=1),
+        said=SaidOfEpisodes(
+            other_keys(dict.fromkeys(key for row in rows for key in row[3])), [rows[i][3] for i in kept]
+        ),
     )
 
 

@@ -47,6 +47,7 @@ __all__ = [
     "read_head",
     "read_lines",
     "read_object",
+    "version_of",
     "with_v",
 ]
 
@@ -140,6 +141,17 @@ def with_v(version: Any) -> Any:
     return f"v{version}" if isinstance(version, str) and re.fullmatch(r"[23]\.\d+(\.\d+)?", version) else version
 
 
+def version_of(root: Path, version: Any) -> Any:
+    """The version that `info.json` says, or that of the files where only the other's are here."""
+    said = with_v(version)
+    old, new = (root / "meta/episodes.jsonl").is_file(), (root / "meta/episodes").is_dir()
+    if not isinstance(said, str) or old == new:
+        return said
+    if said.startswith("v3.") and old:
+        return "v2.1"
+    return "v3.0" if said.startswith("v2.") and new else said
+
+
 def as_whole(path: Path, where: str, value: Any, low: int) -> int:
     """`value`, when it is a whole number of at least `low` that fits into 31 bits; else BadData."""
     if isinstance(value, float) and value.is_integer():
@@ -223,7 +235,7 @@ def read_head(root: Path, problems: Problems, templates: Mapping[str, str] | Non
     try:
         raw = {**read_object(path), **(templates or {})}
         version = raw.get("codebase_version")
-        version = with_v(version)
+        written, version = version, version_of(root, version)
         if not isinstance(version, str) or not version.startswith(("v2.", "v3.")):
             expected = "v2.0, v2.1 or v3.0 (LeRobot converts older ones)"
             other = "none, so it is no LeRobot dataset; --format own-layout reads arrays and videos by a mapping"
@@ -232,6 +244,9 @@ def read_head(root: Path, problems: Problems, templates: Mapping[str, str] | Non
         problems.refuse("info-broken", error, "meta/info.json")
         return None
     is_v3 = version.startswith("v3.")
+    if version != with_v(written):
+        error = BadData(path, "codebase_version", f"{version}, whose files are here", written)
+        problems.take("codebase-version", error, f"it is read as {version}", "codebase_version")
     _check_writing(root, version, problems)
     features = _features(path, raw, problems)
     fps = _rate(path, raw, features, problems)
@@ -327,7 +342,7 @@ def _check_totals(path: Path, raw: Mapping[str, Any], problems: Problems, is_v3:
     for key, low in keys.items():
         value = raw.get(key)
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            text = f"{key} is {str(value)[:60]}, expected an integer from {low}"
+            text = f"{key} is {repr(value)[:60]}, expected an integer from {low}"
             evidence = {"claimed": repr(value)[:60], "mendable": True}
             problems.note("info-broken", text, key, evidence=evidence)
 
@@ -345,9 +360,12 @@ def _template(
     try:
         if not isinstance(text, str) or len(text) > 1000 or "\0" in text:
             raise BadData(path, key, "a path with blanks", str(text)[:60])
-        used = _blanks(text, blanks)
-        if used is None:
-            raise BadData(path, key, f"a template of {', '.join(blanks)}", text[:120])
+        if _blanks(text, blanks) is None:
+            error = BadData(path, key, f"a template of {', '.join(blanks)}", text[:120])
+            text = _renamed(text, blanks)
+            if text is None:
+                raise error
+            problems.take("path-template", error, f"it is read as {text}", key)
         places = set()
         for camera in cameras:
             for number in (0, 1):
@@ -362,6 +380,21 @@ def _template(
         bad = error if isinstance(error, BadData) else BadData(path, key, "a template", error)
         problems.refuse("path-template", bad, key)
         return Template(root, usual)
+
+
+_SYNONYMS = {
+    **dict.fromkeys(("chunk", "chunk_id", "chunk_idx"), "chunk_index"),
+    **dict.fromkeys(("file", "file_id", "file_idx"), "file_index"),
+    **dict.fromkeys(("episode", "ep", "episode_id", "episode_idx", "episode_number", "ep_index"), "episode_index"),
+    **dict.fromkeys(("key", "cam", "camera_key", "camera_name", "image_key", "view"), "video_key"),
+}
+"""Blanks of other writers, and LeRobot's that mean the same."""
+
+
+def _renamed(text: str, known: Collection[str]) -> str | None:
+    """A template with LeRobot's own blanks; `None` where it has blanks that nobody knows."""
+    meant = re.sub(r"\{(\w+)(?=[:}])", lambda found: f"{{{_SYNONYMS.get(found[1], found[1])}", text)
+    return meant if _blanks(meant, known) is not None else None
 
 
 def _blanks(text: str, known: Collection[str]) -> list[str] | None:

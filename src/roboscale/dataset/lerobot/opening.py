@@ -18,10 +18,12 @@ from roboscale.dataset.lerobot.catalog import Catalog, load_catalog, streams_at
 from roboscale.dataset.lerobot.clock import off_grid
 from roboscale.dataset.lerobot.features import Features, depth_or_gray, described_fields
 from roboscale.dataset.lerobot.folder import Folder, load_folder
+from roboscale.dataset.lerobot.info import read_lines
 from roboscale.dataset.lerobot.modality import apply_modality
 from roboscale.dataset.lerobot.recording import EpisodePlace, LeRobotRecording, sidecar_outcomes, sidecar_provenances
 from roboscale.dataset.lerobot.tables import Tables, column_array
 from roboscale.dataset.streams import FRAME_TIMES
+from roboscale.dataset.tables import column_names
 from roboscale.dataset.unfetched import unfetched
 from roboscale.dataset.video import Probe, probe
 
@@ -161,10 +163,22 @@ def _name_the_rest(folder: Folder, features: Features) -> None:
         name = f"meta/{path.name}"
         if path.name not in _META_FILES and name not in features.extras.files and not path.name.startswith("."):
             features.unmapped[name] = "roboscale does not read this file"
+    for name in _of_tasks(folder):
+        features.unmapped[f"{name} of the table of tasks"] = "roboscale does not know this column"
     splits = folder.head.raw.get("splits")
     for name, text in splits.items() if isinstance(splits, dict) else ():
         if not re.fullmatch(r"\d{1,9}:\d{1,9}", str(text)):
             features.unmapped[f"split {name}"] = f"{str(text)[:60]!r} is no range of episodes a:b"
+
+
+def _of_tasks(folder: Folder) -> tuple[str, ...]:
+    """What the table of tasks says beside numbers and texts."""
+    old, new = folder.root / "meta/tasks.jsonl", folder.root / "meta/tasks.parquet"
+    try:
+        names = column_names(new) if folder.head.is_v3 else next((row for _, row in read_lines(old)), {})
+    except BadData:
+        return ()
+    return tuple(name for name in names if name not in ("task_index", "task", "__index_level_0__"))
 
 
 def _keep_clock(folder: Folder, features: Features, tables: Tables, first: EpisodePlace) -> None:
