@@ -1,4 +1,4 @@
-"""Metadata and files of other writers, one oddity each: what the audit says, and what comes of the command it names."""
+"""Oddities of other writers, one each: what the audit says, and what comes of the command that it names."""
 
 from __future__ import annotations
 
