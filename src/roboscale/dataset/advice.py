@@ -61,7 +61,10 @@ def with_repairs(findings: Iterable[Finding], root: Path, format: str, total: in
     if format in V2 or (format == "lerobot-v3" and elsewhere):
         command = _import_command(advised, where, elsewhere, total)
         mended = _mended_by_import(command)
-        fit = [one.check in mended or (bool(command) and _mendable(one)) for one in advised]
+        fit = [
+            (one.check in mended and not one.evidence.get("kept")) or (bool(command) and _mendable(one))
+            for one in advised
+        ]
         return [_told(one, command) if ok and not one.repair else one for one, ok in zip(advised, fit, strict=True)]
     if format != "lerobot-v3":
         return advised
@@ -185,6 +188,8 @@ def _fix(one: Finding, where: str, total: int) -> str:
         return f"roboscale data fix {where} OUT --drop-camera {shlex.quote(one.field)}"
     if one.evidence.get("annotated"):
         return ""  # columns of annotations number the same texts, so none is taken out
+    if one.evidence.get("kept"):
+        return ""  # such as depth, whose metadata only its writer can judge
     if one.evidence.get("by range"):
         return ""  # nobody is lost by a split that is said in another way, and only its author knows in which
     if _mendable(one):

@@ -19,7 +19,7 @@ from roboscale.dataset.audit.tables import TableEvidence, TableJob, examine_tabl
 from roboscale.dataset.audit.videos import VideoEvidence, examine_video
 from roboscale.dataset.checks import finding, many
 from roboscale.dataset.journal import list_pending
-from roboscale.dataset.layout import Layout
+from roboscale.dataset.layout import Layout, is_colour
 from roboscale.dataset.lerobot.absent import absent_findings, unlisted
 from roboscale.dataset.lerobot.catalog import load_catalog
 from roboscale.dataset.lerobot.check import check_order, check_splits, relative_path
@@ -384,7 +384,8 @@ def _header(
         if not fine and check not in done:
             done.add(check)
             text = f"{name}: claimed {check.removeprefix('video-')} {claimed}, found {is_}"
-            evidence = {"file": name, "claimed": str(claimed), "found": str(is_)}
+            kept = {} if is_colour(feature) else {"kept": True}
+            evidence = {"file": name, "claimed": str(claimed), "found": str(is_), **kept}
             yield finding(check, text, field=camera, episodes=episodes, evidence=evidence)
     if "video-fps" not in done and video.off_s > max(_TIME_S, 0.1 / fps):
         text = f"{name}: a frame is {video.off_s:.4g} s from a multiple of 1/{fps:g} s"

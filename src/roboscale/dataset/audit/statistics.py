@@ -21,6 +21,7 @@ from roboscale.dataset.audit.tables import (
     wrong_statistics,
 )
 from roboscale.dataset.checks import finding, many
+from roboscale.dataset.layout import is_colour
 from roboscale.dataset.lerobot.check import bare_text, check_version, relative_path, statistics_file, without_quantiles
 from roboscale.dataset.lerobot.folder import Folder
 from roboscale.dataset.lerobot.info import read_lines, read_object
@@ -61,11 +62,19 @@ def _lines(folder: Folder, path: Path, truth: Mapping[str, Statistics]) -> Itera
     if stats is None:
         return
     own = [name for name in truth if not name.endswith(OVER_LAST_AXIS)]
-    missing = [name for name in (*own, *folder.head.cameras) if name not in stats]
-    if missing:
-        text = f"{path.name} has no statistics of {', '.join(missing)}"
-        yield finding("stats-missing", text, field=relative_path(folder, path), evidence={"features": missing})
+    yield from _missing(folder, path, stats, own)
     yield from _bare(path.name, stats, [name for name in own if name in stats])
+
+
+def _missing(folder: Folder, path: Path, stats: Mapping[str, Any], own: Sequence[str]) -> Iterator[Finding]:
+    """Features without statistics; those of depth are their writer's, and nobody here makes them."""
+    missing = [name for name in (*own, *folder.head.cameras) if name not in stats]
+    kept = [name for name in missing if name in folder.head.cameras and not is_colour(folder.head.features[name])]
+    for names, about in (([n for n in missing if n not in kept], {}), (kept, {"kept": True})):
+        if names:
+            text = f"{path.name} has no statistics of {', '.join(names)}"
+            evidence = {"features": names, **about}
+            yield finding("stats-missing", text, field=relative_path(folder, path), evidence=evidence)
 
 
 def _bare(file: str, stats: Mapping[str, Any], names: list[str]) -> Iterator[Finding]:
@@ -85,10 +94,7 @@ def _whole(
     folder: Folder, stats: Mapping[str, Any], truth: Mapping[str, Statistics], tables: Sequence[TableEvidence]
 ) -> Iterator[Finding]:
     own = [name for name in truth if not name.endswith(OVER_LAST_AXIS)]
-    missing = [name for name in (*own, *folder.head.cameras) if name not in stats]
-    if missing:
-        text = f"stats.json has no statistics of {', '.join(missing)}"
-        yield finding("stats-missing", text, field="meta/stats.json", evidence={"features": missing})
+    yield from _missing(folder, folder.root / "meta/stats.json", stats, own)
     basic = _BASIC if folder.head.is_v3 else _BASIC[1:]  # v2.0 has no count
     for name in own:
         claim = stats.get(name)

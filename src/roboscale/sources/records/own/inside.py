@@ -1,4 +1,4 @@
-"""What a file of HDF5 holds, whoever wrote it: numbers, texts, compressed pictures, attributes, and the rest by name."""
+"""What a file of HDF5 holds, whoever wrote it: numbers, texts, compressed pictures, attributes, the rest by name."""
 
 from __future__ import annotations
 
