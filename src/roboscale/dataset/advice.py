@@ -99,7 +99,7 @@ def _as_one_copy(told: list[Finding], where: str, total: int) -> list[Finding]:
     if any(_of_some(one, total) for one in told):
         kinds.add("video-size")
     orphans = any(one.check == "orphan-rows" for one in told)  # in place, these would go
-    unlisted = any(one.evidence.get("lacking") or (orphans and one.evidence.get("unlisted")) for one in told)
+    unlisted = any(_lists_fewer(one, orphans) for one in told)
     unlisted |= any(one.check == "episode-unreadable" and _ROWS_BETWEEN in one.text for one in told)
     if not kinds & {*_GONE} and len(kinds) < 2 and len(alone) < 2 and "video-size" not in kinds and not unlisted:
         return told
@@ -123,6 +123,12 @@ def _drops(one: Finding) -> bool:
 def _of_some(one: Finding, total: int) -> bool:
     """Whether some files of a camera have another size: it has one in `info.json`, and in any dataset."""
     return one.check == "video-size" and 0 < len(one.episodes) < total
+
+
+def _lists_fewer(one: Finding, orphans: bool) -> bool:
+    """Whether the table of episodes has gaps, or fewer than all else claims while their rows are here."""
+    gaps = one.check == "episode-order" and one.evidence.get("lacking")
+    return bool(gaps or (orphans and one.evidence.get("unlisted")))
 
 
 def _mendable(one: Finding) -> bool:

@@ -122,7 +122,9 @@ _STATISTICS = (
     Check("quantiles-averaged", "warning", "Quantiles are the mean of the episodes' quantiles.", METADATA),
     Check("quantiles-envelope", "warning", "Quantiles are the extremes of the episodes' quantiles.", METADATA),
     Check("quantiles-wrong", "warning", "Recomputed quantiles differ from stats.json; far off, an error.", METADATA),
-    Check("image-stats-wrong", "warning", "A camera's mean colour is not that of its pictures.", METADATA),
+    Check(
+        "image-stats-wrong", "warning", "A camera's mean colour is not that of its pictures, or misshapen.", METADATA
+    ),
     Check("episode-stats-wrong", "error", "An episode's own statistics are not those of its rows.", METADATA),
 )
 _TEXT = (

@@ -304,6 +304,26 @@ def test_what_a_writer_says_of_each_episode_is_kept(sets: dict[str, Path], tmp_p
     assert [episode.provenance.details["episode"] for episode in made.episodes] == said
 
 
+@pytest.mark.parametrize(
+    ("change", "found"), [(lambda m: np.ravel(m), True), (lambda m: 255 * m, True), (lambda m: m, False)]
+)
+def test_statistics_of_pictures_have_the_shape_and_scale_of_lerobot(
+    sets: dict[str, Path], tmp_path: Path, change: Callable[[Any], Any], found: bool
+):
+    root = tmp_path / "set"
+    shutil.copytree(sets["v2.1"], root)
+    path = root / "meta/episodes_stats.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        said = line["stats"][samples.CAMERA]
+        said |= {name: change(np.array(said[name])).tolist() for name in ("min", "max", "mean", "std")}
+        said = line["stats"]["action"]  # over n - 1, as some take it
+        said["std"] = (np.array(said["std"]) * np.sqrt(12 / 11)).tolist()
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    checks = {one.check for one in audit_folder(root).findings}
+    assert ("image-stats-wrong" in checks) == found and "episode-stats-wrong" not in checks
+
+
 def test_splits_count_places_where_the_numbers_of_episodes_have_gaps(sets: dict[str, Path], tmp_path: Path):
     root = tmp_path / "set"
     shutil.copytree(sets["v2.1"], root)

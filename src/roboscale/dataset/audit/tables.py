@@ -338,7 +338,7 @@ def wrong_statistics(
 
     Tolerances, as a share of the dimension's range: 1e-4 for min and max, 1e-3 for mean and std, `quantile` for
     quantiles; and always 1e-5 of the value, which float32 needs. A std may be off by what LeRobot's way of taking it
-    loses, the mean of squares less the square of the mean, summed in 32 bits; by 5 % at most.
+    loses, the mean of squares less the square of the mean, summed in 32 bits; by 5 % at most. It may be over n - 1.
 
     Args:
         bands: quantile -> values one and a half ranks below and above. Conventions differ by a rank (numpy
@@ -356,6 +356,9 @@ def wrong_statistics(
         limit = shares[name] * range_ + 1e-5 * np.abs(right) + 1e-9
         limit = np.maximum(limit, _lost_in_sums(truth)) if name == "std" else limit
         low, high = (right, right) if bands is None or name not in bands else map(np.ravel, bands[name])
+        if name == "std":  # over n or over n - 1
+            rows = max(2.0, float(np.ravel(truth["count"])[0]))
+            high = right * np.sqrt(rows / (rows - 1))
         if said is None or said.shape != right.shape or not ((said >= low - limit) & (said <= high + limit)).all():
             yield name
 

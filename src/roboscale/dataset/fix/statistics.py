@@ -14,7 +14,7 @@ from roboscale.core.errors import BadData
 from roboscale.dataset.fix.mending import Mending, VerifiedEpisode
 from roboscale.dataset.layout import Info, Layout, atomic_write, load_json, to_json
 from roboscale.dataset.seal import load_statistics, save_statistics
-from roboscale.dataset.statistics import PixelCounts, Statistics
+from roboscale.dataset.statistics import PixelCounts, Statistics, shape_of
 from roboscale.dataset.video import VideoReader
 
 __all__ = ["mend_statistics"]
@@ -86,6 +86,8 @@ def _close(claimed: Any, found: Any, exact: bool = False) -> bool:
 def _shows(info: Info, camera: str, claim: Any, episodes: Sequence[VerifiedEpisode]) -> bool:
     """Whether the claimed statistics are whole and some pictures of a camera have about their mean colour."""
     if not isinstance(claim, dict) or not {"min", "max", "mean", "std", "count"} <= claim.keys():
+        return False
+    if any(shape_of(claim[name]) != (3, 1, 1) for name in ("min", "max", "mean", "std")):
         return False
     some = [episodes[i] for i in np.unique(np.linspace(0, len(episodes) - 1, _LOOKED[0]).astype(int))]
     means = [_pictures(info, camera, e, _LOOKED[1]).mean(axis=(0, 1, 2)) / 255 for e in some]
