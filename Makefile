@@ -42,6 +42,7 @@ fuzz: set-up-test
 	$(run)python -m tests.fuzz.fuzz_records --count 10000
 	$(run)python -m tests.fuzz.fuzz_tables --count 5000
 	$(run)python -m tests.fuzz.fuzz_nested --count 5000
+	ROBOSCALE_KILLS=30 $(run)python -m pytest -q tests/dataset/test_durability.py
 	ROBOSCALE_WHOLE_MATRIX=1 $(run)python -m pytest -q tests/cli/test_advice_on_partial_sets.py tests/cli/test_advice_on_v2_sets.py
 
 guests: set-up-test

@@ -130,6 +130,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.cases_show import ShowCases, show_cases
     from roboscale.jobs.check import CheckResults, check_results
     from roboscale.jobs.collect_augment import AugmentEpisodes, augment_episodes
+    from roboscale.jobs.collect_dream import DreamEpisodes, dream_episodes
     from roboscale.jobs.collect_generate import GenerateEpisodes, generate_episodes
     from roboscale.jobs.collect_handheld import CollectHandheld, collect_handheld
     from roboscale.jobs.collect_human import CollectHuman, collect_human
@@ -226,6 +227,7 @@ __all__ = [
     "Design",
     "DesignKind",
     "Difference",
+    "DreamEpisodes",
     "End",
     "Episode",
     "EpisodeSink",
@@ -366,6 +368,7 @@ __all__ = [
     "derive_id",
     "derive_seed",
     "describe_dataset",
+    "dream_episodes",
     "evaluate",
     "evaluate_for_arena",
     "explain_failures",
@@ -445,6 +448,7 @@ _JOBS = {
     "cases_show": ("ShowCases", "show_cases"),
     "check": ("CheckResults", "check_results"),
     "collect_augment": ("AugmentEpisodes", "augment_episodes"),
+    "collect_dream": ("DreamEpisodes", "dream_episodes"),
     "collect_generate": ("GenerateEpisodes", "generate_episodes"),
     "collect_handheld": ("CollectHandheld", "collect_handheld"),
     "collect_human": ("CollectHuman", "collect_human"),

@@ -110,7 +110,8 @@ def test_shards_merge_to_the_whole(tmp_path: Path):
 
 
 def test_compare_decides_and_report_shows_it(tmp_path: Path):
-    words = ("compare", "constant", "expert", "--tasks", "reach-v3", "--budget", 20, "--workers", 2, "-o", tmp_path)
+    few = ("--tasks", "reach-v3", "--horizon", 100, "--budget", 20, "--workers", 2)
+    words = ("compare", "constant", "expert", *few, "-o", tmp_path)
     found = json.loads(run(*words, "--json").stdout)
     verdict = found["verdict"]
     assert verdict["decision"] == "second is better" and verdict["n"] < 20
@@ -131,7 +132,9 @@ def test_record_and_generate_and_train_and_eval(tmp_path: Path):
     assert made["tasks"]["push-v3"]["value"] > 0.3
     run("policy", "train", tmp_path / "g", tmp_path / "p", "--inputs", "state", "--steps", 30)
     found = json.loads(
-        run("eval", "--policy", tmp_path / "p", *task, "--trials", 1, "-o", tmp_path / "e", "--json").stdout
+        run(
+            "eval", "--policy", tmp_path / "p", *task, "--horizon", 50, "--trials", 1, "-o", tmp_path / "e", "--json"
+        ).stdout
     )
     assert next(iter(found["policies"])) == "p"
     played = run("eval", "--policy", f"replay:{tmp_path / 'd'}", *task, "--trials", 1, "-o", tmp_path / "r", "--json")

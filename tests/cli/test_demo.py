@@ -5,12 +5,13 @@ import importlib.util
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from roboscale import Rank, rank
 from roboscale.cli.app import app
 from roboscale.dataset import Dataset
-from roboscale.jobs.demo_probe import Probe
+from roboscale.jobs.demo_probe import Probe, measure_probe
 
 SMALL = ["--tasks", "push-v3,reach-v3", "--demonstrations", "2", "--grown", "4", "--steps", "30", "--workers", "0"]
 
@@ -33,7 +34,23 @@ def test_a_dry_run_says_what_would_be_done_and_what_is_missing(tmp_path: Path, m
     assert not (tmp_path / "demo").exists(), "nothing was begun"
 
 
-def test_state_round_speaks_of_recipes_and_counts_training_runs(tmp_path: Path):
+KNOWN = Probe(episode_s=1.0, step_s=0.1, trial_s=2.0, cores=2)
+
+
+def short_episodes(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """The expert needs fewer; policies of 30 training steps fail and take them all."""
+    monkeypatch.setattr("roboscale.worlds.simulated.metaworld.HORIZON", steps)
+
+
+def test_what_a_stage_takes_is_measured_in_small(monkeypatch):
+    short_episodes(monkeypatch, 60)
+    measured = measure_probe("reach-v3", "state")
+    assert min(measured.episode_s, measured.step_s, measured.trial_s) >= 0 and measured.step_s > 0
+
+
+def test_state_round_speaks_of_recipes_and_counts_training_runs(tmp_path: Path, monkeypatch):
+    short_episodes(monkeypatch, 150)
+    monkeypatch.setattr("roboscale.jobs.demo_probe.measure_probe", lambda task, inputs: KNOWN)
     out = tmp_path / "demo"
     words = ["demo", "--out", str(out), *SMALL, "--inputs", "state", "--runs", "3", "--trials", "2", "--json"]
     first = CliRunner().invoke(app, words)
@@ -67,11 +84,11 @@ def test_state_round_speaks_of_recipes_and_counts_training_runs(tmp_path: Path):
 
 
 def test_picture_round_speaks_of_two_checkpoints(tmp_path: Path, monkeypatch):
-    """Every stage, as small as it says something. What a stage takes is measured in the state round's test alone."""
+    """Every stage, as small as it says something."""
+    short_episodes(monkeypatch, 150)
     for name, less in (("WORSE", "camera:2"), ("WORSE_CASES", 1), ("FILMED", 1)):
         monkeypatch.setattr(f"roboscale.jobs.demo.{name}", less)
-    known = Probe(episode_s=1.0, step_s=0.1, trial_s=2.0, cores=2)
-    monkeypatch.setattr("roboscale.jobs.demo_probe.measure_probe", lambda task, inputs: known)
+    monkeypatch.setattr("roboscale.jobs.demo_probe.measure_probe", lambda task, inputs: KNOWN)
     few = ["--tasks", "reach-v3", "--demonstrations", "2", "--grown", "3", "--steps", "10", "--workers", "0"]
     words = ["demo", "--out", str(tmp_path), *few, "--inputs", "images", "--budget", "2"]
     done = CliRunner().invoke(app, words)
@@ -86,7 +103,7 @@ def test_picture_round_speaks_of_two_checkpoints(tmp_path: Path, monkeypatch):
 
 
 def test_what_a_stage_will_take_follows_from_what_was_measured():
-    probe = Probe(episode_s=1.0, step_s=0.1, trial_s=2.0, cores=2)
+    probe = KNOWN
     assert probe.collecting(300) == "about 3 minutes (312 processor s on 2 idle cores)"
     assert probe.training(1, 100) == "about 16 s (16 processor s on 1 idle core)"
     assert probe.trying(10) == "about 12 s (24 processor s on 2 idle cores)"

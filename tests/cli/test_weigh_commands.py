@@ -139,10 +139,14 @@ def test_one_amount_is_an_honest_no(tmp_path: Path):
 
 def test_compare_takes_several_policies(tmp_path: Path):
     policies = ("expert", "noisy:expert:0.5", "noisy:expert:3.0")
-    words = ("compare", *policies, "--tasks", "push-v3", "--budget", "24", "-o", tmp_path, "--workers", "0", "--json")
+    few = ("--tasks", "reach-v3", "--horizon", "100", "--budget", "12")
+    words = ("compare", *policies, *few, "-o", tmp_path, "--workers", "0", "--json")
     told = json.loads(invoke(*words).stdout)
     verdict = told["verdict"]
     assert verdict["letters"]["expert"].startswith("a") and "a" not in verdict["letters"]["noisy:expert:3"]
     assert json.loads(invoke(*words).stdout)["verdict"] == verdict
-    assert verdict["sentence"].split(":")[0][:30] in Path(invoke("report", tmp_path).stdout.strip()).read_text()
+    assert (
+        verdict["sentence"].split(":")[0][:30]
+        in Path(invoke("report", tmp_path, "--videos", "1").stdout.strip()).read_text()
+    )
     assert "expert" in invoke("rank", tmp_path).stdout

@@ -214,6 +214,24 @@ def test_a_dry_run_says_the_order_and_its_cost_and_leaves_nothing(file: Path):
     assert there == list(one.items)
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ('"push-v3"]', '"psh-v3"]', "did you mean push-v3"),
+        ('kind = "record"', 'kind = "record"\npolicy = "expret"', "sources.0..policy.*did you mean expert"),
+    ],
+)
+def test_what_the_world_does_not_know_is_said_before_anything_is_written(
+    file: Path, right: str, wrong: str, told: str
+):
+    pytest.importorskip("metaworld", reason="the simulators are an extra: pip install 'roboscale[sim]'")
+    file.write_text(file.read_text().replace(right, wrong, 1))
+    for begin in (foresee_campaign, run_campaign):
+        with pytest.raises(RoboscaleError, match=told):
+            begin(RunCampaign(file=file))
+    assert list(file.parent.iterdir()) == [file]
+
+
 MISTAKES = {
     "success = 0.9\nat_least = 0.75": ("success = 0.7\nat_least = 0.75", "target.at_least"),
     "hours = 12": ("hours = 0", "budget.hours"),

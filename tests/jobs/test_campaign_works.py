@@ -12,7 +12,8 @@ import pytest
 
 from roboscale.cli.app import parse
 from roboscale.core import Case
-from roboscale.jobs.campaign import RunCampaign, run_campaign
+from roboscale.dataset import Dataset
+from roboscale.jobs.campaign import RunCampaign, foresee_campaign, run_campaign
 from roboscale.jobs.campaign_file import Campaign
 from roboscale.jobs.campaign_hands import MachineHands
 from roboscale.jobs.campaign_journal import Journal
@@ -94,6 +95,29 @@ def test_people_are_waited_for_and_then_it_is_generated_trained_and_tried(file: 
         campaign=done.campaign, folder=asked.folder, workers=0, accept=False, on_event=ignore
     ).scenes(2, "reach-v3", done.campaign.source("person"), 3)
     assert len({Case.parse(case).start for case in wanted.cases}) == 3 and "near scenes that failed" in wanted.why
+
+
+class _Judging(MachineHands):
+    """Hands whose policies were not trained: one succeeds, one does not move."""
+
+    def _policy(self, number: int, run: int) -> Path:
+        return Path("expert" if run == 1 else "constant")
+
+
+def test_trials_that_succeeded_are_trained_on_in_the_next_round(file: Path, tmp_path: Path):
+    pytest.importorskip("metaworld", reason="the simulators are an extra: pip install 'roboscale[sim]'")
+    file.write_text(FILE.replace("[learn]", '[learn]\nrollouts = "successes"'))
+    campaign = foresee_campaign(RunCampaign(file=file)).campaign
+    hands = _Judging(campaign=campaign, folder=tmp_path / "c", workers=0, accept=False, on_event=ignore)
+    place = hands._batch(1, 0, "person", "reach-v3")
+    record_episodes(RecordEpisodes(out=place, tasks="reach-v3", episodes=1, workers=0))
+    assert hands.curate(1, {}).kept == {"reach-v3": {"person": 1}}
+    assert hands.judge(1, {"reach-v3": 2}).counts == {"reach-v3": ((2, 2), (0, 2))}
+    hands.judge(1, {"reach-v3": 3})  # to be certain
+    for _ in range(2):  # what was killed goes on
+        assert hands.curate(2, {}).kept == {"reach-v3": {"person": 1, "rollouts": 3}}
+    pooled = Dataset(hands._set(2))
+    assert len(pooled.episodes) == 4 and not pooled.spec.images
 
 
 def test_scenes_are_near_failures_and_far_from_what_is_covered():

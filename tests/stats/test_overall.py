@@ -178,6 +178,14 @@ def test_pairs_see_what_counts_do_not():
     assert claims(compare_policies(of_table(table, tasks, paired=False))) == set()
 
 
+def test_an_interval_beside_zero_where_nothing_is_shown_is_explained():
+    lost_five = compare_policies(of_table({"A": [1.0] * 20, "B": [0.0] * 5 + [1.0] * 15}, ["x"] * 20))
+    assert claims(lost_five) == set() and lost_five.verdict.pairs[0].verdict.estimates["difference"].high < 0
+    assert any("the interval leaves 0 out" in note for note in lost_five.notes)
+    lost_three = compare_policies(of_table({"A": [1.0] * 20, "B": [0.0] * 3 + [1.0] * 17}, ["x"] * 20))
+    assert not any("leaves 0 out" in note for note in lost_three.notes)
+
+
 @pytest.mark.parametrize("paired", [True, False])
 def test_progress_is_progress(paired: bool):
     rng = np.random.default_rng(10)

@@ -23,6 +23,7 @@ from roboscale.cli import (
     cases_show,
     check,
     collect_augment,
+    collect_dream,
     collect_generate,
     collect_handheld,
     collect_human,
@@ -93,6 +94,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     collect_human.command,
     collect_tags.command,
     collect_augment.command,
+    collect_dream.command,
     data_info.command,
     data_import.command,
     data_export.command,
@@ -177,7 +179,7 @@ def roboscale(
 GROUPS = {
     "arena": typer.Typer(no_args_is_help=True, help="Blind matches between labs: serve, demo, join, offer, evaluate."),
     "collect": typer.Typer(
-        no_args_is_help=True, help="Make episodes: record, teleop, generate, augment, handheld, human."
+        no_args_is_help=True, help="Make episodes: record, teleop, generate, augment, dream, handheld, human."
     ),
     "data": typer.Typer(no_args_is_help=True, help="Keep episodes: import, export, audit, fix, merge, show."),
     "policy": typer.Typer(no_args_is_help=True, help="Policies: train, serve, check."),

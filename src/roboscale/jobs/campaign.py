@@ -126,15 +126,19 @@ def run_campaign(request: RunCampaign, on_event: OnEvent = ignore, *, hands: Mak
 
     Raises:
         BadData: the file or the journal is not understood.
+        UnknownName: the world has not one of the tasks; nothing was written.
         RoboscaleError: the folder holds a campaign of another declaration, or a step failed; the same request resumes.
         InfrastructureError: another process works on it.
     """
+    from roboscale.jobs.campaign_checks import require_possible
     from roboscale.jobs.campaign_hands import MachineHands
     from roboscale.jobs.campaign_journal import Journal, only_one
     from roboscale.jobs.campaign_loop import run_campaign_loop
     from roboscale.jobs.campaign_page import campaign_data, write_campaign_page
 
     campaign, folder = _read(request), request.folder
+    if hands is None and not (folder / JOURNAL).exists():
+        require_possible(campaign, request.file)
     with only_one(folder):
         journal = Journal(folder / JOURNAL)
         worker = (
@@ -171,11 +175,14 @@ def run_campaign(request: RunCampaign, on_event: OnEvent = ignore, *, hands: Mak
 
 def foresee_campaign(request: RunCampaign, on_event: OnEvent = ignore) -> CampaignRun:
     """Where a campaign stands and what it would order next, with its cost; nothing is done or written."""
+    from roboscale.jobs.campaign_checks import require_possible
     from roboscale.jobs.campaign_deciding import Ending, decide_order, ending_of_judging
     from roboscale.jobs.campaign_journal import Journal
 
     campaign = _read(request)
     path = request.folder / JOURNAL
+    if not path.exists():
+        require_possible(campaign, request.file)
     journal = Journal(path, read_only=True)
     standing = _standing(campaign, journal)
     if standing.step == "order":

@@ -39,6 +39,7 @@ from roboscale.core.plain import Plain
 from roboscale.stats.covering import BELIEFS, CoverBelief
 
 __all__ = [
+    "ROLLOUTS",
     "Campaign",
     "CampaignBudget",
     "CampaignTarget",
@@ -48,6 +49,9 @@ __all__ = [
     "SourceLine",
     "Spent",
 ]
+
+ROLLOUTS = "rollouts"
+"""What episodes of judging are called beside the sources, where `[learn] rollouts` makes data of them."""
 
 Share = Annotated[float, Limit("a number between 0 and 1", lambda number: 0 < number < 1)]
 NotNegative = Annotated[float, Limit("a number of 0 or more", lambda number: number >= 0)]
@@ -123,11 +127,17 @@ class CampaignBudget:
 
 @dataclass(frozen=True, kw_only=True)
 class Learner:
-    """How a recipe is trained: the built-in policy, `runs` times with seeds that differ."""
+    """How a recipe is trained: the built-in policy, `runs` times with seeds that differ.
+
+    Args:
+        rollouts: `successes`: trials of earlier rounds that succeeded are trained on as well. They cost nothing more
+            than the judging did, and every judging has scenes of its own.
+    """
 
     inputs: Literal["state", "images"] = "state"
     steps: Count = 1000
     runs: Annotated[int, Limit("an integer of 2 or more, for claims about a recipe", lambda runs: runs >= 2)] = 5
+    rollouts: Literal["none", "successes"] = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,6 +255,8 @@ class Campaign:
                 )
             elif made_from and self.source(made_from).made_from:
                 yield f"sources[{place}].from", "a source that is not made from another one", made_from
+        if self.learn.rollouts != "none" and ROLLOUTS in names:
+            yield f"sources[{names.index(ROLLOUTS)}].name", "another name: episodes of judging are called so", ROLLOUTS
         if self.priced_in_money and not self.budget.hour_costs:
             yield "budget.hour_costs", "what an hour is worth in money, as something here costs money", "nothing"
 
@@ -269,5 +281,6 @@ class Campaign:
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def beliefs(self) -> Mapping[str, CoverBelief]:
-        """By source."""
-        return {source.name: source.prior for source in self.sources}
+        """By source; what is made of judging may cover less than what is demonstrated."""
+        kept = {ROLLOUTS: BELIEFS["made"]} if self.learn.rollouts != "none" else {}
+        return {source.name: source.prior for source in self.sources} | kept

@@ -17,7 +17,7 @@ import numpy as np
 from roboscale.core import Case, Counted, RoboscaleError, World, cases, derive_seed
 from roboscale.core.case import CaseSplit
 from roboscale.jobs.campaign_collectors import CollectorTools, collector_of, instruction_of, usable_of
-from roboscale.jobs.campaign_file import Campaign, SourceLine
+from roboscale.jobs.campaign_file import ROLLOUTS, Campaign, SourceLine
 from roboscale.jobs.campaign_loop import CameIn, CollectOrder, JudgedRecipe, PooledSet, ScenesWanted, WaitingFor
 from roboscale.jobs.campaign_orders import write_work_order
 from roboscale.jobs.campaign_scenes import choose_scenes, first_numbers, number_names, started_numbers
@@ -105,10 +105,11 @@ class MachineHands:
         return collector_of(order.line, tools).collect(order, place)
 
     def curate(self, number: int, have: Mapping[str, Mapping[str, float]]) -> PooledSet:
-        """Pools all episodes that did not fail into one dataset."""
+        """Pools all episodes that did not fail into one dataset, and successes of judging where they are wanted."""
         kept: dict[str, Counter[str]] = {task: Counter() for task in self.campaign.tasks}
         left_out, members = [], []
-        for place in self._members():
+        judged = [place for earlier in range(1, number) for place in self._rollouts(earlier)]
+        for place in [*self._members(), *judged]:
             source, task = place.name.split("+")[1:3]
             good, bad = usable_of(place, task, instruction_of(self.campaign, task))
             kept[task][source] += len(good)
@@ -120,6 +121,31 @@ class MachineHands:
             members.append(self._without(place, bad, cameras) if bad or cameras else place)
         self._pool(members, self._set(number))
         return PooledSet({task: dict(by) for task, by in kept.items()}, tuple(left_out))
+
+    def _rollouts(self, number: int) -> list[Path]:
+        """Datasets of the trials of a round that succeeded, by task; none where they are not wanted.
+
+        Raises:
+            RoboscaleError: the world cannot repeat them.
+        """
+        from roboscale.jobs.judged import judged_run, whole
+        from roboscale.jobs.rollouts import record_rollouts
+        from roboscale.trials.log import open_log
+
+        made: dict[str, Path] = {}
+        if self.campaign.learn.rollouts == "none" or not self._trials(number).exists():
+            return []
+        known: set[str] = set()
+        with open_log(str(self._trials(number)), read_only=True) as log:
+            for run in log.runs():  # the second judging of a round has the trials of the first, and more
+                won = {c.trial.id: c for c in judged_run(log, run).plain if c.outcome.success and c.trial is not None}
+                new = [counted for id_, counted in won.items() if id_ not in known]
+                known |= set(won)
+                for task in dict.fromkeys(counted.case.task for counted in new):
+                    made[task] = self.folder / "rollouts" / f"{number:02d}+{ROLLOUTS}+{task}"
+                    mine = whole(log, [counted for counted in new if counted.case.task == task])
+                    record_rollouts(run, mine, made[task], _quiet, images=self.campaign.learn.inputs == "images")
+        return list(made.values())
 
     def train(self, number: int) -> None:
         """Trains the recipe's runs that are not there yet, one process a core."""

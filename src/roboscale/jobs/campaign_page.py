@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from roboscale.jobs.campaign_deciding import certainty
-from roboscale.jobs.campaign_file import Campaign, Spent
+from roboscale.jobs.campaign_file import ROLLOUTS, Campaign, Spent
 from roboscale.jobs.campaign_standing import CampaignRound, CampaignStanding, Foretold
 from roboscale.jobs.files import write_text
 from roboscale.jobs.versions import versions
@@ -149,6 +149,9 @@ def _said(one: CampaignRound) -> list[str]:
     for task, why in one.failures.items():
         listed = ", ".join(f"{reason}: {count}" for reason, count in sorted(why.items(), key=lambda x: -x[1])[:4])
         said.append(f"{task} failed: {listed}")
+    for task, kept in one.amounts.items():
+        if kept.get(ROLLOUTS):
+            said.append(f"{task}: {kept[ROLLOUTS]:.0f} trials of earlier rounds that succeeded are trained on")
     if one.curated is not None:
         said += list(one.curated["left_out"])
     if one.more is not None:

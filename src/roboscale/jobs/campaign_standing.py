@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from roboscale.core import Estimate, RoboscaleError
-from roboscale.jobs.campaign_file import Campaign, Spent
+from roboscale.jobs.campaign_file import ROLLOUTS, Campaign, Spent
 from roboscale.jobs.campaign_journal import JournalEntry
 from roboscale.stats.covering import CoverFit, CoverPoint
 
@@ -176,6 +176,9 @@ def _curated(campaign: Campaign, standing: CampaignStanding, entry: JournalEntry
     now = standing.rounds[-1]
     now.curated = entry
     now.amounts = {task: dict(kept) for task, kept in entry["kept"].items()}
+    for task, kept in now.amounts.items():
+        if ROLLOUTS in kept:  # nobody ordered them
+            standing.have[task][ROLLOUTS] = float(kept[ROLLOUTS])
 
 
 def _trained(campaign: Campaign, standing: CampaignStanding, entry: JournalEntry) -> None:

@@ -6,7 +6,6 @@ number must come out equal to the last bit, or nothing is kept. Only pictures ar
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from roboscale.core import (
 )
 from roboscale.core.plain import Plain
 from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, ignore
+from roboscale.jobs.files import robot_of
 from roboscale.jobs.options import Seed
 from roboscale.jobs.request import Argument, Option, Request
 
@@ -237,7 +237,7 @@ def _repainted(request: AugmentEpisodes, dataset: Dataset, on_event: OnEvent) ->
         behind=behind,
     )
     told = _Told(request, dataset, on_event)
-    with DatasetWriter(request.out, dataset.spec, robot_type=_robot(request.dataset), codec=request.codec) as sink:
+    with DatasetWriter(request.out, dataset.spec, robot_type=robot_of(request.dataset), codec=request.codec) as sink:
         repaint(asked, dataset, request.copies, sink, told.add)
     moved = tuple(f.name for f in dataset.spec if camera_fact_of(f) == "intrinsics") if "crop" in request.names else ()
     if "crop" in request.names and not moved:
@@ -273,17 +273,12 @@ def _generated(request: AugmentEpisodes, dataset: Dataset, on_event: OnEvent) ->
             on_event(Note(text))
         why[text] = None
 
-    with DatasetWriter(request.out, dataset.spec, robot_type=_robot(request.dataset), codec=request.codec) as sink:
+    with DatasetWriter(request.out, dataset.spec, robot_type=robot_of(request.dataset), codec=request.codec) as sink:
         count = generate_copies(plan, dataset, request.copies, sink, told.add, refused)
     done = replace(told.result(), refused=count)
     if count and not done.made + done.there:
         raise RoboscaleError(f"no copy was kept: {'; '.join(list(why)[:3])}")
     return done
-
-
-def _robot(dataset: Path) -> str:
-    """What `info.json` calls the robot."""
-    return str(json.loads((dataset / "meta" / "info.json").read_text()).get("robot_type") or "")
 
 
 class _Told:

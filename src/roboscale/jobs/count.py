@@ -227,7 +227,15 @@ def _pair_lines(pair: CountPair) -> list[str]:
         more = "the difference is too small to plan for"
     else:
         more = f"about {text.count(pair.needed)} new trials each would show this difference"
-    return [f"{said}; not shown to differ ({p})", *wrapped(f"{more}; {seen} (power .8).".capitalize(), "  ")]
+    said = f"{said}; not shown to differ ({p}){_beside_zero(gap)}"
+    return [*wrapped(said), *wrapped(f"{more}; {seen} (power .8).".capitalize(), "  ")]
+
+
+def _beside_zero(gap: Estimate) -> str:
+    """A reader would take interval or test for wrong."""
+    if (gap.low or 0.0) <= 0.0 <= (gap.high or 0.0):
+        return ""
+    return ". The interval leaves 0 out, yet it is approximate and of this pair alone; the exact test decides."
 
 
 def _overall_line(pair: OverallPair) -> str:
@@ -245,7 +253,7 @@ def _overall_line(pair: OverallPair) -> str:
     p = f"adjusted p {text.number(pair.adjusted, 2)}"
     doubt = "" if pair.unequal is None else f"; it is not the same on every task (p {text.number(pair.unequal, 2)})"
     if "better" not in pair.decision:
-        return f"{said}; not shown to differ ({p}){doubt}"
+        return f"{said}; not shown to differ ({p}){doubt}{_beside_zero(gap)}"
     ahead, behind = (pair.second, pair.first) if pair.decision == "second is better" else (pair.first, pair.second)
     return f"{said}; {ahead} is better than {behind} on these tasks ({p}){doubt}"
 

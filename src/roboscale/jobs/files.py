@@ -8,7 +8,12 @@ from typing import Any
 
 from roboscale.core import RoboscaleError
 
-__all__ = ["write_json", "write_text"]
+__all__ = ["robot_of", "write_json", "write_text"]
+
+
+def robot_of(dataset: Path) -> str:
+    """What a dataset's `info.json` calls the robot."""
+    return str(json.loads((dataset / "meta" / "info.json").read_text()).get("robot_type") or "")
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from roboscale.core import Counted, Judgement, RoboscaleError, World
 from roboscale.jobs.events import OnEvent, Progress, Wrote
+from roboscale.jobs.filling import blind
 
 if TYPE_CHECKING:
     from roboscale.trials.log import Run
@@ -54,8 +55,13 @@ def _decision(counted: Counted) -> Judgement:
     return (decided or list(counted.judgements))[-1]
 
 
-def record_rollouts(run: Run, counted: Sequence[Counted], dataset: Path, on_event: OnEvent) -> int:
+def record_rollouts(
+    run: Run, counted: Sequence[Counted], dataset: Path, on_event: OnEvent, *, images: bool = True
+) -> int:
     """Adds the rollouts of a run to a dataset, with the outcome that counts and where they come from.
+
+    Args:
+        images: with all cameras, or with none.
 
     Returns the number of episodes that the dataset now has of them.
     """
@@ -67,6 +73,7 @@ def record_rollouts(run: Run, counted: Sequence[Counted], dataset: Path, on_even
     with ExitStack() as stack:
         world = open_again(run)
         stack.callback(world.close)
+        world = world if images else blind(world)
         if not records_afterwards(world.info):
             raise RoboscaleError(
                 f"world {world.info.name} cannot repeat its trials; record them while they run: --record {dataset}"

@@ -179,7 +179,7 @@ def compare_policies(outcomes: Outcomes, alpha: float = 0.05, level: float = 0.9
     return Overall(
         verdict=verdict,
         pairs=tuple(pairs),
-        notes=tuple(_notes(pairs, outcomes)),
+        notes=(*_notes(pairs, outcomes), *_beside_zero(compared)),
         withdrawn=tuple(withdrawn),
         unit=unit_of(outcomes),
     )
@@ -562,6 +562,16 @@ def _notes(pairs: Sequence[PairOverTasks], outcomes: Outcomes) -> list[str]:
         how = ", ".join(dict.fromkeys(p.interaction_method for p in unequal))
         notes.append(f"the difference is not the same on every task, read them one by one: {_few(who)}; {how}")
     return notes
+
+
+def _beside_zero(compared: Sequence[Compared]) -> list[str]:
+    """Why an interval may leave 0 out where the test shows nothing; else one of them would be taken for wrong."""
+    gaps = [(c, c.verdict.estimates["difference"]) for c in compared if c.verdict.decision == "no difference shown"]
+    pairs = [f"{c.first} and {c.second}" for c, gap in gaps if (gap.low or 0.0) > 0 or (gap.high or 0.0) < 0]
+    if not pairs:
+        return []
+    over = f", corrected for {len(compared)} pairs," if len(compared) > 1 else ""
+    return [f"{_few(pairs)}: the interval leaves 0 out, yet it is of one pair and approximate; the test{over} decides"]
 
 
 def points(difference: Estimate) -> str:

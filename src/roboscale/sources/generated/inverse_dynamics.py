@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import RoboscaleError
 
-__all__ = ["InverseDynamics", "fit_inverse_dynamics"]
+__all__ = ["InverseDynamics", "fit_inverse_dynamics", "normal_grey"]
 
 SIDE = 32  # pixels of the small picture
 CELLS = 8  # a side of the grid in which motion is looked at
@@ -93,7 +93,7 @@ def _ridge(inputs: Sequence[NDArray[np.float64]], targets: Sequence[NDArray[np.f
 
 def _features(video: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(T - 1, 2 CELLS^2 + 1): how the picture moves in each cell, along x and y in small pixels, and 1."""
-    small = _small(video)
+    small = normal_grey(video)
     mean, change = (small[1:] + small[:-1]) / 2, small[1:] - small[:-1]
     down: NDArray[np.float64] = np.asarray(np.gradient(mean, axis=1), np.float64)
     across: NDArray[np.float64] = np.asarray(np.gradient(mean, axis=2), np.float64)
@@ -113,8 +113,8 @@ def _cells(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean
 
 
-def _small(video: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(T, SIDE, SIDE), grey, each picture of mean 0 and deviation 1."""
+def normal_grey(video: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Small grey pictures (T, SIDE, SIDE), each of mean 0 and deviation 1: other light says little."""
     rows, columns = (np.linspace(0, n, SIDE + 1).astype(int) for n in video.shape[1:3])
     grey = video.astype(np.float64).mean(-1)
     pooled = np.add.reduceat(np.add.reduceat(grey, rows[:-1], axis=1), columns[:-1], axis=2)

@@ -46,6 +46,7 @@ __all__ = ["CAMERAS", "MEASURES", "Expert", "MetaWorld", "MetaWorldScene"]
 REVISION = 1  # of this file: raised when the code changes what is seen, done or measured
 
 RATE_HZ = 80.0  # 5 physics steps of 2.5 ms
+HORIZON = 500  # steps, the package's own
 GRIPPER_OPENING_M = 0.1  # what the package divides the finger distance by
 MAX_IDLE = 50  # environments kept for the next scene of their task: about 25 MB and 0.1 s each
 MAX_RENDERERS = 6  # of environments that no scene runs in; those of running scenes are kept as long as they run
@@ -192,7 +193,7 @@ class MetaWorld:
             tasks={task: row.instruction for task, row in TASKS.items()},
             observation_spec=observations,
             action_spec=actions,
-            horizon=500,
+            horizon=HORIZON,
             measures=MEASURES,
             deterministic=True,
             pictures=True,
