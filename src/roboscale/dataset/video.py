@@ -180,7 +180,7 @@ def _probe(path: Path, container: Any) -> Probe:
 def _counted(path: Path, container: Any) -> int:
     """Frames of a file whose header does not say how many: one written in fragments, or no mp4."""
     try:
-        count = sum(packet.size > 0 for packet in container.demux(video=0))  # the demuxer's end mark is empty
+        count: int = sum(1 for packet in container.demux(video=0) if packet.size)  # the demuxer's end mark is empty
         container.seek(0)
     except av.FFmpegError as error:
         raise BadData(path, "video", "readable packets", _text(error)) from error

@@ -351,3 +351,7 @@ def test_mending_keeps_the_splits_of_others_and_removes_no_rows_that_the_totals_
     pq.write_table(pq.read_table(table).slice(0, 2), table)
     result = runner.invoke(app, ["data", "fix", str(root), "--metadata"])
     assert result.exit_code == 1 and "none of episode 2, whose rows are in file-000.parquet" in result.stderr
+    command = shlex.split(result.stderr.rpartition("dataset: ")[2])
+    words = [str(tmp_path / "out") if word == "OUT" else word for word in command[1:]]
+    assert runner.invoke(app, [*words, "--workers", "0"]).exit_code == 0
+    assert len(Dataset(tmp_path / "out").episodes) == 2

@@ -9,6 +9,7 @@ Mends LeRobotDataset v3.0, as `lerobot.folder` reads it. Knows no other format.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -93,7 +94,8 @@ def _require_listed(folder: Folder, in_place: bool) -> None:
             continue  # whoever reads its rows says so
         others = sorted(int(one) for one in owners - numbers if isinstance(one, int) and 0 <= one < total)
         if others:
-            found = f"none of episode {others[0]}, whose rows are in {path.name}; a copy leaves such rows out"
+            way = f"roboscale data fix {shlex.quote(str(folder.root))} OUT --drop-broken"
+            found = f"none of episode {others[0]}, whose rows are in {path.name}; this needs a new dataset: {way}"
             raise BadData(Layout(folder.root).episodes, "episodes", f"a row of each of {total}", found)
 
 

@@ -181,8 +181,8 @@ def _unpack(parts: Sequence[Path], target: Path) -> None:
                 file.seek(0)
                 _unpack_tar(parts[0], file, target, limit)
     except _FAULTS as error:
-        part = _part(parts[0].name) if len(parts) == 1 else None
-        hint = f" (one part of several: name the folder, {parts[0].parent})" if part else ""
+        alone = len(parts) == 1 and _part(parts[0].name) is not None
+        hint = f" (one part of several: name the folder, {parts[0].parent})" if alone else ""
         found = _short(error) + hint
         raise BadData(parts[0], "archive", "one that is whole and stays in its folder", found) from error
 
