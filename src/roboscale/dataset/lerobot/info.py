@@ -245,8 +245,8 @@ def read_head(root: Path, problems: Problems, templates: Mapping[str, str] | Non
         return None
     is_v3 = version.startswith("v3.")
     if version != with_v(written):
-        other = BadData(path, "codebase_version", f"{version}, whose files are here", written)
-        problems.take("codebase-version", other, f"it is read as {version}", "codebase_version")
+        wrong = BadData(path, "codebase_version", f"{version}, whose files are here", written)
+        problems.take("codebase-version", wrong, f"it is read as {version}", "codebase_version")
     _check_writing(root, version, problems)
     features = _features(path, raw, problems)
     fps = _rate(path, raw, features, problems)
