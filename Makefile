@@ -12,10 +12,10 @@ help:
 	@echo "make peers   compares counts and sample sizes with statsmodels and fieldtrial, in an environment of their own"
 	@echo "make ends    tests at the lowest and the newest versions that are declared, in environments of their own"
 	@echo "make mutants plants 60 small faults in a room (ROOM=trials) and looks whether its tests notice"
-	@echo "make fuzz    10,000 mutated files for every format that is read, 5,000 mutated tables and as many JSON documents, every advice in every state"
+	@echo "make fuzz    10,000 mutated files for every format that is read, 5,000 mutated tables and as many JSON documents, an arena's server by schemathesis, every advice in every state"
 	@echo "make bench   the benchmarks whose ratios the README quotes"
 	@echo "make bench-robot  twenty comparisons of a known truth; 100 kills of each process in motion; pace; a study under kills (idle, 1 h)"
-	@echo "make arena-proof  90 kills of an arena's processes over 100 matches; 50 boards of a known truth; odd evaluators (30 min)"
+	@echo "make arena-proof  90 kills of an arena's processes over 100 matches; 50 boards of a known truth; odd evaluators; load (40 min)"
 	@echo "make fresh   sets a copy up in minimal images of Debian 12 and 13 and runs it there (root, debootstrap, 8 GB)"
 	@echo "make docs    builds the documentation into site/"
 
@@ -43,6 +43,7 @@ fuzz: set-up-test
 	$(run)python -m tests.fuzz.fuzz_tables --count 5000
 	$(run)python -m tests.fuzz.fuzz_nested --count 5000
 	ROBOSCALE_KILLS=30 $(run)python -m pytest -q tests/dataset/test_durability.py
+	scripts/fuzz_arena.sh 120
 	ROBOSCALE_WHOLE_MATRIX=1 $(run)python -m pytest -q tests/cli/test_advice_on_partial_sets.py tests/cli/test_advice_on_v2_sets.py
 
 guests: set-up-test
@@ -106,6 +107,10 @@ arena-proof: set-up-test
 	$(run)python -m benchmarks.arena_kills runs/arena-kills --sessions 100 --kills 30
 	$(run)python -m benchmarks.arena_demos --arenas 50
 	$(run)python -m benchmarks.arena_sabotage --arenas 100
+	$(run)python -m benchmarks.arena_board --sessions 10000
+	$(run)python -m benchmarks.arena_board --sessions 100000
+	$(run)python -m benchmarks.arena_load --people 20 --robots 6 --seconds 120 --before 10000
+	$(run)python -m benchmarks.arena_load --people 20 --robots 6 --seconds 120 --postgres
 
 bench-guests: set-up-test
 	$(run)roboscale guest install lerobot

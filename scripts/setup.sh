@@ -19,7 +19,7 @@ stop() { say "$@" && exit 1; }
 # GB that pip downloads and keeps, how long it took, and what CUDA adds.
 case $want in
   demo) holds=1.9 downloads=0.5 took='3 to 8 minutes on two cores' extras=pages,sim,train,records,tables,web ;;
-  test) holds=3.4 downloads=0.9 took='15 minutes on two crowded cores, CUDA included' extras=cameras,pages,sim,train,records,tables,web,https,hub,postgres,gym,ray,rerun,slurm,zmq,test,docs ;;
+  test) holds=3.4 downloads=0.9 took='15 minutes on two crowded cores, CUDA included' extras=cameras,hands,pages,sim,train,records,tables,web,https,hub,postgres,gym,ray,rerun,slurm,zmq,test,docs ;;
   *) stop "what is $want? demo or test" ;;
 esac
 cuda_holds=4.0 cuda_downloads=2.5
@@ -97,7 +97,7 @@ fi
 
 ### System packages ###
 # What each shared library or program comes from. EGL and Mesa render without a screen; Chromium opens reports and
-# PostgreSQL keeps logs of trials in tests, which start a cluster of their own.
+# PostgreSQL keeps logs of trials in tests, which start a cluster of their own; sqlite3 backs one up as a host does.
 need_library() { ldconfig -p 2>/dev/null | grep -q "$1" || packages+=("$2"); }
 need_library libEGL.so.1 libegl1
 need_library libOpenGL.so.0 libopengl0
@@ -106,6 +106,7 @@ compgen -G '/usr/lib/*/dri/swrast_dri.so' >/dev/null || packages+=(libgl1-mesa-d
 if [ "$want" = test ]; then
   command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
     packages+=(chromium)
+  command -v sqlite3 >/dev/null || packages+=(sqlite3)
   compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || server=(postgresql)
 fi
 if [ $((${#packages[@]} + ${#server[@]})) -gt 0 ]; then

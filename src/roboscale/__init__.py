@@ -123,6 +123,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.arena_invite import InviteToArena, invite_to_arena
     from roboscale.jobs.arena_join import JoinArena, join_arena
     from roboscale.jobs.arena_offer import OfferPolicy, offer_policy
+    from roboscale.jobs.arena_publish import PublishArena, publish_arena
     from roboscale.jobs.arena_serve import ServeArena, serve_arena
     from roboscale.jobs.campaign import RunCampaign, run_campaign
     from roboscale.jobs.cases_check import CheckCases, check_cases
@@ -292,6 +293,7 @@ __all__ = [
     "Pose",
     "PrintTags",
     "Provenance",
+    "PublishArena",
     "Rank",
     "RecordEpisodes",
     "RecordedEpisode",
@@ -406,6 +408,7 @@ __all__ = [
     "play_world",
     "pool_datasets",
     "print_tags",
+    "publish_arena",
     "rank",
     "record_episodes",
     "remove_guest",
@@ -441,6 +444,7 @@ _JOBS = {
     "arena_invite": ("InviteToArena", "invite_to_arena"),
     "arena_join": ("JoinArena", "join_arena"),
     "arena_offer": ("OfferPolicy", "offer_policy"),
+    "arena_publish": ("PublishArena", "publish_arena"),
     "arena_serve": ("ServeArena", "serve_arena"),
     "campaign": ("RunCampaign", "run_campaign"),
     "cases_check": ("CheckCases", "check_cases"),

@@ -91,7 +91,11 @@ class Crew:
 
 
 def crew(log: TrialLog, evaluators: int = 1, policies: int = 3, rules: ArenaRules = RULES, **more: Any) -> Crew:
-    made = Crew(Arena(log, rules, **more))
+    return crew_of(Arena(log, rules, **more), evaluators, policies)
+
+
+def crew_of(arena: Arena, evaluators: int = 1, policies: int = 3) -> Crew:
+    made = Crew(arena)
     for k in range(evaluators):
         made.evaluators.append(account(made.arena, "evaluator", f"lab {k}"))
         made.stations.append(station(made.arena, made.evaluators[-1]))

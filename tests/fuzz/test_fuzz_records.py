@@ -16,7 +16,7 @@ from tests.fuzz.fuzz_samples import SAMPLES
 from tests.fuzz.fuzz_verdicts import Episode, Reading, judge
 
 ROOT = Path(__file__).parents[2]
-MUTANTS = 30
+MUTANTS = 20
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ import roboscale as rs
 from roboscale.arena.client import ArenaClient
 from roboscale.arena.people import Refused
 from roboscale.core import ActionChunk, PolicyError
+from roboscale.dataset import Dataset
 from roboscale.jobs.arena_board import arena_board
+from roboscale.jobs.arena_episodes import ArenaEpisodes
 from roboscale.jobs.arena_hosting import HostedArena
 from roboscale.jobs.arena_offering import Offering
 from roboscale.jobs.arena_rehearsal import PlantedPolicy, ScriptedEvaluator, _wait_for_checks, stand_in_worlds
@@ -85,6 +88,33 @@ def test_matches_leave_trials_judgements_films_and_an_assignment_log(hosted: Hos
     assert 0 < match.probability <= 0.5 and match.seed > 0 and len(match.drawn["candidates"]) == 3
 
 
+def test_rollouts_are_episodes_with_their_score_and_do_not_say_whose(hosted: Hosted, tmp_path: Path):
+    robot, state, log = hosted.player.robot, hosted.arena.state, hosted.arena.log
+    robot.episodes = ArenaEpisodes(tmp_path / "recorded", robot.world.info, robot.site)
+    try:
+        hosted.player.match()
+        drawn = robot.draw("carry", "carry it over", 5)
+        robot.play(drawn["match"], "A")
+        robot.vote(drawn["match"], "", "somebody ran into the table", valid=False)
+        robot.episodes.close()
+    finally:
+        robot.episodes = None
+    match, left = state.matches[state.finished[-1]], state.matches[drawn["match"]]
+    dataset = Dataset(tmp_path / "recorded")
+    kept = {episode.id: episode for episode in dataset.episodes}
+    assert len(kept) == 3 and kept[log.trial(left.rollouts[0].trial).episode].outcome is None, "nobody scored it"
+    for side in match.sides:
+        trial = log.trial(match.counted(side.letter).trial)
+        record, score = kept[trial.episode], match.scores[side.letter]
+        assert (record.outcome.success, record.outcome.progress) == (score.success, score.progress / 100)
+        episode = dataset.episode(record.index)
+        assert np.array_equal(episode.arrays["action"], trial.actions) and len(episode) == trial.steps
+        assert episode.arrays["observation.images.top"].shape == (trial.steps, 96, 96, 3)
+        assert np.ptp(episode.arrays["observation.state"], axis=0).max() > 0
+        said = json.dumps(record.provenance.to_json())
+        assert match.id in said and not any(name in said for name in (*NAMES, side.policy))
+
+
 def test_rank_counts_every_number_of_the_board_again(hosted: Hosted, tmp_path: Path):
     out = tmp_path / "out"
     done = rs.export_arena(rs.ExportArena(out=out, store=hosted.arena.log.where))
@@ -145,6 +175,32 @@ def test_nothing_tells_an_evaluator_who_it_is_before_the_vote(hosted: Hosted):
         assert len(sizes) == 1, "an answer's size tells nothing"
         answer = ask("POST", f"api/matches/{match}/vote", json={"preference": "tie"}).json()
         assert sorted(answer["policies"]) == ["A", "B"] and set(answer["policies"].values()) <= set(NAMES)
+
+
+def test_a_published_board_is_whole_without_a_server_and_leaves_out_what_is_nobodys(hosted: Hosted, tmp_path: Path):
+    out, state = tmp_path / "out", hosted.arena.state
+    told: list[Any] = []
+    done = rs.publish_arena(rs.PublishArena(out=out, store=hosted.arena.log.where, matches=3), told.append)
+    assert (done.listed, done.matches, done.missing) == (3, len(state.finished), 0)
+    page = (out / "index.html").read_text()
+    match = state.matches[state.finished[-1]]
+    secret = [match.evaluator, match.rollouts[0].session, *(a.token for a in state.accounts.values()), *state.accounts]
+    assert match.id in page and [one for one in secret if one in page] == []
+    assert state.finished[0] not in page and f"Listed are 3 of {len(state.finished)} matches" in page
+    assert not re.search(r'(src|href)="(?!data:)', page) and "https:" not in page, "everything is in it"
+    films = {f"{r.video}.mp4" for id_ in state.finished[-3:] for r in state.matches[id_].rollouts if r.video}
+    assert films <= {file.name for file in (out / "media").iterdir()}
+    again = rs.rank(rs.Rank(sources=(str(out / "comparisons.parquet"),), by="preference", sets="anytime"))
+    board = arena_board(state)
+    assert again.standing.ranking.rank_sets == {row.name: row.ranks for row in board.plain.rows if row.matches}
+    (next(iter((out / "media").glob("*.mp4")))).unlink()
+    with pytest.raises(rs.RoboscaleError, match="not empty"):
+        rs.publish_arena(rs.PublishArena(out=out, store=hosted.arena.log.where))
+    lost = rs.publish_arena(
+        rs.PublishArena(out=tmp_path / "more", store=hosted.arena.log.where, media=out / "media", matches=3),
+        told.append,
+    )
+    assert lost.missing == 1 and "1 pictures and films are not in" in str(told[-2])
 
 
 class Odd:
@@ -363,3 +419,54 @@ def test_an_owner_is_told_how_the_check_went(hosted: Hosted):
     offering._told.clear()
     hosted.arena.state.policies[zebra].checked = {"0" * 32: "actions: expected 2 numbers, found 3"}
     assert offering._checks() == ["robot 00000000: will not be met: actions: expected 2 numbers, found 3"]
+
+
+def test_an_offer_outlasts_an_arena_that_is_started_again(tmp_path: Path):
+    told: list[str] = []
+    heard = threading.Condition()
+
+    def hear(line: str) -> None:
+        with heard:
+            told.append(line)
+            heard.notify_all()
+
+    def until(count: int) -> None:
+        with heard:
+            assert heard.wait_for(lambda: len(told) >= count, timeout=60), told
+
+    stop = threading.Event()
+    with HostedArena(str(tmp_path)) as first:
+        url = first.serve().url
+        token = first.arena.join(first.arena.invite(None, "owner", "team one"), "ada")[1]
+        offering = Offering(PlantedPolicy("oak", 0.5), ArenaClient(url, token, patience_s=0.2), "oak")
+        serving = threading.Thread(target=offering.serve, args=(stop, hear), daemon=True)
+        serving.start()
+    until(1)
+    with HostedArena(str(tmp_path)) as second:
+        second.serve(port=int(url.split(":")[2].strip("/")))
+        until(2)
+        stop.set()
+    serving.join(60)
+    assert "does not answer" in told[0] and "asking on" in told[0]
+    assert told[1:] == ["the arena answers again; oak is offered"], "once each, however long it was away"
+
+
+def test_of_all_who_want_a_new_board_at_once_one_makes_it(hosted: Hosted, monkeypatch: pytest.MonkeyPatch):
+    server, made, go = hosted.hosted.server, [], threading.Event()
+
+    def board(state: Any) -> Any:
+        go.wait(60)
+        assert state is not hosted.arena.state, "of a copy: matches go on meanwhile"
+        made.append(state.number)
+        return arena_board(state)
+
+    monkeypatch.setattr("roboscale.jobs.arena_desk.arena_board", board)
+    monkeypatch.setattr(server, "_board", (-1, b""))
+    told: list[Any] = []
+    threads = [threading.Thread(target=lambda: told.append(server._do_board(None, None))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    go.set()
+    for thread in threads:
+        thread.join(60)
+    assert len(made) == 1 and [json.loads(one)["number"] for one in told] == made * 4

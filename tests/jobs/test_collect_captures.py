@@ -10,7 +10,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from roboscale.cli.app import parse
-from roboscale.core import BadData, Field, Provenance, RoboscaleError, Spec
+from roboscale.core import BadData, Field, Provenance, RoboscaleError, Spec, UsageError
 from roboscale.dataset import Dataset, DatasetWriter
 from roboscale.dataset.audit import audit_folder
 from roboscale.jobs.collect_handheld import CollectHandheld, collect_handheld, plan_handheld
@@ -21,6 +21,7 @@ from roboscale.sources.capture.tables import read_log
 from roboscale.sources.human.aria import AriaMps
 from roboscale.sources.human.hand import chirality
 from roboscale.sources.human.joints import ORDERS
+from roboscale.sources.human.keypoints import KeyPoints
 from tests.samples import capture as samples
 from tests.samples.gopro import add_telemetry
 
@@ -83,6 +84,20 @@ def test_joints_of_the_effector_are_those_of_the_pose_they_belong_to(tmp_path: P
     assert made.spec["action"].layout[9:] == ("gripper_proximal", "gripper_distal")
 
 
+def test_fields_that_a_declaration_names_are_the_poses(tmp_path: Path):
+    source, said = samples.write_grabette(tmp_path / "set"), tmp_path / "fields.toml"
+    said.write_text(
+        'device = "mine"\nframe = "table (z up)"\n[[effector]]\nposition = "observation.state[0:3]"\n'
+        'rotation = "observation.state[3:6]"\nlayout = "rotvec"\njoints = ["observation.state[6:8]"]\n'
+        'joint_names = ["proximal", "distal"]\njoint_unit = "rad"\n'
+    )
+    collect_handheld(CollectHandheld(recordings=source, out=tmp_path / "own", declare=said, **STATED))
+    collect_handheld(CollectHandheld(recordings=source, out=tmp_path / "known", **STATED))
+    own, known = Dataset(tmp_path / "own"), Dataset(tmp_path / "known")
+    assert np.array_equal(own.arrays("action"), known.arrays("action"))
+    assert own.spec["observation.state"].frame == "table (z up)"
+
+
 def test_lost_frames_are_cut_out_and_never_filled(tmp_path: Path):
     source = samples.write_umi_session(tmp_path / "session", lost=(30, 31))
     done = collect_handheld(CollectHandheld(recordings=source, out=tmp_path / "out", **STATED))
@@ -134,6 +149,19 @@ def test_an_error_of_nothing_is_found_by_the_audit(tmp_path: Path):
             take.add({"observation.state": np.array([k], np.float32), "sigma": sigma})
         take.save()
     assert any(error.startswith("sigma-not-positive") for error in errors_of(tmp_path / "set"))
+
+
+def test_a_camera_whose_lens_is_known_says_where_hands_lie_in_its_pictures(tmp_path: Path):
+    source = samples.write_egodex(tmp_path / "ego", frames=20, video=True)
+    collect_human(CollectHuman(source=source, out=tmp_path / "out", video=True, **STATED))
+    dataset = Dataset(tmp_path / "out")
+    lens = dataset.episodes[0].provenance.details["lenses"]["head"]
+    place, turn = elements(dataset.arrays("pose.camera.head"))
+    assert np.abs(place - [-0.3, 0.0, 0.7]).max() < 1e-6
+    ahead = np.array([0.6, 0.0, -0.5]) / np.hypot(0.6, 0.5)
+    assert np.abs(turn[:, :, 2] - ahead).max() < 1e-6 and np.abs(turn[:, :, 0] - [0, -1, 0]).max() < 1e-6
+    assert (lens["width"], lens["k"]) == (64, [])
+    assert lens["fx"] == pytest.approx(736.6 * 64 / 1920) and lens["cx"] == pytest.approx(32)
 
 
 def test_one_error_without_the_other_is_refused(tmp_path: Path):
@@ -305,8 +333,18 @@ def test_egodex_by_its_own_names_with_z_up(tmp_path: Path):
     assert np.abs(turned[:, :, 2] - turn[:-1, :, 2]).max() < 1e-5, "z leaves the back of the hand"
     width = np.linalg.norm(points[:, 0] - points[:, 1], axis=1)
     assert np.abs(state[:, layout.index("right.gripper_width")] - width[:-1]).max() < 1e-5
-    assert done.card.demonstrations[0].tracks[0].sigma_position_m == 0.004
+    card = done.card.demonstrations[0].tracks[1]
+    assert card.sigma_position_m == 0.004
+    closed = dataset.arrays("gripper.closed")[:59, 1].astype(bool)
+    assert closed[width[:-1] < 0.03].all() and not closed[width[:-1] > 0.05].any() and closed.any()
+    assert np.count_nonzero(np.diff(closed.astype(int)) == 1) + closed[0] == card.pinches < 4
     assert errors_of(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("pinch", ["0.05,0.03", "0,0.1", "0.03", "a,b"])
+def test_a_pinch_that_opens_before_it_closes_is_refused(tmp_path: Path, pinch: str):
+    with pytest.raises(UsageError, match="--pinch"):
+        CollectHuman(source=tmp_path, out=tmp_path / "out", pinch=pinch)
 
 
 def test_a_hand_that_is_not_seen_ends_the_episode(tmp_path: Path):
@@ -353,6 +391,18 @@ def test_key_points_in_a_declared_order(tmp_path: Path, order: str):
     assert [e.length for e in dataset.episodes] == [39, 18], "the frame without a hand is cut out"
     assert np.allclose(dataset.arrays("sigma")[:, 0], 0.006)
     assert dataset.spec["observation.points"].layout[0] == f"{ORDERS[order][0]}.x"
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_hand_under_the_other_one_s_name_is_found(tmp_path: Path, side: str):
+    points, _, _ = samples.hand_in_motion(ORDERS["mediapipe"], 20, side)
+    np.savez(tmp_path / "take.npz", xyz=points)
+    for said in ("left", "right"):
+        toml = tmp_path / f"{said}.toml"
+        toml.write_text(f'rate_hz = 30\n[hand.{said}]\npoints = "xyz"\norder = "mediapipe"\n')
+        source = KeyPoints(tmp_path / "take.npz", toml)
+        found = [f.check for f in source.demonstration(source.keys[0]).findings]
+        assert found == ([] if said == side else ["mirrored-hand"])
 
 
 def test_an_estimate_of_one_camera_without_an_error_is_no_action(tmp_path: Path):

@@ -53,7 +53,11 @@ def write_event(folder: Path, *, trials: int = 10) -> Path:
         for name, (policy, consent) in TEAMS.items()
     )
     file = folder / "event.toml"
-    world = f'[[worlds]]\nworld = "{tests.pusher_world.__file__}:PusherWorld"\ntasks = ["push"]\n'
+    world = (
+        f'[[worlds]]\nworld = "{tests.pusher_world.__file__}:PusherWorld"\ntasks = ["push"]\n'
+        'rubrics.push = [{ says = "half way", measure = "progress", least = 0.5 }, '
+        '{ says = "there", measure = "success", least = 1 }]\n'
+    )
     file.write_text(f'title = "Autumn <course>"\ntrials = {trials}\nprizes = ["the arm", "a book"]\n{world}{teams}')
     return file
 
@@ -62,10 +66,27 @@ def write_event(folder: Path, *, trials: int = 10) -> Path:
 def held(tmp_path_factory: pytest.TempPathFactory) -> tuple[HeldEvent, Path, list[Any]]:
     folder = tmp_path_factory.mktemp("event")
     told: list[Any] = []
+
+    def hear(event: Any) -> None:
+        told.append(event)
+        if "eval" not in pages and "trials" in str(event):  # while the first team is tried
+            pages["eval"] = (folder / "event/board.html").read_text()
+
+    pages: dict[str, str] = {}
     with pytest.MonkeyPatch.context() as patch:  # a drawn seed may give conditions on which `sure` fails too often
         patch.setattr("secrets.randbits", lambda bits: 7)
-        done = rs.hold_event(rs.HoldEvent(file=write_event(folder, trials=12), workers=0), told.append)
+        done = rs.hold_event(rs.HoldEvent(file=write_event(folder, trials=12), workers=0), hear)
+    (folder / "while.html").write_text(pages["eval"])
     return done, folder, told
+
+
+def test_the_page_shows_how_far_everybody_is_and_no_number_before_the_end(held):
+    done, folder, _ = held
+    page = (folder / "while.html").read_text()
+    assert "Now the policy of ash is tried." in page and '<meta http-equiv="refresh" content="5">' in page
+    assert page.count("passed the gate") == 5 and "consent: nothing says who was recorded" in page
+    assert done.seal in page and done.nonce not in page and "%" not in page.partition("<main")[2]
+    assert 'http-equiv="refresh"' not in done.page.read_text(), "the board is not loaded again and again"
 
 
 def test_prizes_go_where_the_evidence_separates_and_nowhere_else(held):
@@ -107,6 +128,12 @@ def test_the_archive_holds_data_trials_and_board_and_rank_counts_it_again(held, 
         archive.extractall(tmp_path)
     again = rs.rank(rs.Rank(sources=(str(tmp_path / "results.csv"),), by="success"))
     assert again.standing.ranking.to_json() == done.ranked.standing.ranking.to_json()
+    came = [line.split(",")[4:] for line in (tmp_path / "results.csv").read_text().splitlines()[1:]]
+    assert {progress for success, progress in came if success == "1"} == {"1.0"}
+    assert {progress for success, progress in came if success == "0"} <= {"0.0", "0.5"}
+    assert "half way (progress of 0.5 or more); there (success of 1 or more)" in done.page.read_text()
+    by_steps = rs.rank(rs.Rank(sources=(str(tmp_path / "results.csv"),), by="progress")).standing.ranking
+    assert by_steps.rank_sets["ash"] == (1, 1)
     assert len(Dataset(tmp_path / "datasets/ash").episodes) == 3 and not (tmp_path / "datasets/oak").exists()
     said = json.loads((tmp_path / "event.json").read_text())
     assert said["prizes"][0]["team"] == "ash" and said["conditions"]["seed"] == done.seed
@@ -120,19 +147,33 @@ def test_an_event_that_is_over_is_not_held_again(held):
         rs.hold_event(rs.HoldEvent(file=folder / "event.toml", workers=0))
 
 
-def test_an_interrupted_event_goes_on_with_the_same_conditions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from roboscale.jobs.event_holding import Holding
+def test_an_event_that_dies_anywhere_goes_on_with_the_same_conditions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from roboscale.jobs import event_holding
+
+    def dies(*_: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    write = event_holding.write_json
+
+    def dies_last(path: Path, data: Any) -> None:
+        return dies() if path.name == "event.json" else write(path, data)
 
     request = rs.HoldEvent(file=write_event(tmp_path, trials=2), workers=0)
-    with monkeypatch.context() as patch:
-        patch.setattr(Holding, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            rs.hold_event(request)
+    for where, what in (
+        ("roboscale.jobs.event_holding.Holding.finish", dies),
+        ("roboscale.jobs.event_holding.zipfile.ZipFile.writestr", dies),
+        ("roboscale.jobs.event_holding.write_json", dies_last),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, what)
+            with pytest.raises(KeyboardInterrupt):
+                rs.hold_event(request)
     before = json.loads((tmp_path / "event/conditions.json").read_text())
     told: list[Any] = []
     done = rs.hold_event(request, told.append)
     assert (done.seed, done.nonce) == (before["seed"], before["nonce"])
     assert any("found 2 of 2 trials" in str(event) for event in told), "nothing is tried twice"
+    assert zipfile.ZipFile(done.archive).testzip() is None and not list(tmp_path.glob("*.part"))
     (tmp_path / "event/event.json").unlink()
     request.file.write_text(request.file.read_text() + "\n")
     with pytest.raises(RoboscaleError, match="changed since its first trial"):
@@ -147,6 +188,7 @@ def test_an_interrupted_event_goes_on_with_the_same_conditions(tmp_path: Path, m
         (('"push"', "3"), "tasks"),
         (('[[worlds]]\nworld = "', '[[worlds]]\nworld = "robot:'), "meet at robots in an arena"),
         (('policy = "policies.py:back"', 'polcy = "x"'), "polcy"),
+        (("rubrics.push", "rubrics.pull"), "worlds.rubrics: expected one of push, found pull"),
     ],
 )
 def test_mistakes_in_the_file_are_named(tmp_path: Path, change: tuple[str, str], problem: str):
@@ -179,8 +221,11 @@ def test_the_file_in_the_documentation_is_one():
 def test_mistakes_of_the_organiser_and_servers_that_are_away_are_no_teams_fault(tmp_path: Path):
     file = write_event(tmp_path, trials=1)
     text = file.read_text()
-    file.write_text(text.replace('"push"', '"pusch"'))
+    file.write_text(text.replace('"push"', '"pusch"').replace("rubrics.push", "rubrics.pusch"))
     with pytest.raises(UnknownName, match="pusch"):
+        rs.hold_event(rs.HoldEvent(file=file, workers=0))
+    file.write_text(text.replace('measure = "progress"', 'measure = "progres"'))
+    with pytest.raises(UnknownName, match="progres.*progress"):
         rs.hold_event(rs.HoldEvent(file=file, workers=0))
     assert not (tmp_path / "event").exists()
     file.write_text(text.replace("policies.py:back", "openpi://127.0.0.1:9"))

@@ -192,6 +192,34 @@ HUMAN = {
         "one called abc.*xyz",
     ),
     "times that stand still": ("take.npz", lambda p: resave(p / "take.npz", t=np.zeros(60)), "t in row 1.*after 0"),
+    "axes that nobody has": (
+        "take.npz",
+        declare('rate_hz = 30\naxes = "arkitt"\n[hand.right]\npoints = "xyz"\norder = "mediapipe"\n'),
+        "axes: expected one of arkit",
+    ),
+    "a wrist with fewer rotations": (
+        "take.npz",
+        lambda p: (
+            resave(p / "take.npz", place=np.zeros((60, 3)), turn=np.zeros((59, 3))),
+            declare('rate_hz = 30\n[hand.right]\nposition = "place"\nrotation = "turn"\n')(p),
+        ),
+        "turn: expected 60 rows, as place has, found 59",
+    ),
+    "a lens of a camera that moves": (
+        "take.npz",
+        declare('rate_hz = 30\nlens = [1, 1, 0, 0]\n[hand.right]\npoints = "xyz"\norder = "mediapipe"\n'),
+        'lens: expected frame = "camera"',
+    ),
+    "a declaration that is no text": (
+        "take.npz",
+        lambda p: (p / "hand.toml").write_bytes(b"\xff\xfe"),
+        "declaration: expected a text file",
+    ),
+    "a declaration that is not there": (
+        "take.npz",
+        lambda p: (p / "hand.toml").unlink(),
+        "declaration: expected a text file.*No such file",
+    ),
     "an order without what a pinch is made of": (
         "take.npz",
         lambda p: (

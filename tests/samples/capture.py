@@ -221,6 +221,16 @@ def hand_in_motion(
     return np.einsum("nij,nkj->nki", turn, own) + place[:, None], place, turn
 
 
+def _head(theirs_from_ours: Array) -> Array:
+    """`world_from_camera` (4, 4) of a head that looks at the hands: x right, y down, z ahead, in ARKit's world."""
+    place, ahead = np.array([-0.3, 0.0, 0.7]), np.array([0.6, 0.0, -0.5]) / np.hypot(0.6, 0.5)
+    right = np.array([0.0, -1.0, 0.0])
+    made = np.eye(4)
+    made[:3, :3] = theirs_from_ours @ np.stack([right, np.cross(ahead, right), ahead], axis=1)
+    made[:3, 3] = theirs_from_ours @ place
+    return made
+
+
 def write_egodex(
     folder: Path,
     *,
@@ -252,7 +262,7 @@ def write_egodex(
                     confidence = np.full(frames, 0.95, np.float32)
                     confidence[list((unseen or {}).get(side, ()))] = 0.001
                     file[f"confidences/{side}{joint}"] = confidence
-            file["transforms/camera"] = np.tile(np.eye(4, dtype=np.float32), (frames, 1, 1))
+            file["transforms/camera"] = np.tile(_head(theirs_from_ours).astype(np.float32), (frames, 1, 1))
             file["camera/intrinsic"] = np.array([[736.6, 0, 960], [0, 736.6, 540], [0, 0, 1]], np.float32)
             file.attrs["llm_description"] = "Stack the cups on the table."
             file.attrs["which_llm_description"] = "1"

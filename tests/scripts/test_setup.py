@@ -42,6 +42,7 @@ FAKES = {
     "df": "echo 'Filesystem blocks used free'; echo \"disk 0 0 ${FREE_KB:-90000000} 1% /\"",
     "ldconfig": "echo libEGL.so.1 libOpenGL.so.0 libGL.so.1",
     "chromium": "",
+    "sqlite3": "",
     "initdb": "",
     "apt-get": 'echo "apt-get $*" >>"$CALLS"; [ -z "${APT_BRINGS:-}" ] || cp "$APT_BRINGS" "${0%/*}/python3.11"',
 }
@@ -116,7 +117,7 @@ def test_the_tests_need_more_than_the_demo(machine: Machine):
     assert [
         call
         for call in calls
-        if "-e .[cameras,pages,sim,train,records,tables,web,https,hub,postgres,gym,ray,rerun,slurm,zmq,test,docs]"
+        if "-e .[cameras,hands,pages,sim,train,records,tables,web,https,hub,postgres,gym,ray,rerun,slurm,zmq,test,docs]"
         in call
     ]
     assert machine.run("demo") == machine.run("test") == (0, "", [])

@@ -170,7 +170,7 @@ def test_drop_one_finds_the_policy_that_makes_the_correlation():
     assert top_one_regret(real, cheap) == pytest.approx(0.1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(scores, st.randoms(use_true_random=False))
 def test_order_and_names_change_nothing(pairs, random):
     names = [f"p{i}" for i in range(len(pairs))]

@@ -12,6 +12,7 @@ import pytest
 
 import roboscale as rs
 from browser import Link, overflow, wait_until
+from roboscale.dataset import Dataset
 from roboscale.jobs.arena_hosting import HostedArena
 from roboscale.jobs.arena_rehearsal import PlantedPolicy, _offer, _wait_for_checks
 
@@ -36,10 +37,14 @@ def desk(hosted: HostedArena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     rubrics.write_text('[steps]\ncarry = ["touches the block", "half way", "on the square"]\n')
     token = hosted.arena.join(hosted.arena.invite(None, "evaluator", "lab"), "ada")[1]
     monkeypatch.setenv("ROBOSCALE_ARENA", token)
-    asked = rs.EvaluateForArena(arena=hosted.page.url, robot="stand-in", site="lab <i>one</i>", rubrics=rubrics)
+    asked = rs.EvaluateForArena(
+        arena=hosted.page.url, robot="stand-in", site="lab <i>one</i>", rubrics=rubrics, record=tmp_path / "recorded"
+    )
     with rs.evaluate_for_arena(asked) as page:
         _wait_for_checks(hosted, 3, 1)
         yield page.url
+    played = [rollout for match in hosted.arena.state.matches.values() for rollout in match.rollouts]
+    assert len(played) == (len(Dataset(tmp_path / "recorded").episodes) if played else 0)
 
 
 def open_page(browser: Link, url: str, size: dict[str, int], **options: Any) -> Any:
@@ -91,7 +96,9 @@ def play(page: Any, number: int, sides: int, vote: str, progress: str) -> None:
     until(page, "over", number)
 
 
-def test_three_whole_sessions_and_the_board_that_they_make(browser: Link, hosted: HostedArena, desk: str):
+def test_three_whole_sessions_and_the_board_that_they_make(
+    browser: Link, hosted: HostedArena, desk: str, tmp_path: Path
+):
     page = open_page(browser, desk, DESK)
     shot(page, "arena-describe")
     assert page.locator("#title").inner_text().endswith("lab <i>one</i>"), "text is text"
@@ -110,21 +117,28 @@ def test_three_whole_sessions_and_the_board_that_they_make(browser: Link, hosted
     matches = [state.matches[id_] for id_ in state.finished]
     assert [m.preference for m in matches] == ["A", "tie", "B"] and [len(m.sides) for m in matches] == [2, 2, 3]
     assert {score.progress for m in matches for score in m.scores.values()} == {67.0}
-    for size, scheme in ((DESK, "light"), (PHONE, "dark")):
-        board = open_page(browser, hosted.page.url, size, color_scheme=scheme)
+    rs.publish_arena(rs.PublishArena(out=tmp_path / "out", store=hosted.arena.log.where))
+    published = (tmp_path / "out/index.html").as_uri()
+    for size, scheme, url in (
+        (DESK, "light", hosted.page.url),
+        (PHONE, "dark", hosted.page.url),
+        (PHONE, "light", published),
+    ):
+        board = open_page(browser, url, size, color_scheme=scheme)
         wait_until(board, "document.body.dataset.matches === '3'")
         assert not overflow(board)
         assert board.locator("#board tbody tr").count() == 3
         assert "zebra <b>" in board.locator("#board").inner_text(), "text is text"
         wait_until(board, "document.querySelectorAll('#matches button').length === 3")
-        shot(board, f"arena-board-{scheme}")
+        shot(board, f"arena-board-{scheme}-{url[:4]}")
         board.locator("#matches button").first.click()
         wait_until(board, "document.querySelectorAll('dialog video').length === 3")
         inside = board.locator("#inside").inner_text()
         assert not any(name in inside for name in NAMES), "films first"
+        wait_until(board, "[...document.querySelectorAll('dialog video')].every((one) => one.videoWidth === 96)")
         board.get_by_text("Who were they?").click()
         assert "probability" in board.locator("#inside").inner_text()
-        shot(board, f"arena-match-{scheme}")
+        shot(board, f"arena-match-{scheme}-{url[:4]}")
         assert board.complaints == []
 
 

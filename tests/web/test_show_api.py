@@ -8,6 +8,7 @@ import io
 import json
 import os
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -546,3 +547,10 @@ def test_ten_thousand_episodes_open_and_answer_quickly(serving: Any, many: Path)
         values = np.frombuffer(body, "<f8").reshape(-1, 5)
         assert values[0].tolist() == [49995.0, 49996.0, 49997.0, 49998.0, 49999.0]
         assert client.get("/api/episode/9999").json()["id"] == f"{9999:032x}"
+
+
+def test_answers_of_several_packets_do_not_wait_for_their_acknowledgement():
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -87,11 +87,19 @@ class Arena:
         with self._lock:
             self.catch_up()
 
-    def catch_up(self) -> None:
-        """Reads what others wrote."""
+    def catch_up(self, *, wait: bool = True) -> None:
+        """Reads what others wrote; with `wait=False` not while somebody here writes, who reads it anyway."""
+        if self._lock.acquire(blocking=wait):
+            try:
+                for entry in self.log.entries(after=self.state.number):
+                    self.state.tell(entry)
+            finally:
+                self._lock.release()
+
+    def snapshot(self) -> ArenaState:
+        """What is known now, for whoever takes long to look at it."""
         with self._lock:
-            for entry in self.log.entries(after=self.state.number):
-                self.state.tell(entry)
+            return self.state.copied()
 
     # people
 
@@ -469,7 +477,7 @@ class Arena:
     def expire(self) -> None:
         """Ends matches that nobody goes on with."""
         before = time.time_ns() - int(self.rules.expire_s * 1e9)
-        for id_ in [m for m in self.state.open if self.state.matches[m].touched_ns < before]:
+        for id_ in [m for m in list(self.state.open) if self.state.matches[m].touched_ns < before]:
             body = {"match": id_}
 
             def make(id_: str = id_, body: Mapping[str, Any] = body) -> _Written | None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from roboscale.arena.match import Match
 from roboscale.arena.state import ArenaState
 from roboscale.core.plain import Plain
-from roboscale.stats.bradley_terry import ComparisonOutcome, count_comparisons
+from roboscale.stats.bradley_terry import ComparisonOutcome, Comparisons, count_comparisons
 from roboscale.stats.distributions import binomial_sf, normal_sf
 from roboscale.stats.next_trial import Knowledge, knowledge_from_comparisons
 
@@ -75,6 +75,7 @@ def flag_evaluators(state: ArenaState) -> list[EvaluatorFlag]:
         if len(match.sides) == 2:
             votes[match.evaluator].append(_vote_of(match))
     groups = {p.id: p.group for p in state.policies.values()}
+    counted = {account: _counted(mine, [*groups]) for account, mine in votes.items()}
     found: list[EvaluatorFlag] = []
     while True:  # whoever is flagged is no witness against the others: the worst first, then everybody else anew
         flagged = {flag.account for flag in found}
@@ -82,8 +83,8 @@ def flag_evaluators(state: ArenaState) -> list[EvaluatorFlag]:
         for account, mine in votes.items():
             if account not in flagged and len(mine) >= LEAST_MATCHES:
                 away = {account, *flagged}
-                others = [vote for other, some in votes.items() if other not in away for vote in some]
-                if said := _of_one(account, mine, others, groups):
+                others = [some for other, some in counted.items() if other not in away]
+                if said := _of_one(account, mine, _together(others), groups):
                     suspects.append(said)
         if not suspects:
             return found
@@ -102,7 +103,7 @@ def _vote_of(match: Match) -> _Vote:
 
 
 def _of_one(
-    account: str, mine: Sequence[_Vote], others: Sequence[_Vote], groups: Mapping[str, str]
+    account: str, mine: Sequence[_Vote], others: Comparisons | None, groups: Mapping[str, str]
 ) -> list[EvaluatorFlag]:
     found = []
     level = FLAG_LEVEL / 3
@@ -113,25 +114,28 @@ def _of_one(
         if p < level / 2:
             method = "binomial test of decided votes for a side (order was drawn)"
             found.append(_flag(account, "always one side", letter, p, decided, method))
-    if len(others) < LEAST_MATCHES:
+    if others is None or others.n < LEAST_MATCHES:
         return found
-    belief = _belief([*others], [*groups])
+    belief = knowledge_from_comparisons(others, prior_sd=2.0)
     expected, spread = _expected(belief, mine)
     found += _for_an_owner(account, mine, groups, (values, expected, spread), level)
     found += _at_random(account, mine, belief)
     return found
 
 
-def _belief(votes: Sequence[_Vote], policies: Sequence[str]) -> Knowledge:
+def _counted(votes: Sequence[_Vote], policies: Sequence[str]) -> Comparisons:
+    """How often each policy beat each other one, whether or not they met."""
     named: dict[float, ComparisonOutcome] = {1.0: "first", 0.0: "second", 0.5: "tie"}
-    outcomes = [named[vote.value] for vote in votes]
-    counted = count_comparisons(
-        [v.first for v in votes],
-        [v.second for v in votes],
-        outcomes,
-        policies=tuple(policies),
-    )
-    return knowledge_from_comparisons(counted, prior_sd=2.0)
+    first, second = [v.first for v in votes], [v.second for v in votes]
+    return count_comparisons(first, second, [named[v.value] for v in votes], policies=tuple(policies))
+
+
+def _together(some: Sequence[Comparisons]) -> Comparisons | None:
+    """The sum of counts of the same policies; `None` of none."""
+    if not some:
+        return None
+    counts = np.sum([one.counts for one in some], axis=0)
+    return replace(some[0], counts=counts, per_pair=np.sum([one.per_pair for one in some], axis=0))
 
 
 def _chances(belief: Knowledge, votes: Sequence[_Vote]) -> Floats:

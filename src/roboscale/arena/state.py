@@ -27,10 +27,11 @@ __all__ = ["ARENA_KINDS", "ArenaState"]
 
 
 class ArenaState:
-    """People, robots, policies and matches, as of the entry `number`."""
+    """People, robots, policies and matches, as of the entry `number`; `news` is the last that changes a board."""
 
     def __init__(self) -> None:
         self.number = 0
+        self.news = 0
         self.invitations: dict[str, Invitation] = {}
         self.accounts: dict[str, Account] = {}
         self.by_token: dict[str, str] = {}
@@ -55,6 +56,16 @@ class ArenaState:
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise BadData(f"entry {entry.number}", entry.kind, "what an arena wrote", repr(error)) from error
         self.number = max(self.number, entry.number)
+        if entry.kind in _ON_BOARD:
+            self.news = max(self.news, entry.number)
+
+    def copied(self) -> ArenaState:
+        """What is known now, in collections of its own; what stands in them, such as a match, is the same."""
+        made = ArenaState()
+        for name, value in vars(self).items():
+            setattr(made, name, value if isinstance(value, int) else value.copy())
+        made.pairs = {pair: list(counts) for pair, counts in self.pairs.items()}
+        return made
 
     def account_of(self, token_hash: str) -> Account | None:
         """Whose token it is; `None` for nobody's, and for a revoked one."""
@@ -194,6 +205,8 @@ _APPLY: Mapping[str, Callable[[ArenaState, Mapping[str, Any], int], None]] = {
     "vote": _vote,
     "expired": _expired,
 }
+
+_ON_BOARD = ("robot", "policy", "withdrawn", "vote", "expired")
 
 ARENA_KINDS = tuple(_APPLY)
 """Kinds of entries that an arena writes."""

@@ -19,8 +19,9 @@ Keep = Callable[[Match], bool]
 
 def arena_names(state: ArenaState) -> dict[str, str]:
     """Policy's id -> its name; where two have one name, with digits behind it."""
-    labels = identity_labels(p.identity.renamed(p.name) for p in state.policies.values())
-    return {p.id: labels[p.identity] for p in state.policies.values()}
+    policies = list(state.policies.values())
+    labels = identity_labels(p.identity.renamed(p.name) for p in policies)
+    return {p.id: labels[p.identity] for p in policies}
 
 
 def _voted(state: ArenaState, keep: Keep) -> Iterable[Match]:

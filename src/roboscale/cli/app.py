@@ -16,6 +16,7 @@ from roboscale.cli import (
     arena_invite,
     arena_join,
     arena_offer,
+    arena_publish,
     arena_serve,
     campaign,
     cases_check,
@@ -155,6 +156,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     arena_offer.command,
     arena_evaluate.command,
     arena_export.command,
+    arena_publish.command,
     arena_import.command,
 )
 

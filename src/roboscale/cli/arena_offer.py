@@ -16,7 +16,7 @@ def run(request: OfferPolicy, terminal: Terminal) -> None:
     offering = offer_policy(request, terminal.event)
     say(f"offering {offering.name}; Ctrl-C ends it")
     try:
-        offering.serve(on_check=lambda line: terminal.event(Note(line)))
+        offering.serve(on_line=lambda line: terminal.event(Note(line)))
     except KeyboardInterrupt:
         say(f"answered {offering.answered} observations")
 

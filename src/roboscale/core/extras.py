@@ -14,6 +14,7 @@ EXTRA_OF = {
     "pyarrow": "data",
     "matplotlib": "pages",
     "cryptography": "https",
+    "ai_edge_litert": "hands",
     "cv2": "cameras",
     "gymnasium": "worlds",
     "metaworld": "sim",

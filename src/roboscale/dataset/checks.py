@@ -180,6 +180,9 @@ _CAPTURES = (
     Check("pretrain-only", "info", "Auxiliary targets and no action: nobody states how accurate the poses are."),
     Check("held-poses", "warning", "A pose of a hand or tool is repeated to the last bit: it was held, not measured."),
     Check("interpolated-poses", "warning", "Poses lie on straight lines between others: they were filled in."),
+    Check("unreachable-poses", "warning", "Captured poses are out of reach of the arm that was asked to follow."),
+    Check("too-fast-poses", "warning", "Captured poses ask more speed of a joint than that arm has."),
+    Check("self-colliding-poses", "warning", "That arm would touch itself at captured poses."),
     Check("sigma-not-positive", "error", "A stated error of 0 or less."),
 )
 PICTURES = (

@@ -14,7 +14,7 @@ from roboscale.arena.state import ArenaState
 from roboscale.arena.tables import arena_names, comparison_rows, trial_rows
 from roboscale.core import Estimate, Stratum
 from roboscale.core.plain import Plain
-from roboscale.jobs.standing import Standing, mean_sequence, standing_of
+from roboscale.jobs.standing import Standing, mean_sequence, rates_of, standing_of
 from roboscale.results import Preferences, Results
 from roboscale.results.nouns import PREFERENCE_OUTCOMES, TablePart, TrialColumns
 from roboscale.results.reading import ResultsReading, TableReading
@@ -153,9 +153,8 @@ def _numbers(values: Sequence[Any]) -> tuple[list[Any], Any]:
 
 
 def _strata(columns: Mapping[str, Sequence[Any]]) -> tuple[tuple[Stratum, ...], Any]:
-    rows = zip(columns["site"], columns["robot"], columns["task"], strict=True)
-    names, numbers = _numbers([Stratum(f"{site} · {robot}", task) for site, robot, task in rows])
-    return tuple(names), numbers
+    places, numbers = _numbers(list(zip(columns["site"], columns["robot"], columns["task"], strict=True)))
+    return tuple(Stratum(f"{site} · {robot}", task) for site, robot, task in places), numbers
 
 
 def _preferences(columns: Mapping[str, Sequence[Any]]) -> Preferences:
@@ -199,7 +198,7 @@ def _trial_columns(columns: Mapping[str, Sequence[Any]]) -> TrialColumns:
 def _tally(state: ArenaState, keep: Callable[[Match], bool]) -> ArenaTally:
     results = arena_results(state, keep)
     if not len(results.preferences):
-        none = tuple(_rows(state, results, None, None))
+        none = tuple(_rows(state, results, None, {}))
         return ArenaTally(
             rows=none,
             tie_groups=(tuple(row.name for row in none),) if none else (),
@@ -210,7 +209,7 @@ def _tally(state: ArenaState, keep: Callable[[Match], bool]) -> ArenaTally:
             comparisons=0,
         )
     standing = standing_of(results, "preference", BOARD_LEVEL, "anytime")
-    progress = standing_of(results, "progress", BOARD_LEVEL, "anytime")
+    progress = rates_of(results, "progress", BOARD_LEVEL)
     return ArenaTally(
         rows=tuple(_rows(state, results, standing, progress)),
         tie_groups=standing.ranking.tie_groups,
@@ -222,7 +221,9 @@ def _tally(state: ArenaState, keep: Callable[[Match], bool]) -> ArenaTally:
     )
 
 
-def _rows(state: ArenaState, results: Results, standing: Standing | None, progress: Standing | None) -> list[ArenaRow]:
+def _rows(
+    state: ArenaState, results: Results, standing: Standing | None, progress: Mapping[str, Estimate]
+) -> list[ArenaRow]:
     names = arena_names(state)
     nothing = Estimate(value=None, low=None, high=None, level=BOARD_LEVEL, n=0, method="no match yet")
     wins = _wins(results)
@@ -246,7 +247,7 @@ def _rows(state: ArenaState, results: Results, standing: Standing | None, progre
                 ranks=(1, len(state.policies)) if ranking is None else ranking.rank_sets[name],
                 group=groups[0] if groups else 0,
                 strength=nothing if ranking is None else ranking.scores[name],
-                progress=nothing if progress is None else progress.rates.get(name, nothing),
+                progress=progress.get(name, nothing),
                 success=nothing if standing is None else standing.rates.get(name, nothing),
                 won=won,
                 lost=lost,

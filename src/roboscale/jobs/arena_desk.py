@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import statistics
 import threading
 import time
@@ -23,6 +24,7 @@ from roboscale.arena.tables import arena_names
 from roboscale.core import Identity, InfrastructureError, PolicyError, derive_id, derive_seed
 from roboscale.jobs.arena_board import arena_board
 from roboscale.jobs.arena_frames import read_actions, read_facts, read_frame
+from roboscale.jobs.arena_matches import match_shown
 from roboscale.wire import WireError, pack, unpack
 
 __all__ = ["ArenaServer"]
@@ -30,6 +32,7 @@ __all__ = ["ArenaServer"]
 _SAMPLES = 50
 _PULL_S = 15.0
 _SLOW_BOARD_S = 0.5
+_REST_S = 5.0
 _SECRET = ("code", "token", "invitation")
 
 
@@ -48,8 +51,8 @@ class ArenaServer:
         self._strangers = RateLimit(50.0, 200)
         self._told: dict[str, str] = {}  # session -> what the policy's server said of its mistake
         self._checking: set[tuple[str, str]] = set()
-        self._board: tuple[int, dict[str, Any]] = (-1, {})
-        self._board_s = 0.0
+        self._board: tuple[int, bytes] = (-1, b"")
+        self._board_s = self._board_at = 0.0
         self._board_lock = threading.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -70,25 +73,30 @@ class ArenaServer:
 
     # for everybody
 
-    def _do_board(self, account: Account | None, body: None) -> dict[str, Any]:
-        """Where it takes long, the last one, while the next is made."""
-        self.arena.catch_up()
+    def _do_board(self, account: Account | None, body: None) -> bytes:
+        """Where it takes long, the last one, while the next is made; and no two without a rest between them."""
+        self.arena.catch_up(wait=False)
         number, made = self._board
-        if number == self.arena.state.number:
+        wanted = self.arena.state.news
+        if number >= wanted:
             return made
         if number >= 0 and self._board_s > _SLOW_BOARD_S:
-            if not self._board_lock.locked():
-                threading.Thread(target=self._make_board, daemon=True).start()
+            rested = time.monotonic() - self._board_at > min(self._board_s, _REST_S)
+            if rested and not self._board_lock.locked():
+                threading.Thread(target=self.make_board, args=(wanted,), daemon=True).start()
             return made
-        self._make_board()
+        self.make_board(wanted)
         return self._board[1]
 
-    def _make_board(self) -> None:
+    def make_board(self, wanted: int = 0) -> None:
+        """The board with every entry up to this one; of all who ask at once, the first makes it."""
         with self._board_lock:
-            number, begun = self.arena.state.number, time.monotonic()
-            if number != self._board[0]:
-                self._board = number, arena_board(self.arena.state).to_json()
-                self._board_s = time.monotonic() - begun
+            if self._board[0] >= wanted:
+                return
+            state, begun = self.arena.snapshot(), time.monotonic()
+            self._board = state.number, json.dumps(arena_board(state).to_json(), allow_nan=False).encode()
+            self._board_at = time.monotonic()
+            self._board_s = self._board_at - begun
 
     def _do_finished(
         self, account: Account | None, body: None, before: int = 2**62, count: int = 20
@@ -96,45 +104,16 @@ class ArenaServer:
         state = self.arena.state
         last = min(before, len(state.finished))
         numbers = range(last, max(last - min(count, 100), 0), -1)
-        some = [{"number": k, **self._match_json(state.matches[state.finished[k - 1]])} for k in numbers]
+        names = arena_names(state)
+        some = [{"number": k, **match_shown(state, state.matches[state.finished[k - 1]], names)} for k in numbers]
         return {"matches": some, "total": len(state.finished)}
 
     def _do_match(self, account: Account | None, body: None, match: str) -> dict[str, Any]:
         known = self.arena.state.matches.get(match)
         if known is None or known.phase != "voted":
             raise Refused(404, "no finished match has this id")
-        return {**self._match_json(known), "drawn": known.drawn, "seed": known.seed, "round": known.round}
-
-    def _match_json(self, match: Match) -> dict[str, Any]:
-        state = self.arena.state
-        names, station = arena_names(state), state.robots[match.robot]
-        sides = []
-        for side in match.sides:
-            rollout, score = match.counted(side.letter), match.scores.get(side.letter)
-            sides.append(
-                {
-                    "letter": side.letter,
-                    "policy": names[side.policy],
-                    "rollout": None if rollout is None else rollout.to_json(),
-                    "score": None if score is None else score.to_json(),
-                    "attempts": match.attempts(side.letter),
-                }
-            )
-        return {
-            "id": match.id,
-            "task": match.task,
-            "instruction": match.instruction,
-            "case": match.case.id,
-            "robot": station.name,
-            "site": station.site,
-            "picture": match.picture,
-            "sides": sides,
-            "preference": match.preference,
-            "text": match.text,
-            "probability": match.probability,
-            "created_ns": match.created_ns,
-            "closed_ns": match.closed_ns,
-        }
+        shown = match_shown(self.arena.state, known, arena_names(self.arena.state))
+        return {**shown, "drawn": known.drawn, "seed": known.seed, "round": known.round}
 
     def _do_join(self, account: Account | None, body: Any) -> dict[str, Any]:
         made, token = self.arena.join(body.code, body.name)
@@ -144,9 +123,9 @@ class ArenaServer:
 
     def _do_me(self, account: Account, body: None) -> dict[str, Any]:
         state = self.arena.state
-        robots = [r.to_json() for r in state.robots.values() if r.account == account.id]
-        policies = [p.to_json() for p in state.policies.values() if p.owner == account.id]
-        mine = [m for m in state.open if state.matches[m].evaluator == account.id]
+        robots = [r.to_json() for r in list(state.robots.values()) if r.account == account.id]
+        policies = [p.to_json() for p in list(state.policies.values()) if p.owner == account.id]
+        mine = [m for m in list(state.open) if state.matches[m].evaluator == account.id]
         told = {key: value for key, value in account.to_json().items() if key not in _SECRET}
         return {**told, "robots": robots, "policies": policies, "open": mine}
 
@@ -154,7 +133,7 @@ class ArenaServer:
         return {"code": self.arena.invite(account, body.role, body.group)}
 
     def _do_accounts(self, account: Account, body: None) -> dict[str, Any]:
-        told = [a.to_json() for a in self.arena.state.accounts.values()]
+        told = [a.to_json() for a in list(self.arena.state.accounts.values())]
         return {"accounts": [{k: v for k, v in one.items() if k not in _SECRET} for one in told]}
 
     def _do_revoke(self, by: Account, body: None, account: str) -> dict[str, str]:
@@ -163,7 +142,7 @@ class ArenaServer:
 
     def _do_flags(self, account: Account, body: None) -> dict[str, Any]:
         accounts = self.arena.state.accounts
-        flags = flag_evaluators(self.arena.state)
+        flags = flag_evaluators(self.arena.snapshot())
         return {"flags": [{**f.to_json(), "name": accounts[f.account].name} for f in flags]}
 
     def _do_audit(self, account: Account, body: None, before: int = 2**62, count: int = 100) -> dict[str, Any]:
@@ -205,7 +184,7 @@ class ArenaServer:
 
     def _begin_checks(self, policy: str) -> None:
         state = self.arena.state
-        for robot in state.robots:
+        for robot in list(state.robots):
             key = policy, robot
             if key not in self._checking and robot not in state.policies[policy].checked:
                 samples = self._samples(robot)
@@ -275,11 +254,11 @@ class ArenaServer:
         }
         return {"robot": self.arena.add_robot(account, told).id}
 
-    def _do_add_samples(self, account: Account, body: bytes, robot: str) -> dict[str, int]:
+    async def _do_add_samples(self, account: Account, body: bytes, robot: str) -> dict[str, int]:
         station = self.arena.state.robots.get(robot)
         if station is None or station.account != account.id:
             raise Refused(404, "you run no such robot")
-        told = read_frame(body)
+        told = await run_in_threadpool(read_frame, body)
         observations, low, high = told.get("observations"), told.get("low"), told.get("high")
         bounds = [np.shape(one) for one in (low, high) if isinstance(one, np.ndarray)]
         if (
@@ -290,7 +269,10 @@ class ArenaServer:
             or bounds != [(station.action_size,)] * 2
         ):
             raise Refused(422, f"samples: expected 1 to {_SAMPLES} observations, an instruction, and bounds low, high")
-        self._samples(robot).write_bytes(body)
+        await run_in_threadpool(self._samples(robot).write_bytes, body)
+        for policy in list(self.arena.state.policies):  # those that wait for something to do are asked at once
+            if self._relay.present(policy):
+                self._begin_checks(policy)
         return {"samples": len(observations)}
 
     def _do_add_picture(self, account: Account, body: bytes) -> dict[str, str]:
@@ -302,7 +284,7 @@ class ArenaServer:
         asked = {
             key: getattr(body, key) for key in ("key", "robot", "task", "instruction", "picture", "start", "sides")
         }
-        present = [p for p in self.arena.state.policies if self._relay.present(p)]
+        present = [p for p in list(self.arena.state.policies) if self._relay.present(p)]
         return self._blind_json(self.arena.draw(account, asked, present))
 
     def _do_blind(self, account: Account, body: None, match: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from roboscale.core import RoboscaleError
 from roboscale.core.plain import Plain
@@ -14,7 +14,10 @@ from roboscale.jobs.arena_serve import ArenaStore
 from roboscale.jobs.events import OnEvent, Wrote, ignore
 from roboscale.jobs.request import Argument, Request
 
-__all__ = ["ExportArena", "ExportedArena", "export_arena"]
+if TYPE_CHECKING:
+    from roboscale.arena.state import ArenaState
+
+__all__ = ["ExportArena", "ExportedArena", "export_arena", "write_tables"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +62,8 @@ def export_arena(request: ExportArena, on_event: OnEvent = ignore) -> ExportedAr
         BadData: the store is none.
         RoboscaleError: the folder is there and is not empty, or the arena has had no match.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     from roboscale.arena.arena import Arena
-    from roboscale.arena.tables import comparison_rows, match_rows, trial_rows
+    from roboscale.arena.tables import match_rows
     from roboscale.core.plain import to_plain
     from roboscale.jobs.arena_board import arena_board
     from roboscale.trials.log import open_log
@@ -75,12 +75,8 @@ def export_arena(request: ExportArena, on_event: OnEvent = ignore) -> ExportedAr
     if not state.matches:
         raise RoboscaleError(f"{request.store}: no match yet, so there is nothing to export")
     request.out.mkdir(parents=True, exist_ok=True)
-    comparisons, trials, matches = comparison_rows(state), trial_rows(state), match_rows(state)
-    for name, columns in (("comparisons", comparisons), ("trials", trials)):
-        path = request.out / f"{name}.parquet"
-        pq.write_table(pa.table(columns), path)
-        on_event(Wrote("table", path))
-    board = arena_board(state)
+    comparisons, trials = write_tables(state, request.out, on_event)
+    board, matches = arena_board(state), match_rows(state)
     for name, value in (("matches", matches), ("board", board)):
         path = request.out / f"{name}.json"
         path.write_text(json.dumps(to_plain(value), indent=1), encoding="utf-8")
@@ -88,10 +84,25 @@ def export_arena(request: ExportArena, on_event: OnEvent = ignore) -> ExportedAr
     return ExportedArena(
         out=str(request.out),
         matches=len(matches),
-        comparisons=len(comparisons["winner"]),
-        trials=len(trials["policy"]),
+        comparisons=comparisons,
+        trials=trials,
         commands=_commands(board.commands, request.out) if state.finished else (),
     )
+
+
+def write_tables(state: ArenaState, out: Path, on_event: OnEvent = ignore) -> tuple[int, int]:
+    """Writes comparisons.parquet and trials.parquet into a folder; how many rows they have."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from roboscale.arena.tables import comparison_rows, trial_rows
+
+    comparisons, trials = comparison_rows(state), trial_rows(state)
+    for name, columns in (("comparisons", comparisons), ("trials", trials)):
+        path = out / f"{name}.parquet"
+        pq.write_table(pa.table(columns), path)
+        on_event(Wrote("table", path))
+    return len(comparisons["winner"]), len(trials["policy"])
 
 
 def _commands(commands: tuple[str, ...], out: Path) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -74,6 +75,8 @@ class HostedArena:
         page = serve_arena_app(self.server, host=host, port=port, token=token, names=names, open_board=open_board)
         self._stack.callback(page.close)
         self._stack.callback(self._relay.close)
+        # Whoever opens a large board first does not wait for all of it.
+        threading.Thread(target=self.server.make_board, daemon=True).start()
         self.page = page
         return page
 

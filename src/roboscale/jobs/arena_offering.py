@@ -38,28 +38,36 @@ class Offering:
         body = {"name": name, "identity": policy.identity.to_json(), "public": public}
         self.id = str(client.post("/api/policies", body)["policy"])
 
-    def serve(self, stop: threading.Event | None = None, on_check: Callable[[str], None] = lambda line: None) -> None:
-        """Answers until it is told to stop, or is interrupted.
+    def serve(self, stop: threading.Event | None = None, on_line: Callable[[str], None] = lambda line: None) -> None:
+        """Answers until it is told to stop, or is interrupted. An arena that is away for a while is asked on.
 
         Args:
-            on_check: told, when nothing else is to be done, how the policy came through a robot's check.
+            on_line: told how the policy came through a robot's check, when the arena falls silent, and when it is
+                there again: a line each.
 
         Raises:
-            InfrastructureError: the arena does not answer any more, and nobody has said stop.
+            Refused: the account, or the policy, is none of this arena's any more.
         """
+        silent = False
         while stop is None or not stop.is_set():
             try:
-                self._turn(on_check)
-            except InfrastructureError:
-                # An arena may close before whoever offers has asked it for the last time.
-                if stop is None or not stop.is_set():
-                    raise
+                if silent:
+                    lines = self._checks()  # which waits for nothing, unlike a pull
+                    on_line(f"the arena answers again; {self.name} is offered")
+                    silent = False
+                    for line in lines:
+                        on_line(line)
+                self._turn(on_line)
+            except InfrastructureError as error:
+                if not silent and (stop is None or not stop.is_set()):
+                    on_line(f"{error}; asking on until it does, or until Ctrl-C")
+                silent = True
 
-    def _turn(self, on_check: Callable[[str], None]) -> None:
+    def _turn(self, on_line: Callable[[str], None]) -> None:
         asked = self._client.exchange(f"/api/policies/{self.id}/pull")
         if asked is None:
             for line in self._checks():
-                on_check(line)
+                on_line(line)
             return
         answer = self._answer(asked["frame"])
         self._client.send("POST", f"/api/policies/{self.id}/answers/{asked['ask']}", answer)

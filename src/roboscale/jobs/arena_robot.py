@@ -29,9 +29,11 @@ from roboscale.core import (
     RoboscaleError,
     RolloutSettings,
     Scene,
+    Take,
     World,
 )
 from roboscale.dataset.video import Encoder
+from roboscale.jobs.arena_episodes import ArenaEpisodes
 from roboscale.trials import RolloutResult, answered, rollout
 
 __all__ = ["ArenaRobot", "played"]
@@ -54,6 +56,7 @@ class ArenaRobot:
         name: of the robot; by default the world's.
         rubrics: task -> steps in order.
         pace: `wall` where time passes by itself, `simulated` otherwise; by default the world's.
+        episodes: where rollouts are kept as data, too; nowhere by default.
     """
 
     def __init__(
@@ -65,8 +68,9 @@ class ArenaRobot:
         name: str = "",
         rubrics: Mapping[str, Sequence[str]] | None = None,
         pace: str = "",
+        episodes: ArenaEpisodes | None = None,
     ) -> None:
-        self.client, self.world, self.site = client, world, site
+        self.client, self.world, self.site, self.episodes = client, world, site, episodes
         info = world.info
         if not info.observation_spec.images:
             raise RoboscaleError(f"{info.name} has no camera: an arena shows the scene before it draws who meets")
@@ -149,18 +153,34 @@ class ArenaRobot:
                 raise Refused(409, f"{letter} has its rollout; its score is due")
             attempt = int(state["attempts"][letter])
             case = Case.parse(state["case"])
-            with tempfile.TemporaryDirectory(prefix="roboscale-arena-") as folder:
-                film = _Film(Path(folder) / "film.mp4", self.camera, self.settings.rate_hz, self._saw)
-                result = played(self.world, case, self.settings, _Asked(self.client, match, letter), film)
-                started = time.time_ns() - int(result.seconds * 1e9)
-                address = f"/api/matches/{match}/{letter}/rollouts/{attempt}"
-                self.client.send_frame("POST", address, _facts(result, started))
-                if film.close():
-                    self._upload(address + "/film", film.path.read_bytes())
+            result = self._attempt(match, letter, attempt, case, str(state["instruction"]))
             if result.end != "void":
                 return result
             on_film(result.reason)
         raise InfrastructureError(f"three attempts were void, the last because: {result.reason}")
+
+    def _attempt(self, match: str, letter: str, attempt: int, case: Case, instruction: str) -> RolloutResult:
+        """One rollout, told to the server with its film, and kept as an episode where that is wanted."""
+        address = f"/api/matches/{match}/{letter}/rollouts/{attempt}"
+        episode, take = "", None
+        if self.episodes is not None:
+            episode, take = self.episodes.begin(match, letter, attempt, case, instruction)
+        try:
+            with tempfile.TemporaryDirectory(prefix="roboscale-arena-") as folder:
+                film = _Film(Path(folder) / "film.mp4", self.camera, self.settings.rate_hz, self._saw)
+                result = played(self.world, case, self.settings, _Asked(self.client, match, letter), film, take)
+                started = time.time_ns() - int(result.seconds * 1e9)
+                kept = take is not None and result.end != "void" and result.steps > 0
+                self.client.send_frame("POST", address, _facts(result, started, episode if kept else ""))
+                if self.episodes is not None and take is not None and kept:
+                    self.episodes.hold(match, letter, take, result)
+                    take = None
+                if film.close():
+                    self._upload(address + "/film", film.path.read_bytes())
+            return result
+        finally:
+            if take is not None:
+                take.discard()
 
     def _saw(self, picture: Picture) -> None:
         self.shown = picture
@@ -174,12 +194,18 @@ class ArenaRobot:
 
     def score(self, match: str, letter: str, said: Mapping[str, Any]) -> dict[str, Any]:
         """Files progress (0..100), success, damage and text of a side."""
-        return dict(self.client.post(f"/api/matches/{match}/{letter}/score", said))
+        done = dict(self.client.post(f"/api/matches/{match}/{letter}/score", said))
+        if self.episodes is not None:
+            self.episodes.scored(match, letter, said)
+        return done
 
     def vote(self, match: str, preference: str, text: str = "", valid: bool = True) -> dict[str, Any]:
         """Ends a match; what comes back tells who the sides were."""
         said = {"preference": preference, "text": text, "valid": valid}
-        return dict(self.client.post(f"/api/matches/{match}/vote", said))
+        done = dict(self.client.post(f"/api/matches/{match}/vote", said))
+        if self.episodes is not None:
+            self.episodes.over(match)
+        return done
 
 
 class _Asked:
@@ -206,9 +232,10 @@ def played(
     settings: RolloutSettings,
     session: Callable[[Observation], ActionChunk],
     film: Callable[[Scene], None] | None = None,
+    take: Take | None = None,
 ) -> RolloutResult:
     """One rollout, each observation answered by `session`."""
-    return answered(rollout(world, case, settings, film=film), session)
+    return answered(rollout(world, case, settings, film=film, take=take), session)
 
 
 class _Film:
@@ -250,7 +277,7 @@ def _jpeg(picture: Picture) -> bytes:
     return written.getvalue()
 
 
-def _facts(result: RolloutResult, started_ns: int) -> dict[str, Any]:
+def _facts(result: RolloutResult, started_ns: int, episode: str) -> dict[str, Any]:
     plain = replace(result, reason=" ".join(result.reason.split())[:4000])
     return {
         **{key: getattr(plain, key) for key in ("end", "reason", "steps", "clipped", "held", "late", "seconds")},
@@ -258,5 +285,5 @@ def _facts(result: RolloutResult, started_ns: int) -> dict[str, Any]:
         "measures": dict(result.measures),
         "thinking_s": result.thinking_s,
         "started_ns": started_ns,
-        "episode": "",
+        "episode": episode,
     }

@@ -28,6 +28,7 @@ class CollectHandheld(Request):
     """
 
     words: ClassVar[tuple[str, ...]] = ("collect", "handheld")
+    approach: ClassVar[str] = "z"
 
     recordings: Annotated[Path, Argument("A session, a dataset or a table of poses; the format is detected.")]
     out: Annotated[Path, Argument("A new folder; the same command again goes on.")]
@@ -57,13 +58,20 @@ class CollectHandheld(Request):
     held: options.HeldFor = 1.0
     seconds: options.LeastSeconds = 0.4
     video: Annotated[bool, Option("Take the pictures.")] = True
+    arm: options.Arm = ""
+    arm_tip: options.ArmTip = ""
+    arm_base: options.ArmBase = ""
+    joint_speed: options.JointSpeed = None
     instruction: options.CaptureInstruction = ""
     codec: Annotated[Literal["h264", "av1"], Option("For pictures that are not video yet: h264 or av1.")] = "h264"
     workers: options.DataWorkers = None
 
     def check(self) -> None:
-        """A tip has three numbers."""
-        _tip(self.tip)
+        """A tip has three numbers, an arm's base four."""
+        from roboscale.jobs.capturing import arm_of, listed_numbers
+
+        listed_numbers(self.tip, 3, "--tip", "x,y,z in metres")
+        arm_of(self)
 
 
 def collect_handheld(request: CollectHandheld, on_event: OnEvent = ignore) -> Captured:
@@ -95,7 +103,7 @@ def plan_handheld(request: CollectHandheld) -> dict[str, Any]:
 
 
 def _asked(request: CollectHandheld) -> Capturing:
-    from roboscale.jobs.capturing import Capturing, options_of
+    from roboscale.jobs.capturing import Capturing, listed_numbers, model_of, options_of
     from roboscale.jobs.recordings import apart, identity
     from roboscale.sources.handheld.opening import open_handheld
 
@@ -105,15 +113,22 @@ def _asked(request: CollectHandheld) -> Capturing:
         "format": request.format,
         "axes": request.axes,
         "declare": request.declare,
-        "tip": _tip(request.tip),
+        "tip": listed_numbers(request.tip, 3, "--tip", "x,y,z in metres"),
         "fps": request.fps,
         "video": request.video,
         "intrinsics": request.intrinsics,
         "opens": request.opens,
     }
-    told = {**given, "declare": None, "intrinsics": _text(request.intrinsics), "options": repr(made)}
+    told = {
+        **given,
+        "declare": None,
+        "intrinsics": _text(request.intrinsics),
+        "options": repr(made),
+        "model": model_of(made),
+    }
     return Capturing(
-        open=partial(open_handheld, request.recordings, made, **given),
+        open=partial(open_handheld, request.recordings, **given),
+        options=made,
         out=request.out,
         identity=identity(request.recordings, request.declare, told),
         command=request.command,
@@ -125,18 +140,3 @@ def _asked(request: CollectHandheld) -> Capturing:
 def _text(path: Path | None) -> str:
     """Of a file that tells one reading of a source from another; a missing one is an error of its reader."""
     return path.read_text("utf-8", "replace") if path is not None and path.is_file() else str(path)
-
-
-def _tip(text: str) -> tuple[float, ...]:
-    """Three numbers; none for an empty text. UsageError otherwise."""
-    from roboscale.core import UsageError
-
-    if not text:
-        return ()
-    try:
-        tip = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        tip = ()
-    if len(tip) != 3:
-        raise UsageError(f"--tip: expected x,y,z in metres, found {text!r}")
-    return tip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -13,6 +13,7 @@ from roboscale.jobs.request import Argument, Option, Request
 
 if TYPE_CHECKING:
     from roboscale.jobs.capturing import Captured, Capturing
+    from roboscale.sources.capture.pinch import Pinch
 
 __all__ = ["CollectHuman", "collect_human", "plan_human"]
 
@@ -28,14 +29,22 @@ class CollectHuman(Request):
     """
 
     words: ClassVar[tuple[str, ...]] = ("collect", "human")
+    approach: ClassVar[str] = "x"
 
     source: Annotated[Path, Argument("Aria's services, EgoDex, or any file of key points; the format is detected.")]
     out: Annotated[Path, Argument("A new folder; the same command again goes on.")]
-    format: Annotated[str, Option("aria-mps, egodex or key-points; else detected.")] = ""
+    format: Annotated[str, Option("aria-mps, egodex, video or key-points; else detected.")] = ""
     hands: Annotated[Literal["seen", "left", "right", "both"], Option("Which: seen, left, right or both.")] = "seen"
     declare: Annotated[Path | None, Option("TOML that says which arrays are which hand, and the order of joints.")] = (
         None
     )
+    models: Annotated[
+        Path | None, Option("What finds hands in a video: the wheel of mediapipe 0.10.21, or a folder of its models.")
+    ] = None
+    lens: Annotated[str, Option("Of a video: fx,fy,cx,cy in pixels; else a field of view of 60 degrees.")] = ""
+    pinch: Annotated[
+        str, Option("Metres between thumb and index below which a hand closes, and above which it opens: two numbers.")
+    ] = "0.03,0.05"
     resample: options.CaptureRate = None
     ahead: options.Ahead = 1
     sigma_position: options.SigmaPosition = None
@@ -48,9 +57,21 @@ class CollectHuman(Request):
     held: options.HeldFor = 1.0
     seconds: options.LeastSeconds = 0.3
     video: Annotated[bool, Option("Take pictures of people as they are; faces in them are not looked for.")] = False
+    arm: options.Arm = ""
+    arm_tip: options.ArmTip = ""
+    arm_base: options.ArmBase = ""
+    joint_speed: options.JointSpeed = None
     instruction: options.CaptureInstruction = ""
     codec: Annotated[Literal["h264", "av1"], Option("For pictures that are not video yet: h264 or av1.")] = "h264"
     workers: options.DataWorkers = None
+
+    def check(self) -> None:
+        """An arm's base has four numbers; a hand opens at no less than it closes."""
+        from roboscale.jobs.capturing import arm_of
+
+        arm_of(self)
+        _pinch(self.pinch)
+        _lens(self.lens)
 
 
 def collect_human(request: CollectHuman, on_event: OnEvent = ignore) -> Captured:
@@ -84,23 +105,50 @@ def plan_human(request: CollectHuman) -> dict[str, Any]:
 
 
 def _asked(request: CollectHuman) -> Capturing:
-    from roboscale.jobs.capturing import Capturing, options_of
+    from roboscale.jobs.capturing import Capturing, model_of, options_of
     from roboscale.jobs.recordings import apart, identity
     from roboscale.sources.human.opening import open_human
 
     apart(request.source, request.out)
-    made = options_of(request)
+    made = replace(options_of(request), pinch=_pinch(request.pinch))
     given: dict[str, Any] = {
         "format": request.format,
         "hands": request.hands,
         "declare": request.declare,
         "video": request.video,
+        "models": request.models,
+        "lens": _lens(request.lens),
     }
+    told = {**given, "declare": None, "models": str(request.models), "options": repr(made), "model": model_of(made)}
     return Capturing(
-        open=partial(open_human, request.source, made, **given),
+        open=partial(open_human, request.source, **given),
+        options=made,
         out=request.out,
-        identity=identity(request.source, request.declare, {**given, "declare": None, "options": repr(made)}),
+        identity=identity(request.source, request.declare, told),
         command=request.command,
         codec=request.codec,
         workers=request.workers,
     )
+
+
+def _pinch(text: str) -> Pinch:
+    """Two thresholds, the lower first. UsageError otherwise."""
+    from roboscale.core import UsageError
+    from roboscale.jobs.capturing import listed_numbers
+    from roboscale.sources.capture.pinch import Pinch
+
+    numbers = listed_numbers(text, 2, "--pinch", "two distances in metres, e.g. 0.03,0.05")
+    if not numbers or not 0 < numbers[0] <= numbers[1]:
+        raise UsageError(f"--pinch: expected two distances above 0, the one that closes first, found {text!r}")
+    return Pinch(*numbers)
+
+
+def _lens(text: str) -> tuple[float, ...]:
+    """Four numbers, or none. UsageError otherwise."""
+    from roboscale.core import UsageError
+    from roboscale.jobs.capturing import listed_numbers
+
+    lens = listed_numbers(text, 4, "--lens", "fx,fy,cx,cy in pixels")
+    if lens and min(lens[:2]) <= 0:
+        raise UsageError(f"--lens: expected focal lengths above 0, found {text!r}")
+    return lens

@@ -35,8 +35,8 @@ class ExportDataset(Request):
     dataset: Annotated[Path, Argument("A LeRobotDataset v3.0.")]
     out: Annotated[Path, Argument("A new file or folder.")]
     to: Annotated[
-        Literal["lerobot-v2.1", "gr00t", "rlds", "hdf5-robomimic", "zarr", "rrd", "mcap"],
-        Option("lerobot-v2.1, gr00t, rlds, hdf5-robomimic or zarr; rrd for Rerun's viewer, mcap for Foxglove's."),
+        Literal["lerobot-v2.1", "gr00t", "rlds", "hdf5-robomimic", "zarr", "umi", "rrd", "mcap"],
+        Option("lerobot-v2.1, gr00t, rlds, hdf5-robomimic, zarr or umi; rrd for Rerun's viewer, mcap for Foxglove's."),
     ]
     selection: options.SelectionFile = None
 
@@ -92,6 +92,8 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
             lost |= dict.fromkeys(extras_of(before).names, "files for viewers hold curves, pictures and texts")
         lost["splits, outcomes and provenance"] = "files for viewers hold curves, pictures and texts"
         return _exported(request, dataset, (worst, len(dataset.episodes)), lost, on_event)
+    if request.to == "umi":
+        return _exported(request, dataset, *_as_umi(dataset, request.out, on_event), on_event)
     recording = TARGETS[request.to](dataset, request.out, progressing(on_event, "writing"))
     try:
         with contextlib.closing(open_source(request.dataset).recording) as before:
@@ -100,6 +102,25 @@ def export_dataset(request: ExportDataset, on_event: OnEvent = ignore) -> Export
     finally:
         recording.close()
     return _exported(request, dataset, (read.worst, read.instructions), lost, on_event)
+
+
+def _as_umi(dataset: Dataset, out: Path, on_event: OnEvent) -> tuple[tuple[dict[str, float], int], dict[str, str]]:
+    """Writes UMI's layout and reads its poses back: what differs, and what has no place in it."""
+    from roboscale.jobs.export_formats import compare_umi
+    from roboscale.sources.records.zarr.export_umi import SIDE, export_umi
+
+    export_umi(dataset, out, progress=progressing(on_event, "writing"))
+    read = compare_umi(dataset, out)
+    lost = {
+        f.name: "UMI's layout has no place for it" for f in dataset.spec if not f.is_image and f.name not in read[0]
+    }
+    for name in lost:
+        if name == "action" or name == "pose.target":
+            lost[name] = "UMI stores no action: its training takes the next poses for it"
+        elif name == "sigma":
+            lost[name] = "UMI's layout cannot say how accurate a pose is"
+    lost |= {f.name: f"the middle square at {SIDE} x {SIDE}, JPEG XL of level 99" for f in dataset.spec.images}
+    return read, lost | {"splits, outcomes and provenance": "UMI's layout has no place for them"}
 
 
 def _selected(request: ExportDataset, on_event: OnEvent) -> Exported:
@@ -155,7 +176,7 @@ def plan_export(request: ExportDataset) -> dict[str, Any]:
     return {"out": str(request.out), "format": request.to, "episodes": episodes, "frames": frames, "bytes": size}
 
 
-_PACKED = {"rlds": 0.5, "hdf5-robomimic": 0.5, "zarr": 0.5, "rrd": 0.12, "mcap": 0.16}
+_PACKED = {"rlds": 0.5, "hdf5-robomimic": 0.5, "zarr": 0.5, "umi": 0.5, "rrd": 0.12, "mcap": 0.16}
 """Bytes of packed pictures for each of their own: lossless from renders (.1) to noise (1), or JPEG (in base64)."""
 
 

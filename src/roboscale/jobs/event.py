@@ -88,11 +88,13 @@ class HeldEvent:
     """An event that is over.
 
     Args:
+        by: what the board ranks by.
         seal: digest of the hidden conditions, told before the first trial.
         seed, nonce: what the seal is of.
     """
 
     title: str
+    by: str
     teams: tuple[EventStanding, ...]
     prizes: tuple[EventPrize, ...]
     ranked: Ranked
@@ -109,13 +111,14 @@ class HeldEvent:
             *self.ranked.text.splitlines(),
             *(prize.sentence for prize in self.prizes),
             *(f"not ranked: {one.team}: {one.out}" for one in self.teams if one.out),
-            f"everything is in {self.archive}; count it again, unpacked: roboscale rank results.csv --by success",
+            f"everything is in {self.archive}; count it again, unpacked: roboscale rank results.csv --by {self.by}",
         ]
 
     def to_json(self) -> dict[str, Any]:
         """Teams, prizes, conditions and the board."""
         return {
             "title": self.title,
+            "by": self.by,
             "teams": [to_plain(one) for one in self.teams],
             "prizes": [to_plain(one) for one in self.prizes],
             "conditions": {"seal": self.seal, "seed": self.seed, "nonce": self.nonce},
@@ -150,8 +153,14 @@ def hold_event(request: HoldEvent, on_event: OnEvent = ignore) -> HeldEvent:
     with only_one(request.folder):
         holding = Holding(declared, request.file, request.folder, request.workers, on_event)
         on_event(Note(f"the conditions are drawn and sealed: sha256 {holding.seal}"))
-        teams = [holding.admit(team, left_out=team.name in request.without) for team in declared.teams]
-        teams = [holding.tried(one) for one in teams]
+        teams: list[EventStanding] = []
+        for team in declared.teams:
+            holding.show(teams, f"the data of {team.name} are at the gate")
+            teams.append(holding.admit(team, left_out=team.name in request.without))
+        for k, one in enumerate(teams):
+            if not one.out:
+                holding.show(teams, f"the policy of {one.team} is tried")
+                teams[k] = holding.tried(one)
         for one in teams:
             if one.out:
                 on_event(Note(f"{one.team} is not ranked: {one.out}"))

@@ -9,6 +9,9 @@ prizes = ["the arm", "a book"]
 world = "metaworld"
 tasks = ["reach-v3", "push-v3"]
 
+[worlds.rubrics]            # of some tasks: steps in order, each of a measure as it is when an episode ends
+push-v3 = [{ says = "near", measure = "progress", least = 0.5 }, { says = "there", measure = "success", least = 1 }]
+
 [[teams]]
 name = "ash"
 dataset = "ash/recorded"    # paths are beside this file
@@ -18,16 +21,18 @@ consent = "One operator, who agreed; no camera."
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
+from roboscale.core import Outcome
 from roboscale.core.declared import Count, Limit, Mistake, Text
 
-__all__ = ["EventFile", "EventTeam", "EventWorld"]
+__all__ = ["EventFile", "EventStep", "EventTeam", "EventWorld"]
 
 _NAME = r"\w([\w -]{0,38}[\w-])?"
 
@@ -57,12 +62,28 @@ class EventTeam:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EventStep:
+    """A step of a rubric.
+
+    Args:
+        says: what it is called on the board.
+        measure: of the world, see `roboscale world list`.
+        least: the step is reached where the measure is at least this.
+    """
+
+    says: Text
+    measure: Text
+    least: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class EventWorld:
     """Where everybody's policy is tried.
 
     Args:
         tasks: by default all of the world's.
         horizon: control steps; by default the world's.
+        rubrics: task -> steps in order; progress is then the last that was reached, as a share of all.
     """
 
     world: Annotated[
@@ -70,6 +91,28 @@ class EventWorld:
     ]
     tasks: tuple[Text, ...] = ()
     horizon: Count | None = None
+    rubrics: Mapping[str, tuple[EventStep, ...]] = field(default_factory=dict)
+
+    def progress(self, task: str, outcome: Outcome) -> float | None:
+        """Of one trial, 0..1: by the rubric where its task has one, else what its judge said; `None` where a measure
+        is not known.
+
+        >>> steps = EventStep(says="near", measure="gap", least=-0.1), EventStep(says="in", measure="success", least=1)
+        >>> world = EventWorld(world="mine", rubrics={"insert": steps})
+        >>> world.progress("insert", Outcome("failure", measures={"gap": -0.05, "success": 0.0}))
+        0.5
+        """
+        steps = self.rubrics.get(task)
+        if not steps:
+            return outcome.progress
+        reached = 0
+        for number, step in enumerate(steps, 1):
+            value = outcome.measures.get(step.measure)
+            if value is None or math.isnan(value):
+                return None
+            if value >= step.least:
+                reached = number
+        return reached / len(steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +122,8 @@ class EventFile:
     Args:
         trials: hidden conditions of each task.
         prizes: the first for whoever is shown to be first, and so on; none where that is not shown.
+        accept: gates of `data contribute` that are overruled for every team's data, each with a reason: GATE=REASON.
+        by: what the board ranks by: how often a team succeeds, or how far it comes on average.
         level: of all claims together.
     """
 
@@ -87,7 +132,9 @@ class EventFile:
     teams: tuple[EventTeam, ...]
     trials: Count = 20
     licence: str = ""
+    accept: tuple[Text, ...] = ()
     prizes: tuple[Text, ...] = ()
+    by: Literal["success", "progress"] = "success"
     level: Annotated[float, Limit("a number from 0.5 to 0.999", lambda number: 0.5 <= number <= 0.999)] = 0.95
 
     def mistakes(self) -> Iterator[Mistake]:
@@ -95,6 +142,12 @@ class EventFile:
             yield "teams", "two or more", len(self.teams)
         if not self.worlds:
             yield "worlds", "one or more", 0
+        for world in self.worlds:
+            for task, steps in world.rubrics.items():
+                if world.tasks and task not in world.tasks:
+                    yield "worlds.rubrics", f"one of {', '.join(world.tasks)}", task
+                if not steps:
+                    yield f"worlds.rubrics.{task}", "one step or more", 0
         for key, names in (
             ("teams.name", [t.name.lower() for t in self.teams]),
             ("worlds.world", [w.world for w in self.worlds]),
@@ -102,6 +155,16 @@ class EventFile:
             for name, count in Counter(names).items():
                 if count > 1:
                     yield key, "each once", f"{name} {count} times"
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Its rubrics, for the board."""
+        return tuple(
+            f"Progress of {task} in {world.world} is the last step that was reached when an episode ended, as a share "
+            f"of {len(steps)}: " + "; ".join(f"{one.says} ({one.measure} of {one.least:g} or more)" for one in steps)
+            for world in self.worlds
+            for task, steps in world.rubrics.items()
+        )
 
     def policy_of(self, team: EventTeam, folder: Path) -> str:
         """Its policy as `roboscale eval` takes it: a file or folder beside the event's file by its path."""

@@ -7,20 +7,23 @@ import hashlib
 import json
 import secrets
 import shlex
-import shutil
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from roboscale.core import Counted, InfrastructureError, RoboscaleError
-from roboscale.jobs.event import EventPrize, EventStanding, HeldEvent
-from roboscale.jobs.event_file import EventFile, EventTeam
+from roboscale.core import Counted, InfrastructureError, RoboscaleError, UnknownName
+from roboscale.jobs.event import EventPrize, EventStanding, HeldEvent, HoldEvent
+from roboscale.jobs.event_file import EventFile, EventTeam, EventWorld
 from roboscale.jobs.events import Note, OnEvent
 from roboscale.jobs.files import write_json, write_text
 
 __all__ = ["Holding", "prizes_of", "require_worlds"]
 
 _OUT_OF = "its trials could not be counted"
+_OVER = "event.json"  # is there when everything else is
+_UNPACKED = ("lock", _OVER)
 
 
 class Holding:
@@ -36,10 +39,10 @@ class Holding:
 
     def __init__(self, declared: EventFile, file: Path, folder: Path, workers: int | None, on_event: OnEvent) -> None:
         self.declared, self.file, self.folder, self.workers, self.on_event = declared, file, folder, workers, on_event
-        if (folder / "event.json").exists():
+        if (folder / _OVER).exists():
             raise RoboscaleError(
                 f"{folder}: this event is over and its conditions are told; count it again with "
-                f"`roboscale rank {folder / 'results.csv'} --by success`, or hold another with another --out"
+                f"`roboscale rank {folder / 'results.csv'} --by {declared.by}`, or hold another with another --out"
             )
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         kept = folder / "conditions.json"
@@ -52,7 +55,7 @@ class Holding:
         write_json(kept, {**told, "file": digest})
         self.seed, self.nonce = int(told["seed"]), str(told["nonce"])
         self.seal = hashlib.sha256(f"{self.seed}:{self.nonce}".encode()).hexdigest()
-        self._rows: dict[str, list[tuple[str, Counted]]] = {}
+        self._rows: dict[str, list[tuple[EventWorld, Counted]]] = {}
 
     def admit(self, team: EventTeam, *, left_out: bool = False) -> EventStanding:
         """Its data at the gate, and where nothing blocks into the archive."""
@@ -67,7 +70,7 @@ class Holding:
             licence=team.licence or self.declared.licence,
             consent=team.consent,
             people=team.people,
-            accept=team.accept,
+            accept=(*self.declared.accept, *team.accept),
             upload=True,
             workers=self.workers,
         )
@@ -112,7 +115,7 @@ class Holding:
                 return replace(one, out=f"{_OUT_OF}: {error}")
             if done.value is None:
                 return replace(one, out=f"{_OUT_OF}: {done}")
-            rows += [(world.world, counted) for counted in done.judged.used]
+            rows += [(world, counted) for counted in done.judged.used]
         self._rows[one.team] = rows
         policy = rows[0][1].policy
         return replace(one, policy=policy.digest, unverified=policy.unverified)
@@ -136,11 +139,13 @@ class Holding:
         ]
         for note in notes:
             self.on_event(Note(note))
-        ranked = rank(Rank(sources=(str(results),), by="success", level=self.declared.level))
+        by, level = self.declared.by, self.declared.level
+        ranked = rank(Rank(sources=(str(results),), by=by, level=level))
         prizes = prizes_of(self.declared.prizes, ranked.standing.ranking.rank_sets)
         page, archive = self.folder / "board.html", self.folder.with_name(self.folder.name + ".zip")
         done = HeldEvent(
             title=self.declared.title,
+            by=by,
             teams=tuple(teams),
             prizes=prizes,
             ranked=ranked,
@@ -150,20 +155,40 @@ class Holding:
             page=page,
             archive=archive,
         )
-        again = Rank(sources=(results.name,), by="success", level=self.declared.level, html=Path("again.html"))
+        again = Rank(sources=(results.name,), by=by, level=level, html=Path("again.html"))
         board = replace(
             ranked.board,
             title=self.declared.title,
             unverified={one.team: one.unverified for one in ranked_teams if one.unverified},
             first=(*(prize.sentence for prize in prizes), *_said(teams)),
-            statements=(*ranked.board.statements, self._conditions()),
+            statements=(*ranked.board.statements, *self.declared.sentences, self._conditions()),
             notes=tuple(notes),
             command=again.command,
         )
         write_text(page, board_page(board))
-        write_json(self.folder / "event.json", done.to_json())
-        shutil.make_archive(str(self.folder), "zip", self.folder)
+        self._pack(archive, done.to_json())
         return done
+
+    def _pack(self, archive: Path, told: Mapping[str, Any]) -> None:
+        """The archive, and then the file that says that the event is over: whatever comes between, it goes on."""
+        partial = archive.with_name(archive.name + ".part")
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as packed:
+            for file in sorted(one for one in self.folder.rglob("*") if one.is_file()):
+                name = str(file.relative_to(self.folder))
+                if name not in _UNPACKED:
+                    packed.write(file, name)
+            packed.writestr(_OVER, json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        partial.replace(archive)
+        write_json(self.folder / _OVER, told)
+
+    def show(self, teams: Sequence[EventStanding], doing: str) -> None:
+        """The page while the event runs: how far everybody is, and no number."""
+        from roboscale.jobs.event_page import running_page
+
+        admitted = {one.team: one for one in teams}
+        rows = [(team.name, admitted.get(team.name), team.name in self._rows) for team in self.declared.teams]
+        command = HoldEvent(file=self.file, out=self.folder).command
+        write_text(self.folder / "board.html", running_page(self.declared.title, self.seal, doing, rows, command))
 
     def _data_of(self, team: str) -> str:
         """The digests of the files in its `data`, as they are in the archive."""
@@ -178,27 +203,53 @@ class Holding:
 
     def _write(self, file: Path) -> list[str]:
         """One row a trial, and what is not in it."""
-        void = 0
         rows = [(team, world, c) for team, tried in self._rows.items() for world, c in tried]
-        progress = all(c.outcome.progress is not None for _, _, c in rows)
+        counted = [one for one in rows if one[2].outcome.status != "void"]
+        came = [_progress(world, c) for _, world, c in counted]
+        unknown = sum(value is None for value in came)
+        if unknown and self.declared.by == "progress":
+            raise RoboscaleError(
+                f"{self.file}: by = progress, and of {unknown} of {len(came)} trials nobody knows how far they came: "
+                f"give their tasks rubrics, or rank by success"
+            )
         with file.open("w", encoding="utf-8", newline="") as out:
             table = csv.writer(out)
-            table.writerow(["policy", "world", "task", "case", "success", *["progress"] * progress])
-            for team, world, c in rows:
-                if c.outcome.status == "void":
-                    void += 1
-                    continue
-                came = [c.outcome.progress] * progress
-                table.writerow([team, world, c.case.task, c.case.start, int(c.outcome.status == "success"), *came])
-        return [f"{void} of {len(rows)} trials are void: nothing is said of them"] if void else []
+            table.writerow(["policy", "world", "task", "case", "success", *["progress"] * (not unknown)])
+            for (team, world, c), value in zip(counted, came, strict=True):
+                known = [] if unknown else [value]
+                success = int(c.outcome.status == "success")
+                table.writerow([team, world.world, c.case.task, c.case.start, success, *known])
+        void = len(rows) - len(counted)
+        return [
+            *([f"{void} of {len(rows)} trials are void: nothing is said of them"] if void else []),
+            *(
+                [f"how far {unknown} of {len(came)} trials came is not known: results.csv has no progress"]
+                if unknown
+                else []
+            ),
+        ]
+
+
+def _progress(world: EventWorld, counted: Counted) -> float | None:
+    """How far a trial came; nowhere where its policy broke."""
+    if counted.trial is not None and counted.trial.end == "policy error":
+        return 0.0
+    return world.progress(counted.case.task, counted.outcome)
 
 
 def require_worlds(declared: EventFile, folder: Path) -> None:
-    """UnknownName, BadData or SpecMismatch for a world or a task that is not there: no team's mistake."""
+    """UnknownName, BadData or SpecMismatch for a world, task or measure that is not there: no team's mistake."""
     from roboscale.jobs.trying import world_and_tasks
 
     for world in declared.worlds:
-        world_and_tasks(declared.world_of(world, folder), ",".join(world.tasks) or "all")
+        info, tasks = world_and_tasks(declared.world_of(world, folder), ",".join(world.tasks) or "all")
+        measured = [measure.name for measure in info.measures]
+        for task, steps in world.rubrics.items():
+            if task not in tasks:
+                raise UnknownName(f"task with a rubric in {world.world}", task, tasks)
+            for step in steps:
+                if step.measure not in measured:
+                    raise UnknownName(f"measure in the rubric of {task}", step.measure, measured)
 
 
 def prizes_of(prizes: Sequence[str], ranks: Mapping[str, tuple[int, int]]) -> tuple[EventPrize, ...]:

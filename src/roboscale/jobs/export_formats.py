@@ -14,7 +14,9 @@ from roboscale.dataset import Dataset
 from roboscale.jobs.losses import lost_of_episode
 from roboscale.sources.records import open_recording
 
-__all__ = ["TARGETS", "VIEWERS", "ReadBack", "read_back"]
+__all__ = ["TARGETS", "VIEWERS", "ReadBack", "compare_umi", "read_back"]
+
+_FLOAT32 = 1e-5  # metres and radians: rotation vectors of float32 are a few units of 3e-7 off
 
 Progress = Callable[[int, int], None]
 """Called with how much is written, and of how much."""
@@ -100,6 +102,40 @@ class ReadBack:
     worst: dict[str, float]
     instructions: int = 0
     lost: dict[str, int] = field(default_factory=dict)
+
+
+def compare_umi(dataset: Dataset, out: Path) -> tuple[dict[str, float], int]:
+    """The largest difference of a pose (metres or radians, on the group) or width after reading UMI's layout back.
+
+    Gives how many instructions came back, too.
+
+    Raises:
+        BadData: a pose or width is not what was written, to what float32 can hold.
+    """
+    from roboscale.core.pose import rotation_matrices
+    from roboscale.sources.records.zarr.export_umi import umi_grippers
+
+    recording = open_recording(out, "umi-zarr")
+    try:
+        if len(recording.keys) != len(dataset.episodes):
+            raise BadData(out, "episodes", len(dataset.episodes), len(recording.keys))
+        worst, texts = 0.0, 0
+        for info, key in zip(dataset.episodes, recording.keys, strict=True):
+            new = recording.read(key, ())
+            rows = dataset.arrays("observation.state")[info.from_index : info.from_index + info.length]
+            for number, gripper in enumerate(umi_grippers(dataset)):
+                place, rotvec, width = gripper.poses(rows)
+                got = {n: new.arrays[f"observation.robot{number}_{n}"] for n in ("eef_pos", "gripper_width")}
+                turned = rotation_matrices(new.arrays[f"observation.robot{number}_eef_rot_axis_angle"], "rotvec")
+                off = np.swapaxes(rotation_matrices(rotvec, "rotvec"), 1, 2) @ turned - np.eye(3)
+                differences = (got["eef_pos"] - place, got["gripper_width"] - width, off)
+                worst = max(worst, *(float(np.abs(d).max(initial=0.0)) for d in differences))
+            texts += new.instruction == info.instruction
+    finally:
+        recording.close()
+    if worst > _FLOAT32:
+        raise BadData(out, "poses", f"what was written, within {_FLOAT32:g}", f"a difference of {worst:g}")
+    return {"observation.state": worst}, texts
 
 
 def read_back(dataset: Dataset, before: Recording, recording: Recording, out: Path) -> ReadBack:

@@ -9,6 +9,9 @@ from roboscale.jobs.request import Argument, Option
 
 __all__ = [
     "Ahead",
+    "Arm",
+    "ArmBase",
+    "ArmTip",
     "By",
     "CaptureInstruction",
     "CaptureRate",
@@ -20,6 +23,7 @@ __all__ = [
     "Fps",
     "HeldFor",
     "Html",
+    "JointSpeed",
     "LargestJump",
     "LeastSeconds",
     "Level",
@@ -80,6 +84,13 @@ PretrainOnly = Annotated[bool, Option("Keep poses as auxiliary targets only, wha
 LargestJump = Annotated[float, Option("Metres that a sample may lie from where the motion leads, at most.", min=0)]
 HeldFor = Annotated[float, Option("Seconds for which a pose may be repeated, at most.", min=0)]
 LeastSeconds = Annotated[float, Option("Seconds that a stretch with poses must last to be an episode.", min=0)]
+Arm = Annotated[str, Option("An arm that should follow the poses: panda, ur5, or a file (MJCF or URDF).")]
+ArmTip = Annotated[str, Option("Name of the arm's tip, a site or body of its file, where it has no usual one.")]
+ArmBase = Annotated[
+    str,
+    Option("Where the arm stands in the frame of the poses: x,y,z (m), yaw (degrees); once or for each hand."),
+]
+JointSpeed = Annotated[float | None, Option("Radians a second of every joint of the arm, at most.", min=1e-3)]
 CaptureInstruction = Annotated[str, Option("What is done, where the source does not say it.")]
 
 Sources = Annotated[

@@ -96,7 +96,17 @@ def apart(source: Path, out: Path) -> None:
 
 def identity(source: Path, declaration: Path | None = None, options: Mapping[str, Any] | None = None) -> str:
     """32 hex digits of where a source lies and how it is read, so that a resumed run does not go on with another."""
-    facts: list[Any] = [str(source.resolve()), declaration.read_text("utf-8") if declaration is not None else ""]
+    facts: list[Any] = [str(source.resolve()), _text_of(declaration) if declaration is not None else ""]
     for name, value in sorted((options or {}).items()):
         facts.append([name, value.read_text("utf-8") if isinstance(value, Path) else repr(value)])
     return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+
+
+def _text_of(declaration: Path) -> str:
+    """Its text; BadData where it is none."""
+    try:
+        return declaration.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadData(declaration, "declaration", "a text file (TOML)", f"byte {error.start} is no UTF-8") from error
+    except OSError as error:
+        raise BadData(declaration, "declaration", "a text file (TOML)", error.strerror or "nothing") from error

@@ -21,7 +21,7 @@ from roboscale.stats.rank_sets import Ranking, SetMethod, rank_policies, rank_se
 from roboscale.stats.recipes import recipe_rate, runs_of, unit_of_runs
 from roboscale.stats.task_means import task_means
 
-__all__ = ["Basis", "Standing", "choose_basis", "comparisons_of", "mean_sequence", "standing_of"]
+__all__ = ["Basis", "Standing", "choose_basis", "comparisons_of", "mean_sequence", "rates_of", "standing_of"]
 
 Basis = Literal["auto", "success", "progress", "preference"]
 
@@ -177,6 +177,11 @@ def _without_verdict(results: Results, outcomes: Outcomes, basis: str, level: fl
     return Standing(
         basis=basis, ranking=ranking, rates=rates, per_task=per_task, withdrawn=tuple(dict.fromkeys(worst.withdrawn))
     )
+
+
+def rates_of(results: Results, basis: str, level: float) -> Mapping[str, Estimate]:
+    """Success rate or mean progress of every policy: those of `standing_of`, without where the policies stand."""
+    return _rates(results, level, _outcomes(results, basis))[0]
 
 
 def _rates(

@@ -1,4 +1,4 @@
-"""From where a tip is wanted to joints that bring it there. Knows functions of joints, no robot and no simulator."""
+"""From where a tip is wanted to joints that bring it there; only `arm_model` knows a simulator, which reads arms."""
 
 from roboscale.kinematics.damped import Reached, jacobian, reach
 

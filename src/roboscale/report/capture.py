@@ -60,7 +60,11 @@ def capture_page(
         title=f"{card['source']}: capture",
         kind="capture",
         headline=_headline(card),
-        sections=(_measured(card), _demonstrations(card), _pictures(card), _origins(card)),
+        sections=tuple(
+            section
+            for section in (_measured(card), _arm(card), _demonstrations(card), _pictures(card), _origins(card))
+            if section is not None
+        ),
         data=dict(card),
         command=command,
         created=created,
@@ -128,7 +132,7 @@ def _measured(card: Json) -> Section:
                     f"{text.count(track['held'])} (up to {track['held_longest_s']:.2f} s)",
                     "cannot be told at this rate" if between is None else text.count(between),
                     "not stated" if sigma is None else f"{1e3 * sigma:.3g} mm, {1e3 * turn:.3g} mrad",
-                    ", ".join(track["effector"]) or "nothing measured",
+                    _joints(track),
                 )
             )
     columns = (
@@ -141,6 +145,52 @@ def _measured(card: Json) -> Section:
     scales = {one["scale"] for one in card["demonstrations"] if one["scale"]}
     blocks += [Paragraph(f"Metres come from {one}.", "fine") for one in sorted(scales)]
     return Section(anchor="measured", title="What was measured", nav="Measured", blocks=(table, *blocks))
+
+
+def _joints(track: Json) -> str:
+    """Joints of an effector, and of a hand how often it pinched."""
+    said = ", ".join(track["effector"]) or "nothing measured"
+    if track.get("closed") is None:
+        return said
+    return f"{said}; closed in {text.count(track['closed'])} samples, {text.plural(track['pinches'], 'grasp')}"
+
+
+def _arm(card: Json) -> Section | None:
+    """What the arm made of it; `None` where none was asked."""
+    arm = card.get("arm")
+    if arm is None:
+        return None
+    rows: list[tuple[Inline, ...]] = []
+    for one in card["demonstrations"]:
+        for track in one["tracks"] if one["kept"] else ():
+            made = track["arm"]
+            left = (
+                "none was reached"
+                if made["metres"] is None
+                else f"{1e3 * made['metres']:.2g} mm, {1e3 * made['radians']:.2g} mrad"
+            )
+            counts = [text.count(made[what]) for what in ("followed", "unreachable", "too_fast", "self_colliding")]
+            rows.append((Phrase(text=one["key"], code=True), track["name"] or "the one", *counts, left))
+    columns = (
+        *("demonstration", "end effector", num("followed"), num("unreachable"), num("too fast")),
+        *(num("self-colliding"), Head("left between pose and tip, median", "prose")),
+    )
+    table = Rows(caption=f"Poses that {arm['name']} follows", columns=columns, rows=tuple(rows[:1000]), kind="stack")
+    stands = "; ".join(
+        f"{x:.3g}, {y:.3g}, {z:.3g} m, turned by {yaw:.0f} degrees, its tool by {turn:.0f}"
+        for (x, y, z, yaw), turn in zip(arm["bases"], arm["turns"], strict=True)
+    )
+    speeds = ", ".join(f"{value:.3g}" for value in arm["speeds"])
+    said = (
+        Paragraph(
+            f"Reached is within {1e3 * arm['metres']:g} mm and {1e3 * arm['radians']:g} mrad. Each pose is asked for "
+            "from the joints of the one before, so that it is one motion.",
+            "fine",
+        ),
+        Paragraph(f"Model: {arm['origin']}, sha256 {arm['digest'][:16]}; joint speeds {speeds} rad/s.", "fine"),
+        Paragraph(f"The base stands at {stands}, in the frame of the poses.", "fine"),
+    )
+    return Section(anchor="arm", title="Could an arm follow?", nav="Arm", blocks=(table, *said))
 
 
 def _demonstrations(card: Json) -> Section:

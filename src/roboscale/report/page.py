@@ -89,6 +89,8 @@ class Page:
         facts: named groups of what decides the numbers, beside the versions.
         live: name of a JSON file beside the page, `{key: text}`, that a page which is served asks for newer texts
             (see `Phrase.live`); one that is opened as a file never asks.
+        again_s: seconds after which a browser loads the page again, for one that is written anew while somebody looks;
+            0 for never.
     """
 
     title: str
@@ -104,6 +106,7 @@ class Page:
     method: tuple[Block, ...] = ()
     facts: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     live: str = ""
+    again_s: int = 0
 
 
 def render_page(page: Page) -> str:

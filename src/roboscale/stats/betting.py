@@ -10,10 +10,11 @@ Knows nothing of policies or pairs; values are numbers in [0, 1].
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betaln, logsumexp, xlog1py, xlogy
+from scipy.special import betaln, xlog1py, xlogy
 
 from roboscale.stats.distributions import root_between
 
@@ -60,7 +61,11 @@ def mixture_log_wealth(values: ArrayLike, counts: ArrayLike, mean: float) -> flo
     x, seen = np.asarray(values, float), np.asarray(counts, float)
     q = (1 + np.cos((2 * np.arange(_BETTORS) + 1) * np.pi / (2 * _BETTORS))) / 2
     factors = np.outer(q / mean, x) + np.outer((1 - q) / (1 - mean), 1 - x)
-    return float(logsumexp(np.log(factors) @ seen) - np.log(_BETTORS))
+    wealth = np.log(factors) @ seen
+    most = wealth.max()  # SciPy's logsumexp says the same in four times the time, and a board asks thousands of times
+    if not np.isfinite(most):
+        return float(most)
+    return float(most + np.log(np.exp(wealth - most).sum()) - np.log(_BETTORS))
 
 
 def bounded_mean_sequence(values: ArrayLike, counts: ArrayLike, level: float) -> tuple[float, float]:
@@ -68,6 +73,13 @@ def bounded_mean_sequence(values: ArrayLike, counts: ArrayLike, level: float) ->
     x, seen = np.asarray(values, float), np.asarray(counts, float)
     if np.any((x < 0) | (x > 1)):
         raise ValueError(f"values must be in [0, 1]; found {x.min():g} to {x.max():g}")
+    return _bounds_of_mean(x.tobytes(), seen.tobytes(), level)
+
+
+@lru_cache(maxsize=4096)
+def _bounds_of_mean(values: bytes, counts: bytes, level: float) -> tuple[float, float]:
+    """The same from float64 in bytes: a board that is made again asks anew only where something was observed."""
+    x, seen = np.frombuffer(values), np.frombuffer(counts)
     total = float(seen.sum())
     centre = float(x @ seen) / total if total else 0.5
     return _invert(lambda mean: mixture_log_wealth(x, seen, mean), centre, level)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -120,9 +121,11 @@ class Fit:
     converged: NDArray[np.bool_]
 
 
+@lru_cache(maxsize=64)  # making them took most of a fit's time
 def pair_indices(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices (P,), (P,) of all pairs i < j of `count` policies, row by row; P = count (count - 1) / 2."""
+    """Indices (P,), (P,) of all pairs i < j of `count` policies, row by row; P = count (count - 1) / 2. Read-only."""
     first, second = np.triu_indices(count, 1)
+    first.flags.writeable = second.flags.writeable = False
     return first, second
 
 

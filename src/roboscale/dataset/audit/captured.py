@@ -1,4 +1,4 @@
-"""Poses of hands and handheld tools: relative actions as changes in the world, held and interpolated samples.
+"""Poses of hands and handheld tools: held and interpolated samples, errors that are none, what an arm cannot follow.
 
 Knows the columns that `sources.capture` writes by their names and layouts; any dataset that has them is looked at.
 """
@@ -19,6 +19,11 @@ _MARKS = {
     "pose.held": ("held-poses", "repeats the one before to the last bit"),
     "pose.interpolated": ("interpolated-poses", "lies on a straight line between others"),
 }
+_ARM = {
+    "pose.unreachable": ("unreachable-poses", "are out of reach of the arm that was asked to follow"),
+    "pose.too_fast": ("too-fast-poses", "ask more speed of a joint than the arm that was asked to follow has"),
+    "pose.self_colliding": ("self-colliding-poses", "let the arm that was asked to follow touch itself"),
+}
 _PRETRAIN = "pretrain."
 _TOO_MANY = 0.02  # of an episode's poses; a sample that repeats once is no finding
 
@@ -31,6 +36,9 @@ def judge_captures(evidence: Sequence[EpisodeEvidence], spec: Spec) -> Iterator[
         yield finding("pretrain-only", text, field=targets[0], evidence={"targets": targets})
     good = [one for one in evidence if not one.error]
     for name, (check, how) in _MARKS.items():
+        if name in spec:
+            yield from _marked(good, spec[name], check, f"were not measured: each {how}")
+    for name, (check, how) in _ARM.items():
         if name in spec:
             yield from _marked(good, spec[name], check, how)
     if "sigma" in spec:
@@ -48,7 +56,7 @@ def _marked(evidence: Sequence[EpisodeEvidence], field: Field, check: str, how: 
         frames = sum(shares[i][1] for i in many_)
         worst = max(many_, key=lambda i: many_[i])
         text = (
-            f"{sum(many_.values())} of {frames} poses in {many(len(many_))} were not measured: each {how}; "
+            f"{sum(many_.values())} of {frames} poses in {many(len(many_))} {how}; "
             f"most in episode {worst} ({many_[worst]} of {shares[worst][1]})"
         )
         about = {"poses": {str(i): n for i, n in sorted(many_.items())[:50]}}

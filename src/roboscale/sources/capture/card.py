@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from roboscale.core.plain import Plain
 from roboscale.sources.capture.gates import Gate
+from roboscale.sources.capture.reachability import ArmCard, ArmCounts
 
 __all__ = ["CARD", "CaptureCard", "DemonstrationCard", "TrackCard"]
 
@@ -25,6 +26,8 @@ class TrackCard(Plain):
         sigma_position_m: median of the stated error, metres; `None` where nobody states one.
         sigma_rotation_rad: likewise.
         effector: the joints of the end effector that were measured.
+        closed: samples in which a hand pinches; `None` for what is no hand. `pinches`: how often it closes.
+        arm: what an arm made of its poses; `None` where none was asked, or the demonstration was dropped.
     """
 
     name: str
@@ -37,6 +40,9 @@ class TrackCard(Plain):
     sigma_rotation_rad: float | None
     sigma_how: str
     effector: tuple[str, ...]
+    closed: int | None = None
+    pinches: int | None = None
+    arm: ArmCounts | None = None
 
     json_also: ClassVar = ("measured",)
 
@@ -86,6 +92,7 @@ class CaptureCard(Plain):
         ahead: how many samples an action looks ahead.
         demonstrations: all of them, dropped ones too.
         assumed: what was guessed or assumed, one sentence each.
+        arm: the arm that was asked to follow; `None` where none was.
     """
 
     source: str
@@ -99,12 +106,18 @@ class CaptureCard(Plain):
     origins: Mapping[str, str] = field(default_factory=dict)
     unmapped: Mapping[str, str] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
+    arm: ArmCard | None = None
 
     json_also: ClassVar = ("kept",)
 
     @property
     def kept(self) -> int:
         return sum(one.kept for one in self.demonstrations)
+
+    def arm_count(self, what: str) -> int:
+        """Poses of the kept demonstrations that the arm was asked for: `samples`, `followed`, `unreachable`, ..."""
+        counts = [t.arm for one in self.demonstrations if one.kept for t in one.tracks if t.arm is not None]
+        return sum(getattr(count, what) for count in counts)
 
     def count(self, what: str) -> int:
         """Samples of all end effectors of the kept demonstrations: `samples`, `measured`, `held`, ..."""

@@ -13,9 +13,10 @@ from roboscale.core import Finding
 from roboscale.sources.capture.card import DemonstrationCard, TrackCard
 from roboscale.sources.capture.gates import Gate
 from roboscale.sources.capture.motion import HELD_S, held_samples, interpolated_samples, longest_run_s, stretches
+from roboscale.sources.capture.pinch import Pinch, closed_samples
 from roboscale.sources.capture.track import CapturedView, HandDemonstration, PoseTrack, Sigma
 
-__all__ = ["Piece", "demonstration_card", "pieces_of", "thinned"]
+__all__ = ["Piece", "demonstration_card", "hand_closed", "pieces_of", "thinned"]
 
 _PATH = 200  # samples of a path that a page draws
 
@@ -67,7 +68,8 @@ def _rows_of(track: PoseTrack, rows: NDArray[np.int64]) -> PoseTrack:
 
 
 def _frames_of(camera: CapturedView, rows: NDArray[np.int64]) -> CapturedView:
-    return replace(camera, frames=camera.frames[rows])
+    poses = None if camera.poses is None else camera.poses[rows]
+    return replace(camera, frames=camera.frames[rows], poses=poses)
 
 
 def pieces_of(one: HandDemonstration, ahead: int, seconds: float) -> list[Piece]:
@@ -113,8 +115,21 @@ def _said(
     return found
 
 
+def hand_closed(track: PoseTrack, pinch: Pinch) -> NDArray[np.bool_] | None:
+    """(N,) where a track's hand is closed; `None` where it is no hand with a distance of its tips."""
+    if track.points is None or "gripper_width" not in track.effector_names:
+        return None
+    return closed_samples(track.effector[:, track.effector_names.index("gripper_width")], track.valid, pinch)
+
+
 def demonstration_card(
-    one: HandDemonstration, gates: Sequence[Gate], episodes: tuple[str, ...], note: str, full: HandDemonstration
+    one: HandDemonstration,
+    gates: Sequence[Gate],
+    episodes: tuple[str, ...],
+    note: str,
+    *,
+    full: HandDemonstration,
+    pinch: Pinch,
 ) -> DemonstrationCard:
     """What is to be said of a demonstration, kept or dropped; gates were taken of it in `full`, at its own rate."""
     first = one.tracks[0]
@@ -128,7 +143,7 @@ def demonstration_card(
         kept=bool(episodes),
         seconds=float(one.time_ns[-1] - one.time_ns[0]) * 1e-9 if len(one.time_ns) else 0.0,
         gates=tuple(gates),
-        tracks=tuple(_track_card(track, one) for track in one.tracks),
+        tracks=tuple(_track_card(track, one, pinch) for track in one.tracks),
         episodes=episodes,
         scale=one.scale,
         path_m=path,
@@ -137,7 +152,8 @@ def demonstration_card(
     )
 
 
-def _track_card(track: PoseTrack, one: HandDemonstration) -> TrackCard:
+def _track_card(track: PoseTrack, one: HandDemonstration, pinch: Pinch) -> TrackCard:
+    closed = hand_closed(track, pinch)
     held = held_samples(track.poses, track.valid)
     between = interpolated_samples(track.poses, one.time_ns, track.valid)
     sigma = track.sigma
@@ -153,4 +169,6 @@ def _track_card(track: PoseTrack, one: HandDemonstration) -> TrackCard:
         sigma_rotation_rad=None if sigma is None else float(np.median(sigma.rotation[known])),
         sigma_how="" if sigma is None else sigma.how,
         effector=track.effector_names,
+        closed=None if closed is None else int(closed.sum()),
+        pinches=None if closed is None else len(stretches(closed)),
     )

@@ -47,7 +47,7 @@ class EffectorFields:
     name: str = ""
     position: Text
     rotation: Text
-    layout: Annotated[str, Limit(f"one of {', '.join(LAYOUTS)}", lambda one: one in LAYOUTS)]
+    layout: Annotated[str, Limit(f"one of {', '.join(LAYOUTS)}", LAYOUTS.__contains__)]
     joints: tuple[str, ...] = ()
     joint_names: tuple[str, ...] = ()
     joint_unit: Literal["m", "rad"] = "m"

@@ -5,6 +5,8 @@
     pose.target         the same pose k samples ahead in the frame of the state
     sigma.<track>       metres and radians of one standard deviation
     pose.held           the pose repeats the one before it; pose.interpolated: it lies on a line between others
+    gripper.closed      a hand pinches: thumb and index are near, until they are far apart
+    pose.unreachable    and pose.too_fast, pose.self_colliding: what kept an arm from it, where one was asked
     time.frame_ns       when the sample was taken
 
 Nothing was commanded: an action is what the hand did next. Where nobody says how accurate the poses are, they may be
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,10 +39,12 @@ from roboscale.core import (
 )
 from roboscale.dataset.rates import is_rate, same_rate
 from roboscale.dataset.streams import FRAME_TIMES
-from roboscale.sources.capture.card import CaptureCard, DemonstrationCard
-from roboscale.sources.capture.cutting import Piece, demonstration_card, pieces_of, thinned
+from roboscale.sources.capture.card import CaptureCard, DemonstrationCard, TrackCard
+from roboscale.sources.capture.cutting import Piece, demonstration_card, hand_closed, pieces_of, thinned
 from roboscale.sources.capture.gates import Bars, gates_of
+from roboscale.sources.capture.pinch import Pinch
 from roboscale.sources.capture.poses import ROT6D
+from roboscale.sources.capture.reachability import ArmAsked, ArmFollowing
 from roboscale.sources.capture.showing import frames_shown
 from roboscale.sources.capture.track import CaptureSource, HandDemonstration, PoseTrack, Sigma
 
@@ -62,6 +67,8 @@ class CaptureOptions:
         bars: of the gates.
         instruction: where the source has none.
         pretrain_only: keep the poses as auxiliary targets, whatever is known of their error.
+        arm: which arm should follow; `None` asks none.
+        pinch: when a hand counts as closed.
     """
 
     rate_hz: float | None = None
@@ -71,6 +78,8 @@ class CaptureOptions:
     bars: Bars = field(default_factory=Bars)
     instruction: str = ""
     pretrain_only: bool = False
+    arm: ArmAsked | None = None
+    pinch: Pinch = field(default_factory=Pinch)
 
 
 class NothingKept(BadData):
@@ -118,12 +127,13 @@ class CaptureRecording:
         if silent and not options.instruction:
             text = "no text says what is done, which the audit of a dataset calls an error: --instruction"
             self._assumed.append(f"{silent} of {len(self._pieces)} episodes: {text}")
+        self._arm = self._following()
         self.spec = self._spec(first)
         self.keys: Sequence[str] = tuple(self._pieces)
         self.origins: Sequence[Origin] = [Origin(f.name, *self._origin(f.name, first)) for f in self.spec]
         self.unmapped: Mapping[str, str] = dict(source.unmapped)
         self.missing: Mapping[str, Sequence[str]] = {}
-        self.card = self._card(first.frame, self.spec.rate_hz, self.why_pretrain)
+        self._frame = first.frame
 
     def _card(self, frame: str, rate_hz: float, pretrain_only: str) -> CaptureCard:
         return CaptureCard(
@@ -140,6 +150,32 @@ class CaptureRecording:
             assumed=tuple(self._assumed),
         )
 
+    @cached_property
+    def card(self) -> CaptureCard:
+        """What all of it is worth. With an arm, every demonstration is followed for it."""
+        plain = self._card(self._frame, self.spec.rate_hz, self.why_pretrain)
+        if self._arm is None:
+            return plain
+        kept = {p.demonstration.key: p.demonstration for p in self._pieces.values()}
+        cards = tuple(
+            replace(card, tracks=self._counted(card, kept[card.key])) if card.kept else card for card in self._cards
+        )
+        return replace(plain, demonstrations=cards, arm=self._arm.card)
+
+    def _counted(self, card: DemonstrationCard, one: HandDemonstration) -> tuple[TrackCard, ...]:
+        assert self._arm is not None
+        counts = self._arm.counts(one)
+        return tuple(replace(track, arm=count) for track, count in zip(card.tracks, counts, strict=True))
+
+    def _following(self) -> ArmFollowing | None:
+        asked = self._options.arm
+        if asked is None:
+            return None
+        kept = {p.demonstration.key: p.demonstration for p in self._pieces.values()}
+        arm = ArmFollowing(asked, list(kept.values()), self._source.root)
+        self._assumed += arm.notes
+        return arm
+
     @property
     def findings(self) -> Sequence[Finding]:
         return self._findings
@@ -147,7 +183,12 @@ class CaptureRecording:
     @property
     def dropped(self) -> Mapping[str, str]:
         """HandDemonstration -> why it is not there."""
-        return {one.key: one.why for one in self.card.demonstrations if not one.kept}
+        return {one.key: one.why for one in self._cards if not one.kept}
+
+    @property
+    def options(self) -> CaptureOptions:
+        """As they were asked for, with the arm where it was put: opening again with them needs no search."""
+        return self._options if self._arm is None else replace(self._options, arm=self._arm.placed)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -165,7 +206,14 @@ class CaptureRecording:
             shown = f"observation.images.{name}"
             if cameras is None or shown in cameras:
                 pictures[shown] = frames_shown(camera.pictures, camera.frames[rows], camera.shape, self.spec.rate_hz)
-        details = {"source_key": key, "demonstration": one.key, "first_sample": piece.first, "scale": one.scale}
+        lenses = {name: c.lens.to_json() for name, c in one.cameras.items() if c.lens is not None}
+        details: dict[str, Any] = {
+            "source_key": key,
+            "demonstration": one.key,
+            "first_sample": piece.first,
+            "scale": one.scale,
+        }
+        details |= {"lenses": lenses} if lenses else {}
         return RecordedEpisode(
             key=key,
             arrays=arrays,
@@ -201,7 +249,7 @@ class CaptureRecording:
         for number, piece in enumerate(pieces):
             self._pieces[key if len(pieces) == 1 else f"{key}/{number}"] = piece
         names = tuple(k for k, p in self._pieces.items() if p.demonstration is one)
-        return one, demonstration_card(one, gates, names, note, full)
+        return one, demonstration_card(one, gates, names, note, full=full, pinch=self._options.pinch)
 
     def _unlike(self, one: HandDemonstration, first: HandDemonstration | None) -> str:
         """Why a demonstration does not fit into the dataset of the first; empty where it does."""
@@ -291,6 +339,9 @@ class CaptureRecording:
         marks = (len(first.tracks),)
         tracks = tuple(t.name or "effector" for t in first.tracks)
         fields += [Field(f"pose.{mark}", marks, "bool", layout=tracks) for mark in ("held", "interpolated")]
+        if all(hand_closed(track, self._options.pinch) is not None for track in first.tracks):
+            fields.append(Field("gripper.closed", marks, "bool", layout=tracks))
+        fields += self._arm.fields() if self._arm is not None else ()
         for track in first.tracks:
             if track.points is not None:
                 layout = tuple(f"{name}.{axis}" for name in track.point_names for axis in "xyz")
@@ -302,6 +353,8 @@ class CaptureRecording:
         for name, camera in first.cameras.items():
             axes = ("height", "width", "channel")
             fields.append(Field(f"observation.images.{name}", camera.shape, "uint8", layout=axes, role=camera.role))
+            if camera.poses is not None:
+                fields.append(Field(f"pose.camera.{name}", (9,), "float32", unit="mixed", frame=frame, layout=_SIGNED))
             if not same_rate(camera.rate_hz or rate, rate):
                 self._assumed.append(
                     f"{name}: a video of {camera.rate_hz:.4g} Hz is shown at {rate:.4g} Hz, the frame of each sample"
@@ -320,12 +373,20 @@ class CaptureRecording:
             "sigma": ("sigma", next((t.sigma.how for t in first.tracks if t.sigma), "")),
             "held": ("poses", "equal to the sample before"),
             "interpolated": ("poses", "four or more on the line between their neighbours"),
+            "closed": ("points", "thumb and index pinch, with two thresholds"),
+            "unreachable": ("poses", "farther from the tip of the arm than its tolerance"),
+            "too_fast": ("poses", "a joint of the arm would pass its speed since the sample before"),
+            "self_colliding": ("poses", "parts of the arm would overlap"),
+            "residual": ("poses", "metres and radians between the pose and the tip of the arm"),
+            "joints": ("poses", "joints of the arm that bring its tip there, or as near as it comes"),
             "frame_ns": ("time", "nanoseconds"),
         }
         last = name.rpartition(".")[2]
         if last in said:
             what, done = said[last]
             return source.get(what, what), done
+        if name.startswith("pose.camera."):
+            return source.get("camera pose", "the camera's poses"), "x, y, z and two rows of its rotation, OpenCV axes"
         if ".images." in name:
             return source.get(f"camera {last}", f"camera {last}"), "the frame of each sample"
         return source.get("points", "key points"), "metres in the frame of the state; 0 where not known"
@@ -351,6 +412,11 @@ class CaptureRecording:
         arrays: dict[str, NDArray[Any]] = {name: values.astype(np.float32) for name, values in made.items()}
         arrays["pose.held"] = np.stack([mask[rows] for mask in piece.held], axis=1)
         arrays["pose.interpolated"] = np.stack([mask[rows] for mask in piece.interpolated], axis=1)
+        closed = [hand_closed(track, self._options.pinch) for track in one.tracks]
+        if "gripper.closed" in self.spec:
+            arrays["gripper.closed"] = np.stack([mask[rows] for mask in closed if mask is not None], axis=1)
+        if self._arm is not None:
+            arrays |= self._arm.arrays(one, rows)
         for track in one.tracks:
             if track.points is not None:
                 end, points = f".{track.name}" if track.name else "", track.points[rows]
@@ -358,6 +424,9 @@ class CaptureRecording:
                 flat = np.where(known[:, :, None], points, 0.0).reshape(len(rows), -1)
                 arrays[f"{PRETRAIN if pretrain else 'observation.'}points{end}"] = flat.astype(np.float32)
                 arrays[f"points.known{end}"] = known
+        for name, camera in one.cameras.items():
+            if camera.poses is not None:
+                arrays[f"pose.camera.{name}"] = camera.poses[rows].elements().astype(np.float32)
         arrays[FRAME_TIMES] = one.time_ns[rows][:, None]
         return arrays
 

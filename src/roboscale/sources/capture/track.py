@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Clip, Finding, Pictures, SpecMismatch, Stream
+from roboscale.core.plain import Plain
 from roboscale.sources.capture.poses import Poses
 
-__all__ = ["CaptureSource", "CapturedView", "HandDemonstration", "PoseTrack", "Sigma"]
+__all__ = ["CaptureSource", "CapturedView", "HandDemonstration", "PoseTrack", "Sigma", "ViewLens"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -70,6 +71,23 @@ class PoseTrack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ViewLens(Plain):
+    """How a camera sees, in pixels of pictures of this width and height.
+
+    Args:
+        k: four coefficients of a fisheye (Kannala and Brandt 2006); empty for a lens without distortion.
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    k: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CapturedView:
     """Pictures that belong to the N samples of a demonstration.
 
@@ -79,6 +97,8 @@ class CapturedView:
         shape: (H, W, 3).
         role: where it looks from, e.g. `wrist`.
         rate_hz: of a video; 0 where pictures have no rate of their own.
+        lens: how it sees; `None` where nobody says.
+        poses: `world_from_camera` of every sample in the frame of the tracks, OpenCV axes; `None` where unknown.
     """
 
     pictures: Clip | Pictures
@@ -86,6 +106,8 @@ class CapturedView:
     shape: tuple[int, int, int]
     role: str = ""
     rate_hz: float = 0.0
+    lens: ViewLens | None = None
+    poses: Poses | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,6 +103,8 @@ def open_handheld(
     """
     if len(tip) not in (0, 3):
         raise BadData("--tip", "tip", "three numbers in metres", list(tip))
+    if not path.exists():
+        raise BadData(path, "RECORDINGS", "a file or folder", "nothing")
     format = format or ("fields" if declare is not None else detect_handheld(path))
     if format not in HANDHELD:
         raise UnknownName("format", format, HANDHELD)

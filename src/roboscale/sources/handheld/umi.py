@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from roboscale.sources.capture.motion import stretches
 from roboscale.sources.capture.poses import Poses
 from roboscale.sources.capture.showing import video_camera
 from roboscale.sources.capture.tables import LogTable, log_times, read_log
-from roboscale.sources.capture.track import CapturedView, HandDemonstration, PoseTrack
+from roboscale.sources.capture.track import CapturedView, HandDemonstration, PoseTrack, ViewLens
 from roboscale.sources.handheld.finger_tags import FingerTags, Widths, widths_of
 from roboscale.sources.handheld.inertial import read_inertial
 from roboscale.sources.handheld.lens import Lens, load_lens
@@ -88,6 +89,7 @@ class UmiSession:
             "poses": f"{TRAJECTORY}: x .. q_w, of the camera, moved to the tip",
             "time": f"{TRAJECTORY}: timestamp",
             "camera wrist": _VIDEO,
+            "camera pose": TRAJECTORY,
         }
         self.findings: Sequence[Finding] = self._findings()
 
@@ -103,7 +105,8 @@ class UmiSession:
         tips = camera @ self._tip
         if self._tag is not None:
             tips = tips.after(self._tag.inverse())
-        cameras = self._camera(file, columns)
+        seen = camera if self._tag is None else camera.after(self._tag.inverse())
+        cameras = self._camera(file, columns, seen)
         widths = self._widths(file, columns)
         effector = np.zeros((len(valid), 0)) if widths is None else _bridged(widths.metres, time_ns)[:, None]
         if widths is not None:
@@ -135,14 +138,21 @@ class UmiSession:
     def _key(self, file: Path) -> str:
         return file.parent.name if self.root.is_dir() and file.parent != self.root else file.stem
 
-    def _camera(self, file: Path, columns: LogTable) -> dict[str, CapturedView]:
+    def _camera(self, file: Path, columns: LogTable, seen: Poses) -> dict[str, CapturedView]:
         video = file.with_name(_VIDEO)
         if not self._video or not video.exists():
             return {}
         frames = columns["frame_idx"].astype(np.int64)
         if (np.diff(frames) < 0).any() or frames.min(initial=0) < 0:
             raise BadData(file, "frame_idx", "frame numbers that do not go back", frames[:5].tolist())
-        return {"wrist": video_camera(video, frames, "wrist")}
+        view = video_camera(video, frames, "wrist")
+        if self._lens is None:
+            return {"wrist": view}
+        there = self._lens.at(view.shape[1], view.shape[0])
+        lens = ViewLens(
+            width=there.width, height=there.height, fx=there.fx, fy=there.fy, cx=there.cx, cy=there.cy, k=there.k
+        )
+        return {"wrist": replace(view, lens=lens, poses=seen)}
 
     def _finger_tags(self) -> FingerTags:
         """As the session's own calibration of the gripper says, else UMI's numbers."""

@@ -24,7 +24,7 @@ from roboscale.sources.capture.poses import Poses
 from roboscale.sources.capture.tables import LogTable, read_log
 from roboscale.sources.capture.track import HandDemonstration, PoseTrack
 from roboscale.sources.human.choosing import SIDES, choose_hands
-from roboscale.sources.human.hand import Side, hand_track
+from roboscale.sources.human.hand import Side, hand_track, mirrored
 from roboscale.sources.human.joints import ORDERS
 
 __all__ = ["AriaMps", "find_aria"]
@@ -103,6 +103,8 @@ class AriaMps:
         tracks = tuple(
             self._track(points[side], names, side, side if len(chosen) > 1 else "", columns, file) for side in chosen
         )
+        for side in chosen:
+            findings += mirrored(points[side], names, side, file.name)
         return HandDemonstration(
             key=key,
             time_ns=time_ns,

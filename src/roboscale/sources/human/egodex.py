@@ -13,6 +13,7 @@ Source: apple/ml-egodex, README (code MIT; data under the terms of its own licen
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -20,11 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import BadData, Finding
-from roboscale.sources.capture.axes import points_to_z_up
+from roboscale.sources.capture.axes import CONVENTIONS, points_to_z_up
+from roboscale.sources.capture.poses import Poses
 from roboscale.sources.capture.showing import video_camera
-from roboscale.sources.capture.track import CapturedView, HandDemonstration
+from roboscale.sources.capture.track import CapturedView, HandDemonstration, ViewLens
 from roboscale.sources.human.choosing import SIDES, choose_hands
-from roboscale.sources.human.hand import Side, hand_track
+from roboscale.sources.human.hand import Side, hand_track, mirrored
 from roboscale.sources.human.joints import EGODEX_JOINTS, NEEDED
 from roboscale.sources.records.hdf5.common import attribute, guarded, natural, open_file
 
@@ -33,6 +35,7 @@ __all__ = ["EGODEX_HZ", "EgoDex", "find_egodex"]
 EGODEX_HZ = 30.0
 _LEAST = 0.1  # confidence; below it nothing was seen
 _MOST = 100_000
+_WIDTH = 1920  # pixels of the pictures that the intrinsics are for
 
 
 def find_egodex(path: Path) -> list[Path]:
@@ -68,11 +71,11 @@ class EgoDex:
         self._chosen: tuple[Side, ...] = ()
         self.unmapped: Mapping[str, str] = {
             "transforms of arms, spine, neck and hip": "of the hands only",
-            "camera/intrinsic": "of the camera, which no column holds",
         }
         if not video:
             self.unmapped = {
                 **self.unmapped,
+                "camera/intrinsic, transforms/camera": "of the pictures, which are not taken",
                 "N.mp4": "pictures of people are taken only with --video: faces in them are not looked for",
             }
         self.origins: Mapping[str, str] = {
@@ -80,6 +83,7 @@ class EgoDex:
             "points": "transforms/<side><joint>",
             "time": f"frame number at {EGODEX_HZ:g} Hz",
             "camera head": "N.mp4",
+            "camera pose": "transforms/camera",
         }
         self.findings: Sequence[Finding] = ()
 
@@ -88,6 +92,7 @@ class EgoDex:
         file = self._files[key]
         with open_file(file) as opened, guarded(file, "transforms"):
             points, valid, names = _hands(file, opened)
+            seen = self._seen(file, opened)
             text = _instruction(file, opened)
         findings: list[Finding] = []
         if not self._chosen:
@@ -95,6 +100,8 @@ class EgoDex:
         count = len(next(iter(points.values())))
         for side in self._chosen:
             points[side][~valid[side]] = np.nan
+        for side in self._chosen:
+            findings += mirrored(points[side], names, side, file.name)
         tracks = tuple(
             hand_track(points[side], names, side, name=side if len(self._chosen) > 1 else "", where=file)
             for side in self._chosen
@@ -104,18 +111,45 @@ class EgoDex:
             key=key,
             time_ns=time_ns,
             tracks=tracks,
-            cameras=self._camera(file, count),
+            cameras=self._camera(file, count, seen),
             frame="world (z up)",
             instruction=text,
             scale="the headset's cameras and inertial sensor",
             findings=tuple(findings),
         )
 
-    def _camera(self, file: Path, count: int) -> dict[str, CapturedView]:
+    def _camera(
+        self, file: Path, count: int, seen: tuple[NDArray[np.float64], Poses] | None
+    ) -> dict[str, CapturedView]:
         video = file.with_suffix(".mp4")
         if not self._video or not video.exists():
             return {}
-        return {"head": video_camera(video, np.arange(count, dtype=np.int64), "head")}
+        view = video_camera(video, np.arange(count, dtype=np.int64), "head")
+        if seen is None or len(seen[1]) != count:
+            return {"head": view}
+        (fx, _, cx), (_, fy, cy), _ = (tuple(float(v) for v in row) for row in seen[0])
+        factor = view.shape[1] / _WIDTH
+        lens = ViewLens(
+            width=view.shape[1], height=view.shape[0], fx=fx * factor, fy=fy * factor, cx=cx * factor, cy=cy * factor
+        )
+        return {"head": replace(view, lens=lens, poses=seen[1])}
+
+    def _seen(self, file: Path, opened: h5py.File) -> tuple[NDArray[np.float64], Poses] | None:
+        """Intrinsics (3, 3) at 1080p and `world_from_camera`, where the file has both and pictures are taken.
+
+        The set's own projection multiplies camera coordinates by the intrinsics as they are: x right, y down, z ahead.
+        """
+        held = opened.get("camera/intrinsic")
+        if not self._video or held is None or "camera" not in opened["transforms"]:
+            return None
+        inner = np.asarray(held[()], np.float64)
+        if inner.shape != (3, 3) or not np.isfinite(inner).all():
+            raise BadData(file, "camera/intrinsic", "(3, 3) finite numbers", list(inner.shape))
+        matrix = _matrix(file, opened, "camera")
+        if not np.isfinite(matrix).all():
+            raise BadData(file, "transforms/camera", "finite numbers", "NaN or infinity")
+        world = CONVENTIONS["arkit"][0]
+        return inner, Poses(world @ matrix[:, :3, :3], matrix[:, :3, 3] @ world.T)
 
 
 def _hands(

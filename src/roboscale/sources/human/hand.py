@@ -16,18 +16,19 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import BadData
+from roboscale.core import BadData, Finding
 from roboscale.sources.capture.poses import Poses
 from roboscale.sources.capture.track import PoseTrack, Sigma
 from roboscale.sources.human.joints import NEEDED
 
-__all__ = ["Side", "chirality", "hand_track", "palm_poses"]
+__all__ = ["Side", "chirality", "hand_track", "mirrored", "palm_poses"]
 
 Side = Literal["left", "right"]
 Array = NDArray[np.float64]
 
 _SMALLEST_M = 0.02  # from wrist to knuckles, and from knuckle to knuckle; less is no hand in metres
 _LARGEST_M = 0.25
+_SURELY = 0.5  # three samples of four
 
 
 def palm_poses(points: Array, names: Sequence[str], side: Side) -> tuple[Poses, Array, NDArray[np.bool_]]:
@@ -73,6 +74,28 @@ def chirality(points: Array, names: Sequence[str]) -> float:
     height = -np.einsum("ni,ni->n", back, bent)
     told = height[np.isfinite(height) & (np.abs(height) > 0.005)]
     return float(np.mean(np.sign(told))) if len(told) else 0.0
+
+
+def mirrored(points: Array, names: Sequence[str], side: Side, where: object) -> list[Finding]:
+    """A finding where a hand has the shape of the other one; nothing where its shape agrees or does not tell.
+
+    Landmark models name the hands of a mirrored picture: a right hand in a plain one is called left.
+
+    Args:
+        points: (N, J, 3) metres; NaN where missing.
+        where: file, for the text.
+    """
+    if any(joint not in names for joint in NEEDED):
+        return []
+    told = chirality(points, names) * (1 if side == "right" else -1)
+    if told > -_SURELY:
+        return []
+    other = "left" if side == "right" else "right"
+    text = (
+        f"{where}: the {side} hand has the shape of a {other} one in {50 * (1 - told):.0f} % of its samples: its "
+        "label or its picture is mirrored, and its frame is wrong"
+    )
+    return [Finding("mirrored-hand", "warning", text, evidence={"side": side, "agrees": told})]
 
 
 def hand_track(

@@ -9,6 +9,7 @@ CSV, Parquet or JSON, as in `data import`:
     frame = "camera"                   # world, or camera: then it moves with it and nothing removes that
     unit = "m"                         # or mm
     video = "*.mp4"                    # beside each file; taken with --video only
+    lens = [700, 700, 320, 240]        # fx, fy, cx, cy in pixels of it, where the frame is the camera
     instruction = "Pick up the cup."
 
     [hand.right]
@@ -30,7 +31,7 @@ An estimate of one camera knows sizes up to a guess. Without `sigma` its poses a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -42,9 +43,9 @@ from roboscale.core.declared import Limit, Mistake, Positive, Text, read_declare
 from roboscale.sources.capture.axes import CONVENTIONS, points_to_z_up, to_z_up
 from roboscale.sources.capture.poses import Poses
 from roboscale.sources.capture.showing import video_camera
-from roboscale.sources.capture.track import CapturedView, HandDemonstration, PoseTrack
+from roboscale.sources.capture.track import CapturedView, HandDemonstration, PoseTrack, ViewLens
 from roboscale.sources.human.choosing import SIDES, choose_hands
-from roboscale.sources.human.hand import Side, hand_track
+from roboscale.sources.human.hand import Side, hand_track, mirrored
 from roboscale.sources.human.joints import order_of
 from roboscale.sources.records.own.bundle import Bundle, find_episodes
 from roboscale.sources.records.own.held import Held
@@ -89,12 +90,13 @@ class DeclaredHands:
     rate_hz: Positive | None = None
     time: str = ""
     time_unit: Literal["s", "ms", "us", "ns"] = "s"
-    axes: Annotated[str, Limit(f"one of {', '.join(CONVENTIONS)}", lambda one: one in CONVENTIONS)] = "as-recorded"
+    axes: Annotated[str, Limit(f"one of {', '.join(CONVENTIONS)}", CONVENTIONS.__contains__)] = "as-recorded"
     frame: Text = "world"
     unit: Literal["m", "mm"] = "m"
     episodes: str = ""
     groups: str = ""
     video: str = ""
+    lens: tuple[float, ...] = ()
     instruction: str = ""
     device: str = ""
     licence: str = ""
@@ -103,6 +105,10 @@ class DeclaredHands:
         """Something has to say when a frame was."""
         if self.rate_hz is None and not self.time:
             yield "rate_hz", "frames a second, or time = the array of times", "neither"
+        if self.lens and len(self.lens) != 4:
+            yield "lens", "fx, fy, cx, cy in pixels of the video", f"{len(self.lens)} numbers"
+        if self.lens and (self.frame != "camera" or self.axes not in ("as-recorded", "opencv")):
+            yield "lens", 'frame = "camera" with OpenCV axes: nothing else says where the camera is', self.frame
 
 
 def load_hands(path: Path) -> DeclaredHands:
@@ -127,7 +133,8 @@ class KeyPoints:
     def __init__(self, path: Path, declare: Path, *, hands: str = "seen", video: bool = False) -> None:
         self._said, self._video, self._asked = load_hands(declare), video, hands
         self.root, self.device, self.licence = path, self._said.device, self._said.licence
-        self._bundles = {b.key: b for b in find_episodes(path, self._said.episodes, self._said.groups)}
+        bundles = find_episodes(path, self._said.episodes, self._said.groups)
+        self._bundles = {b.key: b for b in map(self._uncut, bundles)}
         self.keys: Sequence[str] = tuple(self._bundles)
         if not self.keys:
             raise BadData(path, "episodes", "files with arrays", "none")
@@ -157,6 +164,9 @@ class KeyPoints:
         if not self._chosen:
             valid = {side: track.valid for side, track in made.items()}
             self._chosen, findings = choose_hands(valid, self._asked, bundle.path)
+        for side in self._chosen:
+            if (points := made[side].points) is not None:
+                findings = [*findings, *mirrored(points, made[side].point_names, side, bundle.path.name)]
         tracks = tuple(_renamed(made[side], side if len(self._chosen) > 1 else "") for side in self._chosen)
         count = len(tracks[0].valid)
         return HandDemonstration(
@@ -169,6 +179,18 @@ class KeyPoints:
             licence=self.licence,
             findings=tuple(findings),
         )
+
+    def _uncut(self, bundle: Bundle) -> Bundle:
+        """The whole file where the first axis of its key points is time: a short clip looks like many episodes."""
+        if bundle.cut is None or bundle.cut[0] != "axis":
+            return bundle
+        whole = replace(bundle, key=bundle.key.rpartition("/")[0], cut=None)
+        held = whole.sources()
+        for one in self._said.hand.values():
+            joints = len(order_of(one.order)) if one.points in held else 0
+            if joints and tuple(held[one.points].shape) in ((joints, 3), (3 * joints,)):
+                return whole
+        return bundle
 
     def _frame(self) -> str:
         if self._said.frame == "camera":
@@ -212,6 +234,8 @@ class KeyPoints:
         place = _numbers(bundle, sources, one.position).reshape(-1, 3) * _UNITS[self._said.unit]
         turn = _numbers(bundle, sources, one.rotation)
         turn = turn.reshape(len(turn), -1)
+        if len(turn) != len(place):
+            raise BadData(bundle.path, one.rotation, f"{len(place)} rows, as {one.position} has", len(turn))
         known = np.asarray(np.isfinite(place).all(axis=1) & np.isfinite(turn).all(axis=1))
         place[~known], turn[~known] = 0, turn[known][0] if known.any() else 0
         poses = Poses.make(place, turn, one.layout, bundle.path)
@@ -219,6 +243,8 @@ class KeyPoints:
             poses = to_z_up(poses, self._said.axes)
         joints = _numbers(bundle, sources, one.joints) if one.joints else np.zeros((len(place), 0))
         joints = joints.reshape(len(joints), -1)
+        if len(joints) != len(place):
+            raise BadData(bundle.path, one.joints, f"{len(place)} rows, as {one.position} has", len(joints))
         sigma, how = self._sigma(one, bundle, sources, len(place))
         names = tuple(f"finger_{i}" for i in range(joints.shape[1]))
         said = None
@@ -264,13 +290,16 @@ class KeyPoints:
         if len(own) != 1:
             expected = f"one file {self._said.video} for {bundle.path.name}"
             raise BadData(folder, "video", expected, ", ".join(f.name for f in own) or "none")
-        return {"scene": video_camera(own[0], np.arange(count, dtype=np.int64), "front")}
+        view = video_camera(own[0], np.arange(count, dtype=np.int64), "front")
+        if not self._said.lens:
+            return {"scene": view}
+        fx, fy, cx, cy = self._said.lens
+        lens = ViewLens(width=view.shape[1], height=view.shape[0], fx=fx, fy=fy, cx=cx, cy=cy)
+        return {"scene": replace(view, lens=lens, poses=Poses.identity(count))}
 
 
 def _renamed(track: PoseTrack, name: str) -> PoseTrack:
-    import dataclasses
-
-    return dataclasses.replace(track, name=name)
+    return replace(track, name=name)
 
 
 def _named(one: DeclaredHand) -> tuple[Any, ...]:

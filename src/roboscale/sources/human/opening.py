@@ -16,6 +16,7 @@ HUMAN: Mapping[str, str] = MappingProxyType(
     {
         "aria-mps": "hand_tracking_results.csv, wrist_and_palm_poses.csv or a trajectory of Project Aria",
         "egodex": "HDF5 with transforms/leftHand and the like",
+        "video": "videos of hands, with the models that find them (--models)",
         "key-points": "estimates of hands in any file of arrays, with a TOML that says the order (--declare)",
     }
 )
@@ -45,7 +46,10 @@ def detect_human(path: Path) -> str:
         return "egodex"
     known = "; ".join(f"{name}: {what}" for name, what in HUMAN.items())
     if path.suffix.lower() in _VIDEOS:
-        found = "a video alone: no landmarks are computed here; an estimator's key points are read (--declare)"
+        found = (
+            "a video alone: --models names the models that find hands in it (the wheel that `pip download --no-deps "
+            "mediapipe==0.10.21` fetches), --declare an estimator's key points"
+        )
         raise BadData(path, "capture", f"one of {known}", found)
     raise BadData(path, "capture", f"one of {known}", "nothing of the kind")
 
@@ -58,6 +62,8 @@ def open_human(
     hands: str = "seen",
     declare: Path | None = None,
     video: bool = False,
+    models: Path | None = None,
+    lens: tuple[float, ...] = (),
 ) -> CaptureRecording:
     """Opens a capture of hands; all poses are read, no picture is.
 
@@ -66,12 +72,24 @@ def open_human(
         hands: `seen`, `left`, `right` or `both`.
         declare: TOML that says which arrays are which hand; see `keypoints`.
         video: whether pictures are taken: they show whoever was there.
+        models: of a video, what finds hands in it: the wheel of mediapipe 0.10.21 or a folder.
+        lens: of a video, fx, fy, cx, cy in pixels.
 
     Raises:
         BadData: the capture is broken or not known; names file, field and both sides.
         UnknownName: no such format, order or joint.
     """
-    format = format or ("key-points" if declare is not None else detect_human(path))
+    if not path.exists():
+        raise BadData(path, "SOURCE", "a file or folder", "nothing")
+    if not format:
+        known = "key-points" if declare is not None else "video" if models is not None else ""
+        format = known or detect_human(path)
+    if format == "video":
+        from roboscale.sources.human.hand_video import HandVideo
+
+        if models is None:
+            raise BadData(path, "models", "the models that find hands in a video (--models)", "none")
+        return CaptureRecording(HandVideo(path, models, hands=hands, lens=lens, video=video), options)
     return CaptureRecording(_source(path, format, hands, declare, video), options)
 
 

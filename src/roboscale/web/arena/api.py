@@ -46,7 +46,8 @@ class ArenaDesk(Protocol):
         """Whether this asker, an account's id or an address, may ask once more now."""
 
     def operation(self, name: str) -> Callable[..., Any]:
-        """What answers: `(account or None, body or None, **path and query) -> JSON types, or bytes`.
+        """What answers: `(account or None, body or None, **path and query) -> JSON types, or bytes`, of JSON where
+        that is what the operation answers.
 
         RoboscaleError says why it does not fit; its `status`, where it has one, is the answer's.
         """
@@ -121,7 +122,7 @@ def _by_path(routes: list[Route]) -> list[Route]:
 
 
 async def _answer(desk: ArenaDesk, one: Operation, request: Request) -> Response:
-    account = _account(desk, request)
+    account = await _account(desk, request)
     if not desk.allows(account.id if account is not None else _address(request)):
         return _error(HTTPStatus.TOO_MANY_REQUESTS, "too many requests; wait a moment")
     if one.role and account is None:
@@ -141,15 +142,19 @@ async def _answer(desk: ArenaDesk, one: Operation, request: Request) -> Response
         if made is None:
             return Response(status_code=HTTPStatus.NO_CONTENT, headers=NO_STORE)
         return Response(made, media_type="application/octet-stream", headers=NO_STORE)
+    if isinstance(made, bytes):  # JSON that was written once for everybody
+        return Response(made, media_type="application/json", headers=NO_STORE)
     return JSONResponse(to_plain(made), headers=NO_STORE)
 
 
-def _account(desk: ArenaDesk, request: Request) -> Any | None:
+async def _account(desk: ArenaDesk, request: Request) -> Any | None:
     given = request.headers.get("authorization", "")
     if not given:
         return None
     kind, _, token = given.partition(" ")
-    account = desk.who(token.strip()) if kind.casefold() == "bearer" else None
+    if kind.casefold() != "bearer":
+        raise HTTPException(HTTPStatus.UNAUTHORIZED, "expected Authorization: Bearer TOKEN")
+    account = await run_in_threadpool(desk.who, token.strip())  # one that is not known is looked for in the log
     if account is None:
         raise HTTPException(HTTPStatus.UNAUTHORIZED, "the token is unknown or revoked")
     return account

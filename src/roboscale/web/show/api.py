@@ -46,7 +46,17 @@ _FILES = {
     "style.css": ("style.css", "text/css"),
     **{
         name: (name, "text/javascript")
-        for name in ("about.js", "app.js", "curves.js", "film.js", "format.js", "plot.js", "server.js", "shelf.js")
+        for name in (
+            "about.js",
+            "app.js",
+            "capture.js",
+            "curves.js",
+            "film.js",
+            "format.js",
+            "plot.js",
+            "server.js",
+            "shelf.js",
+        )
     },
 }
 _ICON = (

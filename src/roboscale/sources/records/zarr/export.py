@@ -22,7 +22,7 @@ from roboscale.dataset import Dataset
 from roboscale.sources.records.zarr.mapping import source_name
 from roboscale.sources.records.zarr.notes import NOTES_KEY, Notes
 
-__all__ = ["export_zarr"]
+__all__ = ["export_zarr", "write_zarr_array", "write_zarr_chunk", "write_zarr_json", "write_zarr_metadata"]
 
 _CHUNK_BYTES = 2**20
 
@@ -49,7 +49,7 @@ def export_zarr(dataset: Dataset, out: Path, *, progress: Callable[[int, int], N
             if not field.is_image:
                 array = dataset.arrays(field.name).reshape(len(dataset), *field.shape)
                 rows = max(1, _CHUNK_BYTES // max(1, array.itemsize * int(np.prod(field.shape))))
-                _write_array(part / "data" / names[field.name], array, rows)
+                write_zarr_array(part / "data" / names[field.name], array, rows)
         _write_pictures(part, dataset, names, progress)
         if out.exists():
             out.rmdir()
@@ -76,7 +76,7 @@ def _names(dataset: Dataset) -> dict[str, str]:
 def _write_groups(part: Path, dataset: Dataset, names: Mapping[str, str]) -> None:
     for folder in (part, part / "data", part / "meta"):
         folder.mkdir(exist_ok=True)
-        _write_json(folder / ".zgroup", {"zarr_format": 2})
+        write_zarr_json(folder / ".zgroup", {"zarr_format": 2})
     episodes = dataset.episodes
     notes = Notes(
         rate_hz=float(dataset.fps),
@@ -84,9 +84,9 @@ def _write_groups(part: Path, dataset: Dataset, names: Mapping[str, str]) -> Non
         ids=[episode.id for episode in episodes],
         fields={source: name for name, source in names.items()},
     )
-    _write_json(part / ".zattrs", {NOTES_KEY: notes.to_json()})
+    write_zarr_json(part / ".zattrs", {NOTES_KEY: notes.to_json()})
     ends = np.cumsum([episode.length for episode in episodes]).astype(np.int64)
-    _write_array(part / "meta" / "episode_ends", ends, len(ends))
+    write_zarr_array(part / "meta" / "episode_ends", ends, len(ends))
 
 
 def _write_pictures(
@@ -96,35 +96,39 @@ def _write_pictures(
     cameras = dataset.spec.images
     codec = numcodecs.Blosc(cname="zstd", clevel=3, shuffle=numcodecs.Blosc.NOSHUFFLE)
     for field in cameras:
-        _write_metadata(part / "data" / names[field.name], (len(dataset), *field.shape), 1, np.dtype(np.uint8), codec)
+        write_zarr_metadata(
+            part / "data" / names[field.name], (len(dataset), *field.shape), 1, np.dtype(np.uint8), codec
+        )
     frames = dataset.as_recorded()
     for index in range(len(dataset)) if cameras else ():
         frame = frames[index]
         for field in cameras:
             key = ".".join(map(str, (index, 0, 0, 0)))
-            _write_chunk(part / "data" / names[field.name] / key, frame[field.name][None], codec)
+            write_zarr_chunk(part / "data" / names[field.name] / key, frame[field.name][None], codec)
         if progress is not None:
             progress(index + 1, len(dataset))
 
 
-def _write_array(folder: Path, array: NDArray[Any], rows: int) -> None:
+def write_zarr_array(folder: Path, array: NDArray[Any], rows: int) -> None:
     """A whole array, `rows` to a chunk."""
     codec = numcodecs.Blosc(cname="zstd", clevel=3, shuffle=numcodecs.Blosc.SHUFFLE)
     rows = min(rows, len(array))
-    _write_metadata(folder, array.shape, rows, array.dtype, codec)
+    write_zarr_metadata(folder, array.shape, rows, array.dtype, codec)
     tail = ".0" * (array.ndim - 1)
     for number, first in enumerate(range(0, len(array), rows)):
         chunk = array[first : first + rows]
         if len(chunk) < rows:  # chunks are whole in format 2
             chunk = np.concatenate([chunk, np.zeros((rows - len(chunk), *array.shape[1:]), array.dtype)])
-        _write_chunk(folder / f"{number}{tail}", chunk, codec)
+        write_zarr_chunk(folder / f"{number}{tail}", chunk, codec)
 
 
-def _write_chunk(file: Path, chunk: NDArray[Any], codec: Any) -> None:
+def write_zarr_chunk(file: Path, chunk: NDArray[Any], codec: Any) -> None:
+    """One chunk, whole."""
     file.write_bytes(bytes(codec.encode(np.ascontiguousarray(chunk))))
 
 
-def _write_metadata(folder: Path, shape: tuple[int, ...], rows: int, dtype: np.dtype[Any], codec: Any) -> None:
+def write_zarr_metadata(folder: Path, shape: tuple[int, ...], rows: int, dtype: np.dtype[Any], codec: Any) -> None:
+    """What an array is, `rows` to a chunk; makes its folder."""
     folder.mkdir(parents=True)
     metadata = {
         "chunks": [rows, *shape[1:]],
@@ -136,8 +140,9 @@ def _write_metadata(folder: Path, shape: tuple[int, ...], rows: int, dtype: np.d
         "shape": list(shape),
         "zarr_format": 2,
     }
-    _write_json(folder / ".zarray", metadata)
+    write_zarr_json(folder / ".zarray", metadata)
 
 
-def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+def write_zarr_json(path: Path, data: Mapping[str, Any]) -> None:
+    """One of a store's small files."""
     path.write_text(json.dumps(data, indent=4, ensure_ascii=False) + "\n", "utf-8")

@@ -154,7 +154,7 @@ const told = (match) => {
     parts.push(make("h2", `${side.letter}: ${side.policy}`), facts([
       ["progress", `${score.progress} of 100`], ["done", score.success ? "yes" : "no"],
       ["damage", score.damage.join(", ") || "none"], ["ended", side.rollout ? `${side.rollout.end}, ${side.rollout.steps} steps` : "–"],
-      ["why", side.rollout && side.rollout.reason ? side.rollout.reason : "–"],
+      ...(bundle ? [] : [["why", side.rollout && side.rollout.reason ? side.rollout.reason : "–"]]),
       ["attempts", String(side.attempts)], ["trial", side.rollout ? side.rollout.trial : "–"], ["said", score.text || "–"]]));
   }
   const candidates = Object.entries(match.drawn.candidates || {}).map(([pair, [chance]]) => `${pair.split("|").map((one) => one.slice(0, 8)).join(" and ")}: ${fixed(chance, 3)}`);
@@ -194,6 +194,7 @@ const look = async () => {
       drawHeat();
       at("notes").replaceChildren(...board.notes.map((note) => make("li", note)));
       at("commands").textContent = board.commands.join("\n");
+      at("again").textContent = `Every number again, from ${bundle ? "the tables beside this file" : "an export"}:`;
       if (grown) await loadMatches();
       document.body.dataset.matches = String(board.plain.matches);
     }

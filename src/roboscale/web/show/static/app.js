@@ -1,6 +1,7 @@
 // Wires the page: which episode, which keys, which labels.
 
 import { drawAbout, drawChips, drawFindings, drawMarks } from "./about.js";
+import { Capture } from "./capture.js";
 import { Curves } from "./curves.js";
 import { Film } from "./film.js";
 import { count, duration, element } from "./format.js";
@@ -22,8 +23,13 @@ class Page {
   constructor(dataset) {
     this.dataset = dataset;
     this.episode = null;
-    this.curves = new Curves(dataset.fps, (frame) => this.scrub(frame));
+    this.curves = new Curves(
+      dataset.fps,
+      (frame) => this.scrub(frame),
+      (groups, step, episode) => this.capture.open(groups, step, dataset.fps, episode),
+    );
     this.film = new Film(dataset, (frame) => this.showFrame(frame), (playing) => this.showPlaying(playing));
+    this.capture = new Capture(this.film);
     this.shelf = new Shelf(dataset.fps, (index) => this.open(index), () => this.followList());
     at("name").textContent = dataset.name;
     at("name").title = dataset.root;
@@ -162,6 +168,7 @@ class Page {
     const time = (frame / this.dataset.fps).toFixed(2);
     at("clock").replaceChildren(element("b", { textContent: `${time} s` }), ` frame ${frame} of ${this.film.frames}`);
     this.curves.moveTo(frame);
+    this.capture.show(frame);
   }
 
   showPlaying(playing) {

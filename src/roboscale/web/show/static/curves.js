@@ -14,8 +14,8 @@ const rank = (name) => {
 const isTime = (name) => name.startsWith("time.") || name.endsWith("_ns");
 
 export class Curves {
-  constructor(fps, seek) {
-    Object.assign(this, { fps, seek });
+  constructor(fps, seek, onGroups) {
+    Object.assign(this, { fps, seek, onGroups });
     this.root = document.getElementById("curves");
     this.plots = [];
     this.shown = new Map(); // field -> curves that the visitor left on
@@ -51,6 +51,7 @@ export class Curves {
       at += 8 * samples * group.names.length;
       return { group, lines };
     });
+    this.onGroups(groups, head.step, episode);
     groups.sort((a, b) => rank(a.group.name) - rank(b.group.name));
     const make = ({ group, lines }) => this.make(group, lines, head, episode);
     const main = groups.filter(({ group }) => rank(group.name) < FIRST.length);
