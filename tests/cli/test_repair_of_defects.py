@@ -47,7 +47,6 @@ FOR_PEOPLE = {
     "stray-data-file",
     "swapped-cameras",
     "task-spelled-twice",
-    "text-for-a-number",
     "two-instructions",
     "uneven-video",
     "wrong-rate",

@@ -213,13 +213,29 @@ def test_archives_and_their_parts(tmp_path: Path, names: list[str], ending: str)
     assert {p.relative_to(root) for p in root.rglob("*")} == {p.relative_to(source) for p in source.rglob("*")}
 
 
-def test_a_missing_part_is_named(tmp_path: Path):
+@pytest.mark.parametrize("names", [[".001", ".002", ".003"], [".part-aa", ".part-ab", ".part-ac"]])
+def test_a_missing_part_is_named(tmp_path: Path, names: list[str]):
     folder = tmp_path / "packed"
     folder.mkdir()
-    _split(_tar(write_v21(tmp_path / "set", episodes=1), folder / "set.tar.gz"), [".001", ".002", ".003"])
-    (folder / "set.tar.gz.002").unlink()
+    _split(_tar(write_v21(tmp_path / "set", episodes=1), folder / "set.tar.gz"), names)
+    (folder / f"set.tar.gz{names[1]}").unlink()
     with pytest.raises(BadData, match="without a gap"):
         unpacked(folder, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("ending", ["tar.gz", "tar", "tar.xz"])
+@pytest.mark.parametrize("damage", ["flipped", "cut"])
+def test_a_damaged_archive_gives_nothing_instead_of_its_first_files(tmp_path: Path, ending: str, damage: str):
+    """`tarfile` takes whatever is no header for the end, and looks at no checksum of what it did not need."""
+    modes = {"tar.gz": "w:gz", "tar": "w", "tar.xz": "w:xz"}
+    packed = _tar(write_v21(tmp_path / "set", episodes=2), tmp_path / f"set.{ending}", modes[ending])
+    with tarfile.open(packed) as archive:
+        at = archive.getmembers()[-1].offset if ending == "tar" else packed.stat().st_size * 2 // 3
+    data = bytearray(packed.read_bytes())
+    data[at : at + 64] = bytes(255 - byte for byte in data[at : at + 64])
+    packed.write_bytes(data if damage == "flipped" else data[:at])
+    with pytest.raises(BadData, match="archive"):
+        unpacked(packed, tmp_path / "cache")
 
 
 def test_a_folder_of_many_archives_is_one_set(tmp_path: Path):

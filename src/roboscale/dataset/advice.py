@@ -42,6 +42,7 @@ _BROKEN = (
     "not-fetched",
 )
 """For what an import leaves an episode out, where it is told to."""
+_ROWS_BETWEEN = "frame_index: expected a row of every frame"
 _GONE = ("file-missing", "file-broken", "not-fetched")
 _UNREADABLE = (*_GONE, "missing-video", "video-frames", "null-values", "unreadable-pictures")
 
@@ -60,11 +61,27 @@ def with_repairs(findings: Iterable[Finding], root: Path, format: str, total: in
     if format in V2 or (format == "lerobot-v3" and elsewhere):
         command = _import_command(advised, where, elsewhere, total)
         mended = _mended_by_import(command)
-        return [one if one.repair or one.check not in mended else _told(one, command) for one in advised]
+        fit = [
+            (one.check in mended and not one.evidence.get("kept")) or (bool(command) and _mendable(one))
+            for one in advised
+        ]
+        return [_told(one, command) if ok and not one.repair else one for one, ok in zip(advised, fit, strict=True)]
     if format != "lerobot-v3":
         return advised
     told = [one if one.repair else _told(one, _fix(one, where, total)) for one in advised]
+    if _beyond_mending(told):
+        return [_told(one, "") if where in one.repair else one for one in told]
     return _as_one_copy(_without_cameras(told, where), where, total)
+
+
+def _beyond_mending(findings: Iterable[Finding]) -> bool:
+    """Whether `data fix` would refuse: nothing says the rate, whose the rows are, or what a feature is called."""
+    checks = [(one.check, one.field) for one in findings]
+    lost = (("info-broken", "fps"), ("info-broken", "features"), ("info-broken", "meta/info.json"))
+    refused = any(one.evidence.get("refused") and (one.check, one.field) in lost for one in findings)
+    slash = any(check == "feature-broken" and "/" in field for check, field in checks)
+    places = any(check == "episode-columns" and field.startswith("videos/") for check, field in checks)
+    return refused or slash or places or ("column-missing", "episode_index") in checks or "no-episodes" in dict(checks)
 
 
 def _without_cameras(told: list[Finding], where: str) -> list[Finding]:
@@ -78,18 +95,45 @@ def _without_cameras(told: list[Finding], where: str) -> list[Finding]:
 def _as_one_copy(told: list[Finding], where: str, total: int) -> list[Finding]:
     """Where files are gone, or several kinds of damage meet, only a copy of what can be read is mended."""
     kinds = {one.check for one in told if one.check in _UNREADABLE}
-    if not kinds & {*_GONE} and len(kinds) < 2:
+    alone = {i for one in told if one.check == "episode-unreadable" for i in one.episodes}
+    if any(_of_some(one, total) for one in told):
+        kinds.add("video-size")
+    orphans = any(one.check == "orphan-rows" for one in told)  # in place, these would go
+    unlisted = any(_lists_fewer(one, orphans) for one in told)
+    unlisted |= any(one.check == "episode-unreadable" and _ROWS_BETWEEN in one.text for one in told)
+    if not kinds & {*_GONE} and len(kinds) < 2 and len(alone) < 2 and "video-size" not in kinds and not unlisted:
         return told
-    lost = {i for one in told if one.check in _UNREADABLE for i in one.episodes if "--drop-camera" not in one.repair}
+    if alone:
+        kinds.add("episode-unreadable")
+    lost = {i for one in told if one.check in kinds for i in one.episodes if "--drop-camera" not in one.repair}
     somewhere = any(
         one.check == "null-values" and not one.episodes for one in told
     )  # nobody can say whose rows they are
     copy = BROKEN.format(root=where) if len(lost) < total and not somewhere else ""
     instead = {METADATA.format(root=where): copy, BROKEN.format(root=where): copy, SEAL.format(root=where): ""}
     return [
-        _told(one, copy if one.check in kinds and " --drop " in one.repair else instead.get(one.repair, one.repair))
-        for one in told
+        _told(one, copy if one.check in kinds and _drops(one) else instead.get(one.repair, one.repair)) for one in told
     ]
+
+
+def _drops(one: Finding) -> bool:
+    return " --drop " in one.repair or one.check == "video-size"
+
+
+def _of_some(one: Finding, total: int) -> bool:
+    """Whether some files of a camera have another size: it has one in `info.json`, and in any dataset."""
+    return one.check == "video-size" and 0 < len(one.episodes) < total
+
+
+def _lists_fewer(one: Finding, orphans: bool) -> bool:
+    """Whether the table of episodes has gaps, or fewer than all else claims while their rows are here."""
+    gaps = one.check == "episode-order" and one.evidence.get("lacking")
+    return bool(gaps or (orphans and one.evidence.get("unlisted")))
+
+
+def _mendable(one: Finding) -> bool:
+    """What the reader could say without a guess: whoever writes the metadata again mends it."""
+    return bool(one.evidence.get("mendable"))
 
 
 def _told(one: Finding, command: str) -> Finding:
@@ -107,13 +151,16 @@ def _elsewhere(findings: Iterable[Finding]) -> str:
 
 def _import_command(findings: Sequence[Finding], where: str, elsewhere: str, total: int) -> str:
     """The import that runs, whatever was found; empty where it would refuse, or keep less than half."""
-    if any(one.evidence.get("refused") for one in findings):
-        return ""
+    refused = {(one.check, one.field) for one in findings if one.evidence.get("refused")}
+    if refused - {("path-template", one.field) for one in findings if one.check == "file-elsewhere"}:
+        return ""  # the command says templates anew, and nothing else
     flags, partly = (
         elsewhere,
         [f for f in findings if f.check == "file-elsewhere" and f.evidence["files"] < f.evidence["needed"]],
     )
     lost = {i for one in findings if one.check in _BROKEN for i in one.episodes}
+    lost |= {i for one in findings if _of_some(one, total) for i in one.episodes}
+    lost |= {i for one in findings for i in one.evidence.get("empty", ()) if one.check == "episode-location"}
     if len(lost) == total and total:
         return ""  # nothing would arrive
     if len(lost) > total / 2 and not any(one.check == "not-fetched" for one in findings):
@@ -147,6 +194,12 @@ def _fix(one: Finding, where: str, total: int) -> str:
         return f"roboscale data fix {where} OUT --drop-camera {shlex.quote(one.field)}"
     if one.evidence.get("annotated"):
         return ""  # columns of annotations number the same texts, so none is taken out
+    if one.evidence.get("kept"):
+        return ""  # such as depth, whose metadata only its writer can judge
+    if one.evidence.get("by range"):
+        return ""  # nobody is lost by a split that is said in another way, and only its author knows in which
+    if _mendable(one):
+        return METADATA.format(root=where)
     if "{episodes}" in template and not 0 < len(one.episodes) <= (total / 2 if total else len(one.episodes)):
         return ""
     return template.format(root=where, episodes=",".join(map(str, one.episodes)))

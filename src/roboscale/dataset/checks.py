@@ -62,7 +62,7 @@ _FILES = (
     Check("total-frames", "error", "info.json claims another number of frames than there are.", METADATA),
     Check("total-tasks", "error", "info.json claims another number of tasks than there are.", METADATA),
     Check("total-videos", "warning", "info.json of v2.x claims another number of videos than there are."),
-    Check("codebase-version", "warning", "Statistics lie in the file of another version than info.json says."),
+    Check("codebase-version", "warning", "info.json says a version that is not known, or not that of the statistics."),
     Check("modality", "warning", "modality.json names elements twice, not at all, or what is not there."),
     Check("splits-range", "warning", "A split names episodes that are not there.", METADATA),
     Check("no-episodes", "error", "There is no episode."),
@@ -122,7 +122,9 @@ _STATISTICS = (
     Check("quantiles-averaged", "warning", "Quantiles are the mean of the episodes' quantiles.", METADATA),
     Check("quantiles-envelope", "warning", "Quantiles are the extremes of the episodes' quantiles.", METADATA),
     Check("quantiles-wrong", "warning", "Recomputed quantiles differ from stats.json; far off, an error.", METADATA),
-    Check("image-stats-wrong", "warning", "A camera's mean colour is not that of its pictures.", METADATA),
+    Check(
+        "image-stats-wrong", "warning", "A camera's mean colour is not that of its pictures, or misshapen.", METADATA
+    ),
     Check("episode-stats-wrong", "error", "An episode's own statistics are not those of its rows.", METADATA),
 )
 _TEXT = (
@@ -221,9 +223,7 @@ _NOT_V2: Mapping[str, str] = MappingProxyType(
         "not-readable": "roboscale's loader reads v3 only; import makes it so",
     }
 )
-_NOT_V3: Mapping[str, str] = MappingProxyType(
-    {"total-videos": "there is no total_videos", "codebase-version": "stats.json is the only file of statistics"}
-)
+_NOT_V3: Mapping[str, str] = MappingProxyType({"total-videos": "there is no total_videos"})
 
 
 def means_nothing(check: str, format: str) -> str:

@@ -44,6 +44,7 @@ __all__ = [
     "confined",
     "features_from_spec",
     "is_colour",
+    "is_varying",
     "load_json",
     "new_info",
     "spec_from_features",
@@ -73,6 +74,7 @@ OPAQUE = (
 )
 """Types of features whose rows nobody here looks into: LeRobot's texts, and words of other and newer writers."""
 
+_VARYING = "rows of several lengths"
 UNREAD = ("video", "image", *OPAQUE)
 """Types of features that are no numeric columns."""
 
@@ -146,7 +148,7 @@ def to_json(data: object) -> bytes:
 def load_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file; BadData when it is missing or broken."""
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = json.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         require_fetched(path)
         raise BadData(path, "file", "to exist", "nothing") from None
@@ -218,7 +220,8 @@ class Info:
     @property
     def columns(self) -> dict[str, Mapping[str, Any]]:
         """The numeric features, the ones that LeRobot adds included; not pictures as plain numbers."""
-        return {name: f for name, f in self.features.items() if f["dtype"] not in UNREAD and not _is_picture(f)}
+        plain = {name: f for name, f in self.features.items() if f["dtype"] not in UNREAD and not is_varying(f)}
+        return {name: f for name, f in plain.items() if not _is_picture(f)}
 
     @property
     def left_out(self) -> dict[str, str]:
@@ -226,7 +229,10 @@ class Info:
         reasons = {"image": "pictures inside parquet: import them", "video": "depth or grey pictures in a video"}
         reasons["uint8"] = "pictures as plain numbers"
         read = {*self.colour_cameras, *self.columns}
-        return {n: reasons.get(f["dtype"], "text") for n, f in self.features.items() if n not in read}
+        rest = {name: feature for name, feature in self.features.items() if name not in read}
+        return {
+            n: "rows of several lengths" if is_varying(f) else reasons.get(f["dtype"], "text") for n, f in rest.items()
+        }
 
     @property
     def carried_columns(self) -> tuple[str, ...]:
@@ -257,6 +263,11 @@ class Info:
 def _is_picture(feature: Mapping[str, Any]) -> bool:
     """Whether plain numbers in the tables are pictures, e.g. of a tactile sensor: a `Field` of theirs is an image."""
     return feature["dtype"] == "uint8" and len(feature["shape"]) == 3
+
+
+def is_varying(feature: Mapping[str, Any]) -> bool:
+    """Whether rows of numbers have several lengths, as -1 or null among the sizes says: no array holds them."""
+    return feature.get("dtype") not in (None, *UNREAD) and any(size is None or size == -1 for size in feature["shape"])
 
 
 def is_colour(feature: Mapping[str, Any]) -> bool:

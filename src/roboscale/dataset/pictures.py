@@ -17,12 +17,24 @@ __all__ = ["ArrayPictures", "EncodedPictures", "decode_picture"]
 _MAX_PIXELS = 64 * 2**20  # a broken header may claim gigabytes
 
 
+def is_deep(blob: bytes) -> bool:
+    """Whether a picture has more than 8 bits a pixel, as depth has; a broken one has not."""
+    try:
+        with Image.open(io.BytesIO(blob), formats=("JPEG", "PNG")) as image:
+            return bool(image.mode.startswith(("I", "F")))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+
+
 def decode_picture(blob: bytes, where: object, field: str) -> NDArray[np.uint8]:
     """A JPEG or PNG as (H, W, 3) uint8 RGB; BadData names `where` and `field` when it is broken or cut off."""
     try:
         with Image.open(io.BytesIO(blob), formats=("JPEG", "PNG")) as image:
             if image.width * image.height > _MAX_PIXELS:
                 raise BadData(where, field, f"at most {_MAX_PIXELS} pixels", f"{image.width}x{image.height}")
+            if image.mode.startswith(("I", "F")):
+                deep = f"more than 8 bits a pixel (mode {image.mode}), such as depth, which no colour picture holds"
+                raise BadData(where, field, "a picture of 8 bits", deep)
             return np.asarray(image.convert("RGB"), np.uint8)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadData(where, field, "a complete JPEG or PNG", str(error)[:120]) from error

@@ -61,11 +61,15 @@ def fraction(value: Any) -> Fraction | None:
 def index_of(path: Path, stream: Any) -> list[tuple[int, bool, int]]:
     """(time in ticks, key frame, byte after it) of every picture in a file's index, nothing decoded.
 
-    Before 17 the index cannot be asked, and the packets are read instead.
+    Before 17 the index cannot be asked, and one of a file in fragments or of another container is not whole: the
+    packets are read instead.
     """
-    if _MAJOR >= 17:
+    if _MAJOR >= 17 and stream.frames:
         return [(e.timestamp, e.is_keyframe, e.pos + e.size) for e in stream.index_entries]
     # A parser would look into the packets and contradict the index.
     with av.open(str(path), "r", options={"fflags": "+noparse+nofillin"}, **READING) as container:
-        packets = (packet for packet in container.demux(video=0) if packet.dts is not None)
-        return [(packet.dts, packet.is_keyframe, packet.pos + packet.size) for packet in packets]
+        packets = (packet for packet in container.demux(video=0) if packet.size)
+        return [
+            (packet.pts if packet.dts is None else packet.dts, packet.is_keyframe, packet.pos + packet.size)
+            for packet in packets
+        ]

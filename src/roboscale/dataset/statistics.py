@@ -29,6 +29,7 @@ __all__ = [
     "episode_entry",
     "pooled",
     "sample_indices",
+    "shape_of",
     "shrink",
     "summary",
 ]
@@ -374,3 +375,15 @@ class PixelCounts:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> PixelCounts:
         return cls(int(arrays["frames"]), arrays["counts"])
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of a statistic as somebody wrote it; empty for rows of several lengths.
+
+    >>> shape_of([[[0.5]], [[0.4]], [[0.3]]])
+    (3, 1, 1)
+    """
+    try:
+        return tuple(np.shape(value))
+    except ValueError:
+        return ()

@@ -23,6 +23,7 @@ from roboscale.dataset.unfetched import require_fetched
 
 __all__ = [
     "TableReader",
+    "column_names",
     "count_rows",
     "data_schema",
     "number_dtype",
@@ -188,6 +189,10 @@ def open_table(path: Path) -> pq.ParquetFile:
     known = _footers.pop(place, None) if place else None
     with reading(path, "footer", "a complete parquet file"):
         file = pq.ParquetFile(source_of(path), metadata=known, page_checksum_verification=True)
+        names = file.schema_arrow.names
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise BadData(path, "columns", "every name once", f"{', '.join(twice)} twice")
     if place:
         _footers[place] = file.metadata
         while len(_footers) > 1 and sum(footer.serialized_size for footer in _footers.values()) > _FOOTER_BYTES:
@@ -227,6 +232,12 @@ def _read_rows(path: Path, names: Collection[str], rows: range) -> pa.Table:
             table = file.read_row_groups(groups, columns=list(names), use_threads=False)
     before = int(ends[groups[0]] - sizes[groups[0]]) if groups else 0
     return table.slice(rows.start - before, len(rows))
+
+
+def column_names(path: Path) -> list[str]:
+    """Names of the columns of a parquet file, from its footer."""
+    with open_table(path) as file:
+        return list(file.schema_arrow.names)
 
 
 def count_rows(path: Path) -> int:

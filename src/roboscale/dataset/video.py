@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from roboscale.core.errors import BadData, SpecMismatch
 from roboscale.dataset.pyav import READING, convert, fraction, open_encoder
 from roboscale.dataset.rates import exact_rate, fps_number, is_rate, same_rate
-from roboscale.dataset.remote import source_of
+from roboscale.dataset.remote import is_remote, source_of
 from roboscale.dataset.statistics import PixelCounts, sample_indices
 from roboscale.dataset.unfetched import require_fetched
 
@@ -143,7 +143,8 @@ def open_video(path: Path) -> Any:
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.EACCES):
             raise
         require_fetched(path)
-        raise BadData(path, "video", "a complete mp4", _text(error)) from error
+        empty = not is_remote(path) and path.is_file() and path.stat().st_size == 0
+        raise BadData(path, "video", "a complete mp4", "an empty file" if empty else _text(error)) from error
     if not container.streams.video or container.streams.video[0].codec_context is None:
         container.close()
         raise BadData(path, "video", "a video stream that can be decoded", "none")
@@ -167,13 +168,23 @@ def _probe(path: Path, container: Any) -> Probe:
         raise BadData(path, "frames", "a rate", "none")
     sound = bool(container.streams.audio)
     return Probe(
-        frames=int(stream.frames),
+        frames=int(stream.frames) or _counted(path, container),
         fps=rate,
         height=int(stream.height),
         width=int(stream.width),
         sound=sound,
         copied=stream.codec.canonical_name in _COPIED,
     )
+
+
+def _counted(path: Path, container: Any) -> int:
+    """Frames of a file whose header does not say how many: one written in fragments, or no mp4."""
+    try:
+        count: int = sum(1 for packet in container.demux(video=0) if packet.size)  # the demuxer's end mark is empty
+        container.seek(0)
+    except av.FFmpegError as error:
+        raise BadData(path, "video", "readable packets", _text(error)) from error
+    return count
 
 
 def join_key(path: Path) -> tuple[bytes, float]:
@@ -267,10 +278,10 @@ def _packets(path: Path, container: Any, first: int, length: int, fps: float) ->
     try:
         container.seek(round(first / unit) + start, stream=stream)
         for packet in container.demux(stream):
-            if packet.dts is None:  # the demuxer's end mark
+            if packet.dts is None and not packet.size:  # the demuxer's end mark; Matroska has pictures without dts
                 break
             if packet.pts is None or packet.is_corrupt:
-                at = float(packet.dts * base)
+                at = float((packet.dts or 0) * base)
                 raise BadData(path, "video", "complete packets", f"a broken one at {at:g} s")
             time = (packet.pts - start) * unit
             begun = begun or round(time) >= first

@@ -222,3 +222,81 @@ def test_a_table_does_not_lead_to_pictures_elsewhere(tmp_path: Path):
     (tmp_path / "log.csv").write_text("q,image\n1.0,../secret.png\n2.0,../secret.png\n")
     with pytest.raises(BadData, match="beside the table"):
         _mapped(tmp_path, fields={"observation.state": {"source": "q"}})
+
+
+def _csv(root: Path, *, separator: str = ",", decimal: str = ".", head: str = "", stamp: str = "{:.4f}") -> None:
+    values = arrays(0)
+    lines = [head] if head else []
+    lines.append(separator.join(["timestamp", "q_0", "q_1", "cmd_0", "cmd_1"]))
+    for t, q, a in zip(np.arange(FRAMES) / 20, values["qpos"], values["action"], strict=True):
+        numbers = [f"{x:.6f}".replace(".", decimal) for x in (*q[:2], *a[:2])]
+        lines.append(separator.join([stamp.format(t).replace(".", decimal), *numbers]))
+    (root / "robot.csv").write_text("\n".join(lines) + "\n")
+
+
+TABLES: dict[str, dict[str, str]] = {
+    "decimal commas": {"separator": ";", "decimal": ","},
+    "a remark before the head": {"head": "# recorded by ann"},
+    "dates": {"stamp": "2026-11-28T11:00:{:07.4f}Z"},
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_tables_of_other_writers(tmp_path: Path, table: str):
+    _csv(tmp_path, **TABLES[table])
+    draft = tomllib.loads(runner.invoke(app, ["data", "import", str(tmp_path), "--explain"]).stdout)
+    assert draft["fps"] == 20 and {"action", "observation.state"} <= draft["fields"].keys()
+    episode = open_recording(tmp_path, "own-layout", mapping=draft).read("robot.csv")
+    np.testing.assert_allclose(episode.arrays["observation.state"], arrays(0)["qpos"][:, :2], atol=1e-6)
+
+
+def test_everything_in_a_file_of_hdf5_is_carried_or_named(tmp_path: Path):
+    """Texts, attributes, compressed pictures and what nobody reads, beside the numbers."""
+    import io
+
+    import h5py
+    from PIL import Image
+
+    with h5py.File(tmp_path / "take_0.h5", "w") as file:
+        for name, values in arrays(0, 8).items():
+            file[name] = values
+        blobs = []
+        for image in pictures(0, 8):
+            buffer = io.BytesIO()
+            Image.fromarray(image).save(buffer, "PNG")
+            blobs.append(np.frombuffer(buffer.getvalue(), np.uint8))
+        packed = file.create_dataset("front", (8,), h5py.vlen_dtype(np.uint8))
+        ragged = file.create_dataset("points", (8,), h5py.vlen_dtype(np.float32))
+        for number, blob in enumerate(blobs):
+            packed[number], ragged[number] = blob, np.ones(1 + number % 3, np.float32)
+        file["task"] = "Push the block to the right."
+        file["pair"] = np.zeros(8, [("x", "f4"), ("y", "i2")])
+        file.attrs["operator"] = "ann"
+    draft = tomllib.loads(runner.invoke(app, ["data", "import", str(tmp_path), "--explain"]).stdout)
+    recording = open_recording(tmp_path, "own-layout", mapping=draft)
+    assert set(recording.unmapped) == {"points", "pair", "@operator"}
+    episode = recording.read("take_0.h5")
+    assert episode.instruction == "Push the block to the right."
+    np.testing.assert_array_equal(np.stack(list(episode.pictures["observation.images.front"])), pictures(0, 8))
+
+
+def test_pictures_that_no_colour_video_holds_are_not_made_one(tmp_path: Path):
+    """Depth of 16 bits and files that nobody reads are named; channels first and files of macOS are no obstacle."""
+    from PIL import Image
+
+    (tmp_path / "depth").mkdir()
+    for number in range(8):
+        Image.fromarray(np.full((32, 48), 1000 + number, np.uint16)).save(tmp_path / f"depth/{number}.png")
+        (tmp_path / f"depth/._{number}.png").write_bytes(b"mac")
+    for name, values in arrays(0, 8).items():
+        np.save(tmp_path / f"{name}.npy", values)
+    np.save(tmp_path / "front.npy", pictures(0, 8).transpose(0, 3, 1, 2))
+    (tmp_path / "sound.wav").write_bytes(b"RIFF")
+    draft = tomllib.loads(runner.invoke(app, ["data", "import", str(tmp_path), "--explain"]).stdout)
+    recording = open_recording(tmp_path, "own-layout", mapping=draft)
+    assert set(recording.unmapped) == {"depth", "sound.wav"}
+    (episode,) = (recording.read(key) for key in recording.keys)
+    np.testing.assert_array_equal(np.stack(list(episode.pictures["observation.images.front"])), pictures(0, 8))
+    draft["fields"]["observation.images.depth"] = {"source": "depth"}
+    with pytest.raises(BadData, match="more than 8 bits a pixel"):
+        open_recording(tmp_path, "own-layout", mapping=draft)

@@ -19,7 +19,7 @@ from roboscale.dataset.audit.tables import TableEvidence, TableJob, examine_tabl
 from roboscale.dataset.audit.videos import VideoEvidence, examine_video
 from roboscale.dataset.checks import finding, many
 from roboscale.dataset.journal import list_pending
-from roboscale.dataset.layout import Layout
+from roboscale.dataset.layout import Layout, is_colour
 from roboscale.dataset.lerobot.absent import absent_findings, unlisted
 from roboscale.dataset.lerobot.catalog import load_catalog
 from roboscale.dataset.lerobot.check import check_order, check_splits, relative_path
@@ -93,6 +93,12 @@ def _stray(folder: Folder, stray: Sequence[TableEvidence]) -> Iterator[Finding]:
         name = relative_path(folder, table.path)
         text = f"no episode names {name}, whose {table.rows} rows loaders that read every file would add"
         yield finding("file-unreferenced", text, field=name, evidence={"rows": table.rows})
+    left = [p for part in ("meta", "data", "videos") for p in sorted((folder.root / part).rglob("._*")) if p.is_file()]
+    if left:
+        name = relative_path(folder, left[0])
+        text = f"{name}: macOS leaves such files beside others; loaders that read every file fail over it: delete it"
+        more = f"; {len(left) - 1} more like it" if len(left) > 1 else ""
+        yield finding("file-unreferenced", text + more, field=name, evidence={"files": len(left)})
 
 
 def _true_lengths(tables: Sequence[TableEvidence]) -> dict[int, int]:
@@ -111,6 +117,7 @@ def _files(folder: Folder, tables: Sequence[TableEvidence], work: Sequence[Table
     positions = _positions(folder)
     named = {job.path: [positions[number] for number in job.claimed] for job in work}
     problems: dict[tuple[str, str], list[str]] = defaultdict(list)
+    holding: dict[tuple[str, str], list[int]] = defaultdict(list)
     broken = []
     for table in tables:
         name = relative_path(folder, table.path)
@@ -119,13 +126,15 @@ def _files(folder: Folder, tables: Sequence[TableEvidence], work: Sequence[Table
             broken.append(finding(check, table.error, field=name, episodes=named[table.path]))
         for check, column, text in table.columns:
             problems[check, column].append(f"{text} in {name}")
+            holding[check, column] += named[table.path]
     if folder.head.is_v3:
         yield from broken
     else:  # a file an episode: one line for all of them
         yield from _grouped(dataclasses.replace(one, field="data.parquet") for one in broken)
     for (check, column), texts in problems.items():
         more = f", and in {len(texts) - 1} more files" if len(texts) > 1 else ""
-        yield finding(check, texts[0] + more, field=column, evidence={"files": len(texts)})
+        episodes = holding[check, column] if check == "null-values" and not folder.head.is_v3 else ()
+        yield finding(check, texts[0] + more, field=column, episodes=episodes, evidence={"files": len(texts)})
     orphans = {relative_path(folder, t.path): t.orphans for t in tables if t.orphans}
     if orphans and (folder.head.is_v3 or any(table.episodes for table in tables if table.orphans)):
         total, rows = sum(orphans.values()), sum(t.rows for t in tables)
@@ -147,7 +156,10 @@ def _episodes(folder: Folder, tables: Sequence[TableEvidence], lengths: Mapping[
         i, said, there = away[0]
         has = relative_path(folder, there) if there else "nowhere"
         text = f"episode {i} ought to be in {relative_path(folder, said) if said else 'no file'} and is {has}"
-        yield finding("episode-location", text, episodes=[i for i, _, _ in away], evidence={"episodes": len(away)})
+        empty = {table.path for table in tables if not table.rows and not table.error}
+        nothing = [i for i, said, _ in away if said in empty]
+        evidence = {"episodes": len(away), **({"empty": nothing} if nothing else {})}
+        yield finding("episode-location", text, episodes=[i for i, _, _ in away], evidence=evidence)
     missing = {i for i, _, _ in away} | {i for i, n in enumerate(numbers) if n not in lengths}
     yield from _ranges(folder, lengths, missing)
 
@@ -227,7 +239,7 @@ def _tasks(folder: Folder, tables: Sequence[TableEvidence]) -> Iterator[Finding]
         text = f"the instruction changes within {many(len(several))}, such as episode {several[0]}"
         yield finding("several-tasks", text, episodes=several, field="task_index")
     unused = [text for number, text in folder.tasks.items() if number not in used]
-    if unused and not wrong:
+    if unused and not wrong and len(folder.episodes):
         text = f"{many(len(unused), 'task')} without an episode, such as {unused[0]!r}"
         annotated = any(name.startswith("annotation.") for name in folder.head.features)
         evidence = {"annotated": True} if annotated else {}
@@ -250,14 +262,15 @@ def _totals(folder: Folder, lengths: Mapping[int, int]) -> Iterator[Finding]:
             text = f"{key} is {claimed}, and there are {value}"
             text = partly if partly and key == "total_episodes" else text
             check = key.replace("_", "-")
-            yield finding(check, text, field=key, evidence={"claimed": claimed, "found": value})
+            evidence = {"claimed": claimed, "found": value, **({"unlisted": True} if partly else {})}
+            yield finding(check, text, field=key, evidence=evidence)
     if not partly:
         yield from check_splits(raw.get("splits"), len(episodes))
 
 
 def _video_files(folder: Folder) -> list[Path]:
     named = [place[0] for camera in folder.head.cameras for place in _places(folder, camera) if place]
-    there = sorted((folder.root / "videos").glob("*/*/*.mp4"))
+    there = [path for path in sorted((folder.root / "videos").glob("*/*/*.mp4")) if not path.name.startswith("._")]
     return list(dict.fromkeys([*named, *there]))
 
 
@@ -283,7 +296,7 @@ def _videos(folder: Folder, videos: Mapping[Path, VideoEvidence], lengths: Mappi
         named |= files.keys()
         for path, cuts in files.items():
             yield from _video(folder, camera, videos[path], cuts, lengths)
-    for path in videos.keys() - named:
+    for path in sorted(videos.keys() - named) if len(folder.episodes) else ():  # else nothing is named at all
         name = relative_path(folder, path)
         yield finding("file-unreferenced", f"no episode names {name}", field=name)
 
@@ -371,7 +384,8 @@ def _header(
         if not fine and check not in done:
             done.add(check)
             text = f"{name}: claimed {check.removeprefix('video-')} {claimed}, found {is_}"
-            evidence = {"file": name, "claimed": str(claimed), "found": str(is_)}
+            kept = {} if is_colour(feature) else {"kept": True}
+            evidence = {"file": name, "claimed": str(claimed), "found": str(is_), **kept}
             yield finding(check, text, field=camera, episodes=episodes, evidence=evidence)
     if "video-fps" not in done and video.off_s > max(_TIME_S, 0.1 / fps):
         text = f"{name}: a frame is {video.off_s:.4g} s from a multiple of 1/{fps:g} s"

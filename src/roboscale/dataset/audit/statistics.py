@@ -21,10 +21,11 @@ from roboscale.dataset.audit.tables import (
     wrong_statistics,
 )
 from roboscale.dataset.checks import finding, many
+from roboscale.dataset.layout import is_colour
 from roboscale.dataset.lerobot.check import bare_text, check_version, relative_path, statistics_file, without_quantiles
 from roboscale.dataset.lerobot.folder import Folder
 from roboscale.dataset.lerobot.info import read_lines, read_object
-from roboscale.dataset.statistics import QUANTILES, Statistics
+from roboscale.dataset.statistics import QUANTILES, Statistics, shape_of
 
 __all__ = ["judge_images", "judge_statistics", "recipe"]
 
@@ -61,11 +62,34 @@ def _lines(folder: Folder, path: Path, truth: Mapping[str, Statistics]) -> Itera
     if stats is None:
         return
     own = [name for name in truth if not name.endswith(OVER_LAST_AXIS)]
-    missing = [name for name in (*own, *folder.head.cameras) if name not in stats]
-    if missing:
-        text = f"{path.name} has no statistics of {', '.join(missing)}"
-        yield finding("stats-missing", text, field=relative_path(folder, path), evidence={"features": missing})
+    yield from _missing(folder, path, stats, own)
+    yield from _judge_shapes(folder, path.name, stats)
     yield from _bare(path.name, stats, [name for name in own if name in stats])
+
+
+def _missing(folder: Folder, path: Path, stats: Mapping[str, Any], own: Sequence[str]) -> Iterator[Finding]:
+    """Features without statistics; those of depth are their writer's, and nobody here makes them."""
+    missing = [name for name in (*own, *folder.head.cameras) if name not in stats]
+    kept = [name for name in missing if name in folder.head.cameras and not is_colour(folder.head.features[name])]
+    for names, about in (([n for n in missing if n not in kept], {}), (kept, {"kept": True})):
+        if names:
+            text = f"{path.name} has no statistics of {', '.join(names)}"
+            evidence = {"features": names, **about}
+            yield finding("stats-missing", text, field=relative_path(folder, path), evidence=evidence)
+
+
+def _judge_shapes(folder: Folder, file: str, stats: Mapping[str, Any]) -> Iterator[Finding]:
+    """Statistics of colour cameras have the shape (3, 1, 1): LeRobot refuses any other when it puts sets together."""
+    for camera in folder.head.cameras:
+        claim = stats.get(camera)
+        if not isinstance(claim, dict) or not is_colour(folder.head.features[camera]):
+            continue
+        shapes = {name: shape_of(claim[name]) for name in ("min", "max", "mean", "std") if name in claim}
+        wrong = {name: shape for name, shape in shapes.items() if shape != (3, 1, 1)}
+        if wrong:
+            name, shape = next(iter(wrong.items()))
+            text = f"{name} of {camera} in {file} has the shape {list(shape)}, LeRobot takes [3, 1, 1] and no other"
+            yield finding("image-stats-wrong", text, field=camera, evidence={"shape": list(shape)})
 
 
 def _bare(file: str, stats: Mapping[str, Any], names: list[str]) -> Iterator[Finding]:
@@ -85,10 +109,8 @@ def _whole(
     folder: Folder, stats: Mapping[str, Any], truth: Mapping[str, Statistics], tables: Sequence[TableEvidence]
 ) -> Iterator[Finding]:
     own = [name for name in truth if not name.endswith(OVER_LAST_AXIS)]
-    missing = [name for name in (*own, *folder.head.cameras) if name not in stats]
-    if missing:
-        text = f"stats.json has no statistics of {', '.join(missing)}"
-        yield finding("stats-missing", text, field="meta/stats.json", evidence={"features": missing})
+    yield from _missing(folder, folder.root / "meta/stats.json", stats, own)
+    yield from _judge_shapes(folder, "stats.json", stats)
     basic = _BASIC if folder.head.is_v3 else _BASIC[1:]  # v2.0 has no count
     for name in own:
         claim = stats.get(name)
@@ -273,21 +295,44 @@ _COLOUR = 0.1  # of the full scale: sampled pictures against all of them
 
 
 def judge_images(root: Path, evidence: Sequence[EpisodeEvidence]) -> Iterator[Finding]:
-    """The mean colour of every camera in `stats.json` against that of the pictures looked at."""
-    try:
-        stats = read_object(root / "meta/stats.json")
-    except BadData:
-        return
+    """The mean colour of every camera in the statistics against that of the pictures looked at."""
+    whole, each = root / "meta/stats.json", root / "meta/episodes_stats.jsonl"
     for camera in sorted({name for e in evidence for name in e.cameras}):
-        looked = [(e.cameras[camera].colour, e.length) for e in evidence if camera in e.cameras]
-        seen = [(c, n) for c, n in looked if c]
-        claim = stats.get(camera)
-        if not seen or len(seen) < len(evidence) or not isinstance(claim, dict) or "mean" not in claim:
+        seen = [e for e in evidence if camera in e.cameras and e.cameras[camera].colour]
+        if not seen or len(seen) < len(evidence):
             continue
-        mean = np.average([c for c, _ in seen], axis=0, weights=[n for _, n in seen]) / 255
-        said = np.asarray(claim["mean"], np.float64).ravel()
-        if said.shape != mean.shape or not (np.abs(said - mean) <= _COLOUR).all():
-            text = (
-                f"stats.json gives {camera} the mean {said.round(3).tolist()}, its pictures {mean.round(3).tolist()}"
-            )
-            yield finding("image-stats-wrong", text, field=camera)
+        try:
+            if whole.is_file():
+                yield from _judge_colour(camera, "stats.json", read_object(whole).get(camera), seen)
+            else:
+                yield from _judge_colours(camera, each, seen)
+        except BadData:
+            return  # whoever judges the statistics says so
+
+
+def _judge_colours(camera: str, path: Path, seen: Sequence[EpisodeEvidence]) -> Iterator[Finding]:
+    """v2.1: episode by episode; the first that is wrong stands for all."""
+    if not path.is_file():
+        return
+    lines = {row.get("episode_index"): row.get("stats") for _, row in read_lines(path)}
+    wrong = []
+    for one in seen:
+        stats = lines.get(int(one.key.rpartition("_")[2])) if one.key.rpartition("_")[2].isdecimal() else None
+        found = list(_judge_colour(camera, path.name, stats.get(camera) if isinstance(stats, dict) else None, [one]))
+        wrong += [(one.position, shown) for shown in found]
+    if wrong:
+        place, first = wrong[0]
+        text = f"{first.text}, in episode {place}; {many(len(wrong))} in all"
+        yield dataclasses.replace(first, text=text, episodes=tuple(position for position, _ in wrong))
+
+
+def _judge_colour(camera: str, file: str, claim: Any, seen: Sequence[EpisodeEvidence]) -> Iterator[Finding]:
+    if not isinstance(claim, dict) or "mean" not in claim:
+        return
+    colours = [e.cameras[camera].colour for e in seen]
+    mean = np.average(colours, axis=0, weights=[e.length for e in seen]) / 255
+    said = as_numbers(claim["mean"])
+    if said is None or said.shape != mean.shape or not (np.abs(said - mean) <= _COLOUR).all():
+        shown = claim["mean"] if said is None else said.round(3).tolist()
+        text = f"{file} gives {camera} the mean {shown}, its pictures {mean.round(3).tolist()}"
+        yield finding("image-stats-wrong", text, field=camera)

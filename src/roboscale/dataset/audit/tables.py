@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from roboscale.core import BadData
-from roboscale.dataset.layout import INDEX_FEATURES, OPAQUE
+from roboscale.dataset.layout import INDEX_FEATURES, OPAQUE, is_varying
 from roboscale.dataset.lerobot.check import statistics_file
 from roboscale.dataset.lerobot.folder import Folder, data_files
 from roboscale.dataset.lerobot.info import read_lines
@@ -153,7 +153,7 @@ def examine_table(job: TableJob) -> TableEvidence:
         table = table_of(job.path)
     except BadData as error:
         return TableEvidence(path=job.path, error=str(error))
-    numeric = {n: f for n, f in job.features.items() if f["dtype"] not in (*OPAQUE, "image")}
+    numeric = {n: f for n, f in job.features.items() if f["dtype"] not in (*OPAQUE, "image") and not is_varying(f)}
     columns, problems = _columns(table, numeric, job)
     owner = columns.get("episode_index")
     if owner is None:
@@ -224,14 +224,16 @@ def _columns(
             continue
         values = to_rows(table[name])
         size, said = int(np.prod(feature["shape"])), np.dtype(feature["dtype"])
-        if _nulls(table[name]):
+        if pa.types.is_null(table[name].type):
+            problems.append(("column-type", name, f"{name} is nothing but nulls, declared {said}[{size}]"))
+        elif _nulls(table[name]):
             problems.append(("null-values", name, f"{name} holds {_nulls(table[name])} nulls"))
         elif values is None or values.size != len(values) * size or values.dtype != said:
             is_ = "text or ragged" if values is None else f"{values.dtype}[{values.size // max(1, len(values))}]"
             problems.append(("column-type", name, f"{name} is {is_}, declared {said}[{size}]"))
         if values is not None and values.size == len(values) * size:
             columns[name] = values
-    extra = [name for name in table.column_names if name not in job.features and name not in job.named]
+    extra = [name for name in table.column_names if name not in job.named]
     problems += [("column-undeclared", name, f"column {name} is no feature") for name in extra]
     return columns, problems
 
@@ -336,7 +338,7 @@ def wrong_statistics(
 
     Tolerances, as a share of the dimension's range: 1e-4 for min and max, 1e-3 for mean and std, `quantile` for
     quantiles; and always 1e-5 of the value, which float32 needs. A std may be off by what LeRobot's way of taking it
-    loses, the mean of squares less the square of the mean, summed in 32 bits; by 5 % at most.
+    loses, the mean of squares less the square of the mean, summed in 32 bits; by 5 % at most. It may be over n - 1.
 
     Args:
         bands: quantile -> values one and a half ranks below and above. Conventions differ by a rank (numpy
@@ -354,6 +356,9 @@ def wrong_statistics(
         limit = shares[name] * range_ + 1e-5 * np.abs(right) + 1e-9
         limit = np.maximum(limit, _lost_in_sums(truth)) if name == "std" else limit
         low, high = (right, right) if bands is None or name not in bands else map(np.ravel, bands[name])
+        if name == "std":  # over n or over n - 1
+            rows = max(2.0, float(np.ravel(truth["count"])[0]))
+            high = right * np.sqrt(rows / (rows - 1))
         if said is None or said.shape != right.shape or not ((said >= low - limit) & (said <= high + limit)).all():
             yield name
 
@@ -372,13 +377,19 @@ def worst_statistic(claim: Mapping[str, Any], truth: Mapping[str, Any], names: S
     range_ = np.maximum(np.ravel(truth["max"]) - np.ravel(truth["min"]), 1e-12)
     for name in names:
         said, right = as_numbers(claim[name]), np.ravel(truth[name])
-        if said is None or said.shape != right.shape or not np.isfinite(said).all():
-            return f": {name} has another shape or holds no numbers"
+        if said is None:
+            return f": {name} holds no numbers, but {str(claim[name])[:60]}"
+        if said.shape != right.shape:
+            return f": {name} has {len(said)} elements, the data {len(right)}"
+        if not np.isfinite(said).all():
+            at = int(np.flatnonzero(~np.isfinite(said))[0])
+            return f": {name} of element {at} is {said[at]}, the data's {right[at]:.6g}"
         off = np.abs(said - right) / (1 if name == "count" else range_)
         at = int(off.argmax())
         if off[at] > worst[0]:
             element = f" of element {at}" if len(right) > 1 else ""
-            share = "" if name == "count" else f" ({min(off[at], 99):.1%} of the range off)"
+            flat = name == "count" or range_[at] <= 1e-12
+            share = "" if flat else f" ({min(off[at], 99):.1%} of the range off)"
             worst = float(off[at]), f": {name}{element} is {said[at]:.6g}, the data's {right[at]:.6g}{share}"
     return worst[1]
 

@@ -53,7 +53,7 @@ def examine_video(path: Path) -> VideoEvidence:
                 return VideoEvidence(path=path, error="no video stream that can be decoded")
             return _evidence(path, container.streams.video[0], size)
     except (av.FFmpegError, OSError) as error:
-        return VideoEvidence(path=path, error=getattr(error, "strerror", None) or str(error))
+        return VideoEvidence(path=path, error=(getattr(error, "strerror", None) or str(error)) if size else "empty")
 
 
 def _evidence(path: Path, stream: Any, size: int) -> VideoEvidence:

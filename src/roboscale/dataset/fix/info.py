@@ -6,9 +6,10 @@ is not said anywhere, it stays unsaid.
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from roboscale.dataset.layout import (
     Layout,
     atomic_write,
     is_colour,
+    is_varying,
     load_json,
     spec_from_features,
     to_json,
@@ -53,11 +55,12 @@ def read_info(mending: Mending, folder: Folder, without: Collection[str] = ()) -
         UnknownName: there is no such camera.
     """
     path, raw = folder.head.file, dict(folder.head.raw)
-    fps, features = raw.get("fps"), raw.get("features")
-    if not isinstance(fps, (int, float)) or isinstance(fps, bool) or not is_rate(fps):
-        raise BadData(path, "fps", "a rate in Hz, from 1/60", repr(fps))
-    version = raw.get("codebase_version")
-    if not str(version).startswith("v3."):
+    fps, features = folder.head.fps, raw.get("features")
+    refused = any(one.field == "fps" and one.evidence.get("refused") for one in folder.problems.findings)
+    if refused or not is_rate(fps):
+        raise BadData(path, "fps", "a rate in Hz, from 1/60", repr(raw.get("fps")))
+    version = folder.head.version
+    if not version.startswith("v3."):
         way = f"{version}; make it so: roboscale data import {shlex.quote(str(folder.root))} OUT"
         raise BadData(path, "codebase_version", "v3.0", way)
     if not isinstance(features, dict):
@@ -67,9 +70,15 @@ def read_info(mending: Mending, folder: Folder, without: Collection[str] = ()) -
             raise BadData(path, f"features.{name}", "an object", type(feature).__name__)
         if "/" in name or name in ("", ".", ".."):
             raise BadData(path, f"features.{name}", "a name without /", repr(name))
+    if not str(raw.get("codebase_version")).endswith(version[1:]):
+        mending.change("info.json codebase_version", raw.get("codebase_version"), version)
+        raw["codebase_version"] = version
     raw["fps"] = int(fps) if fps == int(fps) else fps
+    if isinstance(folder.head.raw.get("fps"), str) or not folder.head.raw.get("fps"):
+        mending.change("info.json fps", repr(folder.head.raw.get("fps")), raw["fps"])
+    _mend_marks(mending, folder)
     _mend_limits(mending, raw)
-    raw["features"] = _mend_features(mending, features)
+    raw["features"] = _mend_features(mending, _with_sizes(mending, features, folder))
     for camera in without:
         cameras = [name for name, feature in raw["features"].items() if feature["dtype"] == "video"]
         if camera not in cameras:
@@ -77,6 +86,19 @@ def read_info(mending: Mending, folder: Folder, without: Collection[str] = ()) -
         del raw["features"][camera]
     _mend_templates(mending, raw)
     return raw
+
+
+def _mend_marks(mending: Mending, folder: Folder) -> None:
+    """Files of JSON without the byte order mark over which LeRobot's reader fails."""
+    for one in folder.problems.findings:
+        for name in one.evidence.get("files", ()) if one.field == "meta" else ():
+            path = folder.root / "meta" / name
+            mending.change(name, "a byte order mark", "text that begins without one")
+            mending.replace(path, _unmarked(path))
+
+
+def _unmarked(path: Path) -> Callable[[Path], None]:
+    return lambda target: atomic_write(target, path.read_bytes().removeprefix(codecs.BOM_UTF8))
 
 
 def _mend_limits(mending: Mending, raw: dict[str, Any]) -> None:
@@ -125,11 +147,23 @@ def _mend_features(mending: Mending, features: Mapping[str, Feature]) -> dict[st
     return own if own.keys() != mended.keys() else mended
 
 
+def _with_sizes(mending: Mending, features: Mapping[str, Feature], folder: Folder) -> dict[str, Feature]:
+    """Features with their sizes as LeRobot writes them: a list of whole numbers."""
+    read = folder.head.features
+    for name in features.keys() & read.keys():
+        sizes = list(read[name]["shape"])
+        if repr(features[name].get("shape")) != repr(sizes) and features[name].get("shape") is not None:
+            mending.change(f"shape of {name}", features[name].get("shape"), sizes)
+    return {
+        n: {**f, "shape": list(read[n]["shape"])} if n in read and "shape" in f else f for n, f in features.items()
+    }
+
+
 def _mend_feature(
     mending: Mending, name: str, feature: Feature, column: Feature | None, known: bool
 ) -> Feature | None:
     """A feature as its column has it; `None` where no file has such a column."""
-    if feature.get("dtype") in UNREAD:
+    if feature.get("dtype") in UNREAD or (isinstance(feature.get("shape"), list) and is_varying(feature)):
         return feature
     if not feature.get("dtype") and (mending.root / "videos" / name).is_dir():
         column = _filmed(mending.root / "videos" / name)
@@ -145,6 +179,8 @@ def _mend_feature(
         )
     except (KeyError, TypeError, ValueError):
         same = False
+    if name in INDEX_FEATURES and name != "timestamp" and feature == INDEX_FEATURES[name]:
+        return feature  # the column is what is mended
     if not same:
         said = f"{feature.get('dtype')}{feature.get('shape')}"
         mending.change(f"type of {name}", said, f"{column['dtype']}{column['shape']}")
@@ -237,10 +273,10 @@ def finish_info(
         if before.get(key) != value:
             mending.change(f"info.json {key}", before.get(key), value)
         raw[key] = value
-    if not _within(raw.get("splits"), len(episodes)):
-        whole = {"train": f"0:{len(episodes)}"}
-        mending.change("info.json splits", before.get("splits"), whole)
-        raw["splits"] = whole
+    splits = _within(raw.get("splits"), before.get("total_episodes"), len(episodes))
+    if splits != raw.get("splits"):
+        mending.change("info.json splits", before.get("splits"), splits)
+        raw["splits"] = splits
     for camera in info.cameras:
         path = next((p for p in (_video_of(info, camera, e.row) for e in episodes) if p.is_file()), None)
         if path is not None:
@@ -250,15 +286,21 @@ def finish_info(
     _mend_spec(mending, Info(mending.root, raw))
 
 
-def _within(splits: Any, total: int) -> bool:
-    """Whether somebody's own splits name no episode that is not there; what is no range is not ours to mend."""
-    if not isinstance(splits, dict) or not splits or list(splits) == ["train"]:
-        return bool(splits == {"train": f"0:{total}"})
-    for text in splits.values():
+def _within(splits: Any, claimed: Any, total: int) -> Any:
+    """Splits that name no episode that is not there; what is no range is not ours to mend.
+
+    A single `train` that held all that was claimed holds all that is there.
+    """
+    if not isinstance(splits, dict) or not splits or (list(splits) == ["train"] and splits["train"] == f"0:{claimed}"):
+        return {"train": f"0:{total}"}
+    kept = {}
+    for name, text in splits.items():
         first, colon, last = str(text).partition(":")
-        if colon and first.isdecimal() and last.isdecimal() and int(last) > total:
-            return False
-    return True
+        if not (colon and first.isdecimal() and last.isdecimal()) or int(last) <= total:
+            kept[name] = text
+        elif int(first) < total:
+            kept[name] = f"{first}:{total}"
+    return kept or {"train": f"0:{total}"}
 
 
 def _video_of(info: Info, camera: str, row: Mapping[str, Any]) -> Path:

@@ -67,6 +67,7 @@ class VerifiedEpisode:
         row: its row of the episode table.
         columns: its numbers; (T, ...) each.
         file, rows: where its rows lie, in the order of its frames; (T,) int64.
+        lost_before: rows of its first frames are lost, whose pictures are not.
         tasks: what it shows, once that is known; the first is its instruction.
     """
 
@@ -75,6 +76,7 @@ class VerifiedEpisode:
     columns: dict[str, NDArray[Any]]
     file: Path
     rows: NDArray[np.int64]
+    lost_before: bool = False
     tasks: list[str] = field(default_factory=list)
 
     @property

@@ -9,6 +9,7 @@ Mends LeRobotDataset v3.0, as `lerobot.folder` reads it. Knows no other format.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -22,9 +23,11 @@ from roboscale.dataset.fix.mending import Mending, VerifiedEpisode, remove_file
 from roboscale.dataset.fix.statistics import mend_statistics
 from roboscale.dataset.fix.tables import mend_data, mend_episode_table, mend_sidecar, mend_tasks
 from roboscale.dataset.layout import Info, Layout
-from roboscale.dataset.lerobot.folder import data_files, load_folder
+from roboscale.dataset.lerobot.absent import unlisted
+from roboscale.dataset.lerobot.clock import frames_before
+from roboscale.dataset.lerobot.folder import Folder, data_files, load_folder
 from roboscale.dataset.lerobot.tables import table_of
-from roboscale.dataset.tables import read_columns
+from roboscale.dataset.tables import column_names, read_columns
 from roboscale.dataset.video import probe
 
 __all__ = ["plan_mending"]
@@ -59,6 +62,7 @@ def plan_mending(
     raw = read_info(mending, folder, without_cameras)
     info = Info(mending.root, raw)
     order, rows = _rows_by_index(mending, folder.episodes.files)
+    _require_listed(folder, in_place)
     episodes = _verified(mending, info, rows, without, broken, in_place)
     mending.claimed = max(rows, default=-1) + 1
     mending.kept = tuple(episode.number for episode in episodes)
@@ -75,6 +79,24 @@ def plan_mending(
     mend_statistics(mending, info, episodes)
     finish_info(mending, folder.head.raw, info, raw, episodes)
     return mending
+
+
+def _require_listed(folder: Folder, in_place: bool) -> None:
+    """BadData where the table of episodes lists fewer than all else claims: in place, rows of the others would go."""
+    why = unlisted(folder) if in_place else ""
+    numbers, total = set(folder.numbers), folder.head.raw.get("total_episodes")
+    if not why or not isinstance(total, int):
+        return
+    for path in data_files(folder.root):
+        try:
+            owners = set(table_of(path, ["episode_index"])["episode_index"].to_pylist())
+        except (BadData, KeyError):
+            continue  # whoever reads its rows says so
+        others = sorted(int(one) for one in owners - numbers if isinstance(one, int) and 0 <= one < total)
+        if others:
+            way = f"roboscale data fix {shlex.quote(str(folder.root))} OUT --drop-broken"
+            found = f"none of episode {others[0]}, whose rows are in {path.name}; this needs a new dataset: {way}"
+            raise BadData(Layout(folder.root).episodes, "episodes", f"a row of each of {total}", found)
 
 
 def _rows_by_index(mending: Mending, files: Sequence[Path]) -> tuple[list[int], dict[int, dict[str, Any]]]:
@@ -110,10 +132,16 @@ def _verified(
 ) -> list[VerifiedEpisode]:
     """Episodes in the order of their numbers, up to the first whose numbers or videos are not there."""
     episodes: list[VerifiedEpisode] = []
-    runs, frames = _runs(mending, info), dict[Path, int]()
+    unread: list[str] = []
+    runs, frames = _runs(mending, info, unread), dict[Path, int]()
     for index in range(max(rows, default=-1) + 1):
         try:
+            if index in rows and index not in runs and unread:
+                raise BadData(info.root / "data", f"episode {index}", "rows", f"none that can be read: {unread[0]}")
             episodes.append(_verify(info, index, rows, runs, frames, in_place))
+            if episodes[-1].lost_before:
+                text = f"rows of episode {index} begin at frame {int(episodes[-1].columns['frame_index'][0])}"
+                mending.note(f"{text}: its pictures in the videos begin there, too")
         except BadData as error:
             if index in without or broken == "drop":
                 mending.lost = mending.lost or f"episode {index}: {error}"
@@ -125,16 +153,23 @@ def _verified(
     return episodes
 
 
-def _runs(mending: Mending, info: Info) -> Runs:
-    """Numbers by episode index, as the rows themselves say; one entry for each file that holds some."""
+def _runs(mending: Mending, info: Info, unread: list[str]) -> Runs:
+    """Numbers by episode index, as the rows themselves say; one entry for each file that holds some.
+
+    Columns that LeRobot adds are made up where a file lacks them, but for the one that says whose the rows are.
+    """
     runs: Runs = {}
-    columns_ = info.columns
     for path in data_files(mending.root):
         try:
-            columns = read_columns(path, columns_)
+            there = set(column_names(path))
+            columns = read_columns(path, {n: f for n, f in info.columns.items() if n in there or n not in _MADE})
         except BadData as error:
             mending.note(str(error))
+            unread.append(str(error))
             continue
+        if "episode_index" not in there:
+            raise BadData(path, "columns", "episode_index, which says whose the rows are", ", ".join(there)[:200])
+        columns |= {name: _made(name, columns["episode_index"]) for name in _MADE if name not in there}
         indices = columns["episode_index"]
         mending.rows_before += len(indices)
         together = np.argsort(indices, kind="stable")
@@ -148,6 +183,20 @@ def _runs(mending: Mending, info: Info) -> Runs:
                     VerifiedEpisode(number=number, row={}, columns=part, file=path, rows=rows)
                 )
     return runs
+
+
+_MADE = ("timestamp", "frame_index", "index", "task_index")
+
+
+def _made(name: str, owners: NDArray[Any]) -> NDArray[Any]:
+    """A column that is not there: frames as their rows lie; -1, which is nobody's, for the others."""
+    if name != "frame_index":
+        return np.full(len(owners), -1, np.float32 if name == "timestamp" else np.int64)
+    frames = np.empty(len(owners), np.int64)
+    for owner in np.unique(owners):
+        mine = owners == owner
+        frames[mine] = np.arange(mine.sum())
+    return frames
 
 
 def _in_order(columns: Mapping[str, NDArray[Any]], rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -170,20 +219,31 @@ def _verify(
     if index not in runs:
         raise BadData(info.root / "data", f"episode {index}", "rows", "none")
     row, episode = rows[index], _named_run(info, rows[index], runs[index])
+    moved: dict[str, float] = {}
     for camera in info.cameras:
         at = f"videos/{camera}"
         place = [row.get(f"{at}/{what}") for what in ("chunk_index", "file_index", "from_timestamp")]
         if None in place:
             raise BadData(Layout(info.root).episodes, f"{at} of episode {index}", "a file and a time", place)
         video = info.video_file(camera, int(place[0]), int(place[1]))  # type: ignore[arg-type]
-        last = round(float(place[2]) * info.fps) + episode.length  # type: ignore[arg-type]
+        before = frames_before(
+            episode.columns["frame_index"], episode.columns["timestamp"], info.fps, int(row.get("length") or 0)
+        )
+        if before is None:
+            raise BadData(
+                episode.file, f"frame_index of episode {index}", "a row of every picture", "rows between lost"
+            )
+        if before:
+            moved[f"{at}/from_timestamp"] = float(place[2]) + before / info.fps  # type: ignore[arg-type]
+        last = round(float(place[2]) * info.fps) + before + episode.length  # type: ignore[arg-type]
         if in_place and not video.is_file():
             continue  # the audit says that it is missing
         if video not in frames:
             frames[video] = probe(video).frames
         if frames[video] < last:
             raise BadData(video, f"frames of episode {index}", f"at least {last}", frames[video])
-    episode.row = dict(row)
+    episode.row = {**row, **moved}
+    episode.lost_before = bool(moved)
     return episode
 
 

@@ -14,7 +14,7 @@ from roboscale.core.errors import BadData
 from roboscale.dataset.fix.mending import Mending, VerifiedEpisode
 from roboscale.dataset.layout import Info, Layout, atomic_write, load_json, to_json
 from roboscale.dataset.seal import load_statistics, save_statistics
-from roboscale.dataset.statistics import PixelCounts, Statistics
+from roboscale.dataset.statistics import PixelCounts, Statistics, shape_of
 from roboscale.dataset.video import VideoReader
 
 __all__ = ["mend_statistics"]
@@ -38,7 +38,7 @@ def mend_statistics(mending: Mending, info: Info, episodes: Sequence[VerifiedEpi
     for name, one in counted.items():
         entry = one.to_lerobot()
         before = claimed[name] if isinstance(claimed.get(name), dict) else {}
-        bad = [key for key, value in entry.items() if not _close(before.get(key), value)]
+        bad = [key for key, value in entry.items() if not _close(before.get(key), value, key in ("min", "max"))]
         if bad:
             wrong.append(f"{name} ({', '.join(bad)})")
             stats[name] = entry
@@ -73,11 +73,12 @@ def _of_cameras(
     return counted
 
 
-def _close(claimed: Any, found: Any) -> bool:
-    """Within .1 % of the size of the numbers: quantiles of a histogram are not exact."""
+def _close(claimed: Any, found: Any, exact: bool = False) -> bool:
+    """Within .1 % of the size of the numbers, for quantiles of a histogram are not exact; extremes are."""
+    near = 1e-6 if exact else 1e-3
     try:
         a, b = np.asarray(claimed, np.float64), np.asarray(found, np.float64)
-        return a.shape == b.shape and bool(np.allclose(a, b, 1e-3, 1e-3 * float(np.abs(b).max(initial=1e-9))))
+        return a.shape == b.shape and bool(np.allclose(a, b, near, near * float(np.abs(b).max(initial=1e-9))))
     except (TypeError, ValueError):
         return False
 
@@ -85,6 +86,8 @@ def _close(claimed: Any, found: Any) -> bool:
 def _shows(info: Info, camera: str, claim: Any, episodes: Sequence[VerifiedEpisode]) -> bool:
     """Whether the claimed statistics are whole and some pictures of a camera have about their mean colour."""
     if not isinstance(claim, dict) or not {"min", "max", "mean", "std", "count"} <= claim.keys():
+        return False
+    if any(shape_of(claim[name]) != (3, 1, 1) for name in ("min", "max", "mean", "std")):
         return False
     some = [episodes[i] for i in np.unique(np.linspace(0, len(episodes) - 1, _LOOKED[0]).astype(int))]
     means = [_pictures(info, camera, e, _LOOKED[1]).mean(axis=(0, 1, 2)) / 255 for e in some]

@@ -22,11 +22,11 @@ from roboscale.dataset.fix.mending import Mending, VerifiedEpisode, remove_file
 from roboscale.dataset.journal import EpisodeRecord
 from roboscale.dataset.layout import Info, Layout, atomic_write
 from roboscale.dataset.lerobot.catalog import EpisodeInfo, index_columns
-from roboscale.dataset.lerobot.folder import Folder, data_files
+from roboscale.dataset.lerobot.folder import Folder, data_files, tables_under
 from roboscale.dataset.lerobot.sidecar import sidecar_files, sidecar_lines
 from roboscale.dataset.lerobot.tables import table_of
 from roboscale.dataset.statistics import episode_entry
-from roboscale.dataset.tables import open_table, write_tasks
+from roboscale.dataset.tables import column_names, open_table, write_tasks
 
 __all__ = ["mend_data", "mend_episode_table", "mend_sidecar", "mend_tasks"]
 
@@ -110,6 +110,7 @@ def mend_data(
     """
     first, wrong = 0, set[Path]()
     checked = tuple(name for name in _OWN_COLUMNS if not (keep_clock and name == "timestamp"))
+    there = {path: column_names(path) for path in {episode.file for episode in episodes}}
     for index, episode in enumerate(episodes):
         one = EpisodeInfo(
             id="",
@@ -121,15 +122,15 @@ def mend_data(
             from_index=first,
         )
         regular = index_columns(one, 0, info.fps) | {"task_index": episode.columns["task_index"]}
-        if keep_clock:
+        if keep_clock and "timestamp" in there[episode.file]:
             regular["timestamp"] = episode.columns["timestamp"]
-        for name in checked:
+        for name in (name for name in checked if name in there[episode.file]):
             claimed = episode.columns[f"claimed {name}"] if name == "task_index" else episode.columns[name]
             limit = _TIME_S if name == "timestamp" else 0
             if not np.allclose(claimed, regular[name], rtol=0, atol=limit):
                 if not any(change.startswith(f"column {name}:") for change in mending.changes):
-                    there = f"{regular[name][:3].tolist()}"
-                    mending.change(f"column {name}", f"{claimed[:3].tolist()} in episode {index}", there)
+                    found = f"{regular[name][:3].tolist()}"
+                    mending.change(f"column {name}", f"{claimed[:3].tolist()} in episode {index}", found)
                     if name == "timestamp":
                         mending.note(_CLOCK)
                 wrong.add(episode.file)
@@ -151,35 +152,69 @@ def _mend_file(
     except BadData:
         return  # whoever verified its episodes said so
     with file:
-        rows, names = int(file.metadata.num_rows), list(file.schema_arrow.names)
+        schema = file.schema_arrow
+        rows, names = int(file.metadata.num_rows), list(schema.names)
         owners = file.read(columns=["episode_index"])["episode_index"] if "episode_index" in names else []
     kept = sum(episode.length for episode in mine)
     if not mine and set(np.asarray(owners).tolist()) & set(known):
         return  # a second copy of what lies elsewhere: not ours to judge
     if rows != kept:
         mending.change(f"rows of {path.name}", rows, f"{kept} that belong to an episode")
+    wrong |= _judge_types(mending, info, path, schema) if mine else False
     extra = [name for name in names if name not in info.features]
     if extra:
-        mending.change(f"columns of {path.name}", ", ".join(extra), "no such feature in every data file")
+        kinds = ", ".join(f"{name} ({schema.field(name).type})" for name in extra)
+        why = "none of a type that a feature can have and in every data file: it goes to the undo folder"
+        mending.note(f"columns of {path.name}: {kinds}: no feature, and {why}")
     if not mine:
         mending.replace(path, remove_file)
     elif rows != kept or wrong or extra:
-        mending.replace(path, _rewritten(path, mine, frozenset(extra)))
+        mending.replace(path, _rewritten(path, info, mine, frozenset(extra)))
 
 
-def _rewritten(path: Path, episodes: Sequence[VerifiedEpisode], without: frozenset[str]) -> Callable[[Path], None]:
+def _judge_types(mending: Mending, info: Info, path: Path, schema: pa.Schema) -> bool:
+    """Whether a column that LeRobot adds is not there, or whole numbers have another type than is declared."""
+    wrong = False
+    for name in _OWN_COLUMNS:
+        there = schema.field(name).type if name in schema.names else None
+        if there is None:
+            mending.change(f"column {name} of {path.name}", "nothing", "what the rows and the episode table say")
+        elif name != "timestamp" and there != _kind(name, info, schema).type:
+            mending.change(f"column {name} of {path.name}", there, f"{_kind(name, info, schema).type}, as declared")
+        else:
+            continue
+        wrong = True
+    return wrong
+
+
+def _kind(name: str, info: Info, schema: pa.Schema) -> pa.Field:
+    """A column that LeRobot adds as it shall be: times keep the type that they have."""
+    if name in schema.names and name == "timestamp":
+        return schema.field(name)
+    return pa.field(name, pa.from_numpy_dtype(np.dtype(info.features[name]["dtype"])))
+
+
+def _rewritten(
+    path: Path, info: Info, episodes: Sequence[VerifiedEpisode], without: frozenset[str]
+) -> Callable[[Path], None]:
     """Writes the rows of these episodes as they are, but for the columns that LeRobot adds."""
 
     def write(target: Path) -> None:
         table = table_of(path)
         table = table.drop_columns([name for name in table.column_names if name in without])
-        with pq.ParquetWriter(target, table.schema, compression="snappy") as writer:
+        schema = table.schema
+        for name in _OWN_COLUMNS:
+            kind, place = _kind(name, info, table.schema), schema.get_field_index(name)
+            schema = schema.append(kind) if place < 0 else schema.set(place, kind)
+        with pq.ParquetWriter(target, schema, compression="snappy") as writer:
             for episode in episodes:
                 part = table.take(episode.rows)
                 for name in _OWN_COLUMNS:
-                    place = part.column_names.index(name)
-                    kind = part.schema.field(place)
-                    part = part.set_column(place, kind, pa.array(episode.columns[name]).cast(kind.type))
+                    kind = _kind(name, info, table.schema)
+                    column = pa.array(episode.columns[name]).cast(kind.type)
+                    there = part.column_names.index(name) if name in part.column_names else -1
+                    part = part.append_column(kind, column) if there < 0 else part.set_column(there, kind, column)
+                part = part.replace_schema_metadata(schema.metadata).select(schema.names)
                 writer.write_table(part, row_group_size=max(1, part.num_rows))
 
     return write
@@ -210,7 +245,7 @@ def mend_episode_table(
     layout = Layout(mending.root)
     table = pa.Table.from_pylist(fixed)
     target = layout.episodes / "chunk-000" / "file-000.parquet"
-    for path in sorted(layout.episodes.glob("*/*.parquet")):
+    for path in tables_under(layout.episodes):
         mending.replace(path, remove_file)
     mending.replace(target, lambda path: pq.write_table(table, path, compression="snappy"))
 

@@ -21,6 +21,7 @@ from roboscale.dataset.unfetched import find_unfetched
 
 __all__ = ["absent_findings", "fetch_command", "pointer_findings", "unlisted"]
 
+_FILMS = (".mp4", ".mkv", ".avi", ".webm", ".mov", ".m4v")
 _HUB_CACHE = re.compile(r"datasets--([^-/][^/]*?)--([^/]+)")
 _REMOTE = re.compile(r"url = \S*huggingface\.co/datasets/([\w.-]+/[\w.-]+?)(?:\.git)?\s")
 
@@ -118,13 +119,13 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 def _elsewhere(folder: Folder, paths: Mapping[str, Paths], here: Mapping[str, Sequence[bool]]) -> Iterator[Finding]:
     """Files that are not where the template leads, and lie at other paths of the same form."""
-    key, suffix = ("data_path", ".parquet") if "" in paths else ("video_path", ".mp4")
+    key, suffixes = ("data_path", (".parquet",)) if "" in paths else ("video_path", _FILMS)
     template: Template = getattr(folder.head, key)
     lacking = {name: [i for i, there in enumerate(here[name]) if not there] for name in paths}
     lost, total = sum(map(len, lacking.values())), len(paths) * len(folder.episodes)
     if not lost:
         return
-    better, count = _better(folder, template, suffix, paths)
+    better, count = _better(folder, template, suffixes, paths)
     if count <= total - lost:
         return
     looked = next(one[lacking[name][0]] for name, one in paths.items() if lacking[name])
@@ -134,11 +135,12 @@ def _elsewhere(folder: Folder, paths: Mapping[str, Paths], here: Mapping[str, Se
     yield finding("file-elsewhere", text, episodes=absent, field=key, evidence=evidence)
 
 
-def _better(folder: Folder, claimed: Template, suffix: str, paths: Mapping[str, Paths]) -> tuple[str, int]:
+def _better(folder: Folder, claimed: Template, suffixes: Sequence[str], paths: Mapping[str, Paths]) -> tuple[str, int]:
     """The template that leads to most files, and to how many of all episodes and cameras."""
     drafts = Counter(
         draft
-        for path in sorted(folder.root.rglob(f"*{suffix}"))
+        for path in sorted(folder.root.rglob("*"))
+        if path.suffix.lower() in suffixes and not path.name.startswith("._")
         if path.relative_to(folder.root).parts[0] != "meta"
         for draft in _drafts(path.relative_to(folder.root), tuple(paths), folder.head.is_v3)
     )

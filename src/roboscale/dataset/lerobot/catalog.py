@@ -117,7 +117,7 @@ def load_info(root: Path) -> Info:
     """`meta/info.json` of a v3 dataset; BadData names the key that is wrong."""
     problems = Problems()
     head = read_head(root, problems)
-    problems.require()
+    problems.require(strict=True)
     assert head is not None
     return _strict(head)
 
@@ -127,13 +127,16 @@ def _strict(head: InfoHead) -> Info:
     if not head.is_v3:
         way = f"{head.version}; make it so: roboscale data import {shlex.quote(str(head.root))} OUT"
         raise BadData(head.file, "codebase_version", CODEBASE_VERSION, way)
+    raw = head.raw
     if not is_rate(head.fps):
-        raise BadData(head.file, "fps", "a rate in Hz, from 1/60", head.raw.get("fps"))
+        raise BadData(head.file, "fps", "a rate in Hz, from 1/60", raw.get("fps"))
     for key in ("data_files_size_in_mb", "video_files_size_in_mb"):
         _require_integer(head, key, 1)
     for key in ("total_episodes", "total_frames"):
         _require_integer(head, key, 0)
-    return Info(head.root, head.raw)
+    given = raw.get("features")
+    features = {n: head.features.get(n, f) for n, f in given.items()} if isinstance(given, dict) else given
+    return Info(head.root, {**raw, "features": features})
 
 
 def _require_integer(head: InfoHead, key: str, low: int) -> None:
@@ -151,7 +154,7 @@ def _load(layout: Layout, skip: Collection[Path]) -> Catalog:
     if folder is None:
         raise problems.fatal[0][1]
     info = _strict(folder.head)
-    problems.require(but=() if info.total_episodes else _EMPTY)
+    problems.require(but=() if info.total_episodes else _EMPTY, strict=True)
     spec, tasks, rows = _load_spec(layout, info), _tasks(folder, info), _sealed(folder, info)
     episodes, locations = _sealed_records(layout, info, rows, tasks), _locate(info, rows, folder.episodes)
     known = {episode.id for episode in episodes}

@@ -17,11 +17,13 @@ from roboscale.dataset.statistics import QUANTILES
 
 __all__ = [
     "bare_text",
+    "by_place",
     "check_order",
     "check_splits",
     "check_version",
     "metadata_findings",
     "relative_path",
+    "split_ranges",
     "statistics_file",
     "without_quantiles",
 ]
@@ -59,7 +61,8 @@ def _totals(folder: Folder) -> Iterator[Finding]:
         if isinstance(claimed, int) and claimed != value and not (partly and key == "total_frames"):
             text = f"info.json says {key} {str(claimed)[:40]}, the other metadata {value}"
             text = partly if partly and key == "total_episodes" else text
-            yield finding(check, text, field=key, evidence={"claimed": claimed, "found": value})
+            evidence = {"claimed": claimed, "found": value, **({"unlisted": True} if partly else {})}
+            yield finding(check, text, field=key, evidence=evidence)
 
 
 def check_order(folder: Folder) -> Iterator[Finding]:
@@ -67,7 +70,26 @@ def check_order(folder: Folder) -> Iterator[Finding]:
     wrong = [(i, n) for i, n in enumerate(folder.numbers) if i != n]
     if wrong:
         text = f"row {wrong[0][0]} of the episodes is episode {wrong[0][1]}; {len(wrong)} rows are not at their place"
-        yield finding("episode-order", text, episodes=[i for i, _ in wrong], evidence={"rows": wrong[:50]})
+        text += "; splits are taken to count places, for they end where these do" if by_place(folder) else ""
+        lacking = max(folder.numbers) + 1 - len(folder.numbers)
+        evidence = {"rows": wrong[:50], **({"lacking": lacking} if lacking else {})}
+        yield finding("episode-order", text, episodes=[i for i, _ in wrong], evidence=evidence)
+
+
+def split_ranges(folder: Folder) -> dict[str, tuple[int, int]]:
+    """Splits that are ranges `a:b`: from a on, before b."""
+    splits, ranges = folder.head.raw.get("splits"), {}
+    for name, text in splits.items() if isinstance(splits, dict) else ():
+        first, colon, last = str(text).partition(":")
+        if colon and first.isdecimal() and last.isdecimal():
+            ranges[str(name)] = (int(first), int(last))
+    return ranges
+
+
+def by_place(folder: Folder) -> bool:
+    """Whether splits count episodes by their place: their numbers run further than any split."""
+    numbers, ends = folder.episodes.index, [last for _, last in split_ranges(folder).values()]
+    return bool(ends) and len(numbers) > 0 and max(ends) == len(numbers) <= int(numbers.max())
 
 
 def check_splits(splits: Any, total: int) -> Iterator[Finding]:
@@ -79,7 +101,28 @@ def check_splits(splits: Any, total: int) -> Iterator[Finding]:
         if colon and first.isdecimal() and last.isdecimal() and int(last) > total:
             sentence = f"split {name} is {text!r} for {total} episodes"
             yield finding("splits-range", sentence, field=f"splits.{name}", evidence={"splits": splits})
-            return
+            break
+    yield from _in_two_splits(splits, total)
+
+
+_WHOLE = ("all", "full", "total", "everything")
+"""Names of splits that say themselves that they hold the others."""
+
+
+def _in_two_splits(splits: Mapping[Any, Any], total: int) -> Iterator[Finding]:
+    """Episodes that two splits name, each of which is only a part."""
+    ranges, times = {}, np.zeros(total, np.int64)
+    for name, text in splits.items():
+        first, colon, last = str(text).partition(":")
+        if colon and first.isdecimal() and last.isdecimal() and str(name).lower() not in _WHOLE:
+            ranges[str(name)] = range(min(int(first), total), min(int(last), total))
+            times[ranges[str(name)].start : ranges[str(name)].stop] += 1
+    both = np.flatnonzero(times > 1).tolist()
+    if both:
+        names = " and in ".join(name for name, part in ranges.items() if both[0] in part)
+        sentence = f"{many(len(both))} in two splits: episode {both[0]} is in {names}"
+        evidence = {"splits": dict(splits), "by range": True}
+        yield finding("split-leak", sentence, episodes=both, field="splits", evidence=evidence)
 
 
 def _spans(folder: Folder) -> Iterator[Finding]:

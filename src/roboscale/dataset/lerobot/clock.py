@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from roboscale.core.plain import Plain
 
-__all__ = ["TIME_TOLERANCE_S", "ClockFacts", "clock_facts", "off_grid"]
+__all__ = ["TIME_TOLERANCE_S", "ClockFacts", "clock_facts", "frames_before", "off_grid"]
 
 TIME_TOLERANCE_S = 1e-4
 """LeRobot's tolerance_s."""
@@ -66,6 +66,28 @@ def clock_facts(times_s: NDArray[Any]) -> ClockFacts | None:
         lost=lost,
         backwards=len(steps) - len(forward),
     )
+
+
+def frames_before(frames: NDArray[Any] | None, times_s: NDArray[Any] | None, rate_hz: float, there: int) -> int | None:
+    """How many frames of an episode are lost before its first row; `None` where frames between its rows are lost.
+
+    0 where the rows are numbered otherwise: times are not frame / rate, or the video has not that many pictures.
+
+    Args:
+        frames, times_s: (T,) frame_index and timestamp, s; `None` where there are none.
+        there: pictures that the episode's video has.
+
+    >>> frames_before(np.array([10, 11, 12]), np.array([1.0, 1.1, 1.2]), 10, there=13)
+    10
+    """
+    if frames is None or times_s is None or not len(frames) or frames[-1] == len(frames) - 1:
+        return 0
+    steps, grid = np.diff(frames), frames / rate_hz
+    if (steps <= 0).any() or frames[0] < 0 or frames[-1] >= there:
+        return 0
+    if (np.abs(times_s.astype(np.float64) - grid) > 0.5 / rate_hz).any():
+        return 0
+    return int(frames[0]) if (steps == 1).all() else None
 
 
 def off_grid(times_s: NDArray[Any], rate_hz: float) -> NDArray[np.bool_]:

@@ -5,6 +5,8 @@ Units and modes are unknown to LeRobot and stay `unknown`.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,7 +15,7 @@ import pyarrow as pa
 
 from roboscale.core import UNKNOWN, Extras, Field, Finding, Origin, Spec
 from roboscale.dataset.checks import finding
-from roboscale.dataset.layout import INDEX_FEATURES, OPAQUE
+from roboscale.dataset.layout import INDEX_FEATURES, OPAQUE, is_varying
 from roboscale.dataset.lerobot.info import InfoHead, flat_names, numeric_dtype
 from roboscale.dataset.lerobot.tables import column_dtype
 
@@ -63,6 +65,17 @@ class Features:
         self.arrays.remove(name)
         self.unmapped[name] = reason
 
+    def resize(self, name: str, size: int) -> None:
+        """A field of numbers becomes as long as its rows are, where `info.json` says another length."""
+        said = self.spec[name]
+        if size == math.prod(said.shape):
+            return
+        there = dataclasses.replace(said, shape=(size,), layout=())
+        self.fields = [there if field.name == name else field for field in self.fields]
+        text = f"info.json says {name} has shape {list(said.shape)}, the rows have {size} elements"
+        evidence = {"info": list(said.shape), "data": size}
+        self.findings.append(finding("column-type", text, field=name, evidence=evidence))
+
     @property
     def cameras(self) -> tuple[str, ...]:
         return (*self.videos, *self.encoded, *self.raw)
@@ -97,17 +110,18 @@ def described_fields(head: InfoHead, schema: pa.Schema | None, sizes: Mapping[st
     features = Features(rate_hz=head.fps)
     for name, feature in head.features.items():
         type_ = schema.field(name).type if schema is not None and name in schema.names else None
+        opaque = feature["dtype"] in OPAQUE or is_varying(feature)
         if name in INDEX_FEATURES:
             features.unmapped[name] = "regenerated"
         elif feature["dtype"] == "video":
             _add_video(features, head, name, sizes.get(name))
-        elif schema is not None and type_ is None and feature["dtype"] in OPAQUE:
+        elif schema is not None and type_ is None and opaque:
             features.unmapped[name] = f"{feature['dtype']} in no column of the data files"
         elif schema is not None and type_ is None:
             features.unmapped[name] = "info.json names it, the data files do not hold it"
             text = f"info.json names {name}, the data files do not hold it"
             features.findings.append(finding("column-missing", text, field=name))
-        elif feature["dtype"] in OPAQUE:
+        elif opaque:
             features.carried[name] = "column"
         elif type_ is not None and pa.types.is_string(type_):
             features.unmapped[name] = f"info.json says {feature['dtype']}, the data files hold text"

@@ -10,7 +10,7 @@ The one reader of the metadata: importing, merging and auditing are views of it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ from roboscale.core import BadData
 from roboscale.dataset.layout import Layout
 from roboscale.dataset.lerobot.info import InfoHead, Problems, Template, as_whole, read_head, read_lines
 from roboscale.dataset.lerobot.licence import languages_of, licence_of
+from roboscale.dataset.lerobot.said import SaidOfEpisodes, other_columns, other_keys
 from roboscale.dataset.lerobot.tables import table_of, to_rows
 from roboscale.dataset.remote import open_root
 from roboscale.dataset.unfetched import lance_tables
 
-__all__ = ["Episodes", "Folder", "Paths", "VideoPlaces", "data_files", "lerobot_format", "load_folder"]
+__all__ = ["Episodes", "Folder", "Paths", "VideoPlaces", "data_files", "lerobot_format", "load_folder", "tables_under"]
 
 Integers = NDArray[np.int64]
 Seconds = NDArray[np.float64]
@@ -75,6 +76,7 @@ class Episodes:
         tables: parquet file.
         videos: camera -> places.
         starts, ends: (N,) dataset_from_index and dataset_to_index; -1 where nothing says.
+        said: what else the writer says of each.
         files: of the episode table; `lines` (N, 2) says in which of them, and in which row, an episode stands.
     """
 
@@ -87,6 +89,7 @@ class Episodes:
     ends: Integers
     files: Sequence[Path] = ()
     lines: Integers
+    said: SaidOfEpisodes = field(default_factory=SaidOfEpisodes)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -137,7 +140,12 @@ def lerobot_format(root: Path, version: str) -> str:
 
 def data_files(root: Path) -> list[Path]:
     """Tables of data that are there, whether anybody names them or not, in order."""
-    return sorted((root / "data").glob("*/*.parquet"))
+    return tables_under(root / "data")
+
+
+def tables_under(folder: Path) -> list[Path]:
+    """Tables in the folders of chunks, in order, without what macOS leaves beside files (`._file-000.parquet`)."""
+    return sorted(path for path in folder.glob("*/*.parquet") if not path.name.startswith("._"))
 
 
 def load_folder(root: Path, templates: Mapping[str, str] | None = None) -> tuple[Folder | None, Problems]:
@@ -152,7 +160,8 @@ def load_folder(root: Path, templates: Mapping[str, str] | None = None) -> tuple
         return None, problems
     _refuse_lance(head, problems)
     episodes = _episodes_v3(head, problems) if head.is_v3 else _episodes_v2(head, problems)
-    tasks = _tasks_v3(root, problems) if head.is_v3 else _tasks_v2(root, problems)
+    said = all(len(set(texts)) == 1 for texts in episodes.tasks) and len(episodes) > 0
+    tasks = _tasks_v3(root, problems, said) if head.is_v3 else _tasks_v2(root, problems, said)
     folder = Folder(
         format=lerobot_format(root, head.version),
         head=head,
@@ -189,7 +198,7 @@ def _columns_v3(head: InfoHead) -> dict[str, bool]:
 
 def _episodes_v3(head: InfoHead, problems: Problems) -> Episodes:
     layout, wanted = Layout(head.root), _columns_v3(head)
-    files, parts = sorted(layout.episodes.glob("*/*.parquet")), []
+    files, parts = tables_under(layout.episodes), []
     for number, path in enumerate(files):
         try:
             table = table_of(path, list(wanted))
@@ -277,6 +286,7 @@ def _assembled_v3(
         ends=columns["dataset_to_index"][kept].astype(np.int64),
         files=files,
         lines=lines[kept],
+        said=SaidOfEpisodes(other_columns(files), files=files, lines=lines[kept]),
     )
 
 
@@ -291,7 +301,15 @@ def _once(index: Integers, where: Path, problems: Problems) -> Integers:
     return kept
 
 
-def _tasks_v3(root: Path, problems: Problems) -> dict[int, str]:
+def _no_tasks(error: BadData, problems: Problems, said: bool) -> None:
+    """A table of tasks that cannot be read costs nothing where every episode says its one instruction itself."""
+    if said:
+        problems.take("tasks-table", error, "each episode's own instruction is taken", "meta/tasks")
+    else:
+        problems.refuse("tasks-table", error, "meta/tasks")
+
+
+def _tasks_v3(root: Path, problems: Problems, said: bool) -> dict[int, str]:
     path = Layout(root).tasks
     try:
         table = table_of(path)
@@ -300,7 +318,7 @@ def _tasks_v3(root: Path, problems: Problems) -> dict[int, str]:
         if not texts or numbers is None or numbers.ndim != 1 or (numbers != np.round(numbers)).any():
             raise BadData(path, "columns", "task_index and task", ", ".join(table.column_names)[:200])
     except BadData as error:
-        problems.refuse("tasks-table", error, "meta/tasks.parquet")
+        _no_tasks(error, problems, said)
         return {}
     rows = [(int(number), str(text)) for number, text in zip(numbers, table[texts[0]].to_pylist(), strict=True)]
     return _tasks(path, rows, problems)
@@ -317,18 +335,18 @@ def _tasks(path: Path, rows: Sequence[tuple[int, str]], problems: Problems) -> d
 # v2.x: lines of JSON
 
 
-def _rows_v2(head: InfoHead, problems: Problems) -> Iterator[tuple[int, int, tuple[str, ...]]]:
-    """Index, length and texts of every line that can be read."""
+def _rows_v2(head: InfoHead, problems: Problems) -> Iterator[tuple[int, int, tuple[str, ...], dict[str, Any]]]:
+    """Index, length and texts of every line that can be read, and the line."""
     path = head.root / "meta/episodes.jsonl"
     try:
         for where, row in read_lines(path):
             index = as_whole(path, f"{where}: episode_index", row.get("episode_index"), 0)
             length = as_whole(path, f"{where}: length", row.get("length"), 0)
-            tasks = row.get("tasks", [])
+            tasks = row.get("tasks") or []
             tasks = [tasks] if isinstance(tasks, str) else tasks
             if not isinstance(tasks, list) or not all(isinstance(task, str) for task in tasks):
                 raise BadData(path, f"{where}: tasks", "a list of texts", str(tasks)[:60])
-            yield index, length, tuple(tasks)
+            yield index, length, tuple(tasks), row
     except BadData as error:
         problems.refuse("file-broken", error, "meta/episodes.jsonl")
 
@@ -342,7 +360,7 @@ def _episodes_v2(head: InfoHead, problems: Problems) -> Episodes:
     kept = _once(index, path, problems)
     index = index[kept]
     numbers = {"episode_index": index, "episode_chunk": index // head.chunks_size}
-    numbers["chunk_index"] = numbers["episode_chunk"]
+    numbers |= {"chunk_index": numbers["episode_chunk"], "file_index": np.full(len(index), -1, np.int64)}
     for key, template in (("data_path", head.data_path), ("video_path", head.video_path)):
         if "{episode_index" not in template.text and len(index) > 1:
             error = BadData(head.file, key, "a file for each episode", template.text[:120])
@@ -360,10 +378,13 @@ def _episodes_v2(head: InfoHead, problems: Problems) -> Episodes:
         starts=nothing,
         ends=nothing,
         lines=np.stack([nothing, nothing], axis=1),
+        said=SaidOfEpisodes(
+            other_keys(dict.fromkeys(key for row in rows for key in row[3])), [rows[i][3] for i in kept]
+        ),
     )
 
 
-def _tasks_v2(root: Path, problems: Problems) -> dict[int, str]:
+def _tasks_v2(root: Path, problems: Problems, said: bool) -> dict[int, str]:
     path, rows = root / "meta/tasks.jsonl", []
     try:
         for where, row in read_lines(path):
@@ -371,5 +392,6 @@ def _tasks_v2(root: Path, problems: Problems) -> dict[int, str]:
                 raise BadData(path, f"{where}: task", "a text", str(row.get("task"))[:60])
             rows.append((as_whole(path, f"{where}: task_index", row.get("task_index"), 0), row["task"]))
     except BadData as error:
-        problems.refuse("tasks-table", error, "meta/tasks.jsonl")
+        _no_tasks(error, problems, said)
+        return {}
     return _tasks(path, rows, problems)

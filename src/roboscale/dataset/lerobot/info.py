@@ -8,9 +8,11 @@ Knows JSON and path templates. Does not know parquet, video or episodes.
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import os
+import re
 import string
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +23,16 @@ import numpy as np
 
 from roboscale.core import BadData, Finding
 from roboscale.dataset.checks import finding
-from roboscale.dataset.layout import DATA_PATH, FORMAT_SPEC, INDEX_FEATURES, OPAQUE, UNREAD, VIDEO_PATH, confined
+from roboscale.dataset.layout import (
+    DATA_PATH,
+    FORMAT_SPEC,
+    INDEX_FEATURES,
+    OPAQUE,
+    UNREAD,
+    VIDEO_PATH,
+    confined,
+    is_varying,
+)
 from roboscale.dataset.remote import is_remote
 from roboscale.dataset.unfetched import require_fetched
 
@@ -36,10 +47,13 @@ __all__ = [
     "read_head",
     "read_lines",
     "read_object",
+    "version_of",
+    "with_v",
 ]
 
 IMAGE_DTYPES = ("video", "image")
 
+_KNOWN = ("v2.0", "v2.1", "v3.0")
 _MAX_BYTES = 2**30  # no metadata file of a sane dataset is larger
 _MAX_ELEMENTS = 2**26  # of one feature at one time step
 _V2_DATA = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
@@ -54,10 +68,12 @@ class Problems:
 
     Args:
         fatal: the errors among them over which only a guess leads, each with its check.
+        lenient: those in whose place something else says what was meant.
     """
 
     findings: list[Finding] = field(default_factory=list)
     fatal: list[tuple[str, BadData]] = field(default_factory=list)
+    lenient: list[tuple[str, BadData]] = field(default_factory=list)
 
     def refuse(self, check: str, error: BadData, place: str = "", **about: Any) -> None:
         """Something that nobody can read; a stand-in takes its place for those who only look."""
@@ -67,9 +83,18 @@ class Problems:
     def note(self, check: str, text: str, place: str = "", **about: Any) -> None:
         self.findings.append(finding(check, text, field=place, **about))
 
-    def require(self, but: Collection[str] = ()) -> None:
-        """BadData: the first thing that only a guess would fill, checks in `but` aside."""
-        for check, error in self.fatal:
+    def take(self, check: str, error: BadData, instead: str, place: str) -> None:
+        """Something that is wrong, and what is taken instead, for something else says it."""
+        self.lenient.append((check, error))
+        self.findings.append(finding(check, f"{error}; {instead}", field=place, evidence={"mendable": True}))
+
+    def require(self, but: Collection[str] = (), *, strict: bool = False) -> None:
+        """BadData: the first thing that only a guess would fill, checks in `but` aside.
+
+        Args:
+            strict: also the first for which something else had to stand in.
+        """
+        for check, error in [*self.fatal, *(self.lenient if strict else ())]:
             if check not in but:
                 raise error
 
@@ -80,7 +105,7 @@ def _read_text(path: Path) -> str:
         if size > _MAX_BYTES:
             raise BadData(path, "file", f"at most {_MAX_BYTES} bytes", size)
         require_fetched(path)
-        return path.read_bytes().decode("utf-8")
+        return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         require_fetched(path)
         raise BadData(path, "file", "to exist", "nothing") from None
@@ -111,12 +136,30 @@ def read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"line {number}", _object(line, path, f"line {number}")
 
 
+def with_v(version: Any) -> Any:
+    """`3.0` as `v3.0`: LeRobot's reader takes both."""
+    return f"v{version}" if isinstance(version, str) and re.fullmatch(r"[23]\.\d+(\.\d+)?", version) else version
+
+
+def version_of(root: Path, version: Any) -> Any:
+    """The version that `info.json` says, or that of the files where only the other's are here."""
+    said = with_v(version)
+    old, new = (root / "meta/episodes.jsonl").is_file(), (root / "meta/episodes").is_dir()
+    if not isinstance(said, str) or old == new:
+        return said
+    if said.startswith("v3.") and old:
+        return "v2.1"
+    return "v3.0" if said.startswith("v2.") and new else said
+
+
 def as_whole(path: Path, where: str, value: Any, low: int) -> int:
     """`value`, when it is a whole number of at least `low` that fits into 31 bits; else BadData."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value < 2**31:
-        raise BadData(path, where, f"an integer >= {low}", str(value)[:60])
+        raise BadData(
+            path, where, f"an integer >= {low}", (repr(value) if isinstance(value, str) else str(value))[:60]
+        )
     return value
 
 
@@ -173,7 +216,7 @@ class InfoHead:
     @property
     def numeric(self) -> dict[str, Feature]:
         """Features that are numbers in the tables, LeRobot's index columns included."""
-        return {name: feature for name, feature in self.features.items() if feature["dtype"] not in UNREAD}
+        return {n: f for n, f in self.features.items() if f["dtype"] not in UNREAD and not is_varying(f)}
 
     @property
     def named(self) -> frozenset[str]:
@@ -192,6 +235,7 @@ def read_head(root: Path, problems: Problems, templates: Mapping[str, str] | Non
     try:
         raw = {**read_object(path), **(templates or {})}
         version = raw.get("codebase_version")
+        written, version = version, version_of(root, version)
         if not isinstance(version, str) or not version.startswith(("v2.", "v3.")):
             expected = "v2.0, v2.1 or v3.0 (LeRobot converts older ones)"
             other = "none, so it is no LeRobot dataset; --format own-layout reads arrays and videos by a mapping"
@@ -200,9 +244,13 @@ def read_head(root: Path, problems: Problems, templates: Mapping[str, str] | Non
         problems.refuse("info-broken", error, "meta/info.json")
         return None
     is_v3 = version.startswith("v3.")
-    fps = _rate(path, raw, problems)
-    chunks = _limit(path, raw, problems)
+    if version != with_v(written):
+        wrong = BadData(path, "codebase_version", f"{version}, whose files are here", written)
+        problems.take("codebase-version", wrong, f"it is read as {version}", "codebase_version")
+    _check_writing(root, version, problems)
     features = _features(path, raw, problems)
+    fps = _rate(path, raw, features, problems)
+    chunks = _limit(path, raw, problems)
     cameras = tuple(name for name, feature in features.items() if feature["dtype"] == "video")
     _check_totals(path, raw, problems, is_v3)
     data = _template(root, raw, "data_path", DATA_PATH if is_v3 else _V2_DATA, ("",), problems)
@@ -221,13 +269,54 @@ def read_head(root: Path, problems: Problems, templates: Mapping[str, str] | Non
     )
 
 
-def _rate(path: Path, raw: Mapping[str, Any], problems: Problems) -> float:
+def _check_writing(root: Path, version: str, problems: Problems) -> None:
+    """What our reader passes over and LeRobot's does not: byte order marks, and versions that nobody here knows."""
+    marked = [path.name for path in sorted((root / "meta").glob("*.json*")) if _has_mark(path)]
+    if marked:
+        text = f"{', '.join(marked)}: a byte order mark comes before the text, over which LeRobot's reader fails"
+        problems.note("info-broken", text, "meta", evidence={"files": marked, "mendable": True})
+    if version not in _KNOWN:
+        near = "v3.0" if version.startswith("v3.") else "v2.x"
+        text = f"info.json says {version}, which nobody here knows; it is read as {near}, and the rest is named"
+        problems.note("codebase-version", text, "codebase_version", evidence={"unknown": version})
+
+
+def _has_mark(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(3) == codecs.BOM_UTF8
+    except OSError:
+        return False  # whoever reads the file says so
+
+
+def _rate(path: Path, raw: Mapping[str, Any], features: Mapping[str, Feature], problems: Problems) -> float:
+    """fps; where it is no rate, what the text or the cameras say instead. 30 where nothing does."""
     fps = raw.get("fps")
-    if isinstance(fps, bool) or not isinstance(fps, (int, float)) or not math.isfinite(fps) or not 0 < fps < 1e6:
-        problems.refuse("info-broken", BadData(path, "fps", "a positive number", repr(fps)[:60]), "fps")
-        meant = _meant(fps)
-        return float(meant) if 0 < meant < 1e6 else 30.0
-    return float(fps)
+    if not isinstance(fps, bool) and isinstance(fps, (int, float)) and math.isfinite(fps) and 0 < fps < 1e6:
+        return float(fps)
+    meant = _positive(fps) if isinstance(fps, str) else 0.0
+    filmed = {_positive(_of_video(feature, "video.fps")) for feature in features.values()} - {0.0}
+    instead, why = (meant, "the text says") if meant else (next(iter(filmed), 0.0), "its cameras' video.fps says")
+    error = BadData(path, "fps", "a positive number", repr(fps)[:60])
+    if instead and (meant or len(filmed) == 1):
+        problems.take("info-broken", error, f"{instead:g} is taken, as {why}", "fps")
+        return instead
+    problems.refuse("info-broken", error, "fps")
+    return 30.0
+
+
+def _of_video(feature: Feature, key: str) -> Any:
+    said = feature.get("info") or feature.get("video_info")
+    return said.get(key) if feature["dtype"] == "video" and isinstance(said, dict) else None
+
+
+def _positive(value: Any) -> float:
+    """A positive number below a million; 0 for anything else."""
+    try:
+        number = 0.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return number if math.isfinite(number) and 0 < number < 1e6 else 0.0
 
 
 def _meant(value: Any) -> int:
@@ -240,9 +329,10 @@ def _meant(value: Any) -> int:
 def _limit(path: Path, raw: Mapping[str, Any], problems: Problems) -> int:
     try:
         return as_whole(path, "chunks_size", raw.get("chunks_size", 1000), 1)
-    except BadData as error:
-        problems.refuse("info-broken", error, "chunks_size")
-        return _meant(raw.get("chunks_size")) or 1000
+    except BadData as error:  # a wrong guess leads to files that are not there, which is said
+        meant = _meant(raw.get("chunks_size")) or 1000
+        problems.take("info-broken", error, f"{meant} is taken", "chunks_size")
+        return meant
 
 
 def _check_totals(path: Path, raw: Mapping[str, Any], problems: Problems, is_v3: bool) -> None:
@@ -252,8 +342,9 @@ def _check_totals(path: Path, raw: Mapping[str, Any], problems: Problems, is_v3:
     for key, low in keys.items():
         value = raw.get(key)
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            text = f"{key} is {str(value)[:60]}, expected an integer from {low}"
-            problems.note("info-broken", text, key, evidence={"claimed": repr(value)[:60]})
+            text = f"{key} is {repr(value)[:60]}, expected an integer from {low}"
+            evidence = {"claimed": repr(value)[:60], "mendable": True}
+            problems.note("info-broken", text, key, evidence=evidence)
 
 
 def _template(
@@ -262,12 +353,19 @@ def _template(
     """A path template that leads to another file for every chunk, file, episode and camera it is asked for."""
     text, path = raw.get(key), root / "meta/info.json"
     blanks = ("chunk_index", "file_index", "episode_chunk", "episode_index", "video_key", "camera")
+    if text is None:
+        error = BadData(path, key, "a path with blanks", "none")
+        problems.take("path-template", error, f"LeRobot's own is taken: {usual}", key)
+        return Template(root, usual)
     try:
         if not isinstance(text, str) or len(text) > 1000 or "\0" in text:
             raise BadData(path, key, "a path with blanks", str(text)[:60])
-        used = _blanks(text, blanks)
-        if used is None:
-            raise BadData(path, key, f"a template of {', '.join(blanks)}", text[:120])
+        if _blanks(text, blanks) is None:
+            error = BadData(path, key, f"a template of {', '.join(blanks)}", text[:120])
+            text = _renamed(text, blanks)
+            if text is None:
+                raise error
+            problems.take("path-template", error, f"it is read as {text}", key)
         places = set()
         for camera in cameras:
             for number in (0, 1):
@@ -282,6 +380,21 @@ def _template(
         bad = error if isinstance(error, BadData) else BadData(path, key, "a template", error)
         problems.refuse("path-template", bad, key)
         return Template(root, usual)
+
+
+_SYNONYMS = {
+    **dict.fromkeys(("chunk", "chunk_id", "chunk_idx"), "chunk_index"),
+    **dict.fromkeys(("file", "file_id", "file_idx"), "file_index"),
+    **dict.fromkeys(("episode", "ep", "episode_id", "episode_idx", "episode_number", "ep_index"), "episode_index"),
+    **dict.fromkeys(("key", "cam", "camera_key", "camera_name", "image_key", "view"), "video_key"),
+}
+"""Blanks of other writers, and LeRobot's that mean the same."""
+
+
+def _renamed(text: str, known: Collection[str]) -> str | None:
+    """A template with LeRobot's own blanks; `None` where it has blanks that nobody knows."""
+    meant = re.sub(r"\{(\w+)(?=[:}])", lambda found: f"{{{_SYNONYMS.get(found[1], found[1])}", text)
+    return meant if _blanks(meant, known) is not None else None
 
 
 def _blanks(text: str, known: Collection[str]) -> list[str] | None:
@@ -322,8 +435,11 @@ def _feature(path: Path, name: str, feature: Any) -> Feature:
     dtype, shape = feature["dtype"], feature["shape"]
     if not isinstance(dtype, str):
         raise BadData(path, f"{where}.dtype", "a name", str(dtype)[:60])
+    shape = [shape] if isinstance(shape, int) else shape
     if not isinstance(shape, list) or len(shape) > 5:
         raise BadData(path, f"{where}.shape", "a list of up to 5 sizes", str(shape)[:60])
+    if is_varying({"dtype": dtype, "shape": shape}):
+        return {**feature, "shape": shape}
     sizes = [as_whole(path, f"{where}.shape", size, 1) for size in shape]
     if math.prod(sizes) > _MAX_ELEMENTS:
         raise BadData(path, f"{where}.shape", f"at most {_MAX_ELEMENTS} elements", shape)
@@ -332,7 +448,11 @@ def _feature(path: Path, name: str, feature: Any) -> Feature:
             np.dtype(dtype)
         except (TypeError, ValueError, SyntaxError):
             raise BadData(path, f"{where}.dtype", "a numpy dtype, video, image or string", dtype[:60]) from None
-    return feature
+    return {**feature, "shape": sizes} if sizes != feature["shape"] or any(map(_is_float, shape)) else feature
+
+
+def _is_float(size: Any) -> bool:
+    return isinstance(size, float)
 
 
 def _check_names(name: str, feature: Feature, problems: Problems) -> None:

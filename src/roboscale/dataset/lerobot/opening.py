@@ -18,10 +18,12 @@ from roboscale.dataset.lerobot.catalog import Catalog, load_catalog, streams_at
 from roboscale.dataset.lerobot.clock import off_grid
 from roboscale.dataset.lerobot.features import Features, depth_or_gray, described_fields
 from roboscale.dataset.lerobot.folder import Folder, load_folder
+from roboscale.dataset.lerobot.info import read_lines
 from roboscale.dataset.lerobot.modality import apply_modality
 from roboscale.dataset.lerobot.recording import EpisodePlace, LeRobotRecording, sidecar_outcomes, sidecar_provenances
 from roboscale.dataset.lerobot.tables import Tables, column_array
 from roboscale.dataset.streams import FRAME_TIMES
+from roboscale.dataset.tables import column_names
 from roboscale.dataset.unfetched import unfetched
 from roboscale.dataset.video import Probe, probe
 
@@ -97,22 +99,30 @@ def open_lerobot(
 def _look_at_rows(folder: Folder, features: Features, tables: Tables) -> None:
     """Takes out columns whose rows have several lengths: no array holds them. Types alone do not tell.
 
-    A state or an action of several lengths is broken, and whoever reads the episode says so.
+    A state or an action of several lengths is broken, and whoever reads the episode says so. Where rows have another
+    length than `info.json` says, that of the rows counts.
     """
     path = next(_distinct(folder), None)
     if path is None:
         return
     try:
         schema = tables.schema(path)
-        names = [n for n in features.arrays if n in schema.names and n not in _NEEDED]
-        loose = [n for n in names if pa.types.is_list(schema.field(n).type)]
+        types = {n: schema.field(n).type for n in features.arrays if n in schema.names}
+        loose = [n for n, kind in types.items() if pa.types.is_list(kind) or pa.types.is_large_list(kind)]
         rows = tables.rows(path, loose, None) if loose else None
     except BadData:
         return  # whoever reads the episode says so
-    for name in loose:
-        sizes = np.unique(pc.list_value_length(rows[name].combine_chunks()).drop_null().to_numpy())  # type: ignore[index]
-        if len(sizes) > 1:
+    for name, kind in types.items():
+        if name not in loose:
+            sizes = np.array([kind.list_size if pa.types.is_fixed_size_list(kind) else 1])
+            nested = pa.types.is_fixed_size_list(kind) and pa.types.is_nested(kind.value_type)
+        else:
+            sizes = np.unique(pc.list_value_length(rows[name].combine_chunks()).drop_null().to_numpy())  # type: ignore[index]
+            nested = pa.types.is_nested(kind.value_type)
+        if len(sizes) > 1 and name not in _NEEDED:
             features.drop(name, f"rows of {sizes[0]} to {sizes[-1]} elements: no array holds a varying number")
+        elif len(sizes) == 1 and not nested and not isinstance(kind, pa.BaseExtensionType):
+            features.resize(name, int(sizes[0]))
 
 
 def _name_sound(features: Features, headers: Mapping[str, Probe]) -> None:
@@ -153,10 +163,22 @@ def _name_the_rest(folder: Folder, features: Features) -> None:
         name = f"meta/{path.name}"
         if path.name not in _META_FILES and name not in features.extras.files and not path.name.startswith("."):
             features.unmapped[name] = "roboscale does not read this file"
+    for name in _of_tasks(folder):
+        features.unmapped[f"{name} of the table of tasks"] = "roboscale does not know this column"
     splits = folder.head.raw.get("splits")
     for name, text in splits.items() if isinstance(splits, dict) else ():
         if not re.fullmatch(r"\d{1,9}:\d{1,9}", str(text)):
             features.unmapped[f"split {name}"] = f"{str(text)[:60]!r} is no range of episodes a:b"
+
+
+def _of_tasks(folder: Folder) -> tuple[str, ...]:
+    """What the table of tasks says beside numbers and texts."""
+    old, new = folder.root / "meta/tasks.jsonl", folder.root / "meta/tasks.parquet"
+    try:
+        names = column_names(new) if folder.head.is_v3 else next((row for _, row in read_lines(old)), {})
+    except BadData:
+        return ()
+    return tuple(name for name in names if name not in ("task_index", "task", "__index_level_0__"))
 
 
 def _keep_clock(folder: Folder, features: Features, tables: Tables, first: EpisodePlace) -> None:

@@ -6,6 +6,7 @@ outcomes, provenance and units. Lenient reads what can be read, for those who lo
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -36,8 +37,8 @@ from roboscale.dataset.advice import with_repairs
 from roboscale.dataset.checks import finding
 from roboscale.dataset.layout import INDEX_FEATURES
 from roboscale.dataset.lerobot.carried import SaidStatistics, TableRows
-from roboscale.dataset.lerobot.check import metadata_findings
-from roboscale.dataset.lerobot.clock import clock_facts, off_grid
+from roboscale.dataset.lerobot.check import by_place, metadata_findings, split_ranges
+from roboscale.dataset.lerobot.clock import clock_facts, frames_before, off_grid
 from roboscale.dataset.lerobot.features import Features
 from roboscale.dataset.lerobot.folder import Folder
 from roboscale.dataset.lerobot.sidecar import sidecar_lines
@@ -163,8 +164,9 @@ class LeRobotRecording:
         order, findings = self._order(place, rows)
         rows = rows if order is None else rows.take(order)
         findings += self._check_rows(place, rows)
+        before = self._before(place, rows)
         pictures: dict[str, Clip | Pictures] = {
-            camera: self._pictures(place, camera, rows, findings) for camera in wanted
+            camera: self._pictures(place, camera, rows, before, findings) for camera in wanted
         }
         arrays = {name: self._array(place, name, rows) for name in features.arrays}
         if FRAME_TIMES in self.spec and FRAME_TIMES not in arrays and "timestamp" in rows.column_names:
@@ -177,13 +179,13 @@ class LeRobotRecording:
             arrays=arrays,
             pictures=pictures,
             instruction=instruction,
-            provenance=place.provenance or self._provenance(place, details),
+            provenance=self._with_said(place, place.provenance or self._provenance(place, details)),
             outcome=place.outcome if place.id or place.outcome is not None else self._outcome(arrays),
             streams={name: read_stream(path) for name, path in place.streams.items()},
             findings=(*findings, *more),
             id=place.id,
             instructions=tuple((int(first), str(text)) for first, text in changes),
-            carried=self._carried(place, rows.num_rows, order),
+            carried=self._carried(place, rows.num_rows, order, before),
         )
 
     def _outcome(self, arrays: Mapping[str, NDArray[Any]]) -> Outcome | None:
@@ -192,14 +194,38 @@ class LeRobotRecording:
             return None
         return Outcome("success", steps=len(next(iter(arrays.values()))))
 
-    def _carried(self, place: EpisodePlace, count: int, order: NDArray[np.int64] | None) -> dict[str, Carried]:
+    def _before(self, place: EpisodePlace, rows: pa.Table) -> int:
+        """How many pictures of the episode's videos come before that of its first row; BadData where some lie between.
+
+        A row shows the picture of its time, as LeRobot's loader has it: of frames that are lost the pictures remain.
+        """
+        if not place.videos:
+            return 0
+        frames, times = (self._index_column(place, rows, name) for name in ("frame_index", "timestamp"))
+        there = place.length if place.shared else min(self._frames_of(path) for path, _ in place.videos.values())
+        before = frames_before(frames, times, self.spec.rate_hz, there)
+        if before is None and frames is not None:
+            at = int(np.flatnonzero(np.diff(frames) > 1)[0])
+            lost = f"none of frames {frames[at] + 1} to {frames[at + 1] - 1}, whose pictures are in the videos"
+            raise BadData(place.table, "frame_index", "a row of every frame", lost)
+        return before or 0
+
+    def _frames_of(self, path: Path) -> int:
+        try:
+            return probe(path).frames if path.is_file() else 0
+        except BadData:
+            return 0  # whoever shows its pictures says so
+
+    def _carried(
+        self, place: EpisodePlace, count: int, order: NDArray[np.int64] | None, before: int
+    ) -> dict[str, Carried]:
         """Rows and videos of what is carried as it is; nothing of it is opened yet."""
         said, whole = self._said.of(self._positions[place.key]), dict[str, Carried]()
         for name, kind in self._features.carried.items():
             rows: Clip | CarriedRows
             if kind == "video":
                 path, first = place.videos[name]
-                rows = Clip(path, first, count)
+                rows = Clip(path, first + before, count)
             else:
                 shared = place.index if place.shared else None
                 where: dict[str, Any] = {"tables": self._tables, "root": self.root, "path": place.table}
@@ -209,13 +235,13 @@ class LeRobotRecording:
 
     @cached_property
     def splits(self) -> Mapping[str, tuple[str, ...]]:
-        """Name -> keys of its episodes; without those that are no range `a:b` of episode indices."""
-        given = self.folder.head.raw.get("splits")
+        """Name -> keys of its episodes; without those that are no range `a:b` of episodes."""
         splits: dict[str, tuple[str, ...]] = {}
-        for name, text in given.items() if isinstance(given, dict) else ():
-            first, colon, last = str(text).partition(":")
-            if colon and first.isdecimal() and last.isdecimal():
-                splits[name] = tuple(key for key in self.keys if int(first) <= int(key[8:]) < int(last))
+        for name, (first, last) in split_ranges(self.folder).items():
+            if by_place(self.folder):
+                splits[name] = tuple(self.keys[first:last])
+            else:
+                splits[name] = tuple(key for key in self.keys if first <= int(key[8:]) < last)
         return splits
 
     def close(self) -> None:
@@ -233,6 +259,13 @@ class LeRobotRecording:
         where = {"source_key": place.key, "dataset": self.root.resolve().name, **details}
         where |= {"languages": list(self._languages)} if self._languages else {}
         return Provenance(f"records.{self.format}", embodiment=self.robot_type, licence=self.licence, details=where)
+
+    def _with_said(self, place: EpisodePlace, provenance: Provenance) -> Provenance:
+        """A provenance with what else the writer says of the episode."""
+        said = self.folder.episodes.said.of(self._positions[place.key])
+        if not said or "episode" in provenance.details:
+            return provenance
+        return dataclasses.replace(provenance, details={**provenance.details, "episode": said})
 
     def _finding(self, place: EpisodePlace, check: str, text: str, field: str = "", **evidence: Any) -> Finding:
         return finding(check, text, episodes=(self._positions[place.key],), field=field, evidence=evidence)
@@ -263,11 +296,15 @@ class LeRobotRecording:
         if frames is not None and not np.array_equal(frames, np.arange(count)):
             at = int(np.flatnonzero(frames != np.arange(count))[0])
             text = f"frame_index is not 0 to {count - 1}: row {at} says {frames[at]}"
+            before = self._before(place, rows)
+            text += f"; its pictures begin at number {before} of the episode's" if before else ""
             wrong.append(self._finding(place, "frame-index", text, "frame_index", row=at, value=float(frames[at])))
         index = self._index_column(place, rows, "episode_index")
         if index is not None and (index != place.index).any():
-            text = f"episode_index of {place.table.name} is {index[0]}, the metadata say {place.index}"
-            wrong.append(self._finding(place, "episode-location", text, "episode_index", data=float(index[0])))
+            other = index[index != place.index]
+            text = f"{len(other)} of {count} rows of {place.table.name} say that they are of episode {other[0]}"
+            text += f", the metadata say {place.index}"
+            wrong.append(self._finding(place, "episode-location", text, "episode_index", data=float(other[0])))
         return wrong + self._check_times(place, rows)
 
     def _check_times(self, place: EpisodePlace, rows: pa.Table) -> list[Finding]:
@@ -335,22 +372,25 @@ class LeRobotRecording:
         texts = [[start, tasks[number]] for start, number in numbers if number in tasks]
         return texts, sorted({number for _, number in numbers if number not in tasks})
 
-    def _pictures(self, place: EpisodePlace, camera: str, rows: pa.Table, findings: list[Finding]) -> Clip | Pictures:
+    def _pictures(
+        self, place: EpisodePlace, camera: str, rows: pa.Table, before: int, findings: list[Finding]
+    ) -> Clip | Pictures:
         features, count = self._features, rows.num_rows
         if camera in features.videos:
-            return self._clip(place, camera, count, findings)
+            return self._clip(place, camera, before, count, findings)
         if camera in features.raw:
             array = column_array(rows[camera], self.spec[camera].shape, place.table, camera)
             return ArrayPictures(place.table, camera, array, 0, count)
         blob = blobs(rows[camera], self.root, place.table, camera)
         return EncodedPictures(place.table, camera, blob, count, self.spec[camera].shape)
 
-    def _clip(self, place: EpisodePlace, camera: str, count: int, findings: list[Finding]) -> Clip:
+    def _clip(self, place: EpisodePlace, camera: str, before: int, count: int, findings: list[Finding]) -> Clip:
         path, first = place.videos[camera]
+        first += before
         header = self._probe(path, camera)
         if header.frames < first + count:
             raise BadData(path, "frames", f"at least {first + count}", header.frames)
-        if header.frames > count and not place.shared:
+        if header.frames > first + count and not place.shared:
             text = f"{path.name} holds {header.frames} frames for {count} rows; those after the last row are not shown"
             findings.append(self._finding(place, "video-surplus", text, camera, frames=header.frames, rows=count))
         if header.sound and f"sound of {camera}" not in self.unmapped:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
 import re
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +25,18 @@ __all__ = ["is_archive", "unpacked"]
 
 _TAR = re.compile(r"\.(tar|tgz|tbz2|txz|tar\.(gz|bz2|xz))$", re.IGNORECASE)
 _PART = re.compile(
-    r"(?P<stem>.+\.(?:tar|tgz|zip|tar\.gz|tar\.xz|tar\.bz2))[._-]?(?:part[._-]?)?(?P<part>[a-z]{2,3}|\d{2,4})$", re.I
+    r"(?P<stem>.+\.(?:tar|tgz|zip|tar\.gz|tar\.xz|tar\.bz2))[._-]?(?:part[._-]?)?(?P<part>[a-z]{2,3}|\d{1,4})$", re.I
+)
+_BLOCK = 512  # bytes of tar; one of zeros is its end
+_FAULTS = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    zlib.error,
+    lzma.LZMAError,
 )
 _RATIO = 1000
 
@@ -48,9 +61,14 @@ def _archives(path: Path) -> list[Path]:
 def _is_one(path: Path) -> bool:
     if path.name.endswith(".zarr.zip"):
         return False  # a store that is read as it is
-    if _TAR.search(path.name) or _PART.fullmatch(path.name):
+    if _TAR.search(path.name) or _part(path.name):
         return True
     return path.suffix.lower() == ".zip" and not _is_store(path)
+
+
+def _part(name: str) -> re.Match[str] | None:
+    """What a part of an archive is called; `x.tar.gz` is a whole one."""
+    return None if _TAR.search(name) else _PART.fullmatch(name)
 
 
 def _is_store(path: Path) -> bool:
@@ -65,15 +83,28 @@ def _sets(archives: Sequence[Path]) -> list[list[Path]]:
     """Parts of one archive together, in their order; BadData when one is missing in between."""
     groups: dict[str, list[Path]] = {}
     for path in archives:
-        match = _PART.fullmatch(path.name)
+        match = _part(path.name)
         groups.setdefault(match["stem"] if match else path.name, []).append(path)
+    whole = []
     for stem, parts in groups.items():
-        numbers = [_PART.fullmatch(p.name)["part"] for p in parts if _PART.fullmatch(p.name)]  # type: ignore[index]
-        if len(numbers) > 1 and all(number.isdecimal() for number in numbers):
-            there = sorted(map(int, numbers))
-            if there != list(range(there[0], there[0] + len(there))) or there[0] > 1:
-                raise BadData(parts[0].parent / stem, "parts", f"{there[0]} to {there[-1]} without a gap", there)
-    return list(groups.values())
+        numbered = sorted((_number(part.name), part) for part in parts)
+        there = [number for number, _ in numbered]
+        if len(there) > 1 and (there != list(range(there[0], there[0] + len(there))) or there[0] > 1):
+            named = ", ".join(part.name for _, part in numbered)[:300]
+            raise BadData(parts[0].parent / stem, "parts", "all, from the first on without a gap", named)
+        whole.append([part for _, part in numbered])
+    return whole
+
+
+def _number(name: str) -> int:
+    """Of a part: `.001` is 1, `.part-ab` is 1 as well, for `aa` is the first."""
+    match = _part(name)
+    if match is None:
+        return 0
+    number = 0
+    for letter in match["part"].lower() if not match["part"].isdecimal() else "":
+        number = 26 * number + ord(letter) - ord("a")
+    return int(match["part"]) if match["part"].isdecimal() else number
 
 
 def unpacked(path: Path, cache: Path) -> Path:
@@ -149,8 +180,11 @@ def _unpack(parts: Sequence[Path], target: Path) -> None:
             else:
                 file.seek(0)
                 _unpack_tar(parts[0], file, target, limit)
-    except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError) as error:
-        raise BadData(parts[0], "archive", "one that is whole and stays in its folder", _short(error)) from error
+    except _FAULTS as error:
+        alone = len(parts) == 1 and _part(parts[0].name) is not None
+        hint = f" (one part of several: name the folder, {parts[0].parent})" if alone else ""
+        found = _short(error) + hint
+        raise BadData(parts[0], "archive", "one that is whole and stays in its folder", found) from error
 
 
 def _short(error: Exception) -> str:
@@ -166,6 +200,22 @@ def _unpack_tar(path: Path, file: Any, target: Path, limit: int) -> None:
                 raise BadData(path, "archive", f"at most {limit} bytes", "more")
             if member.isfile() or member.isdir():
                 archive.extract(member, target, filter="data")
+        _require_end(path, archive)
+
+
+def _require_end(path: Path, archive: tarfile.TarFile) -> None:
+    """BadData where members are followed by something else than the end: `tarfile` takes any such thing for one.
+
+    What follows is read, too, for the checksum of a compressed file stands at its end.
+    """
+    rest: Any = archive.fileobj
+    rest.seek(archive.offset)
+    block = rest.read(_BLOCK)
+    if len(block) < _BLOCK or block.strip(b"\0"):
+        found = f"{'other bytes' if len(block) == _BLOCK else 'the end of the file'} after {archive.offset} bytes"
+        raise BadData(path, "archive", "a block of zeros after its last member", found)
+    while rest.read(2**20):
+        pass
 
 
 def _unpack_zip(path: Path, file: Any, target: Path, limit: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from roboscale.core import BadData, Recording, UnknownName
 from roboscale.dataset.lerobot.folder import lerobot_format
-from roboscale.dataset.lerobot.info import read_object
+from roboscale.dataset.lerobot.info import read_object, version_of
 from roboscale.dataset.lerobot.opening import open_lerobot
 
 __all__ = ["FORMATS", "detect", "open_path"]
@@ -23,7 +23,7 @@ def detect(path: Path) -> str | None:
         return None
     by_files = "v3." if (path / "meta/episodes").is_dir() else "v2.1"
     try:
-        version = str(read_object(info).get("codebase_version", by_files))
+        version = str(version_of(path, read_object(info).get("codebase_version", by_files)))
     except BadData:
         version = by_files
     stand_in = "lerobot-v3" if by_files == "v3." else "lerobot-v2.1"

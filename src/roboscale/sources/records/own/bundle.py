@@ -36,6 +36,7 @@ HDF5 = (".h5", ".hdf5", ".he5")
 TABLES = (".csv", ".tsv")
 VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 DATA = (*HDF5, *TABLES, ".npz", ".npy")
+_READ = (*DATA, *VIDEOS, ".txt")
 _EPISODE_COLUMNS = ("episode_index", "episode_id", "episode", "traj_id", "trajectory_id", "demo_id")
 _MAX_FILES = 200_000
 _BROKEN_ARRAYS = (
@@ -111,8 +112,9 @@ def find_episodes(root: Path, episodes: str = "", groups: str = "", split_by: st
     for path in _paths(root, episodes, split_by):
         name = path.name if path != root or path.is_file() else root.resolve().name
         key = str(path.relative_to(root)) if path != root else name
-        inside = _groups(path, groups) if path.suffix in HDF5 else []
-        values = _split(path, split_by) if path.suffix in TABLES else None
+        suffix = path.suffix.lower()
+        inside = _groups(path, groups) if suffix in HDF5 else []
+        values = _split(path, split_by) if suffix in TABLES else None
         if inside:
             yield from (Bundle(key=f"{key}/{group}", path=path, group=group) for group in inside)
         elif values is not None:
@@ -120,7 +122,7 @@ def find_episodes(root: Path, episodes: str = "", groups: str = "", split_by: st
             yield from (Bundle(key=f"{key}/{number}", path=path, rows=(column, number)) for number in numbers)
         else:
             one = Bundle(key=key, path=path)
-            cuts = [] if whole or path.suffix in (*TABLES, *VIDEOS) else cuts_of(one.sources(), split_by)
+            cuts = [] if whole or suffix in (*TABLES, *VIDEOS) else cuts_of(one.sources(), split_by)
             yield from (dataclasses.replace(one, key=f"{key}/{cut[1]}", cut=cut) for cut in cuts)
             if not cuts:
                 whole = True
@@ -150,7 +152,7 @@ def _paths(root: Path, episodes: str, split_by: str = "") -> list[Path]:
     files = [p for p in children if p.is_file() and p.suffix.lower() in DATA]
     folders = [p for p in children if p.is_dir() and _holds(p)]
     stores = [p for p in folders if p.suffix == ".zarr"]
-    if len(files) == 1 and files[0].suffix in TABLES and _split(files[0], split_by) is not None:
+    if len(files) == 1 and files[0].suffix.lower() in TABLES and _split(files[0], split_by) is not None:
         return files  # one table of all episodes, with pictures beside it
     if _pictures(root) or (folders and files and len(files) < 2) or _is_store(root):
         return [root]
@@ -172,7 +174,8 @@ def _is_store(path: Path) -> bool:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted((p for p in folder.iterdir() if p.suffix.lower() in PICTURES), key=lambda p: by_number(p.name))
+    there = (p for p in folder.iterdir() if p.suffix.lower() in PICTURES and not p.name.startswith("."))
+    return sorted(there, key=lambda p: by_number(p.name))
 
 
 def _holds(path: Path) -> bool:
@@ -228,19 +231,33 @@ def _table(path: Path) -> Mapping[str, NDArray[Any]]:
 def _parsed(path: Path, changed_ns: int) -> dict[str, NDArray[Any]]:
     """Columns of a CSV or TSV file with a header; numbers where every cell is one, else texts."""
     import pyarrow as pa
+    import pyarrow.compute
     import pyarrow.csv as csv
 
     require_fetched(path)
     try:
         with path.open("r", encoding="utf-8-sig", errors="strict") as file:
             head = file.readline()
-        separator = "\t" if path.suffix == ".tsv" else max(",;\t", key=head.count)
-        table = csv.read_csv(path, parse_options=csv.ParseOptions(delimiter=separator))
+            skipped = 0
+            while head.startswith("#") and "," not in head[:2]:
+                head, skipped = file.readline(), skipped + 1
+            row = file.readline()
+        separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=head.count)
+        comma = separator != "," and "," in row and "." not in row  # as half of Europe writes numbers
+        table = csv.read_csv(
+            path,
+            csv.ReadOptions(skip_rows=skipped),
+            csv.ParseOptions(delimiter=separator),
+            csv.ConvertOptions(decimal_point="," if comma else "."),
+        )
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadData(path, "table", "rows of CSV with a header", str(error).splitlines()[0][:160]) from error
     columns = {}
     for name in dict.fromkeys(table.column_names):
         column = table[name].combine_chunks()
+        if pa.types.is_timestamp(column.type):  # seconds, as every clock
+            column = column.cast(pa.timestamp("ns")).cast(pa.int64()).cast(pa.float64(), safe=False)
+            column = pa.compute.divide(column, 1e9)
         if column.null_count and not str(column.type).startswith(("string", "null")):
             column = column.cast(pa.float64())
         columns[str(name).strip().lstrip("\ufeff")] = column.to_numpy(zero_copy_only=False)
@@ -273,9 +290,16 @@ def _in_folder(bundle: Bundle) -> Iterator[Held]:
             yield Held(
                 name=name or ".", kind="pictures", path=folder, rows=len(pictures), load=partial(_held, pictures)
             )
+        others: dict[str, list[Path]] = {}
         for path in sorted(folder.iterdir(), key=lambda p: by_number(p.name)):
-            if path.is_file():
+            if path.name.startswith(".") or not path.is_file():
+                continue
+            if path.suffix.lower() in _READ:
                 yield from _in_file(path, f"{path.relative_to(root)}", bundle)
+            elif path.suffix.lower() not in PICTURES and path.name != "Thumbs.db":
+                others.setdefault(path.suffix.lower(), []).append(path)
+        for suffix, files in others.items():
+            yield _unread(f"{name}/" if name else "", suffix, files)
 
 
 def _in_file(path: Path, name: str, bundle: Bundle) -> Iterator[Held]:
@@ -298,14 +322,31 @@ def _in_file(path: Path, name: str, bundle: Bundle) -> Iterator[Held]:
         yield Held(name=name, kind="texts", path=path, rows=1, load=lambda: [_text(path)])
 
 
+def _unread(start: str, suffix: str, files: list[Path]) -> Held:
+    """Files that nobody here reads, by one name."""
+    name = f"{start}*{suffix}" if len(files) > 1 else f"{start}{files[0].name}"
+    refuse = partial(_refuse, files[0], files[0].name, f"a file of {', '.join((*_READ, *PICTURES))}", suffix)
+    return Held(name=name, kind="files", path=files[0], rows=len(files), load=refuse)
+
+
+def _refuse(path: Path, name: str, expected: str, found: object) -> Any:
+    raise BadData(path, name, expected, found)
+
+
 def _text(path: Path) -> str:
     return path.read_text("utf-8", errors="replace").strip()
 
 
 def _numbers(name: str, path: Path, shape: tuple[int, ...], dtype: Any, load: Callable[[], Any]) -> Held:
     rows, kind = (shape[0] if shape else 1), np.dtype(dtype)
+    if kind.kind == "M":  # dates become seconds, as every clock
+        load, kind = partial(_seconds, load), np.dtype(np.float64)
     which: Kind = "numbers" if kind.kind in "biuf" else "texts"
     return Held(name=name, kind=which, path=path, rows=rows, shape=tuple(shape[1:]), dtype=kind.name, load=load)
+
+
+def _seconds(load: Callable[[], Any]) -> NDArray[np.float64]:
+    return np.asarray(load()).astype("datetime64[ns]").astype(np.int64) / 1e9
 
 
 def _numpy(path: Path, load: Callable[[], Any]) -> Any:
@@ -353,17 +394,10 @@ def _refused(path: Path, name: str) -> Any:
 
 
 def _in_hdf5(path: Path, start: str, group: str) -> Iterator[Held]:
-    from roboscale.sources.records.hdf5.common import find_group, leaves, open_file, read_array
+    """Everything in a file or group: arrays, texts, compressed pictures; what else there is, by its name."""
+    from roboscale.sources.records.own.inside import inside_hdf5
 
-    def load(name: str) -> Any:
-        with open_file(path) as file:
-            return read_array(path, find_group(path, file, group), name)
-
-    with open_file(path) as file:
-        nodes = leaves(path, find_group(path, file, group))
-    for name, leaf in nodes.items():
-        if leaf.numeric and leaf.shape:
-            yield _numbers(f"{start}{name}", path, leaf.shape, leaf.dtype, partial(load, name))
+    yield from inside_hdf5(path, start, group)
 
 
 def _in_zarr(path: Path, start: str) -> Iterator[Held]:

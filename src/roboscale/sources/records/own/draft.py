@@ -16,6 +16,7 @@ import numpy as np
 
 from roboscale.core import BadData
 from roboscale.dataset.lerobot.clock import ClockFacts, clock_facts
+from roboscale.dataset.pictures import is_deep
 from roboscale.sources.records.own.bundle import find_episodes
 from roboscale.sources.records.own.held import Held
 from roboscale.sources.records.own.mapping import TimeUnit
@@ -133,10 +134,12 @@ def _block(
     first = group[0]
     shape = [len(group)] if len(group) > 1 else list(first.shape)
     head = f"# {name}: {first.kind}, {first.rows} rows" + (f" of {first.dtype}{shape}" if first.dtype else "")
-    if first.kind in ("texts", "objects"):
+    if first.kind in ("texts", "objects", "files"):
         return f"{head}; not proposed\n"
     if first.kind == "numbers" and (_INDEX.search(name) or first.dtype == "bool"):
         return f"{head}; a running number or a flag, not proposed\n"
+    if first.kind == "pictures" and is_deep(_first_picture(first)):
+        return f"{head}; more than 8 bits a pixel, such as depth, which no colour video holds: not proposed\n"
     field = _field_name(name, first, used)
     lines = [f"[fields.{_quote(field)}]", f"source = {_quote(name)}"]
     if first.kind == "numbers" and not _pictures(first):
@@ -149,6 +152,11 @@ def _block(
     elif first.rows != rows and not (first.kind == "video" and 0 <= first.rows - rows <= 2):
         return f"{head}; {rows} rows elsewhere and no times of its own: not proposed\n"
     return "\n".join([head, *lines]) + "\n"
+
+
+def _first_picture(source: Held) -> bytes:
+    first = source.load()[0]
+    return first if isinstance(first, bytes) else first.read_bytes()
 
 
 def _pictures(source: Held) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 __all__ = ["Held", "Kind"]
 
-Kind = Literal["numbers", "texts", "objects", "pictures", "video"]
+Kind = Literal["numbers", "texts", "objects", "pictures", "video", "files"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class Held:
         path: file or folder, for errors.
         rows: frames, rows or files.
         shape, dtype: of one row of numbers.
-        load: the rows: numbers (T, *shape), texts, or files of pictures.
+        load: the rows: numbers (T, *shape), texts, or pictures as files or bytes.
     """
 
     name: str

@@ -272,6 +272,7 @@ class OwnRecording:
                 return Clip(source.path, 0, rows.frames)
             return PickedFrames(source.path, pick, shape)
         values = np.asarray(source.load())[pick]
+        values = values.transpose(0, 2, 3, 1) if _channels_first(source.shape) else values
         return ArrayPictures(source.path, name, values[..., ::-1] if one.bgr else values, 0, rows.frames)
 
     def _instruction(self, bundle: Bundle, sources: Mapping[str, Held]) -> str:
@@ -279,7 +280,7 @@ class OwnRecording:
         if not isinstance(asked, TextSource):
             return asked
         self._found(bundle, sources, [asked.source])
-        texts = [str(text).strip() for text in sources[asked.source].load()]
+        texts = [str(text).strip() for text in np.atleast_1d(sources[asked.source].load())]
         return texts[0] if texts else ""
 
 
@@ -309,7 +310,12 @@ def _last(name: str) -> str:
 
 
 def _is_pictures(source: Held) -> bool:
-    return source.kind == "numbers" and source.dtype == "uint8" and len(source.shape) == 3 and source.shape[2] == 3
+    plain = source.kind == "numbers" and source.dtype == "uint8" and len(source.shape) == 3
+    return plain and (source.shape[2] == 3 or _channels_first(source.shape))
+
+
+def _channels_first(shape: tuple[int, ...]) -> bool:
+    return shape[0] == 3 and shape[2] != 3
 
 
 def _picture_shape(source: Held) -> tuple[int, int, int]:
@@ -318,12 +324,16 @@ def _picture_shape(source: Held) -> tuple[int, int, int]:
         return header.height, header.width, 3
     if source.kind == "pictures":
         first = source.load()[0]
-        height, width, _ = decode_picture(_blob(first), first, source.name).shape
+        height, width, _ = decode_picture(_blob(first), source.path, source.name).shape
         return height, width, 3
-    return source.shape[0], source.shape[1], 3
+    height, width = source.shape[1:] if _channels_first(source.shape) else source.shape[:2]
+    return height, width, 3
 
 
-def _blob(path: Path) -> bytes:
+def _blob(path: Path | bytes) -> bytes:
+    """One compressed picture: a file, or its bytes where they lie in an array."""
+    if isinstance(path, bytes):
+        return path
     require_fetched(path)
     try:
         return path.read_bytes()
