@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING
 from graphlib import TopologicalSorter
 from itertools import takewhile
@@ -99,7 +100,27 @@ def room_of(module: str) -> str:
 
 
 MODULES = {module_of(path): path for path in FILES}
-TREES = {module: ast.parse(path.read_text()) for module, path in MODULES.items()}
+
+
+class _Trees(Mapping[str, ast.Module]):
+    """Parsed when asked for: every worker collects this file, and one runs it."""
+
+    def __init__(self) -> None:
+        self._parsed: dict[str, ast.Module] = {}
+
+    def __getitem__(self, module: str) -> ast.Module:
+        if module not in self._parsed:
+            self._parsed[module] = ast.parse(MODULES[module].read_text())
+        return self._parsed[module]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(MODULES)
+
+    def __len__(self) -> int:
+        return len(MODULES)
+
+
+TREES = _Trees()
 
 
 def imports(tree: ast.AST, module: str, top_only: bool = False) -> set[str]:
@@ -385,7 +406,7 @@ TOGETHER = {
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=BY_WORDS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(data=st.data())
 def test_a_request_is_what_its_command_line_asks(command, data):
     given_ = {

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -20,6 +21,13 @@ ROBOSCALE = [sys.executable, "-c", "from roboscale.cli.__main__ import main; mai
 def run(*words: object, ok: bool = True, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     done = subprocess.run([*ROBOSCALE, *map(str, words)], capture_output=True, text=True, timeout=240, cwd=cwd)
     assert (done.returncode == 0) is ok, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def here(*words: object) -> Any:
+    """The same in this process, where a process of its own is not what is looked at."""
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, f"{words}: {done.exit_code}\n{done.stdout}\n{done.stderr}\n{done.exception}"
     return done
 
 
@@ -112,32 +120,32 @@ def test_shards_merge_to_the_whole(tmp_path: Path):
 def test_compare_decides_and_report_shows_it(tmp_path: Path):
     few = ("--tasks", "reach-v3", "--horizon", 100, "--budget", 20, "--workers", 2)
     words = ("compare", "constant", "expert", *few, "-o", tmp_path)
-    found = json.loads(run(*words, "--json").stdout)
+    found = json.loads(here(*words, "--json").stdout)
     verdict = found["verdict"]
     assert verdict["decision"] == "second is better" and verdict["n"] < 20
     assert "expert is better than constant" in verdict["sentence"]
-    assert json.loads(run(*words, "--json").stdout)["verdict"] == verdict
-    page = Path(run("report", tmp_path, "--videos", 1).stdout.strip()).read_text()
+    assert json.loads(here(*words, "--json").stdout)["verdict"] == verdict
+    page = Path(here("report", tmp_path, "--videos", 1).stdout.strip()).read_text()
     assert verdict["sentence"].split(" (")[0] in page and page.count("data:video/mp4") == 2
-    fixed = json.loads(run(*words[:-2], "--no-sequential", "-o", tmp_path / "fixed", "--json").stdout)
+    fixed = json.loads(here(*words[:-2], "--no-sequential", "-o", tmp_path / "fixed", "--json").stdout)
     assert fixed["verdict"]["n"] == 20 and "Clopper" in fixed["verdict"]["sentence"]
 
 
 def test_record_and_generate_and_train_and_eval(tmp_path: Path):
     task = ("--tasks", "push-v3", "--workers", 0)
-    run("collect", "record", tmp_path / "d", *task, "--episodes", 2)
+    here("collect", "record", tmp_path / "d", *task, "--episodes", 2)
     made = json.loads(
-        run("collect", "generate", tmp_path / "d", tmp_path / "g", *task, "--episodes", 3, "--json").stdout
+        here("collect", "generate", tmp_path / "d", tmp_path / "g", *task, "--episodes", 3, "--json").stdout
     )
     assert made["tasks"]["push-v3"]["value"] > 0.3
-    run("policy", "train", tmp_path / "g", tmp_path / "p", "--inputs", "state", "--steps", 30)
+    here("policy", "train", tmp_path / "g", tmp_path / "p", "--inputs", "state", "--steps", 30)
     found = json.loads(
-        run(
+        here(
             "eval", "--policy", tmp_path / "p", *task, "--horizon", 50, "--trials", 1, "-o", tmp_path / "e", "--json"
         ).stdout
     )
     assert next(iter(found["policies"])) == "p"
-    played = run("eval", "--policy", f"replay:{tmp_path / 'd'}", *task, "--trials", 1, "-o", tmp_path / "r", "--json")
+    played = here("eval", "--policy", f"replay:{tmp_path / 'd'}", *task, "--trials", 1, "-o", tmp_path / "r", "--json")
     assert json.loads(played.stdout)["policies"]
 
 

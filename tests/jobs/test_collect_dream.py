@@ -119,6 +119,7 @@ def test_a_wrong_video_costs_only_itself_and_nothing_kept_is_an_error(recorded: 
     dream(folder / "nowhere.mp4", 1, (1.2, 0.0), task="push")
     dream(folder / "unreadable.mp4", 1, (1.2, 0.0)).with_suffix(".json").write_text("{")
     dream(folder / "far.mp4", 1, (1.2, 0.0), episode=99)
+    dream(folder / "strange.mp4", 1, (1.2, 0.0), task="pull", seed=1)
     told: list[object] = []
     with pytest.raises(RoboscaleError, match=r"nothing was kept: cut\.mp4: "):
         dream_episodes(DreamEpisodes(dataset=recorded, videos=folder, out=tmp_path / "out", world=WORLD), told.append)
@@ -129,6 +130,7 @@ def test_a_wrong_video_costs_only_itself_and_nothing_kept_is_an_error(recorded: 
         "start: expected where the video begins: case, or task and seed, or episode, found task",
         "unreadable.json: file: expected JSON",
         "episode: expected an index below 8, or an id, found 99",
+        "strange.mp4: not kept: unknown task of block 'pull'",
     ):
         assert part in said, said
 

@@ -74,6 +74,7 @@ def test_every_job_that_writes_a_page_is_tried():
     tried = {"rank", "validity", "plan_page", "data_audit", "import_proof", "check_page", "power_page"}
     tried |= {"contributing", "data_pool"}
     assert writing == tried | {"report", "runs", "demo", "recipe_round", "watch", "why"} | {
+        "arena_publish",  # `test_arena_browser`
         "campaign_orders",  # `test_campaign_page` and `test_collect_captures`
         "campaign_page",
         "event_holding",  # `test_event`

@@ -61,7 +61,7 @@ def test_a_seed_gives_the_same_scene_again_and_it_can_be_seen(name: str):
     pytest.importorskip("gymnasium_robotics")
     from roboscale.testing.world_checks import check_world
 
-    seen = name in ("adroit-door", "fetch-slide", "fetch-reach")  # the hands share a renderer, which is slow
+    seen = name in ("adroit-relocate", "fetch-slide", "fetch-reach")  # the hands share a renderer, which is slow
     world = open_world(name)
     try:
         errors = [str(finding) for finding in check_world(world, name, images=seen) if finding.severity == "error"]

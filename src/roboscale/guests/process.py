@@ -7,6 +7,7 @@ nothing else of ours; its standard output and errors are a file, whose last line
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -25,13 +26,25 @@ from roboscale.guests.environment import environment_of
 from roboscale.guests.side.channel import Channel, Closed
 from roboscale.wire import WireError
 
-__all__ = ["GuestProcess", "check_guest_process"]
+__all__ = ["GuestProcess", "above_standard", "check_guest_process"]
 
 _PACKAGE = Path(__file__).parents[1]
 _SEEN = ("wire", "guests/side")
 _MORE_PATH: tuple[str, ...] = ()  # folders that a guest sees, too; tests bring theirs
 _LAST_LINES = 5
 _END_S = 2.0
+
+
+def above_standard(descriptor: int) -> int:
+    """The same open file, not under a number of stdin, stdout or stderr: a child has its own of these.
+
+    Where a service closes them, the next file that is opened gets their numbers.
+    """
+    if descriptor > 2:
+        return descriptor
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(descriptor)
+    return moved
 
 
 class GuestProcess:
@@ -98,6 +111,7 @@ class GuestProcess:
         self.close_process()
         self.number += 1
         ours, theirs = socket.socketpair()
+        theirs = socket.socket(fileno=above_standard(theirs.detach()))
         self._channel = Channel(ours)
         words = [str(self._python), "-u", "-m", "roboscale.guests.side", str(theirs.fileno()), str(os.getpid())]
         with theirs, self.log.open("ab") as log:

@@ -37,7 +37,7 @@ from roboscale.core import (
     combine,
 )
 from roboscale.guests.definition import Guest
-from roboscale.guests.process import GuestProcess
+from roboscale.guests.process import GuestProcess, above_standard
 from roboscale.guests.side.memory import PictureMemory
 
 __all__ = ["GuestScene", "GuestWorld", "open_guest_world"]
@@ -243,9 +243,9 @@ class GuestExpert:
 def _shared_file() -> int:
     """Memory that has no name, gone with the last process that has it open."""
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("roboscale", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        return above_standard(os.memfd_create("roboscale", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
     with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
+        return above_standard(os.dup(file.fileno()))
 
 
 def _info(said: Mapping[str, Any], identity: Identity, where: str) -> WorldInfo:

@@ -148,7 +148,7 @@ def _kept(keeper: _Keeper, paths: list[Path], on_event: OnEvent) -> list[bool | 
     for path in paths:
         try:
             done.append(keeper.keep(path))
-        except BadData as error:
+        except (BadData, UnknownName) as error:  # of this video alone
             done.append(str(error).removeprefix(f"{path}: "))
         if isinstance(done[-1], str):
             on_event(Note(f"{path.name}: not kept: {done[-1]}"))
@@ -182,6 +182,11 @@ def _opened(text: str, dataset: Dataset, camera: Field) -> World:
             world.close()
             found = "nothing of this name" if other is None else f"shape {other.shape}"
             raise SpecMismatch(f"{field.name}: the recorded episodes have shape {field.shape}, world {text} {found}")
+    if abs(info.rate_hz - dataset.spec.rate_hz) > 1e-3 * info.rate_hz:
+        world.close()
+        raise SpecMismatch(
+            f"rate_hz: the recorded episodes have {dataset.spec.rate_hz:g}, world {text} {info.rate_hz:g}"
+        )
     return world
 
 

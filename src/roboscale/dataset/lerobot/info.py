@@ -144,6 +144,8 @@ def with_v(version: Any) -> Any:
 def version_of(root: Path, version: Any) -> Any:
     """The version that `info.json` says, or that of the files where only the other's are here."""
     said = with_v(version)
+    if is_remote(root):
+        return said
     old, new = (root / "meta/episodes.jsonl").is_file(), (root / "meta/episodes").is_dir()
     if not isinstance(said, str) or old == new:
         return said
@@ -271,7 +273,8 @@ def read_head(root: Path, problems: Problems, templates: Mapping[str, str] | Non
 
 def _check_writing(root: Path, version: str, problems: Problems) -> None:
     """What our reader passes over and LeRobot's does not: byte order marks, and versions that nobody here knows."""
-    marked = [path.name for path in sorted((root / "meta").glob("*.json*")) if _has_mark(path)]
+    here = () if is_remote(root) else sorted((root / "meta").glob("*.json*"))  # behind an address each costs a request
+    marked = [path.name for path in here if _has_mark(path)]
     if marked:
         text = f"{', '.join(marked)}: a byte order mark comes before the text, over which LeRobot's reader fails"
         problems.note("info-broken", text, "meta", evidence={"files": marked, "mendable": True})

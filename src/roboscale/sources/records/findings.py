@@ -14,6 +14,10 @@ _BAGS = "bags (MCAP, db3)"
 
 READER_FINDINGS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        "assumed-lens": (
+            "hand videos",
+            "Nobody says how the camera sees; a view of 60 degrees is assumed.",
+        ),
         "assumed-rate": ("ALOHA", "Nothing says the rate; that of the format's own recorder is taken."),
         "assumed-type": (_BAGS, "A message type is not defined in the bag; ROS 2's own definition is used."),
         "checksum": (_BAGS, "A checksum is not that of its bytes."),
@@ -29,12 +33,14 @@ READER_FINDINGS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "gyroscope-agrees": ("UMI", "Gyroscope and pictures agree; how far their clocks are apart."),
         "gyroscope-not-compared": ("UMI", "The gyroscope could not be held against the pictures' motion."),
         "hand-left-out": ("human", "Hands were tracked of which none was asked for."),
+        "hand-twice": ("hand videos", "Two hands were called by one side in some pictures; the surer one is kept."),
         "has-image-contradicts": ("RLDS", "The metadata say that there is no picture, and there is one."),
         "index": (_BAGS, "The index of a file is broken; it was walked through instead."),
         "instruction": (_BAGS, "The topic of instructions says several texts."),
         "journal": (_BAGS, "A db3 file has a journal beside it: its recorder did not close it."),
         "known-dataset-differs": ("all", "This copy says something else than was published for the dataset."),
         "metadata": (_BAGS, "metadata.yaml cannot be read, or does not list all files."),
+        "mirrored-hand": ("human", "A hand has the shape of the other one: its label or picture is mirrored."),
         "missing-action": ("RoboMIND", "What was commanded was not recorded."),
         "missing-file": (_BAGS, "metadata.yaml lists files that are not there."),
         "missing-shard": ("RLDS", "Shards that the others' names count are not there."),
