@@ -30,8 +30,12 @@ demo: set-up
 	$(run)roboscale demo
 
 # Three workers on two cores: browsers, servers and what runs in real time leave each idle for a third of its time.
-test: set-up-test lint
-	$(run)python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests
+# Bytecode is kept, where a machine switches that off, too: the tests start hundreds of processes. It is made beside the
+# linters, with the tests' own, or each worker would make all of it.
+pytest := env -u PYTHONDONTWRITEBYTECODE $(run)python -m pytest
+test: set-up-test
+	@$(pytest) --collect-only -q tests >/dev/null 2>&1 & made=$$!; $(MAKE) lint; linted=$$?; wait $$made; exit $$linted
+	$(pytest) -n 3 --dist loadfile --no-loadscope-reorder tests
 
 lint: set-up-test
 	$(run)ruff check .
