@@ -122,6 +122,26 @@ class _FromSource(SourceFileLoader):
         return self.source_to_code(self.get_data(path), path)
 
 
+def _from_source(spec: ModuleSpec) -> ModuleSpec:
+    if isinstance(spec.loader, SourceFileLoader) and spec.origin is not None:
+        spec.loader = _FromSource(spec.name, spec.origin)
+    return spec
+
+
+class _Parts:
+    """Finds modules inside users' packages, to which Python's own finder, with its cache, would come first."""
+
+    def __init__(self, neighbours: _Neighbours) -> None:
+        self._neighbours = neighbours
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
+        """As a finder of `sys.meta_path` does."""
+        if path is None or not self._neighbours.has(name.partition(".")[0]):
+            return None
+        spec = PathFinder.find_spec(name, path)
+        return None if spec is None else _from_source(spec)
+
+
 class _Neighbours:
     """Lets a user's file import the modules of its own folder, after all that is installed.
 
@@ -140,10 +160,12 @@ class _Neighbours:
             spec = PathFinder.find_spec(name, [str(folder)])
             if spec is not None and spec.origin is not None:  # a plain folder is no module
                 self._taken[name] = folder
-                if isinstance(spec.loader, SourceFileLoader):
-                    spec.loader = _FromSource(name, spec.origin)
-                return spec
+                return _from_source(spec)
         return None
+
+    def has(self, name: str) -> bool:
+        """Whether a top-level module of this name was imported from a user's folder."""
+        return name in self._taken
 
     def look_in(self, folder: Path, importer: Path, package: str = "") -> None:
         """Looks in `folder` first from now on, and forgets what was imported from it: it may have been edited.
@@ -157,6 +179,7 @@ class _Neighbours:
         folder = folder.resolve()
         if self not in sys.meta_path:
             sys.meta_path.append(self)
+            sys.meta_path.insert(0, _Parts(self))
         importlib.invalidate_caches()
         names, later = _imported(importer)
         for name in sorted(names):
