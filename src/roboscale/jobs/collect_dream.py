@@ -225,9 +225,9 @@ class _Keeper:
 
         dream = read_dream(path, self._camera.shape, float(self._dataset.spec.rate_hz))
         video = combine("video", dream.pictures).digest
-        begins = "" if self._world is None else self._case(dream).id
+        case = None if self._world is None else self._case(dream)
         given = "" if dream.actions is None else combine("actions", dream.actions).digest
-        id_ = derive_id("dream", video, given, begins, dream.instruction, self._how)
+        id_ = derive_id("dream", video, given, "" if case is None else case.id, dream.instruction, self._how)
         if id_ in self._there:
             return False
         read = self._reader.read(dream.pictures, dream.actions)
@@ -236,11 +236,14 @@ class _Keeper:
         details = {"video": video, "file": path.name, "skill": self._reader.skill, "apart": read.apart}
         details |= {"clipped": read.clipped, "given": dream.actions is not None, "model": dict(dream.about)}
         known = Provenance(source="generated.dream", operator=str(dream.about.get("model", "")), details=details)
-        why = self._alone(dream, read, id_, known) if self._world is None else self._played(dream, read, id_, known)
-        self._there |= set() if why else {id_}
-        return why or True
+        if case is None:
+            self._alone(dream, read, id_, known)
+        elif why := self._played(dream, read, case, id_, known):
+            return why
+        self._there.add(id_)
+        return True
 
-    def _alone(self, dream: Dream, read: ReadActions, id_: str, known: Provenance) -> str:
+    def _alone(self, dream: Dream, read: ReadActions, id_: str, known: Provenance) -> None:
         instruction = dream.instruction or self._same_instruction(dream)
         take = self._sink.begin(instruction, replace(known, task=str(dream.start.get("task", ""))), episode_id=id_)
         try:
@@ -250,7 +253,6 @@ class _Keeper:
         except BaseException:
             take.discard()
             raise
-        return ""
 
     def _same_instruction(self, dream: Dream) -> str:
         """What all recorded episodes are told; BadData where they differ and the video says nothing."""
@@ -260,7 +262,7 @@ class _Keeper:
             raise BadData(dream.path, "instruction", wanted, "none")
         return told.pop()
 
-    def _played(self, dream: Dream, read: ReadActions, id_: str, known: Provenance) -> str:
+    def _played(self, dream: Dream, read: ReadActions, case: Case, id_: str, known: Provenance) -> str:
         """Plays the actions; why the episode is not kept, or nothing."""
         from roboscale.core import Outcome
         from roboscale.referees import referee_for
@@ -268,7 +270,7 @@ class _Keeper:
         from roboscale.trials import replay
 
         assert self._world is not None, "asked before"
-        info, case = self._world.info, self._case(dream)
+        info = self._world.info
         info.require(case)
         details = {**known.details, "case": case.id, "world": info.identity.to_json()}
         provenance = replace(known, embodiment=info.embodiment, world=info.name, task=case.task, seed=case.seed)

@@ -233,7 +233,9 @@ def _pair_lines(pair: CountPair) -> list[str]:
 
 def _beside_zero(gap: Estimate) -> str:
     """A reader would take interval or test for wrong."""
-    if (gap.low or 0.0) <= 0.0 <= (gap.high or 0.0):
+    from roboscale.stats.differences import leaves_zero_out
+
+    if not leaves_zero_out(gap):
         return ""
     return ". The interval leaves 0 out, yet it is approximate and of this pair alone; the exact test decides."
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from roboscale.core import Estimate
     from roboscale.trials import Collected
 
-__all__ = ["Filled", "Filling", "blind", "fill", "generated", "recorded"]
+__all__ = ["BlindWorld", "Filled", "Filling", "fill", "generated", "recorded"]
 
 SMALL = 12
 
@@ -82,7 +82,7 @@ class Filled:
         return {"out": str(self.out), "tasks": to_plain(self.rates)}
 
 
-class _Blind:
+class BlindWorld:
     """A world whose cameras nobody can ask for; nothing else differs, so its trials are the world's own."""
 
     def __init__(self, world: World) -> None:
@@ -112,17 +112,12 @@ class _BlindScene:
         return self._scene.observe(self._names if names is None else names)
 
 
-def blind(world: World) -> World:
-    """A world whose cameras nobody can ask for; closing it closes the world."""
-    return _Blind(world)
-
-
 def opened(world: str, images: bool) -> World:
     """A world; without images one whose cameras nobody can ask for."""
     from roboscale.jobs.opening import open_any_world
 
     made = open_any_world(world)
-    return made if images else blind(made)
+    return made if images else BlindWorld(made)
 
 
 def recorded(filling: Filling, policy: str, on_event: OnEvent) -> Filled:

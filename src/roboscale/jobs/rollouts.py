@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from roboscale.core import Counted, Judgement, RoboscaleError, World
 from roboscale.jobs.events import OnEvent, Progress, Wrote
-from roboscale.jobs.filling import blind
+from roboscale.jobs.filling import BlindWorld
 
 if TYPE_CHECKING:
     from roboscale.trials.log import Run
@@ -73,7 +73,7 @@ def record_rollouts(
     with ExitStack() as stack:
         world = open_again(run)
         stack.callback(world.close)
-        world = world if images else blind(world)
+        world = world if images else BlindWorld(world)
         if not records_afterwards(world.info):
             raise RoboscaleError(
                 f"world {world.info.name} cannot repeat its trials; record them while they run: --record {dataset}"

@@ -14,7 +14,7 @@ from roboscale.stats.betting import bounded_mean_sequence
 from roboscale.stats.distributions import normal_isf, root_between
 from roboscale.stats.paired import PairCounts, count_pairs
 
-__all__ = ["paired_difference", "paired_difference_sequence"]
+__all__ = ["leaves_zero_out", "paired_difference", "paired_difference_sequence"]
 
 
 def paired_difference(pairs: Sequence[PairedOutcome] | PairCounts, level: float = 0.95) -> Estimate:
@@ -57,6 +57,15 @@ def paired_difference_sequence(pairs: Sequence[PairedOutcome] | PairCounts, leve
     return Estimate(
         value=value, low=2 * low - 1, high=2 * high - 1, level=level, n=counts.n, method=method, void=counts.void
     )
+
+
+def leaves_zero_out(difference: Estimate) -> bool:
+    """Whether the interval of a difference has 0 on its outside; not where there is no interval.
+
+    >>> leaves_zero_out(Estimate(value=0.25, low=0.05, high=0.47, level=0.95, n=20, method="any"))
+    True
+    """
+    return (difference.low or 0.0) > 0 or (difference.high or 0.0) < 0
 
 
 def _counts(pairs: Sequence[PairedOutcome] | PairCounts) -> PairCounts:

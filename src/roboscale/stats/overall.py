@@ -19,7 +19,7 @@ from roboscale.core import Decision, Estimate, Outcomes, RoboscaleError, Verdict
 from roboscale.stats.barnard import trials_for_new_comparison
 from roboscale.stats.counts import compare_counts
 from roboscale.stats.deciding import rests_on_voids
-from roboscale.stats.differences import paired_difference
+from roboscale.stats.differences import leaves_zero_out, paired_difference
 from roboscale.stats.distributions import student_isf
 from roboscale.stats.many import Compared, ManyVerdict, adjusted, assemble
 from roboscale.stats.outlook import pairs_for_new_comparison
@@ -567,7 +567,7 @@ def _notes(pairs: Sequence[PairOverTasks], outcomes: Outcomes) -> list[str]:
 def _beside_zero(compared: Sequence[Compared]) -> list[str]:
     """Why an interval may leave 0 out where the test shows nothing; else one of them would be taken for wrong."""
     gaps = [(c, c.verdict.estimates["difference"]) for c in compared if c.verdict.decision == "no difference shown"]
-    pairs = [f"{c.first} and {c.second}" for c, gap in gaps if (gap.low or 0.0) > 0 or (gap.high or 0.0) < 0]
+    pairs = [f"{c.first} and {c.second}" for c, gap in gaps if leaves_zero_out(gap)]
     if not pairs:
         return []
     over = f", corrected for {len(compared)} pairs," if len(compared) > 1 else ""
