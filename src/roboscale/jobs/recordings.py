@@ -44,6 +44,8 @@ def open_source(
     declaration: Path | None = None,
     options: Mapping[str, Any] | None = None,
     on_event: OnEvent = ignore,
+    *,
+    among_others: bool = False,
 ) -> Opened:
     """Opens a recording with what the user and the table of known datasets say about it.
 
@@ -52,6 +54,7 @@ def open_source(
         declaration: the user's word on what the arrays mean.
         options: of the format's reader, e.g. `fps`, `mapping`.
         on_event: is told what was taken from the table.
+        among_others: the declaration speaks of several recordings: fields that this one does not have are others'.
     """
     said = load_declaration(declaration) if declaration is not None else Declaration()
     name = format or detect(source)
@@ -65,7 +68,10 @@ def open_source(
     if "action" not in given and name == "rlds" and known is not None and known.action:
         given["action"] = ",".join(known.action)
     raw = partial(open_recording, source, name, **given)
-    table = known_for(raw())
+    recording = raw()
+    if among_others:
+        said = said.only(recording.spec.names)
+    table = known_for(recording)
     if table is not None:
         on_event(Note(f"{source}: taken for {table.name}; the table of known datasets says what it does not itself"))
     with_facts = partial(open_declared, raw, said, table)
