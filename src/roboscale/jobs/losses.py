@@ -63,7 +63,10 @@ def _of_whole(before: Recording, after: Recording) -> Lost:
         lost[f"splits {', '.join(said)}"] = _NO_PLACE
     if before.robot_type and after.robot_type != before.robot_type:
         lost[f"robot_type {before.robot_type}"] = _NO_PLACE
-    there = extras_of(after).names
+    there, files = extras_of(after).names, extras_of(after).files
+    for name, data in extras_of(before).files.items():
+        if files.get(name, data) != data:
+            lost[name] = "written anew: it named what is not there, or not all that is"
     return lost | {name: _NO_PLACE for name in extras_of(before).names if name not in there}
 
 
