@@ -1,8 +1,8 @@
 """A recording with the same columns as those that it is put beside: what differs without a difference in meaning.
 
-A dtype is widened to one that holds everybody's numbers exactly. A recording that keeps no times of its own, beside one
-that does, gets those of its grid: frame number over rate. Pictures get a size, and fields are left out, where somebody
-asks for it.
+A dtype is widened to one that holds everybody's numbers exactly. A recording that keeps no times of its own, beside
+one that does, gets those of its grid: frame number over rate. Pictures get a size, and fields are left out, where
+somebody asks for it.
 
 By hand, a member of 32-bit actions without a clock beside one of 64-bit actions that has one:
 
@@ -65,7 +65,9 @@ def _field(field: Field, specs: Mapping[str, Spec], size: tuple[int, int] | None
     if field.is_image:
         return field if size is None else dataclasses.replace(field, shape=(*size, field.shape[-1]))
     try:
-        dtype = common_dtype(field.name, {name: spec[field.name] for name, spec in specs.items() if field.name in spec})
+        dtype = common_dtype(
+            field.name, {name: spec[field.name] for name, spec in specs.items() if field.name in spec}
+        )
     except SpecMismatch:
         return field  # it is told among what does not align
     return field if dtype == np.dtype(field.dtype).name else dataclasses.replace(field, dtype=dtype)

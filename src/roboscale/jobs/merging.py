@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -100,7 +100,7 @@ def _require_known(declaration: Path | None, opened: Mapping[str, Opened]) -> No
 
 
 def made_alike(
-    opened: Mapping[str, Opened], without: Collection[str], size: tuple[int, int] | None, on_event: OnEvent
+    opened: Mapping[str, Opened], without: Sequence[str], size: tuple[int, int] | None, on_event: OnEvent
 ) -> dict[str, Opened]:
     """The members with the same columns where that changes no meaning; each change is told.
 
@@ -193,8 +193,8 @@ def _advice(differing: Sequence[Conflict], recordings: Mapping[str, Recording]) 
     others = sorted({c.what for c in differing if c.reason == "differs"} - {"rate_hz", "size"})
     if others:
         yield (
-            f"{', '.join(others)}: what a member says itself is not overruled; where it is wrong, correct that member's "
-            "metadata, and where it is right, --drop leaves a field out"
+            f"{', '.join(others)}: what a member says itself is not overruled; where it is wrong, correct that "
+            "member's metadata, and where it is right, --drop leaves a field out"
         )
 
 

@@ -57,8 +57,8 @@ def export_v21(dataset: Dataset, out: Path, *, progress: ExportProgress | None =
 def export_gr00t(dataset: Dataset, out: Path, *, progress: ExportProgress | None = None) -> None:
     """As `export_v21`, with `meta/modality.json` and the column `ANNOTATION`.
 
-    The dataset's own `modality.json`, which an import of GR00T carries along, is kept where all that it names is there;
-    else one is made from the layouts of state and action.
+    The dataset's own `modality.json`, which an import of GR00T carries along, is kept where all that it names is
+    there; else one is made from the layouts of state and action.
 
     Raises:
         BadData: as `export_v21`.
