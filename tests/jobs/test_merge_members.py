@@ -128,7 +128,7 @@ def test_sizes_and_dtypes_that_differ(a: Path, tmp_path: Path, monkeypatch):
     assert "a: action: float32 becomes float64" in told and f"b: {CAMERA}: resized from (48, 48) to (32, 32)" in told
     merged = Dataset(tmp_path / "out", images="uint8")
     assert merged.spec["action"].dtype == "float64" and merged[30][CAMERA].shape == (32, 32, 3)
-    before = np.array(pq.read_table(next((a / "data").rglob("*.parquet")))["action"].to_pylist(), np.float32)
+    before = np.array(pq.read_table(min((a / "data").rglob("*.parquet")))["action"].to_pylist(), np.float32)
     assert np.array_equal(merged.arrays("action")[:12], before.astype(np.float64))
 
 

@@ -477,8 +477,8 @@ def _check_slash(path: Path, name: str, given: Mapping[str, Any], problems: Prob
         error = BadData(path, f"features.{name}", f"a name without / that no other feature has ({plain} has)", name)
         problems.refuse("feature-broken", error, name)
         return
-    text = f"the name {name} holds a /, which LeRobot refuses; it is read as {plain}"
-    problems.note("feature-broken", text, name, evidence={"mendable": True})
+    error = BadData(path, f"features.{name}", "a name without /, which LeRobot refuses", repr(name)[:60])
+    problems.take("feature-broken", error, f"it is read as {plain}", name)
 
 
 def _check_names(name: str, feature: Feature, problems: Problems) -> None:
