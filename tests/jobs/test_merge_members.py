@@ -179,3 +179,21 @@ def test_what_modality_json_says_comes_back(tmp_path: Path):
 def test_info_json_that_is_gone_is_no_layout_of_ones_own(a: Path):
     (a / "meta/info.json").unlink()
     assert "fetch or copy it again" in run("data", "info", a, code=1).stderr
+
+
+def test_a_repaired_copy_beside_its_original_is_refused_before_anything_is_copied(a: Path, tmp_path: Path):
+    """And what would tell the two apart is not upset by another robot: actions of other sizes are not compared."""
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    run("data", "import", a, whole, "--workers", "0")
+    run("data", "fix", whole, part, "--drop", "0", "--workers", "0")
+    assert "whole and part share 1 episodes" in merge(whole, part, tmp_path / "out", code=1).stderr
+    assert not (tmp_path / "out").exists()
+    found = json.loads(run("data", "audit", part, "--against", whole, "--json", "--workers", "0", code=2).stdout)
+    assert "leaked-episode" in [one["check"] for one in found["findings"]]
+
+    def shorter(table: pa.Table) -> pa.Table:
+        rows = pa.array(np.array(table["action"].to_pylist(), np.float32)[:, :3].reshape(-1))
+        return table.set_column(1, "action", pa.FixedSizeListArray.from_arrays(rows, 3))
+
+    rewrite(a, lambda raw: raw["features"].update(action={"dtype": "float32", "shape": [3], "names": None}), shorter)
+    run("data", "audit", whole, "--against", a, "--json", "--workers", "0")

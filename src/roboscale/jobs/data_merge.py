@@ -141,7 +141,14 @@ def _plan(request: MergeDatasets, on_event: OnEvent) -> tuple[Merged, dict[str, 
     """What the merge makes, and its members opened."""
     from roboscale.dataset import Dataset
     from roboscale.jobs.losses import common_extras, lost_by_merging, tell_lost
-    from roboscale.jobs.merging import made_alike, open_members, require_aligned, require_declared, require_whole
+    from roboscale.jobs.merging import (
+        made_alike,
+        open_members,
+        require_aligned,
+        require_apart,
+        require_declared,
+        require_whole,
+    )
     from roboscale.jobs.recordings import apart
     from roboscale.jobs.selecting import selected_frames, selections_of
 
@@ -153,6 +160,8 @@ def _plan(request: MergeDatasets, on_event: OnEvent) -> tuple[Merged, dict[str, 
     if len(robots) > 1:
         kind = "flattened" if request.flatten else "collection"
         _require_copied(request, kind)
+    if not request.selection:  # which may leave out what members share
+        require_apart(opened)
     opened = made_alike(opened, request.drop, request.size if kind == "dataset" else None, on_event)
     recordings = {name: one.recording for name, one in opened.items()}
     require_whole(recordings)

@@ -28,6 +28,7 @@ from roboscale.dataset.conforming import conformed_specs, open_conformed, told_c
 from roboscale.dataset.edits import Corrections
 from roboscale.dataset.ingest import Edit
 from roboscale.dataset.layout import Layout, atomic_write, to_json
+from roboscale.dataset.lerobot.catalog import load_catalog
 from roboscale.dataset.transfer import Part
 from roboscale.jobs.events import Note, OnEvent
 from roboscale.jobs.locating import located
@@ -43,6 +44,7 @@ __all__ = [
     "members_at",
     "open_members",
     "require_aligned",
+    "require_apart",
     "require_declared",
     "require_whole",
     "write_embodiments",
@@ -97,6 +99,22 @@ def _require_known(declaration: Path | None, opened: Mapping[str, Opened]) -> No
     for name in load_declaration(declaration).fields if declaration is not None else ():
         if name not in there:
             raise UnknownName("field", name, there)
+
+
+def require_apart(opened: Mapping[str, Opened]) -> None:
+    """Raises where two members hold the same episode, told by its id: a copy beside the original."""
+    holders: dict[str, str] = {}
+    for name, one in opened.items():
+        root = one.recording.root
+        ours = one.recording.format == "lerobot-v3" and Layout(root).own.is_dir()
+        ids = [episode.id for episode in load_catalog(root).episodes] if ours else []
+        shared = [id_ for id_ in ids if id_ in holders]
+        if shared:
+            raise RoboscaleError(
+                f"{holders[shared[0]]} and {name} share {len(shared)} episodes, such as {shared[0]}: name one of the two "
+                "only, or leave these out of one with data fix OUT --drop"
+            )
+        holders |= dict.fromkeys(ids, name)
 
 
 def made_alike(
@@ -206,7 +224,8 @@ def require_declared(recordings: Mapping[str, Recording]) -> None:
         robots = ", ".join(f"{one.robot_type} ({name})" for name, one in recordings.items())
         raise SpecMismatch(
             f"robots that differ need declared meanings: {robots}\n{conflict_table(silent)}\n"
-            "say them with --declare FILE; one robot under two names: make robot_type alike in their meta/info.json"
+            "say them for each with: data import --declare; one robot under two names: make robot_type alike in their "
+            "meta/info.json"
         )
 
 
