@@ -111,8 +111,8 @@ def require_apart(opened: Mapping[str, Opened]) -> None:
         shared = [id_ for id_ in ids if id_ in holders]
         if shared:
             raise RoboscaleError(
-                f"{holders[shared[0]]} and {name} share {len(shared)} episodes, such as {shared[0]}: name one of the two "
-                "only, or leave these out of one with data fix OUT --drop"
+                f"{holders[shared[0]]} and {name} share {len(shared)} episodes, such as {shared[0]}: name one of the "
+                "two only, or leave these out of one with data fix OUT --drop"
             )
         holders |= dict.fromkeys(ids, name)
 

@@ -80,8 +80,8 @@ def _modality(dataset: Dataset, names: Sequence[str]) -> bytes:
     modality = modality if fits else modality_of(spec)
     said = modality["annotation"] if fits and isinstance(modality.get("annotation"), dict) else {}
     known = {f"annotation.{name}" for name in said}
-    known |= {entry.get("original_key") for entry in said.values() if isinstance(entry, dict)}
-    more = {name.removeprefix("annotation."): {} for name in names if name not in known}
+    known |= {str(entry.get("original_key")) for entry in said.values() if isinstance(entry, dict)}
+    more: dict[str, Any] = {name.removeprefix("annotation."): {} for name in names if name not in known}
     return carried if fits and not more else to_json({**modality, "annotation": {**said, **more}})
 
 
