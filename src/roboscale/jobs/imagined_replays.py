@@ -66,7 +66,7 @@ def _replayed(world: LearnedWorld, held_out: LoggedEpisodes) -> ImaginedReplays:
         for name, at in points.items()
     }
     curves = tuple(_curve(name, _unit(world, at), apart[name]) for name, at in points.items())
-    ends = np.array([max(gaps[episode][-1] for gaps in apart.values()) for episode in chosen]) if points else []
+    ends = np.array([max(gaps[episode][-1] for gaps in apart.values()) for episode in chosen if points], np.float64)
     order = np.argsort(ends, kind="stable")
     shown = {"the episode in the middle": order[len(order) // 2], "the worst": order[-1]} if len(order) else {}
     strips = tuple(
