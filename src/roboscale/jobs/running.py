@@ -164,7 +164,7 @@ def run_trials(
         count: cases per task; with a design, over all tasks.
         design: how the policies are compared; `None` where none is.
         world: an object, instead of the request's text.
-        observes: fields that a function reads; by default all, cameras included, which cost ten times the physics.
+        observes: fields that a function is shown; by default those that its code names, and all of them where it does not.
         bench: somebody sits at the robot, sets scenes up and scores; by default trials wait to be judged.
         excluded: cells of `--perturb` that are not tried, and why.
 
@@ -298,9 +298,15 @@ def _ask(
 
 def _say_notes(asked: _Asked) -> None:
     """What is to be known of the policies; some of it shows only once they have acted."""
+    cameras = {image.name for image in asked.info.observation_spec.images}
     for policy in asked.policies.values():
         for note in getattr(policy, "notes", ()):
             asked.say(f"{policy.name}: {note}")
+        reads = None if policy.observation_spec is not None else getattr(policy, "reads", None)
+        if reads is not None and cameras - reads:
+            read = [name for name in asked.info.observation_spec.names if name in reads]
+            only = f"{', '.join(read)} alone" if read else "no observation"
+            asked.say(f"{policy.name}: its code reads {only}, so that nothing else is rendered for it")
 
 
 def store_of(request: Trying, question: Identity) -> str:
