@@ -161,6 +161,10 @@ def hold_event(request: HoldEvent, on_event: OnEvent = ignore) -> HeldEvent:
             if not one.out:
                 holding.show(teams, f"the policy of {one.team} is tried")
                 teams[k] = holding.tried(one)
+        for world in declared.worlds:
+            if world.at_robot:
+                holding.show(teams, f"every policy is tried at {world.world}, in an order that nobody is told")
+                teams = holding.tried_at(world, teams)
         for one in teams:
             if one.out:
                 on_event(Note(f"{one.team} is not ranked: {one.out}"))

@@ -164,7 +164,7 @@ def run_trials(
         count: cases per task; with a design, over all tasks.
         design: how the policies are compared; `None` where none is.
         world: an object, instead of the request's text.
-        observes: fields that a function is shown; by default those that its code names, and all of them where it does not.
+        observes: fields that a function is shown; by default those that its code names, or else all.
         bench: somebody sits at the robot, sets scenes up and scores; by default trials wait to be judged.
         excluded: cells of `--perturb` that are not tried, and why.
 

@@ -37,7 +37,9 @@ def fields_read(fn: Callable[..., Any]) -> frozenset[str] | None:
     return _of_function(function, place, ())
 
 
-def _of_function(function: types.FunctionType, place: int, inside: tuple[types.CodeType, ...]) -> frozenset[str] | None:
+def _of_function(
+    function: types.FunctionType, place: int, inside: tuple[types.CodeType, ...]
+) -> frozenset[str] | None:
     code = function.__code__
     if code in inside or hasattr(function, "__wrapped__"):
         return None
