@@ -211,6 +211,11 @@ def test_fewer_than_two_teams_are_no_event(tmp_path: Path):
     with pytest.raises(RoboscaleError, match="fewer than two teams can be ranked"):
         rs.hold_event(rs.HoldEvent(file=file, workers=0))
     assert not (tmp_path / "event.zip").exists()
+    one = file.read_text().replace('consent = ""', f'consent = "{AGREED}"', 1)
+    file.write_text(one)
+    with pytest.raises(RoboscaleError, match="fewer than two teams can be ranked"):
+        rs.hold_event(rs.HoldEvent(file=file, workers=0))
+    assert not (tmp_path / "event/trials").exists(), "nothing is tried for one team alone"
     file.write_text(write_event(tmp_path, trials=1).read_text())  # the gate's answers may be mended: nothing was tried
     assert parse(["event", "event.toml"]) == rs.HoldEvent(file=Path("event.toml"))
     assert len(rs.hold_event(rs.HoldEvent(file=file, workers=0)).teams) == len(TEAMS)
