@@ -159,7 +159,8 @@ def test_nothing_tells_an_evaluator_who_it_is_before_the_vote(hosted: Hosted):
             assert ask("POST", f"api/matches/{match}/{letter}/act", content=pack(seen)).status_code == 200
             facts = {
                 "end": "policy error", "reason": f"I am <b>{NAMES[0]}</b> " + "gnome " * 100,
-                "steps": 1, "clipped": 0, "held": 0, "late": 0, "seconds": 1.0, "thinking_s": 0.0, "started_ns": 1, "episode": "", "measures": {}, "actions": np.zeros((1, 2), "f4"),
+                "steps": 1, "clipped": 0, "held": 0, "late": 0, "seconds": 1.0, "thinking_s": 0.0, "started_ns": 1,
+                "episode": "", "measures": {}, "actions": np.zeros((1, 2), "f4"),
             }  # fmt: skip
             assert ask("POST", f"api/matches/{match}/{letter}/rollouts/0", content=pack(facts)).status_code == 200
             said = {"progress": 10, "success": False}

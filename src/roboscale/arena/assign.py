@@ -105,7 +105,7 @@ def draw_sides(
 
 
 def pair_gains(known: Comparisons) -> NDArray[np.float64]:
-    """What each two policies are expected to teach by meeting; shape (policies, policies), symmetric, not to be written.
+    """What each two policies are expected to teach by meeting; shape (policies, policies), symmetric, read-only.
 
     It is most of a draw's work and depends on the comparisons alone: the last few are kept by content, so that an
     arena may ask before it takes its lock.
