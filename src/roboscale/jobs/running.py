@@ -36,7 +36,7 @@ from roboscale.core.plain import Plain
 from roboscale.jobs.choosing import choose_cases
 from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, ignore
 from roboscale.jobs.keeping import keep_episodes
-from roboscale.jobs.participants import Watched, participant_of, profiles_of
+from roboscale.jobs.participants import Watched, not_shown, participant_of, profiles_of
 from roboscale.jobs.perturbing import Excluded, perturb_of
 from roboscale.jobs.strangers import staying_alive, within
 from roboscale.jobs.sweeping import all_cases
@@ -298,15 +298,9 @@ def _ask(
 
 def _say_notes(asked: _Asked) -> None:
     """What is to be known of the policies; some of it shows only once they have acted."""
-    cameras = {image.name for image in asked.info.observation_spec.images}
     for policy in asked.policies.values():
-        for note in getattr(policy, "notes", ()):
+        for note in (*getattr(policy, "notes", ()), *not_shown(policy, asked.info.observation_spec)):
             asked.say(f"{policy.name}: {note}")
-        reads = None if policy.observation_spec is not None else getattr(policy, "reads", None)
-        if reads is not None and cameras - reads:
-            read = [name for name in asked.info.observation_spec.names if name in reads]
-            only = f"{', '.join(read)} alone" if read else "no observation"
-            asked.say(f"{policy.name}: its code reads {only}, so that nothing else is rendered for it")
 
 
 def store_of(request: Trying, question: Identity) -> str:
