@@ -15,7 +15,7 @@ help:
 	@echo "make fuzz    10,000 mutated files for every format that is read, 5,000 mutated tables and as many JSON documents, an arena's server by schemathesis, every advice in every state"
 	@echo "make bench   the benchmarks whose ratios the README quotes"
 	@echo "make bench-robot  twenty comparisons of a known truth; 100 kills of each process in motion; pace; a study under kills (idle, 1 h)"
-	@echo "make arena-proof  90 kills of an arena's processes over 100 matches; 50 boards of a known truth; odd evaluators; load (40 min)"
+	@echo "make arena-proof  90 kills of an arena's processes over 100 matches, 30 on PostgreSQL; 50 boards of a known truth; odd evaluators; load (40 min); goes on where it was"
 	@echo "make fresh   sets a copy up in minimal images of Debian 12 and 13 and runs it there (root, debootstrap, 8 GB)"
 	@echo "make docs    builds the documentation into site/"
 
@@ -106,15 +106,23 @@ bench-robot: set-up-test
 	$(run)python -m benchmarks.teleop_kills
 	$(run)python -m benchmarks.teleop_operator
 
-arena-proof: set-up-test
-	rm -rf runs/arena-kills
-	$(run)python -m benchmarks.arena_kills runs/arena-kills --sessions 100 --kills 30
-	$(run)python -m benchmarks.arena_demos --arenas 50
-	$(run)python -m benchmarks.arena_sabotage --arenas 100
-	$(run)python -m benchmarks.arena_board --sessions 10000
-	$(run)python -m benchmarks.arena_board --sessions 100000
-	$(run)python -m benchmarks.arena_load --people 20 --robots 6 --seconds 120 --before 10000
-	$(run)python -m benchmarks.arena_load --people 20 --robots 6 --seconds 120 --postgres
+# Each part once: stopped or failed, the same command goes on with the parts that are missing. `rm -r runs/arena-proof` begins anew.
+proofs := kills kills-postgres demos sabotage board-10000 board-100000 load load-postgres
+arena-proof: set-up-test $(proofs:%=runs/arena-proof/%.txt)
+	@tail -n 40 $(proofs:%=runs/arena-proof/%.txt)
+
+runs/arena-proof/kills.txt: proof = arena_kills runs/arena-proof/kills --sessions 100 --kills 30
+runs/arena-proof/kills-postgres.txt: proof = arena_kills $$(mktemp -d) --sessions 30 --kills 10 --postgres
+runs/arena-proof/demos.txt: proof = arena_demos --arenas 50
+runs/arena-proof/sabotage.txt: proof = arena_sabotage --arenas 100
+runs/arena-proof/board-10000.txt: proof = arena_board --sessions 10000
+runs/arena-proof/board-100000.txt: proof = arena_board --sessions 100000
+runs/arena-proof/load.txt: proof = arena_load --people 20 --robots 6 --seconds 120 --before 10000
+runs/arena-proof/load-postgres.txt: proof = arena_load --people 20 --robots 6 --seconds 120 --postgres
+runs/arena-proof/%.txt:
+	@mkdir -p $(@D)
+	$(run)python -m benchmarks.$(proof) > $@.part || { cat $@.part; exit 1; }
+	@mv $@.part $@
 
 bench-guests: set-up-test
 	$(run)roboscale guest install lerobot

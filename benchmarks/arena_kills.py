@@ -1,12 +1,16 @@
 """Kills an arena's processes at random moments, and compares the store with what was acknowledged.
 
     python -m benchmarks.arena_kills out --sessions 100 --kills 30
+    python -m benchmarks.arena_kills out --sessions 30 --kills 10 --postgres
     python -m benchmarks.arena_kills out --sessions 30 --kills 10 --store postgresql://...
 
 Server, evaluator and three policies are processes of their own. Server, evaluator and one policy are killed (SIGKILL)
 so often each, at moments drawn over the run, and started again. The evaluator writes down what the server has
 acknowledged before it goes on. In the end every acknowledged rollout, score and vote has to be in the store once, no
 trial may be there that no rollout names, and no rollout twice.
+
+Stopped, the same command goes on where it was: `out` keeps who takes part, the kills and what was acknowledged. A
+cluster that `--postgres` starts ends with the command, and so does what it held.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -25,6 +30,7 @@ from pathlib import Path
 
 from roboscale.arena.arena import Arena
 from roboscale.trials.log import open_log
+from tests.trials.postgres import binaries, running_cluster
 
 MEANS = {"ash": 0.2, "birch": 0.5, "cedar": 0.8}
 
@@ -168,10 +174,8 @@ def run(
         free.bind(("127.0.0.1", port))
         port = free.getsockname()[1]
     url, record, rng = f"http://127.0.0.1:{port}/", out / "acknowledged.jsonl", random.Random(seed)
-    with open_log(store) as log:
-        arena = Arena(log)
-        tokens = {name: arena.join(arena.invite(None, "owner", name), name)[1] for name in MEANS}
-        evaluator = arena.join(arena.invite(None, "evaluator", "lab"), "ada")[1]
+    tokens, evaluator = _people(store, out / "people.json")
+    killed = out / "kills.txt"
     serve = [sys.executable, "-m", "roboscale", "arena", "serve", "--store", store, "--media", str(out / "media")]
     me = [sys.executable, "-m", "benchmarks.arena_kills"]
     with ExitStack() as stack:
@@ -186,6 +190,8 @@ def run(
             stack.callback(one.end)
         victims = ["server", "evaluator", "ash"] * kills
         rng.shuffle(victims)
+        before = killed.read_text().split() if killed.exists() else []
+        del victims[len(victims) - len(before) :]
         begun = time.monotonic()
         done = 0
         while processes["evaluator"].running.poll() is None or victims:
@@ -194,15 +200,30 @@ def run(
             if victims and done >= min(due, sessions - 1):
                 time.sleep(rng.uniform(0, 0.5))
                 if processes["evaluator"].running.poll() is None:
-                    processes[victims.pop()].kill()
+                    victim = victims.pop()
+                    with killed.open("a") as file:
+                        file.write(victim + "\n")
+                    processes[victim].kill()
                 else:
                     break
             time.sleep(0.05)
             if time.monotonic() - begun > 60 + 30 * sessions:
                 break
-        told = {name: processes[name].kills for name in ("server", "evaluator", "ash")}
+        told = {name: processes[name].kills + before.count(name) for name in ("server", "evaluator", "ash")}
         print(f"kills {told}, {time.monotonic() - begun:.0f} s")
     return compared(store, record)
+
+
+def _people(store: str, kept: Path) -> tuple[dict[str, str], str]:
+    """Tokens of the policies' owners, and of the evaluator; of an earlier run those that it had."""
+    if not kept.exists():
+        with open_log(store) as log:
+            arena = Arena(log)
+            made = {name: arena.join(arena.invite(None, "owner", name), name)[1] for name in MEANS}
+            evaluator = arena.join(arena.invite(None, "evaluator", "lab"), "ada")[1]
+        kept.write_text(json.dumps([made, evaluator]))
+    tokens, evaluator = json.loads(kept.read_text())
+    return tokens, evaluator
 
 
 def main() -> None:
@@ -218,8 +239,16 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=100)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--store", default="")
+    parser.add_argument("--postgres", action="store_true", help="a cluster of its own, in a folder that goes with it")
     asked = parser.parse_args()
-    counts, wrong = run(asked.out, asked.store or str(asked.out / "trials.db"), asked.sessions, asked.kills)
+    with ExitStack() as stack:
+        store = asked.store or str(asked.out / "trials.db")
+        if asked.postgres:
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="arena-kills-", dir="/tmp")))
+            place.chmod(0o755)
+            bin_ = binaries() or sys.exit("PostgreSQL is not installed: apt-get install postgresql")
+            store = stack.enter_context(running_cluster(place, bin_, fsync=True)).new_database()
+        counts, wrong = run(asked.out, store, asked.sessions, asked.kills)
     print(", ".join(f"{n} {what}" for what, n in counts.items()))
     print(f"differences between the store and what was acknowledged: {len(wrong)}")
     for line in wrong[:20]:

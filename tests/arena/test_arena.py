@@ -148,6 +148,9 @@ def test_settled_pairs_meet_less_often_and_every_pair_may_meet():
     assert 0 < met["a", "b"] < min(met["a", "c"], met["b", "c"])
     first = Counter(one.policies[0] < one.policies[1] for one in drawn)
     assert abs(first[True] - 150) < 40, "the order is a coin's"
+    more = count_comparisons(["a", "b"] * 30, ["b", "c"] * 30, ["first"] * 60, policies=("a", "b", "c"))
+    mixed = [draw_sides(one, "abc", 7) for one in (known, more, known, more)]  # what is kept is kept by content
+    assert mixed[0] == mixed[2] and mixed[1] == mixed[3] and mixed[0].gains != mixed[1].gains
 
 
 @pytest.mark.parametrize("sides", [3, 5])

@@ -9,6 +9,7 @@ from roboscale.api import compare, evaluate
 from roboscale.core import RoboscaleError, UnknownName
 from roboscale.policies.wrappers import constant
 from roboscale.trials.log import open_log
+from tests.toy_world import ToyWorld
 
 STATE = "observation.environment_state"
 
@@ -32,6 +33,29 @@ def test_compare_stops_when_it_is_decided(tmp_path: Path):
     assert verdict.decision == "second is better" and verdict.n < 20
     again = compare("constant", to_goal, observes=[STATE], task="reach-v3", budget=20, out=tmp_path).verdict
     assert again == verdict
+
+
+def near(observation):
+    if observation["observation.state"][0] > 1e6:
+        return observation["observation.images.front"].reshape(-1)[:1]
+    return (observation["observation.state"][1:] - observation["observation.state"][:1]).clip(-0.1, 0.1)
+
+
+def far(observation):
+    return (observation["observation.state"][1:] - observation["observation.state"][:1]).clip(-0.1, 0.1)
+
+
+def whole(observation):
+    shown = dict(observation)
+    return (shown["observation.state"][1:] - shown["observation.state"][:1]).clip(-0.1, 0.1)
+
+
+@pytest.mark.parametrize("policy, shown, said", [(near, True, 0), (far, False, 1), (whole, True, 0)])
+def test_a_function_is_shown_what_its_code_can_read(policy, shown, said, tmp_path: Path):
+    told, world = [], ToyWorld()
+    done = evaluate(policy, world=world, task="near", trials=2, out=tmp_path, on_event=told.append)
+    assert done.value == 1 and ("observation.images.front" in world.looks) == shown
+    assert sum("its code reads observation.state alone" in str(event) for event in told) == said
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,9 @@ class Hosted:
             self.tokens[group] = self.arena.join(self.arena.invite(None, role, group), group)[1]
         return self.tokens[group]
 
+    def get(self, path: str, token: str = "") -> str:
+        return httpx.get(f"{self.url}{path}", headers={"authorization": f"Bearer {token}"} if token else {}).text
+
     def offer(self, policy: Any, group: str) -> Offering:
         offering = Offering(policy, ArenaClient(self.url, self.token("owner", group)), policy.name)
         threading.Thread(target=offering.serve, args=(self.stop,), daemon=True).start()
@@ -155,8 +158,9 @@ def test_nothing_tells_an_evaluator_who_it_is_before_the_vote(hosted: Hosted):
         for letter in "AB":
             assert ask("POST", f"api/matches/{match}/{letter}/act", content=pack(seen)).status_code == 200
             facts = {
-                "end": "truncated", "reason": "", "steps": 1, "clipped": 0, "held": 0, "late": 0, "seconds": 1.0,
-                "thinking_s": 0.0, "started_ns": 1, "episode": "", "measures": {}, "actions": np.zeros((1, 2), "f4"),
+                "end": "policy error", "reason": f"I am <b>{NAMES[0]}</b> " + "gnome " * 100,
+                "steps": 1, "clipped": 0, "held": 0, "late": 0, "seconds": 1.0, "thinking_s": 0.0, "started_ns": 1,
+                "episode": "", "measures": {}, "actions": np.zeros((1, 2), "f4"),
             }  # fmt: skip
             assert ask("POST", f"api/matches/{match}/{letter}/rollouts/0", content=pack(facts)).status_code == 200
             said = {"progress": 10, "success": False}
@@ -175,6 +179,16 @@ def test_nothing_tells_an_evaluator_who_it_is_before_the_vote(hosted: Hosted):
         assert len(sizes) == 1, "an answer's size tells nothing"
         answer = ask("POST", f"api/matches/{match}/vote", json={"preference": "tie"}).json()
         assert sorted(answer["policies"]) == ["A", "B"] and set(answer["policies"].values()) <= set(NAMES)
+        listed, mine = ask("GET", "api/finished").text, ask("GET", f"api/finished/{match}").text
+    one = f"api/finished/{match}"
+    public = [listed, mine, hosted.get(one)]
+    seen_by_all = [("policy error" in said, "gnome" in said) for said in public]
+    assert seen_by_all == [(True, False)] * 3, "a policy's words are a stranger's"
+    told = json.loads(hosted.get(one, hosted.token("organiser", "us")))["policy_words"]
+    assert sorted(told) == ["A", "B"] and told["A"].startswith("I am <b>") and max(map(len, told.values())) == 500
+    (a,) = (side.policy for side in hosted.arena.state.matches[match].sides if side.letter == "A")
+    owner = hosted.token("owner", f"team {hosted.arena.state.policies[a].name}")
+    assert list(json.loads(hosted.get(one, owner))["policy_words"]) == ["A"]
 
 
 def test_a_published_board_is_whole_without_a_server_and_leaves_out_what_is_nobodys(hosted: Hosted, tmp_path: Path):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from roboscale.dataset import Dataset
 from roboscale.jobs.event import HeldEvent
 from roboscale.jobs.event_file import EventFile
 from tests.conftest import _record
+from tests.jobs.operator_at_bench import Operator
+from tests.worlds.bench_arm import declare, sent
 
 POLICIES = """
 import numpy as np
@@ -186,7 +190,9 @@ def test_an_event_that_dies_anywhere_goes_on_with_the_same_conditions(tmp_path: 
         (('name = "fir"', 'name = "ASH"'), "teams.name: expected each once, found ash 2 times"),
         (('name = "fir"', 'name = "../fir"'), "teams.3..name: expected at most 40 letters"),
         (('"push"', "3"), "tasks"),
-        (('[[worlds]]\nworld = "', '[[worlds]]\nworld = "robot:'), "meet at robots in an arena"),
+        (('[[worlds]]\nworld = "', '[[worlds]]\nworld = "robot:'), "worlds.rubrics: expected stages at robot:"),
+        (('tasks = ["push"]', 'stages = ["there"]'), "worlds.stages: expected rubrics in"),
+        (("[[worlds]]", 'by = "progress"\n[[worlds]]\nworld = "robot:arm.toml"\n[[worlds]]'), "for by = progress"),
         (('policy = "policies.py:back"', 'polcy = "x"'), "polcy"),
         (("rubrics.push", "rubrics.pull"), "worlds.rubrics: expected one of push, found pull"),
     ],
@@ -205,11 +211,54 @@ def test_fewer_than_two_teams_are_no_event(tmp_path: Path):
     with pytest.raises(RoboscaleError, match="fewer than two teams can be ranked"):
         rs.hold_event(rs.HoldEvent(file=file, workers=0))
     assert not (tmp_path / "event.zip").exists()
+    one = file.read_text().replace('consent = ""', f'consent = "{AGREED}"', 1)
+    file.write_text(one)
+    with pytest.raises(RoboscaleError, match="fewer than two teams can be ranked"):
+        rs.hold_event(rs.HoldEvent(file=file, workers=0))
+    assert not (tmp_path / "event/trials").exists(), "nothing is tried for one team alone"
     file.write_text(write_event(tmp_path, trials=1).read_text())  # the gate's answers may be mended: nothing was tried
     assert parse(["event", "event.toml"]) == rs.HoldEvent(file=Path("event.toml"))
     assert len(rs.hold_event(rs.HoldEvent(file=file, workers=0)).teams) == len(TEAMS)
     with pytest.raises(BadData):
         rs.hold_event(rs.HoldEvent(file=tmp_path / "nothing.toml"))
+
+
+def test_at_a_robot_every_policy_meets_every_case_in_a_hidden_order(tmp_path: Path):
+    declare(tmp_path)
+    text = write_event(tmp_path, trials=2).read_text()
+    head, teams = text[: text.index("[[worlds]]")], text[text.index("[[teams]]") :]
+    (tmp_path / "policies.py").write_text(
+        "import numpy as np\n"
+        "def sure(observation): return observation['observation.state'] + np.array([0.012, 0.0], np.float32)\n"
+        "def still(observation): return observation['observation.state']\n"
+        "def back(observation): return observation['observation.state'] - np.array([0.012, 0.0], np.float32)\n"
+    )
+    file = tmp_path / "event.toml"
+    file.write_text(f'{head}[[worlds]]\nworld = "robot:arm.toml"\nstages = ["moved", "there"]\n{teams}')
+    told: list[str] = []
+    scored: list[str] = []
+
+    def sit_down(url: str) -> None:
+        operator = Operator(url)
+        for _ in range(6):
+            assert "event.toml" not in str(operator.until("set up")) and operator.click("ready").status_code == 200
+            operator.until("score")
+            right = sent(tmp_path)[-1][1] > 0.03
+            operator.score(right, stage=2 if right else 0)
+        scored.extend(operator.said)
+
+    def hear(event: Any) -> None:
+        told.append(str(event))
+        if "open http" in told[-1]:
+            person.submit(sit_down, re.search(r"http://[^ ]+", told[-1])[0])
+
+    with ThreadPoolExecutor(1) as person:
+        done = rs.hold_event(rs.HoldEvent(file=file, workers=0, without=("fir",)), hear)  # the same policy as birch
+    rows = [row.split(",") for row in (tmp_path / "event/results.csv").read_text().splitlines()[1:]]
+    came = {team: [(row[4], row[5]) for row in rows if row[0] == team] for team in ("ash", "birch", "team elm")}
+    assert came == {"ash": [("1", "1.0")] * 2, "birch": [("0", "0.0")] * 2, "team elm": [("0", "0.0")] * 2}
+    assert sorted(one.team for one in done.teams if one.out) == ["fir", "oak", "yew"]
+    assert not any(name in "".join(scored) for name in ("sure", "still", "ash", "birch", "elm")), "blind"
 
 
 def test_the_file_in_the_documentation_is_one():

@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from roboscale.arena.assign import UNIFORM_SHARE, draw_sides
+from roboscale.arena.assign import UNIFORM_SHARE, draw_sides, pair_gains
 from roboscale.arena.match import LETTERS, Account, AccountRole, Contestant, Match, RobotStation
 from roboscale.arena.people import Refused, hashed, new_secret
 from roboscale.arena.state import ArenaState
@@ -295,6 +295,7 @@ class Arena:
             }
             return _Written(kind="match", id=f"match:{id_}", body=body)
 
+        pair_gains(self.state.compared())  # found again by `make`, where everybody else waits
         self._commit(make)
         return self.state.matches[id_]
 

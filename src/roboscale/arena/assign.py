@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -22,7 +23,7 @@ from roboscale.core.seeds import generator
 from roboscale.stats.bradley_terry import Comparisons
 from roboscale.stats.next_trial import comparison_information, knowledge_from_comparisons, misorder_drop
 
-__all__ = ["UNIFORM_SHARE", "DrawnSides", "draw_sides"]
+__all__ = ["UNIFORM_SHARE", "DrawnSides", "draw_sides", "pair_gains"]
 
 UNIFORM_SHARE = 0.5
 """Of the draws, so many do not look at what is known: the planner alone stays with equals that nobody can separate."""
@@ -103,14 +104,33 @@ def draw_sides(
     )
 
 
-def _gains(known: Comparisons, sets: Sequence[tuple[str, ...]]) -> NDArray[np.float64]:
-    """What each set of policies is expected to teach: the sum over its pairs; shape (sets,)."""
-    belief = knowledge_from_comparisons(known)
-    place = {name: k for k, name in enumerate(belief.policies)}
-    count = len(belief.policies)
+def pair_gains(known: Comparisons) -> NDArray[np.float64]:
+    """What each two policies are expected to teach by meeting; shape (policies, policies), symmetric, read-only.
+
+    It is most of a draw's work and depends on the comparisons alone: the last few are kept by content, so that an
+    arena may ask before it takes its lock.
+    """
+    return _pair_gains(known.policies, np.asarray(known.counts, np.float64).tobytes())
+
+
+@lru_cache(maxsize=8)
+def _pair_gains(policies: tuple[str, ...], table: bytes) -> NDArray[np.float64]:
+    counts = np.frombuffer(table, np.float64).reshape(-1, 3)
+    belief = knowledge_from_comparisons(
+        Comparisons(policies=policies, counts=counts, per_pair=counts.sum(axis=1).astype(np.int64))
+    )
+    count = len(policies)
     first, second = np.triu_indices(count, 1)
     information = comparison_information(belief.mean[first] - belief.mean[second], belief.nu)
     drops = np.maximum(misorder_drop(belief.mean, belief.covariance, information), 0.0)
     matrix = np.zeros((count, count))
     matrix[first, second] = matrix[second, first] = drops
+    matrix.flags.writeable = False
+    return matrix
+
+
+def _gains(known: Comparisons, sets: Sequence[tuple[str, ...]]) -> NDArray[np.float64]:
+    """What each set of policies is expected to teach: the sum over its pairs; shape (sets,)."""
+    matrix = pair_gains(known)
+    place = {name: k for k, name in enumerate(known.policies)}
     return np.array([sum(matrix[place[a], place[b]] for a, b in combinations(one, 2)) for one in sets], np.float64)

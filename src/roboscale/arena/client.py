@@ -38,6 +38,7 @@ class ArenaClient:
             raise RoboscaleError(f"arena: expected http://HOST:PORT/ or https://HOST/, found {url!r}")
         self.url, self._path = url, parts.path.rstrip("/")
         self._secure, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
+        self._place = parts.netloc.rpartition("@")[2]
         self._token, self._patience_s, self._timeout_s = token, patience_s, timeout_s
         self._connection: http.client.HTTPConnection | None = None
 
@@ -85,7 +86,7 @@ class ArenaClient:
                 self.close()
                 why = str(error) or type(error).__name__
             if time.monotonic() > until:
-                raise InfrastructureError(f"the arena at {self._host} does not answer: {why}")
+                raise InfrastructureError(f"the arena at {self._place} does not answer: {why}")
             time.sleep(wait)
             wait = min(2 * wait, 2.0)
 

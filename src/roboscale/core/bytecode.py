@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from roboscale.core.canonical import content_digest, plain_token, token
 
-__all__ = ["BodyImport", "CodeFacts", "Use", "code_facts"]
+__all__ = ["BodyImport", "CodeFacts", "CodeStep", "Use", "code_facts", "code_steps"]
 
 _FLAGS = 0x3FF & ~0x10  # arguments, generators, coroutines; not "nested" and not the `__future__` of the file
 _JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
@@ -86,7 +86,7 @@ class CodeFacts:
 @lru_cache(maxsize=4096)
 def code_facts(code: CodeType) -> CodeFacts:
     """Reads a code object and all code nested in it."""
-    steps = list(_steps(code))
+    steps = list(code_steps(code))
     nested = [code_facts(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
     names = {step.value for step in steps if step.opcode in _HAS_NAME}
     if names & _BY_TEXT:
@@ -100,7 +100,7 @@ def code_facts(code: CodeType) -> CodeFacts:
     )
 
 
-class _Step(NamedTuple):
+class CodeStep(NamedTuple):
     """One instruction: where it is in bytes, what it does, with what."""
 
     offset: int
@@ -110,7 +110,7 @@ class _Step(NamedTuple):
     value: Any
 
 
-def _steps(code: CodeType) -> Iterator[_Step]:
+def code_steps(code: CodeType) -> Iterator[CodeStep]:
     """The instructions that do something. Two that are fused (which depends on line breaks) come apart again."""
     for step in dis.get_instructions(code):
         if step.opname in _UNSEEN:
@@ -118,9 +118,9 @@ def _steps(code: CodeType) -> Iterator[_Step]:
         if step.opcode in _NAMED and isinstance(step.argval, tuple):  # LOAD_FAST_LOAD_FAST (a, b) of Python 3.13
             words = step.opname.split("_")
             for opname, name in zip(("_".join(words[:2]), "_".join(words[2:])), step.argval, strict=True):
-                yield _Step(step.offset, opname, dis.opmap[opname], 0, name)
+                yield CodeStep(step.offset, opname, dis.opmap[opname], 0, name)
         else:
-            yield _Step(step.offset, step.opname, step.opcode, step.arg or 0, step.argval)
+            yield CodeStep(step.offset, step.opname, step.opcode, step.arg or 0, step.argval)
 
 
 def _signature(code: CodeType) -> Iterator[bytes]:
@@ -135,14 +135,14 @@ def _text(*names: str) -> bytes:
     return token("names", *(name.encode("utf-8", "surrogatepass") for name in names))
 
 
-def _positions(code: CodeType, steps: list[_Step]) -> dict[int, int]:
+def _positions(code: CodeType, steps: list[CodeStep]) -> dict[int, int]:
     """Byte offset -> how many steps come before it."""
     counts = Counter(step.offset for step in steps)
     offsets = range(0, len(code.co_code) + 2, 2)
     return dict(zip(offsets, accumulate((counts[offset] for offset in offsets), initial=0), strict=False))
 
 
-def _instructions(code: CodeType, steps: list[_Step]) -> Iterator[bytes]:
+def _instructions(code: CodeType, steps: list[CodeStep]) -> Iterator[bytes]:
     positions = _positions(code, steps)
     for number, step in enumerate(steps):
         yield step.opname.encode()
@@ -167,7 +167,7 @@ def _constant(value: object) -> bytes:
     return token("constant", type(value).__name__.encode()) if written is None else written
 
 
-def _handlers(code: CodeType, steps: list[_Step]) -> Iterator[bytes]:
+def _handlers(code: CodeType, steps: list[CodeStep]) -> Iterator[bytes]:
     """The table of exception handlers: first and last step covered, handler, depth of the stack."""
     positions = _positions(code, steps) if code.co_exceptiontable else {}
     numbers = iter(code.co_exceptiontable)
@@ -187,7 +187,7 @@ def _varint(byte: int, rest: Iterator[int]) -> int:
     return value
 
 
-def _uses(code: CodeType, steps: list[_Step]) -> Iterator[Use]:
+def _uses(code: CodeType, steps: list[CodeStep]) -> Iterator[Use]:
     cells = {*code.co_cellvars, *code.co_freevars}
     for number, step in enumerate(steps):
         is_global = step.opname in _GLOBALS
@@ -206,7 +206,7 @@ def _uses(code: CodeType, steps: list[_Step]) -> Iterator[Use]:
         )
 
 
-def _called(steps: list[_Step], first: int, end: int) -> bool:
+def _called(steps: list[CodeStep], first: int, end: int) -> bool:
     """Whether what the steps `first` to `end` load is called: CPython then pushes a NULL with it."""
     last = steps[end - 1]
     if last.opname == "LOAD_METHOD" or last.argument & 1 & _FLAGGED.get(last.opname, 0):
@@ -215,14 +215,14 @@ def _called(steps: list[_Step], first: int, end: int) -> bool:
     return any(step.opname == "PUSH_NULL" for step in beside)
 
 
-def _imports(steps: list[_Step]) -> Iterator[BodyImport]:
+def _imports(steps: list[CodeStep]) -> Iterator[BodyImport]:
     for number, step in enumerate(steps):
         if step.opname == "IMPORT_NAME":
             level, listed = steps[number - 2].value, steps[number - 1].value  # two constants come before
             yield from _bound(steps[number + 1 :], level, step.value, listed)
 
 
-def _bound(after: list[_Step], level: int, module: str, listed: object) -> Iterator[BodyImport]:
+def _bound(after: list[CodeStep], level: int, module: str, listed: object) -> Iterator[BodyImport]:
     """What the steps after an import bind: `import a.b` binds `a`, `import a.b as c` and `from a import b` more."""
     yield BodyImport(level=level, module=module)
     attribute = ""

@@ -24,7 +24,7 @@ from roboscale.arena.tables import arena_names
 from roboscale.core import Identity, InfrastructureError, PolicyError, derive_id, derive_seed
 from roboscale.jobs.arena_board import arena_board
 from roboscale.jobs.arena_frames import read_actions, read_facts, read_frame
-from roboscale.jobs.arena_matches import match_shown
+from roboscale.jobs.arena_matches import match_shown, policy_words
 from roboscale.wire import WireError, pack, unpack
 
 __all__ = ["ArenaServer"]
@@ -113,7 +113,9 @@ class ArenaServer:
         if known is None or known.phase != "voted":
             raise Refused(404, "no finished match has this id")
         shown = match_shown(self.arena.state, known, arena_names(self.arena.state))
-        return {**shown, "drawn": known.drawn, "seed": known.seed, "round": known.round}
+        words = policy_words(self.arena.state, known, account)
+        told = {"policy_words": words} if words else {}
+        return {**shown, **told, "drawn": known.drawn, "seed": known.seed, "round": known.round}
 
     def _do_join(self, account: Account | None, body: Any) -> dict[str, Any]:
         made, token = self.arena.join(body.code, body.name)
@@ -324,10 +326,10 @@ class ArenaServer:
         try:
             actions = read_actions(await self._relay.ask(policy, pack({**frame, **more})))
         except PolicyError as error:
-            self._told[session] = str(error)[:2000]
+            self._told[session] = " ".join(str(error).split())[:2000]
             return pack({"error": "policy"})
         except InfrastructureError as error:
-            self._told[session] = str(error)[:2000]
+            self._told[session] = " ".join(str(error).split())[:2000]
             return pack({"error": "infrastructure"})
         return pack({"actions": actions})
 

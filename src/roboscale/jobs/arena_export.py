@@ -17,7 +17,7 @@ from roboscale.jobs.request import Argument, Request
 if TYPE_CHECKING:
     from roboscale.arena.state import ArenaState
 
-__all__ = ["ExportArena", "ExportedArena", "export_arena", "write_tables"]
+__all__ = ["ExportArena", "ExportedArena", "export_arena", "opened_for", "write_tables"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,16 +62,11 @@ def export_arena(request: ExportArena, on_event: OnEvent = ignore) -> ExportedAr
         BadData: the store is none.
         RoboscaleError: the folder is there and is not empty, or the arena has had no match.
     """
-    from roboscale.arena.arena import Arena
     from roboscale.arena.tables import match_rows
     from roboscale.core.plain import to_plain
     from roboscale.jobs.arena_board import arena_board
-    from roboscale.trials.log import open_log
 
-    if request.out.exists() and any(request.out.iterdir()):
-        raise RoboscaleError(f"{request.out} is there already, and is not empty")
-    with open_log(request.store, read_only=True) as log:
-        state = Arena(log).state
+    state = opened_for(request.store, request.out)
     if not state.matches:
         raise RoboscaleError(f"{request.store}: no match yet, so there is nothing to export")
     request.out.mkdir(parents=True, exist_ok=True)
@@ -88,6 +83,17 @@ def export_arena(request: ExportArena, on_event: OnEvent = ignore) -> ExportedAr
         trials=trials,
         commands=_commands(board.commands, request.out) if state.finished else (),
     )
+
+
+def opened_for(store: str, out: Path) -> ArenaState:
+    """What an arena knows, for a new folder. RoboscaleError where that is there already and holds something."""
+    from roboscale.arena.arena import Arena
+    from roboscale.trials.log import open_log
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RoboscaleError(f"{out} is there already, and is {'not empty' if out.is_dir() else 'no folder'}")
+    with open_log(store, read_only=True) as log:
+        return Arena(log).state
 
 
 def write_tables(state: ArenaState, out: Path, on_event: OnEvent = ignore) -> tuple[int, int]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from roboscale.arena.match import Match
+from roboscale.arena.match import Account, Match
 from roboscale.arena.state import ArenaState
 
-__all__ = ["match_shown"]
+__all__ = ["match_shown", "policy_words"]
+
+_NOT_SHOWN = ("session", "reason")
+_WORDS = 500
 
 
 def match_shown(state: ArenaState, match: Match, names: Mapping[str, str]) -> dict[str, Any]:
-    """Its sides, rollouts, scores and vote, in JSON types; nothing of who evaluated it.
+    """Its sides, rollouts, scores and vote, in JSON types; nothing of who evaluated it, and no word of a policy's own.
 
     Args:
         names: policy's id -> name, as `arena_names` gives them.
@@ -25,7 +28,9 @@ def match_shown(state: ArenaState, match: Match, names: Mapping[str, str]) -> di
             {
                 "letter": side.letter,
                 "policy": names[side.policy],
-                "rollout": None if rollout is None else rollout.to_json(),
+                "rollout": None
+                if rollout is None
+                else {key: value for key, value in rollout.to_json().items() if key not in _NOT_SHOWN},
                 "score": None if score is None else score.to_json(),
                 "attempts": match.attempts(side.letter),
             }
@@ -45,3 +50,17 @@ def match_shown(state: ArenaState, match: Match, names: Mapping[str, str]) -> di
         "created_ns": match.created_ns,
         "closed_ns": match.closed_ns,
     }
+
+
+def policy_words(state: ArenaState, match: Match, account: Account | None) -> dict[str, str]:
+    """Letter -> what that policy's server said of its mistake, in at most 500 letters: for organisers and its owner.
+
+    It is a stranger's text, which may be long and may name anybody: nobody else is told.
+    """
+    told = {}
+    for side in match.sides:
+        rollout = match.counted(side.letter)
+        mine = account is not None and state.policies[side.policy].owner == account.id
+        if rollout is not None and rollout.reason and (mine or (account is not None and account.role == "organiser")):
+            told[side.letter] = " ".join(rollout.reason.split())[:_WORDS]
+    return told

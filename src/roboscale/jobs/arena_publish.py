@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -24,7 +23,6 @@ _LEFT_OUT = (
     "Left out of this copy: who evaluated and who owns an account, matches that are not over, what policies said of "
     "their mistakes, and what their servers knew a rollout as."
 )
-_NOT_SHOWN = ("session", "reason")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,16 +80,11 @@ def publish_arena(request: PublishArena, on_event: OnEvent = ignore) -> Publishe
         RoboscaleError: the folder is there and is not empty, or no match has been voted on.
     """
     require_packages("a page", "starlette")
-    from roboscale.arena.arena import Arena
-    from roboscale.jobs.arena_export import write_tables
+    from roboscale.jobs.arena_export import opened_for, write_tables
     from roboscale.jobs.arena_hosting import media_folder
-    from roboscale.trials.log import open_log
     from roboscale.web.arena.bundle import bundled_page
 
-    if request.out.exists() and any(request.out.iterdir()):
-        raise RoboscaleError(f"{request.out} is there already, and is not empty")
-    with open_log(request.store, read_only=True) as log:
-        state = Arena(log).state
+    state = opened_for(request.store, request.out)
     if not state.finished:
         raise RoboscaleError(f"{request.store}: no match has been voted on yet, so there is nothing to publish")
     answers = _answers(state, request.matches)
@@ -121,7 +114,7 @@ def _answers(state: ArenaState, newest: int) -> dict[str, Any]:
 
     board, names, total = arena_board(state), arena_names(state), len(state.finished)
     shown = [
-        {"number": k, **_public(match_shown(state, state.matches[state.finished[k - 1]], names))}
+        {"number": k, **match_shown(state, state.matches[state.finished[k - 1]], names)}
         for k in range(total, max(total - newest, 0), -1)
     ]
     said = f"Listed are {len(shown)} of {total} matches; the numbers are of all."
@@ -133,14 +126,6 @@ def _answers(state: ArenaState, newest: int) -> dict[str, Any]:
         answers[f"api/finished/{match.id}"] = {**one, "drawn": drawn, "seed": match.seed}
     plain: dict[str, Any] = to_plain(answers)
     return plain
-
-
-def _public(shown: Mapping[str, Any]) -> dict[str, Any]:
-    sides = [
-        {**side, "rollout": side["rollout"] and {k: v for k, v in side["rollout"].items() if k not in _NOT_SHOWN}}
-        for side in shown["sides"]
-    ]
-    return {**shown, "sides": sides}
 
 
 def _copy(source: Path, target: Path) -> bool:

@@ -128,7 +128,7 @@ def evaluate(
             a class of which one is made for each episode, an object with `reset()`, a model with `predict`, a text.
         on_event: called with progress and notes; without it, void trials and mistakes of the policy are warnings.
         world: a `World`, a `Robot` or a class that makes one, instead of a text.
-        observes: fields that a function reads; by default all, cameras included, which cost ten times the physics.
+        observes: fields that a function is shown; by default those that its code names, or else all.
         asked: fields of `Evaluate`, e.g. `tasks`, `trials`, `seed`, `store`; `task` and `out` are understood, too.
             Without a store nothing is kept.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -157,16 +158,27 @@ def hold_event(request: HoldEvent, on_event: OnEvent = ignore) -> HeldEvent:
         for team in declared.teams:
             holding.show(teams, f"the data of {team.name} are at the gate")
             teams.append(holding.admit(team, left_out=team.name in request.without))
+        _require_two(request.file, teams, on_event)  # before the first trial: until then the file may be changed
+        admitted = [one.team for one in teams if not one.out]
         for k, one in enumerate(teams):
             if not one.out:
                 holding.show(teams, f"the policy of {one.team} is tried")
                 teams[k] = holding.tried(one)
-        for one in teams:
-            if one.out:
-                on_event(Note(f"{one.team} is not ranked: {one.out}"))
-        if sum(not one.out for one in teams) < 2:
-            raise RoboscaleError(f"{request.file}: fewer than two teams can be ranked; the notes say why")
+        for world in declared.worlds:
+            if world.at_robot:
+                holding.show(teams, f"every policy is tried at {world.world}, in an order that nobody is told")
+                teams = holding.tried_at(world, teams)
+        _require_two(request.file, [one for one in teams if one.team in admitted], on_event)
         done = holding.finish(teams)
     on_event(Wrote("page", done.page))
     on_event(Wrote("archive", done.archive))
     return done
+
+
+def _require_two(file: Path, teams: Sequence[EventStanding], on_event: OnEvent) -> None:
+    """Says who is out and why; RoboscaleError where fewer than two are left."""
+    for one in teams:
+        if one.out:
+            on_event(Note(f"{one.team} is not ranked: {one.out}"))
+    if sum(not one.out for one in teams) < 2:
+        raise RoboscaleError(f"{file}: fewer than two teams can be ranked; the notes say why")

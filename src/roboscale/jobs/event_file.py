@@ -12,6 +12,10 @@ tasks = ["reach-v3", "push-v3"]
 [worlds.rubrics]            # of some tasks: steps in order, each of a measure as it is when an episode ends
 push-v3 = [{ says = "near", measure = "progress", least = 0.5 }, { says = "there", measure = "success", least = 1 }]
 
+[[worlds]]                  # a declared robot: every policy on every case in a hidden order, scored by a person
+world = "robot:arm.toml"
+stages = ["touched", "lifted"]  # how far it can come, in order
+
 [[teams]]
 name = "ash"
 dataset = "ash/recorded"    # paths are beside this file
@@ -34,6 +38,7 @@ from roboscale.core.declared import Count, Limit, Mistake, Text
 
 __all__ = ["EventFile", "EventStep", "EventTeam", "EventWorld"]
 
+_ROBOT = "robot:"
 _NAME = r"\w([\w -]{0,38}[\w-])?"
 
 TeamName = Annotated[
@@ -84,14 +89,19 @@ class EventWorld:
         tasks: by default all of the world's.
         horizon: control steps; by default the world's.
         rubrics: task -> steps in order; progress is then the last that was reached, as a share of all.
+        stages: the same at a robot, where whoever sits there says which was reached.
     """
 
-    world: Annotated[
-        Text, Limit("a simulated world: teams meet at robots in an arena", lambda text: not text.startswith("robot:"))
-    ]
+    world: Text
     tasks: tuple[Text, ...] = ()
     horizon: Count | None = None
     rubrics: Mapping[str, tuple[EventStep, ...]] = field(default_factory=dict)
+    stages: tuple[Text, ...] = ()
+
+    @property
+    def at_robot(self) -> bool:
+        """Whether somebody sits at it, sets the scenes up and scores."""
+        return self.world.startswith(_ROBOT)
 
     def progress(self, task: str, outcome: Outcome) -> float | None:
         """Of one trial, 0..1: by the rubric where its task has one, else what its judge said; `None` where a measure
@@ -143,6 +153,12 @@ class EventFile:
         if not self.worlds:
             yield "worlds", "one or more", 0
         for world in self.worlds:
+            if world.at_robot and world.rubrics:
+                yield "worlds.rubrics", f"stages at {world.world}, which a person scores", ", ".join(world.rubrics)
+            if not world.at_robot and world.stages:
+                yield "worlds.stages", f"rubrics in {world.world}, where nobody scores", ", ".join(world.stages)
+            if world.at_robot and not world.stages and self.by == "progress":
+                yield "worlds.stages", f"at {world.world} one or more, for by = progress", 0
             for task, steps in world.rubrics.items():
                 if world.tasks and task not in world.tasks:
                     yield "worlds.rubrics", f"one of {', '.join(world.tasks)}", task
@@ -172,6 +188,8 @@ class EventFile:
 
     def world_of(self, world: EventWorld, folder: Path) -> str:
         """The same of a world."""
+        if world.at_robot:
+            return _ROBOT + _beside(world.world.removeprefix(_ROBOT), folder)
         return _beside(world.world, folder)
 
 

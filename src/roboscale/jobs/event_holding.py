@@ -87,16 +87,15 @@ class Holding:
         return EventStanding(team=team.name, gates=blocking, out=why)
 
     def tried(self, one: EventStanding) -> EventStanding:
-        """Its policy on every hidden condition of every world; trials that are there already are not made again."""
+        """Its policy on every hidden condition of every simulated world; trials that are there are not made again."""
         from roboscale.jobs.eval import Evaluate, evaluate
 
-        if one.out:
-            return one
-        team = next(team for team in self.declared.teams if team.name == one.team)
         folder, rows = self.file.parent, []
         for world in self.declared.worlds:
+            if world.at_robot:
+                continue
             asked = Evaluate(
-                policy=self.declared.policy_of(team, folder),
+                policy=self._policy(one),
                 world=self.declared.world_of(world, folder),
                 tasks=",".join(world.tasks) or "all",
                 trials=self.declared.trials,
@@ -108,17 +107,82 @@ class Holding:
             try:
                 done = evaluate(asked, self.on_event)
             except InfrastructureError as error:
-                raise InfrastructureError(
-                    f"{one.team}: {error}; the same command goes on, --without {shlex.quote(one.team)} leaves it out"
-                ) from error
+                raise _away(one, error) from error
             except RoboscaleError as error:
                 return replace(one, out=f"{_OUT_OF}: {error}")
             if done.value is None:
                 return replace(one, out=f"{_OUT_OF}: {done}")
             rows += [(world, counted) for counted in done.judged.used]
-        self._rows[one.team] = rows
+        return self._with(one, rows)
+
+    def _with(self, one: EventStanding, rows: Sequence[tuple[EventWorld, Counted]]) -> EventStanding:
+        """The team with further trials."""
+        if not rows:
+            return one
+        self._rows.setdefault(one.team, []).extend(rows)
         policy = rows[0][1].policy
-        return replace(one, policy=policy.digest, unverified=policy.unverified)
+        return replace(one, policy=one.policy or policy.digest, unverified=one.unverified or policy.unverified)
+
+    def _policy(self, one: EventStanding) -> str:
+        team = next(team for team in self.declared.teams if team.name == one.team)
+        return self.declared.policy_of(team, self.file.parent)
+
+    def tried_at(self, world: EventWorld, teams: Sequence[EventStanding]) -> list[EventStanding]:
+        """Every policy at a robot, case by case in an order that nobody is told, scored by whoever sits there."""
+        from roboscale.jobs.bench import BenchPlan
+        from roboscale.jobs.compare import Compare
+        from roboscale.jobs.running import run_trials
+        from roboscale.jobs.trying import world_and_tasks
+
+        standing = [one if one.out else self._opens(one, world) for one in teams]
+        still = [one for one in standing if not one.out]
+        if len(still) < 2:
+            return standing
+        text = self.declared.world_of(world, self.file.parent)
+        tasks = world_and_tasks(text, ",".join(world.tasks) or "all")[1]
+        asked = Compare(
+            policies=tuple(self._policy(one) for one in still),
+            world=text,
+            tasks=",".join(tasks),
+            budget=self.declared.trials * len(tasks),
+            sequential=False,
+            horizon=world.horizon,
+            seed=self.seed,
+            store=str(self.folder / "trials"),
+        )
+        order = int.from_bytes(hashlib.sha256(f"{self.nonce}:{world.world}".encode()).digest()[:7])
+        plan = BenchPlan(title=self.declared.title, stages=world.stages, order=order)
+        try:
+            judged = run_trials(
+                asked, asked.policies, count=asked.budget, design=asked.design, on_event=self.on_event, bench=plan
+            )
+        except InfrastructureError as error:
+            raise InfrastructureError(f"{error}; the same command goes on") from error
+        except RoboscaleError as error:  # two teams with one policy, or nothing that counts
+            raise RoboscaleError(f"at {world.world}: {error}; --without TEAM leaves a team out") from error
+        for policy, one in zip(judged.run.policies, still, strict=True):
+            rows = [(world, counted) for counted in judged.used if counted.policy == policy]
+            standing[standing.index(one)] = self._with(one, rows)
+        return standing
+
+    def _opens(self, one: EventStanding, world: EventWorld) -> EventStanding:
+        """The team, which is out where its policy cannot be opened: before anybody sits down at the robot."""
+        from roboscale.jobs.eval import Evaluate
+        from roboscale.jobs.running import planned
+
+        asked = Evaluate(
+            policy=self._policy(one),
+            world=self.declared.world_of(world, self.file.parent),
+            tasks=",".join(world.tasks) or "all",
+            store=str(self.folder / "trials"),
+        )
+        try:
+            planned(asked, (asked.policy,), asked.trials)
+        except InfrastructureError as error:
+            raise _away(one, error) from error
+        except RoboscaleError as error:
+            return replace(one, out=f"{_OUT_OF}: {error}")
+        return one
 
     def finish(self, teams: Sequence[EventStanding]) -> HeldEvent:
         """Results, board and archive."""
@@ -228,6 +292,13 @@ class Holding:
                 else []
             ),
         ]
+
+
+def _away(one: EventStanding, error: InfrastructureError) -> InfrastructureError:
+    """What stops an event, and how it goes on."""
+    return InfrastructureError(
+        f"{one.team}: {error}; the same command goes on, --without {shlex.quote(one.team)} leaves it out"
+    )
 
 
 def _progress(world: EventWorld, counted: Counted) -> float | None:

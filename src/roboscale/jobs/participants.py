@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from roboscale.core import Policy, RoboscaleError, World
+from roboscale.core import Policy, RoboscaleError, Spec, World
 from roboscale.jobs.guests import guest_policies
 from roboscale.jobs.trying import API_KEY_VARIABLE, AnyPolicy, Trying
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from roboscale.policies.remote import Timeouts
     from roboscale.policies.remote.profile import PolicyProfile
 
-__all__ = ["Watched", "participant_of", "profiles_of"]
+__all__ = ["Watched", "not_shown", "participant_of", "profiles_of"]
 
 
 def profiles_of(request: Trying, policies: Sequence[AnyPolicy]) -> Mapping[str, PolicyProfile]:
@@ -79,6 +79,16 @@ def _resolved(
             guests=guest_policies(world, profiles, start_s=request.start_timeout, answer_s=request.reply_timeout),
         )
     return as_policy(policy, spec=None if observes is None else world.info.observation_spec.select(observes))
+
+
+def not_shown(policy: Policy, shown: Spec) -> tuple[str, ...]:
+    """A line where cameras are not rendered for a policy because its code does not read them."""
+    reads = None if policy.observation_spec is not None else getattr(policy, "reads", None)
+    if reads is None or not {image.name for image in shown.images} - reads:
+        return ()
+    read = [name for name in shown.names if name in reads]
+    only = f"{', '.join(read)} alone" if read else "no observation"
+    return (f"its code reads {only}, so that nothing else is rendered for it",)
 
 
 class Watched:

@@ -36,7 +36,7 @@ from roboscale.core.plain import Plain
 from roboscale.jobs.choosing import choose_cases
 from roboscale.jobs.events import Note, OnEvent, Progress, Wrote, ignore
 from roboscale.jobs.keeping import keep_episodes
-from roboscale.jobs.participants import Watched, participant_of, profiles_of
+from roboscale.jobs.participants import Watched, not_shown, participant_of, profiles_of
 from roboscale.jobs.perturbing import Excluded, perturb_of
 from roboscale.jobs.strangers import staying_alive, within
 from roboscale.jobs.sweeping import all_cases
@@ -164,7 +164,7 @@ def run_trials(
         count: cases per task; with a design, over all tasks.
         design: how the policies are compared; `None` where none is.
         world: an object, instead of the request's text.
-        observes: fields that a function reads; by default all, cameras included, which cost ten times the physics.
+        observes: fields that a function is shown; by default those that its code names, or else all.
         bench: somebody sits at the robot, sets scenes up and scores; by default trials wait to be judged.
         excluded: cells of `--perturb` that are not tried, and why.
 
@@ -299,7 +299,7 @@ def _ask(
 def _say_notes(asked: _Asked) -> None:
     """What is to be known of the policies; some of it shows only once they have acted."""
     for policy in asked.policies.values():
-        for note in getattr(policy, "notes", ()):
+        for note in (*getattr(policy, "notes", ()), *not_shown(policy, asked.info.observation_spec)):
             asked.say(f"{policy.name}: {note}")
 
 

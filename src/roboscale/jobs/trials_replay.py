@@ -236,8 +236,6 @@ def _acted(world: World, policy: Policy, trial: Trial, case: Case, filming: Film
     from roboscale.referees import referee_named
     from roboscale.trials import Asking, answered, rollout
 
-    spec = policy.observation_spec
-    asking = Asking(needs=None if spec is None else spec.names, history=getattr(policy, "history", 1))
     session = policy.start(
         world.info.sentence(case), derive_seed("session", trial.case.id, trial.round, trial.attempt)
     )
@@ -246,7 +244,7 @@ def _acted(world: World, policy: Policy, trial: Trial, case: Case, filming: Film
         case,
         trial.settings,
         referee=referee_named(trial.settings.watch),
-        asking=asking,
+        asking=Asking.of(policy, world.info.observation_spec),
         film=None if filming is None else filming.watch,
     )
     return answered(run, session)

@@ -73,6 +73,11 @@ class AroundPolicy:
         return cast("int | None", getattr(self._inner, "sessions", None))
 
     @property
+    def reads(self) -> frozenset[str] | None:
+        """Names of fields, beside which its code reads none; `None` where that is open."""
+        return cast("frozenset[str] | None", getattr(self._inner, "reads", None))
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What people should know of it."""
         return tuple(getattr(self._inner, "notes", ()))

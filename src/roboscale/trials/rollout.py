@@ -32,6 +32,7 @@ from roboscale.core import (
     InfrastructureError,
     Observation,
     Pending,
+    Policy,
     PolicyError,
     Referee,
     RoboscaleError,
@@ -89,6 +90,15 @@ class Asking:
 
     needs: tuple[str, ...] | None = None
     history: int = 1
+
+    @classmethod
+    def of(cls, policy: Policy, shown: Spec) -> Asking:
+        """Of a policy, in a world that can show `shown`: what it takes, or else what its code can read of that."""
+        spec, reads = policy.observation_spec, getattr(policy, "reads", None)
+        needs = None if spec is None else spec.names
+        if spec is None and reads is not None:
+            needs = tuple(name for name in shown.names if name in reads)
+        return cls(needs=needs, history=getattr(policy, "history", 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

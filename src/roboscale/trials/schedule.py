@@ -323,8 +323,7 @@ class TrialRunner:
         schedule: Schedule,
     ) -> None:
         policy = self.policies[trial.policy]
-        needs = None if policy.observation_spec is None else policy.observation_spec.names
-        asking = Asking(needs=needs, history=getattr(policy, "history", 1))
+        asking = Asking.of(policy, self.info.observation_spec)
         job = Job(trial=trial, referee=self.referee, asking=asking, keep=self.keep(trial))
         starting = Stopwatch()
         try:

@@ -6,12 +6,14 @@ All of it is known from the object and its signature before the first trial; wha
 from __future__ import annotations
 
 import inspect
+import types
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 
 from roboscale.core import Observation, SpecMismatch
+from roboscale.policies.callables.reading import fields_read
 
 __all__ = ["CALLS", "METHODS", "Ask", "DoesNotFit", "Way", "libraries", "way_of"]
 
@@ -49,6 +51,23 @@ class Way:
     def notes(self) -> tuple[str, ...]:
         """What is decided here and not by the user."""
         return ("predict is asked with deterministic=True",) if "deterministic" in self.options else ()
+
+    def reads(self, target: Any) -> frozenset[str] | None:
+        """Names of the observation's fields that `target` can read, by its code; `None` where that is open.
+
+        Args:
+            target: the object, or the class of which one is made for every session.
+        """
+        if self.method == "predict":
+            return None
+        if isinstance(target, types.FunctionType):
+            return fields_read(target)
+        kind = target if isinstance(target, type) else type(target)
+        own = {} if isinstance(target, type) else getattr(target, "__dict__", {})
+        fn = inspect.getattr_static(kind, self.method or "__call__", None)
+        if self.method in own or not isinstance(fn, types.FunctionType):
+            return None
+        return fields_read(types.MethodType(fn, target))
 
     def ask(self, target: Any, instruction: str) -> Ask:
         """What a session calls, for the object `target`."""

@@ -69,7 +69,7 @@ def as_policy(thing: object, *, name: str = "", spec: Spec | None = None) -> Pol
         way = way_of(first, name)
         content = _content_of_class(thing, first, name, way)
         memory = Memory(lambda: identify(thing, name).digest, suspected=may_remember(thing))
-        return CallablePolicy(content, spec, way, life_of_class(thing, first, name), memory)
+        return CallablePolicy(content, spec, way, life_of_class(thing, first, name), memory, reads=way.reads(thing))
     if _is_factory(thing):
         made = _make(cast(Callable[[], Any], thing), name)
         if not (callable(made) or is_policy(made) or any(hasattr(made, m) for m in METHODS)):
@@ -84,7 +84,7 @@ def as_policy(thing: object, *, name: str = "", spec: Spec | None = None) -> Pol
     life = life_of(lives, name, stateless="state" in way.options)
     content = identify(thing, name, calls=_called(way))
     memory = Memory(lambda: identify(thing, name, calls=_called(way)).digest, suspected=may_remember(thing))
-    return CallablePolicy(content, spec, way, life, memory)
+    return CallablePolicy(content, spec, way, life, memory, reads=way.reads(lives))
 
 
 def name_of(thing: object) -> str:
@@ -103,10 +103,23 @@ def name_of(thing: object) -> str:
 
 
 class CallablePolicy:
-    """A user's code that is asked once per observation."""
+    """A user's code that is asked once per observation.
 
-    def __init__(self, content: Identity, spec: Spec | None, way: Way, life: Life, memory: Memory) -> None:
-        self.name = content.name
+    Args:
+        reads: names of fields, beside which its code reads none; `None` where that is open.
+    """
+
+    def __init__(
+        self,
+        content: Identity,
+        spec: Spec | None,
+        way: Way,
+        life: Life,
+        memory: Memory,
+        *,
+        reads: frozenset[str] | None = None,
+    ) -> None:
+        self.name, self.reads = content.name, reads
         self.identity = content if spec is None else combine(content.name, content, spec.to_json())
         self.observation_spec = spec
         self.action_spec: Spec | None = None

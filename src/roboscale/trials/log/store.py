@@ -268,7 +268,7 @@ class SqlLog:
             for judgement in judgements:
                 require_trial(connection, judgement.trial, self._where)
             insert_judgements(connection, judgements, self._where)
-            return newest + insert_entries(connection, entries, self._where)
+            return newest + insert_entries(connection, entries, self._where, newest)
 
     def entries(self, after: int = 0) -> tuple[LogEntry, ...]:
         if not self._has_entries:
@@ -397,7 +397,7 @@ def _merge(connection: Connection, logs: Sequence[TrialLog], where: str) -> Merg
             trials += insert_trials(connection, batch, at)
             said = log.judgements([t.id for t in batch]).values()
             judgements += insert_judgements(connection, [j for some in said for j in some], at)
-        entries += insert_entries(connection, log.entries(), at)
+        entries += insert_entries(connection, log.entries(), at, newest_entry(connection))
     return MergeCounts(
         trials=trials, judgements=judgements, runs=runs, identities=identities, known=seen - trials, entries=entries
     )

@@ -96,15 +96,14 @@ def newest_entry(connection: Connection) -> int:
     return int(connection.execute(select(func.coalesce(func.max(sql.entries.c.number), 0))).scalar_one())
 
 
-def insert_entries(connection: Connection, entries: Sequence[LogEntry], where: str) -> int:
-    """Adds the entries that are new behind those that are there; returns how many these were. The caller is alone.
+def insert_entries(connection: Connection, entries: Sequence[LogEntry], where: str, newest: int) -> int:
+    """Adds the entries that are new behind number `newest`; returns how many these were. The caller is alone.
 
     Raises:
         BadData: an entry of that id says something else.
     """
     ids = [entry.id for entry in entries]
     known = {entry.id: entry for some in pieces(ids, 1000) for entry in all_entries(connection, where, ids=some)}
-    newest = newest_entry(connection)
     rows: list[dict[str, Any]] = []
     for entry in entries:
         try:

@@ -142,7 +142,10 @@ OPERATIONS: tuple[Operation, ...] = (
         name="finished", method="GET", path="/api/finished", says="Finished matches, newest first.",
         query=("before", "count"),
     ),
-    Operation(name="match", method="GET", path="/api/finished/{match}", says="One finished match, with its episodes."),
+    Operation(
+        name="match", method="GET", path="/api/finished/{match}",
+        says="One finished match; what a policy said of its mistake, for organisers and its owner.",
+    ),
     Operation(name="join", method="POST", path="/api/join", says="Uses an invitation up.", body=_Join),
     Operation(name="me", method="GET", path="/api/me", says="Whose token this is.", role="any"),
     Operation(

@@ -154,7 +154,6 @@ const told = (match) => {
     parts.push(make("h2", `${side.letter}: ${side.policy}`), facts([
       ["progress", `${score.progress} of 100`], ["done", score.success ? "yes" : "no"],
       ["damage", score.damage.join(", ") || "none"], ["ended", side.rollout ? `${side.rollout.end}, ${side.rollout.steps} steps` : "–"],
-      ...(bundle ? [] : [["why", side.rollout && side.rollout.reason ? side.rollout.reason : "–"]]),
       ["attempts", String(side.attempts)], ["trial", side.rollout ? side.rollout.trial : "–"], ["said", score.text || "–"]]));
   }
   const candidates = Object.entries(match.drawn.candidates || {}).map(([pair, [chance]]) => `${pair.split("|").map((one) => one.slice(0, 8)).join(" and ")}: ${fixed(chance, 3)}`);
