@@ -30,9 +30,9 @@ class CollectHandheld(Request):
     words: ClassVar[tuple[str, ...]] = ("collect", "handheld")
     approach: ClassVar[str] = "z"
 
-    recordings: Annotated[Path, Argument("A session, a dataset or a table of poses; the format is detected.")]
+    recordings: Annotated[Path, Argument("Videos, a session, a dataset or poses; the format is detected.")]
     out: Annotated[Path, Argument("A new folder; the same command again goes on.")]
-    format: Annotated[str, Option("umi-session, umi-zarr, grabette, fastumi, pose-log or fields; else detected.")] = ""
+    format: Annotated[str, Option("clips, umi-session, umi-zarr, grabette, fastumi, pose-log or fields; else detected.")] = ""
     axes: Annotated[
         Literal["", "arkit", "arcore", "openxr", "webxr", "unity", "opencv", "as-recorded"],
         Option("Of a pose log: arkit, arcore, openxr, webxr, unity, opencv or as-recorded."),
@@ -42,10 +42,16 @@ class CollectHandheld(Request):
     )
     tip: Annotated[str, Option("Metres from the camera to the tool's tip in the camera's axes: x,y,z.")] = ""
     intrinsics: Annotated[
-        Path | None, Option("Calibration of a session's camera (JSON): measures the width by the fingers' tags.")
+        Path | None, Option("Calibration of the camera (JSON): to map videos, and to measure widths of a session.")
+    ] = None
+    layout: Annotated[Path | None, Option("Of videos: where the printed tags are; tags.json of collect tags.")] = None
+    by: Annotated[Literal["map", "tags"], Option("Of videos: a map of the pictures, or printed tags alone.")] = "map"
+    keyframes: Annotated[float, Option("Of videos: pictures a second that are mapped.", min=2, max=30)] = 10.0
+    mask: Annotated[
+        Path | None, Option("Of videos: a picture, black where every frame shows what moves with the camera.")
     ] = None
     opens: Annotated[
-        float, Option("Metres that a session's gripper truly opens to, for the scale of its widths.", min=0)
+        float, Option("Metres that the gripper truly opens to, for the scale of its widths.", min=0)
     ] = 0.0
     fps: options.Fps = None
     resample: options.CaptureRate = None
@@ -118,16 +124,22 @@ def _asked(request: CollectHandheld) -> Capturing:
         "video": request.video,
         "intrinsics": request.intrinsics,
         "opens": request.opens,
+        "layout": request.layout,
+        "by": request.by,
+        "keyframes_hz": request.keyframes,
+        "mask": request.mask,
     }
     told = {
         **given,
         "declare": None,
         "intrinsics": _text(request.intrinsics),
+        "layout": _text(request.layout),
+        "mask": _text(request.mask),
         "options": repr(made),
         "model": model_of(made),
     }
     return Capturing(
-        open=partial(open_handheld, request.recordings, **given),
+        open=partial(open_handheld, request.recordings, **given, maps=_maps_of(request.out)),
         options=made,
         out=request.out,
         identity=identity(request.recordings, request.declare, told),
@@ -135,6 +147,11 @@ def _asked(request: CollectHandheld) -> Capturing:
         codec=request.codec,
         workers=request.workers,
     )
+
+
+def _maps_of(out: Path) -> Path:
+    """The folder beside a dataset in which the trajectories of its videos are kept."""
+    return out.with_name(f"{out.name}.maps")
 
 
 def _text(path: Path | None) -> str:
