@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 from roboscale.sources.handheld.lens import Lens
 from roboscale.sources.handheld.tag_sheet import TagSheet, tag_bits, tag_sheets
 
-__all__ = ["SMALL", "Level", "Swing", "TableScene", "camera_lens", "write_clip", "write_lens_of", "write_sheets"]
+__all__ = ["SMALL", "Level", "Swing", "TableScene", "camera_lens", "felt_motion", "write_clip", "write_lens_of", "write_sheets"]
 
 Array = NDArray[np.float64]
 
@@ -259,7 +259,7 @@ def write_clip(
             turns.append(turn)
             places.append(at)
             parts = []
-            for moment in (np.linspace(-0.5, 0.5, 5) if level.blur_s else np.zeros(1)):
+            for moment in (np.linspace(-0.5, 0.5, 3) if level.blur_s else np.zeros(1)):
                 when = t + moment * level.blur_s
                 if level.readout_s:
                     few = [motion.pose(when + s * level.readout_s) for s in np.linspace(-0.5, 0.5, 9)]
@@ -283,6 +283,42 @@ def _between(few: list[tuple[Array, Array]], lines: Array) -> tuple[Array, Array
     turns = Slerp(at, Rotation.from_matrix([turn for turn, _ in few]))(lines).as_matrix()
     places = np.stack([np.interp(lines, at, [p[i] for _, p in few]) for i in range(3)], axis=1)
     return turns, places
+
+
+def felt_motion(
+    motion: Swing,
+    seconds: float,
+    *,
+    rate_hz: float = 200.0,
+    late_s: float = 0.0,
+    shake_rad: float = 0.0,
+    noise: float = 0.1,
+    seed: int = 0,
+) -> tuple[Array, Array]:
+    """What an accelerometer (m/s2) and a gyroscope (rad/s) beside the camera feel, (N, 3) each.
+
+    Args:
+        late_s: by which the sensor's clock is behind that of the pictures.
+        shake_rad: of a tremor that the pictures do not show, for the camera turned it away.
+        noise: m/s2; the bias is as large.
+    """
+    rng, step = np.random.default_rng(seed), 1e-3
+    camera_from_imu = Rotation.from_euler("zyx", [0.4, -0.3, 0.2]).as_matrix()
+    lever = np.array([0.01, -0.02, -0.015])
+
+    def pose(t: float) -> tuple[Array, Array]:
+        turn, at = motion.pose(t)
+        tremor = Rotation.from_rotvec(shake_rad * np.sin(np.array([37.0, 43.0, 51.0]) * t)).as_matrix()
+        return turn @ tremor, at + turn @ lever
+
+    felt, turned = [], []
+    for t in np.arange(0, seconds, 1 / rate_hz) + late_s:
+        (before, a), (turn, b), (after, c) = (pose(t + s) for s in (-step, 0, step))
+        felt.append(camera_from_imu.T @ turn.T @ ((a - 2 * b + c) / step**2 + [0, 0, 9.81]))
+        turned.append(camera_from_imu.T @ Rotation.from_matrix(before.T @ after).as_rotvec() / (2 * step))
+    size = (len(felt), 3)
+    accelerations = np.array(felt) + noise * rng.normal(size=3) + rng.normal(0, noise, size)
+    return accelerations, np.array(turned) + 0.01 * rng.normal(size=3) + rng.normal(0, 0.01, size)
 
 
 def write_lens_of(file: Path, lens: Lens) -> Path:

@@ -28,6 +28,7 @@ Seen = Mapping[int, Array]
 _LEAST_TAGS = 3
 _LEAST_RAYS = 3
 _INSET_PX = 0.3  # by which refining may pull a corner inwards, at most
+_LEAST_PX = 0.3  # by which blur and a rolling shutter move tags together, which nothing that is left shows
 _FAR_PX = 3.0  # from where a placed tag should be seen
 
 
@@ -67,13 +68,14 @@ class Metric:
         places = self.scale * of_map.translation @ self.rotation.T + self.translation
         return Poses(self.rotation @ of_map.rotation, places)
 
-    def sigma(self, places: Array) -> tuple[Array, float]:
+    def sigma(self, places: Array, focal_px: float) -> tuple[Array, float]:
         """One standard deviation of positions (N, 3) in the sheet's frame, metres, and of rotations, radians: what the
-        tags leave of scale and place. It grows with the distance from them."""
+        tags leave of scale and place, and at least a fraction of a pixel. It grows with the distance from them."""
         count = 4 if self.corners else self.tags
         away = np.linalg.norm(places, axis=1)
-        turn = self.left_m / (self.extent_m * np.sqrt(count))
-        return np.hypot(self.left_m / np.sqrt(count), away * np.hypot(turn, self.spread)), float(turn)
+        left = max(self.left_m, _LEAST_PX / focal_px * float(np.median(away)))
+        turn = left / (self.extent_m * np.sqrt(count))
+        return np.hypot(left / np.sqrt(count), away * np.hypot(turn, self.spread)), float(turn)
 
 
 def tag_middle(plane: Array) -> Array:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import RoboscaleError
+from roboscale.core.extras import require_packages
 from roboscale.sources.capture.poses import Poses
 from roboscale.sources.handheld.lens import Lens
 from roboscale.sources.records.own.pictures import PickedFrames
@@ -52,8 +52,9 @@ class CameraMap:
         poses: (K) `map_from_camera`, OpenCV axes.
         blur: (K,) radians of one standard deviation that the features leave to a keyframe's direction.
         depth: (K,) median distance of what it sees.
-        lens: as the map found it; only the focal lengths were free.
         residual_px: mean distance of features from where the map puts them.
+        focal_share: the focal length that the map asks for, as a share of the lens's; it is not used, for a rolling
+            shutter asks for a wrong one, too.
     """
 
     clip: NDArray[np.int64]
@@ -61,8 +62,8 @@ class CameraMap:
     poses: Poses
     blur: Array
     depth: Array
-    lens: Lens
     residual_px: float
+    focal_share: float = 1.0
 
     def of(self, clip: int) -> NDArray[np.bool_]:
         """(K,) which keyframes are of a clip."""
@@ -79,11 +80,9 @@ def solve_map(clips: Sequence[Keyframes], lens: Lens, mask: NDArray[np.bool_] | 
     Raises:
         RoboscaleError: pycolmap is not installed.
     """
-    try:
-        import pycolmap
-    except ModuleNotFoundError as error:
-        text = "a map of a video needs pycolmap, which is not installed: pip install 'roboscale[mapping]'"
-        raise RoboscaleError(text) from error
+    require_packages("a map of a video", "pycolmap")
+    import pycolmap
+
     pycolmap.logging.minloglevel = 2
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -93,12 +92,24 @@ def solve_map(clips: Sequence[Keyframes], lens: Lens, mask: NDArray[np.bool_] | 
         options = pycolmap.IncrementalPipelineOptions()
         options.num_threads, options.random_seed = 1, 0
         options.multiple_models, options.extract_colors = False, False
-        options.ba_refine_focal_length, options.ba_refine_extra_params = True, False
+        options.ba_refine_focal_length, options.ba_refine_extra_params = False, False
         options.ba_refine_principal_point = False
         made = pycolmap.incremental_mapping(place / "map.db", place / "pictures", place, options=options)
     if not made:
         return None
-    return _map_of(max(made.values(), key=lambda one: one.num_reg_images()), names, lens)
+    largest = max(made.values(), key=lambda one: one.num_reg_images())
+    return replace(_map_of(largest, names), focal_share=_focal_share(pycolmap, largest))
+
+
+def _focal_share(pycolmap: Any, made: Any) -> float:
+    """The focal length that the map asks for once it is free, as a share of the given one; changes the map."""
+    (camera,) = made.cameras.values()
+    given = float(camera.params[0])
+    options = pycolmap.BundleAdjustmentOptions()
+    options.refine_focal_length, options.refine_extra_params, options.refine_principal_point = True, False, False
+    options.print_summary = False
+    pycolmap.bundle_adjustment(made, options)
+    return float(camera.params[0]) / given
 
 
 def _name(clip: int, frame: int) -> str:
@@ -159,7 +170,7 @@ def _match(pycolmap: Any, place: Path, clips: Sequence[Keyframes]) -> None:
     pycolmap.match_image_pairs(place / "map.db", matching_options=matching, pairing_options=pairing)
 
 
-def _map_of(made: Any, names: dict[str, tuple[int, int]], lens: Lens) -> CameraMap:
+def _map_of(made: Any, names: dict[str, tuple[int, int]]) -> CameraMap:
     images = sorted((names[image.name], image) for image in made.images.values() if image.has_pose)
     (camera,) = made.cameras.values()
     residual = float(made.compute_mean_reprojection_error())
@@ -180,6 +191,5 @@ def _map_of(made: Any, names: dict[str, tuple[int, int]], lens: Lens) -> CameraM
         poses=Poses(np.stack(turns), np.stack(places)),
         blur=np.array(blur),
         depth=np.array(depth),
-        lens=replace(lens, fx=float(camera.params[0]), fy=float(camera.params[1])),
         residual_px=residual,
     )

@@ -31,11 +31,10 @@ __all__ = ["CameraPath", "path_by_map", "path_by_tags"]
 Array = NDArray[np.float64]
 
 _SPREAD = 0.02
-_FOCAL = 0.01
-_FOCAL_BY_TAGS = 0.02  # middles of six tags on one sheet tell a focal length to about 1 %
+_FOCAL = 0.02  # a map tells a focal length to a thousandth, but for a rolling shutter, which moves it by 1 %
 _MISPLACED_M = 0.003
 _EDGES = 0.02
-_DISAGREE = 0.05  # between tags and accelerometer
+_DISAGREE = 0.03  # between tags and accelerometer
 _WIDEST = 2.5  # steps between two keyframes
 _TOGETHER = 3.0  # features of a keyframe do not err alone: how much more than their number says
 _PRINTED = 2.0  # nor do tags, which are all seen from one side
@@ -88,18 +87,18 @@ def path_by_map(
         found = 0 if made is None else int(made.of(0).sum())
         return _nothing(count, f"no map: {found} of {len(clips[0].frames)} keyframes found their place")
     paths = [_path_of(made, i, look, keyframes_hz) for i, look in enumerate(looks)]
-    own, figures = paths[0], [_focal(made.lens.fx / lens.fx, _FOCAL, "map", made.lens, lens)]
+    own, figures = paths[0], [_focal(made.focal_share, "map", lens)]
     time_ns = np.round(np.arange(count) * 1e9 / looks[0].rate_hz).astype(np.int64)
     inertial = read_inertial(looks[0].video, time_ns, own.poses, own.valid)
     felt = _felt(time_ns, own, inertial)
-    rows = [(p.poses[p.valid], [look.tags[i] for i in np.flatnonzero(p.valid)]) for p, look in zip(paths, looks)]
+    rows = [(p.poses[p.valid], [look.tags[i] for i in np.flatnonzero(p.valid)]) for p, look in zip(paths, looks, strict=True)]
     all_poses = Poses(*(np.concatenate([getattr(p, what) for p, _ in rows]) for what in ("rotation", "translation")))
     seen = [tags for _, some in rows for tags in some]
-    metric = None if layout is None else metric_by_tags(all_poses, seen, made.lens, layout)
+    metric = None if layout is None else metric_by_tags(all_poses, seen, lens, layout)
     features = _features(made, own, count)
     if metric is not None and layout is not None:
-        figures += _tag_figures(metric, all_poses, seen, made.lens, layout, felt)
-        return _on_sheet(own, metric, features, figures, inertial, len(looks) > 1)
+        figures += _tag_figures(metric, all_poses, seen, lens, layout, felt)
+        return _on_sheet(own, metric, features, figures, inertial, lens.fx, len(looks) > 1)
     why = "no --layout" if layout is None else "no printed tag of --layout is placed in the map"
     if felt is None or not felt.believed:
         return replace(_nothing(count, _refused(why, inertial, felt)), figures=tuple(figures), inertial=inertial)
@@ -124,8 +123,7 @@ def path_by_tags(look: Look, lens: Lens, layout: TagLayout) -> CameraPath:
     )
     share, figures = focal_by_tags(look.tags, lens, sheet), list[SourceFigure]()
     if share is not None:
-        other = replace(lens, fx=lens.fx * share, fy=lens.fy * share)
-        figures.append(_focal(share, _FOCAL_BY_TAGS, "tags", other, lens))
+        figures.append(_focal(share, "tags", lens))
     rows = np.flatnonzero(made.valid)
     figures += _edges(made.poses[rows], [look.tags[i] for i in rows], lens, layout, sheet.name)
     seen = np.mean([len(look.tags[i].keys() & sheet.sizes.keys()) for i in rows])
@@ -204,9 +202,10 @@ def _refused(why: str, inertial: Inertial, felt: InertialScale | None) -> str:
     return f"no metric scale: {why}, and {said}"
 
 
-def _focal(share: float, bar: float, who: str, found: Lens, given: Lens) -> SourceFigure:
-    text = f"the {who} asks for a focal length of {found.fx:.1f} pixels, --intrinsics says {given.fx:.1f}"
-    return SourceFigure(name="focal", value=abs(share - 1), bar=bar, unit="", text=text)
+def _focal(share: float, who: str, lens: Lens) -> SourceFigure:
+    verb = "asks" if who == "map" else "ask"
+    text = f"the {who} {verb} for a focal length of {share * lens.fx:.1f} pixels, --intrinsics says {lens.fx:.1f}"
+    return SourceFigure(name="focal", value=abs(share - 1), bar=_FOCAL, unit="", text=text)
 
 
 def _tag_figures(
@@ -219,7 +218,7 @@ def _tag_figures(
         made.append(SourceFigure(name="layout", value=metric.worst_m, bar=_MISPLACED_M, unit="m", text=said))
     made += _edges(metric.poses(poses), seen, lens, layout, metric.sheet)
     if felt is not None and felt.believed:
-        bar = max(_DISAGREE, 3 * felt.spread)
+        bar = max(_DISAGREE, 4 * felt.spread)
         text = f"the accelerometer finds {felt.scale / metric.scale:.3f} times the size that tags say"
         off = abs(felt.scale / metric.scale - 1)
         made.append(SourceFigure(name="imu-scale", value=off, bar=bar, unit="", text=text))
@@ -242,10 +241,11 @@ def _on_sheet(
     features: tuple[Array, Array],
     figures: Sequence[SourceFigure],
     inertial: Inertial,
+    focal_px: float,
     helped: bool,
 ) -> CameraPath:
-    poses = metric.poses(own.poses)
-    metres, radians = metric.sigma(poses.translation)
+    poses, metres = metric.poses(own.poses), np.zeros(len(own.valid))
+    metres[own.valid], radians = metric.sigma(poses.translation[own.valid], focal_px)
     sigma = Sigma(
         position=np.hypot(metric.scale * features[0], _PRINTED * metres),
         rotation=np.hypot(features[1], _PRINTED * radians),
