@@ -69,6 +69,7 @@ LEAVES = {
 }
 ASKED = {
     "cameras": (
+        "jobs/collect_calibrate.py",
         "dataset/privacy.py",
         "sources/handheld/calibrating.py",
         "sources/handheld/finger_tags.py",

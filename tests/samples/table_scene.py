@@ -18,7 +18,19 @@ from scipy.spatial.transform import Rotation
 from roboscale.sources.handheld.lens import Lens
 from roboscale.sources.handheld.tag_sheet import TagSheet, tag_bits, tag_sheets
 
-__all__ = ["SMALL", "Level", "Swing", "TableScene", "camera_lens", "felt_motion", "write_clip", "write_lens_of", "write_sheets"]
+__all__ = [
+    "SMALL",
+    "BoardScene",
+    "Level",
+    "Nodding",
+    "Swing",
+    "TableScene",
+    "camera_lens",
+    "felt_motion",
+    "write_clip",
+    "write_lens_of",
+    "write_sheets",
+]
 
 Array = NDArray[np.float64]
 
@@ -195,6 +207,33 @@ class TableScene:
         return cv2.resize(shade, (columns // fine, rows // fine), interpolation=cv2.INTER_AREA)
 
 
+class BoardScene(TableScene):
+    """A ChArUco board of 7 x 5 squares of 30 mm alone on grey, its first corner at the origin, y towards the camera."""
+
+    def __init__(self) -> None:
+        import cv2
+
+        dictionary = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_50)
+        board = cv2.aruco.CharucoBoard((7, 5), 0.03, 0.022, dictionary)
+        texture = np.pad(board.generateImage((840, 600)), 40, constant_values=235).astype(np.float32)
+        corner = np.array([-0.105 - 0.01, 0.075 + 0.01, 0.0])
+        self._flats = [_Flat(corner, np.eye(3)[0], -np.eye(3)[1], (0.23, 0.17), texture)]
+
+
+class Nodding:
+    """A camera over a board that looks at it from all sides, so that it comes to every part of the picture."""
+
+    def pose(self, t: float) -> tuple[Array, Array]:
+        a = 2.4 * t
+        at = np.array([0.1 * np.sin(a), 0.1 * np.cos(1.3 * a), 0.19 + 0.03 * np.sin(0.7 * a)])
+        aim = np.array([0.11 * np.sin(1.7 * a), 0.09 * np.cos(0.9 * a), 0.0])
+        ahead = (aim - at) / np.linalg.norm(aim - at)
+        right = np.cross(ahead, [0.0, 1.0, 0.0])
+        right = right / np.linalg.norm(right)
+        turn = np.stack([right, np.cross(ahead, right), ahead], axis=1)
+        return turn @ Rotation.from_euler("z", 0.5 * np.sin(0.6 * a)).as_matrix(), at
+
+
 def _box(flat: _Flat, rays: NDArray[np.float32], turn: Array, at: Array) -> tuple[slice, slice] | None:
     """Rows and columns in which a flat may be seen; `None` where it is behind or aside. A lens keeps order of angles."""
     middle = (turn, at) if turn.ndim == 2 else (turn[len(turn) // 2], at[len(at) // 2])
@@ -228,7 +267,7 @@ def _rays(lens: Lens, fine: int) -> NDArray[np.float32]:
 def write_clip(
     file: Path,
     scene: TableScene,
-    motion: Swing,
+    motion: Swing | Nodding,
     lens: Lens,
     *,
     seconds: float = 2.0,
@@ -286,7 +325,7 @@ def _between(few: list[tuple[Array, Array]], lines: Array) -> tuple[Array, Array
 
 
 def felt_motion(
-    motion: Swing,
+    motion: Swing | Nodding,
     seconds: float,
     *,
     rate_hz: float = 200.0,

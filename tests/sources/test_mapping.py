@@ -225,7 +225,7 @@ def test_a_video_becomes_a_dataset_by_printed_tags_alone(recordings, tmp_path: P
     )
     done = collect_handheld(asked)
     assert (done.episodes, done.frames, done.card.format) == (1, 20, "clips")
-    assert done.card.demonstrations[0].scale.startswith("printed tags of sheet layout, 6.0 a frame")
+    assert done.card.demonstrations[0].scale.startswith("printed tags of sheet layout, 5.9 a frame")
     assert any("metres come from printed tags" in line for line in done.lines)
     (kept,) = (tmp_path / "out.maps").iterdir()
     with np.load(kept) as made:

@@ -32,6 +32,7 @@ Array = NDArray[np.float64]
 
 _SPREAD = 0.02
 _FOCAL = 0.02  # a map tells a focal length to a thousandth, but for a rolling shutter, which moves it by 1 %
+_FOCAL_BY_TAGS = 0.03  # one sheet of tags tells it to 1.5 %
 _MISPLACED_M = 0.003
 _EDGES = 0.02
 _DISAGREE = 0.03  # between tags and accelerometer
@@ -87,7 +88,7 @@ def path_by_map(
         found = 0 if made is None else int(made.of(0).sum())
         return _nothing(count, f"no map: {found} of {len(clips[0].frames)} keyframes found their place")
     paths = [_path_of(made, i, look, keyframes_hz) for i, look in enumerate(looks)]
-    own, figures = paths[0], [_focal(made.focal_share, "map", lens)]
+    own, figures = paths[0], [_focal(made.focal_share, _FOCAL, "map", lens)]
     time_ns = np.round(np.arange(count) * 1e9 / looks[0].rate_hz).astype(np.int64)
     inertial = read_inertial(looks[0].video, time_ns, own.poses, own.valid)
     felt = _felt(time_ns, own, inertial)
@@ -123,7 +124,7 @@ def path_by_tags(look: Look, lens: Lens, layout: TagLayout) -> CameraPath:
     )
     share, figures = focal_by_tags(look.tags, lens, sheet), list[SourceFigure]()
     if share is not None:
-        figures.append(_focal(share, "tags", lens))
+        figures.append(_focal(share, _FOCAL_BY_TAGS, "tags", lens))
     rows = np.flatnonzero(made.valid)
     figures += _edges(made.poses[rows], [look.tags[i] for i in rows], lens, layout, sheet.name)
     seen = np.mean([len(look.tags[i].keys() & sheet.sizes.keys()) for i in rows])
@@ -202,10 +203,10 @@ def _refused(why: str, inertial: Inertial, felt: InertialScale | None) -> str:
     return f"no metric scale: {why}, and {said}"
 
 
-def _focal(share: float, who: str, lens: Lens) -> SourceFigure:
+def _focal(share: float, bar: float, who: str, lens: Lens) -> SourceFigure:
     verb = "asks" if who == "map" else "ask"
     text = f"the {who} {verb} for a focal length of {share * lens.fx:.1f} pixels, --intrinsics says {lens.fx:.1f}"
-    return SourceFigure(name="focal", value=abs(share - 1), bar=_FOCAL, unit="", text=text)
+    return SourceFigure(name="focal", value=abs(share - 1), bar=bar, unit="", text=text)
 
 
 def _tag_figures(
