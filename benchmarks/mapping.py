@@ -68,7 +68,9 @@ def one_clip(folder: Path, level: str, seed: int, asked: argparse.Namespace, by:
     scene = TableScene(contrast=LEVELS[level].contrast, seed=seed, moved=moved)
     clip = folder / "clips" / "demo.mp4"
     clip.parent.mkdir()
-    turns, places = write_clip(clip, scene, motion, lens, seconds=asked.seconds, fps=FPS, level=LEVELS[level], seed=seed)
+    turns, places = write_clip(
+        clip, scene, motion, lens, seconds=asked.seconds, fps=FPS, level=LEVELS[level], seed=seed
+    )
     if "no telemetry" not in sabotage:
         late = 0.03 if "30 ms" in sabotage else 0.0
         shake = 0.1 if "stabilised" in sabotage else 0.0
@@ -100,7 +102,7 @@ def one_clip(folder: Path, level: str, seed: int, asked: argparse.Namespace, by:
 
 
 def compared(one: HandDemonstration, truth: Poses) -> Row:
-    """A trajectory against the truth, in millimetres and degrees; nothing but `registered` for one that is not there."""
+    """A trajectory against the truth, in millimetres and degrees; `registered` alone where there is none."""
     (track,) = one.tracks
     valid = track.valid
     made: Row = {"registered": float(valid.mean())}
@@ -200,7 +202,9 @@ def main() -> None:
         gates = sorted({gate for row in rows for gate in row["refused"]})
         off = ", ".join(f"{100 * row['scale_off']:+.2f}" for row in rows if not row["refused"])
         refused = sum(bool(row["refused"]) for row in rows)
-        lines.append((kind, f"{refused} of {len(rows)}", ", ".join(gates) or "-", off or "-", f"{good} of {len(rows)}"))
+        lines.append(
+            (kind, f"{refused} of {len(rows)}", ", ".join(gates) or "-", off or "-", f"{good} of {len(rows)}")
+        )
     print(markdown(("recording", "refused", "by", "scale off where kept, %", "within 1 % or refused"), lines))
 
 

@@ -192,7 +192,6 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "CalibrateCamera",
     "LAYOUTS",
     "NOMINAL",
     "PENDING",
@@ -205,6 +204,7 @@ __all__ = [
     "BadData",
     "BatchedPolicy",
     "BatchedWorld",
+    "CalibrateCamera",
     "Carried",
     "CarriedRows",
     "Case",

@@ -208,7 +208,7 @@ class TableScene:
 
 
 class BoardScene(TableScene):
-    """A ChArUco board of 7 x 5 squares of 30 mm alone on grey, its first corner at the origin, y towards the camera."""
+    """A ChArUco board of 7 x 5 squares of 30 mm alone on grey, its middle at the origin."""
 
     def __init__(self) -> None:
         import cv2
@@ -235,7 +235,7 @@ class Nodding:
 
 
 def _box(flat: _Flat, rays: NDArray[np.float32], turn: Array, at: Array) -> tuple[slice, slice] | None:
-    """Rows and columns in which a flat may be seen; `None` where it is behind or aside. A lens keeps order of angles."""
+    """Rows and columns in which a flat may be seen; `None` where it is behind or aside."""
     middle = (turn, at) if turn.ndim == 2 else (turn[len(turn) // 2], at[len(at) // 2])
     steps = np.linspace(0, 1, 9)
     a, b = (v.reshape(-1, 1) for v in np.meshgrid(steps * flat.size[0], steps * flat.size[1]))
@@ -298,7 +298,7 @@ def write_clip(
             turns.append(turn)
             places.append(at)
             parts = []
-            for moment in (np.linspace(-0.5, 0.5, 3) if level.blur_s else np.zeros(1)):
+            for moment in np.linspace(-0.5, 0.5, 3) if level.blur_s else np.zeros(1):
                 when = t + moment * level.blur_s
                 if level.readout_s:
                     few = [motion.pose(when + s * level.readout_s) for s in np.linspace(-0.5, 0.5, 9)]

@@ -138,7 +138,9 @@ def test_without_tags_an_accelerometer_gives_metres_and_gravity(mapped):
     assert path.scale.startswith("the accelerometer") and path.frame == "first frame of each clip (z up)"
     known = np.flatnonzero(path.valid)
     moved = np.linalg.norm(np.diff(path.poses.translation[known], axis=0), axis=1).sum()
-    assert moved / np.linalg.norm(np.diff(truth.translation[known], axis=0), axis=1).sum() == pytest.approx(1, abs=0.02)
+    assert moved / np.linalg.norm(np.diff(truth.translation[known], axis=0), axis=1).sum() == pytest.approx(
+        1, abs=0.02
+    )
     rise = np.ptp(path.poses.translation[known, 2]) / np.ptp(truth.translation[known, 2])
     assert rise == pytest.approx(1, abs=0.03), "z is up"
     assert any(f.check == "scale-by-imu" for f in path.findings)

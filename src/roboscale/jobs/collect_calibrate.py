@@ -85,7 +85,9 @@ def calibrate_camera(request: CalibrateCamera, on_event: OnEvent = ignore) -> Ca
     for text in fit.said:
         on_event(Note(text))
     if fit.reach < 0.8:
-        text = f"corners reach {100 * fit.reach:.0f} % of the way into the picture's corners; beyond, the lens is a guess"
+        text = (
+            f"corners reach {100 * fit.reach:.0f} % of the way into the picture's corners; beyond, the lens is a guess"
+        )
         on_event(Note(text))
     write_json(request.out, fit.to_calibration())
     on_event(Wrote("calibration", request.out))

@@ -32,7 +32,9 @@ class CollectHandheld(Request):
 
     recordings: Annotated[Path, Argument("Videos, a session, a dataset or poses; the format is detected.")]
     out: Annotated[Path, Argument("A new folder; the same command again goes on.")]
-    format: Annotated[str, Option("clips, umi-session, umi-zarr, grabette, fastumi, pose-log or fields; else detected.")] = ""
+    format: Annotated[
+        str, Option("clips, umi-session, umi-zarr, grabette, fastumi, pose-log or fields; else detected.")
+    ] = ""
     axes: Annotated[
         Literal["", "arkit", "arcore", "openxr", "webxr", "unity", "opencv", "as-recorded"],
         Option("Of a pose log: arkit, arcore, openxr, webxr, unity, opencv or as-recorded."),
@@ -50,9 +52,9 @@ class CollectHandheld(Request):
     mask: Annotated[
         Path | None, Option("Of videos: a picture, black where every frame shows what moves with the camera.")
     ] = None
-    opens: Annotated[
-        float, Option("Metres that the gripper truly opens to, for the scale of its widths.", min=0)
-    ] = 0.0
+    opens: Annotated[float, Option("Metres that the gripper truly opens to, for the scale of its widths.", min=0)] = (
+        0.0
+    )
     fps: options.Fps = None
     resample: options.CaptureRate = None
     ahead: options.Ahead = 1

@@ -1,7 +1,7 @@
 """A camera's lens from a clip of a ChArUco board: fitted on some views, judged on others.
 
-Corners of a chessboard are crossings, which refining does not pull to one side. Two fits on halves of the views say how
-far the focal length may be off, and the views that were left out how well the lens predicts. Where the clip has a
+Corners of a chessboard are crossings, which refining does not pull to one side. Two fits on halves of the views say
+how far the focal length may be off, and the views that were left out how well the lens predicts. Where the clip has a
 gyroscope, the board's rotation and it are one motion seen twice: their delay is the latency between both clocks.
 
 Source: Kannala and Brandt 2006, in OpenCV's cv2.fisheye.
@@ -115,7 +115,9 @@ def fit_lens(video: Path, board: Board) -> LensFit:
     off = float(np.sqrt(np.mean([_left(lens, *seen[f]) ** 2 for f in left_out])))
     apart = abs(halves[0] - halves[1]) / lens.fx
     if not off < _SLACK_PX or not apart < _HALVES:
-        expected = f"views that were left out within {_SLACK_PX:g} px, halves within {100 * _HALVES:g} % of focal length"
+        expected = (
+            f"views that were left out within {_SLACK_PX:g} px, halves within {100 * _HALVES:g} % of focal length"
+        )
         raise BadData(video, "calibration", expected, f"{off:.2f} px and {100 * apart:.2f} %: more and other views")
     pixels = np.concatenate([seen[f][1] for f in used])
     reach = np.linalg.norm(pixels - [width / 2, height / 2], axis=1).max() / np.hypot(width / 2, height / 2)

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roboscale.core import BadData, Finding, Pose, SpecMismatch
 from roboscale.dataset.unfetched import require_fetched

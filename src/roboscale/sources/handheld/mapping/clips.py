@@ -30,7 +30,7 @@ from roboscale.sources.handheld.finger_tags import (
     widths_seen,
 )
 from roboscale.sources.handheld.inertial import read_inertial
-from roboscale.sources.handheld.lens import Lens, load_lens
+from roboscale.sources.handheld.lens import load_lens
 from roboscale.sources.handheld.mapping.kept import Arrays, content_digest, kept
 from roboscale.sources.handheld.mapping.layout import TagLayout, load_layout
 from roboscale.sources.handheld.mapping.looking import Look, look_at
@@ -198,7 +198,9 @@ class HandheldClips:
     def _helping(self, look: Look) -> list[Look]:
         for other in self._mapped:
             if other.shape != look.shape:
-                raise BadData(other.video, "pictures", f"{list(look.shape)} as in {look.video.name}", list(other.shape))
+                raise BadData(
+                    other.video, "pictures", f"{list(look.shape)} as in {look.video.name}", list(other.shape)
+                )
         return self._mapped
 
     @cached_property

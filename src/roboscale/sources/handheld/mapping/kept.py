@@ -44,6 +44,7 @@ def kept(file: Path | None, make: Callable[[], tuple[Arrays, dict[str, Any]]]) -
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(".part")
         with part.open("wb") as opened:
-            np.savez(opened, said=np.frombuffer(json.dumps(said).encode(), np.uint8), **arrays_)
+            said_: Any = {**arrays_, "said": np.frombuffer(json.dumps(said).encode(), np.uint8)}
+            np.savez(opened, **said_)
         part.rename(file)
     return arrays_, said

@@ -55,9 +55,7 @@ def look_at(video: Path) -> Look:
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         tags.append(tags_found(detector, grey))
         sharpness.append(float(cv2.Laplacian(grey, cv2.CV_32F).var()))
-    return Look(
-        video=video, tags=tuple(tags), sharpness=np.array(sharpness), shape=view.shape, rate_hz=view.rate_hz
-    )
+    return Look(video=video, tags=tuple(tags), sharpness=np.array(sharpness), shape=view.shape, rate_hz=view.rate_hz)
 
 
 def keyframes_of(sharpness: Array, rate_hz: float, wanted_hz: float) -> NDArray[np.int64]:

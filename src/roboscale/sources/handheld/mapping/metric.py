@@ -1,7 +1,7 @@
 """How large a map is, and where the table is in it: by the centres of printed tags, or the corners of one.
 
     centres of at least three tags of one sheet   their distances are known; what refining does to corners cancels
-    one tag                                       its four corners, which refining pulls inwards by a fraction of a pixel
+    one tag                                       its four corners, which refining pulls inwards by a part of a pixel
 
 Tags are placed in the map by the rays of all keyframes that see them; a similarity then takes the map to the sheet.
 

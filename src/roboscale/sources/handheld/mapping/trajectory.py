@@ -8,7 +8,7 @@ Nothing is taken for metric that nothing measured: without tags or a usable acce
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,7 @@ class CameraPath:
     figures: tuple[SourceFigure, ...] = ()
     findings: tuple[Finding, ...] = ()
     drop: str = ""
-    inertial: Inertial = Inertial()
+    inertial: Inertial = field(default_factory=Inertial)
 
 
 def path_by_map(
@@ -92,7 +92,10 @@ def path_by_map(
     time_ns = np.round(np.arange(count) * 1e9 / looks[0].rate_hz).astype(np.int64)
     inertial = read_inertial(looks[0].video, time_ns, own.poses, own.valid)
     felt = _felt(time_ns, own, inertial)
-    rows = [(p.poses[p.valid], [look.tags[i] for i in np.flatnonzero(p.valid)]) for p, look in zip(paths, looks, strict=True)]
+    rows = [
+        (p.poses[p.valid], [look.tags[i] for i in np.flatnonzero(p.valid)])
+        for p, look in zip(paths, looks, strict=True)
+    ]
     all_poses = Poses(*(np.concatenate([getattr(p, what) for p, _ in rows]) for what in ("rotation", "translation")))
     seen = [tags for _, some in rows for tags in some]
     metric = None if layout is None else metric_by_tags(all_poses, seen, lens, layout)
@@ -186,7 +189,7 @@ def _felt(time_ns: NDArray[np.int64], own: EveryFrame, inertial: Inertial) -> In
         return None
     rows = np.flatnonzero(own.valid)
     rows = max(np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1), key=len)
-    time_s = time_ns[rows] * 1e-9 + fit.offset_s
+    time_s = time_ns[rows].astype(np.float64) * 1e-9 + fit.offset_s
     return scale_by_imu(time_s, own.poses[rows], *inertial.felt, np.array(fit.camera_from_imu))
 
 
@@ -210,7 +213,12 @@ def _focal(share: float, bar: float, who: str, lens: Lens) -> SourceFigure:
 
 
 def _tag_figures(
-    metric: Metric, poses: Poses, seen: Sequence[Mapping[int, Array]], lens: Lens, layout: TagLayout, felt: InertialScale | None
+    metric: Metric,
+    poses: Poses,
+    seen: Sequence[Mapping[int, Array]],
+    lens: Lens,
+    layout: TagLayout,
+    felt: InertialScale | None,
 ) -> list[SourceFigure]:
     said = "one standard deviation of the scale, from what the tags leave"
     made = [SourceFigure(name="scale", value=metric.spread, bar=_SPREAD, unit="", text=said)]
@@ -226,7 +234,9 @@ def _tag_figures(
     return made
 
 
-def _edges(poses: Poses, seen: Sequence[Mapping[int, Array]], lens: Lens, layout: TagLayout, name: str) -> list[SourceFigure]:
+def _edges(
+    poses: Poses, seen: Sequence[Mapping[int, Array]], lens: Lens, layout: TagLayout, name: str
+) -> list[SourceFigure]:
     """Sizes of tags against their distances, which were printed by one printer."""
     sheet = next(s for s in layout.sheets if s.name == name)
     ratio = edge_ratio(poses, seen, lens, sheet)
