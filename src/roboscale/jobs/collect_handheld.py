@@ -113,6 +113,7 @@ def plan_handheld(request: CollectHandheld) -> dict[str, Any]:
 def _asked(request: CollectHandheld) -> Capturing:
     from roboscale.jobs.capturing import Capturing, listed_numbers, model_of, options_of
     from roboscale.jobs.recordings import apart, identity
+    from roboscale.sources.handheld.mapping.clips import MappingOptions
     from roboscale.sources.handheld.opening import open_handheld
 
     apart(request.recordings, request.out)
@@ -126,22 +127,29 @@ def _asked(request: CollectHandheld) -> Capturing:
         "video": request.video,
         "intrinsics": request.intrinsics,
         "opens": request.opens,
-        "layout": request.layout,
-        "by": request.by,
-        "keyframes_hz": request.keyframes,
-        "mask": request.mask,
     }
+    mapping = MappingOptions(
+        intrinsics=request.intrinsics,
+        layout=request.layout,
+        by=request.by,
+        keyframes_hz=request.keyframes,
+        mask=request.mask,
+        folder=request.out.with_name(f"{request.out.name}.maps"),
+        tip=given["tip"],
+        opens=request.opens,
+        video=request.video,
+    )
     told = {
         **given,
         "declare": None,
         "intrinsics": _text(request.intrinsics),
         "layout": _text(request.layout),
-        "mask": _text(request.mask),
+        "mapping": [request.by, request.keyframes, _text(request.mask)],
         "options": repr(made),
         "model": model_of(made),
     }
     return Capturing(
-        open=partial(open_handheld, request.recordings, **given, maps=_maps_of(request.out)),
+        open=partial(open_handheld, request.recordings, **given, mapping=mapping),
         options=made,
         out=request.out,
         identity=identity(request.recordings, request.declare, told),
@@ -149,11 +157,6 @@ def _asked(request: CollectHandheld) -> Capturing:
         codec=request.codec,
         workers=request.workers,
     )
-
-
-def _maps_of(out: Path) -> Path:
-    """The folder beside a dataset in which the trajectories of its videos are kept."""
-    return out.with_name(f"{out.name}.maps")
 
 
 def _text(path: Path | None) -> str:

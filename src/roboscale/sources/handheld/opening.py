@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from roboscale.core import BadData, Finding, Recording, UnknownName
 from roboscale.sources.capture.fields import FieldSource, PoseFields, load_field_map
@@ -88,11 +88,7 @@ def open_handheld(
     video: bool = True,
     intrinsics: Path | None = None,
     opens: float = 0.0,
-    layout: Path | None = None,
-    by: Literal["map", "tags"] = "map",
-    keyframes_hz: float = 10.0,
-    mask: Path | None = None,
-    maps: Path | None = None,
+    mapping: MappingOptions | None = None,
 ) -> CaptureRecording:
     """Opens a capture; all poses are read, no picture is.
 
@@ -103,11 +99,9 @@ def open_handheld(
         tip: metres from a camera to the tool's tip, in the camera's axes; UMI's where left out.
         fps: of a recording that does not store it, Hz.
         video: whether pictures are taken.
-        intrinsics: calibration of a camera (JSON): of a session's to measure the width by the tags on the fingers, of
-            clips to map them.
+        intrinsics: calibration of the camera (JSON), to map clips, and to measure a session's widths by tags.
         opens: metres that a session's gripper truly opens to.
-        layout, by, keyframes_hz, mask: of clips; see `mapping.clips.MappingOptions`.
-        maps: folder where the trajectories of clips are kept; `None` computes them at every opening.
+        mapping: how clips are mapped; without, what the arguments above say, kept nowhere.
 
     Raises:
         BadData: the capture is broken or not known; names file, field and both sides.
@@ -124,19 +118,7 @@ def open_handheld(
         session = UmiSession(path, camera_to_tip=tip or CAMERA_TO_TIP, video=video, intrinsics=intrinsics, opens=opens)
         return CaptureRecording(session, options)
     if format == "clips":
-        if intrinsics is None:
-            raise BadData("--intrinsics", "intrinsics", "a calibration of the clips' camera (JSON)", "none")
-        asked = MappingOptions(
-            intrinsics=intrinsics,
-            layout=layout,
-            by=by,
-            keyframes_hz=keyframes_hz,
-            mask=mask,
-            folder=maps,
-            tip=tip,
-            opens=opens,
-            video=video,
-        )
+        asked = mapping or MappingOptions(intrinsics=intrinsics, tip=tip, opens=opens, video=video)
         return CaptureRecording(HandheldClips(path, asked), options)
     source = _source(path, format, axes, declare, fps, video)
     return CaptureRecording(source, options)

@@ -31,7 +31,7 @@ from roboscale.sources.handheld.finger_tags import (
 )
 from roboscale.sources.handheld.inertial import read_inertial
 from roboscale.sources.handheld.lens import load_lens
-from roboscale.sources.handheld.mapping.kept import Arrays, content_digest, kept
+from roboscale.sources.handheld.mapping.kept import Arrays, clip_digest, kept
 from roboscale.sources.handheld.mapping.layout import TagLayout, load_layout
 from roboscale.sources.handheld.mapping.looking import Look, look_at
 from roboscale.sources.handheld.mapping.trajectory import CameraPath, path_by_map, path_by_tags
@@ -60,7 +60,7 @@ class MappingOptions:
         video: whether the pictures are taken.
     """
 
-    intrinsics: Path
+    intrinsics: Path | None = None
     layout: Path | None = None
     by: Literal["map", "tags"] = "map"
     keyframes_hz: float = 10.0
@@ -103,6 +103,8 @@ class HandheldClips:
         self._gripper = [f for f in clips if _key(f).startswith(_GRIPPER)]
         if not self._files:
             raise BadData(path, "videos", f"one that is not called {_MAPPING} or {_GRIPPER}", len(clips))
+        if options.intrinsics is None:
+            raise BadData("--intrinsics", "intrinsics", "a calibration of the clips' camera (JSON)", "none")
         self._lens = load_lens(options.intrinsics)
         self._layout: TagLayout | None = None if options.layout is None else load_layout(options.layout)
         if options.by == "tags" and self._layout is None:
@@ -175,7 +177,7 @@ class HandheldClips:
         facts = repr((_VERSION, self._lens, self._layout, o.by, o.keyframes_hz))
         others = self._helpers if o.by == "map" else []
         masked = [o.mask] if o.mask is not None else []
-        return folder / f"{_key(file)}-{content_digest(facts, file, *others, *masked)}.npz"
+        return folder / f"{_key(file)}-{clip_digest(facts, file, *others, *masked)}.npz"
 
     def _made(self, file: Path) -> tuple[Arrays, dict[str, Any]]:
         look, o = look_at(file), self._options

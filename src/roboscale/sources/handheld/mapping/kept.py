@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["content_digest", "kept"]
+__all__ = ["clip_digest", "kept"]
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def content_digest(*parts: Path | str | bytes) -> str:
+def clip_digest(*parts: Path | str | bytes) -> str:
     """16 hex digits of texts, bytes and the content of files."""
     digest = hashlib.sha256()
     for part in parts:
