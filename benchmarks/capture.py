@@ -39,7 +39,7 @@ Array = NDArray[np.float64]
 Row = dict[str, str]
 
 NOT_MEASURED = {
-    "kept, ATE, width, scale of handheld clips": "no map is made of a video",
+    "kept, ATE, scale of handheld clips": "python -m benchmarks.mapping does",
     "hands from pictures: midpoint, stated sigma": "landmarks are computed, and held against no truth",
     "recordings of UMI, Grabette, FastUMI, EgoDex": "none real was at hand; tests write their layouts",
     "policies from hands against teleoperation": "not run",

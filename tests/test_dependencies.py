@@ -69,13 +69,18 @@ LEAVES = {
 }
 ASKED = {
     "cameras": (
+        "jobs/collect_calibrate.py",
         "dataset/privacy.py",
+        "sources/handheld/calibrating.py",
         "sources/handheld/finger_tags.py",
+        "sources/handheld/mapping/looking.py",
+        "sources/handheld/mapping/tag_poses.py",
         "sources/handheld/tag_sheet.py",
         "worlds/real/cameras.py",
     ),
     "data": ("jobs/contributing.py", "sources/addresses/sending.py", "sources/teleop/views.py"),
     "hands": ("sources/human/landmarks.py",),
+    "mapping": ("sources/handheld/mapping/solving.py",),
     "https": ("web/show/certificate.py",),
     "hub": ("sources/addresses/sending.py",),
     "pages": ("report/",),

@@ -131,6 +131,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.cases_show import ShowCases, show_cases
     from roboscale.jobs.check import CheckResults, check_results
     from roboscale.jobs.collect_augment import AugmentEpisodes, augment_episodes
+    from roboscale.jobs.collect_calibrate import CalibrateCamera, calibrate_camera
     from roboscale.jobs.collect_dream import DreamEpisodes, dream_episodes
     from roboscale.jobs.collect_generate import GenerateEpisodes, generate_episodes
     from roboscale.jobs.collect_handheld import CollectHandheld, collect_handheld
@@ -203,6 +204,7 @@ __all__ = [
     "BadData",
     "BatchedPolicy",
     "BatchedWorld",
+    "CalibrateCamera",
     "Carried",
     "CarriedRows",
     "Case",
@@ -348,6 +350,7 @@ __all__ = [
     "amend_study",
     "audit_dataset",
     "augment_episodes",
+    "calibrate_camera",
     "canonical_quat_wxyz",
     "cases",
     "check_action",
@@ -452,6 +455,7 @@ _JOBS = {
     "cases_show": ("ShowCases", "show_cases"),
     "check": ("CheckResults", "check_results"),
     "collect_augment": ("AugmentEpisodes", "augment_episodes"),
+    "collect_calibrate": ("CalibrateCamera", "calibrate_camera"),
     "collect_dream": ("DreamEpisodes", "dream_episodes"),
     "collect_generate": ("GenerateEpisodes", "generate_episodes"),
     "collect_handheld": ("CollectHandheld", "collect_handheld"),

@@ -16,6 +16,7 @@ EXTRA_OF = {
     "cryptography": "https",
     "ai_edge_litert": "hands",
     "cv2": "cameras",
+    "pycolmap": "mapping",
     "gymnasium": "worlds",
     "metaworld": "sim",
     "mujoco": "sim",

@@ -81,6 +81,9 @@ class Captured(Plain):
         else:
             sigmas = sorted({t.sigma_how for one in card.demonstrations for t in one.tracks if t.sigma_how})
             yield f"  one standard deviation: {'; '.join(sigmas)}"
+        scales = sorted({one.scale for one in card.demonstrations if one.kept and one.scale})
+        if scales:
+            yield f"  metres come from {'; '.join(scales)}"
         if card.arm is not None:
             counts = ", ".join(f"{card.arm_count(what)} {what.replace('_', ' ')}" for what in UNFOLLOWED)
             yield f"  {card.arm.name}: {card.arm_count('followed')} of {card.arm_count('samples')} poses; {counts}"

@@ -30,9 +30,11 @@ class CollectHandheld(Request):
     words: ClassVar[tuple[str, ...]] = ("collect", "handheld")
     approach: ClassVar[str] = "z"
 
-    recordings: Annotated[Path, Argument("A session, a dataset or a table of poses; the format is detected.")]
+    recordings: Annotated[Path, Argument("Videos, a session, a dataset or poses; the format is detected.")]
     out: Annotated[Path, Argument("A new folder; the same command again goes on.")]
-    format: Annotated[str, Option("umi-session, umi-zarr, grabette, fastumi, pose-log or fields; else detected.")] = ""
+    format: Annotated[
+        str, Option("clips, umi-session, umi-zarr, grabette, fastumi, pose-log or fields; else detected.")
+    ] = ""
     axes: Annotated[
         Literal["", "arkit", "arcore", "openxr", "webxr", "unity", "opencv", "as-recorded"],
         Option("Of a pose log: arkit, arcore, openxr, webxr, unity, opencv or as-recorded."),
@@ -42,11 +44,17 @@ class CollectHandheld(Request):
     )
     tip: Annotated[str, Option("Metres from the camera to the tool's tip in the camera's axes: x,y,z.")] = ""
     intrinsics: Annotated[
-        Path | None, Option("Calibration of a session's camera (JSON): measures the width by the fingers' tags.")
+        Path | None, Option("Calibration of the camera (JSON): to map videos, and to measure widths of a session.")
     ] = None
-    opens: Annotated[
-        float, Option("Metres that a session's gripper truly opens to, for the scale of its widths.", min=0)
-    ] = 0.0
+    layout: Annotated[Path | None, Option("Of videos: where the printed tags are; tags.json of collect tags.")] = None
+    by: Annotated[Literal["map", "tags"], Option("Of videos: a map of the pictures, or printed tags alone.")] = "map"
+    keyframes: Annotated[float, Option("Of videos: pictures a second that are mapped.", min=2, max=30)] = 10.0
+    mask: Annotated[
+        Path | None, Option("Of videos: a picture, black where every frame shows what moves with the camera.")
+    ] = None
+    opens: Annotated[float, Option("Metres that the gripper truly opens to, for the scale of its widths.", min=0)] = (
+        0.0
+    )
     fps: options.Fps = None
     resample: options.CaptureRate = None
     ahead: options.Ahead = 1
@@ -105,6 +113,7 @@ def plan_handheld(request: CollectHandheld) -> dict[str, Any]:
 def _asked(request: CollectHandheld) -> Capturing:
     from roboscale.jobs.capturing import Capturing, listed_numbers, model_of, options_of
     from roboscale.jobs.recordings import apart, identity
+    from roboscale.sources.handheld.mapping.clips import MappingOptions
     from roboscale.sources.handheld.opening import open_handheld
 
     apart(request.recordings, request.out)
@@ -119,15 +128,28 @@ def _asked(request: CollectHandheld) -> Capturing:
         "intrinsics": request.intrinsics,
         "opens": request.opens,
     }
+    mapping = MappingOptions(
+        intrinsics=request.intrinsics,
+        layout=request.layout,
+        by=request.by,
+        keyframes_hz=request.keyframes,
+        mask=request.mask,
+        folder=request.out.with_name(f"{request.out.name}.maps"),
+        tip=given["tip"],
+        opens=request.opens,
+        video=request.video,
+    )
     told = {
         **given,
         "declare": None,
         "intrinsics": _text(request.intrinsics),
+        "layout": _text(request.layout),
+        "mapping": [request.by, request.keyframes, _text(request.mask)],
         "options": repr(made),
         "model": model_of(made),
     }
     return Capturing(
-        open=partial(open_handheld, request.recordings, **given),
+        open=partial(open_handheld, request.recordings, **given, mapping=mapping),
         options=made,
         out=request.out,
         identity=identity(request.recordings, request.declare, told),

@@ -39,7 +39,8 @@ class Gate(Plain):
     """One figure of a demonstration beside its bar.
 
     Args:
-        name: `registered`, `jump`, `held`, `sync` or `tags`; or `source`, where the source itself says no.
+        name: `registered`, `jump`, `held`, `sync` or `tags`; that of a figure which the source measured; or `source`,
+            where the source itself says no.
         unit: of figure and bar.
         sample: the sample that decides, or -1 where there is none.
         text: what it means, for people.
@@ -93,6 +94,19 @@ def gates_of(one: HandDemonstration, bars: Bars) -> tuple[Gate, ...]:
                 passed=one.tags_seen >= bars.tags_seen,
                 sample=-1,
                 text="share of pictures in which a tag of the fingers is seen",
+            )
+        )
+    for said in one.figures:
+        gates.append(
+            Gate(
+                name=said.name,
+                track="",
+                value=said.value,
+                bar=said.bar,
+                unit=said.unit,
+                passed=said.value <= said.bar,
+                sample=-1,
+                text=said.text,
             )
         )
     for track in one.tracks:

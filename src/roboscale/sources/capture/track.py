@@ -17,7 +17,7 @@ from roboscale.core import Clip, Finding, Pictures, SpecMismatch, Stream
 from roboscale.core.plain import Plain
 from roboscale.sources.capture.poses import Poses
 
-__all__ = ["CaptureSource", "CapturedView", "HandDemonstration", "PoseTrack", "Sigma", "ViewLens"]
+__all__ = ["CaptureSource", "CapturedView", "HandDemonstration", "PoseTrack", "Sigma", "SourceFigure", "ViewLens"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -111,6 +111,21 @@ class CapturedView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFigure(Plain):
+    """What only the source of a demonstration can measure, beside the most that it may be.
+
+    Args:
+        name: of its gate. text: what it means, for people.
+    """
+
+    name: str
+    value: float
+    bar: float
+    unit: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HandDemonstration:
     """What was recorded in one go.
 
@@ -126,6 +141,7 @@ class HandDemonstration:
         scale: what makes the poses metric, as the source says it; empty where nothing does.
         sync_s: seconds by which camera and inertial sensor differ; `None` where nothing tells.
         tags_seen: share of pictures in which a finger's tag was seen; `None` where nobody looked.
+        figures: what the source measured of it, each a gate of its own.
         drop: why the source itself says that it must not be used; empty where it may.
     """
 
@@ -141,6 +157,7 @@ class HandDemonstration:
     rate_hz: float = 0.0
     sync_s: float | None = None
     tags_seen: float | None = None
+    figures: tuple[SourceFigure, ...] = ()
     drop: str = ""
     findings: tuple[Finding, ...] = ()
 

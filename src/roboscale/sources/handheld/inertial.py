@@ -32,10 +32,12 @@ class Inertial:
     Args:
         streams: `imu.accl`, `imu.gyro`, on the clock of the video.
         fit: how the gyroscope and the pictures agree; `None` where that cannot be told.
+        felt: the accelerometer about x, y, z: (M,) seconds and (M, 3) m/s2; `None` where there is none.
     """
 
     streams: Mapping[str, Stream] = field(default_factory=dict)
     fit: GyroFit | None = None
+    felt: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -64,7 +66,9 @@ def read_inertial(video: Path, time_ns: NDArray[np.int64], camera: Poses, valid:
         )
     streams = {f"imu.{key.lower()}": s.as_stream() for key, s in telemetry.streams.items() if key in ("ACCL", "GYRO")}
     fit, findings = _held_against(telemetry, time_ns, camera, valid)
-    return Inertial(streams=streams, fit=fit, findings=tuple(findings))
+    accelerometer = telemetry.streams.get("ACCL")
+    felt = None if accelerometer is None else (accelerometer.time_s, _right_handed(accelerometer))
+    return Inertial(streams=streams, fit=fit, felt=felt, findings=tuple(findings))
 
 
 def _held_against(

@@ -13,6 +13,7 @@ from roboscale.sources.capture.fields import FieldSource, PoseFields, load_field
 from roboscale.sources.capture.recording import CaptureOptions, CaptureRecording
 from roboscale.sources.capture.track import CaptureSource
 from roboscale.sources.handheld.known import FASTUMI, FASTUMI_HZ, UMI_HZ, fastumi_mapping, grabette_map, umi_map
+from roboscale.sources.handheld.mapping.clips import HandheldClips, MappingOptions, find_clips
 from roboscale.sources.handheld.pose_log import PoseLog, find_logs
 from roboscale.sources.handheld.umi import CAMERA_TO_TIP, UmiSession, find_trajectories
 from roboscale.sources.records import detect, open_recording
@@ -21,6 +22,7 @@ __all__ = ["HANDHELD", "detect_handheld", "open_handheld"]
 
 HANDHELD: Mapping[str, str] = MappingProxyType(
     {
+        "clips": "videos of a handheld gripper's camera, to be mapped here (--intrinsics, --layout)",
         "umi-session": "camera_trajectory.csv of UMI's pipeline or of Grabette",
         "umi-zarr": "UMI's dataset.zarr.zip",
         "grabette": "a LeRobot set with Grabette's eight numbers",
@@ -42,6 +44,8 @@ def detect_handheld(path: Path) -> str:
         raise BadData(path, "RECORDINGS", "a file or folder", "nothing")
     if find_trajectories(path):
         return "umi-session"
+    if find_clips(path):
+        return "clips"
     if _is_fastumi(path):
         return "fastumi"
     logs = find_logs(path)
@@ -84,6 +88,7 @@ def open_handheld(
     video: bool = True,
     intrinsics: Path | None = None,
     opens: float = 0.0,
+    mapping: MappingOptions | None = None,
 ) -> CaptureRecording:
     """Opens a capture; all poses are read, no picture is.
 
@@ -94,8 +99,9 @@ def open_handheld(
         tip: metres from a camera to the tool's tip, in the camera's axes; UMI's where left out.
         fps: of a recording that does not store it, Hz.
         video: whether pictures are taken.
-        intrinsics: calibration of a session's camera (JSON), to measure the width by the tags on the fingers.
+        intrinsics: calibration of the camera (JSON), to map clips, and to measure a session's widths by tags.
         opens: metres that a session's gripper truly opens to.
+        mapping: how clips are mapped; without, what the arguments above say, kept nowhere.
 
     Raises:
         BadData: the capture is broken or not known; names file, field and both sides.
@@ -111,6 +117,9 @@ def open_handheld(
     if format == "umi-session":
         session = UmiSession(path, camera_to_tip=tip or CAMERA_TO_TIP, video=video, intrinsics=intrinsics, opens=opens)
         return CaptureRecording(session, options)
+    if format == "clips":
+        asked = mapping or MappingOptions(intrinsics=intrinsics, tip=tip, opens=opens, video=video)
+        return CaptureRecording(HandheldClips(path, asked), options)
     source = _source(path, format, axes, declare, fps, video)
     return CaptureRecording(source, options)
 

@@ -20,16 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roboscale.core import BadData, Finding, Pose, SpecMismatch
 from roboscale.dataset.unfetched import require_fetched
-from roboscale.sources.capture.motion import stretches
 from roboscale.sources.capture.poses import Poses
 from roboscale.sources.capture.showing import video_camera
 from roboscale.sources.capture.tables import LogTable, log_times, read_log
 from roboscale.sources.capture.track import CapturedView, HandDemonstration, PoseTrack, ViewLens
-from roboscale.sources.handheld.finger_tags import FingerTags, Widths, widths_of
+from roboscale.sources.handheld.finger_tags import FingerTags, Widths, bridged_widths, said_of_widths, widths_of
 from roboscale.sources.handheld.inertial import read_inertial
 from roboscale.sources.handheld.lens import Lens, load_lens
 from roboscale.sources.records.own.pictures import PickedFrames
@@ -108,9 +106,9 @@ class UmiSession:
         seen = camera if self._tag is None else camera.after(self._tag.inverse())
         cameras = self._camera(file, columns, seen)
         widths = self._widths(file, columns)
-        effector = np.zeros((len(valid), 0)) if widths is None else _bridged(widths.metres, time_ns)[:, None]
+        effector = np.zeros((len(valid), 0)) if widths is None else bridged_widths(widths.metres, time_ns)[:, None]
         if widths is not None:
-            findings += _said_of(widths, effector[:, 0])
+            findings += said_of_widths(widths, effector[:, 0])
             valid = valid & np.isfinite(effector[:, 0])
             effector = np.nan_to_num(effector)
         track = PoseTrack(
@@ -230,33 +228,6 @@ class UmiSession:
         text += "pipeline found lies in pickles, which are not opened; the effector has 0 joints"
         found.append(Finding("no-width", "warning", text))
         return found
-
-
-_BRIDGED_S = 0.2
-
-
-def _bridged(metres: NDArray[np.float64], time_ns: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Widths with gaps of up to .2 s on a straight line; longer ones, and those at the ends, stay unknown."""
-    known = np.isfinite(metres)
-    filled = metres.copy()
-    for first, last in stretches(~known):
-        if first and last < len(metres) and (time_ns[last] - time_ns[first - 1]) * 1e-9 <= _BRIDGED_S:
-            share = (time_ns[first:last] - time_ns[first - 1]) / (time_ns[last] - time_ns[first - 1])
-            filled[first:last] = metres[first - 1] + share * (metres[last] - metres[first - 1])
-    return filled
-
-
-def _said_of(widths: Widths, filled: NDArray[np.float64]) -> list[Finding]:
-    """What of the widths was not measured with both tags."""
-    bridged = int((np.isfinite(filled) & ~np.isfinite(widths.metres)).sum())
-    single = int((np.isfinite(widths.metres) & ~widths.both).sum())
-    if not bridged and not single:
-        return []
-    text = (
-        f"of {len(filled)} widths {single} were measured by one tag alone, taking the fingers for coupled, and "
-        f"{bridged} lie on a line between others, over at most {_BRIDGED_S:g} s"
-    )
-    return [Finding("width-not-measured", "warning", text, evidence={"one tag": single, "between": bridged})]
 
 
 def _json(path: Path) -> Any:
