@@ -108,10 +108,13 @@ def test_a_study_is_locked_run_scored_corrected_and_unblinded(bench: Path, robos
     wrong = judged.used[-1].trial
     assert wrong is not None
     store = str(bench / "study.trials")
+    second = rs.JudgeTrial(store=store, trial=wrong.id, failure=True, by="linus", second=True)
+    assert "is a failure to linus, which counts in no rate; a success by person counts" in rs.judge_trial(second).text
+    assert all(c.outcome.success for c in counted(bench).used if c.trial.id == wrong.id)
     rs.judge_trial(
         rs.JudgeTrial(store=store, trial=wrong.id, failure=True, progress=0.5, reason="[slipped] [froze]", by="grace")
     )
-    why = rs.explain_failures(rs.ExplainFailures(store=store, recorded=bench / "study.episodes"))
+    why = rs.explain_failures(rs.ExplainFailures(store=store))  # the films are the study's own episodes
     assert sorted((g.reason, g.count) for g in why.data.groups) == [("froze", 1), ("slipped", 1)]
     assert all(g.share.n == 2 and g.mp4 for g in why.data.groups)
     funnel = [(s.stage, s.share.value) for s in why.data.stages if s.policy == why.data.groups[0].policy]
@@ -121,6 +124,7 @@ def test_a_study_is_locked_run_scored_corrected_and_unblinded(bench: Path, robos
     text = (bench / "study.trials" / "report.html").read_text()
     assert "Which one goes right?" in text and "after the study was over" in text
     assert "Two scorers of the same trials" in text and "person and grace" in text and "0 of 1" in text
+    assert "linus and grace" in text or "grace and linus" in text
     assert "Cohen&#x27;s kappa (1960); posterior interval" in text or "Cohen's kappa (1960); posterior" in text
 
 
@@ -229,10 +233,15 @@ def test_a_comparison_without_a_study_a_void_and_a_policy_that_jumps(bench: Path
     assert all(c.outcome.measures["guard jump"] == 1 for c in failed), "every intervention is damage"
 
 
-def test_a_person_stops_a_trial_and_says_whose_doing_it_was(bench: Path):
+def test_a_bench_that_is_not_ready_costs_no_trial_and_a_person_stops_one_and_says_whose_doing_it_was(bench: Path):
     rs.lock_study(rs.LockStudy(study=bench / "study.toml"))
+    (bench / "unplugged").touch()
     process, operator = begin(bench, "study.toml")
-    operator.until("set up")
+    assert operator.until("stopped")["hint"] == "robot arm: connect: OSError: no such port"
+    (bench / "unplugged").unlink()
+    operator.click("release")
+    state = operator.until("set up")
+    assert state["number"] == 1 and state["total"] == 4 and not state["trials"]
     operator.click("ready")
     operator.until("running")
     operator.click("stop")
@@ -456,6 +465,14 @@ def test_a_task_that_the_robot_lacks_is_said_before_the_study_is_locked(bench: P
     rs.init_study(rs.InitStudy(study=begun, robot=bench / "elsewhere.toml"))
     with pytest.raises(rs.RoboscaleError, match=r"tasks: expected tasks of elsewhere\.toml, found TASK"):
         rs.lock_study(rs.LockStudy(study=begun))
-    study.write_text(text.replace("arm.toml", "elsewhere.toml"))
+    study.write_text(text.replace("py:right", "py:rihgt"))
+    with pytest.raises(UnknownName, match=r"name in .*arms\.py 'rihgt'; did you mean right"):
+        rs.lock_study(rs.LockStudy(study=study))
+    (bench / "arms.py").write_text(f"{POLICIES}\n\nalias = still\n")
+    study.write_text(text.replace("py:right", "py:alias"))
+    with pytest.raises(rs.RoboscaleError, match="different policies, found the same content: first, second"):
+        rs.lock_study(rs.LockStudy(study=study))
+    study.write_text(text.replace("arm.toml", "elsewhere.toml").replace("arms.py:right", "constant"))
     locked = rs.lock_study(rs.LockStudy(study=study))
+    assert f"not opened yet: constant; roboscale compare {study} --dry-run opens every arm" in locked.text
     assert "elsewhere.toml is not there: whether it has the study's tasks was not checked" in locked.text[0]

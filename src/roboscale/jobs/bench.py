@@ -36,6 +36,7 @@ LIMITS = (
     "The guard is a protective stop, not an emergency stop (ISO 13850): the hardware button stays within your reach. "
     "You are not told which policy runs; how the arm moves is the one thing that cannot be hidden."
 )
+_POLL_S = 0.5  # how often an open page asks
 CLICKS = ("ready", "stop", "release", "score", "void", "correct")
 
 
@@ -107,6 +108,7 @@ class OperatorDesk:
         self._hint = ""
         self._written = 0  # interventions that are in the audit
         self._begun_s = time.monotonic()
+        self._asked_s = -np.inf
         self._trials: list[Trial] = []
         self._scored = 0
         self.result: Callable[[], Judged] | None = None
@@ -133,15 +135,24 @@ class OperatorDesk:
                 seen = self.robot.read()
                 if clicked == "ready" and not self._at_fault():
                     break
-            except InfrastructureError:
+            except InfrastructureError as error:
                 if not self._at_fault():
-                    raise
+                    self.unreachable(error)
         pictures = {f.name: np.asarray(seen[f.name]) for f in self.robot.observation_spec.images}
         self._initials.setdefault(case.id, pictures)
         self._proposing.begin(self.robot.tasks[case.task])
         if self.plan.detectors:
             self.robot.watched_by(self._proposing.look)
         self._to("running")
+
+    def unreachable(self, error: InfrastructureError) -> None:
+        """Shows why the robot does not do what it is told, and returns when somebody has looked: a bench that is not
+        ready costs no trial."""
+        self._write("guard", {"kind": "unreachable", "text": str(error)})
+        self._hint = str(error)
+        self._to("stopped")
+        self._wait("release")
+        self._hint = ""
 
     def _at_fault(self) -> bool:
         """Whether somebody has to look at the bench first: the guard stopped, or its process is gone."""
@@ -168,12 +179,16 @@ class OperatorDesk:
         """The run is over; the page says so as long as it is served."""
         self._write_interventions()
         self._proposing.close()
+        watched = time.monotonic() - self._asked_s < 2 * _POLL_S
         self._to("done")
+        if watched:  # every open page asks once more before its server goes
+            time.sleep(_POLL_S + 0.2)
 
     # what the page calls
 
     def state(self) -> dict[str, Any]:
         """What the page shows."""
+        self._asked_s = time.monotonic()
         with self._changed:
             case, phase = self._case, self._phase
             number = len(self._trials) + (phase not in ("score", "done"))
@@ -186,7 +201,7 @@ class OperatorDesk:
             "title": self.plan.title,
             "phase": phase,
             "number": max(number, 1),
-            "total": len(self._run.cases) * len(self._run.policies),
+            "total": len(self._run.cases) * len(self._run.policies) + sum(t.void for t in self._trials),
             "task": "" if case is None else self.robot.tasks[case.task],
             "place": self.robot.place,
             "stages": list(self.plan.stages),

@@ -203,7 +203,7 @@ def _desk(bench: BenchPlan, asked: _Asked, log: TrialLog, run: Run, stack: ExitS
     if not isinstance(world, RobotWorld) or not isinstance(world.robot, (GuardedRobot, RobotBenches)):
         raise RoboscaleError(f"the operator's page needs a guarded robot (robot:FILE.toml), found {world.info.name}")
     desk = open_desk(bench, world.robot, log, run, stack, asked.on_event)
-    world.prepared_by(desk.prepare)
+    world.prepared_by(desk.prepare, desk.unreachable)
     return desk
 
 

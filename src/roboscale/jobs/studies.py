@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roboscale.core import Design, RoboscaleError, UsageError
+from roboscale.core import Design, RoboscaleError, UsageError, identify
+from roboscale.core.loading import load_object
 from roboscale.jobs.bench import BenchPlan
 from roboscale.trials.study import Study, StudyDetector, StudyLock, lock_file
 
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 __all__ = [
     "OpenedStudy",
     "bench_plan",
+    "check_arms",
     "design_text",
     "detector_text",
+    "episodes_of",
     "is_blind",
     "open_study",
     "require_unblinded",
@@ -141,6 +144,36 @@ def bench_plan(request: Compare) -> BenchPlan:
 def store_of_study(path: Path) -> str:
     """Where a study's trials go unless somebody says otherwise."""
     return str(path.with_suffix(".trials"))
+
+
+def check_arms(study: Study, here: Path) -> tuple[str, ...]:
+    """Opens the arms that are in a Python file there is; the others, as the study writes them, were not looked at.
+
+    Raises:
+        UnknownName, BadData: the file does not import, or has no such name.
+        RoboscaleError: two arms have the same content.
+    """
+    unopened: list[str] = []
+    known: dict[str, str] = {}
+    for arm in study.arms:
+        file, _, name = arm.policy.rpartition(":")
+        if not file.endswith(".py") or not (here / file).is_file():
+            unopened.append(arm.policy)
+            continue
+        digest = identify(load_object(f"{here / file}:{name}", "policy"), arm.policy).digest
+        if digest in known:
+            raise RoboscaleError(
+                f"arms: expected different policies, found the same content: {known[digest]}, {arm.name}"
+            )
+        known[digest] = arm.name
+    return tuple(unopened)
+
+
+def episodes_of(run: Run) -> Path | None:
+    """Where the episodes of a study's trials are, unless they were recorded elsewhere; `None` without a study."""
+    file = _study_of(run)
+    folder = None if file is None else file.with_suffix(".episodes")
+    return folder if folder is not None and folder.is_dir() else None
 
 
 def design_text(design: Design) -> str:
