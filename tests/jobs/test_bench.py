@@ -253,10 +253,38 @@ def test_a_bench_that_is_not_ready_costs_no_trial_and_a_person_stops_one_and_say
     }  # fmt: skip
     operator.click("release")
     operator.until("set up")
+    busy = "run by another command, which serves the operator's page"
+    with pytest.raises(rs.RoboscaleError, match=busy):
+        rs.compare(rs.Compare(policies=(str(bench / "study.toml"),)))
     os.kill(process.pid, signal.SIGINT)
     process.communicate(timeout=30)
+    refuse_what_is_not_of_this_study(bench)
     told = rs.unblind_study(rs.UnblindStudy(study=bench / "study.toml", reason="curious"))
     assert told.early and len(told.trials) == 1
+
+
+def refuse_what_is_not_of_this_study(bench: Path) -> None:
+    """Of a study with a trial: another study or comparison in its store, and arms or a robot of another content."""
+    study, store = bench / "study.toml", str(bench / "study.trials")
+    (bench / "other.toml").write_text(study.read_text().replace("Left", "Other left"))
+    rs.lock_study(rs.LockStudy(study=bench / "other.toml"))
+    theirs = r"study\.trials.* has trials of the study .*study\.toml"
+    with pytest.raises(rs.RoboscaleError, match=theirs):
+        rs.compare(rs.Compare(policies=(str(bench / "other.toml"),), store=store))
+    with pytest.raises(rs.RoboscaleError, match=f"{theirs}, and none of this one"):
+        rs.unblind_study(rs.UnblindStudy(study=bench / "other.toml", store=store))
+    arms = tuple(str(bench / f"arms.py:{name}") for name in ("still", "right"))
+    with pytest.raises(rs.RoboscaleError, match=theirs):
+        rs.compare(rs.Compare(policies=arms, world=f"robot:{bench / 'arm.toml'}", store=store))
+    for file, old, new, said in (
+        ("arms.py", "0.012", "0.011", r"arms\.py:right: not what this study"),
+        ("arm.toml", "acceleration = 4.0", "acceleration = 3.0", "^arm: not what this study"),
+    ):
+        text = (bench / file).read_text()
+        (bench / file).write_text(text.replace(old, new))
+        with pytest.raises(rs.RoboscaleError, match=said):
+            rs.compare(rs.Compare(policies=(str(study),)))
+        (bench / file).write_text(text)
 
 
 def test_a_command_killed_while_it_waits_for_a_score_loses_nothing_and_counts_nothing_twice(bench: Path):

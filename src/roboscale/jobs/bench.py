@@ -19,7 +19,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import Case, Counted, Design, InfrastructureError, Judgement, RoboscaleError, Trial, UnknownName
+from roboscale.core import (
+    Case,
+    Counted,
+    Design,
+    InfrastructureError,
+    Judgement,
+    RoboscaleError,
+    Trial,
+    UnknownName,
+    World,
+)
 from roboscale.jobs.events import Note, OnEvent
 from roboscale.jobs.proposing import Proposing
 
@@ -67,21 +77,24 @@ class BenchPlan:
 
 
 def open_desk(
-    plan: BenchPlan,
-    robot: GuardedRobot | RobotBenches,
-    log: TrialLog,
-    run: Run,
-    stack: ExitStack,
-    on_event: OnEvent,
+    plan: BenchPlan, world: World, log: TrialLog, run: Run, stack: ExitStack, on_event: OnEvent
 ) -> OperatorDesk:
-    """A desk with its page being served until the stack is closed; the address is said."""
+    """A desk with its page being served until the stack is closed; the address is said, and from now on whoever sits
+    there sets the world's scenes up. RoboscaleError for a world that is no guarded robot."""
     from roboscale.jobs.stores import folder_of
     from roboscale.web.bench import serve_bench
+    from roboscale.worlds.real.benches import RobotBenches
+    from roboscale.worlds.real.guarded import GuardedRobot
+    from roboscale.worlds.real.robot_world import RobotWorld
 
+    robot = world.robot if isinstance(world, RobotWorld) else None
+    if not isinstance(world, RobotWorld) or not isinstance(robot, (GuardedRobot, RobotBenches)):
+        raise RoboscaleError(f"the operator's page needs a guarded robot (robot:FILE.toml), found {world.info.name}")
     folder = folder_of(log.where) or Path()
     desk = OperatorDesk(plan, robot, log, run, folder / "bench.jsonl")
     page = stack.enter_context(serve_bench(desk, host=plan.host, port=plan.port, token=plan.token))
     stack.callback(desk.close)
+    world.prepared_by(desk.prepare, desk.unreachable)
     on_event(Note(f"open {page.url} to run and score the trials; every click goes to {desk.audit}"))
     return desk
 

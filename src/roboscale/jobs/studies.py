@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,10 @@ from roboscale.jobs.bench import BenchPlan
 from roboscale.trials.study import Study, StudyDetector, StudyLock, lock_file
 
 if TYPE_CHECKING:
+    from roboscale.core import Identity
     from roboscale.jobs.compare import Compare
     from roboscale.jobs.judged import Judged
-    from roboscale.trials.log import Run
+    from roboscale.trials.log import Run, TrialLog
 
 __all__ = [
     "OpenedStudy",
@@ -26,6 +28,8 @@ __all__ = [
     "episodes_of",
     "is_blind",
     "open_study",
+    "require_own_run",
+    "require_own_store",
     "require_unblinded",
     "store_of_study",
     "study_lines",
@@ -199,6 +203,40 @@ def detector_text(detector: StudyDetector) -> str:
     }.get(detector.kind, f"{detector.kind} {detector.element} {limit} {when}")
     seen = "shown to the scorer" if detector.shown else "not shown to the scorer"
     return f"{detector.name}: {said}, {seen}"
+
+
+def require_own_store(log: TrialLog, study: Mapping[str, Any], policies: Sequence[Identity], world: Identity) -> None:
+    """A study has its store to itself; its arms and its robot are what its first trials were made with.
+
+    Args:
+        study: what a run says of the study that it belongs to; empty where it is of none.
+
+    Raises:
+        RoboscaleError: the store has trials of something else; or an arm or the robot has another content now.
+    """
+    for run in log.runs():
+        theirs: Mapping[str, Any] = run.request.get("study") or {}
+        if theirs.get("digest") != study.get("digest"):
+            whose = f"the study {theirs['file']}" if theirs else "a comparison that was no study"
+            raise RoboscaleError(f"{log.where} has trials of {whose}: --store names one of its own")
+        tried = log.attempts(run.policies, run.world, run.settings, run.round)
+        if not study or all(trial.void for trials in tried.values() for trial in trials):
+            continue
+        pairs = [*zip(run.policies, policies, strict=False), (run.world, world)]
+        changed = [now.name for then, now in pairs if then.verified and now.verified and then.digest != now.digest]
+        if changed:
+            raise RoboscaleError(
+                f"{', '.join(changed)}: not what this study's trials were made with: put it back, or begin "
+                "another study"
+            )
+
+
+def require_own_run(run: Run, lock: StudyLock, store: str) -> None:
+    """RoboscaleError where a store has another study's trials: its arms would be told, and its lock not say so."""
+    study: Mapping[str, Any] = run.request.get("study") or {}
+    if study.get("digest") != lock.first_digest:
+        whose = f"the study {study['file']}" if study else "a comparison that was no study"
+        raise RoboscaleError(f"{store} has trials of {whose}, and none of this one")
 
 
 def require_unblinded(run: Run) -> None:
