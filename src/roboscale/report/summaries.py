@@ -278,8 +278,8 @@ def scorer_agreements(counted: Iterable[Counted]) -> tuple[ScorerAgreement, ...]
     said: dict[str, dict[str, bool]] = {}
     for one in counted:
         for judgement in sorted(one.judgements, key=lambda j: j.time_ns):
-            second = judgement.state == "proposed" and judgement.referee == "second scorer" and bool(judgement.by)
-            if second or (judgement.state == "decided" and judgement.referee != "policy error"):
+            beside = judgement.state == "proposed" and judgement.referee == "second scorer" and bool(judgement.by)
+            if beside or (judgement.state == "decided" and judgement.referee != "policy error"):
                 scorer = judgement.by or judgement.referee
                 said.setdefault(scorer, {})[judgement.trial] = bool(judgement.success)
     agreements = []
