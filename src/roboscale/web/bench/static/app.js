@@ -115,7 +115,8 @@ const draw = () => {
   document.body.dataset.number = state.number;
   at("title").textContent = state.title;
   at("count").textContent = `Trial ${state.number} of at most ${state.total}`;
-  at("phase").textContent = title;
+  const unknown = state.phase === "stopped" && state.guard.mode === "off";  // nothing is read of the arm
+  at("phase").textContent = unknown ? "The bench is not ready" : title;
   at("task").textContent = state.phase === "done" ? "" : state.place ? `Bench ${state.place}: ${state.task}` : state.task;
   at("hint").textContent = state.hint || (state.phase === "set up" && !state.initial ? NEW_SCENE : hint);
   at("guard").textContent = state.guard.text;
