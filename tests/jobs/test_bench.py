@@ -108,10 +108,13 @@ def test_a_study_is_locked_run_scored_corrected_and_unblinded(bench: Path, robos
     wrong = judged.used[-1].trial
     assert wrong is not None
     store = str(bench / "study.trials")
+    second = rs.JudgeTrial(store=store, trial=wrong.id, failure=True, by="linus", second=True)
+    assert "is a failure to linus, which counts in no rate; a success by person counts" in rs.judge_trial(second).text
+    assert all(c.outcome.success for c in counted(bench).used if c.trial.id == wrong.id)
     rs.judge_trial(
         rs.JudgeTrial(store=store, trial=wrong.id, failure=True, progress=0.5, reason="[slipped] [froze]", by="grace")
     )
-    why = rs.explain_failures(rs.ExplainFailures(store=store, recorded=bench / "study.episodes"))
+    why = rs.explain_failures(rs.ExplainFailures(store=store))  # the films are the study's own episodes
     assert sorted((g.reason, g.count) for g in why.data.groups) == [("froze", 1), ("slipped", 1)]
     assert all(g.share.n == 2 and g.mp4 for g in why.data.groups)
     funnel = [(s.stage, s.share.value) for s in why.data.stages if s.policy == why.data.groups[0].policy]
@@ -121,6 +124,7 @@ def test_a_study_is_locked_run_scored_corrected_and_unblinded(bench: Path, robos
     text = (bench / "study.trials" / "report.html").read_text()
     assert "Which one goes right?" in text and "after the study was over" in text
     assert "Two scorers of the same trials" in text and "person and grace" in text and "0 of 1" in text
+    assert "linus and grace" in text or "grace and linus" in text
     assert "Cohen&#x27;s kappa (1960); posterior interval" in text or "Cohen's kappa (1960); posterior" in text
 
 
@@ -229,10 +233,15 @@ def test_a_comparison_without_a_study_a_void_and_a_policy_that_jumps(bench: Path
     assert all(c.outcome.measures["guard jump"] == 1 for c in failed), "every intervention is damage"
 
 
-def test_a_person_stops_a_trial_and_says_whose_doing_it_was(bench: Path):
+def test_a_bench_that_is_not_ready_costs_no_trial_and_a_person_stops_one_and_says_whose_doing_it_was(bench: Path):
     rs.lock_study(rs.LockStudy(study=bench / "study.toml"))
+    (bench / "unplugged").touch()
     process, operator = begin(bench, "study.toml")
-    operator.until("set up")
+    assert operator.until("stopped")["hint"] == "robot arm: connect: OSError: no such port"
+    (bench / "unplugged").unlink()
+    operator.click("release")
+    state = operator.until("set up")
+    assert state["number"] == 1 and state["total"] == 4 and not state["trials"]
     operator.click("ready")
     operator.until("running")
     operator.click("stop")
@@ -244,10 +253,38 @@ def test_a_person_stops_a_trial_and_says_whose_doing_it_was(bench: Path):
     }  # fmt: skip
     operator.click("release")
     operator.until("set up")
+    busy = "run by another command, which serves the operator's page"
+    with pytest.raises(rs.RoboscaleError, match=busy):
+        rs.compare(rs.Compare(policies=(str(bench / "study.toml"),)))
     os.kill(process.pid, signal.SIGINT)
     process.communicate(timeout=30)
+    refuse_what_is_not_of_this_study(bench)
     told = rs.unblind_study(rs.UnblindStudy(study=bench / "study.toml", reason="curious"))
     assert told.early and len(told.trials) == 1
+
+
+def refuse_what_is_not_of_this_study(bench: Path) -> None:
+    """Of a study with a trial: another study or comparison in its store, and arms or a robot of another content."""
+    study, store = bench / "study.toml", str(bench / "study.trials")
+    (bench / "other.toml").write_text(study.read_text().replace("Left", "Other left"))
+    rs.lock_study(rs.LockStudy(study=bench / "other.toml"))
+    theirs = r"study\.trials.* has trials of the study .*study\.toml"
+    with pytest.raises(rs.RoboscaleError, match=theirs):
+        rs.compare(rs.Compare(policies=(str(bench / "other.toml"),), store=store))
+    with pytest.raises(rs.RoboscaleError, match=f"{theirs}, and none of this one"):
+        rs.unblind_study(rs.UnblindStudy(study=bench / "other.toml", store=store))
+    arms = tuple(str(bench / f"arms.py:{name}") for name in ("still", "right"))
+    with pytest.raises(rs.RoboscaleError, match=theirs):
+        rs.compare(rs.Compare(policies=arms, world=f"robot:{bench / 'arm.toml'}", store=store))
+    for file, old, new, said in (
+        ("arms.py", "0.012", "0.011", r"arms\.py:right: not what this study"),
+        ("arm.toml", "acceleration = 4.0", "acceleration = 3.0", "^arm: not what this study"),
+    ):
+        text = (bench / file).read_text()
+        (bench / file).write_text(text.replace(old, new))
+        with pytest.raises(rs.RoboscaleError, match=said):
+            rs.compare(rs.Compare(policies=(str(study),)))
+        (bench / file).write_text(text)
 
 
 def test_a_command_killed_while_it_waits_for_a_score_loses_nothing_and_counts_nothing_twice(bench: Path):
@@ -456,6 +493,14 @@ def test_a_task_that_the_robot_lacks_is_said_before_the_study_is_locked(bench: P
     rs.init_study(rs.InitStudy(study=begun, robot=bench / "elsewhere.toml"))
     with pytest.raises(rs.RoboscaleError, match=r"tasks: expected tasks of elsewhere\.toml, found TASK"):
         rs.lock_study(rs.LockStudy(study=begun))
-    study.write_text(text.replace("arm.toml", "elsewhere.toml"))
+    study.write_text(text.replace("py:right", "py:rihgt"))
+    with pytest.raises(UnknownName, match=r"name in .*arms\.py 'rihgt'; did you mean right"):
+        rs.lock_study(rs.LockStudy(study=study))
+    (bench / "arms.py").write_text(f"{POLICIES}\n\nalias = still\n")
+    study.write_text(text.replace("py:right", "py:alias"))
+    with pytest.raises(rs.RoboscaleError, match="different policies, found the same content: first, second"):
+        rs.lock_study(rs.LockStudy(study=study))
+    study.write_text(text.replace("arm.toml", "elsewhere.toml").replace("arms.py:right", "constant"))
     locked = rs.lock_study(rs.LockStudy(study=study))
+    assert f"not opened yet: constant; roboscale compare {study} --dry-run opens every arm" in locked.text
     assert "elsewhere.toml is not there: whether it has the study's tasks was not checked" in locked.text[0]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import roboscale as rs
 from roboscale.core import BadData
+from roboscale.jobs import proposing
 from roboscale.jobs.judged import choose_run, judged_run
+from roboscale.referees import Proposal
 from roboscale.trials.log import open_log
-from roboscale.trials.study import Study
+from roboscale.trials.study import Study, StudyDetector
 from tests.jobs.operator_at_bench import begin, finish
 from tests.jobs.seeing_server import SeeingServer
 from tests.jobs.test_bench import POLICIES, STUDY
@@ -111,6 +115,30 @@ def test_a_detector_that_breaks_proposes_nothing_and_keeps_nobody(bench: Path):
         assert "127.0.0.1:9" in reasons["model"] and {one["says"] for one in state["proposals"]} == {"cannot say"}
         operator.score(True, stage=1)
     finish(process)
+
+
+def test_a_detector_that_hangs_does_not_keep_the_end_of_the_run(monkeypatch: pytest.MonkeyPatch):
+    said, goes_on = [], threading.Event()
+
+    class Hanging:
+        name = "model"
+
+        def propose(self, seen: object) -> Proposal:
+            goes_on.wait(30)
+            return Proposal(True, "late")
+
+    def judge(judgement) -> None:
+        said.append((judgement.trial, judgement.success, judgement.reason))
+        goes_on.set()
+
+    monkeypatch.setattr(proposing, "make_detector", lambda declared: Hanging())
+    monkeypatch.setattr(proposing, "_ANSWER_S", 0.05)
+    declared = StudyDetector(name="model", kind="model", url="http://127.0.0.1:9/v1", model="m")
+    asked = proposing.Proposing((declared,), SimpleNamespace(judge=judge), ("x",), None)
+    for name in ("first", "second"):
+        asked.propose(SimpleNamespace(id=name))
+    asked.close()
+    assert said == [("second", None, "the run ended before it was asked"), ("first", True, "late")]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ class Arm:
         with self.log.open("a") as file:
             file.write(json.dumps([what, time.monotonic(), list(map(float, values))]) + "\\n")
     def connect(self):
-        if self.fails == "connect":
+        if self.fails == "connect" or (self.log.parent / "unplugged").exists():
             raise OSError("no such port")
         self.note("connect")
     def read(self):

@@ -72,7 +72,8 @@ def load_module(where: str, kind: str, beside: Path | None = None) -> ModuleType
             return _import_from_package(where, folder / where.replace(".", "/") / "__init__.py", folder)
     if where.endswith(".py"):
         raise UnknownName(f"{kind} file", where, (str(p) for p in (folders[0] / where).parent.glob("*.py")))
-    unknown = UnknownName("module", where, [p.stem for folder in folders for p in folder.glob("*.py")])
+    here = dict.fromkeys(p.stem for folder in folders for p in folder.glob("*.py"))
+    unknown = UnknownName("module", where, here)
     if not all(part.isidentifier() for part in where.split(".")):
         raise unknown
     try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Judgement", "JudgementState", "Referee", "SuccessRule", "Watch"]
 
 JudgementState = Literal["decided", "pending", "cannot say", "proposed"]
-"""The last is a detector's: it decides nothing, and counts nowhere but in how well it agrees with who decided."""
+"""The last is a detector's or a second scorer's: it decides nothing, and counts nowhere but in how well they agree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Judgement(Plain):
         referee: who, by kind and settings, e.g. `success (first)` or `person`.
         time_ns: when, nanoseconds since 1970.
         state: `decided`; `pending` while somebody is still to say; `cannot say` when the evidence does not show it;
-            `proposed` by a detector.
+            `proposed` by a detector or a second scorer.
         success: the decision, or what is proposed; `None` otherwise.
         progress: 0..1 where the referee can say.
         reason: why, in words.

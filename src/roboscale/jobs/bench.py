@@ -19,7 +19,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import Case, Counted, Design, InfrastructureError, Judgement, RoboscaleError, Trial, UnknownName
+from roboscale.core import (
+    Case,
+    Counted,
+    Design,
+    InfrastructureError,
+    Judgement,
+    RoboscaleError,
+    Trial,
+    UnknownName,
+    World,
+)
 from roboscale.jobs.events import Note, OnEvent
 from roboscale.jobs.proposing import Proposing
 
@@ -36,6 +46,7 @@ LIMITS = (
     "The guard is a protective stop, not an emergency stop (ISO 13850): the hardware button stays within your reach. "
     "You are not told which policy runs; how the arm moves is the one thing that cannot be hidden."
 )
+_POLL_S = 0.5  # how often an open page asks
 CLICKS = ("ready", "stop", "release", "score", "void", "correct")
 
 
@@ -66,21 +77,24 @@ class BenchPlan:
 
 
 def open_desk(
-    plan: BenchPlan,
-    robot: GuardedRobot | RobotBenches,
-    log: TrialLog,
-    run: Run,
-    stack: ExitStack,
-    on_event: OnEvent,
+    plan: BenchPlan, world: World, log: TrialLog, run: Run, stack: ExitStack, on_event: OnEvent
 ) -> OperatorDesk:
-    """A desk with its page being served until the stack is closed; the address is said."""
+    """A desk with its page being served until the stack is closed; the address is said, and from now on whoever sits
+    there sets the world's scenes up. RoboscaleError for a world that is no guarded robot."""
     from roboscale.jobs.stores import folder_of
     from roboscale.web.bench import serve_bench
+    from roboscale.worlds.real.benches import RobotBenches
+    from roboscale.worlds.real.guarded import GuardedRobot
+    from roboscale.worlds.real.robot_world import RobotWorld
 
+    robot = world.robot if isinstance(world, RobotWorld) else None
+    if not isinstance(world, RobotWorld) or not isinstance(robot, (GuardedRobot, RobotBenches)):
+        raise RoboscaleError(f"the operator's page needs a guarded robot (robot:FILE.toml), found {world.info.name}")
     folder = folder_of(log.where) or Path()
     desk = OperatorDesk(plan, robot, log, run, folder / "bench.jsonl")
     page = stack.enter_context(serve_bench(desk, host=plan.host, port=plan.port, token=plan.token))
     stack.callback(desk.close)
+    world.prepared_by(desk.prepare, desk.unreachable)
     on_event(Note(f"open {page.url} to run and score the trials; every click goes to {desk.audit}"))
     return desk
 
@@ -107,6 +121,7 @@ class OperatorDesk:
         self._hint = ""
         self._written = 0  # interventions that are in the audit
         self._begun_s = time.monotonic()
+        self._asked_s = -np.inf
         self._trials: list[Trial] = []
         self._scored = 0
         self.result: Callable[[], Judged] | None = None
@@ -133,15 +148,24 @@ class OperatorDesk:
                 seen = self.robot.read()
                 if clicked == "ready" and not self._at_fault():
                     break
-            except InfrastructureError:
+            except InfrastructureError as error:
                 if not self._at_fault():
-                    raise
+                    self.unreachable(error)
         pictures = {f.name: np.asarray(seen[f.name]) for f in self.robot.observation_spec.images}
         self._initials.setdefault(case.id, pictures)
         self._proposing.begin(self.robot.tasks[case.task])
         if self.plan.detectors:
             self.robot.watched_by(self._proposing.look)
         self._to("running")
+
+    def unreachable(self, error: InfrastructureError) -> None:
+        """Shows why the robot does not do what it is told, and returns when somebody has looked: a bench that is not
+        ready costs no trial."""
+        self._write("guard", {"kind": "unreachable", "text": str(error)})
+        self._hint = str(error)
+        self._to("stopped")
+        self._wait("release")
+        self._hint = ""
 
     def _at_fault(self) -> bool:
         """Whether somebody has to look at the bench first: the guard stopped, or its process is gone."""
@@ -168,12 +192,16 @@ class OperatorDesk:
         """The run is over; the page says so as long as it is served."""
         self._write_interventions()
         self._proposing.close()
+        watched = time.monotonic() - self._asked_s < 2 * _POLL_S
         self._to("done")
+        if watched:  # every open page asks once more before its server goes
+            time.sleep(_POLL_S + 0.2)
 
     # what the page calls
 
     def state(self) -> dict[str, Any]:
         """What the page shows."""
+        self._asked_s = time.monotonic()
         with self._changed:
             case, phase = self._case, self._phase
             number = len(self._trials) + (phase not in ("score", "done"))
@@ -186,7 +214,7 @@ class OperatorDesk:
             "title": self.plan.title,
             "phase": phase,
             "number": max(number, 1),
-            "total": len(self._run.cases) * len(self._run.policies),
+            "total": len(self._run.cases) * len(self._run.policies) + sum(t.void for t in self._trials),
             "task": "" if case is None else self.robot.tasks[case.task],
             "place": self.robot.place,
             "stages": list(self.plan.stages),

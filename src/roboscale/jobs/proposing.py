@@ -10,7 +10,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +89,7 @@ class Proposing:
         self._features: dict[str, NDArray[np.float32]] = {}
         self._said: dict[str, dict[str, Proposal]] = {}
         self._threads = ThreadPoolExecutor(1, "proposing") if declared else None
+        self._asked: list[tuple[Trial, Future[None]]] = []
         self._load()
         self.begin("")
 
@@ -114,7 +115,7 @@ class Proposing:
         """Asks the detectors about a trial that has ended; their answers come by themselves."""
         if self._threads is not None and trial.id not in self._said:
             self._said[trial.id] = {}
-            self._threads.submit(self._propose, trial, self._seen())
+            self._asked.append((trial, self._threads.submit(self._propose, trial, self._seen())))
 
     def shown(self, trial: str) -> list[dict[str, str]]:
         """What the page may show of a trial: detector, what it proposes, why."""
@@ -125,9 +126,14 @@ class Proposing:
         ]
 
     def close(self) -> None:
-        """Waits for detectors that still think."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=True)
+        """Waits for detectors that still think, a minute; what nobody was asked by then is on record."""
+        if self._threads is None:
+            return
+        wait([answer for _, answer in self._asked], timeout=_ANSWER_S)
+        for trial, answer in self._asked:
+            for detector in self._detectors if answer.cancel() else ():
+                self._file(trial, detector, Proposal(None, "the run ended before it was asked"))
+        self._threads.shutdown(wait=True)
 
     def _seen(self) -> SeenTrial:
         names = {name for one in self._measures for name in one}
@@ -151,18 +157,21 @@ class Proposing:
                 proposal = detector.propose(seen)
             except Exception as error:  # noqa: BLE001  # one that breaks proposes nothing, and says why
                 proposal = Proposal(None, f"{type(error).__name__}: {error}"[:300])
-            self._log.judge(
-                Judgement(
-                    trial=trial.id,
-                    referee=DETECTOR + detector.name,
-                    time_ns=time.time_ns(),
-                    state="proposed",
-                    success=proposal.success,
-                    reason=proposal.reason,
-                )
-            )
-            self._said[trial.id][detector.name] = proposal
+            self._file(trial, detector, proposal)
         self._keep(trial.id, PictureClassifier.features(seen))
+
+    def _file(self, trial: Trial, detector: Detector, proposal: Proposal) -> None:
+        self._log.judge(
+            Judgement(
+                trial=trial.id,
+                referee=DETECTOR + detector.name,
+                time_ns=time.time_ns(),
+                state="proposed",
+                success=proposal.success,
+                reason=proposal.reason,
+            )
+        )
+        self._said[trial.id][detector.name] = proposal
 
     def _scored(self, but: str) -> list[tuple[NDArray[np.float32], bool]]:
         """What people said of the trials that were seen, as it counts now."""

@@ -30,7 +30,9 @@ class WriteReport(Request):
     out: Annotated[Path | None, Option("The page; by default report.html beside the trials.", flag="--out/-o")] = None
     run: RunId = ""
     videos: Annotated[int, Option("Cases per task to film.", min=0)] = 4
-    recorded: Annotated[Path | None, Option("Dataset of `--record`, whose episodes are the films.")] = None
+    recorded: Annotated[
+        Path | None, Option("Dataset of `--record`, whose episodes are the films; of a study, by default, its own.")
+    ] = None
     dataset: Annotated[tuple[Path, ...], Option("A dataset to describe; may repeat.")] = ()
     training: Annotated[tuple[Path, ...], Option("A checkpoint whose training to show; may repeat.")] = ()
 
@@ -105,11 +107,13 @@ def _films(request: WriteReport, log: TrialLog, judged: Judged, notes: list[str]
     """The films that are asked for; a note says why there are none."""
     from roboscale.jobs.films import film_cases
     from roboscale.jobs.judged import whole
+    from roboscale.jobs.studies import episodes_of
 
     if not request.videos:
         return []
+    recorded = request.recorded or episodes_of(judged.run)
     try:
-        films = film_cases(judged, whole(log, judged.plain), request.videos, request.recorded)
+        films = film_cases(judged, whole(log, judged.plain), request.videos, recorded)
     except RoboscaleError as error:
         notes.append(f"no films: {error}")
         return []

@@ -173,6 +173,7 @@ def run_trials(
         RoboscaleError: no trial could be counted; says why.
     """
     from roboscale.jobs.run_files import require_result
+    from roboscale.jobs.studies import require_own_store
 
     with ExitStack() as stack:
         stack.enter_context(staying_alive())
@@ -182,7 +183,9 @@ def run_trials(
         for note in getattr(opened, "notes", ()):
             asked.say(note)
         log = stack.enter_context(_open_log(asked))
-        sink = _writer(asked, log, stack)
+        if bench is not None:
+            require_own_store(log, bench.study, tuple(asked.policies), asked.info.identity)
+        sink = _writer(asked, log, stack, bench is not None)
         asked, run = _begin(asked, log, {} if bench is None else bench.study)
         desk = None if bench is None else _desk(bench, asked, log, run, stack)
         judged = _try(asked, log, run, sink, stack, desk)
@@ -195,16 +198,8 @@ def run_trials(
 def _desk(bench: BenchPlan, asked: _Asked, log: TrialLog, run: Run, stack: ExitStack) -> OperatorDesk:
     """The desk of whoever sits at the robot; from now on they set its scenes up."""
     from roboscale.jobs.bench import open_desk
-    from roboscale.worlds.real.benches import RobotBenches
-    from roboscale.worlds.real.guarded import GuardedRobot
-    from roboscale.worlds.real.robot_world import RobotWorld
 
-    world = asked.world
-    if not isinstance(world, RobotWorld) or not isinstance(world.robot, (GuardedRobot, RobotBenches)):
-        raise RoboscaleError(f"the operator's page needs a guarded robot (robot:FILE.toml), found {world.info.name}")
-    desk = open_desk(bench, world.robot, log, run, stack, asked.on_event)
-    world.prepared_by(desk.prepare)
-    return desk
+    return open_desk(bench, asked.world, log, run, stack, asked.on_event)
 
 
 def open_world_of(request: Trying, world: AnyWorld | None = None, on_event: OnEvent = ignore) -> World:
@@ -422,7 +417,7 @@ def _try(
         raise
     finally:
         _say_notes(asked)
-    sink = sink or _writer(asked, log, stack)  # who had it open may have ended
+    sink = sink or _writer(asked, log, stack, desk is not None)  # who had it open may have ended
     if sink is not None:
         tried, record = [c.trial for c in counted if c.trial is not None], asked.request.record or sink.root
         keep_episodes(
@@ -575,7 +570,7 @@ def _workers(asked: _Asked, trials: int) -> int:
     return cores if cores > 1 or not harmless else 0
 
 
-def _writer(asked: _Asked, log: TrialLog, stack: ExitStack) -> DatasetWriter | None:
+def _writer(asked: _Asked, log: TrialLog, stack: ExitStack, at_bench: bool) -> DatasetWriter | None:
     """The dataset that episodes are recorded into; `None` where none is asked for, or another process records them.
 
     What a world that repeats itself did is recorded when all is tried, by whoever of several processes has the dataset
@@ -591,6 +586,8 @@ def _writer(asked: _Asked, log: TrialLog, stack: ExitStack) -> DatasetWriter | N
     try:
         writer = DatasetWriter(record, recording_spec(asked.info), robot_type=asked.info.embodiment)
     except DatasetInUse as busy:
+        if at_bench:  # nobody takes part beside: there is one robot
+            raise RoboscaleError(f"{busy}: this is run by another command, which serves the operator's page") from None
         if not records_afterwards(asked.info):
             run, store = _unfinished(log, asked.question.digest, False), store_of(asked.request, asked.question)
             raise RoboscaleError(f"{busy}; {how_to_work_beside(run, store, record)}") from None

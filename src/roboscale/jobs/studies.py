@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roboscale.core import Design, RoboscaleError, UsageError
+from roboscale.core import Design, RoboscaleError, UsageError, identify
+from roboscale.core.loading import load_object
 from roboscale.jobs.bench import BenchPlan
 from roboscale.trials.study import Study, StudyDetector, StudyLock, lock_file
 
 if TYPE_CHECKING:
+    from roboscale.core import Identity
     from roboscale.jobs.compare import Compare
     from roboscale.jobs.judged import Judged
-    from roboscale.trials.log import Run
+    from roboscale.trials.log import Run, TrialLog
 
 __all__ = [
     "OpenedStudy",
     "bench_plan",
+    "check_arms",
     "design_text",
     "detector_text",
+    "episodes_of",
     "is_blind",
     "open_study",
+    "require_own_run",
+    "require_own_store",
     "require_unblinded",
     "store_of_study",
     "study_lines",
@@ -143,6 +150,36 @@ def store_of_study(path: Path) -> str:
     return str(path.with_suffix(".trials"))
 
 
+def check_arms(study: Study, here: Path) -> tuple[str, ...]:
+    """Opens the arms that are in a Python file there is; the others, as the study writes them, were not looked at.
+
+    Raises:
+        UnknownName, BadData: the file does not import, or has no such name.
+        RoboscaleError: two arms have the same content.
+    """
+    unopened: list[str] = []
+    known: dict[str, str] = {}
+    for arm in study.arms:
+        file, _, name = arm.policy.rpartition(":")
+        if not file.endswith(".py") or not (here / file).is_file():
+            unopened.append(arm.policy)
+            continue
+        digest = identify(load_object(f"{here / file}:{name}", "policy"), arm.policy).digest
+        if digest in known:
+            raise RoboscaleError(
+                f"arms: expected different policies, found the same content: {known[digest]}, {arm.name}"
+            )
+        known[digest] = arm.name
+    return tuple(unopened)
+
+
+def episodes_of(run: Run) -> Path | None:
+    """Where the episodes of a study's trials are, unless they were recorded elsewhere; `None` without a study."""
+    file = _study_of(run)
+    folder = None if file is None else file.with_suffix(".episodes")
+    return folder if folder is not None and folder.is_dir() else None
+
+
 def design_text(design: Design) -> str:
     """A design for people."""
     said = {
@@ -166,6 +203,40 @@ def detector_text(detector: StudyDetector) -> str:
     }.get(detector.kind, f"{detector.kind} {detector.element} {limit} {when}")
     seen = "shown to the scorer" if detector.shown else "not shown to the scorer"
     return f"{detector.name}: {said}, {seen}"
+
+
+def require_own_store(log: TrialLog, study: Mapping[str, Any], policies: Sequence[Identity], world: Identity) -> None:
+    """A study has its store to itself; its arms and its robot are what its first trials were made with.
+
+    Args:
+        study: what a run says of the study that it belongs to; empty where it is of none.
+
+    Raises:
+        RoboscaleError: the store has trials of something else; or an arm or the robot has another content now.
+    """
+    for run in log.runs():
+        theirs: Mapping[str, Any] = run.request.get("study") or {}
+        if theirs.get("digest") != study.get("digest"):
+            whose = f"the study {theirs['file']}" if theirs else "a comparison that was no study"
+            raise RoboscaleError(f"{log.where} has trials of {whose}: --store names one of its own")
+        tried = log.attempts(run.policies, run.world, run.settings, run.round)
+        if not study or all(trial.void for trials in tried.values() for trial in trials):
+            continue
+        pairs = [*zip(run.policies, policies, strict=False), (run.world, world)]
+        changed = [now.name for then, now in pairs if then.verified and now.verified and then.digest != now.digest]
+        if changed:
+            raise RoboscaleError(
+                f"{', '.join(changed)}: not what this study's trials were made with: put it back, or begin "
+                "another study"
+            )
+
+
+def require_own_run(run: Run, lock: StudyLock, store: str) -> None:
+    """RoboscaleError where a store has another study's trials: its arms would be told, and its lock not say so."""
+    study: Mapping[str, Any] = run.request.get("study") or {}
+    if study.get("digest") != lock.first_digest:
+        whose = f"the study {study['file']}" if study else "a comparison that was no study"
+        raise RoboscaleError(f"{store} has trials of {whose}, and none of this one")
 
 
 def require_unblinded(run: Run) -> None:

@@ -60,13 +60,13 @@ def unblind_study(request: UnblindStudy) -> UnblindedStudy:
     roboscale.core.errors.BadData: nothing.toml: file: expected a TOML file, found No such file or directory
 
     Raises:
-        RoboscaleError: it is not locked, was changed since, or has no trial.
+        RoboscaleError: it is not locked, was changed since, or has no trial; the store is another study's.
         BadData: there are no trials, or the lock is broken.
     """
     from roboscale.jobs.compare import recipe_sentence
     from roboscale.jobs.judged import choose_run, judged_run
     from roboscale.jobs.run_files import write_run_files
-    from roboscale.jobs.studies import store_of_study
+    from roboscale.jobs.studies import require_own_run, store_of_study
     from roboscale.trials.log import open_log
     from roboscale.trials.study import Study, StudyLock, Unblinding
 
@@ -76,7 +76,9 @@ def unblind_study(request: UnblindStudy) -> UnblindedStudy:
     if not request.store and not Path(store).exists():
         raise RoboscaleError(f"{request.study} has no trial yet: roboscale compare {request.study} makes them")
     with open_log(store, read_only=True) as log:
-        judged = judged_run(log, choose_run(log))
+        run = choose_run(log)
+        require_own_run(run, lock, store)
+        judged = judged_run(log, run)
     early = judged.run.finished_ns is None
     told = Unblinding(time_ns=time.time_ns(), early=early, reason=request.reason, by=request.by)
     replace(lock, unblindings=(*lock.unblindings, told)).save(request.study)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from roboscale.core import Judgement, RoboscaleError
 from roboscale.core.plain import Plain
+from roboscale.core.referee import JudgementState
 from roboscale.jobs.request import Option, Request
 from roboscale.jobs.stores import Store
 
@@ -32,6 +33,7 @@ class JudgeTrial(Request):
     progress: Annotated[float | None, Option("How far it came, 0..1.", min=0.0, max=1.0)] = None
     reason: Annotated[str, Option("Why, in words.")] = ""
     by: Annotated[str, Option("Who judges.")] = ""
+    second: Annotated[bool, Option("A second scorer: counts for their agreement, and in no rate.")] = False
 
     def check(self) -> None:
         """RoboscaleError unless exactly one judgement is given for a trial, or neither."""
@@ -40,6 +42,8 @@ class JudgeTrial(Request):
             raise RoboscaleError("say one of --success, --failure and --cannot-say")
         if not self.trial and said:
             raise RoboscaleError("--trial says which is judged; `roboscale trials list STORE --pending` lists them")
+        if self.second and (not self.by.strip() or self.cannot_say or not self.trial):
+            raise RoboscaleError("--second needs --trial, --by NAME and one of --success and --failure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,10 @@ class JudgedTrial(Plain):
             listed = "".join(f"\n  {line}" for line in self.waiting)
             return f"{self.left} trials wait to be judged{listed}"
         decided = [j for j in self.earlier if j.state == "decided"]
+        if self.judgement.state == "proposed":
+            said = _word(replace(self.judgement, state="decided"))
+            beside = f"; {_word(decided[-1])} by {decided[-1].by or decided[-1].referee} counts" if decided else ""
+            return f"{self.judgement.trial[:8]} is {said} to {self.judgement.by}, which counts in no rate{beside}"
         now = _word(self.judgement)
         before = f", was {_word(decided[-1])} by {decided[-1].referee}" if decided else ""
         return f"{self.judgement.trial[:8]} is {now}{before}; {self.left} still wait to be judged"
@@ -72,6 +80,13 @@ def _word(judgement: Judgement) -> str:
     if judgement.state != "decided":
         return judgement.state
     return "a success" if judgement.success else "a failure"
+
+
+def _state(request: JudgeTrial) -> JudgementState:
+    """Of two scorers the second decides nothing."""
+    if request.second:
+        return "proposed"
+    return "cannot say" if request.cannot_say else "decided"
 
 
 def judge_trial(request: JudgeTrial) -> JudgedTrial:
@@ -103,9 +118,9 @@ def judge_trial(request: JudgeTrial) -> JudgedTrial:
             earlier = tuple(log.judgements([trial.id]).get(trial.id, ()))
             judgement = Judgement(
                 trial=trial.id,
-                referee="person",
+                referee="second scorer" if request.second else "person",
                 time_ns=time.time_ns(),
-                state="cannot say" if request.cannot_say else "decided",
+                state=_state(request),
                 success=None if request.cannot_say else request.success,
                 progress=request.progress,
                 reason=request.reason,

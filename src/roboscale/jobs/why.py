@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -32,7 +32,9 @@ class ExplainFailures(Request):
 
     store: Store
     run: Annotated[str, Option("The run, by the beginning of its id. Default: the newest.")] = ""
-    recorded: Annotated[Path | None, Option("Dataset of the trials' episodes, for films.")] = None
+    recorded: Annotated[
+        Path | None, Option("Dataset of the trials' episodes, for films; of a study, by default, its own.")
+    ] = None
     trained: Annotated[tuple[Path, ...], Option("Dataset that the policies were trained on. Repeatable.")] = ()
     policy: Annotated[
         tuple[str, ...], Option("A policy of the run, to be asked about its training episodes. Repeatable.")
@@ -105,12 +107,14 @@ def explain_failures(request: ExplainFailures, on_event: OnEvent = ignore) -> Ex
 
 def _explained(request: ExplainFailures, judged: Judged, on_event: OnEvent) -> WhyData:
     from roboscale.core.plain import to_plain
+    from roboscale.jobs.studies import episodes_of
     from roboscale.jobs.versions import versions
     from roboscale.report.why import WhyData
 
     scored = [c for c in judged.counted if c.outcome.success is not None]
     if not scored:
         raise RoboscaleError(f"{request.store}: no trial was scored: there is nothing to explain")
+    request = replace(request, recorded=request.recorded or episodes_of(judged.run))
     training, said = _training(request, judged, scored)
     stages, groups, guard = _stages(judged, scored), _groups(judged, scored, request.recorded), _guard(judged, scored)
     notes = [*said]

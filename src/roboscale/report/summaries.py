@@ -278,7 +278,8 @@ def scorer_agreements(counted: Iterable[Counted]) -> tuple[ScorerAgreement, ...]
     said: dict[str, dict[str, bool]] = {}
     for one in counted:
         for judgement in sorted(one.judgements, key=lambda j: j.time_ns):
-            if judgement.state == "decided" and judgement.referee != "policy error":
+            beside = judgement.state == "proposed" and judgement.referee == "second scorer" and bool(judgement.by)
+            if beside or (judgement.state == "decided" and judgement.referee != "policy error"):
                 scorer = judgement.by or judgement.referee
                 said.setdefault(scorer, {})[judgement.trial] = bool(judgement.success)
     agreements = []
@@ -300,7 +301,8 @@ def detector_agreements(counted: Iterable[Counted]) -> tuple[DetectorAgreement, 
         if not decided:
             continue
         truth = bool(max(decided, key=lambda j: j.time_ns).success)
-        proposed = sorted((j for j in one.judgements if j.state == "proposed"), key=lambda j: j.time_ns)
+        detected = [j for j in one.judgements if j.state == "proposed" and j.referee.startswith("detector ")]
+        proposed = sorted(detected, key=lambda j: j.time_ns)
         for name, success in {j.referee.removeprefix("detector "): j.success for j in proposed}.items():
             said.setdefault(name, []).append((success, truth))
     agreements = []

@@ -321,7 +321,8 @@ class StudyLock(Plain):
         try:
             secret = file.read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise BadData(file, "file", "the secret of the lock", error.strerror or error) from error
+            wanted = "the secret of the lock (put it back; without it the drawn order is lost: begin another study)"
+            raise BadData(file, "file", wanted, error.strerror or error) from error
         if hashlib.sha256(secret.encode()).hexdigest() != self.commitment:
             raise BadData(file, "secret", "the one that was drawn at the lock", "another one")
         return int(secret, 16) % 2**63

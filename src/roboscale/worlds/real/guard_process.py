@@ -188,7 +188,8 @@ def guard_robot(declaration: str, connection: Connection, stop: _Flag) -> None:
         with suppress(Exception):
             service.give_back()
         refused = isinstance(error, SpecMismatch)
-        connection.send(("refused", str(error), {}) if refused else ("error", f"connect: {_said(error)}", {}))
+        with suppress(OSError):  # the other side may be gone meanwhile
+            connection.send(("refused", str(error), {}) if refused else ("error", f"connect: {_said(error)}", {}))
         return
     connection.send(("ready", None, service.status()))
     failed = ""

@@ -76,6 +76,7 @@ class RobotWorld:
     ) -> None:
         require_attributes(robot, type(robot).__name__, "robot", _WANTED)
         self._robot, self._prepare = robot, prepare
+        self._unreachable: Callable[[InfrastructureError], None] | None = None
         self._info = _info(robot, tuple(variations), tuple(starts))
         self._connected = False
         self._scene: RobotScene | None = None
@@ -85,9 +86,16 @@ class RobotWorld:
         """What it drives."""
         return self._robot
 
-    def prepared_by(self, prepare: Callable[[Case], None]) -> None:
-        """From now on somebody else sets the scene up."""
-        self._prepare = prepare
+    def prepared_by(
+        self, prepare: Callable[[Case], None], unreachable: Callable[[InfrastructureError], None] | None = None
+    ) -> None:
+        """From now on somebody else sets the scene up.
+
+        Args:
+            unreachable: told why the robot cannot be connected, and returns when that is to be tried again; by default
+                whoever started the case is told.
+        """
+        self._prepare, self._unreachable = prepare, unreachable
 
     @property
     def info(self) -> WorldInfo:
@@ -106,19 +114,25 @@ class RobotWorld:
         self._info.require(case)
         if self._scene is not None:
             raise RoboscaleError(f"robot {self._info.name}: {self._scene.case.id} is still open, one scene at a time")
-        if not self._connected:
-            try:
-                self.call("connect", self._robot.connect)
-            except InfrastructureError as error:
-                if isinstance(error.__cause__, SpecMismatch):
-                    raise error.__cause__ from None  # trying again does not mend a declaration
-                raise
-            self._connected = True
+        while not self._connected:
+            self._connect()
         prepare = self._prepare
         if prepare is not None:
             self.call("prepare", lambda: prepare(case))
         self._scene = RobotScene(self, self._robot, case)
         return self._scene
+
+    def _connect(self) -> None:
+        """Once; whoever is told that it failed has looked at the robot when this returns."""
+        try:
+            self.call("connect", self._robot.connect)
+            self._connected = True
+        except InfrastructureError as error:
+            if isinstance(error.__cause__, SpecMismatch):
+                raise error.__cause__ from None  # trying again does not mend a declaration
+            if self._unreachable is None:
+                raise
+            self._unreachable(error)
 
     def call(self, what: str, function: Callable[[], Value]) -> Value:
         """The function's answer. Whatever it raises, the robot is stopped first; an error of its own becomes an

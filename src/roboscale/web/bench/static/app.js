@@ -34,7 +34,7 @@ const PHASES = {
   running: ["Running", "Watch. Space or Escape stops the arm."],
   score: ["Score this trial", ""],
   stopped: ["The arm is stopped", "Look at the bench, then release the guard."],
-  done: ["All trials are done", "You can close this page."],
+  done: ["The run has ended", "What was scored is saved. You can close this page."],
 };
 
 const NEW_SCENE = "A new scene: put the objects in place, then step back. What the cameras show when you press is what its later trials are laid over.";
@@ -115,7 +115,8 @@ const draw = () => {
   document.body.dataset.number = state.number;
   at("title").textContent = state.title;
   at("count").textContent = `Trial ${state.number} of at most ${state.total}`;
-  at("phase").textContent = title;
+  const unknown = state.phase === "stopped" && state.guard.mode === "off";  // nothing is read of the arm
+  at("phase").textContent = unknown ? "The bench is not ready" : title;
   at("task").textContent = state.phase === "done" ? "" : state.place ? `Bench ${state.place}: ${state.task}` : state.task;
   at("hint").textContent = state.hint || (state.phase === "set up" && !state.initial ? NEW_SCENE : hint);
   at("guard").textContent = state.guard.text;
@@ -143,7 +144,8 @@ const look = async () => {
     session = state.session;
     draw();
   } catch {
-    say("The server does not answer. Its commands expire: the arm holds.");
+    if (state?.phase === "done") return;  // and its server with it
+    say("The server does not answer: its command has ended, or the connection is gone. Commands expire: the arm holds.");
   }
 };
 
