@@ -12,7 +12,7 @@ from roboscale.core import BadData, InfrastructureError, SpecMismatch
 from roboscale.core.plain import Plain
 from roboscale.dataset.layout import Layout, atomic_write, load_json, to_json
 
-__all__ = ["Configuration", "DiskSpace", "require_same"]
+__all__ = ["Configuration", "DiskSpace", "collected_before", "require_same"]
 
 _FILE = "teleop.json"
 _VERSION = 1
@@ -52,10 +52,26 @@ def require_same(root: Path, now: Configuration, recorded: int) -> bool:
         BadData: the file is broken.
     """
     file = Layout(root).own / _FILE
-    if not recorded or not file.exists():
+    before = collected_before(root, now, recorded)
+    if before is None:
         file.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(file, to_json({"version": _VERSION, **now.to_json()}))
         return False
+    tasks = {**before.tasks, **now.tasks}
+    if tasks != dict(before.tasks):
+        atomic_write(file, to_json({"version": _VERSION, **before.to_json(), "tasks": tasks}))
+    return True
+
+
+def collected_before(root: Path, now: Configuration, recorded: int) -> Configuration | None:
+    """With what the episodes that are there were collected; `None` where nobody says. Writes nothing.
+
+    Raises:
+        SpecMismatch, BadData: as `require_same`.
+    """
+    file = Layout(root).own / _FILE
+    if not recorded or not file.exists():
+        return None
     before = _read(file)
     differences = [
         f"  {f.name}: collected with {_short(getattr(before, f.name))}, now {_short(getattr(now, f.name))}"
@@ -70,10 +86,7 @@ def require_same(root: Path, now: Configuration, recorded: int) -> bool:
     if differences:
         head = f"{root} was collected with {before.robot}, this is {now.robot}, and they are not the same:"
         raise SpecMismatch("\n".join([head, *differences, "record into a folder of its own, and merge the two"]))
-    tasks = {**before.tasks, **now.tasks}
-    if tasks != dict(before.tasks):
-        atomic_write(file, to_json({"version": _VERSION, **before.to_json(), "tasks": tasks}))
-    return True
+    return before
 
 
 def _read(file: Path) -> Configuration:
@@ -96,6 +109,11 @@ _RESERVE = 500 * 2**20  # bytes that recording leaves free
 _FIRST_GUESS = 20 * 2**20  # bytes of an episode, before there is one
 
 
+def _there(path: Path) -> Path:
+    """The folder itself, or the nearest one that exists and would hold it."""
+    return next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
+
+
 class DiskSpace:
     """Room for episodes, asked before a session and before and during every take.
 
@@ -109,7 +127,7 @@ class DiskSpace:
         self,
         root: Path,
         *,
-        free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
+        free: Callable[[Path], int] = lambda path: shutil.disk_usage(_there(path)).free,
         reserve: int = _RESERVE,
     ) -> None:
         self._root, self._free, self._reserve = root, free, reserve
