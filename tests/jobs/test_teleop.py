@@ -141,6 +141,28 @@ def test_the_last_one_is_taken_back_the_same_command_goes_on_and_another_world_i
         rs.teleoperate(asked(out, robot=f"sim:{changed}:Reaching/reach", episodes=3))
     with pytest.raises(SpecMismatch, match=r"driven_hz: collected with 40\.0, now 20\.0"):
         rs.teleoperate(asked(out, driven_hz=20))
+    look_before_and_merge(tmp_path, out)
+
+
+def look_before_and_merge(tmp_path: Path, out: Path) -> None:
+    """A dry run reads all of it, refuses what a session would, and writes nothing; attempts survive a merge."""
+    state = sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*"))
+    plan = rs.plan_teleoperation(asked(out, episodes=3))
+    assert [(one.task, one.have, one.wanted) for one in plan.tasks] == [("reach", 2, 3)] and plan.recorded == 2
+    assert plan.cameras == {"top": (32, 32)} and {"action", "operator.age_s"} < set(plan.fields)
+    assert "one hand" in "\n".join(plan.lines) and "not looked at: the scene" in "\n".join(plan.lines)
+    with pytest.raises(SpecMismatch, match=r"driven_hz: collected with 40\.0, now 20\.0"):
+        rs.plan_teleoperation(asked(out, driven_hz=20))
+    with pytest.raises(InfrastructureError, match=r"GB are free, 9\d+ episodes and the reserve take"):
+        rs.plan_teleoperation(asked(out, episodes=10**12))
+    fresh = rs.plan_teleoperation(asked(tmp_path / "new" / "set"))
+    assert fresh.recorded == 0 and fresh.room.endswith("GB free")
+    assert state == sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*"))
+    events: list[Any] = []
+    rs.merge_datasets(rs.MergeDatasets(members=(out,), out=tmp_path / "merged", same=True, workers=0), events.append)
+    assert AttemptLog(tmp_path / "merged").attempts == AttemptLog(out).attempts
+    assert any(getattr(e, "text", "").startswith("carried over: 4 attempts of operators") for e in events)
+    assert rs.plan_teleoperation(asked(tmp_path / "merged", episodes=3)).tasks[0].have == 2, "as it was collected"
 
 
 def test_the_worlds_own_success_can_end_an_episode_and_the_horizon_asks(tmp_path: Path):

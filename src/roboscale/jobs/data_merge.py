@@ -101,7 +101,7 @@ def merge_datasets(request: MergeDatasets, on_event: OnEvent = ignore) -> Merged
     from roboscale.dataset.collection import NewMember, write_collection
     from roboscale.dataset.transfer import transfer
     from roboscale.jobs.losses import common_extras
-    from roboscale.jobs.merging import aligned_parts, flattened_parts, write_embodiments
+    from roboscale.jobs.merging import aligned_parts, carry_driving, flattened_parts, write_embodiments
     from roboscale.jobs.selecting import selections_of
 
     planned, opened = _plan(request, on_event)
@@ -130,6 +130,7 @@ def merge_datasets(request: MergeDatasets, on_event: OnEvent = ignore) -> Merged
         engine=request.engine,
         progress=counting(on_event, "episodes", sum(len(part.keys) for part in parts)),
     )
+    carry_driving(request.out, {name: one.recording for name, one in opened.items()}, on_event)
     if planned.kind == "flattened":
         write_embodiments(request.out, {name: one.recording for name, one in opened.items()})
     return planned
@@ -139,7 +140,13 @@ def _plan(request: MergeDatasets, on_event: OnEvent) -> tuple[Merged, dict[str, 
     """What the merge makes, and its members opened."""
     from roboscale.dataset import Dataset
     from roboscale.jobs.losses import common_extras, lost_by_merging, tell_lost
-    from roboscale.jobs.merging import open_members, require_aligned, require_declared, require_whole
+    from roboscale.jobs.merging import (
+        lost_of_driving,
+        open_members,
+        require_aligned,
+        require_declared,
+        require_whole,
+    )
     from roboscale.jobs.recordings import apart
     from roboscale.jobs.selecting import selected_frames, selections_of
 
@@ -150,8 +157,10 @@ def _plan(request: MergeDatasets, on_event: OnEvent) -> tuple[Merged, dict[str, 
     require_whole(recordings)
     extras = common_extras(recordings)
     lost = {f"{name}: {k}": why for name, one in recordings.items() for k, why in lost_by_merging(one, extras).items()}
-    tell_lost(lost, on_event)
     robots = tuple(dict.fromkeys(r.robot_type for r in recordings.values()))
+    if len(robots) == 1 or request.flatten:  # a collection points at its members, as they are
+        lost |= lost_of_driving(recordings)
+    tell_lost(lost, on_event)
     if len(robots) == 1:
         require_aligned(recordings, same=request.same)
         kind: Literal["dataset", "collection", "flattened"] = "dataset"

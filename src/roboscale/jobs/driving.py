@@ -409,11 +409,7 @@ def _disk(
 
 def _page(request: Teleoperate, info: WorldInfo, station: Station, on_event: OnEvent) -> PageProcess:
     """The page, in a process of its own."""
-    from roboscale.core.extras import require_packages
     from roboscale.web.teleop import PageProcess
-
-    if request.pictures == "webrtc":
-        require_packages("--pictures webrtc", "aiortc")
 
     cameras = {f.name.rpartition(".")[2]: (f.shape[0], f.shape[1]) for f in info.observation_spec.images}
     return PageProcess(

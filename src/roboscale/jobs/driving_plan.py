@@ -119,7 +119,7 @@ def plan_driving(request: Teleoperate, on_event: OnEvent) -> DrivingPlan:
         rate_hz=info.rate_hz,
         driven_hz=driven_hz,
         horizon=horizon,
-        input=request.leader_type or request.input,
+        input=request.input,
         moved=_moved(driving, request),
         policy="" if policy is None else policy.identity.name,
         address=f"{scheme}://{request.host}:{request.port}/",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roboscale.core import BadData, Policy, RoboscaleError, SpecMismatch, World, WorldInfo
+from roboscale.core.extras import require_packages
 from roboscale.jobs.events import Note, OnEvent
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def world_to_drive(request: Teleoperate) -> tuple[World, Any, Callable[..., Any]
     """The world, its arm, its forward function, its joints' speeds, and the tasks that were asked for."""
     from roboscale.jobs.opening import open_any_world
 
+    if request.pictures == "webrtc":
+        require_packages("--pictures webrtc", "aiortc")
     if request.robot.startswith("sim:"):
         name, _, tasks = request.robot.removeprefix("sim:").rpartition("/")
         return open_any_world(name), None, None, None, tasks

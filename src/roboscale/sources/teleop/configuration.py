@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from roboscale.core import BadData, InfrastructureError, SpecMismatch
 from roboscale.core.plain import Plain
 from roboscale.dataset.layout import Layout, atomic_write, load_json, to_json
 
-__all__ = ["Configuration", "DiskSpace", "collected_before", "require_same"]
+__all__ = ["Configuration", "DiskSpace", "collected_before", "pool_configurations", "require_same"]
 
 _FILE = "teleop.json"
 _VERSION = 1
@@ -87,6 +87,26 @@ def collected_before(root: Path, now: Configuration, recorded: int) -> Configura
         head = f"{root} was collected with {before.robot}, this is {now.robot}, and they are not the same:"
         raise SpecMismatch("\n".join([head, *differences, "record into a folder of its own, and merge the two"]))
     return before
+
+
+def pool_configurations(members: Sequence[Path], out: Path | None = None) -> bool:
+    """Whether all members were collected alike; then `out`, which they became, says so, too, and is gone on with.
+
+    Raises:
+        BadData: a file is broken.
+    """
+    files = [Layout(root).own / _FILE for root in members]
+    if not files or not all(file.exists() for file in files):
+        return False
+    each = [_read(file) for file in files]
+    tasks = {task: text for one in each for task, text in one.tasks.items()}
+    first = replace(each[0], tasks=tasks)
+    alike = all(replace(one, tasks=tasks, robot=first.robot) == first for one in each)
+    if not alike or any(tasks[task] != text for one in each for task, text in one.tasks.items()):
+        return False
+    if out is not None:
+        atomic_write(Layout(out).own / _FILE, to_json({"version": _VERSION, **first.to_json()}))
+    return True
 
 
 def _read(file: Path) -> Configuration:
