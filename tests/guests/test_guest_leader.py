@@ -13,8 +13,7 @@ from roboscale.dataset import Dataset
 from roboscale.guests import leader as guest_leader
 from roboscale.guests.leader import GuestLeader
 from roboscale.sources.teleop import LeaderReader
-from tests.jobs.operator_driving import SIM
-from tests.jobs.test_teleop import driving
+from tests.jobs.operator_driving import SIM, driving
 from tests.worlds.bench_arm import declare, sent
 
 HERE = Path(__file__).parent

@@ -188,7 +188,7 @@ def test_an_arm_follows_a_teleoperator_of_lerobots_own(plugins, tmp_path: Path):
 
 def followed_script(folder: Path) -> None:
     """One episode, led by the plugin that reads positions of a file; in LeRobot's units, as it stands there."""
-    from tests.jobs.test_teleop import driving
+    from tests.jobs.operator_driving import driving
     from tests.worlds.bench_arm import declare
 
     file = declare(folder)
