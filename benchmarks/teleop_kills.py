@@ -4,9 +4,9 @@
 
 A scripted operator records episodes of a few steps as fast as the page allows, so that a kill (SIGKILL) falls into
 every part of a take, of saving one, and of opening the dataset again. Killed are the whole session, and one at a time
-its workers: the page, the recording, and of an arm its guard and its camera. After a worker was killed the same session
-has to keep another episode. Each kill is a session of its own on the same dataset, ten seconds or so; with `--out` the
-datasets stay, each kill is a line of `kills.jsonl` there, and the same command goes on from there.
+its workers: the page, the recording, and of an arm its guard and its camera. After a worker was killed the same
+session has to keep another episode. Each kill is a session of its own on the same dataset, ten seconds or so; with
+`--out` the datasets stay, each kill is a line of `kills.jsonl` there, and the same command goes on from there.
 """
 
 from __future__ import annotations
