@@ -4,8 +4,8 @@
     python -m benchmarks.teleop_training driven out [--runs 3] [--trials 40] [--steps 4000]
 
 The expert demonstrates the driven task as often as the dataset has successful episodes of it. Policies of equal steps
-learn from the state in either, and all are tried on the same held-out cases. Intervals count
-training runs. Whatever is finished is kept in the folder: the same command goes on.
+learn from the state in either, and all are tried on the same held-out cases. Intervals count training runs. Whatever
+is finished is kept in the folder: the same command goes on.
 """
 
 from __future__ import annotations
