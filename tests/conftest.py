@@ -127,4 +127,5 @@ def example_folder(_examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     folder = tmp_path / "examples"
     shutil.copytree(_examples, folder)
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("ROBOSCALE_GUESTS", str(tmp_path / "guests"))  # whatever this machine has begun to install
     return folder

@@ -13,6 +13,7 @@ from roboscale.core import BadData, Case, RoboscaleError, UnknownName
 from roboscale.jobs.compare import compare
 from roboscale.jobs.eval import evaluate
 from roboscale.jobs.learned import learned_parts, open_learned, read_gates
+from roboscale.jobs.report import WriteReport, write_report
 from roboscale.jobs.world_check import CheckWorldTasks, check_world_tasks
 from roboscale.jobs.world_gates import check_gates
 from roboscale.jobs.world_train import TrainWorld, train_world
@@ -207,3 +208,24 @@ def test_whoever_reads_a_store_hears_why_it_may_not_be_ranked(folder: Path, tmp_
     with open_log(store, read_only=True) as log:
         page = report_data(judged_run(log, log.runs()[0]), title="t", created="", store=store, command=None)
     assert any("abstains: 5 coverage" in note for note in page.notes)
+
+
+def test_a_page_shows_recordings_beside_what_was_imagined(folder: Path, tmp_path: Path):
+    twin = shutil.copytree(folder / "twin", tmp_path / "twin")
+    store = str(tmp_path / "trials")
+    evaluate("constant", world=f"learned:{twin}?gates=off", trials=2, workers=0, store=store)
+    data = write_report(WriteReport(store=store, videos=1))
+    assert data.replays is not None and [s.caption.partition(" by ")[0] for s in data.replays.strips] == [
+        "the episode in the middle", "the worst",
+    ]  # fmt: skip
+    for curve in data.replays.curves:
+        assert curve.median[0] == 0 and curve.median[-1] > 0, "it begins where the recording does, and drifts"
+        assert all(m <= most for m, most in zip(curve.median, curve.most, strict=True))
+    text = (tmp_path / "trials/report.html").read_text()
+    assert "Recorded and imagined" in text and "no policy was asked" in text
+    shutil.rmtree(twin)
+    shutil.copytree(folder / "twin", twin)
+    manifest = json.loads((twin / "world.json").read_text())
+    (twin / "world.json").write_text(json.dumps({**manifest, "horizon": manifest["horizon"] + 1}))
+    other = write_report(WriteReport(store=store, videos=1))
+    assert other.replays is None and any("is another world now" in note for note in other.notes)

@@ -68,7 +68,7 @@ def test_it_goes_where_it_is_sent_and_stays(arm: StandInArm, now: list[float], g
     assert arm.read()["observation.state"] == pytest.approx(arm.home, abs=1e-6)
     sent = np.array(goal)
     assert arm.send(sent) is sent and arm.torque_on()
-    pass_time(arm, now, 0.1)
+    pass_time(arm, now, 0.02)
     assert np.abs(arm.read()["observation.state"] - goal).max() > 0.01, "motors take time"
     pass_time(arm, now, 3.0)
     assert arm.read()["observation.state"] == pytest.approx(goal, abs=0.01)

@@ -63,16 +63,20 @@ def test_it_reads_moves_measures_and_is_found_again_where_it_was_left(driver: St
 
 
 def test_without_a_setpoint_the_motors_hold_where_they_are(driver: StandInMotors, tmp_path: Path):
-    begun = driver.read()["observation.state"]
-    driver.send(begun + np.array([1.0, 0, 0], np.float32))  # far away, and nothing follows
-    until, before = time.monotonic() + 30, begun
-    while True:
-        held = driver.read()["observation.state"]
-        if held[0] - begun[0] > 0.01 and np.abs(held - before).max() <= 0.01:
-            break
-        assert time.monotonic() < until, "never still"
-        before = held
-        time.sleep(0.3)
-    assert held[0] - begun[0] < 0.9, "it began to move, and did not arrive"
+    def still() -> np.ndarray:
+        until, before = time.monotonic() + 30, driver.read()["observation.state"] + 1
+        while np.abs((held := driver.read()["observation.state"]) - before).max() > 0.01:
+            assert time.monotonic() < until, "never still"
+            before = held
+            time.sleep(0.3)
+        return held
+
+    for _ in range(20):  # across all that it can turn, which takes longer than the watchdog waits
+        driver.send(np.array([-1.45, 0.9, -1.6], np.float32))
+        time.sleep(0.02)
+    begun = still()
+    driver.send(begun + np.array([2.9, 0, 0], np.float32))  # far away, and nothing follows
+    held = still()
+    assert 0.1 < held[0] - begun[0] < 2.7, "it began to move, and did not arrive"
     rows = [line.split() for line in (tmp_path / "flange.txt").read_text().splitlines()]
     assert all(len(row) == 5 for row in rows[:-1]) and rows[-2][4] == str(os.getpid())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -59,6 +59,7 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
     """
     from roboscale.jobs.files import write_text
     from roboscale.jobs.films import film_clusters
+    from roboscale.jobs.imagined_replays import imagined_replays
     from roboscale.jobs.judged import choose_run, judged_run, other_runs
     from roboscale.jobs.report_data import dataset_summary, report_data, training_curve
     from roboscale.jobs.studies import require_unblinded, study_lines
@@ -77,7 +78,8 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
         gathered = film_clusters(judged, log) if request.videos else {}
     notes += study_lines(run)
     strips, unseen = worse_pictures(judged) if request.videos else ((), "")
-    notes += [unseen] if unseen else []
+    replays, unplayed = imagined_replays(judged) if request.videos else (None, "")
+    notes += [line for line in (unseen, unplayed) if line]
     for note in notes:
         on_event(Note(note))
     data = report_data(
@@ -93,6 +95,7 @@ def write_report(request: WriteReport, on_event: OnEvent = ignore) -> ReportData
         gathered=gathered,
         notes=notes,
     )
+    data = replace(data, replays=replays)
     write_text(page, report_page(data))
     on_event(Wrote("page", page))
     return data

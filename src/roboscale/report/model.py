@@ -27,11 +27,13 @@ __all__ = [
     "DatasetCamera",
     "DatasetSummary",
     "DetectorAgreement",
+    "DivergenceCurve",
     "Doubts",
     "FilmOrigin",
     "FilmStrip",
     "FilmedCase",
     "FilmedTrial",
+    "ImaginedReplays",
     "MeasureSummary",
     "PolicyResult",
     "ReasonCount",
@@ -347,6 +349,32 @@ class FilmStrip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DivergenceCurve:
+    """How far an imagined point is from where it was recorded, step by step, under the recorded actions.
+
+    Args:
+        point: its name. unit: of the distances.
+        median, most: over the episodes that last so long, at step 0, 1, ...; most is the 90 % quantile.
+        episodes: how many last so long.
+    """
+
+    point: str
+    unit: str
+    median: tuple[float, ...]
+    most: tuple[float, ...]
+    episodes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImaginedReplays:
+    """Held-out recordings beside what a learned world imagines under the same actions, open loop."""
+
+    world: str
+    strips: tuple[FilmStrip, ...]
+    curves: tuple[DivergenceCurve, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSummary:
     """What a data set holds.
 
@@ -403,6 +431,7 @@ class ReportData(Plain):
         duels: of every two policies, who loses less there. swept: policy -> which axes decide, all drawn at once.
         worse_pictures: what worse worlds look like, an axis a strip.
         gathered: policy -> where its failures gather, in words -> films of some of them.
+        replays: of a learned world, recordings beside what it imagines.
         judge_command: what lets somebody judge the trials that await it.
         referee: who says how a trial went, e.g. `success (first)` or `person`.
         rollout, design: how trials ran, and how the comparison was to be decided.
@@ -431,6 +460,7 @@ class ReportData(Plain):
     swept: Mapping[str, Sensitivity] = field(default_factory=dict)
     worse_pictures: tuple[FilmStrip, ...] = ()
     gathered: Mapping[str, Mapping[str, tuple[FilmedCase, ...]]] = field(default_factory=dict)
+    replays: ImaginedReplays | None = None
     films: tuple[FilmedCase, ...] = ()
     voids: tuple[VoidTrial, ...] = ()
     overlaps: tuple[VoidOverlap, ...] = ()

@@ -41,6 +41,7 @@ from roboscale.report.doubts import (
     round_section,
     scorer_section,
 )
+from roboscale.report.imagined import imagined_section
 from roboscale.report.model import (
     Behaviour,
     DatasetSummary,
@@ -77,6 +78,7 @@ def report_page(data: ReportData) -> str:
         _films(data),
         _evidence(data),
         worse_worlds_section(data),
+        imagined_section(data),
         round_section(data),
         correction_section(data),
         scorer_section(data),

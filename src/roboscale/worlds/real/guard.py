@@ -39,7 +39,10 @@ INTERVENTIONS: tuple[InterventionKind, ...] = get_args(InterventionKind)
 POLICY_KINDS = frozenset({"shape", "not finite", "jump", "force"})
 """Stops that the commands are to blame for."""
 
-_REACH = 1.25  # control periods that a goal may be away at full speed: what the arm goes after the last command
+_REACH = 1.25  # control periods that a goal may be away from the setpoint at full speed
+_AFTER_S = 0.075
+"""Seconds at full speed that a goal may be away from where the flange is read, 19 mm at .25 m/s: motors lag behind
+their setpoint (15 ms on the stand-in), and after the last command the arm goes that way, too."""
 _SCALES = (1.0, 0.5, 0.25)
 _HALVINGS = 20
 _TINY = 1e-9
@@ -239,8 +242,15 @@ class MotionGuard:
         return low
 
     def _near(self, seconds: float) -> Callable[[Vector], bool]:
-        here = self._flange_at(self._setpoint)
-        return lambda joints: _farthest(self._flange_at(joints) - here) <= self._speed * seconds
+        """Whether a goal is so near to the setpoint, and to where the arm really is, in time at full speed."""
+        sent, read = self._flange_at(self._setpoint), self._flange_at(self._read)
+        after = max(seconds, _AFTER_S)  # below 17 Hz a control period is longer than that
+
+        def near(joints: Vector) -> bool:
+            there = self._flange_at(joints)
+            return _farthest(there - sent) <= self._speed * seconds and _farthest(there - read) <= self._speed * after
+
+        return near
 
     def _towards_goal(self) -> Vector:
         """The joint rates of the next tick that lead to the goal and can still end there, (D,) unit/s."""

@@ -1,8 +1,8 @@
 """A stand-in for hardware: a small arm in MuJoCo that is sent to joint positions, on the wall clock.
 
 It is the driver of a declared robot (`roboscale robot demo` writes such a declaration), and nothing in it knows the
-guard: it goes where it is sent as fast as its motors can. Time passes for it whether anybody looks or not. Unlike
-hardware it can set its own scene up: `arrange` puts the ball somewhere else.
+guard: it goes where it is sent as fast as its motors can, 15 ms behind its setpoint. Time passes for it whether
+anybody looks or not. Unlike hardware it can set its own scene up: `arrange` puts the ball somewhere else.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ _MODEL = f"""
     </body>
   </worldbody>
   <actuator>
-    <position joint="turn" kp="60" kv="3" forcerange="-12 12"/>
-    <position joint="lift" kp="60" kv="3" forcerange="-12 12"/>
-    <position joint="bend" kp="40" kv="2" forcerange="-8 8"/>
+    <position joint="turn" kp="240" kv="3.4" forcerange="-12 12"/>
+    <position joint="lift" kp="240" kv="3.4" forcerange="-12 12"/>
+    <position joint="bend" kp="160" kv="2.2" forcerange="-8 8"/>
   </actuator>
 </mujoco>
 """
