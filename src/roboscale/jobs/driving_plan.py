@@ -78,8 +78,8 @@ class DrivingPlan(Plain):
         policy = f"; until you take over, {self.policy} drives" if self.policy else ""
         yield f"  {self.input} moves {self.moved}{policy}"
         yield f"  {self.recorded} episodes are there; {self.room}"
-        for one in self.not_looked_at:
-            yield f"  not looked at: {one}"
+        for what in self.not_looked_at:
+            yield f"  not looked at: {what}"
 
 
 def plan_driving(request: Teleoperate, on_event: OnEvent) -> DrivingPlan:
