@@ -74,7 +74,7 @@ def test_an_arm_follows_a_leader_at_the_joints_own_speed(lerobot, tmp_path: Path
         driver.silent = True
         driver.act("begin")
         driver.until(lambda state: state["phase"] == "recording" and state["numbers"]["observation.state"][0] > 0.19)
-        assert driver.state["attended"]
+        driver.until(lambda state: state["attended"])
         driver.act("success")
     assert done[0].kept == 1
     arrays = Dataset(tmp_path / "set").episode(0).arrays

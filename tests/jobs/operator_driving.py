@@ -158,7 +158,7 @@ def driving(asked: rs.Teleoperate, events: list[Any] | None = None) -> Iterator[
             except Exception as error:  # noqa: BLE001  # looked at by the test
                 done.append(error)
 
-        thread = threading.Thread(target=run)
+        thread = threading.Thread(target=run, daemon=True)
         thread.start()
         try:
             with Driver(session.url) as driver:
@@ -166,9 +166,12 @@ def driving(asked: rs.Teleoperate, events: list[Any] | None = None) -> Iterator[
                 yield driver, done
                 thread.join(30)
         finally:
-            if thread.is_alive():
+            if thread.is_alive():  # the test failed: nothing may wait for an operator who is gone
                 with Driver(session.url) as last:
-                    last.phase("ready", "recording", "judge", "complete")
-                    last.act("stop" if last.state["phase"] != "judge" else "discard")
+                    if last.phase("ready", "recording", "judge", "complete")["phase"] == "recording":
+                        last.act("stop")
+                        last.phase("ready", "judge", "done")
+                    last.act("discard" if last.state["phase"] == "judge" else "stop")
+                    last.act("stop")
                 thread.join(10)
     assert not thread.is_alive(), "the session did not end"
