@@ -18,8 +18,9 @@ def run(request: DescribeDataset, terminal: Terminal) -> None:
 
 
 def lines(info: DescribedDataset) -> Iterator[str]:
-    frames = "" if info.frames is None else f", {info.frames} frames, {info.frames / info.rate_hz:.0f} s"
-    yield f"{info.source}: {info.format}, {info.episodes} episodes{frames} at {info.rate_hz:g} Hz"
+    frames = f", {info.frames} frames, {info.frames / info.rate_hz:.0f} s" if info.frames and info.rate_hz else ""
+    rate = f" at {info.rate_hz:g} Hz" if info.rate_hz else ", rate not said"
+    yield f"{info.source}: {info.format}, {info.episodes} episodes{frames}{rate}"
     yield f"  robot: {info.robot or 'not said'}; licence: {info.licence or 'not said'}; {info.megabytes:.4g} MB"
     for name, what in info.fields.items():
         yield f"  {name}: {what}"

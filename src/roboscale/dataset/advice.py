@@ -70,7 +70,13 @@ def with_repairs(findings: Iterable[Finding], root: Path, format: str, total: in
         return advised
     told = [one if one.repair else _told(one, _fix(one, where, total)) for one in advised]
     if _beyond_mending(told):
-        return [_told(one, "") if where in one.repair else one for one in told]
+        renamed = f"roboscale data import {where} OUT"  # calls them otherwise, and fix does not
+        return [
+            _told(one, renamed if one.check == "feature-broken" and _mendable(one) else "")
+            if where in one.repair
+            else one
+            for one in told
+        ]
     return _as_one_copy(_without_cameras(told, where), where, total)
 
 

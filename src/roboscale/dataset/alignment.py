@@ -61,6 +61,8 @@ __all__ = [
     "MASK",
     "Conflict",
     "Flatten",
+    "ResizedPictures",
+    "common_dtype",
     "conflict_table",
     "conflicts",
     "flat_spec",
@@ -169,15 +171,19 @@ def _gripper(field: Field) -> str | None:
 def _cameras(specs: Mapping[str, Spec]) -> list[Conflict]:
     listed: list[Conflict] = []
     roles: dict[str, dict[str, Field]] = {member: {} for member in specs}
+    unsaid: dict[str, dict[str, str]] = {}
     for member, spec in specs.items():
         for field in spec.images:
             if not field.role and len(specs) > 1:
                 listed.append(Conflict(field.name, "role", "not declared", ((member, "not declared"),)))
+                unsaid.setdefault(field.name, {})[member] = str(list(field.shape))
             elif field.role in roles[member]:
                 both = f"{roles[member][field.role].name} and {field.name}"
                 listed.append(Conflict(f"camera {field.role}", "role", "differs", ((member, both),)))
             elif field.role:
                 roles[member][field.role] = field
+    for name, sizes in unsaid.items():
+        listed += _compare(name, "size", sizes)
     for role in sorted({role for cameras in roles.values() for role in cameras}):
         field_name = f"camera {role}"
         listed += _missing(field_name, {member: role in cameras for member, cameras in roles.items()})
@@ -266,7 +272,7 @@ def _flat_field(name: str, specs: Mapping[str, Spec]) -> list[Field]:
     flat = Field(
         name,
         shape,
-        _flat_dtype(name, there),
+        common_dtype(name, there),
         unit=_common([f.unit for f in fields], _PER_ROBOT),
         mode=_common([f.mode for f in fields], _PER_ROBOT),
         layout=fields[0].layout if len(layouts) == 1 and len({f.shape for f in fields}) == 1 else (),
@@ -286,13 +292,13 @@ def _common(values: Sequence[str], otherwise: str) -> str:
     return values[0] if len(set(values)) == 1 else otherwise
 
 
-def _flat_dtype(name: str, fields: Mapping[str, Field]) -> str:
+def common_dtype(name: str, fields: Mapping[str, Field]) -> str:
     """The smallest dtype that holds everybody's numbers exactly.
 
     int16 and float32 meet in float32, whose 24 bits hold every int16. int32 and float32 meet in float64 (53 bits).
     int64 and float32 meet in float64 too, which cannot hold 2**53 + 1, so that they are refused.
 
-    >>> _flat_dtype("x", {"a": Field("x", (1,), "int32"), "b": Field("x", (1,), "float32")})
+    >>> common_dtype("x", {"a": Field("x", (1,), "int32"), "b": Field("x", (1,), "float32")})
     'float64'
     """
     dtypes = {member: np.dtype(field.dtype) for member, field in fields.items()}
@@ -390,7 +396,7 @@ def _flat_pictures(
 ) -> Clip | Pictures:
     if source is None:
         return _Black(length, shape)
-    return source if resize is None else _Resized(source, shape[0], shape[1])
+    return source if resize is None else ResizedPictures(source, shape[0], shape[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,7 +414,7 @@ class _Black:
 
 
 @dataclass(frozen=True, slots=True)
-class _Resized:
+class ResizedPictures:
     """Pictures brought to a size, bilinear over the area that each pixel covers."""
 
     source: Clip | Pictures

@@ -55,7 +55,7 @@ _FILES = (
     Check("info-broken", "error", "info.json is missing, is no JSON, or a key of it has another type."),
     Check("lance-layout", "error", "Rows or pictures are kept in Lance tables, which are not read."),
     Check("path-template", "error", "A path template of info.json cannot be filled in or leads outside.", METADATA),
-    Check("feature-broken", "error", "A feature has no usable dtype or shape.", METADATA),
+    Check("feature-broken", "error", "A feature has no usable name, dtype or shape.", METADATA),
     Check("names-nested", "warning", "The names of a feature are a list within a list.", METADATA),
     Check("names-count", "warning", "A feature has more or fewer names than elements.", METADATA),
     Check("total-episodes", "error", "info.json claims another number of episodes than there are.", METADATA),

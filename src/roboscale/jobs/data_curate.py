@@ -120,7 +120,9 @@ def curate_dataset(request: CurateDataset, on_event: OnEvent = ignore, *, dry_ru
     from roboscale.curate.log import LOG, CurationLog
     from roboscale.dataset import Dataset
     from roboscale.jobs.files import write_json
+    from roboscale.jobs.recordings import require_ours
 
+    require_ours(request.dataset)
     dataset = Dataset(request.dataset)
     method = _influence(request, on_event) if request.method == "influence" else method_named(request.method)
     total = int(dataset.lengths.sum())

@@ -200,7 +200,9 @@ def _size(dataset: Dataset, request: ExportDataset) -> int:
 
 def _opened(request: ExportDataset) -> Dataset:
     from roboscale.dataset import Dataset
+    from roboscale.jobs.recordings import require_ours
 
+    require_ours(request.dataset)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # cameras that are not read are told with all else that is lost
         dataset = Dataset(request.dataset)

@@ -121,8 +121,9 @@ def fix_dataset(
     from roboscale.dataset.fix.repair import repair
     from roboscale.dataset.fix.undo import mend_in_place, undo
     from roboscale.jobs.fixing import fix_copy, plan_copy
-    from roboscale.jobs.recordings import apart
+    from roboscale.jobs.recordings import apart, require_ours
 
+    require_ours(request.dataset)
     if request.out is not None:
         apart(request.dataset, request.out)
         if dry_run:

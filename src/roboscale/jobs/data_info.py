@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import Annotated, Any, ClassVar
 
 from roboscale.core import Finding, Spec
 from roboscale.jobs import options
-from roboscale.jobs.events import OnEvent, ignore
+from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.request import Argument, Request
 
 __all__ = ["DescribeDataset", "DescribedDataset", "describe_dataset"]
 
-_ABSENT = ("missing-video", "file-missing")
+_MAPPED = ("mcap", "rosbag-db3", "own-layout")
+"""Formats of which only a mapping says what their topics or arrays mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +35,9 @@ class DescribedDataset:
     """What is there.
 
     Args:
+        rate_hz: of the grid of frames; `None` where a mapping must say it.
         frames: `None` where only reading would tell.
-        fields: name -> dtype, shape and unit.
+        fields: name -> dtype, shape and unit; of a bag or an own layout without a mapping what is there.
         tasks: texts, the first hundred.
         splits: name -> episodes.
         languages: of the texts, as the card says.
@@ -46,7 +49,7 @@ class DescribedDataset:
     format: str
     robot: str
     licence: str
-    rate_hz: float
+    rate_hz: float | None
     episodes: int
     frames: int | None
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -93,8 +96,11 @@ def describe_dataset(request: DescribeDataset, on_event: OnEvent = ignore) -> De
         "languages": tuple(str(one) for one in _listed(card.get("language"))),
         "megabytes": sum(sizes.values()) / 1e6,
     }
-    if detect(source) in FORMATS:
+    found = detect(source)
+    if found in FORMATS:
         return _of_lerobot(source, facts, remote=bool(address))
+    if found in _MAPPED and request.mapping is None and request.fps is None:
+        return _unmapped(source, found, facts, on_event)
     given = given_options(fps=request.fps, mapping=request.mapping)
     recording = open_source(source, options=given, on_event=on_event).recording
     licence = recording.licence or str(card.get("license") or "")
@@ -109,6 +115,26 @@ def describe_dataset(request: DescribeDataset, on_event: OnEvent = ignore) -> De
         fields=_fields(recording.spec),
         left_out=dict(recording.unmapped),
         findings=tuple(recording.findings),
+    )
+
+
+def _unmapped(source: Path, format: str, facts: Mapping[str, Any], on_event: OnEvent) -> DescribedDataset:
+    """What lies in a bag or an own layout, as it is called there: nobody has said yet what it means."""
+    from roboscale.sources.records.mcap import held_topics
+    from roboscale.sources.records.own import held_arrays
+
+    episodes, fields = (held_arrays if format == "own-layout" else held_topics)(source)
+    draft = f"roboscale data import {shlex.quote(str(facts['source']))} --explain"
+    on_event(Note(f"{facts['source']}: nothing says what these mean; `{draft}` drafts a mapping"))
+    return DescribedDataset(
+        **facts,
+        format=format,
+        robot="",
+        licence="",
+        rate_hz=None,
+        episodes=episodes,
+        frames=None,
+        fields=fields,
     )
 
 

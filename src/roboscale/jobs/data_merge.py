@@ -29,7 +29,8 @@ class MergeDatasets(Request):
         same: the user's word that what no member declares means the same in all.
         flatten: pad robots that differ into one dataset instead of keeping a collection.
         selection: what of members is taken; each file finds its member by the episodes that it names.
-        resize: `HEIGHTxWIDTH` of the pictures of a flattened dataset, where they differ.
+        drop: fields and cameras that the merged dataset does not have.
+        resize: `HEIGHTxWIDTH` of all pictures, where they differ.
     """
 
     words: ClassVar[tuple[str, ...]] = ("data", "merge")
@@ -43,7 +44,8 @@ class MergeDatasets(Request):
         tuple[Path, ...],
         Option("File of `data curate`: what of its member is taken; may repeat."),
     ] = ()
-    resize: Annotated[str, Option("HEIGHTxWIDTH of flattened pictures, where they differ.")] = ""
+    drop: Annotated[tuple[str, ...], Option("A field or camera to leave out of all members; may repeat.")] = ()
+    resize: Annotated[str, Option("HEIGHTxWIDTH of all pictures, where they differ; they are encoded again.")] = ""
     engine: options.DataEngine = "processes"
     workers: options.DataWorkers = None
 
@@ -142,8 +144,10 @@ def _plan(request: MergeDatasets, on_event: OnEvent) -> tuple[Merged, dict[str, 
     from roboscale.jobs.losses import common_extras, lost_by_merging, tell_lost
     from roboscale.jobs.merging import (
         lost_of_driving,
+        made_alike,
         open_members,
         require_aligned,
+        require_apart,
         require_declared,
         require_whole,
     )
@@ -153,30 +157,47 @@ def _plan(request: MergeDatasets, on_event: OnEvent) -> tuple[Merged, dict[str, 
     for member in request.members:
         apart(member, request.out)
     opened = open_members(request.members, request.declare, on_event)
+    robots = tuple(dict.fromkeys(one.recording.robot_type for one in opened.values()))
+    kind: Literal["dataset", "collection", "flattened"] = "dataset"
+    if len(robots) > 1:
+        kind = "flattened" if request.flatten else "collection"
+        _require_copied(request, kind)
+    if not request.selection:  # which may leave out what members share
+        require_apart(opened)
+    opened = made_alike(opened, request.drop, request.size if kind == "dataset" else None, on_event)
     recordings = {name: one.recording for name, one in opened.items()}
     require_whole(recordings)
     extras = common_extras(recordings)
     lost = {f"{name}: {k}": why for name, one in recordings.items() for k, why in lost_by_merging(one, extras).items()}
-    robots = tuple(dict.fromkeys(r.robot_type for r in recordings.values()))
-    if len(robots) == 1 or request.flatten:  # a collection points at its members, as they are
+    if kind != "collection":  # which points at its members, as they are
         lost |= lost_of_driving(recordings)
     tell_lost(lost, on_event)
-    if len(robots) == 1:
+    if kind == "dataset":
         require_aligned(recordings, same=request.same)
-        kind: Literal["dataset", "collection", "flattened"] = "dataset"
         if request.same:
             on_event(Note("what no member declares is taken to mean the same in all of them (--same)"))
     else:
         require_declared(recordings)
-        kind = "flattened" if request.flatten else "collection"
-    if kind == "collection" and request.selection:
-        raise RoboscaleError("--selection: a collection points at whole datasets; merge one robot, or --flatten")
     members = {name: len(one.keys) for name, one in recordings.items()}
     for name, file in selections_of(request.selection, opened).items():
         _, left = selected_frames(file, Dataset(recordings[name].root), recordings[name].keys)
         members[name] -= len(left)
         on_event(Note(f"{name}: {file} takes {members[name]} of {len(recordings[name].keys)} episodes"))
     return Merged(kind=kind, out=request.out, members=members, robots=robots, lost=lost), opened
+
+
+def _require_copied(request: MergeDatasets, kind: str) -> None:
+    """Raises where a collection, which points at its members, is asked for what only a copy can be."""
+    from roboscale.sources.addresses import address_of, is_archive
+
+    if kind != "collection":
+        return
+    asked = {"--selection": request.selection, "--drop": request.drop, "--resize": request.resize}
+    for flag in (flag for flag, value in asked.items() if value):
+        raise RoboscaleError(f"{flag}: a collection points at whole datasets; merge one robot, or --flatten")
+    for member in request.members:
+        if address_of(member) or is_archive(member):
+            raise RoboscaleError(f"{member}: a collection points at folders; import it first, or --flatten")
 
 
 def _outside(request: MergeDatasets) -> bool:

@@ -62,8 +62,10 @@ def show_dataset(request: ShowDataset, on_event: OnEvent = ignore) -> Served:
             "show_dataset serves the page; write_for_viewers writes the files of --rerun and --foxglove"
         )
     from roboscale.curate.log import LOG, CurationLog
+    from roboscale.jobs.recordings import require_ours
     from roboscale.web.show import serve
 
+    require_ours(request.dataset)
     log = CurationLog(request.dataset / LOG)
     served = partial(serve, request.dataset, log, host=request.host, port=request.port, token=request.token)
     if request.selection is None:

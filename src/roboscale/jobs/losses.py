@@ -5,7 +5,7 @@ Two views: what a reader says that it leaves out, and what two recordings of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -39,7 +39,7 @@ def lost_by_merging(recording: Recording, shared: Extras) -> Lost:
     """What of one member the merged dataset will not hold."""
     lost = lost_by_reading(recording)
     splits = splits_of(recording)
-    if len(splits) > 1:
+    if _divides(splits, recording):
         lost[f"splits {', '.join(splits)}"] = "members are pooled"
     apart = [name for name in extras_of(recording).names if name not in shared.names]
     return lost | dict.fromkeys(apart, "the members do not say the same")
@@ -56,14 +56,22 @@ def lost_between(before: Recording, after: Recording, counts: Mapping[str, int])
     return lost | {name: f"of {count} of {total} episodes: {_NO_PLACE}" for name, count in counts.items()}
 
 
+def _divides(splits: Mapping[str, Sequence[str]], recording: Recording) -> bool:
+    """Whether they say more than that all episodes are one split."""
+    return len(splits) > 1 or any(len(keys) < len(recording.keys) for keys in splits.values())
+
+
 def _of_whole(before: Recording, after: Recording) -> Lost:
     lost: Lost = {}
     said, kept = splits_of(before), splits_of(after)
-    if len(said) > 1 and [len(keys) for keys in said.values()] != [len(keys) for keys in kept.values()]:
+    if _divides(said, before) and [len(keys) for keys in said.values()] != [len(keys) for keys in kept.values()]:
         lost[f"splits {', '.join(said)}"] = _NO_PLACE
     if before.robot_type and after.robot_type != before.robot_type:
         lost[f"robot_type {before.robot_type}"] = _NO_PLACE
-    there = extras_of(after).names
+    there, files = extras_of(after).names, extras_of(after).files
+    for name, data in extras_of(before).files.items():
+        if files.get(name, data) != data:
+            lost[name] = "written anew: it named what is not there, or not all that is"
     return lost | {name: _NO_PLACE for name in extras_of(before).names if name not in there}
 
 

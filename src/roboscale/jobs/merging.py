@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from roboscale.core import Clip, Pictures, RecordedEpisode, Recording, RoboscaleError, Spec, SpecMismatch
+from roboscale.core import (
+    Clip,
+    Pictures,
+    RecordedEpisode,
+    Recording,
+    RoboscaleError,
+    Spec,
+    SpecMismatch,
+    UnknownName,
+    extras_of,
+)
 from roboscale.dataset import AttemptLog, Dataset, pool_attempts
-from roboscale.dataset.alignment import Flatten, conflict_table, conflicts, flat_spec
+from roboscale.dataset.alignment import Conflict, Flatten, conflict_table, conflicts, flat_spec
 from roboscale.dataset.collection import MANIFEST, Collection
+from roboscale.dataset.conforming import conformed_specs, open_conformed, told_changes
 from roboscale.dataset.edits import Corrections
 from roboscale.dataset.ingest import Edit
 from roboscale.dataset.layout import Layout, atomic_write, to_json
+from roboscale.dataset.lerobot.catalog import load_catalog
 from roboscale.dataset.transfer import Part
 from roboscale.jobs.events import Note, OnEvent
+from roboscale.jobs.locating import located
 from roboscale.jobs.recordings import Opened, missing_table, open_source
 from roboscale.jobs.selecting import selected_frames
+from roboscale.sources.records.declaration import load_declaration
 
 __all__ = [
     "FromMember",
@@ -26,9 +42,11 @@ __all__ = [
     "carry_driving",
     "flattened_parts",
     "lost_of_driving",
+    "made_alike",
     "members_at",
     "open_members",
     "require_aligned",
+    "require_apart",
     "require_declared",
     "require_whole",
     "write_embodiments",
@@ -63,14 +81,73 @@ class FromMember:
 def open_members(members: Sequence[Path], declaration: Path | None, on_event: OnEvent) -> dict[str, Opened]:
     """Name -> member; a folder's name, with its parent's where two are called the same."""
     opened: dict[str, Opened] = {}
-    for path in (one for member in members for one in members_at(member, on_event)):
-        name = path.absolute().name
+    for given in (one for member in members for one in members_at(member, on_event)):
+        path = located(given, on_event)
+        name = given.absolute().name
         if name in opened:
-            name = f"{path.absolute().parent.name}-{name}"
+            name = f"{given.absolute().parent.name}-{name}"
         if name in opened:
             raise RoboscaleError(f"two members are called {name}; give their folders different names")
-        opened[name] = open_source(path, "", declaration, {}, on_event)
+        if any(path.resolve() == one.recording.root.resolve() for one in opened.values()):
+            raise RoboscaleError(f"{given} is named twice: each of its episodes would be there twice")
+        opened[name] = open_source(path, "", declaration, {}, on_event, among_others=True)
+    _require_known(declaration, opened)
     return opened
+
+
+def _require_known(declaration: Path | None, opened: Mapping[str, Opened]) -> None:
+    """UnknownName when a field is declared that no member has."""
+    there = sorted({name for one in opened.values() for name in one.recording.spec.names})
+    for name in load_declaration(declaration).fields if declaration is not None else ():
+        if name not in there:
+            raise UnknownName("field", name, there)
+
+
+def require_apart(opened: Mapping[str, Opened]) -> None:
+    """Raises where two members hold the same episode, told by its id: a copy beside the original."""
+    holders: dict[str, str] = {}
+    for name, one in opened.items():
+        root = one.recording.root
+        ours = one.recording.format == "lerobot-v3" and Layout(root).own.is_dir()
+        ids = [episode.id for episode in load_catalog(root).episodes] if ours else []
+        shared = [id_ for id_ in ids if id_ in holders]
+        if shared:
+            raise RoboscaleError(
+                f"{holders[shared[0]]} and {name} share {len(shared)} episodes, such as {shared[0]}: name one of the "
+                "two only, or leave these out of one with data fix OUT --drop"
+            )
+        holders |= dict.fromkeys(ids, name)
+
+
+def made_alike(
+    opened: Mapping[str, Opened], without: Sequence[str], size: tuple[int, int] | None, on_event: OnEvent
+) -> dict[str, Opened]:
+    """The members with the same columns where that changes no meaning; each change is told.
+
+    Args:
+        without: fields that are left out.
+        size: (height, width) of all pictures.
+
+    Raises:
+        UnknownName: no member has a field that is to be left out.
+    """
+    there = {*(name for one in opened.values() for name in one.recording.spec.names)}
+    there |= {name for one in opened.values() for name in extras_of(one.recording).features}
+    for name in without:
+        if name not in there:
+            raise UnknownName("field", name, sorted(there))
+    specs = {name: one.recording.spec for name, one in opened.items()}
+    alike = conformed_specs(specs, without=without, size=size)
+    for line in told_changes(specs, alike):
+        on_event(Note(line))
+    changed = {}
+    for name, one in opened.items():
+        changed[name] = one
+        if alike[name] != specs[name] or without:
+            again = partial(open_conformed, one.open, alike[name], tuple(without))
+            said = f"{one.identity} as {alike[name].to_json()} without {sorted(without)}"
+            changed[name] = Opened(again(), again, hashlib.blake2b(said.encode(), digest_size=16).hexdigest())
+    return changed
 
 
 def members_at(path: Path, on_event: OnEvent) -> list[Path]:
@@ -89,7 +166,9 @@ def require_whole(recordings: Mapping[str, Recording]) -> None:
     """Raises where videos are missing, or a member among several does not say its robot."""
     for name, recording in recordings.items():
         if any(recording.missing.values()):
-            raise RoboscaleError(f"{name}: videos are missing:\n{missing_table(recording)}\nimport it first")
+            raise RoboscaleError(
+                f"{name}: videos are missing:\n{missing_table(recording)}\nimport it first, with --missing-video"
+            )
         if not recording.robot_type and len(recordings) > 1:
             raise SpecMismatch(f"{name} does not say its robot: declare robot_type (--declare FILE)")
 
@@ -100,12 +179,43 @@ def require_aligned(recordings: Mapping[str, Recording], *, same: bool) -> None:
     differing = conflicts(specs, undeclared=not same)
     cameras = {name: sorted(f.name for f in spec.images if not f.role) for name, spec in specs.items()}
     if len({tuple(names) for names in cameras.values()}) > 1:
-        raise SpecMismatch(f"cameras without a role have different names: {cameras}; declare their roles (--declare)")
+        listed = "\n".join(f"    {name}: {_listed_cameras(spec)}" for name, spec in specs.items())
+        raise SpecMismatch(
+            f"the cameras do not align, and not all have a role:\n{listed}\n"
+            "say which are the same by a role for each (--declare FILE), or leave one out (--drop NAME)"
+        )
     if differing:
-        advice = "say what they mean with --declare FILE"
-        if all(c.reason == "not declared" for c in differing):
-            advice += ", or --same if what nobody declares means the same in all members"
+        advice = "\n".join(_advice(differing, recordings))
         raise SpecMismatch(f"the members do not align:\n{conflict_table(differing)}\n{advice}")
+
+
+def _listed_cameras(spec: Spec) -> str:
+    said = (f"{f.name} ({f.role})" if f.role else f.name for f in spec.images)
+    return ", ".join(said) or "none"
+
+
+def _advice(differing: Sequence[Conflict], recordings: Mapping[str, Recording]) -> Iterator[str]:
+    """What makes members align, one line for each kind of conflict."""
+    reasons = {c.reason for c in differing}
+    if "not declared" in reasons:
+        same = ", or --same if what nobody declares means the same in all members" if len(reasons) == 1 else ""
+        yield f"what is not declared: say what it means with --declare FILE{same}"
+    for rate in (c for c in differing if c.what == "rate_hz"):
+        first = recordings[next(iter(recordings))].spec.rate_hz
+        other = next(one for one in recordings.values() if one.spec.rate_hz != first)
+        source = shlex.quote(str(other.root))
+        yield f"{rate.what}: roboscale data import {source} OUT --resample {first:g}, and merge OUT instead"
+    partly = [c.field for c in differing if c.reason == "missing" and not c.field.startswith("camera ")]
+    if partly:
+        yield f"only some have it: leave it out of all with {' '.join(f'--drop {shlex.quote(n)}' for n in partly)}"
+    if any(c.what == "size" for c in differing):
+        yield "sizes of pictures: --resize HEIGHTxWIDTH encodes them again in one size"
+    others = sorted({c.what for c in differing if c.reason == "differs"} - {"rate_hz", "size"})
+    if others:
+        yield (
+            f"{', '.join(others)}: what a member says itself is not overruled; where it is wrong, correct that "
+            "member's metadata, and where it is right, --drop leaves a field out"
+        )
 
 
 def require_declared(recordings: Mapping[str, Recording]) -> None:
@@ -113,9 +223,11 @@ def require_declared(recordings: Mapping[str, Recording]) -> None:
     specs = {name: recording.spec for name, recording in recordings.items()}
     silent = [c for c in conflicts(specs) if c.reason == "not declared"]
     if silent:
-        table = conflict_table(silent)
+        robots = ", ".join(f"{one.robot_type} ({name})" for name, one in recordings.items())
         raise SpecMismatch(
-            f"robots that differ need declared meanings:\n{table}\nsay them with: data import --declare"
+            f"robots that differ need declared meanings: {robots}\n{conflict_table(silent)}\n"
+            "say them for each with: data import --declare; one robot under two names: make robot_type alike in their "
+            "meta/info.json"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +17,10 @@ from roboscale.sources.records import detect, open_recording
 from roboscale.sources.records.declaration import Declaration, known_at, known_for, load_declaration, open_declared
 from roboscale.sources.records.formats import FORMATS
 
-__all__ = ["Opened", "apart", "given_options", "identity", "missing_table", "open_source"]
+__all__ = ["Opened", "apart", "given_options", "identity", "missing_table", "open_source", "require_ours"]
 
+_MAPPED = ("mcap", "own")
+"""Rooms whose recordings are read by a mapping."""
 _WITHOUT_CLOCK = ("rlds", "zarr", "umi-zarr", "robomimic", "isaac-mimic", "aloha", "robomind", "agibot")
 """Formats that do not, or not always, say how many frames a second they have."""
 
@@ -44,6 +47,8 @@ def open_source(
     declaration: Path | None = None,
     options: Mapping[str, Any] | None = None,
     on_event: OnEvent = ignore,
+    *,
+    among_others: bool = False,
 ) -> Opened:
     """Opens a recording with what the user and the table of known datasets say about it.
 
@@ -52,6 +57,7 @@ def open_source(
         declaration: the user's word on what the arrays mean.
         options: of the format's reader, e.g. `fps`, `mapping`.
         on_event: is told what was taken from the table.
+        among_others: the declaration speaks of several recordings: fields that this one does not have are others'.
     """
     said = load_declaration(declaration) if declaration is not None else Declaration()
     name = format or detect(source)
@@ -65,11 +71,32 @@ def open_source(
     if "action" not in given and name == "rlds" and known is not None and known.action:
         given["action"] = ",".join(known.action)
     raw = partial(open_recording, source, name, **given)
-    table = known_for(raw())
+    recording = raw()
+    if among_others:
+        said = said.only(recording.spec.names)
+    table = known_for(recording)
     if table is not None:
         on_event(Note(f"{source}: taken for {table.name}; the table of known datasets says what it does not itself"))
     with_facts = partial(open_declared, raw, said, table)
     return Opened(with_facts(), with_facts, identity(source, declaration, given))
+
+
+def require_ours(dataset: Path) -> None:
+    """BadData where there is no folder of a LeRobotDataset, v3 or older; names the command that makes one of it."""
+    from roboscale.sources.addresses import address_of, is_archive
+
+    if (dataset / "meta/info.json").is_file():
+        return  # whoever opens it says what is wrong with it
+    address = address_of(dataset)
+    command = f"roboscale data import {shlex.quote(address or str(dataset))}"
+    if address or is_archive(dataset):
+        what = "an address" if address else "an archive"
+        raise BadData(address or dataset, "dataset", "a folder with a LeRobotDataset v3.0", f"{what}; {command} OUT")
+    name = detect(dataset)
+    if FORMATS[name] == "lerobot":
+        return
+    way = "OUT" if FORMATS[name] not in _MAPPED else "--explain"  # drafts the mapping that an import of these needs
+    raise BadData(dataset, "dataset", "a LeRobotDataset v3.0", f"{name}; {command} {way}")
 
 
 def given_options(**options: Any) -> dict[str, Any]:

@@ -88,8 +88,9 @@ def _pairs(evidence: Sequence[EpisodeEvidence], spec: Spec, roles: FieldRoles) -
 
 
 def _close(evidence: Sequence[EpisodeEvidence], spec: Spec, roles: FieldRoles) -> Iterator[tuple[int, int]]:
-    names = [f.name for f in spec if roles.moves(f)]
-    usable = [i for i, e in enumerate(evidence) if e.length > 1 and all(_whole(e, n) for n in names)]
+    sizes = {f.name: int(np.prod(f.shape, dtype=int)) for f in spec if roles.moves(f)}
+    names = list(sizes)
+    usable = [i for i, e in enumerate(evidence) if e.length > 1 and all(_whole(e, n, sizes[n]) for n in names)]
     if len(usable) < 2 or not names:
         return
     points = np.stack([_point([evidence[i].fields[n].course for n in names]) for i in usable])
@@ -116,8 +117,12 @@ def _neighbours(points: NDArray[np.float64], radius: float) -> Iterable[tuple[in
     return [(a, a + 1 + b) for a, gap in enumerate(gaps) for b in np.flatnonzero(gap <= radius).tolist()]
 
 
-def _whole(one: EpisodeEvidence, name: str) -> bool:
-    return name in one.fields and one.fields[name].course.size > 0 and not one.fields[name].broken
+def _whole(one: EpisodeEvidence, name: str, size: int) -> bool:
+    """Whether an episode has the field, of that many elements: another dataset may be another robot's."""
+    if name not in one.fields or one.fields[name].broken:
+        return False
+    course = one.fields[name].course
+    return course.size > 0 and course.shape[1] == size
 
 
 def _point(courses: Iterable[NDArray[np.float32]]) -> NDArray[np.float64]:

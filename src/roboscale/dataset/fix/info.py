@@ -69,7 +69,8 @@ def read_info(mending: Mending, folder: Folder, without: Collection[str] = ()) -
         if not isinstance(feature, dict):
             raise BadData(path, f"features.{name}", "an object", type(feature).__name__)
         if "/" in name or name in ("", ".", ".."):
-            raise BadData(path, f"features.{name}", "a name without /", repr(name))
+            way = f"{name!r}; make it so: roboscale data import {shlex.quote(str(folder.root))} OUT"
+            raise BadData(path, f"features.{name}", "a name without /", way)
     if not str(raw.get("codebase_version")).endswith(version[1:]):
         mending.change("info.json codebase_version", raw.get("codebase_version"), version)
         raw["codebase_version"] = version

@@ -11,7 +11,6 @@ from __future__ import annotations
 import codecs
 import json
 import math
-import os
 import re
 import string
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -44,6 +43,7 @@ __all__ = [
     "as_whole",
     "flat_names",
     "numeric_dtype",
+    "plain_name",
     "read_head",
     "read_lines",
     "read_object",
@@ -108,7 +108,8 @@ def _read_text(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         require_fetched(path)
-        raise BadData(path, "file", "to exist", "nothing") from None
+        again = "; fetch or copy it again: nothing else says what the others mean" if path.name == "info.json" else ""
+        raise BadData(path, "file", "to exist", f"nothing{again}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadData(path, "file", "UTF-8 text", error) from error
 
@@ -424,12 +425,13 @@ def _features(path: Path, raw: Mapping[str, Any], problems: Problems) -> dict[st
             problems.refuse("feature-broken", error, name)
             continue
         _check_names(name, good[name], problems)
+        _check_slash(path, name, given, problems)
     return {**good, **{name: dict(usual) for name, usual in INDEX_FEATURES.items() if name not in good}}
 
 
 def _feature(path: Path, name: str, feature: Any) -> Feature:
     where = f"features.{name}"
-    if "/" in name or "\0" in name or os.sep in name or name in ("", ".", ".."):
+    if "\0" in name or "\\" in name or {"", ".", ".."} & {*name.split("/")}:
         raise BadData(path, where, "a name without /", repr(name)[:60])
     if isinstance(feature, dict) and feature.get("dtype") in OPAQUE:
         return feature if isinstance(feature.get("shape"), list) else {**feature, "shape": [1]}
@@ -456,6 +458,27 @@ def _feature(path: Path, name: str, feature: Any) -> Feature:
 
 def _is_float(size: Any) -> bool:
     return isinstance(size, float)
+
+
+def plain_name(name: str) -> str:
+    """What a feature is called here: LeRobot refuses a `/` in names, and tables of other writers have it.
+
+    >>> plain_name("observation/state")
+    'observation.state'
+    """
+    return name.replace("/", ".")
+
+
+def _check_slash(path: Path, name: str, given: Mapping[str, Any], problems: Problems) -> None:
+    if "/" not in name:
+        return
+    plain = plain_name(name)
+    if plain in given or plain in INDEX_FEATURES:
+        error = BadData(path, f"features.{name}", f"a name without / that no other feature has ({plain} has)", name)
+        problems.refuse("feature-broken", error, name)
+        return
+    error = BadData(path, f"features.{name}", "a name without /, which LeRobot refuses", repr(name)[:60])
+    problems.take("feature-broken", error, f"it is read as {plain}", name)
 
 
 def _check_names(name: str, feature: Feature, problems: Problems) -> None:

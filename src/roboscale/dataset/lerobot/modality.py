@@ -20,7 +20,9 @@ from roboscale.core import BadData, Field, Finding
 from roboscale.dataset.lerobot.features import Features
 from roboscale.dataset.lerobot.info import as_whole, read_object
 
-__all__ = ["apply_modality", "modality_of"]
+__all__ = ["MODALITY", "apply_modality", "fits_modality", "modality_of"]
+
+MODALITY = "meta/modality.json"
 
 _WHOLE = "all"
 _COLUMNS = {"state": "observation.state", "action": "action"}
@@ -32,7 +34,7 @@ def apply_modality(root: Path, features: Features) -> None:
     An element of group `arm` becomes `arm.x`, or `arm` when it is the only one. Elements in no group keep their
     names. BadData when a slice lies outside its field.
     """
-    path = root / "meta/modality.json"
+    path = root / MODALITY
     modality = read_object(path)
     fields = {field.name: field for field in features.fields}
     for part, column in _COLUMNS.items():
@@ -61,6 +63,22 @@ def apply_modality(root: Path, features: Features) -> None:
         fields[camera] = dataclasses.replace(fields[camera], role=role)
     features.fields[:] = [fields[field.name] for field in features.fields]
     _name_annotations(path, modality, features)
+
+
+def fits_modality(modality: Mapping[str, Any], fields: Sequence[Field]) -> bool:
+    """Whether every slice and camera that a `modality.json` names is there."""
+    sizes = {field.name: field.shape[0] for field in fields if not field.is_image and len(field.shape) == 1}
+    cameras = {field.name for field in fields if field.is_image}
+    try:
+        slices = [
+            (sizes[entry.get("original_key", column)], entry.get("start", 0), entry["end"])
+            for part, column in _COLUMNS.items()
+            for entry in modality.get(part, {}).values()
+        ]
+        views = [entry.get("original_key", role) for role, entry in modality.get("video", {}).items()]
+        return all(0 <= start < end <= size for size, start, end in slices) and all(view in cameras for view in views)
+    except (AttributeError, KeyError, TypeError):
+        return False
 
 
 def _name_annotations(path: Path, modality: Mapping[str, Any], features: Features) -> None:

@@ -19,7 +19,7 @@ from roboscale.dataset.lerobot.clock import off_grid
 from roboscale.dataset.lerobot.features import Features, depth_or_gray, described_fields
 from roboscale.dataset.lerobot.folder import Folder, load_folder
 from roboscale.dataset.lerobot.info import read_lines
-from roboscale.dataset.lerobot.modality import apply_modality
+from roboscale.dataset.lerobot.modality import MODALITY, apply_modality
 from roboscale.dataset.lerobot.recording import EpisodePlace, LeRobotRecording, sidecar_outcomes, sidecar_provenances
 from roboscale.dataset.lerobot.tables import Tables, column_array
 from roboscale.dataset.streams import FRAME_TIMES
@@ -38,11 +38,11 @@ _INFO_KEYS = frozenset(
 )
 _NEEDED = ("action", "observation.state")
 _CARRIED_KEYS = ("tools",)
-_CARRIED_FILES = ("meta/subtasks.parquet",)
+_CARRIED_FILES = ("meta/subtasks.parquet", MODALITY)
 _OF_VIDEO = ("video.", "has_audio", "is_depth_map", "audio.")
 _META_FILES = frozenset(
     {
-        *("info.json", "stats.json", "tasks.parquet", "episodes", "roboscale", "modality.json"),
+        *("info.json", "stats.json", "tasks.parquet", "episodes", "roboscale"),
         *("tasks.jsonl", "episodes.jsonl", "episodes_stats.jsonl"),
     }
 )

@@ -41,6 +41,7 @@ from roboscale.dataset.lerobot.check import by_place, metadata_findings, split_r
 from roboscale.dataset.lerobot.clock import clock_facts, frames_before, off_grid
 from roboscale.dataset.lerobot.features import Features
 from roboscale.dataset.lerobot.folder import Folder
+from roboscale.dataset.lerobot.info import plain_name
 from roboscale.dataset.lerobot.sidecar import sidecar_lines
 from roboscale.dataset.lerobot.tables import Tables, blobs, column_array
 from roboscale.dataset.pictures import ArrayPictures, EncodedPictures
@@ -108,10 +109,14 @@ class LeRobotRecording:
     ) -> None:
         self.folder, self.format, self.root = folder, folder.format, folder.root
         self.robot_type, self.licence = folder.head.robot_type, folder.licence
-        self.extras: Extras = features.extras
-        self.spec = spec or features.spec
+        self.extras: Extras = _plain_extras(features.extras)
+        whole = spec or features.spec
+        named = (dataclasses.replace(field, name=plain_name(field.name)) for field in whole)
+        self.spec = Spec(tuple(named), whole.rate_hz)
         self.keys: Sequence[str] = [f"episode_{index:06d}" for index in indices]
-        self.origins: Sequence[Origin] = features.origins
+        self.origins: Sequence[Origin] = [
+            dataclasses.replace(one, field=plain_name(one.field)) for one in features.origins
+        ]
         self.unmapped: Mapping[str, str] = features.unmapped
         self._features, self._tables, self._place = features, tables, place
         self._languages = folder.languages
@@ -133,7 +138,7 @@ class LeRobotRecording:
                 if path not in there:
                     there[path] = path.is_file()
                 if not there[path]:
-                    lacking.setdefault(camera, []).append(key)
+                    lacking.setdefault(plain_name(camera), []).append(key)
         return lacking
 
     @cached_property
@@ -141,7 +146,8 @@ class LeRobotRecording:
         """What is wrong with the metadata, as far as they alone tell."""
         shown = [*self.folder.problems.findings, *self._features.findings, *metadata_findings(self.folder)]
         for camera, keys in self.missing.items():
-            first = self._place(self._positions[keys[0]]).videos[camera][0]
+            videos = self._place(self._positions[keys[0]]).videos
+            first = next(path for name, (path, _) in videos.items() if plain_name(name) == camera)
             text = f"{len(keys)} of {len(self.keys)} episodes have no video of {camera}; looked for {first}"
             episodes = tuple(self._positions[key] for key in keys)
             evidence = {"missing": len(keys), "episodes": len(self.keys)}
@@ -153,10 +159,11 @@ class LeRobotRecording:
         if key not in self._positions:
             raise UnknownName("episode", key, self.keys[:1000])
         place, features = self._place(self._positions[key]), self._features
+        named = {camera: plain_name(camera) for camera in features.cameras}
         for camera in cameras or ():
-            if camera not in features.cameras:
-                raise UnknownName("camera", camera, features.cameras)
-        wanted = [camera for camera in features.cameras if cameras is None or camera in cameras]
+            if camera not in named.values():
+                raise UnknownName("camera", camera, named.values())
+        wanted = [camera for camera, name in named.items() if cameras is None or name in cameras]
         inside = [camera for camera in wanted if camera not in features.videos]
         also = (*INDEX_FEATURES, *features.annotations)
         names = [*features.arrays, *inside]
@@ -166,9 +173,9 @@ class LeRobotRecording:
         findings += self._check_rows(place, rows)
         before = self._before(place, rows)
         pictures: dict[str, Clip | Pictures] = {
-            camera: self._pictures(place, camera, rows, before, findings) for camera in wanted
+            named[camera]: self._pictures(place, camera, rows, before, findings) for camera in wanted
         }
-        arrays = {name: self._array(place, name, rows) for name in features.arrays}
+        arrays = {plain_name(name): self._array(place, name, rows) for name in features.arrays}
         if FRAME_TIMES in self.spec and FRAME_TIMES not in arrays and "timestamp" in rows.column_names:
             times = column_array(rows["timestamp"], (), place.table, "timestamp")
             arrays[FRAME_TIMES] = np.round(times.astype(np.float64) * 1e9).astype(np.int64)[:, None]
@@ -230,7 +237,7 @@ class LeRobotRecording:
                 shared = place.index if place.shared else None
                 where: dict[str, Any] = {"tables": self._tables, "root": self.root, "path": place.table}
                 rows = TableRows(**where, name=name, episode=shared, count=count, picks=order)
-            whole[name] = Carried(rows, said.get(name, {}))
+            whole[plain_name(name)] = Carried(rows, said.get(name, {}))
         return whole
 
     @cached_property
@@ -249,7 +256,7 @@ class LeRobotRecording:
         self._tables.close()
 
     def _array(self, place: EpisodePlace, name: str, rows: pa.Table) -> NDArray[Any]:
-        field = self.spec[name]
+        field = self.spec[plain_name(name)]
         array = column_array(rows[name], field.shape, place.table, name)
         if array.dtype != field.dtype:
             raise BadData(place.table, name, f"{field.dtype} as in the other episodes", array.dtype)
@@ -378,11 +385,12 @@ class LeRobotRecording:
         features, count = self._features, rows.num_rows
         if camera in features.videos:
             return self._clip(place, camera, before, count, findings)
+        shape = self.spec[plain_name(camera)].shape
         if camera in features.raw:
-            array = column_array(rows[camera], self.spec[camera].shape, place.table, camera)
+            array = column_array(rows[camera], shape, place.table, camera)
             return ArrayPictures(place.table, camera, array, 0, count)
         blob = blobs(rows[camera], self.root, place.table, camera)
-        return EncodedPictures(place.table, camera, blob, count, self.spec[camera].shape)
+        return EncodedPictures(place.table, camera, blob, count, shape)
 
     def _clip(self, place: EpisodePlace, camera: str, before: int, count: int, findings: list[Finding]) -> Clip:
         path, first = place.videos[camera]
@@ -396,7 +404,7 @@ class LeRobotRecording:
         if header.sound and f"sound of {camera}" not in self.unmapped:
             text = f"{path.name} has sound, which is not carried; the first video of {camera} has none"
             findings.append(self._finding(place, "video-sound", text, camera))
-        height, width, _ = self.spec[camera].shape
+        height, width, _ = self.spec[plain_name(camera)].shape
         if (header.height, header.width) != (height, width):
             raise BadData(path, "size", f"{height}x{width} (height x width)", f"{header.height}x{header.width}")
         rate = float(header.fps)
@@ -409,6 +417,12 @@ class LeRobotRecording:
         if camera not in self._probes or self._probes[camera][0] != path:
             self._probes[camera] = (path, probe(path))
         return self._probes[camera][1]
+
+
+def _plain_extras(extras: Extras) -> Extras:
+    features = {plain_name(name): said for name, said in extras.features.items()}
+    cameras = {plain_name(name): said for name, said in extras.cameras.items()}
+    return dataclasses.replace(extras, features=features, cameras=cameras)
 
 
 def sidecar_provenances(root: Path) -> dict[int, Provenance]:

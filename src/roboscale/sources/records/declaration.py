@@ -102,6 +102,11 @@ class Declaration:
     rate_hz: Positive | None = None
     fields: Mapping[str, FieldDeclaration] = dataclasses.field(default_factory=dict)
 
+    def only(self, fields: Collection[str]) -> Declaration:
+        """What it says of these fields, and of the whole."""
+        said = {name: words for name, words in self.fields.items() if name in fields}
+        return dataclasses.replace(self, fields=said)
+
     def to_toml(self, comments: Mapping[str, Sequence[str]] | None = None) -> str:
         """As a file that `load_declaration` reads.
 

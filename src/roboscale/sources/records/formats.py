@@ -7,6 +7,7 @@ Knows names of modules, not formats. A module that reads formats has `FORMATS`, 
 from __future__ import annotations
 
 import importlib
+import itertools
 import re
 import shlex
 from collections import Counter
@@ -120,7 +121,7 @@ def _unknown(path: Path) -> BadData:
 
 
 def _datasets_within(path: Path) -> list[Path]:
-    """Folders one or two levels down that are datasets with metadata of their own: LeRobot's and RLDS'."""
+    """Folders below that are datasets with metadata of their own: LeRobot's and RLDS' one or two levels down, bags."""
     marks = ("meta/info.json", "features.json", "dataset_info.json")
     inner = {
         place.parents[mark.count("/")]
@@ -128,6 +129,8 @@ def _datasets_within(path: Path) -> list[Path]:
         for mark in marks
         for place in path.glob(f"{depth}/{mark}")
     }
+    listed = itertools.islice(path.rglob("metadata.yaml"), _LOOKED)
+    inner |= {one.parent for one in listed if any(one.parent.glob("*.mcap")) or any(one.parent.glob("*.db3"))}
     return sorted(inner)
 
 

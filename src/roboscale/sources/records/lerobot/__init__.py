@@ -13,13 +13,15 @@ from roboscale.dataset.lerobot.opening import open_lerobot
 __all__ = ["FORMATS", "detect", "open_path"]
 
 _OPTIONS = frozenset({"data_path", "video_path"})
+_BESIDE = ("meta/episodes.jsonl", "meta/tasks.jsonl", "meta/tasks.parquet", "meta/episodes/chunk-000")
+"""What no other format has: where it is, and `meta/info.json` is not, that was lost."""
 FORMATS = ("lerobot-v3", "lerobot-v2.1", "lerobot-v2.0", "gr00t")
 
 
 def detect(path: Path) -> str | None:
     """The version of a folder with `meta/info.json`; by its files where that is broken, so that opening says why."""
     info = path / "meta/info.json"
-    if not info.is_file():
+    if not info.is_file() and not any((path / name).exists() for name in _BESIDE):
         return None
     by_files = "v3." if (path / "meta/episodes").is_dir() else "v2.1"
     try:

@@ -21,7 +21,7 @@ from roboscale.dataset import Dataset
 from roboscale.dataset.layout import INDEX_FEATURES, Layout, features_from_spec, to_json
 from roboscale.dataset.lerobot import open_lerobot
 from roboscale.dataset.lerobot.catalog import Catalog, EpisodeInfo, index_columns, load_catalog, task_rows
-from roboscale.dataset.lerobot.modality import modality_of
+from roboscale.dataset.lerobot.modality import MODALITY, fits_modality, modality_of
 from roboscale.dataset.lerobot.tables import table_of
 from roboscale.dataset.statistics import episode_entry
 from roboscale.dataset.tables import to_table, with_carried
@@ -55,17 +55,34 @@ def export_v21(dataset: Dataset, out: Path, *, progress: ExportProgress | None =
 
 
 def export_gr00t(dataset: Dataset, out: Path, *, progress: ExportProgress | None = None) -> None:
-    """As `export_v21`, with `meta/modality.json` from the layouts of state and action, and the column `ANNOTATION`.
+    """As `export_v21`, with `meta/modality.json` and the column `ANNOTATION`.
+
+    The dataset's own `modality.json`, which an import of GR00T carries along, is kept where all that it names is
+    there; else one is made from the layouts of state and action.
 
     Raises:
         BadData: as `export_v21`.
     """
     names = [ANNOTATION, *_annotations(load_catalog(dataset.root).episodes)]
     _export(dataset, Path(out), _columns(names), progress)
-    modality = modality_of(tuple(dataset.spec))
-    modality["annotation"] = {name.removeprefix("annotation."): {} for name in names}
-    (Path(out) / "meta/modality.json").write_bytes(to_json(modality))
+    (Path(out) / MODALITY).write_bytes(_modality(dataset, names))
     _verify(dataset, Path(out), "gr00t")
+
+
+def _modality(dataset: Dataset, names: Sequence[str]) -> bytes:
+    """The dataset's own where it fits, with the columns of annotations that it does not name yet."""
+    spec, carried = tuple(dataset.spec), open_lerobot(dataset.root).extras.files.get(MODALITY, b"")
+    try:
+        modality = json.loads(carried)
+    except ValueError:
+        modality = None
+    fits = isinstance(modality, dict) and fits_modality(modality, spec)
+    modality = modality if fits else modality_of(spec)
+    said = modality["annotation"] if fits and isinstance(modality.get("annotation"), dict) else {}
+    known = {f"annotation.{name}" for name in said}
+    known |= {str(entry.get("original_key")) for entry in said.values() if isinstance(entry, dict)}
+    more: dict[str, Any] = {name.removeprefix("annotation."): {} for name in names if name not in known}
+    return carried if fits and not more else to_json({**modality, "annotation": {**said, **more}})
 
 
 def _columns(names: Sequence[str]) -> Features:
@@ -116,7 +133,8 @@ def _export(dataset: Dataset, out: Path, also: Features, progress: ExportProgres
                 progress(episode.index + 1, len(catalog.episodes))
     # Last: without it the folder is no dataset, should the export be killed before.
     (out / "meta/info.json").write_bytes(to_json(_info(catalog, features)))
-    write_extras(Layout(out), source.extras)
+    files = {name: data for name, data in source.extras.files.items() if name != MODALITY}  # makes a set one of GR00T
+    write_extras(Layout(out), replace(source.extras, files=files))
 
 
 def _line(file: TextIO, **values: Any) -> None:

@@ -15,7 +15,7 @@ from roboscale.sources.records.mcap.layout import check_service_events
 from roboscale.sources.records.mcap.mapping import FieldMap, TopicMap, load_mapping
 from roboscale.sources.records.mcap.recording import BagRecording
 
-__all__ = ["FORMATS", "FieldMap", "TopicMap", "detect", "explain_topics", "load_mapping", "open_path"]
+__all__ = ["FORMATS", "FieldMap", "TopicMap", "detect", "explain_topics", "held_topics", "load_mapping", "open_path"]
 
 FORMATS = ("mcap", "rosbag-db3")
 
@@ -58,6 +58,17 @@ def _drafted(path: Path, fps: float | None) -> TopicMap:
         expected = f"a TOML file that says what the topics mean{doubt}: `{explain}` drafts it"
         raise BadData(path, "mapping", expected, f"none for a bag of {_topics(path)}")
     return load_mapping(tomllib.loads(proposal.text), fps)
+
+
+def held_topics(path: Path) -> tuple[int, dict[str, str]]:
+    """How many bags lie there, and the topics of the first: name -> type and how many messages.
+
+    Raises:
+        BadData: there is no bag, or it cannot be read.
+    """
+    with closing(Bag(*_first(Path(path)))) as bag:
+        topics = {topic.name: f"{topic.type}, {topic.count} messages" for topic in bag.topics.values()}
+    return len(find_bags(path)), topics
 
 
 def _first(path: Path) -> tuple[str, list[Path]]:

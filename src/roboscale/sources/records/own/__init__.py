@@ -13,7 +13,7 @@ from roboscale.sources.records.own.draft import explain_arrays
 from roboscale.sources.records.own.mapping import load_own_mapping
 from roboscale.sources.records.own.recording import OwnRecording
 
-__all__ = ["FORMATS", "detect", "explain_arrays", "open_path"]
+__all__ = ["FORMATS", "detect", "explain_arrays", "held_arrays", "open_path"]
 
 FORMATS = ("own-layout",)
 
@@ -21,6 +21,22 @@ FORMATS = ("own-layout",)
 def detect(path: Path) -> str | None:
     """`own-layout` for a file or folder that holds arrays, tables, pictures or videos in no known layout."""
     return "own-layout" if next(iter(find_episodes(path)), None) is not None else None
+
+
+def held_arrays(path: Path) -> tuple[int, dict[str, str]]:
+    """How many episodes lie there, and what the first holds: name -> kind, rows, dtype and shape.
+
+    Raises:
+        BadData: no episode is found, or it cannot be read.
+    """
+    bundles = list(find_episodes(path))
+    if not bundles:
+        raise BadData(path, "source", "arrays, tables, pictures or videos", "none")
+    there = bundles[0].sources()
+    return len(bundles), {
+        name: f"{one.kind}, {one.rows} rows" + (f" of {one.dtype}{list(one.shape)}" if one.dtype else "")
+        for name, one in there.items()
+    }
 
 
 def open_path(
