@@ -103,8 +103,9 @@ bench-robot: set-up-test
 	$(run)python -m benchmarks.robot_pace
 	$(run)python -m benchmarks.study_kills
 	$(run)python -m benchmarks.trial_kills
-	$(run)python -m benchmarks.teleop_kills
-	$(run)python -m benchmarks.teleop_operator
+	$(run)python -m benchmarks.teleop_kills --out runs/teleop-kills
+	$(run)python -m benchmarks.teleop_operator --out runs/driven
+	$(run)python -m benchmarks.teleop_training runs/driven runs/driven-taught
 
 # Each part once: stopped or failed, the same command goes on with the parts that are missing. `rm -r runs/arena-proof` begins anew.
 proofs := kills kills-postgres demos sabotage board-10000 board-100000 load load-postgres

@@ -2,6 +2,9 @@
 
     python -m benchmarks.teleop_operator [--episodes 50] [--task pick-place-v3] [--out FOLDER]
 
+With `--out` the dataset stays, and beside it `FOLDER.operator.jsonl` with a line for each attempt: the same command
+goes on until the total is there, and its figures are of all sessions. An attempt that a kill fell into is in none.
+
 At most five key events a second (a key that goes down and one that comes up are two), a decision 200 ms after what it
 rests on is seen, and seen is what the page had 100 ms before. Everything goes through the page: keys into Chromium,
 what is known out of the page's own text. It reads numbers there where a person looks at pictures, never tires, and
@@ -20,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.stats_sequential import markdown
+from roboscale.dataset import Dataset
 from roboscale.stats import clopper_pearson
 
 KEY_S, REACTION_S, DISPLAY_S = 0.2, 0.2, 0.1
@@ -226,8 +230,32 @@ def served(out: Path, *words: str) -> tuple[subprocess.Popen[str], str]:
     raise SystemExit("".join(lines))
 
 
-def drive(out: Path, task: str, episodes: int, horizon: int, most: int) -> dict[str, Any]:
-    """What the operator and the command count.
+@dataclass(frozen=True, kw_only=True)
+class Attempted:
+    """An attempt, and what there was of its session at its end.
+
+    Args:
+        said: success or discard.
+        seconds: since the session's page was opened.
+        keys, most_keys, least_reaction_s: key events, those of the busiest second, and the quickest answer.
+    """
+
+    session: int
+    said: str
+    seconds: float
+    keys: int
+    most_keys: int
+    least_reaction_s: float
+
+
+def attempts_in(file: Path) -> list[Attempted]:
+    """Those of earlier sessions; a last line that a kill left half written is none."""
+    lines = file.read_text().split("\n")[:-1] if file.exists() else []
+    return [Attempted(**json.loads(line)) for line in lines]
+
+
+def drive(out: Path, task: str, episodes: int, horizon: int, most: int) -> list[Attempted]:
+    """All attempts, those of earlier sessions included; drives until the total is there.
 
     Args:
         most: attempts after which the operator goes home.
@@ -237,35 +265,70 @@ def drive(out: Path, task: str, episodes: int, horizon: int, most: int) -> dict[
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     if executable is None:
         raise SystemExit("no Chromium on PATH")
+    notes = out.with_name(f"{out.name}.operator.jsonl")
+    done = attempts_in(notes)
+    session = 1 + max((one.session for one in done), default=0)
     words = ["--robot", f"sim:metaworld/{task}", "--episodes", str(episodes), "--horizon", str(horizon)]
+    if sum(one.said == "success" for one in done) >= episodes or len(done) >= most:
+        return done
     process, url = served(out, *words, "--operator", "script")
-    said: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(url)
         human = Human(page)
         operator = Operator(human, task)
-        while len(said) < most and said.count("success") < episodes:
-            attempt = operator.episode()
-            if attempt == "done":  # the dataset had some already
+        while len(done) < most and sum(one.said == "success" for one in done) < episodes:
+            said = operator.episode()
+            if said == "done":  # the dataset had one more than the notes: a kill fell between the two
                 break
-            said.append(attempt)
-            print(f"{len(said):4} {said[-1]:8} {time.monotonic() - human.begun_s:7.1f} s", file=sys.stderr)
-        seconds = time.monotonic() - human.begun_s
+            seconds = time.monotonic() - human.begun_s
+            done.append(
+                Attempted(
+                    session=session,
+                    said=said,
+                    seconds=seconds,
+                    keys=len(human.events),
+                    most_keys=human.most_in_a_second,
+                    least_reaction_s=min(human.waits),
+                )
+            )
+            with notes.open("a") as file:
+                file.write(json.dumps(asdict(done[-1])) + "\n")
+            print(f"{len(done):4} {said:8} {seconds:7.1f} s", file=sys.stderr)
         if process.poll() is None:
             human.press("Escape", human.settle())
         browser.close()
-    output, _ = process.communicate(timeout=60)
-    result = json.loads(output)
-    return {
-        "said": said,
-        "seconds": seconds,
-        "most_keys_a_second": human.most_in_a_second,
-        "keys": len(human.events),
-        "least_reaction_s": min(human.waits, default=0.0),
-        **result,
-    }
+    process.communicate(timeout=60)
+    return done
+
+
+def steps_in(out: Path) -> tuple[int, int]:
+    """Control steps of the episodes that were kept, and how many came late."""
+    outcomes = [episode.outcome for episode in Dataset(out).episodes if episode.outcome is not None]
+    late = sum(float(outcome.measures.get("late") or 0.0) for outcome in outcomes)
+    return sum(outcome.steps or 0 for outcome in outcomes), round(late)
+
+
+def lines_of(task: str, attempts: list[Attempted], steps: int, late: int) -> list[str]:
+    """What there is to say of them."""
+    last = {one.session: one for one in attempts}.values()
+    kept, seconds = sum(one.said == "success" for one in attempts), sum(one.seconds for one in last)
+    an_hour = 3600 * kept / seconds
+    quickest = min(one.least_reaction_s for one in last)
+    rows = [("this script, on the page, in a simulator in slow motion", f"{an_hour:.0f}")]
+    rows += [(f"{name} (people, published)", str(rate)) for name, rate in PUBLISHED]
+    return [
+        f"{task}: kept {kept} of {len(attempts)} attempts in {len(last)} sessions: "
+        f"{clopper_pearson(kept, len(attempts))}",
+        f"{seconds / 60:.1f} minutes of the operator's time, resets included: {an_hour:.0f} demonstrations an hour",
+        f"{sum(one.keys for one in last)} key events, at most {max(one.most_keys for one in last)} in a second; "
+        f"the quickest answer to what was seen took {1000 * quickest:.0f} ms",
+        f"{late} of {steps} control steps came late",
+        "",
+        markdown(("who", "demonstrations an hour"), rows),
+        "People were not measured here: tasks, robots and operators of the published figures are others.",
+    ]
 
 
 def main() -> None:
@@ -277,21 +340,8 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         out = asked.out or Path(folder) / "driven"
-        done = drive(out, asked.task, asked.episodes, asked.horizon, most=2 * asked.episodes)
-    attempts = len(done["said"])
-    kept = clopper_pearson(done["kept"], attempts)
-    an_hour = 3600 * done["kept"] / done["seconds"]
-    print(f"{asked.task}: kept {done['kept']} of {attempts} attempts: {kept}")
-    minutes = done["seconds"] / 60
-    print(f"{minutes:.1f} minutes of the operator's time, resets included: {an_hour:.0f} demonstrations an hour")
-    quickest = f"the quickest answer to what was seen took {1000 * done['least_reaction_s']:.0f} ms"
-    print(f"{done['keys']} key events, at most {done['most_keys_a_second']} in a second; {quickest}")
-    print(f"{done['late']} of {done['steps']} control steps came late")
-    print()
-    rows = [("this script, on the page, in a simulator in slow motion", f"{an_hour:.0f}")]
-    rows += [(f"{name} (people, published)", str(rate)) for name, rate in PUBLISHED]
-    print(markdown(("who", "demonstrations an hour"), rows))
-    print("People were not measured here: tasks, robots and operators of the published figures are others.")
+        attempts = drive(out, asked.task, asked.episodes, asked.horizon, most=2 * asked.episodes)
+        print("\n".join(lines_of(asked.task, attempts, *steps_in(out))))
 
 
 if __name__ == "__main__":

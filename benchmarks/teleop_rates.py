@@ -1,6 +1,6 @@
 """Late steps, jitter and picture latency of a driven recording with two cameras, in Chromium on this machine.
 
-    python -m benchmarks.teleop_rates [--seconds 30] [--hz 30] [--height 240 --width 320]
+    python -m benchmarks.teleop_rates [--seconds 30] [--hz 30] [--height 240 --width 320] [--pictures webrtc]
 
 Two cameras whose pictures were drawn beforehand (a software renderer would be the bound, not what is measured),
 recorded as h264 while a page in Chromium shows both. Late is a step that comes more than half a period after it was
@@ -87,7 +87,7 @@ def drive(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
 
     (folder / "cameras.py").write_text(WORLD.format(height=asked.height, width=asked.width, hz=asked.hz))
     robot = f"sim:{folder / 'cameras.py'}:Prerendered/watch"
-    words = ["--robot", robot, "--episodes", "1", "--driven-hz", str(asked.hz)]
+    words = ["--robot", robot, "--episodes", "1", "--driven-hz", str(asked.hz), "--pictures", asked.pictures]
     process, url = served(folder / "driven", *words)
     latencies = []
     with sync_playwright() as playwright:
@@ -107,6 +107,7 @@ def drive(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
             text = str(page.evaluate("latency.textContent"))
             latencies += [float(text.split()[0])] if text[0].isdigit() else []
         pictures = int(page.evaluate("document.body.dataset.pictures")) - shown
+        by = str(page.evaluate("facts.lastElementChild.textContent"))
         page.keyboard.press("n")
         until(page, "complete", "done")
         page.keyboard.press("Escape")
@@ -122,6 +123,7 @@ def drive(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
         "jitter_s": np.abs(np.diff(times) - 1 / asked.hz),
         "latency_ms": float(np.median(latencies)) if latencies else float("nan"),
         "shown_hz": pictures / asked.seconds,
+        "by": by,
     }
 
 
@@ -140,6 +142,7 @@ def main() -> None:
     parser.add_argument("--hz", type=float, default=30.0)
     parser.add_argument("--height", type=int, default=240)
     parser.add_argument("--width", type=int, default=320)
+    parser.add_argument("--pictures", choices=["jpeg", "webrtc"], default="jpeg", help="how the page gets them")
     asked = parser.parse_args()
     idle = empty_loop(asked.hz, min(10.0, asked.seconds))
     with tempfile.TemporaryDirectory() as folder:
@@ -150,7 +153,8 @@ def main() -> None:
     )
     print(f"late steps: {done['late']} of {done['steps']} ({100 * late:.2f} %)")
     print(f"p99 jitter: {p99:.1f} ms; of an empty loop just before: {empty:.1f} ms")
-    print(f"pictures: {done['shown_hz']:.1f} a second on the page, latency {done['latency_ms']:.0f} ms (median)")
+    shown = f"{done['shown_hz']:.1f} a second on the page, latency {done['latency_ms']:.0f} ms (median)"
+    print(f"pictures by {done['by']}: {shown}")
 
 
 if __name__ == "__main__":

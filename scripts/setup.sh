@@ -19,7 +19,7 @@ stop() { say "$@" && exit 1; }
 # GB that pip downloads and keeps, how long it took, and what CUDA adds.
 case $want in
   demo) holds=1.9 downloads=0.5 took='3 to 8 minutes on two cores' extras=pages,sim,train,records,tables,web ;;
-  test) holds=3.5 downloads=0.9 took='15 minutes on two crowded cores, CUDA included' extras=cameras,hands,mapping,pages,sim,train,records,tables,web,https,hub,postgres,gym,ray,rerun,slurm,zmq,test,docs ;;
+  test) holds=3.5 downloads=0.9 took='15 minutes on two crowded cores, CUDA included' extras=cameras,hands,mapping,pages,sim,train,records,tables,web,webrtc,https,hub,postgres,gym,ray,rerun,slurm,zmq,test,docs ;;
   *) stop "what is $want? demo or test" ;;
 esac
 cuda_holds=4.0 cuda_downloads=2.5

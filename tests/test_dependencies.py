@@ -65,6 +65,7 @@ LEAVES = {
     "ray": ("dataset/engine.py",),
     "remote": ("dataset/remote.py",),
     "web": ("jobs/arena_desk.py", "web/"),
+    "webrtc": ("web/teleop/call.py",),
     "zmq": ("policies/remote/dialects/groot.py",),
 }
 ASKED = {

@@ -138,7 +138,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.collect_human import CollectHuman, collect_human
     from roboscale.jobs.collect_record import RecordEpisodes, record_episodes
     from roboscale.jobs.collect_tags import PrintTags, print_tags
-    from roboscale.jobs.collect_teleop import Teleoperate, teleoperate
+    from roboscale.jobs.collect_teleop import Teleoperate, plan_teleoperation, teleoperate
     from roboscale.jobs.compare import Compare, compare
     from roboscale.jobs.count import WeighCounts, weigh_counts
     from roboscale.jobs.data_align import AlignDatasets, align_datasets
@@ -408,6 +408,7 @@ __all__ = [
     "offer_policy",
     "pick_trials",
     "plan_collection",
+    "plan_teleoperation",
     "play_world",
     "pool_datasets",
     "print_tags",
@@ -462,7 +463,7 @@ _JOBS = {
     "collect_human": ("CollectHuman", "collect_human"),
     "collect_record": ("RecordEpisodes", "record_episodes"),
     "collect_tags": ("PrintTags", "print_tags"),
-    "collect_teleop": ("Teleoperate", "teleoperate"),
+    "collect_teleop": ("Teleoperate", "plan_teleoperation", "teleoperate"),
     "compare": ("Compare", "compare"),
     "count": ("WeighCounts", "weigh_counts"),
     "data_align": ("AlignDatasets", "align_datasets"),

@@ -13,8 +13,7 @@ from roboscale.dataset import Dataset
 from roboscale.guests import leader as guest_leader
 from roboscale.guests.leader import GuestLeader
 from roboscale.sources.teleop import LeaderReader
-from tests.jobs.operator_driving import SIM
-from tests.jobs.test_teleop import driving
+from tests.jobs.operator_driving import SIM, driving
 from tests.worlds.bench_arm import declare, sent
 
 HERE = Path(__file__).parent
@@ -75,7 +74,7 @@ def test_an_arm_follows_a_leader_at_the_joints_own_speed(lerobot, tmp_path: Path
         driver.silent = True
         driver.act("begin")
         driver.until(lambda state: state["phase"] == "recording" and state["numbers"]["observation.state"][0] > 0.19)
-        assert driver.state["attended"]
+        driver.until(lambda state: state["attended"])
         driver.act("success")
     assert done[0].kept == 1
     arrays = Dataset(tmp_path / "set").episode(0).arrays

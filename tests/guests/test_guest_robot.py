@@ -19,7 +19,7 @@ from roboscale.core import BadData, Case, InfrastructureError, RoboscaleError
 from roboscale.dataset import Dataset
 from roboscale.guests import environment_of, find_guest
 from roboscale.guests import robot as guest_robot
-from roboscale.guests.robot import GuestRobot
+from roboscale.guests.robot import PER_UNIT, GuestRobot
 from roboscale.worlds import open_world
 from roboscale.worlds.real.declaration import RobotDeclaration
 from roboscale.worlds.real.guarded import GuardedRobot
@@ -178,6 +178,33 @@ def test_a_plugin_of_lerobot_drives_the_stand_in_behind_the_guard(plugins, tmp_p
     finally:
         motors.kill()
         motors.wait()
+
+
+@pytest.mark.parametrize("version", ["lerobot"], indirect=True)
+def test_an_arm_follows_a_teleoperator_of_lerobots_own(plugins, tmp_path: Path):
+    """`collect teleop --input lerobot:TYPE` with the real package: what is recorded is where its file led the arm."""
+    followed_script(tmp_path)
+
+
+def followed_script(folder: Path) -> None:
+    """One episode, led by the plugin that reads positions of a file; in LeRobot's units, as it stands there."""
+    from tests.jobs.operator_driving import driving
+    from tests.worlds.bench_arm import declare
+
+    file = declare(folder)
+    file.write_text(file.read_text().replace("horizon = 12", "horizon = 400"))
+    (folder / "way.json").write_text(json.dumps([{"x.pos": 0.2 * PER_UNIT["m"], "y.pos": -0.05 * PER_UNIT["m"]}]))
+    words = {"input": "lerobot:roboscale_script", "leader": (f"file={folder / 'way.json'}",)}
+    with driving(rs.Teleoperate(out=folder / "set", robot=str(file), episodes=1, **words)) as (driver, done):
+        driver.phase("ready", seconds=120)
+        driver.act("begin")
+        driver.until(lambda state: state["phase"] == "recording" and state["numbers"]["observation.state"][0] > 0.19)
+        driver.act("success")
+    assert done[0].kept == 1 and done[0].unattended < done[0].steps
+    episode = Dataset(folder / "set").episode(0)
+    assert episode.arrays["action"][-1] == pytest.approx([0.2, -0.05])
+    found = rs.audit_dataset(rs.AuditDataset(dataset=folder / "set", workers=0)).report.findings
+    assert [one.check for one in found if one.severity == "error"] == ["black-camera"], "the camera is a stand-in, too"
 
 
 def start_motors(folder: Path) -> subprocess.Popen:

@@ -8,14 +8,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+
+import roboscale as rs
 
 WORLD = Path(__file__).parents[1] / "driven_world.py"
 SIM = f"sim:{WORLD}:Reaching/reach"
@@ -142,3 +144,34 @@ def serve(folder: Path, *words: str) -> tuple[subprocess.Popen[str], str, list[s
         if found:
             return process, found[1], lines
     raise AssertionError("".join(lines))
+
+
+@contextmanager
+def driving(asked: rs.Teleoperate, events: list[Any] | None = None) -> Iterator[tuple[Driver, list[Any]]]:
+    """A session that runs in a thread, with one page; what it came to is in the list once it is over."""
+    done: list[Any] = []
+    with rs.teleoperate(asked, (events if events is not None else []).append) as session:
+
+        def run() -> None:
+            try:
+                done.append(session.run())
+            except Exception as error:  # noqa: BLE001  # looked at by the test
+                done.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        try:
+            with Driver(session.url) as driver:
+                driver.session = session
+                yield driver, done
+                thread.join(30)
+        finally:
+            if thread.is_alive():  # the test failed: nothing may wait for an operator who is gone
+                with Driver(session.url) as last:
+                    if last.phase("ready", "recording", "judge", "complete")["phase"] == "recording":
+                        last.act("stop")
+                        last.phase("ready", "judge", "done")
+                    last.act("discard" if last.state["phase"] == "judge" else "stop")
+                    last.act("stop")
+                thread.join(10)
+    assert not thread.is_alive(), "the session did not end"

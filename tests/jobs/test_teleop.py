@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -19,40 +14,13 @@ import psutil
 import pytest
 
 import roboscale as rs
+from benchmarks.teleop_kills import measure, table
 from roboscale.core import BadData, InfrastructureError, SpecMismatch, UsageError
 from roboscale.dataset import AttemptLog, Dataset
 from roboscale.dataset.layout import Layout
 from tests.driven_world import GOAL, STATE
-from tests.jobs.operator_driving import SIM, WORLD, Driver, serve
+from tests.jobs.operator_driving import SIM, WORLD, Driver, driving, serve
 from tests.worlds.bench_arm import calls, declare, declare_many, sent
-
-
-@contextmanager
-def driving(asked: rs.Teleoperate, events: list[Any] | None = None) -> Iterator[tuple[Driver, list[Any]]]:
-    """A session that runs in a thread, with one page; what it came to is in the list once it is over."""
-    done: list[Any] = []
-    with rs.teleoperate(asked, (events if events is not None else []).append) as session:
-
-        def run() -> None:
-            try:
-                done.append(session.run())
-            except Exception as error:  # noqa: BLE001  # looked at by the test
-                done.append(error)
-
-        thread = Thread(target=run)
-        thread.start()
-        try:
-            with Driver(session.url) as driver:
-                driver.session = session
-                yield driver, done
-                thread.join(30)
-        finally:
-            if thread.is_alive():
-                with Driver(session.url) as last:
-                    last.phase("ready", "recording", "judge", "complete")
-                    last.act("stop" if last.state["phase"] != "judge" else "discard")
-                thread.join(10)
-    assert not thread.is_alive(), "the session did not end"
 
 
 def asked(out: Path, **words: Any) -> rs.Teleoperate:
@@ -141,6 +109,28 @@ def test_the_last_one_is_taken_back_the_same_command_goes_on_and_another_world_i
         rs.teleoperate(asked(out, robot=f"sim:{changed}:Reaching/reach", episodes=3))
     with pytest.raises(SpecMismatch, match=r"driven_hz: collected with 40\.0, now 20\.0"):
         rs.teleoperate(asked(out, driven_hz=20))
+    look_before_and_merge(tmp_path, out)
+
+
+def look_before_and_merge(tmp_path: Path, out: Path) -> None:
+    """A dry run reads all of it, refuses what a session would, and writes nothing; attempts survive a merge."""
+    state = sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*"))
+    plan = rs.plan_teleoperation(asked(out, episodes=3))
+    assert [(one.task, one.have, one.wanted) for one in plan.tasks] == [("reach", 2, 3)] and plan.recorded == 2
+    assert plan.cameras == {"top": (32, 32)} and {"action", "operator.age_s"} < set(plan.fields)
+    assert "one hand" in "\n".join(plan.lines) and "not looked at: the scene" in "\n".join(plan.lines)
+    with pytest.raises(SpecMismatch, match=r"driven_hz: collected with 40\.0, now 20\.0"):
+        rs.plan_teleoperation(asked(out, driven_hz=20))
+    with pytest.raises(InfrastructureError, match=r"GB are free, 9\d+ episodes and the reserve take"):
+        rs.plan_teleoperation(asked(out, episodes=10**12))
+    fresh = rs.plan_teleoperation(asked(tmp_path / "new" / "set"))
+    assert fresh.recorded == 0 and fresh.room.endswith("GB free")
+    assert state == sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*"))
+    events: list[Any] = []
+    rs.merge_datasets(rs.MergeDatasets(members=(out,), out=tmp_path / "merged", same=True, workers=0), events.append)
+    assert AttemptLog(tmp_path / "merged").attempts == AttemptLog(out).attempts
+    assert any(getattr(e, "text", "").startswith("carried over: 4 attempts of operators") for e in events)
+    assert rs.plan_teleoperation(asked(tmp_path / "merged", episodes=3)).tasks[0].have == 2, "as it was collected"
 
 
 def test_the_worlds_own_success_can_end_an_episode_and_the_horizon_asks(tmp_path: Path):
@@ -362,43 +352,14 @@ def test_a_killed_page_and_a_killed_recording_cost_no_saved_episode(tmp_path: Pa
     assert len(Dataset(tmp_path / "set").episodes) == 3
 
 
-KILLS = 3
-
-
-def test_a_killed_session_loses_no_saved_episode(tmp_path: Path):
-    """`python -m benchmarks.teleop_kills` kills thirty; the instants are random, and the seed is said."""
-    kill_at_random(tmp_path / "set", kills=KILLS, seed=random.SystemRandom().randrange(10**6))
-
-
-def kill_at_random(out: Path, kills: int, seed: int) -> dict[str, int]:
-    """Records short episodes, kills the command at random instants, and looks for what the page said was kept."""
-    rng, kept, lost = random.Random(seed), 0, 0
-    for _ in range(kills):
-        words = (str(out), "--robot", SIM, "--episodes", "60", "--driven-hz", "40")
-        process, url, _ = serve(out.parent, *words)
-        until = time.monotonic() + rng.uniform(0.3, 3.0)
-        with Driver(url) as driver:
-            assert driver.phase("ready")["counts"]["kept"] == kept, f"seed {seed}"
-            said = kept
-            while time.monotonic() < until:
-                state = driver.state
-                said = max(said, state["counts"]["kept"])
-                if state["phase"] == "ready":
-                    driver.act("begin")
-                elif state["phase"] == "recording" and state["rate_hz"]:
-                    driver.act("success")
-                time.sleep(rng.uniform(0, 0.05))
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait(10)
-            said = max(said, driver.state["counts"]["kept"])
-        process.stdout.close(), process.stderr.close()  # type: ignore[union-attr]
-        found = Dataset(out) if Layout(out).info.exists() else None
-        kept = 0 if found is None else len(found.episodes)
-        lost += max(0, said - kept)
-        assert lost == 0, f"the page said {said} kept, {kept} are there: seed {seed}"
-        for index in range(kept):
-            assert len(found.episode(index)) > 0
-    return {"kills": kills, "kept": kept, "lost": lost, "seed": seed}
+def test_a_killed_session_and_a_killed_camera_lose_no_saved_episode(tmp_path: Path):
+    """`python -m benchmarks.teleop_kills` kills many more; the instants are random, and the seed is said."""
+    pytest.importorskip("cv2")
+    seed = random.SystemRandom().randrange(10**6)
+    first = measure(tmp_path, {"session": 2}, seed)
+    kills = measure(tmp_path, {"session": 2, "camera": 1}, seed)
+    assert kills[:2] == first and [row[:2] for row in table(kills)] == [["session", "2"], ["camera", "1"]]
+    assert sum(kill.lost for kill in kills) == 0 and kills[-1].said > 1, f"seed {seed}: {kills}"
 
 
 def test_the_command_prints_its_result_and_ends_with_what_it_recorded(tmp_path: Path):

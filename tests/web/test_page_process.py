@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
+from roboscale.core import RoboscaleError
 from roboscale.sources.teleop import Station
 from roboscale.sources.teleop.station import Shown
 from roboscale.web.teleop import PageProcess, PictureBoard
@@ -147,3 +149,27 @@ def test_a_certificate_of_somebody_else_is_never_replaced(tmp_path: Path):
     with pytest.raises(BadData, match="issuer: expected one that was made here, .* found CN=ACME on"):
         certificate.self_made_certificate(("other.lan",), tmp_path / "theirs")
     assert theirs.file.read_bytes() == before
+
+
+def test_the_number_of_a_picture_is_read_from_it_and_nonsense_is_no_answer():
+    pytest.importorskip("aiortc", reason="no aiortc: pip install 'roboscale[webrtc]'")
+    from roboscale.web.teleop.call import PictureCall, PictureSheet
+
+    station = Station("test")
+    station.show({"observation.images.front": np.full((20, 30, 3), 90, np.uint8)})
+    sheet = PictureSheet({"front": (20, 30)})
+    for number in (0, 1, 0x8001, 0xFFFF):
+        laid = sheet.lay(number, station.shown().pictures)
+        assert PictureSheet.number(laid // 2 + 50) == number, "a poor picture of it"
+    (x, y, width, height), *_ = sheet.boxes
+    assert (laid[y : y + height, x : x + width] == 90).all()
+    assert not sheet.lay(1, {"front": np.full((9, 9, 3), 90, np.uint8)})[y:].any(), "another size: black"
+
+    async def answered() -> None:
+        call = PictureCall(station.shown)
+        assert "candidate" in (await call.offer())["sdp"]
+        with pytest.raises(RoboscaleError, match="answer: it is none to the offer"):
+            await call.answer("v=0 nonsense")
+        await call.close()
+
+    asyncio.run(answered())

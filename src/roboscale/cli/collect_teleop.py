@@ -5,7 +5,7 @@ from __future__ import annotations
 from roboscale.cli.commands import Command
 from roboscale.cli.console import say
 from roboscale.cli.terminal import Terminal
-from roboscale.jobs.collect_teleop import Teleoperate, teleoperate
+from roboscale.jobs.collect_teleop import Teleoperate, plan_teleoperation, teleoperate
 
 __all__ = ["command"]
 
@@ -13,9 +13,8 @@ __all__ = ["command"]
 def run(request: Teleoperate, terminal: Terminal) -> int | None:
     """Drive a robot or a simulated one from a browser, and record demonstrations; or take over from a policy."""
     if terminal.dry_run:
-        plan = {"out": str(request.out), "robot": request.robot, "episodes_per_task": request.episodes}
-        text = f"would open a page to drive {request.robot}, until {request.out} has {request.episodes} per task"
-        terminal.show(plan, text)
+        plan = plan_teleoperation(request, terminal.event)
+        terminal.show(plan.to_json(), plan.lines)
         return None
     with teleoperate(request, terminal.event) as driving:
         say(f"open {driving.url}")

@@ -35,6 +35,7 @@ EXTRA_OF = {
     "python_calamine": "tables",
     "starlette": "web",
     "uvicorn": "web",
+    "aiortc": "webrtc",
     "fsspec": "remote",
     "huggingface_hub": "hub",
     "rerun": "rerun",

@@ -1,6 +1,6 @@
 """Episodes on disk, in the LeRobotDataset v3.0 format: durable while recording, exact statistics, random access."""
 
-from roboscale.dataset.attempts import Attempt, AttemptLog
+from roboscale.dataset.attempts import Attempt, AttemptLog, pool_attempts
 from roboscale.dataset.edits import Excerpt
 from roboscale.dataset.elsewhere import RecordingProcess, TakeElsewhere
 from roboscale.dataset.fix.repair import RepairReport, repair
@@ -23,6 +23,7 @@ __all__ = [
     "RepairReport",
     "Statistics",
     "TakeElsewhere",
+    "pool_attempts",
     "repair",
     "takes_apart",
 ]

@@ -11,15 +11,16 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from roboscale.core.errors import BadData
 from roboscale.core.plain import Plain
-from roboscale.dataset.layout import Layout
+from roboscale.dataset.layout import Layout, atomic_write
 
-__all__ = ["Attempt", "AttemptLog"]
+__all__ = ["Attempt", "AttemptLog", "pool_attempts"]
 
 _FILE = "attempts.jsonl"
 
@@ -90,3 +91,18 @@ class AttemptLog:
             raise BadData(
                 self.path, f"line {number}", "an attempt of an operator", f"{line[:60]!r}: {error}"
             ) from error
+
+
+def pool_attempts(out: Path, members: Iterable[Path]) -> int:
+    """Writes the attempts of all members into the dataset that they became, oldest first; how many there are.
+
+    Episodes keep their ids when they are merged, so that an attempt still names its own. No file where nobody has one.
+
+    Raises:
+        BadData: as `AttemptLog`.
+    """
+    attempts = sorted((one for root in members for one in AttemptLog(root).attempts), key=lambda one: one.time_ns)
+    if attempts:
+        lines = "".join(json.dumps(one.to_json(), ensure_ascii=False) + "\n" for one in attempts)
+        atomic_write(Layout(out).own / _FILE, lines.encode())
+    return len(attempts)

@@ -14,8 +14,9 @@ from roboscale.jobs.request import Argument, Option, Request
 
 if TYPE_CHECKING:
     from roboscale.jobs.driving import DrivingSession
+    from roboscale.jobs.driving_plan import DrivingPlan
 
-__all__ = ["Teleoperate", "teleoperate"]
+__all__ = ["Teleoperate", "plan_teleoperation", "teleoperate"]
 
 _LEROBOT = "lerobot:"
 _INPUTS = ("browser", "gamepad", "phone")
@@ -33,6 +34,7 @@ class Teleoperate(Request):
         practice: successes and failures of practice count alike, discarded ones do not; `attempts.jsonl` has scores.
         driven_hz: below the world's rate, a simulator is driven in slow motion; a robot is not.
         view: where the operator looks, degrees about z from the base's x axis; the page turns it.
+        pictures: `webrtc` calls each page with a video; one that cannot be called, or whose line dies, gets JPEGs.
         token: at least 16 letters, digits, `-` or `_`.
     """
 
@@ -60,6 +62,9 @@ class Teleoperate(Request):
     host: Annotated[str, Option("Address to listen on; others need a token.")] = "127.0.0.1"
     port: Annotated[int, Option("0 takes a free one.", min=0, max=65535)] = 0
     https: Annotated[bool, Option("By a certificate of its own, as browsers want it for poses.")] = False
+    pictures: Annotated[
+        Literal["jpeg", "webrtc"], Option("How pages get them: jpeg, or webrtc where a page can (extra webrtc).")
+    ] = "jpeg"
     token: Annotated[str | None, Option("Secret in the address; made up where one is needed.")] = None
 
     @property
@@ -101,3 +106,18 @@ def teleoperate(request: Teleoperate, on_event: OnEvent = ignore) -> DrivingSess
     from roboscale.jobs.driving import open_driving
 
     return open_driving(request, on_event)
+
+
+def plan_teleoperation(request: Teleoperate, on_event: OnEvent = ignore) -> DrivingPlan:
+    """What `teleoperate` would do, from the declaration and what is on the disk; nothing is opened, made or moved.
+
+    >>> plan = plan_teleoperation(Teleoperate(out=Path("driven"), robot="sim:metaworld/reach-v3", episodes=1))
+    >>> plan.driven_hz, [task.wanted for task in plan.tasks]
+    (20.0, [1])
+
+    Raises:
+        UnknownName, BadData, SpecMismatch, InfrastructureError: as `teleoperate`, as far as that can be seen.
+    """
+    from roboscale.jobs.driving_plan import plan_driving
+
+    return plan_driving(request, on_event)

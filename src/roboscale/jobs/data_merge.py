@@ -103,7 +103,7 @@ def merge_datasets(request: MergeDatasets, on_event: OnEvent = ignore) -> Merged
     from roboscale.dataset.collection import NewMember, write_collection
     from roboscale.dataset.transfer import transfer
     from roboscale.jobs.losses import common_extras
-    from roboscale.jobs.merging import aligned_parts, flattened_parts, write_embodiments
+    from roboscale.jobs.merging import aligned_parts, carry_driving, flattened_parts, write_embodiments
     from roboscale.jobs.selecting import selections_of
 
     planned, opened = _plan(request, on_event)
@@ -132,6 +132,7 @@ def merge_datasets(request: MergeDatasets, on_event: OnEvent = ignore) -> Merged
         engine=request.engine,
         progress=counting(on_event, "episodes", sum(len(part.keys) for part in parts)),
     )
+    carry_driving(request.out, {name: one.recording for name, one in opened.items()}, on_event)
     if planned.kind == "flattened":
         write_embodiments(request.out, {name: one.recording for name, one in opened.items()})
     return planned
@@ -142,6 +143,7 @@ def _plan(request: MergeDatasets, on_event: OnEvent) -> tuple[Merged, dict[str, 
     from roboscale.dataset import Dataset
     from roboscale.jobs.losses import common_extras, lost_by_merging, tell_lost
     from roboscale.jobs.merging import (
+        lost_of_driving,
         made_alike,
         open_members,
         require_aligned,
@@ -167,6 +169,8 @@ def _plan(request: MergeDatasets, on_event: OnEvent) -> tuple[Merged, dict[str, 
     require_whole(recordings)
     extras = common_extras(recordings)
     lost = {f"{name}: {k}": why for name, one in recordings.items() for k, why in lost_by_merging(one, extras).items()}
+    if kind != "collection":  # which points at its members, as they are
+        lost |= lost_of_driving(recordings)
     tell_lost(lost, on_event)
     if kind == "dataset":
         require_aligned(recordings, same=request.same)

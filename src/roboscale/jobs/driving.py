@@ -6,11 +6,10 @@ killed process from then on; the same request goes on from there.
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,33 +18,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roboscale.core import (
-    BadData,
     Case,
     InfrastructureError,
     Outcome,
     Policy,
     RoboscaleError,
-    SpecMismatch,
+    Spec,
     World,
     WorldInfo,
     cases,
 )
 from roboscale.core.plain import Plain
 from roboscale.core.processes import require_main
+from roboscale.jobs.driving_setup import configured, driver_of, leader_of, steps_a_second, world_to_drive
 from roboscale.jobs.events import Note, OnEvent, Progress
 from roboscale.jobs.trying import expand_tasks
 
 if TYPE_CHECKING:
     from roboscale.dataset import AttemptLog, DatasetWriter, RecordingProcess
     from roboscale.jobs.collect_teleop import Teleoperate
-    from roboscale.sources.teleop import Configuration, DiskSpace, Driving, LeaderReader, ReferenceViews, Station
+    from roboscale.sources.teleop import DiskSpace, Driving, LeaderReader, ReferenceViews, Station
     from roboscale.web.teleop import PageProcess
     from roboscale.worlds.real.guarded import GuardedRobot
 
-__all__ = ["Driven", "DrivingParts", "DrivingSession", "KeptEpisodes", "open_driving"]
+__all__ = ["Driven", "DrivingParts", "DrivingSession", "KeptEpisodes", "open_driving", "require_disk", "spec_of"]
 
 SOURCE = "teleop"
-_SLOWEST_HZ = 20.0  # at which a simulator is driven unless somebody says otherwise
 _VIEWS = {"metaworld": 270.0}  # worlds whose first camera looks along another way than the base's x axis
 _TAKEN = {"browser": ("keys", "gamepad", "touch", "pose"), "gamepad": ("gamepad",), "phone": ("touch", "pose")}
 _BROKE = 3  # episodes in a row after which a session ends with an error
@@ -65,6 +63,7 @@ class Driven(Plain):
         seconds: of the session, from its page to its end.
         steps, late, unattended, interventions: control steps that were saved; how many came late, how many had no
             operator, and how many a person drove in the place of a policy.
+        pictures: `webrtc` and `jpeg` -> pages that said so last, of those that were called.
     """
 
     out: str
@@ -80,6 +79,7 @@ class Driven(Plain):
     unattended: int
     interventions: int
     practised: dict[str, list[int]] = field(default_factory=dict)
+    pictures: dict[str, int] = field(default_factory=dict)
 
     @property
     def lines(self) -> list[str]:
@@ -95,6 +95,9 @@ class Driven(Plain):
             f"practice of {who}: {', '.join(map(str, scores))} of 100, the best {max(scores)}"
             for who, scores in self.practised.items()
         ]
+        if self.pictures:
+            pages = ", ".join(f"{count} by {by}" for by, count in self.pictures.items())
+            lines.append(f"pages that were called with their pictures: {pages}")
         return lines
 
 
@@ -307,6 +310,7 @@ class DrivingSession:
             **{name: counted[name] for name in ("kept", "failed", "discarded", "undone")},
             **{name: counted[name] for name in ("steps", "late", "unattended", "interventions")},
             practised=self._practised(),
+            pictures=dict(Counter(self.station.pictures_by.values())),
         )
 
     def _practised(self) -> dict[str, list[int]]:
@@ -331,17 +335,17 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
 
     require_main()
     with ExitStack() as stack:
-        world, arm, forward, speeds, names = _world(request)
+        world, arm, forward, speeds, names = world_to_drive(request)
         stack.callback(world.close)
         info = world.info
-        leader = _leader(request, info, None if arm is None else arm.units)
+        leader = leader_of(request, info, None if arm is None else arm.units)
         tasks = expand_tasks(info, names)
-        driven_hz = _driven_hz(request, info, on_event)
-        driving, policy = _driver(request, world, driven_hz, forward, speeds)
+        driven_hz = steps_a_second(request, info, on_event)
+        driving, policy = driver_of(request, world, driven_hz, forward, speeds)
         horizon = request.horizon or info.horizon
         kept = KeptEpisodes.of(request.out)
         sink = stack.enter_context(_sink(request, info, policy))
-        require_same(request.out, _configuration(info, tasks, driven_hz, horizon, policy), len(sink.episode_ids))
+        require_same(request.out, configured(info, tasks, driven_hz, horizon, policy), len(sink.episode_ids))
         disk = _disk(request, tasks, kept, len(sink.episode_ids), on_event)
         station = Station(
             f"{info.name}: {request.out.name}",
@@ -381,32 +385,22 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
         return DrivingSession(opened, page, kept, stack.pop_all())
 
 
-def _configuration(
-    info: WorldInfo, tasks: tuple[str, ...], driven_hz: float, horizon: int, policy: Policy | None
-) -> Configuration:
-    """What a later session has to have in common with this one."""
-    from roboscale.sources.teleop import Configuration
+def require_disk(
+    request: Teleoperate, tasks: tuple[str, ...], kept: KeptEpisodes, recorded: int
+) -> tuple[DiskSpace, str]:
+    """Room for what is missing, and a word on it. InfrastructureError where it will not fit."""
+    from roboscale.sources.teleop import DiskSpace
 
-    return Configuration(
-        robot=info.name,
-        digest=info.identity.digest,
-        tasks={task: info.instruction(task) for task in tasks},
-        rate_hz=info.rate_hz,
-        driven_hz=driven_hz,
-        horizon=horizon,
-        policy="" if policy is None else policy.identity.digest,
-    )
+    disk = DiskSpace(request.out)
+    missing = sum(max(0, request.episodes - kept.successes[task]) for task in tasks)
+    return disk, disk.require(missing, _bytes_of(request.out) if recorded else 0, recorded)
 
 
 def _disk(
     request: Teleoperate, tasks: tuple[str, ...], kept: KeptEpisodes, recorded: int, on_event: OnEvent
 ) -> DiskSpace:
-    """Room for what is missing, and a line on what is there. InfrastructureError where it will not fit."""
-    from roboscale.sources.teleop import DiskSpace
-
-    disk = DiskSpace(request.out)
-    missing = sum(max(0, request.episodes - kept.successes[task]) for task in tasks)
-    room = disk.require(missing, _bytes_of(request.out) if recorded else 0, recorded)
+    """As `require_disk`, with a line on what is there."""
+    disk, room = require_disk(request, tasks, kept, recorded)
     if recorded:
         have = ", ".join(f"{task} {kept.successes[task]} of {request.episodes}" for task in tasks)
         on_event(Note(f"found {recorded} episodes in {request.out}: {have} by a person; {room}"))
@@ -425,87 +419,8 @@ def _page(request: Teleoperate, info: WorldInfo, station: Station, on_event: OnE
         port=request.port,
         token=request.token,
         certificate=_certificate(request, on_event),
+        webrtc=request.pictures == "webrtc",
     )
-
-
-def _world(request: Teleoperate) -> tuple[World, Any, Callable[..., Any] | None, Any, str]:
-    """The world, its arm, its forward function, its joints' speeds, and the tasks that were asked for."""
-    from roboscale.jobs.opening import open_any_world
-
-    if request.robot.startswith("sim:"):
-        name, _, tasks = request.robot.removeprefix("sim:").rpartition("/")
-        return open_any_world(name), None, None, None, tasks
-    from roboscale.worlds.real.benches import names_benches
-    from roboscale.worlds.real.declaration import RobotDeclaration
-    from roboscale.worlds.real.guarded import GuardedRobot
-    from roboscale.worlds.real.robot_world import RobotWorld
-
-    path = Path(request.robot.removeprefix("robot:"))
-    if names_benches(path):
-        raise BadData(
-            path, "--robot", "the declaration of one arm, which a person drives", "a file of several benches"
-        )
-    declared, arm = RobotDeclaration.load(path), GuardedRobot(path)
-    forward = getattr(declared.make(path.parent), "flange", None)
-    return RobotWorld(arm), arm, forward, declared.column("velocity"), request.tasks
-
-
-def _driven_hz(request: Teleoperate, info: WorldInfo, on_event: OnEvent) -> float:
-    """Control steps in a second of the operator's time."""
-    if info.kind == "real":
-        if request.driven_hz not in (None, info.rate_hz):
-            raise RoboscaleError(
-                f"--driven-hz: {info.name} is driven at its own rate, {info.rate_hz:g} Hz, asked {request.driven_hz:g}"
-            )
-        return info.rate_hz
-    driven = min(info.rate_hz, _SLOWEST_HZ) if request.driven_hz is None else request.driven_hz
-    if driven != info.rate_hz:
-        share = driven / info.rate_hz
-        text = f"{info.name} is driven at {driven:g} of its {info.rate_hz:g} control steps a second"
-        on_event(Note(f"{text}: {share:.2g} of its own time passes; time.step_ns has the operator's"))
-    return driven
-
-
-def _driver(
-    request: Teleoperate, world: World, driven_hz: float, forward: Callable[..., Any] | None, speeds: Any
-) -> tuple[Driving, Policy | None]:
-    """How a hand drives this world, and the policy that does so until somebody takes over."""
-    from roboscale.sources.teleop import driving_for
-
-    info = world.info
-    leader = bool(request.leader_type)
-    driving = driving_for(info.observation_spec, info.action_spec["action"], driven_hz, forward, speeds, leader=leader)
-    if not request.policy:
-        return driving, None
-    from roboscale.jobs.guests import guest_policies
-    from roboscale.policies.resolve import resolve_policy
-
-    guests = guest_policies(world, {})
-    return driving, resolve_policy(request.policy, world=world, seed=request.seed, guests=guests)
-
-
-def _leader(request: Teleoperate, info: WorldInfo, units: Mapping[str, str] | None) -> LeaderReader | None:
-    """The leader arm that was asked for; `None` where the page drives.
-
-    Args:
-        units: joint -> unit, of a declared arm; `None` of a simulator, whose action has one.
-    """
-    if not request.leader_type:
-        return None
-    from roboscale.guests.leader import GuestLeader
-    from roboscale.guests.robot import PER_UNIT
-    from roboscale.sources.teleop import LeaderReader
-
-    action = info.action_spec["action"]
-    if units is None and action.unit not in PER_UNIT:
-        gives, takes = (
-            f"positions of joints in {', '.join(PER_UNIT)}",
-            f"{', '.join(action.layout)} in {action.unit!r}",
-        )
-        raise SpecMismatch(f"--input {request.input}: a leader arm gives {gives}, and {info.name} takes {takes}")
-    config = {name: _value(text) for name, _, text in (one.partition("=") for one in request.leader)}
-    joints = dict.fromkeys(action.layout, action.unit) if units is None else units
-    return LeaderReader(GuestLeader(request.leader_type, joints, config))
 
 
 def _certificate(request: Teleoperate, on_event: OnEvent) -> tuple[Path, Path] | None:
@@ -519,22 +434,19 @@ def _certificate(request: Teleoperate, on_event: OnEvent) -> tuple[Path, Path] |
     return made.file, made.key
 
 
-def _value(text: str) -> Any:
-    """A number, truth value or list as JSON has it; else the text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+def spec_of(info: WorldInfo, policy: Policy | None) -> Spec:
+    """What each step of a driven episode holds."""
+    from roboscale.sources.teleop import marked_spec
+    from roboscale.trials import recording_spec
+
+    return marked_spec(recording_spec(info), policy is not None)
 
 
 def _sink(request: Teleoperate, info: WorldInfo, policy: Policy | None) -> DatasetWriter:
     from roboscale.dataset import DatasetWriter
-    from roboscale.sources.teleop import marked_spec
-    from roboscale.trials import recording_spec
 
-    spec = marked_spec(recording_spec(info), policy is not None)
     codec: Any = request.codec
-    return DatasetWriter(request.out, spec, robot_type=info.embodiment, codec=codec)
+    return DatasetWriter(request.out, spec_of(info, policy), robot_type=info.embodiment, codec=codec)
 
 
 def _bytes_of(root: Path) -> int:

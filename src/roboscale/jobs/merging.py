@@ -21,7 +21,7 @@ from roboscale.core import (
     UnknownName,
     extras_of,
 )
-from roboscale.dataset import Dataset
+from roboscale.dataset import AttemptLog, Dataset, pool_attempts
 from roboscale.dataset.alignment import Conflict, Flatten, conflict_table, conflicts, flat_spec
 from roboscale.dataset.collection import MANIFEST, Collection
 from roboscale.dataset.conforming import conformed_specs, open_conformed, told_changes
@@ -39,7 +39,9 @@ from roboscale.sources.records.declaration import load_declaration
 __all__ = [
     "FromMember",
     "aligned_parts",
+    "carry_driving",
     "flattened_parts",
+    "lost_of_driving",
     "made_alike",
     "members_at",
     "open_members",
@@ -236,6 +238,37 @@ def write_embodiments(out: Path, recordings: Mapping[str, Recording]) -> None:
         one = recordings[name]
         entries.append({"index": index, "member": name, "robot_type": one.robot_type, "spec": one.spec.to_json()})
     atomic_write(Layout(out).own / "embodiments.json", to_json({"version": 1, "embodiments": entries}))
+
+
+def lost_of_driving(recordings: Mapping[str, Recording]) -> dict[str, str]:
+    """What members that people drove hold beside their episodes, and one dataset of them will not.
+
+    Raises:
+        BadData: what a member says of its attempts, or of how it was collected, cannot be read.
+    """
+    from roboscale.sources.teleop import pool_configurations
+
+    roots = {name: Path(one.root) for name, one in recordings.items()}
+    for root in roots.values():
+        AttemptLog(root)
+    alike, lost = pool_configurations(list(roots.values())), {}
+    for name, root in roots.items():
+        own = Layout(root).own
+        if (own / "teleop.json").exists() and not alike:
+            lost[f"{name}: teleop.json"] = "not all members were collected alike; the provenance of each episode stays"
+        if (own / "views").exists():
+            lost[f"{name}: views"] = "its cameras at the home pose, with which its own next session is compared"
+    return lost
+
+
+def carry_driving(out: Path, recordings: Mapping[str, Recording], on_event: OnEvent) -> None:
+    """All attempts of those who drove, those too that left no episode; and how it was collected, where alike."""
+    from roboscale.sources.teleop import pool_configurations
+
+    roots = [Path(one.root) for one in recordings.values()]
+    if count := pool_attempts(out, roots):
+        on_event(Note(f"carried over: {count} attempts of operators, those without an episode included"))
+    pool_configurations(roots, out)
 
 
 def aligned_parts(

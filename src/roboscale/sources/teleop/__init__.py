@@ -4,7 +4,13 @@ Knows inputs, driving, leases and what is recorded beside a rollout. Serves no p
 the one that says how a dataset is collected.
 """
 
-from roboscale.sources.teleop.configuration import Configuration, DiskSpace, require_same
+from roboscale.sources.teleop.configuration import (
+    Configuration,
+    DiskSpace,
+    collected_before,
+    pool_configurations,
+    require_same,
+)
 from roboscale.sources.teleop.driving import SPEEDS_M_S, Driving, HandDeltas, JointGoals, driving_for
 from roboscale.sources.teleop.inputs import OperatorInput, parse_input
 from roboscale.sources.teleop.leader import LeaderArm, LeaderReader
@@ -33,8 +39,10 @@ __all__ = [
     "Station",
     "Teleoperator",
     "ViewChange",
+    "collected_before",
     "driving_for",
     "marked_spec",
     "parse_input",
+    "pool_configurations",
     "require_same",
 ]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from roboscale.core import BadData, InfrastructureError, SpecMismatch
 from roboscale.core.plain import Plain
 from roboscale.dataset.layout import Layout, atomic_write, load_json, to_json
 
-__all__ = ["Configuration", "DiskSpace", "require_same"]
+__all__ = ["Configuration", "DiskSpace", "collected_before", "pool_configurations", "require_same"]
 
 _FILE = "teleop.json"
 _VERSION = 1
@@ -52,10 +52,26 @@ def require_same(root: Path, now: Configuration, recorded: int) -> bool:
         BadData: the file is broken.
     """
     file = Layout(root).own / _FILE
-    if not recorded or not file.exists():
+    before = collected_before(root, now, recorded)
+    if before is None:
         file.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(file, to_json({"version": _VERSION, **now.to_json()}))
         return False
+    tasks = {**before.tasks, **now.tasks}
+    if tasks != dict(before.tasks):
+        atomic_write(file, to_json({"version": _VERSION, **before.to_json(), "tasks": tasks}))
+    return True
+
+
+def collected_before(root: Path, now: Configuration, recorded: int) -> Configuration | None:
+    """With what the episodes that are there were collected; `None` where nobody says. Writes nothing.
+
+    Raises:
+        SpecMismatch, BadData: as `require_same`.
+    """
+    file = Layout(root).own / _FILE
+    if not recorded or not file.exists():
+        return None
     before = _read(file)
     differences = [
         f"  {f.name}: collected with {_short(getattr(before, f.name))}, now {_short(getattr(now, f.name))}"
@@ -70,9 +86,26 @@ def require_same(root: Path, now: Configuration, recorded: int) -> bool:
     if differences:
         head = f"{root} was collected with {before.robot}, this is {now.robot}, and they are not the same:"
         raise SpecMismatch("\n".join([head, *differences, "record into a folder of its own, and merge the two"]))
-    tasks = {**before.tasks, **now.tasks}
-    if tasks != dict(before.tasks):
-        atomic_write(file, to_json({"version": _VERSION, **before.to_json(), "tasks": tasks}))
+    return before
+
+
+def pool_configurations(members: Sequence[Path], out: Path | None = None) -> bool:
+    """Whether all members were collected alike; then `out`, which they became, says so, too, and is gone on with.
+
+    Raises:
+        BadData: a file is broken.
+    """
+    files = [Layout(root).own / _FILE for root in members]
+    if not files or not all(file.exists() for file in files):
+        return False
+    each = [_read(file) for file in files]
+    tasks = {task: text for one in each for task, text in one.tasks.items()}
+    first = replace(each[0], tasks=tasks)
+    alike = all(replace(one, tasks=tasks, robot=first.robot) == first for one in each)
+    if not alike or any(tasks[task] != text for one in each for task, text in one.tasks.items()):
+        return False
+    if out is not None:
+        atomic_write(Layout(out).own / _FILE, to_json({"version": _VERSION, **first.to_json()}))
     return True
 
 
@@ -96,6 +129,11 @@ _RESERVE = 500 * 2**20  # bytes that recording leaves free
 _FIRST_GUESS = 20 * 2**20  # bytes of an episode, before there is one
 
 
+def _there(path: Path) -> Path:
+    """The folder itself, or the nearest one that exists and would hold it."""
+    return next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
+
+
 class DiskSpace:
     """Room for episodes, asked before a session and before and during every take.
 
@@ -109,7 +147,7 @@ class DiskSpace:
         self,
         root: Path,
         *,
-        free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
+        free: Callable[[Path], int] = lambda path: shutil.disk_usage(_there(path)).free,
         reserve: int = _RESERVE,
     ) -> None:
         self._root, self._free, self._reserve = root, free, reserve

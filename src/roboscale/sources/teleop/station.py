@@ -43,7 +43,10 @@ ACTS = {
 }
 """What the operator may say -> in which phase it is taken."""
 
-_ANYTIME = ("gripper", "take", "turn", "ask", "withdraw", "hand over", "stop the arm")
+_ANYTIME = ("gripper", "take", "turn", "ask", "withdraw", "hand over", "stop the arm", "pictures")
+PICTURES = ("webrtc", "jpeg")
+"""How a page's pictures come: as a video, or one by one over its socket."""
+
 _ENDING = ("success", "fail", "discard", "stop")
 LONG_S = 60.0
 """How old an input is at most said to be; also where there was none."""
@@ -130,7 +133,8 @@ class Station:
 
     Attributes:
         practice: of whoever drives; `None` where nobody is asked to. drivers: names of those who drove since the
-            recording began, in order; a page without a name is the empty one.
+            recording began, in order; a page without a name is the empty one. pictures_by: page -> what it said last
+            of how its pictures come, of those that were called.
     """
 
     def __init__(
@@ -156,6 +160,7 @@ class Station:
         self.grips: Grips = (False,) * hands
         self.practice: Practice | None = None
         self.drivers: list[str] = []
+        self.pictures_by: dict[str, str] = {}
         self.ending: str | None = None
         self.world_says: bool | None = None
         self.unattended = 0
@@ -349,6 +354,9 @@ class Station:
         """
         if action not in ACTS and action not in _ANYTIME:
             raise UnknownName("act", action, [*ACTS, *_ANYTIME])
+        if action == "pictures":
+            self._pictures(page, values.get("by"), values.get("why"))
+            return
         if action == "stop the arm":  # from whoever sees that it has to stop
             if self._arm is not None:
                 self._arm()
@@ -367,6 +375,15 @@ class Station:
                 self.ending = action
             self._act = action
             self._changed.notify_all()
+
+    def _pictures(self, page: str, by: object, why: object) -> None:
+        """A page says how its pictures come from now on."""
+        if by not in PICTURES:
+            raise UnknownName("pictures", str(by), PICTURES)
+        with self._changed:
+            self.pictures_by[page] = str(by)
+            if by == "jpeg":
+                self.notes.append(f"a page has its pictures as JPEG, not by WebRTC: {str(why)[:80]}")
 
     def _queue(self, page: str, action: str, to: object) -> None:
         """Who drives, and who waits to. What was asked before a hand-over has no effect after it."""

@@ -9,10 +9,15 @@ Over the socket, texts are JSON objects and binaries are pictures:
     page -> server   {"type": "move", "motion": [away, left, up], "speed", "device", "sequence"}   every 50 ms
                      {"type": "act", "act": ..., ...}     something that is said once
                      {"type": "seen", "number", "at_s"}   a picture is on the screen
+                     {"type": "answer", "sdp"}            to a call
+                     {"type": "pictures", "by", "why"}    webrtc or jpeg: what is on the screen from now on
     server -> page   {"type": "state", ...}   ten times a second   {"type": "problem", "text"}
+                     {"type": "offer", "sdp", "boxes"}    a call, where WebRTC was asked for
+                     {"type": "no offer", "text"}         why there is none
                      number (u32), camera (u32), time (f64), little-endian, then a JPEG
 
 A page that has not shown its last pictures is sent no further ones: on a slow line pictures become fewer, not late.
+A page that says that it has the video of a call on the screen is sent no JPEGs, until it says otherwise.
 Who may ask is `web.show.guard`'s to say.
 """
 
@@ -24,7 +29,7 @@ import io
 import json
 import secrets
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -47,12 +52,14 @@ from roboscale.web.show.server import Served, serve_app
 
 __all__ = ["Cockpit", "StepShown", "make_teleop_app", "serve_teleop"]
 
-_FILES = {**PAGE_FILES, **{name: (name, "text/javascript") for name in ("input.js", "pose.js")}}
+_FILES = {**PAGE_FILES, **{name: (name, "text/javascript") for name in ("call.js", "input.js", "pose.js")}}
 _STATE_S = 0.1
 _LOOK_S = 0.005  # how often it looks for a new picture
 _UNSEEN = 2  # pictures that a page may be behind
 _QUALITY = 80
 _HEADER = struct.Struct("<IId")
+
+Shows = Callable[[], "StepShown"]
 
 
 class StepShown(Protocol):
@@ -66,6 +73,18 @@ class StepShown(Protocol):
 
     @property
     def pictures(self) -> Mapping[str, NDArray[np.uint8]]: ...
+
+
+class Call(Protocol):
+    """A page that is called with its pictures as a video; see `web.teleop.call`."""
+
+    async def offer(self) -> dict[str, Any]: ...
+
+    async def answer(self, sdp: str) -> None: ...
+
+    def taken_s(self, number: int) -> float | None: ...
+
+    async def close(self) -> None: ...
 
 
 class Cockpit(Protocol):
@@ -92,11 +111,20 @@ class Cockpit(Protocol):
 
 
 def make_teleop_app(
-    cockpit: Cockpit, *, token: str | None = None, names: Collection[str] = (), session: str | None = None
+    cockpit: Cockpit,
+    *,
+    token: str | None = None,
+    names: Collection[str] = (),
+    session: str | None = None,
+    webrtc: bool = False,
 ) -> Starlette:
-    """The page as an ASGI application; arguments as `make_bench_app`."""
+    """The page as an ASGI application; arguments as `make_bench_app`.
+
+    Args:
+        webrtc: whether each page is called with its pictures as a video.
+    """
     session = session or secrets.token_urlsafe(24)
-    page = _Pages(cockpit, session)
+    page = _Pages(cockpit, session, webrtc)
     app = Starlette(
         routes=page.routes(),
         middleware=[Middleware(Guard, session=session, token=token, names=names)],
@@ -106,19 +134,25 @@ def make_teleop_app(
     return app
 
 
-def serve_teleop(cockpit: Cockpit, *, host: str = "127.0.0.1", port: int = 0, token: str | None = None) -> Served:
+def serve_teleop(
+    cockpit: Cockpit, *, host: str = "127.0.0.1", port: int = 0, token: str | None = None, webrtc: bool = False
+) -> Served:
     """Serves the page in a thread; beyond this machine every address needs a token.
 
     Raises:
         SpecMismatch: a token that is short or does not fit into an address.
         InfrastructureError: the address or port cannot be had.
     """
-    return serve_app(partial(make_teleop_app, cockpit), host=host, port=port, token=token, sockets=True)
+    return serve_app(partial(make_teleop_app, cockpit, webrtc=webrtc), host=host, port=port, token=token, sockets=True)
 
 
 class _Pages:
-    def __init__(self, cockpit: Cockpit, session: str) -> None:
-        self._cockpit, self._session = cockpit, session
+    def __init__(self, cockpit: Cockpit, session: str, webrtc: bool) -> None:
+        self._cockpit, self._session, self._call = cockpit, session, None  # type: tuple[Cockpit, str, Any]
+        if webrtc:
+            from roboscale.web.teleop.call import PictureCall
+
+            self._call = PictureCall
         self._written: tuple[int, dict[str, bytes]] = (-1, {})
 
     def routes(self) -> list[Route | WebSocketRoute]:
@@ -136,14 +170,14 @@ class _Pages:
     async def _drive(self, socket: WebSocket) -> None:
         """One page, from its opening to its end, however it ends."""
         await socket.accept()
-        page = _Page(self._cockpit, socket, self._jpegs)
+        page = _Page(self._cockpit, socket, self._jpegs, self._call)
         name = socket.query_params.get("name", "")[:40]
         try:
             await run_in_threadpool(self._cockpit.join, page.id, name)
         except RoboscaleError:
             await socket.close()
             return
-        sending = [asyncio.create_task(page.send_pictures()), asyncio.create_task(page.send_states())]
+        sending = [asyncio.create_task(run()) for run in (page.send_pictures, page.send_states, page.send_offer)]
         try:
             await page.receive()
         finally:
@@ -151,6 +185,7 @@ class _Pages:
             for task in sending:
                 task.cancel()
             await asyncio.gather(*sending, return_exceptions=True)
+            await page.hang_up()
 
     def _jpegs(self, seen: StepShown) -> dict[str, bytes]:
         """Camera -> JPEG; encoded once for all pages."""
@@ -164,9 +199,13 @@ class _Pages:
 class _Page:
     """One open page."""
 
-    def __init__(self, cockpit: Cockpit, socket: WebSocket, jpegs: Any) -> None:
+    def __init__(
+        self, cockpit: Cockpit, socket: WebSocket, jpegs: Any, calling: Callable[[Shows], Call] | None
+    ) -> None:
         self.id = secrets.token_hex(8)
-        self._cockpit, self._socket, self._jpegs = cockpit, socket, jpegs
+        self._cockpit, self._socket, self._jpegs, self._calling = cockpit, socket, jpegs, calling
+        self._call: Call | None = None
+        self._by = "jpeg"
         self._acknowledged = self._sent = 0
         self._writing = asyncio.Lock()
 
@@ -188,9 +227,20 @@ class _Page:
         kind = said.get("type")
         if kind == "move":
             self._cockpit.move(self.id, said)
+        elif kind == "seen" and said.get("by") == "webrtc":
+            taken_s = None if self._call is None else self._call.taken_s(int(said["number"]))
+            if taken_s is not None:
+                self._cockpit.seen(self.id, taken_s)
         elif kind == "seen":
             self._acknowledged = max(self._acknowledged, int(said["number"]))
             self._cockpit.seen(self.id, float(said["at_s"]))
+        elif kind == "answer" and self._call is not None:
+            await self._call.answer(str(said["sdp"]))
+        elif kind == "pictures":
+            await run_in_threadpool(self._cockpit.act, self.id, "pictures", said)
+            self._by = str(said["by"])
+            if self._by == "jpeg":
+                await self.hang_up()
         elif kind == "act":
             await run_in_threadpool(self._cockpit.act, self.id, str(said.get("act")), said)
             await self._say_state()
@@ -202,7 +252,10 @@ class _Page:
         last = 0
         while True:
             seen = self._cockpit.shown()
-            if seen.number == last or not seen.pictures or self._sent - self._acknowledged >= _UNSEEN:
+            called = self._by != "jpeg"
+            if called:
+                last = 0  # so that a page whose call ends is sent what is there at once
+            if called or seen.number == last or not seen.pictures or self._sent - self._acknowledged >= _UNSEEN:
                 await asyncio.sleep(_LOOK_S)
                 continue
             last = seen.number
@@ -211,6 +264,26 @@ class _Page:
             for place, jpeg in enumerate(written.values()):
                 async with self._writing:
                     await self._socket.send_bytes(_HEADER.pack(self._sent, place, seen.at_s) + jpeg)
+
+    async def send_offer(self) -> None:
+        """Calls the page, once there are pictures, where that was asked for; why not, where it cannot be."""
+        if self._calling is None:
+            return
+        while not self._cockpit.shown().pictures:
+            await asyncio.sleep(_LOOK_S)
+        try:
+            self._call = self._calling(self._cockpit.shown)
+            offer = await self._call.offer()
+        except (OSError, RuntimeError, ValueError) as error:
+            await self._say({"type": "no offer", "text": str(error) or type(error).__name__})
+            return
+        await self._say({"type": "offer", **offer})
+
+    async def hang_up(self) -> None:
+        """Ends the call, where there is one."""
+        call, self._call = self._call, None
+        if call is not None:
+            await call.close()
 
     async def send_states(self) -> None:
         """What the page shows, ten times a second."""

@@ -120,6 +120,7 @@ class PageProcess:
         cameras: name -> (height, width) of the pictures that it shows.
         host, port, token: as `serve_teleop`.
         certificate: PEM files of a certificate and its key, for https.
+        webrtc: whether each page is called with its pictures as a video.
 
     Attributes:
         url: where it can be opened.
@@ -137,13 +138,15 @@ class PageProcess:
         port: int = 0,
         token: str | None = None,
         certificate: tuple[Path, Path] | None = None,
+        webrtc: bool = False,
     ) -> None:
         token = checked_token(host, token)
         self._listener = listen(host, port)
         self.url = served_at(host, self._listener, token, certificate is not None)
         self._station, self._context = station, multiprocessing.get_context("spawn")
         memory = self._context.RawArray("b", PictureBoard.size(cameras))
-        self._arguments = (self._listener, memory, dict(cameras), token, (host, socket.gethostname()), certificate)
+        names = (host, socket.gethostname())
+        self._arguments = (self._listener, memory, dict(cameras), token, names, certificate, webrtc)
         station.published_to(PictureBoard(cameras, memory).put)
         self._pages: list[str] = []
         self._closing = threading.Event()
@@ -320,11 +323,12 @@ def _serve_page(
     token: str | None,
     names: tuple[str, ...],
     certificate: tuple[Path, Path] | None,
+    webrtc: bool,
 ) -> None:
     """What the process runs, until its other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other side's to hear
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     station = _FarStation(connection, PictureBoard(cameras, memory))
-    app = make_teleop_app(station, token=token, names=names)
+    app = make_teleop_app(station, token=token, names=names, webrtc=webrtc)
     with Served("", make_server(app, True, certificate), listener):
         station.hear()

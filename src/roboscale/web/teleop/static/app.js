@@ -2,6 +2,7 @@
 
 import { flush, hands, listen, nextHand, wish } from "./input.js";
 import { offerPose } from "./pose.js";
+import { answerCalls } from "./call.js";
 
 const at = (id) => document.getElementById(id);
 const make = (tag, text = "") => { const made = document.createElement(tag); made.textContent = text; return made; };
@@ -180,6 +181,7 @@ const draw = () => {
     [`From this start${c.start ? ` (${c.start})` : ""}`, c.of_start],
     ...(state.practice ? [["Your practice, of 100", state.practice.scores.join(", ") || "-"], ["The best of others", state.practice.best ?? "-"]] : []),
     ...(state.joints.length ? [] : [["W moves towards", `${state.view_deg}° of the base`]]),
+    ["Pictures", calls.by()],
   ]);
   pairs("numbers", Object.entries(state.numbers).map(([k, v]) => [k, v.join(" ")]));
   at("notes").replaceChildren(...state.notes.map((note) => make("li", note)));
@@ -218,11 +220,13 @@ const connect = async () => {
     address.searchParams.set("name", new URLSearchParams(location.search).get("name") || "");
     const made = new WebSocket(address);
     made.binaryType = "arraybuffer";
-    made.addEventListener("open", () => { socket = made; early.length = 0; flush(); });
+    made.addEventListener("open", () => { socket = made; early.length = 0; calls.hangUp(); flush(); });
     made.addEventListener("message", ({ data }) => {
       if (typeof data !== "string") return paint(data);
       const said = JSON.parse(data);
       if (said.type === "state") { state = said; draw(); } else if (said.type === "problem") say(said.text);
+      else if (said.type === "offer") calls.hear(said);
+      else if (said.type === "no offer") calls.refused(said.text);
     });
     made.addEventListener("close", lost);
   } catch {
@@ -246,5 +250,9 @@ at("stop-arm").addEventListener("click", () => act("stop the arm"));
 at("hand").addEventListener("click", () => choose("KeyH"));
 listen({ act, speed: setSpeed, changed, choose });
 const pose = offerPose(at("pose"), { act, say, fastest: () => setSpeed(state.speeds.length - 1), lost: move });
+const calls = answerCalls({
+  send, canvases: () => document.querySelectorAll("#cameras canvas"),
+  drawn: () => { document.body.dataset.pictures = String(Number(document.body.dataset.pictures || 0) + 1); },
+});
 setInterval(move, 50);
 connect();
