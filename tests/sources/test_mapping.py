@@ -259,5 +259,14 @@ def test_what_is_missing_for_a_map_is_one_clear_line(recordings, tmp_path: Path)
         HandheldClips(folder / "clips", MappingOptions(intrinsics=folder / "lens.json", by="tags"))
     (tmp_path / "only").mkdir()
     (tmp_path / "only" / "mapping.mp4").write_bytes((folder / "clips" / "demo.mp4").read_bytes())
+    options = MappingOptions(intrinsics=folder / "lens.json")
     with pytest.raises(BadData, match="one that is not called mapping"):
-        HandheldClips(tmp_path / "only", MappingOptions(intrinsics=folder / "lens.json"))
+        HandheldClips(tmp_path / "only", options)
+    for name in ("one.mp4", "notes.txt"):
+        (tmp_path / "only" / name).write_bytes((folder / "clips" / "demo.mp4").read_bytes())
+    assert HandheldClips(tmp_path / "only", options).unmapped == {".txt": "1 that are no videos, e.g. notes.txt"}
+    (tmp_path / "only/raw_videos").mkdir()
+    (tmp_path / "only/one.mp4").rename(tmp_path / "only/raw_videos/one.mp4")
+    (tmp_path / "only/one.mov").write_bytes((folder / "clips" / "demo.mp4").read_bytes())
+    with pytest.raises(BadData, match=r"a name of its own for each, found .*one.mov and .*one.mp4"):
+        HandheldClips(tmp_path / "only", options)

@@ -14,6 +14,7 @@ import pytest
 
 from roboscale.core import Case, InfrastructureError, PolicyError, SpecMismatch
 from roboscale.worlds import open_world
+from roboscale.worlds.real.guard_process import _owned as owned
 from roboscale.worlds.real.guarded import GuardedRobot
 from roboscale.worlds.real.robot_world import PersonStopped, RobotWorld
 from tests.worlds.bench_arm import calls, declare, sent
@@ -269,6 +270,15 @@ def test_a_guard_that_hangs_is_left_and_its_late_answer_is_nobodys(
     assert robot.read()["observation.state"].shape == (2,) and robot.process_id != hung
     with pytest.raises(ProcessLookupError):
         os.kill(hung, 0)
+
+
+def test_one_arm_has_one_guard_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The second command at an arm waits until the first has given it back, and is refused where it does not."""
+    monkeypatch.setattr("roboscale.worlds.real.guard_process._FREE_S", 0.2)
+    declaration = declare(tmp_path)
+    with owned(declaration), pytest.raises(InfrastructureError, match=r"another command drives .*arm\.toml"):
+        owned(declaration)
+    owned(declaration).close()
 
 
 def test_what_a_driver_measures_belongs_to_the_trial(tmp_path: Path):

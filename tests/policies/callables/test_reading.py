@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from roboscale.core import SpecMismatch
 from roboscale.policies.callables import as_policy
 from roboscale.policies.callables.reading import fields_read
 
@@ -121,3 +122,12 @@ def test_an_attribute_of_an_object_that_hides_its_method_is_not_looked_through()
     assert as_policy(thing).reads == {STATE}
     thing.select_action = lambda observation: list(observation)  # type: ignore[method-assign]
     assert as_policy(thing).reads is None
+
+
+def test_a_name_that_changes_while_it_acts_costs_no_trial(monkeypatch: pytest.MonkeyPatch):
+    """Its code told the state; it asks for a picture after all: the run ends with a word, and nobody failed."""
+    session = as_policy(_tip).start("", 0)
+    session({STATE: np.zeros(4, np.float32)})
+    monkeypatch.setitem(globals(), "STATE", FRONT)
+    with pytest.raises(SpecMismatch, match=r"_tip reads 'observation.images.front', which its code did not tell"):
+        session({"observation.state": np.zeros(4, np.float32)})

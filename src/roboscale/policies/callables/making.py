@@ -154,6 +154,19 @@ class CallablePolicy:
         return self._life.sessions is None or session is self._current
 
 
+class _Shown(dict[str, Any]):
+    """What a function is shown whose code tells what it reads; no plain dictionary, which it hands to nobody."""
+
+    def __init__(self, seen: dict[str, Any], who: str, reads: frozenset[str]) -> None:
+        super().__init__(seen)
+        self._who, self._reads = who, reads
+
+    def __missing__(self, key: object) -> Any:
+        if key in self._reads:  # the world has none: the function's own mistake
+            raise KeyError(key)
+        raise DoesNotFit(f"{self._who} reads {key!r}, which its code did not tell: say all that it reads (observes)")
+
+
 class _CallableSession:
     """One episode of a user's code."""
 
@@ -169,9 +182,13 @@ class _CallableSession:
         if not self._policy.may_go_on(self):
             raise InfrastructureError(f"{self._who} runs one episode at a time, and another one was started")
         with faults_of(self._who, passing=(DoesNotFit,)):
-            answer = self.ask(read_only(observation))
+            answer = self.ask(self._shown(observation))
         self._memory.called(self._number)
         return read_answer(answer, self._who)
+
+    def _shown(self, observation: Observation) -> dict[str, Any]:
+        reads, seen = self._policy.reads, read_only(observation)
+        return seen if reads is None else _Shown(seen, self._who, reads)
 
 
 def _is_factory(thing: object) -> bool:

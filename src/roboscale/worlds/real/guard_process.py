@@ -1,11 +1,13 @@
 """The process that owns a robot: its driver and its guard run here, and whoever wants to move it sends leases.
 
 It ends by itself when its other side is gone: the arm brakes, `stop` and `disconnect` are called. When this process
-itself is killed, nothing of ours is left: what the arm does then is its driver's own watchdog.
+itself is killed, nothing of ours is left: what the arm does then is its driver's own watchdog. A declaration has one
+guard at a time: a second one waits until the first has given the arm back, and is refused when it does not.
 """
 
 from __future__ import annotations
 
+import fcntl
 import sys
 import time
 import zlib
@@ -13,12 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import RoboscaleError, SpecMismatch
+from roboscale.core import InfrastructureError, RoboscaleError, SpecMismatch
 from roboscale.worlds.real.cameras import CameraProcess
 from roboscale.worlds.real.declaration import RobotDeclaration
 from roboscale.worlds.real.guard import MotionGuard
@@ -26,6 +28,7 @@ from roboscale.worlds.real.guard import MotionGuard
 __all__ = ["GuardService", "guard_robot", "stop_file"]
 
 _BRAKING_S = 3.0  # most that a driver is still served after its other side is gone
+_FREE_S = _BRAKING_S + 2.0  # most that the arm is waited for
 
 
 class _Flag(Protocol):
@@ -179,9 +182,39 @@ def _differences(robot: RobotDeclaration, seen: Mapping[str, NDArray[Any]]) -> I
         yield f"observation.effort: expected {len(robot.joints)} numbers, read {list(effort.shape)}"
 
 
+def _owned(declaration: Path) -> IO[bytes]:
+    """The declaration, locked for as long as it is open, which ends with the process however that ends.
+
+    Raises:
+        InfrastructureError: another process drives this robot, and goes on to.
+    """
+    file, until = declaration.open("rb"), time.monotonic() + _FREE_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except BlockingIOError:
+            if time.monotonic() > until:
+                file.close()
+                raise InfrastructureError(
+                    f"another command drives {declaration}: two guards would send one arm to two places; end that one"
+                ) from None
+            time.sleep(0.05)
+
+
 def guard_robot(declaration: str, connection: Connection, stop: _Flag) -> None:
     """What the process runs: connects, says `ready` or an error, and serves until its other side is gone."""
-    service = GuardService(Path(declaration), stop)
+    try:
+        owned = _owned(Path(declaration))
+    except (InfrastructureError, OSError) as error:
+        with suppress(OSError):
+            connection.send(("error", f"connect: {error}", {}))
+        return
+    with owned:
+        _guard(GuardService(Path(declaration), stop), connection)
+
+
+def _guard(service: GuardService, connection: Connection) -> None:
     try:
         service.connect()
     except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a driver raises is told to the other side

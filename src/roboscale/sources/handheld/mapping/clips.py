@@ -83,6 +83,16 @@ def _key(file: Path) -> str:
     return file.parent.name if file.stem == "raw_video" else file.stem
 
 
+def _left(root: Path, clips: Sequence[Path], options: MappingOptions) -> dict[str, str]:
+    """Files of a folder that nobody reads, by their endings."""
+    known = {*clips, *(p for p in (options.intrinsics, options.layout, options.mask) if p is not None)}
+    files = sorted(f for f in root.rglob("*") if f.is_file() and f not in known) if root.is_dir() else []
+    left: dict[str, list[str]] = {}
+    for file in files:
+        left.setdefault(file.suffix.lower() or "files without an ending", []).append(str(file.relative_to(root)))
+    return {suffix: f"{len(names)} that are no videos, e.g. {names[0]}" for suffix, names in left.items()}
+
+
 class HandheldClips:
     """See the module, and `CaptureSource` for what is promised.
 
@@ -98,7 +108,12 @@ class HandheldClips:
     def __init__(self, path: Path, options: MappingOptions) -> None:
         self.root, self._options = path, options
         clips = find_clips(path)
-        self._files = {_key(f): f for f in clips if not _key(f).startswith((_MAPPING, _GRIPPER))}
+        demonstrations = [f for f in clips if not _key(f).startswith((_MAPPING, _GRIPPER))]
+        self._files = {_key(f): f for f in demonstrations}
+        if twice := sorted(str(f) for f in demonstrations if self._files[_key(f)] != f):
+            raise BadData(
+                path, "videos", "a name of its own for each", f"{twice[0]} and {self._files[_key(Path(twice[0]))]}"
+            )
         self._helpers = [f for f in clips if _key(f).startswith(_MAPPING)]
         self._gripper = [f for f in clips if _key(f).startswith(_GRIPPER)]
         if not self._files:
@@ -111,7 +126,7 @@ class HandheldClips:
             raise BadData("--layout", "layout", "tags.json of `collect tags`, for --by tags", "none")
         self._tip = Pose.make(options.tip or CAMERA_TO_TIP)
         self.keys: Sequence[str] = tuple(self._files)
-        self.unmapped: Mapping[str, str] = {}
+        self.unmapped: Mapping[str, str] = _left(path, clips, options)
         self.origins: Mapping[str, str] = {
             "poses": f"the video, by {'a map of keyframes' if options.by == 'map' else 'printed tags'}, at the tip",
             "time": "the video's frames at its rate",
