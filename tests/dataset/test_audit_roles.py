@@ -192,3 +192,14 @@ def test_lines_are_short_and_one_for_each_kind(tmp_path: Path):
     assert all(len(line) <= 200 for line in printed)
     kinds = [line.split(":")[0] for line in printed if line.startswith(("  error", "  warning", "  info"))]
     assert len(kinds) == len(set(kinds)) > 0
+
+
+def test_a_gripper_alone_does_not_tell_whether_actions_explain_an_arm():
+    """Small moves of the tip beside joints, as SO-101 has them: only the gripper has a name in both."""
+    moves = Field("action", (3,), "float32", layout=("target.dx", "target.dy", "gripper_openness"))
+    joints = Field("observation.state", (2,), "float32", layout=("shoulder_pan.rad", "gripper_openness"))
+    spec = Spec((joints, moves), 10.0)
+    roles = infer_roles(spec, [], {})
+    assert [(one.action, one.pairs) for one in roles.links(spec)] == [("action", ())]
+    hand = Spec((joints, Field("action", (1,), "float32", layout=("gripper_openness",))), 10.0)
+    assert [one.pairs for one in infer_roles(hand, [], {}).links(hand)] == [((0, 1),)]

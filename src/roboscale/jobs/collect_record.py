@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["RecordEpisodes", "record_episodes"]
 
 
+_METAWORLD = "pick-place-v3,push-v3"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordEpisodes(Request):
     """Asks for successful episodes of a policy, with all cameras."""
@@ -25,7 +28,9 @@ class RecordEpisodes(Request):
     out: Annotated[Path, Argument("The dataset (LeRobotDataset v3.0); one that exists is added to.")]
     policy: Annotated[str, Option("Who demonstrates, e.g. expert or noisy:expert:0.1.")] = "expert"
     world: Annotated[str, Option("A world of `roboscale world list`, or a TOML declaration.")] = "metaworld"
-    tasks: Annotated[str, Option("Task names separated by commas, or `all`.")] = "pick-place-v3,push-v3"
+    tasks: Annotated[
+        str, Option("Task names separated by commas, or `all`; of metaworld pick-place-v3,push-v3, else all.")
+    ] = ""
     episodes: Annotated[int, Option("Successful episodes per task.", min=1)] = 10
     codec: Annotated[Literal["h264", "av1"], Option("h264 or av1.")] = "h264"
     seed: Seed = 0
@@ -48,7 +53,8 @@ def record_episodes(request: RecordEpisodes, on_event: OnEvent = ignore) -> Fill
     from roboscale.jobs.filling import Filling, recorded
     from roboscale.jobs.trying import world_and_tasks
 
-    _, tasks = world_and_tasks(request.world, request.tasks)
+    usual = _METAWORLD if request.world == "metaworld" else "all"  # which has fifty of them
+    _, tasks = world_and_tasks(request.world, request.tasks or usual)
     filling = Filling(
         world=request.world,
         tasks=tasks,

@@ -128,9 +128,13 @@ class FieldRoles:
         return tuple(linked)
 
     def _arm_only(self, pairs: tuple[tuple[int, int], ...], action: Field) -> tuple[tuple[int, int], ...]:
-        """Without grippers, which are commanded in other ways than the arm, where there is an arm."""
+        """Without grippers, which are commanded in other ways than the arm, where there is an arm.
+
+        Of an arm whose elements have no names of the state's (small moves beside joints), its gripper tells nothing.
+        """
         grippers = self.grippers(action)
-        return tuple(pair for pair in pairs if pair[0] not in grippers) or pairs
+        arm = tuple(pair for pair in pairs if pair[0] not in grippers)
+        return arm if arm or len(grippers) < len(elements(action)) else pairs
 
     def to_json(self) -> dict[str, Any]:
         return {name: dataclasses.asdict(role) for name, role in self.by_name.items()}
