@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from roboscale.core import SpecMismatch
+from roboscale.core.extras import require_packages
 from roboscale.jobs.data_export import ExportDataset, Exported, export_dataset
 from roboscale.jobs.events import OnEvent, ignore
 from roboscale.jobs.request import Argument, Option, Request
@@ -61,6 +62,7 @@ def show_dataset(request: ShowDataset, on_event: OnEvent = ignore) -> Served:
         raise SpecMismatch(
             "show_dataset serves the page; write_for_viewers writes the files of --rerun and --foxglove"
         )
+    require_packages("a page", "starlette")
     from roboscale.curate.log import LOG, CurationLog
     from roboscale.jobs.recordings import require_ours
     from roboscale.web.show import serve
