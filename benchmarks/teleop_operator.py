@@ -119,11 +119,10 @@ def numbers_of(seen: dict[str, Any]) -> dict[str, NDArray[np.float64]]:
 
 
 class Operator:
-    """Drives one task of Meta-World by ballistic moves of one axis at a time, and corrections."""
+    """Drives one task of Meta-World by ballistic moves of one axis at a time, corrections, and further grasps."""
 
     def __init__(self, human: Human, task: str) -> None:
         self.human, self.task, self._level = human, task, 1
-        self._discarded = 0
 
     def episode(self) -> str:
         """One attempt; what was said of it."""
@@ -135,15 +134,21 @@ class Operator:
         self.until("recording")
         begun = time.monotonic()
         said = ""
-        for target, tolerance in self.targets():
-            while not said and target is not None:
+        targets, at = self.targets(), 0
+        while at < len(targets) and not said:
+            target, tolerance = targets[at]
+            if target is None:
+                self.grip()
+            while target is not None and not said:
                 seen = human.settle()
                 said = self.verdict(seen, begun)
                 if said or self.arrived(seen, target, tolerance):
                     break
                 self.approach(seen, target, tolerance)
-            if target is None and not said:
-                self.grip()
+            at += 1
+            if not said and target is not None and at > 3 and self.lost(seen):
+                human.press("Space", seen)  # opens the hand: it begins anew
+                at = 0
         while not said:
             seen = human.settle()
             said = self.verdict(seen, begun)
@@ -189,6 +194,11 @@ class Operator:
     def way(self, seen: dict[str, Any], target: Any) -> NDArray[np.float64]:
         numbers = numbers_of(seen)
         return np.asarray(target(numbers) - numbers["observation.state"][:3])
+
+    def lost(self, seen: dict[str, Any]) -> bool:
+        """Whether the thing did not come along."""
+        numbers = numbers_of(seen)
+        return bool(np.linalg.norm(self.thing(numbers) - numbers["observation.state"][:3]) > 0.07)
 
     def arrived(self, seen: dict[str, Any], target: Any, tolerance: float) -> bool:
         return bool((np.abs(self.way(seen, target)) <= tolerance).all())
