@@ -14,6 +14,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -242,6 +243,18 @@ ROWS: dict[str, Callable[[Path, int], Row]] = {
 }
 
 
+def kept_or_made(file: Path, make: Callable[[Path], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
+    """A row that is kept in a file, made in a folder of its own where it is not there yet; and whether it was made."""
+    missing = not file.exists()
+    if missing:
+        with tempfile.TemporaryDirectory() as folder:
+            made = make(Path(folder))
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(made))
+        part.rename(file)
+    return dict(json.loads(file.read_text())), missing
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder of the finished rows")
@@ -255,14 +268,7 @@ def main() -> None:
         tasks["aria"] = lambda folder: aria(folder, asked.data)
     own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]  # another benchmark does its rows again
     for name, make in tasks.items():
-        file = asked.out / f"{name}-{asked.hands}-{own}.json"
-        if not file.exists():
-            with tempfile.TemporaryDirectory() as folder:
-                made = make(Path(folder))
-            part = file.with_suffix(".part")
-            part.write_text(json.dumps(made))
-            part.rename(file)
-        rows.append(json.loads(file.read_text()))
+        rows.append(kept_or_made(asked.out / f"{name}-{asked.hands}-{own}.json", make)[0])
     print(markdown(("what", "found", "bar", "kept"), [tuple(r.values()) for r in rows]))
     print("\nnot measured:")
     for what, why in NOT_MEASURED.items():

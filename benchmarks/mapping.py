@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,11 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.capture import kept_or_made
 from benchmarks.stats_sequential import markdown
 from roboscale.sources.capture.gates import Bars, gates_of
 from roboscale.sources.capture.poses import Poses
 from roboscale.sources.capture.track import HandDemonstration
 from roboscale.sources.handheld.mapping.clips import HandheldClips, MappingOptions
+from tests.samples.fingers import write_lens
 from tests.samples.gopro import add_telemetry
 from tests.samples.table_scene import (
     Level,
@@ -34,7 +35,6 @@ from tests.samples.table_scene import (
     camera_lens,
     felt_motion,
     write_clip,
-    write_lens_of,
     write_sheets,
 )
 
@@ -86,7 +86,7 @@ def one_clip(folder: Path, level: str, seed: int, asked: argparse.Namespace, by:
     factor = 1.03 if "focal" in sabotage else 1.0
     told = replace(lens, fx=lens.fx * factor, fy=lens.fy * factor)
     options = MappingOptions(
-        intrinsics=write_lens_of(folder / "lens.json", told),
+        intrinsics=write_lens(folder / "lens.json", told),
         layout=None if "no tags" in sabotage else sheets,
         by="tags" if by == "tags" else "map",
         tip=(0.0, 0.0, 0.0),
@@ -138,15 +138,12 @@ def rms(values: Array) -> float:
     return float(np.sqrt(np.square(values).mean()))
 
 
-def kept_or_made(file: Path, make: Callable[[Path], Row]) -> Row:
-    if not file.exists():
-        with tempfile.TemporaryDirectory() as folder:
-            made = make(Path(folder))
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps(made))
-        part.rename(file)
-        print(f"{file.stem}: {made}", flush=True)
-    return dict(json.loads(file.read_text()))
+def measured(file: Path, make: Callable[[Path], Row]) -> Row:
+    """The row of a clip, said when it is new."""
+    row, new = kept_or_made(file, make)
+    if new:
+        print(f"{file.stem}: {row}", flush=True)
+    return row
 
 
 def of(rows: Sequence[Row], name: str, digits: int = 2) -> str:
@@ -171,7 +168,7 @@ def main() -> None:
     for by in ("map", "tags"):
         for level in LEVELS if by == "map" else ("easy",):
             rows = [
-                kept_or_made(
+                measured(
                     asked.out / f"{by}-{level}-{size}-{seed}.json",
                     lambda folder, level=level, seed=seed, by=by: one_clip(folder, level, seed, asked, by),
                 )
@@ -192,7 +189,7 @@ def main() -> None:
     for kind in SABOTAGE:
         name = kind.replace(" ", "-").replace(",", "").replace("%", "pc")
         rows = [
-            kept_or_made(
+            measured(
                 asked.out / f"sabotage-{name}-{size}-{seed}.json",
                 lambda folder, kind=kind, seed=seed: one_clip(folder, "easy", 100 + seed, asked, "map", kind),
             )

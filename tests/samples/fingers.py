@@ -70,18 +70,18 @@ def write_finger_video(file: Path, widths: NDArray[np.float64], *, unseen: tuple
     return file
 
 
-def write_lens(file: Path) -> Path:
-    """As OpenImuCameraCalibrator writes it. Gives `file` back."""
+def write_lens(file: Path, lens: Lens = LENS) -> Path:
+    """A lens as OpenImuCameraCalibrator writes it. Gives `file` back."""
     said = {
         "intrinsic_type": "FISHEYE",
-        "image_width": LENS.width,
-        "image_height": LENS.height,
+        "image_width": lens.width,
+        "image_height": lens.height,
         "intrinsics": {
-            "aspect_ratio": LENS.fy / LENS.fx,
-            "focal_length": LENS.fx,
-            "principal_pt_x": LENS.cx,
-            "principal_pt_y": LENS.cy,
-            **{f"radial_distortion_{i}": k for i, k in enumerate(LENS.k, 1)},
+            "aspect_ratio": lens.fy / lens.fx,
+            "focal_length": lens.fx,
+            "principal_pt_x": lens.cx,
+            "principal_pt_y": lens.cy,
+            **{f"radial_distortion_{i}": k for i, k in enumerate(lens.k, 1)},
             "skew": 0.0,
         },
     }

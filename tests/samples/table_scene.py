@@ -28,7 +28,6 @@ __all__ = [
     "camera_lens",
     "felt_motion",
     "write_clip",
-    "write_lens_of",
     "write_sheets",
 ]
 
@@ -358,25 +357,6 @@ def felt_motion(
     size = (len(felt), 3)
     accelerations = np.array(felt) + noise * rng.normal(size=3) + rng.normal(0, noise, size)
     return accelerations, np.array(turned) + 0.01 * rng.normal(size=3) + rng.normal(0, 0.01, size)
-
-
-def write_lens_of(file: Path, lens: Lens) -> Path:
-    """A lens as OpenImuCameraCalibrator writes it. Gives `file` back."""
-    said = {
-        "intrinsic_type": "FISHEYE",
-        "image_width": lens.width,
-        "image_height": lens.height,
-        "intrinsics": {
-            "aspect_ratio": lens.fy / lens.fx,
-            "focal_length": lens.fx,
-            "principal_pt_x": lens.cx,
-            "principal_pt_y": lens.cy,
-            **{f"radial_distortion_{i}": k for i, k in enumerate(lens.k, 1)},
-            "skew": 0.0,
-        },
-    }
-    file.write_text(json.dumps(said))
-    return file
 
 
 def write_sheets(file: Path, *, line_mm: float = 100.0) -> Path:

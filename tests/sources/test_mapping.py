@@ -21,13 +21,13 @@ from roboscale.sources.handheld.mapping.smooth import every_frame
 from roboscale.sources.handheld.mapping.solving import CameraMap
 from roboscale.sources.handheld.mapping.trajectory import path_by_map
 from roboscale.sources.handheld.stabilised import GyroFit
+from tests.samples.fingers import write_lens
 from tests.samples.table_scene import (
     SMALL,
     Swing,
     TableScene,
     felt_motion,
     write_clip,
-    write_lens_of,
     write_sheets,
 )
 
@@ -209,7 +209,7 @@ def recordings(tmp_path_factory):
     scene = TableScene()
     turns, places = write_clip(folder / "clips" / "demo.mp4", scene, Swing(0), SMALL, seconds=1.4, fps=15)
     turn, origin = scene.world_from_sheet("layout")
-    write_lens_of(folder / "lens.json", SMALL)
+    write_lens(folder / "lens.json", SMALL)
     write_sheets(folder / "tags.json")
     return folder, Poses(turn.T @ turns, (places - origin) @ turn)
 

@@ -112,24 +112,20 @@ def _unit(world: LearnedWorld, at: tuple[int, ...]) -> str:
 def _strip(world: LearnedWorld, held_out: LoggedEpisodes, episode: int, imagined: Floats, said: str) -> FilmStrip:
     """Recorded above and imagined below, at the same steps, from above."""
     from roboscale.report import FilmStrip
-    from roboscale.report.video import encode_png
+    from roboscale.report.video import encode_png, side_by_side
     from roboscale.worlds.learned.drawing import draw_points
 
     recorded = held_out.states[episode]
     steps = np.unique(np.linspace(0, len(recorded) - 1, _PICTURES).astype(int))
-    rows = []
-    for states in (recorded, imagined):
-        parts: list[NDArray[np.uint8]] = []
-        for step in steps:
-            parts += [draw_points(world.twin.frame, states[step], _SIDE, _SIDE), _white(_SIDE, _GAP)]
-        rows += [np.concatenate(parts[:-1], axis=1), _white(_GAP, _SIDE * len(steps) + _GAP * (len(steps) - 1))]
+    frame = world.twin.frame
+    rows = [
+        side_by_side([draw_points(frame, states[step], _SIDE, _SIDE) for step in steps], _GAP)
+        for states in (recorded, imagined)
+    ]
+    between = np.full((_GAP, rows[0].shape[1], 3), 255, np.uint8)
     task = world.tasks[held_out.tasks[episode]]
     caption = (
         f"{said} by where it ends: recorded above, imagined below, at steps {', '.join(map(str, steps))}; "
         f"{task}, held-out episode {held_out.ids[episode][:8]}"
     )
-    return FilmStrip(caption, encode_png(np.concatenate(rows[:-1], axis=0)))
-
-
-def _white(height: int, width: int) -> NDArray[np.uint8]:
-    return np.full((height, width, 3), 255, np.uint8)
+    return FilmStrip(caption, encode_png(np.concatenate([rows[0], between, rows[1]])))

@@ -217,8 +217,7 @@ def require_own_store(log: TrialLog, study: Mapping[str, Any], policies: Sequenc
     for run in log.runs():
         theirs: Mapping[str, Any] = run.request.get("study") or {}
         if theirs.get("digest") != study.get("digest"):
-            whose = f"the study {theirs['file']}" if theirs else "a comparison that was no study"
-            raise RoboscaleError(f"{log.where} has trials of {whose}: --store names one of its own")
+            raise RoboscaleError(f"{log.where} has trials of {_whose(theirs)}: --store names one of its own")
         tried = log.attempts(run.policies, run.world, run.settings, run.round)
         if not study or all(trial.void for trials in tried.values() for trial in trials):
             continue
@@ -235,8 +234,12 @@ def require_own_run(run: Run, lock: StudyLock, store: str) -> None:
     """RoboscaleError where a store has another study's trials: its arms would be told, and its lock not say so."""
     study: Mapping[str, Any] = run.request.get("study") or {}
     if study.get("digest") != lock.first_digest:
-        whose = f"the study {study['file']}" if study else "a comparison that was no study"
-        raise RoboscaleError(f"{store} has trials of {whose}, and none of this one")
+        raise RoboscaleError(f"{store} has trials of {_whose(study)}, and none of this one")
+
+
+def _whose(study: Mapping[str, Any]) -> str:
+    """What a run says of its study, in words."""
+    return f"the study {study['file']}" if study else "a comparison that was no study"
 
 
 def require_unblinded(run: Run) -> None:

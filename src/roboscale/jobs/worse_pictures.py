@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from roboscale.report import FilmStrip
 
 __all__ = ["worse_pictures"]
-
-_GAP = 4  # pixels between two pictures
 
 
 def worse_pictures(judged: Judged) -> tuple[tuple[FilmStrip, ...], str]:
@@ -52,16 +50,14 @@ def worse_pictures(judged: Judged) -> tuple[tuple[FilmStrip, ...], str]:
 
 def _strip(world: World, case: Case, axis: str, camera: str) -> FilmStrip:
     from roboscale.report import FilmStrip
-    from roboscale.report.video import encode_png
+    from roboscale.report.video import encode_png, side_by_side
     from roboscale.worlds.perturbed import AXES, LEVELS
 
     shown = [_seen(world, case, camera)]
     shown += [_seen(world, replace(case, variation=f"{axis}:{level}"), camera) for level in LEVELS]
-    gap = np.full((len(shown[0]), _GAP, 3), 255, np.uint8)
-    parts: list[NDArray[Any]] = [part for one in shown for part in (one, gap)][:-1]
     sizes = "; ".join(f"{level}: {AXES[axis].size_text(level)}" for level in LEVELS)
     caption = f"{axis}: unperturbed, then level 1, 2 and 3 ({sizes}); {case.task}, case {case.start}"
-    return FilmStrip(caption, encode_png(np.concatenate(parts, axis=1)))
+    return FilmStrip(caption, encode_png(side_by_side(shown)))
 
 
 def _seen(world: World, case: Case, camera: str) -> NDArray[np.uint8]:

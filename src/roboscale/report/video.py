@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from roboscale.core.errors import SpecMismatch
 
-__all__ = ["encode_mp4", "encode_png", "film_strip"]
+__all__ = ["encode_mp4", "encode_png", "film_strip", "side_by_side"]
 
 # One thread: x264's output depends on the number of threads, and the same frames must give the same bytes.
 _X264 = {"profile": "baseline", "preset": "veryfast", "crf": "23", "threads": "1"}
@@ -65,6 +66,12 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
     codec.pix_fmt, codec.time_base = "rgb24", Fraction(1, 1)
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
     return b"".join(bytes(packet) for packet in (*codec.encode(frame), *codec.encode(None)))
+
+
+def side_by_side(pictures: Sequence[NDArray[np.uint8]], gap: int = 4) -> NDArray[np.uint8]:
+    """Pictures (H, W, 3) of one height in a row, with white columns between them."""
+    white = np.full((len(pictures[0]), gap, 3), 255, np.uint8)
+    return np.concatenate([part for one in pictures for part in (one, white)][:-1], axis=1)
 
 
 def film_strip(frames: NDArray[np.uint8], count: int = 6) -> bytes:
