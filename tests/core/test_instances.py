@@ -313,7 +313,7 @@ def test_what_cannot_be_looked_into_is_named(make: Callable[[], Any], where: str
     thing = make()
     identity = identify(Plain(part={"x": thing}), "policy")
     assert identity.unverified == (f"cannot look into {where}",)
-    if hasattr(thing, "close"):
+    if hasattr(type(thing), "close"):  # a library of C has one of its own, which would close standard input here
         thing.close()
 
 

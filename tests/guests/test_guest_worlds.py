@@ -235,9 +235,7 @@ def test_a_number_of_standard_input_is_no_number_for_a_child():
         moved = above_standard(first)
         assert first == 0 and moved > 2 and above_standard(moved) == moved
         os.close(moved)
-    finally:
-        if kept < 0:
-            os.close(0)
-        else:
+    finally:  # its number was given back when the descriptor moved, so there is nothing to close where none was open
+        if kept >= 0:
             os.dup2(kept, 0)
             os.close(kept)
