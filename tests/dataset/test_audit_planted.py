@@ -81,7 +81,7 @@ def test_a_clean_set_has_no_finding(kind: str, clean_set: Callable[[str], Path])
     assert report.episodes == 8 and report.frames > 400
     assert not {"action-ignored", "stats-wrong"} & set(report.skipped), "silent because it did not look"
     if KINDS[kind][0].images:
-        assert report.pictures == 24 * 8 * len(KINDS[kind][0].images)
+        assert 13 <= report.pictures / (8 * len(KINDS[kind][0].images)) <= 24  # half of 24 where all differ
 
 
 @pytest.mark.parametrize("name", sorted(DEFECTS))

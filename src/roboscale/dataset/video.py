@@ -407,6 +407,13 @@ class VideoReader:
         entry = self._index.search_timestamp(self._ticks(number))
         return number if entry < 0 else min(number, self._number(self._index[entry].timestamp))
 
+    def key_bytes(self, number: int) -> int:
+        """What a key frame takes in the file; 0 where the frame is none, or no index tells."""
+        if self._index is None or self.key_frame(number) != number:
+            return 0
+        entry = self._index.search_timestamp(self._ticks(number))
+        return int(self._index[entry].size) if entry >= 0 else 0
+
     def _frame(self, number: int) -> Any:
         if number in self._recent:
             return self._recent[number]
