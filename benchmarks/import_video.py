@@ -2,7 +2,8 @@
 
 Both turn the same 480 x 640 AV1 episodes into files of a v3 dataset. Ours is the whole `roboscale data import`, with
 image statistics and the comparison of what was written; the peer decodes every frame and encodes it with LeRobot's own
-settings (libsvtav1, crf 30, g 2, preset 12), and does nothing else.
+settings (libsvtav1, crf 30, g 2, preset 12), and does nothing else. Below both stands what no import with the same image
+statistics can go under: a bare decoder that is given the packets which the sampled pictures need, and nothing else.
 
     python -m benchmarks.import_video [--episodes 4] [--frames 150] [--rounds 3]
 """
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from roboscale import ImportDataset, import_dataset
 from roboscale.core import Field, Provenance, Spec
 from roboscale.dataset import Dataset, DatasetWriter
+from roboscale.dataset.statistics import sample_indices
 from roboscale.sources.records.lerobot.export import export_v21
 
 HEIGHT, WIDTH, FPS = 480, 640, 30
@@ -78,6 +80,22 @@ def encode_again(source: Path, out: Path) -> None:
             output.mux(stream.encode(None))
 
 
+def decode_sampled(source: Path, frames: int) -> tuple[int, int]:
+    """The pictures that the statistics sample, decoded by themselves; how many these are, and with their key frames."""
+    sampled, decoded = 0, 0
+    wanted = {int(number) for number in sample_indices(frames)}
+    for path in sorted(source.rglob("*.mp4")):
+        sampled += len(wanted)
+        with av.open(str(path)) as container:
+            decoder = container.streams.video[0].codec_context
+            decoder.thread_count = 1
+            for number, packet in enumerate(container.demux(video=0)):
+                needed = number in wanted or (packet.is_keyframe and number + 1 in wanted)
+                if needed or not packet.size:  # the demuxer's end mark
+                    decoded += len(decoder.decode(packet))
+    return sampled, decoded
+
+
 def seconds(function: object, *arguments: object) -> float:
     """Processor seconds of a call, of all threads of this process."""
     begin = time.process_time()
@@ -95,23 +113,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder_:
         folder = Path(folder_)
         source = make_source(folder, chosen.episodes, chosen.frames)
-        ours, theirs = [], []
+        ours, theirs, floor = [], [], []
         for k in range(chosen.rounds):
             out = folder / f"out{k}"
             ours.append(seconds(import_dataset, ImportDataset(source=source, out=out, workers=0)))
             again = folder / f"again{k}"
             again.mkdir()
             theirs.append(seconds(encode_again, source, again))
+            floor.append(seconds(decode_sampled, source, chosen.frames))
+        sampled, decoded = decode_sampled(source, chosen.frames)
     frames = chosen.episodes * chosen.frames
-    a, b = statistics.median(ours), statistics.median(theirs)
     print(f"{frames} frames of {HEIGHT}x{WIDTH} AV1, processor seconds, medians of {chosen.rounds}")
-    print(
-        f"  roboscale data import, videos copied, everything verified  {a:7.2f} s  {1000 * a / frames:6.2f} ms a frame"
+    print(f"{sampled} pictures counted for the statistics, {decoded} decoded for these")
+    costs = [statistics.median(spent) for spent in (ours, theirs, floor)]
+    names = (
+        "roboscale data import, videos copied, everything verified",
+        "decode and encode again, nothing else",
+        f"decode these {decoded} pictures, nothing else",
     )
-    print(
-        f"  decode and encode again, nothing else                      {b:7.2f} s  {1000 * b / frames:6.2f} ms a frame"
-    )
-    print(f"  ratio {a / b:.3f}")
+    for name, cost in zip(names, costs, strict=True):
+        print(f"  {name:58} {cost:7.2f} s  {1000 * cost / frames:6.2f} ms a frame")
+    print(f"  ratio {costs[0] / costs[1]:.3f}; of the bare decoder alone {costs[2] / costs[1]:.3f}")
 
 
 if __name__ == "__main__":

@@ -21,12 +21,16 @@ READING: Mapping[str, Any] = {"metadata_errors": "replace"} if _MAJOR < 19 else 
 _ONE_THREAD: Mapping[str, Any] = {"threads": 1} if _MAJOR >= 17 else {}  # before, there was never more than one
 
 
-def convert(converter: Any, frame: Any, format: str) -> Any:
+def convert(converter: Any, frame: Any, format: str, size: tuple[int, int] | None = None) -> Any:
     """A frame in another pixel format, made by a `VideoReformatter` on one thread.
 
     One converter that is kept costs a sixth of the work of one for each frame on as many threads as there are cores.
+
+    Args:
+        size: (height, width) to bring it to, by the nearest pixel.
     """
-    return converter.reformat(frame, format=format, **_ONE_THREAD)
+    smaller = {} if size is None else {"height": size[0], "width": size[1], "interpolation": "POINT"}
+    return converter.reformat(frame, format=format, **smaller, **_ONE_THREAD)
 
 
 def open_encoder(context: Any) -> None:

@@ -34,6 +34,7 @@ __all__ = [
     "Link",
     "MotionEvidence",
     "Options",
+    "close_examined",
     "elements",
     "examine",
     "examine_episode",
@@ -156,11 +157,16 @@ def examine(opener: Callable[[], Recording], item: tuple[int, str], options: Opt
     """
     name = (os.getpid(), pickle.dumps(opener))
     if name not in _OPEN:
-        for recording in _OPEN.values():
-            recording.close()
-        _OPEN.clear()
+        close_examined()
         _OPEN[name] = opener()
     return examine_episode(_OPEN[name], item, options)
+
+
+def close_examined() -> None:
+    """Closes what `examine` has open in this process, so that a later audit reads its source anew."""
+    for recording in _OPEN.values():
+        recording.close()
+    _OPEN.clear()
 
 
 def examine_episode(recording: Recording, item: tuple[int, str], options: Options) -> EpisodeEvidence:

@@ -16,7 +16,7 @@ from roboscale.dataset.audit.balance import judge_balance, judge_shift
 from roboscale.dataset.audit.captured import judge_captures
 from roboscale.dataset.audit.content import judge_cameras, judge_lengths, judge_numbers
 from roboscale.dataset.audit.duplicates import judge_duplicates, judge_leaks
-from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, examine, examine_episode
+from roboscale.dataset.audit.evidence import EpisodeEvidence, Options, close_examined, examine, examine_episode
 from roboscale.dataset.audit.files import Spread, audit_files
 from roboscale.dataset.audit.motion import delays, judge_grippers, judge_motion, judge_units
 from roboscale.dataset.audit.operators import operator_facts
@@ -29,7 +29,7 @@ from roboscale.dataset.audit.statistics import judge_images
 from roboscale.dataset.audit.texts import judge_texts
 from roboscale.dataset.audit.touch import judge_touch, touch_facts
 from roboscale.dataset.checks import CHECKS, FILES, PICTURES, POLICY, SEVERITIES, finding, many, means_nothing
-from roboscale.dataset.lerobot import LeRobotRecording, lerobot_format, load_folder, open_lerobot
+from roboscale.dataset.lerobot import LeRobotRecording, lerobot_format, load_folder, open_folder
 from roboscale.dataset.lerobot.absent import pointer_findings
 from roboscale.dataset.lerobot.licence import licence_of
 
@@ -113,7 +113,7 @@ def audit_folder(root: Path, *, templates: Mapping[str, str] | None = None, **op
     """
     folder, problems = load_folder(Path(root), templates)
     if folder is not None:
-        return audit(open_lerobot(root, lenient=True, **(templates or {})), **options)
+        return audit(open_folder(folder, problems, lenient=True, moved=bool(templates)), **options)
     problems.findings.extend(pointer_findings(Path(root)))
     checked = tuple(sorted({f.check for f in problems.findings}))
     skipped = {"content": "the metadata cannot be read"}
@@ -147,10 +147,13 @@ def _gather(
     else:
         results = run(functools.partial(_examine, opener, options), items)
     evidence = []
-    for one in results:
-        evidence.append(one)
-        if progress is not None:
-            progress(len(evidence), len(items))
+    try:
+        for one in results:
+            evidence.append(one)
+            if progress is not None:
+                progress(len(evidence), len(items))
+    finally:
+        close_examined()
     return evidence
 
 

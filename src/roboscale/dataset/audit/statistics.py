@@ -142,7 +142,9 @@ def _feature(
 ) -> Iterator[Finding]:
     entry = whole.per_element()
     known = {key: value for key, value in claim.items() if key in entry}
-    wrong = list(wrong_statistics(known, entry, bands=_bands(whole)))
+    wrong = list(wrong_statistics(known, entry))
+    if any(w in QUANTILES for w in wrong):
+        wrong = list(wrong_statistics(known, entry, bands=_bands(whole)))
     basic, quantiles = [w for w in wrong if w in _BASIC], [w for w in wrong if w in QUANTILES]
     if basic:
         worst = worst_statistic(known, entry, basic)

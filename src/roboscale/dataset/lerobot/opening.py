@@ -18,7 +18,7 @@ from roboscale.dataset.lerobot.catalog import Catalog, load_catalog, streams_at
 from roboscale.dataset.lerobot.clock import off_grid
 from roboscale.dataset.lerobot.features import Features, depth_or_gray, described_fields
 from roboscale.dataset.lerobot.folder import Folder, load_folder
-from roboscale.dataset.lerobot.info import read_lines
+from roboscale.dataset.lerobot.info import Problems, read_lines
 from roboscale.dataset.lerobot.modality import MODALITY, apply_modality
 from roboscale.dataset.lerobot.recording import EpisodePlace, LeRobotRecording, sidecar_outcomes, sidecar_provenances
 from roboscale.dataset.lerobot.tables import Tables, column_array
@@ -27,7 +27,7 @@ from roboscale.dataset.tables import column_names
 from roboscale.dataset.unfetched import unfetched
 from roboscale.dataset.video import Probe, probe
 
-__all__ = ["open_lerobot"]
+__all__ = ["open_folder", "open_lerobot"]
 
 _INFO_KEYS = frozenset(
     {
@@ -66,8 +66,17 @@ def open_lerobot(
     folder, problems = load_folder(root, templates)
     if folder is None:
         raise problems.fatal[0][1]
+    return open_folder(folder, problems, lenient=lenient, moved=bool(templates))
+
+
+def open_folder(folder: Folder, problems: Problems, *, lenient: bool, moved: bool = False) -> LeRobotRecording:
+    """As `open_lerobot`, of a folder whose metadata have been read.
+
+    Args:
+        moved: whether files lie elsewhere than `info.json` says.
+    """
     tables = Tables()
-    own = folder.head.is_v3 and Layout(folder.root).own.is_dir() and not templates
+    own = folder.head.is_v3 and Layout(folder.root).own.is_dir() and not moved
     pictures = [one for one in folder.head.features.values() if one.get("dtype") == "image"]
     foreign = not all(map(depth_or_gray, pictures))  # mended by us, not written: colour pictures we keep as video
     if own and not lenient and not foreign:
