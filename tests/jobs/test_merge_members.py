@@ -15,8 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
+from roboscale import ImportDataset, import_dataset
 from roboscale.cli.app import app
 from roboscale.dataset import Dataset
+from roboscale.jobs.events import Event, Progress
 from tests.samples import lerobot
 from tests.samples.lerobot import CAMERA, write_gr00t, write_v21
 
@@ -197,3 +199,59 @@ def test_a_repaired_copy_beside_its_original_is_refused_before_anything_is_copie
 
     rewrite(a, lambda raw: raw["features"].update(action={"dtype": "float32", "shape": [3], "names": None}), shorter)
     run("data", "audit", whole, "--against", a, "--json", "--workers", "0")
+
+
+def test_names_of_joints_in_another_spelling_are_the_same_joints(a: Path, b: Path, tmp_path: Path):
+    """In capitals and with other signs between words; in another order they are other columns."""
+
+    def spelt(raw: dict[str, Any]) -> None:
+        raw["features"]["action"]["names"] = ["Shoulder", "EL-bow", "wrist", "gripper_"]
+
+    rewrite(b, spelt)
+    done = json.loads(merge(a, b, tmp_path / "out", "--json").stdout)
+    said = [line for line in done["made_alike"] if "spelt" in line]
+    assert said == [
+        "b: action: names are spelt as the others': Shoulder as shoulder, EL-bow as elbow, gripper_ as gripper"
+    ]
+    assert done["made_alike"][-1].endswith("(--same)") and set(said) < set(done["notes"])
+    assert Dataset(tmp_path / "out").spec["action"].layout == ("shoulder", "elbow", "wrist", "gripper")
+    rewrite(b, lambda raw: raw["features"]["action"].update(names=["elbow", "shoulder", "wrist", "gripper"]))
+    assert "action: layout: differs" in merge(a, b, tmp_path / "other", code=1).stderr
+
+
+@pytest.mark.parametrize("what", ["data", "videos"])
+def test_a_pointer_in_one_member_stops_before_anything_is_copied(a: Path, b: Path, tmp_path: Path, what: str):
+    last = sorted(path for path in (b / what).rglob("*") if path.is_file())[-1]
+    last.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345678\n")
+    said = merge(a, b, tmp_path / "out", code=1).stderr
+    assert "Git LFS pointer" in said and "git lfs pull" in said and last.name in said
+    assert not (tmp_path / "out").exists()
+    run("data", "import", b, tmp_path / "out", "--workers", "0", code=1)
+    assert not (tmp_path / "out").exists()
+    rule = ("--broken", "drop") if what == "data" else ("--missing-video", "drop-episodes")
+    run("data", "import", b, tmp_path / "out", *rule, "--workers", "0")
+    merge(a, tmp_path / "out", tmp_path / "both")
+    assert len(Dataset(tmp_path / "both").episodes) == 3
+
+
+def test_a_killed_import_is_said_to_be_unfinished_until_its_own_command_has_ended(
+    a: Path, b: Path, tmp_path: Path, monkeypatch
+):
+    def killed(event: Event) -> None:
+        if isinstance(event, Progress):
+            raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        import_dataset(ImportDataset(source=Path("a"), out=Path("out"), workers=0), killed)
+    monkeypatch.chdir(out)  # the command is asked from elsewhere
+    audited = json.loads(run("data", "audit", out, "--json", "--workers", "0", code=2).stdout)
+    (left,) = (one for one in audited["findings"] if one["check"] == "unfinished-transfer")
+    assert left["evidence"] == {"asked": 2, "arrived": 1} and left["severity"] == "error"
+    assert not any(one["repair"] for one in audited["findings"] if one is not left)
+    assert "unfinished-transfer" in run("data", "info", out).stdout
+    assert "not finished: 1 of 2" in merge(b, out, tmp_path / "both", code=1).stderr
+    run(*shlex.split(left["repair"])[1:])
+    run("data", "audit", out, "--workers", "0")
+    assert len(Dataset(out).episodes) == 2 and not list((out / "meta").rglob("begun.json"))

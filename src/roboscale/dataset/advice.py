@@ -57,6 +57,8 @@ def with_repairs(findings: Iterable[Finding], root: Path, format: str, total: in
     where, advised = shlex.quote(str(root)), list(findings)
     if any(one.check == "not-fetched" and not one.episodes for one in advised):
         return [dataclasses.replace(one, repair="") for one in advised]  # what is not here is fetched before all else
+    if any(one.check == "unfinished-transfer" for one in advised):
+        return [one if one.check == "unfinished-transfer" else _told(one, "") for one in advised]
     elsewhere = _elsewhere(advised)
     if format in V2 or (format == "lerobot-v3" and elsewhere):
         command = _import_command(advised, where, elsewhere, total)

@@ -100,6 +100,7 @@ _FILES = (
     Check("task-unused", "info", "A task that no episode has.", METADATA),
     Check("sidecar", "error", "meta/roboscale/ disagrees with LeRobot's files.", METADATA),
     Check("unsealed-episodes", "warning", "Saved episodes that LeRobot cannot see yet.", SEAL),
+    Check("unfinished-transfer", "error", "An import, merge or copy was killed, failed, or is still under way."),
     Check("not-readable", "warning", "roboscale's loader refuses what LeRobot's may train on."),
 )
 _VIDEO = (
@@ -220,6 +221,7 @@ _NOT_V2: Mapping[str, str] = MappingProxyType(
         "video-timestamps": _ONE_FILE,
         "sidecar": "roboscale writes v3 only",
         "unsealed-episodes": "roboscale writes v3 only",
+        "unfinished-transfer": "roboscale writes v3 only",
         "not-readable": "roboscale's loader reads v3 only; import makes it so",
     }
 )

@@ -1,6 +1,7 @@
 """A recording with the same columns as those that it is put beside: what differs without a difference in meaning.
 
-A dtype is widened to one that holds everybody's numbers exactly. A recording that keeps no times of its own, beside
+A dtype is widened to one that holds everybody's numbers exactly. Names of elements that differ in capitals, or in what
+stands between their words, are spelt as the first member spells them. A recording that keeps no times of its own, beside
 one that does, gets those of its grid: frame number over rate. Pictures get a size, and fields are left out, where
 somebody asks for it.
 
@@ -20,6 +21,7 @@ plain: time.frame_ns: frame number over rate, for it says no other times
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -40,6 +42,21 @@ from roboscale.dataset.alignment import ResizedPictures, common_dtype
 from roboscale.dataset.streams import FRAME_TIMES
 
 __all__ = ["ConformedRecording", "conformed_specs", "open_conformed", "told_changes"]
+
+
+def _letters(name: str) -> str:
+    """A name without what spellings differ in: capitals, and what stands between words."""
+    return re.sub(r"[\s_.\-]+", "", name.casefold())
+
+
+def _layout(field: Field, specs: Iterable[Spec]) -> tuple[str, ...]:
+    """Names of elements as the first member spells them that has the same ones, in the same order."""
+    mine = [_letters(name) for name in field.layout]
+    for spec in specs:
+        its = spec[field.name].layout if field.name in spec else ()
+        if its and len(set(mine)) == len(mine) and [_letters(name) for name in its] == mine:
+            return its
+    return field.layout
 
 
 def conformed_specs(
@@ -64,6 +81,7 @@ def conformed_specs(
 def _field(field: Field, specs: Mapping[str, Spec], size: tuple[int, int] | None) -> Field:
     if field.is_image:
         return field if size is None else dataclasses.replace(field, shape=(*size, field.shape[-1]))
+    field = dataclasses.replace(field, layout=_layout(field, specs.values()))
     try:
         dtype = common_dtype(
             field.name, {name: spec[field.name] for name, spec in specs.items() if field.name in spec}
@@ -85,6 +103,9 @@ def told_changes(specs: Mapping[str, Spec], alike: Mapping[str, Spec]) -> Iterat
                 yield f"{member}: {field.name}: resized from {was.shape[:2]} to {field.shape[:2]}, and encoded again"
             elif was.dtype != field.dtype:
                 yield f"{member}: {field.name}: {was.dtype} becomes {field.dtype}, which holds the same numbers"
+            spelt = [f"{old} as {new}" for old, new in zip(was.layout, field.layout, strict=True) if old != new]
+            if spelt:
+                yield f"{member}: {field.name}: names are spelt as the others': {', '.join(spelt)}"
 
 
 class ConformedRecording:

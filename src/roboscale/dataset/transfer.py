@@ -37,6 +37,7 @@ from roboscale.dataset.layout import (
 )
 from roboscale.dataset.packets import video_facts
 from roboscale.dataset.seal import seal
+from roboscale.dataset.unfinished import begin_transfer, end_transfer
 from roboscale.dataset.verify import verify
 from roboscale.dataset.video import Codec, video_info
 
@@ -185,6 +186,7 @@ def transfer(
     workers: int | None = None,
     engine: Engine = "processes",
     progress: Progress | None = None,
+    command: str = "",
 ) -> Transfer:
     """Writes the episodes of `parts`, in order, into a new dataset; or goes on with what a killed call left.
 
@@ -195,6 +197,7 @@ def transfer(
         splits: name -> keys of its episodes, of one part; they become ranges of the dataset.
         extras: what a newer writer says beside the episodes; carried as it is.
         progress: called with a count and a note as episodes arrive.
+        command: asks for the same from any folder; whoever looks at what a kill left is told it.
 
     Raises:
         BadData: the episodes of a split would not follow one another. Or an episode is broken; what was written
@@ -209,6 +212,7 @@ def transfer(
     with exclusive(layout):
         roll_forward(layout)
         state = _begin(layout, spec, codec, robot_type, plan, extras)
+        begin_transfer(layout, command)
         try:
             for begin in range(0, len(jobs), _BLOCK):
                 _move_block(state, jobs[begin : begin + _BLOCK], broken, progress, workers, engine)
@@ -222,7 +226,9 @@ def transfer(
         raise BadData(out, "episodes", "at least one that can be read", f"{len(result.dropped)} dropped")
     _write_splits(layout, result.episodes, splits or {})
     write_extras(layout, extras)
-    return replace(result, episodes=verify(layout.root, result.episodes))
+    compared = replace(result, episodes=verify(layout.root, result.episodes))
+    end_transfer(layout)
+    return compared
 
 
 def _write_splits(layout: Layout, episodes: Sequence[EpisodeProof], splits: Mapping[str, Sequence[str]]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from roboscale.core.errors import BadData
 from roboscale.dataset.remote import RemotePath
 
-__all__ = ["Unfetched", "find_unfetched", "lance_tables", "require_fetched", "unfetched"]
+__all__ = ["Unfetched", "find_unfetched", "is_here", "lance_tables", "require_fetched", "unfetched"]
 
 _POINTER_BYTES = 4096  # no pointer is larger
 _LOOKED = 20_000  # files of a folder that are looked at
@@ -101,6 +101,15 @@ def _by_content(head: bytes, path: Path) -> Unfetched | None:
 def _annex_size(key: str) -> int | None:
     size = re.search(r"-s(\d{1,18})-", key)
     return int(size[1]) if size else None
+
+
+def is_here(path: Path) -> bool:
+    """Whether there is a file with its content; a pointer to it is none."""
+    try:
+        small = path.stat().st_size <= _POINTER_BYTES
+    except OSError:
+        return False
+    return path.is_file() and not (small and unfetched(path) is not None)
 
 
 def require_fetched(path: Path | RemotePath) -> None:

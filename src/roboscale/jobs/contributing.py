@@ -175,6 +175,7 @@ def hidden_copy(request: ContributeDataset, on_event: OnEvent) -> Path:
         extras=extras_of(opened.recording),
         workers=request.workers,
         progress=counting(on_event, "episodes", len(part.keys)),
+        command=request.command_anywhere,
     )
     return out
 

@@ -171,6 +171,7 @@ def _write(
         robot_type="+".join(robots),
         workers=request.workers,
         progress=counting(on_event, "episodes", sum(done.members.values())),
+        command=request.command_anywhere,
     )
     return done
 

@@ -103,7 +103,8 @@ def import_dataset(
     from roboscale.dataset.transfer import Part, transfer
     from roboscale.jobs.import_proof import proof_of, write_proof
 
-    command, request = made_by(request, mapping), _here(request, on_event)
+    command, again = made_by(request, mapping), request.command_anywhere if mapping is None else ""
+    request = _here(request, on_event)
     out, name = _out(request), request.source.absolute().name
     opened = _open(request, mapping, on_event)
     recording = opened.recording
@@ -121,6 +122,7 @@ def import_dataset(
         workers=request.workers,
         engine=request.engine,
         progress=counting(on_event, "episodes", len(keys)),
+        command=again,
     )
     proof = proof_of(recording, spec, result, source=name, left_out=left_out, command=command)
     _tell(proof, on_event)
@@ -215,7 +217,7 @@ def _selection(
 
     RoboscaleError with the table of missing videos when the rule is to fail, or where data files are not here.
     """
-    from roboscale.jobs.recordings import missing_table
+    from roboscale.jobs.recordings import missing_advice, missing_table
 
     for one in recording.findings:
         if one.check == "file-missing" and one.episodes and broken == "fail":
@@ -226,10 +228,8 @@ def _selection(
     if not missing:
         return recording.spec, tuple(recording.keys), []
     if rule == "fail":
-        known = [f for f in recording.findings if f.check in ("file-elsewhere", "not-fetched")]
-        advice = "".join(f"{one.text}\n" + (f"  {one.repair}\n" if one.repair else "") for one in known)
         raise RoboscaleError(
-            f"{recording.root}: videos are missing:\n{missing_table(recording)}\n{advice}"
+            f"{recording.root}: videos are missing:\n{missing_table(recording)}\n{missing_advice(recording)}"
             "choose: --missing-video drop-episodes, or --missing-video drop-camera"
         )
     if rule == "drop-camera":

@@ -69,6 +69,7 @@ class Merged(Plain):
         members: name -> episodes.
         robots: their types.
         lost: what the merged dataset will not hold -> why.
+        made_alike: one sentence for each thing that a member does not bring as it is, or that is taken for granted.
     """
 
     kind: Literal["dataset", "collection", "flattened"]
@@ -76,6 +77,7 @@ class Merged(Plain):
     members: Mapping[str, int]
     robots: tuple[str, ...]
     lost: Mapping[str, str] = field(default_factory=dict)
+    made_alike: tuple[str, ...] = ()
 
     json_also: ClassVar = ("episodes",)
 
@@ -131,6 +133,7 @@ def merge_datasets(request: MergeDatasets, on_event: OnEvent = ignore) -> Merged
         workers=request.workers,
         engine=request.engine,
         progress=counting(on_event, "episodes", sum(len(part.keys) for part in parts)),
+        command=request.command_anywhere,
     )
     carry_driving(request.out, {name: one.recording for name, one in opened.items()}, on_event)
     if planned.kind == "flattened":
@@ -164,26 +167,31 @@ def _plan(request: MergeDatasets, on_event: OnEvent) -> tuple[Merged, dict[str, 
         _require_copied(request, kind)
     if not request.selection:  # which may leave out what members share
         require_apart(opened)
-    opened = made_alike(opened, request.drop, request.size if kind == "dataset" else None, on_event)
+    told: tuple[str, ...] = ()
+    if kind != "collection":  # which points at its members, as they are
+        opened, told = made_alike(opened, request.drop, request.size if kind == "dataset" else None)
     recordings = {name: one.recording for name, one in opened.items()}
     require_whole(recordings)
     extras = common_extras(recordings)
     lost = {f"{name}: {k}": why for name, one in recordings.items() for k, why in lost_by_merging(one, extras).items()}
-    if kind != "collection":  # which points at its members, as they are
+    if kind != "collection":
         lost |= lost_of_driving(recordings)
     tell_lost(lost, on_event)
     if kind == "dataset":
         require_aligned(recordings, same=request.same)
         if request.same:
-            on_event(Note("what no member declares is taken to mean the same in all of them (--same)"))
+            told += ("what no member declares is taken to mean the same in all of them (--same)",)
     else:
         require_declared(recordings)
+    for line in told:
+        on_event(Note(line))
     members = {name: len(one.keys) for name, one in recordings.items()}
     for name, file in selections_of(request.selection, opened).items():
         _, left = selected_frames(file, Dataset(recordings[name].root), recordings[name].keys)
         members[name] -= len(left)
         on_event(Note(f"{name}: {file} takes {members[name]} of {len(recordings[name].keys)} episodes"))
-    return Merged(kind=kind, out=request.out, members=members, robots=robots, lost=lost), opened
+    merged = Merged(kind=kind, out=request.out, members=members, robots=robots, lost=lost, made_alike=told)
+    return merged, opened
 
 
 def _require_copied(request: MergeDatasets, kind: str) -> None:

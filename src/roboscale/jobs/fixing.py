@@ -126,6 +126,7 @@ def _write(
         extras=extras_of(opened.recording),
         workers=request.workers,
         progress=counting(on_event, "episodes", len(keys)),
+        command=request.command_anywhere,
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from roboscale.core import (
+    BadData,
     Clip,
     Pictures,
     RecordedEpisode,
@@ -30,9 +31,10 @@ from roboscale.dataset.ingest import Edit
 from roboscale.dataset.layout import Layout, atomic_write, to_json
 from roboscale.dataset.lerobot.catalog import load_catalog
 from roboscale.dataset.transfer import Part
+from roboscale.dataset.unfinished import require_finished
 from roboscale.jobs.events import Note, OnEvent
 from roboscale.jobs.locating import located
-from roboscale.jobs.recordings import Opened, missing_table, open_source
+from roboscale.jobs.recordings import Opened, missing_advice, missing_table, open_source
 from roboscale.jobs.selecting import selected_frames
 from roboscale.sources.records.declaration import load_declaration
 
@@ -120,9 +122,9 @@ def require_apart(opened: Mapping[str, Opened]) -> None:
 
 
 def made_alike(
-    opened: Mapping[str, Opened], without: Sequence[str], size: tuple[int, int] | None, on_event: OnEvent
-) -> dict[str, Opened]:
-    """The members with the same columns where that changes no meaning; each change is told.
+    opened: Mapping[str, Opened], without: Sequence[str], size: tuple[int, int] | None
+) -> tuple[dict[str, Opened], tuple[str, ...]]:
+    """The members with the same columns where that changes no meaning, and a sentence for each change.
 
     Args:
         without: fields that are left out.
@@ -138,8 +140,6 @@ def made_alike(
             raise UnknownName("field", name, sorted(there))
     specs = {name: one.recording.spec for name, one in opened.items()}
     alike = conformed_specs(specs, without=without, size=size)
-    for line in told_changes(specs, alike):
-        on_event(Note(line))
     changed = {}
     for name, one in opened.items():
         changed[name] = one
@@ -147,7 +147,7 @@ def made_alike(
             again = partial(open_conformed, one.open, alike[name], tuple(without))
             said = f"{one.identity} as {alike[name].to_json()} without {sorted(without)}"
             changed[name] = Opened(again(), again, hashlib.blake2b(said.encode(), digest_size=16).hexdigest())
-    return changed
+    return changed, tuple(told_changes(specs, alike))
 
 
 def members_at(path: Path, on_event: OnEvent) -> list[Path]:
@@ -163,11 +163,16 @@ def members_at(path: Path, on_event: OnEvent) -> list[Path]:
 
 
 def require_whole(recordings: Mapping[str, Recording]) -> None:
-    """Raises where videos are missing, or a member among several does not say its robot."""
+    """Raises where a member was left half made, files are missing, or one among several does not say its robot."""
     for name, recording in recordings.items():
+        require_finished(recording.root)
+        for lost in (one for one in recording.findings if one.check == "file-missing" and one.episodes):
+            way = "a file of each episode; fetch them, or import this member first, with --broken drop"
+            raise BadData(recording.root, "data", way, lost.text)
         if any(recording.missing.values()):
             raise RoboscaleError(
-                f"{name}: videos are missing:\n{missing_table(recording)}\nimport it first, with --missing-video"
+                f"{name}: videos are missing:\n{missing_table(recording)}\n{missing_advice(recording)}"
+                "fetch them, or import it first, with --missing-video"
             )
         if not recording.robot_type and len(recordings) > 1:
             raise SpecMismatch(f"{name} does not say its robot: declare robot_type (--declare FILE)")

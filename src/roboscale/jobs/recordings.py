@@ -17,7 +17,7 @@ from roboscale.sources.records import detect, open_recording
 from roboscale.sources.records.declaration import Declaration, known_at, known_for, load_declaration, open_declared
 from roboscale.sources.records.formats import FORMATS
 
-__all__ = ["Opened", "apart", "given_options", "identity", "missing_table", "open_source", "require_ours"]
+__all__ = ["Opened", "apart", "given_options", "identity", "missing_advice", "missing_table", "open_source", "require_ours"]
 
 _MAPPED = ("mcap", "own")
 """Rooms whose recordings are read by a mapping."""
@@ -112,6 +112,12 @@ def missing_table(recording: Recording) -> str:
             some = ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "")
             rows.append(f"  {camera}: {len(keys)} of {len(recording.keys)} episodes: {some}")
     return "\n".join(rows)
+
+
+def missing_advice(recording: Recording) -> str:
+    """What is known of videos that are not there, with the commands that bring them; lines, or empty."""
+    known = [f for f in recording.findings if f.check in ("file-elsewhere", "not-fetched")]
+    return "".join(f"{one.text}\n" + (f"  {one.repair}\n" if one.repair else "") for one in known)
 
 
 def apart(source: Path, out: Path) -> None:

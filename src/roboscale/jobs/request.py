@@ -18,7 +18,7 @@ import numbers
 import os
 import shlex
 from collections.abc import Iterable
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
@@ -236,6 +236,19 @@ class Request:
     def command(self) -> str:
         """The command line that asks the same, quoted for a shell."""
         return shlex.join(["roboscale", *self.to_args()])
+
+    @property
+    def command_anywhere(self) -> str:
+        """As `command`, with absolute paths; addresses stay as they are."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: _absolute(value) for name, value in values.items()}).command
+
+
+def _absolute(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_absolute, value))
+    is_address = isinstance(value, Path) and value.parts and value.parts[0].endswith(":")
+    return value.absolute() if isinstance(value, Path) and not is_address else value
 
 
 def made_by(request: Request, *objects: object) -> str:

@@ -27,6 +27,7 @@ from roboscale.dataset.lerobot.features import frame_shape
 from roboscale.dataset.lerobot.folder import Folder
 from roboscale.dataset.rates import same_rate
 from roboscale.dataset.unfetched import unfetched
+from roboscale.dataset.unfinished import unfinished_finding
 
 __all__ = ["Spread", "audit_files"]
 
@@ -407,8 +408,11 @@ def _same_codec(said: Any, found: str) -> bool:
 
 
 def _own_files(folder: Folder) -> Iterator[Finding]:
+    left = unfinished_finding(folder.root)
+    if left is not None:
+        yield left
     pending = list_pending(Layout(folder.root))
-    if pending:
+    if pending and left is None:
         text = f"{many(len(pending), 'saved episode')} not sealed yet"
         yield finding("unsealed-episodes", text, evidence={"episodes": len(pending)})
 

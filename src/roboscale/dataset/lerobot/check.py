@@ -14,6 +14,8 @@ from roboscale.dataset.lerobot.absent import absent_findings, unlisted
 from roboscale.dataset.lerobot.folder import Folder
 from roboscale.dataset.lerobot.info import read_lines, read_object
 from roboscale.dataset.statistics import QUANTILES
+from roboscale.dataset.unfetched import is_here, unfetched
+from roboscale.dataset.unfinished import unfinished_finding
 
 __all__ = [
     "bare_text",
@@ -44,6 +46,9 @@ def metadata_findings(folder: Folder) -> Iterator[Finding]:
     yield from _statistics(folder)
     yield from _absent(folder)
     yield from absent_findings(folder)
+    left = unfinished_finding(folder.root) if folder.head.is_v3 else None
+    if left is not None:
+        yield left
 
 
 def _totals(folder: Folder) -> Iterator[Finding]:
@@ -200,11 +205,12 @@ def _absent(folder: Folder) -> Iterator[Finding]:
     for position in range(len(folder.episodes)):
         path = folder.episodes.tables[position]
         if path is not None and path not in there:
-            there[path] = path.is_file()
+            there[path] = is_here(path)
     lost = [i for i in range(len(folder.episodes)) if not there[folder.episodes.tables[i]]]
     if lost:
         first = folder.episodes.tables[lost[0]]
-        text = f"the data files of {many(len(lost))} of {len(folder.episodes)} are not there; looked for {first}"
+        why = f": {said}" if first is not None and (said := unfetched(first)) is not None else ""
+        text = f"the data files of {many(len(lost))} of {len(folder.episodes)} are not there; looked for {first}{why}"
         yield finding("file-missing", text, episodes=lost, evidence={"episodes": len(lost)})
 
 

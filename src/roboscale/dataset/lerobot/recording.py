@@ -47,6 +47,7 @@ from roboscale.dataset.lerobot.tables import Tables, blobs, column_array
 from roboscale.dataset.pictures import ArrayPictures, EncodedPictures
 from roboscale.dataset.sensors import recorded_success
 from roboscale.dataset.streams import FRAME_TIMES, read_stream
+from roboscale.dataset.unfetched import is_here
 from roboscale.dataset.video import Probe, probe
 
 __all__ = ["EpisodePlace", "LeRobotRecording", "sidecar_outcomes", "sidecar_provenances"]
@@ -136,7 +137,7 @@ class LeRobotRecording:
             for camera in cameras:
                 path = place.videos[camera][0]
                 if path not in there:
-                    there[path] = path.is_file()
+                    there[path] = is_here(path)
                 if not there[path]:
                     lacking.setdefault(plain_name(camera), []).append(key)
         return lacking
