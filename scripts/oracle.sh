@@ -3,10 +3,12 @@
 # each in an environment of its own (.venv-oracle-<version>). Safe to run again: what is installed stays.
 #   scripts/oracle.sh          both versions; one for whose Python no interpreter is here is named and left out
 #   scripts/oracle.sh 0.4.4    that one, which must run
+#   TORCH_INDEX=none scripts/oracle.sh    torch as pip finds it (on x86_64 with CUDA), not PyTorch's CPU build
 set -euo pipefail
 cd "$(dirname "$0")/.."
 here=.venv/bin/python
 asked=("$@")
+torch_index=${TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
 [ -x "$here" ] || { echo "no .venv yet: run make test or scripts/setup.sh first" >&2; exit 1; }
 
 # torchcodec loads FFmpeg 4-8 as shared libraries.
@@ -36,7 +38,8 @@ find_python() { # the first of these versions: on PATH, else among pyenv's, newe
 
 # A plain install of lerobot refuses this torch, so it and what follows torch come last and without dependencies.
 torch='torch==2.13.0'
-last='torchvision==0.28.0 torchcodec==0.13.0'
+torchvision='torchvision==0.28.0'
+torchcodec='torchcodec==0.13.0'
 common=(einops 'av>=15,<16' jsonlines 'draccus==0.10.0' gymnasium deepdiff imageio termcolor accelerate safetensors
   'pandas<3' pyarrow pyserial)
 needs_0_4_4=('datasets>=4,<5' 'huggingface-hub>=0.34.2,<0.36' 'numpy<2.3' 'opencv-python-headless<4.13' 'packaging<26'
@@ -46,6 +49,22 @@ needs_0_6_1=('datasets>=4.7,<5' 'huggingface-hub>=1.0,<2' 'numpy<2.5' opencv-pyt
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+reachable() { # environment, address
+  timeout 10 "$1/bin/python" -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=5)' "$2" 2>/dev/null
+}
+
+install_torch() { # environment; the CPU build where there is one, as scripts/setup.sh: the other takes 4 GB more
+  if [ "$torch_index" != none ] && reachable "$1" "$torch_index/torch/"; then
+    pip --no-deps --index-url "$torch_index" "$torch"
+    pip --no-deps --index-url "$torch_index" "$torchvision" || true # else the ordinary one, whose operators are CUDA's
+  elif "$1/bin/python" -m pip index versions torch 2>/dev/null | grep -qF "${torch#torch==}+cpu"; then
+    pip --no-deps "$torch+cpu"
+  elif [ "$(uname -sm)" = "Linux x86_64" ]; then
+    echo "$torch with CUDA, 4 GB more in $1: $torch_index is not used or not reached" >&2
+  fi
+  pip "$torch" # itself where it is not there yet, and what it needs
+}
+
 install() { # environment, Python, LeRobot's version, and what it needs
   local venv=$1 python=$2 version=$3
   shift 3
@@ -53,10 +72,9 @@ install() { # environment, Python, LeRobot's version, and what it needs
   [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
   pip() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
   echo "$torch" >"$work/constraint"
-  pip "$torch"
+  install_torch "$venv"
   pip -c "$work/constraint" "${common[@]}" "$@"
-  # shellcheck disable=SC2086
-  pip --no-deps $last "lerobot==$version"
+  pip --no-deps "$torchcodec" "$torchvision" "lerobot==$version" # what is there already fits
   touch "$venv/stamp"
 }
 
