@@ -208,6 +208,23 @@ def test_blobs_are_found_wherever_they_are_stored(tmp_path, options):
         blob_reader(Files(), path, "", "blobs")(0)
 
 
+def test_a_type_of_varying_length_of_a_third_kind_is_an_error_and_no_crash(tmp_path):
+    """libhdf5 2.0 calls what is not there for a type that is neither of values (0) nor of text (1)."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("blobs", (1,), h5py.vlen_dtype("u1"))[0] = np.zeros(3, np.uint8)
+        file.create_group("data").attrs["env_args"] = "hello world"
+    raw = path.read_bytes()
+    for whole in (b"\x19\0\0\0\x10\0\0\0", b"\x19\1\1\0\x10\0\0\0"):
+        assert whole in raw
+        raw = raw.replace(whole, whole[:1] + b"\4" + whole[2:])
+    path.write_bytes(raw)
+    with pytest.raises(BadData, match=r"blobs: datatype: expected values \(0\) or text \(1\)"):
+        blob_reader(Files(), path, "", "blobs")(0)
+    with open_file(path) as file, pytest.raises(BadData, match=r"attrs\[env_args\]: datatype"):
+        attribute(path, file["data"], "env_args")
+
+
 def test_a_recording_that_nobody_closes_does_not_crash_the_process_at_its_end(tmp_path):
     path = samples.write_robomimic(tmp_path)
     code = f"""

@@ -2,7 +2,8 @@
 
 Such a value is stored as a reference: its length, the address of a global heap, the number of an object in that heap.
 libhdf5 (2.0 and before) allocates the length first and looks for the object afterwards, so four broken bytes cost
-gigabytes before there is an error. Here the object must be there, and be that long, before the library reads.
+gigabytes before there is an error. Here the object must be there, and be that long, before the library reads. A type of
+varying length is one of values or of text; the library runs into nothing where it is said to be of a third kind.
 
 Not looked at, because damage to them breaks a checksum that the library verifies: references in compressed chunks,
 and attributes in object headers of version 2 (those of version 1, which h5py writes, have none).
@@ -27,7 +28,7 @@ _REFERENCE = np.dtype([("length", "<u4"), ("heap", "<u8"), ("number", "<u4")])
 _HEADER = struct.Struct("<BxHII4x")  # version, messages, links, bytes
 _MESSAGE = struct.Struct("<HHB3x")  # kind, bytes, flags
 _ATTRIBUTE = struct.Struct("<BBHHH")  # version, flags, bytes of name, datatype and dataspace
-_IS_ATTRIBUTE, _IS_CONTINUATION = 0x0C, 0x10
+_IS_TYPE, _IS_ATTRIBUTE, _IS_CONTINUATION = 0x03, 0x0C, 0x10
 _IS_VARYING = 9  # class of a datatype
 _BLOCKS = 1024  # of one object header
 _BLOCK_BYTES = 2**24
@@ -70,6 +71,9 @@ def check_dataset(path: Path, field: str, dataset: h5py.Dataset) -> None:
         BadData: one of them claims more than there is.
     """
     with _Source(path, 0 if dataset.file is None else dataset.file.userblock_size) as source:
+        for kind, body in _messages(source, source.base + h5py.h5o.get_info(dataset.id).addr):
+            if kind == _IS_TYPE:
+                _require_kind(path, field, body)
         for at, size in _places(path, field, dataset):
             data = source.read(at, size)
             source.check(field, data[: len(data) // _REFERENCE.itemsize * _REFERENCE.itemsize])
@@ -97,7 +101,8 @@ def check_attribute(path: Path, node: h5py.Group, name: str) -> None:
     with _Source(path, node.file.userblock_size) as source:
         for kind, body in _messages(source, source.base + h5py.h5o.get_info(node.id).addr):
             if kind == _IS_ATTRIBUTE:
-                source.check(f"{node.name}.attrs[{name}]", _references(body, name))
+                field = f"{node.name}.attrs[{name}]"
+                source.check(field, _references(path, field, body, name))
 
 
 def _messages(source: _Source, at: int) -> Iterator[tuple[int, bytes]]:
@@ -119,7 +124,13 @@ def _messages(source: _Source, at: int) -> Iterator[tuple[int, bytes]]:
             yield kind, body
 
 
-def _references(body: bytes, name: str) -> bytes:
+def _require_kind(path: Path, field: str, datatype: bytes) -> None:
+    """BadData where a datatype of varying length is neither of values nor of text."""
+    if len(datatype) > 1 and datatype[0] & 0x0F == _IS_VARYING and datatype[1] & 0x0F > 1:
+        raise BadData(path, f"{field}: datatype", "values (0) or text (1) of varying length", datatype[1] & 0x0F)
+
+
+def _references(path: Path, field: str, body: bytes, name: str) -> bytes:
     """References in the message of the attribute `name`; empty for another one, or one of another type."""
     if len(body) < _ATTRIBUTE.size:
         return b""
@@ -132,4 +143,5 @@ def _references(body: bytes, name: str) -> bytes:
         return b""  # flag 1: the datatype is elsewhere, which h5py writes on request only
     if body[typed] & 0x0F != _IS_VARYING:
         return b""
+    _require_kind(path, field, body[typed:])
     return body[data : data + (len(body) - data) // _REFERENCE.itemsize * _REFERENCE.itemsize]
