@@ -51,7 +51,9 @@ _COMMANDS = {  # command -> state -> what is planted so that it is named there
     | {"data-gone": "one-frame"},
     f"{_FIX} OUT --drop-camera": {"a-video-gone": "video-lost", "video-less": "black-camera"},
     f"{_FIX} OUT --drop-broken": dict.fromkeys(STATES, "data-lost") | {"data-gone": "wrong-std"},
-    f"{_FIX} OUT --trim-idle": dict.fromkeys(STATES, "slow-start"),
+    f"{_FIX} OUT --trim-idle": {"complete": "slow-start"},
+    f"{_FIX} OUT --trim-idle --drop-broken": dict.fromkeys(("a-video-gone", "data-gone"), "slow-start"),
+    f"{_FIX} OUT --trim-idle --drop-camera": {"video-less": "slow-start"},
     _FIX: dict.fromkeys(("complete", "a-video-gone", "video-less"), "unsealed-episode"),
 }
 EACH = {(command, state): name for command, states in _COMMANDS.items() for state, name in states.items()}

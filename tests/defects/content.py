@@ -288,7 +288,7 @@ CONTENT_DEFECTS: Mapping[str, Defect] = MappingProxyType(
         "command-clipped": Defect("clipped-command", _PLAIN, _numbers(_clipped)),
         "angle-wraps": Defect("wrap-around", _PLAIN, _numbers(_wrapped)),
         "clock-fast": Defect("clock-rate", _PLAIN, _numbers(_fast_clock)),
-        "slow-start": Defect("idle-lead", _PLAIN, _episodes(_rest(40, 0))),
+        "slow-start": Defect("idle-lead", "joint", _episodes(_rest(40, 0))),
         "slow-end": Defect("idle-tail", _PLAIN, _episodes(_rest(0, 40))),
         "spike": Defect("spikes", _PLAIN, _numbers(_spike)),
         "saturated": Defect("saturation", _PLAIN, _numbers(_saturated)),

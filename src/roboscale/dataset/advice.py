@@ -79,7 +79,7 @@ def with_repairs(findings: Iterable[Finding], root: Path, format: str, total: in
             else one
             for one in told
         ]
-    return _as_one_copy(_without_cameras(told, where), where, total)
+    return _copied_without(_as_one_copy(_without_cameras(told, where), where, total), where)
 
 
 def _beyond_mending(findings: Iterable[Finding]) -> bool:
@@ -121,6 +121,21 @@ def _as_one_copy(told: list[Finding], where: str, total: int) -> list[Finding]:
     instead = {METADATA.format(root=where): copy, BROKEN.format(root=where): copy, SEAL.format(root=where): ""}
     return [
         _told(one, copy if one.check in kinds and _drops(one) else instead.get(one.repair, one.repair)) for one in told
+    ]
+
+
+def _copied_without(told: list[Finding], where: str) -> list[Finding]:
+    """Commands that copy for another reason leave out what cannot be copied, too: else they fail over it."""
+    copy = f"roboscale data fix {where} OUT"
+    lost = [one for one in told if one.check in _UNREADABLE]
+    cameras = {one.repair.removeprefix(copy) for one in lost if "--drop-camera" in one.repair}
+    flags = "".join(sorted(cameras))
+    if any(one.episodes and "--drop-camera" not in one.repair for one in lost):
+        flags += " --drop-broken"
+    others = {one.repair for one in told if one.repair.startswith(copy)} - {one.repair for one in lost}
+    return [
+        _told(one, one.repair + flags) if flags and one.repair in others and flags not in one.repair else one
+        for one in told
     ]
 
 

@@ -230,7 +230,7 @@ def _selection(
     if rule == "fail":
         raise RoboscaleError(
             f"{recording.root}: videos are missing:\n{missing_table(recording)}\n{missing_advice(recording)}"
-            "choose: --missing-video drop-episodes, or --missing-video drop-camera"
+            f"choose: {_choices(recording, missing)}"
         )
     if rule == "drop-camera":
         kept = [name for name in recording.spec.names if name not in missing]
@@ -241,6 +241,12 @@ def _selection(
     if not keys:
         raise BadData(recording.root, "videos", "some episode with all of them", "none; --missing-video drop-camera")
     return recording.spec, keys, [(key, f"no video of {camera}") for key, camera in absent.items()]
+
+
+def _choices(recording: Recording, missing: Mapping[str, set[str]]) -> str:
+    """The rules that leave something."""
+    left = set(recording.keys) - {key for keys in missing.values() for key in keys}
+    return ("--missing-video drop-episodes, or " if left else "") + "--missing-video drop-camera"
 
 
 def _with_rate(spec: Spec, recording: Recording) -> Spec:

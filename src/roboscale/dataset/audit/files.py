@@ -398,6 +398,12 @@ _CODECS = {
     "libaom-av1": "av1",
     "libx264": "h264",
     "avc1": "h264",
+    "avc3": "h264",
+    "hev1": "hevc",
+    "hvc1": "hevc",
+    "av01": "av1",
+    "vp09": "vp9",
+    "mp4v": "mpeg4",
     "libx265": "hevc",
     "h265": "hevc",
 }

@@ -102,8 +102,9 @@ def judge_motion(evidence: Evidence, spec: Spec, roles: FieldRoles) -> Iterator[
         later = {i: lag for i, lag in lags.items() if lag}
         if later:
             frames = sorted(set(later.values()))
+            late = "1 frame" if frames == [1] else f"{'/'.join(map(str, frames))} frames"
             text = (
-                f"{link.action} is {link.state} of {'/'.join(map(str, frames))} frames later, number for number, "
+                f"{link.action} is {link.state} of {late} later, number for number, "
                 f"in {len(later)} of {many(len(lags))}: no command was recorded"
             )
             about = {"lag, frames": frames}
