@@ -39,9 +39,7 @@ def images() -> list[NDArray[np.uint8]]:
     return pictures
 
 
-def test_half_of_the_pictures_are_enough_where_all_differ(
-    tmp_path: Path, images: list[NDArray[np.uint8]]
-) -> None:
+def test_half_of_the_pictures_are_enough_where_all_differ(tmp_path: Path, images: list[NDArray[np.uint8]]) -> None:
     seen = looked(tmp_path, images)
     assert len(seen.frames) == SAMPLES // 2 + 1 and seen.frames[0] == 0 and seen.frames[-1] == LENGTH - 1
     assert not seen.frozen and not seen.black

@@ -124,6 +124,7 @@ def test_most_checks_have_a_defect_that_proves_them():
     elsewhere = {"total-videos", "codebase-version", "modality", "split-leak", "sign-flip", "video-sound"}
     elsewhere |= {"not-fetched", "file-elsewhere", "lance-layout", "task-imbalance", "distribution-shift"}
     elsewhere |= {"pretrain-only", "sigma-not-positive", "held-poses", "interpolated-poses"}  # of captured people
+    elsewhere |= {"unfinished-transfer"}  # of a killed import
     elsewhere |= {"unreachable-poses", "too-fast-poses", "self-colliding-poses"}  # of an arm that follows them
     elsewhere |= {check.name for check in POLICY}
     assert unproved == elsewhere | {

@@ -6,12 +6,15 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from roboscale.core import Finding, Spec
+from roboscale.core import BadData, Finding, Spec
 from roboscale.jobs import options
 from roboscale.jobs.events import Note, OnEvent, ignore
 from roboscale.jobs.request import Argument, Request
+
+if TYPE_CHECKING:
+    from roboscale.core import Recording
 
 __all__ = ["DescribeDataset", "DescribedDataset", "describe_dataset"]
 
@@ -75,7 +78,7 @@ def describe_dataset(request: DescribeDataset, on_event: OnEvent = ignore) -> De
         BadData: nothing is there, or nothing can be made of its metadata.
         InfrastructureError: the server cannot be reached.
     """
-    from roboscale.jobs.recordings import given_options, open_source
+    from roboscale.jobs.recordings import given_options
     from roboscale.sources.addresses import address_of, fetch
     from roboscale.sources.records import detect
     from roboscale.sources.records.lerobot import FORMATS
@@ -102,20 +105,33 @@ def describe_dataset(request: DescribeDataset, on_event: OnEvent = ignore) -> De
     if found in _MAPPED and request.mapping is None and request.fps is None:
         return _unmapped(source, found, facts, on_event)
     given = given_options(fps=request.fps, mapping=request.mapping)
-    recording = open_source(source, options=given, on_event=on_event).recording
+    recording, said = _opened(source, given, on_event)
     licence = recording.licence or str(card.get("license") or "")
     return DescribedDataset(
         **facts,
         format=recording.format,
         robot=recording.robot_type,
         licence=licence,
-        rate_hz=recording.spec.rate_hz,
+        rate_hz=recording.spec.rate_hz if said else None,
         episodes=len(recording.keys),
         frames=None,
         fields=_fields(recording.spec),
         left_out=dict(recording.unmapped),
         findings=tuple(recording.findings),
     )
+
+
+def _opened(source: Path, given: Mapping[str, Any], on_event: OnEvent) -> tuple[Recording, bool]:
+    """The recording, and whether anybody says its rate: all else is known without."""
+    from roboscale.jobs.recordings import open_source
+
+    try:
+        return open_source(source, options=given, on_event=on_event).recording, True
+    except BadData as error:
+        if error.field != "fps" or "fps" in given:
+            raise
+    on_event(Note(f"{source}: nothing says its rate; an import needs it: --fps"))
+    return open_source(source, options={**given, "fps": 1.0}, on_event=on_event).recording, False
 
 
 def _unmapped(source: Path, format: str, facts: Mapping[str, Any], on_event: OnEvent) -> DescribedDataset:

@@ -17,7 +17,16 @@ from roboscale.sources.records import detect, open_recording
 from roboscale.sources.records.declaration import Declaration, known_at, known_for, load_declaration, open_declared
 from roboscale.sources.records.formats import FORMATS
 
-__all__ = ["Opened", "apart", "given_options", "identity", "missing_advice", "missing_table", "open_source", "require_ours"]
+__all__ = [
+    "Opened",
+    "apart",
+    "given_options",
+    "identity",
+    "missing_advice",
+    "missing_table",
+    "open_source",
+    "require_ours",
+]
 
 _MAPPED = ("mcap", "own")
 """Rooms whose recordings are read by a mapping."""

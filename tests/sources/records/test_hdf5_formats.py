@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
+from roboscale import DescribeDataset, describe_dataset
 from roboscale.core import UNKNOWN, BadData, Clip, RoboscaleError, UnknownName
 from roboscale.sources.records import hdf5
 from roboscale.testing.recording_checks import check_recording
@@ -145,8 +146,10 @@ def test_a_rate_that_nobody_knows_is_asked_for(tmp_path):
     path = samples.write_robomimic(tmp_path)
     with h5py.File(path, "r+") as file:
         file["data"].attrs["env_args"] = json.dumps({"env_name": "Lift", "type": 1, "env_kwargs": {}})
-    with pytest.raises(RoboscaleError, match="option fps"):
+    with pytest.raises(RoboscaleError, match="--fps"):
         hdf5.open_path(path, "robomimic")
+    told = describe_dataset(DescribeDataset(dataset=path))
+    assert told.rate_hz is None and told.episodes and "action" in told.fields
     assert hdf5.open_path(path, "robomimic", fps=15).spec.rate_hz == 15
     with pytest.raises(RoboscaleError, match="speed"):
         hdf5.open_path(path, "robomimic", speed=3)
@@ -186,6 +189,41 @@ def test_aloha_is_fifty_hertz_absolute_and_in_true_colours(tmp_path, compressed)
         assert off <= (5 if compressed else 0), "red and blue are exchanged"
 
 
+@pytest.mark.parametrize(
+    ("attributes", "times", "rate", "check"),
+    [
+        ({"fps": 15}, None, 15, ""),
+        ({"control_dt": 0.02}, np.arange(12) / 50 + 1.7e9, 50, ""),
+        ({"fps": 15}, np.arange(12) / 20, 15, "recorded-clock"),
+        ({"task": "fold"}, np.arange(12) * 40_000_000 + 1_700_000_000_000_000_000, 25, "recorded-clock"),
+    ],
+)
+def test_aloha_runs_at_the_rate_that_its_files_say(tmp_path, attributes, times, rate, check):
+    """An attribute is believed, and held against recorded times; without one the times say it."""
+    folder = samples.write_aloha(tmp_path, compressed=False)
+    for path in folder.glob("*.hdf5"):
+        with h5py.File(path, "r+") as file:
+            file.attrs.update(attributes)
+            if times is not None:
+                file["timestamps"] = times
+    recording = hdf5.open_path(folder, "aloha")
+    assert recording.spec.rate_hz == pytest.approx(rate)
+    assert [one.check for one in recording.findings] == ([check] if check else [])
+    assert f"attributes {next(iter(attributes))}" in recording.unmapped
+    details = recording.read(recording.keys[0]).provenance.details
+    assert details[f"attribute {next(iter(attributes))}"] == str(next(iter(attributes.values())))
+
+
+def test_demos_without_actions_are_an_own_layout(tmp_path):
+    path = samples.write_robomimic(tmp_path)
+    with h5py.File(path, "r+") as file:
+        for demo in file["data"].values():
+            del demo["actions"]
+    assert hdf5.detect(path) is None
+    with pytest.raises(BadData, match=f"{path}: actions: expected a numeric dataset"):
+        hdf5.open_path(path, "robomimic")
+
+
 def test_a_padded_picture_of_another_length_than_the_file_says_is_an_error(tmp_path):
     folder = samples.write_aloha(tmp_path, compressed=True)
     with h5py.File(folder / "episode_0.hdf5", "r+") as file:
@@ -208,7 +246,7 @@ def test_robomind_pictures_end_in_true_colours_however_they_were_written(tmp_pat
 
 def test_robomind_without_rate_or_embodiment_asks(tmp_path):
     root = samples.write_robomind(tmp_path)
-    with pytest.raises(RoboscaleError, match="option fps"):
+    with pytest.raises(RoboscaleError, match="--fps"):
         hdf5.open_path(root, "robomind")
     with pytest.raises(RoboscaleError, match="option embodiment"):
         hdf5.open_path(root.rename(tmp_path / "some_folder"), "robomind", fps=30)

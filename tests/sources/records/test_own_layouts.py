@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import tomllib
 from pathlib import Path
@@ -129,6 +130,26 @@ def test_what_tells_episodes_apart(tmp_path: Path, files: tuple[str, ...], episo
         (tmp_path / name).parent.mkdir(exist_ok=True)
         np.save(tmp_path / name, np.zeros((4, 2)))
     assert len(list(find_episodes(tmp_path))) == episodes
+
+
+def test_folders_of_splits_hold_an_episode_a_file(tmp_path: Path):
+    """And stay splits; where a folder holds one array of each episode, its files are no episodes."""
+    for split, count in (("train", 3), ("validation", 1)):
+        (tmp_path / "a" / split).mkdir(parents=True)
+        for number in range(count):
+            arrays = {"states": np.zeros((4, 2)) + number, "actions": np.zeros((4, 2))}
+            np.savez(tmp_path / "a" / split / f"episode_{number}.npz", **arrays)
+    mapping = tmp_path / "map.toml"
+    mapping.write_text(runner.invoke(app, ["data", "import", str(tmp_path / "a"), "--explain"]).stdout)
+    words = ["data", "import", str(tmp_path / "a"), str(tmp_path / "out"), "--mapping", str(mapping), "--fps", "10"]
+    assert runner.invoke(app, [*words, "--workers", "0"]).exit_code == 0
+    dataset = Dataset(tmp_path / "out")
+    assert json.loads((tmp_path / "out/meta/info.json").read_text())["splits"] == {"train": "0:3", "validation": "3:4"}
+    assert [float(dataset.episode(i).arrays["observation.state"][0, 0]) for i in range(4)] == [0, 1, 2, 0]
+    for name in ("states/ep_0.npy", "states/ep_1.npy", "states/ep_2.npy", "actions/ep_0.npy"):
+        (tmp_path / "b" / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / "b" / name, np.zeros((4, 2)))
+    assert len(list(find_episodes(tmp_path / "b"))) != 4
 
 
 def test_where_nothing_says_the_rate_the_draft_leaves_it_open(tmp_path: Path):

@@ -1,6 +1,8 @@
 """Replay buffers as zarr itself writes them: diffusion_policy's folder and UMI's zip with JPEG XL."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numcodecs
 import numpy as np
@@ -179,12 +181,49 @@ def test_metadata_is_not_believed(folder, change, message):
         open_path(folder, fps=10)
 
 
-def test_format_3_is_named(tmp_path):
+@pytest.mark.parametrize("packed", ["zip", "folder"])
+@pytest.mark.parametrize("compressor", ["auto", None, "gzip", "blosc"])
+def test_format_3_holds_the_same(tmp_path, packed, compressor):
+    """As zarr-python 3 writes it: states in one chunk, pictures in several, the group's metadata beside them."""
+    codecs = {"gzip": reference.codecs.GzipCodec(), "blosc": reference.codecs.BloscCodec()}
+    states, images = np.arange(30, dtype=">f8").reshape(15, 2), np.arange(15 * 16 * 20 * 3) % 251
+    arrays = {"data/state": states, "data/action": states.astype("f4") + 1, "meta/episode_ends": np.array([7, 15])}
+    arrays["data/img"] = images.astype(np.uint8).reshape(15, 16, 20, 3)
     root = reference.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=3)
-    root.create_group("data")
-    assert detect(tmp_path / "a.zarr") == "zarr"
-    with pytest.raises(BadData, match="zarr_format: expected 2, found 3"):
-        open_path(tmp_path / "a.zarr", fps=10)
+    for name, values in arrays.items():
+        chunks = (4, *values.shape[1:]) if name == "data/img" else values.shape
+        root.create_array(name, data=values, chunks=chunks, compressors=codecs.get(compressor, compressor))
+    path = tmp_path / "a.zarr"
+    if packed == "zip":
+        path = Path(shutil.make_archive(str(tmp_path / "a.zarr"), "zip", path))
+    assert detect(path) == "zarr"
+    recording = open_path(path, fps=10)
+    episode = recording.read(recording.keys[1])
+    assert np.array_equal(episode.arrays["observation.state"], states[7:])
+    assert np.array_equal(episode.arrays["action"], arrays["data/action"][7:])
+    assert np.array_equal(np.stack(list(episode.pictures["observation.images.img"])), arrays["data/img"][7:])
+    check_recording(recording)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shards": (10, 2), "chunks": (5, 2)}, "codecs: expected one of bytes, found sharding_indexed"),
+        (
+            {"filters": [reference.codecs.TransposeCodec(order=(1, 0))]},
+            "codecs: expected one of bytes, found transpose",
+        ),
+        ({"chunks": (5, 2)}, "c/1/0: expected a chunk, found nothing"),
+    ],
+)
+def test_what_of_format_3_is_not_read_is_named(tmp_path, options, message):
+    root = reference.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=3)
+    root.create_array("meta/episode_ends", data=np.array([10]))
+    root.create_array("data/action", data=np.ones((10, 2)), **options)
+    (tmp_path / "a.zarr/data/action/c/1/0").unlink(missing_ok=True)
+    with pytest.raises(BadData, match=message):
+        recording = open_path(tmp_path / "a.zarr", fps=10)
+        recording.read(recording.keys[0])
 
 
 def test_an_array_without_metadata_is_not_overlooked(folder):

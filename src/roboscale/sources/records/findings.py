@@ -59,7 +59,7 @@ READER_FINDINGS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "other-joints": (_BAGS, "Messages of other joints were passed over."),
         "out-of-order": (_BAGS, "Messages came with a stamp before the last; they are sorted."),
         "placeholder-camera": ("RLDS", "The metadata say that there is no picture; what is kept is black."),
-        "recorded-clock": ("own layouts", "The rate that was measured, beside the mapping's."),
+        "recorded-clock": ("own layouts, ALOHA", "The rate that was measured, beside what else says it."),
         "resampled": ("--resample", "How many frames are repeated and dropped."),
         "rows-before-start": ("own layouts", "Rows before the first value of every field are left out."),
         "scale-by-imu": ("clips", "Metres are by the accelerometer, for no printed tag was seen."),

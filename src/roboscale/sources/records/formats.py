@@ -101,7 +101,7 @@ def _unknown(path: Path) -> BadData:
     for bag in [path] if path.suffix == ".bag" else sorted(path.glob("*.bag"))[:1]:
         convert = shlex.join(("rosbags-convert", "--src", str(bag), "--dst", str(bag.with_suffix(""))))
         return BadData(bag, "source", "a bag of ROS 2", f"one of ROS 1, which can be made one: {convert}")
-    if path.suffix in _PICKLED:
+    if path.suffix in _PICKLED or (path.is_dir() and _all_pickled(path)):
         found = "a pickle, which runs code when it is read; numpy.savez writes arrays alone"
         return BadData(path, "source", "arrays without code", found)
     packed = [path] if path.is_file() else sorted(p for p in path.glob("**/*.zst*") if p.is_file())[:1]
@@ -118,6 +118,11 @@ def _unknown(path: Path) -> BadData:
         )
         return BadData(path, "source", "a dataset", found)
     return BadData(path, "format", f"one of {', '.join(FORMATS)}", f"{_seen(path)}; name it with --format")
+
+
+def _all_pickled(folder: Path) -> bool:
+    files = [p for _, p in zip(range(_LOOKED), folder.rglob("*"), strict=False) if p.is_file() and p.name[0] != "."]
+    return bool(files) and all(p.suffix in _PICKLED for p in files)
 
 
 def _datasets_within(path: Path) -> list[Path]:

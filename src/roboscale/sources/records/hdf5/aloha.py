@@ -26,6 +26,7 @@ from roboscale.sources.records.hdf5.common import (
     open_file,
     read_array,
 )
+from roboscale.sources.records.hdf5.rates import recorded_clock, said_rate
 from roboscale.sources.records.hdf5.recording import (
     Camera,
     Column,
@@ -45,6 +46,7 @@ from roboscale.sources.records.hdf5.recording import (
 __all__ = ["Aloha", "detect", "open_aloha"]
 
 _RATE_HZ = 50.0  # constants.py of ACT, ALOHA and Mobile ALOHA: DT = 0.02
+_APART = 0.02  # of the rate: by how much a clock may run apart from what is said
 _IMAGES = "observations/images/"
 _ARM = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
 
@@ -118,7 +120,17 @@ class Aloha:
         details = {"file": path.name}
         if simulated is not None and np.ndim(simulated) == 0:
             details["sim"] = str(bool(simulated))
+        for name in _attributes(path, file):
+            value = attribute(path, file, name)
+            if np.ndim(value) == 0:
+                details[f"attribute {name}"] = str(value)
         return Facts(provenance=Provenance("records.aloha", details=details))
+
+
+def _attributes(path: Path, file: h5py.File) -> list[str]:
+    """Names of the file's own attributes that nothing else here reads; the first sixteen."""
+    with guarded(path, "/"):
+        return [str(name) for name in file.attrs if name not in ("sim", "compress")][:16]
 
 
 def _padded_lengths(path: Path, file: h5py.File, length: int) -> np.ndarray | None:
@@ -147,7 +159,8 @@ def open_aloha(
     are exchanged back here.
 
     Args:
-        fps: rate in Hz; by default the 50 Hz that the project's recorders have as a constant.
+        fps: rate in Hz; by default what an attribute of the first file says, else what its recorded times say, else
+            the 50 Hz that the project's recorders have as a constant.
         swap_red_blue: whether encoded pictures are exchanged after decoding; by default they are.
 
     Raises:
@@ -159,23 +172,37 @@ def open_aloha(
     surveyed = survey(_look(paths), ("action", "observations/qpos", _IMAGES))
     swap = True if swap_red_blue is None else swap_red_blue
     plan = _plan(surveyed, paths[surveyed.first[0]], swap)
-    findings = [] if fps is not None else [_constant_rate()]
+    rate, findings = (fps, []) if fps is not None else _rate(paths[surveyed.first[0]])
     return Hdf5Recording(
         "aloha",
         path,
         Aloha(paths, swap),
         tuple(paths),
         plan=plan,
-        rate_hz=need_rate(path, fps, _RATE_HZ),
+        rate_hz=need_rate(path, rate),
         robot_type="aloha",
         findings=findings,
         differing=surveyed.differing,
     )
 
 
-def _constant_rate() -> Finding:
+def _rate(path: Path) -> tuple[float, list[Finding]]:
+    """What the first file says of its rate, and what is to be said of that."""
+    with open_file(path) as file, guarded(path, "/"):
+        said = said_rate(path, (node for node in (file, *file.values()) if isinstance(node, h5py.Group)))
+        clock = recorded_clock(path, file, len(file["action"]) if "action" in file else 0)
+    measured = f"{clock[1]}: {clock[0]} in the first file" if clock is not None else ""
+    if said is not None:
+        off = clock is not None and abs(clock[0].mean_hz / said[0] - 1) > _APART
+        text = f"{said[1]} says {said[0]:g} Hz; {measured}"
+        return said[0], [Finding("recorded-clock", "warning", text, evidence={"fps": said[0]})] if off else []
+    if clock is not None:
+        whole = float(round(clock[0].mean_hz))
+        rate = whole if whole and abs(clock[0].mean_hz / whole - 1) < 5e-3 else clock[0].mean_hz
+        text = f"no attribute says a rate; {measured}, taken for {rate:.6g} Hz"
+        return rate, [Finding("recorded-clock", "info", text, evidence={"fps": rate})]
     text = "the files hold no rate: 50 Hz is the constant DT = 0.02 of the project's recorders"
-    return Finding("assumed-rate", "info", text, evidence={"fps": _RATE_HZ})
+    return _RATE_HZ, [Finding("assumed-rate", "info", text, evidence={"fps": _RATE_HZ})]
 
 
 def _look(paths: Mapping[str, Path]) -> Iterator[tuple[str, Mapping[str, Leaf] | BadData]]:
@@ -201,6 +228,10 @@ def _plan(surveyed: Survey, example: Path, swap: bool) -> ReadingPlan:
     if not any(c.field.name == "action" for c in columns):
         raise BadData(example, "/action", "a numeric dataset", unmapped.get("action", "none"))
     unmapped["attribute sim"] = "kept as provenance.details.sim"
+    with open_file(example) as file:
+        others = _attributes(example, file)
+    if others:
+        unmapped[f"attributes {', '.join(others)}"] = "one value each is kept in provenance.details"
     return ReadingPlan(ordered(columns), tuple(cameras), unmapped)
 
 

@@ -192,13 +192,13 @@ def need_rate(root: Path, fps: float | None, known: float | None = None) -> floa
     """The rate in Hz: the user's word, else what the source says.
 
     Raises:
-        RoboscaleError: neither is there.
+        BadData: neither is there, or it is none.
     """
     rate = fps if fps is not None else known
     if rate is None:
-        raise RoboscaleError(f"{root}: the recording does not say its rate; name it in Hz with the option fps")
+        raise BadData(root, "fps", "the rate in Hz, which nothing here says: --fps", "nothing")
     if not 0 < rate < 1e6:
-        raise RoboscaleError(f"{root}: fps: expected a rate above 0 Hz, found {rate}")
+        raise BadData(root, "fps", "a rate above 0 Hz", rate)
     return round(rate) if abs(rate - round(rate)) < 1e-6 else rate
 
 

@@ -33,6 +33,7 @@ from roboscale.sources.records.hdf5.common import (
     open_file,
     resolve,
 )
+from roboscale.sources.records.hdf5.rates import said_rate
 from roboscale.sources.records.hdf5.recording import (
     Camera,
     Column,
@@ -64,6 +65,9 @@ def detect(path: Path) -> str | None:
             return None
         isaac = isinstance(data[first].get("states"), h5py.Group) or "initial_state" in data[first]
         name = str(_json(attribute(files[0], data, "env_args")).get("env_name", ""))
+        demos = [one for one in data.values() if isinstance(one, h5py.Group)]
+        if not any("actions" in one for one in demos[:8]):
+            return None  # demos of an own layout
         return "isaac-mimic" if isaac or name.startswith("Isaac-") else "robomimic"
 
 
@@ -173,7 +177,7 @@ def open_robomimic(path: Path, format: str, *, fps: float | None = None) -> Hdf5
     """Opens a file, or a folder of files, of demos.
 
     Args:
-        fps: rate in Hz, where `env_args` has neither `control_freq` nor `sim_args`.
+        fps: rate in Hz, where `env_args` has neither `control_freq` nor `sim_args`, and no attribute says it.
 
     Raises:
         BadData: no file, no demo, or none that can be read.
@@ -194,8 +198,9 @@ def open_robomimic(path: Path, format: str, *, fps: float | None = None) -> Hdf5
     if not places:
         raise BadData(path, "data", "demos", "none")
     surveyed = survey(_look(files, places), ("actions",))
-    plan = _plan(surveyed.common, dict(surveyed.partial), _frame_sizes(files, places))
-    known = _control_rate(environment) or _control_rate(_meta(files, places[surveyed.first[0]]))
+    plan = _plan(path, surveyed.common, dict(surveyed.partial), _frame_sizes(files, places))
+    first = places[surveyed.first[0]]
+    known = _control_rate(environment) or _control_rate(_meta(files, first)) or _attribute_rate(files, first)
     files.close()
     layout = Robomimic(format, places)
     rate, robot = need_rate(path, fps, known), _robot(environment)
@@ -267,7 +272,15 @@ def _control_rate(environment: Mapping[str, Any]) -> float | None:
         return None
 
 
-def _plan(common: Mapping[str, Leaf], unmapped: dict[str, str], state_sizes: set[tuple[int, ...]]) -> ReadingPlan:
+def _attribute_rate(files: Files, place: Place) -> float | None:
+    file = files.get(place.file)
+    said = said_rate(place.file, (file, *(find_group(place.file, file, name) for name in ("data", place.group))))
+    return said[0] if said is not None else None
+
+
+def _plan(
+    path: Path, common: Mapping[str, Leaf], unmapped: dict[str, str], state_sizes: set[tuple[int, ...]]
+) -> ReadingPlan:
     columns, cameras = [], []
     vectors = [n for n, leaf in common.items() if n.startswith("obs/") and not unfit(leaf)]
     for name, leaf in common.items():
@@ -285,7 +298,7 @@ def _plan(common: Mapping[str, Leaf], unmapped: dict[str, str], state_sizes: set
     unmapped["/mask"] = "kept as provenance.details.masks"
     unmapped["attributes env_args, model_file"] = "kept as hashes and names in provenance"
     if not any(c.field.name == "action" for c in columns):
-        raise BadData("recording", "actions", "a numeric dataset in every demo", unmapped.get("actions", "none"))
+        raise BadData(path, "actions", "a numeric dataset in every demo", unmapped.get("actions", "none"))
     return ReadingPlan(ordered(columns), tuple(cameras), unmapped)
 
 

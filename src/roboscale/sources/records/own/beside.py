@@ -2,6 +2,7 @@
 
     states/ep_000.npy  actions/ep_000.npy  front/ep_000.mp4      a folder for each kind
     ep0_state.npy  ep0_action.npy  ep1_state.npy  ...            one folder for all
+    task_0/episode_0.npz  task_0/episode_1.npz  task_1/...       folders of tasks or splits, a file an episode
     episode_0.hdf5  episode_0.mp4  episode_1.hdf5  ...           numbers and pictures of an episode
 
 Knows names only.
@@ -10,14 +11,16 @@ Knows names only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["files_beside"]
+__all__ = ["episodes_within", "files_beside"]
 
 _NAME = re.compile(r"(?P<before>.*?)(?P<number>\d+)(?P<after>\D*)$")
 _EPISODE = re.compile(r"(^|[^a-z])(ep|eps|episode|demo|traj|trajectory|run|trial|rollout|take|seq)?[^a-z]?$", re.I)
+_OF_EPISODES = re.compile(r"(.*[^a-z])?(ep|eps|episode|demo|traj|trajectory|run|trial|rollout|take|seq)[^a-z]*", re.I)
 _TEXTS = ".txt"
+_SINGLE = (".npy", ".mp4", ".mkv", ".avi", ".webm", ".mov", ".m4v")  # one array or camera: a kind, no whole episode
 
 Place = tuple[Path, str, str, str]
 """Folder, and the name of a file without its number: what is before, what is after, and its ending."""
@@ -46,6 +49,29 @@ def files_beside(root: Path, paths: Iterable[Path]) -> dict[int, Mapping[str, Pa
         return {}
     names = _short_names(root, list(places))
     return {n: {names[place]: files[n] for place, files in places.items() if n in files} for n in numbers}
+
+
+def episodes_within(folders: Mapping[Path, Sequence[Path]]) -> list[Path]:
+    """The files of all folders, where each is an episode: they differ in the number of an episode alone.
+
+    Args:
+        folders: folder -> its files of data and videos.
+
+    >>> folders = {Path(task): [Path(task, f"episode_{i}.npz") for i in range(2)] for task in ("push", "pull")}
+    >>> [str(path) for path in episodes_within(folders)]
+    ['push/episode_0.npz', 'push/episode_1.npz', 'pull/episode_0.npz', 'pull/episode_1.npz']
+    """
+    names = [[(path.suffix, _NAME.fullmatch(path.stem)) for path in files] for files in folders.values()]
+    kinds = {(suffix, m["before"], m["after"]) if m else None for each in names for suffix, m in each}
+    kind = kinds.pop() if len(kinds) == 1 else None
+    alone = (
+        kind is not None
+        and kind[0] not in _SINGLE
+        and _OF_EPISODES.fullmatch(kind[1])
+        and all(names)
+        and any(len(each) > 1 for each in names)
+    )
+    return [path for files in folders.values() for path in files] if alone else []
 
 
 def _are_episodes(places: Iterable[Place]) -> bool:

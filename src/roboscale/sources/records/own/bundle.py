@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from roboscale.core import BadData
 from roboscale.dataset.unfetched import require_fetched
 from roboscale.dataset.video import probe
-from roboscale.sources.records.own.beside import files_beside
+from roboscale.sources.records.own.beside import episodes_within, files_beside
 from roboscale.sources.records.own.held import Held, Kind
 from roboscale.sources.records.own.splitting import Cut, cuts_of, part_of
 
@@ -39,6 +39,7 @@ DATA = (*HDF5, *TABLES, ".npz", ".npy")
 _READ = (*DATA, *VIDEOS, ".txt")
 _EPISODE_COLUMNS = ("episode_index", "episode_id", "episode", "traj_id", "trajectory_id", "demo_id")
 _MAX_FILES = 200_000
+_OF_ZARR = (".zarray", "zarr.json")
 _BROKEN_ARRAYS = (
     OSError,
     ValueError,
@@ -132,7 +133,7 @@ def find_episodes(root: Path, episodes: str = "", groups: str = "", split_by: st
 def _beside(root: Path) -> dict[int, Mapping[str, Path]]:
     found: list[Path] = []
     for path in root.rglob("*") if root.is_dir() else ():
-        if path.suffix.lower() in PICTURES or path.suffix == ".zarr" or path.name == ".zarray":
+        if path.suffix.lower() in PICTURES or path.suffix == ".zarr" or path.name in _OF_ZARR:
             return {}
         if path.suffix.lower() in (*DATA, *VIDEOS, ".txt") and path.is_file():
             found.append(path)
@@ -162,7 +163,15 @@ def _paths(root: Path, episodes: str, split_by: str = "") -> list[Path]:
         return [root]
     if len(folders) == 1 and not _pictures(folders[0]):
         return [folders[0]] if any(_is_data(p) for p in folders[0].iterdir()) else _paths(folders[0], "", split_by)
-    return sorted(folders, key=lambda p: by_number(p.name))
+    folders = sorted(folders, key=lambda p: by_number(p.name))
+    return (
+        episodes_within({folder: sorted(filter(_is_data, folder.iterdir()), key=_by_name) for folder in folders})
+        or folders
+    )
+
+
+def _by_name(path: Path) -> Any:
+    return by_number(path.name)
 
 
 def _is_data(path: Path) -> bool:
@@ -170,7 +179,7 @@ def _is_data(path: Path) -> bool:
 
 
 def _is_store(path: Path) -> bool:
-    return (path / ".zgroup").is_file() or path.suffix == ".zarr"
+    return (path / ".zgroup").is_file() or (path / "zarr.json").is_file() or path.suffix == ".zarr"
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -183,7 +192,7 @@ def _holds(path: Path) -> bool:
     if path.is_file():
         return path.suffix.lower() in (*DATA, *VIDEOS)
     for number, one in enumerate(path.rglob("*")):
-        if one.suffix.lower() in (*DATA, *VIDEOS, *PICTURES) or one.name == ".zarray":
+        if one.suffix.lower() in (*DATA, *VIDEOS, *PICTURES) or one.name in _OF_ZARR:
             return True
         if number > _MAX_FILES:
             break
@@ -402,11 +411,14 @@ def _in_hdf5(path: Path, start: str, group: str) -> Iterator[Held]:
 
 def _in_zarr(path: Path, start: str) -> Iterator[Held]:
     from roboscale.sources.records.zarr.array import ZarrArray
-    from roboscale.sources.records.zarr.store import FolderStore
+    from roboscale.sources.records.zarr.store import FolderStore, read_json
 
     store = FolderStore(path)
-    for file in sorted(path.rglob(".zarray")):
+    files = sorted(file for name in _OF_ZARR for file in path.rglob(name))
+    for file in files:
         name = str(file.parent.relative_to(path))
+        if file.name == "zarr.json" and (read_json(store, f"{name}/zarr.json") or {}).get("node_type") != "array":
+            continue
         array = ZarrArray(store, name)
         if array.shape:
             load = partial(_rows_of, array)

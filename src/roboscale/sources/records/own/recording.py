@@ -59,6 +59,23 @@ class _Rows:
     picks: Mapping[str, NDArray[np.int64]]
 
 
+_SPLITS = frozenset(
+    ("train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "evaluation")
+)
+
+
+def _splits(keys: Sequence[str]) -> dict[str, list[str]]:
+    """Folders that are called as splits are, of all episodes; empty where others lie beside them.
+
+    >>> _splits(("train/0.npz", "train/1.npz", "val/0.npz"))
+    {'train': ['train/0.npz', 'train/1.npz'], 'val': ['val/0.npz']}
+    """
+    folders: dict[str, list[str]] = {}
+    for key in keys:
+        folders.setdefault(key.split("/")[0] if "/" in key else "", []).append(key)
+    return folders if folders and all(name.lower() in _SPLITS for name in folders) else {}
+
+
 class OwnRecording:
     """See the module, and `core.Recording` for what is promised.
 
@@ -92,6 +109,7 @@ class OwnRecording:
         self.unmapped: Mapping[str, str] = self._unmapped(sources)
         self.missing: Mapping[str, Sequence[str]] = {}
         self.findings: Sequence[Finding] = ()
+        self.splits: Mapping[str, Sequence[str]] = _splits(self.keys)
 
     def read(self, key: str, cameras: Collection[str] | None = None) -> RecordedEpisode:
         """One episode. `Recording.read` says what is promised."""

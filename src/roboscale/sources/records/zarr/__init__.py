@@ -27,7 +27,7 @@ def detect(path: Path) -> str | None:
     try:
         if store.has("zarr.json") and path.name.rstrip("/").endswith((".zarr", ".zarr.zip")):
             return "zarr"
-        if not store.has("meta/episode_ends/.zarray"):
+        if not any(store.has(f"meta/episode_ends/{name}") for name in (".zarray", "zarr.json")):
             return None
         return "umi-zarr" if is_umi([name.removeprefix("data/") for name in store.arrays("data")]) else "zarr"
     except BadData:

@@ -1,4 +1,4 @@
-"""One zarr array, format 2: its metadata, and rows of it.
+"""One zarr array, format 2 or 3: its metadata, and rows of it.
 
 Read here and not by zarr itself, which starts a thread per process, fills in missing chunks without a word, and
 believes every size that a broken file claims.
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from roboscale.core import BadData
 from roboscale.sources.records.zarr.codecs import CODECS, FILTERS, decode_chunk
 from roboscale.sources.records.zarr.store import ByteStore, read_json
+from roboscale.sources.records.zarr.version3 import in_words_of_version_2
 
 __all__ = ["Absent", "ZarrArray"]
 
@@ -45,8 +46,11 @@ class ZarrArray:
 
     def __init__(self, store: ByteStore, path: str, absent: Absent = "fail") -> None:
         self._store, self._path, self._absent = store, path, absent
-        self._file = store.path / path / ".zarray"
+        self._file, self._before = store.path / path / ".zarray", ""
         raw = read_json(store, f"{path}/.zarray")
+        if raw is None and (newer := read_json(store, f"{path}/zarr.json")) is not None:
+            self._file = store.path / path / "zarr.json"
+            raw, self._before = in_words_of_version_2(self._file, newer)
         if raw is None:
             raise BadData(self._file, "file", "to exist", "nothing")
         if raw.get("zarr_format") != 2:
@@ -103,7 +107,7 @@ class ZarrArray:
         return list(itertools.product(*counts))
 
     def _key(self, number: Sequence[int]) -> str:
-        return f"{self._path}/{self._separator.join(map(str, number))}"
+        return f"{self._path}/{self._before}{self._separator.join(map(str, number))}"
 
     def _require_chunks(self, numbers: range) -> None:
         """Before memory is taken for rows that a broken shape only claims."""

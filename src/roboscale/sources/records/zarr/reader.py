@@ -53,8 +53,6 @@ class ZarrRecording:
         self.root, self.format = path, format
         self.robot_type = "umi" if format == "umi-zarr" else ""
         self._store: ByteStore = open_store(path)
-        if self._store.has("zarr.json"):
-            raise BadData(path, "zarr_format", 2, 3)
         self._ends = self._episode_ends(absent)
         self.keys: Sequence[str] = tuple(f"{number:06d}" for number in range(len(self._ends)))
         self._positions = {key: number for number, key in enumerate(self.keys)}

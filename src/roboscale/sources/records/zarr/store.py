@@ -84,12 +84,13 @@ class FolderStore:
             names = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False) and not e.name.startswith("."))
         for name in names:
             key = f"{group}/{name}"
-            if self.has(f"{key}/.zarray"):
+            node = _node(self, key)
+            if node == "array":
                 yield key
-            elif self.has(f"{key}/.zgroup"):
+            elif node == "group":
                 yield from self.arrays(key)
             else:
-                raise BadData(folder / name, ".zarray", "to exist, or .zgroup", "neither")
+                raise BadData(folder / name, ".zarray", "to exist, or .zgroup or zarr.json", "neither")
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -155,13 +156,27 @@ class ZipStore:
     def arrays(self, group: str) -> Iterator[str]:
         below = [PurePosixPath(key) for key in self._members if key.startswith(f"{group}/") and not key.endswith("/")]
         arrays = {str(key.parent) for key in below if key.name == ".zarray"}
+        arrays |= {
+            str(key.parent) for key in below if key.name == "zarr.json" and _node(self, str(key.parent)) == "array"
+        }
         for key in below:
-            if key.name not in (".zgroup", ".zattrs") and not arrays & {str(parent) for parent in key.parents}:
+            if key.name not in (".zgroup", ".zattrs", "zarr.json") and not arrays & {
+                str(parent) for parent in key.parents
+            }:
                 raise BadData(self.path, str(key.parent), "a member .zarray", "none")
         yield from sorted(arrays)
 
     def close(self) -> None:
         self._zip.close()
+
+
+def _node(store: ByteStore, key: str) -> str:
+    """`array` or `group`, in either version; empty where it is neither."""
+    if store.has(f"{key}/.zarray"):
+        return "array"
+    if store.has(f"{key}/.zgroup"):
+        return "group"
+    return str((read_json(store, f"{key}/zarr.json") or {}).get("node_type") or "")
 
 
 def open_store(path: Path) -> ByteStore:
