@@ -2,8 +2,8 @@
 
 Both turn the same 480 x 640 AV1 episodes into files of a v3 dataset. Ours is the whole `roboscale data import`, with
 image statistics and the comparison of what was written; the peer decodes every frame and encodes it with LeRobot's own
-settings (libsvtav1, crf 30, g 2, preset 12), and does nothing else. Below both stands what no import with the same image
-statistics can go under: a bare decoder that is given the packets which the sampled pictures need, and nothing else.
+settings (libsvtav1, crf 30, g 2, preset 12), and does nothing else. Below both stands what no import with the same
+image statistics can go under: a bare decoder that is given the packets which the sampled pictures need.
 
     python -m benchmarks.import_video [--episodes 4] [--frames 150] [--rounds 3]
 """
@@ -81,7 +81,7 @@ def encode_again(source: Path, out: Path) -> None:
 
 
 def decode_sampled(source: Path, frames: int) -> tuple[int, int]:
-    """The pictures that the statistics sample, decoded by themselves; how many these are, and with their key frames."""
+    """Decodes what the statistics sample, and nothing else; how many pictures these are, and with their key frames."""
     sampled, decoded = 0, 0
     wanted = {int(number) for number in sample_indices(frames)}
     for path in sorted(source.rglob("*.mp4")):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.test_setup import FAKES, PYTHON, ROOT, torch_index
+from tests.scripts.test_setup import PYTHON, ROOT, torch_index
 
 __all__ = ["torch_index"]
 

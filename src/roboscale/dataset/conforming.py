@@ -1,9 +1,9 @@
 """A recording with the same columns as those that it is put beside: what differs without a difference in meaning.
 
 A dtype is widened to one that holds everybody's numbers exactly. Names of elements that differ in capitals, or in what
-stands between their words, are spelt as the first member spells them. A recording that keeps no times of its own, beside
-one that does, gets those of its grid: frame number over rate. Pictures get a size, and fields are left out, where
-somebody asks for it.
+stands between their words, are spelt as the first member spells them. A recording that keeps no times of its own,
+beside one that does, gets those of its grid: frame number over rate. Pictures get a size, and fields are left out,
+where somebody asks for it.
 
 By hand, a member of 32-bit actions without a clock beside one of 64-bit actions that has one:
 
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np

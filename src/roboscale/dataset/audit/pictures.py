@@ -131,7 +131,7 @@ def _read(reader: VideoReader, clip: Clip, numbers: Sequence[int]) -> dict[int, 
 
 
 def _first(numbers: Sequence[int], sizes: Sequence[int]) -> list[int]:
-    """Every second number and the last; those that are no key frames (of size 0), which cost little more; small ones."""
+    """Every second number and the last; those that are no key frames (of size 0), which cost little; small ones."""
     usual = np.median([size for size in sizes if size] or [0])
     few = [size <= _FEW_BYTES * usual for size in sizes]
     return [n for i, n in enumerate(numbers) if i % 2 == 0 or i == len(numbers) - 1 or few[i]]

@@ -27,7 +27,6 @@ from roboscale.core import (
     Pictures,
     Provenance,
     RecordedEpisode,
-    RoboscaleError,
     Spec,
     UnknownName,
 )

@@ -2,8 +2,8 @@
 
 Such a value is stored as a reference: its length, the address of a global heap, the number of an object in that heap.
 libhdf5 (2.0 and before) allocates the length first and looks for the object afterwards, so four broken bytes cost
-gigabytes before there is an error. Here the object must be there, and be that long, before the library reads. A type of
-varying length is one of values or of text; the library runs into nothing where it is said to be of a third kind.
+gigabytes before there is an error. Here the object must be there, and be that long, before the library reads. A type
+of varying length is one of values or of text; the library runs into nothing where it is said to be of a third kind.
 
 Not looked at, because damage to them breaks a checksum that the library verifies: references in compressed chunks,
 and attributes in object headers of version 2 (those of version 1, which h5py writes, have none).

@@ -64,14 +64,10 @@ def episodes_within(folders: Mapping[Path, Sequence[Path]]) -> list[Path]:
     names = [[(path.suffix, _NAME.fullmatch(path.stem)) for path in files] for files in folders.values()]
     kinds = {(suffix, m["before"], m["after"]) if m else None for each in names for suffix, m in each}
     kind = kinds.pop() if len(kinds) == 1 else None
-    alone = (
-        kind is not None
-        and kind[0] not in _SINGLE
-        and _OF_EPISODES.fullmatch(kind[1])
-        and all(names)
-        and any(len(each) > 1 for each in names)
-    )
-    return [path for files in folders.values() for path in files] if alone else []
+    if kind is None or kind[0] in _SINGLE or not _OF_EPISODES.fullmatch(kind[1]):
+        return []
+    several = all(names) and any(len(each) > 1 for each in names)
+    return [path for files in folders.values() for path in files] if several else []
 
 
 def _are_episodes(places: Iterable[Place]) -> bool:

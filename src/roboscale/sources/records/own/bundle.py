@@ -163,11 +163,9 @@ def _paths(root: Path, episodes: str, split_by: str = "") -> list[Path]:
         return [root]
     if len(folders) == 1 and not _pictures(folders[0]):
         return [folders[0]] if any(_is_data(p) for p in folders[0].iterdir()) else _paths(folders[0], "", split_by)
-    folders = sorted(folders, key=lambda p: by_number(p.name))
-    return (
-        episodes_within({folder: sorted(filter(_is_data, folder.iterdir()), key=_by_name) for folder in folders})
-        or folders
-    )
+    folders = sorted(folders, key=_by_name)
+    files_of = {folder: sorted(filter(_is_data, folder.iterdir()), key=_by_name) for folder in folders}
+    return episodes_within(files_of) or folders
 
 
 def _by_name(path: Path) -> Any:

@@ -59,9 +59,7 @@ class _Rows:
     picks: Mapping[str, NDArray[np.int64]]
 
 
-_SPLITS = frozenset(
-    ("train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "evaluation")
-)
+_SPLITS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "evaluation")
 
 
 def _splits(keys: Sequence[str]) -> dict[str, list[str]]:

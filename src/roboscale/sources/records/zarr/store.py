@@ -156,13 +156,11 @@ class ZipStore:
     def arrays(self, group: str) -> Iterator[str]:
         below = [PurePosixPath(key) for key in self._members if key.startswith(f"{group}/") and not key.endswith("/")]
         arrays = {str(key.parent) for key in below if key.name == ".zarray"}
-        arrays |= {
-            str(key.parent) for key in below if key.name == "zarr.json" and _node(self, str(key.parent)) == "array"
-        }
+        newer = {str(key.parent) for key in below if key.name == "zarr.json"}
+        arrays |= {name for name in newer if _node(self, name) == "array"}
         for key in below:
-            if key.name not in (".zgroup", ".zattrs", "zarr.json") and not arrays & {
-                str(parent) for parent in key.parents
-            }:
+            is_data = key.name not in (".zgroup", ".zattrs", "zarr.json")
+            if is_data and not arrays & {str(parent) for parent in key.parents}:
                 raise BadData(self.path, str(key.parent), "a member .zarray", "none")
         yield from sorted(arrays)
 

@@ -1,7 +1,7 @@
 """What `zarr.json` of format 3 says, in the words of format 2: what both can say is read by the same code.
 
-Read are numbers in regular grids of chunks, as bytes or packed by zstd, gzip or Blosc, which is what zarr-python 3 writes
-unless it is told otherwise. Shards, checksums of chunks and transposed chunks are refused by name.
+Read are numbers in regular grids of chunks, as bytes or packed by zstd, gzip or Blosc, which is what zarr-python 3
+writes unless it is told otherwise. Shards, checksums of chunks and transposed chunks are refused by name.
 Source: https://zarr-specs.readthedocs.io/en/latest/v3/core/v3.0.html
 """
 
