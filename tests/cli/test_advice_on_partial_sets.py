@@ -47,8 +47,8 @@ _COMMANDS = {  # command -> state -> what is planted so that it is named there
         "a-video-gone": "row-swapped",
         "video-less": "too-many-frames",
     },
-    f"{_FIX} OUT --drop": dict.fromkeys(("complete", "a-video-gone", "video-less"), "nan")
-    | {"data-gone": "one-frame"},
+    f"{_FIX} OUT --drop": dict.fromkeys(("complete", "a-video-gone", "video-less"), "nan"),
+    f"{_FIX} OUT --drop --drop-broken": {"data-gone": "one-frame"},
     f"{_FIX} OUT --drop-camera": {"a-video-gone": "video-lost", "video-less": "black-camera"},
     f"{_FIX} OUT --drop-broken": dict.fromkeys(STATES, "data-lost") | {"data-gone": "wrong-std"},
     f"{_FIX} OUT --trim-idle": {"complete": "slow-start"},

@@ -33,6 +33,7 @@ _TAKES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Module -> options of its reader; the others look at theirs themselves."""
 _PICKLED = (".pkl", ".pickle", ".pt", ".pth")
+_EMPTY = "an empty folder"
 _LOOKED = 10_000  # files of a folder of which nothing is known
 
 FORMATS: Mapping[str, str] = MappingProxyType(
@@ -117,7 +118,9 @@ def _unknown(path: Path) -> BadData:
             f"a folder that holds {len(inner)}: {some}" if len(inner) > 1 else f"a folder around it; it is {inner[0]}"
         )
         return BadData(path, "source", "a dataset", found)
-    return BadData(path, "format", f"one of {', '.join(FORMATS)}", f"{_seen(path)}; name it with --format")
+    seen = _seen(path)
+    way = "" if seen == _EMPTY else "; name it with --format"
+    return BadData(path, "format", f"one of {', '.join(FORMATS)}", f"{seen}{way}")
 
 
 def _all_pickled(folder: Path) -> bool:
@@ -145,7 +148,7 @@ def _seen(path: Path) -> str:
         return f"a file {path.name}"
     endings = Counter(p.suffix or p.name for _, p in zip(range(_LOOKED), path.rglob("*"), strict=False) if p.is_file())
     return (
-        f"a folder with {', '.join(f'{n} x {e}' for e, n in endings.most_common(4))}" if endings else "an empty folder"
+        f"a folder with {', '.join(f'{n} x {e}' for e, n in endings.most_common(4))}" if endings else _EMPTY
     )
 
 
