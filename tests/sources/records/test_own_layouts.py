@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from roboscale.cli.app import app
@@ -150,6 +151,40 @@ def test_folders_of_splits_hold_an_episode_a_file(tmp_path: Path):
         (tmp_path / "b" / name).parent.mkdir(parents=True, exist_ok=True)
         np.save(tmp_path / "b" / name, np.zeros((4, 2)))
     assert len(list(find_episodes(tmp_path / "b"))) != 4
+
+
+def test_an_episode_whose_rows_are_json(tmp_path: Path):
+    """As XR teleoperation writes it: an object a frame with the names of pictures, and what holds for all beside."""
+    states = np.random.default_rng(0).normal(size=(2, 6, 2, 7))
+    for number in range(2):
+        folder = tmp_path / "a" / f"episode_{number:04d}"
+        (folder / "colors").mkdir(parents=True)
+        rows = []
+        for t in range(6):
+            names = {f"color_{k}": f"colors/{t:06d}_color_{k}.png" for k in range(2)}
+            for k, name in enumerate(names.values()):
+                Image.fromarray(np.full((32, 48, 3), 40 * k + 8 * t, np.uint8)).save(folder / name)
+            sides = {
+                f"{side}_arm": {"qpos": q.tolist()}
+                for side, q in zip(("left", "right"), states[number, t], strict=True)
+            }
+            ragged = {"tactile": [0.0] * (t % 2 + 1), "audio": None}
+            rows.append({"idx": t, "colors": names, "states": sides, "actions": sides, **ragged})
+        beside = {"info": {"image": {"fps": 30}}, "text": {"goal": "Pick up the red cup."}}
+        (folder / "data.json").write_text(json.dumps({**beside, "data": rows}))
+    draft = tomllib.loads(runner.invoke(app, ["data", "import", str(tmp_path / "a"), "--explain"]).stdout)
+    assert draft["fps"] == 30 and len(draft["fields"]) == 6
+    recording = open_recording(tmp_path / "a", "own-layout", mapping=draft)
+    episode = recording.read(recording.keys[1])
+    assert episode.instruction == "Pick up the red cup." and "data.json/tactile" in recording.unmapped
+    assert np.array_equal(episode.arrays["observation.state"], states[1, :, 0])
+    cameras = [n for n in recording.spec.names if n.startswith("observation.images.")]
+    assert [int(next(iter(episode.pictures[camera]))[0, 0, 0]) for camera in cameras] == [0, 40]
+    outside = json.loads((folder / "data.json").read_text())
+    outside["data"][3]["colors"]["color_0"] = "../../elsewhere.png"
+    (folder / "data.json").write_text(json.dumps(outside))
+    with pytest.raises(BadData, match="pictures beside the rows"):
+        recording.read(recording.keys[1])
 
 
 def test_where_nothing_says_the_rate_the_draft_leaves_it_open(tmp_path: Path):

@@ -147,9 +147,7 @@ def _seen(path: Path) -> str:
     if path.is_file():
         return f"a file {path.name}"
     endings = Counter(p.suffix or p.name for _, p in zip(range(_LOOKED), path.rglob("*"), strict=False) if p.is_file())
-    return (
-        f"a folder with {', '.join(f'{n} x {e}' for e, n in endings.most_common(4))}" if endings else _EMPTY
-    )
+    return f"a folder with {', '.join(f'{n} x {e}' for e, n in endings.most_common(4))}" if endings else _EMPTY
 
 
 def open_recording(path: Path, format: str | None = None, **options: Any) -> Recording:

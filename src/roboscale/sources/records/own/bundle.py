@@ -27,6 +27,7 @@ from roboscale.dataset.unfetched import require_fetched
 from roboscale.dataset.video import probe
 from roboscale.sources.records.own.beside import episodes_within, files_beside
 from roboscale.sources.records.own.held import Held, Kind
+from roboscale.sources.records.own.rows import held_rows, read_rows
 from roboscale.sources.records.own.splitting import Cut, cuts_of, part_of
 
 __all__ = ["Bundle", "Held", "by_number", "find_episodes", "names_like"]
@@ -285,6 +286,9 @@ def _in_folder(bundle: Bundle) -> Iterator[Held]:
         yield from _in_zarr(root, "")
         return
     folders = [root, *sorted((p for p in root.rglob("*") if p.is_dir()), key=lambda p: by_number(str(p)))]
+    told = [one for path in sorted(root.iterdir()) if path.is_file() for one in _in_rows(path)]
+    yield from told
+    of_rows = {file.parent for one in told if one.kind == "pictures" for file in one.load()}
     for folder in folders:
         name = "" if folder == root else str(folder.relative_to(root))
         if any(_is_store(parent) for parent in folder.parents if parent.is_relative_to(root)):
@@ -293,7 +297,7 @@ def _in_folder(bundle: Bundle) -> Iterator[Held]:
             yield from _in_zarr(folder, f"{name}/")
             continue
         pictures = _pictures(folder)
-        if pictures:
+        if pictures and folder not in of_rows:
             yield Held(
                 name=name or ".", kind="pictures", path=folder, rows=len(pictures), load=partial(_held, pictures)
             )
@@ -303,10 +307,18 @@ def _in_folder(bundle: Bundle) -> Iterator[Held]:
                 continue
             if path.suffix.lower() in _READ:
                 yield from _in_file(path, f"{path.relative_to(root)}", bundle)
-            elif path.suffix.lower() not in PICTURES and path.name != "Thumbs.db":
+            elif (
+                path.suffix.lower() not in PICTURES and path.name != "Thumbs.db" and path not in {o.path for o in told}
+            ):
                 others.setdefault(path.suffix.lower(), []).append(path)
         for suffix, files in others.items():
             yield _unread(f"{name}/" if name else "", suffix, files)
+
+
+def _in_rows(path: Path) -> list[Held]:
+    """The columns of a file of JSON in an episode's folder that has an object for each frame."""
+    read = read_rows(path) if not path.name.startswith(".") else None
+    return [] if read is None else list(held_rows(path, f"{path.name}/", *read))
 
 
 def _in_file(path: Path, name: str, bundle: Bundle) -> Iterator[Held]:

@@ -31,7 +31,8 @@ _ACTION = re.compile(r"action|command|cmd|target|goal|desired|setpoint|leader|co
 _STATE = re.compile(
     r"(^|[/_.])(state|states|qpos|joint|joints|joint_?pos\w*|proprio\w*|position|positions|q|robot_state)", re.I
 )
-_TEXT = re.compile(r"instruction|task|language|prompt|description", re.IGNORECASE)
+_RATE = re.compile(r"(^|[/_.])(fps|hz|rate|rate_hz|frequency)$", re.IGNORECASE)
+_TEXT = re.compile(r"instruction|task|language|prompt|description|text/goal", re.IGNORECASE)
 _INDEX = re.compile(r"(^|[/_.])(frame|frame_index|index|step|idx|episode\w*)$", re.IGNORECASE)
 
 
@@ -116,11 +117,19 @@ def _head(
             round(facts.rate_hz) if abs(facts.rate_hz - round(facts.rate_hz)) < 0.05 * facts.rate_hz else facts.rate_hz
         )
         lines += [f"fps = {rate:g}  # {main}: {facts}", f"time = {_quote(main)}", f"time_unit = {_quote(unit)}"]
+    elif said := [name for name, one in sources.items() if one.rows == 1 and _RATE.search(name) and _one(one) > 0]:
+        lines.append(f"fps = {_one(sources[said[0]]):g}  # {said[0]} says it")
     else:
         lines.append("# fps =  # frames a second: nothing here says it; uncomment, or pass --fps")
     texts = [name for name, one in sources.items() if one.kind == "texts" and _TEXT.search(name)]
     asked = f"{{ source = {_quote(texts[0])} }}" if texts else '""'
     return [*lines, f"instruction = {asked}  # what was asked", 'robot = ""', 'licence = ""', ""]
+
+
+def _one(source: Held) -> float:
+    """A number that stands alone; 0 for anything else."""
+    value = source.load() if source.kind == "numbers" and not source.shape else [0]
+    return float(np.asarray(value).reshape(-1)[0])
 
 
 def _block(
@@ -164,7 +173,9 @@ def _pictures(source: Held) -> bool:
 
 
 def _field_name(name: str, source: Held, used: set[str]) -> str:
-    plain = re.sub(r"\.(csv|tsv|npz|npy|h5|hdf5|he5|zarr|mp4|mkv|avi|mov|webm)(?=/|$)", "", name.replace("*", ""))
+    plain = re.sub(
+        r"\.(csv|tsv|jsonl?|npz|npy|h5|hdf5|he5|zarr|mp4|mkv|avi|mov|webm)(?=/|$)", "", name.replace("*", "")
+    )
     last = plain.rstrip("_/").rsplit("/", 1)[-1]
     slug = re.sub(r"[^A-Za-z0-9]+", "_", plain).strip("_").lower() or "field"
     if _pictures(source):
