@@ -242,12 +242,11 @@ _FOLLOWING = ("orphan-rows", "task-unused", "file-unreferenced", "video-timestam
 
 def _settled(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Each thing once, without what follows from something else that was found; errors first."""
-    checks = {f.check for f in findings}
     findings = [f for f in findings if not _follows_from_absence(f, findings)]
     empty = {f.field for f in findings if f.check == "placeholder-camera"}
     kept: dict[tuple[Any, ...], list[Finding]] = {}
     for one in findings:
-        if any(cause in checks for cause in _CAUSES.get(one.check, ())):
+        if _is_explained(one, findings):
             continue
         if one.check == "black-camera" and one.field in empty:
             continue
@@ -258,6 +257,14 @@ def _settled(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     merged = [_together(same) for same in kept.values()]
     ranked = sorted(merged, key=lambda f: (SEVERITIES.index(f.severity), order.get(f.check, len(order))))
     return tuple(ranked)
+
+
+def _is_explained(one: Finding, findings: Sequence[Finding]) -> bool:
+    """Whether its cause was found: in the same episodes, or where a cause names none."""
+    causes = [f for f in findings if f.check in _CAUSES.get(one.check, ())]
+    if any(not f.episodes for f in causes):
+        return True
+    return bool(causes) and {i for f in causes for i in f.episodes} >= set(one.episodes)
 
 
 def _follows_from_absence(one: Finding, findings: Sequence[Finding]) -> bool:

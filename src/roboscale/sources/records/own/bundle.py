@@ -288,6 +288,7 @@ def _in_folder(bundle: Bundle) -> Iterator[Held]:
     folders = [root, *sorted((p for p in root.rglob("*") if p.is_dir()), key=lambda p: by_number(str(p)))]
     told = [one for path in sorted(root.iterdir()) if path.is_file() for one in _in_rows(path)]
     yield from told
+    as_rows = {one.path for one in told}
     of_rows = {file.parent for one in told if one.kind == "pictures" for file in one.load()}
     for folder in folders:
         name = "" if folder == root else str(folder.relative_to(root))
@@ -307,9 +308,7 @@ def _in_folder(bundle: Bundle) -> Iterator[Held]:
                 continue
             if path.suffix.lower() in _READ:
                 yield from _in_file(path, f"{path.relative_to(root)}", bundle)
-            elif (
-                path.suffix.lower() not in PICTURES and path.name != "Thumbs.db" and path not in {o.path for o in told}
-            ):
+            elif path.suffix.lower() not in PICTURES and path.name != "Thumbs.db" and path not in as_rows:
                 others.setdefault(path.suffix.lower(), []).append(path)
         for suffix, files in others.items():
             yield _unread(f"{name}/" if name else "", suffix, files)

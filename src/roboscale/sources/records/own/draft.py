@@ -31,6 +31,7 @@ _ACTION = re.compile(r"action|command|cmd|target|goal|desired|setpoint|leader|co
 _STATE = re.compile(
     r"(^|[/_.])(state|states|qpos|joint|joints|joint_?pos\w*|proprio\w*|position|positions|q|robot_state)", re.I
 )
+_ENDING = re.compile(r"\.(csv|tsv|jsonl?|npz|npy|h5|hdf5|he5|zarr|mp4|mkv|avi|mov|webm)(?=/|$)")
 _RATE = re.compile(r"(^|[/_.])(fps|hz|rate|rate_hz|frequency)$", re.IGNORECASE)
 _TEXT = re.compile(r"instruction|task|language|prompt|description|text/goal", re.IGNORECASE)
 _INDEX = re.compile(r"(^|[/_.])(frame|frame_index|index|step|idx|episode\w*)$", re.IGNORECASE)
@@ -173,9 +174,7 @@ def _pictures(source: Held) -> bool:
 
 
 def _field_name(name: str, source: Held, used: set[str]) -> str:
-    plain = re.sub(
-        r"\.(csv|tsv|jsonl?|npz|npy|h5|hdf5|he5|zarr|mp4|mkv|avi|mov|webm)(?=/|$)", "", name.replace("*", "")
-    )
+    plain = _ENDING.sub("", name.replace("*", ""))
     last = plain.rstrip("_/").rsplit("/", 1)[-1]
     slug = re.sub(r"[^A-Za-z0-9]+", "_", plain).strip("_").lower() or "field"
     if _pictures(source):

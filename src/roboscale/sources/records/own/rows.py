@@ -1,7 +1,7 @@
 """Rows of JSON: a list with an object for each frame, beside what is said of them all, as XR teleoperation writes it.
 
     {"info": {"image": {"fps": 30}}, "text": {"goal": "..."},
-     "data": [{"idx": 0, "colors": {"color_0": "colors/000000_color_0.jpg"}, "states": {"left_arm": {"qpos": [...]}}}, ...]}
+     "data": [{"colors": {"color_0": "colors/000000_color_0.jpg"}, "states": {"left_arm": {"qpos": [...]}}}, ...]}
 
 Names are the ways through the objects: `data.json/states/left_arm/qpos`.
 """
@@ -91,10 +91,8 @@ def _column(path: Path, name: str, values: list[Any], rows: int) -> Held:
     if array.dtype.kind not in "biuf":
         refuse = partial(_refuse, path, name, f"{len(values)} of {rows}, or of several shapes")
         return Held(name=name, kind="objects", path=path, rows=len(values), load=refuse)
-    load = partial(_same, array)
-    return Held(
-        name=name, kind="numbers", path=path, rows=rows, shape=array.shape[1:], dtype=array.dtype.name, load=load
-    )
+    load, shape = partial(_same, array), array.shape[1:]
+    return Held(name=name, kind="numbers", path=path, rows=rows, shape=shape, dtype=array.dtype.name, load=load)
 
 
 def _same(value: Any) -> Any:
