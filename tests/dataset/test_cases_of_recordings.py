@@ -73,7 +73,7 @@ CASES = {
     27: "sources/records/test_lerobot_readers.py::test_pictures_inside_the_tables_of_a_foreign_v3",
     28: f"{_HERE}test_a_rate_that_differs_says_both_sides_and_which_is_which {_ROLES}"
     "test_lines_are_short_and_one_for_each_kind",
-    29: f"{_NOTHING} sources/records/test_zarr_reader.py::test_format_3_is_named",
+    29: f"{_NOTHING} sources/records/test_zarr_reader.py::test_format_3_holds_the_same",
     30: f"{_PLANTED} dataset/test_audit_policies.py::test_a_task_with_a_tenth_of_the_others_is_named "
     "dataset/test_audit_policies.py::test_the_last_third_is_compared_with_the_first",
     31: f"{_LOSSES}test_depth_of_a_newer_writer_is_not_mended_to_what_our_decoder_sees",
