@@ -1,4 +1,4 @@
-"""One defect at a time: it is found where it was planted, nothing else is, and what the audit advises makes it go away.
+"""One defect at a time: it is found where it was planted, nothing else is, and what the audit advises mends it.
 
 The command is run as it stands.
 """
