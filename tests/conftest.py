@@ -17,24 +17,31 @@ from tests.pusher_world import COLLECTORS, record_pushes
 
 LONGEST = (
     "test_bench.py",
-    "test_fetch_and_adroit.py",
-    "test_robot_run.py",
-    "test_commands.py",
-    "test_demo.py",
     "test_repair_of_defects.py",
-    "test_data_commands.py",
-    "test_first_hour.py",
-    "test_blindness.py",
-    "test_weigh_commands.py",
-    "test_house.py",
-    "test_durability.py",
-    "test_arena_browser.py",
-    "test_campaign.py",
     "test_teleop.py",
-    "test_bench_how_to.py",
-    "test_log_postgres.py",
+    "test_demo.py",
+    "test_commands.py",
+    "test_campaign.py",
+    "test_data_commands.py",
+    "test_house.py",
+    "test_robot_run.py",
+    "test_durability.py",
+    "test_blindness.py",
+    "test_first_hour.py",
+    "test_bench_robot.py",
+    "test_many_workers.py",
+    "test_identity_of_results.py",
+    "test_fetch_and_adroit.py",
+    "test_examples.py",
+    "test_report_browser.py",
+    "test_learned.py",
+    "test_show_browser.py",
+    "test_advice_on_v2_sets.py",
+    "test_teleop_browser.py",
+    "test_cluster.py",
 )
-"""What takes longest comes first: a file runs on one worker, and one that begins last keeps the other idle."""
+"""What takes longest comes first: a file runs on one worker, and one that begins last keeps the other idle. What waits
+most of its time (a bench, a browser) stands beside what computes, so that three workers fill two cores."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

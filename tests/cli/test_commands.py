@@ -68,8 +68,9 @@ def test_the_same_command_again_runs_nothing(tmp_path: Path):
 
 
 def test_kill_nine_and_the_same_command_give_the_same_trials(tmp_path: Path):
-    words = ("--policy", "noisy:expert:0.3", "--tasks", "reach-v3,push-v3", "--trials", 6, "--workers", 1)
-    here("eval", *words, "-o", tmp_path / "whole")
+    same = ("--policy", "noisy:expert:0.3", "--tasks", "reach-v3,push-v3", "--trials", 6)
+    here("eval", *same, "--workers", 0, "-o", tmp_path / "whole")
+    words = (*same, "--workers", 1)
     command = [*ROBOSCALE, "eval", *map(str, words), "-o", str(tmp_path / "killed")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     database = tmp_path / "killed" / "trials.db"
