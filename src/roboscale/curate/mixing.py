@@ -115,11 +115,11 @@ def mixed(
 ) -> Selection:
     """Every episode whole, each frame as often as its group's share asks; groups of share 0 are left out.
 
-    >>> dataset = Dataset("recorded")
-    >>> groups = {"first": dataset.episodes[:1], "others": dataset.episodes[1:]}
-    >>> selection = mixed(dataset, groups, {"first": .5, "others": .5}, method="uniform", asked="halves")
-    >>> selection.kept[0].weight > selection.kept[1].weight
-    True
+    >>> dataset = Dataset("pushes")
+    >>> groups = episode_groups(dataset, "operator")
+    >>> selection = mixed(dataset, groups, {"sure": 1, "shaky": 0, "wild": 0, "astray": 0}, method="mine", asked="one")
+    >>> len(selection.kept), len(selection.dropped)
+    (4, 12)
     """
     contents, whole = episode_contents(dataset), sum(e.length for mine in groups.values() for e in mine)
     kept, dropped = list[Chosen](), list[Left]()

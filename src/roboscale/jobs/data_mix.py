@@ -102,7 +102,7 @@ class MixedDataset:
 def mix_dataset(request: MixDataset, on_event: OnEvent = ignore, *, dry_run: bool = False) -> MixedDataset:
     """Writes a selection of all episodes with weights; with `validate` trains with and without them, and compares.
 
-    >>> request = MixDataset(dataset=Path("recorded"), out=Path("mix.json"), method="uniform", by="instruction")
+    >>> request = MixDataset(dataset=Path("pushes"), out=Path("mix.json"), method="uniform", by="operator")
     >>> done = mix_dataset(request)
     >>> round(sum(done.shares.values()), 6)
     1.0
