@@ -1,4 +1,4 @@
-"""Do shares of the draws help? Two sources of two Meta-World tasks, weighed by `roboscale data mix`, judged by success.
+"""Do shares of the draws help? Two sources of two Meta-World tasks, weighed by `data mix`, judged by success alone.
 
 A few clean demonstrations stand beside many of another source: of noise in the actions, or of a third task. The
 built-in policy learns all of it at once with the shares of `robust`, with equal shares, and as often as there are
