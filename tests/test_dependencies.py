@@ -42,6 +42,7 @@ LEAVES = {
         "jobs/fixing.py",
         "jobs/import_proof.py",
         "jobs/merging.py",
+        "jobs/mixing.py",
         "jobs/selecting.py",
         "policies/builtin/",
         "report/audit.py",
