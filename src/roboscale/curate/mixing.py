@@ -25,7 +25,7 @@ BY = ("source", "embodiment", "operator", "task", "world", "instruction")
 """What episodes can be told apart by, beside `details.NAME` of their provenance."""
 
 LEAST = 0.05  # of the draws that are spread evenly whatever the losses say: nothing is forgotten
-RATE = 1.0  # of the exponentiated gradient, of an excess relative to the reference; DoReMi's
+RATE = 1.0  # of the exponentiated gradient, of an excess in normalised actions; DoReMi's
 UNSAID = "(not said)"
 
 
@@ -77,8 +77,9 @@ def robust_shares(
     """Shares of the draws by group, the mean over the rounds, and a line a round on how they came about.
 
     The reference sees the groups as they are in the dataset. In every round a policy is trained for a part of that on
-    the shares so far, and each group's share grows with exp(`RATE` (loss - best) / best), where best is the least that
-    any training so far reached on it: of few demonstrations a reference that was trained for long is no best.
+    the shares so far, and each group's share grows with exp(`RATE` (loss - best)), where best is the least that
+    any training so far reached on it: of few demonstrations a reference that was trained for long is no best. Not the
+    share of it: where next to nothing is left to be learned, that is large.
     """
     frames = {name: sum(e.length for e in mine) for name, mine in groups.items()}
     best = learner.losses({name: n / sum(frames.values()) for name, n in frames.items()}, reference=True)
@@ -87,7 +88,7 @@ def robust_shares(
         shares = _normalised(logs)
         losses = learner.losses(shares, reference=False)
         best = {name: min(best[name], losses[name]) for name in groups}
-        excess = {name: losses[name] / best[name] - 1 for name in groups}
+        excess = {name: losses[name] - best[name] for name in groups}
         logs = {name: logs[name] + RATE * excess[name] for name in groups}
         seen.append(_normalised(logs))
         said = ", ".join(f"{name} {shares[name]:.2f} (excess {excess[name]:+.2f})" for name in groups)
