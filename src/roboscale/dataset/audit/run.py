@@ -29,7 +29,7 @@ from roboscale.dataset.audit.statistics import judge_images
 from roboscale.dataset.audit.texts import judge_texts
 from roboscale.dataset.audit.touch import judge_touch, touch_facts
 from roboscale.dataset.checks import CHECKS, FILES, PICTURES, POLICY, SEVERITIES, finding, many, means_nothing
-from roboscale.dataset.lerobot import LeRobotRecording, lerobot_format, load_folder, open_folder
+from roboscale.dataset.lerobot import LeRobotRecording, lerobot_format, load_folder, open_lerobot
 from roboscale.dataset.lerobot.absent import pointer_findings
 from roboscale.dataset.lerobot.licence import licence_of
 
@@ -113,7 +113,7 @@ def audit_folder(root: Path, *, templates: Mapping[str, str] | None = None, **op
     """
     folder, problems = load_folder(Path(root), templates)
     if folder is not None:
-        return audit(open_folder(folder, problems, lenient=True, moved=bool(templates)), **options)
+        return audit(open_lerobot(root, lenient=True, folder=folder, **(templates or {})), **options)
     problems.findings.extend(pointer_findings(Path(root)))
     checked = tuple(sorted({f.check for f in problems.findings}))
     skipped = {"content": "the metadata cannot be read"}

@@ -18,7 +18,7 @@ from roboscale.dataset.lerobot.catalog import Catalog, load_catalog, streams_at
 from roboscale.dataset.lerobot.clock import off_grid
 from roboscale.dataset.lerobot.features import Features, depth_or_gray, described_fields
 from roboscale.dataset.lerobot.folder import Folder, load_folder
-from roboscale.dataset.lerobot.info import Problems, read_lines
+from roboscale.dataset.lerobot.info import read_lines
 from roboscale.dataset.lerobot.modality import MODALITY, apply_modality
 from roboscale.dataset.lerobot.recording import EpisodePlace, LeRobotRecording, sidecar_outcomes, sidecar_provenances
 from roboscale.dataset.lerobot.tables import Tables, column_array
@@ -27,7 +27,7 @@ from roboscale.dataset.tables import column_names
 from roboscale.dataset.unfetched import unfetched
 from roboscale.dataset.video import Probe, probe
 
-__all__ = ["open_folder", "open_lerobot"]
+__all__ = ["open_lerobot"]
 
 _INFO_KEYS = frozenset(
     {
@@ -49,13 +49,19 @@ _META_FILES = frozenset(
 
 
 def open_lerobot(
-    root: Path, *, lenient: bool = False, data_path: str | None = None, video_path: str | None = None
+    root: Path,
+    *,
+    lenient: bool = False,
+    data_path: str | None = None,
+    video_path: str | None = None,
+    folder: Folder | None = None,
 ) -> LeRobotRecording:
     """Opens a dataset of v2.0, v2.1, v3 or GR00T.
 
     Args:
         data_path, video_path: templates instead of those of `info.json`, for files that lie elsewhere.
         lenient: read what can be read; `LeRobotRecording.findings` says what is wrong.
+        folder: what `load_folder` gave for the same arguments, where it was asked already; it is taken over.
 
     Raises:
         BadData: strict, and the metadata are broken; names file, field and both sides. Lenient, and nothing can be
@@ -63,20 +69,13 @@ def open_lerobot(
     """
     said = {"data_path": data_path, "video_path": video_path}
     templates = {key: text for key, text in said.items() if text is not None}
-    folder, problems = load_folder(root, templates)
     if folder is None:
-        raise problems.fatal[0][1]
-    return open_folder(folder, problems, lenient=lenient, moved=bool(templates))
-
-
-def open_folder(folder: Folder, problems: Problems, *, lenient: bool, moved: bool = False) -> LeRobotRecording:
-    """As `open_lerobot`, of a folder whose metadata have been read.
-
-    Args:
-        moved: whether files lie elsewhere than `info.json` says.
-    """
+        folder, problems = load_folder(root, templates)
+        if folder is None:
+            raise problems.fatal[0][1]
+    problems = folder.problems
     tables = Tables()
-    own = folder.head.is_v3 and Layout(folder.root).own.is_dir() and not moved
+    own = folder.head.is_v3 and Layout(folder.root).own.is_dir() and not templates
     pictures = [one for one in folder.head.features.values() if one.get("dtype") == "image"]
     foreign = not all(map(depth_or_gray, pictures))  # mended by us, not written: colour pictures we keep as video
     if own and not lenient and not foreign:
