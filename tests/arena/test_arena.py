@@ -109,7 +109,8 @@ def test_two_servers_on_one_log_never_write_past_each_other(log: TrialLog):
 def test_an_entry_is_appended_once_and_only_after_what_its_writer_knows(log: TrialLog):
     one, two = (LogEntry(id=i, kind="k", body={"i": i}, time_ns=1, monotonic_ns=1) for i in "ab")
     assert log.append((one,)) == 1
-    assert log.append((one,), after=0) == 1, "it is there already"
+    assert log.append((one,), after=0) is None, "it is newer than what the writer knows"
+    assert log.append((one,), after=1) == 1, "it is there already"
     assert log.append((two,), after=0) is None and len(log.entries()) == 1
     assert log.append((two,), after=1) == 2
     with pytest.raises(BadData, match="entry a"):
