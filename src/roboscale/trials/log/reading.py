@@ -169,8 +169,10 @@ def all_entries(
     """Entries with a higher number, in order; of these ids, or all."""
     table = sql.entries.c
     query = select(sql.entries).where(table.number > after).order_by(table.number)
+    if ids is not None:
+        query = query.where(sql.among(connection, table.id, ids))
     found = []
-    for row in connection.execute(query if ids is None else query.where(sql.among(connection, table.id, ids))).mappings():
+    for row in connection.execute(query).mappings():
         try:
             found.append(LogEntry(**{**row, "body": load(row["body"])}))
         except (ValueError, TypeError) as error:
