@@ -102,3 +102,5 @@ def test_stores_that_share_trials_are_told_how_they_become_one(place: Path, robo
     assert advice in refused.stderr
     roboscale(*advice.strip("`").split()[1:])
     assert roboscale("rank", "OUT").stdout
+    advice = roboscale("trials", "export", "more", "two.json", code=1).stderr.split("`")[1]
+    assert "trials of towards" in roboscale(*advice.split()[1:]).stdout
