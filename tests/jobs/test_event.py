@@ -263,7 +263,9 @@ def test_at_a_robot_every_policy_meets_every_case_in_a_hidden_order(tmp_path: Pa
 
 def test_what_teams_misspelt_is_told_of_all_at_once_before_the_first_trial(tmp_path: Path):
     file = write_event(tmp_path, trials=1)
-    text = file.read_text().replace("policies.py:back", "policies.py:bakc").replace("policies.py:sure", "polices.py:s", 1)
+    text = (
+        file.read_text().replace("policies.py:back", "policies.py:bakc").replace("policies.py:sure", "polices.py:s", 1)
+    )
     last = text.rindex('dataset = "recorded"')
     file.write_text(text[:last] + text[last:].replace("recorded", "recorder", 1))
     with pytest.raises(RoboscaleError, match="ash: .*polices.*team elm: .*bakc.*oak: dataset: .*recorder") as caught:

@@ -59,7 +59,8 @@ def export_trials(request: ExportTrials, on_event: OnEvent = ignore) -> Exported
     Raises:
         BadData: there is no such store or run.
         UnknownName: no such policy in the run.
-        RoboscaleError: there are several policies and none is named; the world cannot repeat its trials, and they were not recorded; or the study is blind.
+        RoboscaleError: there are several policies and none is named; the world cannot repeat its trials, and they
+            were not recorded; or the study is blind.
     """
     from roboscale.jobs.files import write_json
     from roboscale.jobs.judged import choose_run, judged_run, other_runs, whole
