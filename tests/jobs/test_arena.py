@@ -194,7 +194,7 @@ def test_nothing_tells_an_evaluator_who_it_is_before_the_vote(hosted: Hosted, tm
     files = b"".join(file.read_bytes() for file in (tmp_path / "out").iterdir())
     sessions = [rollout.session.encode() for rollout in hosted.arena.state.matches[match].rollouts]
     assert b"policy error" in files and [one for one in (b"gnome", *sessions) if one in files] == []
-    assert any("left out of matches.json: what policies said" in str(note) for note in notes)
+    assert any("left out of matches.json: why rollouts ended" in str(note) for note in notes)
 
 
 def test_a_published_board_is_whole_without_a_server_and_leaves_out_what_is_nobodys(hosted: Hosted, tmp_path: Path):

@@ -78,7 +78,8 @@ def export_arena(request: ExportArena, on_event: OnEvent = ignore) -> ExportedAr
         on_event(Wrote("document", path))
     said = sum(bool(rollout.reason) for match in state.matches.values() for rollout in match.rollouts)
     if said:
-        on_event(Note(f"left out of matches.json: what policies said of their mistakes, {said} rollouts"))
+        why = "why rollouts ended, which may be what a policy said of itself"
+        on_event(Note(f"left out of matches.json: {why} ({said} rollouts)"))
     return ExportedArena(
         out=str(request.out),
         matches=len(matches),
