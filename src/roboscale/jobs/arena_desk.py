@@ -31,7 +31,7 @@ __all__ = ["ArenaServer"]
 
 _SAMPLES = 50
 _PULL_S = 15.0
-_SLOW_BOARD_S = 0.5
+_SLOW_BOARD_S = 0.1
 _REST_S = 5.0
 _SECRET = ("code", "token", "invitation")
 
