@@ -7,6 +7,7 @@ infinities: a number that is not finite is written as `{"$float": "nan"}`. Nothi
 from __future__ import annotations
 
 import json
+import json.scanner
 import math
 import zlib
 from collections.abc import Mapping
@@ -55,8 +56,8 @@ _FLOAT32 = np.dtype("<f4")
 
 # Made once: a log of 100,000 trials is 400,000 such texts, and `json.loads` looks for blanks and encodings in each.
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
-_scan = json.JSONDecoder().scan_once
-_scan_marked = json.JSONDecoder(object_hook=lambda data: _from_plain(data)).scan_once
+_scan = json.scanner.make_scanner(json.JSONDecoder())
+_scan_marked = json.scanner.make_scanner(json.JSONDecoder(object_hook=lambda data: _from_plain(data)))
 
 
 def dump(value: Any) -> str:
