@@ -11,6 +11,7 @@ run of 1,000 trials in that log. Then writers save new trials on PostgreSQL, whi
 from __future__ import annotations
 
 import argparse
+import gc
 import multiprocessing
 import tempfile
 import time
@@ -127,6 +128,9 @@ def read(address: str, name: str) -> str:
         with statements() as asked:
             result = judged_run(log, run)
         whole, whole_cpu = time.perf_counter() - begun, time.process_time() - spent
+        trials = len(result.counted)
+        del result  # else Python's collector goes through it while the rows come
+        gc.collect()
         with log._reading() as connection:
             raw = connection.connection.dbapi_connection
             assert raw is not None, "it is open"
@@ -137,7 +141,7 @@ def read(address: str, name: str) -> str:
                 rows += len(cursor.fetchall())
             alone, alone_cpu = time.perf_counter() - begun, time.process_time() - spent
     return (
-        f"{len(result.counted):7} trials: queries {alone:5.2f} s, {alone_cpu:.2f} of this process's processor "
+        f"{trials:7} trials: queries {alone:5.2f} s, {alone_cpu:.2f} of this process's processor "
         f"({len(asked)} statements, {rows} rows); judged {whole:5.2f} s, {whole_cpu:.2f} of it"
     )
 

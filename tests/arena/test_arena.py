@@ -6,9 +6,11 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import Engine, event
 
 from roboscale.arena.arena import Arena, ArenaRules
 from roboscale.arena.assign import draw_sides
@@ -97,6 +99,12 @@ def test_void_rollouts_are_kept_and_tried_again(log: TrialLog):
 def test_two_servers_on_one_log_never_write_past_each_other(log: TrialLog):
     made = crew(log)
     other = Arena(log, RULES)
+    match, by = made.draw(), made.evaluators[0]
+    for letter, server in (("A", made.arena), ("B", other)):
+        server.finish(by, match.id, letter, 0, facts())
+        server.score(by, match.id, letter, score(40))
+    assert made.arena.state.matches[match.id].next_letter == "B", "it has not heard of the other's yet"
+    made.arena.vote(by, match.id, "A", "", True)
     match = made.draw()
     made.play(match, {})
     other.vote(made.evaluators[0], match.id, "tie", "", True)
@@ -109,11 +117,37 @@ def test_two_servers_on_one_log_never_write_past_each_other(log: TrialLog):
 def test_an_entry_is_appended_once_and_only_after_what_its_writer_knows(log: TrialLog):
     one, two = (LogEntry(id=i, kind="k", body={"i": i}, time_ns=1, monotonic_ns=1) for i in "ab")
     assert log.append((one,)) == 1
-    assert log.append((one,), after=0) == 1, "it is there already"
+    assert log.append((one,), after=0) is None, "it is newer than what the writer knows"
+    assert log.append((one,), after=1) == 1, "it is there already"
     assert log.append((two,), after=0) is None and len(log.entries()) == 1
     assert log.append((two,), after=1) == 2
     with pytest.raises(BadData, match="entry a"):
         log.append((LogEntry(id="a", kind="k", body={"i": "other"}, time_ns=1, monotonic_ns=1),))
+
+
+def test_what_is_written_is_one_transaction_of_few_statements(log: TrialLog):
+    made = crew(log)
+    match, by = made.draw(), made.evaluators[0]
+    made.arena.finish(by, match.id, "A", 0, facts())
+    calls = {
+        "score": lambda: made.arena.score(by, match.id, "A", score(40)),
+        "rollout": lambda: made.arena.finish(by, match.id, "B", 0, facts()),
+        "film": lambda: made.arena.add_film(by, match.id, "B", 0, "f" * 32),
+    }
+    asked: dict[str, list[str]] = {}
+    for name, call in calls.items():
+        seen = asked[name] = []
+
+        def note(connection: Any, cursor: Any, statement: str, *rest: Any, seen: list[str] = seen) -> None:
+            seen.append(statement)
+
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            call()
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+    assert {name: len(seen) for name, seen in asked.items()} == {"score": 5, "rollout": 5, "film": 3}
+    assert all([s.startswith("begin") for s in seen].count(True) == 1 for seen in asked.values())
 
 
 def test_entries_are_merged(log: TrialLog, tmp_path):

@@ -139,7 +139,7 @@ def test_rank_counts_every_number_of_the_board_again(hosted: Hosted, tmp_path: P
     assert all(0 < m["probability"] <= 1 and m["drawn"]["candidates"] and "seed" in m for m in matches)
 
 
-def test_nothing_tells_an_evaluator_who_it_is_before_the_vote(hosted: Hosted):
+def test_nothing_tells_an_evaluator_who_it_is_before_the_vote(hosted: Hosted, tmp_path: Path):
     """Every byte and header that reaches the evaluator, and what it is told of time, from the draw to the vote."""
     token = hosted.token("evaluator", "north")
     robot = hosted.player.robot
@@ -189,6 +189,12 @@ def test_nothing_tells_an_evaluator_who_it_is_before_the_vote(hosted: Hosted):
     (a,) = (side.policy for side in hosted.arena.state.matches[match].sides if side.letter == "A")
     owner = hosted.token("owner", f"team {hosted.arena.state.policies[a].name}")
     assert list(json.loads(hosted.get(one, owner))["policy_words"]) == ["A"]
+    notes: list[Any] = []
+    rs.export_arena(rs.ExportArena(out=tmp_path / "out", store=hosted.arena.log.where), notes.append)
+    files = b"".join(file.read_bytes() for file in (tmp_path / "out").iterdir())
+    sessions = [rollout.session.encode() for rollout in hosted.arena.state.matches[match].rollouts]
+    assert b"policy error" in files and [one for one in (b"gnome", *sessions) if one in files] == []
+    assert any("left out of matches.json: why rollouts ended" in str(note) for note in notes)
 
 
 def test_a_published_board_is_whole_without_a_server_and_leaves_out_what_is_nobodys(hosted: Hosted, tmp_path: Path):

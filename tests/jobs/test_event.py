@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 import tomllib
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -38,13 +39,12 @@ def broken(observation):
     raise ValueError("of no use")
 """
 AGREED = "There is no camera."
-TEAMS = {  # name -> policy, consent; two are not shown to differ, two cannot be ranked
+TEAMS = {  # name -> policy, consent; two are not shown to differ, one cannot be ranked
     "ash": ("policies.py:sure", AGREED),
     "birch": ("policies.py:still", AGREED),
     "team elm": ("policies.py:back", AGREED),
     "fir": ("policies.py:still", AGREED),
     "oak": ("policies.py:sure", ""),
-    "yew": ("policies.py:none", AGREED),
 }
 
 
@@ -88,7 +88,7 @@ def test_the_page_shows_how_far_everybody_is_and_no_number_before_the_end(held):
     done, folder, _ = held
     page = (folder / "while.html").read_text()
     assert "Now the policy of ash is tried." in page and '<meta http-equiv="refresh" content="5">' in page
-    assert page.count("passed the gate") == 5 and "consent: nothing says who was recorded" in page
+    assert page.count("passed the gate") == 4 and "consent: nothing says who was recorded" in page
     assert done.seal in page and done.nonce not in page and "%" not in page.partition("<main")[2]
     assert 'http-equiv="refresh"' not in done.page.read_text(), "the board is not loaded again and again"
 
@@ -104,8 +104,8 @@ def test_prizes_go_where_the_evidence_separates_and_nowhere_else(held):
 def test_who_is_not_ranked_is_told_with_the_reason_everywhere(held):
     done, _, told = held
     out = {one.team: one.out for one in done.teams if one.out}
-    assert sorted(out) == ["oak", "yew"]
-    assert "does not pass the gate: consent: nothing says who was recorded" in out["oak"] and "none" in out["yew"]
+    assert sorted(out) == ["oak"]
+    assert "does not pass the gate: consent: nothing says who was recorded" in out["oak"]
     page, notes = done.page.read_text(), [str(event) for event in told]
     for team in out:
         assert f"{team} is not ranked" in page and any(f"{team} is not ranked" in note for note in notes)
@@ -257,8 +257,26 @@ def test_at_a_robot_every_policy_meets_every_case_in_a_hidden_order(tmp_path: Pa
     rows = [row.split(",") for row in (tmp_path / "event/results.csv").read_text().splitlines()[1:]]
     came = {team: [(row[4], row[5]) for row in rows if row[0] == team] for team in ("ash", "birch", "team elm")}
     assert came == {"ash": [("1", "1.0")] * 2, "birch": [("0", "0.0")] * 2, "team elm": [("0", "0.0")] * 2}
-    assert sorted(one.team for one in done.teams if one.out) == ["fir", "oak", "yew"]
+    assert sorted(one.team for one in done.teams if one.out) == ["fir", "oak"]
     assert not any(name in "".join(scored) for name in ("sure", "still", "ash", "birch", "elm")), "blind"
+
+
+def test_what_teams_misspelt_is_told_of_all_at_once_before_the_first_trial(tmp_path: Path):
+    file = write_event(tmp_path, trials=1)
+    text = (
+        file.read_text().replace("policies.py:back", "policies.py:bakc").replace("policies.py:sure", "polices.py:s", 1)
+    )
+    last = text.rindex('dataset = "recorded"')
+    file.write_text(text[:last] + text[last:].replace("recorded", "recorder", 1))
+    with pytest.raises(RoboscaleError, match="ash: .*polices.*team elm: .*bakc.*oak: dataset: .*recorder") as caught:
+        rs.hold_event(rs.HoldEvent(file=file, workers=0))
+    assert not (tmp_path / "event/trials").exists() and not (tmp_path / "event/datasets").exists()
+    told = shlex.split(str(caught.value).partition("`")[2].partition("`")[0])[1:]
+    assert told[2:] == ["--without", "ash", "--without", "team elm", "--without", "oak", "--workers", "0"]
+    asked = parse(told)
+    assert isinstance(asked, rs.HoldEvent)
+    done = rs.hold_event(asked)
+    assert sorted(one.team for one in done.teams if not one.out) == ["birch", "fir"]
 
 
 def test_the_file_in_the_documentation_is_one():

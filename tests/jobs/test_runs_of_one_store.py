@@ -102,3 +102,5 @@ def test_stores_that_share_trials_are_told_how_they_become_one(place: Path, here
     assert advice in refused.stderr
     here(*advice.strip("`").split()[1:])
     assert here("rank", "OUT").stdout
+    advice = here("trials", "export", "more", "two.json", code=1).stderr.split("`")[1]
+    assert "trials of towards" in here(*advice.split()[1:]).stdout

@@ -4,9 +4,10 @@ import sys
 import traceback
 
 import pytest
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from roboscale.core import BadData, InfrastructureError, RoboscaleError
-from roboscale.trials.log import LogAddress, open_log
+from roboscale.trials.log import LogAddress, engines, open_log
 from tests.trials.log_samples import trial
 from tests.trials.postgres import USER, Cluster, missing, postgres  # noqa: F401
 
@@ -97,6 +98,24 @@ def test_a_connection_that_the_server_ends_is_made_again(postgres: Cluster):  # 
         )
         log.save(trial(1))
         assert log.count() == 2
+
+
+def test_a_connection_is_asked_whether_it_lives_only_after_a_rest(postgres: Cluster, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
+    with open_log(postgres.empty_database()) as log:
+        log.count()
+        pings: list[object] = []
+        ping = PGDialect_psycopg.do_ping
+
+        def counted(dialect: PGDialect_psycopg, connection: object) -> bool:
+            pings.append(connection)
+            return ping(dialect, connection)
+
+        monkeypatch.setattr(PGDialect_psycopg, "do_ping", counted)
+        log.count()
+        assert not pings
+        monkeypatch.setattr(engines, "_RESTED_S", 0.0)
+        log.count()
+        assert len(pings) == 1
 
 
 def test_two_words_for_the_same_key_meet_on_the_server(postgres: Cluster):  # noqa: F811

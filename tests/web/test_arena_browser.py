@@ -131,6 +131,14 @@ def test_three_whole_sessions_and_the_board_that_they_make(
         assert "zebra <b>" in board.locator("#board").inner_text(), "text is text"
         wait_until(board, "document.querySelectorAll('#matches button').length === 3")
         shot(board, f"arena-board-{scheme}-{url[:4]}")
+        met = [[state.policies[side.policy].name for side in m.sides] for m in matches]
+        for name in NAMES:
+            board.locator("#board tbody tr", has_text=f"team {name}").get_by_text("%").click()
+            wait_until(board, f"document.querySelectorAll('#matches button').length === {sum(name in m for m in met)}")
+        assert board.locator("#chosen-text").inner_text().startswith(f"Only those of {name}")
+        shot(board, f"arena-chosen-{scheme}-{url[:4]}")
+        board.locator("#all").click()
+        wait_until(board, "document.querySelectorAll('#matches button').length === 3")
         board.locator("#matches button").first.click()
         wait_until(board, "document.querySelectorAll('dialog video').length === 3")
         inside = board.locator("#inside").inner_text()

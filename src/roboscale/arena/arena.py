@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
@@ -23,7 +23,7 @@ from roboscale.arena.people import Refused, hashed, new_secret
 from roboscale.arena.state import ArenaState
 from roboscale.core import BadData, Case, Identity, Judgement, RolloutSettings, Trial, derive_id
 from roboscale.core.plain import to_plain
-from roboscale.trials.log import LogEntry, TrialLog
+from roboscale.trials.log import LogEntry, TrialLog, as_kept
 
 __all__ = ["Arena", "ArenaRules"]
 
@@ -63,7 +63,6 @@ class _Written:
     body: Mapping[str, Any]
     trials: Sequence[Trial] = ()
     judgements: Sequence[Judgement] = ()
-    more: list[_Written] = field(default_factory=list)
 
 
 class Arena:
@@ -491,27 +490,43 @@ class Arena:
     # the one way into the log
 
     def _commit(self, make: Callable[[], _Written | None]) -> None:
-        """Commits what `make` makes of what is known; made anew where another server was quicker."""
+        """Commits what `make` makes of what is known; made anew where another server was quicker.
+
+        Nothing is read first: what is written says after which entry, and a refusal is looked at once more.
+        """
         with self._lock:
+            current = False  # whether nothing is newer than what is known, as of this call
             for _ in range(_TRIES):
-                self.catch_up()
-                written = make()
-                if written is None:
-                    return
-                entry = LogEntry(
-                    id=written.id,
-                    kind=written.kind,
-                    body=written.body,
-                    time_ns=time.time_ns(),
-                    monotonic_ns=time.monotonic_ns(),
-                )
-                done = self.log.append(
-                    (entry,), after=self.state.number, trials=written.trials, judgements=written.judgements
-                )
-                if done is not None:
+                try:
+                    written = make()
+                except Refused:
+                    if current:
+                        raise
                     self.catch_up()
+                    current = True
+                    continue
+                if written is None or self._append(written):
                     return
+                self.catch_up()
+                current = True
         raise Refused(503, "too many servers write at once; ask again")
+
+    def _append(self, written: _Written) -> bool:
+        """Commits and tells; False, and nothing was written, where there are entries that nobody told here."""
+        before = self.state.number
+        entry = LogEntry(
+            id=written.id,
+            kind=written.kind,
+            body=written.body,
+            time_ns=time.time_ns(),
+            monotonic_ns=time.monotonic_ns(),
+        )
+        newest = self.log.append((entry,), after=before, trials=written.trials, judgements=written.judgements)
+        if newest is None:
+            return False
+        if newest > before:  # otherwise it was known already
+            self.state.tell(as_kept(entry, newest))
+        return True
 
     def _require(self, by: Account, role: str) -> None:
         if by.role != role:

@@ -1,13 +1,15 @@
 """Evaluators whose votes say little, or say it for somebody. A flag is a question for organisers, never a verdict.
 
 What the others' votes lead to expect of a match is one probability of each outcome; an evaluator's own votes are left
-out of it. Three suspicions are tested against that, each one-sided, at a third of the flagging level:
+out of it. Four suspicions are tested against that, the first three one-sided, at a third of the flagging level each:
 
-    always one side   decided votes for A are a fair coin's, because the order was drawn
-    for an owner      votes for one group's policies beyond what the others' votes lead to expect
-    at random         votes that follow the expected ones no better than coins would
+    always one side      decided votes for A are a fair coin's, because the order was drawn
+    for an owner         votes for one group's policies beyond what the others' votes lead to expect
+    against its scores   votes for one group's policies that the evaluator scored clearly lower, more than others do
+    at random            votes that follow the expected ones no better than coins would
 
-The last is the other way round: honest votes are no null there, so a flag is a likelihood ratio, not a p-value.
+The last is the other way round: honest votes are no null there, so a flag is a likelihood ratio, not a p-value. The
+third finds whoever favours a policy that wins nearly always anyway, and nobody whose scores are made up as well.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import betabinom
 
 from roboscale.arena.match import Match
 from roboscale.arena.state import ArenaState
@@ -35,6 +38,9 @@ FLAG_LEVEL = 0.03
 LEAST_MATCHES = 15
 """Votes before an evaluator is looked at."""
 
+CLEAR_GAP = 5.0
+"""Points of progress (of 100) by which a side is clearly lower."""
+
 Floats = NDArray[np.float64]
 
 
@@ -44,7 +50,7 @@ class EvaluatorFlag(Plain):
 
     Args:
         account: whose votes.
-        what: `always one side`, `for an owner` or `at random`.
+        what: `always one side`, `for an owner`, `against its scores` or `at random`.
         about: the letter or the group.
         value: p-value, or the ratio of likelihoods (coins : the others' expectation).
         n: votes that were looked at.
@@ -60,11 +66,23 @@ class EvaluatorFlag(Plain):
 
 @dataclass(frozen=True, kw_only=True)
 class _Vote:
-    """One decided or tied vote: policies in their order, and 1, 0 or .5 for the first."""
+    """One decided or tied vote: policies in their order, 1, 0 or .5 for the first, and by how many points of progress
+    the same evaluator scored the first higher."""
 
     first: str
     second: str
     value: float
+    gap: float = 0.0
+
+    @property
+    def clear(self) -> bool:
+        """Decided, between sides that were scored apart."""
+        return self.value != 0.5 and abs(self.gap) >= CLEAR_GAP
+
+    @property
+    def against(self) -> bool:
+        """For the side that was scored clearly lower."""
+        return self.clear and (self.value > 0.5) != (self.gap > 0)
 
 
 def flag_evaluators(state: ArenaState) -> list[EvaluatorFlag]:
@@ -76,6 +94,7 @@ def flag_evaluators(state: ArenaState) -> list[EvaluatorFlag]:
             votes[match.evaluator].append(_vote_of(match))
     groups = {p.id: p.group for p in state.policies.values()}
     counted = {account: _counted(mine, [*groups]) for account, mine in votes.items()}
+    scored = {a: (sum(v.clear for v in mine), sum(v.against for v in mine)) for a, mine in votes.items()}
     found: list[EvaluatorFlag] = []
     while True:  # whoever is flagged is no witness against the others: the worst first, then everybody else anew
         flagged = {flag.account for flag in found}
@@ -84,7 +103,10 @@ def flag_evaluators(state: ArenaState) -> list[EvaluatorFlag]:
             if account not in flagged and len(mine) >= LEAST_MATCHES:
                 away = {account, *flagged}
                 others = [some for other, some in counted.items() if other not in away]
-                if said := _of_one(account, mine, _together(others), groups):
+                said = _of_one(account, mine, _together(others), groups)
+                theirs = [sum(n[k] for other, n in scored.items() if other not in away) for k in (0, 1)]
+                said += _against_scores(account, mine, theirs, groups)
+                if said:
                     suspects.append(said)
         if not suspects:
             return found
@@ -99,7 +121,9 @@ def _weight(flags: Iterable[EvaluatorFlag]) -> float:
 def _vote_of(match: Match) -> _Vote:
     ((a, b, outcome),) = match.comparisons()
     value = {"first": 1.0, "second": 0.0, "tie": 0.5}[outcome]
-    return _Vote(first=match.policy_of(a), second=match.policy_of(b), value=value)
+    scored = [match.scores[letter].progress for letter in (a, b) if letter in match.scores]
+    gap = scored[0] - scored[1] if len(scored) == 2 else 0.0
+    return _Vote(first=match.policy_of(a), second=match.policy_of(b), value=value, gap=gap)
 
 
 def _of_one(
@@ -183,6 +207,29 @@ def _for_an_owner(
         if p < level / len(counted):
             method = "normal test of votes for a group's policies against the other evaluators' Bradley-Terry fit"
             found.append(_flag(account, "for an owner", group, p, int(used.sum()), method))
+    return found
+
+
+def _against_scores(
+    account: str, mine: Sequence[_Vote], theirs: Sequence[int], groups: Mapping[str, str]
+) -> list[EvaluatorFlag]:
+    """Votes for a group's policy that was scored clearly lower, against how often others vote so for either side.
+
+    Args:
+        theirs: how many clear votes the others gave, and how many of them against their scores.
+    """
+    if theirs[0] < LEAST_MATCHES:
+        return []
+    sides, odd = 2 * theirs[0], theirs[1]
+    apart = [v for v in mine if v.clear and groups[v.first] != groups[v.second]]
+    counted = Counter(groups[policy] for vote in apart for policy in (vote.first, vote.second))
+    favoured = Counter(groups[v.first if v.value > 0.5 else v.second] for v in apart if v.against)
+    found = []
+    for group, k in sorted(favoured.items()):
+        p = float(betabinom.sf(k - 1, counted[group], odd + 0.5, sides - odd + 0.5))
+        if p < FLAG_LEVEL / 3 / len(counted):
+            method = "beta-binomial test of votes against the evaluator's own scores, at the other evaluators' rate"
+            found.append(_flag(account, "against its scores", group, p, counted[group], method))
     return found
 
 

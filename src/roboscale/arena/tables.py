@@ -5,7 +5,7 @@ The board is made from these very rows, and `roboscale rank` reads the files tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from roboscale.arena.match import Match
@@ -68,18 +68,21 @@ def trial_rows(state: ArenaState, keep: Keep = lambda match: True) -> dict[str, 
 
 
 def match_rows(state: ArenaState) -> list[dict[str, Any]]:
-    """Every match, whatever became of it, with how it was drawn: the assignment log. Names of people are left out."""
+    """Every match that is over, whatever became of it, with how it was drawn: the assignment log.
+
+    Names of people are left out, and of every rollout what its policy's server said of a mistake, a stranger's text,
+    and what that server knew it as.
+    """
     names = arena_names(state)
     rows = []
     for match in state.matches.values():
-        told: Mapping[str, Any] = match.to_json()
-        rows.append(
-            {
-                **{k: v for k, v in told.items() if k not in ("key", "case")},
-                "case": match.case.id,
-                "site": state.robots[match.robot].site,
-                "robot_name": state.robots[match.robot].name,
-                "names": {side.letter: names[side.policy] for side in match.sides},
-            }
-        )
-    return [row for row in rows if row["phase"] != "open"]
+        if match.phase == "open":
+            continue
+        told = {k: v for k, v in match.to_json().items() if k not in ("key", "case")}
+        told["rollouts"] = [
+            {k: v for k, v in rollout.items() if k not in ("reason", "session")} for rollout in told["rollouts"]
+        ]
+        place = {"site": state.robots[match.robot].site, "robot_name": state.robots[match.robot].name}
+        sides = {side.letter: names[side.policy] for side in match.sides}
+        rows.append({**told, "case": match.case.id, **place, "names": sides})
+    return rows

@@ -24,14 +24,14 @@ from roboscale.arena.tables import arena_names
 from roboscale.core import Identity, InfrastructureError, PolicyError, derive_id, derive_seed
 from roboscale.jobs.arena_board import arena_board
 from roboscale.jobs.arena_frames import read_actions, read_facts, read_frame
-from roboscale.jobs.arena_matches import match_shown, policy_words
+from roboscale.jobs.arena_matches import match_shown, matches_shown, policy_words
 from roboscale.wire import WireError, pack, unpack
 
 __all__ = ["ArenaServer"]
 
 _SAMPLES = 50
 _PULL_S = 15.0
-_SLOW_BOARD_S = 0.5
+_SLOW_BOARD_S = 0.1
 _REST_S = 5.0
 _SECRET = ("code", "token", "invitation")
 
@@ -99,14 +99,9 @@ class ArenaServer:
             self._board_s = self._board_at - begun
 
     def _do_finished(
-        self, account: Account | None, body: None, before: int = 2**62, count: int = 20
+        self, account: Account | None, body: None, before: int = 2**62, count: int = 20, **only: str
     ) -> dict[str, Any]:
-        state = self.arena.state
-        last = min(before, len(state.finished))
-        numbers = range(last, max(last - min(count, 100), 0), -1)
-        names = arena_names(state)
-        some = [{"number": k, **match_shown(state, state.matches[state.finished[k - 1]], names)} for k in numbers]
-        return {"matches": some, "total": len(state.finished)}
+        return matches_shown(self.arena.state, before, min(count, 100), **only)
 
     def _do_match(self, account: Account | None, body: None, match: str) -> dict[str, Any]:
         known = self.arena.state.matches.get(match)

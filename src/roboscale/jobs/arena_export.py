@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from roboscale.core import RoboscaleError
 from roboscale.core.plain import Plain
 from roboscale.jobs.arena_serve import ArenaStore
-from roboscale.jobs.events import OnEvent, Wrote, ignore
+from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.request import Argument, Request
 
 if TYPE_CHECKING:
@@ -76,6 +76,10 @@ def export_arena(request: ExportArena, on_event: OnEvent = ignore) -> ExportedAr
         path = request.out / f"{name}.json"
         path.write_text(json.dumps(to_plain(value), indent=1), encoding="utf-8")
         on_event(Wrote("document", path))
+    said = sum(bool(rollout.reason) for match in state.matches.values() for rollout in match.rollouts)
+    if said:
+        why = "why rollouts ended, which may be what a policy said of itself"
+        on_event(Note(f"left out of matches.json: {why} ({said} rollouts)"))
     return ExportedArena(
         out=str(request.out),
         matches=len(matches),

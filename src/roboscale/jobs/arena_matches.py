@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from roboscale.arena.match import Account, Match
 from roboscale.arena.state import ArenaState
+from roboscale.arena.tables import arena_names
 
-__all__ = ["match_shown", "policy_words"]
+__all__ = ["match_shown", "matches_shown", "policy_words"]
 
 _NOT_SHOWN = ("session", "reason")
 _WORDS = 500
@@ -50,6 +52,36 @@ def match_shown(state: ArenaState, match: Match, names: Mapping[str, str]) -> di
         "created_ns": match.created_ns,
         "closed_ns": match.closed_ns,
     }
+
+
+def matches_shown(
+    state: ArenaState, before: int, count: int, *, policy: str = "", task: str = "", robot: str = "", site: str = ""
+) -> dict[str, Any]:
+    """The newest finished matches: of a policy, on a task, at a robot or site, by their names; of all by default.
+
+    Args:
+        before: the highest number; the first match has 1.
+        count: at most so many.
+
+    Returns:
+        `matches`, each with its number, and `total`, how many there are of the kind.
+    """
+    names, total = arena_names(state), len(state.finished)
+    numbers: Sequence[int] = range(total, 0, -1)
+    if policy or task or robot or site:
+        asked = {id_ for id_, name in names.items() if name == policy}
+
+        def fits(match: Match) -> bool:
+            station = state.robots[match.robot]
+            place = (task or match.task, robot or station.name, site or station.site)
+            met = not policy or any(side.policy in asked for side in match.sides)
+            return met and place == (match.task, station.name, station.site)
+
+        numbers = [k for k in numbers if fits(state.matches[state.finished[k - 1]])]
+        total = len(numbers)
+    some = list(islice((k for k in numbers if k <= before), count))
+    matches = [{"number": k, **match_shown(state, state.matches[state.finished[k - 1]], names)} for k in some]
+    return {"matches": matches, "total": total}
 
 
 def policy_words(state: ArenaState, match: Match, account: Account | None) -> dict[str, str]:

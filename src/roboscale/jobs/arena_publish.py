@@ -108,18 +108,15 @@ def publish_arena(request: PublishArena, on_event: OnEvent = ignore) -> Publishe
 
 def _answers(state: ArenaState, newest: int) -> dict[str, Any]:
     """What the page asks of a server, and what it is told."""
-    from roboscale.arena.tables import arena_names
     from roboscale.jobs.arena_board import arena_board
-    from roboscale.jobs.arena_matches import match_shown
+    from roboscale.jobs.arena_matches import matches_shown
 
-    board, names, total = arena_board(state), arena_names(state), len(state.finished)
-    shown = [
-        {"number": k, **match_shown(state, state.matches[state.finished[k - 1]], names)}
-        for k in range(total, max(total - newest, 0), -1)
-    ]
+    board = arena_board(state)
+    finished = matches_shown(state, len(state.finished), newest)
+    shown, total = finished["matches"], finished["total"]
     said = f"Listed are {len(shown)} of {total} matches; the numbers are of all."
     board = replace(board, notes=(*board.notes, *([said] if len(shown) < total else []), _LEFT_OUT))
-    answers = {"api/board": board, "api/finished": {"matches": shown, "total": total}}
+    answers = {"api/board": board, "api/finished": finished}
     for one in shown:
         match = state.matches[one["id"]]
         drawn = {"candidates": match.drawn.get("candidates", {}), "imported": match.drawn.get("imported", "")}

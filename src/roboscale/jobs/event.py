@@ -136,7 +136,8 @@ def hold_event(request: HoldEvent, on_event: OnEvent = ignore) -> HeldEvent:
 
     Raises:
         BadData, UnknownName: the file is not understood, or names a world or task that is not there.
-        RoboscaleError: fewer than two teams could be ranked, the event is over already, or its file was changed.
+        RoboscaleError: what teams brought cannot be opened, fewer than two could be ranked, the event is over
+            already, or its file was changed.
         InfrastructureError: another process works on it, or a policy's server is away; the same request goes on.
     """
     from roboscale.core.declared import read_declared
@@ -152,7 +153,8 @@ def hold_event(request: HoldEvent, on_event: OnEvent = ignore) -> HeldEvent:
             raise UnknownName("team", name, names)
     require_worlds(declared, request.file.parent)
     with only_one(request.folder):
-        holding = Holding(declared, request.file, request.folder, request.workers, on_event)
+        holding = Holding(declared, request, on_event)
+        holding.require_all(request)
         on_event(Note(f"the conditions are drawn and sealed: sha256 {holding.seal}"))
         teams: list[EventStanding] = []
         for team in declared.teams:

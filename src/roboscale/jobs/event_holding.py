@@ -30,15 +30,16 @@ class Holding:
     """One event and its folder.
 
     Args:
-        file: of the declaration; teams' paths are beside it.
-        folder: of everything.
+        request: what was asked; teams' paths are beside its file.
 
     Raises:
         RoboscaleError: the event is over, or another declaration began in this folder.
     """
 
-    def __init__(self, declared: EventFile, file: Path, folder: Path, workers: int | None, on_event: OnEvent) -> None:
-        self.declared, self.file, self.folder, self.workers, self.on_event = declared, file, folder, workers, on_event
+    def __init__(self, declared: EventFile, request: HoldEvent, on_event: OnEvent) -> None:
+        self.declared, self.on_event = declared, on_event
+        file, folder = request.file, request.folder
+        self.file, self.folder, self.workers, self.command = file, folder, request.workers, request.command
         if (folder / _OVER).exists():
             raise RoboscaleError(
                 f"{folder}: this event is over and its conditions are told; count it again with "
@@ -95,7 +96,7 @@ class Holding:
             if world.at_robot:
                 continue
             asked = Evaluate(
-                policy=self._policy(one),
+                policy=self._policy(one.team),
                 world=self.declared.world_of(world, folder),
                 tasks=",".join(world.tasks) or "all",
                 trials=self.declared.trials,
@@ -123,8 +124,8 @@ class Holding:
         policy = rows[0][1].policy
         return replace(one, policy=one.policy or policy.digest, unverified=one.unverified or policy.unverified)
 
-    def _policy(self, one: EventStanding) -> str:
-        team = next(team for team in self.declared.teams if team.name == one.team)
+    def _policy(self, name: str) -> str:
+        team = next(team for team in self.declared.teams if team.name == name)
         return self.declared.policy_of(team, self.file.parent)
 
     def tried_at(self, world: EventWorld, teams: Sequence[EventStanding]) -> list[EventStanding]:
@@ -141,7 +142,7 @@ class Holding:
         text = self.declared.world_of(world, self.file.parent)
         tasks = world_and_tasks(text, ",".join(world.tasks) or "all")[1]
         asked = Compare(
-            policies=tuple(self._policy(one) for one in still),
+            policies=tuple(self._policy(one.team) for one in still),
             world=text,
             tasks=",".join(tasks),
             budget=self.declared.trials * len(tasks),
@@ -167,22 +168,58 @@ class Holding:
 
     def _opens(self, one: EventStanding, world: EventWorld) -> EventStanding:
         """The team, which is out where its policy cannot be opened: before anybody sits down at the robot."""
-        from roboscale.jobs.eval import Evaluate
-        from roboscale.jobs.running import planned
-
-        asked = Evaluate(
-            policy=self._policy(one),
-            world=self.declared.world_of(world, self.file.parent),
-            tasks=",".join(world.tasks) or "all",
-            store=str(self.folder / "trials"),
-        )
         try:
-            planned(asked, (asked.policy,), asked.trials)
+            self._open(one.team, world)
         except InfrastructureError as error:
             raise _away(one, error) from error
         except RoboscaleError as error:
             return replace(one, out=f"{_OUT_OF}: {error}")
         return one
+
+    def _open(self, team: str, world: EventWorld) -> None:
+        """Opens a team's policy for a world, and tries nothing. Raises what keeps it from being tried."""
+        from roboscale.jobs.eval import Evaluate
+        from roboscale.jobs.running import planned
+
+        asked = Evaluate(
+            policy=self._policy(team),
+            world=self.declared.world_of(world, self.file.parent),
+            tasks=",".join(world.tasks) or "all",
+            store=str(self.folder / "trials"),
+        )
+        planned(asked, (asked.policy,), asked.trials)
+
+    def require_all(self, request: HoldEvent) -> None:
+        """Looks whether what every team brought is there, before the first trial; of all teams at once.
+
+        Raises:
+            RoboscaleError: names each team, what is wrong, and the command that leaves them out. InfrastructureError
+                where it is a server that is away.
+        """
+        if (self.folder / "trials").exists():
+            return
+        teams = [team for team in self.declared.teams if team.name not in request.without]
+        wrong = {team.name: error for team in teams if (error := self._wrong(team)) is not None}
+        if not wrong:
+            return
+        said = "; ".join(f"{name}: {' '.join(str(error).split())}" for name, error in wrong.items())
+        away = any(isinstance(error, InfrastructureError) for error in wrong.values())
+        without = replace(request, without=(*request.without, *wrong))
+        raise (InfrastructureError if away else RoboscaleError)(
+            f"{self.file}: {said}; nothing was tried yet: once that is mended the same command goes on, and "
+            f"`{without.command}` leaves out whom it cannot try"
+        )
+
+    def _wrong(self, team: EventTeam) -> RoboscaleError | None:
+        """Why a team cannot take part as its part of the file stands; `None` where it can."""
+        if not (self.file.parent / team.dataset).exists():
+            return RoboscaleError(f"dataset: expected a LeRobotDataset, found nothing at {team.dataset}")
+        for world in self.declared.worlds:
+            try:
+                self._open(team.name, world)
+            except RoboscaleError as error:
+                return error
+        return None
 
     def finish(self, teams: Sequence[EventStanding]) -> HeldEvent:
         """Results, board and archive."""
@@ -251,8 +288,7 @@ class Holding:
 
         admitted = {one.team: one for one in teams}
         rows = [(team.name, admitted.get(team.name), team.name in self._rows) for team in self.declared.teams]
-        command = HoldEvent(file=self.file, out=self.folder).command
-        write_text(self.folder / "board.html", running_page(self.declared.title, self.seal, doing, rows, command))
+        write_text(self.folder / "board.html", running_page(self.declared.title, self.seal, doing, rows, self.command))
 
     def _data_of(self, team: str) -> str:
         """The digests of the files in its `data`, as they are in the archive."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -59,7 +59,8 @@ def export_trials(request: ExportTrials, on_event: OnEvent = ignore) -> Exported
     Raises:
         BadData: there is no such store or run.
         UnknownName: no such policy in the run.
-        RoboscaleError: the world cannot repeat its trials, and they were not recorded; or the study is blind.
+        RoboscaleError: there are several policies and none is named; the world cannot repeat its trials, and they
+            were not recorded; or the study is blind.
     """
     from roboscale.jobs.files import write_json
     from roboscale.jobs.judged import choose_run, judged_run, other_runs, whole
@@ -75,7 +76,7 @@ def export_trials(request: ExportTrials, on_event: OnEvent = ignore) -> Exported
         judged = judged_run(log, run)
         for line in other_runs(log, run, request.run):
             on_event(Note(line))
-        chosen = _choose(judged.labels, request.policy, all_will_do=request.out is None)
+        chosen = _choose(judged.labels, request)
         counted = whole(log, [c for c in judged.plain if c.policy in chosen])
     if not counted:
         raise BadData(request.store, "trials", "at least one", "none")
@@ -86,10 +87,16 @@ def export_trials(request: ExportTrials, on_event: OnEvent = ignore) -> Exported
     return ExportedTrials(", ".join(judged.labels[p] for p in chosen), len(counted), episodes)
 
 
-def _choose(labels: dict[Identity, str], name: str, *, all_will_do: bool) -> list[Identity]:
-    if not name and (all_will_do or len(labels) == 1):
+def _choose(labels: dict[Identity, str], request: ExportTrials) -> list[Identity]:
+    if not request.policy and (request.out is None or len(labels) == 1):
         return list(labels)
-    chosen = [policy for policy, label in labels.items() if label == name]
+    names = list(labels.values())
+    if not request.policy:
+        raise RoboscaleError(
+            f"{request.store}: {request.out} holds the trials of one policy, and {len(names)} were tried "
+            f"({', '.join(names)}): --policy names it, as in `{replace(request, policy=names[0]).command}`"
+        )
+    chosen = [policy for policy, label in labels.items() if label == request.policy]
     if not chosen:
-        raise UnknownName("policy of the run", name, labels.values())
+        raise UnknownName("policy of the run", request.policy, names)
     return chosen

@@ -15,6 +15,7 @@ from roboscale.trials.log.protocol import (
     TrialLog,
     world_facts,
 )
+from roboscale.trials.log.rows import as_kept
 
 __all__ = [
     "IdentityKind",
@@ -25,6 +26,7 @@ __all__ = [
     "Run",
     "TrialKey",
     "TrialLog",
+    "as_kept",
     "open_log",
     "world_facts",
 ]

@@ -3,20 +3,27 @@
 SQLite writes ahead (WAL) and does not wait for the disk at every commit: a killed process loses nothing that was
 saved, power loss may lose the last moments. Reading works on a disk that cannot be written, and leaves no `-wal` or
 `-shm` file behind.
+
+On PostgreSQL a transaction is begun where something is written (`sql.begin`) and nowhere else: a question is then one
+way to the server and back, and leaves the statements that the server has prepared. A connection of the pool is looked
+at before it is used, and asked where it has rested or has something to say.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import sqlite3
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from roboscale.core import BadData, RoboscaleError
@@ -27,6 +34,9 @@ __all__ = ["SqliteFile", "memory_engine", "postgres_engine", "sqlite_engine"]
 
 _WAIT_S = 30.0
 """How long a SQLite writer waits for another."""
+
+_RESTED_S = 20.0
+"""After so long without use a connection to PostgreSQL may be gone unseen: what lies between forgets it."""
 
 
 class SqliteFile:
@@ -135,10 +145,40 @@ def postgres_engine(address: LogAddress, *, read_only: bool) -> Engine:
         raise BadData(address.shown, "address", "postgresql://user@host:port/database", "no such URL") from None
     defaults = {"connect_timeout": "10", "application_name": "roboscale"}
     url = url.update_query_dict({k: v for k, v in defaults.items() if k not in url.query})
-    return create_engine(
+    engine = create_engine(
         url,
-        pool_pre_ping=True,
         hide_parameters=True,
-        isolation_level="READ COMMITTED",
+        isolation_level="READ COMMITTED" if read_only else "AUTOCOMMIT",  # a driver's own transactions are read only
         execution_options={"schema_translate_map": {None: sql.NAMESPACE}, "postgresql_readonly": read_only},
     )
+    event.listen(engine, "checkin", _note_rest)
+    event.listen(engine, "checkout", partial(_look, engine))
+    return engine
+
+
+def _note_rest(connection: Any, record: Any) -> None:
+    record.info["rests_since"] = time.monotonic()
+
+
+def _look(engine: Engine, connection: Any, record: Any, proxy: Any) -> None:
+    """Sees, without asking the server, that it said nothing since: an end is said. Else, or after a rest, asks.
+
+    Raises:
+        DisconnectionError: it is gone; the pool makes another.
+    """
+    since = record.info.pop("rests_since", None)
+    if since is None:  # new
+        return
+    if time.monotonic() - since < _RESTED_S and not _says_something(connection.fileno()):
+        return
+    try:
+        engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise DisconnectionError("the server ended this connection") from error
+
+
+def _says_something(socket: int) -> bool:
+    """Whether there is something to read on a socket, its end included."""
+    asked = select.poll()
+    asked.register(socket, select.POLLIN)
+    return bool(asked.poll(0))

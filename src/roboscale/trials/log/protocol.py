@@ -254,7 +254,8 @@ class TrialLog(Protocol):
         """Commits entries with the trials and judgements that belong to them, all or nothing, in one order for all.
 
         Args:
-            after: number of the newest entry that the writer knows; `None` where it does not matter.
+            after: number of the newest entry that the writer knows; `None` where it does not matter. Entries that
+                were new then have the numbers behind it, in their order.
 
         Returns:
             The number of the newest entry then; `None`, and nothing was written, where there are newer ones than

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Collection, Iterator, Sequence
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, select
 
 from roboscale.core import BadData, Case, Identity, Judgement, RolloutSettings, Trial
 from roboscale.trials.log import sql
@@ -21,6 +21,7 @@ __all__ = [
     "all_notes",
     "all_runs",
     "judgements_of",
+    "light_trials",
     "matching",
     "pieces",
     "trial_ids",
@@ -30,7 +31,14 @@ __all__ = [
 TRIAL_KEY = tuple(sql.trials.c[n] for n in ("policy", "world", "case_id", "settings", "round", "attempt"))
 """Columns of a trial's key, in the order of `Trial.key`."""
 
-_LIGHT = tuple(c for c in sql.trials.c if c.name not in BULK)
+_AGAIN = ("policy", "world", "case_id", "settings")
+"""Columns that are asked for and seldom read: they say what others say, as one text."""
+
+_WHOLE = tuple(c for c in sql.trials.c if c.name not in _AGAIN)
+_LIGHT = tuple(c for c in _WHOLE if c.name not in BULK)
+
+_ASKED = 5000
+"""Keys in one statement."""
 
 T = TypeVar("T")
 
@@ -83,17 +91,35 @@ def trial_ids(connection: Connection, conditions: Sequence[ColumnElement[bool]])
 
 def trials_by_id(connection: Connection, ids: Sequence[str], where: str, *, light: bool = False) -> list[Trial]:
     """The trials of these ids that are there, in that order; BadData for a row that cannot be understood."""
+    query = select(*(_LIGHT if light else _WHOLE)).where(sql.among(connection, sql.trials.c.id, ids))
+    rows = connection.execute(query).mappings().all()
     names = _names(connection, where)
-    columns = _LIGHT if light else tuple(sql.trials.c)
-    rows = connection.execute(select(*columns).where(sql.trials.c.id.in_(ids))).mappings()
-    trials: dict[str, Trial] = {}
-    for row in rows:
-        try:
-            trials[row["id"]] = trial_of(row, names)
-        except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
-            found = f"{type(error).__name__}: {error}"
-            raise BadData(where, f"trial {row['id'][:8]}", "a readable row", found) from error
+    trials = {row["id"]: _read(row, names, where) for row in rows}
     return [trials[i] for i in ids if i in trials]
+
+
+def light_trials(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], cases: Sequence[str] | None, where: str
+) -> Iterator[Trial]:
+    """Light trials that match, in any order: a database sorts texts for longer than it takes to find them."""
+    names = _names(connection, where)
+    case, query = sql.trials.c.case_id, select(*_LIGHT).where(*conditions)
+    parts = (
+        [query]
+        if cases is None
+        else [query.where(sql.among(connection, case, some)) for some in pieces(cases, _ASKED)]
+    )
+    for part in parts:
+        for row in connection.execute(part).mappings():
+            yield _read(row, names, where)
+
+
+def _read(row: RowMapping, names: Names, where: str) -> Trial:
+    try:
+        return trial_of(row, names)
+    except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise BadData(where, f"trial {row['id'][:8]}", "a readable row", found) from error
 
 
 def judgements_of(
@@ -101,14 +127,20 @@ def judgements_of(
 ) -> dict[str, tuple[Judgement, ...]]:
     """Trial id -> judgements by time, then referee; of all trials when `ids` is None."""
     table = sql.judgements.c
-    query = select(sql.judgements).order_by(table.trial, table.time_ns, table.referee)
+    query = select(sql.judgements)
     if until_ns is not None:
         query = query.where(table.time_ns <= until_ns)
-    parts = [query] if ids is None else [query.where(table.trial.in_(p)) for p in pieces(list(ids), 1000)]
+    parts = (
+        [query]
+        if ids is None
+        else [query.where(sql.among(connection, table.trial, some)) for some in pieces(list(ids), _ASKED)]
+    )
     judged: dict[str, list[Judgement]] = {}
     for part in parts:
         for row in connection.execute(part).mappings():
             judged.setdefault(row["trial"], []).append(judgement_of(row))
+    for said in judged.values():  # a database takes longer for it
+        said.sort(key=lambda judgement: (judgement.time_ns, judgement.referee.encode()))
     return {trial: tuple(some) for trial, some in judged.items()}
 
 
@@ -137,8 +169,10 @@ def all_entries(
     """Entries with a higher number, in order; of these ids, or all."""
     table = sql.entries.c
     query = select(sql.entries).where(table.number > after).order_by(table.number)
+    if ids is not None:
+        query = query.where(sql.among(connection, table.id, ids))
     found = []
-    for row in connection.execute(query if ids is None else query.where(table.id.in_(ids))).mappings():
+    for row in connection.execute(query).mappings():
         try:
             found.append(LogEntry(**{**row, "body": load(row["body"])}))
         except (ValueError, TypeError) as error:

@@ -10,7 +10,7 @@ import json
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import Any, cast
 
@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from roboscale.core import BadData, Case, Design, End, Identity, Judgement, RolloutSettings, Trial, derive_id
 from roboscale.core.referee import JudgementState
-from roboscale.trials.log.protocol import IdentityKind, Run
+from roboscale.trials.log.protocol import IdentityKind, LogEntry, Run
 
 __all__ = [
     "BULK",
     "Names",
     "Row",
+    "as_kept",
     "difference",
     "dump",
     "identity_id",
@@ -52,14 +53,23 @@ BULK = ("actions_shape", "series_lengths", "actions", "series")
 _FLOAT32 = np.dtype("<f4")
 
 
+# Made once: a log of 100,000 trials is 400,000 such texts, and `json.loads` looks for blanks and encodings in each.
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_scan = json.JSONDecoder().raw_decode
+_scan_marked = json.JSONDecoder(object_hook=lambda data: _from_plain(data)).raw_decode
+
+
 def dump(value: Any) -> str:
     """Text of JSON types, numpy's scalars and arrays included; TypeError for anything else."""
-    return json.dumps(_plain(value), allow_nan=False, separators=(",", ":"))
+    return _encode(_plain(value))
 
 
 def load(text: str) -> Any:
-    """Inverse of `dump`, with lists for tuples."""
-    return json.loads(text, object_hook=_from_plain) if '"$' in text else json.loads(text)
+    """Inverse of `dump`, with lists for tuples. ValueError for what it cannot have written."""
+    value, end = (_scan_marked if '"$' in text else _scan)(text)
+    if end != len(text):
+        raise ValueError(f"more than one JSON value: {text[:80]!r}")
+    return value
 
 
 @lru_cache(maxsize=256)
@@ -89,6 +99,11 @@ def _from_plain(data: dict[str, Any]) -> Any:
     if data.keys() == {"$float"}:
         return float(data["$float"])
     return {k.removeprefix("$"): v for k, v in data.items()}
+
+
+def as_kept(entry: LogEntry, number: int) -> LogEntry:
+    """An entry as it is read back from its place, for whoever has just written it."""
+    return replace(entry, number=number, id=words(entry.id), kind=words(entry.kind), body=load(dump(entry.body)))
 
 
 def words(text: str) -> str:

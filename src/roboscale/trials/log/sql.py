@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     Column,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    any_,
     bindparam,
     delete,
     literal_column,
@@ -38,6 +40,8 @@ __all__ = [
     "NAMESPACE",
     "TABLES",
     "TRIAL_IS_SAVED",
+    "among",
+    "begin",
     "begin_alone",
     "claim",
     "clock_ns",
@@ -183,6 +187,13 @@ def is_sqlite(connection: Connection | Engine) -> bool:
     return connection.dialect.name == "sqlite"
 
 
+def among(connection: Connection, column: Column[str], values: Sequence[str]) -> ColumnElement[bool]:
+    """Whether a column holds one of these texts; PostgreSQL takes them as one value, however many they are."""
+    if is_sqlite(connection):
+        return column.in_(values)
+    return column == any_(bindparam(None, list(values), type_=ARRAY(Text)))
+
+
 def insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An insertion that knows `on_conflict_do_nothing`, `on_conflict_do_update` and how many rows it changed."""
     return _insertion(is_sqlite(connection), table)
@@ -244,9 +255,14 @@ def _clock_ns(of_sqlite: bool) -> ColumnElement[int]:
     return literal_column("((extract(epoch from clock_timestamp()) * 1000000000)::bigint)")
 
 
+def begin(connection: Connection) -> None:
+    """Begins a transaction: none begins by itself, so that a question is one way to the server and back."""
+    connection.exec_driver_sql("begin immediate" if is_sqlite(connection) else "begin")
+
+
 def begin_alone(connection: Connection) -> None:
     """Begins a transaction that no other begun so runs beside: making tables, merging. SQLite has one writer."""
     if is_sqlite(connection):
-        connection.exec_driver_sql("begin immediate")
-    else:
-        connection.exec_driver_sql(f"select pg_advisory_xact_lock({_LOCK})")
+        begin(connection)
+    else:  # one way to the server and back; a snapshot is taken by the next statement, after the wait
+        connection.exec_driver_sql(f"begin; select pg_advisory_xact_lock({_LOCK})")

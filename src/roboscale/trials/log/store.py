@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -36,6 +36,7 @@ from roboscale.trials.log.reading import (
     all_notes,
     all_runs,
     judgements_of,
+    light_trials,
     matching,
     pieces,
     trial_ids,
@@ -109,10 +110,7 @@ class SqlLog:
         for judgement in judgements:
             if judgement.trial != trial.id:
                 raise BadData(self._where, title(trial), f"judgements of trial {trial.id}", judgement.trial)
-        both: tuple[tuple[IdentityKind, Identity], ...] = (("policy", trial.policy), ("world", trial.world))
-        new = {identity_id(kind, identity): (kind, identity) for kind, identity in both}
-        for known in self._known & new.keys():
-            del new[known]
+        new = self._unknown((trial,))
         try:
             with self._writing(title(trial)) as connection:
                 for kind, identity in new.values():
@@ -124,6 +122,14 @@ class SqlLog:
             raise InfrastructureError(f"{error}; {self._saved()}") from error
         self._known |= new.keys()
         return added
+
+    def _unknown(self, trials: Iterable[Trial]) -> dict[str, tuple[IdentityKind, Identity]]:
+        """Rows of the policies and worlds of these trials that nobody here has committed yet; policies first, always
+        in one order, so that no two writers wait in a circle."""
+        kinds: tuple[IdentityKind, IdentityKind] = ("policy", "world")
+        pairs = [(kind, who) for trial in trials for kind, who in zip(kinds, (trial.policy, trial.world), strict=True)]
+        new = {identity_id(kind, identity): (kind, identity) for kind, identity in dict.fromkeys(pairs)}
+        return {id_: new[id_] for id_ in sorted(new.keys() - self._known, key=lambda id_: (new[id_][0], id_))}
 
     def _saved(self) -> str:
         try:
@@ -162,21 +168,16 @@ class SqlLog:
         *,
         cases: Sequence[str] | None = None,
     ) -> dict[tuple[str, str], list[Trial]]:
-        table = sql.trials.c
         conditions = matching(None, world, None, settings, round)
-        conditions.append(table.policy.in_([p.digest for p in policies]))
-        parts = (
-            [[]]
-            if cases is None
-            else [[table.case_id.in_(some)] for some in pieces(list(dict.fromkeys(cases)), _PIECE * 10)]
-        )
+        asked = None if cases is None else list(dict.fromkeys(cases))
         done: dict[tuple[str, str], list[Trial]] = {}
         with self._reading() as connection:
-            ids = [one for part in parts for one in trial_ids(connection, [*conditions, *part])]
-            for piece in pieces(ids, _PIECE * 10):
-                for trial in trials_by_id(connection, piece, self._where, light=True):
-                    done.setdefault((trial.policy.digest, trial.case.id), []).append(trial)
-        return done
+            conditions.append(sql.among(connection, sql.trials.c.policy, [p.digest for p in policies]))
+            for trial in light_trials(connection, conditions, asked, self._where):
+                done.setdefault((trial.policy.digest, trial.case.id), []).append(trial)
+        for group in done.values():
+            group.sort(key=lambda t: (t.round, t.attempt))
+        return dict(sorted(done.items()))
 
     def newest_round(
         self,
@@ -255,20 +256,21 @@ class SqlLog:
         trials: Sequence[Trial] = (),
         judgements: Sequence[Judgement] = (),
     ) -> int | None:
+        new = self._unknown(trials)
         with self._writing("entries", alone=True) as connection:
-            newest = newest_entry(connection)
+            newest, known = newest_entry(connection, [entry.id for entry in entries])
             if after is not None and newest != after:
-                known = {e.id for e in all_entries(connection, self._where, ids=[entry.id for entry in entries])}
-                if any(entry.id not in known for entry in entries):
-                    return None
-            for trial in trials:
-                insert_identities(connection, "policy", (trial.policy,))
-                insert_identities(connection, "world", (trial.world,))
+                return None
+            for kind, identity in new.values():
+                insert_identities(connection, kind, (identity,))
             insert_trials(connection, trials, self._where)
-            for judgement in judgements:
-                require_trial(connection, judgement.trial, self._where)
+            here = {trial.id for trial in trials}
+            for id_ in {judgement.trial for judgement in judgements} - here:
+                require_trial(connection, id_, self._where)
             insert_judgements(connection, judgements, self._where)
-            return newest + insert_entries(connection, entries, self._where, newest)
+            newest += insert_entries(connection, entries, self._where, newest, known=known > 0)
+        self._known |= new.keys()
+        return newest
 
     def entries(self, after: int = 0) -> tuple[LogEntry, ...]:
         if not self._has_entries:
@@ -340,8 +342,7 @@ class SqlLog:
             state = "closed" if self._closed else "open for reading only"
             raise RoboscaleError(f"{self._where}: {what} cannot be written: this log is {state}")
         with self._translated(what), self._engine.connect() as connection:
-            if alone or sql.is_sqlite(connection):
-                sql.begin_alone(connection)
+            (sql.begin_alone if alone else sql.begin)(connection)
             yield connection
             connection.commit()
 
@@ -397,7 +398,7 @@ def _merge(connection: Connection, logs: Sequence[TrialLog], where: str) -> Merg
             trials += insert_trials(connection, batch, at)
             said = log.judgements([t.id for t in batch]).values()
             judgements += insert_judgements(connection, [j for some in said for j in some], at)
-        entries += insert_entries(connection, log.entries(), at, newest_entry(connection))
+        entries += insert_entries(connection, log.entries(), at, newest_entry(connection)[0])
     return MergeCounts(
         trials=trials, judgements=judgements, runs=runs, identities=identities, known=seen - trials, entries=entries
     )

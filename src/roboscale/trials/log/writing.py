@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, literal, select, update
 
 from roboscale.core import BadData, Identity, Judgement, Trial
 from roboscale.trials.log import sql
@@ -36,6 +36,9 @@ __all__ = [
     "newest_entry",
     "require_trial",
 ]
+
+_FEW = 100
+"""So many ids are looked for where the newest is; more are looked up by themselves."""
 
 
 def insert_identities(connection: Connection, kind: IdentityKind, some: Iterable[Identity]) -> int:
@@ -91,31 +94,40 @@ def insert_notes(connection: Connection, run: str, notes: Mapping[str, int]) -> 
     sql.insert_new(connection, sql.notes, rows)
 
 
-def newest_entry(connection: Connection) -> int:
-    """The highest number of an entry; 0 where there is none."""
-    return int(connection.execute(select(func.coalesce(func.max(sql.entries.c.number), 0))).scalar_one())
+def newest_entry(connection: Connection, ids: Sequence[str] = ()) -> tuple[int, int]:
+    """The highest number of an entry, 0 where there is none; and how many of these ids there are."""
+    table = sql.entries.c
+    known = select(func.count()).select_from(sql.entries).where(sql.among(connection, table.id, ids[:_FEW]))
+    query = select(func.coalesce(func.max(table.number), 0), known.scalar_subquery() if ids else literal(0))
+    newest, count = connection.execute(query).one()
+    return int(newest), int(count) if len(ids) <= _FEW else len(ids)
 
 
-def insert_entries(connection: Connection, entries: Sequence[LogEntry], where: str, newest: int) -> int:
+def insert_entries(
+    connection: Connection, entries: Sequence[LogEntry], where: str, newest: int, *, known: bool = True
+) -> int:
     """Adds the entries that are new behind number `newest`; returns how many these were. The caller is alone.
+
+    Args:
+        known: whether any of them may be there already.
 
     Raises:
         BadData: an entry of that id says something else.
     """
-    ids = [entry.id for entry in entries]
-    known = {entry.id: entry for some in pieces(ids, 1000) for entry in all_entries(connection, where, ids=some)}
+    ids = [entry.id for entry in entries] if known else []
+    there_are = {entry.id: entry for some in pieces(ids, 1000) for entry in all_entries(connection, where, ids=some)}
     rows: list[dict[str, Any]] = []
     for entry in entries:
         try:
             text = dump(entry.body)
         except TypeError as error:
             raise BadData(where, f"entry {entry.id}", "JSON types", error) from error
-        if (there := known.get(entry.id)) is not None:
+        if (there := there_are.get(entry.id)) is not None:
             if (there.kind, dump(there.body)) != (entry.kind, text):
                 both = f"{there.kind} {dump(there.body)[:300]}", f"{entry.kind} {text[:300]}"
                 raise BadData(where, f"entry {entry.id}", *both)
             continue
-        known[entry.id] = entry
+        there_are[entry.id] = entry
         row = {"number": newest + len(rows) + 1, "id": words(entry.id), "kind": words(entry.kind), "body": text}
         rows.append({**row, "time_ns": entry.time_ns, "monotonic_ns": entry.monotonic_ns})
     return sql.insert_new(connection, sql.entries, rows)

@@ -26,7 +26,7 @@ from starlette.routing import Route
 from roboscale.core.declared import as_declared
 from roboscale.core.errors import InfrastructureError, RoboscaleError
 from roboscale.core.plain import to_plain
-from roboscale.web.arena.operations import OPERATIONS, Operation, openapi
+from roboscale.web.arena.operations import OPERATIONS, QUERY_LETTERS, Operation, openapi
 from roboscale.web.show.answers import NO_STORE, PAGE_FILES, page_file
 from roboscale.web.show.guard import Guard
 from roboscale.web.show.server import Served, serve_app
@@ -190,8 +190,13 @@ async def _body(one: Operation, request: Request) -> Any:
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "expected an object of the documented fields") from error
 
 
-def _query(one: Operation, request: Request) -> dict[str, int]:
-    return {name: _whole(name, request.query_params[name]) for name in one.query if name in request.query_params}
+def _query(one: Operation, request: Request) -> dict[str, int | str]:
+    given = request.query_params
+    texts = {name: given[name] for name in one.texts if name in given}
+    for name, text in texts.items():
+        if len(text) > QUERY_LETTERS:
+            raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name}: expected at most {QUERY_LETTERS} letters")
+    return {**{name: _whole(name, given[name]) for name in one.query if name in given}, **texts}
 
 
 def _whole(name: str, text: str) -> int:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from roboscale.core.declared import Limit
 
-__all__ = ["OPERATIONS", "Operation", "openapi"]
+__all__ = ["OPERATIONS", "QUERY_LETTERS", "Operation", "openapi"]
 
 
 def _clean(text: str, most: int) -> bool:
@@ -107,6 +107,7 @@ class _Vote:
     valid: bool = True
 
 
+QUERY_LETTERS = 400
 JSON_BYTES, FRAME_BYTES, PIECE_BYTES = 65_536, 16 * 2**20, 4 * 2**20
 
 
@@ -119,6 +120,7 @@ class Operation:
         body: dataclass of a JSON body; `bytes` for what is no JSON; `None` for nothing.
         most: bytes of a body.
         query: whole numbers in the address.
+        texts: texts in it, of at most `QUERY_LETTERS`.
         answers: what comes back where all is well: `json`, or bytes.
     """
 
@@ -130,6 +132,7 @@ class Operation:
     body: Any = None
     most: int = JSON_BYTES
     query: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
     answers: Literal["json", "bytes"] = "json"
 
 
@@ -139,8 +142,8 @@ _SIDE = _MATCH + "/{letter}"
 OPERATIONS: tuple[Operation, ...] = (
     Operation(name="board", method="GET", path="/api/board", says="The board: rank sets, rates, what they rest on."),
     Operation(
-        name="finished", method="GET", path="/api/finished", says="Finished matches, newest first.",
-        query=("before", "count"),
+        name="finished", method="GET", path="/api/finished", says="Finished matches, newest first; all, or some.",
+        query=("before", "count"), texts=("policy", "task", "robot", "site"),
     ),
     Operation(
         name="match", method="GET", path="/api/finished/{match}",
@@ -229,6 +232,8 @@ def openapi() -> dict[str, Any]:
             for name in names
         ]
         parameters += [{"name": name, "in": "query", "required": False, "schema": number} for name in one.query]
+        text = {"type": "string", "maxLength": QUERY_LETTERS}
+        parameters += [{"name": name, "in": "query", "required": False, "schema": text} for name in one.texts]
         said: dict[str, Any] = {"operationId": one.name, "summary": one.says, "parameters": parameters}
         kind = "application/octet-stream" if one.answers == "bytes" else "application/json"
         said["responses"] = {

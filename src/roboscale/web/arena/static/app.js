@@ -20,6 +20,7 @@ const ask = async (address) => {
 };
 
 let board = null, axis = "task", oldest = null, newest = 0;
+let chosen = {};  // whose matches are listed: policy, and task, robot or site; all of them where it is empty
 
 const fixed = (value, digits = 2) => (value === null ? "–" : value.toFixed(digits).replace(/^(-?)0\./, "$1."));
 const interval = (one, digits = 2) =>
@@ -34,6 +35,16 @@ const whisker = (one) => {
   mark.style.left = `${100 * one.value}%`;
   bar.append(span, mark);
   return bar;
+};
+
+// A number that shows the matches it was made of.
+const number = (want, ...parts) => {
+  const button = make("button", "", "number");
+  button.type = "button";
+  button.title = `the matches of ${Object.values(want).join(", ")}`;
+  button.append(...parts);
+  button.addEventListener("click", () => choose(want));
+  return button;
 };
 
 const withSmall = (cell, text) => { cell.append(make("small", text)); return cell; };
@@ -52,15 +63,16 @@ const drawBoard = () => {
     const ranks = row.ranks[0] === row.ranks[1] ? `${row.ranks[0]}` : `${row.ranks[0]}–${row.ranks[1]}`;
     const name = withSmall(make("th", row.name, "policy"), `${row.owner}${row.public ? " · public" : ""}${row.unverified.length ? " · identity unverified" : ""}`);
     name.scope = "row";
-    const progress = make("td");
-    progress.append(whisker(row.progress));
-    withSmall(progress, `${interval(row.progress)}, n=${row.progress.n}`);
+    const want = { policy: row.name }, small = (text) => make("small", text);
+    const cell = (...parts) => { const made = make("td"); made.append(number(want, ...parts)); return made; };
+    const strength = row.strength.value === null ? ["no score", `n=${row.strength.n}`] : [fixed(row.strength.value), `[${fixed(row.strength.low)}, ${fixed(row.strength.high)}], n=${row.strength.n}`];
+    const done = row.success.value === null ? ["–", ""] : [`${Math.round(100 * row.success.value)} %`, `[${fixed(row.success.low)}, ${fixed(row.success.high)}]`];
     line.append(
       make("td", ranks, "ranks"), name,
-      withSmall(make("td", row.strength.value === null ? "no score" : fixed(row.strength.value)), row.strength.value === null ? `n=${row.strength.n}` : `[${fixed(row.strength.low)}, ${fixed(row.strength.high)}], n=${row.strength.n}`),
-      progress,
-      withSmall(make("td", row.success.value === null ? "–" : `${Math.round(100 * row.success.value)} %`), row.success.value === null ? "" : `[${fixed(row.success.low)}, ${fixed(row.success.high)}]`),
-      make("td", `${row.won} · ${row.tied} · ${row.lost}`));
+      cell(strength[0], small(strength[1])),
+      cell(whisker(row.progress), small(`${interval(row.progress)}, n=${row.progress.n}`)),
+      cell(done[0], small(done[1])),
+      cell(`${row.won} · ${row.tied} · ${row.lost}`));
     return line;
   }));
 };
@@ -83,7 +95,8 @@ const drawHeat = () => {
     line.append(make("th", name), ...levels.map((level) => {
       const cell = cells.find((one) => one.policy === name && one.level === level);
       if (!cell) return make("td", "–");
-      const shown = withSmall(make("td", fixed(cell.progress.value), "cell"), `[${fixed(cell.progress.low)}, ${fixed(cell.progress.high)}], n=${cell.progress.n}`);
+      const shown = make("td", "", "cell"), small = make("small", `[${fixed(cell.progress.low)}, ${fixed(cell.progress.high)}], n=${cell.progress.n}`);
+      shown.append(number({ policy: name, [axis]: level }, fixed(cell.progress.value), small));
       shown.style.setProperty("--share", cell.progress.value);
       return shown;
     }));
@@ -170,16 +183,39 @@ const told = (match) => {
   return parts;
 };
 
+const fits = (match) => Object.entries(chosen).every(([key, value]) =>
+  key === "policy" ? match.sides.some((side) => side.policy === value) : match[key] === value);
+
+const finished = async (before) => {
+  if (bundle) {
+    const all = await ask("api/finished"), matches = all.matches.filter(fits);
+    return { matches, total: all.total };
+  }
+  const query = new URLSearchParams({ count: "20", ...(before ? { before: String(before) } : {}), ...chosen });
+  return ask(`api/finished?${query}`);
+};
+
 const loadMatches = async (before) => {
-  const count = 20;
-  const said = await ask(bundle ? "api/finished" : `api/finished?count=${count}${before ? `&before=${before}` : ""}`);
+  const said = await finished(before);
   const rows = said.matches.map(matchRow);
   if (before) at("matches").append(...rows); else at("matches").replaceChildren(...rows);
   oldest = said.matches.length ? said.matches[said.matches.length - 1].number - 1 : 0;
-  at("more").hidden = Boolean(bundle) || oldest <= 0;
-  newest = said.total;
+  at("more").hidden = Boolean(bundle) || oldest <= 0 || said.matches.length < 20;
+  newest = board.plain.matches;
 };
 
+const choose = async (want) => {
+  chosen = want;
+  const words = Object.values(chosen);
+  at("chosen").hidden = !words.length;
+  at("chosen-text").textContent = `Only those of ${words.join(", ")}${bundle ? ", as far as they are listed here" : ""}.`;
+  try {
+    await loadMatches();
+    at("matches-title").scrollIntoView({ block: "start" });
+  } catch (error) { say(error.message); }
+};
+
+at("all").addEventListener("click", () => choose({}));
 at("more").addEventListener("click", () => loadMatches(oldest).catch((error) => say(error.message)));
 at("robust").addEventListener("change", drawBoard);
 

@@ -39,7 +39,7 @@ const PHASES = {
   running: ["Running", "Watch. Space or Escape stops the arm."],
   filing: ["Filing", ""],
   score: ["Score this side", ""],
-  vote: ["Vote", "Both have run in this scene."],
+  vote: ["Vote", "All have run in this scene."],
   over: ["The match is over", "Now you may know who they were."],
 };
 
