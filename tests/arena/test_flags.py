@@ -28,9 +28,7 @@ def test_who_favours_the_best_is_found_by_its_own_scores_alone():
     (flag,) = flag_evaluators(arena.state)
     assert (flag.account, flag.what, flag.about) == (odd, "against its scores", "team 4") and flag.value < 0.002
     for match in arena.state.matches.values():
-        if (
-            match.evaluator == odd and match.preference != "tie"
-        ):  # scores made up as well
+        if match.evaluator == odd and match.preference != "tie":  # scores made up as well
             for letter, score in match.scores.items():
                 progress = 90.0 if letter == match.preference else 10.0
                 match.scores[letter] = replace(score, progress=progress)

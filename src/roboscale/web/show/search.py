@@ -11,14 +11,14 @@ from typing import Any
 
 from roboscale.core.errors import UnknownName
 from roboscale.dataset.lerobot.catalog import EpisodeInfo
-from roboscale.web.show.audit import SEVERITIES, Findings
+from roboscale.web.show.audit import Findings
 from roboscale.web.show.labels import NOTHING_SAID, LabelLog, SaidOfEpisode
 
-__all__ = ["LABELS", "ORDERS", "OUTCOMES", "Index", "Query"]
+__all__ = ["LABELS", "LIST_ORDERS", "OUTCOMES", "Index", "Query"]
 
 OUTCOMES = ("", "success", "failure", "void", "none")
 LABELS = ("", "keep", "drop", "none", "judged", "edited", "flagged")
-ORDERS = ("", "best", "worst", "shortest", "longest", "findings")
+LIST_ORDERS = ("", "best", "worst", "shortest", "longest", "findings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Query:
         outcome: one of `OUTCOMES`; a label overrides what was recorded.
         label: one of `LABELS`: `none` has no decision, `judged` an outcome given by a person, `edited` another
             task, `flagged` an audit finding.
-        order: one of `ORDERS`; as recorded when empty, `best` and `worst` by a selection's score, `findings` the
+        order: one of `LIST_ORDERS`; as recorded when empty, `best` and `worst` by a selection's score, `findings` the
             gravest first. Those without a score come last.
 
     Raises:
@@ -43,7 +43,11 @@ class Query:
     order: str = ""
 
     def __post_init__(self) -> None:
-        given = (("outcome", self.outcome, OUTCOMES), ("label", self.label, LABELS), ("order", self.order, ORDERS))
+        given = (
+            ("outcome", self.outcome, OUTCOMES),
+            ("label", self.label, LABELS),
+            ("order", self.order, LIST_ORDERS),
+        )
         for kind, value, valid in given:
             if value not in valid:
                 raise UnknownName(kind, value, valid[1:])
@@ -56,6 +60,7 @@ class Index:
         self._episodes, self._log, self._findings = episodes, log, findings
         self._texts = [episode.instruction.casefold() for episode in episodes]
         self._severities = [findings.severity(i) for i in range(len(episodes))]
+        self._ranks = [findings.rank(i) for i in range(len(episodes))]
         self._scores = [findings.score(i) for i in range(len(episodes))]
         self._last: tuple[object, list[int]] | None = None
 
@@ -84,13 +89,13 @@ class Index:
 
     def _place(self, index: int, order: str) -> tuple[float, int]:
         """What an episode is sorted by."""
-        score, length = self._scores[index], self._episodes[index].length
+        score, length, rank = self._scores[index], self._episodes[index].length, self._ranks[index]
         by = {
             "best": math.inf if score is None else -score,
             "worst": math.inf if score is None else score,
             "shortest": float(length),
             "longest": -float(length),
-            "findings": float(SEVERITIES.index(self._severities[index])) if self._severities[index] else math.inf,
+            "findings": math.inf if rank is None else float(rank),
         }
         return by.get(order, 0.0), index
 
