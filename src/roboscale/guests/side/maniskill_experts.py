@@ -1,7 +1,7 @@
 """Experts of ManiSkill's tasks: its planner's screw motions between a few poses that are read from the observation.
 
-ManiSkill's own examples plan from what the simulator knows and drive it themselves. These plan the same motions with the
-same planner (mplib), from what a policy may read, and one motion after the other: what slipped is seen before the next.
+ManiSkill's own examples plan from what the simulator knows and drive it themselves. These plan the same motions with
+the same planner (mplib), from what a policy may read, one after the other: what slipped is seen before the next.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ __all__ = ["EXPERTS", "Planned"]
 
 _OPEN, _CLOSED = 1.0, -1.0
 _DOWN = np.array([0.0, 0.0, -1.0])
-_BASE = np.array([-0.615, 0, 0, 1, 0, 0, 0.0])  # of the arm, position and quaternion
 _LIMITS = 0.9  # share of the joints' largest speed and acceleration that ManiSkill's planner uses
 _NEAR_M = 0.09  # between the middles of two cubes
 _STEPS = (0.1, 0.03, 0.01)  # rad along a path: what the planner gives up at one of these goes at another
@@ -53,12 +52,20 @@ class Planned:
         """Pose (4, 4) of the thing whose seven numbers begin there."""
         return matrix(self.things[start : start + 7])
 
-    def to(self, pose: Any, gripper: float, speed: float = _LIMITS) -> Plan:
-        """A screw motion of the tip to a pose (4, 4); nothing where there is none, as ManiSkill's examples go on."""
+    def to(self, pose: Any, gripper: float, speed: float = _LIMITS, *, onwards: bool = False) -> Plan:
+        """A screw motion of the tip to a pose (4, 4); nothing where there is none, as ManiSkill's examples go on.
+
+        Args:
+            onwards: from where the arm was told to be, not from where it is, which lags and sags by millimetres.
+        """
         planner = self._planner
         planner.joint_vel_limits = planner.joint_acc_limits = np.full(7, speed)
+        joints = np.array([*self._last[:7], *self.joints[7:]]) if onwards else self.joints
         for step in _STEPS:
-            path = planner.plan_screw(seven(pose), self.joints, qpos_step=step, time_step=self._period)
+            try:
+                path = planner.plan_screw(seven(pose), joints, qpos_step=step, time_step=self._period)
+            except RuntimeError:  # it could not be timed: too short
+                continue
             if path["status"] == "Success":
                 for row in path["position"]:
                     yield np.array([*row[:7], gripper])
@@ -121,7 +128,8 @@ def cube_grip(me: Planned, start: int, beside: Any = None) -> Any:
     """A tip that holds a cube along that of its axes which the hand need turn to the least.
 
     Args:
-        start: of the cube's seven numbers. beside: (3,) of another one; no finger goes between the two when they are near.
+        start: of the cube's seven numbers.
+        beside: (3,) of another one; no finger goes between the two when they are near.
     """
     cube = me.thing(start)
     sides = sorted((cube[:3, n] for n in range(3)), key=lambda side: abs(side[2]))[:2]
@@ -152,7 +160,7 @@ def stack_cube(me: Planned) -> Plan:
     lifted = raised(grip, 0.1)
     yield from me.to(lifted, _CLOSED)
     over = lifted.copy()
-    over[:3, 3] += me.things[7:10] + [0, 0, 0.04] - me.things[:3]
+    over[:3, 3] += me.things[7:10] - me.things[:3] + np.array([0, 0, 0.04])
     yield from me.to(over, _CLOSED)
     yield from me.stay(_OPEN)
 
@@ -182,10 +190,10 @@ def insert_peg(me: Planned) -> Plan:
     for _ in range(4):  # what the arm sags is added to what it is told
         yield from me.stay(_CLOSED, 4)
         told = before @ np.linalg.inv(me.thing(0)) @ told
-        yield from me.to(told, _CLOSED, careful)
+        yield from me.to(told, _CLOSED, careful, onwards=True)
     inwards = np.eye(4)
     inwards[:3, 3] = (length + 0.06) * hole[:3, 0]
-    yield from me.to(inwards @ told, _CLOSED, 0.3)
+    yield from me.to(inwards @ told, _CLOSED, careful, onwards=True)
 
 
 EXPERTS: dict[str, Callable[[Planned], Plan]] = {
