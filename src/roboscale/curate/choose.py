@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from roboscale.core import RoboscaleError, UnknownName, generator
+from roboscale.curate.consequence import ConsequenceMethod
 from roboscale.curate.controls import LengthAlone, OutcomeLabels, RandomChoice
 from roboscale.curate.information import InformationMethod
 from roboscale.curate.log import Label
@@ -20,6 +21,7 @@ __all__ = ["CURATION_METHODS", "choose", "method_named", "overruled"]
 CURATION_METHODS: tuple[Method, ...] = (
     InformationMethod(),
     ProgressMethod(),
+    ConsequenceMethod(),
     RandomChoice(),
     LengthAlone(),
     OutcomeLabels(),
