@@ -120,6 +120,9 @@ def test_where_a_checkpoint_lies(tmp_path: Path):
     assert parsed(f"{tmp_path / 'run'}?n_action_steps=4&device=cpu", "t") == (inside, {"rows": 4, "device": "cpu"})
     with pytest.raises(UnknownName, match="n_action_steps"):
         parsed(f"{tmp_path / 'run'}?n_action_step=4", "t")
+    assert parsed(str(tmp_path / "run/checkpoints"), "t")[0] == inside
+    with pytest.raises(BadData, match=r"found a folder of 1 training run, such as .*/run$"):
+        parsed(str(tmp_path), "t")
     with pytest.raises(BadData, match="a whole number"):
         parsed(f"{tmp_path / 'run'}?n_action_steps=four", "t")
 

@@ -16,7 +16,7 @@ from roboscale.core import RoboscaleError
 from roboscale.guests import environment_of, find_guest
 from roboscale.guests.side import maniskill_world
 from roboscale.guests.side.faults import Refusal
-from roboscale.guests.side.maniskill_experts import EXPERTS
+from roboscale.guests.side.maniskill_experts import SCREW_EXPERTS
 from roboscale.guests.side.maniskill_world import SUCCESS, TASKS, THINGS, ManiSkillWorld
 
 GUEST = find_guest("maniskill")
@@ -40,7 +40,7 @@ if "download" in sys.argv:
 
 def test_what_it_declares_is_what_its_world_says():
     assert dict(GUEST.tasks) == {task: sentence for task, (sentence, _, _) in TASKS.items()}
-    assert set(TASKS) == set(SUCCESS) == set(THINGS) == set(EXPERTS)
+    assert set(TASKS) == set(SUCCESS) == set(THINGS) == set(SCREW_EXPERTS)
     assert GUEST.measures == ("success", "reward", "peak_force")
     assert {len(names) for names in THINGS.values()} == {10, 14, 16}
 

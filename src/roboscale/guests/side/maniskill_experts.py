@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["EXPERTS", "Planned"]
+__all__ = ["SCREW_EXPERTS", "ScrewExpert"]
 
 _OPEN, _CLOSED = 1.0, -1.0
 _DOWN = np.array([0.0, 0.0, -1.0])
@@ -23,7 +23,7 @@ Plan = Iterator[Any]
 """Rows (8,): seven joint angles in rad, the gripper in -1..1."""
 
 
-class Planned:
+class ScrewExpert:
     """Follows a plan; one for each episode.
 
     Args:
@@ -31,7 +31,7 @@ class Planned:
         hz: of the actions.
     """
 
-    def __init__(self, planner: Any, plan: Callable[[Planned], Plan], hz: float) -> None:
+    def __init__(self, planner: Any, plan: Callable[[ScrewExpert], Plan], hz: float) -> None:
         self._planner, self._attempt, self._period = planner, plan, 1 / hz
         self.joints, self.tip, self.things = np.zeros(9), np.eye(4), np.zeros(0)
         self._plan: Plan | None = None
@@ -124,7 +124,7 @@ def nearest(axes: Any, axis: Any) -> Any:
     return axes[best] * np.sign(turns[best])
 
 
-def cube_grip(me: Planned, start: int, beside: Any = None) -> Any:
+def cube_grip(me: ScrewExpert, start: int, beside: Any = None) -> Any:
     """A tip that holds a cube along that of its axes which the hand need turn to the least.
 
     Args:
@@ -138,14 +138,14 @@ def cube_grip(me: Planned, start: int, beside: Any = None) -> Any:
     return gripping(nearest(sides, me.tip[:3, 1]), cube[:3, 3])
 
 
-def grasped(me: Planned, grip: Any, speed: float = _LIMITS) -> Plan:
+def grasped(me: ScrewExpert, grip: Any, speed: float = _LIMITS) -> Plan:
     """Over the place, down, closed."""
     yield from me.to(shifted(grip, 0, 0, -0.05), _OPEN, speed)
     yield from me.to(grip, _OPEN, speed)
     yield from me.stay(_CLOSED)
 
 
-def pick_cube(me: Planned) -> Plan:
+def pick_cube(me: ScrewExpert) -> Plan:
     """The cube is carried to the goal."""
     grip = cube_grip(me, 0)
     yield from grasped(me, grip)
@@ -153,7 +153,7 @@ def pick_cube(me: Planned) -> Plan:
     yield from me.to(grip, _CLOSED)
 
 
-def stack_cube(me: Planned) -> Plan:
+def stack_cube(me: ScrewExpert) -> Plan:
     """The red cube is put on the green one, and let go."""
     grip = cube_grip(me, 0, beside=me.things[7:10])
     yield from grasped(me, grip)
@@ -165,7 +165,7 @@ def stack_cube(me: Planned) -> Plan:
     yield from me.stay(_OPEN)
 
 
-def push_cube(me: Planned) -> Plan:
+def push_cube(me: ScrewExpert) -> Plan:
     """The closed hand moves the cube before it."""
     yield from me.stay(_CLOSED)
     hand = me.tip.copy()
@@ -175,7 +175,7 @@ def push_cube(me: Planned) -> Plan:
     yield from me.to(hand, _CLOSED)
 
 
-def insert_peg(me: Planned) -> Plan:
+def insert_peg(me: ScrewExpert) -> Plan:
     """The peg is held at its tail, brought before the hole, aligned four times, and pushed in."""
     careful = 0.75
     length, hole = float(me.things[14]), me.thing(7)
@@ -196,7 +196,7 @@ def insert_peg(me: Planned) -> Plan:
     yield from me.to(inwards @ told, _CLOSED, careful, onwards=True)
 
 
-EXPERTS: dict[str, Callable[[Planned], Plan]] = {
+SCREW_EXPERTS: dict[str, Callable[[ScrewExpert], Plan]] = {
     "PickCube": pick_cube,
     "StackCube": stack_cube,
     "PushCube": push_cube,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from roboscale.guests.side.faults import Refusal
-from roboscale.guests.side.maniskill_experts import EXPERTS, Planned
+from roboscale.guests.side.maniskill_experts import SCREW_EXPERTS, ScrewExpert
 
 __all__ = ["ManiSkillCheck", "ManiSkillWorld"]
 
@@ -129,7 +129,7 @@ class ManiSkillWorld:
         return ManiSkillScene(self)
 
     def _expert(self, seed: int) -> Callable[[Mapping[str, Any]], Any]:
-        return Planned(_planner(self.env.agent), EXPERTS[self.task], RATE_HZ)
+        return ScrewExpert(_planner(self.env.agent), SCREW_EXPERTS[self.task], RATE_HZ)
 
     def sensors(self) -> dict[str, Any]:
         """Pictures (size, size, 3) of all cameras, as ManiSkill's own observations have them."""
