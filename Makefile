@@ -6,7 +6,7 @@ run := .venv/bin/
 help:
 	@echo "make demo    ten demonstrations in, a verdict and a report out (sets everything up itself)"
 	@echo "make test    all tests, linters and types (sets everything up itself)"
-	@echo "make guests  LeRobot, robosuite, SO-101 and gym-aloha in environments of their own (5 to 12 GB), and what they promise"
+	@echo "make guests  LeRobot, robosuite, ManiSkill, SO-101 and gym-aloha in environments of their own (7 to 18 GB), and what they promise"
 	@echo "make bench-guests  whole evaluations beside LeRobot's own, a slow server, a kill; goes on where it was"
 	@echo "make oracle  LeRobot 0.4.4 and 0.6.1 read our datasets and we theirs, in environments of their own"
 	@echo "make peers   compares counts and sample sizes with statsmodels and fieldtrial, in an environment of their own"

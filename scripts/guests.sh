@@ -18,13 +18,21 @@ done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 guest=$("$here/python" -c 'from roboscale.guests import *; print(environment_of(find_guest("lerobot")).python)')
-"$guest" scripts/guests/lerobot_peer.py make "$work/act" >"$work/log" 2>&1 || { tail -5 "$work/log" >&2; exit 1; }
+"$guest" scripts/guests/lerobot_peer.py make "$work/act" spiral >"$work/log" 2>&1 || { tail -5 "$work/log" >&2; exit 1; }
 "$guest" scripts/guests/lerobot_peer.py eval "$work/act" 1000 "$seeds" >"$work/theirs.json" 2>"$work/log" ||
   { tail -5 "$work/log" >&2; exit 1; }
 "$here/roboscale" eval --world pusht --policy "lerobot:$work/act" --policy-profile scripts/guests/pusht.toml \
   --seeds "1000:$((1000 + seeds))" --store "$work/trials"
 "$here/roboscale" trials export "$work/trials" "$work/ours.json"
 "$here/python" scripts/guests/compare_rewards.py "$work/theirs.json" "$work/ours.json"
+
+echo "== ManiSkill 3, where a Vulkan driver of Mesa 25 can be had"
+if "$here/roboscale" guest install maniskill; then
+  guests=$("$here/python" -c 'from roboscale.guests.definition import guests_folder; print(guests_folder())')
+  "$here/roboscale" guest check maniskill ||
+    { bash src/roboscale/guests/known/maniskill/vulkan.sh "$guests/maniskill/vulkan" && "$here/roboscale" guest check maniskill; } ||
+    echo "ManiSkill was left out" >&2
+fi
 
 echo "== a policy of one guest in the world of another"
 "$guest" scripts/guests/lerobot_peer.py make "$work/so101" so101 >"$work/log" 2>&1 || { tail -5 "$work/log" >&2; exit 1; }

@@ -35,9 +35,10 @@ def asked(*words: str, code: int = 0):
 
 
 def test_all_guests_are_listed_with_what_they_need(folder: Path):
-    aloha, lerobot, newer, robosuite, so101 = asked("list")["guests"]
+    aloha, lerobot, newer, maniskill, robosuite, so101 = asked("list")["guests"]
     assert aloha["name"] == "aloha" and robosuite["name"] == "robosuite" and robosuite["licence"] == "MIT"
-    assert so101["name"] == "so101" and newer["name"] == "lerobot06" and "env.py" in newer["about"]
+    assert maniskill["name"] == "maniskill" and so101["name"] == "so101"
+    assert newer["name"] == "lerobot06" and "env.py" in newer["about"]
     assert lerobot["name"] == "lerobot" and lerobot["licence"] == "Apache-2.0" and not lerobot["packages"]
     (lerobot,) = asked("list", "lerobot")["guests"]
     assert any(line.startswith("lerobot==") for line in lerobot["packages"])
@@ -119,6 +120,9 @@ def test_where_a_checkpoint_lies(tmp_path: Path):
     assert parsed(f"{tmp_path / 'run'}?n_action_steps=4&device=cpu", "t") == (inside, {"rows": 4, "device": "cpu"})
     with pytest.raises(UnknownName, match="n_action_steps"):
         parsed(f"{tmp_path / 'run'}?n_action_step=4", "t")
+    assert parsed(str(tmp_path / "run/checkpoints"), "t")[0] == inside
+    with pytest.raises(BadData, match=r"found a folder of 1 training run, such as .*/run$"):
+        parsed(str(tmp_path), "t")
     with pytest.raises(BadData, match="a whole number"):
         parsed(f"{tmp_path / 'run'}?n_action_steps=four", "t")
 

@@ -195,13 +195,14 @@ class GuestProcess:
             self._end()
 
     def _environment(self) -> dict[str, str]:
-        """Ours without what would lead it into our environment, and with the guest's own variables."""
+        """Ours without what would lead it into our environment, the guest's own variables, and where its files are."""
         hidden = ("PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
         kept = {name: value for name, value in os.environ.items() if name not in hidden}
         if self._whole:
             return {**kept, **self.guest.environment}
         path = os.pathsep.join((str(self._side()), *_MORE_PATH))
-        return {**kept, **self.guest.environment, "PYTHONPATH": path, "PYTHONNOUSERSITE": "1"}
+        ours = {"PYTHONPATH": path, "PYTHONNOUSERSITE": "1", "ROBOSCALE_GUEST_FOLDER": str(self.guest.folder)}
+        return {**kept, **self.guest.environment, **ours}
 
     def _side(self) -> Path:
         """A folder with the part of roboscale that a guest sees."""

@@ -73,7 +73,7 @@ def list_guests(request: ListGuests, on_event: OnEvent = ignore) -> ListedGuests
 
     >>> from roboscale import ListGuests, list_guests
     >>> [one.name for one in list_guests(ListGuests()).guests]
-    ['aloha', 'lerobot', 'lerobot06', 'robosuite', 'so101']
+    ['aloha', 'lerobot', 'lerobot06', 'maniskill', 'robosuite', 'so101']
 
     Raises:
         UnknownName: no such guest.

@@ -114,7 +114,12 @@ def parsed(rest: str, text: str) -> tuple[Path, dict[str, Any]]:
         except ValueError:
             raise BadData(text, key, "a whole number", repr(value)) from None
     path = Path(name).expanduser()
-    for inside in ("", "pretrained_model", "checkpoints/last/pretrained_model"):  # what people have at hand
+    for inside in (
+        "",
+        "pretrained_model",
+        "last/pretrained_model",
+        "checkpoints/last/pretrained_model",
+    ):  # what is at hand
         if (path / inside / "config.json").is_file():
             return path / inside, overrides
     raise BadData(text, "checkpoint", "a folder with config.json and model.safetensors", _there(path))
@@ -123,4 +128,9 @@ def parsed(rest: str, text: str) -> tuple[Path, dict[str, Any]]:
 def _there(path: Path) -> str:
     if not path.exists():
         return "nothing (a Hub id is fetched by `hf download OWNER/NAME --local-dir FOLDER`)"
-    return ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "an empty folder" if path.is_dir() else "a file"
+    if not path.is_dir():
+        return "a file"
+    runs = sorted(p.parents[1] for depth in ("*", "*/*") for p in path.glob(f"{depth}/checkpoints/last"))
+    if runs:
+        return f"a folder of {len(runs)} training run{'s' * (len(runs) > 1)}, such as {runs[0]}"
+    return ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "an empty folder"
