@@ -80,16 +80,20 @@ def press(driver: Driver) -> None:
 def kill_session(out: Path, draw: random.Random) -> Kill:
     """The whole command, while it records."""
     process, url, _ = serve(out.parent, str(out), "--robot", SIM, "--episodes", str(MANY), "--driven-hz", "40")
-    with Driver(url) as driver:
-        said = driver.phase("ready")["counts"]["kept"]
-        until = time.monotonic() + draw.uniform(0.3, 3.0)
-        while time.monotonic() < until:
-            said = max(said, driver.state["counts"]["kept"])
-            press(driver)
-            time.sleep(draw.uniform(0, 0.05))
-        os.kill(process.pid, signal.SIGKILL)
+    try:
+        with Driver(url) as driver:
+            said = driver.phase("ready", seconds=WAIT_S)["counts"]["kept"]
+            until = time.monotonic() + draw.uniform(0.3, 3.0)
+            while time.monotonic() < until:
+                said = max(said, driver.state["counts"]["kept"])
+                press(driver)
+                time.sleep(draw.uniform(0, 0.05))
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait(10)
+            said, phase = max(said, driver.state["counts"]["kept"]), driver.state["phase"]
+    finally:
+        process.kill()  # nobody is left behind where the machine was too busy to answer
         process.wait(10)
-        said, phase = max(said, driver.state["counts"]["kept"]), driver.state["phase"]
     process.stdout.close(), process.stderr.close()  # type: ignore[union-attr]
     return Kill(victim="session", phase=phase, said=said, there=kept_in(out))
 

@@ -12,6 +12,7 @@ from roboscale.curate.information import InformationMethod
 from roboscale.curate.log import Label
 from roboscale.curate.method import HasLearner, Method, Scored, episode_views
 from roboscale.curate.progress import ProgressMethod
+from roboscale.curate.rest import RestMethod, moving_frames
 from roboscale.curate.selection import Chosen, Left, Selection, episode_contents
 from roboscale.dataset import Dataset, EpisodeInfo
 
@@ -20,6 +21,7 @@ __all__ = ["CURATION_METHODS", "choose", "method_named", "overruled"]
 CURATION_METHODS: tuple[Method, ...] = (
     InformationMethod(),
     ProgressMethod(),
+    RestMethod(),
     RandomChoice(),
     LengthAlone(),
     OutcomeLabels(),
@@ -55,7 +57,8 @@ def choose(
     if not 0 < frames <= 1:
         raise RoboscaleError(f"curation keeps a share of the frames above 0 and at most 1, found {frames:g}")
     learner = method.learner if isinstance(method, HasLearner) else None
-    order, views = episode_views(dataset, outcomes=method.outcomes, seed=seed, learner=learner)
+    moving, assumed = moving_frames(dataset) if isinstance(method, RestMethod) else (None, ())
+    order, views = episode_views(dataset, outcomes=method.outcomes, seed=seed, learner=learner, moving=moving)
     said = dict(zip(order, method.score(views, seed), strict=True))
     if worst:
         said = {position: replace(one, score=-one.score, ranges=(), usable=True) for position, one in said.items()}
@@ -70,7 +73,7 @@ def choose(
             ranges = one.ranges or ((0, e.length - 1),)
             cost = sum(last - first + 1 for first, last in ranges)
             if one.usable and cost / 2 <= budget:
-                kept += [_chosen(e.id, contents[e.id], first, last, one) for first, last in ranges]
+                kept += [_chosen(e.id, contents[e.id], ranges, k, one) for k in range(len(ranges))]
                 budget -= cost
                 continue
             dropped.append(Left(episode=e.id, content=contents[e.id], score=one.score, reason=one.reason))
@@ -85,7 +88,11 @@ def choose(
         dataset=Path(str(dataset.root)).name,
         kept=tuple(kept),
         dropped=tuple(dropped),
-        notes=(f"{method.name}: {method.paper}; assumes that {method.assumes}", *_silenced(dataset, kept)),
+        notes=(
+            f"{method.name}: {method.paper}; assumes that {method.assumes}",
+            *assumed,
+            *_silenced(dataset, kept),
+        ),
     )
 
 
@@ -134,5 +141,14 @@ def _best_first(episodes: Sequence[EpisodeInfo], said: Mapping[int, Scored], see
     return [episodes[k] for k in order]
 
 
-def _chosen(episode: str, content: str, first: int, last: int, one: Scored) -> Chosen:
-    return Chosen(episode=episode, content=content, first=first, last=last, score=one.score, reason=one.reason)
+def _chosen(episode: str, content: str, ranges: Sequence[tuple[int, int]], number: int, one: Scored) -> Chosen:
+    first, last = ranges[number]
+    return Chosen(
+        episode=episode,
+        content=content,
+        first=first,
+        last=last,
+        score=one.score,
+        reason=one.reason,
+        follows=one.joined and number > 0,
+    )
