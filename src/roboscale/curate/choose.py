@@ -80,7 +80,10 @@ def choose(
             if one.usable:
                 budget = 0.0  # a shorter one further down would be kept for its length
     if not kept:
-        raise RoboscaleError(f"{dataset.root}: nothing is kept: {asked} is less than half of the best episode of any")
+        why = f"{asked} is less than half of the best episode of any"
+        if not any(one.usable for one in said.values()):
+            why = ", ".join(dict.fromkeys(row.reason for row in dropped))
+        raise RoboscaleError(f"{dataset.root}: nothing is kept: {why}")
     return Selection(
         method=f"worst by {method.name}" if worst else method.name,
         asked=asked,

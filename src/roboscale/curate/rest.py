@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from roboscale.core import RoboscaleError
 from roboscale.curate.method import EpisodeView, Scored
 from roboscale.dataset import Dataset
+from roboscale.dataset.audit.rest import asked_motion, command_of, resting, typical_motion
 from roboscale.dataset.audit.roles import infer_roles
 from roboscale.dataset.audit.signals import true_runs
-from roboscale.dataset.audit.rest import asked_motion, command_of, resting, typical_motion
 
 __all__ = ["RestMethod", "moving_frames"]
 
@@ -44,9 +44,7 @@ def _judge(moving: NDArray[np.bool_] | None) -> Scored:
     if not resting:
         return Scored(score=0.0, reason="no frame rests")
     reason = f"{resting} of {len(moving)} frames rest"
-    return Scored(
-        score=-resting / len(moving), ranges=tuple(true_runs(moving)), reason=reason, joined=True
-    )
+    return Scored(score=-resting / len(moving), ranges=tuple(true_runs(moving)), reason=reason, joined=True)
 
 
 def moving_frames(dataset: Dataset) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
@@ -62,6 +60,8 @@ def moving_frames(dataset: Dataset) -> tuple[NDArray[np.bool_], tuple[str, ...]]
     each = [{name: arrays[name][rows] for name in (command.action, command.state) if name} for rows in parts]
     rate_hz = float(dataset.fps)
     asked = [asked_motion(command, one, rate_hz) for one in each]
-    typical = typical_motion(asked)
+    typical = typical_motion(command, asked)
     rest = [resting(command, one, mine, typical, rate_hz) for one, mine in zip(each, asked, strict=True)]
-    return ~np.concatenate(rest), command.assumed
+    trembling = int(np.isinf(typical).sum())
+    said = (f"{trembling} elements tremble and do nothing else: their motion is not looked at",) if trembling else ()
+    return ~np.concatenate(rest), (*command.assumed, *said)

@@ -132,7 +132,9 @@ def joined_pieces(episode: RecordedEpisode, pieces: Sequence[Kept]) -> RecordedE
         raise BadData(f"episode {episode.key}", "frames to keep", expected, f"{pieces[0].first}..{pieces[-1].last}")
     videos = [name for name, one in episode.carried.items() if isinstance(one.rows, Clip)]
     if videos:
-        raise BadData(f"episode {episode.key}", videos[0], "rows, to leave some out", "a video that is carried as it is")
+        raise BadData(
+            f"episode {episode.key}", videos[0], "rows, to leave some out", "a video that is carried as it is"
+        )
     rows = np.concatenate([np.arange(piece.first, piece.last + 1, dtype=np.int64) for piece in pieces])
     parts = [_cut_streams(episode, piece.first, piece.last) for piece in pieces]
     text = f"kept {len(rows)} of {len(episode)} frames in {len(pieces)} pieces; nothing is asked for between them"

@@ -39,9 +39,8 @@ class CurateDataset(Request):
     dataset: Annotated[Path, Argument("A LeRobotDataset v3.0; it is only read.")]
     out: Annotated[Path, Argument("The selection, a JSON file.")]
     method: Annotated[
-        str, Option(
-            "information, progress, rest or influence; random, length or outcome as controls.", flag="--method/-m"
-        ),
+        str,
+        Option("information, progress, rest or influence; random, length or outcome as controls.", flag="--method/-m"),
     ]
     keep: Annotated[float | None, Option("Share of the frames to keep, e.g. .5.", min=0.0, max=1.0)] = None
     budget: Annotated[float | None, Option("Hours to keep.", min=0.0)] = None

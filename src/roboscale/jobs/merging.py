@@ -25,7 +25,6 @@ from roboscale.dataset import AttemptLog, Dataset, pool_attempts
 from roboscale.dataset.alignment import Conflict, Flatten, conflict_table, conflicts, flat_spec
 from roboscale.dataset.collection import MANIFEST, Collection
 from roboscale.dataset.conforming import conformed_specs, open_conformed, told_changes
-from roboscale.dataset.edits import Corrections
 from roboscale.dataset.ingest import Edit
 from roboscale.dataset.layout import Layout, atomic_write, to_json
 from roboscale.dataset.lerobot.catalog import load_catalog

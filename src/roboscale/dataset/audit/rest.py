@@ -29,6 +29,8 @@ Floats = NDArray[np.float64]
 
 _REST = 0.03  # of the typical motion of an element
 _DUST = 1e-6  # of the largest element's: what rounding leaves of a zero
+_TREMBLE = 4.0  # times its median, which the 90th of a hundred of noise stays below
+_LITTLE = 0.1  # of what the largest element of its field does
 _WINDOW_S = 0.05  # to either side, over which what stands still may not wander
 _SOON_S = 0.1  # in which a gripper that is told to begins to move, and in which an episode ends
 _UNSEEN_S = 0.3  # for a gripper that nothing reads
@@ -112,15 +114,25 @@ def asked_motion(command: Command, arrays: Mapping[str, NDArray[Any]], rate_hz: 
     return _wandering(rows, max(1, round(_WINDOW_S * rate_hz)))
 
 
-def typical_motion(asked: Sequence[Floats]) -> Floats:
-    """(D,) what each element does when it moves: the 90th of a hundred of what is not 0 in any of the episodes."""
+def typical_motion(command: Command, asked: Sequence[Floats]) -> Floats:
+    """(D,) what each element does when it moves: the 90th of a hundred of what is not 0 in any of the episodes.
+
+    Infinite for one that trembles and nothing else: always about as much, and little beside others of its field.
+    """
     rows = np.concatenate(list(asked))
-    typical = np.zeros(rows.shape[1])
+    typical, trembles = np.zeros(rows.shape[1]), np.zeros(rows.shape[1], np.bool_)
     for i, column in enumerate(rows.T):
         moved = column[column > 1e-9 * column.max(initial=0.0)]
         typical[i] = np.quantile(moved, 0.9) if len(moved) else 0.0
-    floor: Floats = np.maximum(typical, _DUST / _REST * typical.max(initial=0.0))
-    return floor
+        trembles[i] = typical[i] < _TREMBLE * np.median(column)
+    fields = np.split(np.arange(len(typical)), [len(command.arm)])
+    for columns in fields:
+        largest = typical[columns].max(initial=0.0)
+        typical[columns] = np.maximum(typical[columns], _DUST / _REST * largest)
+        typical[columns] = np.where(
+            trembles[columns] & (typical[columns] < _LITTLE * largest), np.inf, typical[columns]
+        )
+    return typical
 
 
 def resting(
@@ -139,9 +151,7 @@ def resting(
     return rest
 
 
-def rests_of_episode(
-    spec: Spec, roles: FieldRoles, arrays: Mapping[str, NDArray[Any]]
-) -> NDArray[np.bool_] | None:
+def rests_of_episode(spec: Spec, roles: FieldRoles, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_] | None:
     """(T,) which frames of one episode rest, beside its own motion alone; `None` where that cannot be told.
 
     Args:
@@ -151,7 +161,7 @@ def rests_of_episode(
     if isinstance(command, str) or (command.state and command.state not in arrays):
         return None
     asked = asked_motion(command, arrays, spec.rate_hz)
-    return resting(command, arrays, asked, typical_motion([asked]), spec.rate_hz)
+    return resting(command, arrays, asked, typical_motion(command, [asked]), spec.rate_hz)
 
 
 def _waits(command: Command, arrays: Mapping[str, NDArray[Any]], rate_hz: float) -> list[tuple[int, int]]:
