@@ -26,10 +26,8 @@ def lines_of(tried: TriedRecipes) -> list[str]:
     """Each side with its interval, and what the two say of each other."""
     standing = tried.ranked.standing
     sides = [f"{recipe}, {task}: {rate}" for (recipe, task), rate in standing.per_task.items()]
-    each = [
-        f"  {recipe}, success of each training run: {', '.join('no trial' if r is None else f'{r:.2f}' for r in rates)}"
-        for recipe, rates in tried.runs.items()
-    ]
+    runs = {name: ["no trial" if r is None else f"{r:.2f}" for r in rates] for name, rates in tried.runs.items()}
+    each = [f"  {name}, success of each training run: {', '.join(rates)}" for name, rates in runs.items()]
     overall = standing.overall
     assert overall is not None, "the number of trials is fixed, so there are claims"
     return [*sides, *(f"{pair.verdict.sentence}" for pair in overall.verdict.pairs), overall.unit, *each]

@@ -83,8 +83,8 @@ def _resting(evidence: Evidence, rate_hz: float) -> Iterator[Finding]:
     shares = {e.position: round(e.resting / e.length, 4) for e in evidence}
     low, high = (f"{100 * quantile:.0f}" for quantile in (min(shares.values()), max(shares.values())))
     text = (
-        f"nothing is asked of the robot in {rests} of {total} frames ({rests / rate_hz:.1f} s), {low} to {high} % of an "
-        "episode: what learns from them may rest where they do, and stay"
+        f"nothing is asked of the robot in {rests} of {total} frames ({rests / rate_hz:.1f} s), {low} to {high} % of "
+        "an episode: what learns from them may rest where they do, and stay"
     )
     evidence_ = {
         "share": round(rests / total, 4),
