@@ -117,8 +117,8 @@ class CutFrames(Plain):
         """One line for people."""
         least, median, most = (f"{100 * share:.0f}" for share in self.shares)
         return (
-            f"{self.frames} frames ({self.seconds:.1f} s) of {self.episodes} kept episodes are cut, {least} to {most} % "
-            f"of one, {median} % in the median; {self.pieces} pieces are kept"
+            f"{self.frames} frames ({self.seconds:.1f} s) of {self.episodes} kept episodes are cut, {least} to "
+            f"{most} % of one, {median} % in the median; {self.pieces} pieces are kept"
         )
 
 

@@ -1,14 +1,14 @@
 """Frames in which nothing is asked of the robot: between two keys, while somebody thinks, before the first motion.
 
-A policy without memory that learns from many of them rests where they rested, and never goes on. What counts as rest is
-read off the command, whatever its unit, and judged beside the set's own motion:
+A policy without memory that learns from many of them rests where they rested, and never goes on. What counts as rest
+is read off the command, whatever its unit, and judged beside the set's own motion:
 
 - a command that says how far to go, or how fast, rests where it is 0;
 - one that says where to be rests where it stands still, and so does what it moves;
 - one of which nobody says which of the two it is rests where both stand still, which holds for either.
 
-What waits for a gripper is no rest: from a change of its command for as long as it is seen to move, or .3 s where it is
-not seen. Nor is the last .1 s of an episode, from which a policy learns to stop. Knows numbers and specs, no files.
+What waits for a gripper is no rest: from a change of its command for as long as it is seen to move, or .3 s where it
+is not seen. Nor is the last .1 s of an episode, from which a policy learns to stop. Knows numbers and specs, no files.
 """
 
 from __future__ import annotations
@@ -127,11 +127,9 @@ def typical_motion(command: Command, asked: Sequence[Floats]) -> Floats:
         trembles[i] = typical[i] < _TREMBLE * np.median(column)
     fields = np.split(np.arange(len(typical)), [len(command.arm)])
     for columns in fields:
-        largest = typical[columns].max(initial=0.0)
-        typical[columns] = np.maximum(typical[columns], _DUST / _REST * largest)
-        typical[columns] = np.where(
-            trembles[columns] & (typical[columns] < _LITTLE * largest), np.inf, typical[columns]
-        )
+        own, largest = typical[columns], typical[columns].max(initial=0.0)
+        trembling = trembles[columns] & (own < _LITTLE * largest)
+        typical[columns] = np.where(trembling, np.inf, np.maximum(own, _DUST / _REST * largest))
     return typical
 
 
