@@ -64,7 +64,7 @@ def moving_of(root: Path) -> list[int]:
 
 
 STEPS = legs((6, 0, 0), (8, 0.05, 0), (5, 0, 0), (6, 0.005, 0), (10, 0, 1), (8, -0.05, 1), (7, 0, 1))
-"""A pause, fast, a pause, slowly, a grip that is waited for, back, a pause: from frames 0, 6, 14, 19, 25, 35 and 43."""
+"""A pause, fast, a pause, slowly, a grip that is waited for, back, a pause; from 0, 6, 14, 19, 25, 35 and 43."""
 
 
 @pytest.mark.parametrize("unit", [1.0, 1000.0])

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from roboscale.core.episode import Frame, Outcome, Provenance, new_episode_id
 from roboscale.core.errors import InfrastructureError, RoboscaleError
+from roboscale.core.pacing import give_way
 from roboscale.core.processes import interrupts_held_back
 from roboscale.core.spec import Spec
 from roboscale.dataset.writer import DatasetTake, DatasetWriter, TakesApart, check_frame
@@ -269,6 +270,7 @@ def _record(connection: Connection, memory: Any, slots: int, *of: Any) -> None:
     """What the process runs, until its other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other side's to hear
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    give_way()  # whoever paces an arm goes first; the ring keeps what waits
     sink = TakesApart(*of)
     ring = FrameRing(sink.spec, memory, slots)
     take: DatasetTake | None = None

@@ -29,6 +29,7 @@ from roboscale.core import (
     WorldInfo,
     cases,
 )
+from roboscale.core.pacing import paced
 from roboscale.core.plain import Plain
 from roboscale.core.processes import require_main
 from roboscale.jobs.driving_setup import configured, driver_of, leader_of, steps_a_second, world_to_drive
@@ -211,8 +212,9 @@ class DrivingSession:
             InfrastructureError: what carries the robot or the scene broke three times in a row; what was saved is
                 saved.
         """
-        while self._go_on() and self._taken_back():
-            pass
+        with paced():
+            while self._go_on() and self._taken_back():
+                pass
         self._tell(self.station.task or self._opened.tasks[0])
         self.station.to("done")
         return self._driven()

@@ -175,13 +175,13 @@ class _Driving:
         )
         try:
             seen: Any = next(run)
+            begun = time.monotonic()
             if opened.arm is None:
-                begun = time.monotonic()
                 station.show(seen if person.history == 1 else {name: v[-1] for name, v in seen.items()})
                 self._await_begin()
-                self._clock.skip(time.monotonic() - begun)
             self._session = person.start(opened.info.instruction(self._case.task), derive_seed("drive", self._case.id))
             station.to("recording")
+            self._clock.skip(time.monotonic() - begun)  # the first step is due now
             while True:
                 seen = run.send(self._answer(seen))
         except StopIteration as done:
