@@ -379,6 +379,7 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
             hands=driving.hands,
             joints=driving.joints,
         )
+        station.tell = lambda text: on_event(Note(text))
         page = stack.enter_context(_page(request, info, station, on_event))
         if leader is not None:
             stack.enter_context(leader)
