@@ -357,6 +357,21 @@ def test_a_killed_page_and_a_killed_recording_cost_no_saved_episode(tmp_path: Pa
     assert len(Dataset(tmp_path / "set").episodes) == 3
 
 
+def test_a_recording_that_is_gone_when_an_episode_is_to_be_saved_costs_that_one(tmp_path: Path):
+    with driving(asked(tmp_path / "set", episodes=1, horizon=3)) as (driver, done):
+        driver.phase("ready")
+        driver.act("begin")
+        driver.phase("judge")
+        psutil.Process(driver.session.process_ids["recording"]).kill()
+        driver.act("success")
+        driver.until(lambda state: any("discarded: the recording's process is gone" in n for n in state["notes"]))
+        driver.phase("ready")
+        driver.act("begin")
+        driver.phase("judge")
+        driver.act("success")
+    assert (done[0].kept, done[0].discarded) == (1, 1) and len(Dataset(tmp_path / "set").episodes) == 1
+
+
 def test_a_killed_session_and_a_killed_camera_lose_no_saved_episode(tmp_path: Path):
     """`python -m benchmarks.teleop_kills` kills many more; the instants are random, and the seed is said."""
     pytest.importorskip("cv2")

@@ -114,14 +114,23 @@ class RecordingProcess:
     def begin(self, instruction: str, provenance: Provenance, *, episode_id: str | None = None) -> TakeElsewhere:
         """Starts a take. Errors as the writer's; InfrastructureError when the process does not come up."""
         id_ = new_episode_id() if episode_id is None else episode_id
-        self.start()
-        if not self._ready:
-            if self._heard(_START_S) is None:
-                self.abandon()
-                raise InfrastructureError(f"the recording's process did not come up within {_START_S:g} s")
-            self._ready = True
-        self.tell("begin", id_, instruction, provenance)
+        self._up()
+        try:
+            self.tell("begin", id_, instruction, provenance)
+        except InfrastructureError:  # it was gone by then: another one
+            self._up()
+            self.tell("begin", id_, instruction, provenance)
         return TakeElsewhere(self, id_)
+
+    def _up(self) -> None:
+        """Waits until a process runs and is ready."""
+        self.start()
+        if self._ready:
+            return
+        if self._heard(_START_S) is None:
+            self.abandon()
+            raise InfrastructureError(f"the recording's process did not come up within {_START_S:g} s")
+        self._ready = True
 
     def tell(self, *message: object) -> None:
         """Says something to the process; InfrastructureError when it is gone."""

@@ -383,8 +383,12 @@ class _Driving:
                 **self._lags(),
             },
         )
-        self._recorded.came_from(self._provenance())
-        episode = self.take.save(outcome)
+        try:
+            self._recorded.came_from(self._provenance())
+            episode = self.take.save(outcome)
+        except InfrastructureError as error:  # what records is gone: the next take has another
+            self._show(f"discarded: {error}")
+            return DrivenEpisode(case=self._case, last=last, broke=str(error))
         attempt = replace(self._attempt(said, result), episode=episode)
         return DrivenEpisode(case=self._case, id=episode, outcome=outcome, counted=counted, attempt=attempt, last=last)
 
