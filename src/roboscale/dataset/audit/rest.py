@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from roboscale.core import Field, Spec
 from roboscale.dataset.audit.roles import FieldRoles, elements
 
-__all__ = ["Command", "asked_motion", "command_of", "resting", "rests_of_episode", "typical_motion"]
+__all__ = ["ArmCommand", "asked_motion", "command_of", "resting", "rests_of_episode", "typical_motion"]
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ _PER_TIME = ("m/s", "rad/s", "deg/s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class ArmCommand:
     """Which numbers of a frame say whether something is asked of the robot.
 
     Args:
@@ -60,7 +60,7 @@ class Command:
     assumed: tuple[str, ...] = ()
 
 
-def command_of(spec: Spec, roles: FieldRoles, arrays: Mapping[str, NDArray[Any]]) -> Command | str:
+def command_of(spec: Spec, roles: FieldRoles, arrays: Mapping[str, NDArray[Any]]) -> ArmCommand | str:
     """What of `action` commands the arm; a sentence where that cannot be told.
 
     Args:
@@ -87,7 +87,7 @@ def command_of(spec: Spec, roles: FieldRoles, arrays: Mapping[str, NDArray[Any]]
         assumed.append(f"action is {action.mode!r}: a frame rests where neither it nor {state} changes")
     if not by_zero and not state:
         assumed.append("there is no state: a frame rests where the command stands still")
-    return Command(
+    return ArmCommand(
         action="action",
         arm=arm or tuple(range(rows.shape[1])),
         grip=tuple(grip) if arm else (),
@@ -99,10 +99,10 @@ def command_of(spec: Spec, roles: FieldRoles, arrays: Mapping[str, NDArray[Any]]
     )
 
 
-def asked_motion(command: Command, arrays: Mapping[str, NDArray[Any]], rate_hz: float) -> Floats:
+def asked_motion(command: ArmCommand, arrays: Mapping[str, NDArray[Any]], rate_hz: float) -> Floats:
     """(T, D) how far each element of the arm's command goes, and of its state where standing still is rest.
 
-    >>> both = Command(action="action", arm=(0,), grip=(), state="", state_arm=(), state_grip=(), by_zero=False)
+    >>> both = ArmCommand(action="action", arm=(0,), grip=(), state="", state_arm=(), state_grip=(), by_zero=False)
     >>> asked_motion(both, {"action": np.array([[0.0], [0.0], [1.0], [1.0], [1.0]])}, 10.0)[:, 0].tolist()
     [0.0, 1.0, 1.0, 0.0, 0.0]
     """
@@ -114,7 +114,7 @@ def asked_motion(command: Command, arrays: Mapping[str, NDArray[Any]], rate_hz: 
     return _wandering(rows, max(1, round(_WINDOW_S * rate_hz)))
 
 
-def typical_motion(command: Command, asked: Sequence[Floats]) -> Floats:
+def typical_motion(command: ArmCommand, asked: Sequence[Floats]) -> Floats:
     """(D,) what each element does when it moves: the 90th of a hundred of what is not 0 in any of the episodes.
 
     Infinite for one that trembles and nothing else: always about as much, and little beside others of its field.
@@ -134,7 +134,7 @@ def typical_motion(command: Command, asked: Sequence[Floats]) -> Floats:
 
 
 def resting(
-    command: Command, arrays: Mapping[str, NDArray[Any]], asked: Floats, typical: Floats, rate_hz: float
+    command: ArmCommand, arrays: Mapping[str, NDArray[Any]], asked: Floats, typical: Floats, rate_hz: float
 ) -> NDArray[np.bool_]:
     """(T,) which frames of one episode rest.
 
@@ -162,7 +162,7 @@ def rests_of_episode(spec: Spec, roles: FieldRoles, arrays: Mapping[str, NDArray
     return resting(command, arrays, asked, typical_motion(command, [asked]), spec.rate_hz)
 
 
-def _waits(command: Command, arrays: Mapping[str, NDArray[Any]], rate_hz: float) -> list[tuple[int, int]]:
+def _waits(command: ArmCommand, arrays: Mapping[str, NDArray[Any]], rate_hz: float) -> list[tuple[int, int]]:
     """(first, last) frames of each wait for a gripper, from the change of its command on."""
     if not command.grip:
         return []
