@@ -31,8 +31,9 @@ demo: set-up
 
 # Three workers on two cores: browsers, servers and what runs in real time leave each idle for a third of its time.
 # Bytecode is kept, where a machine switches that off, too: the tests start hundreds of processes. It is made beside the
-# linters, with the tests' own, or each worker would make all of it.
-pytest := env -u PYTHONDONTWRITEBYTECODE $(run)python -m pytest
+# linters, with the tests' own, or each worker would make all of it. OpenBLAS would keep every core awake for a tenth of
+# a second after each product, in each of those processes.
+pytest := env -u PYTHONDONTWRITEBYTECODE OPENBLAS_NUM_THREADS=1 $(run)python -m pytest
 test: set-up-test
 	@$(pytest) --collect-only -q tests >/dev/null 2>&1 & made=$$!; $(MAKE) lint; linted=$$?; wait $$made; exit $$linted
 	$(pytest) -n 3 --dist loadfile --no-loadscope-reorder tests
@@ -49,6 +50,7 @@ fuzz: set-up-test
 	ROBOSCALE_KILLS=30 $(run)python -m pytest -q tests/dataset/test_durability.py
 	scripts/fuzz_arena.sh 120
 	ROBOSCALE_WHOLE_MATRIX=1 $(run)python -m pytest -q tests/cli/test_advice_on_partial_sets.py tests/cli/test_advice_on_v2_sets.py
+	ROBOSCALE_WHOLE_MATRIX=1 $(run)python -m pytest -q tests/test_house.py -k command_line_asks
 
 guests: set-up-test
 	scripts/guests.sh

@@ -312,7 +312,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder of everything; the same one resumes")
     parser.add_argument("--mixtures", nargs="+", default=list(MIXTURES), choices=list(MIXTURES))
-    parser.add_argument("--methods", nargs="+", default=["information", "progress", "length"])
+    parser.add_argument("--methods", nargs="+", default=["information", "progress", "consequence", "length"])
     parser.add_argument("--demonstrations", type=int, default=20, help="per task")
     parser.add_argument("--runs", type=int, default=5, help="trainings a side")
     parser.add_argument("--trials", type=int, default=20, help="per task and training")

@@ -150,6 +150,7 @@ if TYPE_CHECKING:
     from roboscale.jobs.data_import import ImportDataset, import_dataset
     from roboscale.jobs.data_info import DescribeDataset, describe_dataset
     from roboscale.jobs.data_merge import MergeDatasets, merge_datasets
+    from roboscale.jobs.data_mix import MixDataset, mix_dataset
     from roboscale.jobs.data_pool import PoolDatasets, pool_datasets
     from roboscale.jobs.data_show import ShowDataset, show_dataset, write_for_viewers
     from roboscale.jobs.demo import RunDemo, run_demo
@@ -276,6 +277,7 @@ __all__ = [
     "MergeDatasets",
     "MergeTrials",
     "Methods",
+    "MixDataset",
     "Observation",
     "OfferPolicy",
     "Origin",
@@ -404,6 +406,7 @@ __all__ = [
     "merge_datasets",
     "merge_trials",
     "methods_of",
+    "mix_dataset",
     "new_episode_id",
     "offer_policy",
     "pick_trials",
@@ -475,6 +478,7 @@ _JOBS = {
     "data_import": ("ImportDataset", "import_dataset"),
     "data_info": ("DescribeDataset", "describe_dataset"),
     "data_merge": ("MergeDatasets", "merge_datasets"),
+    "data_mix": ("MixDataset", "mix_dataset"),
     "data_pool": ("PoolDatasets", "pool_datasets"),
     "data_show": ("ShowDataset", "show_dataset", "write_for_viewers"),
     "demo": ("RunDemo", "run_demo"),

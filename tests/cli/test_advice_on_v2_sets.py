@@ -11,6 +11,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -177,11 +178,23 @@ else:
     MATRIX += [(write_v21, "complete", name, None) for name in PLANTED]
 
 
+@pytest.fixture(scope="module")
+def clean_set(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[..., Path]], Path]:
+    """The set of a writer; made once, not to be changed."""
+    return cache(lambda write: write(tmp_path_factory.mktemp("clean") / "a set", episodes=5, frames=14))
+
+
 @pytest.mark.parametrize(("write", "state", "name", "expected"), MATRIX)
 def test_every_command_that_is_named_works(
-    tmp_path: Path, write: Callable[..., Path], state: str, name: str, expected: str | None
+    clean_set: Callable[[Callable[..., Path]], Path],
+    tmp_path: Path,
+    write: Callable[..., Path],
+    state: str,
+    name: str,
+    expected: str | None,
 ):
-    root = write(tmp_path / "a set", episodes=5, frames=14)
+    root = tmp_path / "a set"
+    shutil.copytree(clean_set(write), root)
     PLANTED[name](root)
     STATES[state](root)
     named: dict[str, list[Finding]] = {}

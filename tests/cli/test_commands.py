@@ -56,9 +56,9 @@ def test_eval_prints_json_and_writes_lerobots_file(tmp_path: Path):
 
 def test_the_same_command_again_runs_nothing(tmp_path: Path):
     words = ("eval", "--policy", "expert", "--tasks", "reach-v3", "--trials", 3, "--json", "-o", tmp_path)
-    first = run(*words)
+    first = here(*words)
     before = statuses(tmp_path / "trials.db")
-    again, before_that = json.loads(run(*words).stdout), json.loads(first.stdout)
+    again, before_that = json.loads(here(*words).stdout), json.loads(first.stdout)
     assert any("found 3 of 3 trials" in note for note in again.pop("notes"))
     ignored = {"run"}
     assert {k: v for k, v in again.items() if k not in ignored} == {
@@ -68,8 +68,9 @@ def test_the_same_command_again_runs_nothing(tmp_path: Path):
 
 
 def test_kill_nine_and_the_same_command_give_the_same_trials(tmp_path: Path):
-    words = ("--policy", "noisy:expert:0.3", "--tasks", "reach-v3,push-v3", "--trials", 6, "--workers", 1)
-    run("eval", *words, "-o", tmp_path / "whole")
+    same = ("--policy", "noisy:expert:0.3", "--tasks", "reach-v3,push-v3", "--trials", 6)
+    here("eval", *same, "--workers", 0, "-o", tmp_path / "whole")
+    words = (*same, "--workers", 1)
     command = [*ROBOSCALE, "eval", *map(str, words), "-o", str(tmp_path / "killed")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     database = tmp_path / "killed" / "trials.db"
@@ -106,14 +107,14 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path):
 
 def test_shards_merge_to_the_whole(tmp_path: Path):
     words = ("--policy", "expert", "--tasks", "reach-v3,push-v3", "--trials", 2, "--workers", 0)
-    run("eval", *words, "-o", tmp_path / "whole")
+    here("eval", *words, "-o", tmp_path / "whole")
     for i in range(2):
-        run("eval", *words, "--shard", f"{i}/2", "-o", tmp_path / str(i))
+        here("eval", *words, "--shard", f"{i}/2", "-o", tmp_path / str(i))
     shards = [tmp_path / str(i) / "trials.db" for i in range(2)]
-    merged = json.loads(run("trials", "merge", tmp_path / "all.db", *shards, "--json").stdout)
+    merged = json.loads(here("trials", "merge", tmp_path / "all.db", *shards, "--json").stdout)
     assert (merged["added"], merged["total"], merged["runs"]) == (4, 4, 2)
     assert statuses(tmp_path / "all.db") == statuses(tmp_path / "whole" / "trials.db")
-    run("trials", "export", tmp_path / "all.db", tmp_path / "eval_info.json")
+    here("trials", "export", tmp_path / "all.db", tmp_path / "eval_info.json")
     assert json.loads((tmp_path / "eval_info.json").read_text())["overall"]["n_success"] == 4
 
 
@@ -127,7 +128,7 @@ def test_compare_decides_and_report_shows_it(tmp_path: Path):
     assert json.loads(here(*words, "--json").stdout)["verdict"] == verdict
     page = Path(here("report", tmp_path, "--videos", 1).stdout.strip()).read_text()
     assert verdict["sentence"].split(" (")[0] in page and page.count("data:video/mp4") == 2
-    fixed = json.loads(here(*words[:-2], "--no-sequential", "-o", tmp_path / "fixed", "--json").stdout)
+    fixed = json.loads(here(*words[:-4], "--workers", 0, "--no-sequential", "-o", tmp_path / "fixed", "--json").stdout)
     assert fixed["verdict"]["n"] == 20 and "Clopper" in fixed["verdict"]["sentence"]
 
 
@@ -202,9 +203,9 @@ def test_dry_run_says_what_it_would_do_and_does_nothing(words: tuple, tmp_path: 
 
 
 def test_world_list_and_check():
-    listed = json.loads(run("world", "list", "metaworld", "--json").stdout)
+    listed = json.loads(here("world", "list", "metaworld", "--json").stdout)
     assert len(listed["tasks"]) == 50
-    checked = run("world", "check", "metaworld", "--tasks", "reach-v3", "--determinism", "--json")
+    checked = here("world", "check", "metaworld", "--tasks", "reach-v3", "--determinism", "--json")
     result = json.loads(checked.stdout)
     assert result["ok"] and [f["check"] for f in result["tasks"]["reach-v3"]] == ["success-rule"]
 

@@ -51,6 +51,9 @@ def test_what_a_stage_takes_is_measured_in_small(monkeypatch):
 def test_state_round_speaks_of_recipes_and_counts_training_runs(tmp_path: Path, monkeypatch):
     short_episodes(monkeypatch, 150)
     monkeypatch.setattr("roboscale.jobs.demo_probe.measure_probe", lambda task, inputs: KNOWN)
+    monkeypatch.setattr("roboscale.jobs.demo.IMAGINED", "reach-v3")
+    for name, less in (("EPISODES", 12), ("TRIALS", 2), ("HORIZON", 100), ("STEPS", 60), ("MEMBERS", 1)):
+        monkeypatch.setattr(f"roboscale.jobs.demo_imagine.{name}", less)
     out = tmp_path / "demo"
     words = ["demo", "--out", str(out), *SMALL, "--inputs", "state", "--runs", "3", "--trials", "2", "--json"]
     first = CliRunner().invoke(app, words)
@@ -77,6 +80,12 @@ def test_state_round_speaks_of_recipes_and_counts_training_runs(tmp_path: Path, 
     page = (out / "state" / "recipes.html").read_text()
     assert "A: 2 recorded demonstrations per task" in page and "those of the claims count training runs" in page
     assert result["described"][1] == "B is 4 episodes per task, generated from those 2"
+
+    imagined = result["imagined"]
+    assert imagined["task"] == "reach-v3" and set(imagined["imagined"]) == set(imagined["simulated"]) == {"A", "B"}
+    assert imagined["imagined"]["A"]["n"] and imagined["simulated"]["B"]["n"] == 2
+    assert any(line.startswith("1 judge:") for line in imagined["gates"]), "every gate is shown"
+    assert imagined["card"][0].startswith(("2 policies are too few for any claim", "The data cannot say: one world"))
 
     again = CliRunner().invoke(app, words)
     assert json.loads(again.stdout)["recipes"]["sentence"] == result["recipes"]["sentence"]

@@ -1,4 +1,7 @@
-"""The audit names a command for what it finds: that command, run as it stands, must make the finding go away."""
+"""One defect at a time: it is found where it was planted, nothing else is, and what the audit advises mends it.
+
+The command is run as it stands.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,56 @@ from typer.testing import CliRunner
 from roboscale.cli.app import app
 from roboscale.core import Provenance
 from roboscale.dataset import Dataset, DatasetWriter
-from roboscale.dataset.audit import audit_folder
+from roboscale.dataset.audit import CHECKS, audit_folder
 from tests.defects.planted import DEFECTS, clean
 
 runner = CliRunner()
+
+# Planted into single episodes: which of them the finding must name.
+WHERE = {
+    "frame-skipped": (2,),
+    "index-leaps": (4,),
+    "timestamps-drift": (3,),
+    "wrong-task": (2,),
+    "range-shifted": (2,),
+    "length-too-long": (1,),
+    "wrong-file": (3,),
+    "episodes-out-of-order": (1, 2),
+    "row-swapped": (2,),
+    "two-instructions": (1,),
+    "wrong-episode-mean": (1,),
+    "data-cut-off": (4, 5, 6, 7),
+    "video-lost": (4, 5, 6, 7),
+    "video-times-drift": (1, 2, 3),
+    "empty-task": (1,),
+    "placeholder-task": (1,),
+    "one-word-task": (1,),
+    "one-frame": (3,),
+    "far-too-short": (3,),
+    "nan": (5,),
+    "clock-backwards": (1,),
+    "slow-start": (2, 5),
+    "slow-end": (2, 5),
+    "spike": (6,),
+    "action-unrelated": (3,),
+    "action-early": (5,),
+    "gripper-flipped": (2,),
+    "degrees": (4,),
+    "state-frozen": (3,),
+    "joint-dead-in-one": (2,),
+    "command-clipped": (3,),
+    "clock-fast": (4,),
+    "same-with-noise": (6,),
+    "same-but-cut": (7,),
+    "black-camera": (4,),
+    "frozen-camera": (4,),
+    "swapped-cameras": (5,),
+    "taxel-dead-in-one": (4,),
+    "wrist-camera-elsewhere": (2,),
+    "person-took-over": (5,),
+    "safety-layer": (3,),
+    "attempt-failed": (6,),
+}
 
 # No command mends these: a person has to decide what is right, or to record again.
 FOR_PEOPLE = {
@@ -102,13 +151,18 @@ def repair(command: str, out: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(DEFECTS))
-def test_what_the_audit_advises_mends_what_it_found(
+def test_it_alone_is_found_and_what_the_audit_advises_mends_it(
     name: str, clean_set: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)  # where a selection is written
     root, out = planted(name, clean_set, tmp_path / "a set"), tmp_path / "out"
     before = Dataset(clean_set(DEFECTS[name].kind))
-    commands = {finding.repair for finding in audit_folder(root).findings}
+    findings = audit_folder(root).findings
+    assert {f.check for f in findings} == {DEFECTS[name].check}, [f"{f.check}: {f.text}" for f in findings]
+    assert all(f.severity == CHECKS[f.check].severity for f in findings)
+    if name in WHERE:
+        assert {f.episodes for f in findings} == {WHERE[name]}
+    commands = {finding.repair for finding in findings}
     if name in FOR_PEOPLE:
         assert commands == {""}, "there is a command now: take it out of the list"
         return

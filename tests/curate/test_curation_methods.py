@@ -10,6 +10,7 @@ import pytest
 
 from roboscale.core import RoboscaleError, UnknownName
 from roboscale.curate.choose import CURATION_METHODS, choose, method_named
+from roboscale.curate.consequence import ConsequenceMethod
 from roboscale.curate.controls import OutcomeLabels
 from roboscale.curate.information import InformationMethod, information_per_row
 from roboscale.curate.method import episode_views
@@ -80,6 +81,67 @@ def test_of_two_that_are_the_same_one_is_kept(tmp_path: Path):
         assert "in another episode" in row.reason and ids.index(row.episode) in (1, 3, 5, 6)
 
 
+TURNED = np.array([-1.0, 1.0], np.float32)
+
+
+@pytest.mark.parametrize("share", [2, 3], ids=["half", "a third"])
+def test_a_command_that_does_not_happen_is_told_by_its_consequence(tmp_path: Path, share: int):
+    """Half of them turned round tell nothing of which half is right: commands are written so that +x moves to +x."""
+    rng = np.random.default_rng(6)
+    listed = []
+    for k in range(12):
+        one = reach(rng)
+        listed.append(one if k % share else replace(one, actions=one.actions * TURNED))
+    given = scores(write(tmp_path / "set", listed), ConsequenceMethod())
+    assert min(s for k, s in enumerate(given) if k % share) > 0.5
+    assert max(s for k, s in enumerate(given) if not k % share) < 0.2
+
+
+def test_where_most_commands_run_against_the_state_that_is_how_the_robot_is_wired(tmp_path: Path):
+    rng = np.random.default_rng(6)
+    listed = [replace(one, actions=one.actions * TURNED) for one in (reach(rng) for _ in range(12))]
+    listed[4] = replace(listed[4], actions=listed[4].actions * TURNED)
+    given = scores(write(tmp_path / "set", listed), ConsequenceMethod())
+    assert given[4] < 0.2 and min(given[:4] + given[5:]) > 0.5
+
+
+def test_a_place_that_is_commanded_is_reached(tmp_path: Path):
+    """The next state as the action; of every second episode it comes late, as where a stream was shifted."""
+    rng = np.random.default_rng(6)
+    listed = []
+    for k in range(12):
+        one = reach(rng)
+        wander = np.cumsum(rng.normal(0, 0.05, (len(one.states), 2)), axis=0).astype(np.float32)
+        states = np.concatenate([wander, one.states[:, 2:]], axis=1)
+        later = (
+            np.minimum(np.arange(len(states)) + 1, len(states) - 1)
+            if k % 2
+            else np.maximum(np.arange(len(states)) - 8, 0)
+        )
+        listed.append(replace(one, states=states, actions=wander[later]))
+    given = scores(write(tmp_path / "set", listed), ConsequenceMethod())
+    assert min(given[1::2]) > max(given[0::2]) + 0.5
+
+
+def test_a_switch_is_told_by_where_it_leads(tmp_path: Path):
+    """A gripper: 1 closes, and what is observed is its opening."""
+    rng = np.random.default_rng(6)
+    listed = []
+    for k in range(12):
+        one = reach(rng)
+        closed = np.arange(len(one.states)) >= rng.integers(15, 25)
+        said = closed if k % 3 else np.zeros_like(closed)
+        listed.append(
+            replace(
+                one,
+                states=np.concatenate([one.states[:, :3], 1 - closed[:, None]], axis=1).astype(np.float32),
+                actions=np.stack([one.actions[:, 0], said], axis=1).astype(np.float32),
+            )
+        )
+    given = scores(write(tmp_path / "set", listed), ConsequenceMethod())
+    assert min(s for k, s in enumerate(given) if k % 3) > max(s for k, s in enumerate(given) if not k % 3) + 0.3
+
+
 @pytest.mark.parametrize("method", CURATION_METHODS, ids=lambda method: method.name)
 def test_nobody_reads_names_order_or_provenance(tmp_path: Path, method):
     """The bad ones are named, stand first, and say where they come from: a method that looked there would change."""
@@ -112,6 +174,11 @@ def test_methods_that_cannot_say_anything_say_so(tmp_path: Path):
         choose(Dataset(root), ProgressMethod(), frames=0.5, asked="half")
     with pytest.raises(RoboscaleError, match="6 frames, too few"):
         choose(Dataset(root), InformationMethod(), frames=0.5, asked="half")
+    with pytest.raises(RoboscaleError, match="found 1 episodes; what answers a command is read off 3"):
+        choose(Dataset(root), ConsequenceMethod(), frames=0.5, asked="half")
+    deaf = [replace(one, actions=rng.normal(size=one.actions.shape).astype(np.float32)) for one in mixture(noisy, 4)]
+    with pytest.raises(RoboscaleError, match="no number that is observed goes together with any command"):
+        choose(Dataset(write(tmp_path / "deaf", deaf)), ConsequenceMethod(), frames=0.5, asked="half")
     with pytest.raises(UnknownName, match="information"):
         method_named("informations")
     with pytest.raises(RoboscaleError, match="found 1.5"):

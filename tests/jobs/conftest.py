@@ -4,8 +4,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
+
+from roboscale.cli.app import app
 
 ENVIRONMENT = '''
 import gymnasium, numpy as np
@@ -95,6 +99,18 @@ def roboscale(place: Path):
             timeout=timeout,
         )
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return run
+
+
+@pytest.fixture
+def here(place: Path):
+    """The same in this process, where a process of its own is not what is looked at: it takes a second to start."""
+
+    def run(*words: str, code: int = 0) -> Any:
+        done = CliRunner(env={"COLUMNS": "200"}).invoke(app, list(words))
+        assert done.exit_code == code, f"{words}: {done.exit_code}\n{done.stdout}\n{done.stderr}\n{done.exception!r}"
         return done
 
     return run

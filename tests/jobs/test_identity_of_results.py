@@ -102,16 +102,16 @@ def test_another_world_of_the_same_name_is_said(place: Path, roboscale):
     assert "another world point" in roboscale(*words).stderr
 
 
-def test_again_opens_a_round_and_the_newest_counts(place: Path, roboscale):
+def test_again_opens_a_round_and_the_newest_counts(place: Path, roboscale, here):
     words = ("eval", "--policy", "policies.py:good", "--world", "point.toml", "--out", "x", "--trials", "2", "--json")
     roboscale(*words)
     again = json.loads(roboscale(*words, "--again").stdout)
     assert again["round"] == 1 and again["success"]["n"] == 2
-    listed = json.loads(roboscale("trials", "list", "x", "--json").stdout)
+    listed = json.loads(here("trials", "list", "x", "--json").stdout)
     assert {one["rounds"] for one in listed["trials"]} == {2}
 
 
-def test_what_cannot_be_known_is_unverified_and_never_reused(place: Path, roboscale):
+def test_what_cannot_be_known_is_unverified_and_never_reused(place: Path, roboscale, here):
     (place / "gain.txt").write_text("1")
     (place / "reads.py").write_text(
         "import numpy as np\n"
@@ -126,7 +126,7 @@ def test_what_cannot_be_known_is_unverified_and_never_reused(place: Path, robosc
     second = roboscale(*words)
     assert json.loads(second.stdout)["success"]["value"] == 0.0, "a finished run of it is never used again"
     assert "unverified" in second.stderr
-    page = roboscale("report", "x", "--videos", "0")
+    page = here("report", "x", "--videos", "0")
     assert "unverified" in (place / "x" / "report.html").read_text(), page.stderr
 
 
@@ -157,7 +157,7 @@ def goal_of_the_toy(observation):
     return [there - x]
 
 
-def test_what_a_run_assumed_stays_in_its_store_its_files_and_its_page(place: Path, roboscale):
+def test_what_a_run_assumed_stays_in_its_store_its_files_and_its_page(place: Path, roboscale, here):
     """A number without what it rests on reads as if nothing had been assumed."""
     asked = ("--world", "point.toml", "--workers", "0", "--store", "x", "--json")
     both = ("compare", "policies.py:good", "policies.py:bad", "--budget", "4", *asked)
@@ -169,6 +169,6 @@ def test_what_a_run_assumed_stays_in_its_store_its_files_and_its_page(place: Pat
     assert {*first, *again} == {*kept["notes"], *kept["reasons"]}
     alone = json.loads(roboscale("eval", "--policy", "policies.py:good", "--trials", "2", *asked).stdout)["notes"]
     assert json.loads((place / "x" / "eval_info.json").read_text())["roboscale"]["notes"] == alone
-    roboscale("report", "x", "--videos", "0")
+    here("report", "x", "--videos", "0")
     page = html.unescape((place / "x" / "report.html").read_text())
     assert all(note in page for note in alone)

@@ -216,14 +216,14 @@ def test_observations_cannot_be_changed_by_a_policy(place: Path):
         rs.evaluate(scribbles, trials=2, out="x", **POINT)
 
 
-def test_a_world_that_ignores_its_seed_is_called_out(place: Path, roboscale):
+def test_a_world_that_ignores_its_seed_is_called_out(place: Path, roboscale, here):
     text = (place / "my_env.py").read_text().replace("self.np_random.uniform", "np.random.default_rng().uniform")
     (place / "my_env.py").write_text(text)
     done = roboscale(
         "compare", "policies.py:good", "policies.py:still", "--world", "point.toml", "--budget", "6", "--out", "x"
     )
     assert "the cases are not the same" in done.stderr
-    roboscale("report", "x", "--videos", "0")
+    here("report", "x", "--videos", "0")
     assert "the cases are not the same" in (place / "x" / "report.html").read_text()
 
 
@@ -290,10 +290,10 @@ def test_films_of_a_script_without_a_main_guard_end(place: Path):
     assert "script.py, line 5: worker processes import the script: " in done.stderr.splitlines()[-1]
 
 
-def test_a_voided_run_is_tried_again_by_the_same_command(place: Path, roboscale):
+def test_a_voided_run_is_tried_again_by_the_same_command(place: Path, roboscale, here):
     (place / "server.py").write_text("UP = False\ndef act(o):\n    raise ConnectionError('down')\n")
     words = ("eval", "--policy", "server.py:act", "--world", "point.toml", "--trials", "2", "--out", "x", "--json")
     roboscale(*words, code=1)
     roboscale(*words, code=1)
-    listed = json.loads(roboscale("trials", "list", "x", "--json").stdout)
+    listed = json.loads(here("trials", "list", "x", "--json").stdout)
     assert all(one["status"] == "void" for one in listed["trials"])

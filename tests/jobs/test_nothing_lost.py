@@ -10,7 +10,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +35,17 @@ class Walk:
     notes: list[str] = field(default_factory=list)
     data: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def recording(self) -> Recording:
         rate = {} if (self.out / "meta/info.json").exists() else {"fps": FPS}
         return open_recording(self.out, detect(self.out), **rate)
 
-    @property
+    @cached_property
     def first(self) -> RecordedEpisode:
         recording = self.recording
         return recording.read(recording.keys[0], ())
 
-    @property
+    @cached_property
     def info(self) -> dict[str, Any]:
         path = self.out / "meta/info.json"
         return json.loads(path.read_text()) if path.exists() else {}

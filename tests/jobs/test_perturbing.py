@@ -46,16 +46,16 @@ def test_what_all_leaves_out_is_said(place: Path):
     assert "leaves action_delay out" in said and "leaves compression out: it shows no pictures" in said
 
 
-def test_it_resumes_reports_and_ranks(place: Path, roboscale):
+def test_it_resumes_reports_and_ranks(place: Path, roboscale, here):
     words = ("eval", "--policy", "policies.py:good", "--world", "point.toml", "--trials", "3", "--store", "x")
     asked = (*words, "--perturb", "observation_delay", "--json")
     first = json.loads(roboscale(*asked, "--workers", "2").stdout)
     again = json.loads(roboscale(*asked, "--workers", "0").stdout)
     assert first["perturbed"] == again["perturbed"] and any("found 12 of 12" in note for note in again["notes"])
-    roboscale("report", "x", "--videos", "0")
+    here("report", "x", "--videos", "0")
     page = html.unescape((place / "x" / "report.html").read_text())
     assert "In worse worlds" in page and "observation_delay:3" in page
-    ranked = roboscale("rank", "x")
+    ranked = here("rank", "x")
     assert "left out: 9 trials in worse worlds (--perturb)" in ranked.stderr
     assert "observation_delay" in roboscale(*words, "--perturb", "observation_delay").stdout
 

@@ -29,16 +29,16 @@ def still(o):
         ("why", "run"),
     ],
 )
-def test_a_run_that_nobody_chose_is_not_all_there_is(place: Path, roboscale, words: tuple[str, ...]):
+def test_a_run_that_nobody_chose_is_not_all_there_is(place: Path, here, words: tuple[str, ...]):
     rs.evaluate(towards, trials=2, **POINT)
-    alone = roboscale(*words)
+    alone = here(*words)
     assert "also holds" not in alone.stderr + alone.stdout
     rs.evaluate(still, trials=2, **POINT)
-    done = roboscale(*words)
+    done = here(*words)
     said = done.stderr + done.stdout
     assert "also holds 1 runs of other trials, such as" in said and "(towards)" in said and "--run ID" in said
     older = _oldest("run")
-    chosen = roboscale(*words, "--run", older)
+    chosen = here(*words, "--run", older)
     assert "also holds" not in chosen.stderr + chosen.stdout
 
 
@@ -49,11 +49,11 @@ def _oldest(store: str) -> str:
         return log.runs()[0].id
 
 
-def test_more_trials_of_the_same_are_no_other_run(place: Path, roboscale):
+def test_more_trials_of_the_same_are_no_other_run(place: Path, here):
     for trials in (2, 3):
         rs.evaluate(towards, trials=trials, **POINT)
-    assert "also holds" not in roboscale("trials", "list", "run").stdout
-    listed = json.loads(roboscale("trials", "list", "run", "--json").stdout)
+    assert "also holds" not in here("trials", "list", "run").stdout
+    listed = json.loads(here("trials", "list", "run", "--json").stdout)
     assert len(listed["trials"]) == 3 and listed["notes"] == []
 
 
@@ -70,7 +70,7 @@ class Bench(PointWorld):
 """
 
 
-def test_what_waits_in_an_older_run_is_listed_and_finishes_it(place: Path, roboscale):
+def test_what_waits_in_an_older_run_is_listed_and_finishes_it(place: Path, roboscale, here):
     (place / "my_world.py").write_text((Path(__file__).parents[2] / "examples" / "my_world.py").read_text())
     (place / "bench.py").write_text(ARM)
     (place / "policies.py").write_text("def a(o):\n    return [0.1, 0.0]\n\ndef b(o):\n    return [0.0, 0.1]\n")
@@ -82,7 +82,7 @@ def test_what_waits_in_an_older_run_is_listed_and_finishes_it(place: Path, robos
     for left, line in enumerate(listed.waiting):
         done = rs.judge_trial(rs.JudgeTrial(store="run", trial=line.split()[0], success=True, by="ada"))
         assert done.left == 1 - left
-    assert "unfinished" not in roboscale("runs", ".").stdout and "finished" in roboscale("runs", ".").stdout
+    assert "unfinished" not in here("runs", ".").stdout and "finished" in here("runs", ".").stdout
 
 
 @pytest.mark.parametrize("out", ["run", "nowhere/eval_info.json"])
@@ -94,11 +94,11 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(place: Path, out: s
     assert {path.name for path in place.iterdir()} == there
 
 
-def test_stores_that_share_trials_are_told_how_they_become_one(place: Path, roboscale):
+def test_stores_that_share_trials_are_told_how_they_become_one(place: Path, here):
     rs.evaluate(towards, trials=2, **POINT)
     rs.compare(towards, still, world="point.toml", workers=0, budget=8, store="more")
-    refused = roboscale("rank", "run", "more", code=1)
+    refused = here("rank", "run", "more", code=1)
     advice = "`roboscale trials merge OUT run more`"
     assert advice in refused.stderr
-    roboscale(*advice.strip("`").split()[1:])
-    assert roboscale("rank", "OUT").stdout
+    here(*advice.strip("`").split()[1:])
+    assert here("rank", "OUT").stdout

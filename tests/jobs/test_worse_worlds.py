@@ -129,10 +129,10 @@ def test_all_axes_drawn_at_once_say_which_decide(place: Path):
         rs.Evaluate(policy="expert", sweep="sobol")
 
 
-def test_the_page_shows_worse_worlds(place: Path, roboscale):
+def test_the_page_shows_worse_worlds(place: Path, roboscale, here):
     words = ("eval", "--policy", "expert", "--tasks", "push-v3", "--trials", "2", "--store", "x", "--workers", "0")
     roboscale(*words, "--perturb", "light:3,camera:3,friction:2,paraphrase:1")
-    roboscale("report", "x", "--videos", "1")
+    here("report", "x", "--videos", "1")
     page = html.unescape(Path("x/report.html").read_text())
     assert "What worse worlds look like" in page
     for axis in ("light", "camera"):

@@ -82,10 +82,35 @@ def test_an_episode_says_where_it_comes_from(client: httpx.Client):
         ({"offset": 3}, [3, 4]),
         ({"offset": 1, "limit": 2}, [1, 2]),
         ({"offset": 99}, []),
+        ({"order": "best"}, [0, 1, 2, 3, 4]),
+        ({"order": "best", "offset": 3}, [3, 4]),
     ],
 )
 def test_episodes_are_found(client: httpx.Client, query: dict[str, Any], found: list[int]):
     assert indices(client, **query) == found
+
+
+def test_episodes_are_sorted_by_score_length_or_findings(
+    serving: Any, recorded: Path, facts: dict[str, Any], tmp_path: Path
+):
+    """Scores of a selection as findings: 2 is best, 0 worst, 3 and 4 have none; 1 has an error beside."""
+    said = [{"check": "selection by x", "severity": "info", "text": f"{i}", "episodes": [i]} for i in range(3)]
+    for finding, score in zip(said, (0.1, 0.5, 0.9), strict=True):
+        finding["evidence"] = {"selection score": score}
+    said.append({"check": "clock", "severity": "error", "text": "stands still", "episodes": [1]})
+    (tmp_path / "audit.json").write_text(json.dumps({"findings": said}))
+    with serving(recorded, audit=tmp_path / "audit.json") as client:
+        assert client.get("/api/dataset").json()["scored"]
+        assert indices(client, order="best") == [2, 1, 0, 3, 4] and indices(client, order="worst") == [0, 1, 2, 3, 4]
+        by_length = sorted(range(5), key=lambda i: facts["lengths"][i])
+        assert indices(client, order="shortest") == by_length
+        assert indices(client, order="findings")[0] == 1 and indices(client, order="findings", query="block") == [0, 3]
+        near = client.get("/api/episode/0", params={"order": "best"}).json()["near"]
+        assert near == {"previous": 1, "next": 3, "listed": True, "position": 2, "total": 5}
+        near = client.get("/api/episode/2", params={"order": "best", "query": "block"}).json()["near"]
+        assert near == {"previous": None, "next": 0, "listed": False, "position": 0, "total": 2}
+        assert client.get("/api/episodes", params={"order": "beauty"}).status_code == 400
+        assert client.get("/api/episodes", params={"order": "best"}).json()["rows"][0]["score"] == 0.9
 
 
 def test_neighbours_are_those_of_the_list(client: httpx.Client):

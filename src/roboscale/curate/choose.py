@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from roboscale.core import RoboscaleError, UnknownName, generator
+from roboscale.curate.consequence import ConsequenceMethod
 from roboscale.curate.controls import LengthAlone, OutcomeLabels, RandomChoice
 from roboscale.curate.information import InformationMethod
 from roboscale.curate.log import Label
@@ -22,6 +23,7 @@ CURATION_METHODS: tuple[Method, ...] = (
     InformationMethod(),
     ProgressMethod(),
     RestMethod(),
+    ConsequenceMethod(),
     RandomChoice(),
     LengthAlone(),
     OutcomeLabels(),

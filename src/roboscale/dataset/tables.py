@@ -6,6 +6,7 @@ Knows column types and schema metadata as Hugging Face `datasets` and pandas wri
 from __future__ import annotations
 
 import json
+import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -178,6 +179,8 @@ def reading(path: Path, what: str, expected: str) -> Iterator[None]:
 _FOOTER_BYTES = 2**26  # of footers, as they are on disk, that a process keeps
 _Place = tuple[str, int, int, int]
 _footers: OrderedDict[_Place, pq.FileMetaData] = OrderedDict()
+_footer_lock = threading.Lock()
+_kept_bytes = 0  # of all of them: to add them up at every opening takes longer than to open, in a set of many files
 
 
 def open_table(path: Path) -> pq.ParquetFile:
@@ -186,7 +189,7 @@ def open_table(path: Path) -> pq.ParquetFile:
     BadData when it is missing, cut off or no parquet.
     """
     place = _place(path)
-    known = _footers.pop(place, None) if place else None
+    known = _footers.get(place) if place else None
     with reading(path, "footer", "a complete parquet file"):
         file = pq.ParquetFile(source_of(path), metadata=known, page_checksum_verification=True)
         names = file.schema_arrow.names
@@ -194,10 +197,18 @@ def open_table(path: Path) -> pq.ParquetFile:
     if twice:
         raise BadData(path, "columns", "every name once", f"{', '.join(twice)} twice")
     if place:
-        _footers[place] = file.metadata
-        while len(_footers) > 1 and sum(footer.serialized_size for footer in _footers.values()) > _FOOTER_BYTES:
-            _footers.popitem(last=False)
+        _keep(place, file.metadata)
     return file
+
+
+def _keep(place: _Place, footer: pq.FileMetaData) -> None:
+    global _kept_bytes
+    with _footer_lock:
+        old = _footers.pop(place, None)
+        _footers[place] = footer
+        _kept_bytes += footer.serialized_size - (old.serialized_size if old is not None else 0)
+        while len(_footers) > 1 and _kept_bytes > _FOOTER_BYTES:
+            _kept_bytes -= _footers.popitem(last=False)[1].serialized_size
 
 
 def _place(path: Path) -> _Place | None:

@@ -40,7 +40,10 @@ class CurateDataset(Request):
     out: Annotated[Path, Argument("The selection, a JSON file.")]
     method: Annotated[
         str,
-        Option("information, progress, rest or influence; random, length or outcome as controls.", flag="--method/-m"),
+        Option(
+            "information, progress, consequence, rest or influence; random, length or outcome as controls.",
+            flag="--method/-m",
+        ),
     ]
     keep: Annotated[float | None, Option("Share of the frames to keep, e.g. .5.", min=0.0, max=1.0)] = None
     budget: Annotated[float | None, Option("Hours to keep.", min=0.0)] = None

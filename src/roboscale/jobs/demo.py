@@ -22,6 +22,7 @@ from roboscale.jobs.request import Option, Request
 if TYPE_CHECKING:
     from roboscale.core import Estimate
     from roboscale.jobs.compare import ComparedPolicies
+    from roboscale.jobs.demo_imagine import ImaginedRates
     from roboscale.jobs.demo_probe import Probe
     from roboscale.jobs.judged import Judged
 
@@ -33,7 +34,8 @@ RECIPE_RATES, RUN_SD = (0.60, 0.80), 0.05  # the same difference between recipes
 
 WORSE, WORSE_CASES = "light:2,camera:2", 10  # what is tried beside, so that the panel takes a few minutes at most
 FILMED = 4  # cases of each task
-STATE, IMAGES = 4, 6
+IMAGINED = "push-v3"  # the task of the learned world, where it is one of the demo's
+STATE, IMAGES = 5, 6
 """Stages of each round."""
 
 
@@ -76,6 +78,7 @@ class ShownDemo(Plain):
 
     Args:
         recipes: the state round. compared: the picture round. `None` where it was not asked for.
+        imagined: what a learned world says of both recipes, after the state round.
         report: the page of the last round.
         described: what A and B are, a line each.
         next_order: what a campaign would collect next.
@@ -87,13 +90,16 @@ class ShownDemo(Plain):
     minutes: float
     described: tuple[str, ...]
     next_order: tuple[str, ...] = ()
+    imagined: ImaginedRates | None = None
 
     @property
     def lines(self) -> list[str]:
         """For a terminal."""
         state = [] if self.recipes is None else ["", f"state inputs: {self.recipes.sentence}"]
         pictures = [] if self.compared is None else ["", f"pictures: {checkpoint_sentence(self.compared)}"]
-        return [*state, *pictures, "", *self.described, *self.next_order, f"report: {self.report}"]
+        imagined = [] if self.imagined is None else ["", *self.imagined.lines]
+        last = [*self.described, *self.next_order, f"report: {self.report}"]
+        return [*state, *pictures, *imagined, "", *last]
 
 
 @dataclass(slots=True)
@@ -129,12 +135,13 @@ def run_demo(request: RunDemo, on_event: OnEvent = ignore) -> ShownDemo:
     require_folder(request.out)
     started = time.monotonic()
     stages = _Stages(on_event, {"both": STATE + IMAGES, "state": STATE, "images": IMAGES}[request.inputs])
-    recipes = compared = None
+    recipes = compared = imagined = None
     page = request.folder("state") / "recipes.html"
     if request.inputs != "images":
         recipes = _state_round(request, stages)
+        imagined = _imagine(request, stages)
     if request.inputs != "state":
-        compared, page = _picture_round(request, recipes, stages)
+        compared, page = _picture_round(request, recipes, imagined, stages)
     return ShownDemo(
         recipes=recipes,
         compared=compared,
@@ -142,6 +149,7 @@ def run_demo(request: RunDemo, on_event: OnEvent = ignore) -> ShownDemo:
         minutes=(time.monotonic() - started) / 60,
         described=_described(request),
         next_order=_next_order(request, request.folder("state") / TABLE),
+        imagined=imagined,
     )
 
 
@@ -199,6 +207,29 @@ def _state_round(request: RunDemo, stages: _Stages) -> TriedRecipes:
     return tried
 
 
+def _imagine(request: RunDemo, stages: _Stages) -> ImaginedRates | None:
+    """The first training of both recipes in a learned world of one task; none, and why, where none can be learned."""
+    from roboscale.core import RoboscaleError
+    from roboscale.jobs.demo_imagine import imagine_recipes
+    from roboscale.jobs.trying import world_and_tasks
+
+    _, tasks = world_and_tasks("metaworld", request.tasks)
+    task = IMAGINED if IMAGINED in tasks else tasks[0]
+    stages.begin(f"a learned world of {task}: rollouts, training, gates, and both recipes in it")
+    folder = request.folder("state")
+    policies = {recipe: folder / "policies" / f"{recipe}-1" for recipe in request.recipes}
+    try:
+        imagined = imagine_recipes(
+            folder / "learned", task, policies, seed=request.seed, workers=request.workers, on_event=stages.on_event
+        )
+    except RoboscaleError as error:
+        stages.on_event(Note(f"no learned world of {task}: {error}"))
+        return None
+    for line in imagined.lines:
+        stages.on_event(Note(line))
+    return imagined
+
+
 def _next_order(request: RunDemo, table: Path) -> tuple[str, ...]:
     """What a campaign would order after the state round; nothing where there was none."""
     from roboscale.jobs.demo_order import next_order_lines
@@ -208,7 +239,9 @@ def _next_order(request: RunDemo, table: Path) -> tuple[str, ...]:
     return next_order_lines(table, request.demonstrations, request.grown, request.runs, request.trials, request.seed)
 
 
-def _picture_round(request: RunDemo, recipes: TriedRecipes | None, stages: _Stages) -> tuple[ComparedPolicies, Path]:
+def _picture_round(
+    request: RunDemo, recipes: TriedRecipes | None, imagined: ImaginedRates | None, stages: _Stages
+) -> tuple[ComparedPolicies, Path]:
     probe, tasks = _probe(request, "images", stages)
     generation = _collect(request, "images", probe, stages)
     _train(request, probe, stages)
@@ -216,7 +249,9 @@ def _picture_round(request: RunDemo, recipes: TriedRecipes | None, stages: _Stag
     worse = _try_worse(request, probe, stages)
     films = 2 * FILMED * len(tasks)  # each is a trial once more, looked at about as often
     stages.begin("filming the first cases and writing the report", probe.trying(films))
-    return compared, _report(request, recipes, compared, generation, worse, stages.on_event)
+    beside = () if recipes is None else (f"Of the recipes, from state inputs: {recipes.sentence}",)
+    beside = beside if imagined is None else (*beside, *imagined.lines)
+    return compared, _report(request, beside, compared, generation, worse, stages.on_event)
 
 
 def _collect(request: RunDemo, inputs: Literal["state", "images"], probe: Probe, stages: _Stages) -> Estimate:
@@ -318,7 +353,7 @@ def _try_worse(request: RunDemo, probe: Probe, stages: _Stages) -> Judged:
 
 def _report(
     request: RunDemo,
-    recipes: TriedRecipes | None,
+    beside: tuple[str, ...],
     compared: ComparedPolicies,
     generation: Estimate,
     worse: Judged,
@@ -338,7 +373,6 @@ def _report(
         films = film_cases(judged, whole(log, judged.used), FILMED, None)
     first, second = judged.labels.values()
     strips, unseen = worse_pictures(worse)
-    of_recipes = () if recipes is None else (f"Of the recipes, from state inputs: {recipes.sentence}",)
     data = report_data(
         judged,
         title=f"{request.demonstrations} demonstrations against {request.grown} made from them",
@@ -356,7 +390,7 @@ def _report(
         ),
         training=(training_curve(request.out / "A", first), training_curve(request.out / "B", second)),
         notes=(
-            *of_recipes,
+            *beside,
             *compared.notes,
             *(f"in worse worlds: {note}" for note in (*worse.notes, unseen) if note and note not in compared.notes),
             "Cases of the comparison are held out: their seeds occur in no data set of this report.",

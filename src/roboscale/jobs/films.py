@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from roboscale.core import Counted, HasPictures, RoboscaleError, Scene, Trial
+from roboscale.core import Counted, HasPictures, RoboscaleError, Scene, Trial, World
 
 if TYPE_CHECKING:
     from roboscale.jobs.judged import Judged
@@ -25,6 +25,7 @@ __all__ = ["Filming", "film_cases", "film_clusters", "recorded_films"]
 
 FILM_SIZE = (320, 240)
 FILM_EVERY_S = 0.05
+_TOGETHER = 8  # films in one world, at most: the cores shall finish together
 PER_CLUSTER = 3
 """Films of each place where failures gather."""
 
@@ -145,18 +146,43 @@ def _replayed(judged: Judged, chosen: Sequence[Counted]) -> dict[str, FilmedTria
 
 
 def _film_all(films: Sequence[_Film]) -> dict[str, tuple[bool, bytes]]:
-    """Trial -> whether its replay repeated it, and the film; on all cores."""
+    """Trial -> whether its replay repeated it, and the film; on all cores.
+
+    Films that follow each other share a world that is open: to build one and its renderer costs as much as two films.
+    """
     from roboscale.dataset.engine import run
 
     cores = len(os.sched_getaffinity(0))
     if cores < 2 or len(films) < 4:
-        return dict(map(_film, films))
-    return dict(run(_film, films, workers=cores))
+        return _film_some(films)
+    size = min(_TOGETHER, -(-len(films) // cores))
+    parts = [films[first : first + size] for first in range(0, len(films), size)]
+    return {trial: film for part in run(_film_some, parts, workers=cores) for trial, film in part.items()}
 
 
-def _film(film: _Film) -> tuple[str, tuple[bool, bytes]]:
-    """Replays a trial in its world; the film runs in real time."""
+def _film_some(films: Sequence[_Film]) -> dict[str, tuple[bool, bytes]]:
+    """Trials of one run, one after the other in its world; after a replay that failed in another one."""
     from roboscale.jobs.rollouts import open_again
+
+    done: dict[str, tuple[bool, bytes]] = {}
+    world: World | None = None
+    try:
+        for film in films:
+            world = world or open_again(film.run)
+            try:
+                done[film.trial.id] = _film(film, world)
+            except RoboscaleError:
+                done[film.trial.id] = (False, b"")
+                broken, world = world, None
+                broken.close()
+    finally:
+        if world is not None:
+            world.close()
+    return done
+
+
+def _film(film: _Film, world: World) -> tuple[bool, bytes]:
+    """Replays a trial in its world; the film runs in real time."""
     from roboscale.referees import referee_named
     from roboscale.trials import differences, replay
     from roboscale.trials.slots import Job
@@ -165,15 +191,9 @@ def _film(film: _Film) -> tuple[str, tuple[bool, bytes]]:
     assert trial.actions is not None, "a film needs the actions"
     filming = Filming(trial.settings.rate_hz)
     referee = referee_named(trial.settings.watch)
-    world = open_again(film.run)
-    try:
-        result = replay(world, trial.case, trial.settings, trial.actions, referee=referee, film=filming.watch)
-    except RoboscaleError as error:
-        return trial.id, (False, str(error).encode()[:0])
-    finally:
-        world.close()
+    result = replay(world, trial.case, trial.settings, trial.actions, referee=referee, film=filming.watch)
     again = Job(trial=trial, referee=referee).finish(result).trial
-    return trial.id, (not differences(trial, again), filming.mp4())
+    return not differences(trial, again), filming.mp4()
 
 
 def recorded_films(judged: Judged, chosen: Sequence[Counted], recorded: Path) -> dict[str, FilmedTrial]:

@@ -63,6 +63,7 @@ def selection_findings(file: Path, root: Path) -> list[Finding]:
                 f"selection by {selection.method}",
                 "info" if frames else "warning",
                 f"{what}: {reasons[id_]}" if reasons[id_] else what,
+                evidence={} if score is None else {"selection score": score},
                 episodes=(index[id_],),
                 spans=_cut(index[id_], frames, dataset.episodes[index[id_]].length),
             )

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,19 +119,32 @@ def fit_cover(points: Sequence[CoverPoint], sources: Mapping[str, CoverBelief], 
     """
     names = tuple(sources)
     kept = tuple(sorted((p for p in points if p.n > 0), key=lambda p: (sorted(p.amounts.items()), p.k, p.n)))
-    amounts = _matrix([p.amounts for p in kept], names)
-    k, n = np.array([p.k for p in kept], float), np.array([p.n for p in kept], float)
-    beliefs = tuple(sources.values())
+    amounts = tuple(map(tuple, _matrix([p.amounts for p in kept], names).tolist()))
+    outcomes = tuple((p.k, p.n) for p in kept)
+    return CoverFit(sources=names, points=kept, _draws=_drawn(tuple(sources.values()), amounts, outcomes, seed))
+
+
+@lru_cache(maxsize=32)
+def _drawn(
+    beliefs: tuple[CoverBelief, ...],
+    amounts: tuple[tuple[float, ...], ...],
+    outcomes: tuple[tuple[int, int], ...],
+    seed: int,
+) -> Floats:
+    """The draws of a posterior, kept: a campaign asks for the same curve at every one of its steps."""
+    rows = np.array(amounts, float).reshape(len(amounts), len(beliefs))
+    k, n = np.array(outcomes, float).reshape(-1, 2).T
     rng = np.random.default_rng(seed)
     draws = ensemble_draws(
-        lambda walkers: _log_posterior(walkers, beliefs, amounts, k, n),
+        lambda walkers: _log_posterior(walkers, beliefs, rows, k, n),
         _start(beliefs, rng),
         rng,
         steps=_STEPS,
         burn=_BURN,
         thin=_THIN,
     )
-    return CoverFit(sources=names, points=kept, _draws=draws)
+    draws.flags.writeable = False
+    return draws
 
 
 def shown_interval(rates: Floats, runs: int, trials: int, level: float = 0.9, seed: int = 0) -> Estimate:

@@ -120,6 +120,23 @@ class MixtureFit:
                 )
         return _estimate(slopes[0] / np.maximum(slopes[1], 1e-300), level, self.trials)
 
+    def contributions(self, hours: Mapping[str, float], level: float = 0.9) -> dict[str, Estimate]:
+        """By source, its share of the effective amount at these amounts (0..1): w h^g / D.
+
+        No values where nothing can be said at these amounts, and why.
+        """
+        amounts = _amounts([hours], self.sources) / self._scales
+        count = len(self.sources)
+        weights, exponents = self._draws[:, :count], expit(self._draws[:, count : 2 * count])
+        parts = np.exp(weights) * np.where(amounts > 0, np.maximum(amounts, 1e-300) ** exponents, 0.0)
+        shares = parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-300)
+        reason = self.why_not(hours) or next(iter(self.unknown.values()), "")
+        nothing = Estimate(value=None, low=None, high=None, level=level, n=self.trials, method=reason)
+        return {
+            source: nothing if reason else _estimate(shares[:, i], level, self.trials)
+            for i, source in enumerate(self.sources)
+        }
+
     def _slope(self, hours: Mapping[str, float], source: str) -> NDArray[np.float64]:
         """Rise of success per unit of a source at these amounts, by a step of a hundredth of what was measured."""
         step = 0.01 * float(self._scales[_position(source, self.sources)])

@@ -113,7 +113,7 @@ def audit_folder(root: Path, *, templates: Mapping[str, str] | None = None, **op
     """
     folder, problems = load_folder(Path(root), templates)
     if folder is not None:
-        return audit(open_lerobot(root, lenient=True, **(templates or {})), **options)
+        return audit(open_lerobot(root, lenient=True, folder=folder, **(templates or {})), **options)
     problems.findings.extend(pointer_findings(Path(root)))
     checked = tuple(sorted({f.check for f in problems.findings}))
     skipped = {"content": "the metadata cannot be read"}

@@ -262,8 +262,10 @@ def _score(driven: Floats, motion: Floats, lag: int, pairs: Sequence[tuple[int, 
 
 
 def _standard(rows: Floats) -> Floats:
-    centred = rows - rows.mean(axis=0)
-    spread = centred.std(axis=0)
+    """Every column with mean 0 and spread 1; plain sums, for an audit spends a tenth of its time here."""
+    centred = rows - np.add.reduce(rows, axis=0) / len(rows)
+    again = centred - np.add.reduce(centred, axis=0) / len(rows)  # exactly 0 where a column stands
+    spread = np.sqrt(np.add.reduce(again * again, axis=0) / len(rows))
     return np.asarray(centred / np.where(spread > 0, spread, 1.0))
 
 

@@ -49,13 +49,19 @@ _META_FILES = frozenset(
 
 
 def open_lerobot(
-    root: Path, *, lenient: bool = False, data_path: str | None = None, video_path: str | None = None
+    root: Path,
+    *,
+    lenient: bool = False,
+    data_path: str | None = None,
+    video_path: str | None = None,
+    folder: Folder | None = None,
 ) -> LeRobotRecording:
     """Opens a dataset of v2.0, v2.1, v3 or GR00T.
 
     Args:
         data_path, video_path: templates instead of those of `info.json`, for files that lie elsewhere.
         lenient: read what can be read; `LeRobotRecording.findings` says what is wrong.
+        folder: what `load_folder` gave for the same arguments, where it was asked already; it is taken over.
 
     Raises:
         BadData: strict, and the metadata are broken; names file, field and both sides. Lenient, and nothing can be
@@ -63,9 +69,11 @@ def open_lerobot(
     """
     said = {"data_path": data_path, "video_path": video_path}
     templates = {key: text for key, text in said.items() if text is not None}
-    folder, problems = load_folder(root, templates)
     if folder is None:
-        raise problems.fatal[0][1]
+        folder, problems = load_folder(root, templates)
+        if folder is None:
+            raise problems.fatal[0][1]
+    problems = folder.problems
     tables = Tables()
     own = folder.head.is_v3 and Layout(folder.root).own.is_dir() and not templates
     pictures = [one for one in folder.head.features.values() if one.get("dtype") == "image"]

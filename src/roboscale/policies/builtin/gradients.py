@@ -1,7 +1,8 @@
-"""How a frame would move the weights: the gradient of the imitation loss at each frame, projected to a few numbers.
+"""The imitation loss of a trained network at the frames of an episode, and how each frame would move the weights.
 
-Parameters are added up in bins with random signs (a count sketch, Charikar et al. 2002), which keeps inner products on
-average and needs no matrix. Knows a trained network and arrays; does not know what gradients are good for.
+Gradients are projected to a few numbers: parameters are added up in bins with random signs (a count sketch, Charikar
+et al. 2002), which keeps inner products on average and needs no matrix. Knows a trained network and arrays; does not
+know what either is good for.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from roboscale.policies.builtin.sentences import embed_sentence
 if TYPE_CHECKING:
     from roboscale.policies.builtin.policy import TrainedNet
 
-__all__ = ["projected_gradients"]
+__all__ = ["frame_losses", "projected_gradients"]
 
 FRAMES = 24  # of an episode, evenly spaced: neighbours say the same
 DRAWS = 4  # noise levels of a flow at each frame, the same ones for every frame
@@ -40,8 +41,33 @@ def projected_gradients(
     Raises:
         SpecMismatch: a field is missing, or the network sees pictures, whose gradients are not there yet.
     """
+    given = _given(trained, columns)
+    with single_thread():
+        return _projected(trained.net, given, torch.from_numpy(embed_sentence(instruction)), size, seed)
+
+
+def frame_losses(
+    trained: TrainedNet, columns: Mapping[str, NDArray[Any]], instruction: str, *, seed: int
+) -> NDArray[np.float32]:
+    """(F,) the loss at up to 24 frames of an episode, in normalised actions; the same seed draws the same noise.
+
+    Raises:
+        SpecMismatch: as for `projected_gradients`.
+    """
+    state, actions, valid = _given(trained, columns)
+    noise, times = _noise(generator("losses", seed), *actions.shape[1:])
+    sentence, loss = torch.from_numpy(embed_sentence(instruction)), _loss_of(trained.net)
+    with single_thread(), torch.inference_mode():
+        rows = zip(state, actions, valid, strict=True)
+        return np.array([float(loss(*row, sentence, noise, times)) for row in rows], np.float32)
+
+
+def _given(trained: TrainedNet, columns: Mapping[str, NDArray[Any]]) -> tuple[Tensor, Tensor, Tensor]:
+    """States, chunks of actions, and which steps of them are within the episode, at some of its frames."""
     if trained.observation_spec.images:
-        raise SpecMismatch(f"policy {trained.name}: gradients are there for policies that see states, not pictures")
+        raise SpecMismatch(
+            f"policy {trained.name}: losses and gradients are there for policies that see states, not pictures"
+        )
     names = [f.name for f in trained.observation_spec]
     missing = [name for name in (*names, "action") if name not in columns]
     if missing:
@@ -54,13 +80,17 @@ def projected_gradients(
     low = -np.inf if field.low is None else np.asarray(field.low, np.float32)
     high = np.inf if field.high is None else np.asarray(field.high, np.float32)
     actions = trained.action.forward(np.clip(np.asarray(columns["action"], np.float32), low, high))
-    given = (
+    return (
         torch.from_numpy(trained.state.forward(flat[frames])),
         torch.from_numpy(actions[np.minimum(steps, length - 1)]),
         torch.from_numpy((steps < length).astype(np.float32)),
     )
-    with single_thread():
-        return _projected(trained.net, given, torch.from_numpy(embed_sentence(instruction)), size, seed)
+
+
+def _noise(rng: np.random.Generator, chunk: int, width: int) -> tuple[Tensor, Tensor]:
+    """The same noise and levels of it for every frame."""
+    noise = torch.from_numpy(rng.standard_normal((DRAWS, chunk, width), np.float32))
+    return noise, torch.linspace(0.1, 0.9, DRAWS)[:, None]
 
 
 def _projected(
@@ -70,9 +100,7 @@ def _projected(
     parameters = {name: p.detach() for name, p in net.named_parameters()}
     bins = {n: torch.from_numpy(rng.integers(size, size=p.numel())) for n, p in parameters.items()}
     signs = {n: torch.from_numpy(rng.choice(np.array([-1, 1], np.float32), p.numel())) for n, p in parameters.items()}
-    chunk, width = given[1].shape[1:]
-    noise = torch.from_numpy(rng.standard_normal((DRAWS, chunk, width), np.float32))
-    times = torch.linspace(0.1, 0.9, DRAWS)[:, None]
+    noise, times = _noise(rng, *given[1].shape[1:])
 
     def loss(weights: dict[str, Tensor], state: Tensor, actions: Tensor, valid: Tensor) -> Tensor:
         made: Tensor = functional_call(net, weights, (state, actions, valid, sentence, noise, times))

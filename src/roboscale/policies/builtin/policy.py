@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from roboscale.core import ActionChunk, Identity, Observation, Session, Spec, SpecMismatch, combine, generator
 from roboscale.policies.builtin.config import TrainConfig
-from roboscale.policies.builtin.gradients import projected_gradients
+from roboscale.policies.builtin.gradients import frame_losses, projected_gradients
 from roboscale.policies.builtin.model import ChunkNet, Sizes, single_thread
 from roboscale.policies.builtin.normalise import Normaliser
 from roboscale.policies.builtin.sentences import embed_sentence
@@ -101,6 +101,10 @@ class BuiltinPolicy:
     ) -> NDArray[np.float32]:
         """(F, size) how frames of an episode would move the weights; see `gradients.projected_gradients`."""
         return projected_gradients(self.trained, columns, instruction, size=size, seed=seed)
+
+    def losses(self, columns: Mapping[str, NDArray[Any]], instruction: str, *, seed: int) -> NDArray[np.float32]:
+        """(F,) the imitation loss at frames of an episode; see `gradients.frame_losses`."""
+        return frame_losses(self.trained, columns, instruction, seed=seed)
 
     def act_many(self, sessions: Sequence[Session], observations: Sequence[Observation]) -> list[ActionChunk]:
         """Bit for bit what each session says to its own observation, in fewer passes through the network.

@@ -2,8 +2,8 @@
 
     GET  /  /<file>                                           the page itself
     GET  /api/dataset                                         the whole: robot, rate, cameras, counts, findings
-    GET  /api/episodes?query&outcome&label&offset&limit       lines of the list
-    GET  /api/episode/{i}?query&outcome&label                 one episode and its neighbours in the list
+    GET  /api/episodes?query&outcome&label&order&offset&limit lines of the list
+    GET  /api/episode/{i}?query&outcome&label&order           one episode and its neighbours in the list
     GET  /api/episode/{i}/curves                              its numbers, binary (`Library.curves`)
     GET  /api/episode/{i}/camera/{name}/block/{k}?width       16 pictures, binary (`PictureBlocks.block`)
     GET  /api/episode/{i}/camera/{name}/{frame}.jpg?width     one picture
@@ -136,6 +136,7 @@ class _Show:
             **self._library.describe(),
             "counts": self._index.counts(),
             "audited": self._findings.audited,
+            "scored": self._index.scored,
             "findings": self._findings.whole(),
             "block": BLOCK,
             "widths": WIDTHS,
@@ -209,7 +210,7 @@ def _icon(request: Request) -> Response:
 def _query(request: Request) -> Query:
     given = request.query_params
     try:
-        return Query(given.get("query", "")[:500], given.get("outcome", ""), given.get("label", ""))
+        return Query(given.get("query", "")[:500], *(given.get(name, "") for name in ("outcome", "label", "order")))
     except RoboscaleError as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST, str(error)) from error
 

@@ -12,9 +12,9 @@ from roboscale.core.errors import BadData
 from roboscale.core.recording import Finding, Severity
 from roboscale.dataset.layout import load_json
 
-__all__ = ["Findings"]
+__all__ = ["SEVERITIES", "Findings"]
 
-_SEVERITIES: tuple[str, ...] = get_args(Severity)  # the gravest first
+SEVERITIES: tuple[str, ...] = get_args(Severity)  # the gravest first
 _EVIDENCE = 2000  # characters of evidence that the page shows
 
 
@@ -47,7 +47,7 @@ class Findings:
     def of(self, episode: int) -> list[dict[str, Any]]:
         """Findings of one episode, with its spans only, the gravest first; JSON types."""
         findings = [self._all[number] for number in self._by_episode.get(episode, ())]
-        findings.sort(key=lambda finding: _SEVERITIES.index(finding.severity))
+        findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
         return [
             {**_plain(f), "spans": [{"first": s.first, "last": s.last} for s in f.spans if s.episode == episode]}
             for f in findings
@@ -55,8 +55,16 @@ class Findings:
 
     def severity(self, episode: int) -> str:
         """Of the gravest finding of an episode; empty where there is none."""
-        ranks = [_SEVERITIES.index(self._all[number].severity) for number in self._by_episode.get(episode, ())]
-        return _SEVERITIES[min(ranks)] if ranks else ""
+        ranks = [SEVERITIES.index(self._all[number].severity) for number in self._by_episode.get(episode, ())]
+        return SEVERITIES[min(ranks)] if ranks else ""
+
+    def score(self, episode: int) -> float | None:
+        """What a selection gave an episode; `None` where none did."""
+        for number in self._by_episode.get(episode, ()):
+            said = self._all[number].evidence.get("selection score")
+            if isinstance(said, float | int):
+                return float(said)
+        return None
 
 
 def _plain(finding: Finding) -> dict[str, Any]:
@@ -89,8 +97,8 @@ def _finding(file: Path, where: str, item: Any, episodes: int) -> Finding:
     except (TypeError, ValueError) as error:
         raise BadData(file, where, "a finding", error) from error
     texts = (finding.check, finding.text, finding.field, finding.repair)
-    if not all(isinstance(text, str) for text in texts) or finding.severity not in _SEVERITIES:
-        raise BadData(file, where, f"texts and a severity of {', '.join(_SEVERITIES)}", finding.severity)
+    if not all(isinstance(text, str) for text in texts) or finding.severity not in SEVERITIES:
+        raise BadData(file, where, f"texts and a severity of {', '.join(SEVERITIES)}", finding.severity)
     for span in finding.spans:
         if not all(type(n) is int for n in (span.first, span.last)) or not 0 <= span.first <= span.last:
             raise BadData(file, f"{where}.spans", "first and last frame, rising from 0", [span.first, span.last])

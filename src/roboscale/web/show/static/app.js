@@ -35,6 +35,7 @@ class Page {
     at("name").title = dataset.root;
     at("of").textContent = `of ${count(dataset.episodes)}`;
     document.title = `${dataset.name} · roboscale show`;
+    for (const option of document.querySelectorAll("[data-scored]")) option.hidden = !dataset.scored;
     this.showFacts(dataset.counts);
   }
 

@@ -17,7 +17,7 @@ export class Shelf {
     this.list = document.getElementById("list");
     this.rows = document.getElementById("rows");
     this.counter = document.getElementById("count");
-    this.fields = ["query", "outcome", "label"].map((id) => document.getElementById(id));
+    this.fields = ["query", "outcome", "label", "order"].map((id) => document.getElementById(id));
     this.pages = new Map();
     this.total = 0;
     this.current = -1;
@@ -94,6 +94,7 @@ export class Shelf {
     facts.append(element("span", { textContent: seconds(row.frames / this.fps) }));
     if (row.outcome) facts.append(element("span", { className: row.outcome, textContent: MARKS[row.outcome] }));
     if (row.decision) facts.append(element("span", { className: row.decision, textContent: row.decision }));
+    if (row.score !== null) facts.append(element("span", { textContent: `score ${row.score.toPrecision(3)}` }));
     if (row.severity) facts.append(element("span", { className: row.severity, textContent: "⚑", title: `audit: ${row.severity}` }));
     const title = element("b", { textContent: row.task || "no task text", title: row.task });
     const line = element("div", { className: "row", id: `row-${row.index}`, role: "option" }, title, facts);
