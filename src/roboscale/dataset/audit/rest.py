@@ -141,7 +141,7 @@ def resting(
     Args:
         asked: (T, D) of `asked_motion`. typical: (D,) of `typical_motion`, over whatever is compared.
     """
-    rest: NDArray[np.bool_] = ~(asked > _REST * typical).any(axis=1)
+    rest = np.asarray(~np.asarray((asked > _REST * typical).any(axis=1)), np.bool_)
     for first, last in _waits(command, arrays, rate_hz):
         rest[first : last + 1] = False
     if not rest.all():  # where nothing is asked at all, the end is rest, too
@@ -172,7 +172,8 @@ def _waits(command: ArmCommand, arrays: Mapping[str, NDArray[Any]], rate_hz: flo
     seen = np.zeros(len(rows), np.bool_)
     if command.state_grip and len(changes):
         read = _rows(arrays[command.state])[:, list(command.state_grip)]
-        seen = (_wandering(read, max(1, round(_WINDOW_S / 2 * rate_hz))) > _GRIP * _span(read)).any(axis=1)
+        wandered = _wandering(read, max(1, round(_WINDOW_S / 2 * rate_hz)))
+        seen = np.asarray((wandered > _GRIP * _span(read)).any(axis=1), np.bool_)
     waits = []
     for change in changes.tolist():
         last = min(change + least, len(rows)) - 1
