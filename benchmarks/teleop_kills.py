@@ -122,9 +122,11 @@ def kill_worker(out: Path, victim: str, draw: random.Random) -> Kill:
 
 
 def keep_another(driver: Driver) -> int:
-    """How many episodes the page says are kept once it is one more, and the session is over."""
+    """How many episodes the page says are kept once another was begun and kept, and the session is over."""
     before = driver.until(lambda state: True, WAIT_S)["counts"]["kept"]
-    go_on(driver, lambda state: state["counts"]["kept"] > before)
+    go_on(
+        driver, lambda state: state["counts"]["kept"] > before + 1
+    )  # one may have been on its way when it was killed
     go_on(driver, lambda state: state["phase"] == "ready")  # an arm that stopped is released first
     said = int(driver.state["counts"]["kept"])
     driver.act("stop")
