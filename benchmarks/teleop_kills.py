@@ -126,7 +126,7 @@ def keep_another(driver: Driver) -> int:
     before = driver.until(lambda state: True, WAIT_S)["counts"]["kept"]
     go_on(
         driver, lambda state: state["counts"]["kept"] > before + 1
-    )  # one may have been on its way when it was killed
+    )  # one may have been on its way
     go_on(driver, lambda state: state["phase"] == "ready")  # an arm that stopped is released first
     said = int(driver.state["counts"]["kept"])
     driver.act("stop")
