@@ -80,16 +80,20 @@ def press(driver: Driver) -> None:
 def kill_session(out: Path, draw: random.Random) -> Kill:
     """The whole command, while it records."""
     process, url, _ = serve(out.parent, str(out), "--robot", SIM, "--episodes", str(MANY), "--driven-hz", "40")
-    with Driver(url) as driver:
-        said = driver.phase("ready")["counts"]["kept"]
-        until = time.monotonic() + draw.uniform(0.3, 3.0)
-        while time.monotonic() < until:
-            said = max(said, driver.state["counts"]["kept"])
-            press(driver)
-            time.sleep(draw.uniform(0, 0.05))
-        os.kill(process.pid, signal.SIGKILL)
+    try:
+        with Driver(url) as driver:
+            said = driver.phase("ready", seconds=WAIT_S)["counts"]["kept"]
+            until = time.monotonic() + draw.uniform(0.3, 3.0)
+            while time.monotonic() < until:
+                said = max(said, driver.state["counts"]["kept"])
+                press(driver)
+                time.sleep(draw.uniform(0, 0.05))
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait(10)
+            said, phase = max(said, driver.state["counts"]["kept"]), driver.state["phase"]
+    finally:
+        process.kill()  # nobody is left behind where the machine was too busy to answer
         process.wait(10)
-        said, phase = max(said, driver.state["counts"]["kept"]), driver.state["phase"]
     process.stdout.close(), process.stderr.close()  # type: ignore[union-attr]
     return Kill(victim="session", phase=phase, said=said, there=kept_in(out))
 
@@ -118,10 +122,12 @@ def kill_worker(out: Path, victim: str, draw: random.Random) -> Kill:
 
 
 def keep_another(driver: Driver) -> int:
-    """How many episodes the page says are kept once it is one more, and the session is over."""
+    """How many episodes the page says are kept once another was begun and kept, and the session is over."""
     before = driver.until(lambda state: True, WAIT_S)["counts"]["kept"]
-    go_on(driver, lambda state: state["counts"]["kept"] > before)
-    go_on(driver, lambda state: state["phase"] in ("ready", "stopped"))
+    go_on(
+        driver, lambda state: state["counts"]["kept"] > before + 1
+    )  # one may have been on its way
+    go_on(driver, lambda state: state["phase"] == "ready")  # an arm that stopped is released first
     said = int(driver.state["counts"]["kept"])
     driver.act("stop")
     driver.phase("done", seconds=WAIT_S)

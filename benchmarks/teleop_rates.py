@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.teleop_operator import LOOK, served
+from roboscale.core.pacing import give_way
 from roboscale.dataset import Dataset
 
 WORLD = '''"""Two cameras whose pictures were drawn beforehand."""
@@ -89,6 +90,7 @@ def drive(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
     robot = f"sim:{folder / 'cameras.py'}:Prerendered/watch"
     words = ["--robot", robot, "--episodes", "1", "--driven-hz", str(asked.hz), "--pictures", asked.pictures]
     process, url = served(folder / "driven", *words)
+    give_way()  # the browser draws in software: it stands for one on another machine, and takes what is left here
     latencies = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])

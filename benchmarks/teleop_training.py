@@ -1,11 +1,12 @@
-"""What a driven dataset teaches, beside as many demonstrations of the world's expert: success, several runs a side.
+"""What a driven dataset teaches, with its rests and without, beside as many demonstrations of the world's expert.
 
     python -m benchmarks.teleop_operator --episodes 50 --out driven
     python -m benchmarks.teleop_training driven out [--runs 3] [--trials 40] [--steps 4000]
 
-The expert demonstrates the driven task as often as the dataset has successful episodes of it. Policies of equal steps
-learn from the state in either, and all are tried on the same held-out cases. Intervals count training runs. Whatever
-is finished is kept in the folder: the same command goes on.
+The expert demonstrates the driven task as often as the dataset has successful episodes of it. `moving` is the driven
+dataset by the selection of `data curate --method rest`. Policies of equal steps learn from the state of each, several
+runs a side, and all are tried on the same held-out cases. Intervals count training runs. Whatever is finished is kept
+in the folder: the same command goes on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
+from roboscale import CurateDataset, curate_dataset
 from roboscale.dataset import Dataset
 from roboscale.jobs.events import ignore
 from roboscale.jobs.filling import Filling, recorded
@@ -24,7 +26,11 @@ def lines_of(tried: TriedRecipes) -> list[str]:
     """Each side with its interval, and what the two say of each other."""
     standing = tried.ranked.standing
     sides = [f"{recipe}, {task}: {rate}" for (recipe, task), rate in standing.per_task.items()]
-    return [*sides, *tried.lines]
+    runs = {name: ["no trial" if r is None else f"{r:.2f}" for r in rates] for name, rates in tried.runs.items()}
+    each = [f"  {name}, success of each training run: {', '.join(rates)}" for name, rates in runs.items()]
+    overall = standing.overall
+    assert overall is not None, "the number of trials is fixed, so there are claims"
+    return [*sides, *(f"{pair.verdict.sentence}" for pair in overall.verdict.pairs), overall.unit, *each]
 
 
 def main() -> None:
@@ -49,10 +55,14 @@ def main() -> None:
         world="metaworld", tasks=(task,), per_task=episodes, out=expert, seed=asked.seed, workers=0, images=False
     )
     recorded(filling, "expert", ignore)
-    frames = {"driven": len(driven), "expert": len(Dataset(expert))}
+    rests = asked.out / "rest.json"
+    moving = curate_dataset(CurateDataset(dataset=asked.driven, out=rests, method="rest"))
+    print(f"moving: {moving.cut.text}", flush=True)
+    frames = {"driven": len(driven), "moving": moving.selection.frames, "expert": len(Dataset(expert))}
     print(", ".join(f"{name}: {count} frames" for name, count in frames.items()), flush=True)
     asked_round = RecipeRound(
-        datasets={"driven": asked.driven, "expert": expert},
+        datasets={"driven": asked.driven, "moving": asked.driven, "expert": expert},
+        selections={"moving": rests},
         tasks=(task,),
         runs=asked.runs,
         trials=asked.trials,

@@ -15,6 +15,7 @@ from roboscale.curate.controls import OutcomeLabels
 from roboscale.curate.information import InformationMethod, information_per_row
 from roboscale.curate.method import episode_views
 from roboscale.curate.progress import ProgressMethod
+from roboscale.curate.rest import moving_frames
 from roboscale.dataset import Dataset
 from tests.curate.planted import Demonstration, dawdling, noisy, reach, write
 
@@ -22,7 +23,8 @@ from tests.curate.planted import Demonstration, dawdling, noisy, reach, write
 def scores(root: Path, method, seed: int = 0) -> list[float]:
     """In the dataset's order."""
     dataset = Dataset(root)
-    order, views = episode_views(dataset, outcomes=method.outcomes, seed=seed)
+    moving = moving_frames(dataset)[0] if method.name == "rest" else None
+    order, views = episode_views(dataset, outcomes=method.outcomes, seed=seed, moving=moving)
     said = dict(zip(order, method.score(views, seed), strict=True))
     return [said[position].score for position in range(len(order))]
 

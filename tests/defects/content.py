@@ -187,6 +187,15 @@ def _rest(lead: int, tail: int) -> Callable[[list[Episode], Rng], None]:
     return edit
 
 
+def _pauses(episodes: list[Episode], rng: Rng) -> None:
+    """Whoever drives thinks for .6 s, four times an episode; a sensor has its noise meanwhile."""
+    for i, episode in enumerate(episodes):
+        rows = np.sort(np.concatenate([np.arange(len(episode)), np.repeat((12, 24, 36, 48), 12)]))
+        still = _pick(episode, rows)
+        noise = rng.normal(0, 1e-3, still.arrays["observation.state"].shape)
+        episodes[i] = change(still, observation_state=(still.arrays["observation.state"] + noise).astype(np.float32))
+
+
 def _again(episodes: list[Episode], rng: Rng) -> None:
     twin = episodes[2]
     state = twin.arrays["observation.state"]
@@ -290,6 +299,7 @@ CONTENT_DEFECTS: Mapping[str, Defect] = MappingProxyType(
         "clock-fast": Defect("clock-rate", _PLAIN, _numbers(_fast_clock)),
         "slow-start": Defect("idle-lead", "joint", _episodes(_rest(40, 0))),
         "slow-end": Defect("idle-tail", _PLAIN, _episodes(_rest(0, 40))),
+        "pauses": Defect("resting", _PLAIN, _episodes(_pauses)),
         "spike": Defect("spikes", _PLAIN, _numbers(_spike)),
         "saturated": Defect("saturation", _PLAIN, _numbers(_saturated)),
         "action-copied": Defect("action-copies-state", _PLAIN, _numbers(_copy_state)),

@@ -29,7 +29,7 @@ class Driver:
     def __init__(self, url: str, name: str = "ada") -> None:
         self.url = url
         self.session: Any = None  # whose page it is, where that is known
-        session = httpx.get(f"{url}api/session", timeout=30).json()["session"]
+        session = httpx.get(f"{url}api/session", timeout=120).json()["session"]
         self._open = ExitStack()
         address = f"{url.replace('http', 'ws', 1)}api/drive?session={session}&name={name}"
         self.socket = self._open.enter_context(connect(address))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 import roboscale as rs
 from benchmarks.teleop_kills import measure, table
+from roboscale.cli.app import app
 from roboscale.core import BadData, InfrastructureError, SpecMismatch, UsageError
+from roboscale.curate.selection import read_selection
 from roboscale.dataset import AttemptLog, Dataset
 from roboscale.dataset.layout import Layout
 from tests.driven_world import GOAL, STATE
@@ -58,7 +62,8 @@ def test_a_person_records_fails_discards_takes_back_and_ends(tmp_path: Path):
         driver.act("stop")
     (result,) = done
     assert (result.kept, result.failed, result.discarded, result.undone) == (1, 1, 1, 1)
-    assert result.totals == {"reach": 1} and "1 kept, 1 failures kept, 1 discarded, 1 taken back" in result.lines[-2]
+    assert result.totals == {"reach": 1}
+    assert any("1 kept, 1 failures kept, 1 discarded, 1 taken back" in line for line in result.lines)
     assert result.lines[-1] == "practice of ada: 0 of 100, the best 0"
     dataset = Dataset(tmp_path / "set")
     first, second = dataset.episodes
@@ -352,6 +357,21 @@ def test_a_killed_page_and_a_killed_recording_cost_no_saved_episode(tmp_path: Pa
     assert len(Dataset(tmp_path / "set").episodes) == 3
 
 
+def test_a_recording_that_is_gone_when_an_episode_is_to_be_saved_costs_that_one(tmp_path: Path):
+    with driving(asked(tmp_path / "set", episodes=1, horizon=3)) as (driver, done):
+        driver.phase("ready")
+        driver.act("begin")
+        driver.phase("judge")
+        psutil.Process(driver.session.process_ids["recording"]).kill()
+        driver.act("success")
+        driver.until(lambda state: any("discarded: the recording's process is gone" in n for n in state["notes"]))
+        driver.phase("ready")
+        driver.act("begin")
+        driver.phase("judge")
+        driver.act("success")
+    assert (done[0].kept, done[0].discarded) == (1, 1) and len(Dataset(tmp_path / "set").episodes) == 1
+
+
 def test_a_killed_session_and_a_killed_camera_lose_no_saved_episode(tmp_path: Path):
     """`python -m benchmarks.teleop_kills` kills many more; the instants are random, and the seed is said."""
     pytest.importorskip("cv2")
@@ -371,6 +391,30 @@ def test_the_command_prints_its_result_and_ends_with_what_it_recorded(tmp_path: 
     result = json.loads(out)
     assert result["kept"] == 1 and result["totals"] == {"reach": 1} and result["steps"] > 0
     assert any("20 of its 40 control steps a second" in note for note in result["notes"])
+    assert result["rested"] == result["steps"], "no key was held"
+
+
+def test_what_rests_is_said_at_the_end_and_the_command_leaves_it_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    with driving(rs.Teleoperate(out=Path("a set"), robot=SIM, episodes=1, driven_hz=40)) as (driver, done):
+        driver.phase("ready")
+        driver.act("begin")
+        driver.until(lambda state: state["phase"] == "recording" and state["shown"] > 6)
+        driver.motion = [1.0, 0.0, 0.0]
+        driver.until(lambda state: state["numbers"]["observation.state"][0] > 0.02)
+        driver.motion = [0.0, 0.0, 0.0]
+        shown = driver.state["shown"]
+        driver.until(lambda state: state["shown"] > shown + 20)
+        driver.act("success")
+    said = next(line for line in done[0].lines if line.startswith("rest: "))
+    command = re.search(r"roboscale (data curate .* --method rest)", said)
+    assert command is not None and f"in {done[0].rested} of {done[0].steps} steps" in said
+    result = CliRunner().invoke(app, shlex.split(command[1]))
+    assert result.exit_code == 0, result.stderr
+    whole, (measures,) = Dataset("a set"), [e.outcome.measures for e in Dataset("a set").episodes]
+    moving = read_selection(Path("rest.json")).of(whole)
+    assert sum(part.last - part.first + 1 for part in moving) == done[0].steps - measures["rested"]
+    assert (np.abs(whole.arrays("action")[moving[0].first, :3]) > 0).any(), "the first frame that moves"
 
 
 def test_a_bench_that_looks_otherwise_than_the_last_time_is_looked_at_first(tmp_path: Path):

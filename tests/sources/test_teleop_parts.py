@@ -447,3 +447,15 @@ def test_a_leader_that_is_not_heard_is_nobody():
     assert station.led(np.ones(2), 0.4) is None and not station.state("one")["attended"]
     station.velocity()
     assert station.unattended == 2, "the page's silence is no absence"
+
+
+def test_a_page_that_falls_back_to_jpegs_is_told_of_once_on_the_page_and_to_whoever_started_it():
+    station, told = Station("fall back"), []
+    station.tell = told.append
+    station.join("a", "ada")
+    station.act("a", "pictures", {"by": "webrtc"})
+    assert told == []
+    station.act("a", "pictures", {"by": "jpeg", "why": "no picture came"})
+    assert told == ["a page has its pictures as JPEG, not by WebRTC: no picture came"] == list(station.notes)
+    with pytest.raises(UnknownName, match="pictures"):
+        station.act("a", "pictures", {"by": "post"})

@@ -1,6 +1,7 @@
 """What the guard's process answers, without the process: messages, ticks, stops and the end, on a test's clock."""
 
 import threading
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from roboscale.core import SpecMismatch
 from roboscale.worlds.real import guard_process
-from roboscale.worlds.real.guard_process import GuardService, stop_file
+from roboscale.worlds.real.guard_process import GuardService, guard_robot, stop_file
 from tests.worlds.bench_arm import calls, declare, sent
 
 TICK_S = 0.01
@@ -190,3 +191,10 @@ def test_a_driver_that_cannot_stop_is_disconnected(bench: Bench):
     with pytest.raises(OSError):
         bench.service.end()
     assert calls(bench.folder)[-1] == "disconnect"
+
+
+def test_a_session_that_closes_while_its_guard_starts_gets_the_arm_given_back(tmp_path: Path):
+    mine, other = Pipe()
+    mine.close()
+    guard_robot(str(declare(tmp_path)), other, threading.Event())  # raises nothing
+    assert calls(tmp_path)[0] == "connect" and calls(tmp_path)[-1] == "disconnect"

@@ -36,6 +36,9 @@ def fixed_lines(done: Fixed) -> Iterator[str]:
     for key, reason in done.dropped.items():
         yield f"  left out {key}: {reason}"
     yield f"  trimmed: {len(done.trimmed)} episodes; relabelled: {done.relabelled}"
+    if done.joined:
+        pieces = sum(done.joined.values())
+        yield f"  joined: {len(done.joined)} episodes, of {pieces} pieces; their clocks show the gaps"
 
 
 def mended_lines(request: FixDataset, done: Mended) -> Iterator[str]:

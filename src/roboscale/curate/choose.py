@@ -13,6 +13,7 @@ from roboscale.curate.information import InformationMethod
 from roboscale.curate.log import Label
 from roboscale.curate.method import HasLearner, Method, Scored, episode_views
 from roboscale.curate.progress import ProgressMethod
+from roboscale.curate.rest import RestMethod, moving_frames
 from roboscale.curate.selection import Chosen, Left, Selection, episode_contents
 from roboscale.dataset import Dataset, EpisodeInfo
 
@@ -21,6 +22,7 @@ __all__ = ["CURATION_METHODS", "choose", "method_named", "overruled"]
 CURATION_METHODS: tuple[Method, ...] = (
     InformationMethod(),
     ProgressMethod(),
+    RestMethod(),
     ConsequenceMethod(),
     RandomChoice(),
     LengthAlone(),
@@ -57,7 +59,8 @@ def choose(
     if not 0 < frames <= 1:
         raise RoboscaleError(f"curation keeps a share of the frames above 0 and at most 1, found {frames:g}")
     learner = method.learner if isinstance(method, HasLearner) else None
-    order, views = episode_views(dataset, outcomes=method.outcomes, seed=seed, learner=learner)
+    moving, assumed = moving_frames(dataset) if isinstance(method, RestMethod) else (None, ())
+    order, views = episode_views(dataset, outcomes=method.outcomes, seed=seed, learner=learner, moving=moving)
     said = dict(zip(order, method.score(views, seed), strict=True))
     if worst:
         said = {position: replace(one, score=-one.score, ranges=(), usable=True) for position, one in said.items()}
@@ -72,14 +75,17 @@ def choose(
             ranges = one.ranges or ((0, e.length - 1),)
             cost = sum(last - first + 1 for first, last in ranges)
             if one.usable and cost / 2 <= budget:
-                kept += [_chosen(e.id, contents[e.id], first, last, one) for first, last in ranges]
+                kept += [_chosen(e.id, contents[e.id], ranges, k, one) for k in range(len(ranges))]
                 budget -= cost
                 continue
             dropped.append(Left(episode=e.id, content=contents[e.id], score=one.score, reason=one.reason))
             if one.usable:
                 budget = 0.0  # a shorter one further down would be kept for its length
     if not kept:
-        raise RoboscaleError(f"{dataset.root}: nothing is kept: {asked} is less than half of the best episode of any")
+        why = f"{asked} is less than half of the best episode of any"
+        if not any(one.usable for one in said.values()):
+            why = ", ".join(dict.fromkeys(row.reason for row in dropped))
+        raise RoboscaleError(f"{dataset.root}: nothing is kept: {why}")
     return Selection(
         method=f"worst by {method.name}" if worst else method.name,
         asked=asked,
@@ -87,7 +93,11 @@ def choose(
         dataset=Path(str(dataset.root)).name,
         kept=tuple(kept),
         dropped=tuple(dropped),
-        notes=(f"{method.name}: {method.paper}; assumes that {method.assumes}", *_silenced(dataset, kept)),
+        notes=(
+            f"{method.name}: {method.paper}; assumes that {method.assumes}",
+            *assumed,
+            *_silenced(dataset, kept),
+        ),
     )
 
 
@@ -136,5 +146,14 @@ def _best_first(episodes: Sequence[EpisodeInfo], said: Mapping[int, Scored], see
     return [episodes[k] for k in order]
 
 
-def _chosen(episode: str, content: str, first: int, last: int, one: Scored) -> Chosen:
-    return Chosen(episode=episode, content=content, first=first, last=last, score=one.score, reason=one.reason)
+def _chosen(episode: str, content: str, ranges: Sequence[tuple[int, int]], number: int, one: Scored) -> Chosen:
+    first, last = ranges[number]
+    return Chosen(
+        episode=episode,
+        content=content,
+        first=first,
+        last=last,
+        score=one.score,
+        reason=one.reason,
+        follows=one.joined and number > 0,
+    )

@@ -32,6 +32,7 @@ class EpisodeView:
         rate_hz: frames a second.
         succeeded: how it ended, for methods that need outcomes; `None` for all others, and where nobody judged.
         gradients: (F, P) of a policy's loss at some of its frames, for methods that have a learner.
+        moving: (T,) False for frames that rest, for the method that looks at that.
     """
 
     states: NDArray[np.float64]
@@ -40,6 +41,7 @@ class EpisodeView:
     rate_hz: float
     succeeded: bool | None = None
     gradients: NDArray[np.float32] | None = None
+    moving: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -54,12 +56,14 @@ class Scored:
         ranges: (first, last) frames, both included, worth keeping if the episode is; all of them when empty.
         reason: in words, what made it so.
         usable: False for what is never kept, whatever the budget: a copy, or nothing but lost time.
+        joined: whether each of the ranges follows the one before it, since nothing happens between them.
     """
 
     score: float
     ranges: tuple[tuple[int, int], ...] = ()
     reason: str = ""
     usable: bool = True
+    joined: bool = False
 
 
 class GradientLearner(Protocol):
@@ -106,9 +110,17 @@ class Method(Protocol):
 
 
 def episode_views(
-    dataset: Dataset, *, outcomes: bool, seed: int, learner: GradientLearner | None = None
+    dataset: Dataset,
+    *,
+    outcomes: bool,
+    seed: int,
+    learner: GradientLearner | None = None,
+    moving: NDArray[np.bool_] | None = None,
 ) -> tuple[list[int], list[EpisodeView]]:
     """Positions of episodes in a shuffled order, and what a method sees of each in that order.
+
+    Args:
+        moving: (N,) of all frames, where a method looks at it.
 
     Raises:
         RoboscaleError: the dataset holds no action, or nothing observed that is a number.
@@ -136,6 +148,7 @@ def episode_views(
                 rate_hz=float(dataset.fps),
                 succeeded=outcome,
                 gradients=None if learner is None else gradients_of(dataset, episode, learner, seed),
+                moving=None if moving is None else moving[rows],
             )
         )
     return order, views

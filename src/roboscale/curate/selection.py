@@ -1,11 +1,14 @@
 """Which episodes, and which frames of them, are to be learned from: a file beside a dataset, which never changes.
 
     {"method": "information", "asked": "keep 0.5 of the frames of each instruction", "seed": 0, "dataset": "recorded",
-     "kept": [{"episode": "<id>", "content": "<digest>", "first": 0, "last": 80, "weight": 1.0, "score": 0.4}],
+     "kept": [{"episode": "<id>", "content": "<digest>", "first": 0, "last": 80, "weight": 1.0, "score": 0.4,
+               "follows": false}],
      "dropped": [{"episode": "<id>", "content": "<digest>", "score": -0.1, "reason": "..."}], "notes": []}
 
 Rows are keyed by episode id and hold a digest of what the episode was: a selection is never applied to other numbers
-than those that it was made from. Several rows of one episode are several ranges of it. Does not know who trains.
+than those that it was made from. Several rows of one episode are several ranges of it, each of them an episode of its
+own to whoever learns, unless it `follows` the one before: then nothing happens between the two, and they are one. Does
+not know who trains.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ class Chosen:
         content: digest of the whole episode, of `episode_content`.
         weight: 1 for a frame that is drawn as often as it would be without a selection.
         score: what the method gave the episode; `None` where it gives none.
+        follows: whether it goes on from the range of the episode before it, as if nothing lay between.
     """
 
     episode: Text
@@ -46,6 +50,7 @@ class Chosen:
     weight: Weight = 1.0
     score: float | None = None
     reason: str = ""
+    follows: bool = False
 
     def mistakes(self) -> Iterator[Mistake]:
         if self.last < self.first:
@@ -83,14 +88,18 @@ class Selection:
     def mistakes(self) -> Iterator[Mistake]:
         if not self.kept:
             yield "kept", "at least one episode", "none"
-        ranges: dict[str, list[tuple[int, int]]] = {}
+        ranges: dict[str, list[Chosen]] = {}
         for row in self.kept:
-            ranges.setdefault(row.episode, []).append((row.first, row.last))
-        for episode, frames in ranges.items():
-            ordered = sorted(frames)
-            for (_, last), (first, _) in pairwise(ordered):
-                if first <= last:
-                    yield "kept", f"ranges of episode {episode} that do not overlap", f"frame {first} twice"
+            ranges.setdefault(row.episode, []).append(row)
+        for episode, rows in ranges.items():
+            ordered = sorted(rows, key=lambda row: row.first)
+            if ordered[0].follows:
+                yield "kept", f"a first range of episode {episode} that follows nothing", "follows"
+            for one, after in pairwise(ordered):
+                if after.first <= one.last:
+                    yield "kept", f"ranges of episode {episode} that do not overlap", f"frame {after.first} twice"
+                if after.follows and after.weight != one.weight:
+                    yield "kept", f"one weight in episode {episode}, whose ranges follow", f"{after.weight:g}"
         for left in self.dropped:
             if left.episode in ranges:
                 yield "dropped", "episodes of which nothing is kept", left.episode
@@ -123,7 +132,13 @@ class Selection:
             if isinstance(row, Chosen) and row.last >= there[row.episode].length:
                 raise BadData(dataset.root, where, f"frames below {there[row.episode].length}", row.last)
         ranges = [
-            Excerpt(index=there[row.episode].index, first=row.first, last=row.last, weight=row.weight)
+            Excerpt(
+                index=there[row.episode].index,
+                first=row.first,
+                last=row.last,
+                weight=row.weight,
+                follows=row.follows,
+            )
             for row in self.kept
         ]
         return sorted(ranges, key=lambda one: (one.index, one.first))

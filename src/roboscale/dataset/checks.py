@@ -37,6 +37,7 @@ V2 = ("lerobot-v2.1", "lerobot-v2.0", "gr00t")
 METADATA = "roboscale data fix {root} --metadata"
 _DROP = "roboscale data fix {root} OUT --drop {episodes}"
 _TRIM = "roboscale data fix {root} OUT --trim-idle"
+_MOVING = "roboscale data curate {root} rest.json --method rest"
 BROKEN = "roboscale data fix {root} OUT --drop-broken"
 SEAL = "roboscale data fix {root}"
 
@@ -146,6 +147,7 @@ _NUMBERS = (
     Check("duplicate-dimension", "warning", "Two dimensions of a field are the same column."),
     Check("idle-lead", "warning", "Nothing moves for a second or more at the beginning.", _TRIM),
     Check("idle-tail", "warning", "Nothing moves for a second or more at the end.", _TRIM),
+    Check("resting", "warning", "Nothing is asked of the robot in a quarter of all frames or more.", _MOVING),
     Check("spikes", "warning", "A value jumps away and back within one frame."),
     Check("sign-flip", "warning", "A quaternion turns into its negative: the same rotation in other numbers."),
     Check("wrap-around", "warning", "An angle leaps by a whole turn."),

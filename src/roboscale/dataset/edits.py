@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,9 +14,10 @@ from roboscale.core.episode import Outcome, Status
 from roboscale.core.errors import BadData
 from roboscale.core.recording import Carried, Clip, Finding, Pictures, RecordedEpisode, Stream
 from roboscale.dataset.packets import key_frame_before
+from roboscale.dataset.resampling import PickedPictures
 from roboscale.dataset.streams import FRAME_TIMES
 
-__all__ = ["Corrections", "Excerpt", "Kept", "cut_ends"]
+__all__ = ["Corrections", "Excerpt", "Kept", "cut_ends", "joined_pieces"]
 
 _SNAP = 8  # frames that may stay so that a video can be copied instead of being encoded again
 
@@ -35,12 +36,14 @@ class Excerpt:
 
     Args:
         weight: how often its frames are drawn in training beside those of other parts.
+        follows: whether it goes on from the part before it, which is of the same episode: the two are one.
     """
 
     index: int
     first: int
     last: int
     weight: float = 1.0
+    follows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class Corrections:
     """An edit: picklable, and its `repr` tells two of them apart.
 
     Args:
-        frames: key -> the frames that stay.
+        frames: key -> the frames that stay, in one piece.
+        pieces: key -> several pieces that stay, each of which follows the one before.
         tasks: key -> the instruction that is right.
         outcomes: key -> `success` or `failure`, as a person judged.
     """
@@ -56,11 +60,14 @@ class Corrections:
     frames: Mapping[str, Kept] = field(default_factory=dict)
     tasks: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[str, Status] = field(default_factory=dict)
+    pieces: Mapping[str, tuple[Kept, ...]] = field(default_factory=dict)
 
     def __call__(self, episode: RecordedEpisode) -> RecordedEpisode:
         key = episode.key
         if key in self.frames:
             episode = cut_ends(episode, self.frames[key])
+        if key in self.pieces:
+            episode = joined_pieces(episode, self.pieces[key])
         if key in self.tasks:
             episode = replace(episode, instruction=self.tasks[key], instructions=())
         if key in self.outcomes:
@@ -69,9 +76,16 @@ class Corrections:
         return episode
 
     def __repr__(self) -> str:
-        facts = [{k: [v.first, v.last] for k, v in self.frames.items()}, dict(self.tasks), dict(self.outcomes)]
+        facts: list[Any] = [
+            {k: [v.first, v.last] for k, v in self.frames.items()},
+            dict(self.tasks),
+            dict(self.outcomes),
+        ]
+        if self.pieces:
+            facts.append({k: [[v.first, v.last] for v in some] for k, some in self.pieces.items()})
         digest = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
-        return f"Corrections({len(self.frames)} cut, {len(self.tasks)} tasks, {len(self.outcomes)} judged, {digest})"
+        cut = len(self.frames) + len(self.pieces)
+        return f"Corrections({cut} cut, {len(self.tasks)} tasks, {len(self.outcomes)} judged, {digest})"
 
 
 def cut_ends(episode: RecordedEpisode, kept: Kept) -> RecordedEpisode:
@@ -103,6 +117,48 @@ def cut_ends(episode: RecordedEpisode, kept: Kept) -> RecordedEpisode:
         findings=(*episode.findings, Finding("trimmed", "info", text)),
         **_shifted(episode, first, length),
     )
+
+
+def joined_pieces(episode: RecordedEpisode, pieces: Sequence[Kept]) -> RecordedEpisode:
+    """Several pieces as one episode, where nothing happens between them; what says the time keeps its gaps.
+
+    Pictures are decoded and encoded again. Of a sensor at its own rate stays what lies in the pieces.
+
+    Raises:
+        BadData: the episode does not have these frames, or a video is carried as it is.
+    """
+    if pieces[0].first < 0 or pieces[-1].last >= len(episode):
+        expected = f"within 0..{len(episode) - 1}"
+        raise BadData(f"episode {episode.key}", "frames to keep", expected, f"{pieces[0].first}..{pieces[-1].last}")
+    videos = [name for name, one in episode.carried.items() if isinstance(one.rows, Clip)]
+    if videos:
+        raise BadData(
+            f"episode {episode.key}", videos[0], "rows, to leave some out", "a video that is carried as it is"
+        )
+    rows = np.concatenate([np.arange(piece.first, piece.last + 1, dtype=np.int64) for piece in pieces])
+    parts = [_cut_streams(episode, piece.first, piece.last) for piece in pieces]
+    text = f"kept {len(rows)} of {len(episode)} frames in {len(pieces)} pieces; nothing is asked for between them"
+    texts = {int(np.searchsorted(rows, first)): said for first, said in episode.instructions}
+    return replace(
+        episode,
+        arrays={name: array[rows] for name, array in episode.arrays.items()},
+        pictures={name: PickedPictures(images, rows) for name, images in episode.pictures.items()},
+        streams={name: _in_a_row([part[name] for part in parts]) for name in episode.streams},
+        carried={
+            name: replace(one, rows=one.rows.take(rows))
+            for name, one in episode.carried.items()
+            if not isinstance(one.rows, Clip)
+        },
+        findings=(*episode.findings, Finding("trimmed", "info", text)),
+        instructions=tuple((first, said) for first, said in texts.items() if first < len(rows)),
+    )
+
+
+def _in_a_row(parts: Sequence[Stream]) -> Stream:
+    """The samples of all parts, those that two of them hold once."""
+    times = np.concatenate([part.time_ns for part in parts])
+    new = np.concatenate([[True], np.diff(times) > 0]) if len(times) else np.zeros(0, np.bool_)
+    return replace(parts[0], time_ns=times[new], values=np.concatenate([part.values for part in parts])[new])
 
 
 def _cut_carried(episode: RecordedEpisode, first: int, length: int) -> dict[str, Carried]:

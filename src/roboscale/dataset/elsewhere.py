@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from roboscale.core.episode import Frame, Outcome, Provenance, new_episode_id
 from roboscale.core.errors import InfrastructureError, RoboscaleError
+from roboscale.core.pacing import give_way
 from roboscale.core.processes import interrupts_held_back
 from roboscale.core.spec import Spec
 from roboscale.dataset.writer import DatasetTake, DatasetWriter, TakesApart, check_frame
@@ -113,14 +114,23 @@ class RecordingProcess:
     def begin(self, instruction: str, provenance: Provenance, *, episode_id: str | None = None) -> TakeElsewhere:
         """Starts a take. Errors as the writer's; InfrastructureError when the process does not come up."""
         id_ = new_episode_id() if episode_id is None else episode_id
-        self.start()
-        if not self._ready:
-            if self._heard(_START_S) is None:
-                self.abandon()
-                raise InfrastructureError(f"the recording's process did not come up within {_START_S:g} s")
-            self._ready = True
-        self.tell("begin", id_, instruction, provenance)
+        self._up()
+        try:
+            self.tell("begin", id_, instruction, provenance)
+        except InfrastructureError:  # it was gone by then: another one
+            self._up()
+            self.tell("begin", id_, instruction, provenance)
         return TakeElsewhere(self, id_)
+
+    def _up(self) -> None:
+        """Waits until a process runs and is ready."""
+        self.start()
+        if self._ready:
+            return
+        if self._heard(_START_S) is None:
+            self.abandon()
+            raise InfrastructureError(f"the recording's process did not come up within {_START_S:g} s")
+        self._ready = True
 
     def tell(self, *message: object) -> None:
         """Says something to the process; InfrastructureError when it is gone."""
@@ -269,6 +279,7 @@ def _record(connection: Connection, memory: Any, slots: int, *of: Any) -> None:
     """What the process runs, until its other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other side's to hear
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    give_way()  # whoever paces an arm goes first; the ring keeps what waits
     sink = TakesApart(*of)
     ring = FrameRing(sink.spec, memory, slots)
     take: DatasetTake | None = None

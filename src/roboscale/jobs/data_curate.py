@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from roboscale.core import RoboscaleError
+from roboscale.core.plain import Plain
 from roboscale.jobs.events import Note, OnEvent, Wrote, ignore
 from roboscale.jobs.request import Argument, Option, Request
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from roboscale.curate.selection import Selection
     from roboscale.dataset import Dataset
 
-__all__ = ["CurateDataset", "CuratedDataset", "curate_dataset"]
+__all__ = ["CurateDataset", "CuratedDataset", "CutFrames", "curate_dataset"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,7 @@ class CurateDataset(Request):
     """Asks which episodes are worth learning from.
 
     Args:
-        keep: share of the frames of each instruction.
+        keep: share of the frames of each instruction; for `rest`, which cuts frames, all that moves without it.
         labels: people's decisions stand above the method's; the budget is not filled up again.
         budget: hours to keep, in place of a share.
         learner, rollouts: for `influence`, what was trained on the dataset, and how it did.
@@ -39,7 +41,7 @@ class CurateDataset(Request):
     method: Annotated[
         str,
         Option(
-            "information, progress, consequence or influence; random, length or outcome as controls.",
+            "information, progress, consequence, rest or influence; random, length or outcome as controls.",
             flag="--method/-m",
         ),
     ]
@@ -68,7 +70,9 @@ class CurateDataset(Request):
         needed = self.method == "influence"
         if (self.learner is not None, self.rollouts is not None) != (needed, needed):
             raise RoboscaleError("--method influence needs --policy and --rollouts, and no other method takes them")
-        if (self.keep is None) == (self.budget is None):
+        if self.keep is not None and self.budget is not None:
+            raise RoboscaleError("--keep and --budget are two ways to say the same: take one of them")
+        if self.keep is None and self.budget is None and self.method != "rest":
             raise RoboscaleError("say how much to keep, as --keep SHARE or as --budget HOURS")
         if self.keep == 0.0 or self.budget == 0.0:
             raise RoboscaleError("a selection of nothing teaches nothing: --keep and --budget are above 0")
@@ -77,10 +81,56 @@ class CurateDataset(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CutFrames(Plain):
+    """What is left out of the episodes that are kept.
+
+    Args:
+        frames, seconds: that are cut. pieces: that are kept.
+        episodes: of how many something is cut. shares: the least, median and largest share of a kept episode.
+    """
+
+    frames: int
+    seconds: float
+    pieces: int
+    episodes: int
+    shares: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, selection: Selection, dataset: Dataset) -> CutFrames:
+        """Counts them."""
+        import numpy as np
+
+        lengths = {episode.id: episode.length for episode in dataset.episodes}
+        kept: Counter[str] = Counter()
+        for row in selection.kept:
+            kept[row.episode] += row.last - row.first + 1
+        lost = np.array([1 - count / lengths[id_] for id_, count in kept.items()])
+        frames = sum(lengths[id_] - count for id_, count in kept.items())
+        least, median, most = (round(float(np.quantile(lost, q)), 4) for q in (0.0, 0.5, 1.0))
+        return cls(
+            frames=frames,
+            seconds=round(frames / dataset.fps, 3),
+            pieces=len(selection.kept),
+            episodes=int((lost > 0).sum()),
+            shares=(least, median, most),
+        )
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        least, median, most = (f"{100 * share:.0f}" for share in self.shares)
+        return (
+            f"{self.frames} frames ({self.seconds:.1f} s) of {self.episodes} kept episodes are cut, {least} to "
+            f"{most} % of one, {median} % in the median; {self.pieces} pieces are kept"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CuratedDataset:
     """What was chosen, and with `validate` what it is good for.
 
     Args:
+        cut: frames of kept episodes that are left out, and of how many episodes.
         validation: the claim about kept against random, and the rates of all recipes; `None` where not asked.
         reading: one sentence on the validation.
     """
@@ -88,6 +138,7 @@ class CuratedDataset:
     out: Path
     selection: Selection
     frames: int
+    cut: CutFrames
     validation: Mapping[str, Any] | None = None
     reading: str = ""
     lines: tuple[str, ...] = field(default_factory=tuple)
@@ -100,7 +151,7 @@ class CuratedDataset:
             "asked": self.selection.asked,
             "episodes": {"kept": len(kept), "dropped": len(self.selection.dropped)},
             "frames": {"kept": self.selection.frames, "all": self.frames},
-            "notes": list(self.selection.notes),
+            "cut": self.cut.to_json(),
             "validation": self.validation,
             "reading": self.reading,
         }
@@ -138,7 +189,9 @@ def curate_dataset(request: CurateDataset, on_event: OnEvent = ignore, *, dry_ru
         selection = replace(selection, notes=(*selection.notes, *_doubts(request)))
     for note in selection.notes:
         on_event(Note(note))
-    done = CuratedDataset(out=request.out, selection=selection, frames=total)
+    done = CuratedDataset(out=request.out, selection=selection, frames=total, cut=CutFrames.of(selection, dataset))
+    if done.cut.frames:
+        on_event(Note(done.cut.text))
     if dry_run:
         return done
     write_json(request.out, selection.to_json())
@@ -201,6 +254,8 @@ def _doubts(request: CurateDataset) -> list[str]:
 
 def _share(request: CurateDataset, dataset: Dataset) -> tuple[float, str]:
     """The budget as a share of the frames, and in words."""
+    if request.keep is None and request.budget is None:
+        return 1.0, "all that moves"
     if request.keep is not None:
         return request.keep, f"keep {request.keep:g} of the frames of each instruction"
     assert request.budget is not None, "check() wants one of the two"

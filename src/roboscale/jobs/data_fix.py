@@ -64,6 +64,7 @@ class Fixed(Plain):
         metadata: corrections of the metadata.
         dropped: episode -> why it is not in the new dataset.
         trimmed: episode -> (first, last) frame that was kept.
+        joined: episode -> of how many pieces it is made, where a selection leaves out what rests between them.
         relabelled: texts and outcomes that people had corrected.
         lost: what the copy does not hold -> why.
     """
@@ -74,6 +75,7 @@ class Fixed(Plain):
     metadata: tuple[str, ...]
     dropped: Mapping[str, str] = field(default_factory=dict)
     trimmed: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    joined: Mapping[str, int] = field(default_factory=dict)
     relabelled: int = 0
     lost: Mapping[str, str] = field(default_factory=dict)
 

@@ -6,6 +6,7 @@ killed process from then on; the same request goes on from there.
 
 from __future__ import annotations
 
+import shlex
 import socket
 import time
 from collections import Counter
@@ -28,6 +29,7 @@ from roboscale.core import (
     WorldInfo,
     cases,
 )
+from roboscale.core.pacing import paced
 from roboscale.core.plain import Plain
 from roboscale.core.processes import require_main
 from roboscale.jobs.driving_setup import configured, driver_of, leader_of, steps_a_second, world_to_drive
@@ -48,6 +50,7 @@ _VIEWS = {"metaworld": 270.0}  # worlds whose first camera looks along another w
 _TAKEN = {"browser": ("keys", "gamepad", "touch", "pose"), "gamepad": ("gamepad",), "phone": ("touch", "pose")}
 _BROKE = 3  # episodes in a row after which a session ends with an error
 _LAST_CHANCE_S = 10.0  # in which the last episode can still be taken back
+_MUCH_REST = 0.25  # of the steps: what the audit warns of
 _FAREWELL_S = 0.4  # that a page has to see that the session is over
 
 
@@ -63,6 +66,7 @@ class Driven(Plain):
         seconds: of the session, from its page to its end.
         steps, late, unattended, interventions: control steps that were saved; how many came late, how many had no
             operator, and how many a person drove in the place of a policy.
+        rested: steps of saved episodes in which nothing was asked of the robot; `None` where no command said so.
         pictures: `webrtc` and `jpeg` -> pages that said so last, of those that were called.
     """
 
@@ -78,6 +82,7 @@ class Driven(Plain):
     late: int
     unattended: int
     interventions: int
+    rested: int | None = None
     practised: dict[str, list[int]] = field(default_factory=dict)
     pictures: dict[str, int] = field(default_factory=dict)
 
@@ -91,6 +96,7 @@ class Driven(Plain):
             f"this session: {self.kept} kept, {self.failed} failures kept, {self.discarded} discarded, {self.undone} "
             f"taken back in {self.seconds / 60:.1f} minutes{an_hour}; {late}, {self.unattended} had no operator"
         )
+        lines += [self._rests] if self.rested is not None and self.steps else []
         lines += [
             f"practice of {who}: {', '.join(map(str, scores))} of 100, the best {max(scores)}"
             for who, scores in self.practised.items()
@@ -99,6 +105,19 @@ class Driven(Plain):
             pages = ", ".join(f"{count} by {by}" for by, count in self.pictures.items())
             lines.append(f"pages that were called with their pictures: {pages}")
         return lines
+
+    @property
+    def _rests(self) -> str:
+        """What share rested, and where it is much, what leaves that out of training."""
+        assert self.rested is not None, "asked where it is known"
+        said = f"rest: nothing was asked of the robot in {self.rested} of {self.steps} steps"
+        if self.rested == self.steps:
+            return f"{said}: no motion arrived"
+        said += f" ({100 * self.rested / self.steps:.0f} %)"
+        if self.rested < _MUCH_REST * self.steps:
+            return said
+        moving = shlex.join(["roboscale", "data", "curate", self.out, "rest.json", "--method", "rest"])
+        return f"{said}; a policy may learn to rest there: {moving}, then policy train --selection rest.json"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -193,8 +212,9 @@ class DrivingSession:
             InfrastructureError: what carries the robot or the scene broke three times in a row; what was saved is
                 saved.
         """
-        while self._go_on() and self._taken_back():
-            pass
+        with paced():
+            while self._go_on() and self._taken_back():
+                pass
         self._tell(self.station.task or self._opened.tasks[0])
         self.station.to("done")
         return self._driven()
@@ -309,6 +329,7 @@ class DrivingSession:
             seconds=time.monotonic() - self._begun_s,
             **{name: counted[name] for name in ("kept", "failed", "discarded", "undone")},
             **{name: counted[name] for name in ("steps", "late", "unattended", "interventions")},
+            rested=counted["rested"] if counted["looked"] else None,
             practised=self._practised(),
             pictures=dict(Counter(self.station.pictures_by.values())),
         )
@@ -358,6 +379,7 @@ def open_driving(request: Teleoperate, on_event: OnEvent) -> DrivingSession:
             hands=driving.hands,
             joints=driving.joints,
         )
+        station.tell = lambda text: on_event(Note(text))
         page = stack.enter_context(_page(request, info, station, on_event))
         if leader is not None:
             stack.enter_context(leader)

@@ -44,7 +44,8 @@ class DrivenEpisode:
 
     Args:
         id: of the saved episode; empty where it was discarded.
-        counted: steps, late, unattended and interventions of a saved one.
+        counted: steps, late, unattended and interventions of a saved one, and how many rested, of how many that
+            were looked at.
         attempt: what is written down of it; `None` where something broke, which is no operator's.
         last: whether the operator ended the session with it.
         broke: what broke; empty where nothing did.
@@ -174,13 +175,13 @@ class _Driving:
         )
         try:
             seen: Any = next(run)
+            begun = time.monotonic()
             if opened.arm is None:
-                begun = time.monotonic()
                 station.show(seen if person.history == 1 else {name: v[-1] for name, v in seen.items()})
                 self._await_begin()
-                self._clock.skip(time.monotonic() - begun)
             self._session = person.start(opened.info.instruction(self._case.task), derive_seed("drive", self._case.id))
             station.to("recording")
+            self._clock.skip(time.monotonic() - begun)  # the first step is due now
             while True:
                 seen = run.send(self._answer(seen))
         except StopIteration as done:
@@ -333,6 +334,16 @@ class _Driving:
         lags = self.take.lags.lags(self._opened.driven_hz)
         return {f"lag of {name}, s": None if lag is None else lag.seconds for name, lag in lags.items()}
 
+    def _rests(self) -> dict[str, int]:
+        """How many steps nothing was asked in, of how many; nothing where a command does not tell."""
+        from roboscale.dataset.audit.rest import rests_of_episode
+        from roboscale.dataset.audit.roles import infer_roles
+        from roboscale.jobs.driving import spec_of
+
+        spec = spec_of(self._opened.info, self._opened.policy)
+        rests = rests_of_episode(spec, infer_roles(spec, [], {}), self.take.numbers)
+        return {} if rests is None else {"rested": int(rests.sum()), "looked": len(rests)}
+
     def filed(self, result: RolloutResult) -> DrivenEpisode:
         """Saves or discards the take, as the operator says."""
         station, said = self._station, self._station.ending
@@ -358,6 +369,7 @@ class _Driving:
             "late": result.late,
             "unattended": station.unattended,
             "interventions": self._session.interventions,
+            **self._rests(),
         }
         outcome = Outcome(
             "success" if said == "success" else "failure",
@@ -367,12 +379,16 @@ class _Driving:
             truncated=result.end == "truncated",
             measures={
                 **result.measures,
-                **{name: float(count) for name, count in counted.items() if name != "steps"},
+                **{name: float(count) for name, count in counted.items() if name not in ("steps", "looked")},
                 **self._lags(),
             },
         )
-        self._recorded.came_from(self._provenance())
-        episode = self.take.save(outcome)
+        try:
+            self._recorded.came_from(self._provenance())
+            episode = self.take.save(outcome)
+        except InfrastructureError as error:  # what records is gone: the next take has another
+            self._show(f"discarded: {error}")
+            return DrivenEpisode(case=self._case, last=last, broke=str(error))
         attempt = replace(self._attempt(said, result), episode=episode)
         return DrivenEpisode(case=self._case, id=episode, outcome=outcome, counted=counted, attempt=attempt, last=last)
 

@@ -75,8 +75,9 @@ def _repair(request: FixDataset, out: Path, mending: Mending, root: Path, on_eve
     dropped = _dropped(request, mending, numbers, {id_: recording.keys[index] for id_, index in ids.items()})
     corrections = _said(request, recording, ids, dropped, on_event)
     if request.selection is not None:
-        frames, left = selected_frames(request.selection, Dataset(root), recording.keys)
-        corrections, dropped = replace(corrections, frames=frames), {**left, **dropped}
+        cut, left = selected_frames(request.selection, Dataset(root), recording.keys)
+        corrections = replace(corrections, frames=cut.frames, pieces=cut.pieces)
+        dropped = {**left, **dropped}
     keys = tuple(key for key in recording.keys if key not in dropped)
     if not keys:
         raise BadData(request.dataset, "episodes", "at least one to keep", f"all {len(dropped)} dropped")
@@ -93,6 +94,7 @@ def _repair(request: FixDataset, out: Path, mending: Mending, root: Path, on_eve
         dropped={f"episode_{number:06d}": "it cannot be verified" for number in lost}
         | {names[key]: reason for key, reason in dropped.items()},
         trimmed={names[key]: (kept.first, kept.last) for key, kept in corrections.frames.items()},
+        joined={names[key]: len(some) for key, some in corrections.pieces.items()},
         relabelled=len(corrections.tasks) + len(corrections.outcomes),
         lost=unread,
     )
@@ -106,7 +108,7 @@ def _write(
     corrections: Corrections,
     on_event: OnEvent,
 ) -> Transfer:
-    changes = corrections.frames or corrections.tasks or corrections.outcomes
+    changes = corrections.frames or corrections.pieces or corrections.tasks or corrections.outcomes
     name = request.dataset.absolute().name
     return transfer(
         [

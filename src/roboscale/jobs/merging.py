@@ -26,7 +26,6 @@ from roboscale.dataset import AttemptLog, Dataset, pool_attempts
 from roboscale.dataset.alignment import Conflict, Flatten, conflict_table, conflicts, flat_spec
 from roboscale.dataset.collection import MANIFEST, Collection
 from roboscale.dataset.conforming import conformed_specs, open_conformed, told_changes
-from roboscale.dataset.edits import Corrections
 from roboscale.dataset.ingest import Edit
 from roboscale.dataset.layout import Layout, atomic_write, to_json
 from roboscale.dataset.lerobot.catalog import load_catalog
@@ -310,9 +309,9 @@ def _part(name: str, one: Opened, edit: FromMember, selections: Mapping[str, Pat
     """All episodes of a member, or those that its selection keeps, cut to the frames that it keeps."""
     keys, identity = tuple(one.recording.keys), one.identity
     if name in selections:
-        frames, left = selected_frames(selections[name], Dataset(one.recording.root), keys)
+        cut, left = selected_frames(selections[name], Dataset(one.recording.root), keys)
         keys = tuple(key for key in keys if key not in left)
-        edit = replace(edit, first=Corrections(frames)) if frames else edit
+        edit = replace(edit, first=cut) if cut.frames or cut.pieces else edit
         digest = hashlib.blake2b(selections[name].read_bytes(), digest_size=8).hexdigest()
         identity = f"{identity} selected by {digest}"
     return Part(name=name, open=one.open, keys=keys, edit=edit, identity=identity)

@@ -3,43 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from roboscale.core import BadData, Finding, Span
 from roboscale.curate.selection import read_selection
 from roboscale.dataset import Dataset
-from roboscale.dataset.edits import Kept
+from roboscale.dataset.edits import Corrections, Kept
 from roboscale.jobs.recordings import Opened
 
 __all__ = ["selected_frames", "selection_findings", "selections_of"]
 
 
-def selected_frames(path: Path, dataset: Dataset, keys: Sequence[str]) -> tuple[dict[str, Kept], dict[str, str]]:
-    """Keys of episodes of which a part is kept, and which; those of episodes that are left out, and why.
+def selected_frames(path: Path, dataset: Dataset, keys: Sequence[str]) -> tuple[Corrections, dict[str, str]]:
+    """What is cut of the episodes that are kept in part; keys of episodes that are left out, and why.
 
-    BadData where several parts of one episode are kept: between them the robot would jump.
+    BadData where several parts of one episode are kept that do not follow: between them the robot would jump.
     """
     selection = read_selection(path)
     frames: dict[str, Kept] = {}
-    whole = set()
-    for part in selection.of(dataset):
-        key, last = keys[part.index], dataset.episodes[part.index].length - 1
-        if key in whole or key in frames:
+    pieces: dict[str, tuple[Kept, ...]] = {}
+    kept = set()
+    for index, some in groupby(selection.of(dataset), key=lambda part: part.index):
+        parts, key, last = list(some), keys[index], dataset.episodes[index].length - 1
+        if not all(part.follows for part in parts[1:]):
             expected = (
                 "one range an episode, since a copied episode is one piece; `policy train --selection` takes several"
             )
-            raise BadData(path, f"episode {dataset.episodes[part.index].id}", expected, "several ranges")
-        if (part.first, part.last) == (0, last):
-            whole.add(key)
-        else:
-            frames[key] = Kept(part.first, part.last)
+            raise BadData(path, f"episode {dataset.episodes[index].id}", expected, "several ranges")
+        kept.add(key)
+        if len(parts) > 1:
+            pieces[key] = tuple(Kept(part.first, part.last) for part in parts)
+        elif (parts[0].first, parts[0].last) != (0, last):
+            frames[key] = Kept(parts[0].first, parts[0].last)
     reasons = {row.episode: row.reason for row in selection.dropped}
     left = {
         keys[e.index]: reasons.get(e.id, "the selection does not mention it")
         for e in dataset.episodes
-        if keys[e.index] not in whole and keys[e.index] not in frames
+        if keys[e.index] not in kept
     }
-    return frames, left
+    return Corrections(frames=frames, pieces=pieces), left
 
 
 def selection_findings(file: Path, root: Path) -> list[Finding]:

@@ -62,7 +62,9 @@ def said_of_selection(dataset: Path, selection: Path) -> str:
     chosen, there = read_selection(selection), Dataset(dataset)
     unmentioned = len(chosen.unmentioned(there))
     later = f"; {unmentioned} episodes that it does not mention are not used" if unmentioned else ""
-    return f"{selection}: {chosen.frames} of {int(there.lengths.sum())} frames are learned from{later}"
+    joined = len({row.episode for row in chosen.kept if row.follows})
+    over = f"; of {joined} episodes the pieces follow one another, without the rests between them" if joined else ""
+    return f"{selection}: {chosen.frames} of {int(there.lengths.sum())} frames are learned from{over}{later}"
 
 
 def run_training(training: Training, progress: Callable[[int, int, float], None]) -> None:

@@ -18,6 +18,7 @@ from roboscale.dataset.checks import finding, many
 __all__ = ["judge_cameras", "judge_lengths", "judge_numbers"]
 
 _IDLE_S = 1.0
+_RESTS = 0.25
 _SATURATED = 0.25
 _SWITCH = 8  # a dimension with at most that many values is a switch
 _JUMP = 0.1  # of what the dimension covers in the dataset: what stands still may twitch
@@ -48,6 +49,7 @@ def judge_lengths(evidence: Evidence, rate_hz: float) -> Iterator[Finding]:
             yield finding("outlier-length", text, episodes=sorted(odd), evidence=evidence_)
     for check, end in (("idle-lead", 0), ("idle-tail", 1)):
         yield from _idle(check, end, good, rate_hz)
+    yield from _resting(good, rate_hz)
 
 
 def _first(values: dict[int, Any]) -> str:
@@ -71,6 +73,24 @@ def _idle(check: str, end: int, evidence: Evidence, rate_hz: float) -> Iterator[
         "plot": {"kind": "episodes", "values": [[i, s] for i, s in seconds.items()][:400], "y": "idle, s"},
     }
     yield finding(check, text, episodes=list(still), spans=spans, evidence=evidence_)
+
+
+def _resting(evidence: Evidence, rate_hz: float) -> Iterator[Finding]:
+    """Sets in which nothing is asked of the robot for much of the time, as of people who drive with keys."""
+    total, rests = sum(e.length for e in evidence), sum(e.resting for e in evidence)
+    if not total or rests < _RESTS * total:
+        return
+    shares = {e.position: round(e.resting / e.length, 4) for e in evidence}
+    low, high = (f"{100 * quantile:.0f}" for quantile in (min(shares.values()), max(shares.values())))
+    text = (
+        f"nothing is asked of the robot in {rests} of {total} frames ({rests / rate_hz:.1f} s), {low} to {high} % of "
+        "an episode: what learns from them may rest where they do, and stay"
+    )
+    evidence_ = {
+        "share": round(rests / total, 4),
+        "plot": {"kind": "episodes", "values": [[i, s] for i, s in shares.items()][:400], "y": "rest, share"},
+    }
+    yield finding("resting", text, episodes=[i for i, s in shares.items() if s >= _RESTS], evidence=evidence_)
 
 
 def judge_numbers(evidence: Evidence, spec: Spec, roles: FieldRoles) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from roboscale.dataset.audit.attempts import AttemptEvidence, look_at_attempt
 from roboscale.dataset.audit.bodily import as_world_change
 from roboscale.dataset.audit.operators import OperatorEvidence, look_at_operator
 from roboscale.dataset.audit.pictures import CameraEvidence, look
+from roboscale.dataset.audit.rest import rests_of_episode
 from roboscale.dataset.audit.roles import MAX_ELEMENTS, FieldRoles, Link, elements, infer_roles, named_role
 from roboscale.dataset.audit.signals import Motion, Spike
 from roboscale.dataset.audit.spaces import CameraMotion, look_at_cameras, look_at_spaces
@@ -125,6 +126,7 @@ class EpisodeEvidence:
     motions: Mapping[str, MotionEvidence] = dataclasses.field(default_factory=dict)
     cameras: Mapping[str, CameraEvidence] = dataclasses.field(default_factory=dict)
     idle: tuple[int, int] = (0, 0)
+    resting: int = 0
     sketch: NDArray[np.uint64] = dataclasses.field(default_factory=lambda: np.empty(0, np.uint64))
     frozen: Mapping[str, tuple[tuple[int, int], ...]] = dataclasses.field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
@@ -190,7 +192,7 @@ def _evidence(spec: Spec, episode: RecordedEpisode, position: int, options: Opti
     good = {name: values for name, values in rows.items() if roles.moves(spec[name]) and not fields[name].broken}
     floats = {name: values.astype(np.float64) for name, values in good.items()}
     state = {name: values for name, values in floats.items() if roles.kind(name) != "action"}
-    links = roles.links(spec)
+    links, rest = roles.links(spec), rests_of_episode(spec, roles, floats)
     source = episode.provenance
     return EpisodeEvidence(
         position=position,
@@ -204,6 +206,7 @@ def _evidence(spec: Spec, episode: RecordedEpisode, position: int, options: Opti
         motions=_motions(links, floats, spec),
         cameras={n: _look(p, list(state.values()), options) for n, p in episode.pictures.items()},
         idle=signals.idle_ends(list(floats.values())),
+        resting=0 if rest is None else int(rest.sum()),
         sketch=signals.row_sketch(list(good.values())) if good else np.empty(0, np.uint64),
         frozen=_frozen(links, floats, spec.rate_hz),
         findings=episode.findings,

@@ -28,7 +28,7 @@ __all__ = ["OperatorEvidence", "look_at_operator", "operator_facts", "operator_l
 
 _STILL = 1e-3  # of an element's range in one step
 _PAUSE_S = 0.5  # a stand-still of that long is a pause
-_COUNTED = ("late", "unattended", "interventions")
+_COUNTED = ("late", "unattended", "interventions", "rested")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

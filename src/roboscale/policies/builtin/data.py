@@ -147,7 +147,8 @@ def load_training_data(
 
     Args:
         images: False leaves the pictures undecoded (enough for a fingerprint).
-        parts: what is learned from, each as if it were an episode; everything when empty.
+        parts: what is learned from, each as if it were an episode unless it follows the one before; everything
+            when empty.
 
     Raises:
         SpecMismatch: the data set lacks an input or `action`, or members of a collection mean different things.
@@ -193,7 +194,9 @@ def _load_one(root: Path, config: TrainConfig, *, images: bool, parts: Sequence[
     begins = np.array([dataset.episodes[part.index].from_index + part.first for part in learned], np.int64)
     lengths = np.array([part.last - part.first + 1 for part in learned], np.int64)
     rows = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
-    kept = kept_frames(lengths, cameras, config.image_budget_mb)
+    heads = [i for i, part in enumerate(learned) if not part.follows]  # what follows is the same episode
+    joined = np.add.reduceat(lengths, heads)
+    kept = kept_frames(joined, cameras, config.image_budget_mb)
     return TrainingData(
         name=str(root),
         spec=spec,
@@ -202,9 +205,9 @@ def _load_one(root: Path, config: TrainConfig, *, images: bool, parts: Sequence[
         },
         images={c.name: _decode(dataset, c, kept, learned) for c in cameras} if images else {},
         frames=kept,
-        lengths=lengths,
-        instructions=[dataset.episodes[part.index].instruction for part in learned],
-        weights=np.array([p.weight for p in learned]) if any(p.weight != 1.0 for p in learned) else None,
+        lengths=joined,
+        instructions=[dataset.episodes[learned[i].index].instruction for i in heads],
+        weights=np.array([learned[i].weight for i in heads]) if any(p.weight != 1.0 for p in learned) else None,
         frame_weights=_by_driver(dataset, config, rows, kept),
     )
 

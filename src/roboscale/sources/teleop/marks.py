@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core import Field, Frame, Outcome, Spec, Take
@@ -41,17 +42,27 @@ class MarkedTake:
 
     Attributes:
         lags: what the lags of arm and cameras are measured from.
+        frames: how many there are.
     """
 
     def __init__(self, take: Take, marks: Callable[[], Mapping[str, NDArray[Any]]]) -> None:
         self._take, self._marks = take, marks
         self.frames, self.lags = 0, LagMeter()
+        self._rows: dict[str, list[NDArray[Any]]] = {}
 
     def add(self, frame: Frame) -> None:
         """Appends one time step with its marks."""
         self._take.add({**frame, **self._marks()})
         self.lags.add(frame)
         self.frames += 1
+        for name, value in frame.items():
+            if name == "action" or (name.startswith("observation.") and np.ndim(value) == 1):
+                self._rows.setdefault(name, []).append(np.array(value))
+
+    @property
+    def numbers(self) -> dict[str, NDArray[Any]]:
+        """Field -> (T, D) of the command and of what was observed beside pictures."""
+        return {name: np.stack(rows) for name, rows in self._rows.items()}
 
     def save(self, outcome: Outcome | None = None) -> str:
         return self._take.save(outcome)

@@ -134,7 +134,7 @@ class Station:
     Attributes:
         practice: of whoever drives; `None` where nobody is asked to. drivers: names of those who drove since the
             recording began, in order; a page without a name is the empty one. pictures_by: page -> what it said last
-            of how its pictures come, of those that were called.
+            of how its pictures come, of those that were called. tell: says to whoever started it what befell a page.
     """
 
     def __init__(
@@ -161,6 +161,7 @@ class Station:
         self.practice: Practice | None = None
         self.drivers: list[str] = []
         self.pictures_by: dict[str, str] = {}
+        self.tell: Callable[[str], None] = lambda text: None
         self.ending: str | None = None
         self.world_says: bool | None = None
         self.unattended = 0
@@ -382,8 +383,11 @@ class Station:
             raise UnknownName("pictures", str(by), PICTURES)
         with self._changed:
             self.pictures_by[page] = str(by)
-            if by == "jpeg":
-                self.notes.append(f"a page has its pictures as JPEG, not by WebRTC: {str(why)[:80]}")
+            if by == "webrtc":
+                return
+            text = f"a page has its pictures as JPEG, not by WebRTC: {str(why)[:80]}"
+            self.notes.append(text)
+        self.tell(text)
 
     def _queue(self, page: str, action: str, to: object) -> None:
         """Who drives, and who waits to. What was asked before a hand-over has no effect after it."""

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roboscale.core.errors import InfrastructureError, RoboscaleError
+from roboscale.core.pacing import give_way
 from roboscale.core.processes import interrupts_held_back
 from roboscale.web.show.server import Served, checked_token, listen, make_server, served_at
 from roboscale.web.teleop.api import Cockpit, StepShown, make_teleop_app
@@ -328,6 +329,7 @@ def _serve_page(
     """What the process runs, until its other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other side's to hear
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    give_way()
     station = _FarStation(connection, PictureBoard(cameras, memory))
     app = make_teleop_app(station, token=token, names=names, webrtc=webrtc)
     with Served("", make_server(app, True, certificate), listener):

@@ -224,9 +224,9 @@ def _guard(service: GuardService, connection: Connection) -> None:
         with suppress(OSError):  # the other side may be gone meanwhile
             connection.send(("refused", str(error), {}) if refused else ("error", f"connect: {_said(error)}", {}))
         return
-    connection.send(("ready", None, service.status()))
     failed = ""
     try:
+        connection.send(("ready", None, service.status()))
         failed = _served(service, connection)
     except (EOFError, OSError, KeyboardInterrupt):  # the other side is gone
         pass
