@@ -124,9 +124,7 @@ def kill_worker(out: Path, victim: str, draw: random.Random) -> Kill:
 def keep_another(driver: Driver) -> int:
     """How many episodes the page says are kept once another was begun and kept, and the session is over."""
     before = driver.until(lambda state: True, WAIT_S)["counts"]["kept"]
-    go_on(
-        driver, lambda state: state["counts"]["kept"] > before + 1
-    )  # one may have been on its way
+    go_on(driver, lambda state: state["counts"]["kept"] > before + 1)  # one may have been on its way
     go_on(driver, lambda state: state["phase"] == "ready")  # an arm that stopped is released first
     said = int(driver.state["counts"]["kept"])
     driver.act("stop")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,61 @@ def test_a_script_without_a_guard_is_told_where(how: str, tmp_path: Path):
     assert said == "" and error.count("\n") == 1
     assert error.startswith(f"{script}, line {line}: worker processes import the script: put what it does under ")
     assert 'if __name__ == "__main__":' in error
+
+
+SLEEPS = """import os, time
+from pathlib import Path
+from roboscale.dataset.engine import run
+
+def sleep(number):
+    Path(f"pid{number}").write_text(str(os.getpid()))
+    time.sleep(300)
+
+if __name__ == "__main__":
+    list(run(sleep, [1, 2], workers=2))
+"""
+TRAINS = """import os
+from pathlib import Path
+from roboscale.jobs import training
+
+def work(asked, progress):
+    Path("pid1").write_text(str(os.getpid()))
+    while True:
+        progress(1, 2, 0.0)
+
+training.run_training = work  # in the worker, too, which imports this
+if __name__ == "__main__":
+    training.train_all([training.Training(Path("data"), Path("out"), {})], print, at_once=1)
+"""
+
+
+@pytest.mark.parametrize("program", [SLEEPS, TRAINS], ids=["workers", "trainings"])
+def test_workers_of_a_killed_program_end_with_it(program: str, tmp_path: Path):
+    (tmp_path / "script.py").write_text(program)
+    parent = subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    try:
+        wanted = tmp_path / ("pid2" if program == SLEEPS else "pid1")
+        until(lambda: wanted.exists() and wanted.read_text() != "")
+    finally:
+        parent.kill()
+        parent.wait()
+    pids = [int(file.read_text()) for file in tmp_path.glob("pid*")]
+    until(lambda: not any(working(pid) for pid in pids))
+
+
+def working(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def until(held: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not held():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
 
 
 def test_a_program_from_standard_input_is_told_to_be_saved(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""Worker processes import the script that started them: one that would then start them again is stopped."""
+"""Worker processes import the script that started them, and end with the process that did."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import ast
 import contextlib
 import linecache
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
+from multiprocessing.connection import wait
 from pathlib import Path
 
-__all__ = ["NoMainGuard", "interrupts_held_back", "require_main"]
+__all__ = ["NoMainGuard", "end_with_parent", "interrupts_held_back", "require_main"]
 
 _GUARD = 'put what it does under if __name__ == "__main__": or, where a call takes it, say workers=0'
 
@@ -33,6 +36,21 @@ def interrupts_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_with_parent() -> None:
+    """Ends this process at once when the one that started it is gone, however it went; nothing in the first of all.
+
+    A worker of a killed command would work on, unheard, beside the workers of the same command given again.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent.sentinel,), name="end with parent", daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 def require_main() -> None:

@@ -21,7 +21,7 @@ from multiprocessing import get_context
 from typing import Any, Literal, TypeVar
 
 from roboscale.core.errors import InfrastructureError, RoboscaleError
-from roboscale.core.processes import require_main
+from roboscale.core.processes import end_with_parent, require_main
 
 __all__ = ["Engine", "default_workers", "run"]
 
@@ -86,7 +86,7 @@ def _begun_here(function: Callable[[Item], Result], items: Sequence[Item], worke
 def _in_processes(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
     require_main()
     # spawn: decoders and locks do not survive a fork; a bounded window: results must not pile up in memory.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
             for item in items:

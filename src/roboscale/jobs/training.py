@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roboscale.core import BadData, RoboscaleError
-from roboscale.core.processes import require_main
+from roboscale.core.processes import end_with_parent, require_main
 
 if TYPE_CHECKING:
     from roboscale.dataset import Excerpt
@@ -86,6 +86,7 @@ def run_training(training: Training, progress: Callable[[int, int, float], None]
 
 
 def _worker(mine: Sequence[tuple[int, Training]], messages: Any) -> None:
+    end_with_parent()
     for index, training in mine:
         try:
             run_training(training, partial(_tell, messages, index))
