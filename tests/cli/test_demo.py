@@ -54,6 +54,7 @@ def test_state_round_speaks_of_recipes_and_counts_training_runs(tmp_path: Path, 
     monkeypatch.setattr("roboscale.jobs.demo.IMAGINED", "reach-v3")
     for name, less in (("EPISODES", 12), ("TRIALS", 2), ("HORIZON", 100), ("STEPS", 60), ("MEMBERS", 1)):
         monkeypatch.setattr(f"roboscale.jobs.demo_imagine.{name}", less)
+    monkeypatch.setattr("roboscale.jobs.world_train._JUDGE_STEPS", 60)
     out = tmp_path / "demo"
     words = ["demo", "--out", str(out), *SMALL, "--inputs", "state", "--runs", "3", "--trials", "2", "--json"]
     first = CliRunner().invoke(app, words)

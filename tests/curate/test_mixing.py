@@ -83,17 +83,13 @@ def test_what_is_still_to_be_learned_is_drawn_more_often_and_noise_is_not(two: P
     assert even == pytest.approx({"person": 0.5, "generated": 0.5})
 
 
-def test_the_built_in_policy_weighs_what_it_can_still_learn(tmp_path: Path):
-    """Jitter of .3 on motions of .08 cannot be learned: a person's fourth of the frames gets more of the draws."""
+def test_the_built_in_policy_is_asked_on_episodes_that_it_never_saw(two: Path, tmp_path: Path):
     heard: list[str] = []
-    rng = np.random.default_rng(0)
-    person = [replace(reach(rng, frames=20), source="person") for _ in range(8)]
-    generated = [replace(noisy(rng, reach(rng, frames=20), 0.3), source="generated") for _ in range(24)]
-    root = write(tmp_path / "set", [*person, *generated])
-    request = MixDataset(dataset=root, out=tmp_path / "mix.json", method="robust", rounds=2, steps=400)
+    request = MixDataset(dataset=two, out=tmp_path / "mix.json", method="robust", rounds=1, steps=40)
     done = mix_dataset(request, lambda event: heard.append(event.text) if isinstance(event, Note) else None)
-    assert done.shares["person"] > 0.5 > 0.25 == done.frames["person"]
-    assert heard[0] == "robust: held out 1 of person, 4 of generated; states, no pictures; a training a round"
+    assert heard[0] == "robust: held out 1 of person, 2 of generated; states, no pictures; a training a round"
+    assert heard[1].startswith("round 1 of 1: person 0.50 (excess +") and len(heard) == 2
+    assert sum(done.shares.values()) == pytest.approx(1) and done.frames["person"] == 0.25
     assert read_selection(tmp_path / "mix.json").kept[0].weight == pytest.approx(done.shares["person"] / 0.25)
 
 

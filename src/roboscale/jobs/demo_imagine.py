@@ -71,21 +71,25 @@ def imagine_recipes(
         RoboscaleError: the collector never succeeded, or never failed, so that no judge can be learned.
     """
     from roboscale.jobs.eval import Evaluate, evaluate
+    from roboscale.jobs.learned import content_of, learned_parts, read_gates
     from roboscale.jobs.validity import CheckValidity, check_validity
     from roboscale.jobs.world_check import CheckWorldTasks, check_world_tasks
 
     twin = _twin(folder, task, seed, workers, on_event)
-    checked = check_world_tasks(CheckWorldTasks(world=str(twin), seed=seed), ignore).gates
+    world, _ = learned_parts(twin)
+    checked = read_gates(twin, content_of(world))  # of these weights, where they were checked already
+    if checked is None:
+        checked = check_world_tasks(CheckWorldTasks(world=str(twin), seed=seed), ignore).gates
     assert checked is not None, "a learned world has gates"
     for line in checked.lines:
         on_event(Note(f"gate: {line}"))
     open_anyway = "?gates=off" if checked.failed else ""
     worlds = {"imagined": (f"learned:{twin}{open_anyway}", "all"), "simulated": ("metaworld", task)}
     rates: dict[str, dict[str, Estimate]] = {}
-    for name, (world, tasks) in worlds.items():
+    for name, (where, tasks) in worlds.items():
         asked = Evaluate(
             policy="",
-            world=world,
+            world=where,
             tasks=tasks,
             trials=TRIALS,
             rule=RULE,
