@@ -164,7 +164,7 @@ def rank_policies(
         void=comparisons.void,
         level=level,
         method=f"{method}; {how}",
-        sentence=_sentence(comparisons, components, scored, groups, level, share),
+        sentence=_sentence(comparisons, components, scored, groups, level, share) + _within(groups, above),
         bootstrap_share=share,
         claims=tuple((names[i], names[j]) for i, j in np.argwhere(above).tolist()),
     )
@@ -393,6 +393,13 @@ def _order(
     if not chained or not resolved or comparisons.n == 0:
         return []
     return [k for group in components for k in sorted(group, key=lambda k: (-scores.get(k, 0.0), k))]
+
+
+def _within(groups: tuple[tuple[int, ...], ...], above: Flags) -> str:
+    """What a group hides: it cannot be split as a whole, and may hold pairs that were told apart."""
+    apart = sum(int(above[np.ix_(group, group)].sum()) for group in groups)
+    pairs = f"{apart} pair{'s' * (apart > 1)} within a group"
+    return f" {pairs} {'are' if apart > 1 else 'is'} told apart: ranks say which." if apart else ""
 
 
 def _sentence(
