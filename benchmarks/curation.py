@@ -308,17 +308,22 @@ def one_mixture(folder: Path, mixture: str, options: argparse.Namespace) -> None
     )
 
 
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """How often and how long everything is trained and tried."""
+    parser.add_argument("--runs", type=int, default=5, help="trainings a side")
+    parser.add_argument("--trials", type=int, default=20, help="per task and training")
+    parser.add_argument("--steps", type=int, default=1000, help="of the optimiser, for every training")
+    parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=None, help="processes; default: the cores")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder of everything; the same one resumes")
     parser.add_argument("--mixtures", nargs="+", default=list(MIXTURES), choices=list(MIXTURES))
     parser.add_argument("--methods", nargs="+", default=["information", "progress", "consequence", "length"])
     parser.add_argument("--demonstrations", type=int, default=20, help="per task")
-    parser.add_argument("--runs", type=int, default=5, help="trainings a side")
-    parser.add_argument("--trials", type=int, default=20, help="per task and training")
-    parser.add_argument("--steps", type=int, default=1000, help="of the optimiser, for every training")
-    parser.add_argument("--seed", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=None, help="processes; default: the cores")
+    add_training_options(parser)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     collect(options.out, options)

@@ -15,7 +15,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.curation import MIXTURES, OTHER, TASKS, Raw, collect, episodes_of
+from benchmarks.curation import MIXTURES, OTHER, TASKS, Raw, add_training_options, collect, episodes_of
 from roboscale.core import Provenance, generator
 from roboscale.dataset import Dataset, DatasetWriter
 from roboscale.jobs.data_mix import MixDataset, mix_dataset
@@ -54,11 +54,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of everything; the same one resumes")
     parser.add_argument("--mixtures", nargs="+", default=list(BESIDE), choices=BESIDE)
     parser.add_argument("--demonstrations", type=int, default=40, help="per task, of which a fifth stays clean")
-    parser.add_argument("--runs", type=int, default=5, help="trainings a side")
-    parser.add_argument("--trials", type=int, default=20, help="per task and training")
-    parser.add_argument("--steps", type=int, default=1000, help="of the optimiser, for every training")
-    parser.add_argument("--seed", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=None, help="processes; default: the cores")
+    add_training_options(parser)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     collect(options.out, options)

@@ -20,6 +20,7 @@ from scipy.spatial import cKDTree
 
 from roboscale.core import RoboscaleError
 from roboscale.curate.method import EpisodeView, Scored
+from roboscale.dataset.audit.signals import true_runs
 
 __all__ = ["ProgressMethod", "left_to_do"]
 
@@ -80,15 +81,9 @@ def _judge(left: NDArray[np.float64], stretch: int, copy: bool) -> Scored:
     share = float(lost.mean())
     if not lost.any():
         return Scored(score=0.0, reason="time is made up in every second")
-    kept = _runs(~lost, stretch)
+    kept = [(first, last) for first, last in true_runs(~lost) if last - first + 1 >= stretch]
     seconds = f"{lost.sum()} of {frames} frames bring nothing"
     return Scored(score=-share, ranges=tuple(kept), reason=seconds, usable=bool(kept))
-
-
-def _runs(kept: NDArray[np.bool_], shortest: int) -> list[tuple[int, int]]:
-    """(first, last) of each run of True that has at least so many frames."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], kept.view(np.int8), [0]])))
-    return [(int(a), int(b) - 1) for a, b in edges.reshape(-1, 2) if b - a >= shortest]
 
 
 def _copies(moments: Sequence[NDArray[np.float64]]) -> list[bool]:

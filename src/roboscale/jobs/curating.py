@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from roboscale.core import RoboscaleError
 from roboscale.curate.choose import choose
@@ -14,7 +16,11 @@ from roboscale.jobs.events import OnEvent
 from roboscale.jobs.files import write_json
 from roboscale.jobs.recipe_round import RecipeRound, TriedRecipes, train_recipes, try_recipes
 
-__all__ = ["validate_selection"]
+if TYPE_CHECKING:
+    from roboscale.curate.selection import Selection
+    from roboscale.jobs.data_mix import MixDataset
+
+__all__ = ["claim_against", "rate_of_each_training", "try_selections", "validate_selection"]
 
 
 def validate_selection(
@@ -25,8 +31,6 @@ def validate_selection(
     All policies take equally many steps and are tried on the same cases; claims count training runs. What is finished
     stays in the folder, and the same command goes on.
     """
-    assert request.validate is not None, "asked for"
-    request.validate.mkdir(parents=True, exist_ok=True)
     share = done.selection.frames / done.frames
     asked = f"as many frames as {method.name} keeps"
     selections = {
@@ -34,10 +38,33 @@ def validate_selection(
         "random": choose(dataset, RandomChoice(), frames=share, asked=asked, seed=request.seed),
         "worst": choose(dataset, method, frames=share, asked=asked, seed=request.seed, worst=True),
     }
+    descriptions = {name: f"{one.frames} frames, {one.method}" for name, one in selections.items()}
+    tried = try_selections(request, selections, descriptions, on_event, inputs=request.inputs)
+    return replace(
+        done, validation=tried.to_json(), reading=reading_of(tried, method.name), lines=rate_of_each_training(tried)
+    )
+
+
+def try_selections(
+    request: CurateDataset | MixDataset,
+    selections: Mapping[str, Selection],
+    descriptions: Mapping[str, str],
+    on_event: OnEvent,
+    *,
+    inputs: str = "state",
+) -> TriedRecipes:
+    """Trains on each selection of the request's dataset, and tries all policies on the same cases, in its folder.
+
+    Args:
+        selections: recipe -> what of the dataset it learns from.
+        descriptions: recipe -> what it is, for the page.
+    """
+    assert request.validate is not None, "asked for"
+    request.validate.mkdir(parents=True, exist_ok=True)
     paths = {name: request.validate / f"{name}.json" for name in selections}
     for name, selection in selections.items():
         write_json(paths[name], selection.to_json())
-    asked_for = RecipeRound(
+    asked = RecipeRound(
         datasets=dict.fromkeys(selections, request.dataset),
         selections=paths,
         tasks=tuple(text.strip() for text in request.tasks.split(",")),
@@ -45,32 +72,42 @@ def validate_selection(
         runs=request.runs,
         trials=request.trials,
         steps=request.steps,
-        inputs=request.inputs,
+        inputs=inputs,
         out=request.validate,
         seed=request.seed,
         workers=request.workers,
-        descriptions={name: f"{one.frames} frames, {one.method}" for name, one in selections.items()},
+        descriptions=descriptions,
     )
-    train_recipes(asked_for, on_event)
-    tried = try_recipes(asked_for, on_event)
-    reading = reading_of(tried, method.name)
-    rates = [f"  {name}, success of each training: {_rates(tried, name)}" for name in selections]
-    return replace(done, validation=tried.to_json(), reading=reading, lines=tuple(rates))
+    train_recipes(asked, on_event)
+    return try_recipes(asked, on_event)
 
 
 def reading_of(tried: TriedRecipes, method: str) -> str:
     """Whether the method beats a draw, in one sentence, with the claim that it rests on."""
+    better = f"{method} chooses better than a draw"
+    worse = f"{method} loses to a draw of the same size: do not use it here"
+    return claim_against(
+        tried, ("kept", "random"), (better, worse, f"{method} was not shown to choose better than a draw")
+    )
+
+
+def claim_against(tried: TriedRecipes, recipes: tuple[str, str], words: tuple[str, str, str]) -> str:
+    """Which of two recipes is better, in the words for the first, for the second and for neither, and the claim.
+
+    RoboscaleError where no trial was counted.
+    """
     overall = tried.ranked.standing.overall
     if overall is None:
         raise RoboscaleError("no claim can be made: no trial was counted")
-    (pair,) = [one for one in overall.verdict.pairs if {one.first, one.second} == {"kept", "random"}]
+    (pair,) = [one for one in overall.verdict.pairs if {one.first, one.second} == set(recipes)]
     winner = {"first is better": pair.first, "second is better": pair.second}.get(str(pair.verdict.decision), "")
-    said = {
-        "kept": f"{method} chooses better than a draw",
-        "random": f"{method} loses to a draw of the same size: do not use it here",
-    }.get(winner, f"{method} was not shown to choose better than a draw")
+    said = dict(zip(recipes, words, strict=False)).get(winner, words[2])
     return f"{said}: {pair.verdict.sentence}; {overall.unit}"
 
 
-def _rates(tried: TriedRecipes, recipe: str) -> str:
-    return ", ".join("no trial" if rate is None else f"{rate:.2f}" for rate in tried.runs[recipe])
+def rate_of_each_training(tried: TriedRecipes) -> tuple[str, ...]:
+    """A line a recipe."""
+    each = {
+        name: ", ".join("no trial" if r is None else f"{r:.2f}" for r in rates) for name, rates in tried.runs.items()
+    }
+    return tuple(f"  {name}, success of each training: {rates}" for name, rates in each.items())

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Self
 
 from roboscale.core import RoboscaleError, generator
 from roboscale.curate.mixing import mixed
-from roboscale.curate.selection import Selection
 from roboscale.dataset import Dataset, EpisodeInfo
+from roboscale.jobs.curating import claim_against, rate_of_each_training, try_selections
 from roboscale.jobs.data_mix import MixDataset, MixedDataset
 from roboscale.jobs.events import OnEvent, Progress
-from roboscale.jobs.files import write_json
-from roboscale.jobs.recipe_round import RecipeRound, TriedRecipes, train_recipes, try_recipes
+from roboscale.jobs.recipe_round import TriedRecipes
 from roboscale.jobs.training import training_config
 
 if TYPE_CHECKING:
@@ -103,53 +102,22 @@ def validate_mixture(
 
     What is finished stays in the folder, and the same command goes on.
     """
-    assert request.validate is not None, "asked for"
-    request.validate.mkdir(parents=True, exist_ok=True)
-    equal = mixed(
-        dataset,
-        groups,
-        dict.fromkeys(groups, 1 / len(groups)),
-        method="uniform",
-        asked="equal shares",
-        seed=request.seed,
-    )
-    size = mixed(dataset, groups, done.frames, method="size", asked="as it is", seed=request.seed)
-    selections: dict[str, Selection] = {"mixed": done.selection, "uniform": equal, "size": size}
-    selections = {name: one for name, one in selections.items() if name in ("mixed",) or name != request.method}
-    paths = {name: request.validate / f"{name}.json" for name in selections}
-    for name, one in selections.items():
-        write_json(paths[name], one.to_json())
-    asked = RecipeRound(
-        datasets=dict.fromkeys(selections, request.dataset),
-        selections=paths,
-        tasks=tuple(text.strip() for text in request.tasks.split(",")),
-        world=request.world,
-        runs=request.runs,
-        trials=request.trials,
-        steps=request.steps,
-        out=request.validate,
-        seed=request.seed,
-        workers=request.workers,
-        descriptions={name: f"{one.method}: {one.asked}" for name, one in selections.items()},
-    )
-    train_recipes(asked, on_event)
-    tried = try_recipes(asked, on_event)
-    return replace(done, validation=tried.to_json(), reading=_reading(tried, request.method, list(selections)))
+    equal = dict.fromkeys(groups, 1 / len(groups))
+    controls = {"uniform": (equal, "equal shares"), "size": (done.frames, "as it is")}
+    selections = {"mixed": done.selection} | {
+        name: mixed(dataset, groups, shares, method=name, asked=asked, seed=request.seed)
+        for name, (shares, asked) in controls.items()
+        if name != request.method
+    }
+    descriptions = {name: f"{one.method}: {one.asked}" for name, one in selections.items()}
+    tried = try_selections(request, selections, descriptions, on_event)
+    claims = [_claim(tried, request.method, other) for other in selections if other != "mixed"]
+    return replace(done, validation=tried.to_json(), reading=(*claims, *rate_of_each_training(tried)))
 
 
-def _reading(tried: TriedRecipes, method: str, names: Sequence[str]) -> tuple[str, ...]:
-    """A sentence against each control, with the claim that it rests on, and the rates of all trainings."""
-    overall = tried.ranked.standing.overall
-    if overall is None:
-        raise RoboscaleError("no claim can be made: no trial was counted")
-    lines = []
-    for other in names[1:]:
-        (pair,) = [p for p in overall.verdict.pairs if {p.first, p.second} == {"mixed", other}]
-        winner = {"first is better": pair.first, "second is better": pair.second}.get(str(pair.verdict.decision), "")
-        said = {
-            "mixed": f"shares by {method} are better than {other}",
-            other: f"shares by {method} are worse than {other}: do not use them here",
-        }.get(winner, f"shares by {method} were not shown to be better than {other}")
-        lines.append(f"{said}: {pair.verdict.sentence}; {overall.unit}")
-    rates = {name: ", ".join("no trial" if r is None else f"{r:.2f}" for r in tried.runs[name]) for name in names}
-    return (*lines, *(f"  {name}, success of each training: {said}" for name, said in rates.items()))
+def _claim(tried: TriedRecipes, method: str, other: str) -> str:
+    """Against one control."""
+    better = f"shares by {method} are better than {other}"
+    worse = f"shares by {method} are worse than {other}: do not use them here"
+    neither = f"shares by {method} were not shown to be better than {other}"
+    return claim_against(tried, ("mixed", other), (better, worse, neither))
